@@ -1,0 +1,1 @@
+"""The path-remapping virtual file system."""

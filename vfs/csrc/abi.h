@@ -1,0 +1,155 @@
+/* Constants and structures shared with Python (docs/format.md). A test holds the two sides equal.
+ *
+ * Freestanding: no libc header is included here.
+ */
+#ifndef RL_ABI_H
+#define RL_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t i32;
+typedef int64_t i64;
+
+#define RL_PATH_MAX 4096 /* bytes, NUL included */
+#define RL_NAME_MAX 255
+#define RL_MAX_DIRS 32 /* directory layers of one stack */
+#define RL_MAX_LINKS 40
+
+#define RL_FNV_START 0xcbf29ce484222325ull
+#define RL_FNV_PRIME 0x100000001b3ull
+#define RL_MIX 0x9e3779b97f4a7c15ull
+#define RL_INO_BASE (1ull << 48) /* inode number shown for a view entry: base + ino */
+
+/* A string inside a mapped file: offset from the start of the file, length without the NUL. */
+struct rl_str {
+    u32 off;
+    u32 len;
+};
+
+/* docs/format.md §5 */
+#define RL_VIEW_MAGIC "RLVIEW1\n"
+#define RL_VIEW_ROOT 1u
+struct rl_view_header {
+    char magic[8];
+    u32 version;
+    u32 header_bytes;
+    u64 file_bytes;
+    u32 entries;
+    u32 buckets;
+    u64 off_buckets;
+    u64 off_entries;
+    u64 off_strings;
+    u64 strings_bytes;
+    u32 layers;
+    u32 zero;
+    u8 chain_id[32];
+    u8 pad[24];
+};
+struct rl_view_entry {
+    u32 parent;
+    u32 name;
+    u16 name_len;
+    u8 type;
+    u8 zero;
+    u32 hash;
+    u32 mode;
+    u32 uid;
+    u32 gid;
+    u32 nlink;
+    u64 size;
+    i64 mtime_ns;
+    u32 layer;
+    u32 ino;
+    u32 first_child;
+    u32 children;
+    u32 link;
+    u32 link_len;
+    u32 source;
+    u32 source_len;
+    u32 xattrs;
+    u32 xattrs_len;
+    u32 rdev_major;
+    u32 rdev_minor;
+};
+_Static_assert(sizeof(struct rl_view_header) == 128, "docs/format.md section 5");
+_Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
+
+/* docs/format.md §6 */
+#define RL_WH ".wh."
+#define RL_WH_OPAQUE ".wh..wh..opq"
+#define RL_WH_RECORD ".wh..wh.m."
+#define RL_WH_RECORD_LONG ".wh..wh.n."
+#define RL_WH_LONG ".wh..wh.w."
+#define RL_WH_TEMP ".wh..wh.t."
+#define RL_WH_MAX_NAME 251     /* longest NAME that fits after RL_WH */
+#define RL_RECORD_MAX_NAME 244 /* longest NAME that fits after RL_WH_RECORD */
+
+/* docs/format.md §7 */
+#define RL_BLOOM_MAGIC "RLBLOOM1"
+#define RL_BLOOM_LOG2 23
+#define RL_BLOOM_HEADER 64
+#define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
+#define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
+
+/* docs/format.md §8 */
+#define RL_LAUNCH_MAGIC "RLLAUNC1"
+#define RL_LAUNCH_PATCH 1u
+#define RL_LAUNCH_TRACE 2u
+#define RL_LAUNCH_UPPER 4u
+#define RL_DIR_UPPER 1u
+#define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
+#define RL_BIND_RO 1u
+#define RL_BIND_PROC 2u
+#define RL_BIND_OWNER 4u /* owners shown as the caller */
+struct rl_launch {
+    char magic[8];
+    u32 version;
+    u32 file_bytes;
+    u32 flags;
+    u32 dirs;
+    u32 off_dirs;
+    u32 view_layers;
+    u32 off_view_layers;
+    u32 binds;
+    u32 off_binds;
+    struct rl_str view;
+    struct rl_str engine;
+    struct rl_str hydrator;
+    struct rl_str lock;
+    u32 host_uid, host_gid;
+    u32 map_uid, map_gid;
+    u32 zero;
+    u64 st_dev;
+    struct rl_str trace;
+    struct rl_str container_id;
+    struct rl_str hostname;
+    u8 pad[128];
+};
+struct rl_launch_dir {
+    struct rl_str path;
+    struct rl_str bloom;
+    u32 flags;
+    u32 pad[3];
+};
+struct rl_launch_bind {
+    struct rl_str vpath;
+    struct rl_str host;
+    u32 flags;
+    u32 pad[3];
+};
+_Static_assert(sizeof(struct rl_launch) == 256, "docs/format.md section 8");
+_Static_assert(sizeof(struct rl_launch_dir) == 32, "docs/format.md section 8");
+_Static_assert(sizeof(struct rl_launch_bind) == 32, "docs/format.md section 8");
+
+#define RL_HYDRATE_MAGIC 0x31594852u
+struct rl_hydrate_request {
+    u32 magic;
+    u32 entry;
+};
+
+#endif

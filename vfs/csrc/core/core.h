@@ -1,0 +1,133 @@
+/* The resolver core: what a path means in a container, and what happens to it.
+ *
+ * Users: the trap engine (vfs/csrc/trap) now, the hook engine later. The core knows nothing of
+ * signals, seccomp or processes.
+ *
+ * 1. Freestanding, x86_64 and aarch64 alike: no libc, no allocation other than mmap, no locks that a
+ *    dead process can keep (file locks only).
+ * 2. Every function returns >= 0 or -errno; none changes state when it fails, apart from copy-ups.
+ * 3. Path arguments are NUL-terminated strings in memory that the core may read; results are written
+ *    to memory of the caller of these functions. Both are the engine's own: copying from and to the
+ *    guest's memory, with EFAULT, is the engine's business.
+ * 4. At most 48 KiB of stack, no unbounded recursion. Re-entrant: any thread, any number at once.
+ * 5. The only way to the kernel is rl_sys().
+ */
+#ifndef RL_CORE_H
+#define RL_CORE_H
+
+#include "../abi.h"
+
+/* ---- provided by the engine ------------------------------------------------------------------ */
+
+/* A raw system call that is never trapped. Returns the kernel's value or -errno. */
+long rl_sys(long nr, long a, long b, long c, long d, long e, long f);
+
+/* Who the calling thread is inside the container. The engine fills it and keeps it. */
+struct rl_identity {
+    u32 uid, euid, suid, fsuid;
+    u32 gid, egid, sgid, fsgid;
+    u32 groups; /* how many of group[] */
+    u32 group[64];
+    u32 umask; /* 0777 */
+};
+extern struct rl_identity rl_me;
+
+/* ---- life ------------------------------------------------------------------------------------- */
+
+/* Map the launch file's view and bloom filters. `path` is a real path. Once a process. */
+long rl_core_init(const char *launch_path);
+extern const struct rl_launch *rl_launch;
+const char *rl_launch_str(struct rl_str s);
+
+/* ---- attributes -------------------------------------------------------------------------------- */
+
+struct rl_attr {
+    u64 dev, ino;
+    u32 mode, nlink, uid, gid;
+    u32 rdev_major, rdev_minor;
+    u64 size, blocks; /* blocks of 512 bytes */
+    u32 blksize;
+    i64 atime_s, mtime_s, ctime_s, btime_s;
+    u32 atime_ns, mtime_ns, ctime_ns, btime_ns;
+    u32 has_btime;
+};
+
+/* flags: AT_SYMLINK_NOFOLLOW, AT_EMPTY_PATH, AT_NO_AUTOMOUNT */
+long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
+long rl_fstat(int fd, struct rl_attr *out);
+long rl_access(int dirfd, const char *path, int mode, int flags);
+long rl_readlink(int dirfd, const char *path, char *buf, size_t size);
+/* `out` is a kernel struct statfs (120 bytes on x86_64). */
+long rl_statfs(const char *path, void *out);
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+/* An open may block (FIFO), so the engine makes the final call itself: prepare does everything up to
+ * it, the engine opens (AT_FDCWD, o->real, o->flags, o->mode), finish settles ownership or cleans up.
+ * `fd` of finish may be -errno; it returns what the program is to see. */
+struct rl_open {
+    char real[RL_PATH_MAX + 512];
+    int flags;
+    unsigned mode;
+    int done_fd;  /* >= 0: prepare has already opened it, do not call open */
+    u32 state[8]; /* the core's own */
+    char vpath[RL_PATH_MAX];
+};
+/* `resolve`: RESOLVE_* of openat2, 0 for open. */
+long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o);
+long rl_open_finish(struct rl_open *o, long fd);
+
+/* ---- changing ---------------------------------------------------------------------------------- */
+
+long rl_mkdir(int dirfd, const char *path, unsigned mode);
+long rl_mknod(int dirfd, const char *path, unsigned mode, u64 dev);
+long rl_symlink(const char *target, int dirfd, const char *path);
+long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags);
+long rl_unlink(int dirfd, const char *path, int flags); /* AT_REMOVEDIR: rmdir */
+long rl_rename(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, unsigned flags);
+long rl_truncate(const char *path, i64 size);
+
+/* `path` may be NULL: then the object is the descriptor dirfd itself (fchmod, fchown, futimens, …). */
+long rl_chmod(int dirfd, const char *path, unsigned mode, int flags);
+long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags);
+/* times: two struct timespec as utimensat(2) takes them, or NULL for now. */
+long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags);
+/* `path` NULL: the descriptor. flags: AT_SYMLINK_NOFOLLOW for the l-forms. */
+long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags);
+long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags);
+long rl_setxattr(int fd, const char *path, const char *name, const void *value, size_t size, int xflags, int flags);
+long rl_removexattr(int fd, const char *path, const char *name, int flags);
+
+/* ---- directories ------------------------------------------------------------------------------- */
+
+/* getdents64 on a descriptor: the merged listing, the kernel's own file position as its cursor. */
+long rl_getdents64(int fd, void *buf, size_t size);
+/* A descriptor that rl_getdents64 may know is being closed or replaced; harmless for any fd. */
+void rl_forget_fd(int fd);
+long rl_chdir(const char *path);
+long rl_fchdir(int fd);
+long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
+
+/* ---- names for the engine ---------------------------------------------------------------------- */
+
+/* A regular file for execution: resolved, hydrated, permission checked (EACCES, ENOENT, …). */
+struct rl_exec {
+    char real[RL_PATH_MAX + 512];
+    char vpath[RL_PATH_MAX]; /* canonical virtual path */
+    struct rl_attr attr;
+};
+long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out);
+
+/* A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …), or,
+ * with create, for a name about to be made in the upper (AF_UNIX bind): parents are copied up, a
+ * whiteout is removed by rl_created(), EADDRINUSE-style checks are the caller's. */
+long rl_real_path(int dirfd, const char *path, int flags, int create, char *real, size_t size);
+long rl_created(const char *real);
+
+/* What a program inside calls this real path; -ENOENT when it is none of ours. */
+long rl_virtual_path(const char *real, char *out, size_t size);
+
+/* What the program image of this process is called inside, for /proc/self/exe. */
+extern char rl_exe_vpath[RL_PATH_MAX];
+
+#endif

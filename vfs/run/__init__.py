@@ -1,0 +1,1 @@
+"""Engines: what makes a program see a container."""
