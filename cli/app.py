@@ -1,0 +1,92 @@
+"""The Typer application, made from the verbs' tables. Imported only where it is needed: it costs 150 ms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Optional
+
+import typer
+
+from rootlay.cli.registry import GROUPS, load_verb
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+_TYPES: dict[str, Any] = {"flag": bool, "text": Optional[str], "int": Optional[int], "many": Optional[list[str]]}  # noqa: UP045 -- Typer's own idiom
+
+
+def make_app(context: Context) -> typer.Typer:
+    """All verbs, in their groups. A verb's exit code becomes the command's."""
+    app = typer.Typer(
+        name="rootlay",
+        help="Docker's image layers without root, daemon, FUSE, mounts, namespaces or ptrace.",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+
+    def version(value: bool) -> None:
+        if value:
+            from importlib.metadata import version as installed
+
+            typer.echo(f"rootlay {installed('rootlay')}")
+            raise typer.Exit
+
+    @app.callback()
+    def globals_(
+        root: str = typer.Option(str(context.root), "--root", help="Where images and containers are kept.", envvar="ROOTLAY_ROOT"),
+        version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Show the version."),
+    ) -> None:
+        del root, version  # read by cli/main.py, before any parser
+
+    for group, names in GROUPS.items():
+        for name in names:
+            verb = load_verb(name)
+            settings = {"allow_interspersed_args": False} if verb.passes_on else {}
+            app.command(name, help=_help(verb), rich_help_panel=group, context_settings=settings, no_args_is_help=False)(
+                _command(verb, context)
+            )
+    return app
+
+
+def _help(verb: Verb) -> str:
+    """Help as restic writes it: what, examples, and an EXIT STATUS that a script can rely on."""
+    text = verb.help
+    if verb.examples:
+        text += "\n\n[bold]EXAMPLES[/bold]\n\n" + "\n\n".join(f"\b\n  {example}" for example in verb.examples)
+    status = verb.exits or "0 if all went well, 2 for a wrong command line, else a code of docs/exit-codes.md."
+    return text + f"\n\n[bold]EXIT STATUS[/bold]\n\n{status}"
+
+
+def _command(verb: Verb, context: Context) -> Callable[..., None]:
+    def command(**given: Any) -> None:
+        values = {name: tuple(value or ()) if name in many else value for name, value in given.items()}
+        raise typer.Exit(verb.action(Values(values), context))
+
+    many = {option.name for option in verb.options if option.kind == "many"}
+    many |= {argument.name for argument in verb.arguments if argument.many}
+    parameters = [_argument(argument) for argument in verb.arguments] + [_option(option) for option in verb.options]
+    command.__name__ = verb.name.replace("-", "_")
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # Typer reads it
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _option(option: Option) -> inspect.Parameter:
+    default = False if option.kind == "flag" else None if option.kind == "many" else option.default
+    declaration = typer.Option(
+        default, *option.flags, help=option.help, metavar=option.metavar or None, hidden=option.hidden, show_default=False
+    )
+    return inspect.Parameter(
+        option.name, inspect.Parameter.KEYWORD_ONLY, default=declaration, annotation=_TYPES[option.kind]
+    )
+
+
+def _argument(argument: Argument) -> inspect.Parameter:
+    kind: Any = list[str] if argument.many else str
+    declaration = typer.Argument(... if argument.required else None, help=argument.help, metavar=argument.name.upper(), show_default=False)
+    return inspect.Parameter(
+        argument.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=declaration,
+        annotation=kind if argument.required else Optional[kind],
+    )

@@ -1,0 +1,65 @@
+"""Errors as the user sees them: one line that names the input and says what to do, and an exit code of its own.
+
+The codes are documented in docs/exit-codes.md; a test compares. Verbs that run programs (run, start, exec, create) use
+Docker's 125 for every trouble of our own, so that 1 … 124 can be the program's.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from rootlay.cli.spec import UsageError
+from rootlay.store import errors
+
+RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
+GENERAL = 1
+USAGE = 2
+CODES: dict[str, int] = {
+    "UnknownImage": 10,
+    "AmbiguousImage": 11,
+    "ImageInUse": 12,
+    "BadReference": 13,
+    "UnknownContainer": 14,
+    "AmbiguousContainer": 15,
+    "NameInUse": 16,
+    "ContainerRunning": 17,
+    "BadContainerName": 18,
+    "NotAnArchive": 20,
+    "TruncatedArchive": 21,
+    "DigestMismatch": 22,
+    "UnsafePath": 23,
+    "UnsupportedMedia": 24,
+    "BadManifest": 25,
+    "WrongPlatform": 26,
+    "CorruptStore": 27,
+    "StoreNotWritable": 30,
+    "DiskFull": 31,
+    "EngineMissing": 32,
+    "UnknownUser": 33,
+}
+
+
+def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
+    """The message and the exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
+    name = type(error).__name__
+    if isinstance(error, UsageError):
+        message, code = str(error), USAGE
+    elif name in CODES:
+        message, code = str(error), CODES[name]
+    elif isinstance(error, errors.StoreError):
+        message, code = str(error), GENERAL
+    elif isinstance(error, OSError):
+        message, code = _explain_os(error, root)
+    else:
+        raise error
+    return message, 125 if verb in RUNNING_VERBS else code
+
+
+def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
+    where = error.filename if isinstance(error.filename, (str, Path)) else root
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{where}: no space left on the device; free some or choose another store with --root", CODES["DiskFull"]
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES["StoreNotWritable"]
+    return f"{error.filename or root}: {error.strerror or error}", GENERAL

@@ -1,0 +1,55 @@
+"""Listings: a plain table in Docker's manner, or JSON. Times and sizes as people read them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rootlay.cli.spec import Context
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    title: str
+    value: Callable[[Row], str]
+
+
+def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool) -> None:
+    """One line a row, padded; with `as_json` the rows themselves, whole and machine-readable."""
+    if as_json:
+        print(json.dumps(list(rows), indent=2, default=str), file=context.out)
+        return
+    lines = [[column.title for column in columns], *([column.value(row) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    for line in lines:
+        print("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=context.out)
+
+
+def age(when_ns: int) -> str:
+    """`3 minutes`: how long ago a time (ns since the epoch) was."""
+    seconds = max(0, (time.time_ns() - when_ns) // 1_000_000_000)
+    for limit, size, unit in ((60, 1, "second"), (3600, 60, "minute"), (86400, 3600, "hour"), (86400 * 60, 86400, "day")):
+        if seconds < limit:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds // (86400 * 30)} months"
+
+
+def size(count: int) -> str:
+    """Bytes with decimal units, as Docker shows them: `1.21GB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if value < 1000 or unit == "TB":
+            return f"{value:.3g}{unit}"
+        value /= 1000
+    raise AssertionError("unreachable")
+
+
+def quoted(argv: Sequence[str]) -> str:
+    return shlex.join(argv)

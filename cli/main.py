@@ -1,0 +1,89 @@
+"""Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
+
+The only place that reads the environment. `run`, `exec` and `start` go through the light parser and import neither
+Typer, rich nor PyFilesystem2.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from rootlay.cli.parse import LeaveToTyper, parse
+from rootlay.cli.registry import HOT, load_verb
+from rootlay.cli.spec import Context, UsageError
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run a command line (without the program's name) and return its exit code."""
+    words = sys.argv[1:] if words is None else words
+    environ = dict(os.environ)
+    root, rest = _split_root(words)
+    context = Context(root or default_root(environ), environ, sys.stdout, sys.stderr)
+    verb = rest[0] if rest else ""
+    try:
+        return _dispatch(verb, rest, context)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`rootlay images | head -1`): what was asked for has been said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+    except Exception as error:
+        from rootlay.cli.failure import explain
+
+        message, code = explain(error, verb, context.root)
+        print(f"rootlay: {message}", file=context.err)
+        return code
+
+
+def default_root(environ: dict[str, str]) -> Path:
+    """ROOTLAY_ROOT, or `rootlay` in the user's data directory (XDG base directory specification)."""
+    if environ.get("ROOTLAY_ROOT"):
+        return Path(environ["ROOTLAY_ROOT"]).absolute()
+    data = environ.get("XDG_DATA_HOME", "")
+    base = Path(data) if data.startswith("/") else Path(os.path.expanduser("~")) / ".local" / "share"
+    return base / "rootlay"
+
+
+def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:
+    """Take `--root DIR` off the front; it stands before the verb."""
+    if words and words[0].startswith("--root="):
+        return Path(words[0].partition("=")[2]).absolute(), words[1:]
+    if len(words) > 1 and words[0] == "--root":
+        return Path(words[1]).absolute(), words[2:]
+    return None, words
+
+
+def _dispatch(verb: str, rest: list[str], context: Context) -> int:
+    if verb in HOT:
+        table = load_verb(verb)
+        try:
+            values = parse(table, rest[1:])
+        except LeaveToTyper:
+            return _with_typer(verb, rest, context)
+        return table.action(values, context)
+    return _with_typer(verb, rest, context)
+
+
+def _with_typer(verb: str, rest: list[str], context: Context) -> int:
+    import click
+
+    from rootlay.cli.app import make_app
+
+    try:
+        code = make_app(context)(args=rest, prog_name="rootlay", standalone_mode=False)
+    except click.ClickException as error:
+        error.show(context.err)
+        return 125 if verb in HOT and error.exit_code == 2 else error.exit_code
+    except click.Abort:
+        return 130
+    return int(code or 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
+
+
+__all__ = ["UsageError", "default_root", "main"]

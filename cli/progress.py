@@ -1,0 +1,66 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere. Writes to standard error only."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rootlay.cli.listing import size
+from rootlay.cli.spec import Context
+
+if TYPE_CHECKING:
+    from rootlay.store.progress import Progress
+
+LINE_EVERY_S = 5.0
+
+
+@contextlib.contextmanager
+def show_progress(context: Context) -> Iterator[Progress | None]:
+    """A callback `(done bytes, total bytes or None, label)` for the store's long operations."""
+    if context.err.isatty():
+        with _bar(context) as callback:
+            yield callback
+    else:
+        yield _lines(context)
+
+
+@contextlib.contextmanager
+def _bar(context: Context) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+    from rich.progress import Progress as Bars
+
+    bars = Bars(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(file=context.err),
+        transient=True,
+    )
+    tasks: dict[str, object] = {}
+
+    def update(done: int, total: int | None, label: str) -> None:
+        if label not in tasks:
+            tasks[label] = bars.add_task(label, total=total)
+        bars.update(tasks[label], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID
+
+    with bars:
+        yield update
+
+
+def _lines(context: Context) -> Progress:
+    last = time.monotonic()
+
+    def update(done: int, total: int | None, label: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= LINE_EVERY_S:
+            last = now
+            share = f" of {size(total)}" if total else ""
+            print(f"{label}: {size(done)}{share}", file=context.err, flush=True)
+
+    return update

@@ -1,0 +1,25 @@
+"""Which verbs there are, where they live, and which of them must start fast."""
+
+from __future__ import annotations
+
+import importlib
+
+from rootlay.cli.spec import Verb
+
+GROUPS: dict[str, tuple[str, ...]] = {
+    "Containers": (
+        *("run", "create", "start", "exec", "ps", "stop", "rm", "rename"),
+        *("diff", "commit", "cp", "export", "logs"),
+    ),
+    "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
+    "Both": ("inspect",),
+    "Upkeep": ("prune",),
+}
+HOT = frozenset({"run", "exec", "start"})
+
+
+def load_verb(name: str) -> Verb:
+    """Import a verb's module and return its table."""
+    module = importlib.import_module(f"rootlay.cli.verbs.{name}_" if name in ("import", "exec") else f"rootlay.cli.verbs.{name}")
+    verb: Verb = module.VERB
+    return verb

@@ -1,0 +1,79 @@
+"""What run, start and exec have in common: open a session, run the program, clean up."""
+
+from __future__ import annotations
+
+import os
+
+from rootlay.cli.spec import Context, UsageError
+from rootlay.store.container import ContainerRecord
+from rootlay.vfs.run.program import Program, make_program
+from rootlay.vfs.run.session import Session, open_session
+from rootlay.vfs.run.user import Reader
+
+
+def reader(context: Context, record: ContainerRecord) -> Reader:
+    """Reads small files inside the container, for user names. The overlay is imported only when it is asked."""
+
+    def read(path: bytes) -> bytes | None:
+        from rootlay.vfs.container import open_overlay, read_small_file
+
+        return read_small_file(open_overlay(context.root, record), path)
+
+    return read
+
+
+def start_session(context: Context, record: ContainerRecord, *, trace: str | None, patch: bool) -> Session:
+    return open_session(context.root, record, patch=patch, trace="" if trace == "-" else trace)
+
+
+def attach(
+    context: Context,
+    record: ContainerRecord,
+    *,
+    trace: str | None,
+    patch: bool,
+    cidfile: str | None = None,
+) -> int:
+    """Run the container's own program in the foreground; remove the container afterwards when it says so."""
+    from rootlay.vfs.run.foreground import run_foreground
+    from rootlay.vfs.run.removal import remove_container
+
+    config = record.config
+    try:
+        if config.tty and config.stdin and not os.isatty(0):
+            raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
+        program = make_program(record, reader(context, record), tty=config.tty)
+        session = start_session(context, record, trace=trace, patch=patch)
+        if cidfile:
+            with open(cidfile, "x", encoding="ascii") as file:
+                file.write(record.id)
+        if config.tty and not os.isatty(1):
+            from rootlay.vfs.run.pty import run_in_pty
+
+            return run_in_pty(context.root, session, program)
+        return run_foreground(context.root, session, program, stdin=config.stdin, record_state=True)
+    finally:
+        if config.auto_remove:
+            remove_container(context.root, record, force=True)
+
+
+def run_program(context: Context, record: ContainerRecord, *, trace: str | None, patch: bool) -> int:
+    """Run the container's own program in the background and print the container's ID."""
+    from rootlay.vfs.run.background import run_background
+
+    program = make_program(record, reader(context, record), tty=record.config.tty)
+    session = start_session(context, record, trace=trace, patch=patch)
+    remove = "remove" if record.config.auto_remove else ""
+    run_background(context.root, session, program, tty=record.config.tty, on_exit=remove)
+    print(record.id, file=context.out)
+    return 0
+
+
+def run_extra(context: Context, record: ContainerRecord, program: Program, *, stdin: bool, tty: bool, trace: str | None, patch: bool) -> int:
+    """Run one more program in a container, in the foreground."""
+    from rootlay.vfs.run.foreground import run_foreground
+
+    if tty and stdin and not os.isatty(0):
+        raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
+    session = start_session(context, record, trace=trace, patch=patch)
+    return run_foreground(context.root, session, program, stdin=stdin, record_state=False)

@@ -1,0 +1,96 @@
+"""The options that `run` and `create` share, and how they become a container."""
+
+from __future__ import annotations
+
+import os
+
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
+from rootlay.store.container import Bind
+from rootlay.vfs.create import ContainerOptions
+
+CREATE_OPTIONS = (
+    Option(("-i", "--interactive"), "flag", "Pass standard input on."),
+    Option(("-t", "--tty"), "flag", "Use a terminal."),
+    Option(("--name",), "text", "Name of the container.", "NAME"),
+    Option(("-e", "--env"), "many", "Set an environment variable; NAME alone takes the caller's value.", "NAME[=VALUE]"),
+    Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE a line.", "FILE"),
+    Option(("-w", "--workdir"), "text", "Working directory inside; made when missing.", "DIR"),
+    Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
+    Option(("-v", "--volume"), "many", "Make a host path visible inside.", "HOST:CTR[:ro]"),
+    Option(("--entrypoint",), "text", "Replace the image's entrypoint.", "PROGRAM"),
+    Option(("-h", "--hostname"), "text", "Host name inside.", "NAME"),
+    Option(("-l", "--label"), "many", "Label the container.", "KEY=VALUE"),
+    Option(("--lower",), "many", "Use a host directory as a read-only layer; repeatable, topmost last. Replaces IMAGE.", "DIR"),
+    Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
+    Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
+)
+ARGUMENTS = (
+    Argument("image", "Image to run, or `host` for the machine's own root.", required=False),
+    Argument("command", "Program and its arguments.", required=False, many=True),
+)
+
+
+def to_options(values: Values, context: Context, *, auto_remove: bool) -> ContainerOptions:
+    """Turn parsed values into what the library takes.
+
+    Raises:
+        UsageError: a bind or an environment file that is not one.
+    """
+    words = list(values.many("command"))
+    image = values.text("image") or ""
+    if values.many("lower"):
+        # There is no IMAGE argument then: all words are the program's.
+        words = [image, *words] if image else words
+        image = values.text("base") or ""
+    elif not image:
+        raise UsageError("an image is needed: rootlay run [OPTIONS] IMAGE [COMMAND…] (`rootlay images` lists them)")
+    if words[:1] == ["--"]:
+        words = words[1:]
+    return ContainerOptions(
+        image=image,
+        argv=tuple(words),
+        entrypoint=values.text("entrypoint"),
+        name=values.text("name") or "",
+        env=(*_env_files(values.many("env_file")), *values.many("env")),
+        working_dir=values.text("workdir"),
+        user=values.text("user"),
+        hostname=values.text("hostname") or "",
+        labels=dict((label.partition("=")[0], label.partition("=")[2]) for label in values.many("label")),
+        binds=tuple(parse_bind(text) for text in values.many("volume")),
+        lowers=values.many("lower"),
+        upper=values.text("upper") or "",
+        tty=values.flag("tty"),
+        stdin=values.flag("interactive"),
+        auto_remove=auto_remove,
+    )
+
+
+def parse_bind(text: str) -> Bind:
+    """`HOST:CTR[:ro|rw]`. A relative host path is the caller's; the target must be absolute.
+
+    Raises:
+        UsageError: not of this form.
+    """
+    parts = text.split(":")
+    if len(parts) == 3 and parts[2] in ("ro", "rw", "z", "Z"):
+        host, target, mode = parts
+    elif len(parts) == 2:
+        host, target, mode = *parts, "rw"
+    else:
+        raise UsageError(f"-v {text}: expected HOST:CTR[:ro]")
+    if not target.startswith("/"):
+        raise UsageError(f"-v {text}: the path inside must be absolute")
+    if target.strip("/") == "":
+        raise UsageError(f"-v {text}: the root itself cannot be replaced; use --lower")
+    if not host:
+        raise UsageError(f"-v {text}: the host path is empty")
+    return Bind(os.path.abspath(os.path.expanduser(host)), target, mode == "ro")
+
+
+def _env_files(paths: tuple[str, ...]) -> list[str]:
+    lines: list[str] = []
+    for path in paths:
+        with open(path, encoding="utf-8") as file:
+            stripped = (line.strip() for line in file)
+            lines += [line for line in stripped if line and not line.startswith("#")]
+    return lines

@@ -1,0 +1,1 @@
+"""One module for each verb: its options, and what it does."""

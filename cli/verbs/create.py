@@ -1,0 +1,24 @@
+"""`rootlay create`: make a container without starting it."""
+
+from __future__ import annotations
+
+from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
+from rootlay.cli.spec import Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.vfs.create import create_container
+
+    options = to_options(values, context, auto_remove=values.flag("rm"))
+    print(create_container(context.root, options, context.environ).id, file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="create",
+    help="Create a container without starting it, and print its ID.",
+    action=action,
+    options=(Option(("--rm",), "flag", "Remove the container when its program ends."), *CREATE_OPTIONS),
+    arguments=ARGUMENTS,
+    passes_on=True,
+)

@@ -1,0 +1,58 @@
+"""`rootlay exec`: run one more program in a container. Unlike Docker's, the container need not be running."""
+
+from __future__ import annotations
+
+import os
+
+from rootlay.cli.running import reader, run_extra
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.run.program import make_program, merge_env
+
+    record = Containers(context.root).find(values.required("container"))
+    words = values.many("command")
+    words = words[1:] if words[0] == "--" else words
+    program = make_program(
+        record,
+        reader(context, record),
+        argv=words,
+        env=dict(entry.split("=", 1) for entry in merge_env((), values.many("env"), context.environ)),
+        cwd=values.text("workdir"),
+        user=values.text("user"),
+        tty=values.flag("tty"),
+    )
+    if values.flag("detach"):
+        if os.fork():
+            return 0
+        os.setsid()
+    return run_extra(
+        context,
+        record,
+        program,
+        stdin=values.flag("interactive"),
+        tty=values.flag("tty"),
+        trace=values.text("trace"),
+        patch=True,
+    )
+
+
+VERB = Verb(
+    name="exec",
+    help="Run a program in an existing container, whether or not its own program runs.",
+    action=action,
+    options=(
+        Option(("-i", "--interactive"), "flag", "Pass standard input on."),
+        Option(("-t", "--tty"), "flag", "Use a terminal."),
+        Option(("-d", "--detach"), "flag", "Run in the background."),
+        Option(("-e", "--env"), "many", "Set an environment variable.", "NAME[=VALUE]"),
+        Option(("-w", "--workdir"), "text", "Working directory inside.", "DIR"),
+        Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
+        Option(("--trace",), "text", "Write each remapped call to this file; - for standard error.", "FILE"),
+    ),
+    arguments=(Argument("container", "Name or ID."), Argument("command", "Program and its arguments.", many=True)),
+    passes_on=True,
+    exits="The program's own; 128 + n when signal n ended it; 127, 126 and 125 as with run.",
+)

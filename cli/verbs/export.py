@@ -1,0 +1,32 @@
+"""`rootlay export`: write a container's whole file system as a tar."""
+
+from __future__ import annotations
+
+import sys
+
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.container import Container
+
+    container = Container(context.root, Containers(context.root).find(values.required("container")))
+    target = values.text("output")
+    if target is None and sys.stdout.isatty():
+        raise UsageError("will not write an archive to a terminal: use -o FILE")
+    if target in (None, "-"):
+        container.export(sys.stdout.buffer)
+    else:
+        with open(target or "-", "wb") as out:
+            container.export(out)
+    return 0
+
+
+VERB = Verb(
+    name="export",
+    help="Write a container's whole file system as a tar archive.",
+    action=action,
+    options=(Option(("-o", "--output"), "text", "File to write (standard output by default).", "FILE"),),
+    arguments=(Argument("container", "Name or ID."),),
+)

@@ -1,0 +1,42 @@
+"""`rootlay import`: make an image of a root file system."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rootlay.cli.progress import show_progress
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.store import Store
+
+    source = values.required("source")
+    store = Store.open(context.root)
+    with show_progress(context) as progress:
+        image = store.import_rootfs(
+            sys.stdin.buffer if source == "-" else Path(source),
+            values.required("reference"),
+            message=values.text("message") or "",
+            changes=values.many("change"),
+            progress=progress,
+        )
+    print(image.id, file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="import",
+    help="Make an image of a root file system: a directory, or a tar archive, plain or compressed (gzip, zstd, xz).",
+    action=action,
+    options=(
+        Option(("-m", "--message"), "text", "Comment in the image's history.", "TEXT"),
+        Option(("-c", "--change"), "many", "Set the config by a Dockerfile instruction, such as `CMD bash`.", "INSTRUCTION"),
+    ),
+    arguments=(
+        Argument("source", "Tar archive or directory; - for standard input."),
+        Argument("reference", "Name of the image: NAME[:TAG]."),
+    ),
+    examples=("rootlay import debian.tar debian", "mmdebstrap trixie - | rootlay import - debian:trixie"),
+)

@@ -1,0 +1,68 @@
+"""`rootlay inspect`: everything that is known of containers and images, as JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from typing import Any
+
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.errors import UnknownContainer
+
+    kind = values.text("type")
+    found = []
+    for reference in values.many("name"):
+        try:
+            found.append(_image(context, reference) if kind == "image" else _container(context, reference))
+        except UnknownContainer:
+            if kind == "container":
+                raise
+            found.append(_image(context, reference))
+    print(json.dumps(found, indent=4, default=str), file=context.out)
+    return 0
+
+
+def _container(context: Context, reference: str) -> dict[str, Any]:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.run.processes import list_guests
+
+    record = Containers(context.root).find(reference)
+    guests = list_guests(os.path.realpath(record.path))
+    return {
+        "type": "container",
+        **record.config.to_json(),
+        "upper": str(record.upper),
+        "state": {"running": bool(guests), **asdict(record.state())},
+        "processes": [asdict(guest) for guest in guests],
+    }
+
+
+def _image(context: Context, reference: str) -> dict[str, Any]:
+    from rootlay.store.store import Store
+
+    image = Store.open(context.root).image(reference)
+    return {
+        "type": "image",
+        "id": str(image.id),
+        "digest": str(image.manifest_digest),
+        "references": list(image.references),
+        "created": image.created,
+        "size": image.size,
+        "chain_id": str(image.chain_id),
+        "diff_ids": [str(diff_id) for diff_id in image.diff_ids],
+        "config": image.config.to_json(),
+        "manifest": image.manifest.to_json(),
+    }
+
+
+VERB = Verb(
+    name="inspect",
+    help="Show everything that is known of containers or images, as JSON.",
+    action=action,
+    options=(Option(("--type",), "text", "`container` or `image`, where a name fits both.", "TYPE"),),
+    arguments=(Argument("name", "Containers or images.", many=True),),
+)

@@ -1,0 +1,33 @@
+"""`rootlay load`: load images from an archive."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rootlay.cli.progress import show_progress
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.store import Store
+
+    source = values.text("input") or values.text("file")
+    if source is None and sys.stdin.isatty():
+        raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
+    store = Store.open(context.root)
+    with show_progress(context) as progress:
+        images = store.load(sys.stdin.buffer if source in (None, "-") else Path(source or "-"), progress=progress)
+    for image in images:
+        print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="load",
+    help="Load images: a docker-archive (docker save), or an OCI layout as a directory or tar. All or nothing.",
+    action=action,
+    options=(Option(("-i", "--input"), "text", "Archive or directory (standard input by default).", "FILE|DIR"),),
+    arguments=(Argument("file", "Archive or directory, instead of -i.", required=False),),
+    examples=("docker save app | rootlay load", "skopeo copy docker://debian oci:debian && rootlay load -i debian"),
+)

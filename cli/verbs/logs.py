@@ -1,0 +1,48 @@
+"""`rootlay logs`: what a detached container's program has written."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.run.processes import has_guests
+
+    record = Containers(context.root).find(values.required("container"))
+    if not record.log.exists():
+        print(
+            f"rootlay: {record.name} has no log: only detached programs (run -d, start) write one; "
+            "others write to the terminal or file they were started with",
+            file=context.err,
+        )
+        return 0
+    with record.log.open("rb") as log:
+        tail = values.number("tail")
+        if tail is not None:
+            lines = log.read().splitlines(keepends=True)
+            sys.stdout.buffer.writelines(lines[len(lines) - min(tail, len(lines)) :])
+        while True:
+            alive = values.flag("follow") and has_guests(os.path.realpath(record.path))
+            shutil.copyfileobj(log, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            if not alive:
+                return 0
+            time.sleep(0.1)
+
+
+VERB = Verb(
+    name="logs",
+    help="Show what a detached container has written (standard output and error, in order).",
+    action=action,
+    options=(
+        Option(("-f", "--follow"), "flag", "Go on until the container stops."),
+        Option(("-n", "--tail"), "int", "Only the last lines.", "LINES"),
+    ),
+    arguments=(Argument("container", "Name or ID."),),
+)

@@ -1,0 +1,64 @@
+"""`rootlay ps`: list containers."""
+
+from __future__ import annotations
+
+import os
+
+from rootlay.cli.listing import Column, age, print_table, quoted
+from rootlay.cli.spec import Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.run.processes import has_guests
+
+    rows = []
+    for record in Containers(context.root).iter_all():
+        running = has_guests(os.path.realpath(record.path))
+        if not running and not values.flag("all"):
+            continue
+        state = record.state()
+        if running:
+            status = "Up " + age(state.started_ns)
+        elif state.exit_code is not None:
+            status = f"Exited ({state.exit_code}) {age(state.finished_ns)} ago"
+        else:
+            status = "Created"
+        rows.append(
+            {
+                "id": record.id,
+                "image": record.config.image or "(directories)",
+                "command": quoted(record.config.argv),
+                "created_ns": record.config.created_ns,
+                "running": running,
+                "exit_code": state.exit_code,
+                "status": status,
+                "name": record.name,
+            }
+        )
+    if values.flag("quiet"):
+        for row in rows:
+            print(str(row["id"])[:12], file=context.out)
+        return 0
+    columns = (
+        Column("CONTAINER ID", lambda row: row["id"][:12]),
+        Column("IMAGE", lambda row: row["image"]),
+        Column("COMMAND", lambda row: row["command"][:24]),
+        Column("CREATED", lambda row: age(row["created_ns"]) + " ago"),
+        Column("STATUS", lambda row: row["status"]),
+        Column("NAMES", lambda row: row["name"]),
+    )
+    print_table(context, rows, columns, as_json=values.flag("json"))
+    return 0
+
+
+VERB = Verb(
+    name="ps",
+    help="List containers: those with a running program, or all.",
+    action=action,
+    options=(
+        Option(("-a", "--all"), "flag", "Stopped ones, too."),
+        Option(("-q", "--quiet"), "flag", "IDs only."),
+        Option(("--json",), "flag", "As JSON."),
+    ),
+)

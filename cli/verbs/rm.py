@@ -1,0 +1,32 @@
+"""`rootlay rm`: remove containers."""
+
+from __future__ import annotations
+
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.store.errors import UnknownContainer
+    from rootlay.vfs.run.removal import remove_container
+
+    containers = Containers(context.root)
+    for reference in values.many("container"):
+        try:
+            record = containers.find(reference)
+        except UnknownContainer:
+            if values.flag("force"):
+                continue
+            raise
+        remove_container(context.root, record, force=values.flag("force"))
+        print(reference, file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="rm",
+    help="Remove containers and what was changed in them. Their images are untouched.",
+    action=action,
+    options=(Option(("-f", "--force"), "flag", "Kill what runs in them first; no error for one that does not exist."),),
+    arguments=(Argument("container", "Name or ID.", many=True),),
+)

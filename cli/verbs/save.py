@@ -1,0 +1,38 @@
+"""`rootlay save`: write images to an archive that other tools load."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from rootlay.cli.progress import show_progress
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.store import Store
+
+    target = values.text("output")
+    if target is None and sys.stdout.isatty():
+        raise UsageError("will not write an archive to a terminal: use -o FILE")
+    store = Store.open(context.root)
+    with show_progress(context) as progress:
+        store.save(
+            list(values.many("image")),
+            sys.stdout.buffer if target in (None, "-") else Path(target or "-"),
+            format=values.required("format"),
+            progress=progress,
+        )
+    return 0
+
+
+VERB = Verb(
+    name="save",
+    help="Write images to an archive: docker-archive (docker load), oci-archive, or oci-dir.",
+    action=action,
+    options=(
+        Option(("-o", "--output"), "text", "File or directory to write (standard output by default).", "FILE|DIR"),
+        Option(("--format",), "text", "docker-archive, oci-archive or oci-dir.", "FORMAT", default="docker-archive"),
+    ),
+    arguments=(Argument("image", "Images.", many=True),),
+)

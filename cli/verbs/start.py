@@ -1,0 +1,34 @@
+"""`rootlay start`: start a container's own program, again or for the first time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rootlay.cli.running import attach, run_program
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import ContainerRecord, Containers
+
+    code = 0
+    for reference in values.many("container"):
+        record = Containers(context.root).find(reference)
+        if values.flag("attach") or values.flag("interactive"):
+            config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
+            code = attach(context, ContainerRecord(config, record.path), trace=None, patch=True)
+        else:
+            run_program(context, record, trace=None, patch=True)
+    return code
+
+
+VERB = Verb(
+    name="start",
+    help="Start a container's program. Its files are as it left them.",
+    action=action,
+    options=(
+        Option(("-a", "--attach"), "flag", "Stay in the foreground, and exit with the program's code."),
+        Option(("-i", "--interactive"), "flag", "Pass standard input on."),
+    ),
+    arguments=(Argument("container", "Name or ID.", many=True),),
+)

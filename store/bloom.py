@@ -1,0 +1,35 @@
+"""The Bloom filter of an upper, docs/format.md §7: which of its paths may exist.
+
+A clear bit proves absence without a system call; bits are set before a thing appears and never cleared.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+MAGIC = b"RLBLOOM1"
+VERSION = 1
+LOG2_BITS = 23
+HEADER_BYTES = 64
+FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
+
+
+def create_bloom(path: Path, upper: Path | None) -> None:
+    """Make an empty filter, or, for an upper that may hold something already, one with every bit set.
+
+    Setting all bits costs no scan of a tree of unknown size: each look-up then asks the kernel, as on a plain
+    directory. Not durable: a filter is made anew from nothing but its upper.
+    """
+    header = struct.pack("<8sII48x", MAGIC, VERSION, LOG2_BITS)
+    full = upper is not None and upper.is_dir() and any(upper.iterdir())
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, header)
+        if full:
+            os.pwrite(fd, b"\xff" * (FILE_BYTES - HEADER_BYTES), HEADER_BYTES)
+        else:
+            os.ftruncate(fd, FILE_BYTES)
+    finally:
+        os.close(fd)

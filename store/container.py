@@ -1,0 +1,325 @@
+"""Container records: `containers/<id>/` and the names that lead there.
+
+Rules:
+1. `config.json` is written once, at creation, by rename; what changes later (state) has its own file. A container
+   exists when its `config.json` does: a half-made one is a leftover that the next sweep removes.
+2. A name is a symbolic link `containers/names/<name>` -> `../<id>`: creating it is the atomic test for uniqueness.
+3. Records are not synced to disk one by one (a container must start in milliseconds); a kill of the process loses
+   nothing, a power failure may lose containers of the last seconds.
+4. No process table is kept here: whether a container runs is asked of the kernel (`rootlay.vfs.run.processes`).
+5. On the path of every `rootlay run`: no heavy imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.bloom import create_bloom
+from rootlay.store.containernames import random_name
+from rootlay.store.errors import AmbiguousContainer, BadContainerName, NameInUse, UnknownContainer
+
+VERSION = 1
+NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+ID_PATTERN = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A host path visible inside: `-v HOST:CTR[:ro]`."""
+
+    host: str
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerConfig:
+    """What a container is: fixed at creation.
+
+    `image` is the reference as the user gave it; `manifest` the digest of the image's manifest; `chain` the chain ID
+    of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
+    directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
+    command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    """
+
+    id: str
+    name: str
+    created_ns: int
+    image: str = ""
+    manifest: str = ""
+    chain: str = ""
+    layers: tuple[str, ...] = ()
+    lowers: tuple[str, ...] = ()
+    upper: str = ""
+    argv: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    working_dir: str = "/"
+    user: str = ""
+    hostname: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    auto_remove: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        for name in ("layers", "lowers", "argv", "env"):
+            known[name] = tuple(known.get(name, ()))
+        known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerState:
+    """What happened to a container's main program so far. Times are ns since the epoch, 0 = not yet."""
+
+    pid: int = 0
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int | None = None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerRecord:
+    """A container on disk."""
+
+    config: ContainerConfig
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def upper(self) -> Path:
+        return Path(self.config.upper) if self.config.upper else self.path / "upper"
+
+    @property
+    def bloom(self) -> Path:
+        return self.path / "bloom"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    def state(self) -> ContainerState:
+        """Read the state; the initial one when nothing ran yet."""
+        try:
+            data = json.loads((self.path / "state.json").read_bytes())
+        except FileNotFoundError:
+            return ContainerState()
+        return ContainerState(**{name: data[name] for name in ContainerState.__dataclass_fields__ if name in data})
+
+    def write_state(self, state: ContainerState) -> None:
+        """Replace the state (atomic). A container that is gone in the meantime is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            _replace(self.path / "state.json", json.dumps(asdict(state)).encode())
+
+
+class Containers:
+    """All containers of a store. Not thread safe by itself; safe between processes."""
+
+    __slots__ = ("_names", "path")
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "containers"
+        self._names = self.path / "names"
+
+    def create(self, config: ContainerConfig) -> ContainerRecord:
+        """Make the directory, the empty upper and the record. `config.id` and `.name` may be empty: then chosen.
+
+        Raises:
+            NameInUse: another container has the name. Nothing is left behind.
+            BadContainerName: the name is not one.
+        """
+        self._names.mkdir(parents=True, exist_ok=True, mode=0o700)
+        identity = config.id or secrets.token_hex(32)
+        name = config.name or random_name()
+        if not NAME_PATTERN.fullmatch(name):
+            raise BadContainerName(name)
+        while not self._claim(name, identity):
+            if config.name:
+                raise NameInUse(name)
+            name = random_name()
+        config = replace(config, id=identity, name=name, created_ns=config.created_ns or time.time_ns())
+        record = ContainerRecord(config, self.path / identity)
+        try:
+            record.path.mkdir(mode=0o700)
+            if not config.upper:
+                record.upper.mkdir(mode=0o755)
+            create_bloom(record.bloom, record.upper if config.upper else None)
+            record.lock.touch(mode=0o600)
+            _replace(record.path / "config.json", json.dumps(config.to_json()).encode())
+        except BaseException:
+            self.discard(record)
+            raise
+        return record
+
+    def find(self, reference: str) -> ContainerRecord:
+        """Find by name, ID or unique ID prefix.
+
+        Raises:
+            UnknownContainer: there is none.
+            AmbiguousContainer: the prefix fits several.
+        """
+        if NAME_PATTERN.fullmatch(reference):
+            with contextlib.suppress(OSError):
+                record = self._read(os.path.basename(os.readlink(self._names / reference)))
+                if record is not None:
+                    return record
+        if re.fullmatch(r"[0-9a-f]{1,64}", reference):
+            found = [name for name in self._ids() if name.startswith(reference)]
+            if len(found) > 1:
+                raise AmbiguousContainer(reference, tuple(found))
+            record = self._read(found[0]) if found else None
+            if record is not None:
+                return record
+        raise UnknownContainer(reference)
+
+    def iter_all(self) -> Iterator[ContainerRecord]:
+        """All containers, newest first."""
+        records = [record for record in map(self._read, self._ids()) if record is not None]
+        yield from sorted(records, key=lambda record: -record.config.created_ns)
+
+    def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
+        """Give a container another name.
+
+        Raises:
+            NameInUse, BadContainerName: as for create; the old name stays.
+        """
+        if not NAME_PATTERN.fullmatch(name):
+            raise BadContainerName(name)
+        if not self._claim(name, record.id):
+            raise NameInUse(name)
+        renamed = ContainerRecord(replace(record.config, name=name), record.path)
+        _replace(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
+        (self._names / record.name).unlink(missing_ok=True)
+        return renamed
+
+    def discard(self, record: ContainerRecord) -> int:
+        """Remove a container. The caller has made sure that nothing runs in it. Returns the number of bytes freed.
+
+        The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
+        the user keeps elsewhere is left alone.
+        """
+        with contextlib.suppress(OSError):
+            if os.path.basename(os.readlink(self._names / record.name)) == record.id:
+                (self._names / record.name).unlink()
+        grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{secrets.token_hex(4)}"
+        grave.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            record.path.rename(grave)
+        except FileNotFoundError:
+            return 0
+        freed = _disk_bytes(grave)
+        shutil.rmtree(grave, onerror=_make_writable)
+        return freed
+
+    def lower_chains(self) -> set[str]:
+        """Chain IDs that some container still needs."""
+        return {record.config.chain for record in self.iter_all() if record.config.chain}
+
+    def needed_layers(self) -> set[str]:
+        """Diff IDs that some container still needs."""
+        return {layer for record in self.iter_all() for layer in record.config.layers}
+
+    def sweep(self, older_than_s: float = 3600) -> int:
+        """Remove directories without a record and names that lead nowhere, if older than that. Returns how many."""
+        swept = 0
+        limit = time.time() - older_than_s
+        for identity in self._ids():
+            path = self.path / identity
+            with contextlib.suppress(FileNotFoundError):
+                if not (path / "config.json").exists() and path.stat().st_mtime < limit:
+                    shutil.rmtree(path, onerror=_make_writable)
+                    swept += 1
+        for link in self._names.iterdir() if self._names.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if not link.exists() and link.lstat().st_mtime < limit:
+                    link.unlink()
+                    swept += 1
+        return swept
+
+    def _ids(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self.path) if ID_PATTERN.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+
+    def _read(self, identity: str) -> ContainerRecord | None:
+        path = self.path / identity
+        try:
+            data = json.loads((path / "config.json").read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return ContainerRecord(ContainerConfig.from_json(data), path)
+
+    def _claim(self, name: str, identity: str) -> bool:
+        link = self._names / name
+        try:
+            os.symlink(f"../{identity}", link)
+        except FileExistsError:
+            holder = os.path.basename(os.readlink(link))
+            # A name whose container is gone (its creator was killed half-way) is free again.
+            if holder == identity or (self.path / holder).exists():
+                return False
+            link.unlink(missing_ok=True)
+            return self._claim(name, identity)
+        return True
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
+    try:
+        temporary.write_bytes(data)
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _disk_bytes(path: Path) -> int:
+    total = 0
+    for directory, _, files in os.walk(path):
+        for name in files:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(directory, name)).st_blocks * 512
+    return total
+
+
+def _make_writable(function: Any, path: str, info: Any) -> None:
+    """rmtree's second try: a directory that a program of the user's own made unwritable on the host."""
+    if isinstance(info[1], OSError) and info[1].errno in (errno.EACCES, errno.EPERM):
+        os.chmod(os.path.dirname(path), 0o700)
+        if os.path.isdir(path) and not os.path.islink(path):
+            os.chmod(path, 0o700)
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    elif not isinstance(info[1], FileNotFoundError):
+        raise info[1]

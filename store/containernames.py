@@ -1,0 +1,24 @@
+"""Names for containers that were given none: two words, as people are used to."""
+
+from __future__ import annotations
+
+import secrets
+
+_FIRST = (
+    "amber brave brisk calm clear clever cosy crisp daring deft eager early fair fleet fond frank gentle glad golden "
+    "grand happy hardy honest humble jolly keen kind lively loyal lucid lucky mellow merry mild modest neat nimble "
+    "noble patient placid plucky polite prompt proud quick quiet ready robust serene sharp silent sincere smart snug "
+    "sober sound steady still sturdy subtle sunny sure swift tidy trusty upbeat vivid warm wise witty zesty"
+).split()
+_SECOND = (
+    "alder ash aspen badger beech birch bison bramble brook cedar clover comet coral cricket curlew cypress dahlia "
+    "delta dune egret elm ember falcon fern finch fjord fox gale garnet glacier grove harbor hare hawk hazel heron "
+    "hickory iris ivy jay juniper kestrel lagoon lark larch laurel lichen linden lotus lynx magpie maple marten meadow "
+    "moss oak opal orchid osprey otter owl pebble pine plover poplar quail quartz raven reed ridge robin rowan sage "
+    "sequoia sparrow spruce stork swallow swan teal thistle thrush tundra vale walnut willow wren yarrow yew"
+).split()
+
+
+def random_name() -> str:
+    """A name like `quiet_heron`, and four hex digits: about 400 million of them."""
+    return f"{secrets.choice(_FIRST)}_{secrets.choice(_SECOND)}_{secrets.token_hex(2)}"

@@ -1,0 +1,32 @@
+"""docs/exit-codes.md says what the command line does."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from rootlay.cli.failure import CODES, GENERAL, explain
+from rootlay.store import errors
+
+TABLE = (Path(__file__).parent.parent.parent / "docs" / "exit-codes.md").read_text(encoding="utf-8")
+ROWS = {name: int(code) for code, name in re.findall(r"^\| (\d+) \| (\w+) \|", TABLE, re.MULTILINE)}
+
+
+def test_the_document_and_the_code_name_the_same_errors_and_codes() -> None:
+    assert ROWS == CODES
+
+
+def test_no_two_errors_share_a_code() -> None:
+    assert len(set(CODES.values())) == len(CODES)
+
+
+def test_each_public_store_error_has_a_code_of_its_own() -> None:
+    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.StoreError)}
+    assert classes - {"StoreError"} <= set(CODES)
+
+
+def test_running_verbs_keep_the_programs_codes_free(tmp_path: Path) -> None:
+    error = errors.UnknownImage("nope")
+    assert explain(error, "run", tmp_path) == (str(error), 125)
+    assert explain(error, "history", tmp_path) == (str(error), CODES["UnknownImage"])
+    assert explain(FileNotFoundError(2, "No such file or directory", "x.tar"), "load", tmp_path) == ("x.tar: No such file or directory", GENERAL)

@@ -1,0 +1,98 @@
+"""Both parsers are made from one table: they must understand the same command lines in the same way."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rootlay.cli.app import _command
+from rootlay.cli.parse import LeaveToTyper, parse
+from rootlay.cli.registry import GROUPS, HOT, load_verb
+from rootlay.cli.spec import Context, Values, Verb
+
+CONTEXT = Context(Path("/nowhere"), {}, io.StringIO(), io.StringIO())
+VERBS = {name: load_verb(name) for names in GROUPS.values() for name in names}
+
+
+def with_typer(verb: Verb, words: list[str]) -> dict[str, Any] | None:
+    """What Typer makes of the words; None when it refuses them."""
+    import dataclasses
+
+    import typer
+
+    seen: list[dict[str, Any]] = []
+
+    def action(values: Values, context: Context) -> int:
+        seen.append(values.given)
+        return 0
+
+    app = typer.Typer(add_completion=False)
+    app.command(context_settings={"allow_interspersed_args": not verb.passes_on})(
+        _command(dataclasses.replace(verb, action=action), CONTEXT)
+    )
+    try:
+        app(words, standalone_mode=False)
+    except click.ClickException:
+        return None
+    return seen[0] if seen else None
+
+
+def with_light(verb: Verb, words: list[str]) -> dict[str, Any] | None:
+    try:
+        return parse(verb, words).given
+    except LeaveToTyper:
+        return None
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["debian"],
+        ["--rm", "debian", "ls", "-l", "--all"],
+        ["-it", "--rm", "debian", "--", "bash"],
+        ["-e", "A=1", "--env=B=2", "-eC=3", "debian"],
+        ["--name=x", "-w", "/w", "-u", "0:0", "debian", "true"],
+        ["-v/a:/b:ro", "debian"],
+        ["--lower", "/a", "--lower", "/b", "sh", "-c", "x"],
+        ["--", "debian", "--rm"],
+        ["debian", "-e"],
+    ],
+)
+def test_run_is_read_alike_by_both_parsers(words: list[str]) -> None:
+    light = with_light(VERBS["run"], words)
+    assert light is not None
+    assert light == with_typer(VERBS["run"], words)
+
+
+WORDS = st.sampled_from(
+    ["-i", "-t", "-it", "--rm", "--name", "--name=n", "-e", "-eX=1", "--env=Y", "-w", "/w", "debian", "--", "ls", "-l", "-d", "x=y", "--tty"]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(HOT)), st.lists(WORDS, max_size=6))
+def test_whatever_the_light_parser_takes_typer_reads_alike(name: str, words: list[str]) -> None:
+    light = with_light(VERBS[name], words)
+    if light is not None:
+        assert light == with_typer(VERBS[name], words)
+
+
+@pytest.mark.parametrize("words", [["--nope", "debian"], ["--name"], ["--help"], ["-x", "debian"], ["--rm=maybe", "debian"]])
+def test_what_is_wrong_is_left_to_typer(words: list[str]) -> None:
+    assert with_light(VERBS["run"], words) is None
+
+
+@pytest.mark.parametrize("name", sorted(VERBS))
+def test_each_verb_has_help_and_its_own_name(name: str) -> None:
+    verb = VERBS[name]
+    assert verb.name == name
+    assert verb.help.endswith(".")
+    assert all(option.help for option in verb.options)
+    flags = [flag for option in verb.options for flag in option.flags]
+    assert len(flags) == len(set(flags))

@@ -1,0 +1,255 @@
+"""A container as Python sees it: its files, its programs, its changes.
+
+    with image.container() as c:                      # ephemeral: removed at the end
+        c.fs.writetext("/etc/motd", "hi")
+        c.run(["cat", "/etc/motd"], capture_output=True, text=True)
+        print(c.diff())
+        image2 = c.commit("app:2")
+
+Rules:
+1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
+2. Files are hydrated by a process of its own, started with the first program, which outlives the caller if programs do.
+3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from rootlay.store.container import ContainerRecord
+from rootlay.vfs.run.program import make_program
+from rootlay.vfs.run.session import Session, open_session
+
+if TYPE_CHECKING:
+    from rootlay.store.image import Image
+    from rootlay.vfs.diff import Change
+    from rootlay.vfs.layerfs import LayerFS
+    from rootlay.vfs.overlay import Overlay
+
+SMALL_FILE_BYTES = 4 << 20
+
+
+class Container:
+    """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
+
+    Args:
+        root: the store's root.
+        record: which container.
+        ephemeral: remove the container when the handle is closed.
+    """
+
+    def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
+        self._root = root
+        self._ephemeral = ephemeral
+        self._overlay: Overlay | None = None
+        self._session: Session | None = None
+        self._hydrator: subprocess.Popen[bytes] | None = None
+        self.record = record
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        return self.record.name
+
+    @property
+    def overlay(self) -> Overlay:
+        """The POSIX-like operations on the merged tree."""
+        if self._overlay is None:
+            self._overlay = open_overlay(self._root, self.record)
+        return self._overlay
+
+    @property
+    def fs(self) -> LayerFS:
+        """The container as a PyFilesystem2 file system."""
+        from rootlay.vfs.layerfs import LayerFS
+
+        return LayerFS(self.overlay)
+
+    def popen(
+        self,
+        args: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[Any]:
+        """Start a program inside. Standard streams and `options` as with subprocess.Popen.
+
+        Args:
+            args: argument vector; a name without a slash is looked up in PATH, inside.
+            env: added to the container's own environment.
+            cwd: directory inside; the container's working directory by default.
+            user: `name|uid[:group|gid]` inside.
+
+        Raises:
+            EngineMissing: this machine has no native engine.
+            UnknownUser: the image does not have that user.
+        """
+        if isinstance(args, str) or not args:
+            raise ValueError("args is a sequence of strings, program first")
+        program = make_program(self.record, self._read, argv=tuple(args), env=env, cwd=cwd, user=user)
+        command = self._open_session().command(program.argv, program.cwd, program.identity)
+        return subprocess.Popen(command, env=program.env, **options)
+
+    def run(
+        self,
+        args: Sequence[str],
+        *,
+        input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[Any]:
+        """Run a program inside to its end: subprocess.run's arguments, result and exceptions, and popen's."""
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        if capture_output:
+            options["stdout"] = options["stderr"] = subprocess.PIPE
+        with self.popen(args, **options) as process:
+            try:
+                out, err = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        code = process.returncode
+        if check and code:
+            raise subprocess.CalledProcessError(code, list(args), out, err)
+        return subprocess.CompletedProcess(list(args), code, out, err)
+
+    def diff(self) -> list[Change]:
+        """What was added, changed and deleted, by path. The cost follows the change."""
+        from rootlay.vfs.diff import iter_changes
+
+        return list(iter_changes(self.overlay))
+
+    def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
+        """Make an image of the container: see rootlay.vfs.commit."""
+        from rootlay.vfs.commit import commit_container
+
+        return commit_container(self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes)
+
+    def export(self, out: BinaryIO) -> None:
+        """Write the whole merged tree as a tar stream: see rootlay.vfs.export."""
+        from rootlay.vfs.export import export_tree
+
+        export_tree(self.overlay, out)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the container. Its image is untouched.
+
+        Raises:
+            ContainerRunning: a program runs in it and `force` is not given.
+        """
+        from rootlay.vfs.run.removal import remove_container
+
+        self._release()
+        remove_container(self._root, self.record, force=force)
+
+    def close(self) -> None:
+        """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent."""
+        if self._ephemeral:
+            self._ephemeral = False
+            self.remove(force=True)
+        self._release()
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name} {self.id[:12]} of {self.record.config.image or 'directories'}>"
+
+    def _read(self, path: bytes) -> bytes | None:
+        return read_small_file(self.overlay, path)
+
+    def _open_session(self) -> Session:
+        """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
+        if self._session is None:
+            session = open_session(self._root, self.record)
+            keep = (session.listener.fileno(),) if session.listener else ()
+            command = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(self._root), self.id, str(session.launch)]
+            command += [str(session.socket_path), *map(str, keep)]
+            self._hydrator = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=keep, start_new_session=True
+            )
+            if session.listener:
+                session.listener.close()
+            self._session = session
+        return self._session
+
+    def _release(self) -> None:
+        if self._hydrator and self._hydrator.stdin:
+            self._hydrator.stdin.close()
+            # It goes by itself when the container is idle; what is left of it here is only its exit status.
+            self._hydrator.returncode = self._hydrator.poll() or 0
+            _LEFT.append(self._hydrator.pid)
+        self._hydrator = self._session = None
+        _reap()
+
+
+_LEFT: list[int] = []
+
+
+def _reap() -> None:
+    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
+    for pid in list(_LEFT):
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            done = pid
+        if done:
+            _LEFT.remove(pid)
+
+
+def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
+    """The overlay of a container: its upper, its directory lowers, and the view of its image.
+
+    Raises:
+        CorruptStore: a view or layer is damaged.
+    """
+    from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.stack import DirLayer, Ownership, Stack
+
+    view = hydrator = None
+    if record.config.chain:
+        from rootlay.store.hydrate import Hydrator
+        from rootlay.store.store import Store
+        from rootlay.store.view import View
+
+        store = Store.open(root)
+        view = View.open(store.root / "views" / f"{record.config.chain.partition(':')[2]}.lmdb")
+        hydrator = Hydrator(store, view)
+    lowers = [DirLayer.at(path or "/", marks=bool(path)) for path in reversed(record.config.lowers)]
+    upper = DirLayer.at(os.path.realpath(record.upper), writable=True, bloom=record.bloom)
+    ownership = Ownership(os.geteuid(), os.getegid())
+    return Overlay(Stack((upper, *lowers), view, hydrator, ownership, record.lock))
+
+
+def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
+    """The content of a small file inside, without hydrating it; None when there is none."""
+    try:
+        with overlay.open_reader(path) as file:
+            return file.read(SMALL_FILE_BYTES)
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def iter_containers(root: Path) -> Iterator[Container]:
+    """Handles on all containers of a store, newest first."""
+    from rootlay.store.container import Containers
+
+    for record in Containers(root).iter_all():
+        yield Container(root, record)

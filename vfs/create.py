@@ -1,0 +1,183 @@
+"""Make a container: from an image, from the machine's own root (`host`), or from plain directories.
+
+Rules:
+1. The image's config is read once, here; what the container is told afterwards stands in its own record.
+2. Everything that may fail for the caller's reasons (unknown image, name in use, missing directory) fails before
+   anything is made.
+3. On the path of every `rootlay run`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
+from rootlay.store.errors import StoreError
+from rootlay.store.store import Store
+from rootlay.vfs.run.program import merge_env
+
+HOST_IMAGE = "host"
+
+
+class NoCommand(StoreError):
+    """Neither the caller nor the image says what to run."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"no command specified, and image {image} has none")
+        self.image = image
+
+
+class MissingDirectory(StoreError):
+    """A directory or file of the host that the caller names is not there."""
+
+    def __init__(self, path: str, role: str) -> None:
+        super().__init__(f"{role}: {path} does not exist")
+        self.path = path
+        self.role = role
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOptions:
+    """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+
+    `image` is a reference, or `host`; empty when only `lowers` (host directories, topmost last) are used; both may be
+    given, the lowers then lie on top of the image.
+    """
+
+    image: str = ""
+    argv: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    name: str = ""
+    env: tuple[str, ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    hostname: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    lowers: tuple[str, ...] = ()
+    upper: str = ""
+    tty: bool = False
+    stdin: bool = False
+    auto_remove: bool = False
+    need_command: bool = True
+
+
+def create_container(root: Path, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerRecord:
+    """Create a container and everything that it needs to start.
+
+    Args:
+        root: the store's root; made when it is not there.
+        environ: the caller's environment: for `-e NAME` without a value, and the whole of it for `host`.
+
+    Raises:
+        UnknownImage, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing has been made.
+    """
+    for path in options.lowers:
+        if not os.path.isdir(path):
+            raise MissingDirectory(path, "lower")
+    for bind in options.binds:
+        if not os.path.exists(bind.host):
+            raise MissingDirectory(bind.host, "bind")
+    store = Store.open(root)
+    config = _from_image(store, options, environ) if options.image not in ("", HOST_IMAGE) else _from_host(options, environ)
+    if options.need_command and not config.argv:
+        raise NoCommand(options.image or "(none)")
+    if options.upper:
+        os.makedirs(options.upper, exist_ok=True)
+    record = Containers(store.root).create(config)
+    if options.image != HOST_IMAGE and (options.image or options.lowers):
+        _write_etc(record)
+    return record
+
+
+def _base(options: ContainerOptions) -> ContainerConfig:
+    return ContainerConfig(
+        id="",
+        name=options.name,
+        created_ns=0,
+        hostname=options.hostname,
+        labels=options.labels,
+        binds=options.binds,
+        lowers=tuple(os.path.realpath(path) for path in options.lowers),
+        upper=os.path.realpath(options.upper) if options.upper else "",
+        tty=options.tty,
+        stdin=options.stdin,
+        auto_remove=options.auto_remove,
+    )
+
+
+def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
+    """`host`, or directories alone. For `host` the caller's environment and directory go along, as with a shell."""
+    from dataclasses import replace
+
+    base = _base(options)
+    is_host = options.image == HOST_IMAGE
+    own = tuple(f"{name}={value}" for name, value in environ.items()) if is_host else ()
+    argv = (*((options.entrypoint,) if options.entrypoint else ()), *options.argv)
+    if is_host and not argv:
+        argv = (environ.get("SHELL") or "/bin/sh",)
+    return replace(
+        base,
+        image=HOST_IMAGE if is_host else "",
+        lowers=("", *base.lowers) if is_host else base.lowers,
+        argv=argv,
+        env=merge_env(own, options.env, environ),
+        working_dir=options.working_dir or (os.getcwd() if is_host else "/"),
+        user=options.user or "",
+    )
+
+
+def _from_image(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
+    from dataclasses import replace
+
+    image = store.image(options.image)
+    ensure_view(store, image.chain_id, image.diff_ids)
+    defaults = image.config
+    command: Sequence[str]
+    if options.entrypoint is not None:
+        command = (*((options.entrypoint,) if options.entrypoint else ()), *options.argv)
+    else:
+        command = (*defaults.entrypoint, *(options.argv or defaults.cmd))
+    return replace(
+        _base(options),
+        image=options.image,
+        manifest=str(image.manifest_digest),
+        chain=str(image.chain_id),
+        layers=tuple(str(layer) for layer in image.diff_ids),
+        argv=tuple(command),
+        env=merge_env(defaults.env, options.env, environ),
+        working_dir=options.working_dir or defaults.working_dir or "/",
+        user=defaults.user if options.user is None else options.user,
+    )
+
+
+def ensure_view(store: Store, chain: object, diff_ids: Sequence[object]) -> None:
+    """Build the merged view when it is not there: once for each stack of layers."""
+    name = str(chain).partition(":")[2]
+    views = store.root / "views"
+    if not ((views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists()):
+        from rootlay.store.digest import Digest
+        from rootlay.store.viewbuild import build_view
+
+        build_view(store, [Digest.parse(str(layer)) for layer in diff_ids])
+
+
+def _write_etc(record: ContainerRecord) -> None:
+    """The files that Docker binds over /etc: the host's resolver, its hosts, and the container's name."""
+    hostname = record.config.hostname or os.uname().nodename
+    hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
+    if record.config.hostname and record.config.hostname.encode() not in hosts:
+        hosts += f"127.0.1.1\t{record.config.hostname}\n".encode()
+    for name, content in (("resolv.conf", _read("/etc/resolv.conf")), ("hosts", hosts), ("hostname", hostname.encode() + b"\n")):
+        (record.path / name).write_bytes(content)
+        (record.path / name).chmod(0o644)
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError:
+        return b""

@@ -1,0 +1,127 @@
+"""Images and stores for people who embed rootlay: the store's own, and containers on top.
+
+    store = Store.open()
+    [image] = store.load("debian.tar")
+    with image.container() as c: …
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.container import Bind, Containers
+from rootlay.store.image import Image as StoredImage
+from rootlay.store.store import Store as ImageStore
+from rootlay.vfs.container import Container
+from rootlay.vfs.create import HOST_IMAGE, ContainerOptions, create_container
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of a store; `stored` is what the store knows of it (None for `host`)."""
+
+    root: Path
+    reference: str
+    stored: StoredImage | None
+
+    @property
+    def id(self) -> str:
+        return self.stored.id if self.stored else HOST_IMAGE
+
+    def container(
+        self,
+        name: str = "",
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        user: str | None = None,
+        binds: Sequence[Bind] = (),
+        environ: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """A new container. Without a name it is ephemeral: removed when closed.
+
+        Args:
+            env: variables to set inside.
+            environ: the caller's environment, which a container of `host` takes over; nothing by default.
+            options: more fields of rootlay.vfs.create.ContainerOptions.
+
+        Raises:
+            NameInUse, MissingDirectory: nothing has been made.
+        """
+        wanted = ContainerOptions(
+            image=self.stored.id if self.stored else HOST_IMAGE,
+            name=name,
+            env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
+            working_dir=cwd,
+            user=user,
+            binds=tuple(binds),
+            need_command=False,
+            **options,
+        )
+        return Container(self.root, create_container(self.root, wanted, environ or {}), ephemeral=not name)
+
+
+class Store:
+    """A store of images and containers.
+
+    Args:
+        root: as `Store.open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._images = ImageStore.open(root)
+        self.root = self._images.root
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str] | None = None) -> Store:
+        """Open a store, making it when it is not there. The default is the user's own: see rootlay.cli.main."""
+        if root is None:
+            root = Path("~/.local/share/rootlay").expanduser()
+        return cls(Path(root))
+
+    def load(self, path: str | os.PathLike[str]) -> Image:
+        """Load an archive (docker-archive, OCI archive or directory) and return its first image.
+
+        Raises:
+            NotAnArchive, TruncatedArchive, DigestMismatch, UnsafePath, …: the store is unchanged.
+        """
+        return self._wrap(self._images.load(Path(path))[0])
+
+    def load_all(self, path: str | os.PathLike[str]) -> list[Image]:
+        """As load, for archives of several images."""
+        return [self._wrap(image) for image in self._images.load(Path(path))]
+
+    def import_rootfs(self, path: str | os.PathLike[str], reference: str) -> Image:
+        """Make an image of a root file system: a tar (plain, gzip, zstd, xz) or a directory."""
+        return self._wrap(self._images.import_rootfs(Path(path), reference))
+
+    def image(self, reference: str) -> Image:
+        """An image by name, digest or ID; `host` is the machine's own root.
+
+        Raises:
+            UnknownImage: there is none.
+        """
+        if reference == HOST_IMAGE:
+            return Image(self.root, HOST_IMAGE, None)
+        return self._wrap(self._images.image(reference))
+
+    def container(self, reference: str) -> Container:
+        """A container by name or ID.
+
+        Raises:
+            UnknownContainer: there is none.
+        """
+        return Container(self.root, Containers(self.root).find(reference))
+
+    def overlay(self, *lowers: str | os.PathLike[str], name: str = "", upper: str = "", base: str = "") -> Container:
+        """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
+        wanted = ContainerOptions(image=base, name=name, lowers=tuple(map(os.fspath, lowers)), upper=upper, need_command=False)
+        return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
+
+    def _wrap(self, stored: StoredImage) -> Image:
+        return Image(self.root, stored.references[0] if stored.references else stored.id, stored)

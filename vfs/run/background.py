@@ -1,0 +1,72 @@
+"""Run a container's main program detached: a monitor process of its own waits for it, and a file takes its output."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from rootlay.store.container import ContainerState
+from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
+from rootlay.vfs.run.hydrator import fork_hydrator
+from rootlay.vfs.run.program import Program
+from rootlay.vfs.run.session import Session
+from rootlay.vfs.run.terminal import open_terminal, relay
+
+
+def run_background(root: Path, session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
+    """Start the program and return its pid at once. The caller must be single-threaded.
+
+    The monitor is a grandchild in a session of its own; it records the exit code, and removes the container when
+    `on_exit` is "remove". Output goes to the container's log, appended; with `tty` through a pseudo-terminal.
+    """
+    read_end, write_end = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(write_end)
+        if session.listener:
+            session.listener.close()
+        os.waitpid(child, 0)
+        with open(read_end, "rb") as pipe:
+            return int(pipe.read() or b"0")
+    try:
+        os.close(read_end)
+        os.setsid()
+        if os.fork() == 0:
+            _monitor(root, session, program, tty, on_exit, write_end)
+    finally:
+        os._exit(0)
+
+
+def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
+    log = os.open(session.record.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+    os.dup2(null, 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    hydrator = fork_hydrator(root, session)
+    if tty:
+        main, terminal = open_terminal()
+        for fd in (0, 1, 2):
+            os.dup2(terminal, fd)
+        pid = spawn(session, program, stdin=True, new_session=True)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        os.close(terminal)
+    else:
+        pid = spawn(session, program, stdin=True, new_session=True)
+    session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
+    os.write(report, str(pid).encode())
+    os.close(report)
+    if tty:
+        relay(main, log, None)
+    _, status = os.waitpid(pid, 0)
+    finish_state(session.record, exit_code(status))
+    hydrator.release()
+    if on_exit == "remove":
+        from rootlay.vfs.run.removal import remove_container
+
+        remove_container(root, session.record, force=True)

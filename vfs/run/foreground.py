@@ -1,0 +1,113 @@
+"""Run a program in the foreground: descriptors and terminal are the caller's own; signals and exit code as Docker's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from rootlay.store.container import ContainerRecord, ContainerState
+from rootlay.vfs.run.hydrator import fork_hydrator
+from rootlay.vfs.run.program import Program
+from rootlay.vfs.run.session import Session
+
+FORWARDED = frozenset(
+    {
+        signal.SIGTERM,
+        signal.SIGINT,
+        signal.SIGQUIT,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGWINCH,
+        signal.SIGALRM,
+    }
+)
+IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
+
+
+def run_foreground(root: Path, session: Session, program: Program, *, stdin: bool, record_state: bool) -> int:
+    """Start the program, wait for it, and return its exit code (128 + n when signal n killed it).
+
+    Args:
+        stdin: pass the caller's standard input; otherwise the program reads /dev/null.
+        record_state: this is the container's main program: keep its pid and exit code.
+    """
+    hydrator = fork_hydrator(root, session)
+    waited = FORWARDED | {signal.SIGCHLD}
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
+    pid = spawn(session, program, stdin=stdin, mask=previous)
+    if record_state:
+        session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
+    try:
+        code = _wait(pid, waited)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        hydrator.release()
+    if record_state:
+        finish_state(session.record, code)
+    return code
+
+
+def spawn(session: Session, program: Program, *, stdin: bool, mask: set[signal.Signals] | None = None, new_session: bool = False) -> int:
+    """Fork and become the program. Returns its pid. `new_session`: with fd 0 as its controlling terminal, if it is one."""
+    command = session.command(program.argv, program.cwd, program.identity)
+    environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        if new_session:
+            os.setsid()
+            _take_terminal()
+        if not stdin:
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+        for number in IGNORED_BY_PYTHON:
+            signal.signal(number, signal.SIG_DFL)
+        if mask is not None:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        os.execve(command[0], command, environment)
+    except OSError as error:
+        os.write(2, f"rootlay: cannot start the engine: {error}\n".encode())
+    finally:
+        os._exit(125)
+
+
+def finish_state(record: ContainerRecord, code: int) -> None:
+    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code))
+
+
+def exit_code(status: int) -> int:
+    """Docker's exit code of a wait status."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _wait(pid: int, waited: frozenset[signal.Signals]) -> int:
+    """Wait for the child and pass signals on.
+
+    A signal that the terminal sent (si_code > 0) went to the whole foreground process group, the child included:
+    passing it on would deliver it twice.
+    """
+    while True:
+        info = signal.sigwaitinfo(waited)
+        if info.si_signo == signal.SIGCHLD:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return exit_code(status)
+        elif info.si_code <= 0:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, info.si_signo)
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    if os.isatty(0):
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)

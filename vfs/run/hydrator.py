@@ -1,0 +1,212 @@
+"""The hydrator process: serves the engine's requests for real files (docs/format.md §8), outside any confinement.
+
+Rules:
+1. One for each session. It is forked before the first program starts, and lives until its owner has gone *and* no
+   process of the container is left, so daemons that outlive their command are served as well.
+2. It ignores the terminal's signals and keeps none of its owner's descriptors.
+3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
+4. A request that fails is answered with its errno; a client that breaks the protocol is dropped.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.session import Session
+
+MAGIC = 0x31594852
+REQUEST = struct.Struct("<II")
+REPLY = struct.Struct("<i")
+IDLE_POLL_MS = 1000
+SETTLE_MS = 200
+
+
+class HydratorProcess:
+    """The owner's handle. The hydrator watches the life line: it is closed when the owner exits, however it dies."""
+
+    __slots__ = ("_lifeline", "pid")
+
+    def __init__(self, pid: int, lifeline: int) -> None:
+        self.pid = pid
+        self._lifeline = lifeline
+
+    def release(self) -> None:
+        """Tell the hydrator that its owner has done; it goes when the container is idle. Idempotent."""
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
+
+
+def fork_hydrator(root: Path, session: Session) -> HydratorProcess:
+    """Fork the hydrator of a session. The caller must be single-threaded.
+
+    A session without image layers gets one, too: it removes the session's files when the last program is gone.
+    """
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(read_end)
+        if session.listener:
+            session.listener.close()
+        return HydratorProcess(pid, write_end)
+    code = 1
+    try:
+        os.close(write_end)
+        _detach(keep={read_end, session.listener.fileno() if session.listener else -1})
+        serve_session(root, session, read_end)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def serve_session(root: Path, session: Session, lifeline: int) -> None:
+    """Serve until the life line is closed and the container is idle, then remove the session's files."""
+    container = os.path.realpath(session.record.path)
+
+    def hydrate(entry: int) -> None:
+        hydrate_entry(root, session.record.config.chain, entry)
+
+    try:
+        serve(session.listener, hydrate, lifeline, lambda: not has_guests(container))
+    finally:
+        session.forget()
+
+
+_HYDRATORS: dict[tuple[Path, str], object] = {}
+
+
+def hydrate_entry(root: Path, chain: str, entry: int) -> None:
+    """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
+    from rootlay.store.errors import StoreError
+    from rootlay.store.hydrate import Hydrator
+    from rootlay.store.store import Store
+    from rootlay.store.view import View
+
+    try:
+        hydrator = _HYDRATORS.get((root, chain))
+        if hydrator is None:
+            store = Store.open(root, create=False)
+            view = View.open(root / "views" / f"{chain.partition(':')[2]}.lmdb")
+            hydrator = _HYDRATORS[root, chain] = Hydrator(store, view)
+        assert isinstance(hydrator, Hydrator)  # noqa: S101 -- narrows the lazily imported type
+        hydrator.hydrate(entry)
+    except StoreError as error:
+        raise OSError(errno.EIO, str(error)) from error
+
+
+def serve(listener: socket.socket | None, hydrate: Callable[[int], None], lifeline: int, idle: Callable[[], bool]) -> None:
+    """The loop. `idle` is asked only after the life line is closed, and must say yes twice, a moment apart."""
+    clients: dict[int, tuple[socket.socket, bytearray]] = {}
+    poll = select.poll()
+    poll.register(lifeline, select.POLLIN)
+    if listener:
+        listener.setblocking(False)
+        poll.register(listener, select.POLLIN)
+    owned = True
+    quiet = 0
+    while True:
+        events = poll.poll(None if owned else SETTLE_MS if quiet else IDLE_POLL_MS)
+        for fd, _ in events:
+            if fd == lifeline:
+                poll.unregister(lifeline)
+                owned = False
+            elif listener and fd == listener.fileno():
+                _accept(listener, clients, poll)
+            elif not _answer(*clients[fd], hydrate):
+                poll.unregister(fd)
+                clients.pop(fd)[0].close()
+        if owned or (events and quiet):
+            quiet = 0
+            continue
+        if not idle():
+            quiet = 0
+        elif quiet:
+            return
+        else:
+            quiet = 1
+
+
+def _accept(listener: socket.socket, clients: dict[int, tuple[socket.socket, bytearray]], poll: select.poll) -> None:
+    with contextlib.suppress(BlockingIOError, ConnectionError):
+        client, _ = listener.accept()
+        client.setblocking(True)
+        clients[client.fileno()] = (client, bytearray())
+        poll.register(client, select.POLLIN)
+
+
+def _answer(client: socket.socket, pending: bytearray, hydrate: Callable[[int], None]) -> bool:
+    """Read what is there and answer each whole request. False when the client is to be dropped."""
+    try:
+        data = client.recv(REQUEST.size * 64)
+        if not data:
+            return False
+        pending += data
+        while len(pending) >= REQUEST.size:
+            magic, entry = REQUEST.unpack_from(pending)
+            if magic != MAGIC:
+                return False
+            del pending[: REQUEST.size]
+            client.sendall(REPLY.pack(_attempt(hydrate, entry)))
+    except OSError:
+        return False
+    return True
+
+
+def _attempt(hydrate: Callable[[int], None], entry: int) -> int:
+    try:
+        hydrate(entry)
+    except OSError as error:
+        return -(error.errno or errno.EIO)
+    except (LookupError, ValueError):
+        return -errno.EIO
+    return 0
+
+
+def _detach(keep: set[int], *, leader: bool = False) -> None:
+    """Leave the owner's session, terminal, signals and descriptors."""
+    if not leader:
+        os.setsid()
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    low = 3
+    for fd in sorted(fd for fd in keep if fd >= 0):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, 65536)
+    os.chdir("/")
+
+
+def main(words: list[str]) -> None:
+    """The hydrator as a program of its own, for callers that must not fork (they may have threads).
+
+    Args:
+        words: store root, container ID, launch file, socket path, and the listening socket's descriptor if there is
+            one. The life line is standard input.
+    """
+    from rootlay.store.container import Containers
+
+    root = Path(words[0])
+    lifeline = os.dup(0)
+    listener = socket.socket(fileno=int(words[4])) if len(words) > 4 else None
+    session = Session(Containers(root).find(words[1]), Path(), Path(words[2]), listener, Path(words[3]))
+    _detach(keep={lifeline, listener.fileno() if listener else -1}, leader=True)
+    serve_session(root, session, lifeline)
+
+
+if __name__ == "__main__":
+    import sys
+
+    main(sys.argv[1:])

@@ -1,0 +1,125 @@
+"""The launch file: everything the engine has to know about one container, in one mapped file.
+
+Rules:
+1. The layout is docs/format.md §8; `vfs/csrc/abi.h` holds the same structures, and a test compares them.
+2. Pure: this module turns values into bytes. Writing them is the session's business.
+3. It is on the path of every `rootlay run`: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+MAGIC = b"RLLAUNC1"
+VERSION = 1
+HEADER_BYTES = 256
+DIR_BYTES = 32
+LAYER_BYTES = 8
+BIND_BYTES = 32
+MAX_DIRS = 32
+
+FLAG_PATCH = 1
+FLAG_TRACE = 2
+FLAG_UPPER = 4
+DIR_UPPER = 1
+DIR_MARKS = 2
+BIND_READ_ONLY = 1
+BIND_PROC = 2
+BIND_OWNER = 4
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchDir:
+    """One directory layer: its real path (the host's root is empty), its bloom file, its DIR_* flags."""
+
+    path: bytes
+    bloom: bytes = b""
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchBind:
+    """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags."""
+
+    vpath: bytes
+    host: bytes
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The fields of docs/format.md §8. Paths are real, canonical host paths as bytes."""
+
+    engine: bytes
+    dirs: tuple[LaunchDir, ...] = ()
+    layers: tuple[bytes, ...] = ()
+    binds: tuple[LaunchBind, ...] = ()
+    view: bytes = b""
+    hydrator: bytes = b""
+    lock: bytes = b""
+    host_uid: int = 0
+    host_gid: int = 0
+    map_uid: int = 0
+    map_gid: int = 0
+    st_dev: int = 0
+    flags: int = 0
+    trace: bytes = b""
+    container_id: bytes = b""
+    hostname: bytes = b""
+
+    def pack(self) -> bytes:
+        """Return the file's bytes.
+
+        Raises:
+            ValueError: more directory layers than the engine takes, or a path with a NUL byte.
+        """
+        if len(self.dirs) > MAX_DIRS:
+            raise ValueError(f"{len(self.dirs)} directory layers, the engine takes {MAX_DIRS}")
+        pool = _Pool(HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds))
+        off_dirs = HEADER_BYTES
+        off_layers = off_dirs + DIR_BYTES * len(self.dirs)
+        off_binds = off_layers + LAYER_BYTES * len(self.layers)
+        tables = [struct.pack("<IIIII12x", *pool.add(d.path), *pool.add(d.bloom), d.flags) for d in self.dirs]
+        tables += [struct.pack("<II", *pool.add(path)) for path in self.layers]
+        binds = sorted(self.binds, key=lambda bind: (-len(bind.vpath), bind.vpath))
+        tables += [struct.pack("<IIIII12x", *pool.add(b.vpath), *pool.add(b.host), b.flags) for b in binds]
+        strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
+        tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
+        counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
+        header = struct.pack(
+            "<8sIII6I8I5IQ6I128x",
+            MAGIC,
+            VERSION,
+            pool.end,
+            self.flags,
+            *counts,
+            *(number for pair in strings for number in pair),
+            self.host_uid,
+            self.host_gid,
+            self.map_uid,
+            self.map_gid,
+            0,
+            self.st_dev,
+            *(number for pair in tail for number in pair),
+        )
+        return b"".join((header, *tables, *pool.parts))
+
+
+@dataclass(slots=True)
+class _Pool:
+    """NUL-terminated strings that follow the tables; equal strings are stored once."""
+
+    end: int
+    parts: list[bytes] = field(default_factory=list)
+    known: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+
+    def add(self, text: bytes) -> tuple[int, int]:
+        if b"\0" in text:
+            raise ValueError(f"a path with a NUL byte: {text!r}")
+        place = self.known.get(text)
+        if place is None:
+            place = self.known[text] = (self.end, len(text))
+            self.parts.append(text + b"\0")
+            self.end += len(text) + 1
+        return place

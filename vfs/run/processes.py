@@ -1,0 +1,77 @@
+"""Which processes belong to a container: asked of the kernel, never remembered.
+
+Every program inside is loaded by the engine in user space, so `/proc/<pid>/exe` is the engine's own executable, and its
+maps show the launch file of its container. This holds for orphans and daemons, whoever started them, and it survives
+the death of any process of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class GuestProcess:
+    """A process that runs inside. `command` is its argument vector as it shows itself."""
+
+    pid: int
+    parent: int
+    command: tuple[str, ...]
+
+
+def iter_guests(container_path: str) -> Iterator[int]:
+    """Process IDs of the caller's own guests of one container (its directory's real path), in no order.
+
+    A process between its exec and the mapping of its launch file belongs to a container that is not yet known; it is
+    counted, so that nobody takes a container for idle that is not.
+    """
+    mark = os.fsencode(container_path) + b"/launch-"
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            if os.path.basename(os.readlink(f"/proc/{entry}/exe")) != "engine":
+                continue
+            with open(f"/proc/{entry}/maps", "rb") as maps:
+                content = maps.read()
+        except OSError:  # gone, or another user's
+            continue
+        if mark in content or (content and b"/launch-" not in content):
+            yield int(entry)
+
+
+def has_guests(container_path: str) -> bool:
+    return next(iter_guests(container_path), None) is not None
+
+
+def list_guests(container_path: str) -> list[GuestProcess]:
+    """The guests with their command lines, by process ID."""
+    found = []
+    for pid in sorted(iter_guests(container_path)):
+        with contextlib.suppress(OSError):
+            with open(f"/proc/{pid}/stat", "rb") as stat:
+                parent = int(stat.read().rsplit(b")", 1)[1].split()[1])
+            with open(f"/proc/{pid}/cmdline", "rb") as cmdline:
+                command = tuple(os.fsdecode(part) for part in cmdline.read().rstrip(b"\0").split(b"\0"))
+            found.append(GuestProcess(pid, parent, command))
+    return found
+
+
+def kill_guests(container_path: str, number: int = signal.SIGKILL, patience_s: float = 5.0) -> bool:
+    """Send a signal to every guest until none is left. Returns False when some outlive the patience."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        pids = list(iter_guests(container_path))
+        if not pids:
+            return True
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)

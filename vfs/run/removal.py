@@ -1,0 +1,22 @@
+"""Remove a container: first its processes, then its files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rootlay.store.container import ContainerRecord, Containers
+from rootlay.store.errors import ContainerRunning
+from rootlay.vfs.run.processes import has_guests, kill_guests
+
+
+def remove_container(root: Path, record: ContainerRecord, *, force: bool = False) -> int:
+    """Remove a container and return the number of bytes freed.
+
+    Raises:
+        ContainerRunning: something runs in it and `force` is not given; or it cannot be killed.
+    """
+    path = os.path.realpath(record.path)
+    if (has_guests(path) and not force) or not kill_guests(path):
+        raise ContainerRunning(record.name)
+    return Containers(root).discard(record)

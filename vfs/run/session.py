@@ -1,0 +1,165 @@
+"""A session: one launch file, one hydrator socket, and the programs started through them.
+
+`run`, `exec` and `start` each open a session on a container; several may be open at once.
+
+Rules:
+1. What the engine is told (docs/format.md §8) is decided here, from the container record alone.
+2. The listening socket is bound before the first program starts, so a program never finds nobody there.
+3. The files of a session stay as long as a process maps them: the hydrator removes them when it goes.
+4. On the path of every `rootlay run`: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from rootlay.store.container import ContainerRecord
+from rootlay.vfs.run.launch import (
+    BIND_OWNER,
+    BIND_PROC,
+    BIND_READ_ONLY,
+    DIR_MARKS,
+    DIR_UPPER,
+    FLAG_PATCH,
+    FLAG_TRACE,
+    FLAG_UPPER,
+    Launch,
+    LaunchBind,
+    LaunchDir,
+)
+from rootlay.vfs.run.user import Identity
+
+SYSTEM_BINDS = ("/proc", "/sys", "/dev")
+FILE_BINDS = ("resolv.conf", "hosts", "hostname")  # in the container's own directory, shown in /etc
+
+
+class EngineMissing(RuntimeError):
+    """The native engine was not built for this machine."""
+
+    def __init__(self, path: Path) -> None:
+        machine = os.uname().machine
+        super().__init__(
+            f"no native engine for {machine}"
+            + (f": {path} is missing; reinstall rootlay" if machine == "x86_64" else " (only x86_64 Linux so far)")
+        )
+        self.path = path
+
+
+def engine_path() -> Path:
+    """The engine's executable.
+
+    Raises:
+        EngineMissing: it is not installed, or this machine is of another architecture.
+    """
+    path = Path(__file__).parent.parent / "engine"
+    if os.uname().machine != "x86_64" or not os.access(path, os.X_OK):
+        raise EngineMissing(path)
+    return path
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """`launch` and `socket` are files in the container's directory; `listener` is None where nothing can need it."""
+
+    record: ContainerRecord
+    engine: Path
+    launch: Path
+    listener: socket.socket | None
+    socket_path: Path
+
+    def command(self, argv: tuple[str, ...], cwd: str, identity: Identity) -> list[str]:
+        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`)."""
+        return [str(self.engine), "--run", str(self.launch), identity.state(), cwd, *argv]
+
+    def forget(self) -> None:
+        """Remove the session's files. Only when no process uses them any more. Idempotent."""
+        for path in (self.launch, self.socket_path):
+            path.unlink(missing_ok=True)
+
+
+def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, trace: str | None = None) -> Session:
+    """Write the launch file of a container and bind its hydrator socket.
+
+    Args:
+        root: the store's root.
+        patch: let the engine patch call sites (faster; the engine may ignore it).
+        trace: None: no trace; empty: to standard error; else a file's path.
+
+    Raises:
+        EngineMissing: nothing can run on this machine.
+        OSError: the container's directory cannot be written, or is gone.
+    """
+    engine = engine_path()
+    base = Path(os.path.realpath(record.path))
+    token = f"{os.getpid()}-{secrets.token_hex(3)}"
+    launch_path = base / f"launch-{token}"
+    socket_path = base / f"hydrate-{token}"
+    listener = _listen(socket_path) if record.config.layers else None
+    flags = FLAG_UPPER | (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
+    real_root = Path(os.path.realpath(root))
+    upper = os.path.realpath(record.upper)
+    chain = record.config.chain.partition(":")[2]
+    launch = Launch(
+        engine=os.fsencode(engine),
+        dirs=(
+            LaunchDir(os.fsencode(upper), os.fsencode(base / "bloom"), DIR_UPPER | DIR_MARKS),
+            *(_lower(path) for path in reversed(record.config.lowers)),
+        ),
+        layers=tuple(os.fsencode(real_root / "layers" / layer.partition(":")[2] / "tree") for layer in record.config.layers),
+        binds=tuple(_binds(record, base)),
+        view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
+        hydrator=os.fsencode(socket_path) if listener else b"",
+        lock=os.fsencode(base / "lock"),
+        host_uid=os.geteuid(),
+        host_gid=os.getegid(),
+        st_dev=os.stat(upper).st_dev,
+        flags=flags,
+        trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
+        container_id=record.id.encode(),
+        hostname=record.config.hostname.encode(),
+    )
+    fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(launch.pack())
+    return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _lower(path: str) -> LaunchDir:
+    """A host directory as a lower: `.wh.` marks are honoured as AUFS does, but not in the host's own root."""
+    real = os.path.realpath(path or "/")
+    return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
+
+
+def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
+    found = {path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS}
+    for name in FILE_BINDS:
+        if (base / name).exists():
+            found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
+    for bind in record.config.binds:
+        host = os.path.realpath(bind.host)
+        flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0)
+        target = "/" + "/".join(part for part in bind.target.split("/") if part)
+        found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags)
+    return list(found.values())
+
+
+def _listen(path: Path) -> socket.socket:
+    """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
+        listener.bind(f"/proc/self/fd/{directory}/{path.name}")
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.close(directory)
+    listener.listen(128)
+    return listener

@@ -1,0 +1,43 @@
+"""Pseudo-terminals, for `-t` where the caller has no terminal of its own to lend."""
+
+from __future__ import annotations
+
+import os
+import select
+
+
+def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
+    """A new pseudo-terminal: (main side, terminal side)."""
+    import fcntl
+    import struct
+    import termios
+
+    main, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    return main, terminal
+
+
+def relay(main: int, output: int, source: int | None) -> None:
+    """Copy the terminal's output to `output`, and `source` to its input, until its last user is gone."""
+    poll = select.poll()
+    poll.register(main, select.POLLIN)
+    if source is not None:
+        poll.register(source, select.POLLIN)
+    while True:
+        for fd, _ in poll.poll():
+            try:
+                data = os.read(fd, 65536)
+            except OSError:  # EIO: no process has the terminal open any more
+                data = b""
+            if fd == main and not data:
+                return
+            if not data:
+                os.write(main, b"\x04")  # end of input, as a terminal says it
+                poll.unregister(fd)
+            else:
+                write_all(output if fd == main else main, data)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
