@@ -17,6 +17,7 @@ from struct import error as struct_error
 
 from rootlay.store.digest import Digest
 from rootlay.store.entry import (
+    FIRST_RESERVED_KEY,
     META_KEY,
     ROOT_ID,
     Entry,
@@ -24,6 +25,7 @@ from rootlay.store.entry import (
     SparseMap,
     Xattrs,
     entry_key,
+    split_key,
 )
 from rootlay.store.errors import CorruptStore
 from rootlay.store.lmdbfile import LmdbFile
@@ -151,6 +153,14 @@ class View:
                 return
             if len(key) > _PARENT.size:
                 yield key[_PARENT.size :], Node.unpack(value)
+
+    def iter_nodes(self) -> Iterator[tuple[int, bytes, Node]]:
+        """Everything as (parent id, name, node), in the order of the ids: parents before their children."""
+        for key, value in self._file.iter_from(b"\0"):
+            if key >= FIRST_RESERVED_KEY:
+                return
+            parent_id, name = split_key(key)
+            yield parent_id, name, Node.unpack(value)
 
     def find_path(self, path: bytes) -> Node | None:
         """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
