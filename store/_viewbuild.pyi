@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from typing_extensions import Buffer
 
-class MissingTarget(LookupError):
+class MissingTarget(LookupError):  # noqa: N818 -- it says what happened
     """`args`: layer number, path, target, reason."""
 
     args: tuple[int, bytes, bytes, str]

@@ -102,9 +102,8 @@ def merge_reference(layers: list[LayerModel]) -> dict[PathKey, Inode]:
                 links[path] = resolve(lower, entry.link)
         state = {p: i for p, i in lower.items() if not any(hides(layer, top, p, lower) for top in layer.entries)}
         for path, entry in layer.entries.items():
-            if entry.type is D and not (entry.implicit and path in state and not (number == 0 and path == ())):
-                state[path] = Inode(entry, number, path)
-            elif entry.type not in (D, H, W) and path not in layer.first:
+            merges = entry.type is D and entry.implicit and path in state and (number, path) != (0, ())
+            if entry.type not in (H, W) and not merges and path not in layer.first:
                 state[path] = Inode(entry, number, path)
         state |= {path: state[first] for path, first in layer.first.items() if layer.entries[path].type is not H}
         finish_links(state, layer, links)
@@ -338,8 +337,15 @@ def test_hard_link_target_is_found_through_symbolic_links(target: bytes) -> None
     assert found[b"/y"]["source"] == b"/usr/bin/x"
 
 
-@pytest.mark.parametrize(("target", "reason"), [(b"gone", "is in no layer"), (b"d", "is a directory"),
-                                                (b"loop/x", "is in no layer"), (b"d/f/x", "is in no layer")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        (b"gone", "is in no layer"),
+        (b"d", "is a directory"),
+        (b"loop/x", "is in no layer"),
+        (b"d/f/x", "is in no layer"),
+    ],
+)
 def test_hard_link_to_nothing_names_both_ends(target: bytes, reason: str) -> None:
     base = layer_of(("d/f", Entry(F)), ("loop", Entry(L, link=b"loop/loop")))
     with pytest.raises(MissingTarget) as caught:
