@@ -60,6 +60,10 @@ class CopyUp:
             return found
         assert found.parent is not None  # the root is always in the upper
         parent = self.ensure(found.parent)
+        # Another copy-up of the same operation may have brought it here since it was looked up.
+        again = self._lookup.child(parent, found.name)
+        if again is not None and again.is_in(0):
+            return again
         if found.is_dir:
             self._copy_directory(parent, found)
         else:
