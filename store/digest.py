@@ -1,0 +1,68 @@
+"""Content digests and chain IDs (OCI image specification: descriptor.md "Digests", config.md "Layer ChainID")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rootlay.store.errors import BadManifest
+
+_HEX_LENGTH = {"sha256": 64, "sha384": 96, "sha512": 128}
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Digest:
+    """`algorithm:hex`, always valid: a known algorithm and lower-case hex of its length."""
+
+    algorithm: str
+    hex: str
+
+    def __post_init__(self) -> None:
+        """Raise BadManifest unless this is a digest."""
+        length = _HEX_LENGTH.get(self.algorithm)
+        if length is None:
+            raise BadManifest(f"{self.algorithm}:{self.hex}"[:100], "unknown digest algorithm")
+        if len(self.hex) != length or not _HEX.match(self.hex):
+            raise BadManifest(f"{self.algorithm}:{self.hex}"[:160], "malformed digest")
+
+    @classmethod
+    def parse(cls, text: str) -> Digest:
+        """Parse `sha256:…`. Raises BadManifest."""
+        algorithm, colon, hexa = text.partition(":")
+        if not colon:
+            raise BadManifest(text[:100], "malformed digest")
+        return cls(algorithm, hexa)
+
+    @classmethod
+    def of(cls, data: bytes) -> Digest:
+        """The SHA-256 digest of `data`."""
+        return cls("sha256", hashlib.sha256(data).hexdigest())
+
+    @property
+    def raw(self) -> bytes:
+        """The digest's own bytes (32 for SHA-256)."""
+        return bytes.fromhex(self.hex)
+
+    @property
+    def short(self) -> str:
+        """The first 12 hex digits, as listings show them."""
+        return self.hex[:12]
+
+    def __str__(self) -> str:
+        """`algorithm:hex`."""
+        return f"{self.algorithm}:{self.hex}"
+
+
+def chain_id(diff_ids: Iterable[Digest]) -> Digest:
+    """The chain ID of a stack of layers, base layer first.
+
+    `ChainID(L0) = DiffID(L0)`; `ChainID(L0|…|Ln) = SHA256(ChainID(L0|…|Ln-1) + " " + DiffID(Ln))`, over the text
+    forms. The specification leaves the empty stack open: here it is the digest of the empty string.
+    """
+    chain: Digest | None = None
+    for diff_id in diff_ids:
+        chain = diff_id if chain is None else Digest.of(f"{chain} {diff_id}".encode("ascii"))
+    return Digest.of(b"") if chain is None else chain

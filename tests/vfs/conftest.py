@@ -1,0 +1,62 @@
+"""Stacks of layers for the tests of the overlay rules."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.stack import DirLayer, Ownership, Stack
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
+
+from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
+
+
+class StackBuilder:
+    """Makes overlays below one directory and closes them at the end."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        self.upper = base / "upper"
+        self.opened: list[Overlay] = []
+
+    def stack(
+        self, *lowers: DirLayer, layers: tuple[list[LayerEntry], ...] | None = None, writable: bool = True
+    ) -> Stack:
+        self.upper.mkdir(exist_ok=True)
+        bloom = self.base / "bloom"
+        if not bloom.exists():
+            Bloom.create(bloom).close()
+        view = MemoryView(*layers) if layers is not None else None
+        hydrated = self.base / "hydrated"
+        hydrated.mkdir(exist_ok=True)
+        upper = (DirLayer.at(self.upper, writable=True, bloom=bloom),) if writable else ()
+        return Stack(
+            (*upper, *lowers),
+            view,
+            MemoryHydrator(view, hydrated) if view is not None else None,
+            Ownership(os.geteuid(), os.getegid()),
+            self.base / "lock",
+        )
+
+    def overlay(self, *lowers: DirLayer, layers: tuple[list[LayerEntry], ...] | None = None) -> Overlay:
+        self.opened.append(Overlay(self.stack(*lowers, layers=layers)))
+        return self.opened[-1]
+
+    def lower(self, name: str, fill: Callable[[Path], None], *, marks: bool = False) -> DirLayer:
+        path = self.base / name
+        path.mkdir()
+        fill(path)
+        return DirLayer.at(path, marks=marks)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[StackBuilder]:
+    builder = StackBuilder(tmp_path)
+    yield builder
+    for overlay in builder.opened:
+        overlay.close()

@@ -1,0 +1,260 @@
+"""Random operations on an overlay and on a plain directory must not be told apart.
+
+ROOTLAY_TEST_EXAMPLES sets the number of random histories (default 25, a few seconds); ROOTLAY_TEST_STEPS the
+operations in each (default 40).
+"""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
+from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from tests.vfs.memory_view import MemoryHydrator, MemoryView, directory, file, symlink, whiteout
+from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
+
+EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "25"))
+STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
+LONG = b"n" * 253
+
+names = st.sampled_from([b"a", b"b", b"c", b"d", LONG])
+paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: b"/" + b"/".join(parts))
+loose_paths = st.one_of(paths, paths, paths, paths.map(lambda p: p + b"/"), st.just(b"/"), paths.map(lambda p: p + b"/."))
+# No `..` and nothing absolute: in the plain directory that would leave the test.
+targets = st.one_of(st.lists(names, min_size=1, max_size=2).map(b"/".join), st.sampled_from([b".", b"a/", b"./b"]))
+# The ordinary user has to keep access to the plain directory; the overlay's user 0 has it anyway.
+modes = st.sampled_from([0o755, 0o700, 0o777, 0o1777, 0o711])
+file_modes = st.sampled_from([0o644, 0o600, 0o755, 0o666])
+contents = st.sampled_from([b"", b"x", b"hello\n", b"y" * 5000])
+
+BASE = [
+    directory(b"", 0o755),
+    directory(b"a"),
+    file(b"a/a", b"view a/a"),
+    file(b"a/b", b"view a/b", 0o600),
+    directory(b"a/c", 0o700),
+    file(b"a/c/a", b"deep"),
+    file(b"a/c/" + LONG, b"long name"),
+    directory(b"b"),
+    directory(b"b/a"),
+    file(b"b/a/d", b"b/a/d"),
+    symlink(b"c", b"a"),
+    symlink(b"b/c", b"a"),
+    file(b"d", b"plain d", 0o755),
+]
+SECOND = [whiteout(b"b/a"), file(b"b/b", b"second"), directory(b"a/c", 0o755), file(b"a/c/b", b"second a/c/b")]
+
+
+def fill_plain(path: Path) -> None:
+    """A plain lower that covers part of the view: a directory on a directory, a file on a directory, a new name."""
+    (path / "a" / "c").mkdir(parents=True)
+    (path / "a" / "c" / "d").write_bytes(b"plain a/c/d")
+    (path / "a" / "a").write_bytes(b"plain a/a")
+    (path / "b").write_bytes(b"a file hides a directory")
+    (path / "a" / "d").symlink_to("c")
+
+
+class OverlayMachine(RuleBasedStateMachine):
+    def __init__(self) -> None:
+        super().__init__()
+        self.base = Path(tempfile.mkdtemp(prefix="rootlay-test-"))
+        self.plain = self.base / "plain"
+        self.frozen: list[DirLayer] = []
+        self.lowers: list[DirLayer] = []
+        self.view: MemoryView | None = None
+        self.count = 0
+        self.umask = os.umask(0o022)
+
+    @initialize(with_view=st.booleans(), with_plain=st.booleans())
+    def start(self, with_view: bool, with_plain: bool) -> None:
+        if with_view:
+            self.view = MemoryView(BASE, SECOND)
+        if with_plain:
+            fill_plain(self.base / "lower")
+            self.lowers = [DirLayer.at(self.base / "lower")]
+        self.open_upper()
+        self.plain.mkdir()
+        self.copy_merged(b"", self.plain)
+
+    def open_upper(self) -> None:
+        self.count += 1
+        path = self.base / f"upper{self.count}"
+        path.mkdir()
+        bloom = self.base / f"bloom{self.count}"
+        Bloom.create(bloom).close()
+        hydrated = self.base / "hydrated"
+        hydrated.mkdir(exist_ok=True)
+        stack = Stack(
+            (DirLayer.at(path, writable=True, bloom=bloom), *self.frozen, *self.lowers),
+            self.view,
+            MemoryHydrator(self.view, hydrated) if self.view is not None else None,
+            Ownership(os.geteuid(), os.getegid()),
+            self.base / "lock",
+        )
+        self.overlay = Overlay(stack)
+        self.overlay.adopt_root()
+
+    def copy_merged(self, path: bytes, target: Path) -> None:
+        for entry in self.overlay.scandir(path or b"/"):
+            source, copy = path + b"/" + entry.name, target / os.fsdecode(entry.name)
+            mode = self.overlay.lstat(source).mode & 0o7777
+            if entry.is_dir:
+                copy.mkdir()
+                self.copy_merged(source, copy)
+                copy.chmod(mode)
+            elif self.overlay.lstat(source).mode & 0o170000 == 0o120000:
+                copy.symlink_to(os.fsdecode(self.overlay.readlink(source)))
+            else:
+                with self.overlay.open_content(source) as stream:
+                    copy.write_bytes(stream.read())
+                copy.chmod(mode)
+        self.plain.chmod(self.overlay.stat("/").mode & 0o7777)
+
+    def real(self, path: bytes) -> bytes:
+        # "/." is the root of the test as the kernel sees its own "/": a last component without a name.
+        return os.fsencode(self.plain) + (b"/." if path == b"/" else path)
+
+    # ---- rules
+
+    @rule(path=loose_paths, mode=modes)
+    def mkdir(self, path: bytes, mode: int) -> None:
+        self.same(lambda: self.overlay.mkdir(path, mode), lambda: os.mkdir(self.real(path), mode))
+
+    @rule(path=loose_paths, content=contents, mode=file_modes)
+    def write(self, path: bytes, content: bytes, mode: int) -> None:
+        self.write_with(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, content, mode)
+
+    @rule(path=paths, content=contents)
+    def append(self, path: bytes, content: bytes) -> None:
+        self.write_with(path, os.O_WRONLY | os.O_APPEND, content, 0)
+
+    @rule(path=loose_paths, content=contents, mode=file_modes)
+    def create_exclusively(self, path: bytes, content: bytes, mode: int) -> None:
+        self.write_with(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, content, mode)
+
+    @rule(
+        path=loose_paths,
+        flags=st.sampled_from(
+            [os.O_RDONLY, os.O_RDWR, os.O_DIRECTORY, os.O_NOFOLLOW, os.O_RDONLY | os.O_TRUNC, os.O_CREAT, os.O_PATH]
+        ),
+    )
+    def open_and_close(self, path: bytes, flags: int) -> None:
+        self.write_with(path, flags, None, 0o644)
+
+    def write_with(self, path: bytes, flags: int, content: bytes | None, mode: int) -> None:
+        def use(descriptor: int) -> None:
+            if content is not None:
+                os.write(descriptor, content)
+            os.close(descriptor)
+
+        self.same(
+            lambda: use(self.overlay.open(path, flags, mode)), lambda: use(os.open(self.real(path), flags, mode))
+        )
+
+    @rule(path=loose_paths)
+    def unlink(self, path: bytes) -> None:
+        self.same(lambda: self.overlay.unlink(path), lambda: os.unlink(self.real(path)))
+
+    @rule(path=loose_paths)
+    def rmdir(self, path: bytes) -> None:
+        if path.rstrip(b"/."):  # rmdir("/") is EBUSY here, and harmful there
+            self.same(lambda: self.overlay.rmdir(path), lambda: os.rmdir(self.real(path)))
+
+    @rule(path=paths)
+    def remove_tree(self, path: bytes) -> None:
+        info = outcome(lambda: self.overlay.lstat(path).is_dir)
+        if info is True:
+            shutil.rmtree(self.real(path))
+            self.remove_overlay_tree(path)
+
+    def remove_overlay_tree(self, path: bytes) -> None:
+        for entry in self.overlay.scandir(path):
+            if entry.is_dir:
+                self.remove_overlay_tree(path + b"/" + entry.name)
+            else:
+                self.overlay.unlink(path + b"/" + entry.name)
+        self.overlay.rmdir(path)
+
+    @rule(old=loose_paths, new=loose_paths)
+    def rename(self, old: bytes, new: bytes) -> None:
+        if old.rstrip(b"/.") and new.rstrip(b"/."):
+            self.same(lambda: self.overlay.rename(old, new), lambda: os.rename(self.real(old), self.real(new)))
+
+    @rule(old=paths, new=paths, flags=st.sampled_from([RENAME_NOREPLACE, RENAME_EXCHANGE]))
+    def rename_with_flags(self, old: bytes, new: bytes, flags: int) -> None:
+        self.same(
+            lambda: self.overlay.rename(old, new, flags), lambda: _renameat2(self.real(old), self.real(new), flags)
+        )
+
+    @rule(old=loose_paths, new=loose_paths)
+    def link(self, old: bytes, new: bytes) -> None:
+        self.same(
+            lambda: self.overlay.link(old, new),
+            lambda: os.link(self.real(old), self.real(new), follow_symlinks=False),
+        )
+
+    @rule(text=targets, path=loose_paths)
+    def symlink(self, text: bytes, path: bytes) -> None:
+        self.same(lambda: self.overlay.symlink(text, path), lambda: os.symlink(text, self.real(path)))
+
+    @rule(path=loose_paths, mode=modes)
+    def chmod(self, path: bytes, mode: int) -> None:
+        self.same(lambda: self.overlay.chmod(path, mode), lambda: os.chmod(self.real(path), mode))
+
+    @rule(path=loose_paths, size=st.sampled_from([0, 1, 9000]))
+    def truncate(self, path: bytes, size: int) -> None:
+        self.same(lambda: self.overlay.truncate(path, size), lambda: os.truncate(self.real(path), size))
+
+    @rule(path=loose_paths, seconds=st.integers(0, 2**31))
+    def utimens(self, path: bytes, seconds: int) -> None:
+        ns = (seconds * 10**9, seconds * 10**9 + 5)
+        self.same(lambda: self.overlay.utimens(path, ns), lambda: os.utime(self.real(path), ns=ns))
+        self.same(lambda: self.overlay.stat(path).mtime_ns, lambda: os.stat(self.real(path)).st_mtime_ns)
+
+    @rule(path=loose_paths)
+    def look(self, path: bytes) -> None:
+        self.same(lambda: self.overlay.stat(path).mode, lambda: os.stat(self.real(path)).st_mode)
+        self.same(lambda: self.overlay.lstat(path).mode, lambda: os.lstat(self.real(path)).st_mode)
+        self.same(lambda: self.overlay.readlink(path), lambda: os.readlink(self.real(path)))
+        self.same(lambda: self.overlay.listdir(path), lambda: sorted(os.listdir(self.real(path))))
+
+    @rule()
+    def freeze(self) -> None:
+        """The upper becomes a read-only layer under a new one: redirects are now looked up below it."""
+        if len(self.frozen) < 4:
+            upper = self.overlay.stack.upper
+            self.overlay.close()
+            self.frozen.insert(0, DirLayer(upper.path, marks=True))
+            self.open_upper()
+
+    # ----
+
+    def same(self, ours: object, theirs: object) -> None:
+        assert outcome(ours) == outcome(theirs)  # type: ignore[arg-type]
+
+    @invariant()
+    def trees_agree(self) -> None:
+        if self.count:
+            assert shape_of_overlay(self.overlay) == shape_of_directory(self.plain)
+
+    def teardown(self) -> None:
+        os.umask(self.umask)
+        if self.count:
+            self.overlay.close()
+        shutil.rmtree(self.base)
+
+
+OverlayMachine.TestCase.settings = settings(
+    max_examples=EXAMPLES,
+    stateful_step_count=STEPS,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestOverlayAgainstPlainDirectory = OverlayMachine.TestCase

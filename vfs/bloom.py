@@ -1,0 +1,131 @@
+"""The Bloom filter of an upper (docs/format.md §7).
+
+1. Bits are set before the thing appears and are never cleared: a clear bit proves absence.
+2. Setting is atomic against every other process. Python has no atomic OR, but the kernel has one that works on
+   any shared word: FUTEX_WAKE_OP (futex(2)) with FUTEX_OP_OR. A read-modify-write from Python could lose a bit
+   that the engine sets in the same moment, and a lost bit hides a file.
+3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
+"""
+
+import ctypes
+import errno
+import mmap
+import os
+import platform
+import struct
+from pathlib import Path
+
+MAGIC = b"RLBLOOM1"
+VERSION = 1
+LOG2_BITS = 23
+HEADER_BYTES = 64
+RECORD = b"\x00"
+OPAQUE = b"\x01"
+
+FNV_START = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+MIX = 0x9E3779B97F4A7C15
+MASK64 = (1 << 64) - 1
+
+_SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
+_FUTEX_WAKE_OP = 5
+_FUTEX_OP_OR = 2
+_FUTEX_OP_OPARG_SHIFT = 8
+
+
+def fnv1a(data: bytes, start: int = FNV_START) -> int:
+    """FNV-1a, 64 bits. `start` may be the value for a prefix."""
+    value = start
+    for byte in data:
+        value = ((value ^ byte) * FNV_PRIME) & MASK64
+    return value
+
+
+def finish(value: int) -> int:
+    """The final mixing of docs/format.md §5."""
+    value ^= value >> 32
+    value = (value * MIX) & MASK64
+    return value ^ (value >> 29)
+
+
+class Bloom:
+    """A filter file, mapped shared. Close it, or use it in a `with` block."""
+
+    def __init__(self, path: Path) -> None:
+        """Map an existing filter.
+
+        Raises:
+            OSError: it cannot be opened.
+            ValueError: the file is not a filter of this version.
+        """
+        self.path = path
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), 0)
+        magic, version, log2 = struct.unpack_from("<8sII", self._map, 0)
+        if magic != MAGIC or version != VERSION or len(self._map) != HEADER_BYTES + (1 << log2 >> 3):
+            self._map.close()
+            raise ValueError(f"not a Bloom filter of version {VERSION}: {path}")
+        self._mask = (1 << log2) - 1
+        self._word = ctypes.c_char.from_buffer(self._map)
+        self._address = ctypes.addressof(self._word) + HEADER_BYTES
+        self._futex = _SYS_FUTEX.get(platform.machine(), -1)
+        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+
+    @classmethod
+    def create(cls, path: Path, log2_bits: int = LOG2_BITS) -> "Bloom":
+        """Make an empty filter (sparse: 1 MiB, no blocks) and map it. Atomic. Raises FileExistsError."""
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        with temporary.open("xb") as file:
+            file.write(struct.pack("<8sII48x", MAGIC, VERSION, log2_bits))
+            file.truncate(HEADER_BYTES + (1 << log2_bits >> 3))
+        try:
+            os.link(temporary, path)
+        finally:
+            temporary.unlink()
+        return cls(path)
+
+    def close(self) -> None:
+        """Unmap the filter. Idempotent."""
+        if not self._map.closed:
+            del self._word
+            self._map.close()
+
+    def __enter__(self) -> "Bloom":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
+        """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, OPAQUE)."""
+        value = finish(fnv1a(kind, fnv1a(path)))
+        return value & self._mask, (value >> 32) & self._mask
+
+    def __contains__(self, path: bytes) -> bool:
+        return self.may_have(path)
+
+    def may_have(self, path: bytes, kind: bytes = b"") -> bool:
+        """False proves that the upper has no such thing."""
+        return all(self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1 for bit in self.bits(path, kind))
+
+    def add(self, path: bytes, kind: bytes = b"") -> None:
+        """Set the bits of a path, before it appears. Atomic, idempotent."""
+        for bit in self.bits(path, kind):
+            if not self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1:
+                self._set(bit)
+
+    def _set(self, bit: int) -> None:
+        word = ctypes.c_void_p(self._address + (bit >> 5) * 4)
+        change = (_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | (bit & 31) << 12
+        operation = ctypes.c_uint32(change)
+        none = ctypes.c_long(0)  # nobody is to be woken
+        done = self._syscall(
+            ctypes.c_long(self._futex), word, ctypes.c_int(_FUTEX_WAKE_OP), none, none, word, operation
+        )
+        if done >= 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.ENOSYS, errno.EPERM):
+            raise OSError(code, os.strerror(code), str(self.path))
+        # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
+        self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)

@@ -1,0 +1,82 @@
+"""Records: what an ordinary user cannot store on a real file (docs/format.md §6, *Record*).
+
+A record is the target text of a symbolic link beside the file: one system call to read, atomic to replace.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+RECORD_MAX_BYTES = 4095
+"""Longest target of a symbolic link on every Linux file system that has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The fields of a record; None means: as the real file says.
+
+    `mode` is a full st_mode. `redirect` is an absolute path in the layers below (`/a/b`).
+    """
+
+    uid: int | None = None
+    gid: int | None = None
+    mode: int | None = None
+    device: tuple[int, int] | None = None
+    ino: int | None = None
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    redirect: bytes | None = None
+
+    def __bool__(self) -> bool:
+        return self != NO_RECORD
+
+    @classmethod
+    def parse(cls, text: bytes) -> "Record":
+        """Read the text of a record. Fields of later versions are skipped.
+
+        Raises:
+            ValueError: a known field has a malformed value.
+        """
+        numbers: dict[bytes, int] = {}
+        device: tuple[int, int] | None = None
+        xattrs: list[tuple[bytes, bytes]] = []
+        redirect: bytes | None = None
+        rest = text
+        while rest:
+            if rest.startswith(b"r="):
+                redirect = rest[2:]
+                break
+            field, _, rest = rest.partition(b";")
+            key, _, value = field.partition(b"=")
+            if key in (b"u", b"g", b"i"):
+                numbers[key] = int(value)
+            elif key == b"m":
+                numbers[key] = int(value, 8)
+            elif key == b"d":
+                major, _, minor = value.partition(b":")
+                device = (int(major), int(minor))
+            elif key[:1] == b"x":
+                xattrs.append((bytes.fromhex(key[1:].decode()), bytes.fromhex(value.decode())))
+        u, g, m, i = (numbers.get(key) for key in (b"u", b"g", b"m", b"i"))
+        return cls(u, g, m, device, i, tuple(xattrs), redirect)
+
+    def format(self) -> bytes:
+        """The text of the record; the same record always gives the same text."""
+        return b";".join(self._fields())
+
+    def _fields(self) -> Iterator[bytes]:
+        if self.uid is not None:
+            yield b"u=%d" % self.uid
+        if self.gid is not None:
+            yield b"g=%d" % self.gid
+        if self.mode is not None:
+            yield b"m=%o" % self.mode
+        if self.device is not None:
+            yield b"d=%d:%d" % self.device
+        if self.ino is not None:
+            yield b"i=%d" % self.ino
+        for name, value in sorted(self.xattrs):
+            yield b"x%s=%s" % (name.hex().encode(), value.hex().encode())
+        if self.redirect is not None:
+            yield b"r=" + self.redirect
+
+
+NO_RECORD = Record()

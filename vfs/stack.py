@@ -1,0 +1,189 @@
+"""What a container's file system is made of: directory layers, top first, over an optional view.
+
+1. Only the first directory layer may be writable. Everything else is never changed.
+2. A directory layer *with marks* honours `.wh.` names and records (docs/format.md §6): uppers, frozen uppers,
+   AUFS branches. Without marks it is a plain directory: the machine's own root, an unpacked tree.
+3. The view (docs/format.md §4) is the lowest layer of all.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from rootlay.store.entry import EntryType
+from rootlay.vfs import longpath
+from rootlay.vfs.record import NO_RECORD, Record
+from rootlay.vfs.whiteout import OPAQUE, is_long, record_name, whiteout_name
+
+
+class LowerNode(Protocol):
+    """An entry of a view, as `rootlay.store.view.Node`."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def type(self) -> EntryType: ...
+    @property
+    def mode(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+    @property
+    def nlink(self) -> int: ...
+    @property
+    def ino(self) -> int: ...
+    @property
+    def link(self) -> bytes: ...
+    @property
+    def xattrs(self) -> tuple[tuple[bytes, bytes], ...]: ...
+    @property
+    def major(self) -> int: ...
+    @property
+    def minor(self) -> int: ...
+    @property
+    def sparse(self) -> tuple[tuple[int, int], ...] | None: ...
+
+
+class LowerView(Protocol):
+    """The merged table of the image's layers, as `rootlay.store.view.View`."""
+
+    @property
+    def root(self) -> LowerNode: ...
+    def find(self, parent_id: int, name: bytes, /) -> LowerNode | None: ...
+    def iter_children(self, parent_id: int, /) -> Iterator[tuple[bytes, LowerNode]]: ...
+
+
+class LowerHydrator(Protocol):
+    """Content of view entries, as `rootlay.store.hydrate.Hydrator`."""
+
+    def hydrate(self, entry_id: int, /) -> Path: ...
+    def open(self, node: Any, /) -> BinaryIO: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DirLayer:
+    """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
+
+    Paths inside the layer are `b""` for its root, else `/a/b`.
+    """
+
+    path: bytes
+    writable: bool = False
+    marks: bool = False
+    bloom: Path | None = None
+
+    @classmethod
+    def at(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        writable: bool = False,
+        marks: bool | None = None,
+        bloom: Path | None = None,
+    ) -> "DirLayer":
+        """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
+        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
+
+    def real(self, path: bytes) -> bytes:
+        """The real path of a path inside, usable in a system call until the operation ends."""
+        return longpath.usable(self.path + path or b"/")
+
+    def find_stat(self, path: bytes) -> os.stat_result | None:
+        """lstat of a path inside; None where there is nothing."""
+        try:
+            return os.lstat(self.real(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def has_whiteout(self, directory: bytes, name: bytes) -> bool:
+        """Whether the layer marks a name as removed. Precondition: `marks`."""
+        found = self.find_stat(directory + b"/" + whiteout_name(name))
+        if found is None:
+            return False
+        return not is_long(name) or os.readlink(self.real(directory + b"/" + whiteout_name(name))) == name
+
+    def is_opaque(self, directory: bytes) -> bool:
+        """Whether the layer marks a directory as opaque. Precondition: `marks`."""
+        return self.find_stat(directory + b"/" + OPAQUE) is not None
+
+    def record(self, directory: bytes, name: bytes) -> Record:
+        """The record of a name in a directory (the root's name is empty). Precondition: `marks`.
+
+        Raises:
+            ValueError: the record is malformed.
+        """
+        try:
+            return Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
+        except (FileNotFoundError, NotADirectoryError):
+            return NO_RECORD
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """Who owns what no record speaks of (docs/format.md §8, map uid and map gid).
+
+    What really belongs to (`host_uid`, `host_gid`) is shown as (`map_uid`, `map_gid`).
+    """
+
+    host_uid: int
+    host_gid: int
+    map_uid: int = 0
+    map_gid: int = 0
+
+    def shown(self, real: os.stat_result) -> tuple[int, int]:
+        """The owner to show for a real file of a read-only layer."""
+        return (
+            self.map_uid if real.st_uid == self.host_uid else real.st_uid,
+            self.map_gid if real.st_gid == self.host_gid else real.st_gid,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A whole container's layers. Raises ValueError where only the first could be writable and another is.
+
+    `lock` is the lock file of the upper, needed as soon as more than one process writes.
+    """
+
+    dirs: tuple[DirLayer, ...]
+    view: LowerView | None = None
+    hydrator: LowerHydrator | None = None
+    ownership: Ownership = field(default_factory=lambda: Ownership(os.geteuid(), os.getegid()))
+    lock: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.dirs and self.view is None:
+            raise ValueError("a stack needs at least one layer")
+        if any(layer.writable for layer in self.dirs[1:]):
+            raise ValueError("only the first directory layer may be writable")
+        if self.dirs and self.dirs[0].writable and not self.dirs[0].marks:
+            raise ValueError("a writable layer needs marks")
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is an upper."""
+        return bool(self.dirs) and self.dirs[0].writable
+
+    @property
+    def upper(self) -> DirLayer:
+        """The writable layer. Precondition: `writable`."""
+        return self.dirs[0]
+
+
+TYPE_BITS = {
+    EntryType.DIRECTORY: stat.S_IFDIR,
+    EntryType.FILE: stat.S_IFREG,
+    EntryType.SYMLINK: stat.S_IFLNK,
+    EntryType.CHAR_DEVICE: stat.S_IFCHR,
+    EntryType.BLOCK_DEVICE: stat.S_IFBLK,
+    EntryType.FIFO: stat.S_IFIFO,
+}
+"""st_mode type bits of what a view can hold."""

@@ -1,0 +1,220 @@
+"""Changes to the real directory tree of the writable layer (docs/format.md §6 and §7).
+
+1. Every method that makes a name sets its Bloom bits first.
+2. A record is written before the object that it describes appears, and removed after the object is gone: a record
+   without an object is ignored, and whoever makes a name replaces or removes what lies about.
+3. A whiteout is made before its object goes, and removed after its object came: it is ignored meanwhile.
+4. Compound changes run under the upper's lock (flock, exclusive). It dies with its holder. Readers take no lock.
+5. Paths are those of the layer, which in the writable layer are the virtual ones: `b""` or `/a/b`.
+6. Marks are no change of the directory that a program could see: its times are put back where nothing else changed.
+"""
+
+import contextlib
+import fcntl
+import itertools
+import os
+import shutil
+import stat
+import threading
+from collections.abc import Iterator
+
+from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
+from rootlay.vfs.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.lookup import Found
+from rootlay.vfs.record import Record
+from rootlay.vfs.stack import Stack
+from rootlay.vfs.whiteout import OPAQUE, TEMPORARY, is_long, parse_mark, record_name, whiteout_name
+
+_counter = itertools.count()
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """A layer path as (directory, name). The root is (`b""`, `b""`)."""
+    directory, _, name = path.rpartition(b"/")
+    return directory, name
+
+
+class Upper:
+    """The writable layer of a stack. Safe for threads. Precondition: `stack.writable`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.layer = stack.upper
+        self._lock_path = stack.lock
+        self._bloom = Bloom(self.layer.bloom) if self.layer.bloom is not None else None
+        self._threads = threading.RLock()
+        self._depth = 0
+
+    def close(self) -> None:
+        """Unmap the Bloom filter. Idempotent."""
+        if self._bloom is not None:
+            self._bloom.close()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the upper's lock, against threads and processes. Re-entrant in one thread."""
+        with self._threads:
+            if self._depth or self._lock_path is None:
+                yield
+                return
+            # A new open file description each time: a descriptor kept over fork would share the lock.
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                self._depth += 1
+                yield
+            finally:
+                self._depth -= 1 if self._depth else 0
+                os.close(descriptor)
+
+    def real(self, path: bytes) -> bytes:
+        """The real path of a path in the layer."""
+        return self.layer.real(path)
+
+    def announce(self, path: bytes, kind: bytes = b"") -> None:
+        """Set the Bloom bits of something about to appear."""
+        if self._bloom is not None:
+            self._bloom.add(path, kind)
+
+    def temporary(self, directory: bytes) -> bytes:
+        """A fresh reserved path in a directory; swept when its maker died before it was renamed."""
+        unique = b"%x.%x.%s" % (os.getpid(), next(_counter), os.urandom(4).hex().encode())
+        return directory + b"/" + TEMPORARY + unique
+
+    @contextlib.contextmanager
+    def keeping_times(self, directory: bytes) -> Iterator[None]:
+        """Put a directory's times back after a change that is none of the program's business."""
+        before = os.lstat(self.real(directory))
+        yield
+        os.utime(self.real(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    # ---- records
+
+    def write_record(self, path: bytes, record: Record) -> None:
+        """Make `record` the record of a path. Atomic. An empty record removes the one that is there."""
+        directory, name = split(path)
+        mark = directory + b"/" + record_name(name)
+        if not record:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.real(mark))
+            return
+        self.announce(path, RECORD_KIND)
+        temporary = self.temporary(directory)
+        os.symlink(record.format(), self.real(temporary))
+        os.rename(self.real(temporary), self.real(mark))
+
+    def change_record(self, found: Found, record: Record) -> None:
+        """Give an object of the upper another record, under all its names where it has hard links.
+
+        Records belong to names, so that the other names have to be found: a scan of the upper, which only
+        hard-linked files with a changed record pay. The names' directories keep their times.
+        """
+        if record == found.record:
+            return
+        paths = [found.path]
+        if found.real is not None and not found.is_dir and found.real.st_nlink > 1:
+            paths.extend(path for path in self._names_of(found.real) if path != found.path)
+        for path in paths:
+            with self.keeping_times(split(path)[0]):
+                self.write_record(path, record)
+
+    def _names_of(self, real: os.stat_result) -> Iterator[bytes]:
+        for directory, entry in self._iter_tree(b""):
+            # lstat: DirEntry.inode() would do, but not where the file system's d_ino differs (network mounts).
+            info = entry.stat(follow_symlinks=False)
+            if (info.st_ino, info.st_dev) == (real.st_ino, real.st_dev) and parse_mark(entry.name) is None:
+                yield directory + b"/" + entry.name
+
+    def _iter_tree(self, directory: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+        pending = [directory]
+        while pending:
+            here = pending.pop()
+            with os.scandir(self.real(here)) as entries:
+                for entry in entries:
+                    yield here, entry
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(here + b"/" + entry.name)
+
+    # ---- whiteouts and opaque directories
+
+    def add_whiteout(self, path: bytes) -> None:
+        """Hide a path of the layers below. Idempotent."""
+        self.announce(path)
+        directory, name = split(path)
+        mark = self.real(directory + b"/" + whiteout_name(name))
+        with contextlib.suppress(FileExistsError):
+            if is_long(name):
+                os.symlink(name, mark)
+            else:
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def remove_whiteout(self, path: bytes) -> None:
+        """Remove a whiteout that has become void. Idempotent."""
+        directory, name = split(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.real(directory + b"/" + whiteout_name(name)))
+
+    def set_opaque(self, directory: bytes, real_directory: bytes | None = None) -> None:
+        """Hide all lower children of a directory. Idempotent.
+
+        Args:
+            directory: the path that the directory has, or will have.
+            real_directory: the path where it is now, when it is still to be renamed.
+        """
+        self.announce(directory, OPAQUE_KIND)
+        place = directory if real_directory is None else real_directory
+        if real_directory is not None:
+            self.announce(real_directory, OPAQUE_KIND)
+        os.close(os.open(self.real(place + b"/" + OPAQUE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+    # ---- whole directories
+
+    def announce_tree(self, old: bytes, new: bytes) -> None:
+        """Set the bits of everything under a directory for the path that it is about to be renamed to."""
+        if self._bloom is None:
+            return
+        for directory, entry in self._iter_tree(old):
+            place = new + directory[len(old) :]
+            mark = parse_mark(entry.name)
+            if mark is None:
+                self.announce(place + b"/" + entry.name)
+            elif mark.kind == "opaque":
+                self.announce(place, OPAQUE_KIND)
+            elif mark.kind == "whiteout":
+                name = os.readlink(entry.path) if mark.name is None else mark.name
+                self.announce(place + b"/" + name)
+            elif mark.kind == "record" and mark.name is not None:
+                self.announce(place + b"/" + mark.name, RECORD_KIND)
+            elif mark.kind == "record":
+                self._announce_long_records(directory, place)
+
+    def _announce_long_records(self, directory: bytes, place: bytes) -> None:
+        """A record under a hash does not tell its name: take all long names of the directory."""
+        for name in os.listdir(self.real(directory)):
+            if parse_mark(name) is None and record_name(name)[: len(b".wh..wh.n.")] == b".wh..wh.n.":
+                self.announce(place + b"/" + name, RECORD_KIND)
+
+    def discard_directory(self, path: bytes) -> None:
+        """Make a directory whose merged content is empty disappear, marks and all.
+
+        One rename to a temporary name takes it away; a crash afterwards leaves the temporary, to be swept.
+        """
+        temporary = self.temporary(split(path)[0])
+        os.rename(self.real(path), self.real(temporary))
+        shutil.rmtree(self.real(temporary))
+
+
+def real_mode(mode: int) -> int:
+    """Permission bits to give a real file that stands for one of `mode`.
+
+    The container's user keeps access whatever the mode says; set-id bits are never real.
+    """
+    keep = 0o700 if stat.S_ISDIR(mode) else 0o600
+    return (mode & 0o1777) | keep
+
+
+def recorded_mode(mode: int, real_type: int) -> int | None:
+    """What a record has to say of the mode of a real file: None where the real file tells it all."""
+    if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
+        return None
+    return mode
