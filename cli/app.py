@@ -7,15 +7,14 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 import typer
-
 from rootlay.cli.registry import GROUPS, load_verb
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 _TYPES: dict[str, Any] = {"flag": bool, "text": Optional[str], "int": Optional[int], "many": Optional[list[str]]}  # noqa: UP045 -- Typer's own idiom
 
 
-def make_app(context: Context) -> typer.Typer:
-    """All verbs, in their groups. A verb's exit code becomes the command's."""
+def make_app(context: Context, outcome: list[int]) -> typer.Typer:
+    """All verbs, in their groups. A verb that has run puts its exit code into `outcome`."""
     app = typer.Typer(
         name="rootlay",
         help="Docker's image layers without root, daemon, FUSE, mounts, namespaces or ptrace.",
@@ -33,7 +32,9 @@ def make_app(context: Context) -> typer.Typer:
 
     @app.callback()
     def globals_(
-        root: str = typer.Option(str(context.root), "--root", help="Where images and containers are kept.", envvar="ROOTLAY_ROOT"),
+        root: str = typer.Option(
+            str(context.root), "--root", help="Where images and containers are kept.", envvar="ROOTLAY_ROOT"
+        ),
         version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Show the version."),
     ) -> None:
         del root, version  # read by cli/main.py, before any parser
@@ -42,9 +43,9 @@ def make_app(context: Context) -> typer.Typer:
         for name in names:
             verb = load_verb(name)
             settings = {"allow_interspersed_args": False} if verb.passes_on else {}
-            app.command(name, help=_help(verb), rich_help_panel=group, context_settings=settings, no_args_is_help=False)(
-                _command(verb, context)
-            )
+            app.command(
+                name, help=_help(verb), rich_help_panel=group, context_settings=settings, no_args_is_help=False
+            )(_command(verb, context, outcome))
     return app
 
 
@@ -57,10 +58,11 @@ def _help(verb: Verb) -> str:
     return text + f"\n\n[bold]EXIT STATUS[/bold]\n\n{status}"
 
 
-def _command(verb: Verb, context: Context) -> Callable[..., None]:
+def _command(verb: Verb, context: Context, outcome: list[int]) -> Callable[..., None]:
     def command(**given: Any) -> None:
         values = {name: tuple(value or ()) if name in many else value for name, value in given.items()}
-        raise typer.Exit(verb.action(Values(values), context))
+        outcome.append(verb.action(Values(values), context))
+        raise typer.Exit(outcome[0])
 
     many = {option.name for option in verb.options if option.kind == "many"}
     many |= {argument.name for argument in verb.arguments if argument.many}
@@ -74,7 +76,12 @@ def _command(verb: Verb, context: Context) -> Callable[..., None]:
 def _option(option: Option) -> inspect.Parameter:
     default = False if option.kind == "flag" else None if option.kind == "many" else option.default
     declaration = typer.Option(
-        default, *option.flags, help=option.help, metavar=option.metavar or None, hidden=option.hidden, show_default=False
+        default,
+        *option.flags,
+        help=option.help,
+        metavar=option.metavar or None,
+        hidden=option.hidden,
+        show_default=False,
     )
     return inspect.Parameter(
         option.name, inspect.Parameter.KEYWORD_ONLY, default=declaration, annotation=_TYPES[option.kind]
@@ -83,10 +90,12 @@ def _option(option: Option) -> inspect.Parameter:
 
 def _argument(argument: Argument) -> inspect.Parameter:
     kind: Any = list[str] if argument.many else str
-    declaration = typer.Argument(... if argument.required else None, help=argument.help, metavar=argument.name.upper(), show_default=False)
+    declaration = typer.Argument(
+        ... if argument.required else None, help=argument.help, metavar=argument.name.upper(), show_default=False
+    )
     return inspect.Parameter(
         argument.name,
         inspect.Parameter.KEYWORD_ONLY,
         default=declaration,
-        annotation=kind if argument.required else Optional[kind],
+        annotation=kind if argument.required else Optional[kind],  # noqa: UP045 -- a value here, not an annotation
     )

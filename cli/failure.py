@@ -9,10 +9,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from rootlay.cli.spec import UsageError
+from rootlay.cli.spec import RUNNING_VERBS, UsageError
 from rootlay.store import errors
 
-RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
 GENERAL = 1
 USAGE = 2
 CODES: dict[str, int] = {
@@ -41,7 +40,7 @@ CODES: dict[str, int] = {
 
 
 def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
-    """The message and the exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
+    """Message and exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
     name = type(error).__name__
     if isinstance(error, UsageError):
         message, code = str(error), USAGE

@@ -28,13 +28,36 @@ def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column]
     lines = [[column.title for column in columns], *([column.value(row) for column in columns] for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
-        print("   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=context.out)
+        print(
+            "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=context.out
+        )
 
 
 def age(when_ns: int) -> str:
     """`3 minutes`: how long ago a time (ns since the epoch) was."""
-    seconds = max(0, (time.time_ns() - when_ns) // 1_000_000_000)
-    for limit, size, unit in ((60, 1, "second"), (3600, 60, "minute"), (86400, 3600, "hour"), (86400 * 60, 86400, "day")):
+    return _span(max(0, (time.time_ns() - when_ns) // 1_000_000_000))
+
+
+def age_of(when: str) -> str:
+    """`3 minutes ago` from a time in RFC 3339; `unknown` where it is none."""
+    from datetime import UTC, datetime
+
+    try:
+        then = datetime.fromisoformat(when)
+    except ValueError:
+        return "unknown"
+    if then.tzinfo is None:
+        then = then.replace(tzinfo=UTC)
+    return _span(max(0, int((datetime.now(UTC) - then).total_seconds()))) + " ago"
+
+
+def _span(seconds: int) -> str:
+    for limit, size, unit in (
+        (60, 1, "second"),
+        (3600, 60, "minute"),
+        (86400, 3600, "hour"),
+        (86400 * 60, 86400, "day"),
+    ):
         if seconds < limit:
             count = seconds // size
             return f"{count} {unit}{'' if count == 1 else 's'}"

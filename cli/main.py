@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.registry import HOT, load_verb
-from rootlay.cli.spec import Context, UsageError
+from rootlay.cli.spec import RUNNING_VERBS, Context
 
 
 def main(words: list[str] | None = None) -> int:
@@ -68,22 +68,19 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
 
 
 def _with_typer(verb: str, rest: list[str], context: Context) -> int:
-    import click
-
     from rootlay.cli.app import make_app
 
+    outcome: list[int] = []
     try:
-        code = make_app(context)(args=rest, prog_name="rootlay", standalone_mode=False)
-    except click.ClickException as error:
-        error.show(context.err)
-        return 125 if verb in HOT and error.exit_code == 2 else error.exit_code
-    except click.Abort:
-        return 130
-    return int(code or 0)
+        make_app(context, outcome)(args=rest, prog_name="rootlay")
+    except SystemExit as leave:
+        if outcome:
+            return outcome[0]
+        # Typer has said what is wrong with the command line (2), or has shown help (0).
+        code = leave.code if isinstance(leave.code, int) else 1
+        return 125 if code and verb in RUNNING_VERBS else code
+    return outcome[0] if outcome else 0
 
 
 if __name__ == "__main__":
     sys.exit(main())
-
-
-__all__ = ["UsageError", "default_root", "main"]

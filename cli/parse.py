@@ -12,7 +12,7 @@ from typing import Any
 from rootlay.cli.spec import Option, Values, Verb
 
 
-class LeaveToTyper(Exception):  # noqa: N818 -- not an error: the other parser's turn
+class LeaveToTyper(Exception):
     """The light parser has nothing to say to this command line."""
 
 

@@ -17,7 +17,7 @@ LINE_EVERY_S = 5.0
 
 
 @contextlib.contextmanager
-def show_progress(context: Context) -> Iterator[Progress | None]:
+def show_progress(context: Context) -> Iterator[Progress]:
     """A callback `(done bytes, total bytes or None, label)` for the store's long operations."""
     if context.err.isatty():
         with _bar(context) as callback:
@@ -43,10 +43,10 @@ def _bar(context: Context) -> Iterator[Progress]:
     )
     tasks: dict[str, object] = {}
 
-    def update(done: int, total: int | None, label: str) -> None:
+    def update(done_bytes: int, total_bytes: int | None, label: str) -> None:
         if label not in tasks:
-            tasks[label] = bars.add_task(label, total=total)
-        bars.update(tasks[label], completed=done, total=total)  # type: ignore[arg-type]  # rich's TaskID
+            tasks[label] = bars.add_task(label, total=total_bytes)
+        bars.update(tasks[label], completed=done_bytes, total=total_bytes)  # type: ignore[arg-type]  # rich's TaskID
 
     with bars:
         yield update
@@ -55,12 +55,12 @@ def _bar(context: Context) -> Iterator[Progress]:
 def _lines(context: Context) -> Progress:
     last = time.monotonic()
 
-    def update(done: int, total: int | None, label: str) -> None:
+    def update(done_bytes: int, total_bytes: int | None, label: str) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= LINE_EVERY_S:
             last = now
-            share = f" of {size(total)}" if total else ""
-            print(f"{label}: {size(done)}{share}", file=context.err, flush=True)
+            share = f" of {size(total_bytes)}" if total_bytes else ""
+            print(f"{label}: {size(done_bytes)}{share}", file=context.err, flush=True)
 
     return update

@@ -20,6 +20,8 @@ HOT = frozenset({"run", "exec", "start"})
 
 def load_verb(name: str) -> Verb:
     """Import a verb's module and return its table."""
-    module = importlib.import_module(f"rootlay.cli.verbs.{name}_" if name in ("import", "exec") else f"rootlay.cli.verbs.{name}")
+    module = importlib.import_module(
+        f"rootlay.cli.verbs.{name}_" if name in ("import", "exec") else f"rootlay.cli.verbs.{name}"
+    )
     verb: Verb = module.VERB
     return verb

@@ -69,7 +69,16 @@ def run_program(context: Context, record: ContainerRecord, *, trace: str | None,
     return 0
 
 
-def run_extra(context: Context, record: ContainerRecord, program: Program, *, stdin: bool, tty: bool, trace: str | None, patch: bool) -> int:
+def run_extra(
+    context: Context,
+    record: ContainerRecord,
+    program: Program,
+    *,
+    stdin: bool,
+    tty: bool,
+    trace: str | None,
+    patch: bool,
+) -> int:
     """Run one more program in a container, in the foreground."""
     from rootlay.vfs.run.foreground import run_foreground
 

@@ -12,7 +12,9 @@ CREATE_OPTIONS = (
     Option(("-i", "--interactive"), "flag", "Pass standard input on."),
     Option(("-t", "--tty"), "flag", "Use a terminal."),
     Option(("--name",), "text", "Name of the container.", "NAME"),
-    Option(("-e", "--env"), "many", "Set an environment variable; NAME alone takes the caller's value.", "NAME[=VALUE]"),
+    Option(
+        ("-e", "--env"), "many", "Set an environment variable; NAME alone takes the caller's value.", "NAME[=VALUE]"
+    ),
     Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE a line.", "FILE"),
     Option(("-w", "--workdir"), "text", "Working directory inside; made when missing.", "DIR"),
     Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
@@ -20,7 +22,12 @@ CREATE_OPTIONS = (
     Option(("--entrypoint",), "text", "Replace the image's entrypoint.", "PROGRAM"),
     Option(("-h", "--hostname"), "text", "Host name inside.", "NAME"),
     Option(("-l", "--label"), "many", "Label the container.", "KEY=VALUE"),
-    Option(("--lower",), "many", "Use a host directory as a read-only layer; repeatable, topmost last. Replaces IMAGE.", "DIR"),
+    Option(
+        ("--lower",),
+        "many",
+        "Use a host directory as a read-only layer; repeatable, topmost last. Replaces IMAGE.",
+        "DIR",
+    ),
     Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
     Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
 )
@@ -55,7 +62,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool) -> Contai
         working_dir=values.text("workdir"),
         user=values.text("user"),
         hostname=values.text("hostname") or "",
-        labels=dict((label.partition("=")[0], label.partition("=")[2]) for label in values.many("label")),
+        labels={label.partition("=")[0]: label.partition("=")[2] for label in values.many("label")},
         binds=tuple(parse_bind(text) for text in values.many("volume")),
         lowers=values.many("lower"),
         upper=values.text("upper") or "",

@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
+"""Verbs whose exit code may be a program's: trouble of our own is 125, as Docker's."""
+
 Kind = Literal["flag", "text", "many", "int"]
 
 

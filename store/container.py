@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.bloom import create_bloom
+from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
-from rootlay.store.errors import AmbiguousContainer, BadContainerName, NameInUse, UnknownContainer
+from rootlay.store.errors import NameInUse, UnknownContainer
 
 VERSION = 1
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
@@ -162,9 +163,9 @@ class Containers:
         name = config.name or random_name()
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
-        while not self._claim(name, identity):
+        while (holder := self._claim(name, identity)) is not None:
             if config.name:
-                raise NameInUse(name)
+                raise NameInUse(name, holder[:12])
             name = random_name()
         config = replace(config, id=identity, name=name, created_ns=config.created_ns or time.time_ns())
         record = ContainerRecord(config, self.path / identity)
@@ -214,8 +215,9 @@ class Containers:
         """
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
-        if not self._claim(name, record.id):
-            raise NameInUse(name)
+        holder = self._claim(name, record.id)
+        if holder is not None:
+            raise NameInUse(name, holder[:12])
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
         _replace(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
         (self._names / record.name).unlink(missing_ok=True)
@@ -279,7 +281,8 @@ class Containers:
             return None
         return ContainerRecord(ContainerConfig.from_json(data), path)
 
-    def _claim(self, name: str, identity: str) -> bool:
+    def _claim(self, name: str, identity: str) -> str | None:
+        """Take a name. Returns the ID of the container that has it, or None when it is ours now."""
         link = self._names / name
         try:
             os.symlink(f"../{identity}", link)
@@ -287,10 +290,10 @@ class Containers:
             holder = os.path.basename(os.readlink(link))
             # A name whose container is gone (its creator was killed half-way) is free again.
             if holder == identity or (self.path / holder).exists():
-                return False
+                return holder
             link.unlink(missing_ok=True)
             return self._claim(name, identity)
-        return True
+        return None
 
 
 def _replace(path: Path, data: bytes) -> None:

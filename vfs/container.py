@@ -137,7 +137,9 @@ class Container:
         """Make an image of the container: see rootlay.vfs.commit."""
         from rootlay.vfs.commit import commit_container
 
-        return commit_container(self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes)
+        return commit_container(
+            self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes
+        )
 
     def export(self, out: BinaryIO) -> None:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.export."""
@@ -166,7 +168,9 @@ class Container:
     def __enter__(self) -> Container:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -183,7 +187,12 @@ class Container:
             command = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(self._root), self.id, str(session.launch)]
             command += [str(session.socket_path), *map(str, keep)]
             self._hydrator = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=keep, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=keep,
+                start_new_session=True,
             )
             if session.listener:
                 session.listener.close()
@@ -241,7 +250,7 @@ def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
 def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
     """The content of a small file inside, without hydrating it; None when there is none."""
     try:
-        with overlay.open_reader(path) as file:
+        with overlay.open_content(path) as file:
             return file.read(SMALL_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None

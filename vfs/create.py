@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
@@ -82,7 +82,9 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = Store.open(root)
-    config = _from_image(store, options, environ) if options.image not in ("", HOST_IMAGE) else _from_host(options, environ)
+    config = (
+        _from_image(store, options, environ) if options.image not in ("", HOST_IMAGE) else _from_host(options, environ)
+    )
     if options.need_command and not config.argv:
         raise NoCommand(options.image or "(none)")
     if options.upper:
@@ -111,8 +113,6 @@ def _base(options: ContainerOptions) -> ContainerConfig:
 
 def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
     """`host`, or directories alone. For `host` the caller's environment and directory go along, as with a shell."""
-    from dataclasses import replace
-
     base = _base(options)
     is_host = options.image == HOST_IMAGE
     own = tuple(f"{name}={value}" for name, value in environ.items()) if is_host else ()
@@ -131,16 +131,14 @@ def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> Contain
 
 
 def _from_image(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
-    from dataclasses import replace
-
     image = store.image(options.image)
     ensure_view(store, image.chain_id, image.diff_ids)
-    defaults = image.config
+    defaults = image.config.config
     command: Sequence[str]
     if options.entrypoint is not None:
         command = (*((options.entrypoint,) if options.entrypoint else ()), *options.argv)
     else:
-        command = (*defaults.entrypoint, *(options.argv or defaults.cmd))
+        command = (*(defaults.entrypoint or ()), *(options.argv or defaults.cmd or ()))
     return replace(
         _base(options),
         image=options.image,
@@ -171,7 +169,11 @@ def _write_etc(record: ContainerRecord) -> None:
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
     if record.config.hostname and record.config.hostname.encode() not in hosts:
         hosts += f"127.0.1.1\t{record.config.hostname}\n".encode()
-    for name, content in (("resolv.conf", _read("/etc/resolv.conf")), ("hosts", hosts), ("hostname", hostname.encode() + b"\n")):
+    for name, content in (
+        ("resolv.conf", _read("/etc/resolv.conf")),
+        ("hosts", hosts),
+        ("hostname", hostname.encode() + b"\n"),
+    ):
         (record.path / name).write_bytes(content)
         (record.path / name).chmod(0o644)
 

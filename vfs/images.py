@@ -1,8 +1,8 @@
 """Images and stores for people who embed rootlay: the store's own, and containers on top.
 
-    store = Store.open()
-    [image] = store.load("debian.tar")
-    with image.container() as c: …
+store = Store.open()
+[image] = store.load("debian.tar")
+with image.container() as c: …
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Image:
 
     @property
     def id(self) -> str:
-        return self.stored.id if self.stored else HOST_IMAGE
+        return str(self.stored.id) if self.stored else HOST_IMAGE
 
     def container(
         self,
@@ -54,7 +54,7 @@ class Image:
             NameInUse, MissingDirectory: nothing has been made.
         """
         wanted = ContainerOptions(
-            image=self.stored.id if self.stored else HOST_IMAGE,
+            image=self.id,
             name=name,
             env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
             working_dir=cwd,
@@ -120,8 +120,10 @@ class Store:
 
     def overlay(self, *lowers: str | os.PathLike[str], name: str = "", upper: str = "", base: str = "") -> Container:
         """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
-        wanted = ContainerOptions(image=base, name=name, lowers=tuple(map(os.fspath, lowers)), upper=upper, need_command=False)
+        wanted = ContainerOptions(
+            image=base, name=name, lowers=tuple(os.fspath(path) for path in lowers), upper=upper, need_command=False
+        )
         return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
 
     def _wrap(self, stored: StoredImage) -> Image:
-        return Image(self.root, stored.references[0] if stored.references else stored.id, stored)
+        return Image(self.root, stored.references[0] if stored.references else str(stored.id), stored)

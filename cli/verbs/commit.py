@@ -27,7 +27,15 @@ VERB = Verb(
     options=(
         Option(("-m", "--message"), "text", "Comment in the image's history.", "TEXT"),
         Option(("-a", "--author"), "text", "Author in the image's history.", "NAME"),
-        Option(("-c", "--change"), "many", "Change the config by a Dockerfile instruction: CMD, ENTRYPOINT, ENV, LABEL, USER, WORKDIR, EXPOSE, STOPSIGNAL, VOLUME.", "INSTRUCTION"),
+        Option(
+            ("-c", "--change"),
+            "many",
+            "Change the config by a Dockerfile instruction, such as `CMD bash` or `ENV A=1`; repeatable.",
+            "INSTRUCTION",
+        ),
     ),
-    arguments=(Argument("container", "Name or ID."), Argument("reference", "Name of the image: NAME[:TAG].", required=False)),
+    arguments=(
+        Argument("container", "Name or ID."),
+        Argument("reference", "Name of the image: NAME[:TAG].", required=False),
+    ),
 )

@@ -18,7 +18,11 @@ def action(values: Values, context: Context) -> int:
         print(json.dumps(rows, indent=2), file=context.out)
         return 0
     for change in changes:
-        context.out.write(f"{change.kind} {os.fsdecode(change.path)}\n".encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
+        context.out.write(
+            f"{change.kind} {os.fsdecode(change.path)}\n".encode("utf-8", "surrogateescape").decode(
+                "utf-8", "backslashreplace"
+            )
+        )
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.listing import Column, age, print_table, size
+from rootlay.cli.listing import Column, age_of, print_table, size
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -18,7 +18,7 @@ def action(values: Values, context: Context) -> int:
         layer = None if step.empty_layer or not layers else layers.pop(0)
         rows.append(
             {
-                "created_ns": step.created_ns,
+                "created": step.created,
                 "created_by": step.created_by,
                 "comment": step.comment,
                 "diff_id": str(layer[0]) if layer else None,
@@ -28,14 +28,16 @@ def action(values: Values, context: Context) -> int:
     if real < len(image.diff_ids):
         # Images made without a history for each layer: the rest of the layers all the same.
         rows += [
-            {"created_ns": 0, "created_by": "(no history)", "comment": "", "diff_id": str(diff_id), "size": blob.size}
+            {"created": "", "created_by": "(no history)", "comment": "", "diff_id": str(diff_id), "size": blob.size}
             for diff_id, blob in layers
         ]
     rows.reverse()
     columns = (
         Column("LAYER", lambda row: (row["diff_id"] or "<empty>").rpartition(":")[2][:12]),
-        Column("CREATED", lambda row: age(row["created_ns"]) + " ago" if row["created_ns"] else "unknown"),
-        Column("CREATED BY", lambda row: " ".join(row["created_by"].split())[: None if values.flag("no_trunc") else 45]),
+        Column("CREATED", lambda row: age_of(row["created"])),
+        Column(
+            "CREATED BY", lambda row: " ".join(row["created_by"].split())[: None if values.flag("no_trunc") else 45]
+        ),
         Column("SIZE", lambda row: size(row["size"])),
         Column("COMMENT", lambda row: row["comment"]),
     )

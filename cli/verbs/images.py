@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.listing import Column, age, print_table, size
+from rootlay.cli.listing import Column, age_of, print_table, size
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -12,8 +12,9 @@ def action(values: Values, context: Context) -> int:
     wanted = values.text("name")
     rows = []
     for record in Store.open(context.root).images():
-        name, _, tag = record.reference.rpartition(":")
-        if wanted and wanted not in (record.reference, name):
+        reference = record.reference or ""
+        name, _, tag = reference.rpartition(":")
+        if wanted and wanted not in (reference, name):
             continue
         rows.append(
             {
@@ -21,21 +22,19 @@ def action(values: Values, context: Context) -> int:
                 "tag": tag,
                 "id": str(record.id),
                 "digest": str(record.manifest_digest),
-                "created_ns": record.created_ns,
+                "created": record.created,
                 "size": record.size,
-                "layers": record.layers,
             }
         )
     if values.flag("quiet"):
         for identity in dict.fromkeys(row["id"] for row in rows):
-            print(identity.partition(":")[2][:12], file=context.out)
+            print(str(identity).partition(":")[2][:12], file=context.out)
         return 0
     columns = (
         Column("REPOSITORY", lambda row: row["repository"] or "<none>"),
         Column("TAG", lambda row: row["tag"] or "<none>"),
         Column("IMAGE ID", lambda row: row["id"].partition(":")[2][:12]),
-        Column("CREATED", lambda row: age(row["created_ns"]) + " ago" if row["created_ns"] else "unknown"),
-        Column("LAYERS", lambda row: str(row["layers"])),
+        Column("CREATED", lambda row: age_of(row["created"])),
         Column("SIZE", lambda row: size(row["size"])),
     )
     print_table(context, rows, columns, as_json=values.flag("json"))

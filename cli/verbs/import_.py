@@ -10,6 +10,8 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
+    from rootlay.store.configchange import apply_changes
+    from rootlay.store.imageconfig import RunConfig
     from rootlay.store.store import Store
 
     source = values.required("source")
@@ -19,7 +21,7 @@ def action(values: Values, context: Context) -> int:
             sys.stdin.buffer if source == "-" else Path(source),
             values.required("reference"),
             message=values.text("message") or "",
-            changes=values.many("change"),
+            config=apply_changes(RunConfig(), values.many("change")),
             progress=progress,
         )
     print(image.id, file=context.out)
@@ -32,7 +34,9 @@ VERB = Verb(
     action=action,
     options=(
         Option(("-m", "--message"), "text", "Comment in the image's history.", "TEXT"),
-        Option(("-c", "--change"), "many", "Set the config by a Dockerfile instruction, such as `CMD bash`.", "INSTRUCTION"),
+        Option(
+            ("-c", "--change"), "many", "Set the config by a Dockerfile instruction, such as `CMD bash`.", "INSTRUCTION"
+        ),
     ),
     arguments=(
         Argument("source", "Tar archive or directory; - for standard input."),

@@ -54,8 +54,8 @@ def _image(context: Context, reference: str) -> dict[str, Any]:
         "size": image.size,
         "chain_id": str(image.chain_id),
         "diff_ids": [str(diff_id) for diff_id in image.diff_ids],
-        "config": image.config.to_json(),
-        "manifest": image.manifest.to_json(),
+        "config": json.loads(image.config.to_bytes()),
+        "manifest": json.loads(image.manifest.to_bytes()),
     }
 
 

@@ -14,7 +14,9 @@ def action(values: Values, context: Context) -> int:
     record = create_container(context.root, to_options(values, context, auto_remove=remove), context.environ)
     if values.flag("detach"):
         return run_program(context, record, trace=values.text("trace"), patch=not values.flag("no_patch"))
-    return attach(context, record, trace=values.text("trace"), patch=not values.flag("no_patch"), cidfile=values.text("cidfile"))
+    return attach(
+        context, record, trace=values.text("trace"), patch=not values.flag("no_patch"), cidfile=values.text("cidfile")
+    )
 
 
 VERB = Verb(

@@ -21,7 +21,9 @@ def test_no_two_errors_share_a_code() -> None:
 
 
 def test_each_public_store_error_has_a_code_of_its_own() -> None:
-    classes = {name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.StoreError)}
+    classes = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.StoreError)
+    }
     assert classes - {"StoreError"} <= set(CODES)
 
 
@@ -29,4 +31,7 @@ def test_running_verbs_keep_the_programs_codes_free(tmp_path: Path) -> None:
     error = errors.UnknownImage("nope")
     assert explain(error, "run", tmp_path) == (str(error), 125)
     assert explain(error, "history", tmp_path) == (str(error), CODES["UnknownImage"])
-    assert explain(FileNotFoundError(2, "No such file or directory", "x.tar"), "load", tmp_path) == ("x.tar: No such file or directory", GENERAL)
+    assert explain(FileNotFoundError(2, "No such file or directory", "x.tar"), "load", tmp_path) == (
+        "x.tar: No such file or directory",
+        GENERAL,
+    )

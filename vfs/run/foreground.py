@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +53,15 @@ def run_foreground(root: Path, session: Session, program: Program, *, stdin: boo
     return code
 
 
-def spawn(session: Session, program: Program, *, stdin: bool, mask: set[signal.Signals] | None = None, new_session: bool = False) -> int:
-    """Fork and become the program. Returns its pid. `new_session`: with fd 0 as its controlling terminal, if it is one."""
+def spawn(
+    session: Session,
+    program: Program,
+    *,
+    stdin: bool,
+    mask: Iterable[int] | None = None,
+    new_session: bool = False,
+) -> int:
+    """Fork and become the program. Returns its pid. `new_session`: with the terminal on fd 0, if any, as its own."""
     command = session.command(program.argv, program.cwd, program.identity)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
     pid = os.fork()

@@ -97,13 +97,15 @@ def hydrate_entry(root: Path, chain: str, entry: int) -> None:
             store = Store.open(root, create=False)
             view = View.open(root / "views" / f"{chain.partition(':')[2]}.lmdb")
             hydrator = _HYDRATORS[root, chain] = Hydrator(store, view)
-        assert isinstance(hydrator, Hydrator)  # noqa: S101 -- narrows the lazily imported type
+        assert isinstance(hydrator, Hydrator)
         hydrator.hydrate(entry)
     except StoreError as error:
         raise OSError(errno.EIO, str(error)) from error
 
 
-def serve(listener: socket.socket | None, hydrate: Callable[[int], None], lifeline: int, idle: Callable[[], bool]) -> None:
+def serve(
+    listener: socket.socket | None, hydrate: Callable[[int], None], lifeline: int, idle: Callable[[], bool]
+) -> None:
     """The loop. `idle` is asked only after the life line is closed, and must say yes twice, a moment apart."""
     clients: dict[int, tuple[socket.socket, bytearray]] = {}
     poll = select.poll()

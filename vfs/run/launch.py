@@ -76,7 +76,9 @@ class Launch:
         """
         if len(self.dirs) > MAX_DIRS:
             raise ValueError(f"{len(self.dirs)} directory layers, the engine takes {MAX_DIRS}")
-        pool = _Pool(HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds))
+        pool = _Pool(
+            HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds)
+        )
         off_dirs = HEADER_BYTES
         off_layers = off_dirs + DIR_BYTES * len(self.dirs)
         off_binds = off_layers + LAYER_BYTES * len(self.layers)

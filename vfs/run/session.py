@@ -110,7 +110,9 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
             LaunchDir(os.fsencode(upper), os.fsencode(base / "bloom"), DIR_UPPER | DIR_MARKS),
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
-        layers=tuple(os.fsencode(real_root / "layers" / layer.partition(":")[2] / "tree") for layer in record.config.layers),
+        layers=tuple(
+            os.fsencode(real_root / "layers" / layer.partition(":")[2] / "tree") for layer in record.config.layers
+        ),
         binds=tuple(_binds(record, base)),
         view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
         hydrator=os.fsencode(socket_path) if listener else b"",
@@ -136,7 +138,9 @@ def _lower(path: str) -> LaunchDir:
 
 
 def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
-    found = {path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS}
+    found = {
+        path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
+    }
     for name in FILE_BINDS:
         if (base / name).exists():
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)

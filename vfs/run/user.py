@@ -14,7 +14,8 @@ class UnknownUser(LookupError):
     """`-u` or the image names a user or group that the image's files do not have."""
 
     def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"unable to find {kind} {name}: no matching entry in the image's {'passwd' if kind == 'user' else 'group'} file")
+        file = "passwd" if kind == "user" else "group"
+        super().__init__(f"unable to find {kind} {name}: no matching entry in the image's {file} file")
         self.kind = kind
         self.name = name
 
@@ -49,7 +50,11 @@ def find_identity(user: str, read: Reader) -> Identity:
         return Identity(umask=umask)
     passwd = _table(read(b"/etc/passwd"), 7)
     groups = _table(read(b"/etc/group"), 4)
-    entry = next((row for row in passwd if name in (row[0], row[2])), None) if name else ["root", "", "0", "0", "", "/root", ""]
+    entry = (
+        next((row for row in passwd if name in (row[0], row[2])), None)
+        if name
+        else ["root", "", "0", "0", "", "/root", ""]
+    )
     if entry is None and not name.isdigit():
         raise UnknownUser("user", name)
     uid = int(entry[2]) if entry else int(name)

@@ -7,7 +7,6 @@ import struct
 from pathlib import Path
 
 import pytest
-
 from rootlay.vfs.run import launch
 from rootlay.vfs.run.launch import Launch, LaunchBind, LaunchDir
 
@@ -21,7 +20,9 @@ def text(data: bytes, where: int) -> bytes:
 
 
 def test_constants_equal_those_of_the_engine() -> None:
-    found = {name: int(value.rstrip("u"), 0) for name, value in re.findall(r"#define RL_(\w+) (0x[0-9a-f]+u?|\d+u?)\b", ABI)}
+    found = {
+        name: int(value.rstrip("u"), 0) for name, value in re.findall(r"#define RL_(\w+) (0x[0-9a-f]+u?|\d+u?)\b", ABI)
+    }
     for ours, theirs in {
         "MAX_DIRS": "MAX_DIRS",
         "FLAG_PATCH": "LAUNCH_PATCH",

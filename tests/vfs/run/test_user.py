@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from rootlay.vfs.run.user import UnknownUser, find_identity
 
 FILES = {

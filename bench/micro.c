@@ -1,0 +1,83 @@
+/* Path calls in a loop: prints `name min_ns median_ns` for each, over ROUNDS batches.
+ *
+ * Built statically, so that the same bytes run bare, chrooted and inside. Usage: micro FILE MISSING LINK DIR
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 60, BATCH = 400 };
+static const char *file, *missing, *symlink_path, *directory;
+static char buffer[4096];
+static int data_fd;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+static void do_stat(void) { struct stat s; if (stat(file, &s)) exit(3); }
+static void do_missing(void) { struct stat s; if (!stat(missing, &s)) exit(3); }
+static void do_link(void) { struct stat s; if (stat(symlink_path, &s)) exit(3); }
+static void do_open(void) { int fd = open(file, O_RDONLY); if (fd < 0) exit(3); close(fd); }
+static void do_read4k(void)
+{
+    int fd = open(file, O_RDONLY);
+    if (fd < 0 || read(fd, buffer, sizeof buffer) < 0) exit(3);
+    close(fd);
+}
+static void do_fstat(void) { struct stat s; if (fstat(data_fd, &s)) exit(3); }
+static void do_pread(void) { if (pread(data_fd, buffer, sizeof buffer, 0) < 0) exit(3); }
+static void do_getppid(void) { getppid(); }
+static void do_readdir(void)
+{
+    DIR *d = opendir(directory);
+    if (!d) exit(3);
+    while (readdir(d)) {}
+    closedir(d);
+}
+
+static int compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void measure(const char *name, void (*call)(void), int batch)
+{
+    double took[ROUNDS];
+    call();
+    for (int i = 0; i < ROUNDS; i++) {
+        double start = now();
+        for (int k = 0; k < batch; k++) call();
+        took[i] = (now() - start) / batch;
+    }
+    qsort(took, ROUNDS, sizeof *took, compare);
+    printf("%s %.0f %.0f\n", name, took[0], took[ROUNDS / 2]);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 5) return 2;
+    file = argv[1], missing = argv[2], symlink_path = argv[3], directory = argv[4];
+    data_fd = open(file, O_RDONLY);
+    if (data_fd < 0) return 3;
+    measure("stat", do_stat, BATCH);
+    measure("stat-missing", do_missing, BATCH);
+    measure("stat-symlink", do_link, BATCH);
+    measure("open+close", do_open, BATCH);
+    measure("open+read4k+close", do_read4k, BATCH);
+    measure("readdir", do_readdir, 4);
+    measure("fstat", do_fstat, BATCH);
+    measure("pread4k", do_pread, BATCH);
+    measure("getppid", do_getppid, BATCH);
+    return 0;
+}

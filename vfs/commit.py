@@ -1,0 +1,85 @@
+"""`commit`: a container's changes as one more layer of its image. The cost follows the change, not the image.
+
+Rules:
+1. The new layer is made of the upper alone (`rootlay.vfs.diff.iter_layer`), written once: blob, digest and index in one
+   pass (`rootlay.store.layerwriter`).
+2. All or nothing: killed at any moment, the store has the new image or has not heard of it.
+3. History and config as Docker writes them: the command of the container, the config of its image with the changes.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.configchange import apply_changes
+from rootlay.store.container import ContainerRecord
+from rootlay.store.image import Image
+from rootlay.store.imageconfig import History, ImageConfig, RunConfig
+from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.manifest import Descriptor
+from rootlay.store.platform import host_platform
+from rootlay.store.reference import Reference
+from rootlay.store.rootfs import rfc3339
+from rootlay.store.store import Store
+from rootlay.vfs.diff import iter_layer
+
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay import Overlay
+
+
+def commit_container(
+    root: Path,
+    record: ContainerRecord,
+    overlay: Overlay,
+    reference: str = "",
+    *,
+    message: str = "",
+    author: str = "",
+    changes: Sequence[str] = (),
+    created: datetime | None = None,
+) -> Image:
+    """Make an image of a container's image and its changes.
+
+    A container of `host` or of plain directories gives an image of one layer, which holds the changes alone.
+
+    Args:
+        reference: the new image's name; empty for none.
+        changes: Dockerfile instructions to apply to the config.
+        created: for config and history; now if None.
+
+    Returns:
+        The image, as it is in the store.
+
+    Raises:
+        BadReference, BadManifest: the name or a change is not well-formed; nothing has been written.
+        UnknownImage: the container's image has been removed from the store.
+        StoreNotWritable, DiskFull.
+    """
+    if reference:
+        Reference.parse(reference)
+    store = Store.open(root)
+    with store.layout.use():
+        config, layers = _base(store, record)
+        run = apply_changes(config.config, changes)
+        with LayerWriter(store) as writer:
+            for path, entry, content in iter_layer(overlay):
+                writer.add(path, entry, content)
+            layer = writer.finish()
+        moment = rfc3339(created or datetime.now(UTC))
+        history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
+        result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
+        return store.add_image(result, (*layers, layer.descriptor), reference or None)
+
+
+def _base(store: Store, record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:
+    """Config and layers of what the container stands on."""
+    if not record.config.manifest:
+        here = host_platform()
+        return ImageConfig(here.os, here.architecture, here.variant, config=RunConfig()), ()
+    image = store.image(record.config.manifest)
+    return image.config, image.manifest.layers
