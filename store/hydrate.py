@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from rootlay.store.digest import Digest
-from rootlay.store.durable import create_file, staging_directory
+from rootlay.store.durable import FILE_MODE, staging_directory
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import StoreError
 from rootlay.store.hydratedtree import HydratedTree, Parts, is_complete, settle_file, settle_symlink, split_path
@@ -73,6 +73,7 @@ class Hydrator:
         self._store = store
         self._view = view
         self._native = NativeView.open(view.native_path)
+        self._trees = tuple(store.root / "layers" / diff_id.hex / "tree" for diff_id in view.layers)
         self._layers = LayerPool(lambda number: store.layer(view.layers[number]))
         self._lock = threading.Lock()
         self._staging: tuple[AbstractContextManager[Path], Path] | None = None
@@ -95,7 +96,9 @@ class Hydrator:
         """
         with _as_os_error():
             node, path = self._entry(entry_id)
-            return self._make(node, _place(node, path))
+            place = _place(node, path)
+            self._make(node, place)
+            return _join(self._tree_path(node), place)
 
     def hydrate_all(self) -> tuple[int, int]:
         """Hydrate everything, each layer in the order of its tar. Returns how many objects and bytes of content."""
@@ -149,13 +152,12 @@ class Hydrator:
 
     def _tree_path(self, node: Node) -> Path:
         """The tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: it is in none."""
-        if node.layer >= len(self._view.layers):
+        if node.layer >= len(self._trees):
             raise FileNotFoundError(errno.ENOENT, "no layer has this entry")
-        return self._store.root / "layers" / self._view.layers[node.layer].hex / "tree"
+        return self._trees[node.layer]
 
-    def _make(self, node: Node, place: Parts) -> Path:
-        path = self._tree_path(node)
-        tree = HydratedTree(path)
+    def _make(self, node: Node, place: Parts) -> None:
+        tree = HydratedTree(self._tree_path(node))
         with self._layers.use(node.layer) as layer:
 
             def mode_of(directory: Parts) -> int:
@@ -164,7 +166,7 @@ class Hydrator:
 
             if node.type is EntryType.DIRECTORY:
                 os.close(tree.make_directory(place, mode_of))
-                return _join(path, place)
+                return
             directory = tree.make_directory(place[:-1], mode_of)
             try:
                 if node.type is EntryType.SYMLINK:
@@ -173,11 +175,10 @@ class Hydrator:
                     self._write(layer, node, directory, place[-1])
             finally:
                 os.close(directory)
-        return _join(path, place)
 
     def _write(self, layer: ContentLayer, node: Node, directory: int, name: bytes) -> None:
-        staged = self._staging_directory() / f"{next(self._numbers)}"
-        fd = create_file(staged)
+        staged = f"{self._staging_directory()}/{next(self._numbers)}"
+        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             if node.type is EntryType.FILE and node.size:
                 with layer.open_content(node.entry()) as content:
@@ -229,7 +230,8 @@ def _join(tree: Path, place: Parts) -> Path:
 
 def _copy(content: BinaryIO, fd: int, node: Node) -> None:
     """Copy a file's data; what a sparse map leaves out becomes a hole. Raises OSError (EIO) where content is short."""
-    os.ftruncate(fd, node.size)
+    if node.sparse is not None:
+        os.ftruncate(fd, node.size)
     buffer = memoryview(bytearray(min(_COPY_BYTES, node.size)))
     for start, length in ((0, node.size),) if node.sparse is None else node.sparse:
         content.seek(start)

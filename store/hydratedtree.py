@@ -105,7 +105,7 @@ def is_complete(directory: int, name: bytes, size: int) -> bool:
     return found.st_size == size
 
 
-def settle_file(staged: Path, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
+def settle_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
     """Give the finished file `staged` (open as `fd`) its mode and time, and its place in `directory`.
 
     `staged` is gone afterwards. The file that is there already, if any, stays when it has the same size.
