@@ -192,7 +192,7 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
     out->phnum = h->e.e_phnum;
     out->phent = h->e.e_phentsize;
     out->end = high + bias;
-    out->exec_stack = 1; /* what no PT_GNU_STACK means on this architecture */
+    out->exec_stack = 0; /* what no PT_GNU_STACK means on x86_64 */
     out->start_code = out->start_data = ~0ull;
     out->end_code = out->end_data = 0;
     for (u32 i = 0; i < h->e.e_phnum; i++) {

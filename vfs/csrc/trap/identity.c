@@ -221,13 +221,12 @@ long rl_do_setgroups(struct rl_call *c)
     return 0;
 }
 
-/* The real mask stays in step: files outside the layers (binds) are made under it. */
+/* The core applies the mask; the kernel's own is 0 (rl_core_init). */
 long rl_do_umask(struct rl_call *c)
 {
     u32 old = rl_me.umask;
 
     rl_me.umask = (u32)c->arg[0] & 0777;
-    rl_sys1(__NR_umask, rl_me.umask);
     return old;
 }
 

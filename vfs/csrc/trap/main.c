@@ -168,7 +168,6 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
 
     rl_sys4(__NR_rt_sigprocmask, 0, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
-    rl_sys1(__NR_umask, rl_me.umask);
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
     if (r < 0) {
