@@ -57,6 +57,9 @@ class IndexOnly:
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
         return self.file.iter_from(b"\0")
 
+    def close(self) -> None:
+        """The baseline keeps every index open."""
+
 
 @dataclass
 class Stack:

@@ -12,6 +12,7 @@ import errno
 import itertools
 import os
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -19,10 +20,11 @@ from types import TracebackType
 from typing import BinaryIO, Protocol
 
 from rootlay.store.digest import Digest
-from rootlay.store.durable import create_file, staging_directory
+from rootlay.store.durable import FILE_MODE, staging_directory
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import StoreError
 from rootlay.store.hydratedtree import HydratedTree, Parts, is_complete, settle_file, settle_symlink, split_path
+from rootlay.store.layerpool import LayerPool
 from rootlay.store.nativeview import NativeView
 from rootlay.store.view import Node, View
 
@@ -33,15 +35,14 @@ _DEFAULT_DIRECTORY_MODE = 0o755
 class ContentLayer(Protocol):
     """A layer, as far as hydration needs one."""
 
-    @property
-    def tree(self) -> Path:
-        """The layer's `tree` directory, which need not exist."""
-
     def find_path(self, path: bytes, /) -> Entry | None:
         """What the layer says about `a/b`."""
 
     def open_content(self, entry: Entry, /) -> BinaryIO:
         """The content of a file."""
+
+    def close(self) -> None:
+        """Give the layer up."""
 
 
 class ContentStore(Protocol):
@@ -52,7 +53,7 @@ class ContentStore(Protocol):
         """The store's directory."""
 
     def layer(self, diff_id: Digest, /) -> ContentLayer:
-        """The layer of a diff ID."""
+        """Open the layer of a diff ID."""
 
 
 @contextmanager
@@ -72,7 +73,8 @@ class Hydrator:
         self._store = store
         self._view = view
         self._native = NativeView.open(view.native_path)
-        self._layers: dict[int, tuple[ContentLayer, HydratedTree]] = {}
+        self._trees = tuple(store.root / "layers" / diff_id.hex / "tree" for diff_id in view.layers)
+        self._layers = LayerPool(lambda number: store.layer(view.layers[number]))
         self._lock = threading.Lock()
         self._staging: tuple[AbstractContextManager[Path], Path] | None = None
         self._numbers = itertools.count()
@@ -81,7 +83,7 @@ class Hydrator:
         """Where an entry's real file is, or will be. Touches nothing. Raises OSError: EINVAL for an unknown id."""
         with _as_os_error():
             node, path = self._entry(entry_id)
-            return _join(self._layer(node.layer)[1], _place(node, path))
+            return _join(self._tree_path(node), _place(node, path))
 
     def hydrate(self, entry_id: int) -> Path:
         """Make an entry's real file, directory or symbolic link, if it is not there, and say where.
@@ -94,7 +96,9 @@ class Hydrator:
         """
         with _as_os_error():
             node, path = self._entry(entry_id)
-            return self._make(node, _place(node, path))
+            place = _place(node, path)
+            self._make(node, place)
+            return _join(self._tree_path(node), place)
 
     def hydrate_all(self) -> tuple[int, int]:
         """Hydrate everything, each layer in the order of its tar. Returns how many objects and bytes of content."""
@@ -119,14 +123,21 @@ class Hydrator:
         if node.type is not EntryType.FILE:
             raise OSError(errno.EINVAL, "no content")
         with _as_os_error():
-            layer, tree = self._layer(node.layer)
             place = split_path(node.source or self._native.path(node.id))
             with suppress(OSError):
-                fd = tree.open_file(place)
+                fd = HydratedTree(self._tree_path(node)).open_file(place)
                 if os.fstat(fd).st_size == node.size:
                     return os.fdopen(fd, "rb")
                 os.close(fd)
-            return layer.open_content(node.entry())
+            layer = self._layers.pin(node.layer)
+            try:
+                content = layer.open_content(node.entry())
+            except BaseException:
+                self._layers.unpin(node.layer)
+                raise
+            # The layer must outlive its readers, and nobody promises to close one before the next is opened.
+            weakref.finalize(content, self._layers.unpin, node.layer).atexit = False
+            return content
 
     def _entry(self, entry_id: int) -> tuple[Node, bytes]:
         """An entry's node and visible path."""
@@ -139,43 +150,35 @@ class Hydrator:
             raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} disagree about entry {entry_id}")
         return node, self._native.path(entry_id)
 
-    def _layer(self, number: int) -> tuple[ContentLayer, HydratedTree]:
-        """An open layer and its tree."""
-        found = self._layers.get(number)
-        if found is not None:
-            return found
-        if number >= len(self._view.layers):
-            # The empty stack's root: it is in no layer.
-            raise FileNotFoundError(errno.ENOENT, "the view has no such layer")
-        with self._lock:
-            if number not in self._layers:
-                layer = self._store.layer(self._view.layers[number])
+    def _tree_path(self, node: Node) -> Path:
+        """The tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: it is in none."""
+        if node.layer >= len(self._trees):
+            raise FileNotFoundError(errno.ENOENT, "no layer has this entry")
+        return self._trees[node.layer]
 
-                def directory_mode(path: bytes) -> int:
-                    entry = layer.find_path(path)
-                    return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
+    def _make(self, node: Node, place: Parts) -> None:
+        tree = HydratedTree(self._tree_path(node))
+        with self._layers.use(node.layer) as layer:
 
-                self._layers[number] = layer, HydratedTree(layer.tree, directory_mode)
-            return self._layers[number]
+            def mode_of(directory: Parts) -> int:
+                entry = layer.find_path(b"/".join(directory))
+                return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
 
-    def _make(self, node: Node, place: Parts) -> Path:
-        layer, tree = self._layer(node.layer)
-        if node.type is EntryType.DIRECTORY:
-            os.close(tree.open_directory(place))
-            return _join(tree, place)
-        directory = tree.open_directory(place[:-1])
-        try:
-            if node.type is EntryType.SYMLINK:
-                settle_symlink(node.link, directory, place[-1], node.mtime_ns)
-            elif not is_complete(directory, place[-1], node.size if node.type is EntryType.FILE else 0):
-                self._write(layer, node, directory, place[-1])
-        finally:
-            os.close(directory)
-        return _join(tree, place)
+            if node.type is EntryType.DIRECTORY:
+                os.close(tree.make_directory(place, mode_of))
+                return
+            directory = tree.make_directory(place[:-1], mode_of)
+            try:
+                if node.type is EntryType.SYMLINK:
+                    settle_symlink(node.link, directory, place[-1], node.mtime_ns)
+                elif not is_complete(directory, place[-1], node.size if node.type is EntryType.FILE else 0):
+                    self._write(layer, node, directory, place[-1])
+            finally:
+                os.close(directory)
 
     def _write(self, layer: ContentLayer, node: Node, directory: int, name: bytes) -> None:
-        staged = self._staging_directory() / f"{next(self._numbers)}"
-        fd = create_file(staged)
+        staged = f"{self._staging_directory()}/{next(self._numbers)}"
+        fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             if node.type is EntryType.FILE and node.size:
                 with layer.open_content(node.entry()) as content:
@@ -197,8 +200,9 @@ class Hydrator:
             return self._staging[1]
 
     def close(self) -> None:
-        """Give up the native view and the staging directory. Idempotent."""
+        """Give up the native view, the layers and the staging directory. Readers must be closed. Idempotent."""
         self._native.close()
+        self._layers.close()
         with self._lock:
             staging, self._staging = self._staging, None
         if staging is not None:
@@ -220,13 +224,14 @@ def _place(node: Node, path: bytes) -> Parts:
     return split_path(node.source or path)
 
 
-def _join(tree: HydratedTree, place: Parts) -> Path:
-    return Path(os.fsdecode(b"/".join((os.fsencode(tree.path), *place))))
+def _join(tree: Path, place: Parts) -> Path:
+    return Path(os.fsdecode(b"/".join((os.fsencode(tree), *place))))
 
 
 def _copy(content: BinaryIO, fd: int, node: Node) -> None:
     """Copy a file's data; what a sparse map leaves out becomes a hole. Raises OSError (EIO) where content is short."""
-    os.ftruncate(fd, node.size)
+    if node.sparse is not None:
+        os.ftruncate(fd, node.size)
     buffer = memoryview(bytearray(min(_COPY_BYTES, node.size)))
     for start, length in ((0, node.size),) if node.sparse is None else node.sparse:
         content.seek(start)

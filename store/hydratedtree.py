@@ -40,45 +40,50 @@ class HydratedTree:
     Every method raises OSError as the kernel does; ELOOP or ENOTDIR mean that somebody tampered with the tree.
     """
 
-    def __init__(self, path: Path, directory_mode: Callable[[bytes], int]) -> None:
-        """`path` is made when needed. `directory_mode` gives the permission bits of the layer's directory `a/b`."""
+    def __init__(self, path: Path) -> None:
+        """The tree at `path`, which need not exist."""
         self.path = path
-        self._directory_mode = directory_mode
 
-    def open_directory(self, parts: Parts, *, create: bool = True) -> int:
-        """A descriptor of a directory, made with its parents if missing; the caller closes it."""
-        if create:
+    def make_directory(self, parts: Parts, mode_of: Callable[[Parts], int]) -> int:
+        """A descriptor of a directory, made with its parents where missing; the caller closes it.
+
+        `mode_of` gives the permission bits of a new directory; its owner may always do everything in it.
+        """
+        with suppress(FileExistsError):
+            os.mkdir(self.path, _OWNER_RWX)
+
+        def make(fd: int, depth: int) -> int:
+            name = parts[depth]
             with suppress(FileExistsError):
-                os.mkdir(self.path, _OWNER_RWX)
-        fd = os.open(self.path, _DIRECTORY)
-        for depth, name in enumerate(parts, 1):
+                os.mkdir(name, _OWNER_RWX, dir_fd=fd)
+            below = os.open(name, _DIRECTORY, dir_fd=fd)
             try:
-                below = self._step(fd, name, parts[:depth], create)
+                os.fchmod(below, mode_of(parts[: depth + 1]) & _KEPT_BITS | _OWNER_RWX)
+            except BaseException:
+                os.close(below)
+                raise
+            return below
+
+        return self._walk(parts, make)
+
+    def _walk(self, parts: Parts, missing: Callable[[int, int], int] | None = None) -> int:
+        """Open a directory step by step; `missing` makes the one at some depth and opens it."""
+        fd = os.open(self.path, _DIRECTORY)
+        for depth, name in enumerate(parts):
+            try:
+                below = os.open(name, _DIRECTORY, dir_fd=fd)
+            except FileNotFoundError:
+                if missing is None:
+                    raise
+                below = missing(fd, depth)
             finally:
                 os.close(fd)
             fd = below
         return fd
 
-    def _step(self, fd: int, name: bytes, parts: Parts, create: bool) -> int:
-        """Open the directory `name` in `fd`."""
-        try:
-            return os.open(name, _DIRECTORY, dir_fd=fd)
-        except FileNotFoundError:
-            if not create:
-                raise
-        with suppress(FileExistsError):
-            os.mkdir(name, _OWNER_RWX, dir_fd=fd)
-        below = os.open(name, _DIRECTORY, dir_fd=fd)
-        try:
-            os.fchmod(below, self._directory_mode(b"/".join(parts)) & _KEPT_BITS | _OWNER_RWX)
-        except BaseException:
-            os.close(below)
-            raise
-        return below
-
     def open_file(self, parts: Parts) -> int:
         """A read-only descriptor of a hydrated regular file. Raises FileNotFoundError where it is not there yet."""
-        directory = self.open_directory(parts[:-1], create=False)
+        directory = self._walk(parts[:-1])
         try:
             fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
         finally:
@@ -100,7 +105,7 @@ def is_complete(directory: int, name: bytes, size: int) -> bool:
     return found.st_size == size
 
 
-def settle_file(staged: Path, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
+def settle_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
     """Give the finished file `staged` (open as `fd`) its mode and time, and its place in `directory`.
 
     `staged` is gone afterwards. The file that is there already, if any, stays when it has the same size.

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -47,6 +48,9 @@ class LayerRecords(Protocol):
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
         """All entry records in key order."""
 
+    def close(self) -> None:
+        """Give the layer up."""
+
 
 class LayerSource(Protocol):
     """A store, as far as the merge needs one."""
@@ -56,7 +60,7 @@ class LayerSource(Protocol):
         """The store's directory."""
 
     def layer(self, diff_id: Digest, /) -> LayerRecords:
-        """The layer of a diff ID."""
+        """Open the layer of a diff ID."""
 
 
 def view_path(root: Path, chain: Digest) -> Path:
@@ -89,7 +93,7 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
     with translated(store.root):
         for name in ("views", "locks", "tmp"):
             make_directory(store.root / name)
-        with acquire(store.root / "locks" / f"view-{chain.hex}"):
+        with acquire(store.root / "locks" / f"view-{chain.hex}.lock"):
             if not _is_complete(final, chain):
                 merge, counts = _merged(store, diff_ids)
                 _write(store.root, final, merge, counts, chain, diff_ids)
@@ -113,7 +117,8 @@ def _merged(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tupl
     merge = Merge()
     for diff_id in diff_ids:
         try:
-            merge.add(store.layer(diff_id).iter_raw())
+            with closing(store.layer(diff_id)) as layer:  # one at a time: a stack may have more than descriptors
+                merge.add(layer.iter_raw())
         except MissingTarget as error:
             _, path, target, reason = error.args
             raise BrokenHardLink(diff_id, path, target, reason) from error

@@ -62,6 +62,9 @@ class MemoryLayer:
             raise CorruptStore("blob", "damaged")
         return io.BytesIO(self.content[entry.offset])
 
+    def close(self) -> None:
+        """Nothing to give up."""
+
 
 class MemoryStore:
     """A store of such layers, in a real directory."""

@@ -32,6 +32,9 @@ class MemoryLayer(LayerTree):
         self.reads += 1
         return self.iter_sorted()
 
+    def close(self) -> None:
+        """Nothing to give up."""
+
 
 class MemoryStore:
     """Layers by number; only the views are real."""

@@ -5,8 +5,12 @@ import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rootlay.store.entry import Entry, EntryType
 from rootlay.vfs.overlay import Overlay
+
+from tests.vfs.memory_view import LayerEntry
 
 
 @dataclass(frozen=True)
@@ -77,3 +81,65 @@ def outcome(call: Callable[[], object]) -> object:
         return call()
     except OSError as error:
         return os.strerror(error.errno or 0)
+
+
+def layer_of(overlay: Overlay) -> list[LayerEntry]:
+    """A whole tree as one layer, hard links kept."""
+    kinds = {stat.S_IFDIR: EntryType.DIRECTORY, stat.S_IFREG: EntryType.FILE, stat.S_IFLNK: EntryType.SYMLINK}
+    layer: list[LayerEntry] = []
+    attributes: dict[bytes, Any] = attributes_of(overlay)
+    for path, shape in shape_of_overlay(overlay).items():
+        if shape.group != path:
+            layer.append((path[1:], Entry(EntryType.HARDLINK, link=shape.group[1:]), None))
+            continue
+        kind = kinds[stat.S_IFMT(shape.mode)]
+        link = shape.content if kind is EntryType.SYMLINK else b""
+        _, uid, gid, mtime_ns, _, _, xattrs = attributes[path]
+        mode = stat.S_IMODE(shape.mode)
+        entry = Entry(kind, mode=mode, uid=uid, gid=gid, size=shape.size, mtime_ns=mtime_ns, link=link, xattrs=xattrs)
+        layer.append((path[1:], entry, shape.content if kind is EntryType.FILE else None))
+    return layer
+
+
+def check_order(layer: list[LayerEntry]) -> None:
+    """Directories before their content, whiteouts before the other names of their directory, nothing twice."""
+    seen: set[bytes] = set()
+    others: set[bytes] = set()
+    for path, entry, _ in layer:
+        parent = path.rpartition(b"/")[0]
+        assert path not in seen, path
+        assert not path or parent in seen, f"parent comes later: {path!r}"
+        seen.add(path)
+        if entry.type is EntryType.WHITEOUT:
+            assert parent not in others, f"whiteout comes late: {path!r}"
+        elif path:
+            others.add(parent)
+
+
+def check_changes(changes: dict[bytes, str], before: dict[bytes, Shape], after: dict[bytes, Shape]) -> None:
+    """Every line of a diff is true; every difference has a line, itself or that of the directory that came or went."""
+    for path, kind in changes.items():
+        assert (path in before, path in after) == {"A": (False, True), "C": (True, True), "D": (True, False)}[kind], (
+            path
+        )
+        parent = path.rpartition(b"/")[0]
+        assert not parent or parent in changes, f"{path!r} is listed, its directory is not"
+    for path in before.keys() | after.keys():
+        if (path and (path in before) != (path in after)) or (path and before[path].content != after[path].content):
+            assert any(above in changes for above in _and_above(path)), path
+
+
+def _and_above(path: bytes) -> list[bytes]:
+    parts = path.split(b"/")[1:]
+    return [b"/" + b"/".join(parts[:count]) for count in range(1, len(parts) + 1)]
+
+
+def attributes_of(overlay: Overlay) -> dict[bytes, tuple[object, ...]]:
+    """What a commit has to keep of every path beyond its shape."""
+    found: dict[bytes, tuple[object, ...]] = {}
+    for path in shape_of_overlay(overlay):
+        a = overlay.lstat(path or b"/")
+        names = overlay.listxattr(path or b"/", follow=False)
+        xattrs = tuple((name, overlay.getxattr(path or b"/", name, follow=False)) for name in names)
+        found[path] = (a.mode, a.uid, a.gid, a.mtime_ns, a.rdev_major, a.rdev_minor, xattrs)
+    return found

@@ -12,13 +12,24 @@ from pathlib import Path
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-
+from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.diff import iter_changes, iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
-from tests.vfs.memory_view import MemoryHydrator, MemoryView, directory, file, symlink, whiteout
-from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
+
+from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
+from tests.vfs.oracle import (
+    Shape,
+    attributes_of,
+    check_changes,
+    check_order,
+    layer_of,
+    outcome,
+    shape_of_directory,
+    shape_of_overlay,
+)
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "25"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
@@ -26,12 +37,15 @@ LONG = b"n" * 253
 
 names = st.sampled_from([b"a", b"b", b"c", b"d", LONG])
 paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: b"/" + b"/".join(parts))
-loose_paths = st.one_of(paths, paths, paths, paths.map(lambda p: p + b"/"), st.just(b"/"), paths.map(lambda p: p + b"/."))
+slashed = paths.map(lambda path: path + b"/")
+dotted = paths.map(lambda path: path + b"/.")
+loose_paths = st.one_of(paths, paths, paths, slashed, dotted, st.just(b"/"))
 # No `..` and nothing absolute: in the plain directory that would leave the test.
 targets = st.one_of(st.lists(names, min_size=1, max_size=2).map(b"/".join), st.sampled_from([b".", b"a/", b"./b"]))
 # The ordinary user has to keep access to the plain directory; the overlay's user 0 has it anyway.
 modes = st.sampled_from([0o755, 0o700, 0o777, 0o1777, 0o711])
 file_modes = st.sampled_from([0o644, 0o600, 0o755, 0o666])
+owners = st.sampled_from([-1, 0, 1, 65534])
 contents = st.sampled_from([b"", b"x", b"hello\n", b"y" * 5000])
 
 BASE = [
@@ -70,6 +84,7 @@ class OverlayMachine(RuleBasedStateMachine):
         self.lowers: list[DirLayer] = []
         self.view: MemoryView | None = None
         self.count = 0
+        self.hydrated = 0
         self.umask = os.umask(0o022)
 
     @initialize(with_view=st.booleans(), with_plain=st.booleans())
@@ -89,7 +104,7 @@ class OverlayMachine(RuleBasedStateMachine):
         path.mkdir()
         bloom = self.base / f"bloom{self.count}"
         Bloom.create(bloom).close()
-        hydrated = self.base / "hydrated"
+        hydrated = self.base / f"hydrated{self.hydrated}"
         hydrated.mkdir(exist_ok=True)
         stack = Stack(
             (DirLayer.at(path, writable=True, bloom=bloom), *self.frozen, *self.lowers),
@@ -154,9 +169,7 @@ class OverlayMachine(RuleBasedStateMachine):
                 os.write(descriptor, content)
             os.close(descriptor)
 
-        self.same(
-            lambda: use(self.overlay.open(path, flags, mode)), lambda: use(os.open(self.real(path), flags, mode))
-        )
+        self.same(lambda: use(self.overlay.open(path, flags, mode)), lambda: use(os.open(self.real(path), flags, mode)))
 
     @rule(path=loose_paths)
     def unlink(self, path: bytes) -> None:
@@ -208,6 +221,27 @@ class OverlayMachine(RuleBasedStateMachine):
     def chmod(self, path: bytes, mode: int) -> None:
         self.same(lambda: self.overlay.chmod(path, mode), lambda: os.chmod(self.real(path), mode))
 
+    @rule(
+        path=loose_paths, uid=st.sampled_from([-1, 0, 1, 65534]), gid=st.sampled_from([-1, 0, 7]), follow=st.booleans()
+    )
+    def chown(self, path: bytes, uid: int, gid: int, follow: bool) -> None:
+        """Only root could do it to the plain directory: what stat shows is the oracle."""
+        before = outcome(lambda: self.overlay.stat(path, follow=follow))
+        result = outcome(lambda: self.overlay.chown(path, uid, gid, follow=follow))
+        if isinstance(before, Attributes):
+            after = self.overlay.stat(path, follow=follow)
+            owner = (before.uid if uid == -1 else uid, before.gid if gid == -1 else gid)
+            assert (after.uid, after.gid, after.mode, after.mtime_ns) == (*owner, before.mode, before.mtime_ns)
+        else:
+            assert result == before
+
+    @rule(path=paths, name=st.sampled_from([b"user.a", b"trusted.b", b"security.c"]), value=contents)
+    def setxattr(self, path: bytes, name: bytes, value: bytes) -> None:
+        if isinstance(outcome(lambda: self.overlay.setxattr(path, name, value[:100])), str):
+            return
+        assert self.overlay.getxattr(path, name) == value[:100]
+        assert name in self.overlay.listxattr(path)
+
     @rule(path=loose_paths, size=st.sampled_from([0, 1, 9000]))
     def truncate(self, path: bytes, size: int) -> None:
         self.same(lambda: self.overlay.truncate(path, size), lambda: os.truncate(self.real(path), size))
@@ -234,6 +268,42 @@ class OverlayMachine(RuleBasedStateMachine):
             self.frozen.insert(0, DirLayer(upper.path, marks=True))
             self.open_upper()
 
+    @rule()
+    def commit(self) -> None:
+        """The upper becomes an image layer; it and what was below must show the same tree again."""
+        base: list[LayerEntry] = []
+        if self.has_lower():
+            stack = self.overlay.stack
+            with Overlay(Stack(stack.dirs[1:], stack.view, stack.hydrator)) as lower:
+                base = layer_of(lower)
+        before = attributes_of(self.overlay)
+        layer = [
+            (path, entry, content.read() if content is not None else None)
+            for path, entry, content in iter_layer(self.overlay)
+        ]
+        check_order(layer)
+        self.overlay.close()
+        self.view = MemoryView(base, layer)
+        self.frozen, self.lowers = [], []
+        self.hydrated += 1
+        self.open_upper()
+        assert attributes_of(self.overlay) == before
+
+    def has_lower(self) -> bool:
+        return len(self.overlay.stack.dirs) > 1 or self.overlay.stack.view is not None
+
+    @rule()
+    def diff(self) -> None:
+        """What the diff says is what two walks of the whole trees find, apart from copies without a change."""
+        changes = {change.path.raw: change.kind for change in iter_changes(self.overlay)}
+        after = shape_of_overlay(self.overlay)
+        before: dict[bytes, Shape] = {}
+        if self.has_lower():
+            stack = self.overlay.stack
+            with Overlay(Stack(stack.dirs[1:], stack.view, stack.hydrator)) as lower:
+                before = shape_of_overlay(lower)
+        check_changes(changes, before, after)
+
     # ----
 
     def same(self, ours: object, theirs: object) -> None:
@@ -255,6 +325,7 @@ OverlayMachine.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
+    database=None,  # the source tree may be read-only
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
 TestOverlayAgainstPlainDirectory = OverlayMachine.TestCase

@@ -1,0 +1,225 @@
+/* System calls made by hand: every register kept, refusals, bad pointers, foreign entry points. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cases.h"
+
+static long raw(long nr, long a, long b, long c)
+{
+    long r;
+
+    __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return r;
+}
+
+/* All registers but rax, rcx and r11 come back as they were, and so does the red zone. */
+static int registers_are_kept(void)
+{
+    long r, ok;
+
+    __asm__ volatile(
+        "subq $256, %%rsp\n"
+        "movq $0x1111, %%rbx\n movq $0x2222, %%r8\n movq $0x3333, %%r9\n movq $0x4444, %%r10\n"
+        "movq $0x5555, %%r12\n movq $0x6666, %%r13\n movq $0x7777, %%r14\n movq $0x8888, %%r15\n"
+        "movq $0x9999, -8(%%rsp)\n movq $0xaaaa, -120(%%rsp)\n"
+        "syscall\n xorl %%ecx, %%ecx\n"
+        "cmpq $0x1111, %%rbx\n jne 1f\n cmpq $0x2222, %%r8\n jne 1f\n cmpq $0x3333, %%r9\n jne 1f\n"
+        "cmpq $0x4444, %%r10\n jne 1f\n cmpq $0x5555, %%r12\n jne 1f\n cmpq $0x6666, %%r13\n jne 1f\n"
+        "cmpq $0x7777, %%r14\n jne 1f\n cmpq $0x8888, %%r15\n jne 1f\n"
+        "cmpq $0x9999, -8(%%rsp)\n jne 1f\n cmpq $0xaaaa, -120(%%rsp)\n jne 1f\n"
+        "movl $1, %%ecx\n 1: addq $256, %%rsp\n"
+        : "=a"(r), "=c"(ok)
+        : "a"(SYS_access), "D"("/etc/os-release"), "S"(0)
+        : "r11", "rbx", "r8", "r9", "r10", "r12", "r13", "r14", "r15", "memory");
+    return r == 0 && ok == 1;
+}
+
+/* The same for a call that is made in the program's own context. */
+static int registers_are_kept_by_a_resumed_call(void)
+{
+    unsigned long mask = 0;
+    struct timespec t = {0, 1000};
+    register long r10 __asm__("r10") = (long)&mask;
+    register long r8 __asm__("r8") = 8;
+    register long r9 __asm__("r9") = 0x3333;
+    long r, d = 0, s = 0, x = (long)&t;
+
+    __asm__ volatile("syscall" : "=a"(r), "+D"(d), "+S"(s), "+d"(x), "+r"(r10), "+r"(r8), "+r"(r9)
+                     : "0"(SYS_ppoll) : "rcx", "r11", "memory");
+    return r == 0 && d == 0 && s == 0 && x == (long)&t && r10 == (long)&mask && r8 == 8 && r9 == 0x3333;
+}
+
+static int bad_pointers(void)
+{
+    struct stat st;
+    char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int r = 1;
+
+    munmap(edge + 4096, 4096);
+    memset(edge, 'a', 4096);
+    r &= raw(SYS_access, 8, 0, 0) == -EFAULT;
+    r &= raw(SYS_access, (long)(edge + 4090), 0, 0) == -EFAULT;
+    r &= raw(SYS_access, (long)0xdead000000000000, 0, 0) == -EFAULT;
+    r &= raw(SYS_stat, (long)"/etc/os-release", 8, 0) == -EFAULT;
+    r &= raw(SYS_stat, (long)"/etc/os-release", (long)(edge + 4000), 0) == -EFAULT;
+    r &= raw(SYS_getcwd, 8, 100, 0) == -EFAULT;
+    r &= raw(SYS_readlink, 8, (long)edge, 100) == -EFAULT;
+    r &= raw(SYS_getcwd, (long)edge, 1, 0) == -ERANGE;
+    return r && stat("/etc/os-release", &st) == 0;
+}
+
+static int path_ending_at_a_page(void)
+{
+    char *edge = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    const char path[] = "/etc/os-release";
+
+    munmap(edge + 4096, 4096);
+    memcpy(edge + 4096 - sizeof path, path, sizeof path);
+    return raw(SYS_access, (long)(edge + 4096 - sizeof path), 0, 0) == 0;
+}
+
+static int refused_calls(void)
+{
+    int r = 1;
+
+    r &= raw(SYS_clone3, 0, 0, 0) == -ENOSYS;
+    r &= raw(425, 8, 0, 0) == -ENOSYS && raw(426, 0, 0, 0) == -ENOSYS && raw(427, 0, 0, 0) == -ENOSYS;
+    r &= raw(SYS_mount, 0, 0, 0) == -EPERM && raw(SYS_umount2, 0, 0, 0) == -EPERM;
+    r &= raw(SYS_pivot_root, 0, 0, 0) == -EPERM;
+    r &= raw(SYS_open_by_handle_at, 0, 0, 0) == -EPERM;
+    r &= raw(SYS_unshare, CLONE_NEWNS | CLONE_NEWUSER, 0, 0) == -EPERM;
+    r &= raw(SYS_chroot, (long)"/etc", 0, 0) == -EPERM;
+    r &= raw(SYS_seccomp, 0, 0, 0) == -EINVAL;
+    r &= raw(SYS_prctl, PR_SET_SECCOMP, 2, 0) == -EINVAL;
+    r &= raw(SYS_prctl, 59, 0, 0) == -EINVAL;
+    return r;
+}
+
+static int unknown_numbers(void)
+{
+    return raw(400, 0, 0, 0) == -ENOSYS && raw(470, 0, 0, 0) == -ENOSYS && raw(511, 0, 0, 0) == -ENOSYS &&
+           raw(512, 0, 0, 0) == -ENOSYS && raw(100000, 0, 0, 0) == -ENOSYS && raw(-1, 0, 0, 0) == -ENOSYS &&
+           raw(0x40000000 + 4, (long)"/etc/os-release", 0, 0) == -ENOSYS;
+}
+
+/* open("/etc/hostname") through int 0x80 must not reach the host. */
+static int i386_entry(void)
+{
+    char *low = mmap((void *)0x10000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    int status;
+
+    if (low == MAP_FAILED)
+        return 0;
+    strcpy(low, "/etc/passwd");
+    pid_t p = fork();
+    if (p == 0) {
+        long r;
+
+        __asm__ volatile("int $0x80" : "=a"(r) : "0"(5), "b"(low), "c"(0), "d"(0) : "memory");
+        _exit((int)r >= 0);
+    }
+    waitpid(p, &status, 0);
+    return !WIFEXITED(status) || WEXITSTATUS(status) == 0;
+}
+
+static int engine_memory_is_guarded(void)
+{
+    long engine = 0x6e5000000000;
+
+    return raw(SYS_munmap, engine, 4096, 0) == -EINVAL && raw(SYS_mprotect, engine, 4096, 7) == -EINVAL &&
+           access("/etc/os-release", R_OK) == 0;
+}
+
+static int identity(void)
+{
+    int r = getuid() == 0 && geteuid() == 0 && getgid() == 0, status;
+
+    pid_t p = fork();
+    if (p == 0) {
+        uid_t a, b, c;
+        int ok = setresgid(5, 5, 5) == 0 && setresuid(1000, 2000, 3000) == 0;
+
+        getresuid(&a, &b, &c);
+        ok &= a == 1000 && b == 2000 && c == 3000 && getuid() == 1000 && geteuid() == 2000 && getegid() == 5;
+        ok &= setuid(0) == -1 && errno == EPERM && seteuid(3000) == 0 && setuid(7) == -1;
+        _exit(!ok);
+    }
+    waitpid(p, &status, 0);
+    return r && status == 0;
+}
+
+static int unix_sockets(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-a"}, b;
+    socklen_t n = sizeof b;
+    int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), r = 1;
+
+    unlink(a.sun_path);
+    r &= connect(c, (void *)&a, sizeof a) == -1 && errno == ENOENT;
+    r &= bind(s, (void *)&a, sizeof a) == 0 && listen(s, 1) == 0;
+    r &= bind(c, (void *)&a, sizeof a) == -1 && errno == EADDRINUSE;
+    r &= connect(c, (void *)&a, sizeof a) == 0;
+    memset(&b, 0, sizeof b);
+    r &= getsockname(s, (void *)&b, &n) == 0 && strcmp(b.sun_path, a.sun_path) == 0;
+    n = sizeof b;
+    r &= getpeername(c, (void *)&b, &n) == 0 && strcmp(b.sun_path, a.sun_path) == 0;
+    close(s);
+    close(c);
+    unlink(a.sun_path);
+    return r;
+}
+
+static int datagram_sockets(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-b"};
+    int s = socket(AF_UNIX, SOCK_DGRAM, 0), c = socket(AF_UNIX, SOCK_DGRAM, 0), r;
+    struct iovec v = {"two", 3};
+    struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1};
+    char buf[8];
+
+    unlink(a.sun_path);
+    r = bind(s, (void *)&a, sizeof a) == 0;
+    r &= sendto(c, "one", 3, 0, (void *)&a, sizeof a) == 3 && read(s, buf, 8) == 3 && !memcmp(buf, "one", 3);
+    r &= sendmsg(c, &m, 0) == 3 && read(s, buf, 8) == 3 && !memcmp(buf, "two", 3);
+    close(s);
+    close(c);
+    unlink(a.sun_path);
+    return r;
+}
+
+static int old_getdents(void)
+{
+    char buf[4096];
+    int f = open("/etc", O_RDONLY | O_DIRECTORY), found = 0;
+    long n;
+
+    while ((n = syscall(SYS_getdents, f, buf, sizeof buf)) > 0)
+        for (long at = 0; at < n; at += *(unsigned short *)(buf + at + 16))
+            found += strcmp(buf + at + 18, "os-release") == 0;
+    close(f);
+    return n == 0 && found == 1;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        CASE(registers_are_kept), CASE(registers_are_kept_by_a_resumed_call), CASE(bad_pointers),
+        CASE(path_ending_at_a_page), CASE(refused_calls), CASE(unknown_numbers), CASE(i386_entry),
+        CASE(engine_memory_is_guarded), CASE(identity), CASE(unix_sockets), CASE(datagram_sockets), CASE(old_getdents),
+        END_OF_CASES};
+
+    return run_cases(cases, argc, argv);
+}

@@ -1,0 +1,163 @@
+"""A container for native tests: a plain directory as the lower layer, an empty upper, the engine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.native.launchfile import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
+
+HERE = Path(__file__).parent
+SOURCES = HERE.parents[1] / "vfs" / "csrc"
+BLOOM_BYTES = 64 + (1 << 20)
+PROGRAMS = ("signals", "processes", "calls")
+CMAKE = """cmake_minimum_required(VERSION 3.18)
+project(engine_test LANGUAGES C ASM)
+include({sources}/trap/trap.cmake)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """One container. `run` starts a program in it as rootlay would."""
+
+    engine: Path
+    lower: Path
+    upper: Path
+    launch: Path
+
+    def run(
+        self,
+        *argv: str,
+        state: str = "0:0:022:",
+        cwd: str = "/",
+        env: Mapping[str, str] | None = None,
+        stdin: bytes = b"",
+        timeout: float = 60,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run argv inside; the environment holds no more than PATH and `env`."""
+        variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", **(env or {})}
+        command = [*guard(self), str(self.engine), "--run", str(self.launch), state, cwd, *argv]
+        return subprocess.run(
+            command, env=variables, input=stdin, capture_output=True, timeout=timeout, cwd="/", check=False
+        )
+
+    def sh(self, script: str, **options: object) -> str:
+        """Standard output of a shell script that must succeed."""
+        done = self.run("/bin/sh", "-ec", script, **options)  # type: ignore[arg-type]
+        assert done.returncode == 0, (done.returncode, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout.decode()
+
+
+def guard(guest: Guest) -> Sequence[str]:
+    """Real root is not trusted to a young engine: the host is read-only then."""
+    if os.getuid() != 0:
+        return ()
+    bwrap = shutil.which("bwrap")
+    if bwrap is None:
+        pytest.skip("running as root needs bwrap, to keep the host out of reach")
+    box = str(guest.upper.parent)
+    return (bwrap, "--ro-bind", "/", "/", "--bind", box, box, "--dev-bind", "/dev", "/dev", "--proc", "/proc", "--")
+
+
+def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname: bytes = b"") -> Guest:
+    """An empty upper above `lower`; everything of the container lives in `box`."""
+    upper = box / "upper"
+    upper.mkdir(parents=True)
+    bloom = box / "bloom"
+    bloom.write_bytes(b"RLBLOOM1" + (1).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
+    lock = box / "lock"
+    lock.touch()
+    launch = Launch(
+        engine=bytes(engine),
+        dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
+        flags=UPPER | flags,
+        lock=bytes(lock),
+        host=(os.getuid(), os.getgid()),
+        st_dev=upper.stat().st_dev,
+        trace=bytes(box / "trace") if flags & 2 else b"",
+        hostname=hostname,
+    ).write(box / "launch-1")
+    return Guest(engine, lower, upper, launch)
+
+
+def need(tool: str) -> str:
+    """Path of a tool, or skip."""
+    found = shutil.which(tool)
+    if found is None:
+        pytest.skip(f"{tool} is not installed")
+    return found
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The engine, built from these sources."""
+    given = os.environ.get("ROOTLAY_TEST_ENGINE")
+    if given:
+        return Path(given)
+    cmake = need("cmake")
+    project = tmp_path_factory.mktemp("engine")
+    (project / "CMakeLists.txt").write_text(CMAKE.format(sources=SOURCES))
+    options = ["-DCMAKE_BUILD_TYPE=Release"]
+    subprocess.run([cmake, "-S", project, "-B", project / "b", *options], check=True, capture_output=True)
+    built = subprocess.run([cmake, "--build", project / "b"], check=True, capture_output=True, text=True)
+    assert "warning:" not in built.stdout + built.stderr
+    return project / "b" / "engine"
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A lower layer with the test programs (static: glibc's, and musl's where it is installed)."""
+    root = tmp_path_factory.mktemp("lower")
+    for name in ("bin", "etc", "proc", "dev", "sys", "tmp", "t"):
+        (root / name).mkdir()
+    (root / "tmp").chmod(0o1777)
+    (root / "etc" / "os-release").write_text("NAME=test\n")
+    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    for source in PROGRAMS:
+        for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
+            if shutil.which(compiler):
+                target = root / "t" / f"{source}-{suffix}"
+                command = [compiler, "-O1", "-static", "-pthread", "-o", target, HERE / f"{source}.c"]
+                subprocess.run(command, check=True, capture_output=True)
+    busybox = shutil.which("busybox")
+    if busybox:
+        shutil.copy(busybox, root / "bin" / "busybox")
+        for applet in ("sh", "echo", "cat", "ls", "true", "false", "sleep", "pwd", "env", "kill", "id", "hostname"):
+            (root / "bin" / applet).symlink_to("busybox")
+    return root
+
+
+@pytest.fixture
+def guest(engine: Path, programs: Path, tmp_path: Path) -> Guest:
+    """An empty container above the test programs."""
+    return make_guest(engine, programs, tmp_path / "box")
+
+
+@pytest.fixture(scope="session")
+def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Debian image of ROOTLAY_TEST_DEBIAN, unpacked without its devices."""
+    tar = os.environ.get("ROOTLAY_TEST_DEBIAN")
+    if not tar:
+        pytest.skip("ROOTLAY_TEST_DEBIAN names no tar of a Debian root")
+    root = tmp_path_factory.mktemp("debian")
+    with tarfile.open(tar) as archive:
+        members = [m for m in archive if not m.isdev() and not m.name.startswith("./dev/")]
+        for member in members:
+            member.uid, member.gid = os.getuid(), os.getgid()
+            member.mode |= 0o700 if member.isdir() else 0o400
+            archive.extract(member, root, numeric_owner=True, filter="fully_trusted")
+    return root
+
+
+@pytest.fixture
+def debian(engine: Path, debian_root: Path, tmp_path: Path) -> Guest:
+    """An empty container above the Debian image."""
+    return make_guest(engine, debian_root, tmp_path / "box")

@@ -1,0 +1,249 @@
+/* Processes and threads: fork, vfork, posix_spawn, small stacks, cancellation. Needs itself as
+ * argv[0]: it runs itself as the child. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cases.h"
+
+extern char **environ;
+static char *self;
+
+static int spawn_many(void)
+{
+    char *av[] = {self, "--true", NULL};
+    posix_spawnattr_t at;
+    sigset_t all;
+    int status;
+    pid_t p;
+
+    posix_spawnattr_init(&at);
+    sigfillset(&all);
+    sigdelset(&all, SIGKILL);
+    sigdelset(&all, SIGSTOP);
+    posix_spawnattr_setsigdefault(&at, &all);
+    posix_spawnattr_setflags(&at, POSIX_SPAWN_SETSIGDEF);
+    for (int i = 0; i < 200; i++) {
+        if (posix_spawn(&p, self, NULL, &at, av, environ))
+            return 0;
+        waitpid(p, &status, 0);
+        if (status)
+            return 0;
+    }
+    return 1;
+}
+
+static int spawn_of_nothing(void)
+{
+    char *av[] = {"/nowhere", NULL};
+    pid_t p;
+
+    for (int i = 0; i < 100; i++)
+        if (posix_spawn(&p, av[0], NULL, NULL, av, environ) != ENOENT)
+            return 0;
+    return 1;
+}
+
+static int vfork_exec(void)
+{
+    int status = 0;
+
+    for (volatile int i = 0; i < 100 && status == 0; i++) {
+        pid_t p = vfork();
+        if (p == 0) {
+            execl(self, self, "--true", (char *)NULL);
+            _exit(9);
+        }
+        waitpid(p, &status, 0);
+    }
+    return status == 0;
+}
+
+static int mask_survives_exec(void)
+{
+    sigset_t s, old;
+    int status;
+
+    sigemptyset(&s);
+    sigaddset(&s, SIGUSR2);
+    sigprocmask(SIG_BLOCK, &s, &old);
+    pid_t p = fork();
+    if (p == 0) {
+        execl(self, self, "--mask", (char *)NULL);
+        _exit(9);
+    }
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    waitpid(p, &status, 0);
+    return status == 0;
+}
+
+static int exec_errors(void)
+{
+    static char long_name[5000];
+    int r = 1;
+
+    memset(long_name, 'a', sizeof long_name - 1);
+    r &= execl("/nowhere", "x", (char *)NULL) == -1 && errno == ENOENT;
+    r &= execl("/etc", "x", (char *)NULL) == -1 && errno == EACCES;
+    r &= execl(long_name, "x", (char *)NULL) == -1 && errno == ENAMETOOLONG;
+    r &= syscall(SYS_execve, (char *)8, NULL, NULL) == -1 && errno == EFAULT;
+    r &= syscall(SYS_execve, self, (char **)8, NULL) == -1 && errno == EFAULT;
+    int f = open("/tmp/garbage", O_CREAT | O_WRONLY | O_TRUNC, 0755);
+    r &= write(f, "garbage\n", 8) == 8;
+    close(f);
+    r &= execl("/tmp/garbage", "x", (char *)NULL) == -1 && errno == ENOEXEC;
+    unlink("/tmp/garbage");
+    return r;
+}
+
+static int empty_environment(void)
+{
+    char *av[] = {self, "--noenv", NULL}, *none[] = {NULL};
+    int status;
+    pid_t p;
+
+    if (posix_spawn(&p, self, NULL, NULL, av, none))
+        return 0;
+    waitpid(p, &status, 0);
+    return status == 0;
+}
+
+static int many_arguments(void)
+{
+    enum { N = 5000 };
+    static char *av[N + 1];
+    int status;
+    pid_t p;
+
+    av[0] = self;
+    av[1] = "--count";
+    for (int i = 2; i < N; i++)
+        av[i] = "x";
+    if (posix_spawn(&p, self, NULL, NULL, av, environ))
+        return 0;
+    waitpid(p, &status, 0);
+    return WIFEXITED(status) && WEXITSTATUS(status) == 7;
+}
+
+static int bad;
+static void *hammer(void *arg)
+{
+    struct stat s;
+
+    (void)arg;
+    for (int i = 0; i < 2000; i++) {
+        int f = open("/etc/os-release", O_RDONLY);
+
+        if (stat("/etc/os-release", &s) || f < 0 || access("/nowhere", F_OK) == 0)
+            __atomic_fetch_add(&bad, 1, __ATOMIC_SEQ_CST);
+        close(f);
+    }
+    return NULL;
+}
+
+static int threads_with_small_stacks(void)
+{
+    pthread_t t[16];
+    pthread_attr_t a;
+
+    pthread_attr_init(&a);
+    pthread_attr_setstacksize(&a, 16384);
+    for (int i = 0; i < 16; i++)
+        if (pthread_create(&t[i], &a, hammer, NULL))
+            return 0;
+    for (int i = 0; i < 16; i++)
+        pthread_join(t[i], NULL);
+    return bad == 0;
+}
+
+static void *idle(void *arg) { for (;;) { struct stat s; stat("/etc/os-release", &s); if (*(volatile int *)arg) return NULL; } }
+
+static int fork_while_threads_are_in_calls(void)
+{
+    volatile int stop = 0;
+    pthread_t t[4];
+    int r = 1, status;
+
+    for (int i = 0; i < 4; i++)
+        pthread_create(&t[i], NULL, idle, (void *)&stop);
+    for (int i = 0; i < 100; i++) {
+        pid_t p = fork();
+        if (p == 0)
+            _exit(access("/etc/os-release", R_OK) != 0);
+        waitpid(p, &status, 0);
+        r &= status == 0;
+    }
+    stop = 1;
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+    return r;
+}
+
+static int cancelled(void *(*body)(void *))
+{
+    pthread_t t;
+    void *result;
+    struct timespec ts;
+
+    pthread_create(&t, NULL, body, NULL);
+    usleep(50000);
+    pthread_cancel(t);
+    clock_gettime(CLOCK_REALTIME, &ts);
+    ts.tv_sec += 2;
+    return pthread_timedjoin_np(t, &result, &ts) == 0 && result == PTHREAD_CANCELED;
+}
+
+static void *read_forever(void *arg)
+{
+    int p[2];
+    char ch;
+
+    (void)arg;
+    return pipe(p) == 0 && read(p[0], &ch, 1) == 0 ? NULL : NULL;
+}
+static void *open_fifo(void *arg) { (void)arg; (void)!open("/tmp/fifo-c", O_RDONLY); return NULL; }
+
+static int cancel_a_read(void) { return cancelled(read_forever); }
+
+static int cancel_a_fifo_open(void)
+{
+    unlink("/tmp/fifo-c");
+    mkfifo("/tmp/fifo-c", 0600);
+    int r = cancelled(open_fifo);
+    unlink("/tmp/fifo-c");
+    return r;
+}
+
+int main(int argc, char **argv)
+{
+    static const struct test_case cases[] = {
+        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(mask_survives_exec), CASE(exec_errors),
+        CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
+        CASE(fork_while_threads_are_in_calls), CASE(cancel_a_read), CASE(cancel_a_fifo_open), END_OF_CASES};
+    sigset_t s;
+
+    self = argv[0];
+    if (argc > 1 && strcmp(argv[1], "--true") == 0)
+        return access("/etc/os-release", R_OK) != 0;
+    if (argc > 1 && strcmp(argv[1], "--noenv") == 0)
+        return environ[0] != NULL || access("/etc/os-release", R_OK) != 0;
+    if (argc > 1 && strcmp(argv[1], "--count") == 0)
+        return argc == 5000 ? 7 : 1;
+    if (argc > 1 && strcmp(argv[1], "--mask") == 0) {
+        sigprocmask(SIG_SETMASK, NULL, &s);
+        return !(sigismember(&s, SIGUSR2) && !sigismember(&s, SIGUSR1) && !sigismember(&s, SIGSYS));
+    }
+    return run_cases(cases, argc, argv);
+}

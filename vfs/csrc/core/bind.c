@@ -1,0 +1,94 @@
+/* Binds: host paths visible inside, /proc, /sys and /dev among them.
+ *
+ * The walk goes through a bind component by component, so that a symbolic link is read in the virtual
+ * root and `..` cannot leave. Permissions inside are the kernel's business. */
+#include "inside.h"
+
+static u64 hashes[RL_MAX_BINDS];
+static u64 filter; /* bit h & 63 of every mount point's hash */
+
+void rl_bind_init(void)
+{
+    filter = 0;
+    for (u32 i = 0; i < rl_launch->binds; i++) {
+        struct rl_bind b = rl_bind(i);
+        hashes[i] = rl_fnv(RL_FNV_START, b.vpath, b.vlen);
+        filter |= 1ull << (hashes[i] & 63);
+    }
+}
+
+int rl_bind_at(u64 hash, const char *v, u32 len)
+{
+    if (!(filter >> (hash & 63) & 1))
+        return -1;
+    for (u32 i = 0; i < rl_launch->binds; i++) {
+        if (hashes[i] != hash)
+            continue;
+        struct rl_bind b = rl_bind(i);
+        if (b.vlen == len && !memcmp(b.vpath, v, len))
+            return (int)i;
+    }
+    return -1;
+}
+
+/* Is a mount point at this path or below it? Such a name can be neither removed nor renamed. */
+int rl_bind_below(const char *v, u32 len)
+{
+    for (u32 i = 0; i < rl_launch->binds; i++) {
+        struct rl_bind b = rl_bind(i);
+        if (b.vlen >= len && !memcmp(b.vpath, v, len) && (b.vlen == len || b.vpath[len] == '/'))
+            return 1;
+    }
+    return 0;
+}
+
+/* Is bind i mounted in the directory v[0..len)? Its name there. */
+int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n)
+{
+    struct rl_bind b = rl_bind(i);
+    if (b.vlen < len + 2 || memcmp(b.vpath, v, len) || b.vpath[len] != '/')
+        return 0;
+    *name = b.vpath + len + 1;
+    *n = b.vlen - len - 1;
+    for (u32 k = 0; k < *n; k++)
+        if ((*name)[k] == '/')
+            return 0;
+    return 1;
+}
+
+long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out)
+{
+    struct rl_bind b = rl_bind((u32)c->bind);
+    if (len <= b.vlen && !b.hlen)
+        return rl_join(out, RL_REAL_MAX, "/", 1, "", 0, "", 0);
+    u32 from = len < b.vlen ? len : b.vlen;
+    return rl_join(out, RL_REAL_MAX, b.host, b.hlen, v + from, len - from, "", 0);
+}
+
+long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit)
+{
+    struct rl_bind b = rl_bind((u32)bind);
+    self->bind = bind;
+    long r = rl_bind_real(self, w->v, len, w->s->real);
+    if (r < 0)
+        return r;
+    r = k_statx(AT_FDCWD, w->s->real, mount ? 0 : AT_SYMLINK_NOFOLLOW, &hit->sx);
+    if (r == -ENOENT || r == -ENOTDIR)
+        return 0;
+    if (r < 0)
+        return r;
+    hit->what = RL_IN_BIND;
+    hit->mode = hit->sx.stx_mode;
+    hit->uid = hit->sx.stx_uid;
+    hit->gid = hit->sx.stx_gid;
+    if (b.flags & RL_BIND_OWNER) {
+        if (hit->uid == rl_launch->host_uid)
+            hit->uid = rl_me.fsuid;
+        if (hit->gid == rl_launch->host_gid)
+            hit->gid = rl_me.fsgid;
+    }
+    self->mode = hit->mode;
+    self->uid = hit->uid;
+    self->gid = hit->gid;
+    return 0;
+}

@@ -1,0 +1,213 @@
+/* New names: mkdir, mknod, symlink, link. */
+#include "inside.h"
+
+struct thing {
+    struct rl_owner owner;
+    const char *target; /* of a symbolic link */
+};
+
+static long make(const struct thing *t, const char *path)
+{
+    u32 mode = rl_real_mode(t->owner.mode);
+    if (rl_isdir(mode))
+        return k_mkdir(path, mode & 07777);
+    if (rl_islnk(mode))
+        return k_symlink(t->target, path);
+    return k_mknod(path, mode, 0);
+}
+
+/* A directory over a whiteout: made aside, because it must be opaque from its first moment. */
+static long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+{
+    char temp[RL_REAL_MAX];
+    long n = rl_temp_path(temp, sizeof temp, real, len);
+    long r = n < 0 ? n : make(t, temp);
+    if (r < 0)
+        return r;
+    r = rl_opaque_make(temp, (u32)n, rl_vhash(w));
+    if (r >= 0)
+        r = k_rename(temp, real, 0);
+    if (r < 0)
+        rl_dir_remove(temp, (u32)n);
+    return r;
+}
+
+static long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+{
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = k_exists(real) ? -EEXIST : rl_owner_store(w, &t->owner, rl_real_mode(t->owner.mode));
+    if (r >= 0)
+        r = w->hit.white && rl_isdir(t->owner.mode) ? make_opaque(w, t, real, len) : make(t, real);
+    if (r >= 0 && w->hit.white)
+        rl_whiteout_drop(w);
+    rl_unlock(w);
+    return r;
+}
+
+static long make_at(int dirfd, const char *path, struct thing *t)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    char real[RL_REAL_MAX];
+    u32 mode = t->owner.mode;
+    rl_walk_start(&w, &s);
+    long r = rl_resolve(&w, dirfd, path, 0, 0);
+    if (r < 0)
+        return r;
+    if (w.hit.what != RL_NONE)
+        return -EEXIST;
+    if (w.slash && !rl_isdir(mode))
+        return -ENOENT;
+    r = rl_create_begin(&w, real);
+    if (r < 0)
+        return r;
+    if (w.dir.bind >= 0) {
+        if (rl_isdir(mode))
+            return k_mkdir(real, mode & 01777);
+        return rl_islnk(mode) ? k_symlink(t->target, real)
+                              : k_mknod(real, mode, rl_makedev(t->owner.major, t->owner.minor));
+    }
+    u32 major = t->owner.major, minor = t->owner.minor;
+    rl_owner_new(&w, mode, &t->owner);
+    t->owner.major = major;
+    t->owner.minor = minor;
+    return rl_create_simple(&w, &t->owner) ? make(t, real) : make_marked(&w, t, real, (u32)r);
+}
+
+long rl_mkdir(int dirfd, const char *path, unsigned mode)
+{
+    struct thing t = {{0, 0, S_IFDIR | (mode & 01777 & ~rl_me.umask), 0, 0}, NULL};
+    return make_at(dirfd, path, &t);
+}
+
+long rl_mknod(int dirfd, const char *path, unsigned mode, u64 dev)
+{
+    u32 type = mode & S_IFMT;
+    if (!type)
+        type = S_IFREG;
+    if (type == S_IFDIR)
+        return -EPERM;
+    if (type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
+        return -EINVAL;
+    if ((type == S_IFCHR || type == S_IFBLK) && rl_me.fsuid)
+        return -EPERM;
+    u32 major = (u32)(dev >> 8 & 0xfff) | (u32)(dev >> 32 & ~0xfffull);
+    u32 minor = (u32)(dev & 0xff) | (u32)(dev >> 12 & 0xffffff00);
+    struct thing t = {{0, 0, type | (mode & 07777 & ~rl_me.umask), major, minor}, NULL};
+    return make_at(dirfd, path, &t);
+}
+
+long rl_symlink(const char *target, int dirfd, const char *path)
+{
+    struct thing t = {{0, 0, S_IFLNK | 0777, 0, 0}, target};
+    if (!target[0])
+        return -ENOENT;
+    if (strlen(target) >= RL_PATH_MAX)
+        return -ENAMETOOLONG;
+    return make_at(dirfd, path, &t);
+}
+
+/* The second name of an object of the upper, with the record of the first. */
+static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
+{
+    char source[RL_REAL_MAX], text[RL_PATH_MAX];
+    struct rl_record rec;
+    long n = rl_upper_path(from->v, from->vlen, source);
+    long r = n < 0 ? n : rl_lock(to);
+    if (r < 0)
+        return r;
+    r = rl_record_load(from, rl_vhash(from), source, (u32)n, text, &rec);
+    if (r >= 0 && k_exists(real))
+        r = -EEXIST;
+    if (r >= 0)
+        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
+    if (r >= 0)
+        r = k_link(source, real, 0);
+    if (r >= 0)
+        rl_whiteout_drop(to);
+    rl_unlock(to);
+    return r;
+}
+
+/* A name for a descriptor's nameless file (O_TMPFILE), through /proc. */
+static long link_magic(struct rl_walk *to, const char *proc, const char *real, u32 len)
+{
+    struct rl_owner o;
+    struct statx sx;
+    long r = k_statx(AT_FDCWD, proc, 0, &sx);
+    if (r >= 0 && to->dir.bind >= 0)
+        return k_link(proc, real, AT_SYMLINK_FOLLOW);
+    if (r >= 0)
+        r = rl_lock(to);
+    if (r < 0)
+        return r;
+    rl_owner_new(to, sx.stx_mode, &o);
+    r = k_exists(real) ? -EEXIST : rl_owner_store(to, &o, sx.stx_mode);
+    if (r >= 0)
+        r = k_link(proc, real, AT_SYMLINK_FOLLOW);
+    if (r >= 0)
+        rl_whiteout_drop(to);
+    rl_unlock(to);
+    (void)len;
+    return r;
+}
+
+struct pair {
+    struct rl_scratch s;
+    struct rl_walk from, to;
+    char source[RL_REAL_MAX], real[RL_REAL_MAX];
+};
+
+static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
+{
+    struct rl_walk *a = &p->from, *b = &p->to;
+    int by_fd = (flags & AT_EMPTY_PATH) && !oldpath[0];
+    int how = AT_EMPTY_PATH | (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
+    long r = rl_object(a, olddirfd, oldpath, by_fd ? how : how & ~AT_EMPTY_PATH);
+    if (r < 0)
+        return r;
+    int nameless = r == 0 || a->hit.magic;
+    if (r == 0) {
+        rl_put_u64(rl_put(p->source, "/proc/self/fd/"), (u64)olddirfd, 10);
+    } else if (nameless || a->hit.what == RL_IN_BIND) {
+        long n = rl_object_real(a, p->source);
+        if (n < 0)
+            return n;
+    }
+    r = rl_resolve(b, newdirfd, newpath, 0, 0);
+    if (r < 0)
+        return r;
+    if (b->hit.what != RL_NONE)
+        return -EEXIST;
+    if (b->slash)
+        return -ENOENT;
+    if (!nameless && a->self.bind != b->dir.bind)
+        return -EXDEV;
+    if (!nameless && rl_isdir(a->hit.mode))
+        return -EPERM;
+    long n = rl_create_begin(b, p->real);
+    if (n < 0)
+        return n;
+    if (nameless)
+        return link_magic(b, p->source, p->real, (u32)n);
+    if (b->dir.bind >= 0)
+        return k_link(p->source, p->real, 0);
+    r = rl_copyup(a, 1);
+    return r < 0 ? r : link_upper(a, b, p->real, (u32)n);
+}
+
+long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
+{
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    struct pair *p = k_mmap(sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    rl_walk_start(&p->from, &p->s);
+    rl_walk_start(&p->to, &p->s);
+    long r = link_pair(p, olddirfd, oldpath, newdirfd, newpath, flags);
+    k_munmap(p, sizeof *p);
+    return r;
+}

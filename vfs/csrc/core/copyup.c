@@ -1,0 +1,304 @@
+/* Copy-up: a lower object becomes one of the upper, before its first change.
+ *
+ * 1. The copy is made under a temporary name and renamed: a file is whole or absent.
+ * 2. Publishing happens under the lock and not over a whiteout: a file that was removed meanwhile does
+ *    not come back.
+ * 3. Two at once: the second finds the first one's copy and uses it.
+ * 4. The parent's times are put back; making a copy is no change that a program made. */
+#include "inside.h"
+
+#define COPY_BYTES (256u << 10)
+
+static long copy_bytes(long from, long to, i64 at, i64 end)
+{
+    char *buf = k_mmap(COPY_BYTES);
+    long r = 0;
+    if (!buf)
+        return -ENOMEM;
+    while (at < end && r >= 0) {
+        i64 want = end - at < (i64)COPY_BYTES ? end - at : (i64)COPY_BYTES;
+        long n = k4(__NR_pread64, from, (long)buf, want, at);
+        if (n <= 0) {
+            r = n;
+            break;
+        }
+        for (long done = 0; done < n && r >= 0; done += r > 0 ? r : 0)
+            r = k4(__NR_pwrite64, to, (long)(buf + done), n - done, at + done);
+        at += n;
+    }
+    k_munmap(buf, COPY_BYTES);
+    return r < 0 ? r : 0;
+}
+
+static long copy_range(long from, long to, i64 at, i64 end)
+{
+    while (at < end) {
+        i64 in = at, out = at;
+        long n = rl_sys(__NR_copy_file_range, from, (long)&in, to, (long)&out, end - at, 0);
+        if (n == 0)
+            return 0; /* shorter than it was */
+        if (n < 0) /* not between these file systems, not here: by hand */
+            return n == -ENOSPC || n == -EDQUOT ? n : copy_bytes(from, to, at, end);
+        at += n;
+    }
+    return 0;
+}
+
+/* The content, holes left out. */
+static long copy_data(long from, long to, i64 size)
+{
+    long r = 0;
+    for (i64 at = 0; at < size && r >= 0;) {
+        i64 data = k4(__NR_lseek, from, at, 3 /* SEEK_DATA */, 0), hole;
+        if (data == -ENXIO)
+            break;
+        if (data < 0) {
+            data = at;
+            hole = size;
+        } else {
+            hole = k4(__NR_lseek, from, data, 4 /* SEEK_HOLE */, 0);
+            if (hole <= data)
+                hole = size;
+        }
+        r = copy_range(from, to, data, hole);
+        at = hole;
+    }
+    return r < 0 ? r : k4(__NR_ftruncate, to, size, 0, 0);
+}
+
+static void times_of(const struct rl_attr *a, i64 t[4])
+{
+    t[0] = a->atime_s;
+    t[1] = a->atime_ns;
+    t[2] = a->mtime_s;
+    t[3] = a->mtime_ns;
+}
+
+/* Remember and put back the times of the directory that holds real[0..len). */
+void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
+{
+    char *dir = k->dir;
+    struct statx sx;
+    if (restore) {
+        if (k->ok)
+            k_utimens(AT_FDCWD, dir, k->times, 0);
+        return;
+    }
+    while (len && real[len - 1] != '/')
+        len--;
+    memcpy(dir, real, len);
+    dir[len] = 0;
+    k->ok = len && k_statx(AT_FDCWD, dir, 0, &sx) == 0;
+    if (k->ok) {
+        k->times[0] = sx.stx_atime.tv_sec;
+        k->times[1] = sx.stx_atime.tv_nsec;
+        k->times[2] = sx.stx_mtime.tv_sec;
+        k->times[3] = sx.stx_mtime.tv_nsec;
+    }
+}
+
+/* The record that a copy of `hit` needs. Length of the text. */
+static long copy_record(const struct rl_attr *a, int with_ino, const char *fields, u32 n, char *text)
+{
+    struct rl_owner o = {a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor};
+    struct rl_record rec;
+    rec.has = n ? RL_HAS_XATTR : 0;
+    rec.xattrs_len = n;
+    rl_owner_fields(&o, rl_real_mode(a->mode), &rec);
+    if (with_ino) {
+        rec.has |= RL_HAS_INO;
+        rec.ino = a->ino;
+    }
+    return rl_record_format(&rec, fields, "", text);
+}
+
+/* Make the directory w->v[0..len), of which `hit` is the lower part, in the upper. */
+static __attribute__((noinline)) long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len,
+                                                 const struct rl_ctx *self, const struct rl_hit *hit)
+{
+    struct rl_attr a;
+    struct rl_scratch *s = w->s;
+    char real[RL_REAL_MAX], fields[RL_PATH_MAX];
+    u64 fnv = rl_fnv(RL_FNV_START, w->v, len);
+    i64 t[4];
+    long n = rl_upper_path(w->v, len, real);
+    if (n < 0)
+        return n;
+    rl_attr_of(self, hit, &a);
+    long k = rl_xattr_fields(w, dir, len, hit, fields);
+    if (k >= 0)
+        k = copy_record(&a, 0, fields, (u32)k, s->text);
+    if (k < 0)
+        return k;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_KEY_PATH));
+    if (k_exists(real))
+        return 0;
+    struct rl_keep keep;
+    rl_keep_times(real, (u32)n, &keep, 0);
+    long r = rl_record_store(w, fnv, real, (u32)n, s->text, (u32)k);
+    if (r >= 0)
+        r = k_mkdir(real, rl_real_mode(a.mode) & 07777);
+    if (r >= 0) {
+        rl_xattr_carry(w, dir, len, hit, real);
+        times_of(&a, t);
+        k_utimens(AT_FDCWD, real, t, 0);
+    }
+    rl_keep_times(real, (u32)n, &keep, 1);
+    return r == -EEXIST ? 0 : r;
+}
+
+long rl_copyup_parents(struct rl_walk *w)
+{
+    struct rl_ctx at, next;
+    struct rl_hit hit;
+    if (w->dir.mask & 1)
+        return 0;
+    long r = rl_step_root(w, 0, &at, &hit);
+    for (u32 end = 0, len = w->dir.vlen; r >= 0 && end < len;) {
+        for (end++; end < len && w->v[end] != '/';)
+            end++;
+        r = rl_step(w, &at, w->v, end, &next, &hit);
+        if (r >= 0 && hit.what == RL_NONE)
+            r = -ENOENT;
+        if (r >= 0 && !rl_isdir(hit.mode))
+            r = -ENOTDIR;
+        if (r >= 0 && !(next.mask & 1)) {
+            r = copyup_dir(w, &at, end, &next, &hit);
+            next.mask |= 1;
+        }
+        at = next;
+    }
+    if (r >= 0)
+        w->dir = at;
+    return r;
+}
+
+/* Make the copy of a non-directory at `temp`. */
+static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp)
+{
+    struct rl_scratch *s = w->s;
+    struct rl_hit *h = &w->hit;
+    u32 type = a->mode & S_IFMT;
+    i64 t[4];
+    long r = 0;
+    times_of(a, t);
+    if (type == S_IFLNK) {
+        long n;
+        if (h->what == RL_IN_VIEW) {
+            const struct rl_view_entry *e = rl_view_entry(h->view);
+            const char *text = rl_view_text(e->link, e->link_len);
+            n = text && e->link_len < RL_PATH_MAX ? (long)e->link_len : -EIO;
+            if (n >= 0)
+                memcpy(s->text, text, (size_t)n);
+        } else {
+            n = rl_object_real(w, s->real);
+            if (n >= 0)
+                n = k_readlink(s->real, s->text, sizeof s->text - 1);
+        }
+        if (n < 0)
+            return n;
+        s->text[n] = 0;
+        r = k_symlink(s->text, temp);
+    } else if (type != S_IFREG) {
+        r = k_mknod(temp, rl_real_mode(a->mode), 0);
+    } else {
+        long from = -1, to;
+        if (data) {
+            if (h->what == RL_IN_VIEW) {
+                from = rl_view_openfd(h->view, s->real, O_RDONLY | O_CLOEXEC);
+            } else {
+                r = rl_object_real(w, s->real);
+                from = r < 0 ? r : k_open(s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+            }
+            if (from < 0)
+                return from;
+        }
+        to = k_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, rl_real_mode(a->mode) & 07777);
+        r = to < 0 ? to : data ? copy_data(from, to, (i64)a->size) : 0;
+        if (to >= 0)
+            k_close(to);
+        if (from >= 0)
+            k_close(from);
+    }
+    if (r >= 0) {
+        rl_xattr_carry(w, &w->dir, w->vlen, h, temp);
+        r = k_utimens(AT_FDCWD, temp, t, AT_SYMLINK_NOFOLLOW);
+        if (r == -EOPNOTSUPP)
+            r = 0;
+    }
+    return r;
+}
+
+/* Give the finished copy its name, unless it has been removed or copied meanwhile. */
+static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n)
+{
+    struct rl_scratch *s = w->s;
+    int mine = w->lock < 0;
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    if (k_exists(real)) {
+        r = -EEXIST;
+    } else {
+        r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
+        if (r >= 0)
+            r = k_exists(s->mark) ? -ENOENT : 0;
+        if (r >= 0)
+            r = rl_record_store(w, rl_vhash(w), real, len, text, n);
+        if (r >= 0)
+            r = k_rename(temp, real, RL_RENAME_NOREPLACE);
+        if (r == -EINVAL) /* a file system without that flag; the lock protects us just as well */
+            r = k_rename(temp, real, 0);
+    }
+    if (mine)
+        rl_unlock(w);
+    if (r < 0)
+        k_unlink(temp, 0);
+    return r == -EEXIST ? 0 : r;
+}
+
+static __attribute__((noinline)) long copyup_other(struct rl_walk *w, int data)
+{
+    struct rl_attr a;
+    struct rl_keep keep;
+    char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX];
+    long n = rl_upper_path(w->v, w->vlen, real);
+    if (n < 0)
+        return n;
+    rl_attr_of(NULL, &w->hit, &a);
+    long k = rl_xattr_fields(w, &w->dir, w->vlen, &w->hit, temp);
+    if (k >= 0)
+        k = copy_record(&a, 1, temp, (u32)k, record);
+    long r = k < 0 ? k : rl_temp_path(temp, sizeof temp, real, (u32)n);
+    if (r < 0)
+        return r;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    rl_keep_times(real, (u32)n, &keep, 0);
+    r = make_copy(w, &a, data, temp);
+    if (r < 0)
+        k_unlink(temp, 0);
+    else
+        r = publish(w, temp, real, (u32)n, record, (u32)k);
+    rl_keep_times(real, (u32)n, &keep, 1);
+    return r;
+}
+
+/* data 0: the content is not needed (it is about to be truncated). */
+long rl_copyup(struct rl_walk *w, int data)
+{
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0 && rl_writable()))
+        return 0;
+    if (!rl_writable())
+        return -EROFS;
+    if (h->what == RL_NONE)
+        return -ENOENT;
+    long r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_isdir(h->mode) ? copyup_dir(w, &w->dir, w->vlen, &w->self, h) : copyup_other(w, data);
+    if (r >= 0)
+        r = rl_again(w);
+    if (r >= 0 && h->what == RL_NONE)
+        r = -ENOENT;
+    return r;
+}

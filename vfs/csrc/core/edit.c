@@ -1,0 +1,86 @@
+/* Changing the record of an object, and finding the object of a descriptor. */
+#include "inside.h"
+
+long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
+{
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = rl_upper_path(w->v, w->vlen, e->real);
+    if (r >= 0) {
+        e->len = (u32)r;
+        e->fnv = rl_vhash(w);
+        r = rl_record_load(w, e->fnv, e->real, e->len, e->text, &e->rec);
+    }
+    if (r < 0)
+        rl_unlock(w);
+    return r < 0 ? r : 0;
+}
+
+/* `xattrs`: new x fields, or NULL to keep the old ones. */
+long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
+{
+    const char *fields = e->text + e->rec.xattrs;
+    struct rl_keep keep;
+    if (xattrs) {
+        fields = xattrs;
+        e->rec.xattrs_len = n;
+        e->rec.has = (e->rec.has & ~RL_HAS_XATTR) | (n ? RL_HAS_XATTR : 0);
+    }
+    long r = rl_record_format(&e->rec, fields, e->text + e->rec.redirect, w->s->text);
+    if (r >= 0 && !rl_same(w->s->text, e->text)) {
+        rl_keep_times(e->real, e->len, &keep, 0);
+        r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, (u32)r);
+        rl_keep_times(e->real, e->len, &keep, 1);
+    }
+    rl_unlock(w);
+    return r < 0 ? r : 0;
+}
+
+void rl_edit_cancel(struct rl_walk *w)
+{
+    rl_unlock(w);
+}
+
+long rl_by_fd(struct rl_walk *w, int fd)
+{
+    struct rl_scratch *s = w->s;
+    struct statx sx;
+    long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
+    if (r < 0)
+        return r;
+    long n = rl_fd_real(fd, s->real, sizeof s->real);
+    if (n == -ENOENT)
+        return 0;
+    if (n < 0)
+        return n;
+    if (s->real[0] != '/')
+        return 0;
+    struct rl_real at = rl_classify(s->real, (u32)n);
+    if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
+        return at.place == RL_PLACE_BIND && (rl_bind(at.index).flags & RL_BIND_RO) ? -EROFS : 0;
+    int upper = at.place == RL_PLACE_LAYER && at.index == 0 && rl_writable();
+    r = rl_virtual_path(s->real, s->text, sizeof s->text);
+    if (r >= 0)
+        r = rl_resolve_plain(w, s->text, r == 1 ? 0 : (u32)r);
+    if (r < 0)
+        return upper ? 0 : -EROFS;
+    if (upper && !rl_isdir(w->hit.mode) && w->hit.sx.stx_ino != sx.stx_ino)
+        return 0;
+    if (rl_isdir(w->hit.mode) != rl_isdir(sx.stx_mode))
+        return upper ? 0 : -EROFS;
+    return 1;
+}
+
+long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
+{
+    if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD))
+        return rl_by_fd(w, dirfd);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    if (w->hit.what == RL_IN_BIND && (rl_bind((u32)w->self.bind).flags & RL_BIND_RO))
+        return -EROFS;
+    return 1;
+}

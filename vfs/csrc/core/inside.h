@@ -1,0 +1,301 @@
+/* What the files of the core share with each other, and with nobody else. */
+#ifndef RL_INSIDE_H
+#define RL_INSIDE_H
+
+#include "kernel.h"
+
+/* ---- mem.c ------------------------------------------------------------------------------------- */
+
+void *memcpy(void *d, const void *s, size_t n);
+void *memmove(void *d, const void *s, size_t n);
+void *memset(void *d, int c, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *s);
+u64 rl_fnv(u64 h, const char *s, u32 n);
+u64 rl_mix(u64 h);
+int rl_same(const char *a, const char *b);
+int rl_begins(const char *s, const char *prefix);
+char *rl_put(char *out, const char *text);    /* returns the end; writes the NUL */
+char *rl_put_u64(char *out, u64 v, int base); /* same */
+int rl_number(const char **s, u32 base, u64 *v);
+/* Join up to three pieces into out[size]. Length, or -ENAMETOOLONG. */
+long rl_join(char *out, size_t size, const char *a, u32 an, const char *b, u32 bn, const char *c, u32 cn);
+
+/* ---- launch.c ---------------------------------------------------------------------------------- */
+
+struct rl_layer {
+    const char *path;
+    u32 len;
+    u32 flags;
+    u64 *bloom; /* the words, or NULL: always look */
+    u64 dev;
+};
+struct rl_bind {
+    const char *vpath, *host;
+    u32 vlen, hlen;
+    u32 flags;
+};
+extern struct rl_layer rl_layers[RL_MAX_DIRS];
+extern u32 rl_nlayers;
+extern const struct rl_launch_bind *rl_binds;
+extern int rl_host_layer; /* a layer with the empty path exists */
+#define RL_MAX_BINDS 256
+int rl_writable(void);
+u32 rl_tree(u32 layer, const char **path);
+struct rl_bind rl_bind(u32 i);
+int rl_own_device(u64 dev);
+void *rl_map_file(const char *path, u64 *size, int writable);
+
+/* ---- view.c ------------------------------------------------------------------------------------ */
+
+long rl_view_open(const char *path);
+u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
+const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: no such id */
+const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
+u32 rl_view_count(void);
+long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
+long rl_view_real(u32 id, char *out, size_t size);                /* path of the hydrated file; length */
+u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
+
+/* ---- bloom.c ----------------------------------------------------------------------------------- */
+
+#define RL_KEY_PATH (-1)
+u64 rl_bloom_key(u64 fnv, int kind);
+int rl_bloom_test(const struct rl_layer *l, u64 key); /* 0: proves absence */
+void rl_bloom_set(const struct rl_layer *l, u64 key);
+
+/* ---- record.c ---------------------------------------------------------------------------------- */
+
+#define RL_HAS_UID 1u
+#define RL_HAS_GID 2u
+#define RL_HAS_MODE 4u
+#define RL_HAS_DEV 8u
+#define RL_HAS_INO 16u
+#define RL_HAS_XATTR 32u
+#define RL_HAS_REDIRECT 64u
+struct rl_record {
+    u32 has;
+    u32 uid, gid, mode, major, minor;
+    u64 ino;
+    u32 xattrs, xattrs_len;     /* where in the text the x fields are (contiguous), their length */
+    u32 redirect, redirect_len; /* where in the text PATH is */
+};
+long rl_record_parse(const char *text, u32 len, struct rl_record *r);
+/* Format r into out[RL_PATH_MAX]; x fields and PATH are copied from `xattrs` and `redirect`. Length, or
+ * -ENOSPC when it does not fit. Length 0: nothing to record. */
+long rl_record_format(const struct rl_record *r, const char *xattrs, const char *redirect, char *out);
+
+/* ---- marks.c: names of marks ------------------------------------------------------------------- */
+
+int rl_reserved(const char *name, u32 len);
+/* The mark's path for the object at real[0..len) whose name starts at real+name. */
+long rl_whiteout_path(char *out, size_t size, const char *real, u32 len);
+long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len);
+long rl_opaque_path(char *out, size_t size, const char *real, u32 len);
+long rl_temp_path(char *out, size_t size, const char *real, u32 len);
+
+/* ---- step.c: one name in one merged directory --------------------------------------------------- */
+
+enum rl_what { RL_NONE, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
+
+/* A directory seen merged: which layers have it, and under which path of their own. */
+struct rl_ctx {
+    u64 hash;  /* FNV state over its path */
+    u32 vlen;  /* length of its path; 0 for the root */
+    u32 mask;  /* directory layers that have it */
+    u32 view;  /* its view entry; 0: the view has no part in it */
+    i32 bind;  /* the bind it is in, or -1 */
+    u32 mode, uid, gid;
+    u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
+};
+
+/* What was found under a name. */
+struct rl_hit {
+    u8 what;
+    u8 white; /* nothing there, because the upper has a whiteout */
+    u8 magic; /* a /proc link that only the kernel can follow */
+    i32 layer;
+    u32 view;
+    u32 mode, uid, gid; /* as the program sees them */
+    u64 lower_ino;      /* directories: inode number of the read-only part, 0: none */
+    struct rl_record rec;
+    struct statx sx; /* of the real object: RL_IN_LAYER, RL_IN_BIND */
+};
+
+/* Buffers that every step needs and nobody keeps. */
+struct rl_scratch {
+    char real[RL_REAL_MAX];
+    char mark[RL_REAL_MAX];
+    char text[RL_PATH_MAX];
+    struct statx sx;
+};
+
+#define RL_ARENA 4096
+#define RL_ALIASES 64
+struct rl_walk {
+    struct rl_scratch *s;
+    struct rl_ctx root, dir, self; /* dir: the directory that has the last name; self: valid for directories */
+    struct rl_hit hit;
+    u32 vlen;     /* of v; 0 for the root */
+    u8 slash;     /* the path ended in a slash */
+    u8 dot;       /* the path ended in . or .. or is the root: 1, 2, 3 */
+    u16 aliases;
+    u16 arena_used;
+    i32 lock; /* descriptor of the lock held, or -1 */
+    struct {
+        u16 off, len;
+        u32 vlen; /* the layer's path: text, then the path from here on */
+    } alias[RL_ALIASES];
+    char v[RL_PATH_MAX];
+    char arena[RL_ARENA];
+};
+void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
+long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit);
+long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+             struct rl_hit *hit);
+/* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
+long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out);
+/* What the layers below the upper have under the walk's last name. */
+long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
+/* Look the last name up again. */
+long rl_again(struct rl_walk *w);
+
+/* ---- resolve.c --------------------------------------------------------------------------------- */
+
+#define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
+#define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
+#define RL_EMPTY 4u   /* an empty path is dirfd itself */
+long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
+/* A canonical virtual path, no link followed, no permission asked. */
+long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len);
+
+/* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
+
+void rl_bind_init(void);
+int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
+long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
+long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
+int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
+int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
+/* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
+ * -ENOLINK: only the kernel can follow it. */
+long rl_proc_link(struct rl_walk *w, u32 len);
+int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
+
+/* ---- realpath.c -------------------------------------------------------------------------------- */
+
+enum rl_place { RL_OUTSIDE, RL_PLACE_LAYER, RL_PLACE_TREE, RL_PLACE_BIND, RL_DELETED };
+struct rl_real {
+    int place;
+    u32 index; /* directory layer, view layer or bind */
+    u32 rest;  /* offset in the real path where the part inside it starts */
+};
+struct rl_real rl_classify(const char *real, u32 len);
+long rl_fd_real(int fd, char *out, size_t size); /* length */
+long rl_fd_virtual(int fd, char *out);           /* into out[RL_PATH_MAX]; length, 0 for the root */
+
+/* ---- perm.c ------------------------------------------------------------------------------------ */
+
+int rl_in_group(u32 gid);
+long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
+long rl_may(const struct rl_hit *h, u32 want);
+/* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
+long rl_may_change(struct rl_walk *w, int victim);
+
+/* ---- attr.c ------------------------------------------------------------------------------------ */
+
+void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
+void rl_attr_real(const struct statx *sx, struct rl_attr *a);
+u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
+
+/* ---- hydrate.c --------------------------------------------------------------------------------- */
+
+long rl_hydrate(u32 id);
+/* Run open(2) on a view entry's real path, asking the hydrator when it is not there yet. */
+long rl_view_openfd(u32 id, char *real, int flags);
+/* The real path of the walk's object (of a view entry: hydrated). Length. */
+long rl_object_real(struct rl_walk *w, char *out);
+
+/* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
+long rl_dir_real(struct rl_walk *w, char *out);
+
+/* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
+
+long rl_lock(struct rl_walk *w);
+void rl_unlock(struct rl_walk *w);
+long rl_upper_path(const char *v, u32 len, char *out); /* length */
+long rl_whiteout_make(struct rl_walk *w);   /* of w->v; the parent is in the upper */
+void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
+long rl_opaque_make(const char *real, u32 len, u64 fnv);
+long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r);
+long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n);
+void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
+u64 rl_vhash(const struct rl_walk *w);
+long rl_copyup_parents(struct rl_walk *w);
+long rl_copyup(struct rl_walk *w, int data);
+/* The owner and mode to give a new object in w->dir. */
+struct rl_owner {
+    u32 uid, gid, mode; /* mode: full st_mode, as the program sees it */
+    u32 major, minor;
+};
+void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r);
+long rl_may_own(const struct rl_hit *h);
+struct rl_keep {
+    int ok;
+    i64 times[4];
+    char dir[RL_REAL_MAX];
+};
+void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore);
+u32 rl_real_mode(u32 mode);
+void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o);
+/* Write or remove the record so that the object at w->v shows as `o`; `real` is its real mode. */
+long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
+int rl_owner_plain(const struct rl_owner *o, u32 real_mode);
+/* Everything before a name is made: writable, allowed, parent in the upper, bloom. */
+long rl_create_begin(struct rl_walk *w, char *real);
+int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o);
+
+/* ---- edit.c: changing what is recorded of an object of the upper ---------------------------------- */
+
+struct rl_edit {
+    struct rl_record rec;
+    u64 fnv;
+    u32 len;
+    char real[RL_REAL_MAX];
+    char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
+};
+long rl_edit_begin(struct rl_walk *w, struct rl_edit *e); /* takes the lock */
+long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n);
+void rl_edit_cancel(struct rl_walk *w);
+/* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a
+ * lower file without a name. */
+long rl_by_fd(struct rl_walk *w, int fd);
+/* By path or, when it is NULL, by descriptor. Returns as rl_by_fd(). */
+long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
+
+/* ---- remove.c ---------------------------------------------------------------------------------- */
+
+long rl_empty(struct rl_walk *w);                      /* 0, or -ENOTEMPTY; w->hit is lost */
+long rl_dir_remove(const char *real, u32 len);         /* a real directory with nothing but marks */
+long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everything in real/, as if at fnv */
+
+/* ---- xattr.c ----------------------------------------------------------------------------------- */
+
+/* x fields for what a real file in the upper could not hold of the lower object's attributes, into
+ * out[RL_PATH_MAX]. Length. */
+long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, char *out);
+/* The others, onto the real file itself. */
+void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
+
+/* ---- listing.c --------------------------------------------------------------------------------- */
+
+struct rl_list {
+    char *buf; /* packed rl_dirent, sorted by off, which is the position after the entry */
+    size_t cap, len;
+    u32 count;
+};
+long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
+void rl_list_free(struct rl_list *l);
+
+#endif

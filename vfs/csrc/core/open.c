@@ -1,0 +1,216 @@
+/* open(2): everything up to the final system call, which may block and belongs to the engine.
+ *
+ * 1. A lower file is copied up before it is opened for writing.
+ * 2. A new file is made here, so that its name, its record and the end of its whiteout are one thing;
+ *    O_EXCL keeps two creators apart.
+ * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number. */
+#include "inside.h"
+
+#define TRIES 16
+
+static int wants_write(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static int tmpfile_flags(int flags)
+{
+    return (flags & RL_O_TMPFILE) == RL_O_TMPFILE;
+}
+
+static long wanted(int flags)
+{
+    static const u8 want[4] = {RL_R_OK, RL_W_OK, RL_R_OK | RL_W_OK, RL_R_OK | RL_W_OK};
+    return want[flags & O_ACCMODE] | (flags & O_TRUNC ? RL_W_OK : 0);
+}
+
+static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struct rl_open *o)
+{
+    u32 real_mode = rl_real_mode(owner->mode);
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = k_exists(o->real) ? -EEXIST : rl_owner_store(w, owner, real_mode);
+    if (r >= 0)
+        r = k_mknod(o->real, real_mode, 0);
+    if (r >= 0)
+        rl_whiteout_drop(w);
+    rl_unlock(w);
+    return r;
+}
+
+static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
+{
+    struct rl_owner owner;
+    if (w->slash)
+        return -EISDIR;
+    long r = rl_create_begin(w, o->real);
+    if (r < 0)
+        return r;
+    mode &= 07777 & ~rl_me.umask;
+    if (w->dir.bind >= 0) {
+        o->mode = mode;
+        return 0;
+    }
+    rl_owner_new(w, S_IFREG | mode, &owner);
+    u32 real_mode = rl_real_mode(owner.mode);
+    if (rl_create_simple(w, &owner)) {
+        r = k_open(o->real, o->flags | O_CREAT | O_EXCL, real_mode & 07777);
+    } else {
+        r = create_marked(w, &owner, o);
+        if (r >= 0)
+            r = k_open(o->real, o->flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0);
+    }
+    if (r == -EEXIST && !(o->flags & O_EXCL))
+        return -ESTALE; /* somebody else made it: start again */
+    if (r >= 0)
+        o->done_fd = (int)r;
+    return r;
+}
+
+/* A device node of the image is one of the few that every machine has, or nothing. */
+static long open_device(const struct rl_walk *w, struct rl_open *o)
+{
+    static const struct {
+        u16 major, minor;
+        const char *path;
+    } known[] = {{1, 3, "/dev/null"}, {1, 5, "/dev/zero"}, {1, 7, "/dev/full"},
+                 {1, 8, "/dev/random"}, {1, 9, "/dev/urandom"}, {5, 0, "/dev/tty"}};
+    struct rl_attr a;
+    rl_attr_of(&w->self, &w->hit, &a);
+    for (u32 i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((a.mode & S_IFMT) == S_IFCHR && a.rdev_major == known[i].major && a.rdev_minor == known[i].minor) {
+            rl_put(o->real, known[i].path);
+            return 0;
+        }
+    return -ENXIO;
+}
+
+static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
+{
+    if (!rl_isdir(w->hit.mode))
+        return -ENOTDIR;
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        return -EINVAL;
+    long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
+    if (r >= 0)
+        r = rl_copyup(w, 1);
+    if (r >= 0)
+        r = rl_object_real(w, o->real);
+    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask : (mode & 0777 & ~rl_me.umask) | 0600;
+    return r;
+}
+
+/* A descriptor that only names the object. */
+static long open_path(struct rl_walk *w, struct rl_open *o)
+{
+    u32 type = w->hit.mode & S_IFMT;
+    if (type == S_IFDIR)
+        return rl_dir_real(w, o->real);
+    if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
+        long r = rl_copyup(w, 1); /* a link or a FIFO of a view has no real object to name */
+        if (r < 0)
+            return r;
+    }
+    return rl_object_real(w, o->real);
+}
+
+static long open_bind(struct rl_walk *w, struct rl_open *o)
+{
+    struct rl_bind b = rl_bind((u32)w->self.bind);
+    if ((b.flags & RL_BIND_RO) && wants_write(o->flags) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
+        return -EROFS;
+    return rl_object_real(w, o->real);
+}
+
+static long open_existing(struct rl_walk *w, struct rl_open *o)
+{
+    struct rl_hit *h = &w->hit;
+    u32 type = h->mode & S_IFMT;
+    long r = rl_may(h, (u32)wanted(o->flags));
+    if (r < 0)
+        return r;
+    if (h->what == RL_IN_BIND)
+        return open_bind(w, o);
+    if (type == S_IFDIR)
+        return rl_dir_real(w, o->real);
+    if (type == S_IFCHR || type == S_IFBLK)
+        return open_device(w, o);
+    if (type == S_IFSOCK)
+        return -ENXIO;
+    if (type == S_IFIFO ? h->what == RL_IN_VIEW : wants_write(o->flags)) {
+        r = rl_copyup(w, !(o->flags & O_TRUNC));
+        if (r < 0)
+            return r == -ENOENT ? -ESTALE : r;
+    }
+    if (h->what != RL_IN_VIEW)
+        return rl_object_real(w, o->real);
+    r = rl_view_openfd(h->view, o->real, o->flags);
+    if (r >= 0)
+        o->done_fd = (int)r;
+    return r;
+}
+
+static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mode, u64 resolve, struct rl_open *o)
+{
+    int flags = o->flags, path_only = flags & O_PATH, creat = (flags & O_CREAT) && !path_only;
+    int excl = creat && (flags & O_EXCL);
+    u32 how = (flags & O_NOFOLLOW) || excl ? 0 : RL_FOLLOW;
+    long r = rl_resolve(w, dirfd, path, how, resolve);
+    if (r < 0)
+        return r;
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_NONE)
+        return creat ? create(w, mode, o) : -ENOENT;
+    if (excl)
+        return -EEXIST;
+    if (creat && (w->slash || rl_isdir(h->mode)))
+        return -EISDIR;
+    if ((w->slash || (flags & O_DIRECTORY)) && !rl_isdir(h->mode))
+        return -ENOTDIR;
+    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
+    if (tmpfile_flags(flags) && !path_only)
+        return open_tmpfile(w, mode, o);
+    if (path_only)
+        return open_path(w, o);
+    if (rl_islnk(h->mode))
+        return -ELOOP;
+    if (rl_isdir(h->mode) && wants_write(flags))
+        return -EISDIR;
+    return open_existing(w, o);
+}
+
+#define RESOLVE_KNOWN 0x1fu
+#define RESOLVE_CACHED_ 0x20u
+
+long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r = -ESTALE;
+    if (resolve & RESOLVE_CACHED_)
+        return -EAGAIN;
+    if (resolve & ~(u64)RESOLVE_KNOWN)
+        return -EINVAL;
+    if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
+        return -EINVAL;
+    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
+        rl_walk_start(&w, &s);
+        o->flags = flags;
+        o->mode = 0;
+        o->done_fd = -1;
+        r = attempt(&w, dirfd, path, mode, resolve, o);
+    }
+    if (r < 0)
+        return r == -ESTALE ? -EAGAIN : r;
+    memcpy(o->vpath, w.v, w.vlen);
+    o->vpath[w.vlen] = 0;
+    return 0;
+}
+
+/* Nothing is left to do: names, records and whiteouts were settled before the descriptor existed. */
+long rl_open_finish(struct rl_open *o, long fd)
+{
+    (void)o;
+    return fd;
+}

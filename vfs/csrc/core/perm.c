@@ -1,0 +1,56 @@
+/* Permission bits, as the kernel would apply them to the identities that the program sees. */
+#include "inside.h"
+
+int rl_in_group(u32 gid)
+{
+    if (gid == rl_me.fsgid)
+        return 1;
+    for (u32 i = 0; i < rl_me.groups && i < 64; i++)
+        if (rl_me.group[i] == gid)
+            return 1;
+    return 0;
+}
+
+long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
+{
+    u32 me = real_ids ? rl_me.uid : rl_me.fsuid;
+    if (!me) { /* root: everything, but a file without any x bit cannot be executed */
+        if ((want & RL_X_OK) && rl_isreg(mode) && !(mode & 0111))
+            return -EACCES;
+        return 0;
+    }
+    u32 bits = mode;
+    if (me == uid)
+        bits = mode >> 6;
+    else if (real_ids ? gid == rl_me.gid || rl_in_group(gid) : rl_in_group(gid))
+        bits = mode >> 3;
+    return (want & ~bits & 7) ? -EACCES : 0;
+}
+
+long rl_may(const struct rl_hit *h, u32 want)
+{
+    return h->what == RL_IN_BIND ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
+}
+
+long rl_may_change(struct rl_walk *w, int victim)
+{
+    struct rl_ctx *d = &w->dir;
+    if (d->bind >= 0 || !rl_me.fsuid)
+        return 0;
+    if (!d->vlen) { /* the root's own bits are not read on the way down */
+        struct rl_hit h;
+        struct rl_ctx c;
+        long r = rl_root_hit(w, &c, &h);
+        if (r < 0)
+            return r;
+        d->mode = c.mode;
+        d->uid = c.uid;
+        d->gid = c.gid;
+    }
+    long r = rl_permit(d->mode, d->uid, d->gid, RL_W_OK | RL_X_OK, 0);
+    if (r < 0)
+        return r;
+    if (victim && (d->mode & S_ISVTX) && rl_me.fsuid != w->hit.uid && rl_me.fsuid != d->uid)
+        return -EPERM;
+    return 0;
+}

@@ -1,0 +1,73 @@
+/* Where a process is: chdir, fchdir, getcwd. The real working directory is the real directory. */
+#include "inside.h"
+
+long rl_dir_real(struct rl_walk *w, char *out)
+{
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0) || !rl_writable())
+        return rl_object_real(w, out);
+    /* Below a redirect a lower directory's own path is not its name here: make it one in the upper. */
+    long n = h->what == RL_IN_VIEW ? rl_view_real(h->view, out, RL_REAL_MAX) : rl_object_real(w, out);
+    if (n < 0)
+        return n;
+    n = rl_virtual_path(out, w->s->text, sizeof w->s->text);
+    if (n < 0 || !rl_same(w->s->text, w->vlen ? w->v : "/")) {
+        long r = rl_copyup(w, 1);
+        if (r < 0)
+            return r;
+    }
+    return rl_object_real(w, out);
+}
+
+long rl_chdir(const char *path)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
+    if (r < 0)
+        return r;
+    if (!rl_isdir(w.hit.mode))
+        return -ENOTDIR;
+    r = rl_may(&w.hit, RL_X_OK);
+    if (r < 0)
+        return r;
+    r = rl_dir_real(&w, s.real);
+    return r < 0 ? r : k4(__NR_chdir, (long)s.real, 0, 0, 0);
+}
+
+long rl_fchdir(int fd)
+{
+    struct rl_attr a;
+    long r = rl_fstat(fd, &a);
+    if (r < 0)
+        return r;
+    if (!rl_isdir(a.mode))
+        return -ENOTDIR;
+    if (a.dev == rl_launch->st_dev) {
+        r = rl_permit(a.mode, a.uid, a.gid, RL_X_OK, 0);
+        if (r < 0)
+            return r;
+    }
+    return k4(__NR_fchdir, fd, 0, 0, 0);
+}
+
+long rl_getcwd(char *buf, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long n = rl_fd_virtual(AT_FDCWD, s.text);
+    if (n < 0)
+        return n;
+    long r = rl_resolve_plain(&w, s.text, (u32)n);
+    if (r < 0)
+        return r == -ENOTDIR ? -ENOENT : r;
+    if (!w.vlen)
+        w.v[w.vlen++] = '/';
+    if (w.vlen + 1 > size)
+        return -ERANGE;
+    memcpy(buf, w.v, w.vlen);
+    buf[w.vlen] = 0;
+    return (long)w.vlen + 1;
+}

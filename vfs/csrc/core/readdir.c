@@ -1,0 +1,259 @@
+/* getdents64: merged listings with the kernel's own file position as the cursor.
+ *
+ * 1. A directory that only the upper has is read by the kernel and filtered; it can never become merged.
+ * 2. All others are read from a merged list (listing.c). Position 0 is `.`, 1 is `..`, then hashes; END
+ *    after the last entry.
+ * 3. Lists that did not fit into one call are kept in a few slots. The slots are a cache: whoever finds
+ *    them busy (another thread, or for ever in a child forked at the wrong moment) builds a list. */
+#include "inside.h"
+
+#define END ((i64)1 << 44)
+#define SLOTS 8
+
+static struct slot {
+    int used, fd;
+    u64 hash;
+    struct rl_list list;
+} slots[SLOTS];
+static u32 busy, turn;
+
+static int slots_take(void)
+{
+    return !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
+}
+
+static void slots_give(void)
+{
+    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+}
+
+static void slot_drop(struct slot *s)
+{
+    if (s->used)
+        rl_list_free(&s->list);
+    s->used = 0;
+}
+
+void rl_forget_fd(int fd)
+{
+    int any = 0;
+    for (u32 i = 0; i < SLOTS; i++)
+        any |= slots[i].used && slots[i].fd == fd;
+    if (!any || !slots_take())
+        return;
+    for (u32 i = 0; i < SLOTS; i++)
+        if (slots[i].fd == fd)
+            slot_drop(&slots[i]);
+    slots_give();
+}
+
+static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, const char *name, u32 len)
+{
+    u32 n = (RL_DIRENT_HEAD + len + 1 + 7) & ~7u;
+    if (at + n > size)
+        return 0;
+    struct rl_dirent *e = (void *)(buf + at);
+    e->ino = ino;
+    e->off = off;
+    e->reclen = (u16)n;
+    e->type = type;
+    memcpy(e->name, name, len);
+    e->name[len] = 0;
+    return n;
+}
+
+/* Copy what fits from position *pos on. */
+static long deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos)
+{
+    for (size_t o = 0; o < l->len;) {
+        struct rl_dirent *e = (void *)(l->buf + o);
+        if (e->off - 1 < *pos) {
+            o += e->reclen;
+            continue;
+        }
+        size_t end = o; /* entries of one position go together */
+        for (struct rl_dirent *f = e; end < l->len && f->off == e->off; f = (void *)(l->buf + end))
+            end += f->reclen;
+        if (at + (end - o) > size)
+            return at ? (long)at : -EINVAL;
+        memcpy(buf + at, l->buf + o, end - o);
+        at += end - o;
+        *pos = e->off;
+        o = end;
+    }
+    *pos = END;
+    return (long)at;
+}
+
+static long dots(struct rl_walk *w, char *buf, size_t size, i64 *pos)
+{
+    size_t at = 0;
+    if (*pos == 0) {
+        long n = put(buf, size, at, rl_ino_of(&w->self, &w->hit), 1, 4, ".", 1);
+        if (!n)
+            return -EINVAL;
+        at += (size_t)n;
+        *pos = 1;
+    }
+    if (*pos == 1) {
+        u64 ino = rl_ino_of(&w->self, &w->hit);
+        if (w->vlen) {
+            struct rl_scratch s;
+            struct rl_walk up;
+            u32 n = w->vlen;
+            while (w->v[n - 1] != '/')
+                n--;
+            rl_walk_start(&up, &s);
+            if (rl_resolve_plain(&up, w->v, n - 1) == 0)
+                ino = rl_ino_of(&up.self, &up.hit);
+        }
+        long n = put(buf, size, at, ino, 2, 4, "..", 2);
+        if (!n)
+            return at ? (long)at : -EINVAL;
+        at += (size_t)n;
+        *pos = 2;
+    }
+    return (long)at;
+}
+
+/* A directory of the upper alone: the kernel's listing without the marks. */
+static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
+{
+    const struct rl_layer *l = &rl_layers[0];
+    for (;;) {
+        long got = k_getdents(fd, buf, size), at = 0;
+        if (got <= 0)
+            return got;
+        for (long o = 0; o < got;) {
+            struct rl_dirent *e = (void *)(buf + o);
+            u32 n = e->reclen, len = (u32)strlen(e->name);
+            o += n;
+            if (rl_reserved(e->name, len))
+                continue;
+            u64 fnv = rl_fnv(rl_fnv(w->self.hash, "/", 1), e->name, len);
+            u32 end = w->vlen + 1 + len;
+            if (rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)) && end < RL_PATH_MAX && e->name[0] != '.') {
+                struct rl_ctx self;
+                w->v[w->vlen] = '/';
+                memcpy(w->v + w->vlen + 1, e->name, len + 1);
+                if (rl_step(w, &w->self, w->v, end, &self, &w->hit) == 0 && w->hit.what != RL_NONE) {
+                    e->ino = rl_ino_of(&self, &w->hit);
+                    e->type = (u8)(w->hit.mode >> 12 & 15);
+                }
+            }
+            memmove(buf + at, e, n);
+            at += n;
+        }
+        if (at)
+            return at;
+    }
+}
+
+static long from_slot(int fd, u64 hash, char *buf, size_t size, i64 *pos)
+{
+    long r = -ENOENT;
+    if (!slots_take())
+        return r;
+    for (u32 i = 0; i < SLOTS && r == -ENOENT; i++) {
+        struct slot *s = &slots[i];
+        if (!s->used || s->fd != fd || s->hash != hash)
+            continue;
+        r = deliver(&s->list, buf, size, 0, pos);
+        if (*pos == END)
+            slot_drop(s);
+    }
+    slots_give();
+    return r;
+}
+
+static void to_slot(int fd, u64 hash, struct rl_list *l)
+{
+    if (!slots_take()) {
+        rl_list_free(l);
+        return;
+    }
+    struct slot *s = NULL;
+    for (u32 i = 0; i < SLOTS && !s; i++)
+        if (slots[i].used && slots[i].fd == fd)
+            s = &slots[i];
+    for (u32 i = 0; i < SLOTS && !s; i++)
+        if (!slots[i].used)
+            s = &slots[i];
+    if (!s)
+        s = &slots[turn++ % SLOTS];
+    slot_drop(s);
+    s->used = 1;
+    s->fd = fd;
+    s->hash = hash;
+    s->list = *l;
+    slots_give();
+}
+
+static long merged(struct rl_walk *w, int fd, char *buf, size_t size, i64 *pos)
+{
+    struct rl_list l;
+    u64 hash = w->self.hash;
+    long at = dots(w, buf, size, pos);
+    if (at < 0 || *pos < 2)
+        return at;
+    long r = rl_list_build(w, &l);
+    if (r < 0)
+        return r;
+    r = deliver(&l, buf, size, (size_t)at, pos);
+    if (*pos == END || r < 0)
+        rl_list_free(&l);
+    else
+        to_slot(fd, hash, &l);
+    return r;
+}
+
+static int has_bind_child(const struct rl_walk *w)
+{
+    const char *name;
+    u32 n;
+    for (u32 i = 0; i < rl_launch->binds; i++)
+        if (rl_bind_child(i, w->v, w->vlen, &name, &n))
+            return 1;
+    return 0;
+}
+
+long rl_getdents64(int fd, void *buf, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long n = rl_fd_real(fd, s.real, sizeof s.real);
+    if (n < 0)
+        return k_getdents(fd, buf, size);
+    struct rl_real at = rl_classify(s.real, (u32)n);
+    if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
+        return k_getdents(fd, buf, size);
+    i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
+    if (pos < 0)
+        return pos == -ESPIPE ? -ENOTDIR : pos;
+    n = rl_virtual_path(s.real, s.text, sizeof s.text);
+    if (n < 0)
+        return n;
+    u32 len = n == 1 ? 0 : (u32)n;
+    long r = -ENOENT;
+    if (pos >= END && !(at.place == RL_PLACE_LAYER && at.index == 0))
+        return 0;
+    if (pos > 1)
+        r = from_slot(fd, rl_fnv(RL_FNV_START, s.text, len), buf, size, &pos);
+    if (r == -ENOENT) {
+        r = rl_resolve_plain(&w, s.text, len);
+        if (r < 0)
+            return r;
+        if (!rl_isdir(w.hit.mode))
+            return -ENOTDIR;
+        int only = w.self.mask == 1 && !w.self.view && !has_bind_child(&w);
+        if (only && at.place == RL_PLACE_LAYER && at.index == 0)
+            return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
+        if (pos >= END)
+            return 0;
+        r = merged(&w, fd, buf, size, &pos);
+    }
+    if (r >= 0)
+        n = k4(__NR_lseek, fd, pos, 0, 0);
+    return r >= 0 && n < 0 ? n : r;
+}

@@ -1,0 +1,128 @@
+/* From what the kernel calls a file to what the program calls it: by the longest prefix.
+ *
+ * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. */
+#include "inside.h"
+
+/* `path` is real[0..len) or a directory above it. Compared backwards: the trees of layers differ near
+ * their ends. */
+static int has_prefix(const char *real, u32 len, const char *path, u32 n)
+{
+    if (n > len || (real[n] && real[n] != '/'))
+        return 0;
+    while (n && real[n - 1] == path[n - 1])
+        n--;
+    return n == 0;
+}
+
+static void consider(struct rl_real *best, int place, u32 index, u32 n)
+{
+    if (best->place != RL_OUTSIDE && n < best->rest)
+        return;
+    best->place = place;
+    best->index = index;
+    best->rest = n;
+}
+
+struct rl_real rl_classify(const char *real, u32 len)
+{
+    struct rl_real best = {RL_OUTSIDE, 0, 0};
+    const char *tree;
+    if (real[0] != '/')
+        return best;
+    for (u32 i = 0; i < rl_nlayers; i++)
+        if (has_prefix(real, len, rl_layers[i].path, rl_layers[i].len))
+            consider(&best, RL_PLACE_LAYER, i, rl_layers[i].len);
+    for (u32 i = 0; i < rl_launch->view_layers; i++) {
+        u32 n = rl_tree(i, &tree);
+        if (n && has_prefix(real, len, tree, n))
+            consider(&best, RL_PLACE_TREE, i, n);
+    }
+    for (u32 i = 0; i < rl_launch->binds; i++) {
+        struct rl_bind b = rl_bind(i);
+        if (has_prefix(real, len, b.host, b.hlen))
+            consider(&best, RL_PLACE_BIND, i, b.hlen);
+    }
+    return best;
+}
+
+/* Length of the real path of a descriptor (AT_FDCWD: the working directory). -ENOENT: it has been removed. */
+long rl_fd_real(int fd, char *out, size_t size)
+{
+    char link[40], *p = rl_put(link, "/proc/self/");
+    if (fd == AT_FDCWD)
+        rl_put(p, "cwd");
+    else if (fd < 0)
+        return -EBADF;
+    else
+        rl_put_u64(rl_put(p, "fd/"), (u64)fd, 10);
+    long n = k_readlink(link, out, size - 1);
+    if (n == -ENOENT)
+        return -EBADF;
+    if (n < 0)
+        return n;
+    out[n] = 0;
+    static const char gone[] = " (deleted)";
+    u32 k = sizeof gone - 1;
+    if (n > (long)k && out[0] == '/' && rl_same(out + n - k, gone) && !k_exists(out))
+        return -ENOENT;
+    return n;
+}
+
+static long view_name(u32 layer, const char *rel, u32 len, char *out)
+{
+    u32 id = RL_VIEW_ROOT, at = 0;
+    while (id && at < len) {
+        u32 end = at + 1;
+        while (end < len && rel[end] != '/')
+            end++;
+        id = rl_view_find(id, rel + at + 1, end - at - 1);
+        at = end;
+    }
+    if (id || !len)
+        return rl_join(out, RL_PATH_MAX, rel, len, "", 0, "", 0);
+    id = rl_view_by_source(layer, rel, len);
+    return id ? rl_view_path(id, out, RL_PATH_MAX) : -ENOENT;
+}
+
+static long virtual_name(const char *real, u32 len, char *out)
+{
+    struct rl_real at = rl_classify(real, len);
+    const char *rest = real + at.rest;
+    u32 n = len - at.rest;
+    if (at.place == RL_OUTSIDE)
+        return -ENOENT;
+    if (n == 1 && rest[0] == '/')
+        n = 0; /* the host's own root */
+    if (at.place == RL_PLACE_TREE)
+        return view_name(at.index, rest, n, out);
+    if (at.place == RL_PLACE_LAYER)
+        return rl_join(out, RL_PATH_MAX, rest, n, "", 0, "", 0);
+    struct rl_bind b = rl_bind(at.index);
+    return rl_join(out, RL_PATH_MAX, b.vpath, b.vlen, rest, n, "", 0);
+}
+
+long rl_fd_virtual(int fd, char *out)
+{
+    char real[RL_REAL_MAX];
+    long n = rl_fd_real(fd, real, sizeof real);
+    if (n < 0)
+        return n;
+    if (real[0] != '/')
+        return -ENOTDIR; /* a pipe, a socket, … */
+    return virtual_name(real, (u32)n, out);
+}
+
+long rl_virtual_path(const char *real, char *out, size_t size)
+{
+    char v[RL_PATH_MAX];
+    long n = virtual_name(real, (u32)strlen(real), v);
+    if (n < 0)
+        return n;
+    if (!n)
+        v[n++] = '/';
+    if ((size_t)n >= size)
+        return -ENAMETOOLONG;
+    memcpy(out, v, (size_t)n);
+    out[n] = 0;
+    return n;
+}

@@ -1,0 +1,345 @@
+/* Resolving a path inside: the walk over its components.
+ *
+ * 1. Symbolic links are interpreted in the virtual root and never leave it.
+ * 2. `..` is physical: it restores the parent as it was walked, up to KEPT levels; deeper ones are
+ *    walked again from the root.
+ * 3. A relative path starts from its descriptor's virtual name. */
+#include "inside.h"
+
+#ifndef RESOLVE_NO_XDEV
+#define RESOLVE_NO_XDEV 0x01
+#define RESOLVE_NO_MAGICLINKS 0x02
+#define RESOLVE_NO_SYMLINKS 0x04
+#define RESOLVE_BENEATH 0x08
+#define RESOLVE_IN_ROOT 0x10
+#endif
+
+#define KEPT 24
+#define REST (2 * RL_PATH_MAX)
+
+struct course {
+    struct rl_walk *w;
+    u32 flags;
+    u64 resolve;
+    u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT do not go above this depth */
+    u32 links;
+    const char *p;         /* what is left of the path */
+    struct rl_ctx cur;     /* where we are */
+    struct rl_ctx st[KEPT]; /* st[k]: the directory at depth k, for k < depth */
+    char rest[REST];       /* what is left, once a link has been met; ends at the end of the buffer */
+};
+
+static void to_root(struct course *c)
+{
+    c->depth = 0;
+    c->w->vlen = 0;
+    c->w->aliases = 1;
+    c->w->arena_used = 0;
+    c->cur = c->w->root;
+}
+
+static void push(struct course *c, const struct rl_ctx *self)
+{
+    if (c->depth < KEPT)
+        c->st[c->depth] = c->cur;
+    c->depth++;
+    c->cur = *self;
+}
+
+/* Walk w->v[0..len), canonical and made of directories, again; the result is in c->cur. */
+static long walk_again(struct course *c, u32 len)
+{
+    struct rl_walk *w = c->w;
+    to_root(c);
+    for (u32 end = 0; end < len;) {
+        for (end++; end < len && w->v[end] != '/';)
+            end++;
+        long r = rl_step(w, &c->cur, w->v, end, &w->self, &w->hit);
+        if (r < 0)
+            return r;
+        if (w->hit.what == RL_NONE)
+            return -ENOENT;
+        if (!rl_isdir(w->hit.mode))
+            return -ENOTDIR;
+        push(c, &w->self);
+        w->vlen = end;
+    }
+    return 0;
+}
+
+static u32 parent_len(const struct rl_walk *w)
+{
+    u32 n = w->vlen;
+    while (n && w->v[n - 1] != '/')
+        n--;
+    return n ? n - 1 : 0;
+}
+
+/* Make c->cur the parent of c->cur. */
+static long up(struct course *c)
+{
+    struct rl_walk *w = c->w;
+    if (c->depth <= c->floor) {
+        if (c->resolve & RESOLVE_BENEATH)
+            return -EXDEV;
+        return 0;
+    }
+    int bind = c->cur.bind;
+    u32 n = parent_len(w);
+    if (c->depth - 1 < KEPT) {
+        c->depth--;
+        c->cur = c->st[c->depth];
+    } else {
+        long r = walk_again(c, n);
+        if (r < 0)
+            return r;
+    }
+    w->vlen = n;
+    return (c->resolve & RESOLVE_NO_XDEV) && bind != c->cur.bind ? -EXDEV : 0;
+}
+
+static long start(struct course *c, int dirfd, const char *path)
+{
+    struct rl_walk *w = c->w;
+    struct rl_hit *none = &w->hit;
+    long r = rl_step_root(w, 0, &w->root, none);
+    if (r < 0)
+        return r;
+    to_root(c);
+    c->p = path;
+    int boxed = (c->resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) != 0;
+    if (path[0] == '/' && (c->resolve & RESOLVE_BENEATH))
+        return -EXDEV;
+    if (path[0] == '/' && !boxed)
+        return 0;
+    r = rl_fd_virtual(dirfd, w->v);
+    if (r < 0)
+        return r;
+    r = walk_again(c, (u32)r);
+    c->floor = boxed ? c->depth : 0;
+    return r;
+}
+
+/* Put a link's target in front of what is left of the path. */
+static long splice(struct course *c, const char *text, u32 n, const char *tail)
+{
+    if (!n)
+        return -ENOENT;
+    u32 left = (u32)strlen(tail);
+    if ((u64)left + n + 1 > REST)
+        return -ENAMETOOLONG;
+    char *at = c->rest + REST - 1 - left;
+    memmove(at, tail, left + 1);
+    memmove(at - n, text, n);
+    c->p = at - n;
+    if (c->p[0] != '/')
+        return 0;
+    if (c->resolve & RESOLVE_BENEATH)
+        return -EXDEV;
+    if (c->floor) {
+        while (c->depth > c->floor) {
+            long r = up(c);
+            if (r < 0)
+                return r;
+        }
+        return 0;
+    }
+    int bind = c->cur.bind;
+    to_root(c);
+    return (c->resolve & RESOLVE_NO_XDEV) && bind >= 0 ? -EXDEV : 0;
+}
+
+/* The text of the link at w->v[0..len). Length, -ENOLINK: leave it to the kernel. */
+static long link_text(struct course *c, u32 len, const char **text)
+{
+    struct rl_walk *w = c->w;
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_VIEW) {
+        const struct rl_view_entry *e = rl_view_entry(h->view);
+        *text = rl_view_text(e->link, e->link_len);
+        return *text ? (long)e->link_len : -EIO;
+    }
+    *text = w->s->text;
+    if (h->what == RL_IN_BIND) {
+        if (rl_proc_magic(w, &w->self, len)) {
+            if (c->resolve & RESOLVE_NO_MAGICLINKS)
+                return -ELOOP;
+            *text = w->s->mark;
+            return rl_proc_link(w, len);
+        }
+        long r = rl_bind_real(&w->self, w->v, len, w->s->real);
+        if (r < 0)
+            return r;
+    } else {
+        long r = rl_layer_path(w, &c->cur, w->v, len, (u32)h->layer, w->s->real);
+        if (r < 0)
+            return r;
+    }
+    return k_readlink(w->s->real, w->s->text, sizeof w->s->text);
+}
+
+/* The path ended in a directory that was entered, not named: find its parent and its attributes. */
+static long settle_dot(struct course *c)
+{
+    struct rl_walk *w = c->w;
+    if (!c->depth) {
+        w->dot = 3;
+        w->v[0] = 0;
+        long r = rl_root_hit(w, &w->self, &w->hit);
+        w->dir = w->self;
+        return r;
+    }
+    u32 len = w->vlen;
+    w->v[len] = 0;
+    if (c->depth - 1 < KEPT) {
+        w->dir = c->st[c->depth - 1];
+    } else {
+        long r = walk_again(c, parent_len(w));
+        if (r < 0)
+            return r;
+        w->dir = c->cur;
+    }
+    w->vlen = len;
+    return rl_again(w);
+}
+
+/* The last name is a link of /proc that has no text inside: the object is what the kernel finds. */
+static long kernel_link(struct course *c, u32 len)
+{
+    struct rl_walk *w = c->w;
+    struct rl_hit *h = &w->hit;
+    long r = rl_bind_real(&w->self, w->v, len, w->s->real);
+    if (r >= 0)
+        r = k_statx(AT_FDCWD, w->s->real, 0, &h->sx);
+    if (r < 0)
+        return r;
+    h->magic = 1;
+    h->mode = h->sx.stx_mode;
+    h->uid = h->sx.stx_uid;
+    h->gid = h->sx.stx_gid;
+    w->dir = c->cur;
+    w->vlen = len;
+    return 1;
+}
+
+/* A name has been looked up. 0: go on, 1: it was the last, and the walk is done. */
+static long found(struct course *c, u32 len, int last)
+{
+    struct rl_walk *w = c->w;
+    struct rl_hit *h = &w->hit;
+    if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NONE && w->self.bind != c->cur.bind)
+        return -EXDEV;
+    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || (c->flags & RL_FOLLOW) || w->slash)) {
+        const char *text;
+        if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
+            return -ELOOP;
+        long n = link_text(c, len, &text);
+        if (n == -ENOLINK)
+            return last ? kernel_link(c, len) : -EACCES;
+        return n < 0 ? n : splice(c, text, (u32)n, c->p);
+    }
+    if (last) {
+        w->dir = c->cur;
+        w->vlen = len;
+        return 1;
+    }
+    if (h->what == RL_NONE)
+        return -ENOENT;
+    if (!rl_isdir(h->mode))
+        return -ENOTDIR;
+    push(c, &w->self);
+    w->vlen = len;
+    return 0;
+}
+
+/* May we look names up in the current directory? */
+static long searchable(const struct course *c)
+{
+    if (!rl_me.fsuid || c->cur.bind >= 0)
+        return 0;
+    return rl_permit(c->cur.mode, c->cur.uid, c->cur.gid, RL_X_OK, 0);
+}
+
+static long walk(struct course *c)
+{
+    struct rl_walk *w = c->w;
+    for (;;) {
+        while (*c->p == '/')
+            c->p++;
+        if (!*c->p)
+            return settle_dot(c);
+        const char *name = c->p, *end = name;
+        while (*end && *end != '/')
+            end++;
+        u32 n = (u32)(end - name);
+        const char *next = end;
+        while (*next == '/')
+            next++;
+        long r = searchable(c);
+        if (r < 0)
+            return r;
+        c->p = end;
+        if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))) {
+            w->dot = (u8)n;
+            r = n == 2 ? up(c) : 0;
+            if (r < 0)
+                return r;
+            continue;
+        }
+        if (n > RL_NAME_MAX || w->vlen + n + 2 > RL_PATH_MAX)
+            return -ENAMETOOLONG;
+        w->dot = 0;
+        w->slash = *end == '/' && !*next;
+        u32 at = w->vlen, len = at + 1 + n;
+        w->v[at] = '/';
+        memcpy(w->v + at + 1, name, n);
+        w->v[len] = 0;
+        r = rl_step(w, &c->cur, w->v, len, &w->self, &w->hit);
+        if (r < 0)
+            return r;
+        r = found(c, len, !*next);
+        if (r)
+            return r < 0 ? r : 0;
+    }
+}
+
+long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve)
+{
+    struct course c;
+    u32 n = (u32)strlen(path);
+    if (n >= RL_PATH_MAX)
+        return -ENAMETOOLONG;
+    if (!n && !(flags & RL_EMPTY))
+        return -ENOENT;
+    c.w = w;
+    c.flags = flags;
+    c.resolve = resolve;
+    c.links = c.floor = 0;
+    w->slash = w->dot = 0;
+    long r;
+    if (!n) { /* the descriptor itself: by its name, which has no links in it */
+        r = rl_fd_virtual(dirfd, c.rest);
+        if (r < 0)
+            return r;
+        path = r ? c.rest : "/";
+    }
+    r = start(&c, dirfd, path);
+    if (r < 0)
+        return r;
+    r = walk(&c);
+    if (r < 0 || !(flags & RL_EXISTS))
+        return r;
+    if (w->hit.what == RL_NONE)
+        return -ENOENT;
+    return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
+}
+
+long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len)
+{
+    char full[RL_PATH_MAX];
+    if (len >= sizeof full - 1)
+        return -ENAMETOOLONG;
+    memcpy(full, vpath, len);
+    full[len] = 0;
+    return rl_resolve(w, AT_FDCWD, len ? full : "/", RL_EXISTS, 0);
+}

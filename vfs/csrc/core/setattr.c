@@ -1,0 +1,177 @@
+/* chmod, chown, utimens, truncate. What the real file cannot hold goes into its record. */
+#include "inside.h"
+
+#define UTIME_NOW_ ((1 << 30) - 1)
+#define UTIME_OMIT_ ((1 << 30) - 2)
+
+/* Show the object as `o` from now on. The object is in the upper. */
+static long apply(struct rl_walk *w, struct rl_owner *o)
+{
+    struct rl_edit e;
+    u32 real = rl_real_mode(o->mode);
+    long r = rl_edit_begin(w, &e);
+    if (r < 0)
+        return r;
+    if (!rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777)) {
+        r = k_chmod(e.real, real & 07777);
+        if (r < 0) {
+            rl_edit_cancel(w);
+            return r;
+        }
+    }
+    rl_owner_fields(o, real, &e.rec);
+    if (!w->vlen && (o->mode != real || w->dir.view || (w->dir.mask & ~1u))) {
+        e.rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
+        e.rec.mode = o->mode;
+    }
+    return rl_edit_end(w, &e, NULL, 0);
+}
+
+static void owner_now(const struct rl_walk *w, struct rl_owner *o)
+{
+    struct rl_attr a;
+    rl_attr_of(&w->self, &w->hit, &a);
+    o->uid = a.uid;
+    o->gid = a.gid;
+    o->mode = a.mode;
+    o->major = a.rdev_major;
+    o->minor = a.rdev_minor;
+}
+
+long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    struct rl_owner o;
+    rl_walk_start(&w, &s);
+    long r = rl_object(&w, dirfd, path, flags);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return k4(__NR_fchmod, dirfd, mode & 07777, 0, 0);
+    if (w.hit.what == RL_IN_BIND) {
+        r = rl_object_real(&w, s.real);
+        return r < 0 ? r : k_chmod(s.real, mode & 07777);
+    }
+    if (rl_islnk(w.hit.mode))
+        return -EOPNOTSUPP;
+    r = rl_may_own(&w.hit);
+    if (r >= 0)
+        r = rl_copyup(&w, 1);
+    if (r < 0)
+        return r;
+    owner_now(&w, &o);
+    o.mode = (o.mode & S_IFMT) | (mode & 07777);
+    if (rl_me.fsuid && !rl_in_group(o.gid))
+        o.mode &= ~(u32)S_ISGID;
+    return apply(&w, &o);
+}
+
+static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
+{
+    if (!rl_me.fsuid)
+        return 0;
+    if (uid != ~0u && (uid != h->uid || rl_me.fsuid != h->uid))
+        return -EPERM;
+    if (gid != ~0u && (rl_me.fsuid != h->uid || (gid != h->gid && !rl_in_group(gid))))
+        return -EPERM;
+    return 0;
+}
+
+static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
+{
+    if (rl_bind((u32)w->self.bind).flags & RL_BIND_OWNER) {
+        uid = uid == rl_me.fsuid ? rl_launch->host_uid : uid;
+        gid = gid == rl_me.fsgid ? rl_launch->host_gid : gid;
+    }
+    long r = rl_object_real(w, w->s->real);
+    return r < 0 ? r
+                 : rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
+                          w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
+}
+
+long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    struct rl_owner o;
+    rl_walk_start(&w, &s);
+    long r = rl_object(&w, dirfd, path, flags);
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        u32 u = uid == rl_launch->map_uid ? rl_launch->host_uid : uid;
+        u32 g = gid == rl_launch->map_gid ? rl_launch->host_gid : gid;
+        return k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0);
+    }
+    if (w.hit.what == RL_IN_BIND)
+        return chown_bind(&w, uid, gid);
+    r = may_chown(&w.hit, uid, gid);
+    if (r >= 0)
+        r = rl_copyup(&w, 1);
+    if (r < 0)
+        return r;
+    owner_now(&w, &o);
+    if (uid != ~0u)
+        o.uid = uid;
+    if (gid != ~0u)
+        o.gid = gid;
+    if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner gets no set-id program */
+        o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
+    return apply(&w, &o);
+}
+
+static long may_touch(const struct rl_hit *h, const i64 *t)
+{
+    int now = !t || (t[1] == UTIME_NOW_ && t[3] == UTIME_NOW_);
+    if (t && t[1] == UTIME_OMIT_ && t[3] == UTIME_OMIT_)
+        return 0;
+    if (rl_may_own(h) == 0)
+        return 0;
+    return now ? rl_may(h, RL_W_OK) : -EPERM;
+}
+
+static int bad_ns(i64 ns)
+{
+    return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
+}
+
+long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    if (times && (bad_ns(times[1]) || bad_ns(times[3])))
+        return -EINVAL;
+    long r = rl_object(&w, dirfd, path, flags);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return k_utimens(dirfd, NULL, times, 0);
+    r = may_touch(&w.hit, times);
+    if (r >= 0)
+        r = rl_copyup(&w, 1);
+    if (r >= 0)
+        r = rl_object_real(&w, s.real);
+    return r < 0 ? r : k_utimens(AT_FDCWD, s.real, times, w.hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
+}
+
+long rl_truncate(const char *path, i64 size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    if (size < 0)
+        return -EINVAL;
+    long r = rl_object(&w, AT_FDCWD, path, 0);
+    if (r < 0)
+        return r;
+    if (!rl_isreg(w.hit.mode))
+        return rl_isdir(w.hit.mode) ? -EISDIR : -EINVAL;
+    r = rl_may(&w.hit, RL_W_OK);
+    if (r >= 0)
+        r = rl_copyup(&w, size != 0);
+    if (r >= 0)
+        r = rl_object_real(&w, s.real);
+    return r < 0 ? r : k4(__NR_truncate, (long)s.real, size, 0, 0);
+}

@@ -1,0 +1,164 @@
+/* Asking: stat, fstat, access, readlink, statfs. A view entry is answered without touching the disk. */
+#include "inside.h"
+
+long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+        return rl_fstat(dirfd, out);
+    rl_walk_start(&w, &s);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(&w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    rl_attr_of(&w.self, &w.hit, out);
+    return 0;
+}
+
+/* What the descriptor's object would have to be called for it to be this one. */
+static int same_object(const struct rl_walk *w, const struct statx *sx, int place)
+{
+    const struct rl_hit *h = &w->hit;
+    if (place == RL_PLACE_TREE) /* a copy that has been made since keeps the number, and has the news */
+        return h->what == RL_IN_VIEW || h->rec.has & RL_HAS_INO || rl_isdir(h->mode);
+    if (rl_isdir(sx->stx_mode))
+        return rl_isdir(h->mode);
+    return h->what == RL_IN_LAYER && h->sx.stx_ino == sx->stx_ino && h->sx.stx_dev_major == sx->stx_dev_major &&
+           h->sx.stx_dev_minor == sx->stx_dev_minor;
+}
+
+/* A file of ours that has no name (any more): the real attributes with the owners mapped. */
+static void nameless(const struct statx *sx, struct rl_attr *a)
+{
+    a->dev = rl_launch->st_dev;
+    if (sx->stx_uid == rl_launch->host_uid)
+        a->uid = rl_launch->map_uid;
+    if (sx->stx_gid == rl_launch->host_gid)
+        a->gid = rl_launch->map_gid;
+}
+
+static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd, struct rl_attr *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long n = rl_fd_real(fd, s.real, sizeof s.real);
+    if (n < 0 || s.real[0] != '/') {
+        if (sx->stx_nlink == 0 || n >= 0)
+            nameless(sx, out);
+        return 0;
+    }
+    struct rl_real at = rl_classify(s.real, (u32)n);
+    if (at.place == RL_OUTSIDE)
+        return 0;
+    if (at.place == RL_PLACE_BIND) {
+        struct rl_bind b = rl_bind(at.index);
+        if ((b.flags & RL_BIND_OWNER) && out->uid == rl_launch->host_uid)
+            out->uid = rl_me.fsuid;
+        if ((b.flags & RL_BIND_OWNER) && out->gid == rl_launch->host_gid)
+            out->gid = rl_me.fsgid;
+        return 0;
+    }
+    long r = rl_virtual_path(s.real, s.text, sizeof s.text);
+    if (r >= 0) {
+        /* rl_resolve_plain() copies the text before the walk uses the buffer */
+        r = rl_resolve_plain(&w, s.text, r == 1 ? 0 : (u32)r);
+        if (r >= 0 && same_object(&w, sx, at.place)) {
+            rl_attr_of(&w.self, &w.hit, out);
+            return 0;
+        }
+    }
+    nameless(sx, out);
+    return 0;
+}
+
+long rl_fstat(int fd, struct rl_attr *out)
+{
+    struct statx sx;
+    long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
+    if (r < 0)
+        return r;
+    rl_attr_real(&sx, out);
+    return rl_own_device(out->dev) ? fstat_named(&sx, fd, out) : 0;
+}
+
+long rl_access(int dirfd, const char *path, int mode, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    if (mode & ~7)
+        return -EINVAL;
+    rl_walk_start(&w, &s);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(&w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    struct rl_hit *h = &w.hit;
+    if (h->what == RL_IN_BIND) {
+        struct rl_bind b = rl_bind((u32)w.self.bind);
+        if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO) && !rl_isdir(h->mode) && !rl_isreg(h->mode))
+            mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
+        else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
+            return -EROFS;
+        r = rl_object_real(&w, s.real);
+        return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
+    }
+    r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
+    if (r == 0 && (mode & RL_W_OK) && !rl_writable())
+        r = -EROFS;
+    return r;
+}
+
+static long copy_out(char *buf, size_t size, const char *text, long n)
+{
+    if (n < 0)
+        return n;
+    if ((size_t)n > size)
+        n = (long)size;
+    memcpy(buf, text, (size_t)n);
+    return n;
+}
+
+long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    if ((long)size <= 0)
+        return -EINVAL;
+    rl_walk_start(&w, &s);
+    long r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
+    if (r < 0)
+        return r;
+    if (!rl_islnk(w.hit.mode))
+        return path[0] ? -EINVAL : -ENOENT;
+    if (w.hit.what == RL_IN_VIEW) {
+        const struct rl_view_entry *e = rl_view_entry(w.hit.view);
+        const char *text = rl_view_text(e->link, e->link_len);
+        return text ? copy_out(buf, size, text, e->link_len) : -EIO;
+    }
+    if (w.hit.what == RL_IN_BIND && rl_proc_magic(&w, &w.self, w.vlen)) {
+        r = rl_proc_link(&w, w.vlen);
+        if (r >= 0)
+            return copy_out(buf, size, s.mark, r);
+        if (r != -ENOLINK)
+            return r;
+    }
+    r = rl_object_real(&w, s.real);
+    return r < 0 ? r : k_readlink(s.real, buf, size);
+}
+
+long rl_statfs(const char *path, void *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
+    if (r < 0)
+        return r;
+    /* Everything in the container is on the upper's file system, where its changes will take room. */
+    if (w.hit.what != RL_IN_BIND && rl_nlayers)
+        return k4(__NR_statfs, (long)(rl_layers[0].len ? rl_layers[0].path : "/"), (long)out, 0, 0);
+    r = rl_object_real(&w, s.real);
+    return r < 0 ? r : k4(__NR_statfs, (long)s.real, (long)out, 0, 0);
+}

@@ -1,0 +1,141 @@
+/* Marks in the upper: whiteouts, opaque flags, records; and the lock that two-step changes hold.
+ *
+ * Order of every change: bit in the Bloom filter, then the mark, then the object it is about. A process
+ * that dies in between leaves a mark that means nothing (docs/format.md section 6). */
+#include "inside.h"
+
+long rl_lock(struct rl_walk *w)
+{
+    if (w->lock >= 0 || !rl_launch->lock.len)
+        return 0;
+    long fd = k_open(rl_launch_str(rl_launch->lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600), r;
+    if (fd < 0)
+        return fd;
+    do
+        r = k4(__NR_flock, fd, RL_LOCK_EX, 0, 0);
+    while (r == -EINTR);
+    if (r < 0) {
+        k_close(fd);
+        return r;
+    }
+    w->lock = (i32)fd;
+    return 0;
+}
+
+/* The lock is given back explicitly: a child forked meanwhile by another thread shares it. */
+void rl_unlock(struct rl_walk *w)
+{
+    if (w->lock < 0)
+        return;
+    k4(__NR_flock, w->lock, 8, 0, 0);
+    k_close(w->lock);
+    w->lock = -1;
+}
+
+long rl_upper_path(const char *v, u32 len, char *out)
+{
+    return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, v, len, "", 0);
+}
+
+u64 rl_vhash(const struct rl_walk *w)
+{
+    return rl_fnv(RL_FNV_START, w->v, w->vlen);
+}
+
+static long make_mark(const char *path)
+{
+    long r = k_mknod(path, S_IFREG | 0600, 0);
+    return r == -EEXIST ? 0 : r;
+}
+
+long rl_whiteout_make(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    u32 name = w->vlen;
+    long n = rl_upper_path(w->v, w->vlen, s->real);
+    if (n < 0)
+        return n;
+    n = rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n);
+    if (n < 0)
+        return n;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    while (w->v[name - 1] != '/')
+        name--;
+    if (w->vlen - name <= RL_WH_MAX_NAME)
+        return make_mark(s->mark);
+    n = k_symlink(w->v + name, s->mark);
+    return n == -EEXIST ? 0 : n;
+}
+
+void rl_whiteout_drop(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    long n = rl_upper_path(w->v, w->vlen, s->real);
+    if (n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0)
+        k_unlink(s->mark, 0);
+}
+
+/* The directory really at `real`, whose path in the upper will hash to `fnv`, hides what is below. */
+long rl_opaque_make(const char *real, u32 len, u64 fnv)
+{
+    char mark[RL_REAL_MAX];
+    long n = rl_opaque_path(mark, sizeof mark, real, len);
+    if (n < 0)
+        return n;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_OPAQUE));
+    return make_mark(mark);
+}
+
+/* Returns 1 when there is a record; its text is in text[RL_PATH_MAX]. */
+long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r)
+{
+    struct rl_scratch *s = w->s;
+    r->has = 0;
+    text[0] = 0;
+    if (!rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)))
+        return 0;
+    long n = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
+    if (n < 0)
+        return n;
+    n = k_readlink(s->mark, text, RL_PATH_MAX - 1);
+    if (n < 0)
+        return n == -ENOENT ? 0 : n;
+    text[n] = 0;
+    n = rl_record_parse(text, (u32)n, r);
+    return n < 0 ? -EIO : 1;
+}
+
+long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n)
+{
+    struct rl_scratch *s = w->s;
+    if (!n) {
+        rl_record_drop(w, fnv, real, len);
+        return 0;
+    }
+    long r = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
+    if (r < 0)
+        return r;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
+    u32 at = (u32)r;
+    r = k_symlink(text, s->mark);
+    if (r != -EEXIST)
+        return r;
+    char temp[RL_REAL_MAX];
+    r = rl_temp_path(temp, sizeof temp, s->mark, at);
+    if (r >= 0)
+        r = k_symlink(text, temp);
+    if (r < 0)
+        return r;
+    r = k_rename(temp, s->mark, 0);
+    if (r < 0)
+        k_unlink(temp, 0);
+    return r;
+}
+
+void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len)
+{
+    struct rl_scratch *s = w->s;
+    if (rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)) &&
+        rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len) >= 0)
+        k_unlink(s->mark, 0);
+}

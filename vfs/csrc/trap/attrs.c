@@ -1,0 +1,238 @@
+/* Attributes: the arguments of old and new forms, and the kernel's structures, to and from the core's. */
+#include <asm/fcntl.h>
+#include <asm/stat.h>
+#include <linux/stat.h>
+
+#include "engine.h"
+#include "syscalls.h"
+
+#define RL_XATTR_NAME_MAX 255
+#define RL_STATFS_BYTES 120
+#define RL_ACCESS_BITS 7
+
+/* Device numbers as struct stat has them (new_encode_dev of the kernel). */
+static u64 device(u32 major, u32 minor)
+{
+    return (minor & 0xff) | ((u64)major << 8) | ((u64)(minor & ~0xffu) << 12);
+}
+
+static long put_stat(struct rl_call *c, u64 to, const struct rl_attr *a)
+{
+    struct stat st;
+
+    memset(&st, 0, sizeof st);
+    st.st_dev = a->dev;
+    st.st_ino = a->ino;
+    st.st_nlink = a->nlink;
+    st.st_mode = a->mode;
+    st.st_uid = a->uid;
+    st.st_gid = a->gid;
+    st.st_rdev = device(a->rdev_major, a->rdev_minor);
+    st.st_size = (long)a->size;
+    st.st_blksize = a->blksize;
+    st.st_blocks = (long)a->blocks;
+    st.st_atime = (u64)a->atime_s;
+    st.st_atime_nsec = a->atime_ns;
+    st.st_mtime = (u64)a->mtime_s;
+    st.st_mtime_nsec = a->mtime_ns;
+    st.st_ctime = (u64)a->ctime_s;
+    st.st_ctime_nsec = a->ctime_ns;
+    return rl_guest_write(c, to, &st, sizeof st);
+}
+
+static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
+{
+    struct statx sx;
+
+    memset(&sx, 0, sizeof sx);
+    sx.stx_mask = STATX_BASIC_STATS | (a->has_btime ? STATX_BTIME : 0);
+    sx.stx_blksize = a->blksize;
+    sx.stx_nlink = a->nlink;
+    sx.stx_uid = a->uid;
+    sx.stx_gid = a->gid;
+    sx.stx_mode = (u16)a->mode;
+    sx.stx_ino = a->ino;
+    sx.stx_size = a->size;
+    sx.stx_blocks = a->blocks;
+    sx.stx_atime = (struct statx_timestamp){.tv_sec = a->atime_s, .tv_nsec = a->atime_ns};
+    sx.stx_mtime = (struct statx_timestamp){.tv_sec = a->mtime_s, .tv_nsec = a->mtime_ns};
+    sx.stx_ctime = (struct statx_timestamp){.tv_sec = a->ctime_s, .tv_nsec = a->ctime_ns};
+    sx.stx_btime = (struct statx_timestamp){.tv_sec = a->btime_s, .tv_nsec = a->btime_ns};
+    sx.stx_rdev_major = a->rdev_major;
+    sx.stx_rdev_minor = a->rdev_minor;
+    sx.stx_dev_major = (u32)((a->dev >> 8 & 0xfff) | (a->dev >> 32 & ~0xfffull));
+    sx.stx_dev_minor = (u32)((a->dev & 0xff) | (a->dev >> 12 & ~0xffull));
+    return rl_guest_write(c, to, &sx, sizeof sx);
+}
+
+static long attributes(struct rl_call *c, struct rl_attr *a)
+{
+    if (*c->path == 0 && (c->flags & RL_AT_EMPTY_PATH) && c->dir != RL_AT_FDCWD)
+        return rl_fstat(c->dir, a);
+    return rl_stat(c->dir, c->path, c->flags, a);
+}
+
+long rl_do_stat(struct rl_call *c)
+{
+    struct rl_attr a;
+    long r = attributes(c, &a);
+
+    return r < 0 ? r : put_stat(c, c->rest[0], &a);
+}
+
+long rl_do_fstat(struct rl_call *c)
+{
+    struct rl_attr a;
+    long r = rl_fstat(c->dir, &a);
+
+    return r < 0 ? r : put_stat(c, c->rest[0], &a);
+}
+
+long rl_do_statx(struct rl_call *c)
+{
+    struct rl_attr a;
+    long r;
+
+    if ((u32)c->rest[0] & STATX__RESERVED)
+        return -EINVAL;
+    r = attributes(c, &a);
+    return r < 0 ? r : put_statx(c, c->rest[1], &a);
+}
+
+long rl_do_access(struct rl_call *c)
+{
+    if (c->rest[0] & ~(u64)RL_ACCESS_BITS)
+        return -EINVAL;
+    return rl_access(c->dir, c->path, (int)c->rest[0], c->flags);
+}
+
+long rl_do_readlink(struct rl_call *c)
+{
+    int size = (int)c->rest[1];
+    char *out = (char *)c->slot->buf;
+    long r;
+
+    if (size <= 0)
+        return -EINVAL;
+    r = rl_readlink(c->dir, c->path, out, size < RL_PATH_MAX ? (size_t)size : RL_PATH_MAX);
+    if (r > 0 && rl_guest_write(c, c->rest[0], out, (size_t)r) < 0)
+        return -EFAULT;
+    return r;
+}
+
+long rl_do_statfs(struct rl_call *c)
+{
+    long r = rl_statfs(c->path, c->slot->buf);
+
+    return r < 0 ? r : rl_guest_write(c, c->rest[0], c->slot->buf, RL_STATFS_BYTES);
+}
+
+long rl_do_chmod(struct rl_call *c)
+{
+    return rl_chmod(c->dir, c->path, (unsigned)c->rest[0] & 07777, c->flags);
+}
+
+long rl_do_chown(struct rl_call *c)
+{
+    return rl_chown(c->dir, c->path, (u32)c->rest[0], (u32)c->rest[1], c->flags);
+}
+
+/* ---- times --------------------------------------------------------------------------------------- */
+
+long rl_do_utimensat(struct rl_call *c)
+{
+    i64 times[4];
+
+    if (c->rest[0] && rl_guest_read(c, times, c->rest[0], sizeof times) < 0)
+        return -EFAULT;
+    return rl_utimens(c->dir, c->path, c->rest[0] ? times : NULL, c->flags);
+}
+
+/* utime(2): two seconds. */
+long rl_do_utime(struct rl_call *c)
+{
+    i64 seconds[2], times[4] = {0};
+
+    if (c->rest[0] && rl_guest_read(c, seconds, c->rest[0], sizeof seconds) < 0)
+        return -EFAULT;
+    if (c->rest[0]) {
+        times[0] = seconds[0];
+        times[2] = seconds[1];
+    }
+    return rl_utimens(c->dir, c->path, c->rest[0] ? times : NULL, 0);
+}
+
+/* utimes(2), futimesat(2): two struct timeval. */
+long rl_do_utimes(struct rl_call *c)
+{
+    i64 times[4];
+
+    if (c->rest[0]) {
+        if (rl_guest_read(c, times, c->rest[0], sizeof times) < 0)
+            return -EFAULT;
+        if (times[1] < 0 || times[1] >= 1000000 || times[3] < 0 || times[3] >= 1000000)
+            return -EINVAL;
+        times[1] *= 1000;
+        times[3] *= 1000;
+    }
+    return rl_utimens(c->dir, c->path, c->rest[0] ? times : NULL, 0);
+}
+
+/* ---- extended attributes -------------------------------------------------------------------------- */
+
+static long take_name(struct rl_call *c, char *name, u64 from)
+{
+    long n = rl_guest_text(c, name, from, RL_XATTR_NAME_MAX + 1, -ERANGE);
+
+    return n == 0 ? -ERANGE : n;
+}
+
+static size_t room(u64 size) { return size < RL_BUF_BYTES ? size : RL_BUF_BYTES; }
+
+static long give_value(struct rl_call *c, long n, u64 to, u64 size)
+{
+    if (n > 0 && size != 0 && rl_guest_write(c, to, c->slot->buf, (size_t)n) < 0)
+        return -EFAULT;
+    return n;
+}
+
+long rl_do_getxattr(struct rl_call *c)
+{
+    char name[RL_XATTR_NAME_MAX + 1];
+    long r = take_name(c, name, c->rest[0]);
+
+    if (r < 0)
+        return r;
+    r = rl_getxattr(c->dir, c->path, name, c->slot->buf, room(c->rest[2]), c->flags);
+    return give_value(c, r, c->rest[1], c->rest[2]);
+}
+
+long rl_do_listxattr(struct rl_call *c)
+{
+    long r = rl_listxattr(c->dir, c->path, (char *)c->slot->buf, room(c->rest[1]), c->flags);
+
+    return give_value(c, r, c->rest[0], c->rest[1]);
+}
+
+long rl_do_setxattr(struct rl_call *c)
+{
+    char name[RL_XATTR_NAME_MAX + 1];
+    u64 size = c->rest[2];
+    long r = take_name(c, name, c->rest[0]);
+
+    if (r < 0)
+        return r;
+    if (size > RL_BUF_BYTES)
+        return -E2BIG;
+    if (rl_guest_read(c, c->slot->buf, c->rest[1], size) < 0)
+        return -EFAULT;
+    return rl_setxattr(c->dir, c->path, name, c->slot->buf, size, (int)c->rest[3], c->flags);
+}
+
+long rl_do_removexattr(struct rl_call *c)
+{
+    char name[RL_XATTR_NAME_MAX + 1];
+    long r = take_name(c, name, c->rest[0]);
+
+    return r < 0 ? r : rl_removexattr(c->dir, c->path, name, c->flags);
+}

@@ -1,0 +1,95 @@
+/* Directories: their listings, the working directory, the root, watches. */
+#include "engine.h"
+#include "syscalls.h"
+
+#define RL_IN_DONT_FOLLOW 0x02000000
+#define RL_DENTS_BYTES 32768 /* at most this much of a listing at a time */
+
+struct rl_dirent64 {
+    u64 ino, off;
+    u16 bytes;
+    u8 type;
+    char name[];
+};
+struct rl_dirent {
+    u64 ino, off;
+    u16 bytes;
+    char name[]; /* the type is the last byte of the record */
+};
+
+long rl_do_getdents64(struct rl_call *c)
+{
+    u32 size = (u32)c->arg[2];
+    long r = rl_getdents64((int)c->arg[0], c->slot->buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
+
+    if (r > 0 && rl_guest_write(c, c->arg[1], c->slot->buf, (size_t)r) < 0)
+        return -EFAULT;
+    return r;
+}
+
+/* The old form: a record is never longer than the new one's, so the same size is asked for. */
+long rl_do_getdents(struct rl_call *c)
+{
+    u32 size = (u32)c->arg[2];
+    u8 *buf = c->slot->buf, *out = buf + RL_DENTS_BYTES;
+    long r = rl_getdents64((int)c->arg[0], buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
+    long n = 0;
+
+    for (long at = 0; at < r;) {
+        const struct rl_dirent64 *from = (const struct rl_dirent64 *)(buf + at);
+        struct rl_dirent *to = (struct rl_dirent *)(out + n);
+        size_t len = strlen(from->name);
+
+        to->ino = from->ino;
+        to->off = from->off;
+        to->bytes = (u16)((sizeof *to - 6 + len + 2 + 7) & ~7ull);
+        memcpy(to->name, from->name, len + 1);
+        ((u8 *)to)[to->bytes - 1] = from->type;
+        n += to->bytes;
+        at += from->bytes;
+    }
+    if (r <= 0)
+        return r;
+    return rl_guest_write(c, c->arg[1], out, (size_t)n) < 0 ? -EFAULT : n;
+}
+
+long rl_do_chdir(struct rl_call *c) { return rl_chdir(c->path); }
+long rl_do_fchdir(struct rl_call *c) { return rl_fchdir((int)c->arg[0]); }
+
+long rl_do_getcwd(struct rl_call *c)
+{
+    u64 size = c->arg[1];
+    long r = rl_getcwd(c->slot->path, size < RL_PATH_MAX ? size : RL_PATH_MAX);
+
+    if (r > 0 && rl_guest_write(c, c->arg[0], c->slot->path, (size_t)r) < 0)
+        return -EFAULT;
+    return r;
+}
+
+/* Only the root that the program has already: a root inside the root is not supported. */
+long rl_do_chroot(struct rl_call *c)
+{
+    char cwd[8];
+    long here, r;
+
+    if (rl_me.euid != 0)
+        return -EPERM;
+    here = rl_sys3(__NR_open, (long)".", 010200000 /* O_PATH | O_DIRECTORY */, 0);
+    r = rl_chdir(c->path);
+    if (r >= 0)
+        r = rl_getcwd(cwd, sizeof cwd) == 2 && cwd[0] == '/' ? 0 : -EPERM;
+    if (here >= 0) {
+        rl_sys1(__NR_fchdir, here);
+        rl_sys1(__NR_close, here);
+    }
+    return r;
+}
+
+long rl_do_inotify_add_watch(struct rl_call *c)
+{
+    char *real = (char *)c->slot->buf;
+    int flags = c->rest[0] & RL_IN_DONT_FOLLOW ? RL_AT_SYMLINK_NOFOLLOW : 0;
+    long r = rl_real_path(RL_AT_FDCWD, c->path, flags, 0, real, RL_BUF_BYTES);
+
+    return r < 0 ? r : rl_sys3(__NR_inotify_add_watch, (int)c->arg[0], (long)real, (long)c->rest[0]);
+}

@@ -1,0 +1,242 @@
+/* ELF images: checked and mapped as the kernel's binfmt_elf does it.
+ *
+ * A position-independent image is mapped into a reservation of its whole extent, aligned as its
+ * segments ask; a fixed one must not overlap anything (MAP_FIXED_NOREPLACE).
+ */
+#include <asm/fcntl.h>
+#include <linux/elf.h>
+
+#include "engine.h"
+
+#define RL_PAGE 4096ull
+#define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
+#define RL_PROT_READ 1
+#define RL_PROT_WRITE 2
+#define RL_PROT_EXEC 4
+#define RL_MAP_PRIVATE 2
+#define RL_MAP_FIXED 0x10
+#define RL_MAP_ANONYMOUS 0x20
+#define RL_MAP_NOREPLACE 0x100000
+
+struct headers {
+    Elf64_Ehdr e;
+    Elf64_Phdr p[RL_PROGRAM_HEADERS];
+};
+
+static u64 page_down(u64 a) { return a & ~(RL_PAGE - 1); }
+static u64 page_up(u64 a) { return (a + RL_PAGE - 1) & ~(RL_PAGE - 1); }
+
+const char *rl_elf_machine_name(const u8 *head, size_t n)
+{
+    u16 machine;
+
+    if (n < 20 || memcmp(head, "\177ELF", 4) != 0)
+        return NULL;
+    memcpy(&machine, head + 18, 2);
+    if (head[5] == 2)
+        machine = (u16)(machine << 8 | machine >> 8);
+    switch (machine) {
+    case 3: return "i386";
+    case 8: return "mips";
+    case 20: return "powerpc";
+    case 21: return "ppc64";
+    case 22: return "s390x";
+    case 40: return "arm";
+    case 62: return head[4] == 1 ? "x32" : "x86_64";
+    case 183: return "aarch64";
+    case 243: return "riscv";
+    case 258: return "loongarch64";
+    default: return "an unknown machine";
+    }
+}
+
+static long read_headers(int fd, struct headers *h)
+{
+    u64 bytes;
+    long n = rl_sys4(__NR_pread64, fd, (long)h, sizeof *h, 0);
+
+    if (n < 0)
+        return n;
+    if (n < (long)sizeof h->e || memcmp(h->e.e_ident, "\177ELF\2\1", 6) != 0 || h->e.e_machine != RL_ELF_MACHINE ||
+        (h->e.e_type != ET_EXEC && h->e.e_type != ET_DYN) || h->e.e_phentsize != sizeof h->p[0] ||
+        h->e.e_phnum == 0 || h->e.e_phnum > RL_PROGRAM_HEADERS)
+        return -ENOEXEC;
+    bytes = h->e.e_phnum * sizeof h->p[0];
+    if (h->e.e_phoff == sizeof h->e && n >= (long)(sizeof h->e + bytes))
+        return 0;
+    n = rl_sys4(__NR_pread64, fd, (long)h->p, (long)bytes, (long)h->e.e_phoff);
+    return n < 0 ? n : n == (long)bytes ? 0 : -ENOEXEC;
+}
+
+static long read_interp(int fd, const Elf64_Phdr *p, char *interp, size_t size)
+{
+    long n;
+
+    if (p->p_filesz < 2 || p->p_filesz > size)
+        return -ENOEXEC;
+    n = rl_sys4(__NR_pread64, fd, (long)interp, (long)p->p_filesz, (long)p->p_offset);
+    if (n != (long)p->p_filesz)
+        return n < 0 ? n : -ENOEXEC;
+    return interp[n - 1] ? -ENOEXEC : 0;
+}
+
+static long check(int fd, struct headers *h, char *interp, size_t size)
+{
+    long r = read_headers(fd, h);
+    int loads = 0;
+
+    interp[0] = 0;
+    for (u32 i = 0; r >= 0 && i < h->e.e_phnum; i++) {
+        if (h->p[i].p_type == PT_INTERP && interp[0] == 0)
+            r = read_interp(fd, &h->p[i], interp, size);
+        if (h->p[i].p_type == PT_LOAD)
+            loads++;
+    }
+    return r < 0 ? r : loads ? 0 : -ENOEXEC;
+}
+
+long rl_elf_check(int fd, char *interp, size_t interp_size)
+{
+    struct headers h;
+
+    return check(fd, &h, interp, interp_size);
+}
+
+/* The extent of all segments, and their largest alignment. */
+static void measure(const struct headers *h, u64 *low, u64 *high, u64 *align)
+{
+    *low = ~0ull;
+    *high = 0;
+    *align = RL_PAGE;
+    for (u32 i = 0; i < h->e.e_phnum; i++) {
+        const Elf64_Phdr *p = &h->p[i];
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (p->p_vaddr < *low)
+            *low = p->p_vaddr;
+        if (p->p_vaddr + p->p_memsz > *high)
+            *high = p->p_vaddr + p->p_memsz;
+        if (p->p_align > *align && (p->p_align & (p->p_align - 1)) == 0)
+            *align = p->p_align;
+    }
+    *low = page_down(*low);
+    *high = page_up(*high);
+}
+
+/* Room for the image. The bias to add to its addresses, or -errno. */
+static long reserve(const struct headers *h, u64 want_base, u64 low, u64 high, u64 align)
+{
+    u64 bytes = high - low, start, slack;
+    long m;
+
+    if (h->e.e_type == ET_EXEC) {
+        m = rl_sys(__NR_mmap, (long)low, (long)bytes, 0, RL_MAP_PRIVATE | RL_MAP_ANONYMOUS | RL_MAP_NOREPLACE, -1, 0);
+        return m < 0 ? m : m == (long)low ? 0 : -EEXIST;
+    }
+    slack = align - RL_PAGE;
+    m = rl_sys(__NR_mmap, (long)(want_base & ~(align - 1)), (long)(bytes + slack), 0, RL_MAP_PRIVATE | RL_MAP_ANONYMOUS,
+               -1, 0);
+    if (m < 0)
+        return m;
+    start = ((u64)m + align - 1) & ~(align - 1);
+    if (start > (u64)m)
+        rl_sys2(__NR_munmap, m, (long)(start - (u64)m));
+    if (slack > start - (u64)m)
+        rl_sys2(__NR_munmap, (long)(start + bytes), (long)(slack - (start - (u64)m)));
+    return (long)(start - low);
+}
+
+/* The part of a segment behind its file content: zeroes. */
+static long map_bss(u64 from, u64 to, u64 file_end, int has_file, int prot)
+{
+    u64 pages = has_file ? page_up(file_end) : page_down(from);
+    long m;
+
+    if (has_file && (file_end & (RL_PAGE - 1)) && (prot & RL_PROT_WRITE))
+        memset((void *)file_end, 0, pages - file_end);
+    if (page_up(to) <= pages)
+        return 0;
+    m = rl_sys(__NR_mmap, (long)pages, (long)(page_up(to) - pages), prot,
+               RL_MAP_PRIVATE | RL_MAP_FIXED | RL_MAP_ANONYMOUS, -1, 0);
+    return m < 0 ? m : 0;
+}
+
+static long map_segment(int fd, const Elf64_Phdr *p, u64 bias)
+{
+    u64 start = p->p_vaddr + bias, file_end = start + p->p_filesz, end = start + p->p_memsz;
+    int prot = (p->p_flags & PF_R ? RL_PROT_READ : 0) | (p->p_flags & PF_W ? RL_PROT_WRITE : 0) |
+               (p->p_flags & PF_X ? RL_PROT_EXEC : 0);
+    u64 inside = p->p_vaddr & (RL_PAGE - 1);
+
+    if (p->p_filesz) {
+        long m;
+
+        if ((p->p_offset & (RL_PAGE - 1)) != inside)
+            return -ENOEXEC;
+        m = rl_sys(__NR_mmap, (long)(start - inside), (long)page_up(p->p_filesz + inside), prot,
+                   RL_MAP_PRIVATE | RL_MAP_FIXED, fd, (long)(p->p_offset - inside));
+        if (m < 0)
+            return m;
+    }
+    return end > file_end ? map_bss(start, end, file_end, p->p_filesz != 0, prot) : 0;
+}
+
+/* What the start code and /proc want to know. */
+static void describe(const struct headers *h, u64 bias, u64 high, struct rl_image *out)
+{
+    u64 phdr = 0;
+
+    out->bias = bias;
+    out->entry = h->e.e_entry + bias;
+    out->phnum = h->e.e_phnum;
+    out->phent = h->e.e_phentsize;
+    out->end = high + bias;
+    out->exec_stack = 0; /* what no PT_GNU_STACK means on x86_64 */
+    out->start_code = out->start_data = ~0ull;
+    out->end_code = out->end_data = 0;
+    for (u32 i = 0; i < h->e.e_phnum; i++) {
+        const Elf64_Phdr *p = &h->p[i];
+        u64 start = p->p_vaddr + bias;
+
+        if (p->p_type == PT_GNU_STACK)
+            out->exec_stack = (p->p_flags & PF_X) != 0;
+        if (p->p_type == PT_PHDR)
+            phdr = start;
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (phdr == 0 && p->p_offset <= h->e.e_phoff && h->e.e_phoff < p->p_offset + p->p_filesz)
+            phdr = start + h->e.e_phoff - p->p_offset;
+        if ((p->p_flags & PF_X) && start < out->start_code)
+            out->start_code = start;
+        if ((p->p_flags & PF_X) && start + p->p_filesz > out->end_code)
+            out->end_code = start + p->p_filesz;
+        out->start_data = start; /* the last segment's, as the kernel has it */
+        if (start + p->p_filesz > out->end_data)
+            out->end_data = start + p->p_filesz;
+    }
+    out->phdr = phdr;
+}
+
+long rl_elf_map(const char *real, u64 want_base, struct rl_image *out)
+{
+    struct headers h;
+    u64 low = 0, high = 0, align;
+    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), r, bias = 0;
+
+    if (fd < 0)
+        return fd;
+    r = check((int)fd, &h, out->interp, sizeof out->interp);
+    if (r >= 0) {
+        measure(&h, &low, &high, &align);
+        bias = r = reserve(&h, want_base, low, high, align);
+    }
+    for (u32 i = 0; (r >= 0 || r < -4095) && i < h.e.e_phnum; i++)
+        if (h.p[i].p_type == PT_LOAD)
+            r = map_segment((int)fd, &h.p[i], (u64)bias);
+    rl_sys1(__NR_close, fd);
+    if (r < 0 && r >= -4095)
+        return r;
+    describe(&h, (u64)bias, high, out);
+    return 0;
+}

@@ -1,0 +1,196 @@
+/* What the files of the trap engine share.
+ *
+ * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot
+ * (slots.c) and switches to its stack; sigsys.c looks the call up in the table (syscalls.c), copies
+ * its path arguments (guest.c) and calls the row's handler (files.c, attrs.c, …), which asks the
+ * core (../core/core.h); the result goes into the saved registers.
+ *
+ * 1. Handlers run on a slot's stack with every signal blocked but SIGSEGV and SIGBUS, which only the
+ *    copy routines of guest.c may cause.
+ * 2. A handler never touches the program's memory other than through guest.c.
+ * 3. A call that may block for long is not made here but handed back (resume.c).
+ * 4. No floating point, no thread-local storage, no allocation.
+ */
+#ifndef RL_ENGINE_H
+#define RL_ENGINE_H
+
+#include <asm/unistd.h>
+#include <linux/errno.h>
+
+#pragma GCC visibility push(hidden) /* no detour through a GOT that a static program has no use for */
+#include "../core/core.h"
+#include "x86_64/context.h"
+
+#define RL_AT_FDCWD (-100)
+#define RL_AT_SYMLINK_NOFOLLOW 0x100
+#define RL_AT_REMOVEDIR 0x200
+#define RL_AT_SYMLINK_FOLLOW 0x400
+#define RL_AT_EMPTY_PATH 0x1000
+
+#define RL_SIGBIT(sig) (1ull << ((sig)-1))
+#define RL_SIGBUS 7
+#define RL_SIGKILL 9
+#define RL_SIGSEGV 11
+#define RL_SIGSTOP 19
+#define RL_SIGSYS 31
+
+#define RL_EXIT_ENGINE 125 /* the engine's own trouble */
+#define RL_EXIT_CANNOT_RUN 126
+#define RL_EXIT_NOT_FOUND 127
+
+/* ---- one call ---------------------------------------------------------------------------------- */
+
+#define RL_BUF_BYTES 65536
+
+/* A slot: the buffers and the stack of one call. */
+struct rl_slot {
+    u64 spill, spill_bytes; /* a mapping that an exec out of this slot left behind */
+    char path[RL_PATH_MAX];
+    char path2[RL_PATH_MAX];
+    struct rl_open open;
+    struct rl_exec exec;
+    struct rl_exec exec2;
+    u8 buf[RL_BUF_BYTES];
+    u8 stack[131072] __attribute__((aligned(16)));
+};
+
+struct rl_syscall;
+struct rl_call {
+    long nr;
+    u64 arg[6];
+    struct rl_ucontext *uc;
+    u64 stack; /* where the frame of a fault may go: the program's side */
+    struct rl_slot *slot;
+    const struct rl_syscall *row;
+    int dir, dir2, flags;      /* from the arguments, as the row says */
+    const char *path, *path2;  /* copies in the slot, or NULL */
+    u64 *rest;                 /* the arguments behind the path */
+    int resumed;               /* the registers are set already: do not store a result */
+};
+
+long rl_dispatch(struct rl_call *c);
+
+static inline long rl_sys0(long nr) { return rl_sys(nr, 0, 0, 0, 0, 0, 0); }
+static inline long rl_sys1(long nr, long a) { return rl_sys(nr, a, 0, 0, 0, 0, 0); }
+static inline long rl_sys2(long nr, long a, long b) { return rl_sys(nr, a, b, 0, 0, 0, 0); }
+static inline long rl_sys3(long nr, long a, long b, long c) { return rl_sys(nr, a, b, c, 0, 0, 0); }
+static inline long rl_sys4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
+
+/* ---- guest.c: the program's memory ------------------------------------------------------------- */
+
+/* 0 or -EFAULT. */
+long rl_guest_read(struct rl_call *c, void *to, u64 from, size_t n);
+long rl_guest_write(struct rl_call *c, u64 to, const void *from, size_t n);
+/* Length without NUL, -EFAULT, or `too_long` (-ENAMETOOLONG, -ERANGE, …) when there is no NUL in `size` bytes. */
+long rl_guest_text(struct rl_call *c, char *to, u64 from, size_t size, long too_long);
+
+/* ---- slots.c ----------------------------------------------------------------------------------- */
+
+void rl_slots_init(void);
+struct rl_slot *rl_slot_claim(void);
+void rl_slot_free(struct rl_slot *slot);
+/* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has gone. */
+u32 *rl_slot_word(const struct rl_slot *slot);
+
+/* ---- resume.c: calls made in the program's own context ----------------------------------------- */
+
+#define RL_PASS_BYTES 4608
+u64 rl_pass_start(void);
+u64 rl_pass_end(void);
+/* A buffer whose address makes the filter let the call pass; stays valid for the next 255 of these. */
+u8 *rl_pass_buffer(void);
+long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
+
+/* ---- signals.c, fault.c ------------------------------------------------------------------------ */
+
+struct rl_sigaction {
+    u64 handler, flags, restorer, mask;
+};
+#define RL_SA_SIGINFO 4ull
+#define RL_SA_RESTORER 0x04000000ull
+#define RL_SA_ONSTACK 0x08000000ull
+#define RL_SA_NODEFER 0x40000000ull
+#define RL_SA_RESETHAND 0x80000000ull
+#define RL_SIG_DFL 0ull
+#define RL_SIG_IGN 1ull
+#define RL_SIG_NEVER (RL_SIGBIT(RL_SIGSYS) | RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP))
+
+void rl_signals_init(void);
+/* Ignored signals stay ignored across exec: make the kernel's action what the program believes it is. */
+void rl_signals_before_exec(void);
+void rl_signals_after_failed_exec(void);
+struct rl_sigaction *rl_virtual_action(int sig);
+long rl_install_action(int sig, const struct rl_sigaction *want);
+
+/* ---- exec.c, elf.c, start.c -------------------------------------------------------------------- */
+
+struct rl_image {
+    u64 bias, entry, phdr, end; /* end: of the last segment, page aligned */
+    u64 start_code, end_code, start_data, end_data;
+    u32 phnum, phent;
+    u32 exec_stack;
+    char interp[RL_PATH_MAX];
+};
+/* Reads and checks the headers of an open ELF file. 0, or -ENOEXEC and such. */
+long rl_elf_check(int fd, char *interp, size_t interp_size);
+/* Maps it. `want_base`: where a position-independent main program goes, 0 for the kernel's choice. */
+long rl_elf_map(const char *real, u64 want_base, struct rl_image *out);
+/* Name of the machine an ELF header is for, for messages. */
+const char *rl_elf_machine_name(const u8 *head, size_t n);
+
+struct rl_start {
+    u64 *stack; /* as the kernel left it: argc, argv, NULL, envp, NULL, auxv */
+    u64 argc;
+    char **argv; /* the program's own */
+    char **envp;
+    u64 *auxv;
+    const char *execfn;
+    u64 sigmask;
+};
+/* Maps `real` and its interpreter and jumps. Returns only on failure. */
+long rl_start_program(const char *real, const struct rl_start *s);
+
+#define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */
+/* Parses `#!`: 0 and interp/arg (arg may be NULL) pointing into head, or -ENOEXEC. */
+long rl_script_parse(char *head, long n, char **interp, char **arg);
+/* The whole of execve up to the kernel's own; returns only on failure. argv and envp are the program's. */
+long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp, int flags);
+
+extern const char *rl_launch_path;
+
+/* ---- identity.c -------------------------------------------------------------------------------- */
+
+/* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask]`. 0 or -EINVAL. */
+long rl_state_parse(const char *text, u64 *sigmask);
+size_t rl_state_print(char *out, u64 sigmask);
+
+/* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
+
+long rl_filter_install(void);
+extern char rl_gate_start[], rl_gate_end[];
+extern char __executable_start[], _end[]; /* the linker's names for the ends of the engine */
+#define rl_image_start __executable_start
+#define rl_image_end _end
+
+void rl_trace(struct rl_call *c, long result);
+
+/* One line "rootlay: a b c" on fd 2, any of them NULL. */
+void rl_say(const char *a, const char *b, const char *c);
+_Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
+const char *rl_error_text(long error);
+
+char *rl_put_text(char *to, const char *text);      /* returns the new end, NUL-terminated */
+char *rl_put_number(char *to, u64 value, u32 base); /* same */
+const char *rl_get_number(const char *text, u32 base, u64 *out); /* NULL: no digit */
+int rl_text_equal(const char *a, const char *b);
+int rl_text_starts(const char *text, const char *start);
+
+void *memcpy(void *to, const void *from, size_t n);
+void *memmove(void *to, const void *from, size_t n);
+void *memset(void *to, int value, size_t n);
+int memcmp(const void *a, const void *b, size_t n);
+size_t strlen(const char *text);
+
+#pragma GCC visibility pop
+
+#endif

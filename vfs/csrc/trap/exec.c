@@ -1,0 +1,250 @@
+/* execve and execveat: the kernel executes the engine, whose arguments say what to run.
+ *
+ *     engine LAUNCH STATE EXE-VPATH EXECFN ARGV…
+ *
+ * 1. Everything that can fail is checked first, since behind the kernel's execve there is nobody left
+ *    to give an errno to: headers of the program and of its interpreter, in the kernel's order.
+ * 2. Set-id bits are not honoured (no_new_privs could not either); AT_SECURE is 0.
+ * 3. The environment is the program's own array, untouched.
+ */
+#include <asm/fcntl.h>
+#include <linux/prctl.h>
+
+#include "engine.h"
+#include "syscalls.h"
+
+#define RL_INTERPRETERS 5 /* the kernel's limit of nested scripts */
+#define RL_STATE_BYTES 1024
+#define RL_PREFIX 5 /* engine LAUNCH STATE EXE-VPATH EXECFN */
+
+struct head {
+    char text[RL_SCRIPT_HEAD + 1];
+    char *interp, *arg;
+    char script[RL_PATH_MAX + 32];
+};
+
+/* What the handler of one exec needs besides the slot's two rl_exec; lives in the slot's buf. */
+struct plan {
+    struct head level[RL_INTERPRETERS];
+    u32 scripts;
+    char state[RL_STATE_BYTES];
+    char execfn[RL_PATH_MAX + 32];
+    char *before[2 * RL_INTERPRETERS + 1]; /* interpreters' arguments, the script's path last */
+    u32 before_count;
+    u64 argv[2048];
+};
+_Static_assert(sizeof(struct plan) <= RL_BUF_BYTES, "the plan lives in the slot");
+
+static long read_head(const char *real, char *head)
+{
+    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), n;
+
+    if (fd < 0)
+        return fd;
+    n = rl_sys4(__NR_pread64, fd, (long)head, RL_SCRIPT_HEAD, 0);
+    rl_sys1(__NR_close, fd);
+    if (n >= 0)
+        head[n] = 0;
+    return n;
+}
+
+static long check_elf(struct rl_call *c, const char *real)
+{
+    char *interp = c->slot->path2;
+    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), r;
+
+    if (fd < 0)
+        return fd;
+    r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
+    rl_sys1(__NR_close, fd);
+    if (r < 0 || *interp == 0)
+        return r;
+    r = rl_exec_prepare(RL_AT_FDCWD, interp, 0, &c->slot->exec2);
+    if (r < 0)
+        return r;
+    fd = rl_sys3(__NR_open, (long)c->slot->exec2.real, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return fd;
+    r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
+    rl_sys1(__NR_close, fd);
+    return r == -ENOEXEC ? -ELIBBAD : r;
+}
+
+/* Follows the `#!` chain to a program. 0, with slot->exec the program. */
+static long find_program(struct rl_call *c, struct plan *p, int dirfd, const char *path, int flags)
+{
+    for (p->scripts = 0;; p->scripts++) {
+        struct head *h = &p->level[p->scripts < RL_INTERPRETERS ? p->scripts : 0];
+        long r = rl_exec_prepare(dirfd, path, flags, &c->slot->exec);
+
+        if (r < 0)
+            return r;
+        r = read_head(c->slot->exec.real, h->text);
+        if (r < 0)
+            return r;
+        if (r >= 4 && memcmp(h->text, "\177ELF", 4) == 0)
+            return check_elf(c, c->slot->exec.real);
+        if (p->scripts == RL_INTERPRETERS)
+            return -ELOOP;
+        r = rl_script_parse(h->text, r, &h->interp, &h->arg);
+        if (r < 0)
+            return r;
+        rl_put_text(h->script, p->scripts ? path : p->execfn);
+        path = h->interp;
+        dirfd = RL_AT_FDCWD;
+        flags = 0;
+    }
+}
+
+/* interpreter [argument] … script: the innermost interpreter comes first. */
+static void script_arguments(struct plan *p)
+{
+    p->before_count = 0;
+    for (u32 i = p->scripts; i-- > 0;) {
+        p->before[p->before_count++] = p->level[i].interp;
+        if (p->level[i].arg)
+            p->before[p->before_count++] = p->level[i].arg;
+    }
+    if (p->scripts)
+        p->before[p->before_count++] = p->level[0].script;
+}
+
+/* Number of strings in the program's array, or -EFAULT. A NULL array is empty. */
+static long count_strings(struct rl_call *c, u64 array)
+{
+    u64 one = 1;
+    long n = 0;
+
+    if (array == 0)
+        return 0;
+    for (;; n++) {
+        if (rl_guest_read(c, &one, array + 8 * (u64)n, 8) < 0)
+            return -EFAULT;
+        if (one == 0)
+            return n;
+        if (n > 1 << 22)
+            return -E2BIG;
+    }
+}
+
+/* The new argument array: in the plan, or, when it is long, in a mapping that the slot remembers. */
+static long make_argv(struct rl_call *c, struct plan *p, u64 argv, u64 **out)
+{
+    long n = count_strings(c, argv);
+    u64 *to = p->argv, need, skip = p->scripts ? 1 : 0;
+
+    if (n < 0)
+        return n;
+    need = RL_PREFIX + p->before_count + (u64)n + 2;
+    if (need > sizeof p->argv / 8) {
+        long m = rl_sys(__NR_mmap, 0, (long)(need * 8), 3, 0x22, -1, 0);
+
+        if (m < 0)
+            return m;
+        c->slot->spill = (u64)m;
+        c->slot->spill_bytes = need * 8;
+        to = (u64 *)m;
+    }
+    *out = to;
+    *to++ = (u64)rl_launch_str(rl_launch->engine);
+    *to++ = (u64)rl_launch_path;
+    *to++ = (u64)p->state;
+    *to++ = (u64)c->slot->exec.vpath;
+    *to++ = (u64)p->execfn;
+    for (u32 i = 0; i < p->before_count; i++)
+        *to++ = (u64)p->before[i];
+    if ((u64)n > skip) {
+        if (rl_guest_read(c, to, argv + 8 * skip, ((u64)n - skip) * 8) < 0)
+            return -EFAULT;
+        to += (u64)n - skip;
+    } else if (n == 0 && !p->scripts) {
+        *to++ = (u64)""; /* the kernel does so since 5.18 */
+    }
+    *to = 0;
+    return 0;
+}
+
+static void drop_spill(struct rl_slot *slot)
+{
+    if (slot->spill)
+        rl_sys2(__NR_munmap, (long)slot->spill, (long)slot->spill_bytes);
+    slot->spill = slot->spill_bytes = 0;
+}
+
+/* What AT_EXECFN says: the path as it was given; /dev/fd/N for a descriptor. */
+static void name_it(struct plan *p, int dirfd, const char *path)
+{
+    char *to = p->execfn;
+
+    if (*path != '/' && dirfd != RL_AT_FDCWD) {
+        to = rl_put_number(rl_put_text(to, "/dev/fd/"), (u64)dirfd, 10);
+        if (*path)
+            *to++ = '/';
+    }
+    rl_put_text(to, path);
+}
+
+static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
+{
+    u32 *word = rl_slot_word(c->slot);
+    u64 old_word = 0;
+    int known;
+    long r;
+
+    rl_state_print(p->state, c->uc->sigmask);
+    rl_signals_before_exec();
+    /* A vfork child leaves the slot behind in its parent's memory: the kernel frees it. */
+    known = rl_sys(__NR_prctl, PR_GET_TID_ADDRESS, (long)&old_word, 0, 0, 0, 0) == 0;
+    if (known)
+        rl_sys1(__NR_set_tid_address, (long)word);
+    r = rl_sys3(__NR_execve, (long)rl_launch_str(rl_launch->engine), (long)argv, (long)envp);
+    if (known)
+        rl_sys1(__NR_set_tid_address, (long)old_word);
+    rl_signals_after_failed_exec();
+    return r == -ENOENT ? -EIO : r; /* the engine itself is gone: not the program's fault */
+}
+
+long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp, int flags)
+{
+    struct plan *p = (struct plan *)c->slot->buf;
+    u64 *list = NULL;
+    long r;
+
+    drop_spill(c->slot);
+    name_it(p, dirfd, path);
+    r = find_program(c, p, dirfd, path, flags);
+    if (r < 0)
+        return r;
+    script_arguments(p);
+    r = make_argv(c, p, argv, &list);
+    if (r >= 0)
+        r = run_engine(c, p, list, envp);
+    drop_spill(c->slot);
+    return r;
+}
+
+static long take_and_exec(struct rl_call *c, int dirfd, u64 path, u64 argv, u64 envp, int flags)
+{
+    long r;
+
+    if (path == 0 && (flags & RL_AT_EMPTY_PATH))
+        c->slot->path[0] = 0;
+    else if ((r = rl_guest_text(c, c->slot->path, path, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
+        return r;
+    c->path = c->slot->path;
+    return rl_exec(c, dirfd, c->path, argv, envp, flags);
+}
+
+long rl_do_execve(struct rl_call *c)
+{
+    return take_and_exec(c, RL_AT_FDCWD, c->arg[0], c->arg[1], c->arg[2], 0);
+}
+
+long rl_do_execveat(struct rl_call *c)
+{
+    int flags = (int)c->arg[4];
+
+    if (flags & ~(RL_AT_EMPTY_PATH | RL_AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    return take_and_exec(c, (int)c->arg[0], c->arg[1], c->arg[2], c->arg[3], flags);
+}

@@ -1,0 +1,300 @@
+/* Who the program is inside: a matter of record, since nothing about the real process changes.
+ *
+ * The state lives in rl_me: fork inherits it with the memory, exec hands it over as text (the STATE
+ * argument). User 0 inside may become anybody; others may move between the ids they have, as
+ * setresuid(2) has it.
+ */
+#include <linux/capability.h>
+#include <linux/prctl.h>
+
+#include "engine.h"
+#include "syscalls.h"
+
+#define RL_KEEP 0xffffffffu /* -1: leave this id */
+#define RL_CAPABILITIES ((1ull << (CAP_LAST_CAP + 1)) - 1)
+
+struct rl_identity rl_me;
+
+/* ---- the STATE argument ------------------------------------------------------------------------ */
+
+static const char *parse_pair(const char *p, u32 *id, u32 *effective)
+{
+    u64 value;
+
+    if ((p = rl_get_number(p, 10, &value)) == NULL)
+        return NULL;
+    *id = *effective = (u32)value;
+    if (*p == ',' && (p = rl_get_number(p + 1, 10, &value)) != NULL)
+        *effective = (u32)value;
+    return p && *p == ':' ? p + 1 : NULL;
+}
+
+long rl_state_parse(const char *text, u64 *sigmask)
+{
+    struct rl_identity *me = &rl_me;
+    const char *p = text;
+    u64 value;
+
+    if ((p = parse_pair(p, &me->uid, &me->euid)) == NULL || (p = parse_pair(p, &me->gid, &me->egid)) == NULL ||
+        (p = rl_get_number(p, 8, &value)) == NULL)
+        return -EINVAL;
+    me->suid = me->fsuid = me->euid;
+    me->sgid = me->fsgid = me->egid;
+    me->umask = value & 0777;
+    for (me->groups = 0; *p == ':' || *p == ',';) {
+        const char *end = rl_get_number(p + 1, 10, &value);
+
+        if (end == NULL) { /* an empty list */
+            p++;
+            break;
+        }
+        if (me->groups == sizeof me->group / sizeof me->group[0])
+            return -EINVAL;
+        me->group[me->groups++] = (u32)value;
+        p = end;
+        if (*p == ':')
+            break;
+    }
+    if (*p == ':') {
+        if ((p = rl_get_number(p + 1, 16, &value)) == NULL)
+            return -EINVAL;
+        *sigmask = value;
+    }
+    return *p ? -EINVAL : 0;
+}
+
+size_t rl_state_print(char *out, u64 sigmask)
+{
+    const struct rl_identity *me = &rl_me;
+    char *p = out;
+
+    p = rl_put_text(rl_put_number(p, me->uid, 10), ",");
+    p = rl_put_text(rl_put_number(p, me->euid, 10), ":");
+    p = rl_put_text(rl_put_number(p, me->gid, 10), ",");
+    p = rl_put_text(rl_put_number(p, me->egid, 10), ":");
+    p = rl_put_text(rl_put_number(p, me->umask, 8), ":");
+    for (u32 i = 0; i < me->groups; i++)
+        p = rl_put_number(i ? rl_put_text(p, ",") : p, me->group[i], 10);
+    p = rl_put_number(rl_put_text(p, ":"), sigmask, 16);
+    return (size_t)(p - out);
+}
+
+/* ---- reading ------------------------------------------------------------------------------------ */
+
+long rl_do_getuid(struct rl_call *c) { (void)c; return rl_me.uid; }
+long rl_do_geteuid(struct rl_call *c) { (void)c; return rl_me.euid; }
+long rl_do_getgid(struct rl_call *c) { (void)c; return rl_me.gid; }
+long rl_do_getegid(struct rl_call *c) { (void)c; return rl_me.egid; }
+
+static long write_three(struct rl_call *c, u32 a, u32 b, u32 d)
+{
+    if (rl_guest_write(c, c->arg[0], &a, 4) < 0 || rl_guest_write(c, c->arg[1], &b, 4) < 0)
+        return -EFAULT;
+    return rl_guest_write(c, c->arg[2], &d, 4);
+}
+
+long rl_do_getresuid(struct rl_call *c) { return write_three(c, rl_me.uid, rl_me.euid, rl_me.suid); }
+long rl_do_getresgid(struct rl_call *c) { return write_three(c, rl_me.gid, rl_me.egid, rl_me.sgid); }
+
+long rl_do_getgroups(struct rl_call *c)
+{
+    int room = (int)c->arg[0];
+
+    if (room < 0 || (room > 0 && (u32)room < rl_me.groups))
+        return -EINVAL;
+    if (room > 0 && rl_guest_write(c, c->arg[1], rl_me.group, rl_me.groups * 4) < 0)
+        return -EFAULT;
+    return rl_me.groups;
+}
+
+/* ---- changing ------------------------------------------------------------------------------------ */
+
+static int mighty(void) { return rl_me.euid == 0; }
+
+static int one_of(u32 id, u32 a, u32 b, u32 d)
+{
+    return id == RL_KEEP || id == a || id == b || id == d;
+}
+
+static long set_uids(u32 real, u32 effective, u32 saved)
+{
+    struct rl_identity *me = &rl_me;
+
+    if (!mighty() && !(one_of(real, me->uid, me->euid, me->suid) && one_of(effective, me->uid, me->euid, me->suid) &&
+                       one_of(saved, me->uid, me->euid, me->suid)))
+        return -EPERM;
+    me->uid = real == RL_KEEP ? me->uid : real;
+    me->euid = effective == RL_KEEP ? me->euid : effective;
+    me->suid = saved == RL_KEEP ? me->suid : saved;
+    me->fsuid = me->euid;
+    return 0;
+}
+
+static long set_gids(u32 real, u32 effective, u32 saved)
+{
+    struct rl_identity *me = &rl_me;
+
+    if (!mighty() && !(one_of(real, me->gid, me->egid, me->sgid) && one_of(effective, me->gid, me->egid, me->sgid) &&
+                       one_of(saved, me->gid, me->egid, me->sgid)))
+        return -EPERM;
+    me->gid = real == RL_KEEP ? me->gid : real;
+    me->egid = effective == RL_KEEP ? me->egid : effective;
+    me->sgid = saved == RL_KEEP ? me->sgid : saved;
+    me->fsgid = me->egid;
+    return 0;
+}
+
+long rl_do_setresuid(struct rl_call *c) { return set_uids((u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
+long rl_do_setresgid(struct rl_call *c) { return set_gids((u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
+
+long rl_do_setuid(struct rl_call *c)
+{
+    u32 id = (u32)c->arg[0];
+
+    if (id == RL_KEEP)
+        return -EINVAL;
+    return mighty() ? set_uids(id, id, id) : set_uids(RL_KEEP, id, RL_KEEP);
+}
+
+long rl_do_setgid(struct rl_call *c)
+{
+    u32 id = (u32)c->arg[0];
+
+    if (id == RL_KEEP)
+        return -EINVAL;
+    return mighty() ? set_gids(id, id, id) : set_gids(RL_KEEP, id, RL_KEEP);
+}
+
+/* The saved id follows the effective one when the real one is set, or the effective one is set to
+ * something other than the old real one. */
+long rl_do_setreuid(struct rl_call *c)
+{
+    u32 real = (u32)c->arg[0], effective = (u32)c->arg[1], old = rl_me.uid;
+    long r = set_uids(real, effective, RL_KEEP);
+
+    if (r == 0 && (real != RL_KEEP || (effective != RL_KEEP && effective != old)))
+        rl_me.suid = rl_me.euid;
+    return r;
+}
+
+long rl_do_setregid(struct rl_call *c)
+{
+    u32 real = (u32)c->arg[0], effective = (u32)c->arg[1], old = rl_me.gid;
+    long r = set_gids(real, effective, RL_KEEP);
+
+    if (r == 0 && (real != RL_KEEP || (effective != RL_KEEP && effective != old)))
+        rl_me.sgid = rl_me.egid;
+    return r;
+}
+
+long rl_do_setfsuid(struct rl_call *c)
+{
+    u32 id = (u32)c->arg[0], old = rl_me.fsuid;
+
+    if (id != RL_KEEP && (mighty() || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid)))
+        rl_me.fsuid = id;
+    return old;
+}
+
+long rl_do_setfsgid(struct rl_call *c)
+{
+    u32 id = (u32)c->arg[0], old = rl_me.fsgid;
+
+    if (id != RL_KEEP && (mighty() || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid)))
+        rl_me.fsgid = id;
+    return old;
+}
+
+long rl_do_setgroups(struct rl_call *c)
+{
+    u32 groups[sizeof rl_me.group / sizeof rl_me.group[0]];
+    u64 n = c->arg[0];
+
+    if (!mighty())
+        return -EPERM;
+    if (n > sizeof groups / sizeof groups[0])
+        return -EINVAL;
+    if (rl_guest_read(c, groups, c->arg[1], n * 4) < 0)
+        return -EFAULT;
+    memcpy(rl_me.group, groups, n * 4);
+    rl_me.groups = (u32)n;
+    return 0;
+}
+
+/* The core applies the mask; the kernel's own is 0 (rl_core_init). */
+long rl_do_umask(struct rl_call *c)
+{
+    u32 old = rl_me.umask;
+
+    rl_me.umask = (u32)c->arg[0] & 0777;
+    return old;
+}
+
+/* ---- capabilities: all or none, by the effective user id ---------------------------------------- */
+
+static long check_header(struct rl_call *c, u32 *words)
+{
+    struct __user_cap_header_struct head;
+
+    if (rl_guest_read(c, &head, c->arg[0], sizeof head) < 0)
+        return -EFAULT;
+    *words = head.version == _LINUX_CAPABILITY_VERSION_1   ? _LINUX_CAPABILITY_U32S_1
+             : head.version == _LINUX_CAPABILITY_VERSION_2 ? _LINUX_CAPABILITY_U32S_2
+             : head.version == _LINUX_CAPABILITY_VERSION_3 ? _LINUX_CAPABILITY_U32S_3
+                                                           : 0;
+    if (*words)
+        return 0;
+    head.version = _LINUX_CAPABILITY_VERSION_3;
+    if (rl_guest_write(c, c->arg[0], &head, sizeof head) < 0)
+        return -EFAULT;
+    return -EINVAL;
+}
+
+long rl_do_capget(struct rl_call *c)
+{
+    struct __user_cap_data_struct data[2];
+    u64 have = mighty() ? RL_CAPABILITIES : 0;
+    u32 words;
+    long r = check_header(c, &words);
+
+    if (r < 0)
+        return c->arg[1] || r != -EINVAL ? r : 0;
+    for (u32 i = 0; i < 2; i++)
+        data[i] = (struct __user_cap_data_struct){(u32)(have >> 32 * i), (u32)(have >> 32 * i), 0};
+    return c->arg[1] ? rl_guest_write(c, c->arg[1], data, words * sizeof data[0]) : 0;
+}
+
+long rl_do_capset(struct rl_call *c)
+{
+    struct __user_cap_data_struct data[2];
+    u32 words;
+    long r = check_header(c, &words);
+
+    if (r < 0)
+        return r;
+    if (rl_guest_read(c, data, c->arg[1], words * sizeof data[0]) < 0)
+        return -EFAULT;
+    if (mighty())
+        return 0; /* giving some up changes nothing: nothing is granted by them */
+    for (u32 i = 0; i < words; i++)
+        if (data[i].effective | data[i].permitted)
+            return -EPERM;
+    return 0;
+}
+
+/* Only the options that the filter traps come here. */
+long rl_do_prctl(struct rl_call *c)
+{
+    switch (c->arg[0]) {
+    case PR_SET_KEEPCAPS:
+    case PR_CAPBSET_DROP:
+    case PR_SET_SECUREBITS:
+        return mighty() || c->arg[0] == PR_SET_KEEPCAPS ? 0 : -EPERM;
+    case PR_CAP_AMBIENT:
+        return c->arg[1] == PR_CAP_AMBIENT_IS_SET || c->arg[1] == PR_CAP_AMBIENT_CLEAR_ALL || mighty() ? 0 : -EPERM;
+    case PR_SET_MM:
+        return -EPERM;
+    default: /* PR_SET_SECCOMP, PR_SET_SYSCALL_USER_DISPATCH: as on a kernel without them */
+        return -EINVAL;
+    }
+}

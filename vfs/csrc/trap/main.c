@@ -1,0 +1,203 @@
+/* The engine's two ways to start.
+ *
+ *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by people and rootlay
+ *     engine LAUNCH STATE EXE-VPATH EXECFN ARGV…     by exec.c, the filter being inherited
+ *
+ * Exit codes of --run: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
+ * not found; otherwise what the program exits with.
+ */
+#include "engine.h"
+
+#define RL_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
+#define RL_EXEC_ARGUMENTS 6 /* engine LAUNCH STATE EXE-VPATH EXECFN ARGV[0] */
+
+u8 rl_boot_stack[131072] __attribute__((aligned(16)));
+const char *rl_launch_path;
+
+static struct rl_exec program;
+
+static void init(const char *launch, const char *state, u64 *sigmask)
+{
+    long r;
+
+    rl_slots_init();
+    if (*launch != '/')
+        rl_die(RL_EXIT_ENGINE, "the launch file's path is not absolute: ", launch, NULL);
+    rl_launch_path = launch;
+    r = rl_core_init(launch);
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, launch, ": cannot use this launch file: ", rl_error_text(r));
+    if (rl_state_parse(state, sigmask) < 0)
+        rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
+}
+
+/* ---- after an exec inside ------------------------------------------------------------------------- */
+
+static void start_again(struct rl_start *s, char **argv, u64 argc)
+{
+    const char *vpath = argv[3];
+    long r;
+
+    init(argv[1], argv[2], &s->sigmask);
+    rl_signals_init();
+    rl_put_text(rl_exe_vpath, vpath);
+    s->execfn = argv[4];
+    s->argv = argv + 5;
+    s->argc = argc - 5;
+    r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
+    if (r >= 0)
+        r = rl_start_program(program.real, s);
+    rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
+}
+
+/* ---- the first program ----------------------------------------------------------------------------- */
+
+/* The working directory is made when it is missing, as Docker does. */
+static void enter_directory(const char *cwd)
+{
+    static char part[RL_PATH_MAX];
+    size_t n = strlen(cwd);
+    long r = rl_chdir(cwd);
+
+    if (r == -ENOENT && n < sizeof part) {
+        memcpy(part, cwd, n + 1);
+        for (size_t i = 1; i <= n; i++)
+            if (part[i] == '/' || part[i] == 0) {
+                part[i] = 0;
+                rl_mkdir(RL_AT_FDCWD, part, 0755);
+                part[i] = i < n ? '/' : 0;
+            }
+        r = rl_chdir(cwd);
+    }
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, rl_error_text(r));
+}
+
+static const char *search_path(char **envp)
+{
+    for (; *envp; envp++)
+        if (rl_text_starts(*envp, "PATH="))
+            return *envp + 5;
+    return RL_DEFAULT_PATH;
+}
+
+/* PROG as a path: itself, or the first of PATH that is executable. `found` keeps what the search saw. */
+static long find_program(const char *prog, char **envp, char *path)
+{
+    long r, worst = -ENOENT;
+
+    if (*prog == 0)
+        return -ENOENT;
+    for (const char *p = prog; *p; p++)
+        if (*p == '/') {
+            if (strlen(prog) >= RL_PATH_MAX)
+                return -ENAMETOOLONG;
+            rl_put_text(path, prog);
+            return rl_exec_prepare(RL_AT_FDCWD, path, 0, &program);
+        }
+    for (const char *p = search_path(envp);; p++) {
+        size_t n = 0;
+
+        while (p[n] && p[n] != ':')
+            n++;
+        if (n + strlen(prog) + 2 < RL_PATH_MAX) {
+            memcpy(path, p, n);
+            path[n] = 0;
+            rl_put_text(n ? rl_put_text(path + n, "/") : path, prog);
+            r = rl_exec_prepare(RL_AT_FDCWD, path, 0, &program);
+            if (r >= 0)
+                return r;
+            if (r == -EACCES)
+                worst = r;
+        }
+        p += n;
+        if (*p == 0)
+            return worst;
+    }
+}
+
+static _Noreturn void cannot_run(const char *prog, long error)
+{
+    static u8 head[64];
+    const char *machine = NULL;
+
+    if (error == -ENOENT && program.real[0] == 0)
+        rl_die(RL_EXIT_NOT_FOUND, prog, ": not found in the image", NULL);
+    if (error == -ENOEXEC && program.real[0]) {
+        long fd = rl_sys3(__NR_open, (long)program.real, 0, 0);
+
+        machine = rl_elf_machine_name(head, (size_t)rl_sys4(__NR_pread64, fd, (long)head, sizeof head, 0));
+    }
+    if (machine && !rl_text_equal(machine, "x86_64"))
+        rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this x86_64 machine: built for ", machine);
+    if (error == -ENOENT)
+        rl_die(RL_EXIT_CANNOT_RUN, prog, ": its interpreter is not in the image", NULL);
+    rl_die(RL_EXIT_CANNOT_RUN, prog, ": ", rl_error_text(error));
+}
+
+/* A script needs arguments that are not on the stack: the ordinary way of exec, once more through
+ * the kernel. */
+static long run_script(const char *path, const struct rl_start *s)
+{
+    static struct rl_ucontext uc;
+    static struct rl_call c;
+
+    uc.sigmask = s->sigmask;
+    c.uc = &uc;
+    c.slot = rl_slot_claim();
+    c.stack = (u64)(s->stack - 64);
+    return rl_exec(&c, RL_AT_FDCWD, path, (u64)s->argv, (u64)s->envp, 0);
+}
+
+static int is_script(const char *real)
+{
+    char head[2];
+    long fd = rl_sys3(__NR_open, (long)real, 02000000 /* O_CLOEXEC */, 0);
+    long n = rl_sys4(__NR_pread64, fd, (long)head, sizeof head, 0);
+
+    rl_sys1(__NR_close, fd);
+    return n == 2 && head[0] == '#' && head[1] == '!';
+}
+
+static void start_first(struct rl_start *s, char **argv, u64 argc)
+{
+    static char path[RL_PATH_MAX];
+    const char *prog = argv[5];
+    long r;
+
+    rl_sys4(__NR_rt_sigprocmask, 0, 0, (long)&s->sigmask, 8);
+    init(argv[2], argv[3], &s->sigmask);
+    enter_directory(argv[4]);
+    r = find_program(prog, s->envp, path);
+    if (r < 0) {
+        program.real[0] = 0;
+        cannot_run(prog, r);
+    }
+    rl_signals_init();
+    r = rl_filter_install();
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
+    rl_put_text(rl_exe_vpath, program.vpath);
+    s->execfn = path;
+    s->argv = argv + 5;
+    s->argc = argc - 5;
+    r = is_script(program.real) ? run_script(path, s) : rl_start_program(program.real, s);
+    cannot_run(prog, r);
+}
+
+_Noreturn void rl_main(u64 *stack)
+{
+    u64 argc = stack[0];
+    char **argv = (char **)(stack + 1);
+    struct rl_start s = {.stack = stack, .envp = argv + argc + 1};
+
+    s.auxv = (u64 *)s.envp;
+    while (*s.auxv++)
+        ;
+    if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--run"))
+        start_first(&s, argv, argc);
+    if (argc >= RL_EXEC_ARGUMENTS && argv[1][0] == '/')
+        start_again(&s, argv, argc);
+    rl_die(RL_EXIT_ENGINE, "usage: engine --run LAUNCH STATE CWD PROG [ARGS...]", NULL, NULL);
+}

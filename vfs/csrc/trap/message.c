@@ -1,0 +1,45 @@
+/* What the engine says to people: one line on file descriptor 2. */
+#include "engine.h"
+
+void rl_say(const char *a, const char *b, const char *c)
+{
+    const char *part[4] = {"rootlay: ", a, b, c};
+    char line[1024];
+    size_t n = 0;
+
+    for (u32 i = 0; i < 4; i++)
+        for (const char *p = part[i]; p && *p && n < sizeof line - 1; p++)
+            line[n++] = *p;
+    line[n++] = '\n';
+    rl_sys3(__NR_write, 2, (long)line, (long)n);
+}
+
+void rl_die(int code, const char *a, const char *b, const char *c)
+{
+    rl_say(a, b, c);
+    for (;;)
+        rl_sys1(__NR_exit_group, code);
+}
+
+const char *rl_error_text(long error)
+{
+    static const struct {
+        int error;
+        const char *text;
+    } known[] = {
+        {EPERM, "Operation not permitted"}, {ENOENT, "No such file or directory"}, {EIO, "Input/output error"},
+        {E2BIG, "Argument list too long"}, {ENOEXEC, "Exec format error"}, {EAGAIN, "Resource temporarily unavailable"},
+        {ENOMEM, "Cannot allocate memory"}, {EACCES, "Permission denied"}, {EEXIST, "File exists"},
+        {ENOTDIR, "Not a directory"}, {EISDIR, "Is a directory"}, {EINVAL, "Invalid argument"},
+        {EMFILE, "Too many open files"}, {ETXTBSY, "Text file busy"}, {ENOSPC, "No space left on device"},
+        {EROFS, "Read-only file system"}, {ENAMETOOLONG, "File name too long"}, {ENOSYS, "Function not implemented"},
+        {ELOOP, "Too many levels of symbolic links"},
+    };
+    static char other[32];
+
+    for (u32 i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (known[i].error == -error)
+            return known[i].text;
+    rl_put_number(rl_put_text(other, "error "), (u64)-error, 10);
+    return other;
+}

@@ -1,0 +1,79 @@
+/* From a trapped instruction to the row of the table, and back.
+ *
+ * rl_dispatch knows nothing of signal frames beyond what resume.c and signals.c need: a patched call
+ * site can enter there, too.
+ */
+#include "engine.h"
+#include "syscalls.h"
+
+/* Copies the path arguments that the row names. 0 or -errno. */
+static long take_paths(struct rl_call *c)
+{
+    const struct rl_syscall *row = c->row;
+    long r;
+
+    c->dir = row->dir == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir];
+    c->dir2 = row->dir2 == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir2];
+    c->flags = row->flag_arg == RL_NONE ? row->fixed : (int)c->arg[row->flag_arg];
+    c->path = c->path2 = NULL;
+    c->rest = c->arg + row->rest;
+    if (row->path != RL_NONE) {
+        u64 from = c->arg[row->path];
+
+        if (from != 0 || !(row->options & RL_NULL_PATH)) {
+            if (from == 0 && (c->flags & RL_AT_EMPTY_PATH))
+                c->slot->path[0] = 0;
+            else if ((r = rl_guest_text(c, c->slot->path, from, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
+                return r;
+            c->path = c->slot->path;
+        }
+    }
+    if (row->path2 != RL_NONE) {
+        r = rl_guest_text(c, c->slot->path2, c->arg[row->path2], RL_PATH_MAX, -ENAMETOOLONG);
+        if (r < 0)
+            return r;
+        c->path2 = c->slot->path2;
+    }
+    return 0;
+}
+
+long rl_dispatch(struct rl_call *c)
+{
+    long r;
+
+    c->row = rl_syscall_row(c->nr);
+    if (c->row == NULL || c->row->handler == NULL)
+        return -ENOSYS;
+    r = take_paths(c);
+    if (r >= 0)
+        r = c->row->handler(c);
+    if (rl_launch->flags & RL_LAUNCH_TRACE)
+        rl_trace(c, r);
+    return r;
+}
+
+/* Called by the gate on the slot's stack. `stack` is the stack pointer of the signal frame's side. */
+void rl_sigsys(const u8 *info, struct rl_ucontext *uc, u64 stack, struct rl_slot *slot)
+{
+    static const u64 faults = RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS);
+    u64 *reg = uc->reg;
+    struct rl_call c;
+    long r;
+
+    if (uc->sigmask & faults) /* or a bad pointer would end the process */
+        rl_sys4(__NR_rt_sigprocmask, 1, (long)&faults, 0, 8);
+    c.nr = *(const i32 *)(info + 24); /* si_syscall */
+    c.arg[0] = reg[RL_RDI];
+    c.arg[1] = reg[RL_RSI];
+    c.arg[2] = reg[RL_RDX];
+    c.arg[3] = reg[RL_R10];
+    c.arg[4] = reg[RL_R8];
+    c.arg[5] = reg[RL_R9];
+    c.uc = uc;
+    c.stack = stack;
+    c.slot = slot;
+    c.resumed = 0;
+    r = rl_dispatch(&c);
+    if (!c.resumed || r < 0)
+        reg[RL_RAX] = (u64)r;
+}

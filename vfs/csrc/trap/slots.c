@@ -1,0 +1,47 @@
+/* Slot stacks: where calls are handled, so that a 16 KiB thread stack, a vfork child's borrowed stack
+ * or a goroutine's 2 KiB hold no more than the kernel's signal frame.
+ *
+ * 1. A slot is claimed and freed by one word. The words live in a page that the kernel zeroes in a
+ *    forked child: slots of threads that the child does not have are free there.
+ * 2. A vfork child that execs never returns to free its slot; exec.c has the kernel clear the word
+ *    in the moment in which the child leaves the shared memory (set_tid_address).
+ * 3. Nobody blocks for long inside a slot, so waiting for one is a matter of yielding.
+ */
+#include "engine.h"
+
+#define RL_SLOTS 64
+#define RL_PAGE 4096
+#define RL_MADV_WIPEONFORK 18
+
+static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
+static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
+const u64 rl_slot_bytes = sizeof(struct rl_slot);
+
+void rl_slots_init(void)
+{
+    rl_sys3(__NR_madvise, (long)words, sizeof words, RL_MADV_WIPEONFORK);
+}
+
+struct rl_slot *rl_slot_claim(void)
+{
+    for (;;) {
+        for (u32 i = 0; i < RL_SLOTS; i++) {
+            u32 zero = 0;
+
+            if (__atomic_load_n(&words[i], __ATOMIC_RELAXED) == 0 &&
+                __atomic_compare_exchange_n(&words[i], &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+                return &slots[i];
+        }
+        rl_sys0(__NR_sched_yield);
+    }
+}
+
+void rl_slot_free(struct rl_slot *slot)
+{
+    __atomic_store_n(rl_slot_word(slot), 0, __ATOMIC_RELEASE);
+}
+
+u32 *rl_slot_word(const struct rl_slot *slot)
+{
+    return &words[slot - slots];
+}

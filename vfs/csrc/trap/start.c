@@ -1,0 +1,162 @@
+/* The last part of an exec, in user space: map the program and its interpreter, rebuild the initial
+ * stack, tell the kernel what this process is now (so that ps shows it), and jump.
+ *
+ * 1. The new vectors go below the ones that the kernel made; the strings stay where they are.
+ * 2. Of the auxiliary vector only what differs is changed: AT_RANDOM, AT_SYSINFO_EHDR and the rest
+ *    are the kernel's.
+ * 3. From the moment in which the program's signal mask is set nothing of the engine runs but the jump.
+ */
+#include <linux/auxvec.h>
+#include <linux/prctl.h>
+
+#include "engine.h"
+
+#define RL_AT_MINSIGSTKSZ 51
+#define RL_ADDR_NO_RANDOMIZE 0x0040000
+#define RL_PROT_ALL 7
+#define RL_PROT_GROWSDOWN 0x01000000
+#define RL_GRND_INSECURE 4
+#define RL_BRK_RANDOM_PAGES 0x1fffull /* 32 MiB */
+
+void rl_enter(u64 stack, u64 entry) __attribute__((noreturn));
+
+/* Where the program goes, and how far behind it its heap starts. Neither, with randomisation off. */
+static void random_places(u64 *base, u64 *gap)
+{
+    u64 bits[2] = {0, 0};
+    long person = rl_sys1(__NR_personality, 0xffffffff);
+
+    *base = RL_PIE_BASE;
+    *gap = 0;
+    if (person & RL_ADDR_NO_RANDOMIZE)
+        return;
+    rl_sys3(__NR_getrandom, (long)bits, sizeof bits, RL_GRND_INSECURE);
+    *base += (bits[0] & RL_PIE_RANDOM_PAGES) << 12;
+    *gap = (bits[1] & RL_BRK_RANDOM_PAGES) << 12;
+}
+
+static u64 count_words(char **list)
+{
+    u64 n = 0;
+
+    while (list[n])
+        n++;
+    return n;
+}
+
+static void fix_auxv(u64 *av, const struct rl_image *main, const struct rl_image *interp, const char *execfn)
+{
+    for (; av[0] != AT_NULL; av += 2) {
+        switch (av[0]) {
+        case AT_PHDR: av[1] = main->phdr; break;
+        case AT_PHENT: av[1] = main->phent; break;
+        case AT_PHNUM: av[1] = main->phnum; break;
+        case AT_BASE: av[1] = interp ? interp->bias : 0; break;
+        case AT_ENTRY: av[1] = main->entry; break;
+        case AT_EXECFN: av[1] = (u64)execfn; break;
+        case AT_UID: av[1] = rl_me.uid; break;
+        case AT_EUID: av[1] = rl_me.euid; break;
+        case AT_GID: av[1] = rl_me.gid; break;
+        case AT_EGID: av[1] = rl_me.egid; break;
+        case AT_SECURE: av[1] = 0; break;
+        /* room for the frame of a trapped call on top of that of the program's own signal */
+        case RL_AT_MINSIGSTKSZ: av[1] *= 2; break;
+        default: break;
+        }
+    }
+}
+
+/* The vectors, copied below the kernel's. Returns the new stack pointer. */
+static u64 *build_stack(const struct rl_start *s, u64 **auxv_out, u64 *auxv_words)
+{
+    u64 envc = count_words(s->envp), auxc = 2, words;
+    u64 *sp, *to;
+
+    for (const u64 *a = s->auxv; a[0] != AT_NULL; a += 2)
+        auxc += 2;
+    words = 1 + s->argc + 1 + envc + 1 + auxc;
+    sp = (u64 *)((u64)(s->stack - words) & ~15ull);
+    to = sp;
+    *to++ = s->argc;
+    memcpy(to, s->argv, s->argc * 8);
+    to += s->argc;
+    *to++ = 0;
+    memcpy(to, s->envp, envc * 8);
+    to += envc;
+    *to++ = 0;
+    memcpy(to, s->auxv, auxc * 8);
+    *auxv_out = to;
+    *auxv_words = auxc;
+    return sp;
+}
+
+static u64 text_end(const char *text) { return (u64)text + strlen(text) + 1; }
+
+/* Without this the process would show the engine's arguments and have its heap behind the engine. */
+static void tell_kernel(const struct rl_start *s, const struct rl_image *main, u64 *sp, u64 *auxv, u64 words, u64 gap)
+{
+    struct prctl_mm_map m;
+    u64 envc = count_words(s->envp);
+    long r;
+
+    memset(&m, 0, sizeof m);
+    m.start_code = main->start_code;
+    m.end_code = main->end_code;
+    m.start_data = main->start_data;
+    m.end_data = main->end_data;
+    m.start_brk = m.brk = main->end + gap;
+    m.start_stack = (u64)sp;
+    m.arg_start = (u64)s->argv[0];
+    m.arg_end = text_end(s->argv[s->argc - 1]);
+    m.env_start = envc ? (u64)s->envp[0] : m.arg_end;
+    m.env_end = envc ? text_end(s->envp[envc - 1]) : m.arg_end;
+    m.auxv = (__u64 *)auxv;
+    m.auxv_size = (u32)(words * 8);
+    m.exe_fd = (u32)-1;
+    r = rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&m, sizeof m, 0, 0);
+    if (r < 0) { /* keep the heap where the kernel put it, then: it is the part that may displease */
+        m.start_brk = m.brk = (u64)rl_sys1(__NR_brk, 0);
+        rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&m, sizeof m, 0, 0);
+    }
+}
+
+static void set_name(const char *execfn)
+{
+    const char *base = execfn;
+
+    for (const char *p = execfn; *p; p++)
+        if (*p == '/' && p[1])
+            base = p + 1;
+    rl_sys(__NR_prctl, PR_SET_NAME, (long)base, 0, 0, 0, 0);
+}
+
+long rl_start_program(const char *real, const struct rl_start *s)
+{
+    static struct rl_image main, interp;
+    static struct rl_exec found;
+    u64 base, gap, *sp, *auxv, words, mask;
+    int dynamic;
+    long r;
+
+    random_places(&base, &gap);
+    r = rl_elf_map(real, base, &main);
+    if (r < 0)
+        return r;
+    dynamic = main.interp[0] != 0;
+    if (dynamic) {
+        r = rl_exec_prepare(RL_AT_FDCWD, main.interp, 0, &found);
+        if (r >= 0)
+            r = rl_elf_map(found.real, 0, &interp);
+        if (r < 0)
+            return r;
+    }
+    sp = build_stack(s, &auxv, &words);
+    fix_auxv(auxv, &main, dynamic ? &interp : NULL, s->execfn);
+    tell_kernel(s, &main, sp, auxv, words, gap);
+    set_name(s->execfn);
+    if (main.exec_stack)
+        rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, RL_PROT_ALL | RL_PROT_GROWSDOWN);
+    mask = s->sigmask & ~RL_SIG_NEVER;
+    rl_sys4(__NR_rt_sigprocmask, 2, (long)&mask, 0, 8);
+    rl_enter((u64)sp, dynamic ? interp.entry : main.entry);
+}

@@ -1,0 +1,62 @@
+/* Every system call of the architecture and what becomes of it. The table is data: the filter
+ * (filter.c) is made from it, the dispatcher (sigsys.c) reads it, and a test compares it with the
+ * kernel's own list.
+ */
+#ifndef RL_SYSCALLS_H
+#define RL_SYSCALLS_H
+
+#include "engine.h"
+
+enum rl_action {
+    RL_UNKNOWN = 0, /* not in the table: ENOSYS, never run */
+    RL_HARMLESS,    /* the filter lets it run */
+    RL_HANDLED,     /* trapped, handler */
+    RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
+    RL_REFUSED,     /* fails with `error` */
+    RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
+    RL_PRCTL,       /* decided by argument 0 */
+    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
+};
+
+#define RL_NONE 0xff
+#define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
+
+struct rl_syscall {
+    const char *name;
+    long (*handler)(struct rl_call *c);
+    i32 fixed; /* flags of forms that have no flags argument; mask for RL_REFUSED_BITS */
+    u16 error;
+    u8 action;
+    u8 options;
+    u8 dir, path;   /* argument numbers, or RL_NONE */
+    u8 dir2, path2;
+    u8 flag_arg;
+    u8 rest; /* number of the first argument that is none of these */
+    u8 pass; /* argument that lets the call run when it points into a pass buffer */
+};
+
+#define RL_SYSCALL_LIMIT 512
+/* NULL for numbers outside the table. */
+const struct rl_syscall *rl_syscall_row(long nr);
+
+#define RL_HANDLER(name) long rl_do_##name(struct rl_call *c)
+RL_HANDLER(open); RL_HANDLER(creat); RL_HANDLER(openat2);
+RL_HANDLER(stat); RL_HANDLER(fstat); RL_HANDLER(statx); RL_HANDLER(access); RL_HANDLER(readlink);
+RL_HANDLER(statfs); RL_HANDLER(truncate);
+RL_HANDLER(chmod); RL_HANDLER(chown); RL_HANDLER(utimensat); RL_HANDLER(utime); RL_HANDLER(utimes);
+RL_HANDLER(setxattr); RL_HANDLER(getxattr); RL_HANDLER(listxattr); RL_HANDLER(removexattr);
+RL_HANDLER(mkdir); RL_HANDLER(mknod); RL_HANDLER(symlink); RL_HANDLER(link); RL_HANDLER(unlink); RL_HANDLER(rename);
+RL_HANDLER(getdents64); RL_HANDLER(getdents); RL_HANDLER(chdir); RL_HANDLER(fchdir); RL_HANDLER(getcwd);
+RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch);
+RL_HANDLER(connect); RL_HANDLER(bind); RL_HANDLER(sendto); RL_HANDLER(sendmsg); RL_HANDLER(sendmmsg);
+RL_HANDLER(getsockname); RL_HANDLER(getpeername);
+RL_HANDLER(execve); RL_HANDLER(execveat);
+RL_HANDLER(rt_sigaction); RL_HANDLER(rt_sigprocmask); RL_HANDLER(rt_sigsuspend); RL_HANDLER(ppoll);
+RL_HANDLER(pselect6); RL_HANDLER(epoll_pwait);
+RL_HANDLER(getuid); RL_HANDLER(geteuid); RL_HANDLER(getgid); RL_HANDLER(getegid);
+RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(setgid);
+RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
+RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
+RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
+
+#endif

@@ -1,0 +1,25 @@
+# The trap engine: a freestanding, static, non-PIE program at an address of its own.
+#
+# -fPIE and -no-pie together: code that reaches its data relative to the instruction pointer (the
+# address is above 2 GiB), linked to run where it is linked.
+enable_language(ASM)
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  file(GLOB RL_TRAP_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c ${CMAKE_CURRENT_LIST_DIR}/x86_64/*.c
+       ${CMAKE_CURRENT_LIST_DIR}/x86_64/*.S)
+  file(GLOB RL_TRAP_CORE CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/../core/*.c)
+
+  add_executable(rl_engine ${RL_TRAP_SOURCES} ${RL_TRAP_CORE})
+  set_target_properties(rl_engine PROPERTIES OUTPUT_NAME engine POSITION_INDEPENDENT_CODE OFF)
+  target_compile_options(rl_engine PRIVATE
+    -std=gnu11 -O2 -g0 -Wall -Wextra -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables
+    -fPIE -fvisibility=hidden -fno-strict-aliasing
+    $<$<COMPILE_LANGUAGE:C>:-mgeneral-regs-only>
+    $<$<COMPILE_LANGUAGE:C>:-fno-builtin>
+    $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
+    -fcf-protection=none -U_FORTIFY_SOURCE)
+  target_link_options(rl_engine PRIVATE
+    -nostdlib -static -no-pie -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax
+    -Wl,--build-id=none)
+  install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
+endif()

@@ -1,0 +1,182 @@
+/* The gate: the only instructions whose system calls the filter lets pass untouched, and the few
+ * pieces of the engine that no compiler can be trusted with (x86_64).
+ *
+ * 1. Everything from rl_gate_start to rl_gate_end is the gate; filter.c compares the instruction
+ *    pointer with these two addresses. Nothing else of the engine holds a `syscall`.
+ * 2. The copy routines run on the program's side of the stack switch, so that the frame of a fault
+ *    lands below the SIGSYS frame and not on top of the alternate signal stack (see guest.c).
+ */
+    .section .gate, "ax", @progbits
+    .globl rl_gate_start
+rl_gate_start:
+
+/* long rl_sys(nr, a, b, c, d, e, f) */
+    .globl rl_sys
+    .type rl_sys, @function
+rl_sys:
+    mov %rdi, %rax
+    mov %rsi, %rdi
+    mov %rdx, %rsi
+    mov %rcx, %rdx
+    mov %r8, %r10
+    mov %r9, %r8
+    mov 8(%rsp), %r9
+    syscall
+    ret
+
+/* The byte pattern is the one that unwinders look for at a signal frame's return address. */
+    .globl rl_restorer
+    .type rl_restorer, @function
+    nop
+rl_restorer:
+    mov $15, %rax
+    syscall
+
+/* Makes a call in the program's own context (resume.c has set the registers and laid down struct
+ * rl_resume_frame at %rsp), gives the program its registers back and returns behind its own site. */
+    .globl rl_gate_call
+    .type rl_gate_call, @function
+rl_gate_call:
+    syscall
+    mov 0(%rsp), %rdi
+    mov 8(%rsp), %rsi
+    mov 16(%rsp), %rdx
+    mov 24(%rsp), %r10
+    mov 32(%rsp), %r8
+    mov 40(%rsp), %r9
+    mov 48(%rsp), %rcx
+    mov 56(%rsp), %rsp
+    jmp *%rcx
+    nop
+    .globl rl_gate_end
+rl_gate_end:
+
+    .text
+/* SIGSYS. On the frame's stack only until a slot is claimed. */
+    .globl rl_sigsys_entry
+    .type rl_sigsys_entry, @function
+rl_sigsys_entry:
+    cmpl $1, 8(%rsi)          /* si_code: SYS_SECCOMP, or somebody's kill() */
+    jne rl_sent_entry
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    sub $8, %rsp
+    mov %rsp, %r12
+    mov %rsi, %rbx
+    mov %rdx, %rbp
+    call rl_slot_claim        /* struct rl_slot *, which ends where its stack begins */
+    mov %rax, %r13
+    mov %rax, %rcx
+    lea rl_slot_bytes(%rip), %rdx
+    add (%rdx), %rax
+    mov %rax, %rsp
+    mov %rbx, %rdi
+    mov %rbp, %rsi
+    mov %r12, %rdx
+    call rl_sigsys
+    mov %r12, %rsp
+    mov %r13, %rdi
+    call rl_slot_free
+    add $8, %rsp
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    ret
+
+/* A SIGSYS that a program sent, and SIGSEGV/SIGBUS: C says which handler of the program gets it. */
+rl_sent_entry:
+    push %rdi
+    push %rsi
+    push %rdx
+    call rl_signal_sent
+    jmp 1f
+    .globl rl_fault_entry
+    .type rl_fault_entry, @function
+rl_fault_entry:
+    push %rdi
+    push %rsi
+    push %rdx
+    call rl_fault
+1:  pop %rdx
+    pop %rsi
+    pop %rdi
+    test %rax, %rax
+    jz 2f
+    jmp *%rax
+2:  ret
+
+/* long rl_copy_raw(void *to, const void *from, size_t n, u64 stack): 0 or -EFAULT */
+    .globl rl_copy_raw
+    .type rl_copy_raw, @function
+rl_copy_raw:
+    mov %rsp, %r8
+    mov %rcx, %rsp
+    mov %rdx, %rcx
+    .globl rl_copy_begin
+rl_copy_begin:
+    rep movsb
+    mov %r8, %rsp
+    xor %eax, %eax
+    ret
+/* long rl_copy_text(char *to, const char *from, size_t max, u64 stack): length, max, or -EFAULT */
+    .globl rl_copy_text
+    .type rl_copy_text, @function
+rl_copy_text:
+    mov %rsp, %r8
+    mov %rcx, %rsp
+    xor %eax, %eax
+1:  cmp %rdx, %rax
+    jae 2f
+    movzbl (%rsi,%rax), %ecx
+    mov %cl, (%rdi,%rax)
+    test %cl, %cl
+    je 2f
+    inc %rax
+    jmp 1b
+2:  mov %r8, %rsp
+    ret
+    .globl rl_copy_end
+rl_copy_end:
+    .globl rl_copy_fault
+rl_copy_fault:
+    mov %r8, %rsp
+    mov $-14, %rax
+    ret
+
+/* void rl_enter(u64 stack, u64 entry) */
+    .globl rl_enter
+    .type rl_enter, @function
+rl_enter:
+    mov %rdi, %rsp
+    mov %rsi, %rax
+    push %rax
+    xor %eax, %eax
+    xor %ebx, %ebx
+    xor %ecx, %ecx
+    xor %edx, %edx
+    xor %ebp, %ebp
+    xor %esi, %esi
+    xor %edi, %edi
+    xor %r8d, %r8d
+    xor %r9d, %r9d
+    xor %r10d, %r10d
+    xor %r11d, %r11d
+    xor %r12d, %r12d
+    xor %r13d, %r13d
+    xor %r14d, %r14d
+    xor %r15d, %r15d
+    ret
+
+    .globl _start
+    .type _start, @function
+_start:
+    xor %ebp, %ebp
+    mov %rsp, %rdi
+    lea rl_boot_stack(%rip), %rsp
+    add $131072, %rsp
+    call rl_main
+    hlt
+    .section .note.GNU-stack, "", @progbits

@@ -1,0 +1,73 @@
+/* Calls made in the program's own context, after the handler has returned: those that may block (a
+ * FIFO's open, connect) and those that swap the signal mask (ppoll, sigsuspend), so that they are
+ * interrupted, restarted and cancelled as without the engine.
+ *
+ * 1. Where the program's `syscall` is followed by `ret` (the C libraries' cancellable call sites), the
+ *    call is made there again: libc decides by the instruction pointer whether a thread may be
+ *    cancelled. The filter lets it pass because its pointer argument is a pass buffer. The argument
+ *    registers are dead after a `ret` by the calling convention.
+ * 2. Elsewhere it is made in the gate, which gives the program its registers back.
+ * 3. A pass buffer is never freed: the buffers go round.
+ */
+#include "../engine.h"
+
+#define RL_PASS_BUFFERS 256
+
+static u8 pass[RL_PASS_BUFFERS][RL_PASS_BYTES] __attribute__((aligned(4096)));
+static u32 next;
+
+u64 rl_pass_start(void)
+{
+    return (u64)pass;
+}
+
+u64 rl_pass_end(void)
+{
+    return (u64)pass + sizeof pass;
+}
+
+u8 *rl_pass_buffer(void)
+{
+    return pass[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % RL_PASS_BUFFERS];
+}
+
+/* Room on the program's stack; below the signal frame where that lies on the same stack, since
+ * the kernel has yet to read it. */
+static u64 room_below(struct rl_call *c, u64 bytes)
+{
+    u64 sp = c->uc->reg[RL_RSP];
+
+    if (c->stack < sp && sp - c->stack < 65536)
+        sp = c->stack;
+    return (sp - RL_RED_ZONE - bytes) & ~15ull;
+}
+
+extern char rl_gate_call[];
+
+long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
+{
+    static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
+    u64 *reg = c->uc->reg;
+    struct rl_resume_frame frame;
+    u8 after = 0;
+
+    if (nr == c->nr && rl_guest_read(c, &after, reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE) {
+        reg[RL_RIP] -= RL_SITE_BYTES;
+    } else {
+        u64 sp = room_below(c, sizeof frame);
+
+        for (u32 i = 0; i < 6; i++)
+            frame.arg[i] = reg[where[i]];
+        frame.ip = reg[RL_RIP];
+        frame.sp = reg[RL_RSP];
+        if (rl_guest_write(c, sp, &frame, sizeof frame) < 0)
+            return -EFAULT;
+        reg[RL_RSP] = sp;
+        reg[RL_RIP] = (u64)rl_gate_call;
+    }
+    for (u32 i = 0; i < 6; i++)
+        reg[where[i]] = arg[i];
+    reg[RL_RAX] = (u64)nr;
+    c->resumed = 1;
+    return 0;
+}

@@ -1,0 +1,183 @@
+"""What a container changed: for people (`iter_changes`) and as an OCI layer (`iter_layer`).
+
+1. Both walk the upper. A lower directory is listed only where it was renamed (its content belongs to the new name
+   now) or was replaced by an opaque one; otherwise the lower layers are asked name by name.
+2. `iter_changes` prints what `docker diff` does: A added, C changed, D deleted; a directory with a change inside
+   shows as changed.
+3. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;
+   in a directory first the opaque mark (a flag of the directory's entry), then whiteouts, then names, each sorted.
+   A whiteout is given only for what the layers below have.
+4. Sockets cannot be stored in a layer and are left out, as Docker does.
+Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links).
+"""
+
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from rootlay.store.entry import Entry, EntryType
+from rootlay.vfs import xattr
+from rootlay.vfs.attributes import Attributes
+from rootlay.vfs.content import data_runs, open_content
+from rootlay.vfs.listing import iter_children, list_directory, list_upper
+from rootlay.vfs.lookup import Found
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.path import ImagePath
+from rootlay.vfs.stack import TYPE_BITS
+
+Kind = Literal["A", "C", "D"]
+LayerItem = tuple[bytes, Entry, BinaryIO | None]
+
+_ENTRY_TYPES = {bits: kind for kind, bits in TYPE_BITS.items()}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Change:
+    """One line of a diff: what happened to a path."""
+
+    kind: Kind
+    path: ImagePath
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.path}"
+
+
+def iter_changes(overlay: Overlay) -> Iterator[Change]:
+    """The changes of the upper, parents first, names sorted by bytes. Precondition: there is an upper.
+
+    A renamed directory shows as D at its old name and A at its new one; of its content only what changed since.
+    """
+    yield from _changes_in(overlay, overlay.context.lookup.root())
+
+
+def _changes_in(overlay: Overlay, directory: Found) -> Iterator[Change]:
+    lookup = overlay.context.lookup
+    upper = list_upper(lookup, directory.path)
+    removed = {name for name in upper.whiteouts if name not in upper.types}
+    natural = _natural_lower(overlay, directory)
+    if natural is not None and (upper.opaque or directory.record.redirect is not None):
+        visible = {entry.name for entry in list_directory(lookup, directory)}
+        removed |= {entry.name for entry in list_directory(lookup, natural)} - visible
+    for name in sorted(removed | upper.types.keys()):
+        path = directory.path + b"/" + name
+        existed = natural is not None and lookup.child(natural, name) is not None
+        if name in removed:
+            if existed:
+                yield Change("D", ImagePath(path))
+            continue
+        found = lookup.child(directory, name)
+        if found is None:  # gone in the meantime
+            continue
+        yield Change("C" if existed else "A", ImagePath(path))
+        if found.is_dir:
+            yield from _changes_in(overlay, found)
+
+
+def _natural_lower(overlay: Overlay, directory: Found) -> Found | None:
+    """What the image had at a directory's own path, where that was a directory, too."""
+    stack = overlay.stack
+    if len(stack.dirs) == 1 and stack.view is None:
+        return None
+    found = overlay.context.lookup.walk(directory.path, 1)
+    return found if found is not None and found.is_dir else None
+
+
+def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
+    """The upper as an OCI layer: (path without leading slash, entry, content of a regular file).
+
+    The root directory comes first, with an empty path. The content stream is valid until the next item is asked
+    for. Records are applied, redirects expanded into what they show. Precondition: there is an upper, and nobody
+    changes it meanwhile.
+    """
+    with overlay.context.upper.locked():
+        yield from _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=False)
+
+
+class _LayerWalk:
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+        self._lookup = overlay.context.lookup
+        self._first_names: dict[tuple[object, int], bytes] = {}
+
+    def walk(self, directory: Found, *, opaque: bool, whole: bool) -> Iterator[LayerItem]:
+        """A directory and what is in it. `whole`: the layers below do not have it at this path."""
+        yield self._name(directory), self._entry(directory, opaque=opaque), None
+        if whole:
+            children = iter_children(self._lookup, directory)
+        else:
+            upper = list_upper(self._lookup, directory.path)
+            yield from self._whiteouts(directory, upper.whiteouts - upper.types.keys())
+            children = self._upper_children(directory, sorted(upper.types))
+        for found in children:
+            yield from self._object(found, whole)
+
+    def _whiteouts(self, directory: Found, names: set[bytes]) -> Iterator[LayerItem]:
+        for name in sorted(names):
+            if self._lookup.lower_child(directory, name) is not None:
+                yield self._name(directory) + b"/" * bool(directory.path) + name, Entry(EntryType.WHITEOUT), None
+
+    def _upper_children(self, directory: Found, names: list[bytes]) -> Iterator[Found]:
+        for name in names:
+            found = self._lookup.child(directory, name)
+            if found is not None:
+                yield found
+
+    def _object(self, found: Found, whole: bool) -> Iterator[LayerItem]:
+        if found.is_dir:
+            assert found.parent is not None  # only the root has none
+            below = None if whole else self._lookup.lower_child(found.parent, found.name)
+            covers = below is not None and below.is_dir
+            # A merge at the directory's own path needs only what the upper has; everything else is told in full.
+            merges = not whole and found.record.redirect is None and found.below is not None
+            full = not (merges and covers)
+            yield from self.walk(found, opaque=full and covers, whole=full)
+            return
+        if stat.S_ISSOCK(found.mode):
+            return
+        attributes = self._overlay.context.attributes(found)
+        if attributes.nlink > 1:
+            key = self._identity(found)
+            first = self._first_names.setdefault(key, self._name(found))
+            if first != self._name(found):
+                yield self._name(found), Entry(EntryType.HARDLINK, link=first), None
+                return
+        if not found.is_file:
+            yield self._name(found), self._entry(found), None
+            return
+        with open_content(self._overlay.stack, found) as stream:
+            yield self._name(found), self._file_entry(found, attributes, stream), stream
+
+    def _file_entry(self, found: Found, attributes: Attributes, stream: BinaryIO) -> Entry:
+        runs = data_runs(self._overlay.stack, found, stream, attributes.size)
+        holes = runs != ((0, attributes.size),) and attributes.size > 0
+        stream.seek(0)
+        return self._entry(found, sparse=runs if holes else None)
+
+    @staticmethod
+    def _identity(found: Found) -> tuple[object, int]:
+        if found.real is not None:
+            return (found.parts[0].layer, found.real.st_dev), found.real.st_ino
+        assert found.node is not None  # an object has a part or a node
+        return "view", found.node.ino
+
+    @staticmethod
+    def _name(found: Found) -> bytes:
+        return found.path[1:]
+
+    def _entry(self, found: Found, *, opaque: bool = False, sparse: tuple[tuple[int, int], ...] | None = None) -> Entry:
+        shown = self._overlay.context.attributes(found)
+        return Entry(
+            type=_ENTRY_TYPES[stat.S_IFMT(shown.mode)],
+            mode=shown.permissions,
+            uid=shown.uid,
+            gid=shown.gid,
+            size=shown.size if found.is_file else 0,
+            mtime_ns=shown.mtime_ns,
+            major=shown.rdev_major,
+            minor=shown.rdev_minor,
+            link=self._overlay.context.resolver.target(found) if found.is_link else b"",
+            xattrs=tuple(xattr.all_xattrs(self._overlay.stack, found).items()),
+            sparse=sparse,
+            opaque=opaque,
+        )
