@@ -28,6 +28,7 @@ from typing import Any
 from rootlay.store.bloom import create_bloom
 from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
+from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
 
 VERSION = 1
@@ -242,13 +243,14 @@ class Containers:
         shutil.rmtree(grave, onerror=_make_writable)
         return freed
 
-    def lower_chains(self) -> set[str]:
-        """Chain IDs that some container still needs."""
-        return {record.config.chain for record in self.iter_all() if record.config.chain}
-
-    def needed_layers(self) -> set[str]:
-        """Diff IDs that some container still needs."""
-        return {layer for record in self.iter_all() for layer in record.config.layers}
+    def needed(self) -> set[Digest]:
+        """Diff IDs and chain IDs that some container still needs."""
+        found: set[Digest] = set()
+        for record in self.iter_all():
+            found.update(map(Digest.parse, record.config.layers))
+            if record.config.chain:
+                found.add(Digest.parse(record.config.chain))
+        return found
 
     def sweep(self, older_than_s: float = 3600) -> int:
         """Remove directories without a record and names that lead nowhere, if older than that. Returns how many."""

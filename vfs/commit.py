@@ -21,11 +21,12 @@ from rootlay.store.container import ContainerRecord
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.layerwriter import LayerWriter
-from rootlay.store.manifest import Descriptor
+from rootlay.store.manifest import Descriptor, Manifest
 from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
 from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
+from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 
 if TYPE_CHECKING:
@@ -57,14 +58,13 @@ def commit_container(
 
     Raises:
         BadReference, BadManifest: the name or a change is not well-formed; nothing has been written.
-        UnknownImage: the container's image has been removed from the store.
         StoreNotWritable, DiskFull.
     """
     if reference:
         Reference.parse(reference)
     store = Store.open(root)
     with store.layout.use():
-        config, layers = _base(store, record)
+        config, layers = _base(record)
         run = apply_changes(config.config, changes)
         with LayerWriter(store) as writer:
             for path, entry, content in iter_layer(overlay):
@@ -76,10 +76,10 @@ def commit_container(
         return store.add_image(result, (*layers, layer.descriptor), reference or None)
 
 
-def _base(store: Store, record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:
-    """Config and layers of what the container stands on."""
+def _base(record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:
+    """Config and layers of what the container stands on: from its own copies, for the image may have been removed."""
     if not record.config.manifest:
         here = host_platform()
         return ImageConfig(here.os, here.architecture, here.variant, config=RunConfig()), ()
-    image = store.image(record.config.manifest)
-    return image.config, image.manifest.layers
+    manifest = Manifest.parse((record.path / MANIFEST_COPY).read_bytes(), "container's manifest")
+    return ImageConfig.parse((record.path / CONFIG_COPY).read_bytes(), "container's image config"), manifest.layers

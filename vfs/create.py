@@ -16,10 +16,13 @@ from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
 from rootlay.store.errors import StoreError
+from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.vfs.run.program import merge_env
 
 HOST_IMAGE = "host"
+MANIFEST_COPY = "manifest.json"
+CONFIG_COPY = "image.json"
 
 
 class NoCommand(StoreError):
@@ -82,14 +85,17 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = Store.open(root)
-    config = (
-        _from_image(store, options, environ) if options.image not in ("", HOST_IMAGE) else _from_host(options, environ)
-    )
+    image = store.image(options.image) if options.image not in ("", HOST_IMAGE) else None
+    config = _from_image(store, image, options, environ) if image else _from_host(options, environ)
     if options.need_command and not config.argv:
         raise NoCommand(options.image or "(none)")
     if options.upper:
         os.makedirs(options.upper, exist_ok=True)
     record = Containers(store.root).create(config)
+    if image:
+        # A copy: the image may be removed while the container lives, and commit needs both.
+        (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
+        (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
     if options.image != HOST_IMAGE and (options.image or options.lowers):
         _write_etc(record)
     return record
@@ -130,8 +136,7 @@ def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> Contain
     )
 
 
-def _from_image(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
-    image = store.image(options.image)
+def _from_image(store: Store, image: Image, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
     ensure_view(store, image.chain_id, image.diff_ids)
     defaults = image.config.config
     command: Sequence[str]

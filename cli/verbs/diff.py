@@ -14,12 +14,12 @@ def action(values: Values, context: Context) -> int:
 
     changes = Container(context.root, Containers(context.root).find(values.required("container"))).diff()
     if values.flag("json"):
-        rows = [{"kind": change.kind, "path": os.fsdecode(change.path)} for change in changes]
+        rows = [{"kind": change.kind, "path": os.fsdecode(change.path.raw)} for change in changes]
         print(json.dumps(rows, indent=2), file=context.out)
         return 0
     for change in changes:
         context.out.write(
-            f"{change.kind} {os.fsdecode(change.path)}\n".encode("utf-8", "surrogateescape").decode(
+            f"{change.kind} {os.fsdecode(change.path.raw)}\n".encode("utf-8", "surrogateescape").decode(
                 "utf-8", "backslashreplace"
             )
         )

@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
             freed += containers.discard(record)
             print(f"container {record.name}", file=context.out)
     containers.sweep()
-    freed += store.collect(in_use=containers)
+    freed += store.prune(in_use=containers.needed).freed_bytes
     print(f"Total reclaimed space: {size(freed)}", file=context.out)
     return 0
 

@@ -7,13 +7,23 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
+    from rootlay.store.errors import ImageInUse
     from rootlay.store.store import Store
 
     store = Store.open(context.root)
     containers = Containers(store.root)
     for reference in values.many("image"):
-        for line in store.remove(reference, force=values.flag("force"), in_use=containers):
-            print(line, file=context.out)
+        image = store.image(reference)
+        users = [
+            record.name for record in containers.iter_all() if record.config.manifest == str(image.manifest_digest)
+        ]
+        if users and len(image.references) < 2 and not values.flag("force"):
+            raise ImageInUse(reference, f"container {users[0]} uses it; remove that one, or use --force")
+        removed = store.remove(reference, force=values.flag("force"), in_use=containers.needed)
+        for name in removed.untagged:
+            print(f"Untagged: {name}", file=context.out)
+        for digest in removed.deleted:
+            print(f"Deleted: {digest}", file=context.out)
     return 0
 
 

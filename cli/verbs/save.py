@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -16,13 +15,8 @@ def action(values: Values, context: Context) -> int:
     if target is None and sys.stdout.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
     store = Store.open(context.root)
-    with show_progress(context) as progress:
-        store.save(
-            list(values.many("image")),
-            sys.stdout.buffer if target in (None, "-") else Path(target or "-"),
-            format=values.required("format"),
-            progress=progress,
-        )
+    out = sys.stdout.buffer if target is None or target == "-" else Path(target)
+    store.save(values.many("image"), out, values.required("format"))
     return 0
 
 
