@@ -94,6 +94,11 @@ def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
         yield from _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=False)
 
 
+def iter_tree(overlay: Overlay) -> Iterator[LayerItem]:
+    """The whole merged tree, in the form and order of `iter_layer`. For exports."""
+    yield from _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=True)
+
+
 class _LayerWalk:
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay

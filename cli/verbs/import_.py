@@ -13,6 +13,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.configchange import apply_changes
     from rootlay.store.imageconfig import RunConfig
     from rootlay.store.store import Store
+    from rootlay.vfs.create import ensure_view
 
     source = values.required("source")
     store = Store.open(context.root)
@@ -24,6 +25,7 @@ def action(values: Values, context: Context) -> int:
             config=apply_changes(RunConfig(), values.many("change")),
             progress=progress,
         )
+    ensure_view(store, image.chain_id, image.diff_ids)
     print(image.id, file=context.out)
     return 0
 

@@ -11,6 +11,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
+    from rootlay.vfs.create import ensure_view
 
     source = values.text("input") or values.text("file")
     if source is None and sys.stdin.isatty():
@@ -19,6 +20,7 @@ def action(values: Values, context: Context) -> int:
     with show_progress(context) as progress:
         images = store.load(sys.stdin.buffer if source in (None, "-") else Path(source or "-"), progress=progress)
     for image in images:
+        ensure_view(store, image.chain_id, image.diff_ids)
         print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)
     return 0
 
