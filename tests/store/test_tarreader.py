@@ -216,7 +216,8 @@ def test_the_archive_with_good_records_is_read() -> None:
 @pytest.mark.parametrize(
     "records",
     [b"x", b"9999 a=b\n", b"0 a=b\n", b"6 ab=\n\n", b"7 path\n", _record(b"=x"), _record(b"size=-10"),
-     _record(b"uid=1x"), _record(b"uid=4294967296"), _record(b"mtime=abc"), _record(b"mtime=-"), _record(b"SCHILY.xattr.=xx"),
+     _record(b"uid=1x"), _record(b"uid=4294967296"), _record(b"mtime=abc"), _record(b"mtime=-"),
+     _record(b"SCHILY.xattr.=xx"),
      _record(b"SCHILY.xattr." + b"n" * 256 + b"=x"), _record(b"LIBARCHIVE.xattr.a=x"), _record(b"GNU.sparse.major=9"),
      _record(b"GNU.sparse.map=0,99"), _record(b"GNU.sparse.map=0,1,0,6"), _record(b"GNU.sparse.map=0,x"),
      _record(b"GNU.sparse.map=0,7,7"),
