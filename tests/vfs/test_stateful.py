@@ -309,7 +309,7 @@ class OverlayMachine(RuleBasedStateMachine):
     @rule()
     def freeze(self) -> None:
         """The upper becomes a read-only layer under a new one: redirects are now looked up below it."""
-        if len(self.frozen) < 4:
+        if len(self.frozen) < 4 and not self.has_hard_links():
             upper = self.overlay.stack.upper
             self.overlay.close()
             self.frozen.insert(0, DirLayer(upper.path, marks=True))
@@ -329,12 +329,23 @@ class OverlayMachine(RuleBasedStateMachine):
             for path, entry, content in iter_layer(self.overlay)
         ]
         check_order(layer)
-        self.overlay.close()
+        hard_links, shapes = self.has_hard_links(), shape_of_overlay(self.overlay)
+        kept = self.overlay, self.view, self.frozen, self.lowers
         self.view = MemoryView(base, layer)
         self.frozen, self.lowers = [], []
         self.hydrated += 1
         self.open_upper()
         assert attributes_of(self.overlay) == before
+        assert shape_of_overlay(self.overlay) == shapes
+        if hard_links:
+            self.overlay.close()
+            self.overlay, self.view, self.frozen, self.lowers = kept
+        else:
+            kept[0].close()
+
+    def has_hard_links(self) -> bool:
+        """A copy-up parts a file from its other names, as on overlayfs: keep them out of the lower layers."""
+        return any(shape.nlink > 1 for shape in shape_of_overlay(self.overlay).values())
 
     def has_lower(self) -> bool:
         return len(self.overlay.stack.dirs) > 1 or self.overlay.stack.view is not None
