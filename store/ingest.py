@@ -132,6 +132,7 @@ class _Pass:
         for name, entry in reader:
             self.tree.add(name, entry)
             self.content_bytes += entry.stored_bytes
+        self.tree.finish()
         stream.drain()
         for _ in self._chunks:
             pass

@@ -57,6 +57,10 @@ class LayerTree:
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
         self._table: dict[bytes, bytes] = {entry_key(0, b""): root.pack()}
         self._directories: dict[bytes, int] = {b"": ROOT_ID}
+        # Directories by the id of the one that they are in, and the ids of directories that were replaced: whatever
+        # has such a parent is gone, and is taken out in one pass by `finish`.
+        self._subdirectories: dict[int, list[bytes]] = {}
+        self._dead: set[bytes] = set()
         self._next_id = ROOT_ID + 1
         # Hard links: by the id that holds the content, the keys that had it at some time.
         self._linked: dict[int, list[bytes]] = {}
@@ -64,7 +68,7 @@ class LayerTree:
         self._aside: dict[bytes, Entry] = {}
 
     def __len__(self) -> int:
-        """How many entries there are, the root and implicit directories included."""
+        """How many entries there are after `finish`, the root and implicit directories included."""
         return len(self._table)
 
     def add(self, raw_name: bytes, entry: Entry) -> None:
@@ -187,8 +191,9 @@ class LayerTree:
             if old.replaces or old.type is EntryType.WHITEOUT:
                 entry = self._replacing(entry)
         id_ = id_ or self._take_id()
-        if entry.type is EntryType.DIRECTORY:
+        if entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
             self._directories[path] = id_
+            self._subdirectories.setdefault(parent_id, []).append(path)
         self._table[key] = replace(entry, id=id_, ino=entry.ino or id_).pack()
         return key
 
@@ -202,18 +207,23 @@ class LayerTree:
         return self._directories[path]
 
     def _drop_children(self, path: bytes) -> None:
-        """Forget the directory `path` and all below it. Costs a pass over the layer; only odd archives need it."""
-        prefix = path + b"/"
-        dead = {p: i for p, i in self._directories.items() if p == path or p.startswith(prefix)}
-        for directory in dead:
-            del self._directories[directory]
-        parents = tuple(entry_key(i, b"") for i in dead.values())
-        for key in [k for k in self._table if k.startswith(parents)]:
-            del self._table[key]
+        """Forget the directory `path` and all below it, at a cost that making them has paid for."""
+        pending = [path]
+        while pending:
+            id_ = self._directories.pop(pending.pop(), None)
+            if id_ is not None:
+                self._dead.add(entry_key(id_, b""))
+                pending += self._subdirectories.pop(id_, ())
+
+    def finish(self) -> None:
+        """No entry follows. Idempotent."""
+        if self._dead:
+            self._table = {key: value for key, value in self._table.items() if key[:4] not in self._dead}
+            self._dead.clear()
+        self._settle_links()
 
     def iter_sorted(self) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, packed entry) in key order. Call once, at the end."""
-        self._settle_links()
+        """All (key, packed entry) in key order, after `finish`."""
         for key in sorted(self._table):
             yield key, self._table[key]
 

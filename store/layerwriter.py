@@ -144,6 +144,7 @@ class LayerWriter:
         self._emit(END_OF_ARCHIVE + bytes(-(self._tar_offset + len(END_OF_ARCHIVE)) % BLOCK_BYTES))
         for piece in self._frames.finish():
             self._blob.write(piece)
+        self._tree.finish()
         digest = self._blob.finish()
         diff_id = Digest("sha256", self._hash.hexdigest())
         meta = LayerMeta(

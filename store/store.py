@@ -21,6 +21,7 @@ from rootlay.store.reference import Reference
 
 if TYPE_CHECKING:
     from rootlay.store.layer import Layer
+    from rootlay.store.removal import Removed
 
 
 class Store:
@@ -111,19 +112,23 @@ class Store:
             self.layout.update_index(lambda index: with_name(index, found.descriptor, name))
         return self._read_again(found)
 
-    def remove(
-        self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple
-    ) -> list[str]:
-        """Remove a name, and the image with its last name (see `rootlay.store.removal`); what was done, in words.
+    def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
+        """Remove a name, and the image with its last name (see `rootlay.store.removal`).
 
         Args:
-            in_use: gives the diff IDs of layers that must stay although no image has them (containers do).
+            in_use: gives the diff IDs of layers, and the chain IDs of views, that containers need.
 
         Raises UnknownImage, ImageInUse, StoreNotWritable.
         """
         from rootlay.store.removal import remove_image
 
         return remove_image(self.layout, reference, force=force, in_use=in_use)
+
+    def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
+        """Remove images without a name, and what crashes left behind. See `remove`."""
+        from rootlay.store.removal import prune
+
+        return prune(self.layout, in_use)
 
     # Layers
 
@@ -138,7 +143,7 @@ class Store:
 
     def prepare(self, image: Image, progress: Progress = silent) -> None:
         """Index those layers of an image that are not: somebody else put it into the layout, or an index is gone."""
-        from rootlay.store.source import index_missing
+        from rootlay.store.layerload import index_missing
 
         index_missing(self.layout, image, progress)
 

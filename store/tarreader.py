@@ -98,6 +98,8 @@ class TarReader:
             at = source.offset
             block = source.take(BLOCK_BYTES)
             if not block:
+                if self._records or self._long_name is not None or self._long_link is not None:
+                    raise TruncatedArchive(self._what)  # they announce an entry
                 return None
             if len(block) < BLOCK_BYTES:
                 if at == 0:
@@ -122,8 +124,9 @@ class TarReader:
         """The content of an extended header."""
         if header.size > EXTENDED_BYTES_MAX:
             raise HeaderError("tar header", f"an extended header of {header.size} bytes is more than 1 MiB")
-        data = self._source.take(header.size + -header.size % BLOCK_BYTES)
-        if len(data) < header.size:
+        padded_bytes = header.size + -header.size % BLOCK_BYTES
+        data = self._source.take(padded_bytes)
+        if len(data) < padded_bytes:
             raise TruncatedArchive(self._what)
         return data[: header.size]
 
