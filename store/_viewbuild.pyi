@@ -1,0 +1,19 @@
+"""Types of the C extension (vfs/csrc/viewbuild/module.c)."""
+
+from collections.abc import Iterable
+
+from typing_extensions import Buffer
+
+class MissingTarget(LookupError):  # noqa: N818 -- it says what happened
+    """`args`: layer number, path, target, reason."""
+
+    args: tuple[int, bytes, bytes, str]
+
+class Merge:
+    def add(self, records: Iterable[tuple[bytes, bytes]], /) -> None: ...
+    def finish(self) -> tuple[int, int]: ...
+    def native(self, chain_id: bytes, /) -> bytes: ...
+    def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]: ...
+
+def lookup(view: Buffer, parent: int, name: bytes, /) -> int: ...
+def key_hash(parent: int, name: bytes, /) -> int: ...

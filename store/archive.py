@@ -1,0 +1,175 @@
+"""The files of an image archive (docker-archive, OCI layout), from a tar or from a directory.
+
+Rules:
+1. Nothing is extracted: a tar is scanned once, its members are then read where they are.
+2. Links are resolved inside the archive only (docker-archives have `layer.tar` links to one another). A path that
+   leaves it is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from rootlay.store.bytestream import CHUNK_BYTES
+from rootlay.store.entry import EntryType
+from rootlay.store.errors import BadManifest, NotAnArchive, TruncatedArchive, UnsafePath
+from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
+from rootlay.store.layertree import normalise
+from rootlay.store.tarreader import TarReader
+
+_MEMBERS_MAX = 100_000
+_LINKS_MAX = 16
+
+
+class ImageFiles(Protocol):
+    """Read-only files by path. Close it."""
+
+    what: str
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file of that path."""
+
+    def size(self, path: str) -> int:
+        """Its size in bytes. Raises BadManifest if it is missing."""
+
+    def iter_chunks(self, path: str) -> Iterator[bytes]:
+        """Its content. Raises BadManifest, TruncatedArchive, UnsafePath."""
+
+    def close(self) -> None:
+        """Idempotent."""
+
+
+def read_document(files: ImageFiles, path: str) -> bytes:
+    """A small file. Raises BadManifest if it is missing or long."""
+    if files.size(path) > DOCUMENT_BYTES_MAX:
+        raise BadManifest(f"{files.what}: {path}", f"longer than {DOCUMENT_BYTES_MAX} bytes")
+    return b"".join(files.iter_chunks(path))
+
+
+def blob_name(digest: object) -> str:
+    """The path of a blob in an OCI layout."""
+    return "blobs/" + str(digest).replace(":", "/", 1)
+
+
+class DirectoryFiles:
+    """An unpacked archive."""
+
+    def __init__(self, root: Path) -> None:
+        self.what = str(root)
+        self._root = root.resolve()
+
+    def _path(self, path: str) -> Path:
+        found = (self._root / os.fsdecode(normalise(os.fsencode(path)))).resolve()
+        if not found.is_relative_to(self._root):
+            raise UnsafePath(os.fsencode(path), "a link leads out of the directory")
+        return found
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file of that path."""
+        return self._path(path).is_file()
+
+    def size(self, path: str) -> int:
+        """Its size in bytes. Raises BadManifest if it is missing."""
+        try:
+            return self._path(path).stat().st_size
+        except FileNotFoundError as error:
+            raise BadManifest(self.what, f"{path} is missing") from error
+
+    def iter_chunks(self, path: str) -> Iterator[bytes]:
+        """Its content. Raises BadManifest, UnsafePath."""
+        try:
+            stream = open(self._path(path), "rb", buffering=0)  # noqa: SIM115 -- closed below
+        except FileNotFoundError as error:
+            raise BadManifest(self.what, f"{path} is missing") from error
+        with stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                yield chunk
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+class _SeekableSource:
+    """A ByteSource over a regular file: skipping costs a seek."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._size = stream.seek(0, io.SEEK_END)
+        self.offset = stream.seek(0)
+
+    def take(self, count: int) -> bytes:
+        """The next `count` bytes, fewer at the end."""
+        data = self._stream.read(count)
+        self.offset += len(data)
+        return data
+
+    def skip(self, count: int) -> int:
+        """Pass over `count` bytes."""
+        step = min(count, self._size - self.offset)
+        self.offset = self._stream.seek(self.offset + step)
+        return step
+
+
+class TarFiles:
+    """An archive in an uncompressed tar."""
+
+    def __init__(self, stream: BinaryIO, what: str) -> None:
+        """Scan `stream` (a regular file, closed by `close`). Raises NotAnArchive, TruncatedArchive, UnsafePath."""
+        self.what = what
+        self._stream = stream
+        self._files: dict[str, tuple[int, int]] = {}
+        self._links: dict[str, str] = {}
+        for raw_name, entry in TarReader(_SeekableSource(stream), what):
+            path = os.fsdecode(normalise(raw_name))
+            if len(self._files) + len(self._links) > _MEMBERS_MAX:
+                raise NotAnArchive(what, f"more than {_MEMBERS_MAX} members are not an image archive")
+            self._files.pop(path, None)
+            self._links.pop(path, None)
+            if entry.type is EntryType.FILE and entry.sparse is None:
+                self._files[path] = (entry.offset, entry.size)
+            elif entry.type is EntryType.HARDLINK:
+                self._links[path] = os.fsdecode(normalise(entry.link))
+            elif entry.type is EntryType.SYMLINK:
+                self._links[path] = os.path.normpath(os.path.join(os.path.dirname(path), os.fsdecode(entry.link)))
+
+    def _find(self, path: str) -> tuple[int, int] | None:
+        path = os.fsdecode(normalise(os.fsencode(path)))
+        for _ in range(_LINKS_MAX):
+            if path not in self._links:
+                break
+            path = self._links[path]
+        return self._files.get(path)
+
+    def _get(self, path: str) -> tuple[int, int]:
+        found = self._find(path)
+        if found is None:
+            raise BadManifest(self.what, f"{path} is missing")
+        return found
+
+    def has(self, path: str) -> bool:
+        """Whether there is a file of that path."""
+        return self._find(path) is not None
+
+    def size(self, path: str) -> int:
+        """Its size in bytes. Raises BadManifest if it is missing."""
+        return self._get(path)[1]
+
+    def iter_chunks(self, path: str) -> Iterator[bytes]:
+        """Its content. Raises BadManifest, TruncatedArchive."""
+        offset, left = self._get(path)
+        while left:
+            self._stream.seek(offset)
+            chunk = self._stream.read(min(left, CHUNK_BYTES))
+            if not chunk:
+                raise TruncatedArchive(self.what)
+            offset += len(chunk)
+            left -= len(chunk)
+            yield chunk
+
+    def close(self) -> None:
+        """Close the stream. Idempotent."""
+        self._stream.close()

@@ -1,0 +1,185 @@
+"""Random access to the uncompressed tar behind a layer, segment by segment, each verified.
+
+Rules:
+1. A segment is read whole, and its CRC-32 and length are checked before one byte of it is handed out.
+2. Recently read segments are kept, `CACHE_BYTES` of them at most per layer. Thread safe.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import zlib
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable
+from pathlib import Path
+
+import zstandard
+from rootlay.store.codec import Access
+from rootlay.store.entry import Entry
+from rootlay.store.errors import CorruptStore
+from rootlay.store.gzipstream import GZIP_WINDOW_BITS
+from rootlay.store.segment import Checkpoint
+from rootlay.store.zstdframes import decompress_frames
+
+CACHE_BYTES = 16 << 20
+_READ_BYTES = 1 << 17
+_GZIP_TRAILER_BYTES = 8
+
+
+class SegmentReader:
+    """The uncompressed tar of one layer. Close it."""
+
+    def __init__(self, path: Path, access: Access, checkpoints: Iterable[Checkpoint]) -> None:
+        """Read from the blob or pack at `path`. Raises CorruptStore if it is missing."""
+        self._path = path
+        self._access = access
+        self._checkpoints = list(checkpoints)
+        self._starts = [c.tar_offset for c in self._checkpoints]
+        self._cache: OrderedDict[int, bytes] = OrderedDict()
+        self._cached_bytes = 0
+        self._lock = threading.Lock()
+        try:
+            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise CorruptStore(str(path), "missing") from error
+
+    def close(self) -> None:
+        """Close the blob. Idempotent; readers of content must be done."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def read_some(self, tar_offset: int, count: int) -> memoryview:
+        """At least one and at most `count` bytes of the tar from `tar_offset` on. Raises CorruptStore."""
+        index = bisect_right(self._starts, tar_offset) - 1
+        if index < 0:
+            raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
+        data = self._segment(index)
+        start = tar_offset - self._starts[index]
+        if start >= len(data):
+            raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
+        return memoryview(data)[start : start + count]
+
+    def _segment(self, index: int) -> bytes:
+        """The verified bytes of a segment."""
+        with self._lock:
+            data = self._cache.get(index)
+            if data is not None:
+                self._cache.move_to_end(index)
+                return data
+        checkpoint = self._checkpoints[index]
+        try:
+            data = self._decode(index, checkpoint)
+        except (zlib.error, zstandard.ZstdError, EOFError) as error:
+            raise CorruptStore(str(self._path), f"unreadable at byte {checkpoint.blob_offset}: {error}") from error
+        if len(data) != checkpoint.length or zlib.crc32(data) != checkpoint.crc32:
+            raise CorruptStore(str(self._path), f"damaged at byte {checkpoint.blob_offset}")
+        with self._lock:
+            if index not in self._cache:
+                self._cache[index] = data
+                self._cached_bytes += len(data)
+                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+                    _, dropped = self._cache.popitem(last=False)
+                    self._cached_bytes -= len(dropped)
+        return data
+
+    def _decode(self, index: int, checkpoint: Checkpoint) -> bytes:
+        if self._access is Access.TAR:
+            return self._pread(checkpoint.blob_offset, checkpoint.length)
+        if self._access is Access.GZIP:
+            return self._inflate(checkpoint)
+        last = index + 1 == len(self._checkpoints)
+        end = os.fstat(self._fd).st_size if last else self._checkpoints[index + 1].blob_offset
+        return decompress_frames(self._pread(checkpoint.blob_offset, end - checkpoint.blob_offset), checkpoint.length)
+
+    def _pread(self, offset: int, count: int) -> bytes:
+        data = os.pread(self._fd, count, offset)
+        while len(data) < count and (more := os.pread(self._fd, count - len(data), offset + len(data))):
+            data += more
+        return data
+
+    def _inflate(self, checkpoint: Checkpoint) -> bytes:
+        """Raw inflate from a checkpoint, across the ends of gzip members."""
+        window = zstandard.ZstdDecompressor().decompress(checkpoint.window) if checkpoint.window else b""
+        stream = zlib.decompressobj(-15, zdict=window) if window else zlib.decompressobj(-15)
+        trailer_bytes = _GZIP_TRAILER_BYTES  # a raw stream leaves it to us, a gzip one takes its own
+        offset = checkpoint.blob_offset
+        left = checkpoint.length
+        parts = []
+        data = b""
+        while left:
+            if not data:
+                data = os.pread(self._fd, _READ_BYTES, offset)
+                offset += len(data)
+                if not data:
+                    raise EOFError("the blob ends early")
+            out = stream.decompress(data, left)
+            parts.append(out)
+            left -= len(out)
+            data = stream.unconsumed_tail
+            if stream.eof and left:
+                offset += trailer_bytes - len(stream.unused_data)
+                data, trailer_bytes = b"", 0
+                stream = zlib.decompressobj(GZIP_WINDOW_BITS)
+        return b"".join(parts)
+
+
+class ContentReader(io.RawIOBase):
+    """The content of one file entry: seekable, holes of sparse files read as zeros. Wrap it in a BufferedReader."""
+
+    def __init__(self, segments: SegmentReader, entry: Entry) -> None:
+        super().__init__()
+        self._segments = segments
+        self._size = entry.size
+        self._position = 0
+        # Data runs: start in the file, length, start in the tar.
+        self._runs: list[tuple[int, int, int]] = []
+        at = entry.offset
+        for start, length in ((0, entry.size),) if entry.sparse is None else entry.sparse:
+            self._runs.append((start, length, at))
+            at += length
+        self._run_starts = [run[0] for run in self._runs]
+
+    def readable(self) -> bool:
+        """Always."""
+        return True
+
+    def seekable(self) -> bool:
+        """Always."""
+        return True
+
+    def tell(self) -> int:
+        """The position in bytes."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Move; positions beyond the end read as the end."""
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError("negative seek position")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # typeshed's Buffer
+        """Read up to `len(buffer)` bytes. Raises CorruptStore."""
+        count = min(len(buffer), self._size - self._position)
+        if count <= 0:
+            return 0
+        position = self._position
+        index = bisect_right(self._run_starts, position) - 1
+        if index >= 0:
+            start, length, tar_offset = self._runs[index]
+            within = position - start
+            if within < length:
+                data = self._segments.read_some(tar_offset + within, min(count, length - within))
+                buffer[: len(data)] = data
+                self._position += len(data)
+                return len(data)
+        if index + 1 < len(self._runs):
+            count = min(count, self._runs[index + 1][0] - position)
+        buffer[:count] = bytes(count)
+        self._position += count
+        return count

@@ -1,0 +1,77 @@
+"""The layers of one image into the store, one after the other, skipping those that are there."""
+
+from __future__ import annotations
+
+from rootlay.store.bytestream import iter_file
+from rootlay.store.errors import CorruptStore
+from rootlay.store.image import Image
+from rootlay.store.ingest import LayerSource, ingest_layer
+from rootlay.store.layer import Layer, layer_exists
+from rootlay.store.layerwriter import WrittenLayer
+from rootlay.store.layout import Layout
+from rootlay.store.manifest import Descriptor
+from rootlay.store.progress import Progress
+
+
+class LayerLoader:
+    """Loads layers and reports their bytes as one progress."""
+
+    def __init__(self, layout: Layout, progress: Progress, label: str, total_bytes: int) -> None:
+        self._layout = layout
+        self._progress = progress
+        self._label = label
+        self._total_bytes = total_bytes
+        self._done_bytes = 0
+
+    def load(self, source: LayerSource, source_bytes: int) -> WrittenLayer:
+        """Load a layer, unless it is here. Two at once do it one after the other: the second one finds it done.
+
+        Preconditions: `source.diff_id` is known. Raises as `ingest_layer`.
+        """
+        if source.diff_id is None:
+            raise ValueError("a layer of an image has a diff ID")
+        with self._layout.lock(str(source.diff_id)):
+            found = self._find(source)
+            if found is None:
+                base = self._done_bytes
+                found = ingest_layer(
+                    self._layout, source, lambda done: self._progress(base + done, self._total_bytes, self._label)
+                )
+        self._done_bytes += source_bytes
+        self._progress(self._done_bytes, self._total_bytes, self._label)
+        return found
+
+    def _find(self, source: LayerSource) -> WrittenLayer | None:
+        """The layer if it is here: indexed, and the blob that the manifest will name."""
+        if source.diff_id is None:
+            return None
+        directory = self._layout.layer_directory(source.diff_id)
+        if not layer_exists(directory):
+            return None
+        try:
+            layer = Layer(directory, self._layout.blobs)
+        except (CorruptStore, FileNotFoundError):
+            return None
+        meta = layer.meta
+        layer.close()
+        if not self._layout.has_blob(meta.blob):
+            return None
+        if source.descriptor is not None:
+            here = self._layout.has_blob(source.descriptor.digest)
+            return WrittenLayer(source.diff_id, source.descriptor) if here else None
+        size = self._layout.blob_path(meta.blob).stat().st_size
+        return WrittenLayer(source.diff_id, Descriptor(meta.media_type, meta.blob, size))
+
+
+def index_missing(layout: Layout, image: Image, progress: Progress) -> None:
+    """Index the layers of `image` that have no index, from their blobs. Idempotent. Raises as `ingest_layer`."""
+    loader = LayerLoader(layout, progress, image.id.short, sum(layer.size for layer in image.manifest.layers))
+    with layout.use():
+        for descriptor, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
+            try:
+                stream = open(layout.blob_path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 -- closed below
+            except FileNotFoundError as error:
+                raise CorruptStore(str(descriptor.digest), "the blob is missing") from error
+            with stream:
+                source = LayerSource(str(descriptor.digest), iter_file(stream), descriptor, diff_id)
+                loader.load(source, descriptor.size)

@@ -1,0 +1,194 @@
+"""The store's directories, and the OCI image layout in them (OCI image specification, image-layout.md).
+
+Rules:
+1. A blob that has its name has its content: verified, synced and renamed before anything refers to it.
+2. `index.json` changes last, under its lock, as a whole.
+3. Importers hold the use lock from the first blob until `index.json` names it; only `gc` removes blobs, and waits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rootlay.store.digest import Digest
+from rootlay.store.durable import (
+    create_file,
+    make_directories,
+    make_directory,
+    publish,
+    staging_directory,
+    sync_path,
+    translated,
+    write_file,
+)
+from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
+from rootlay.store.jsonfield import dump, parse_object
+from rootlay.store.lock import FileLock, UseLock, acquire
+from rootlay.store.manifest import Index
+
+LAYOUT_VERSION = "1.0.0"
+_DIRECTORIES = ("blobs", "blobs/sha256", "layers", "views", "containers", "tmp", "locks")
+
+
+class StagedBlob:
+    """A blob that is being written in a staging directory: counted and hashed as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._stream = open(create_file(path), "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        view = memoryview(data)
+        while view:
+            view = view[self._stream.write(view) :]
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> Digest:
+        """Close the file; its digest. Idempotent."""
+        self._stream.close()
+        return Digest("sha256", self._hash.hexdigest())
+
+
+class Layout:
+    """Paths, blobs and `index.json` of one store."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = root / "blobs"
+        self.layers = root / "layers"
+        self.views = root / "views"
+        self.containers = root / "containers"
+        self.tmp = root / "tmp"
+        self.locks = root / "locks"
+        self._index_json = root / "index.json"
+
+    def create(self) -> None:
+        """Make what is missing. Idempotent. Raises StoreNotWritable, DiskFull."""
+        if (self.root / "oci-layout").exists() and self.locks.exists():
+            return
+        try:
+            with translated(self.root):
+                make_directories(self.root)
+                for name in _DIRECTORIES:
+                    make_directory(self.root / name)
+                self._write_layout_files()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreNotWritable(self.root, "not a directory") from error
+        except OSError as error:
+            raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
+
+    def _write_layout_files(self) -> None:
+        with self.staging() as staging, self.lock("index"):
+            if not self._index_json.exists():
+                write_file(staging, self._index_json, Index().to_bytes())
+            write_file(staging, self.root / "oci-layout", dump({"imageLayoutVersion": LAYOUT_VERSION}))
+
+    def check(self) -> None:
+        """Raise StoreError unless this is a store of a known version."""
+        try:
+            data = (self.root / "oci-layout").read_bytes()
+        except FileNotFoundError:
+            raise StoreError(f"no store at {self.root}") from None
+        except OSError as error:
+            raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
+        version = parse_object(data, str(self.root / "oci-layout")).get("imageLayoutVersion")
+        if version != LAYOUT_VERSION:
+            raise CorruptStore(str(self.root / "oci-layout"), f"layout version {version} is not {LAYOUT_VERSION}")
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A private directory below `tmp/`, gone at the end. Disk and permission trouble inside comes out typed."""
+        with translated(self.root), staging_directory(self.tmp) as directory:
+            yield directory
+
+    def lock(self, name: str) -> FileLock:
+        """Wait for the store's lock `name` (`index`, or a digest); release it."""
+        with translated(self.root):
+            return acquire(self.locks / f"{name.replace(':', '-')}.lock")
+
+    def use(self) -> UseLock:
+        """Hold off removers; a context manager."""
+        with translated(self.root):
+            return UseLock(self.locks / "use", remover=False)
+
+    def remove_lock(self) -> UseLock:
+        """Wait until nobody uses the store for importing; a context manager."""
+        with translated(self.root):
+            return UseLock(self.locks / "use", remover=True)
+
+    def layer_directory(self, diff_id: Digest) -> Path:
+        """`layers/<hex>`."""
+        return self.layers / diff_id.hex
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where a blob is, or would be."""
+        return self.blobs / digest.algorithm / digest.hex
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the blob is here."""
+        return os.path.exists(self.blob_path(digest))
+
+    def read_blob(self, digest: Digest) -> bytes:
+        """A small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
+        try:
+            data = self.blob_path(digest).read_bytes()
+        except FileNotFoundError as error:
+            raise CorruptStore(str(digest), "the blob is missing") from error
+        if hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
+            raise CorruptStore(str(digest), "the blob is damaged")
+        return data
+
+    def publish_blob(self, staged: Path, digest: Digest) -> None:
+        """Move a finished, verified file to its place among the blobs. Atomic, durable, idempotent."""
+        final = self.blob_path(digest)
+        make_directory(final.parent)
+        if final.exists():
+            os.unlink(staged)
+        else:
+            publish(staged, final)
+
+    def add_blob(self, staging: Path, data: bytes, expected: Digest | None = None) -> Digest:
+        """Store a small blob; its digest. Durable, idempotent. Raises DigestMismatch."""
+        digest = Digest.of(data)
+        if expected is not None:
+            if hashlib.new(expected.algorithm, data).hexdigest() != expected.hex:
+                raise DigestMismatch("blob", expected, digest)
+            digest = expected
+        final = self.blob_path(digest)
+        if not final.exists():
+            make_directory(final.parent)
+            write_file(staging, final, data)
+        return digest
+
+    def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
+        """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index comes last."""
+        directory = self.layer_directory(diff_id)
+        make_directory(directory)
+        sync_path(self.layers)
+        for name in names:
+            publish(staged / name, directory / name)
+
+    def read_index(self) -> Index:
+        """`index.json`. Raises CorruptStore, BadManifest, StoreNotWritable."""
+        try:
+            return Index.parse(self._index_json.read_bytes(), str(self._index_json))
+        except FileNotFoundError as error:
+            raise CorruptStore(str(self._index_json), "missing") from error
+        except PermissionError as error:
+            raise StoreNotWritable(self.root) from error
+
+    def update_index(self, change: Callable[[Index], Index]) -> None:
+        """Replace `index.json` by what `change` makes of it. Atomic, durable; one at a time."""
+        with self.staging() as staging, self.lock("index"):
+            old = self.read_index()
+            new = change(old)
+            if new != old:
+                write_file(staging, self._index_json, new.to_bytes())

@@ -1,0 +1,158 @@
+"""Immutable single-file LMDB databases: written once in key order, then only read (docs/format.md §1, §4).
+
+Rules:
+1. A file is written under a name nobody reads yet, and renamed into place: readers never see a change, so no
+   reader table, lock file or map growth exists.
+2. py-lmdb refuses to open one environment twice in a process, even in a forked child. So one registry per process
+   shares open files, and a fork reopens them.
+3. Readers may be used from several threads: each thread has its own read transaction.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import lmdb
+from rootlay.store.errors import CorruptStore
+
+_PAGE_BYTES = 4096
+_OPEN: dict[tuple[int, int], _Shared] = {}
+_OPEN_LOCK = threading.Lock()
+
+
+class _Shared:
+    """One environment, shared by all readers of its file in this process."""
+
+    __slots__ = ("env", "generation", "key", "local", "path", "users")
+
+    def __init__(self, path: Path, key: tuple[int, int]) -> None:
+        self.path = path
+        self.key = key
+        self.users = 0
+        self.generation = 0
+        self.open()
+
+    def open(self) -> None:
+        """Open the environment; threads take new transactions."""
+        try:
+            self.env: Any = lmdb.open(
+                str(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
+            )
+        except lmdb.Error as error:
+            raise CorruptStore(str(self.path), str(error)) from error
+        self.local = threading.local()
+        self.generation += 1
+
+    def transaction(self) -> Any:
+        """This thread's read transaction."""
+        found = getattr(self.local, "txn", None)
+        if found is None:
+            found = self.local.txn = self.env.begin(buffers=False)
+        return found
+
+
+def _reopen_after_fork() -> None:
+    """In the child: the parent's environments are not ours to use; open our own."""
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+    for shared in _OPEN.values():
+        shared.local = threading.local()
+        shared.env.close()
+        shared.open()
+
+
+os.register_at_fork(after_in_child=_reopen_after_fork)
+
+
+class LmdbFile:
+    """A reader. Close it; the last reader of a file closes the file."""
+
+    __slots__ = ("_shared",)
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`. Raises FileNotFoundError, CorruptStore."""
+        status = os.stat(path)
+        key = (status.st_dev, status.st_ino)
+        with _OPEN_LOCK:
+            shared = _OPEN.get(key)
+            if shared is None:
+                shared = _OPEN[key] = _Shared(path, key)
+            shared.users += 1
+        self._shared: _Shared | None = shared
+
+    def _transaction(self) -> Any:
+        if self._shared is None:
+            raise ValueError("the file is closed")
+        return self._shared.transaction()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None."""
+        try:
+            value: bytes | None = self._transaction().get(key)
+        except lmdb.Error as error:
+            raise CorruptStore(self._name(), str(error)) from error
+        return value
+
+    def iter_from(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file."""
+        try:
+            cursor = self._transaction().cursor()
+            if cursor.set_range(start):
+                yield from cursor.iternext(keys=True, values=True)
+        except lmdb.Error as error:
+            raise CorruptStore(self._name(), str(error)) from error
+
+    def _name(self) -> str:
+        return "database" if self._shared is None else str(self._shared.path)
+
+    def close(self) -> None:
+        """Give the reader up. Idempotent."""
+        shared, self._shared = self._shared, None
+        if shared is None:
+            return
+        with _OPEN_LOCK:
+            shared.users -= 1
+            if shared.users:
+                return
+            _OPEN.pop(shared.key, None)
+            shared.local = threading.local()
+            shared.env.close()
+
+
+def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
+    """Write `items`, which come in strictly ascending key order, to the new file `path`.
+
+    Args:
+        path: does not exist; not synced (the caller publishes it).
+        items: keys up to 511 bytes.
+        payload_bytes: an upper bound of the sum of all keys and values.
+        count: an upper bound of the number of items.
+
+    Raises OSError (ENOSPC); the file is then of no use.
+    """
+    # A value that does not fit half a page takes whole pages of its own; pages of small ones are filled by appending.
+    # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
+    map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
+    map_size += -map_size % _PAGE_BYTES
+    try:
+        env = lmdb.open(
+            str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
+        )
+        try:
+            with env.begin(write=True) as txn:
+                for key, value in items:
+                    if not txn.put(key, value, append=True):
+                        raise CorruptStore(str(path), "keys are not in order")
+        finally:
+            env.close()
+    except lmdb.MapFullError:
+        raise
+    except lmdb.Error as error:
+        # Nobody else has the file, so that the disk, a quota or a limit is full. LMDB calls a short write EIO.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+    os.chmod(path, 0o600)

@@ -1,0 +1,97 @@
+"""`load`: all images of an archive into the store. What kind of archive it is, is found out here.
+
+A tar that is compressed as a whole, or comes as a stream, is spooled to the store's `tmp/` first: the list of layers
+may stand behind them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.archive import DirectoryFiles, ImageFiles, TarFiles
+from rootlay.store.bytestream import iter_file
+from rootlay.store.codec import Compression, decompress, peek, sniff
+from rootlay.store.dockerload import load_docker
+from rootlay.store.durable import create_file
+from rootlay.store.errors import NotAnArchive
+from rootlay.store.image import Image
+from rootlay.store.manifest import Platform
+from rootlay.store.ociload import load_oci
+from rootlay.store.platform import host_platform
+from rootlay.store.progress import Progress
+from rootlay.store.reference import Reference
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+
+def load(
+    store: Store, source: Path | BinaryIO, *, reference: str | None, platform: Platform | None, progress: Progress
+) -> list[Image]:
+    """Load a docker-archive or an OCI layout, as a tar (maybe compressed), a directory or a stream.
+
+    Each image is durable and all-or-nothing; those before one that fails stay.
+
+    Args:
+        reference: the name to give; only where the archive has one image. None: the names in the archive.
+        platform: which one of a multi-platform image to take. None: this machine's.
+
+    Raises:
+        NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, WrongPlatform: the
+            archive is bad, or not for us.
+        BadReference, FileNotFoundError, StoreNotWritable, DiskFull.
+    """
+    name = None if reference is None else Reference.parse(reference)
+    wanted = platform or host_platform()
+    with ExitStack() as stack:
+        stack.enter_context(store.layout.use())
+        files = _open(store, source, stack, progress)
+        if files.has("index.json") and files.has("oci-layout"):
+            loaded = load_oci(store, files, name, wanted, progress)
+        elif files.has("manifest.json"):
+            loaded = load_docker(store, files, name, wanted, progress)
+        else:
+            raise NotAnArchive(
+                files.what, "no image in it: neither index.json nor manifest.json (a root file system is for `import`)"
+            )
+    return loaded
+
+
+def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:
+    """The files of `source`; closed, and what was spooled removed, by `stack`."""
+    if isinstance(source, Path) and source.is_dir():
+        return DirectoryFiles(source)
+    what = str(source) if isinstance(source, Path) else "standard input"
+    stream = _enter(stack, source) if isinstance(source, Path) else source
+    head, chunks = peek(iter_file(stream))
+    plain = sniff(head, what) is Compression.NONE
+    if plain and isinstance(source, Path) and source.is_file():
+        stream.seek(0)
+        files = TarFiles(stream, what)
+    else:
+        staging = stack.enter_context(store.layout.staging())
+        spool = staging / "archive"
+        _spool(spool, decompress(chunks, what), os.path.basename(what), progress)
+        files = TarFiles(_enter(stack, spool), what)
+    return files
+
+
+def _enter(stack: ExitStack, path: Path) -> BinaryIO:
+    stream = open(path, "rb")  # noqa: SIM115 -- closed by the stack
+    stack.push(stream)
+    return stream
+
+
+def _spool(path: Path, chunks: Iterator[bytes], label: str, progress: Progress) -> None:
+    done = 0
+    with open(create_file(path), "wb", buffering=0) as spool:
+        for chunk in chunks:
+            view = memoryview(chunk)
+            while view:
+                view = view[spool.write(view) :]
+            done += len(chunk)
+            progress(done, None, f"{label}: unpacking")

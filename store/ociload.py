@@ -1,0 +1,122 @@
+"""Images out of an OCI image layout (image-layout.md): manifests and blobs are kept bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from rootlay.store.archive import ImageFiles, blob_name, read_document
+from rootlay.store.errors import BadManifest, BadReference, DigestMismatch, UnsupportedMedia, WrongPlatform
+from rootlay.store.image import Image
+from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.ingest import LayerSource
+from rootlay.store.layerload import LayerLoader
+from rootlay.store.manifest import CONTAINERD_NAME, INDEXES, MANIFESTS, Descriptor, Index, Manifest, Platform
+from rootlay.store.platform import choose, fits
+from rootlay.store.progress import Progress
+from rootlay.store.reference import Reference
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+# Indexes point to indexes; nobody nests deeper than this, but somebody may nest for ever.
+_DEPTH_MAX = 8
+
+
+def load_oci(
+    store: Store, files: ImageFiles, name: Reference | None, wanted: Platform, progress: Progress
+) -> list[Image]:
+    """Load all images that `index.json` names, for the platform `wanted`. Raises as `rootlay.store.load`."""
+    index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
+    chosen = _choose_each(index, wanted)
+    if not chosen:
+        raise BadManifest(f"{files.what}: index.json", "it names no image")
+    check_single(name, len(chosen))
+    return [_load_image(store, files, descriptor, name or _name(descriptor), wanted, progress) for descriptor in chosen]
+
+
+def check_single(name: Reference | None, count: int) -> None:
+    """Raise BadReference where one name is given for several images."""
+    if name is not None and count != 1:
+        raise BadReference(name.familiar, f"one name for {count} images")
+
+
+def _choose_each(index: Index, wanted: Platform) -> list[Descriptor]:
+    """One descriptor for each name; without a name each is an image of its own, unless platforms tell them apart."""
+    groups: dict[str, list[Descriptor]] = {}
+    for descriptor in index.manifests:
+        key = descriptor.annotations.get(CONTAINERD_NAME) or descriptor.ref_name or ""
+        if not key and descriptor.platform is None:
+            key = f"@{descriptor.digest}"
+        groups.setdefault(key, []).append(descriptor)
+    return [group[0] if len(group) == 1 else choose(group, wanted) for group in groups.values()]
+
+
+def _name(descriptor: Descriptor) -> Reference | None:
+    """The name that the layout gives an image: containerd's annotation has it in full."""
+    for text in (descriptor.annotations.get(CONTAINERD_NAME), descriptor.ref_name):
+        if text:
+            try:
+                return Reference.parse(text).with_default_tag()
+            except BadReference:
+                continue
+    return None
+
+
+def _document(files: ImageFiles, descriptor: Descriptor) -> bytes:
+    """A manifest, index or config, verified."""
+    data = read_document(files, blob_name(descriptor.digest))
+    actual = hashlib.new(descriptor.digest.algorithm, data).hexdigest()
+    if actual != descriptor.digest.hex:
+        raise DigestMismatch(
+            f"{files.what}: {blob_name(descriptor.digest)}",
+            descriptor.digest,
+            f"{descriptor.digest.algorithm}:{actual}",
+        )
+    return data
+
+
+def _resolve(files: ImageFiles, descriptor: Descriptor, wanted: Platform) -> tuple[Descriptor, bytes]:
+    """The descriptor and bytes of the image manifest for `wanted`, through nested indexes."""
+    for _ in range(_DEPTH_MAX):
+        if descriptor.media_type not in INDEXES | MANIFESTS:
+            raise UnsupportedMedia(f"{files.what}: {descriptor.digest}", f"not an image: {descriptor.media_type}")
+        data = _document(files, descriptor)
+        if descriptor.media_type in MANIFESTS:
+            return descriptor, data
+        nested = Index.parse(data, f"{files.what}: {descriptor.digest}")
+        if len(nested.manifests) == 1 and nested.manifests[0].platform is None:
+            descriptor = nested.manifests[0]
+        else:
+            descriptor = choose(nested.manifests, wanted)
+    raise BadManifest(f"{files.what}: index.json", f"indexes are nested more than {_DEPTH_MAX} deep")
+
+
+def check_platform(config: ImageConfig, wanted: Platform) -> None:
+    """Raise WrongPlatform for an image that says it is for something else."""
+    if config.architecture and not fits(wanted, config.platform):
+        raise WrongPlatform(str(wanted), (str(config.platform),))
+
+
+def _load_image(
+    store: Store, files: ImageFiles, top: Descriptor, name: Reference | None, wanted: Platform, progress: Progress
+) -> Image:
+    descriptor, document = _resolve(files, top, wanted)
+    what = f"{files.what}: {descriptor.digest}"
+    manifest = Manifest.parse(document, what)
+    config_bytes = _document(files, manifest.config)
+    config = ImageConfig.parse(config_bytes, f"{files.what}: {manifest.config.digest}")
+    check_platform(config, wanted)
+    if len(config.diff_ids) != len(manifest.layers):
+        raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
+    label = name.familiar if name is not None else manifest.config.digest.short
+    loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in manifest.layers))
+    for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
+        path = blob_name(layer.digest)
+        if layer.digest.algorithm != "sha256":
+            raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
+        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id)
+        loader.load(source, layer.size)
+    with store.layout.staging() as staging:
+        store.layout.add_blob(staging, config_bytes, manifest.config.digest)
+    return store.add_manifest(document, name, config.platform)

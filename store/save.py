@@ -1,0 +1,171 @@
+"""`save`: images out of the store, as a docker-archive, an OCI archive or an OCI layout directory. Deterministic."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.archive import blob_name
+from rootlay.store.bytestream import iter_file
+from rootlay.store.digest import Digest
+from rootlay.store.durable import create_file
+from rootlay.store.entry import Entry, EntryType
+from rootlay.store.errors import BadReference, UnsupportedMedia
+from rootlay.store.image import Image
+from rootlay.store.jsonfield import dump
+from rootlay.store.layout import LAYOUT_VERSION, Layout
+from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
+from rootlay.store.reference import Reference
+from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+FORMATS = ("docker-archive", "oci-archive", "oci-dir")
+
+_File = tuple[str, int, Iterable[bytes]]  # path, size, content
+_Named = tuple[Image, tuple[Reference, ...]]
+
+
+def save(store: Store, references: Collection[str], out: BinaryIO | Path, archive_format: str) -> None:
+    """Write the images `references` (names or IDs) to `out`: a stream, a file, or for `oci-dir` a new directory.
+
+    A file appears when it is complete. A name goes along as it was given; an image given by ID has no name there.
+
+    Raises UnknownImage, AmbiguousImage, CorruptStore, UnsupportedMedia (the format), FileExistsError, OSError.
+    """
+    if archive_format not in FORMATS:
+        raise UnsupportedMedia(archive_format, f"no such format (there are {', '.join(FORMATS)})")
+    images = _gather(store, references)
+    files = _docker_files(store, images) if archive_format == "docker-archive" else _oci_files(store.layout, images)
+    if archive_format == "oci-dir":
+        if not isinstance(out, Path):
+            raise UnsupportedMedia(archive_format, "a directory cannot be written to a stream")
+        _write_directory(out, files)
+    elif isinstance(out, Path):
+        _write_archive_file(out, files)
+    else:
+        _write_archive(out, files)
+
+
+def _gather(store: Store, references: Collection[str]) -> list[_Named]:
+    """Each image once, with the names it was asked for by."""
+    found: dict[Digest, _Named] = {}
+    for text in references:
+        image = store.image(text)
+        name = next((Reference.parse(n) for n in image.references if _means(text, n)), None)
+        _, names = found.get(image.manifest_digest, (image, ()))
+        found[image.manifest_digest] = (image, names if name is None or name in names else (*names, name))
+    return list(found.values())
+
+
+def _means(text: str, name: str) -> bool:
+    """Whether `text`, which found an image, is its name `name` and not its ID."""
+    try:
+        return str(Reference.parse(text).with_default_tag()) == str(Reference.parse(name))
+    except BadReference:
+        return False
+
+
+def _docker_files(store: Store, images: list[_Named]) -> Iterator[_File]:
+    """Layers as plain tars named for their diff IDs, configs, and `manifest.json`."""
+    items = []
+    seen: set[Digest] = set()
+    for image, names in images:
+        layers = []
+        store.prepare(image)
+        for diff_id in image.diff_ids:
+            path = f"{diff_id.hex}.tar"
+            layers.append(path)
+            if diff_id not in seen:
+                seen.add(diff_id)
+                layer = store.layer(diff_id)
+                try:
+                    yield path, layer.meta.tar_bytes, layer.iter_tar()
+                finally:
+                    layer.close()
+        config = f"{image.id.hex}.json"
+        if image.id not in seen:
+            seen.add(image.id)
+            data = store.layout.read_blob(image.id)
+            yield config, len(data), (data,)
+        items.append({"Config": config, "RepoTags": [name.familiar for name in names], "Layers": layers})
+    manifest = dump_list(items)
+    yield "manifest.json", len(manifest), (manifest,)
+
+
+def dump_list(items: Sequence[Mapping[str, object]]) -> bytes:
+    """A JSON list of objects."""
+    return b"[" + b",".join(dump(item) for item in items) + b"]"
+
+
+def _oci_files(layout: Layout, images: list[_Named]) -> Iterator[_File]:
+    """The blobs as they are, `oci-layout`, and an `index.json` for these images only."""
+    seen: set[Digest] = set()
+    manifests: list[Descriptor] = []
+    for image, names in images:
+        for descriptor in (*image.manifest.layers, image.manifest.config, image.descriptor):
+            if descriptor.digest not in seen:
+                seen.add(descriptor.digest)
+                path = layout.blob_path(descriptor.digest)
+                yield blob_name(descriptor.digest), path.stat().st_size, _iter_path(path)
+        plain = {k: v for k, v in image.descriptor.annotations.items() if k not in (REF_NAME, CONTAINERD_NAME)}
+        for name in names:
+            annotations = {**plain, CONTAINERD_NAME: str(name), REF_NAME: name.familiar}
+            manifests.append(replace(image.descriptor, annotations=annotations))
+        if not names:
+            manifests.append(replace(image.descriptor, annotations=plain))
+    for path_name, data in (
+        ("oci-layout", dump({"imageLayoutVersion": LAYOUT_VERSION})),
+        ("index.json", Index(tuple(manifests)).to_bytes()),
+    ):
+        yield path_name, len(data), (data,)
+
+
+def _iter_path(path: Path) -> Iterator[bytes]:
+    with open(path, "rb", buffering=0) as stream:
+        yield from iter_file(stream)
+
+
+def _write_archive_file(out: Path, files: Iterator[_File]) -> None:
+    """Write beside `out`, then rename: a half-written archive never has the final name. A device is written to."""
+    if out.exists() and not out.is_file():
+        with open(out, "wb") as stream:
+            _write_archive(stream, files)
+        return
+    staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    try:
+        with open(staged, "wb") as stream:
+            _write_archive(stream, files)
+        os.replace(staged, out)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:
+    for path, size, chunks in files:
+        header, _ = encode_entry(path.encode(), Entry(EntryType.FILE, mode=0o644, size=size))
+        out.write(header)
+        for chunk in chunks:
+            out.write(chunk)
+        out.write(padding(size))
+    out.write(END_OF_ARCHIVE)
+
+
+def _write_directory(out: Path, files: Iterator[_File]) -> None:
+    out.mkdir()
+    try:
+        for path, _, chunks in files:
+            target = out / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with open(create_file(target), "wb") as stream:
+                for chunk in chunks:
+                    stream.write(chunk)
+    except BaseException:
+        shutil.rmtree(out, ignore_errors=True)
+        raise

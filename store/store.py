@@ -1,0 +1,188 @@
+"""The store: everything that is on disk, behind one object. Opening it is cheap; heavy parts load when used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.catalog import Catalog, check_present, with_name
+from rootlay.store.digest import Digest
+from rootlay.store.durable import sweep
+from rootlay.store.errors import CorruptStore
+from rootlay.store.image import Image, ImageRecord
+from rootlay.store.imageconfig import ImageConfig, RunConfig
+from rootlay.store.layout import Layout
+from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
+from rootlay.store.progress import Progress, silent
+from rootlay.store.reference import Reference
+
+if TYPE_CHECKING:
+    from rootlay.store.layer import Layer
+    from rootlay.store.removal import Removed
+
+
+class Store:
+    """Images, layers and their blobs below one root directory. Any number of processes may use it at a time."""
+
+    def __init__(self, layout: Layout) -> None:
+        """Use `open`."""
+        self.layout = layout
+        self.root = layout.root
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = True) -> Store:
+        """Open the store at `root`, made if missing unless `create` is false. Sweeps what dead writers left.
+
+        Raises StoreNotWritable, DiskFull, CorruptStore, StoreError.
+        """
+        layout = Layout(Path(root).absolute())
+        if create:
+            layout.create()
+        layout.check()
+        store = cls(layout)
+        store.sweep()
+        return store
+
+    def sweep(self) -> None:
+        """Remove leftovers of dead writers in `tmp/`. Cheap, safe at any time."""
+        sweep(self.layout.tmp)
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """A private directory below `tmp/`, on the store's file system, removed at the end."""
+        return self.layout.staging()
+
+    # Images
+
+    def images(self) -> list[ImageRecord]:
+        """All images, one record for each name, newest first. Raises CorruptStore, BadManifest."""
+        return Catalog(self.layout).records()
+
+    def image(self, reference: str) -> Image:
+        """An image by name, `name:tag`, `name@digest`, ID or unique prefix of an ID.
+
+        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore.
+        """
+        return Catalog(self.layout).get(reference)
+
+    def add_image(
+        self, config: ImageConfig, layers: Sequence[Descriptor], reference: str | None, *, config_bytes: bytes = b""
+    ) -> Image:
+        """Record an image of layers that are in the store. Durable; `index.json` changes last.
+
+        Args:
+            config: its diff IDs belong to `layers`, base layer first.
+            reference: its name, which another image loses; None for an image without a name.
+            config_bytes: the document that `config` was parsed from, where the image ID must be kept.
+
+        Raises BadReference, BadManifest, CorruptStore (a blob is missing), StoreNotWritable, DiskFull.
+        """
+        name = None if reference is None else Reference.parse(reference)
+        document = config_bytes or config.to_bytes()
+        with self.layout.use(), self.layout.staging() as staging:
+            digest = self.layout.add_blob(staging, document)
+            manifest = Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, digest, len(document)), tuple(layers))
+            return self.add_manifest(manifest.to_bytes(), name, config.platform)
+
+    def add_manifest(self, document: bytes, name: Reference | None, platform: Platform | None = None) -> Image:
+        """Record an image whose config and layers are in the store, by its manifest's bytes.
+
+        Preconditions: the caller holds `layout.use()` since it stored the first of the blobs.
+        """
+        manifest = Manifest.parse(document, "manifest")
+        check_present(self.layout, manifest)
+        with self.layout.staging() as staging:
+            digest = self.layout.add_blob(staging, document)
+        plain = Descriptor(manifest.media_type, digest, len(document), platform=platform)
+        image = Catalog(self.layout).read(plain)
+        self.layout.update_index(lambda index: with_name(index, plain, name))
+        return self._read_again(image)
+
+    def _read_again(self, image: Image) -> Image:
+        """The image with the names it has now."""
+        return Catalog(self.layout).read(image.descriptor)
+
+    def tag(self, image: Image | str, reference: str) -> Image:
+        """Give an image one more name, which another image loses. Raises BadReference, UnknownImage."""
+        name = Reference.parse(reference)
+        with self.layout.use():
+            found = self.image(image if isinstance(image, str) else str(image.manifest_digest))
+            self.layout.update_index(lambda index: with_name(index, found.descriptor, name))
+        return self._read_again(found)
+
+    def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
+        """Remove a name, and the image with its last name (see `rootlay.store.removal`).
+
+        Args:
+            in_use: gives the diff IDs of layers, and the chain IDs of views, that containers need.
+
+        Raises UnknownImage, ImageInUse, StoreNotWritable.
+        """
+        from rootlay.store.removal import remove_image
+
+        return remove_image(self.layout, reference, force=force, in_use=in_use)
+
+    def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
+        """Remove images without a name, and what crashes left behind. See `remove`."""
+        from rootlay.store.removal import prune
+
+        return prune(self.layout, in_use)
+
+    # Layers
+
+    def layer(self, diff_id: Digest) -> Layer:
+        """Open an imported layer; close it. Raises CorruptStore if it is not here."""
+        from rootlay.store.layer import Layer
+
+        try:
+            return Layer(self.layout.layer_directory(diff_id), self.layout.blobs)
+        except FileNotFoundError as error:
+            raise CorruptStore(f"layer {diff_id}", "not imported") from error
+
+    def prepare(self, image: Image, progress: Progress = silent) -> None:
+        """Index those layers of an image that are not: somebody else put it into the layout, or an index is gone."""
+        from rootlay.store.layerload import index_missing
+
+        index_missing(self.layout, image, progress)
+
+    # Images in and out
+
+    def import_rootfs(
+        self,
+        source: Path | BinaryIO,
+        reference: str | None,
+        *,
+        config: RunConfig | None = None,
+        message: str = "",
+        platform: Platform | None = None,
+        created: datetime | None = None,
+        progress: Progress = silent,
+    ) -> Image:
+        """Make an image of one layer from a root file system (see `rootlay.store.rootfs`)."""
+        from rootlay.store.rootfs import import_rootfs
+
+        return import_rootfs(
+            self, source, reference, config=config, message=message, platform=platform, created=created,
+            progress=progress,
+        )  # fmt: skip
+
+    def load(
+        self,
+        source: Path | BinaryIO,
+        *,
+        reference: str | None = None,
+        platform: Platform | None = None,
+        progress: Progress = silent,
+    ) -> list[Image]:
+        """Load all images of a docker-archive or an OCI layout (see `rootlay.store.load`)."""
+        from rootlay.store.load import load
+
+        return load(self, source, reference=reference, platform=platform, progress=progress)
+
+    def save(self, references: Collection[str], out: BinaryIO | Path, format: str = "docker-archive") -> None:  # noqa: A002
+        """Write images to an archive or a directory (see `rootlay.store.save`)."""
+        from rootlay.store.save import save
+
+        save(self, references, out, format)

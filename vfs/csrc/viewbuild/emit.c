@@ -1,0 +1,235 @@
+/* Numbering the merged names, and writing both forms of the view.
+ *
+ * Ids go breadth first, the children of each directory by name: a directory's children are contiguous, and
+ * (parent id, name), the key order of the LMDB form, is the order of the ids.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "viewbuild.h"
+
+struct sibling {
+    const u8 *name;
+    u32 dentry;
+    u16 name_len;
+};
+
+static int by_name(const void *left, const void *right)
+{
+    const struct sibling *a = left, *b = right;
+    int order = memcmp(a->name, b->name, a->name_len < b->name_len ? a->name_len : b->name_len);
+    return order ? order : a->name_len - b->name_len;
+}
+
+static size_t xattrs_len(const u8 *value)
+{
+    size_t start = VB_HEAD + vb_u32(value + 28), at = start;
+    for (u32 left = vb_u16(value + 2); left; left--)
+        at += 6 + vb_u16(value + at) + (size_t)vb_u32(value + at + 2);
+    return at - start;
+}
+
+static size_t source_len(const struct vb_merge *m, const struct vb_dentry *d)
+{
+    u32 home = m->inode[d->inode].home;
+    return &m->dentry[home] == d ? 0 : m->dentry[home].path_len;
+}
+
+/* String offset 0 is the empty string; every string is followed by a NUL. */
+static size_t string_bytes(const struct vb_merge *m, const struct vb_dentry *d)
+{
+    const u8 *value = m->inode[d->inode].value;
+    size_t lens[] = {d->name_len, vb_u32(value + 28), source_len(m, d), xattrs_len(value)}, sum = 0;
+    for (size_t i = 0; i < sizeof lens / sizeof *lens; i++)
+        sum += lens[i] ? lens[i] + 1 : 0;
+    return sum;
+}
+
+static bool number_one(struct vb_merge *m, u32 dentry, size_t *capacity)
+{
+    if (!vb_grow(&m->order, capacity, m->entries, sizeof *m->order))
+        return false;
+    struct vb_dentry *d = &m->dentry[dentry];
+    struct vb_inode *inode = &m->inode[d->inode];
+    d->id = m->entries;
+    m->order[m->entries++] = dentry;
+    if (inode->type == 'd') {
+        inode->id = d->id;
+        inode->nlink = 2;
+        if (dentry != VB_ROOT)
+            m->inode[m->dentry[d->parent].inode].nlink++;
+    } else if (!inode->nlink++) {
+        inode->id = d->id;
+    }
+    m->strings += string_bytes(m, d);
+    return true;
+}
+
+static bool number_children(struct vb_merge *m, u32 dentry, struct sibling **siblings, size_t *siblings_cap,
+                            size_t *capacity)
+{
+    size_t count = 0;
+    for (u32 child = m->dentry[dentry].child; child; child = m->dentry[child].next) {
+        if (!vb_grow(siblings, siblings_cap, count, sizeof **siblings))
+            return false;
+        (*siblings)[count++] = (struct sibling){m->dentry[child].name, child, m->dentry[child].name_len};
+    }
+    if (!count)
+        return true;
+    qsort(*siblings, count, sizeof **siblings, by_name);
+    m->dentry[dentry].first = m->entries;
+    m->dentry[dentry].count = (u32)count;
+    for (size_t i = 0; i < count; i++)
+        if (!number_one(m, (*siblings)[i].dentry, capacity))
+            return false;
+    return true;
+}
+
+int vb_number(struct vb_merge *m)
+{
+    size_t capacity = 0, siblings_cap = 0;
+    struct sibling *siblings = NULL;
+    bool fits = vb_grow(&m->order, &capacity, 0, sizeof *m->order);
+    m->entries = 1;
+    m->strings = 1;
+    if (fits) {
+        m->order[0] = 0;
+        fits = number_one(m, VB_ROOT, &capacity);
+    }
+    for (u32 id = 1; fits && id < m->entries; id++)
+        fits = number_children(m, m->order[id], &siblings, &siblings_cap, &capacity);
+    free(siblings);
+    if (!fits)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    if (m->strings > UINT32_MAX || m->entries > UINT32_MAX / 4)
+        return vb_fail(m, VB_TOO_BIG, "more names than a view can hold");
+    return 0;
+}
+
+/* ---- native form --------------------------------------------------------------------------------------- */
+
+static struct rl_view_header header(const struct vb_merge *m)
+{
+    struct rl_view_header h = {.version = 1, .header_bytes = sizeof h, .entries = m->entries, .layers = m->layers};
+    memcpy(h.magic, RL_VIEW_MAGIC, sizeof h.magic);
+    for (h.buckets = 4; h.buckets < 2 * m->entries;)
+        h.buckets *= 2;
+    h.off_buckets = sizeof h;
+    h.off_entries = h.off_buckets + 4ull * h.buckets; /* aligned: at least 4 buckets */
+    h.off_strings = h.off_entries + sizeof(struct rl_view_entry) * (u64)m->entries;
+    h.strings_bytes = m->strings;
+    h.file_bytes = h.off_strings + h.strings_bytes;
+    return h;
+}
+
+u64 vb_native_size(const struct vb_merge *m)
+{
+    return header(m).file_bytes;
+}
+
+static u32 type_bits(u8 type)
+{
+    switch (type) {
+    case 'd': return 0040000;
+    case 'l': return 0120000;
+    case 'c': return 0020000;
+    case 'b': return 0060000;
+    case 'p': return 0010000;
+    default: return 0100000;
+    }
+}
+
+/* Append one string to the table; returns its offset there. */
+static u32 put_string(u8 *strings, u32 *end, const void *bytes, size_t len)
+{
+    u32 start = *end;
+    if (!len)
+        return 0;
+    memcpy(strings + start, bytes, len);
+    *end += (u32)len + 1;
+    return start;
+}
+
+static void native_entry(const struct vb_merge *m, u32 id, u8 *strings, u32 *end, struct rl_view_entry *e)
+{
+    const struct vb_dentry *d = &m->dentry[m->order[id]];
+    const struct vb_inode *inode = &m->inode[d->inode];
+    const u8 *value = inode->value;
+    char source[RL_PATH_MAX];
+    *e = (struct rl_view_entry){
+        .parent = m->dentry[d->parent].id, .name_len = d->name_len, .type = inode->type,
+        .mode = type_bits(inode->type) | vb_u32(value + 16), .uid = vb_u32(value + 20), .gid = vb_u32(value + 24),
+        .nlink = inode->nlink, .size = vb_u64(value + 32), .mtime_ns = (i64)vb_u64(value + 40),
+        .layer = inode->layer, .ino = inode->id, .first_child = d->first, .children = d->count,
+        .link_len = vb_u32(value + 28), .source_len = (u32)source_len(m, d), .xattrs_len = (u32)xattrs_len(value),
+        .rdev_major = vb_u32(value + 56), .rdev_minor = vb_u32(value + 60)};
+    e->hash = (u32)(vb_hash(e->parent, d->name, d->name_len) >> 32);
+    if (inode->type == 'l')
+        e->size = e->link_len;
+    if (e->source_len)
+        vb_path(m, inode->home, source);
+    e->name = put_string(strings, end, d->name, d->name_len);
+    e->link = put_string(strings, end, value + VB_HEAD, e->link_len);
+    e->source = put_string(strings, end, source, e->source_len);
+    e->xattrs = put_string(strings, end, value + VB_HEAD + e->link_len, e->xattrs_len);
+}
+
+void vb_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
+{
+    struct rl_view_header h = header(m);
+    u32 end = 1;
+    memset(out, 0, (size_t)h.file_bytes);
+    memcpy(h.chain_id, chain_id, sizeof h.chain_id);
+    memcpy(out, &h, sizeof h);
+    for (u32 id = 1; id < m->entries; id++) {
+        struct rl_view_entry e;
+        native_entry(m, id, out + h.off_strings, &end, &e);
+        memcpy(out + h.off_entries + sizeof e * id, &e, sizeof e);
+        const struct vb_dentry *d = &m->dentry[m->order[id]];
+        u64 bucket = vb_hash(e.parent, d->name, d->name_len) & (h.buckets - 1);
+        while (vb_u32(out + h.off_buckets + 4 * bucket))
+            bucket = (bucket + 1) & (h.buckets - 1);
+        vb_put32(out + h.off_buckets + 4 * bucket, id);
+    }
+}
+
+/* ---- LMDB form ----------------------------------------------------------------------------------------- */
+
+size_t vb_key_size(const struct vb_merge *m, u32 id)
+{
+    return 4u + m->dentry[m->order[id]].name_len;
+}
+
+void vb_key(const struct vb_merge *m, u32 id, u8 *out)
+{
+    const struct vb_dentry *d = &m->dentry[m->order[id]];
+    u32 parent = m->dentry[d->parent].id;
+    for (int i = 0; i < 4; i++)
+        out[i] = (u8)(parent >> (24 - 8 * i));
+    memcpy(out + 4, d->name, d->name_len);
+}
+
+size_t vb_value_size(const struct vb_merge *m, u32 id)
+{
+    const struct vb_dentry *d = &m->dentry[m->order[id]];
+    return 8 + source_len(m, d) + m->inode[d->inode].value_len;
+}
+
+void vb_value(const struct vb_merge *m, u32 id, u8 *out)
+{
+    const struct vb_dentry *d = &m->dentry[m->order[id]];
+    const struct vb_inode *inode = &m->inode[d->inode];
+    size_t source = source_len(m, d);
+    u8 *entry = out + 8 + source;
+    vb_put32(out, inode->layer);
+    vb_put32(out + 4, (u32)source);
+    if (source)
+        vb_path(m, inode->home, (char *)out + 8);
+    memcpy(entry, inode->value, inode->value_len);
+    entry[1] &= VB_SPARSE;
+    vb_put32(entry + 4, id);
+    vb_put32(entry + 8, inode->id);
+    vb_put32(entry + 12, inode->nlink);
+    if (inode->type == 'l')
+        vb_put64(entry + 32, vb_u32(entry + 28));
+}

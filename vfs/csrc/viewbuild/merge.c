@@ -1,0 +1,245 @@
+/* Applying one layer (OCI image specification, layer.md "Applying Changesets").
+ *
+ * 1. A layer's own names do not see its whiteouts: each name has one record, and `replaces` on it stands for a
+ *    whiteout beside it. So a layer is applied from its root downwards, whatever the order of its tar.
+ * 2. A directory on a directory merges: an explicit one brings its metadata, an implicit one keeps the lower's.
+ *    Anything else replaces what was there, also a symbolic link to a directory (as Docker's and containerd's
+ *    overlay stores do; a tool that unpacks in place would follow the link).
+ * 3. Hard links come last, when all first names are in place.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "viewbuild.h"
+
+/* Records of the layer at hand by id: open addressing, number of the record + 1. */
+struct by_id {
+    u32 *slot;
+    size_t size;
+};
+
+int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, size_t value_len)
+{
+    struct vb_record r;
+    m->error.record = m->records;
+    const char *wrong = vb_parse(key, key_len, value, value_len, &r);
+    if (wrong)
+        return vb_fail(m, VB_CORRUPT, wrong);
+    if (m->records) {
+        const struct vb_record *last = &m->record[m->records - 1];
+        size_t shorter = last->name_len < r.name_len ? last->name_len : r.name_len;
+        int order = memcmp(last->name, r.name, shorter);
+        if (last->parent > r.parent ||
+            (last->parent == r.parent && (order > 0 || (order == 0 && last->name_len >= r.name_len))))
+            return vb_fail(m, VB_CORRUPT, "records out of order");
+    } else if (r.parent != 0) {
+        return vb_fail(m, VB_CORRUPT, "no root");
+    }
+    u8 *copy = vb_alloc(&m->arena, r.name_len + value_len);
+    if (!copy || !vb_grow(&m->record, &m->record_cap, m->records, sizeof *m->record))
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    memcpy(copy, r.name, r.name_len);
+    memcpy(copy + r.name_len, value, value_len);
+    r.name = copy;
+    r.value = copy + r.name_len;
+    m->record[m->records++] = r;
+    return 0;
+}
+
+/* The slot of `id`, or the empty one where it belongs. */
+static u32 *slot_of(const struct vb_merge *m, const struct by_id *ids, u32 id)
+{
+    size_t i = (id * RL_MIX >> 32) & (ids->size - 1);
+    while (ids->slot[i] && m->record[ids->slot[i] - 1].id != id)
+        i = (i + 1) & (ids->size - 1);
+    return &ids->slot[i];
+}
+
+static int map_ids(struct vb_merge *m, struct by_id *ids)
+{
+    for (ids->size = 64; ids->size < m->records * 2;)
+        ids->size *= 2;
+    ids->slot = calloc(ids->size, sizeof *ids->slot);
+    if (!ids->slot)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    for (size_t i = 0; i < m->records; i++) {
+        u32 *slot = slot_of(m, ids, m->record[i].id);
+        m->error.record = i;
+        if (*slot)
+            return vb_fail(m, VB_CORRUPT, "two entries with one id");
+        *slot = (u32)(i + 1);
+    }
+    return 0;
+}
+
+/* A directory at `dentry`, which may be present. */
+static int place_directory(struct vb_merge *m, struct vb_record *r, u32 dentry)
+{
+    bool merges = vb_is_dir(m, dentry) && !(r->flags & VB_REPLACES);
+    if (dentry == VB_ROOT || merges) {
+        if (!merges || r->flags & VB_OPAQUE)
+            vb_clear_children(m, dentry);
+    } else {
+        vb_clear(m, dentry);
+    }
+    if (merges && r->flags & VB_IMPLICIT && !m->inode[m->dentry[dentry].inode].synthetic)
+        return 0;
+    u32 inode = vb_new_inode(m, r, dentry);
+    if (!inode)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    vb_set(m, dentry, inode);
+    return 0;
+}
+
+static int place(struct vb_merge *m, struct vb_record *r, u32 parent)
+{
+    if (r->type == 'w') {
+        u32 hidden = vb_find(m, parent, r->name, r->name_len);
+        if (hidden)
+            vb_clear(m, hidden);
+        return 0;
+    }
+    if (m->dentry[parent].path_len + 1u + r->name_len >= RL_PATH_MAX)
+        return vb_fail(m, VB_CORRUPT, "a path of more than 4095 bytes");
+    r->dentry = vb_name(m, parent, r->name, r->name_len);
+    if (!r->dentry)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    if (r->type == 'd')
+        return place_directory(m, r, r->dentry);
+    vb_clear(m, r->dentry);
+    if (r->type != 'h' && r->ino == r->id && !(r->inode = vb_new_inode(m, r, r->dentry)))
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    if (r->inode)
+        vb_set(m, r->dentry, r->inode);
+    return 0;
+}
+
+/* Number of the first record whose parent is `parent` or more. */
+static size_t first_child(const struct vb_merge *m, u32 parent)
+{
+    size_t low = 0, high = m->records;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (m->record[middle].parent < parent)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Breadth first. A record that this does not reach hangs below a file, below nothing or in a circle. */
+static int place_all(struct vb_merge *m)
+{
+    u32 *queue = malloc(m->records * sizeof *queue);
+    size_t done = 0, waiting = 1, placed = 1;
+    if (!queue)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    queue[0] = 0;
+    m->record[0].dentry = VB_ROOT;
+    int code = place_directory(m, &m->record[0], VB_ROOT);
+    while (!code && done < waiting) {
+        const struct vb_record directory = m->record[queue[done++]];
+        for (size_t i = first_child(m, directory.id); i < m->records && m->record[i].parent == directory.id; i++) {
+            m->error.record = i;
+            if ((code = place(m, &m->record[i], directory.dentry)))
+                break;
+            placed++;
+            if (m->record[i].type == 'd')
+                queue[waiting++] = (u32)i;
+        }
+    }
+    free(queue);
+    if (!code && placed != m->records)
+        return vb_fail(m, VB_CORRUPT, "an entry whose parent is no directory");
+    return code;
+}
+
+/* Later names of a file of this layer. */
+static int link_inside(struct vb_merge *m, const struct by_id *ids)
+{
+    for (size_t i = 0; i < m->records; i++) {
+        struct vb_record *r = &m->record[i];
+        if (r->ino == r->id || !strchr("flcbp", r->type))
+            continue;
+        m->error.record = i;
+        u32 *slot = slot_of(m, ids, r->ino);
+        const struct vb_record *first = *slot ? &m->record[*slot - 1] : NULL;
+        if (!first)
+            return vb_fail(m, VB_CORRUPT, "a hard link to an entry that is not there");
+        if (first->type != r->type || !first->inode)
+            return vb_fail(m, VB_CORRUPT, "a hard link to an entry of another kind");
+        r->inode = first->inode;
+        vb_set(m, r->dentry, r->inode);
+    }
+    return 0;
+}
+
+static int missing_target(struct vb_merge *m, const struct vb_record *r, const char *message)
+{
+    m->error.path_len = m->dentry[r->dentry].path_len;
+    m->error.path = malloc(m->error.path_len + 1);
+    if (!m->error.path)
+        return vb_fail(m, VB_MEMORY, "out of memory");
+    vb_path(m, r->dentry, m->error.path);
+    m->error.target = (const char *)r->value + VB_HEAD;
+    m->error.target_len = r->link_len;
+    return vb_fail(m, VB_MISSING, message);
+}
+
+/* Hard links to a name that the layers below do not have either: it came with a later link of this layer. */
+static int link_outside(struct vb_merge *m)
+{
+    const struct vb_record *unresolved = NULL;
+    for (unsigned round = 0; round < RL_MAX_LINKS; round++) {
+        bool progress = false;
+        unresolved = NULL;
+        for (size_t i = 0; i < m->records; i++) {
+            struct vb_record *r = &m->record[i];
+            if (r->type != 'h' || r->inode)
+                continue;
+            u32 inode = vb_link_target(m, r);
+            if (!inode) {
+                unresolved = r;
+                continue;
+            }
+            if (m->inode[inode].type == 'd')
+                return missing_target(m, r, "is a directory");
+            r->inode = inode;
+            vb_set(m, r->dentry, inode);
+            progress = true;
+        }
+        if (!unresolved)
+            return 0;
+        if (!progress)
+            break;
+    }
+    return missing_target(m, unresolved, "is in no layer");
+}
+
+int vb_apply(struct vb_merge *m)
+{
+    struct by_id ids = {0};
+    int code = 0;
+    if (m->records) {
+        code = map_ids(m, &ids);
+        /* A link means what the tar could link to while it was read: the state below, before this layer. */
+        for (size_t i = 0; !code && i < m->records; i++)
+            if (m->record[i].type == 'h') {
+                u32 inode = vb_link_target(m, &m->record[i]);
+                m->record[i].inode = m->inode[inode].type == 'd' ? 0 : inode;
+            }
+        if (!code)
+            code = place_all(m);
+        if (!code)
+            code = link_inside(m, &ids);
+        if (!code)
+            code = link_outside(m);
+        free(ids.slot);
+    }
+    if (!code) {
+        m->records = 0;
+        m->layers++;
+    }
+    return code;
+}

@@ -1,0 +1,173 @@
+/* Merging layer indexes into one view (docs/format.md sections 1, 4 and 5).
+ *
+ * 1. No Python below module.c, no global state, no output, no recursion.
+ * 2. Records come from a file that may be damaged: record.c checks every length before anything else looks at
+ *    one, and what it has accepted is safe to read without further checks.
+ * 3. A function returns 0 or a negative VB_ code after filling the error; the merge is then good for nothing but
+ *    vb_free.
+ * 4. Names form one tree of dentries that are never freed and never move; a name that a layer hides becomes
+ *    absent (inode 0). Content is an inode: a record of some layer, shared by all its hard links.
+ */
+#ifndef RL_VIEWBUILD_H
+#define RL_VIEWBUILD_H
+
+#include <stdbool.h>
+
+#include "../abi.h"
+
+#define VB_CORRUPT (-1) /* not a layer index; the message says why */
+#define VB_MISSING (-2) /* a hard link to nothing, or to a directory */
+#define VB_MEMORY (-3)
+#define VB_TOO_BIG (-4) /* does not fit the format's 32-bit numbers */
+
+#define VB_HEAD 64u /* bytes of an entry before its variable parts */
+#define VB_IMPLICIT 1u
+#define VB_OPAQUE 2u
+#define VB_REPLACES 4u
+#define VB_SPARSE 8u
+#define VB_ROOT 1u /* dentry of the root; 0 is no dentry */
+
+struct vb_error {
+    const char *message; /* static text */
+    u32 layer;           /* base layer is 0 */
+    u64 record;          /* VB_CORRUPT: number of the record inside the layer */
+    char *path;          /* VB_MISSING: the hard link and its target, absolute; freed by vb_free */
+    size_t path_len;
+    const char *target; /* points into a record */
+    size_t target_len;
+};
+
+/* ---- arena.c: memory that is freed all at once ------------------------------------------------------ */
+
+struct vb_arena {
+    struct vb_chunk *head;
+    size_t used, size;
+};
+void *vb_alloc(struct vb_arena *a, size_t size); /* not zeroed, not aligned; NULL when out of memory */
+void vb_arena_free(struct vb_arena *a);
+/* Make room for element `count` of a growing array; false when out of memory. */
+bool vb_grow(void *array, size_t *capacity, size_t count, size_t element);
+
+/* ---- record.c: one checked entry of a layer index --------------------------------------------------- */
+
+struct vb_record {
+    const u8 *name;
+    const u8 *value; /* the entry as stored */
+    u32 value_len;
+    u32 parent; /* layer's ids */
+    u32 id, ino;
+    u32 link_len;
+    u32 dentry; /* where merge.c put it, 0: nowhere */
+    u32 inode;  /* what it stands for there, 0: not known yet */
+    u16 name_len;
+    u8 type, flags;
+};
+/* Check key and value and fill `out`, whose pointers point into them. Returns NULL or what is wrong. */
+const char *vb_parse(const u8 *key, size_t key_len, const u8 *value, size_t value_len, struct vb_record *out);
+
+static inline u16 vb_u16(const u8 *p) { return (u16)(p[0] | p[1] << 8); }
+static inline u32 vb_u32(const u8 *p)
+{
+    return (u32)p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24;
+}
+static inline u64 vb_u64(const u8 *p) { return vb_u32(p) | (u64)vb_u32(p + 4) << 32; }
+static inline void vb_put32(u8 *p, u32 v)
+{
+    p[0] = (u8)v;
+    p[1] = (u8)(v >> 8);
+    p[2] = (u8)(v >> 16);
+    p[3] = (u8)(v >> 24);
+}
+static inline void vb_put64(u8 *p, u64 v)
+{
+    vb_put32(p, (u32)v);
+    vb_put32(p + 4, (u32)(v >> 32));
+}
+
+/* ---- tree.c: the merged state ----------------------------------------------------------------------- */
+
+struct vb_inode {
+    const u8 *value; /* the record that describes it; for a directory the last explicit one */
+    u32 value_len;
+    u32 layer;
+    u32 home;  /* dentry whose path is the path in the layer's tree */
+    u32 nlink; /* emit.c: names in the view */
+    u32 id;    /* emit.c: the first of them */
+    u8 type;
+    bool synthetic; /* the root before any layer has described it */
+};
+
+struct vb_dentry {
+    const u8 *name;
+    u32 parent;
+    u32 inode; /* 0: absent */
+    u32 hash;
+    u32 child, next, prev; /* present children, in no order */
+    u32 id, first, count;  /* emit.c: own id, first child's, number of children */
+    u16 path_len;          /* of the absolute path; 0 for the root */
+    u16 name_len;
+};
+
+struct vb_merge {
+    struct vb_arena arena;
+    struct vb_dentry *dentry;
+    size_t dentries, dentry_cap;
+    struct vb_inode *inode;
+    size_t inodes, inode_cap;
+    u32 *bucket; /* of dentries, by parent and name */
+    size_t buckets;
+    struct vb_record *record; /* of the layer at hand */
+    size_t records, record_cap;
+    u32 *order; /* emit.c: dentry of each id */
+    u32 entries; /* emit.c: entry 0 included; 0 before vb_number */
+    u64 strings; /* emit.c: bytes of the string table */
+    u32 layers;
+    struct vb_error error;
+};
+
+int vb_init(struct vb_merge *m);
+void vb_free(struct vb_merge *m);
+int vb_fail(struct vb_merge *m, int code, const char *message);
+u32 vb_find(const struct vb_merge *m, u32 parent, const u8 *name, size_t len); /* may be absent; 0: never named */
+u32 vb_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len);       /* 0: out of memory */
+u32 vb_new_inode(struct vb_merge *m, const struct vb_record *r, u32 home);     /* 0: out of memory */
+void vb_set(struct vb_merge *m, u32 dentry, u32 inode); /* present with this inode; children stay */
+void vb_clear(struct vb_merge *m, u32 dentry);          /* absent, with all below */
+void vb_clear_children(struct vb_merge *m, u32 dentry);
+/* Write the absolute path, path_len bytes; nothing for the root. */
+void vb_path(const struct vb_merge *m, u32 dentry, char *out);
+static inline bool vb_is_dir(const struct vb_merge *m, u32 dentry)
+{
+    u32 inode = m->dentry[dentry].inode;
+    return inode && m->inode[inode].type == 'd';
+}
+
+/* ---- merge.c, hardlink.c: one layer on top ---------------------------------------------------------- */
+
+/* Add one record of the layer at hand, in key order; key and value are copied. */
+int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, size_t value_len);
+/* Apply the records added since the last call as the next layer. */
+int vb_apply(struct vb_merge *m);
+/* Where the hard link `r` leads in the present state: an inode, or 0. */
+u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r);
+
+/* ---- emit.c: the result ------------------------------------------------------------------------------ */
+
+/* Give every present name its id. Call once, after the last layer. */
+int vb_number(struct vb_merge *m);
+u64 vb_native_size(const struct vb_merge *m);
+/* Write the native view; `out` has vb_native_size bytes. */
+void vb_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
+/* Key and value of the view record of entry `id`, as sections 4 wants them. */
+size_t vb_key_size(const struct vb_merge *m, u32 id);
+void vb_key(const struct vb_merge *m, u32 id, u8 *out);
+size_t vb_value_size(const struct vb_merge *m, u32 id);
+void vb_value(const struct vb_merge *m, u32 id, u8 *out);
+
+/* ---- lookup.c: reading a native view ------------------------------------------------------------------ */
+
+u64 vb_hash(u32 parent, const u8 *name, size_t len);
+/* Entry id, 0 when there is none, or -1 when this is no native view. Safe on any bytes. */
+i64 vb_lookup(const u8 *view, size_t size, u32 parent, const u8 *name, size_t len);
+
+#endif
