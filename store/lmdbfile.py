@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
@@ -131,18 +132,27 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
         items: keys up to 511 bytes.
         payload_bytes: an upper bound of the sum of all keys and values.
         count: an upper bound of the number of items.
+
+    Raises OSError (ENOSPC); the file is then of no use.
     """
-    # A value that does not fit a page takes whole pages of its own; pages of small ones are filled by appending.
-    map_size = 2 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
+    # A value that does not fit half a page takes whole pages of its own; pages of small ones are filled by appending.
+    # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
+    map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
     map_size += -map_size % _PAGE_BYTES
-    env = lmdb.open(
-        str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
-    )
     try:
-        with env.begin(write=True) as txn:
-            for key, value in items:
-                if not txn.put(key, value, append=True):
-                    raise CorruptStore(str(path), "keys are not in order")
-    finally:
-        env.close()
+        env = lmdb.open(
+            str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
+        )
+        try:
+            with env.begin(write=True) as txn:
+                for key, value in items:
+                    if not txn.put(key, value, append=True):
+                        raise CorruptStore(str(path), "keys are not in order")
+        finally:
+            env.close()
+    except lmdb.MapFullError:
+        raise
+    except lmdb.Error as error:
+        # Nobody else has the file, so that the disk, a quota or a limit is full. LMDB calls a short write EIO.
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
     os.chmod(path, 0o600)

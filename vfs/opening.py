@@ -65,7 +65,9 @@ class Opener:
 
     def _place(self, request: bytes, flags: int) -> Place:
         follow = not flags & os.O_NOFOLLOW and flags & (os.O_CREAT | os.O_EXCL) != os.O_CREAT | os.O_EXCL
-        return self._context.place(request, follow=follow)
+        # With O_CREAT, a slash at the end is refused before the name is looked at.
+        refused = bool(flags & os.O_CREAT) and request.endswith(b"/")
+        return self._context.place(request, follow=follow and not refused, slash_follows=not refused)
 
     def _checked(self, place: Place, flags: int) -> Found:
         request = place.request

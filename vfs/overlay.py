@@ -137,8 +137,12 @@ class Overlay:
 
     @operation()
     def real_path(self, path: PathArgument) -> bytes:
-        """A host path that holds the object's content. Hydrates. For reading only."""
-        return real_path(self.stack, self.context.existing(raw_path(path), follow=True))
+        """A host path that holds the object's content. Hydrates. For reading only. May exceed PATH_MAX."""
+        found = self.context.existing(raw_path(path), follow=True)
+        if not found.parts:
+            return real_path(self.stack, found)
+        part = found.parts[0]
+        return self.stack.dirs[part.layer].path + part.path or b"/"
 
     # ---- making
 
@@ -237,4 +241,4 @@ class Overlay:
         """Bring an object into the upper. Idempotent. Returns its real path."""
         with self.context.upper.locked():
             found = self.context.copy_up.ensure(self.context.existing(raw_path(path), follow=True))
-            return self.context.upper.real(found.path)
+            return self.stack.upper.path + found.path

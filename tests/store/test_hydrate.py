@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
+import resource
+import signal
 import stat
 import threading
 from collections.abc import Iterator
@@ -13,6 +16,7 @@ from typing import BinaryIO
 
 import pytest
 from rootlay.store.digest import Digest
+from rootlay.store.durable import sweep
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import CorruptStore
 from rootlay.store.hydrate import Hydrator
@@ -242,6 +246,38 @@ def test_damaged_content_is_eio_and_leaves_nothing(store: MemoryStore, view: Vie
     assert tree_of(store.layers[0].tree).keys() == {"usr", "usr/bin"}
     hydrator.close()
     assert list((store.root / "tmp").iterdir()) == []
+
+
+@contextlib.contextmanager
+def small_files_only() -> Iterator[None]:
+    """What a full disk looks like, without one: no file may grow beyond 3,000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_full_disk_is_reported_and_leaves_nothing(store: MemoryStore, view: View, hydrator: Hydrator) -> None:
+    with small_files_only(), pytest.raises(OSError, match="File too large") as caught:
+        hydrator.hydrate(node_of(view, b"/usr/bin/tool").id)
+    assert caught.value.errno == errno.EFBIG
+    assert tree_of(store.layers[0].tree).keys() == {"usr", "usr/bin"}
+    assert [p for p in (store.root / "tmp").rglob("*") if p.is_file() and p.suffix != ".lock"] == []
+
+
+def test_staging_directory_of_a_killed_hydrator_is_swept(store: MemoryStore, view: View) -> None:
+    child = os.fork()
+    if child == 0:
+        hydrator = Hydrator(store, view)
+        hydrator.hydrate(node_of(view, b"/usr/bin/tool").id)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert list((store.root / "tmp").iterdir()) != []
+    sweep(store.root / "tmp")
+    assert list((store.root / "tmp").iterdir()) == []
+    assert (store.layers[0].tree / "usr/bin/tool").stat().st_size == 4000
 
 
 def test_short_content_is_eio(store: MemoryStore, view: View, hydrator: Hydrator) -> None:

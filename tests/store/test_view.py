@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import resource
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from rootlay.store._viewbuild import key_hash as key_hash_in_c
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.errors import CorruptStore
+from rootlay.store.errors import CorruptStore, DiskFull
 from rootlay.store.layertree import LayerTree
 from rootlay.store.nativeview import NativeView, key_hash
 from rootlay.store.view import View
@@ -144,6 +145,29 @@ def test_unwritable_store_is_the_disks_fault(store: MemoryStore) -> None:
     (store.root / "views").write_bytes(b"")
     with pytest.raises(OSError, match="Not a directory"):
         build_view(store, store.diff_ids)
+
+
+def test_full_disk_is_typed_and_leaves_nothing(store: MemoryStore) -> None:
+    for number in range(1000):
+        store.layers[0].add(b"file-%d" % number, Entry(F))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, before[1]))
+    try:
+        with pytest.raises(DiskFull):
+            build_view(store, store.diff_ids)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p for name in ("views", "tmp", "locks") for p in (store.root / name).iterdir()] == []
+    build_view(store, store.diff_ids)
+
+
+def test_records_of_the_most_wasteful_size_fit(store: MemoryStore) -> None:
+    value = b"v" * (1775 - 64 - 8 - 6 - len(b"user.x"))
+    for number in range(6000):
+        store.layers[0].add(b"%0255d" % number, Entry(F, xattrs=((b"user.x", value),)))
+    view = open_view(store)
+    assert view.entries == 6004
+    view.close()
 
 
 def _count_in_child(view: View, result: multiprocessing.connection.Connection) -> None:

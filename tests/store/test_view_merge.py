@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -213,7 +214,7 @@ def check_native(records: Records, native: bytes, path: Path) -> None:
 
 names = st.sampled_from([b"a", b"b", b"c", b"\xff\xfe", b"x" * 255])
 paths = st.lists(names, min_size=1, max_size=3).map(tuple)
-metadata = st.fixed_dictionaries(
+metadata: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {"mode": st.integers(0, 0o7777), "uid": st.integers(0, 2**32 - 1), "mtime_ns": st.integers(-(2**63), 2**63 - 1)}
 )
 xattrs = st.lists(st.tuples(st.binary(min_size=1, max_size=3), st.binary(max_size=5)), max_size=2).map(tuple)

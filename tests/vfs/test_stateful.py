@@ -7,9 +7,10 @@ operations in each (default 40).
 import os
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from rootlay.vfs.attributes import Attributes
@@ -36,10 +37,23 @@ STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
 LONG = b"n" * 253
 
 names = st.sampled_from([b"a", b"b", b"c", b"d", LONG])
-paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: b"/" + b"/".join(parts))
-slashed = paths.map(lambda path: path + b"/")
-dotted = paths.map(lambda path: path + b"/.")
-loose_paths = st.one_of(paths, paths, paths, slashed, dotted, st.just(b"/"))
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A path, chosen when the rule runs: most are of what exists, or of a new name in a directory that exists."""
+
+    kind: str
+    number: int
+    parts: tuple[bytes, ...]
+    tail: bytes
+
+
+kinds = st.sampled_from(["existing", "existing", "existing", "directory", "beside", "beside", "random"])
+some_names = st.lists(names, min_size=1, max_size=3).map(tuple)
+paths = st.builds(Pick, kinds, st.integers(0, 200), some_names, st.just(b""))
+tails = st.sampled_from([b"", b"", b"", b"", b"/", b"/."])
+loose_paths = st.builds(Pick, kinds, st.integers(0, 200), some_names, tails)
 # No `..` and nothing absolute: in the plain directory that would leave the test.
 targets = st.one_of(st.lists(names, min_size=1, max_size=2).map(b"/".join), st.sampled_from([b".", b"a/", b"./b"]))
 # The ordinary user has to keep access to the plain directory; the overlay's user 0 has it anyway.
@@ -136,23 +150,41 @@ class OverlayMachine(RuleBasedStateMachine):
         # "/." is the root of the test as the kernel sees its own "/": a last component without a name.
         return os.fsencode(self.plain) + (b"/." if path == b"/" else path)
 
+    def path(self, pick: Pick) -> bytes:
+        """The path that a pick stands for now. Never deeper than three names."""
+        shapes = shape_of_directory(self.plain)
+        directories = [
+            path for path, shape in shapes.items() if path.count(b"/") < 3 and shape.mode & 0o170000 == 0o040000
+        ]
+        choice = {
+            "existing": sorted(shapes),
+            "directory": directories,
+            "beside": [path + b"/" + pick.parts[0] for path in directories],
+            "random": [b"/" + b"/".join(pick.parts)],
+        }[pick.kind]
+        return (choice[pick.number % len(choice)] + pick.tail) or b"/"
+
     # ---- rules
 
     @rule(path=loose_paths, mode=modes)
-    def mkdir(self, path: bytes, mode: int) -> None:
-        self.same(lambda: self.overlay.mkdir(path, mode), lambda: os.mkdir(self.real(path), mode))
+    def mkdir(self, path: Pick, mode: int) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.mkdir(path_, mode), lambda: os.mkdir(self.real(path_), mode))
 
     @rule(path=loose_paths, content=contents, mode=file_modes)
-    def write(self, path: bytes, content: bytes, mode: int) -> None:
-        self.write_with(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, content, mode)
+    def write(self, path: Pick, content: bytes, mode: int) -> None:
+        path_ = self.path(path)
+        self.write_with(path_, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, content, mode)
 
     @rule(path=paths, content=contents)
-    def append(self, path: bytes, content: bytes) -> None:
-        self.write_with(path, os.O_WRONLY | os.O_APPEND, content, 0)
+    def append(self, path: Pick, content: bytes) -> None:
+        path_ = self.path(path)
+        self.write_with(path_, os.O_WRONLY | os.O_APPEND, content, 0)
 
     @rule(path=loose_paths, content=contents, mode=file_modes)
-    def create_exclusively(self, path: bytes, content: bytes, mode: int) -> None:
-        self.write_with(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, content, mode)
+    def create_exclusively(self, path: Pick, content: bytes, mode: int) -> None:
+        path_ = self.path(path)
+        self.write_with(path_, os.O_RDWR | os.O_CREAT | os.O_EXCL, content, mode)
 
     @rule(
         path=loose_paths,
@@ -160,8 +192,9 @@ class OverlayMachine(RuleBasedStateMachine):
             [os.O_RDONLY, os.O_RDWR, os.O_DIRECTORY, os.O_NOFOLLOW, os.O_RDONLY | os.O_TRUNC, os.O_CREAT, os.O_PATH]
         ),
     )
-    def open_and_close(self, path: bytes, flags: int) -> None:
-        self.write_with(path, flags, None, 0o644)
+    def open_and_close(self, path: Pick, flags: int) -> None:
+        path_ = self.path(path)
+        self.write_with(path_, flags, None, 0o644)
 
     def write_with(self, path: bytes, flags: int, content: bytes | None, mode: int) -> None:
         def use(descriptor: int) -> None:
@@ -172,20 +205,23 @@ class OverlayMachine(RuleBasedStateMachine):
         self.same(lambda: use(self.overlay.open(path, flags, mode)), lambda: use(os.open(self.real(path), flags, mode)))
 
     @rule(path=loose_paths)
-    def unlink(self, path: bytes) -> None:
-        self.same(lambda: self.overlay.unlink(path), lambda: os.unlink(self.real(path)))
+    def unlink(self, path: Pick) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.unlink(path_), lambda: os.unlink(self.real(path_)))
 
     @rule(path=loose_paths)
-    def rmdir(self, path: bytes) -> None:
-        if path.rstrip(b"/."):  # rmdir("/") is EBUSY here, and harmful there
-            self.same(lambda: self.overlay.rmdir(path), lambda: os.rmdir(self.real(path)))
+    def rmdir(self, path: Pick) -> None:
+        path_ = self.path(path)
+        if path_.rstrip(b"/."):  # rmdir("/") is EBUSY here, and harmful there
+            self.same(lambda: self.overlay.rmdir(path_), lambda: os.rmdir(self.real(path_)))
 
     @rule(path=paths)
-    def remove_tree(self, path: bytes) -> None:
-        info = outcome(lambda: self.overlay.lstat(path).is_dir)
-        if info is True:
-            shutil.rmtree(self.real(path))
-            self.remove_overlay_tree(path)
+    def remove_tree(self, path: Pick) -> None:
+        path_ = self.path(path)
+        info = outcome(lambda: self.overlay.lstat(path_).is_dir)
+        if info is True and path_ != b"/":
+            shutil.rmtree(self.real(path_))
+            self.remove_overlay_tree(path_)
 
     def remove_overlay_tree(self, path: bytes) -> None:
         for entry in self.overlay.scandir(path):
@@ -196,73 +232,84 @@ class OverlayMachine(RuleBasedStateMachine):
         self.overlay.rmdir(path)
 
     @rule(old=loose_paths, new=loose_paths)
-    def rename(self, old: bytes, new: bytes) -> None:
-        if old.rstrip(b"/.") and new.rstrip(b"/."):
-            self.same(lambda: self.overlay.rename(old, new), lambda: os.rename(self.real(old), self.real(new)))
+    def rename(self, old: Pick, new: Pick) -> None:
+        old_ = self.path(old)
+        new_ = self.path(new)
+        if old_.rstrip(b"/.") and new_.rstrip(b"/."):
+            self.same(lambda: self.overlay.rename(old_, new_), lambda: os.rename(self.real(old_), self.real(new_)))
 
     @rule(old=paths, new=paths, flags=st.sampled_from([RENAME_NOREPLACE, RENAME_EXCHANGE]))
-    def rename_with_flags(self, old: bytes, new: bytes, flags: int) -> None:
+    def rename_with_flags(self, old: Pick, new: Pick, flags: int) -> None:
+        old_ = self.path(old)
+        new_ = self.path(new)
         self.same(
-            lambda: self.overlay.rename(old, new, flags), lambda: _renameat2(self.real(old), self.real(new), flags)
+            lambda: self.overlay.rename(old_, new_, flags), lambda: _renameat2(self.real(old_), self.real(new_), flags)
         )
 
     @rule(old=loose_paths, new=loose_paths)
-    def link(self, old: bytes, new: bytes) -> None:
+    def link(self, old: Pick, new: Pick) -> None:
+        old_ = self.path(old)
+        new_ = self.path(new)
         self.same(
-            lambda: self.overlay.link(old, new),
-            lambda: os.link(self.real(old), self.real(new), follow_symlinks=False),
+            lambda: self.overlay.link(old_, new_),
+            lambda: os.link(self.real(old_), self.real(new_), follow_symlinks=False),
         )
 
     @rule(text=targets, path=loose_paths)
-    def symlink(self, text: bytes, path: bytes) -> None:
-        self.same(lambda: self.overlay.symlink(text, path), lambda: os.symlink(text, self.real(path)))
+    def symlink(self, text: bytes, path: Pick) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.symlink(text, path_), lambda: os.symlink(text, self.real(path_)))
 
     @rule(path=loose_paths, mode=modes)
-    def chmod(self, path: bytes, mode: int) -> None:
-        self.same(lambda: self.overlay.chmod(path, mode), lambda: os.chmod(self.real(path), mode))
+    def chmod(self, path: Pick, mode: int) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.chmod(path_, mode), lambda: os.chmod(self.real(path_), mode))
 
-    @rule(
-        path=loose_paths, uid=st.sampled_from([-1, 0, 1, 65534]), gid=st.sampled_from([-1, 0, 7]), follow=st.booleans()
-    )
-    def chown(self, path: bytes, uid: int, gid: int, follow: bool) -> None:
+    @rule(path=loose_paths, uid=owners, gid=owners, follow=st.booleans())
+    def chown(self, path: Pick, uid: int, gid: int, follow: bool) -> None:
         """Only root could do it to the plain directory: what stat shows is the oracle."""
-        before = outcome(lambda: self.overlay.stat(path, follow=follow))
-        result = outcome(lambda: self.overlay.chown(path, uid, gid, follow=follow))
+        path_ = self.path(path)
+        before = outcome(lambda: self.overlay.stat(path_, follow=follow))
+        result = outcome(lambda: self.overlay.chown(path_, uid, gid, follow=follow))
         if isinstance(before, Attributes):
-            after = self.overlay.stat(path, follow=follow)
+            after = self.overlay.stat(path_, follow=follow)
             owner = (before.uid if uid == -1 else uid, before.gid if gid == -1 else gid)
             assert (after.uid, after.gid, after.mode, after.mtime_ns) == (*owner, before.mode, before.mtime_ns)
         else:
             assert result == before
 
     @rule(path=paths, name=st.sampled_from([b"user.a", b"trusted.b", b"security.c"]), value=contents)
-    def setxattr(self, path: bytes, name: bytes, value: bytes) -> None:
-        if isinstance(outcome(lambda: self.overlay.setxattr(path, name, value[:100])), str):
+    def setxattr(self, path: Pick, name: bytes, value: bytes) -> None:
+        path_ = self.path(path)
+        if isinstance(outcome(lambda: self.overlay.setxattr(path_, name, value[:100])), str):
             return
-        assert self.overlay.getxattr(path, name) == value[:100]
-        assert name in self.overlay.listxattr(path)
+        assert self.overlay.getxattr(path_, name) == value[:100]
+        assert name in self.overlay.listxattr(path_)
 
     @rule(path=loose_paths, size=st.sampled_from([0, 1, 9000]))
-    def truncate(self, path: bytes, size: int) -> None:
-        self.same(lambda: self.overlay.truncate(path, size), lambda: os.truncate(self.real(path), size))
+    def truncate(self, path: Pick, size: int) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.truncate(path_, size), lambda: os.truncate(self.real(path_), size))
 
     @rule(path=loose_paths, seconds=st.integers(0, 2**31))
-    def utimens(self, path: bytes, seconds: int) -> None:
+    def utimens(self, path: Pick, seconds: int) -> None:
+        path_ = self.path(path)
         ns = (seconds * 10**9, seconds * 10**9 + 5)
-        self.same(lambda: self.overlay.utimens(path, ns), lambda: os.utime(self.real(path), ns=ns))
-        self.same(lambda: self.overlay.stat(path).mtime_ns, lambda: os.stat(self.real(path)).st_mtime_ns)
+        self.same(lambda: self.overlay.utimens(path_, ns), lambda: os.utime(self.real(path_), ns=ns))
+        self.same(lambda: self.overlay.stat(path_).mtime_ns, lambda: os.stat(self.real(path_)).st_mtime_ns)
 
     @rule(path=loose_paths)
-    def look(self, path: bytes) -> None:
-        self.same(lambda: self.overlay.stat(path).mode, lambda: os.stat(self.real(path)).st_mode)
-        self.same(lambda: self.overlay.lstat(path).mode, lambda: os.lstat(self.real(path)).st_mode)
-        self.same(lambda: self.overlay.readlink(path), lambda: os.readlink(self.real(path)))
-        self.same(lambda: self.overlay.listdir(path), lambda: sorted(os.listdir(self.real(path))))
+    def look(self, path: Pick) -> None:
+        path_ = self.path(path)
+        self.same(lambda: self.overlay.stat(path_).mode, lambda: os.stat(self.real(path_)).st_mode)
+        self.same(lambda: self.overlay.lstat(path_).mode, lambda: os.lstat(self.real(path_)).st_mode)
+        self.same(lambda: self.overlay.readlink(path_), lambda: os.readlink(self.real(path_)))
+        self.same(lambda: self.overlay.listdir(path_), lambda: sorted(os.listdir(self.real(path_))))
 
     @rule()
     def freeze(self) -> None:
         """The upper becomes a read-only layer under a new one: redirects are now looked up below it."""
-        if len(self.frozen) < 4:
+        if len(self.frozen) < 4 and not self.has_hard_links():
             upper = self.overlay.stack.upper
             self.overlay.close()
             self.frozen.insert(0, DirLayer(upper.path, marks=True))
@@ -282,12 +329,23 @@ class OverlayMachine(RuleBasedStateMachine):
             for path, entry, content in iter_layer(self.overlay)
         ]
         check_order(layer)
-        self.overlay.close()
+        hard_links, shapes = self.has_hard_links(), shape_of_overlay(self.overlay)
+        kept = self.overlay, self.view, self.frozen, self.lowers
         self.view = MemoryView(base, layer)
         self.frozen, self.lowers = [], []
         self.hydrated += 1
         self.open_upper()
         assert attributes_of(self.overlay) == before
+        assert shape_of_overlay(self.overlay) == shapes
+        if hard_links:
+            self.overlay.close()
+            self.overlay, self.view, self.frozen, self.lowers = kept
+        else:
+            kept[0].close()
+
+    def has_hard_links(self) -> bool:
+        """A copy-up parts a file from its other names, as on overlayfs: keep them out of the lower layers."""
+        return any(shape.nlink > 1 for shape in shape_of_overlay(self.overlay).values())
 
     def has_lower(self) -> bool:
         return len(self.overlay.stack.dirs) > 1 or self.overlay.stack.view is not None
@@ -325,6 +383,8 @@ OverlayMachine.TestCase.settings = settings(
     max_examples=EXAMPLES,
     stateful_step_count=STEPS,
     deadline=None,
+    # Not "explain": it traces every line, and a failing history would take minutes.
+    phases=[Phase.generate, Phase.shrink],
     database=None,  # the source tree may be read-only
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )

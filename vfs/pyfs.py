@@ -1,0 +1,47 @@
+"""Import PyFilesystem2 where it cannot import itself.
+
+`fs` 2.4.16 imports `pkg_resources`, which is gone from setuptools 82 on, absent from a fresh environment of Python
+3.12 or later, and warns in between. It needs two functions of it. A stand-in takes the module's place during the
+import and leaves `sys.modules` afterwards as it was, so that no application that embeds us sees it.
+"""
+
+import importlib
+import sys
+import types
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint, entry_points
+
+_NAME = "pkg_resources"
+
+
+def _iter_entry_points(group: str, name: str | None = None) -> Iterator[EntryPoint]:
+    found = entry_points(group=group)
+    return iter(found if name is None else found.select(name=name))
+
+
+def _stand_in() -> types.ModuleType:
+    module = types.ModuleType(_NAME)
+    vars(module).update(
+        declare_namespace=lambda name: None, iter_entry_points=_iter_entry_points, EntryPoint=EntryPoint
+    )
+    return module
+
+
+def import_pyfs() -> types.ModuleType:
+    """The module `fs`, imported without a warning. Idempotent; about 60 ms the first time.
+
+    Raises:
+        ImportError: PyFilesystem2 is not installed.
+    """
+    if "fs.opener" in sys.modules:
+        return sys.modules["fs"]
+    before = sys.modules.get(_NAME)
+    sys.modules[_NAME] = _stand_in()
+    try:
+        importlib.import_module("fs.opener")
+        return importlib.import_module("fs")
+    finally:
+        if before is None:
+            del sys.modules[_NAME]
+        else:
+            sys.modules[_NAME] = before
