@@ -70,8 +70,9 @@ static void enter_directory(const char *cwd)
             }
         r = rl_chdir(cwd);
     }
+    rl_put_text(rl_put_text(part, ": "), rl_error_text(r));
     if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, rl_error_text(r));
+        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, part);
 }
 
 static const char *search_path(char **envp)
