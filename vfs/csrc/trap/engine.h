@@ -113,6 +113,10 @@ struct rl_sigaction {
 #define RL_SA_RESETHAND 0x80000000ull
 #define RL_SIG_DFL 0ull
 #define RL_SIG_IGN 1ull
+#define RL_SIG_BLOCK 0
+#define RL_SIG_UNBLOCK 1
+#define RL_SIG_SETMASK 2
+#define RL_SIG_FAULTS (RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS))
 #define RL_SIG_NEVER (RL_SIGBIT(RL_SIGSYS) | RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP))
 
 void rl_signals_init(void);

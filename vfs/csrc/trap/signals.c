@@ -9,9 +9,6 @@
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_SIG_BLOCK 0
-#define RL_SIG_UNBLOCK 1
-#define RL_SIG_SETMASK 2
 #define RL_SIGSET_BYTES 8
 
 extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
@@ -60,7 +57,7 @@ void rl_signals_init(void)
     k.handler = (u64)rl_sigsys_entry;
     k.flags = RL_SA_SIGINFO | RL_SA_RESTORER | RL_SA_ONSTACK;
     k.restorer = (u64)rl_restorer;
-    k.mask = ~(RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS));
+    k.mask = ~RL_SIG_FAULTS;
     action(RL_SIGSYS, &k, &old);
     own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     for (u32 i = 0; i < 2; i++) {

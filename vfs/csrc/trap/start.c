@@ -157,6 +157,6 @@ long rl_start_program(const char *real, const struct rl_start *s)
     if (main.exec_stack)
         rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, RL_PROT_ALL | RL_PROT_GROWSDOWN);
     mask = s->sigmask & ~RL_SIG_NEVER;
-    rl_sys4(__NR_rt_sigprocmask, 2, (long)&mask, 0, 8);
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)&mask, 0, 8);
     rl_enter((u64)sp, dynamic ? interp.entry : main.entry);
 }
