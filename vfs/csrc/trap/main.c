@@ -37,6 +37,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
 static void start_again(struct rl_start *s, char **argv, u64 argc)
 {
     const char *vpath = argv[3];
+    u64 number;
     long r;
 
     init(argv[1], argv[2], &s->sigmask);
@@ -45,9 +46,15 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->execfn = argv[4];
     s->argv = argv + 5;
     s->argc = argc - 5;
-    r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
-    if (r >= 0)
-        r = rl_start_program(program.real, s);
+    s->memfd = -1;
+    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number)) {
+        s->memfd = (int)number;
+        r = rl_start_program(vpath, s);
+    } else {
+        r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
+        if (r >= 0)
+            r = rl_start_program(program.real, s);
+    }
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
 
@@ -181,6 +188,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
+    s->memfd = -1;
     s->argv = argv + 5;
     s->argc = argc - 5;
     r = is_script(program.real) ? run_script(path, s) : rl_start_program(program.real, s);

@@ -142,6 +142,8 @@ long rl_start_program(const char *real, const struct rl_start *s)
     r = rl_elf_map(real, base, &main);
     if (r < 0)
         return r;
+    if (s->memfd >= 0)
+        rl_sys1(__NR_close, s->memfd);
     dynamic = main.interp[0] != 0;
     if (dynamic) {
         r = rl_exec_prepare(RL_AT_FDCWD, main.interp, 0, &found);
