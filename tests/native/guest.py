@@ -127,7 +127,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
             if shutil.which(compiler):
                 target = root / "t" / f"{source}-{suffix}"
-                command = [compiler, "-O1", "-static", "-pthread", "-o", target, HERE / f"{source}.c"]
+                command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(HERE / f"{source}.c")]
                 subprocess.run(command, check=True, capture_output=True)
     busybox = shutil.which("busybox")
     if busybox:

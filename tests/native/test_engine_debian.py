@@ -39,7 +39,7 @@ def test_find_sees_the_same_tree(debian: Guest) -> None:
 
 
 def test_tar_round_trip(debian: Guest) -> None:
-    assert debian.sh("cd /tmp; tar -C / -cf t.tar etc; mkdir x; tar -C x -xf t.tar; diff -r --no-dereference /etc x/etc && echo same")
+    debian.sh("cd /tmp; tar -C / -cf t.tar etc; mkdir x; tar -C x -xf t.tar; diff -r --no-dereference /etc x/etc")
 
 
 def test_python(debian: Guest) -> None:
