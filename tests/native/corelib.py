@@ -190,13 +190,13 @@ class Core:
 
     def getxattr(self, path: bytes | None, name: bytes, fd: int = -1, flags: int = 0) -> bytes:
         buf = ctypes.create_string_buffer(65536)
-        return buf.raw[: self.call("rl_getxattr", fd, path, name, buf, 65536, flags)]
+        n = self.call("rl_getxattr", fd, path, name, buf, 65536, flags)
+        return buf.raw[:n]
 
     def listxattr(self, path: bytes | None, fd: int = -1, flags: int = 0) -> list[bytes]:
         buf = ctypes.create_string_buffer(65536)
-        raw = buf.raw[: self.call("rl_listxattr", fd, path, buf, 65536, flags)]
-        raw = buf.raw[: self.call("rl_listxattr", fd, path, buf, 65536, flags)]
-        return sorted(x for x in raw.split(b"\0") if x)
+        n = self.call("rl_listxattr", fd, path, buf, 65536, flags)
+        return sorted(x for x in buf.raw[:n].split(b"\0") if x)
 
     def setxattr(self, path: bytes | None, name: bytes, value: bytes, xflags: int = 0, fd: int = -1, flags: int = 0) -> None:
         self.call("rl_setxattr", fd, path, name, value, len(value), xflags, flags)

@@ -43,8 +43,10 @@ static long check_binds(const struct rl_walk *a, const struct rl_walk *b)
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
-    if (a->dot || b->dot)
+    if (a->dot)
         return -EBUSY;
+    if (b->dot)
+        return flags & RL_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
     if (a->hit.what == RL_NONE)
         return -ENOENT;
     if (there && (flags & RL_RENAME_NOREPLACE))
