@@ -129,7 +129,7 @@ def a_path(rng: random.Random) -> bytes:
 def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
     p, q = a_path(rng), a_path(rng)
     flags = rng.choice((os.O_WRONLY, os.O_RDWR)) | rng.choice((0, os.O_CREAT, os.O_CREAT | os.O_EXCL))
-    flags |= rng.choice((0, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW))
+    flags |= os.O_NONBLOCK | rng.choice((0, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW))
     mode = rng.choice((0o777, 0o755, 0o700, 0o644, 0o600, 0o444, 0o4755, 0o2755, 0o1777, 0o000))
     table: list[tuple[int, str, tuple[object, ...]]] = [
         (6, "mkdir", (p, mode | 0o700)),

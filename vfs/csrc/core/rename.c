@@ -258,9 +258,9 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
     rl_walk_start(a, &m->s);
     rl_walk_start(b, &m->s);
-    long r = rl_resolve(a, olddirfd, oldpath, 0, 0);
+    long r = rl_resolve(a, olddirfd, oldpath, RL_NAME, 0);
     if (r >= 0)
-        r = rl_resolve(b, newdirfd, newpath, 0, 0);
+        r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
     if (r >= 0)
         r = check(a, b, flags);
     if (r < 0)
