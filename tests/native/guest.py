@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.launchfile import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
+from tests.native.engine_launch import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"

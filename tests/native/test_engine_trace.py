@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tests.native.engine_launch import TRACE
 from tests.native.guest import Guest, make_guest
-from tests.native.launchfile import TRACE
 
 
 def test_trace_names_the_call_the_path_the_real_path_and_the_result(
