@@ -1,12 +1,52 @@
-"""Fixtures of the native tests; see tests/native/guest.py."""
+"""The resolver core under test: built once, loaded with ctypes, given a launch file made from docs/format.md."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from tests.native.guest import debian, debian_root, engine, guest, programs
 
-__all__ = ["debian", "debian_root", "engine", "guest", "programs"]
+__all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs", "same_process"]
+
+CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
+FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]
+if os.uname().machine == "x86_64":
+    FLAGS += ["-mgeneral-regs-only", "-fcf-protection=none"]
+else:
+    FLAGS += ["-mno-outline-atomics"]
+
+
+@pytest.fixture(scope="session")
+def core_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The core as a shared library: ROOTLAY_CORE_LIB, or built here from the sources."""
+    given = os.environ.get("ROOTLAY_CORE_LIB")
+    if given:
+        return Path(given)
+    compiler = shutil.which("cc")
+    if not compiler:
+        pytest.skip("needs a C compiler (cc)")
+    out = tmp_path_factory.mktemp("core") / "_core.so"
+    sources = [str(p) for p in sorted(CORE.glob("*.c"))] + [str(CORE / "plain" / "plain.c")]
+    link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
+    subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(out)], check=True)
+    return out
+
+
+@pytest.fixture
+def same_process() -> Iterator[None]:
+    """Put back what the core changes in the process that it is loaded into."""
+    umask = os.umask(0)
+    cwd = os.getcwd()
+    yield
+    os.chdir(cwd)
+    os.umask(umask)

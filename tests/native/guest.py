@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.launchfile import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
+from tests.native.engine_launch import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
@@ -71,6 +71,7 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
     """An empty upper above `lower`; everything of the container lives in `box`."""
     upper = box / "upper"
     upper.mkdir(parents=True)
+    upper.chmod(0o755)
     bloom = box / "bloom"
     bloom.write_bytes(b"RLBLOOM1" + (1).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
     lock = box / "lock"
@@ -116,6 +117,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A lower layer with the test programs (static: glibc's, and musl's where it is installed)."""
     root = tmp_path_factory.mktemp("lower")
+    root.chmod(0o755)
     for name in ("bin", "etc", "proc", "dev", "sys", "tmp", "t"):
         (root / name).mkdir()
     (root / "tmp").chmod(0o1777)
@@ -125,7 +127,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for suffix, compiler in (("glibc", "cc"), ("musl", "musl-gcc")):
             if shutil.which(compiler):
                 target = root / "t" / f"{source}-{suffix}"
-                command = [compiler, "-O1", "-static", "-pthread", "-o", target, HERE / f"{source}.c"]
+                command = [compiler, "-O1", "-static", "-pthread", "-o", str(target), str(HERE / f"{source}.c")]
                 subprocess.run(command, check=True, capture_output=True)
     busybox = shutil.which("busybox")
     if busybox:
@@ -148,6 +150,7 @@ def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not tar:
         pytest.skip("ROOTLAY_TEST_DEBIAN names no tar of a Debian root")
     root = tmp_path_factory.mktemp("debian")
+    root.chmod(0o755)
     with tarfile.open(tar) as archive:
         members = [m for m in archive if not m.isdev() and not m.name.startswith("./dev/")]
         for member in members:

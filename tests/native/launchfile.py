@@ -1,90 +1,106 @@
-"""Writes launch files (docs/format.md §8) for tests of the C parts."""
+"""Writer of launch files and Bloom filters (docs/format.md sections 7 and 8), independent of the engine's own."""
 
 from __future__ import annotations
 
+import os
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-PATCH, TRACE, UPPER = 1, 2, 4
-DIR_UPPER, DIR_MARKS = 1, 2
+from viewfile import fnv, mix
+
+UPPER, MARKS = 1, 2
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
-
-_HEADER = struct.Struct("<8s2I 7I 8I 4I I Q 6I 128x")
-_DIR = struct.Struct("<5I12x")
-_VIEW_LAYER = struct.Struct("<2I")
-_BIND = struct.Struct("<5I12x")
+BITS_LOG2 = 23
 
 
-@dataclass(frozen=True, slots=True)
+class Bloom:
+    """The filter of an upper, as a file that the core maps."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        header = struct.pack("<8sII48s", b"RLBLOOM1", 1, BITS_LOG2, b"")
+        with path.open("wb") as f:
+            f.write(header)
+            f.truncate(64 + (1 << (BITS_LOG2 - 3)))
+
+    def add(self, path: bytes, kind: bytes = b"") -> None:
+        h = mix(fnv(path + kind))
+        mask = (1 << BITS_LOG2) - 1
+        with self.path.open("r+b") as f:
+            for bit in (h & mask, (h >> 32) & mask):
+                at = 64 + (bit >> 6) * 8
+                f.seek(at)
+                word = int.from_bytes(f.read(8), "little") | 1 << (bit & 63)
+                f.seek(at)
+                f.write(word.to_bytes(8, "little"))
+
+    def add_tree(self, root: Path) -> None:
+        """Everything that is in a directory tree with marks."""
+        base = os.fsencode(root)
+        for folder, dirs, files in os.walk(base):
+            here = folder[len(base) :]
+            for name in [*dirs, *files]:
+                if name == b".wh..wh..opq":
+                    self.add(here, b"\1")
+                elif name.startswith(b".wh..wh.m."):
+                    self.add(here + b"/" + name[10:] if name[10:] else here, b"\0")
+                elif name.startswith(b".wh."):
+                    self.add(here + b"/" + name[4:])
+                else:
+                    self.add(here + b"/" + name)
+
+
+@dataclass(frozen=True)
 class Dir:
-    """A directory layer, top first in the launch file."""
-
-    path: bytes
-    bloom: bytes = b""
+    path: str
     flags: int = 0
+    bloom: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Bind:
-    """A host path visible inside."""
-
-    vpath: bytes
-    host: bytes
+    vpath: str
+    host: str
     flags: int = 0
 
 
-#: What a program needs of the host: the kernel's own file systems.
-KERNEL_BINDS = (Bind(b"/proc", b"/proc", BIND_PROC), Bind(b"/dev", b"/dev"), Bind(b"/sys", b"/sys"))
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Launch:
-    """One launch file's fields; `pack` gives its bytes."""
-
-    engine: bytes
-    dirs: tuple[Dir, ...]
-    binds: tuple[Bind, ...] = KERNEL_BINDS
-    view: bytes = b""
-    view_layers: tuple[bytes, ...] = ()
-    hydrator: bytes = b""
-    lock: bytes = b""
-    flags: int = 0
+    dirs: Sequence[Dir]
+    view: str = ""
+    trees: Sequence[str] = ()
+    binds: Sequence[Bind] = ()
+    hydrator: str = ""
+    lock: str = ""
     host: tuple[int, int] = (0, 0)
-    mapped: tuple[int, int] = (0, 0)
+    map: tuple[int, int] = (0, 0)
     st_dev: int = 0
-    trace: bytes = b""
-    container_id: bytes = b"test"
-    hostname: bytes = b""
-    strings: bytearray = field(default_factory=bytearray, init=False)
 
     def pack(self) -> bytes:
-        """The file's bytes."""
-        tables = len(self.dirs) * _DIR.size + len(self.view_layers) * _VIEW_LAYER.size + len(self.binds) * _BIND.size
-        start = _HEADER.size + tables
-        self.strings[:] = b"\0"
+        dirs_at = 256
+        trees_at = dirs_at + 32 * len(self.dirs)
+        binds_at = trees_at + 8 * len(self.trees)
+        texts_at = binds_at + 32 * len(self.binds)
+        texts = bytearray()
 
-        def text(value: bytes) -> tuple[int, int]:
-            offset = start + len(self.strings)
-            self.strings.extend(value + b"\0")
-            return (offset, len(value)) if value else (start, 0)
+        def text(s: str) -> bytes:
+            raw = os.fsencode(s)
+            at = texts_at + len(texts)
+            texts.extend(raw + b"\0")
+            return struct.pack("<II", at, len(raw))
 
-        binds = sorted(self.binds, key=lambda b: -len(b.vpath))
-        body = b"".join(_DIR.pack(*text(d.path), *text(d.bloom), d.flags) for d in self.dirs)
-        off_view_layers = _HEADER.size + len(body)
-        body += b"".join(_VIEW_LAYER.pack(*text(path)) for path in self.view_layers)
-        off_binds = _HEADER.size + len(body)
-        body += b"".join(_BIND.pack(*text(b.vpath), *text(b.host), b.flags) for b in binds)
-        fixed = [*text(self.view), *text(self.engine), *text(self.hydrator), *text(self.lock)]
-        names = [*text(self.trace), *text(self.container_id), *text(self.hostname)]
-        header = _HEADER.pack(
-            b"RLLAUNC1", 1, start + len(self.strings), self.flags, len(self.dirs), _HEADER.size,
-            len(self.view_layers), off_view_layers, len(binds), off_binds, *fixed, *self.host, *self.mapped,
-            0, self.st_dev, *names,
-        )  # fmt: skip
-        return header + body + bytes(self.strings)
-
-    def write(self, path: Path) -> Path:
-        """Write the file and return its path."""
-        path.write_bytes(self.pack())
-        return path
+        dirs = b"".join(text(d.path) + text(d.bloom) + struct.pack("<I12x", d.flags) for d in self.dirs)
+        trees = b"".join(text(t) for t in self.trees)
+        ordered = sorted(self.binds, key=lambda b: -len(os.fsencode(b.vpath)))
+        binds = b"".join(text(b.vpath) + text(b.host) + struct.pack("<I12x", b.flags) for b in ordered)
+        strings = text(self.view) + text("/nonexistent/engine") + text(self.hydrator) + text(self.lock)
+        tail = text("") + text("test") + text("")
+        upper = 4 if self.dirs and self.dirs[0].flags & UPPER else 0
+        head = struct.pack(
+            "<8s10I", b"RLLAUNC1", 1, texts_at + len(texts), upper, len(self.dirs), dirs_at, len(self.trees), trees_at,
+            len(self.binds), binds_at, 0,
+        )[:44]
+        head += strings + struct.pack("<5I", *self.host, *self.map, 0) + struct.pack("<Q", self.st_dev) + tail
+        return head.ljust(256, b"\0") + dirs + trees + binds + bytes(texts)

@@ -71,6 +71,85 @@ static int vfork_exec(void)
     return status == 0;
 }
 
+static void *fault_handler_seen;
+static void on_fault(int sig) { (void)sig; }
+
+/* posix_spawn resets the child's handlers in memory that it shares with its parent. */
+static int spawn_keeps_the_parents_handlers(void)
+{
+    char *av[] = {self, "--true", NULL};
+    struct sigaction a = {.sa_handler = on_fault}, old;
+    int status;
+    pid_t p;
+
+    sigaction(SIGSEGV, &a, NULL);
+    sigaction(SIGSYS, &a, NULL);
+    if (posix_spawn(&p, self, NULL, NULL, av, environ))
+        return 0;
+    waitpid(p, &status, 0);
+    sigaction(SIGSEGV, NULL, &old);
+    fault_handler_seen = (void *)old.sa_handler;
+    sigaction(SIGSYS, NULL, &old);
+    int r = fault_handler_seen == (void *)on_fault && old.sa_handler == on_fault && status == 0;
+    raise(SIGSEGV);
+    r &= syscall(SYS_access, (char *)8, 0) == -1 && errno == EFAULT;
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGSYS, SIG_DFL);
+    return r;
+}
+
+static int ignored_faults_survive_exec(void)
+{
+    int status;
+    pid_t p = fork();
+
+    if (p == 0) {
+        signal(SIGSEGV, SIG_IGN);
+        signal(SIGSYS, SIG_IGN);
+        signal(SIGUSR1, SIG_IGN);
+        execl(self, self, "--ignored", (char *)NULL);
+        _exit(9);
+    }
+    waitpid(p, &status, 0);
+    return status == 0;
+}
+
+/* A copy of this program, in memory. */
+static int exec_of_a_memfd(void)
+{
+    char buf[65536], *av[] = {self, "--true", NULL};
+    int from = open(self, O_RDONLY), to = syscall(SYS_memfd_create, "me", 1u), status;
+    long n;
+
+    while ((n = read(from, buf, sizeof buf)) > 0)
+        if (write(to, buf, n) != n)
+            return 0;
+    close(from);
+    pid_t p = fork();
+    if (p == 0) {
+        fexecve(to, av, environ);
+        _exit(9);
+    }
+    waitpid(p, &status, 0);
+    close(to);
+    return status == 0;
+}
+
+static int exec_of_a_descriptor(void)
+{
+    char *av[] = {self, "--true", NULL};
+    int f = open(self, O_RDONLY | O_CLOEXEC), status;
+    pid_t p = fork();
+
+    if (p == 0) {
+        fexecve(f, av, environ);
+        _exit(9);
+    }
+    waitpid(p, &status, 0);
+    close(f);
+    return status == 0;
+}
+
 static int mask_survives_exec(void)
 {
     sigset_t s, old;
@@ -229,9 +308,11 @@ static int cancel_a_fifo_open(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(mask_survives_exec), CASE(exec_errors),
+        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(spawn_keeps_the_parents_handlers),
+        CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
         CASE(fork_while_threads_are_in_calls), CASE(cancel_a_read), CASE(cancel_a_fifo_open), END_OF_CASES};
+    struct sigaction a;
     sigset_t s;
 
     self = argv[0];
@@ -244,6 +325,13 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "--mask") == 0) {
         sigprocmask(SIG_SETMASK, NULL, &s);
         return !(sigismember(&s, SIGUSR2) && !sigismember(&s, SIGUSR1) && !sigismember(&s, SIGSYS));
+    }
+    if (argc > 1 && strcmp(argv[1], "--ignored") == 0) {
+        static const int sigs[] = {SIGSEGV, SIGSYS, SIGUSR1};
+        for (int i = 0; i < 3; i++)
+            if (sigaction(sigs[i], NULL, &a) || a.sa_handler != SIG_IGN)
+                return 1;
+        return 0;
     }
     return run_cases(cases, argc, argv);
 }

@@ -23,9 +23,7 @@ def script(guest: Guest, name: str, text: str, mode: int = 0o755) -> None:
     path.mkdir(exist_ok=True)
     (path / name).write_text(text)
     (path / name).chmod(mode)
-    (guest.upper.parent / "bloom").write_bytes(
-        (guest.upper.parent / "bloom").read_bytes()[:64] + b"\xff" * (1 << 20)
-    )
+    (guest.upper.parent / "bloom").write_bytes((guest.upper.parent / "bloom").read_bytes()[:64] + b"\xff" * (1 << 20))
 
 
 def test_runs_a_static_program_and_passes_standard_input(guest: Guest) -> None:
@@ -132,7 +130,16 @@ def test_scripts(guest: Guest) -> None:
 def test_descriptors_pass_through(guest: Guest) -> None:
     read, write = os.pipe()
     try:
-        command = [guest.engine, "--run", guest.launch, "0:0:022:", "/", "/bin/sh", "-c", f"echo hi >&{write}"]
+        command = [
+            str(guest.engine),
+            "--run",
+            str(guest.launch),
+            "0:0:022:",
+            "/",
+            "/bin/sh",
+            "-c",
+            f"echo hi >&{write}",
+        ]
         subprocess.run(command, env={}, pass_fds=[write], check=True)
         assert os.read(read, 10) == b"hi\n"
     finally:

@@ -53,7 +53,7 @@ static long make_at(int dirfd, const char *path, struct thing *t)
     char real[RL_REAL_MAX];
     u32 mode = t->owner.mode;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, 0, 0);
+    long r = rl_resolve(&w, dirfd, path, RL_NAME, 0);
     if (r < 0)
         return r;
     if (w.hit.what != RL_NONE)
@@ -176,7 +176,7 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         if (n < 0)
             return n;
     }
-    r = rl_resolve(b, newdirfd, newpath, 0, 0);
+    r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
     if (r < 0)
         return r;
     if (b->hit.what != RL_NONE)

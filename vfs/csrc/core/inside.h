@@ -166,6 +166,7 @@ long rl_again(struct rl_walk *w);
 #define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
 #define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
+#define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
 /* A canonical virtual path, no link followed, no permission asked. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len);

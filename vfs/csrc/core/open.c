@@ -42,8 +42,6 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
 static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
     struct rl_owner owner;
-    if (w->slash)
-        return -EISDIR;
     long r = rl_create_begin(w, o->real);
     if (r < 0)
         return r;
@@ -160,11 +158,13 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     if (r < 0)
         return r;
     struct rl_hit *h = &w->hit;
+    if (creat && w->slash)
+        return -EISDIR;
     if (h->what == RL_NONE)
         return creat ? create(w, mode, o) : -ENOENT;
     if (excl)
         return -EEXIST;
-    if (creat && (w->slash || rl_isdir(h->mode)))
+    if (creat && rl_isdir(h->mode))
         return -EISDIR;
     if ((w->slash || (flags & O_DIRECTORY)) && !rl_isdir(h->mode))
         return -ENOTDIR;

@@ -117,7 +117,7 @@ long rl_unlink(int dirfd, const char *path, int flags)
     if (flags & ~AT_REMOVEDIR)
         return -EINVAL;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, 0, 0);
+    long r = rl_resolve(&w, dirfd, path, RL_NAME, 0);
     if (r >= 0)
         r = check(&w, rmdir);
     if (r < 0)

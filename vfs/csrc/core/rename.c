@@ -43,8 +43,10 @@ static long check_binds(const struct rl_walk *a, const struct rl_walk *b)
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
-    if (a->dot || b->dot)
+    if (a->dot)
         return -EBUSY;
+    if (b->dot)
+        return flags & RL_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
     if (a->hit.what == RL_NONE)
         return -ENOENT;
     if (there && (flags & RL_RENAME_NOREPLACE))
@@ -256,9 +258,9 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
     rl_walk_start(a, &m->s);
     rl_walk_start(b, &m->s);
-    long r = rl_resolve(a, olddirfd, oldpath, 0, 0);
+    long r = rl_resolve(a, olddirfd, oldpath, RL_NAME, 0);
     if (r >= 0)
-        r = rl_resolve(b, newdirfd, newpath, 0, 0);
+        r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
     if (r >= 0)
         r = check(a, b, flags);
     if (r < 0)

@@ -183,7 +183,7 @@ static long settle_dot(struct course *c)
 {
     struct rl_walk *w = c->w;
     if (!c->depth) {
-        w->dot = 3;
+        w->dot = w->dot ? w->dot : 3;
         w->v[0] = 0;
         long r = rl_root_hit(w, &w->self, &w->hit);
         w->dir = w->self;
@@ -229,7 +229,7 @@ static long found(struct course *c, u32 len, int last)
     struct rl_hit *h = &w->hit;
     if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NONE && w->self.bind != c->cur.bind)
         return -EXDEV;
-    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || (c->flags & RL_FOLLOW) || w->slash)) {
+    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || (c->flags & RL_FOLLOW) || (w->slash && !(c->flags & RL_NAME)))) {
         const char *text;
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;

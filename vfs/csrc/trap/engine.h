@@ -91,6 +91,8 @@ struct rl_slot *rl_slot_claim(void);
 void rl_slot_free(struct rl_slot *slot);
 /* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has gone. */
 u32 *rl_slot_word(const struct rl_slot *slot);
+/* This is a vfork child: what it changes in memory, it changes in its parent. */
+int rl_memory_is_borrowed(void);
 
 /* ---- resume.c: calls made in the program's own context ----------------------------------------- */
 
@@ -113,6 +115,10 @@ struct rl_sigaction {
 #define RL_SA_RESETHAND 0x80000000ull
 #define RL_SIG_DFL 0ull
 #define RL_SIG_IGN 1ull
+#define RL_SIG_BLOCK 0
+#define RL_SIG_UNBLOCK 1
+#define RL_SIG_SETMASK 2
+#define RL_SIG_FAULTS (RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS))
 #define RL_SIG_NEVER (RL_SIGBIT(RL_SIGSYS) | RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP))
 
 void rl_signals_init(void);
@@ -146,10 +152,12 @@ struct rl_start {
     u64 *auxv;
     const char *execfn;
     u64 sigmask;
+    int memfd; /* to close when the program is mapped, or -1 */
 };
 /* Maps `real` and its interpreter and jumps. Returns only on failure. */
 long rl_start_program(const char *real, const struct rl_start *s);
 
+#define RL_OWN_FD "/proc/self/fd/" /* EXE-VPATH of a program that is a memfd: this and a number */
 #define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */
 /* Parses `#!`: 0 and interp/arg (arg may be NULL) pointing into head, or -ENOEXEC. */
 long rl_script_parse(char *head, long n, char **interp, char **arg);

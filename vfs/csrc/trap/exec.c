@@ -15,6 +15,7 @@
 
 #define RL_INTERPRETERS 5 /* the kernel's limit of nested scripts */
 #define RL_STATE_BYTES 1024
+#define RL_MEMFD_FLOOR 100
 #define RL_PREFIX 5 /* engine LAUNCH STATE EXE-VPATH EXECFN */
 
 struct head {
@@ -35,27 +36,12 @@ struct plan {
 };
 _Static_assert(sizeof(struct plan) <= RL_BUF_BYTES, "the plan lives in the slot");
 
-static long read_head(const char *real, char *head)
-{
-    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), n;
-
-    if (fd < 0)
-        return fd;
-    n = rl_sys4(__NR_pread64, fd, (long)head, RL_SCRIPT_HEAD, 0);
-    rl_sys1(__NR_close, fd);
-    if (n >= 0)
-        head[n] = 0;
-    return n;
-}
-
-static long check_elf(struct rl_call *c, const char *real)
+/* An ELF file's headers and those of its interpreter. `fd` is closed. */
+static long check_elf(struct rl_call *c, long fd)
 {
     char *interp = c->slot->path2;
-    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), r;
+    long r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
 
-    if (fd < 0)
-        return fd;
-    r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
     rl_sys1(__NR_close, fd);
     if (r < 0 || *interp == 0)
         return r;
@@ -70,6 +56,51 @@ static long check_elf(struct rl_call *c, const char *real)
     return r == -ENOEXEC ? -ELIBBAD : r;
 }
 
+/* Reads one link of the chain. 1: an ELF program that can run; 0: a script, parsed into h. */
+static long look_at(struct rl_call *c, struct head *h)
+{
+    long fd = rl_sys3(__NR_open, (long)c->slot->exec.real, O_RDONLY | O_CLOEXEC, 0), n;
+
+    if (fd < 0)
+        return fd;
+    n = rl_sys4(__NR_pread64, fd, (long)h->text, RL_SCRIPT_HEAD, 0);
+    if (n >= 4 && memcmp(h->text, "\177ELF", 4) == 0) {
+        n = check_elf(c, fd);
+        return n < 0 ? n : 1;
+    }
+    rl_sys1(__NR_close, fd);
+    if (n < 0)
+        return n;
+    h->text[n] = 0;
+    return rl_script_parse(h->text, n, &h->interp, &h->arg);
+}
+
+/* A program without a name: a memfd, by descriptor or by its /proc name. The descriptor that the next
+ * engine finds is a copy that exec does not close. 0 when it is one. */
+static long find_memfd(struct rl_call *c, int dirfd, const char *path)
+{
+    char link[64], target[16];
+    u64 number = (u64)dirfd;
+    long n;
+
+    if (rl_text_starts(path, RL_OWN_FD))
+        path = rl_get_number(path + sizeof RL_OWN_FD - 1, 10, &number);
+    else if (rl_text_starts(path, "/dev/fd/"))
+        path = rl_get_number(path + 8, 10, &number);
+    if (path == NULL || *path || (int)number < 0)
+        return -ENOENT;
+    rl_put_number(rl_put_text(link, RL_OWN_FD), number, 10);
+    n = rl_sys3(__NR_readlink, (long)link, (long)target, sizeof target);
+    if (n < 7 || memcmp(target, "/memfd:", 7) != 0)
+        return -ENOENT;
+    n = rl_sys3(__NR_fcntl, (long)number, F_DUPFD, RL_MEMFD_FLOOR);
+    if (n < 0)
+        return n;
+    rl_put_number(rl_put_text(c->slot->exec.real, RL_OWN_FD), (u64)n, 10);
+    rl_put_text(c->slot->exec.vpath, c->slot->exec.real);
+    return 0;
+}
+
 /* Follows the `#!` chain to a program. 0, with slot->exec the program. */
 static long find_program(struct rl_call *c, struct plan *p, int dirfd, const char *path, int flags)
 {
@@ -77,18 +108,14 @@ static long find_program(struct rl_call *c, struct plan *p, int dirfd, const cha
         struct head *h = &p->level[p->scripts < RL_INTERPRETERS ? p->scripts : 0];
         long r = rl_exec_prepare(dirfd, path, flags, &c->slot->exec);
 
-        if (r < 0)
-            return r;
-        r = read_head(c->slot->exec.real, h->text);
-        if (r < 0)
-            return r;
-        if (r >= 4 && memcmp(h->text, "\177ELF", 4) == 0)
-            return check_elf(c, c->slot->exec.real);
+        if (r < 0 && p->scripts == 0 && find_memfd(c, dirfd, path) == 0)
+            r = 0;
+        if (r >= 0)
+            r = look_at(c, h);
+        if (r != 0)
+            return r < 0 ? r : 0;
         if (p->scripts == RL_INTERPRETERS)
             return -ELOOP;
-        r = rl_script_parse(h->text, r, &h->interp, &h->arg);
-        if (r < 0)
-            return r;
         rl_put_text(h->script, p->scripts ? path : p->execfn);
         path = h->interp;
         dirfd = RL_AT_FDCWD;
@@ -171,6 +198,14 @@ static void drop_spill(struct rl_slot *slot)
     slot->spill = slot->spill_bytes = 0;
 }
 
+static void drop_memfd(const char *vpath)
+{
+    u64 number;
+
+    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number))
+        rl_sys1(__NR_close, (long)number);
+}
+
 /* What AT_EXECFN says: the path as it was given; /dev/fd/N for a descriptor. */
 static void name_it(struct plan *p, int dirfd, const char *path)
 {
@@ -211,15 +246,19 @@ long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp,
     long r;
 
     drop_spill(c->slot);
+    c->slot->exec.vpath[0] = 0;
     name_it(p, dirfd, path);
     r = find_program(c, p, dirfd, path, flags);
-    if (r < 0)
+    if (r < 0) {
+        drop_memfd(c->slot->exec.vpath);
         return r;
+    }
     script_arguments(p);
     r = make_argv(c, p, argv, &list);
     if (r >= 0)
         r = run_engine(c, p, list, envp);
     drop_spill(c->slot);
+    drop_memfd(c->slot->exec.vpath);
     return r;
 }
 

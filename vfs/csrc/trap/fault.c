@@ -40,6 +40,17 @@ static u64 programs_handler(int sig, const struct rl_siginfo *info)
     return handler;
 }
 
+static int in_engine(u64 ip) { return ip >= (u64)rl_image_start && ip < (u64)rl_image_end; }
+
+/* Sent while a call is being handled: blocked for the rest of that call and sent again, so that the
+ * program gets it in its own context. */
+static u64 put_off(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
+{
+    uc->sigmask |= RL_SIGBIT(sig);
+    rl_sys4(__NR_rt_tgsigqueueinfo, rl_sys0(__NR_getpid), rl_sys0(__NR_gettid), sig, (long)info);
+    return 0;
+}
+
 u64 rl_fault(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
 {
     u64 ip = uc->reg[RL_RIP];
@@ -48,7 +59,9 @@ u64 rl_fault(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
         uc->reg[RL_RIP] = (u64)rl_copy_fault;
         return 0;
     }
-    if (info->code > 0 && ip >= (u64)rl_image_start && ip < (u64)rl_image_end) {
+    if (info->code <= 0 && in_engine(ip) && uc->sigmask & RL_SIGBIT(RL_SIGSYS))
+        return put_off(sig, info, uc);
+    if (info->code > 0 && in_engine(ip)) {
         char where[64];
 
         rl_put_number(rl_put_text(rl_put_number(rl_put_text(where, "0x"), ip, 16), ", address 0x"), info->address, 16);
@@ -64,7 +77,7 @@ u64 rl_signal_sent(int sig, const struct rl_siginfo *info, struct rl_ucontext *u
     if (handler) { /* the kernel blocked everything for the engine; the program asked for less */
         u64 mask = (uc->sigmask | rl_virtual_action(sig)->mask) & ~RL_SIG_NEVER;
 
-        rl_sys4(__NR_rt_sigprocmask, 2, (long)&mask, 0, 8);
+        rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)&mask, 0, 8);
     }
     return handler;
 }

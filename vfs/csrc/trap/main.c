@@ -37,6 +37,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
 static void start_again(struct rl_start *s, char **argv, u64 argc)
 {
     const char *vpath = argv[3];
+    u64 number;
     long r;
 
     init(argv[1], argv[2], &s->sigmask);
@@ -45,9 +46,15 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->execfn = argv[4];
     s->argv = argv + 5;
     s->argc = argc - 5;
-    r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
-    if (r >= 0)
-        r = rl_start_program(program.real, s);
+    s->memfd = -1;
+    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number)) {
+        s->memfd = (int)number;
+        r = rl_start_program(vpath, s);
+    } else {
+        r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
+        if (r >= 0)
+            r = rl_start_program(program.real, s);
+    }
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
 
@@ -70,8 +77,9 @@ static void enter_directory(const char *cwd)
             }
         r = rl_chdir(cwd);
     }
+    rl_put_text(rl_put_text(part, ": "), rl_error_text(r));
     if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, rl_error_text(r));
+        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, part);
 }
 
 static const char *search_path(char **envp)
@@ -166,7 +174,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
     const char *prog = argv[5];
     long r;
 
-    rl_sys4(__NR_rt_sigprocmask, 0, 0, (long)&s->sigmask, 8);
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
@@ -180,6 +188,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
+    s->memfd = -1;
     s->argv = argv + 5;
     s->argc = argc - 5;
     r = is_script(program.real) ? run_script(path, s) : rl_start_program(program.real, s);

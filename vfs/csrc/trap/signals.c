@@ -9,9 +9,6 @@
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_SIG_BLOCK 0
-#define RL_SIG_UNBLOCK 1
-#define RL_SIG_SETMASK 2
 #define RL_SIGSET_BYTES 8
 
 extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
@@ -60,7 +57,7 @@ void rl_signals_init(void)
     k.handler = (u64)rl_sigsys_entry;
     k.flags = RL_SA_SIGINFO | RL_SA_RESTORER | RL_SA_ONSTACK;
     k.restorer = (u64)rl_restorer;
-    k.mask = ~(RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS));
+    k.mask = ~RL_SIG_FAULTS;
     action(RL_SIGSYS, &k, &old);
     own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     for (u32 i = 0; i < 2; i++) {
@@ -72,13 +69,30 @@ void rl_signals_init(void)
     }
 }
 
+static int is_ours(const struct rl_sigaction *k)
+{
+    return k->handler == (u64)rl_fault_entry || k->handler == (u64)rl_sigsys_entry;
+}
+
+/* A vfork child has signal actions of its own but the parent's memory: what it sets goes to the kernel
+ * alone (posix_spawn resets every handler). It runs without the engine's fault handler from then on. */
+static long borrowed_action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
+{
+    long r = action(sig, NULL, old);
+
+    if (r >= 0 && is_ours(old))
+        *old = *rl_virtual_action(sig);
+    return r >= 0 && want && sig != RL_SIGSYS ? action(sig, want, NULL) : r;
+}
+
 void rl_signals_before_exec(void)
 {
     static const int sigs[] = {RL_SIGSYS, RL_SIGSEGV, RL_SIGBUS};
     static const struct rl_sigaction ignore = {.handler = RL_SIG_IGN};
+    struct rl_sigaction now;
 
     for (u32 i = 0; i < 3; i++)
-        if (rl_virtual_action(sigs[i])->handler == RL_SIG_IGN)
+        if (rl_virtual_action(sigs[i])->handler == RL_SIG_IGN && action(sigs[i], NULL, &now) == 0 && is_ours(&now))
             action(sigs[i], &ignore, NULL);
 }
 
@@ -86,8 +100,9 @@ void rl_signals_after_failed_exec(void)
 {
     struct rl_sigaction sys = own[0], segv = own[1], bus = own[2];
 
-    if (sys.handler != RL_SIG_IGN && segv.handler != RL_SIG_IGN && bus.handler != RL_SIG_IGN)
-        return;
+    if (rl_memory_is_borrowed() ||
+        (sys.handler != RL_SIG_IGN && segv.handler != RL_SIG_IGN && bus.handler != RL_SIG_IGN))
+        return; /* a vfork child is about to leave anyway */
     rl_signals_init();
     own[0] = sys;
     own[1] = segv;
@@ -106,7 +121,10 @@ long rl_do_rt_sigaction(struct rl_call *c)
         return -EINVAL;
     if (c->arg[1] && rl_guest_read(c, &want, c->arg[1], sizeof want) < 0)
         return -EFAULT;
-    if (virtual) {
+    if (virtual && rl_memory_is_borrowed()) {
+        want.mask &= ~RL_SIGBIT(RL_SIGSYS);
+        r = borrowed_action(sig, c->arg[1] ? &want : NULL, &old);
+    } else if (virtual) {
         old = *virtual;
         if (c->arg[1]) {
             *virtual = want;

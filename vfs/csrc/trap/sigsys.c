@@ -52,16 +52,27 @@ long rl_dispatch(struct rl_call *c)
     return r;
 }
 
+/* A bad pointer must not find its SIGSEGV blocked, or it would end the process. One that is pending
+ * has been sent, and stays for the program. */
+static void unblock_faults(const struct rl_ucontext *uc)
+{
+    u64 faults = uc->sigmask & RL_SIG_FAULTS, pending = 0;
+
+    if (faults == 0)
+        return;
+    rl_sys2(__NR_rt_sigpending, (long)&pending, 8);
+    faults &= ~pending;
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_UNBLOCK, (long)&faults, 0, 8);
+}
+
 /* Called by the gate on the slot's stack. `stack` is the stack pointer of the signal frame's side. */
 void rl_sigsys(const u8 *info, struct rl_ucontext *uc, u64 stack, struct rl_slot *slot)
 {
-    static const u64 faults = RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS);
     u64 *reg = uc->reg;
     struct rl_call c;
     long r;
 
-    if (uc->sigmask & faults) /* or a bad pointer would end the process */
-        rl_sys4(__NR_rt_sigprocmask, 1, (long)&faults, 0, 8);
+    unblock_faults(uc);
     c.nr = *(const i32 *)(info + 24); /* si_syscall */
     c.arg[0] = reg[RL_RDI];
     c.arg[1] = reg[RL_RSI];

@@ -10,6 +10,7 @@
 #include "engine.h"
 
 #define RL_SLOTS 64
+#define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* process id of whom the memory belongs to; 0: not known yet */
 #define RL_PAGE 4096
 #define RL_MADV_WIPEONFORK 18
 
@@ -22,8 +23,22 @@ void rl_slots_init(void)
     rl_sys3(__NR_madvise, (long)words, sizeof words, RL_MADV_WIPEONFORK);
 }
 
+/* The first trapped call of a process tells. A vfork child makes none before its parent has: libc
+ * blocks signals before it vforks. */
+static void note_owner(void)
+{
+    if (__atomic_load_n(&words[RL_OWNER_WORD], __ATOMIC_RELAXED) == 0)
+        __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
+}
+
+int rl_memory_is_borrowed(void)
+{
+    return words[RL_OWNER_WORD] != (u32)rl_sys0(__NR_getpid);
+}
+
 struct rl_slot *rl_slot_claim(void)
 {
+    note_owner();
     for (;;) {
         for (u32 i = 0; i < RL_SLOTS; i++) {
             u32 zero = 0;

@@ -142,6 +142,8 @@ long rl_start_program(const char *real, const struct rl_start *s)
     r = rl_elf_map(real, base, &main);
     if (r < 0)
         return r;
+    if (s->memfd >= 0)
+        rl_sys1(__NR_close, s->memfd);
     dynamic = main.interp[0] != 0;
     if (dynamic) {
         r = rl_exec_prepare(RL_AT_FDCWD, main.interp, 0, &found);
@@ -157,6 +159,6 @@ long rl_start_program(const char *real, const struct rl_start *s)
     if (main.exec_stack)
         rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, RL_PROT_ALL | RL_PROT_GROWSDOWN);
     mask = s->sigmask & ~RL_SIG_NEVER;
-    rl_sys4(__NR_rt_sigprocmask, 2, (long)&mask, 0, 8);
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)&mask, 0, 8);
     rl_enter((u64)sp, dynamic ? interp.entry : main.entry);
 }

@@ -1,6 +1,6 @@
 # The trap engine: a freestanding, static, non-PIE program at an address of its own.
 #
-# -fPIE and -no-pie together: code that reaches its data relative to the instruction pointer (the
+# -fPIE and -static together: code that reaches its data relative to the instruction pointer (the
 # address is above 2 GiB), linked to run where it is linked.
 enable_language(ASM)
 
@@ -19,7 +19,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
     -fcf-protection=none -U_FORTIFY_SOURCE)
   target_link_options(rl_engine PRIVATE
-    -nostdlib -static -no-pie -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax
+    -nostdlib -static -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax
     -Wl,--build-id=none)
   install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
 endif()

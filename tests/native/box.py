@@ -1,0 +1,146 @@
+"""A container for tests: an upper, directory layers, a view with a hydrator in a thread, binds."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import stat
+import struct
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from corelib import Core
+from launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
+from viewfile import Node, WrittenView, write_view
+
+D, F, L = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
+
+
+class Hydrator:
+    """A real hydrator in miniature: writes the files of one view into its trees."""
+
+    def __init__(self, path: Path, nodes: Mapping[bytes, Node], view: WrittenView, trees: Sequence[Path]) -> None:
+        self.nodes, self.view, self.trees = nodes, view, trees
+        self.asked: list[bytes] = []
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        here = os.open(path.parent, os.O_PATH)
+        self.socket.bind(f"/proc/self/fd/{here}/{path.name}")
+        os.close(here)
+        self.socket.listen()
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            with client:
+                while request := client.recv(8):
+                    magic, number = struct.unpack("<II", request)
+                    client.sendall(struct.pack("<i", self.write(number) if magic == 0x31594852 else -22))
+
+    def write(self, number: int) -> int:
+        path = self.view.paths[number]
+        self.asked.append(path)
+        node = self.nodes[path]
+        target = Path(os.fsdecode(os.fsencode(self.trees[node.layer]) + (node.source or path)))
+        if stat.S_ISDIR(node.mode):
+            target.mkdir(parents=True, exist_ok=True)
+            return 0
+        target.parent.mkdir(parents=True, exist_ok=True)
+        content = self.nodes[node.same_as] if node.same_as is not None else node
+        temp = target.with_name(".tmp")
+        temp.write_bytes(content.data)
+        temp.chmod((node.mode & 0o777) | 0o400)
+        os.utime(temp, ns=(node.mtime_ns, node.mtime_ns))
+        temp.rename(target)
+        return 0
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+        self.thread.join(5)
+
+
+class Box:
+    def __init__(
+        self,
+        core: Core,
+        root: Path,
+        nodes: Mapping[bytes, Node] | None = None,
+        lowers: Sequence[Dir] = (),
+        binds: Sequence[Bind] = (),
+        writable: bool = True,
+        mapped: tuple[int, int] = (0, 0),
+        trees: int = 1,
+        bloom: bool = True,
+    ) -> None:
+        self.core, self.root = core, root
+        self.upper = root / "upper"
+        self.upper.mkdir(exist_ok=True)
+        self.bloom = Bloom(root / "bloom")
+        self.bloom.add_tree(self.upper)
+        self.trees = [root / f"layer{i}" / "tree" for i in range(trees)]
+        for t in self.trees:
+            t.mkdir(parents=True, exist_ok=True)
+        self.hydrator: Hydrator | None = None
+        self.view: WrittenView | None = None
+        view_path = ""
+        if nodes is not None:
+            full = {b"": Node(D | 0o755), **nodes}
+            self.view = write_view(full, trees)
+            (root / "view").write_bytes(self.view.data)
+            view_path = str(root / "view")
+            self.hydrator = Hydrator(root / "hydrator", full, self.view, self.trees)
+        dirs = list(lowers)
+        if writable:
+            dirs.insert(0, Dir(str(self.upper), UPPER | MARKS, str(root / "bloom") if bloom else ""))
+        self.launch = Launch(
+            dirs=dirs,
+            view=view_path,
+            trees=[str(t) for t in self.trees],
+            binds=binds,
+            hydrator=str(root / "hydrator"),
+            lock=str(root / "lock"),
+            host=(os.getuid(), os.getgid()),
+            map=mapped,
+            st_dev=self.upper.stat().st_dev,
+        )
+        path = root / "launch"
+        path.write_bytes(self.launch.pack())
+        core.init(path)
+        core.identity(*mapped)
+
+    def asked(self) -> list[bytes]:
+        return self.hydrator.asked if self.hydrator else []
+
+    def upper_names(self, path: str = "") -> list[str]:
+        return sorted(os.listdir(self.upper / path))
+
+    def record(self, path: str) -> str | None:
+        p = self.upper / path
+        try:
+            return os.readlink(p.with_name(".wh..wh.m." + p.name))
+        except FileNotFoundError:
+            return None
+
+    def close(self) -> None:
+        if self.hydrator:
+            self.hydrator.close()
+
+
+def d(mode: int = 0o755, **k: object) -> Node:
+    return Node(D | mode, **k)  # type: ignore[arg-type]
+
+
+def f(data: bytes = b"", mode: int = 0o644, **k: object) -> Node:
+    return Node(F | mode, data, **k)  # type: ignore[arg-type]
+
+
+def ln(target: bytes, **k: object) -> Node:
+    return Node(L | 0o777, link=target, **k)  # type: ignore[arg-type]

@@ -1,0 +1,225 @@
+"""Random operations on a container and on a plain directory with the same content: results, errors, listings
+and attributes must be the same, whatever the stack of layers is."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from box import Box, d, f, ln
+from corelib import Core
+from launchfile import MARKS, Dir
+from plain import Plain
+from viewfile import Node
+
+# A tree with everything that can be moved, merged and hidden; the top of it in the view or in directory layers.
+TREE: dict[bytes, Node] = {
+    b"/a": d(),
+    b"/a/a": d(0o700),
+    b"/a/a/a": f(b"aaa"),
+    b"/a/a/b": f(b"aab", 0o600),
+    b"/a/b": d(),
+    b"/a/b/c": d(),
+    b"/a/b/c/a": f(b"abca"),
+    b"/a/c": f(b"ac", 0o755),
+    b"/b": d(),
+    b"/b/a": f(b"ba"),
+    b"/b/b": ln(b"a"),
+    b"/b/c": ln(b"../a/b"),
+    b"/c": f(b"c" * 5000),
+    b"/d": d(),
+    b"/d/a": d(),
+    b"/d/b": ln(b"nowhere"),
+    b"/d/c": ln(b"../d"),
+}
+NAMES = [b"a", b"b", b"c", b"d", b"e"]
+
+
+def put(root: bytes, nodes: dict[bytes, Node]) -> None:
+    os.makedirs(root, exist_ok=True)
+    for path, n in nodes.items():
+        where = root + path
+        if stat.S_ISDIR(n.mode):
+            os.makedirs(where, exist_ok=True)
+        elif stat.S_ISLNK(n.mode):
+            os.symlink(n.link, where)
+        else:
+            with open(where, "wb") as file:
+                file.write(n.data)
+    for path, n in reversed(nodes.items()):
+        if not stat.S_ISLNK(n.mode):
+            os.chmod(root + path, n.mode & 0o7777)
+        os.utime(root + path, ns=(n.mtime_ns, n.mtime_ns), follow_symlinks=False)
+
+
+def split(nodes: dict[bytes, Node], rng: random.Random) -> tuple[dict[bytes, Node], dict[bytes, Node]]:
+    """Two layers that merge to `nodes`: directories in both, other things in either."""
+    one = {p: n for p, n in nodes.items() if stat.S_ISDIR(n.mode) or rng.random() < 0.5}
+    return one, {p: n for p, n in nodes.items() if stat.S_ISDIR(n.mode) or p not in one}
+
+
+def view_only(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
+    return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids)
+
+
+def two_plain_layers(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
+    one, two = split(TREE, rng)
+    put(os.fsencode(tmp / "one"), one)
+    put(os.fsencode(tmp / "two"), two)
+    return make(lowers=[Dir(str(tmp / "one")), Dir(str(tmp / "two"))], mapped=ids)
+
+
+def marked_layer_over_view(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
+    one, two = split(TREE, rng)
+    top = tmp / "top"
+    put(os.fsencode(top), one)
+    below = {p: owned(n, ids) for p, n in two.items()}
+    below[b"/a/b/gone"] = owned(f(b"gone"), ids)
+    below[b"/d/a/old"] = owned(d(), ids)
+    below[b"/d/a/old/x"] = owned(f(b"x"), ids)
+    (top / "a/b/.wh.gone").touch()
+    (top / "d/a/.wh..wh..opq").touch()
+    for p in ("a/b", "d/a"):
+        os.utime(top / p, ns=(TREE[b"/a"].mtime_ns,) * 2)
+    return make(below, lowers=[Dir(str(top), MARKS)], mapped=ids)
+
+
+def owned(n: Node, ids: tuple[int, int]) -> Node:
+    return Node(n.mode, n.data, *ids, n.mtime_ns, n.link)
+
+
+STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view)}
+
+
+@pytest.fixture
+def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
+    boxes: list[Box] = []
+
+    def build(*args: object, **k: object) -> Box:
+        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
+        return boxes[-1]
+
+    yield build
+    for b in boxes:
+        b.close()
+
+
+def a_path(rng: random.Random) -> bytes:
+    n = rng.choices((1, 2, 3, 4), (3, 5, 3, 1))[0]
+    parts = [rng.choice(NAMES) for _ in range(n)]
+    if rng.random() < 0.06:
+        parts[rng.randrange(n)] = rng.choice((b".", b".."))
+    if parts[0] == b"..":
+        parts[0] = b"a"
+    path = b"/" + b"/".join(parts)
+    # never above the root: the oracle would leave its directory
+    depth = 0
+    for p in parts:
+        depth += -1 if p == b".." else p != b"."
+        if depth < 0:
+            return b"/a"
+    return path + (b"/" if rng.random() < 0.04 else b"")
+
+
+def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
+    p, q = a_path(rng), a_path(rng)
+    flags = rng.choice((os.O_WRONLY, os.O_RDWR)) | rng.choice((0, os.O_CREAT, os.O_CREAT | os.O_EXCL))
+    flags |= os.O_NONBLOCK | rng.choice((0, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW))
+    mode = rng.choice((0o777, 0o755, 0o700, 0o644, 0o600, 0o444, 0o4755, 0o2755, 0o1777, 0o000))
+    table: list[tuple[int, str, tuple[object, ...]]] = [
+        (6, "mkdir", (p, mode | 0o700)),
+        (5, "rmdir", (p,)),
+        (8, "write", (p, rng.randbytes(rng.randrange(40)), flags, mode)),
+        (7, "unlink", (p,)),
+        (12, "rename", (p, q, rng.choices((0, 1, 2), (6, 1, 2))[0])),
+        (4, "link", (p, q)),
+        (3, "symlink", (rng.choice(NAMES), p)),
+        (4, "chmod", (p, mode)),
+        (3, "utimens", (p, 10**18 + rng.randrange(10**9), 10**18 + rng.randrange(10**9))),
+        (2, "truncate", (p, rng.randrange(50))),
+        (2, "mknod", (p, stat.S_IFIFO | mode)),
+        (3, "listdir", (p,)),
+        (2, "access", (p, rng.randrange(8))),
+        (2, "readlink", (p,)),
+        (2, "setxattr", (p, b"user.k%d" % rng.randrange(2), rng.randbytes(5))),
+        (1, "removexattr", (p, b"user.k%d" % rng.randrange(2))),
+    ]
+    _, name, args = rng.choices(table, [w for w, _, _ in table])[0]
+    return name, args
+
+
+def outcome(target: object, name: str, args: tuple[object, ...]) -> object:
+    try:
+        return getattr(target, name)(*args)
+    except OSError as e:
+        return errno.errorcode[e.errno or 0]
+
+
+def whole_tree(core: Core | Plain, xattrs: bool) -> dict[bytes, tuple[object, ...]]:
+    """Everything that programs can see, by path; hard links by the first path that has the same number."""
+    out: dict[bytes, tuple[object, ...]] = {}
+    first: dict[int, bytes] = {}
+    queue = [b""]
+    for folder in queue:
+        for name in core.listdir(folder or b"/"):
+            path = folder + b"/" + name
+            a = core.lstat(path)
+            if isinstance(a, os.stat_result):
+                mode, size, mtime, ino, owner, nlink = a.st_mode, a.st_size, a.st_mtime_ns, a.st_ino, (a.st_uid, a.st_gid), a.st_nlink
+            else:
+                mode, size, mtime, ino, owner, nlink = a.mode, a.size, a.mtime, a.ino, (a.uid, a.gid), a.nlink
+            content: object = None
+            values: object = None
+            if stat.S_ISDIR(mode):
+                queue.append(path)
+                size = nlink = mtime = 0
+            elif stat.S_ISLNK(mode):
+                content = core.readlink(path)
+                mtime = 0
+            elif stat.S_ISREG(mode):
+                content = core.read(path) if mode & 0o400 or os.getuid() == 0 else None
+            if xattrs and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mode & 0o400:
+                values = [outcome(core, "getxattr", (path, b"user.k%d" % i)) for i in range(2)]
+            if mtime and abs(mtime - 10**18) > 2 * 10**9 and mtime != TREE[b"/a"].mtime_ns:
+                mtime = -1  # the time of the operation: not the same on both sides
+            out[path] = (oct(mode), size, mtime, owner, nlink, content, values, first.setdefault(ino, path))
+    return out
+
+
+def has_xattrs(tmp: Path) -> bool:
+    try:
+        os.setxattr(tmp, "user.test", b"1")
+        os.removexattr(tmp, "user.test")
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("ROOTLAY_CORE_SEEDS", "4"))))
+@pytest.mark.parametrize("stack", sorted(STACKS))
+def test_random_operations_do_what_they_do_in_a_plain_directory(
+    make: Callable[..., Box], tmp_path: Path, stack: str, seed: int
+) -> None:
+    rng = random.Random(f"{stack} {seed}")
+    ids = (os.getuid(), os.getgid())
+    box = STACKS[stack](make, tmp_path, rng, ids)
+    box.core.identity(*ids, tuple(os.getgroups()), umask=0)
+    plain = Plain(os.fsencode(tmp_path / "plain"))
+    put(plain.root, TREE)
+    xattrs = has_xattrs(tmp_path)
+    log: list[str] = []
+    assert whole_tree(box.core, xattrs) == whole_tree(plain, xattrs)
+    for i in range(400):
+        name, args = an_operation(rng)
+        want, got = outcome(plain, name, args), outcome(box.core, name, args)
+        log.append(f"{name}{args} -> {want}")
+        assert got == want, "\n".join(log[-30:])
+        if i % 10 == 9 or want is None:
+            assert whole_tree(box.core, xattrs) == whole_tree(plain, xattrs), "\n".join(log[-30:])
+    left = [p for p in box.upper.rglob(".wh..wh.t.*")]
+    assert left == []

@@ -1,0 +1,103 @@
+"""The terminal: job control, interrupts, window size, through a pseudo-terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.native.guest import Guest, guard
+
+PATIENCE_S = 20.0
+
+
+@dataclass(slots=True)
+class Session:
+    """A shell on a pseudo-terminal."""
+
+    master: int
+    seen: bytes = b""
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def expect(self, wanted: bytes) -> bytes:
+        """Read until `wanted` shows up; what was read up to its end."""
+        end = time.monotonic() + PATIENCE_S
+        while wanted not in self.seen:
+            ready, _, _ = select.select([self.master], [], [], max(0.0, end - time.monotonic()))
+            assert ready, (wanted, self.seen)
+            self.seen += os.read(self.master, 65536)
+        at = self.seen.index(wanted) + len(wanted)
+        before, self.seen = self.seen[:at], self.seen[at:]
+        return before
+
+
+@contextmanager
+def shell(guest: Guest) -> Iterator[Session]:
+    """An interactive shell in `guest`."""
+    env = {"PATH": "/usr/bin:/bin", "PS1": "> ", "TERM": "dumb"}
+    command = [*guard(guest), str(guest.engine), "--run", str(guest.launch), "0:0:022:", "/", "/bin/sh", "-i"]
+    pid, master = pty.fork()
+    if pid == 0:
+        os.execve(command[0], command, env)
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    try:
+        yield Session(master)
+    finally:
+        os.close(master)
+        os.waitpid(pid, 0)
+
+
+@pytest.fixture(autouse=True)
+def _needs_busybox(programs: Path) -> None:
+    if not (programs / "bin" / "busybox").exists():
+        pytest.skip("busybox (static) is not installed")
+
+
+def test_interrupt_reaches_the_foreground_program_only(guest: Guest) -> None:
+    with shell(guest) as session:
+        session.expect(b"> ")
+        session.type(b"sleep 100\n")
+        time.sleep(0.3)
+        session.type(b"\x03")
+        session.type(b"echo code=$?\n")
+        session.expect(b"code=130")
+        session.type(b"exit\n")
+
+
+def test_stop_and_continue(guest: Guest) -> None:
+    with shell(guest) as session:
+        session.expect(b"> ")
+        session.type(b"cat\n")
+        time.sleep(0.3)  # until the shell has given the terminal back its line mode
+        session.type(b"one\n")
+        session.expect(b"one\r\none\r\n")
+        session.type(b"\x1a")
+        session.expect(b"> ")
+        session.type(b"jobs\n")
+        session.expect(b"Stopped")
+        session.type(b"fg\n")
+        time.sleep(0.3)
+        session.type(b"two\n")
+        session.expect(b"two\r\ntwo\r\n")
+        session.type(b"\x04")
+        session.type(b"exit\n")
+
+
+def test_window_size(guest: Guest) -> None:
+    with shell(guest) as session:
+        session.expect(b"> ")
+        session.type(b"busybox stty size\n")
+        session.expect(b"33 77")
+        session.type(b"exit\n")

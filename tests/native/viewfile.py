@@ -1,0 +1,165 @@
+"""Writer of native views (docs/format.md section 5), independent of the store's own."""
+
+from __future__ import annotations
+
+import stat
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MASK = (1 << 64) - 1
+MIX = 0x9E3779B97F4A7C15
+FNV_START = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+TYPES = {
+    stat.S_IFDIR: b"d",
+    stat.S_IFREG: b"f",
+    stat.S_IFLNK: b"l",
+    stat.S_IFCHR: b"c",
+    stat.S_IFBLK: b"b",
+    stat.S_IFIFO: b"p",
+}
+
+
+def fnv(data: bytes, h: int = FNV_START) -> int:
+    for byte in data:
+        h = (h ^ byte) * FNV_PRIME & MASK
+    return h
+
+
+def mix(h: int) -> int:
+    h ^= h >> 32
+    h = h * MIX & MASK
+    return h ^ h >> 29
+
+
+@dataclass
+class Node:
+    """One entry of a view, by its visible path (bytes, leading slash; the root is empty)."""
+
+    mode: int
+    data: bytes = b""
+    uid: int = 0
+    gid: int = 0
+    mtime_ns: int = 1_600_000_000_000_000_000
+    link: bytes = b""
+    layer: int = 0
+    source: bytes = b""
+    same_as: bytes | None = None
+    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    rdev: tuple[int, int] = (0, 0)
+
+
+class _Strings:
+    def __init__(self) -> None:
+        self.data = bytearray(b"\0")
+
+    def add(self, text: bytes) -> int:
+        if not text:
+            return 0
+        at = len(self.data)
+        self.data += text + b"\0"
+        return at
+
+
+@dataclass(frozen=True)
+class WrittenView:
+    data: bytes
+    ids: dict[bytes, int]
+    paths: dict[int, bytes]
+
+
+def _numbered(nodes: Mapping[bytes, Node]) -> dict[bytes, int]:
+    """Ids: breadth first, so that the children of a directory are contiguous and sorted."""
+    children: dict[bytes, list[bytes]] = {}
+    for path in nodes:
+        if path:
+            children.setdefault(path.rpartition(b"/")[0], []).append(path)
+    ids = {b"": 1}
+    queue = [b""]
+    for parent in queue:
+        for path in sorted(children.get(parent, [])):
+            ids[path] = len(ids) + 1
+            queue.append(path)
+    return ids
+
+
+def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
+    ids = _numbered(nodes)
+    if len(ids) != len(nodes):
+        raise ValueError("a path without its parent")
+    strings = _Strings()
+    count = len(ids) + 1
+    buckets = 1
+    while buckets < 2 * count:
+        buckets *= 2
+    table = [0] * buckets
+    entries = bytearray(96)
+    for path, number in ids.items():
+        node = nodes[path]
+        parent, _, name = path.rpartition(b"/")
+        parent_id = 0 if not path else ids[parent]
+        h = mix(fnv(name, FNV_START ^ (parent_id * MIX & MASK)))
+        slot = h & (buckets - 1)
+        while table[slot]:
+            slot = (slot + 1) & (buckets - 1)
+        table[slot] = number
+        kids = sorted(ids[p] for p in ids if p and p.rpartition(b"/")[0] == path)
+        subdirs = sum(stat.S_ISDIR(nodes[p].mode) for p in ids if p and p.rpartition(b"/")[0] == path)
+        main = node.same_as if node.same_as is not None else path
+        nlink = 2 + subdirs if stat.S_ISDIR(node.mode) else sum(
+            1 for p, n in nodes.items() if (n.same_as if n.same_as is not None else p) == main
+        )
+        xattrs = b"".join(struct.pack("<HI", len(k), len(v)) + k + v for k, v in node.xattrs.items())
+        content = nodes[main]
+        size = len(node.link) if stat.S_ISLNK(node.mode) else len(content.data)
+        entries += struct.pack(
+            "<IIHBBIIIIIQqIIIIIIIIIIII",
+            parent_id,
+            strings.add(name),
+            len(name),
+            TYPES[stat.S_IFMT(node.mode)][0],
+            0,
+            h >> 32,
+            node.mode,
+            node.uid,
+            node.gid,
+            nlink,
+            size,
+            node.mtime_ns,
+            node.layer,
+            ids[main],
+            kids[0] if kids else 0,
+            len(kids),
+            strings.add(node.link),
+            len(node.link),
+            strings.add(node.source),
+            len(node.source),
+            strings.add(xattrs),
+            len(xattrs),
+            *node.rdev,
+        )
+    off_buckets = 128
+    off_entries = (off_buckets + 4 * buckets + 7) & ~7
+    off_strings = off_entries + len(entries)
+    total = off_strings + len(strings.data)
+    header = struct.pack(
+        "<8sIIQIIQQQQII32s24s",
+        b"RLVIEW1\n",
+        1,
+        128,
+        total,
+        count,
+        buckets,
+        off_buckets,
+        off_entries,
+        off_strings,
+        len(strings.data),
+        layers,
+        0,
+        b"\1" * 32,
+        b"",
+    )
+    body = header + struct.pack(f"<{buckets}I", *table)
+    body = body.ljust(off_entries, b"\0") + bytes(entries) + bytes(strings.data)
+    return WrittenView(body, ids, {v: k for k, v in ids.items()})
