@@ -219,6 +219,17 @@ def test_damaged_header_is_refused(store: MemoryStore, at: int, data: bytes, rea
         NativeView.open(path)
 
 
+def test_damaged_hash_table_is_noticed(store: MemoryStore) -> None:
+    path = view_path(store.root, build_view(store, store.diff_ids)).with_suffix(".view")
+    whole = path.read_bytes()
+    for entry_id in (1, 99):
+        path.write_bytes(whole[:128] + entry_id.to_bytes(4, "little") * 16 + whole[128 + 64 :])
+        native = NativeView.open(path)
+        with pytest.raises(CorruptStore, match="hash table"):
+            native.find(1, b"absent")
+        native.close()
+
+
 def test_damaged_description_is_refused(store: MemoryStore) -> None:
     path = view_path(store.root, build_view(store, store.diff_ids))
     path.write_bytes(bytes(4096))
