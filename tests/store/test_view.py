@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rootlay.store._viewbuild import key_hash as key_hash_in_c
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.errors import CorruptStore, DiskFull
+from rootlay.store.errors import CorruptStore, DiskFull, StoreNotWritable
 from rootlay.store.layertree import LayerTree
 from rootlay.store.nativeview import NativeView, key_hash
 from rootlay.store.view import View
@@ -145,6 +145,21 @@ def test_unwritable_store_is_the_disks_fault(store: MemoryStore) -> None:
     (store.root / "views").write_bytes(b"")
     with pytest.raises(OSError, match="Not a directory"):
         build_view(store, store.diff_ids)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_store_without_write_permission_is_typed_and_still_readable(store: MemoryStore) -> None:
+    built = build_view(store, store.diff_ids)
+    directories = [store.root / name for name in ("views", "tmp", "locks", ".")]
+    for directory in directories:
+        directory.chmod(0o500)
+    try:
+        assert build_view(store, store.diff_ids) == built
+        with pytest.raises(StoreNotWritable):
+            build_view(store, store.diff_ids[:1])
+    finally:
+        for directory in directories:
+            directory.chmod(0o700)
 
 
 def test_full_disk_is_typed_and_leaves_nothing(store: MemoryStore) -> None:
