@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 import typer
+
 from rootlay.cli.registry import GROUPS, load_verb
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 

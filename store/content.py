@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import zstandard
+
 from rootlay.store.codec import Access
 from rootlay.store.entry import Entry
 from rootlay.store.errors import CorruptStore

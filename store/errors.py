@@ -7,7 +7,7 @@ Rules:
 4. An error leaves the store as it was.
 """
 
-# ruff: noqa: N818 -- the names say what happened ("UnknownImage"); the root class carries the suffix.
+
 from __future__ import annotations
 
 import errno

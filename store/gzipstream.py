@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Generator, Iterable, Iterator
 
 import zstandard
+
 from rootlay.store.errors import NotAnArchive, TruncatedArchive
 from rootlay.store.libz import BLOCK_BOUNDARY, LAST_BLOCK, UNUSED_BITS, Z_BLOCK, Z_BUF_ERROR, Z_OK, Z_STREAM_END, Libz
 from rootlay.store.segment import SEGMENT_BYTES, SegmentLog

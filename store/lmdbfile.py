@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import lmdb
+
 from rootlay.store.errors import CorruptStore
 
 _PAGE_BYTES = 4096

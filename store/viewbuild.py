@@ -29,7 +29,7 @@ _VERSION = 1
 _RECORDS_AT_ONCE = 4096
 
 
-class BrokenHardLink(StoreError):  # noqa: N818 -- as in errors.py
+class BrokenHardLink(StoreError):
     """A layer has a hard link to a file that no layer has."""
 
     fault = "image"

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from struct import Struct
 
 import zstandard
+
 from rootlay.store.errors import NotAnArchive, TruncatedArchive
 from rootlay.store.segment import SegmentLog
 

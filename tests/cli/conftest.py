@@ -25,7 +25,11 @@ class Rootlay:
     root: Path
 
     def __call__(
-        self, *words: str, input: bytes | None = None, code: int | None = 0, **options: object
+        self,
+        *words: str,
+        input: bytes | None = None,  # noqa: A002 -- subprocess.run's own name
+        code: int | None = 0,
+        **options: object,
     ) -> subprocess.CompletedProcess[bytes]:
         environ = {**os.environ, "ROOTLAY_ROOT": str(self.root), "COLUMNS": "200"}
         done = subprocess.run(

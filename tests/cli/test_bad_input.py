@@ -13,8 +13,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from rootlay.cli.failure import CODES
 
+from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
 
 

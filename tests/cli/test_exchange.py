@@ -19,8 +19,9 @@ import pytest
 from tests.cli.conftest import Rootlay
 
 CHANGE = (
-    "echo new > /etc/motd; rm -r /usr/share/doc/one; mv /usr/share/doc/two /usr/share/doc/three; rm -r /var/empty; mkdir /var/empty;"
-    "chown 12:34 /etc/passwd; chmod 4755 /script; ln -s a /symlink; echo h > /h1; ln /h1 /h2; mkfifo /fifo; touch -d @1000000000 /etc/group;"
+    "echo new > /etc/motd; rm -r /usr/share/doc/one; mv /usr/share/doc/two /usr/share/doc/three;"
+    "rm -r /var/empty; mkdir /var/empty; chown 12:34 /etc/passwd; chmod 4755 /script; ln -s a /symlink;"
+    "echo h > /h1; ln /h1 /h2; mkfifo /fifo; touch -d @1000000000 /etc/group;"
     "mkdir -p /deep/er; chmod 700 /deep; chown 5 /deep/er"
 )
 
@@ -155,7 +156,8 @@ def test_umoci_unpacks_the_same_tree(changed: tuple[Rootlay, dict[str, tuple[obj
     rootlay, tree = changed
     # umoci of Debian 13 does not read zstd layers; skopeo re-encodes them.
     subprocess.run(
-        ["skopeo", "--insecure-policy", "--tmpdir", str(tmp_path), "copy", "-q", "--dest-compress-format", "gzip", "--dest-force-compress-format",
+        ["skopeo", "--insecure-policy", "--tmpdir", str(tmp_path), "copy", "-q",
+         "--dest-compress-format", "gzip", "--dest-force-compress-format",
          f"oci:{rootlay.root}:changed:latest", f"oci:{tmp_path}/oci:changed"],
         check=True,
     )  # fmt: skip
@@ -198,7 +200,7 @@ def test_commit_is_small_and_does_not_depend_on_the_image(debian: Rootlay) -> No
     name = f"commit-{os.getpid()}"
     debian("run", "--name", name, "debian", "sh", "-c", "echo x > /etc/motd")
     debian("commit", name, name)
-    manifest = json.loads(debian.out("inspect", name))[0]["manifest"]
+    manifest = json.loads(debian.out("inspect", "--type", "image", name))[0]["manifest"]
     assert manifest["layers"][-1]["size"] < 4096
     debian("rm", name)
     debian("rmi", name)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rootlay.cli.app import _command
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.registry import GROUPS, HOT, load_verb

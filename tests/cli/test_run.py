@@ -113,7 +113,8 @@ def test_changes_stay_in_the_container_and_the_image_is_untouched(small: Rootlay
 
 
 def test_owners_modes_and_devices_are_recorded(small: Rootlay) -> None:
-    script = "touch /f; chown 5:6 /f; chmod 4711 /f; stat -c '%u:%g %a' /f; ln -s x /l; chown -h 7:8 /l; stat -c %u:%g /l; mkfifo /p; stat -c %F /p"
+    script = "touch /f; chown 5:6 /f; chmod 4711 /f; stat -c '%u:%g %a' /f;"
+    script += "ln -s x /l; chown -h 7:8 /l; stat -c %u:%g /l; mkfifo /p; stat -c %F /p"
     assert small.out("run", "--rm", "small", "sh", "-c", script) == "5:6 4711\n7:8\nfifo\n"
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from rootlay.store.store import Store
 
 # pytest's importlib mode leaves sys.path alone.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import zstandard
+
 from rootlay.store import codec
 from rootlay.store.bytestream import ByteStream
 from rootlay.store.codec import Access, Compression, open_codec, sniff

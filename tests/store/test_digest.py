@@ -3,6 +3,7 @@
 import hashlib
 
 import pytest
+
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import BadManifest
 

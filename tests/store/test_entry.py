@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rootlay.store.entry import Entry, EntryType, entry_key, split_key
 from rootlay.store.errors import CorruptStore
 

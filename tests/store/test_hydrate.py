@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+
 from rootlay.store.digest import Digest
 from rootlay.store.durable import sweep
 from rootlay.store.entry import Entry, EntryType

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from store_archives import make_config, make_tar, snapshot
+
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, ImageInUse, UnknownImage
@@ -18,7 +20,6 @@ from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.manifest import OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.platform import host_platform
 from rootlay.store.store import Store
-from store_archives import make_config, make_tar, snapshot
 
 
 def add_image(store: Store, name: str | None, content: bytes, below: Image | None = None) -> Image:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from store_archives import child_environment, make_tar, read_tree
+
 from rootlay.store.codec import Access
 from rootlay.store.entry import EntryType
 from rootlay.store.imageconfig import RunConfig
 from rootlay.store.store import Store
-from store_archives import child_environment, make_tar, read_tree
 
 MEMBERS = [
     ("etc", "d", ""),

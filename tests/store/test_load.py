@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
+
 from rootlay.store.codec import Access
 from rootlay.store.errors import (
     BadManifest,
@@ -25,7 +27,6 @@ from rootlay.store.errors import (
 )
 from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
-from store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 BASE = make_tar([("a", "f", "base"), ("d/b", "f", "b" * 3_000_000)])
 TOP = make_tar([("d/.wh.b", "f", ""), ("c", "f", "top")])

@@ -1,6 +1,7 @@
 """Docker's reference grammar."""
 
 import pytest
+
 from rootlay.store.errors import BadReference
 from rootlay.store.reference import Reference
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from rootlay.store._viewbuild import key_hash as key_hash_in_c
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType, entry_key

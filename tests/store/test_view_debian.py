@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from rootlay.store.digest import Digest
 from rootlay.store.entry import EntryType
 from rootlay.store.hydrate import Hydrator

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rootlay.store._viewbuild import Merge, MissingTarget, lookup
 from rootlay.store.entry import Entry, EntryType, entry_key, split_key
 from rootlay.store.nativeview import NativeView

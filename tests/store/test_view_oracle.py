@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+
 from rootlay.store.entry import EntryType
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.store import Store

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack

@@ -9,7 +9,6 @@ from typing import Any
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.vfs.overlay import Overlay
-
 from tests.vfs.memory_view import LayerEntry
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, symlink
 

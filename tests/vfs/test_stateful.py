@@ -13,13 +13,13 @@ from pathlib import Path
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.diff import iter_changes, iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
-
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
 from tests.vfs.oracle import (
     Shape,

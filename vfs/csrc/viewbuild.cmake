@@ -1,6 +1,5 @@
-# rootlay/store/_viewbuild: merges layer indexes and writes the native view. One binary for all CPython >= 3.11.
-find_package(Python REQUIRED COMPONENTS Interpreter Development.SABIModule)
-python_add_library(_viewbuild MODULE WITH_SOABI USE_SABI 3.11
+# rootlay/store/_viewbuild_c.so: merges layer indexes and writes the native view; reached by ctypes.
+add_library(rl_viewbuild MODULE
   viewbuild/arena.c
   viewbuild/record.c
   viewbuild/tree.c
@@ -8,6 +7,7 @@ python_add_library(_viewbuild MODULE WITH_SOABI USE_SABI 3.11
   viewbuild/hardlink.c
   viewbuild/emit.c
   viewbuild/lookup.c
-  viewbuild/module.c)
-target_compile_options(_viewbuild PRIVATE -Wall -Wextra -Wvla -Wshadow -fvisibility=hidden)
-install(TARGETS _viewbuild DESTINATION rootlay/store)
+  viewbuild/library.c)
+set_target_properties(rl_viewbuild PROPERTIES PREFIX "" OUTPUT_NAME "_viewbuild_c" SUFFIX ".so")
+target_compile_options(rl_viewbuild PRIVATE -Wall -Wextra -Wvla -Wshadow -fvisibility=hidden)
+install(TARGETS rl_viewbuild LIBRARY DESTINATION rootlay/store)

@@ -7,6 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from rootlay.vfs.run import launch
 from rootlay.vfs.run.launch import Launch, LaunchBind, LaunchDir
 

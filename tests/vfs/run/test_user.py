@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from rootlay.vfs.run.user import UnknownUser, find_identity
 
 FILES = {

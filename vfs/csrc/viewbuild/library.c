@@ -1,0 +1,84 @@
+/* The merge as a plain shared library, for ctypes (rootlay.store._viewbuild).
+ *
+ * Not a CPython extension: those need Python's headers, which many machines with a Python do not have.
+ * Records cross the border packed: `u32` key length, `u32` value length, key, value; little endian.
+ */
+#include <stdlib.h>
+
+#include "viewbuild.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+EXPORT struct vb_merge *rl_merge_new(void)
+{
+    struct vb_merge *m = calloc(1, sizeof *m);
+    if (m && vb_init(m)) {
+        free(m);
+        return NULL;
+    }
+    return m;
+}
+
+EXPORT void rl_merge_free(struct vb_merge *m)
+{
+    vb_free(m);
+    free(m);
+}
+
+/* Add packed records of the layer at hand. */
+EXPORT int rl_merge_add(struct vb_merge *m, const u8 *packed, size_t size)
+{
+    while (size) {
+        if (size < 8)
+            return vb_fail(m, VB_CORRUPT, "a cut record");
+        u64 key = vb_u32(packed), value = vb_u32(packed + 4);
+        if (key + value > size - 8)
+            return vb_fail(m, VB_CORRUPT, "a cut record");
+        int code = vb_add(m, packed + 8, key, packed + 8 + key, value);
+        if (code)
+            return code;
+        packed += 8 + key + value;
+        size -= 8 + key + value;
+    }
+    return 0;
+}
+
+EXPORT int rl_merge_apply(struct vb_merge *m) { return vb_apply(m); }
+
+EXPORT int rl_merge_number(struct vb_merge *m) { return vb_number(m); }
+
+EXPORT u32 rl_merge_entries(const struct vb_merge *m) { return m->entries; }
+
+EXPORT const struct vb_error *rl_merge_error(const struct vb_merge *m) { return &m->error; }
+
+EXPORT u64 rl_merge_native_size(const struct vb_merge *m) { return vb_native_size(m); }
+
+EXPORT void rl_merge_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out) { vb_native(m, chain_id, out); }
+
+/* Packed size of the view records of `count` entries from `first` on; both within 1 … entries. */
+EXPORT u64 rl_merge_records_size(const struct vb_merge *m, u32 first, u32 count)
+{
+    u64 size = 0;
+    for (u32 id = first; id < first + count; id++)
+        size += 8 + vb_key_size(m, id) + vb_value_size(m, id);
+    return size;
+}
+
+EXPORT void rl_merge_records(const struct vb_merge *m, u32 first, u32 count, u8 *out)
+{
+    for (u32 id = first; id < first + count; id++) {
+        u32 key = (u32)vb_key_size(m, id), value = (u32)vb_value_size(m, id);
+        vb_put32(out, key);
+        vb_put32(out + 4, value);
+        vb_key(m, id, out + 8);
+        vb_value(m, id, out + 8 + key);
+        out += 8 + key + value;
+    }
+}
+
+EXPORT i64 rl_view_lookup(const u8 *view, size_t size, u32 parent, const u8 *name, size_t len)
+{
+    return vb_lookup(view, size, parent, name, len);
+}
+
+EXPORT u64 rl_view_hash(u32 parent, const u8 *name, size_t len) { return vb_hash(parent, name, len); }
