@@ -6,15 +6,15 @@ import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rootlay.cli.spec import Context
+from rootlay.store.value import value
 
 Row = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Column:
     title: str
     value: Callable[[Row], str]

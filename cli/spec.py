@@ -9,9 +9,10 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
+
+from rootlay.store.value import value
 
 RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
 """Verbs whose exit code may be a program's: trouble of our own is 125, as Docker's."""
@@ -19,7 +20,7 @@ RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
 Kind = Literal["flag", "text", "many", "int"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Option:
     """`flags`: the spellings, long one last. A `flag` is given or not; `many` may be repeated."""
 
@@ -40,7 +41,7 @@ class Option:
         return {"flag": False, "many": ()}.get(self.kind, self.default)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Argument:
     """A positional argument. `many` takes all that is left."""
 
@@ -50,7 +51,7 @@ class Argument:
     many: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Verb:
     """`passes_on`: what follows the first argument belongs to the program, so options end there."""
 
@@ -64,11 +65,13 @@ class Verb:
     examples: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
 class Values:
     """What the user gave, checked against the table. The getters are typed, and fail on a name that is not in it."""
 
-    given: dict[str, Any] = field(default_factory=dict)
+    __slots__ = ("given",)
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self.given = given
 
     def flag(self, name: str) -> bool:
         return bool(self.given[name])
@@ -88,7 +91,7 @@ class Values:
         return tuple(self.given[name] or ())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Context:
     """What the surroundings are: read once, in `cli/main.py`, and handed down."""
 

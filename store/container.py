@@ -17,11 +17,8 @@ import errno
 import json
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +27,14 @@ from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
 from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
+from rootlay.store.value import as_dict, field, fields, replace, value
 
 VERSION = 1
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Bind:
     """A host path visible inside: `-v HOST:CTR[:ro]`."""
 
@@ -45,7 +43,7 @@ class Bind:
     read_only: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContainerConfig:
     """What a container is: fixed at creation.
 
@@ -76,18 +74,18 @@ class ContainerConfig:
     auto_remove: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        return {"version": VERSION, **asdict(self)}
+        return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
-        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        known = {name: data[name] for name in fields(cls) if name in data}
         for name in ("layers", "lowers", "argv", "env"):
             known[name] = tuple(known.get(name, ()))
         known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
         return cls(**known)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContainerState:
     """What happened to a container's main program so far. Times are ns since the epoch, 0 = not yet."""
 
@@ -98,7 +96,7 @@ class ContainerState:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContainerRecord:
     """A container on disk."""
 
@@ -135,12 +133,12 @@ class ContainerRecord:
             data = json.loads((self.path / "state.json").read_bytes())
         except FileNotFoundError:
             return ContainerState()
-        return ContainerState(**{name: data[name] for name in ContainerState.__dataclass_fields__ if name in data})
+        return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
 
     def write_state(self, state: ContainerState) -> None:
         """Replace the state (atomic). A container that is gone in the meantime is no error."""
         with contextlib.suppress(FileNotFoundError):
-            _replace(self.path / "state.json", json.dumps(asdict(state)).encode())
+            _replace(self.path / "state.json", json.dumps(as_dict(state)).encode())
 
 
 class Containers:
@@ -160,7 +158,7 @@ class Containers:
             BadContainerName: the name is not one.
         """
         self._names.mkdir(parents=True, exist_ok=True, mode=0o700)
-        identity = config.id or secrets.token_hex(32)
+        identity = config.id or os.urandom(32).hex()
         name = config.name or random_name()
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
@@ -233,14 +231,14 @@ class Containers:
         with contextlib.suppress(OSError):
             if os.path.basename(os.readlink(self._names / record.name)) == record.id:
                 (self._names / record.name).unlink()
-        grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{secrets.token_hex(4)}"
+        grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
         grave.parent.mkdir(mode=0o700, exist_ok=True)
         try:
             record.path.rename(grave)
         except FileNotFoundError:
             return 0
         freed = _disk_bytes(grave)
-        shutil.rmtree(grave, onerror=_make_writable)
+        _remove_tree(grave)
         return freed
 
     def needed(self) -> set[Digest]:
@@ -260,7 +258,7 @@ class Containers:
             path = self.path / identity
             with contextlib.suppress(FileNotFoundError):
                 if not (path / "config.json").exists() and path.stat().st_mtime < limit:
-                    shutil.rmtree(path, onerror=_make_writable)
+                    _remove_tree(path)
                     swept += 1
         for link in self._names.iterdir() if self._names.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
@@ -299,7 +297,7 @@ class Containers:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         temporary.write_bytes(data)
         temporary.rename(path)
@@ -317,13 +315,19 @@ def _disk_bytes(path: Path) -> int:
     return total
 
 
+def _remove_tree(path: Path) -> None:
+    import shutil
+
+    shutil.rmtree(path, onerror=_make_writable)
+
+
 def _make_writable(function: Any, path: str, info: Any) -> None:
     """rmtree's second try: a directory that a program of the user's own made unwritable on the host."""
     if isinstance(info[1], OSError) and info[1].errno in (errno.EACCES, errno.EPERM):
         os.chmod(os.path.dirname(path), 0o700)
         if os.path.isdir(path) and not os.path.islink(path):
             os.chmod(path, 0o700)
-            shutil.rmtree(path)
+            _remove_tree(Path(path))
         else:
             os.unlink(path)
     elif not isinstance(info[1], FileNotFoundError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 _FIRST = (
     "amber brave brisk calm clear clever cosy crisp daring deft eager early fair fleet fond frank gentle glad golden "
@@ -21,4 +21,6 @@ _SECOND = (
 
 def random_name() -> str:
     """A name like `quiet_heron`, and four hex digits: about 400 million of them."""
-    return f"{secrets.choice(_FIRST)}_{secrets.choice(_SECOND)}_{secrets.token_hex(2)}"
+    chosen = int.from_bytes(os.urandom(8), "little")
+    first, second = _FIRST[chosen % len(_FIRST)], _SECOND[(chosen >> 16) % len(_SECOND)]
+    return f"{first}_{second}_{chosen >> 48:04x}"

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
 from rootlay.store.errors import StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
+from rootlay.store.value import field, replace, value
 from rootlay.vfs.run.program import merge_env
 
 HOST_IMAGE = "host"
@@ -42,7 +42,7 @@ class MissingDirectory(StoreError):
         self.role = role
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ContainerOptions:
     """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from typing import Any
 
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.store.value import as_dict
 
 
 def action(values: Values, context: Context) -> int:
@@ -36,8 +36,8 @@ def _container(context: Context, reference: str) -> dict[str, Any]:
         "type": "container",
         **record.config.to_json(),
         "upper": str(record.upper),
-        "state": {"running": bool(guests), **asdict(record.state())},
-        "processes": [asdict(guest) for guest in guests],
+        "state": {"running": bool(guests), **as_dict(record.state())},
+        "processes": [as_dict(guest) for guest in guests],
     }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rootlay.cli.running import attach, run_program
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.store.value import replace
 
 
 def action(values: Values, context: Context) -> int:

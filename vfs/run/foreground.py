@@ -7,10 +7,10 @@ import os
 import signal
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 
 from rootlay.store.container import ContainerRecord, ContainerState
+from rootlay.store.value import replace
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session

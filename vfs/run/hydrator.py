@@ -15,13 +15,16 @@ import errno
 import os
 import select
 import signal
-import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session
+
+if TYPE_CHECKING:
+    import socket
 
 MAGIC = 0x31594852
 REQUEST = struct.Struct("<II")
@@ -75,8 +78,11 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
     def hydrate(entry: int) -> None:
         hydrate_entry(root, session.record.config.chain, entry)
 
+    import socket  # here, not above: the owner need not wait for it
+
+    listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
     try:
-        serve(session.listener, hydrate, lifeline, lambda: not has_guests(container))
+        serve(listener, hydrate, lifeline, lambda: not has_guests(container))
     finally:
         session.forget()
 
@@ -198,11 +204,13 @@ def main(words: list[str]) -> None:
         words: store root, container ID, launch file, socket path, and the listening socket's descriptor if there is
             one. The life line is standard input.
     """
+    import _socket
+
     from rootlay.store.container import Containers
 
     root = Path(words[0])
     lifeline = os.dup(0)
-    listener = socket.socket(fileno=int(words[4])) if len(words) > 4 else None
+    listener = _socket.socket(fileno=int(words[4])) if len(words) > 4 else None
     session = Session(Containers(root).find(words[1]), Path(), Path(words[2]), listener, Path(words[3]))
     _detach(keep={lifeline, listener.fileno() if listener else -1}, leader=True)
     serve_session(root, session, lifeline)

@@ -9,7 +9,8 @@ Rules:
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
+
+from rootlay.store.value import value
 
 MAGIC = b"RLLAUNC1"
 VERSION = 1
@@ -29,7 +30,7 @@ BIND_PROC = 2
 BIND_OWNER = 4
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LaunchDir:
     """One directory layer: its real path (the host's root is empty), its bloom file, its DIR_* flags."""
 
@@ -38,7 +39,7 @@ class LaunchDir:
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LaunchBind:
     """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags."""
 
@@ -47,7 +48,7 @@ class LaunchBind:
     flags: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Launch:
     """The fields of docs/format.md §8. Paths are real, canonical host paths as bytes."""
 
@@ -108,13 +109,15 @@ class Launch:
         return b"".join((header, *tables, *pool.parts))
 
 
-@dataclass(slots=True)
 class _Pool:
     """NUL-terminated strings that follow the tables; equal strings are stored once."""
 
-    end: int
-    parts: list[bytes] = field(default_factory=list)
-    known: dict[bytes, tuple[int, int]] = field(default_factory=dict)
+    __slots__ = ("end", "known", "parts")
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.parts: list[bytes] = []
+        self.known: dict[bytes, tuple[int, int]] = {}
 
     def add(self, text: bytes) -> tuple[int, int]:
         if b"\0" in text:

@@ -12,10 +12,11 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GuestProcess:
     """A process that runs inside. `command` is its argument vector as it shows itself."""
 

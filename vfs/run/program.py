@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from rootlay.store.container import ContainerRecord
+from rootlay.store.value import value
 from rootlay.vfs.run.user import Identity, Reader, find_identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Program:
     """One program to be started inside."""
 

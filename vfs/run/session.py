@@ -13,12 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import socket
-from dataclasses import dataclass
+from _socket import AF_UNIX, SOCK_STREAM, socket  # `socket` itself takes 3 ms to import
 from pathlib import Path
 
 from rootlay.store.container import ContainerRecord
+from rootlay.store.value import value
 from rootlay.vfs.run.launch import (
     BIND_OWNER,
     BIND_PROC,
@@ -62,14 +61,14 @@ def engine_path() -> Path:
     return path
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Session:
     """`launch` and `socket` are files in the container's directory; `listener` is None where nothing can need it."""
 
     record: ContainerRecord
     engine: Path
     launch: Path
-    listener: socket.socket | None
+    listener: socket | None
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity) -> list[str]:
@@ -96,7 +95,7 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
     """
     engine = engine_path()
     base = Path(os.path.realpath(record.path))
-    token = f"{os.getpid()}-{secrets.token_hex(3)}"
+    token = f"{os.getpid()}-{os.urandom(3).hex()}"
     launch_path = base / f"launch-{token}"
     socket_path = base / f"hydrate-{token}"
     listener = _listen(socket_path) if record.config.layers else None
@@ -152,9 +151,9 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
     return list(found.values())
 
 
-def _listen(path: Path) -> socket.socket:
+def _listen(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket(AF_UNIX, SOCK_STREAM)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):

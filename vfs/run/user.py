@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 Reader = Callable[[bytes], "bytes | None"]
 """Reads a small file inside the container by its virtual path; None when it is not there."""
@@ -20,7 +21,7 @@ class UnknownUser(LookupError):
         self.name = name
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """Virtual identity of a program. `home` is what HOME is set to where nobody else sets it."""
 

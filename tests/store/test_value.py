@@ -1,0 +1,115 @@
+"""Value classes behave as frozen dataclasses do."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import pytest
+
+from rootlay.store.value import as_dict, field, replace, value
+
+
+@value
+class Point:
+    """A point."""
+
+    x: int
+    y: int = 2
+    tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        return self.x + self.y
+
+
+@value
+class Positive:
+    n: int
+
+    def __post_init__(self) -> None:
+        if self.n <= 0:
+            raise ValueError("not positive")
+
+
+def test_fields_defaults_equality_and_text() -> None:
+    point = Point(1)
+    assert (point.x, point.y, point.tags, point.total) == (1, 2, {}, 3)
+    assert point == Point(1, 2, {})
+    assert point != Point(1, 3)
+    assert point != (1, 2, {})
+    assert repr(point) == "Point(x=1, y=2, tags={})"
+    assert Point(1).tags is not Point(1).tags
+    assert Point.__doc__ == "A point."
+
+
+def test_frozen_and_slotted() -> None:
+    point = Point(1)
+    with pytest.raises(AttributeError):
+        point.x = 2  # type: ignore[misc]  # deliberately wrong
+    with pytest.raises(AttributeError):
+        point.other = 2  # type: ignore[attr-defined]  # deliberately wrong
+    with pytest.raises(AttributeError):
+        del point.x
+    assert not hasattr(point, "__dict__")
+
+
+@pytest.mark.parametrize(
+    "call", [lambda: Point(), lambda: Point(1, 2, {}, 4), lambda: Point(1, z=1), lambda: Point(1, x=1)]
+)
+def test_wrong_arguments(call: object) -> None:
+    with pytest.raises(TypeError):
+        call()  # type: ignore[operator]
+
+
+def test_hash_replace_dict_and_checks() -> None:
+    assert hash(Positive(1)) == hash(Positive(1))
+    assert len({Positive(1), Positive(1), Positive(2)}) == 2
+    assert replace(Point(1), y=5) == Point(1, 5)
+    assert as_dict(Point(1)) == {"x": 1, "y": 2, "tags": {}}
+    with pytest.raises(TypeError):
+        replace(Point(1), z=1)
+    with pytest.raises(ValueError, match="not positive"):
+        replace(Positive(1), n=0)
+
+
+def test_copies_and_pickles() -> None:
+    point = Point(1, 2, {"a": 1})
+    assert copy.deepcopy(point) == point
+    assert pickle.loads(pickle.dumps(point)) == point
+
+
+HEAVY = (
+    "dataclasses",
+    "inspect",
+    "typer",
+    "rich",
+    "fs",
+    "lmdb",
+    "zstandard",
+    "hashlib",
+    "socket",
+    "shutil",
+    "secrets",
+    "tempfile",
+)
+
+
+@pytest.mark.parametrize("module", ["rootlay.cli.verbs.run", "rootlay.cli.verbs.exec_", "rootlay.cli.verbs.start"])
+def test_what_run_imports_is_light(module: str) -> None:
+    """The modules that `rootlay run` needs before the program starts, found by doing it without starting one."""
+    script = (
+        "import sys, rootlay.cli.main, importlib; importlib.import_module(sys.argv[1]);"
+        "import rootlay.vfs.create, rootlay.vfs.run.foreground, rootlay.vfs.run.removal, rootlay.store.store;"
+        "print([name for name in sys.argv[2:] if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", script, module, *HEAVY],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
