@@ -32,26 +32,30 @@ def same_name(stored: str | None, reference: Reference) -> bool:
     return (found.name, found.tag) == (reference.name, reference.tag)
 
 
+def unnamed(descriptor: Descriptor) -> Descriptor:
+    """The descriptor without the name that an index gave it."""
+    return replace(descriptor, annotations={k: v for k, v in descriptor.annotations.items() if k != REF_NAME})
+
+
 def with_name(index: Index, descriptor: Descriptor, reference: Reference | None) -> Index:
     """The index in which `reference` names the image of `descriptor`; None: it is there without a name."""
-    others = {key: value for key, value in descriptor.annotations.items() if key != REF_NAME}
+    plain = unnamed(descriptor)
     if reference is None:
         if any(d.digest == descriptor.digest for d in index.manifests):
             return index
-        return replace(index, manifests=(*index.manifests, replace(descriptor, annotations=others)))
-    named = replace(descriptor, annotations={**others, REF_NAME: reference.with_default_tag().familiar})
+        return replace(index, manifests=(*index.manifests, plain))
+    named = replace(plain, annotations={**plain.annotations, REF_NAME: reference.with_default_tag().familiar})
     kept: list[Descriptor] = []
     dropped: list[Descriptor] = []
     for found in index.manifests:
-        unnamed_twin = found.digest == descriptor.digest and found.ref_name is None
+        nameless_twin = found.digest == descriptor.digest and found.ref_name is None
         if same_name(found.ref_name, reference.with_default_tag()):
             dropped.append(found)
-        elif not unnamed_twin:
+        elif not nameless_twin:
             kept.append(found)
     for old in dropped:
         if old.digest != descriptor.digest and not any(d.digest == old.digest for d in kept):
-            rest = {key: value for key, value in old.annotations.items() if key != REF_NAME}
-            kept.append(replace(old, annotations=rest))
+            kept.append(unnamed(old))
     return replace(index, manifests=(*kept, named))
 
 
@@ -85,7 +89,7 @@ class Catalog:
         manifest = self.read_manifest(descriptor)
         config = ImageConfig.parse(self._layout.read_blob(manifest.config.digest), str(manifest.config.digest))
         names = sorted(d.ref_name for d in self.index.manifests if d.digest == descriptor.digest and d.ref_name)
-        return Image(descriptor, manifest, config, tuple(names))
+        return Image(unnamed(descriptor), manifest, config, tuple(names))
 
     def images(self) -> list[Image]:
         """All images, each once."""

@@ -7,7 +7,6 @@
 3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
 """
 
-import ctypes
 import errno
 import mmap
 import os
@@ -66,10 +65,7 @@ class Bloom:
             self._map.close()
             raise ValueError(f"not a Bloom filter of version {VERSION}: {path}")
         self._mask = (1 << log2) - 1
-        self._word = ctypes.c_char.from_buffer(self._map)
-        self._address = ctypes.addressof(self._word) + HEADER_BYTES
-        self._futex = _SYS_FUTEX.get(platform.machine(), -1)
-        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+        self._setter: _AtomicOr | None = None
 
     @classmethod
     def create(cls, path: Path, log2_bits: int = LOG2_BITS) -> "Bloom":
@@ -87,7 +83,7 @@ class Bloom:
     def close(self) -> None:
         """Unmap the filter. Idempotent."""
         if not self._map.closed:
-            del self._word
+            self._setter = None  # it points into the map
             self._map.close()
 
     def __enter__(self) -> "Bloom":
@@ -115,17 +111,34 @@ class Bloom:
                 self._set(bit)
 
     def _set(self, bit: int) -> None:
-        word = ctypes.c_void_p(self._address + (bit >> 5) * 4)
-        change = (_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | (bit & 31) << 12
-        operation = ctypes.c_uint32(change)
-        none = ctypes.c_long(0)  # nobody is to be woken
-        done = self._syscall(
-            ctypes.c_long(self._futex), word, ctypes.c_int(_FUTEX_WAKE_OP), none, none, word, operation
-        )
-        if done >= 0:
-            return
+        if self._setter is None:
+            self._setter = _AtomicOr(self._map)
+        if not self._setter.set(HEADER_BYTES + (bit >> 5) * 4, bit & 31):
+            # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
+            self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
+
+
+class _AtomicOr:
+    """Sets bits of a shared map through FUTEX_WAKE_OP: nobody waits on the word, only its side effect counts."""
+
+    def __init__(self, target: mmap.mmap) -> None:
+        # Not at the top: ctypes takes longer to import than a container to start, and a start sets no bit.
+        import ctypes
+
+        self._ctypes = ctypes
+        self._keep = ctypes.c_char.from_buffer(target)
+        self._address = ctypes.addressof(self._keep)
+        self._number = ctypes.c_long(_SYS_FUTEX.get(platform.machine(), -1))
+        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+
+    def set(self, offset: int, bit: int) -> bool:
+        """Set a bit (0 to 31) of the 32-bit word at a byte offset. False where there is no futex."""
+        ctypes = self._ctypes
+        word, none = ctypes.c_void_p(self._address + offset), ctypes.c_long(0)
+        change = ctypes.c_uint32((_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | bit << 12)
+        if self._syscall(self._number, word, ctypes.c_int(_FUTEX_WAKE_OP), none, none, word, change) >= 0:
+            return True
         code = ctypes.get_errno()
         if code not in (errno.ENOSYS, errno.EPERM):
-            raise OSError(code, os.strerror(code), str(self.path))
-        # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
-        self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
+            raise OSError(code, os.strerror(code))
+        return False

@@ -62,6 +62,8 @@ def copy_content(stack: Stack, found: Found, target: int, limit: int | None = No
         target: descriptor, open for writing.
         limit: copy so many bytes at most (a truncation is to follow).
     """
+    if limit == 0:
+        return
     with open_content(stack, found) as stream:
         size = os.fstat(stream.fileno()).st_size if found.parts else found.node.size if found.node else 0
         size = size if limit is None else min(size, limit)

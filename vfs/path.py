@@ -22,7 +22,8 @@ class ImagePath:
 
     def __post_init__(self) -> None:
         parts = self.raw.split(b"/")
-        canonical = self.raw == b"/" or (parts[0] == b"" and not any(p in (b"", b".", b"..") for p in parts[1:]))
+        inside = len(parts) > 1 and parts[0] == b"" and not any(p in (b"", b".", b"..") for p in parts[1:])
+        canonical = self.raw == b"/" or inside
         if not canonical or b"\0" in self.raw:
             raise ValueError(f"not a canonical path inside an image: {self.raw!r}")
 

@@ -16,7 +16,6 @@ then the records. A crash between the last two leaves each name with the record 
 exchanges two pairs at once.
 """
 
-import ctypes
 import errno
 import os
 from dataclasses import replace
@@ -174,6 +173,8 @@ def _is_same(one: Found, other: Found) -> bool:
 
 
 def _renameat2(old: bytes, new: bytes, flags: int) -> None:
+    import ctypes  # only an exchange needs it; os has no renameat2
+
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, ctypes.c_uint(flags)) != 0:
         code = ctypes.get_errno()

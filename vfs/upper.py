@@ -88,6 +88,27 @@ class Upper:
         yield
         os.utime(self.real(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
 
+    def announce_all(self) -> None:
+        """Set the bits of everything that is in the upper: for a filter that is younger than its upper."""
+        self.announce_tree(b"", b"")
+
+    def sweep(self) -> int:
+        """Remove what died writers left half-made, and say how many. A scan of the upper.
+
+        Precondition: no other process works on the upper.
+        """
+        found = [here + b"/" + entry.name for here, entry in self._iter_tree(b"") if entry.name.startswith(TEMPORARY)]
+        for path in found:
+            real = self.real(path)
+            if not os.path.lexists(real):  # inside a temporary directory that is gone
+                continue
+            with self.keeping_times(split(path)[0]):
+                if stat.S_ISDIR(os.lstat(real).st_mode):
+                    shutil.rmtree(real)
+                else:
+                    os.unlink(real)
+        return len(found)
+
     # ---- records
 
     def write_record(self, path: bytes, record: Record) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,6 @@ from rootlay.store.store import Store
 
 def add_image(store: Store, name: str | None, content: bytes, below: Image | None = None) -> Image:
     """An image with one file, on top of another one."""
-    import io
-
     with LayerWriter(store) as writer:
         writer.add(b"file", Entry(EntryType.FILE, size=len(content)), io.BytesIO(content))
         layer = writer.finish()
@@ -59,7 +59,7 @@ def test_malformed_references_are_refused(store: Store) -> None:
 
 def test_an_ambiguous_prefix_is_refused(store: Store) -> None:
     ids = sorted(str(add_image(store, None, b"%d" % i).id.hex) for i in range(20))
-    twice = next(a[0] for a, b in zip(ids, ids[1:], strict=False) if a[0] == b[0])
+    twice = next(a[0] for a, b in pairwise(ids) if a[0] == b[0])
     with pytest.raises(AmbiguousImage) as caught:
         store.image(twice)
     assert len(caught.value.candidates) >= 2

@@ -99,25 +99,18 @@ def test_skopeo_and_umoci_read_what_is_saved(
 ) -> None:
     skopeo, umoci = tool("skopeo"), tool("umoci")
     filled.save(["app:1"], tmp_path / "out", form)
-    source = {
-        "docker-archive": "docker-archive:{}:app:1",
-        "oci-archive": "oci-archive:{}:app:1",
-        "oci-dir": "oci:{}:app:1",
-    }
+    transport = "oci" if form == "oci-dir" else form
     environment = {**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)}
 
     def run(*command: object) -> None:
         subprocess.run([str(part) for part in command], check=True, capture_output=True, env=environment)
 
-    run(skopeo, "--insecure-policy", "copy", source[form].format(tmp_path / "out"), f"oci:{tmp_path}/copy:x")
-    run(
-        umoci,
-        "unpack",
-        *([] if os.getuid() == 0 else ["--rootless"]),
-        "--image",
-        f"{tmp_path}/copy:x",
-        tmp_path / "bundle",
-    )
+    # umoci 0.4 does not read zstd.
+    gzip = ("--dest-compress", "--dest-compress-format=gzip", "--dest-force-compress-format")
+    source = f"{transport}:{tmp_path}/out:app:1"
+    run(skopeo, "--insecure-policy", "copy", *gzip, source, f"oci:{tmp_path}/copy:x")
+    rootless = [] if os.getuid() == 0 else ["--rootless"]
+    run(umoci, "unpack", *rootless, "--image", f"{tmp_path}/copy:x", tmp_path / "bundle")
     root = tmp_path / "bundle/rootfs"
     found = sorted(str(p.relative_to(root)) for p in root.rglob("*"))
     assert found == ["bin", "bin/sh", "etc", "new"]

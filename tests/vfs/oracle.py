@@ -38,7 +38,7 @@ def shape_of_overlay(overlay: Overlay) -> dict[bytes, Shape]:
             assert attributes.size == len(content), path
         elif stat.S_ISLNK(attributes.mode):
             content = overlay.readlink(path)
-        else:
+        elif attributes.is_dir:
             listed = overlay.scandir(path or b"/")
             assert [entry.name for entry in listed] == sorted({entry.name for entry in listed})
             for entry in listed:

@@ -1,0 +1,71 @@
+"""The Bloom filter of an upper: docs/format.md §7."""
+
+import multiprocessing
+import struct
+from pathlib import Path
+
+import pytest
+from rootlay.vfs.bloom import FNV_START, HEADER_BYTES, OPAQUE, RECORD, Bloom, finish, fnv1a
+
+
+def test_fnv1a_gives_the_published_values() -> None:
+    """http://www.isthe.com/chongo/tech/comp/fnv/, test vectors of FNV-1a 64."""
+    assert fnv1a(b"") == FNV_START
+    assert fnv1a(b"a") == 0xAF63DC4C8601EC8C
+    assert fnv1a(b"foobar") == 0x85944171F73967E8
+
+
+def test_file_has_the_documented_form(tmp_path: Path) -> None:
+    with Bloom.create(tmp_path / "bloom") as bloom:
+        bloom.add(b"/a")
+        value = finish(fnv1a(b"/a"))
+        expected = {value & 0x7FFFFF, (value >> 32) & 0x7FFFFF}
+    raw = (tmp_path / "bloom").read_bytes()
+    assert len(raw) == 64 + (1 << 20)
+    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 1, 23)
+    words = struct.unpack_from(f"<{1 << 17}Q", raw, 64)
+    assert {64 * i + b for i, word in enumerate(words) if word for b in range(64) if word >> b & 1} == expected
+
+
+def test_kinds_have_bits_of_their_own(tmp_path: Path) -> None:
+    with Bloom.create(tmp_path / "bloom") as bloom:
+        bloom.add(b"/a")
+        assert b"/a" in bloom
+        assert not bloom.may_have(b"/a", RECORD)
+        bloom.add(b"/a", OPAQUE)
+        assert bloom.may_have(b"/a", OPAQUE)
+        assert b"" not in bloom
+    with Bloom(tmp_path / "bloom") as again:
+        assert b"/a" in again
+
+
+def _set_own_bits(path: Path, number: int, count: int) -> None:
+    with Bloom(path) as bloom:
+        for bit in range(number, count, 4):
+            bloom._set(bit)
+
+
+def test_no_bit_is_lost_when_processes_set_neighbours_at_once(tmp_path: Path) -> None:
+    path, count = tmp_path / "bloom", 40_000
+    Bloom.create(path).close()
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_set_own_bits, args=(path, number, count)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+        assert worker.exitcode == 0
+    assert path.read_bytes()[HEADER_BYTES : HEADER_BYTES + count // 8] == b"\xff" * (count // 8)
+
+
+def test_other_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(bytes(200))
+    with pytest.raises(ValueError, match="not a Bloom filter"):
+        Bloom(tmp_path / "x")
+
+
+def test_create_does_not_replace(tmp_path: Path) -> None:
+    Bloom.create(tmp_path / "bloom").close()
+    with pytest.raises(FileExistsError):
+        Bloom.create(tmp_path / "bloom")
+    assert [p.name for p in tmp_path.iterdir()] == ["bloom"]

@@ -1,0 +1,47 @@
+"""Records: docs/format.md §6."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rootlay.vfs.record import NO_RECORD, Record
+
+numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))
+xattrs = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=20), max_size=3)
+redirects = st.one_of(st.none(), st.binary(max_size=30).map(lambda raw: b"/" + raw.replace(b"\0", b"")))
+records = st.builds(
+    Record,
+    numbers,
+    numbers,
+    numbers,
+    st.one_of(st.none(), st.tuples(st.integers(0, 4095), st.integers(0, 2**20))),
+    st.one_of(st.none(), st.integers(0, 2**64 - 1)),
+    xattrs.map(lambda found: tuple(sorted(found.items()))),
+    redirects,
+)
+
+
+@settings(max_examples=200, database=None)
+@given(records)
+def test_parse_is_the_inverse_of_format(record: Record) -> None:
+    assert Record.parse(record.format()) == record
+
+
+def test_text_is_as_documented() -> None:
+    record = Record(33, 7, 0o104755, (1, 3), 281474976710663, ((b"user.a", b"\x01"),), b"/x;r=y")
+    assert record.format() == b"u=33;g=7;m=104755;d=1:3;i=281474976710663;x757365722e61=01;r=/x;r=y"
+
+
+def test_empty_record_is_false() -> None:
+    assert not NO_RECORD
+    assert Record.parse(b"") == NO_RECORD
+    assert Record(uid=0)
+
+
+def test_fields_of_later_versions_are_skipped() -> None:
+    assert Record.parse(b"u=1;z=9;r=/a") == Record(uid=1, redirect=b"/a")
+
+
+@pytest.mark.parametrize("text", [b"u=x", b"m=9", b"d=1", b"xzz=00"])
+def test_malformed_value_is_an_error(text: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Record.parse(text)
