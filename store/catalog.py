@@ -8,8 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from rootlay.store.digest import Digest
 from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, UnknownImage
 from rootlay.store.image import Image, ImageRecord
@@ -17,6 +15,7 @@ from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import MANIFESTS, REF_NAME, Descriptor, Index, Manifest
 from rootlay.store.reference import Reference
+from rootlay.store.value import replace
 
 _HEX = frozenset("0123456789abcdef")
 

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -87,6 +86,13 @@ def translated(root: Path) -> Iterator[None]:
         raise typed from error
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a directory and all below; what is not there, or cannot be removed, is passed over."""
+    import shutil  # here: a start that has nothing to remove does not pay for it
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
 @contextmanager
 def staging_directory(tmp: Path) -> Iterator[Path]:
     """A fresh directory below `tmp`, removed with its content at the end, by `sweep` if we are killed first."""
@@ -94,7 +100,7 @@ def staging_directory(tmp: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_tree(directory)
         lock.release()
 
 
@@ -124,11 +130,11 @@ def sweep(tmp: Path) -> None:
         lock = try_lock(tmp / name)
         if lock is None:
             continue
-        shutil.rmtree((tmp / name).with_suffix(""), ignore_errors=True)
+        remove_tree((tmp / name).with_suffix(""))
         with suppress(OSError):
             lock.release()
     for name in set(names) - locks:
         # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
         # one that was claimed after our listing has a lock file now.
         if f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
-            shutil.rmtree(tmp / name, ignore_errors=True)
+            remove_tree(tmp / name)

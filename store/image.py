@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.manifest import Descriptor, Manifest
+from rootlay.store.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Image:
     """One image: config, manifest, and the names it had when it was read."""
 
@@ -58,7 +57,7 @@ class Image:
         return self.descriptor.size + self.manifest.config.size + sum(layer.size for layer in self.manifest.layers)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImageRecord:
     """One line of a listing: an image under one of its names, or under none."""
 

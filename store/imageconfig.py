@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rootlay.store.digest import Digest
@@ -11,9 +10,10 @@ from rootlay.store.digest import chain_id as chain_id_of
 from rootlay.store.errors import BadManifest
 from rootlay.store.jsonfield import Json, as_object, dump, objects, optional, parse_object, text_map, texts, without
 from rootlay.store.manifest import Platform
+from rootlay.store.value import field, replace, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunConfig:
     """The `config` member: defaults for running a container. None: not given (an empty list is a value of its own)."""
 
@@ -57,10 +57,10 @@ class RunConfig:
             "Labels": dict(self.labels),
             "StopSignal": self.stop_signal,
         }
-        found = {name: value for name, value in found.items() if value}
-        for name, value in (("Entrypoint", self.entrypoint), ("Cmd", self.cmd), ("Shell", self.shell)):
-            if value is not None:
-                found[name] = list(value)
+        found = {name: member for name, member in found.items() if member}
+        for name, words in (("Entrypoint", self.entrypoint), ("Cmd", self.cmd), ("Shell", self.shell)):
+            if words is not None:
+                found[name] = list(words)
         return {**found, **self.extra}
 
 
@@ -69,7 +69,7 @@ _RUN_MEMBERS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class History:
     """How one step of the image came to be; `created` in RFC 3339."""
 
@@ -95,7 +95,7 @@ class History:
         return {**found, **self.extra}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImageConfig:
     """An image config; `created` in RFC 3339, diff IDs base layer first."""
 

@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,6 +39,8 @@ class StagedBlob:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.size = 0
+        import hashlib  # here: reading a store does not need it
+
         self._hash = hashlib.sha256()
         self._stream = open(create_file(path), "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
 
@@ -142,7 +143,7 @@ class Layout:
             data = self.blob_path(digest).read_bytes()
         except FileNotFoundError as error:
             raise CorruptStore(str(digest), "the blob is missing") from error
-        if hashlib.new(digest.algorithm, data).hexdigest() != digest.hex:
+        if not digest.fits(data):
             raise CorruptStore(str(digest), "the blob is damaged")
         return data
 
@@ -159,7 +160,7 @@ class Layout:
         """Store a small blob; its digest. Durable, idempotent. Raises DigestMismatch."""
         digest = Digest.of(data)
         if expected is not None:
-            if hashlib.new(expected.algorithm, data).hexdigest() != expected.hex:
+            if not expected.fits(data):
                 raise DigestMismatch("blob", expected, digest)
             digest = expected
         final = self.blob_path(digest)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest
 from rootlay.store.jsonfield import Json, as_object, dump, objects, optional, parse_object, text_map, without
 from rootlay.store.jsonfield import field as member
+from rootlay.store.value import field, value
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -29,7 +29,7 @@ MANIFESTS = frozenset({OCI_MANIFEST, DOCKER_MANIFEST})
 CONFIGS = frozenset({OCI_CONFIG, DOCKER_CONFIG})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Platform:
     """Operating system, architecture and variant, in Go's names."""
 
@@ -58,7 +58,7 @@ class Platform:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Descriptor:
     """A typed, sized pointer to a blob; `size` in bytes."""
 
@@ -101,7 +101,7 @@ class Descriptor:
         return self.annotations.get(REF_NAME)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Manifest:
     """One image: its config and its layers, base layer first."""
 
@@ -142,7 +142,7 @@ class Manifest:
         return dump(found)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Index:
     """A list of manifests (or of further indexes)."""
 

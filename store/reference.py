@@ -7,10 +7,10 @@ show; comparison is always between full forms.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, BadReference
+from rootlay.store.value import replace, value
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
@@ -24,7 +24,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 _HEX64 = re.compile(r"[0-9a-f]{64}\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reference:
     """A full reference: a domain, a path below it, and a tag or a digest or both."""
 

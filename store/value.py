@@ -39,7 +39,9 @@ def value(cls: type[T]) -> type[T]:
     body |= {"__slots__": names, "__fields__": names, "__defaults__": defaults, "__qualname__": cls.__qualname__}
     for name, method in _METHODS.items():
         body.setdefault(name, method)
-    return type(cls)(cls.__name__, cls.__bases__, body)
+    metaclass: Any = type(cls)
+    made: type[T] = metaclass(cls.__name__, cls.__bases__, body)
+    return made
 
 
 def replace(instance: T, **changes: Any) -> T:
@@ -55,7 +57,7 @@ def fields(kind: type) -> tuple[str, ...]:
 
 def as_dict(instance: Any) -> dict[str, Any]:
     """Fields and values, one level deep."""
-    return {name: getattr(instance, name) for name in instance.__fields__}
+    return {name: getattr(instance, name) for name in fields(type(instance))}
 
 
 _DROPPED = ("__dict__", "__weakref__")
@@ -90,7 +92,7 @@ def _post_init(self: Any) -> None:
 def _eq(self: Any, other: object) -> Any:
     if type(other) is not type(self):
         return NotImplemented
-    return all(getattr(self, name) == getattr(other, name) for name in self.__fields__)
+    return as_dict(self) == as_dict(other)
 
 
 def _hash(self: Any) -> int:
