@@ -10,11 +10,12 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lmdb
 from rootlay.store.errors import CorruptStore
@@ -135,14 +136,31 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
     # A value that does not fit a page takes whole pages of its own; pages of small ones are filled by appending.
     map_size = 2 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
     map_size += -map_size % _PAGE_BYTES
-    env = lmdb.open(
-        str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
-    )
     try:
-        with env.begin(write=True) as txn:
-            for key, value in items:
-                if not txn.put(key, value, append=True):
-                    raise CorruptStore(str(path), "keys are not in order")
-    finally:
-        env.close()
+        env = lmdb.open(
+            str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
+        )
+        try:
+            _put_all(env, path, items)
+        finally:
+            env.close()
+    except lmdb.Error as error:
+        _raise_disk_error(path, map_size, error)
     os.chmod(path, 0o600)
+
+
+def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
+    with env.begin(write=True) as txn:
+        for key, value in items:
+            if not txn.put(key, value, append=True):
+                raise CorruptStore(str(path), "keys are not in order")
+
+
+def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
+    """LMDB calls a disk that gets full "Input/output error" as often as not: ask the disk itself for `count` bytes."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, count)
+    finally:
+        os.close(fd)
+    raise OSError(errno.EIO, str(error), str(path)) from error
