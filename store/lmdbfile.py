@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import lmdb
+from rootlay.store.durable import create_file
 from rootlay.store.errors import CorruptStore
 
 _PAGE_BYTES = 4096
@@ -136,17 +137,16 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
     # A value that does not fit a page takes whole pages of its own; pages of small ones are filled by appending.
     map_size = 2 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
     map_size += -map_size % _PAGE_BYTES
+    # LMDB opens its file twice, which a umask of 0777 would not let it do with one that it made itself.
+    os.close(create_file(path))
     try:
-        env = lmdb.open(
-            str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
-        )
+        env = lmdb.open(str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, max_dbs=0)
         try:
             _put_all(env, path, items)
         finally:
             env.close()
     except lmdb.Error as error:
         _raise_disk_error(path, map_size, error)
-    os.chmod(path, 0o600)
 
 
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
@@ -158,7 +158,7 @@ def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
     """LMDB calls a disk that gets full "Input/output error" as often as not: ask the disk itself for `count` bytes."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         os.posix_fallocate(fd, 0, count)
     finally:
