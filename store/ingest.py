@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from rootlay.store.bytestream import ByteStream, iter_file
 from rootlay.store.codec import Access, Compression, Decoder, decompress, open_codec, peek, sniff
 from rootlay.store.digest import Digest
-from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, TruncatedArchive
+from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, StoreError, TruncatedArchive
 from rootlay.store.layer import INDEX_NAME, PACK_NAME, LayerMeta, layer_exists
 from rootlay.store.layerindex import write_layer_index
 from rootlay.store.layertree import LayerTree
@@ -75,7 +76,8 @@ class _Packer:
 class _Pass:
     """The one pass over a layer, and what is known after it."""
 
-    def __init__(self, staging: Path, source: LayerSource, report: Report) -> None:
+    def __init__(self, staging: Path, source: LayerSource, report: Report, stack: ExitStack) -> None:
+        """Read the head of the source. What is opened is closed by `stack`."""
         head, chunks = peek(source.chunks)
         self.source = source
         self.compression = sniff(head, source.what)
@@ -83,6 +85,8 @@ class _Pass:
         self.raw = StagedBlob(staging / "blob") if self.kept else None
         self._raw_hash = hashlib.sha256()
         self._raw_bytes = 0
+        if self.raw is not None:
+            stack.callback(self.raw.finish)
         self._report = report
         self._chunks = self._tee(chunks)
         self.decoder: Decoder = open_codec(self._chunks, source.what)
@@ -91,10 +95,19 @@ class _Pass:
             self.packer = _Packer(staging / "framed", BLOB_LEVEL)
         elif self.decoder.log is None:
             self.packer = _Packer(staging / PACK_NAME, PACK_LEVEL)
+        if self.packer is not None:
+            stack.callback(self.packer.blob.finish)
+        self._stack = stack
         self.tree = LayerTree()
         self.content_bytes = 0
         self.tar_bytes = 0
         self._tar_hash = hashlib.sha256()
+
+    def pack_later(self, path: Path, level: int) -> _Packer:
+        """Start a packer after the pass."""
+        self.packer = _Packer(path, level)
+        self._stack.callback(self.packer.blob.finish)
+        return self.packer
 
     def _tee(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         for chunk in chunks:
@@ -136,6 +149,8 @@ class _Pass:
         stream.drain()
         for _ in self._chunks:
             pass
+        if self.source.needs_end and not self.tar_bytes:
+            raise NotAnArchive(self.source.what, "empty")
         if self.source.needs_end and not reader.ended:
             raise TruncatedArchive(self.source.what, "the end marker of the tar is missing")
 
@@ -165,15 +180,10 @@ def ingest_layer(layout: Layout, source: LayerSource, report: Report = lambda do
         NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, DigestMismatch: the layer is bad.
         StoreNotWritable, DiskFull: the store is unchanged.
     """
-    with layout.staging() as staging:
-        done = _Pass(staging, source, report)
-        try:
-            done.run()
-            return _publish(layout, staging, done)
-        finally:
-            for blob in (done.raw, done.packer.blob if done.packer is not None else None):
-                if blob is not None:
-                    blob.finish()
+    with layout.staging() as staging, ExitStack() as stack:
+        done = _Pass(staging, source, report, stack)
+        done.run()
+        return _publish(layout, staging, done)
 
 
 def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
@@ -195,9 +205,11 @@ def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
         done.content_bytes,
         access,
     )
-    layout.publish_blob(blob.path, descriptor.digest)
-    if not layer_exists(layout.layer_directory(done.diff_id)):
+    known = layer_exists(layout.layer_directory(done.diff_id))
+    if not known:
         write_layer_index(staging / INDEX_NAME, done.tree, checkpoints, meta)
+    layout.publish_blob(blob.path, descriptor.digest)
+    if not known:
         layout.publish_layer(staging, done.diff_id, (*names, INDEX_NAME))
     return WrittenLayer(done.diff_id, descriptor)
 
@@ -227,7 +239,7 @@ def _repack(staging: Path, done: _Pass) -> None:
     if done.raw is None:
         raise CorruptStore(done.source.what, "no blob was written")
     free = done.source.descriptor is None and done.compression is Compression.ZSTD
-    done.packer = _Packer(staging / ("framed" if free else PACK_NAME), BLOB_LEVEL if free else PACK_LEVEL)
+    packer = done.pack_later(staging / ("framed" if free else PACK_NAME), BLOB_LEVEL if free else PACK_LEVEL)
     with open(done.raw.path, "rb") as stream:
         for chunk in decompress(iter_file(stream), done.source.what):
-            done.packer.write(chunk)
+            packer.write(chunk)

@@ -9,6 +9,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +71,7 @@ class Layout:
         self.tmp = root / "tmp"
         self.locks = root / "locks"
         self._index_json = root / "index.json"
+        self._local = threading.local()
 
     def create(self) -> None:
         """Make what is missing. Idempotent. Raises StoreNotWritable, DiskFull."""
@@ -120,10 +122,41 @@ class Layout:
         with translated(self.root):
             return UseLock(self.locks / "use", remover=False)
 
-    def remove_lock(self) -> UseLock:
-        """Wait until nobody uses the store for importing; a context manager."""
+    @contextmanager
+    def importing(self) -> Iterator[None]:
+        """Hold off removers while an image is brought in; if that fails, take out again what is new and unneeded.
+
+        May be nested: the outermost one counts. What a crash leaves is garbage for `prune`.
+        """
+        if self._journal is not None:
+            yield
+            return
+        journal = self._local.journal = []
+        try:
+            with self.use():
+                yield
+        except BaseException:
+            from rootlay.store.removal import discard
+
+            discard(self, journal)
+            raise
+        finally:
+            self._local.journal = None
+
+    @property
+    def _journal(self) -> list[Path] | None:
+        """What this thread's import has published so far."""
+        found: list[Path] | None = getattr(self._local, "journal", None)
+        return found
+
+    def _note(self, path: Path) -> None:
+        if self._journal is not None:
+            self._journal.append(path)
+
+    def remove_lock(self, *, wait: bool = True) -> UseLock:
+        """Wait until nobody imports; a context manager. Without `wait`, BlockingIOError if somebody does."""
         with translated(self.root):
-            return UseLock(self.locks / "use", remover=True)
+            return UseLock(self.locks / "use", remover=True, wait=wait)
 
     def layer_directory(self, diff_id: Digest) -> Path:
         """`layers/<hex>`."""
@@ -154,6 +187,7 @@ class Layout:
         if final.exists():
             os.unlink(staged)
         else:
+            self._note(final)
             publish(staged, final)
 
     def add_blob(self, staging: Path, data: bytes, expected: Digest | None = None) -> Digest:
@@ -166,12 +200,14 @@ class Layout:
         final = self.blob_path(digest)
         if not final.exists():
             make_directory(final.parent)
+            self._note(final)
             write_file(staging, final, data)
         return digest
 
     def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
         """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index comes last."""
         directory = self.layer_directory(diff_id)
+        self._note(directory)
         make_directory(directory)
         sync_path(self.layers)
         for name in names:

@@ -15,10 +15,11 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import lmdb
 
+from rootlay.store.durable import create_file
 from rootlay.store.errors import CorruptStore
 
 _PAGE_BYTES = 4096
@@ -140,20 +141,30 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
     # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
     map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
     map_size += -map_size % _PAGE_BYTES
+    # LMDB opens its file twice, which a umask of 0777 would not let it do with one that it made itself.
+    os.close(create_file(path))
     try:
-        env = lmdb.open(
-            str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, mode=0o600, max_dbs=0
-        )
+        env = lmdb.open(str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, max_dbs=0)
         try:
-            with env.begin(write=True) as txn:
-                for key, value in items:
-                    if not txn.put(key, value, append=True):
-                        raise CorruptStore(str(path), "keys are not in order")
+            _put_all(env, path, items)
         finally:
             env.close()
-    except lmdb.MapFullError:
-        raise
     except lmdb.Error as error:
-        # Nobody else has the file, so that the disk, a quota or a limit is full. LMDB calls a short write EIO.
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-    os.chmod(path, 0o600)
+        _raise_disk_error(path, map_size, error)
+
+
+def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
+    with env.begin(write=True) as txn:
+        for key, value in items:
+            if not txn.put(key, value, append=True):
+                raise CorruptStore(str(path), "keys are not in order")
+
+
+def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
+    """LMDB calls a disk that gets full "Input/output error" as often as not: ask the disk itself for `count` bytes."""
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        os.posix_fallocate(fd, 0, count)
+    finally:
+        os.close(fd)
+    raise OSError(errno.EIO, str(error), str(path)) from error

@@ -47,8 +47,7 @@ def load(
     """
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
-    with ExitStack() as stack:
-        stack.enter_context(store.layout.use())
+    with store.layout.importing(), ExitStack() as stack:
         files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout"):
             loaded = load_oci(store, files, name, wanted, progress)

@@ -79,12 +79,13 @@ class UseLock:
 
     __slots__ = ("_fd",)
 
-    def __init__(self, path: Path, *, remover: bool) -> None:
-        """Wait until there is no remover (or, as the remover, no user)."""
+    def __init__(self, path: Path, *, remover: bool, wait: bool = True) -> None:
+        """Wait until there is no remover (or, as the remover, no user). Without `wait` raise BlockingIOError."""
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.fchmod(self._fd, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX if remover else fcntl.LOCK_SH)
+            operation = fcntl.LOCK_EX if remover else fcntl.LOCK_SH
+            fcntl.flock(self._fd, operation if wait else operation | fcntl.LOCK_NB)
         except BaseException:
             os.close(self._fd)
             raise

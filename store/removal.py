@@ -19,7 +19,7 @@ from pathlib import Path
 
 from rootlay.store.catalog import Catalog, without_image, without_name
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore, ImageInUse
+from rootlay.store.errors import BadManifest, CorruptStore, ImageInUse, StoreError
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
@@ -90,6 +90,22 @@ def prune(layout: Layout, in_use: InUse, *, unnamed: bool = True) -> Removed:
             layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
         freed = _collect(layout, in_use, candidates)
         return Removed(deleted=tuple(image.id for image in gone), freed_bytes=freed)
+
+
+def discard(layout: Layout, published: Iterable[Path]) -> None:
+    """Take out what a failed import has just published, unless an image needs it. Best effort: what stays (somebody
+    else is importing) is garbage for `prune`."""
+    try:
+        with layout.remove_lock(wait=False):
+            needed = _needed_by_all(layout, tuple)
+            for path in published:
+                if path.parent == layout.layers:
+                    if path.name not in needed.layers:
+                        shutil.rmtree(path, ignore_errors=True)
+                elif path.name not in needed.blobs:
+                    path.unlink(missing_ok=True)
+    except (OSError, StoreError):
+        return
 
 
 def _needed_by_image(layout: Layout, image: Image) -> _Needed:

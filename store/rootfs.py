@@ -59,7 +59,7 @@ def import_rootfs(
         Reference.parse(reference)
     what = str(source) if isinstance(source, Path) else "standard input"
     moment = rfc3339(created or datetime.now(UTC))
-    with store.layout.use():
+    with store.layout.importing():
         layer = _layer(store, source, what, progress)
         history = History(created=moment, created_by="", comment=message or f"Imported from {os.path.basename(what)}")
         found = platform or host_platform()

@@ -148,7 +148,15 @@ def _write_archive_file(out: Path, files: Iterator[_File]) -> None:
 
 
 def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:
+    """Directories have entries of their own: skopeo gives those that it must make itself to root, which fails for
+    everybody else."""
+    directories = {""}
     for path, size, chunks in files:
+        parts = path.split("/")
+        for directory in ("/".join(parts[:i]) for i in range(1, len(parts))):
+            if directory not in directories:
+                directories.add(directory)
+                out.write(encode_entry(directory.encode(), Entry(EntryType.DIRECTORY, mode=0o755))[0])
         header, _ = encode_entry(path.encode(), Entry(EntryType.FILE, mode=0o644, size=size))
         out.write(header)
         for chunk in chunks:

@@ -82,7 +82,7 @@ class Store:
         """
         name = None if reference is None else Reference.parse(reference)
         document = config_bytes or config.to_bytes()
-        with self.layout.use(), self.layout.staging() as staging:
+        with self.layout.importing(), self.layout.staging() as staging:
             digest = self.layout.add_blob(staging, document)
             manifest = Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, digest, len(document)), tuple(layers))
             return self.add_manifest(manifest.to_bytes(), name, config.platform)
@@ -90,7 +90,7 @@ class Store:
     def add_manifest(self, document: bytes, name: Reference | None, platform: Platform | None = None) -> Image:
         """Record an image whose config and layers are in the store, by its manifest's bytes.
 
-        Preconditions: the caller holds `layout.use()` since it stored the first of the blobs.
+        Preconditions: the caller is inside `layout.importing()` since it stored the first of the blobs.
         """
         manifest = Manifest.parse(document, "manifest")
         check_present(self.layout, manifest)

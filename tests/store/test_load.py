@@ -251,15 +251,12 @@ def _bad(name: str) -> tuple[bytes, type[StoreError]]:
      "a root file system", "no tar", "empty", "docker: config named for another", "docker: layer of another",
      "docker: a list of nothing", "docker: no JSON", "docker: path that escapes"],
 )  # fmt: skip
-def test_bad_archives_are_refused_and_change_nothing(store: Store, tmp_path: Path, name: str) -> None:
-    store.import_rootfs(put(tmp_path / "base.tar", TOP), "base")
+def test_bad_archives_are_refused_and_change_nothing(unchanged: Store, tmp_path: Path, name: str) -> None:
     data, expected = _bad(name)
     with pytest.raises(expected) as caught:
-        store.load(put(tmp_path / "bad.tar", data))
+        unchanged.load(put(tmp_path / "bad.tar", data))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
-    assert [record.reference for record in store.images()] == ["base:latest"]
-    assert not list((store.root / "tmp").iterdir())
 
 
 def test_a_link_out_of_a_directory_is_refused(unchanged: Store, tmp_path: Path) -> None:
