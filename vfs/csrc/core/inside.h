@@ -151,7 +151,7 @@ struct rl_walk {
 };
 void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
 long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
-long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit);
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact);
 long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
              struct rl_hit *hit);
 /* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
@@ -202,6 +202,7 @@ int rl_in_group(u32 gid);
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
 long rl_may(const struct rl_hit *h, u32 want);
 /* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
+long rl_root_mode(struct rl_walk *w);
 long rl_may_change(struct rl_walk *w, int victim);
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
@@ -241,6 +242,7 @@ struct rl_owner {
     u32 major, minor;
 };
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r);
+long rl_drop_setid(struct rl_walk *w);
 long rl_may_own(const struct rl_hit *h);
 struct rl_keep {
     int ok;
