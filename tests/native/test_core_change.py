@@ -367,6 +367,9 @@ def test_without_an_upper_nothing_changes(make: Callable[..., Box]) -> None:
 def test_the_lowest_descriptor_is_given(box: Box) -> None:
     core = box.core
     core.unlink(b"/etc/conf")
+    for path in (b"/bin/su", b"/lib/sub/y"):
+        core.read(path)
+    box.close()  # the hydrator's own descriptors are in this process, too
     probe = os.dup(0)
     os.close(probe)
     core.identity(1000, 1000)

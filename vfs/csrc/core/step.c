@@ -6,7 +6,7 @@
  * 4. No system call where a Bloom filter or the view can answer. */
 #include "inside.h"
 
-#define REDIRECT_DEPTH 8
+#define REDIRECT_DEPTH 6
 
 static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
                  struct rl_hit *hit, int depth);
