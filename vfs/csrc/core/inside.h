@@ -166,10 +166,11 @@ long rl_again(struct rl_walk *w);
 #define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
 #define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
+#define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
 #define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
-/* A canonical virtual path, no link followed, no permission asked. */
-long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len);
+/* A canonical virtual path; it may lie in the walk's own buffers. */
+long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
@@ -194,7 +195,8 @@ struct rl_real {
 };
 struct rl_real rl_classify(const char *real, u32 len);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
-long rl_fd_virtual(int fd, char *out);           /* into out[RL_PATH_MAX]; length, 0 for the root */
+/* Into out[RL_PATH_MAX]; length, 0 for the root. */
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out);
 
 /* ---- perm.c ------------------------------------------------------------------------------------ */
 

@@ -197,11 +197,16 @@ static long merged(struct rl_walk *w, u64 parent, int fd, char *buf, size_t size
 }
 
 /* Inode number of the directory above v[0..len). */
-static u64 parent_ino(struct rl_walk *w, const char *v, u32 len)
+static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
 {
     while (len && v[len - 1] != '/')
         len--;
-    return len && rl_resolve_plain(w, v, len - 1) == 0 ? rl_ino_of(&w->self, &w->hit) : 0;
+    if (!len)
+        return 0;
+    v[len - 1] = 0;
+    u64 ino = rl_resolve_plain(w, v) == 0 ? rl_ino_of(&w->self, &w->hit) : 0;
+    v[len - 1] = '/';
+    return ino;
 }
 
 static int has_bind_child(const struct rl_walk *w)
@@ -239,9 +244,10 @@ long rl_getdents64(int fd, void *buf, size_t size)
         r = from_slot(fd, rl_fnv(RL_FNV_START, s.text, len), buf, size, &pos);
     if (r == -ENOENT) {
         char name[RL_PATH_MAX];
-        memcpy(name, s.text, len + 1);
+        memcpy(name, s.text, len);
+        name[len] = 0;
         u64 parent = pos <= 1 ? parent_ino(&w, name, len) : 0;
-        r = rl_resolve_plain(&w, name, len);
+        r = rl_resolve_plain(&w, name);
         if (r < 0)
             return r;
         if (!rl_isdir(w.hit.mode))

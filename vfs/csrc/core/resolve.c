@@ -112,7 +112,7 @@ static long start(struct course *c, int dirfd, const char *path)
         return -EXDEV;
     if (path[0] == '/' && !boxed)
         return 0;
-    r = rl_fd_virtual(dirfd, w->v);
+    r = rl_fd_virtual(w->s, dirfd, w->v);
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);
@@ -325,10 +325,14 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     w->slash = w->dot = 0;
     long r;
     if (!n) { /* the descriptor itself: by its name, which has no links in it */
-        r = rl_fd_virtual(dirfd, c.rest);
+        r = rl_fd_virtual(w->s, dirfd, c.rest);
         if (r < 0)
             return r;
         path = r ? c.rest : "/";
+    }
+    if (flags & RL_PLAIN) {
+        memcpy(c.rest, path, n + 1);
+        path = c.rest;
     }
     r = start(&c, dirfd, path);
     if (r < 0)
@@ -341,12 +345,7 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
 }
 
-long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len)
+long rl_resolve_plain(struct rl_walk *w, const char *vpath)
 {
-    char full[RL_PATH_MAX];
-    if (len >= sizeof full - 1)
-        return -ENAMETOOLONG;
-    memcpy(full, vpath, len);
-    full[len] = 0;
-    return rl_resolve(w, AT_FDCWD, len ? full : "/", RL_EXISTS, 0);
+    return rl_resolve(w, AT_FDCWD, vpath[0] ? vpath : "/", RL_EXISTS | RL_PLAIN, 0);
 }
