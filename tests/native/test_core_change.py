@@ -496,3 +496,24 @@ def test_the_bloom_filter_covers_what_moves(box: Box) -> None:
     assert stat.S_IMODE(core.stat(b"/newer/a/b/c/file").mode) == 0o4444
     assert stat.S_IMODE(core.stat(b"/newer/a/" + b"n" * 255).mode) == 0o4444
     assert core.read(b"/newer/a/lib/sub/deep/x") == b"x"
+
+
+def test_a_descriptor_outlives_its_name(box: Box) -> None:
+    core = box.core
+    fd = core.open(b"/etc/conf", os.O_RDONLY)
+    before = bytes(core.fstat(fd))
+    core.write(b"/tmp/other", b"other")
+    core.rename(b"/tmp/other", b"/etc/conf")
+    assert bytes(core.fstat(fd)) == before
+    with fails(errno.EROFS):
+        core.chmod(None, 0o777, dirfd=fd)
+    assert stat.S_IMODE(core.stat(b"/etc/conf").mode) == 0o644
+    os.close(fd)
+    fd = core.open(b"/etc/conf", os.O_RDONLY)
+    core.unlink(b"/etc/conf")
+    core.chmod(None, 0o600, dirfd=fd)
+    assert stat.S_IMODE(core.fstat(fd).mode) == 0o600
+    assert core.fstat(fd).nlink == 0
+    with fails(errno.ENOENT):
+        core.stat(b"/etc/conf")
+    os.close(fd)
