@@ -428,3 +428,30 @@ def test_a_short_launch_file_is_refused(make: Callable[..., Box], tmp_path: Path
     (tmp_path / "short").write_bytes((tmp_path / "launch").read_bytes()[:size])
     with pytest.raises(OSError, match=r"\[Errno (2|22)\]"):
         box.core.init(tmp_path / "short")
+
+
+def test_the_machine_s_own_root_as_lower_layer(make: Callable[..., Box], tmp_path: Path) -> None:
+    """Reading only: nothing here may change the machine, whatever a bug does (other tests use their own lowers)."""
+    box = make(lowers=[Dir("")], binds=[Bind(p, p, BIND_PROC if p == "/proc" else 0) for p in ("/proc", "/dev", "/sys")])
+    core = box.core
+    assert core.read(b"/etc/passwd") == Path("/etc/passwd").read_bytes()
+    assert core.listdir(b"/") == sorted(os.listdir(b"/"))
+    assert core.stat(b"/etc").ino == Path("/etc").stat().st_ino
+    core.chdir(b"/usr/bin")
+    assert core.getcwd() == b"/usr/bin"
+    fd = core.open(b"/etc", os.O_RDONLY | os.O_DIRECTORY)
+    assert core.readlink(b"/proc/self/fd/%d" % fd) == b"/etc"
+    assert core.stat(b"passwd", dirfd=fd).size == Path("/etc/passwd").stat().st_size
+    os.close(fd)
+    core.chdir(b"/")
+    assert core.getcwd() == b"/"
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "f").write_text("low")
+    here = os.fsencode(mine)
+    core.write(here + b"/f", b"up")
+    core.write(here + b"/new", b"n")
+    core.unlink(here + b"/f")
+    assert core.listdir(here) == [b"new"]
+    assert [p.name for p in mine.iterdir()] == ["f"]
+    assert (mine / "f").read_text() == "low"
