@@ -188,12 +188,15 @@ static int unix_sockets(void)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-a"}, b;
     socklen_t n = sizeof b;
+    struct stat st;
     int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), r = 1;
 
     unlink(a.sun_path);
+    umask(022);
     r &= connect(c, (void *)&a, sizeof a) == -1 && errno == ENOENT;
     r &= bind(s, (void *)&a, sizeof a) == 0 && listen(s, 1) == 0;
     r &= bind(c, (void *)&a, sizeof a) == -1 && errno == EADDRINUSE;
+    r &= stat(a.sun_path, &st) == 0 && st.st_mode == (S_IFSOCK | 0755) && st.st_uid == 0;
     r &= connect(c, (void *)&a, sizeof a) == 0;
     memset(&b, 0, sizeof b);
     r &= getsockname(s, (void *)&b, &n) == 0 && strcmp(b.sun_path, a.sun_path) == 0;

@@ -12,6 +12,7 @@
 
 #define RL_AF_UNIX 1
 #define RL_SUN_PATH 108
+#define RL_SOCKET_MODE 0777
 #define RL_O_PATH_DIR 012200000 /* O_PATH | O_DIRECTORY | O_CLOEXEC */
 #define RL_ADDRESS_MAX 128      /* struct sockaddr_storage */
 
@@ -109,8 +110,8 @@ long rl_do_bind(struct rl_call *c)
     if (n < 0)
         return n;
     r = rl_sys3(__NR_bind, (int)c->arg[0], (long)&real, n);
-    if (r == 0)
-        rl_created(buf);
+    if (r == 0 && rl_created(buf) >= 0) /* made under the kernel's mask, which is 0 */
+        rl_chmod(RL_AT_FDCWD, a.path, RL_SOCKET_MODE & ~rl_me.umask, 0);
     if (dir >= 0)
         rl_sys1(__NR_close, dir);
     return r;
