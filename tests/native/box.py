@@ -92,7 +92,7 @@ class Box:
         self.view: WrittenView | None = None
         view_path = ""
         if nodes is not None:
-            full = {b"": Node(D | 0o755), **nodes}
+            full = {b"": Node(D | 0o755, uid=mapped[0], gid=mapped[1]), **nodes}
             self.view = write_view(full, trees)
             (root / "view").write_bytes(self.view.data)
             view_path = str(root / "view")

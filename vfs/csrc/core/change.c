@@ -17,7 +17,7 @@ static long make(const struct thing *t, const char *path)
 }
 
 /* A directory over a whiteout: made aside, because it must be opaque from its first moment. */
-static long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
 {
     char temp[RL_REAL_MAX];
     long n = rl_temp_path(temp, sizeof temp, real, len);
@@ -32,7 +32,7 @@ static long make_opaque(struct rl_walk *w, const struct thing *t, const char *re
     return r;
 }
 
-static long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+static __attribute__((noinline)) long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
 {
     long r = rl_lock(w);
     if (r < 0)

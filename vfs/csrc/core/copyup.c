@@ -112,39 +112,53 @@ static long copy_record(const struct rl_attr *a, int with_ino, const char *field
     return rl_record_format(&rec, fields, "", text);
 }
 
-/* Make the directory w->v[0..len), of which `hit` is the lower part, in the upper. */
-static __attribute__((noinline)) long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len,
-                                                 const struct rl_ctx *self, const struct rl_hit *hit)
-{
+/* What a copy-up needs to remember: too much for the stack of somebody else's thread. */
+struct work {
     struct rl_attr a;
-    struct rl_scratch *s = w->s;
-    char real[RL_REAL_MAX], fields[RL_PATH_MAX];
+    struct rl_keep keep;
+    char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX], fields[RL_PATH_MAX];
+};
+
+/* Make the directory w->v[0..len), of which `hit` is the lower part, in the upper. */
+static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                     const struct rl_hit *hit)
+{
     u64 fnv = rl_fnv(RL_FNV_START, w->v, len);
     i64 t[4];
-    long n = rl_upper_path(w->v, len, real);
+    long n = rl_upper_path(w->v, len, k->real);
     if (n < 0)
         return n;
-    rl_attr_of(self, hit, &a);
-    long k = rl_xattr_fields(w, dir, len, hit, fields);
-    if (k >= 0)
-        k = copy_record(&a, 0, fields, (u32)k, s->text);
-    if (k < 0)
-        return k;
+    rl_attr_of(self, hit, &k->a);
+    long text = rl_xattr_fields(w, dir, len, hit, k->fields);
+    if (text >= 0)
+        text = copy_record(&k->a, 0, k->fields, (u32)text, k->record);
+    if (text < 0)
+        return text;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_KEY_PATH));
-    if (k_exists(real))
+    if (k_exists(k->real))
         return 0;
-    struct rl_keep keep;
-    rl_keep_times(real, (u32)n, &keep, 0);
-    long r = rl_record_store(w, fnv, real, (u32)n, s->text, (u32)k);
+    rl_keep_times(k->real, (u32)n, &k->keep, 0);
+    long r = rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text);
     if (r >= 0)
-        r = k_mkdir(real, rl_real_mode(a.mode) & 07777);
+        r = k_mkdir(k->real, rl_real_mode(k->a.mode) & 07777);
     if (r >= 0) {
-        rl_xattr_carry(w, dir, len, hit, real);
-        times_of(&a, t);
-        k_utimens(AT_FDCWD, real, t, 0);
+        rl_xattr_carry(w, dir, len, hit, k->real);
+        times_of(&k->a, t);
+        k_utimens(AT_FDCWD, k->real, t, 0);
     }
-    rl_keep_times(real, (u32)n, &keep, 1);
+    rl_keep_times(k->real, (u32)n, &k->keep, 1);
     return r == -EEXIST ? 0 : r;
+}
+
+static long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                       const struct rl_hit *hit)
+{
+    struct work *k = k_mmap(sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    long r = dir_with(w, k, dir, len, self, hit);
+    k_munmap(k, sizeof *k);
+    return r;
 }
 
 long rl_copyup_parents(struct rl_walk *w)
@@ -257,29 +271,36 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     return r == -EEXIST ? 0 : r;
 }
 
-static __attribute__((noinline)) long copyup_other(struct rl_walk *w, int data)
+static long other_with(struct rl_walk *w, struct work *k, int data)
 {
-    struct rl_attr a;
-    struct rl_keep keep;
-    char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX];
-    long n = rl_upper_path(w->v, w->vlen, real);
+    long n = rl_upper_path(w->v, w->vlen, k->real);
     if (n < 0)
         return n;
-    rl_attr_of(NULL, &w->hit, &a);
-    long k = rl_xattr_fields(w, &w->dir, w->vlen, &w->hit, temp);
-    if (k >= 0)
-        k = copy_record(&a, 1, temp, (u32)k, record);
-    long r = k < 0 ? k : rl_temp_path(temp, sizeof temp, real, (u32)n);
+    rl_attr_of(NULL, &w->hit, &k->a);
+    long text = rl_xattr_fields(w, &w->dir, w->vlen, &w->hit, k->fields);
+    if (text >= 0)
+        text = copy_record(&k->a, 1, k->fields, (u32)text, k->record);
+    long r = text < 0 ? text : rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n);
     if (r < 0)
         return r;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
-    rl_keep_times(real, (u32)n, &keep, 0);
-    r = make_copy(w, &a, data, temp);
+    rl_keep_times(k->real, (u32)n, &k->keep, 0);
+    r = make_copy(w, &k->a, data, k->temp);
     if (r < 0)
-        k_unlink(temp, 0);
+        k_unlink(k->temp, 0);
     else
-        r = publish(w, temp, real, (u32)n, record, (u32)k);
-    rl_keep_times(real, (u32)n, &keep, 1);
+        r = publish(w, k->temp, k->real, (u32)n, k->record, (u32)text);
+    rl_keep_times(k->real, (u32)n, &k->keep, 1);
+    return r;
+}
+
+static long copyup_other(struct rl_walk *w, int data)
+{
+    struct work *k = k_mmap(sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    long r = other_with(w, k, data);
+    k_munmap(k, sizeof *k);
     return r;
 }
 

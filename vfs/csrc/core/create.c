@@ -16,7 +16,9 @@ long rl_create_begin(struct rl_walk *w, char *real)
         return -EROFS;
     if (rl_reserved(w->v + name, w->vlen - name))
         return -EPERM;
-    long r = rl_may_change(w, 0);
+    long r = rl_root_mode(w);
+    if (r >= 0)
+        r = rl_may_change(w, 0);
     if (r >= 0)
         r = rl_copyup_parents(w);
     if (r >= 0)

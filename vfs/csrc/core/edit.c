@@ -62,7 +62,7 @@ long rl_by_fd(struct rl_walk *w, int fd)
     int upper = at.place == RL_PLACE_LAYER && at.index == 0 && rl_writable();
     r = rl_virtual_path(s->real, s->text, sizeof s->text);
     if (r >= 0)
-        r = rl_resolve_plain(w, s->text, r == 1 ? 0 : (u32)r);
+        r = rl_resolve_plain(w, s->text);
     if (r < 0)
         return upper ? 0 : -EROFS;
     if (upper && !rl_isdir(w->hit.mode) && w->hit.sx.stx_ino != sx.stx_ino)

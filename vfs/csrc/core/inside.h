@@ -151,7 +151,7 @@ struct rl_walk {
 };
 void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
 long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
-long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit);
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact);
 long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
              struct rl_hit *hit);
 /* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
@@ -166,10 +166,11 @@ long rl_again(struct rl_walk *w);
 #define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
 #define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
+#define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
 #define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
-/* A canonical virtual path, no link followed, no permission asked. */
-long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len);
+/* A canonical virtual path; it may lie in the walk's own buffers. */
+long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
@@ -194,7 +195,8 @@ struct rl_real {
 };
 struct rl_real rl_classify(const char *real, u32 len);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
-long rl_fd_virtual(int fd, char *out);           /* into out[RL_PATH_MAX]; length, 0 for the root */
+/* Into out[RL_PATH_MAX]; length, 0 for the root. */
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out);
 
 /* ---- perm.c ------------------------------------------------------------------------------------ */
 
@@ -202,6 +204,7 @@ int rl_in_group(u32 gid);
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
 long rl_may(const struct rl_hit *h, u32 want);
 /* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
+long rl_root_mode(struct rl_walk *w);
 long rl_may_change(struct rl_walk *w, int victim);
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
@@ -241,6 +244,7 @@ struct rl_owner {
     u32 major, minor;
 };
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r);
+long rl_drop_setid(struct rl_walk *w);
 long rl_may_own(const struct rl_hit *h);
 struct rl_keep {
     int ok;

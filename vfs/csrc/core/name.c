@@ -68,7 +68,7 @@ long rl_created(const char *real)
     long r = rl_virtual_path(real, s.text, sizeof s.text);
     if (r < 0)
         return r;
-    r = rl_resolve_plain(&w, s.text, (u32)r);
+    r = rl_resolve_plain(&w, s.text);
     if (r < 0)
         return r;
     struct rl_owner o;

@@ -138,6 +138,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         return -ENXIO;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : wants_write(o->flags)) {
         r = rl_copyup(w, !(o->flags & O_TRUNC));
+        if (r >= 0)
+            r = rl_drop_setid(w);
         if (r < 0)
             return r == -ENOENT ? -ESTALE : r;
     }
@@ -153,7 +155,7 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 {
     int flags = o->flags, path_only = flags & O_PATH, creat = (flags & O_CREAT) && !path_only;
     int excl = creat && (flags & O_EXCL);
-    u32 how = (flags & O_NOFOLLOW) || excl ? 0 : RL_FOLLOW;
+    u32 how = ((flags & O_NOFOLLOW) || excl ? 0 : RL_FOLLOW) | (creat ? RL_NAME : 0);
     long r = rl_resolve(w, dirfd, path, how, resolve);
     if (r < 0)
         return r;

@@ -14,8 +14,8 @@ int rl_in_group(u32 gid)
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
 {
     u32 me = real_ids ? rl_me.uid : rl_me.fsuid;
-    if (!me) { /* root: everything, but a file without any x bit cannot be executed */
-        if ((want & RL_X_OK) && rl_isreg(mode) && !(mode & 0111))
+    if (!me) { /* root: everything, but what has no x bit at all cannot be executed */
+        if ((want & RL_X_OK) && !rl_isdir(mode) && !(mode & 0111))
             return -EACCES;
         return 0;
     }
@@ -32,22 +32,31 @@ long rl_may(const struct rl_hit *h, u32 want)
     return h->what == RL_IN_BIND ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
 }
 
+/* The root's own bits are not read on every walk: read them into w->dir if that is the root. */
+long rl_root_mode(struct rl_walk *w)
+{
+    struct rl_hit h;
+    struct rl_ctx c;
+    if (w->dir.vlen || w->dir.bind >= 0)
+        return 0;
+    long r = rl_root_hit(w, &c, &h, 0);
+    if (r < 0)
+        return r;
+    w->dir.mode = c.mode;
+    w->dir.uid = c.uid;
+    w->dir.gid = c.gid;
+    return 0;
+}
+
 long rl_may_change(struct rl_walk *w, int victim)
 {
     struct rl_ctx *d = &w->dir;
     if (d->bind >= 0 || !rl_me.fsuid)
         return 0;
-    if (!d->vlen) { /* the root's own bits are not read on the way down */
-        struct rl_hit h;
-        struct rl_ctx c;
-        long r = rl_root_hit(w, &c, &h);
-        if (r < 0)
-            return r;
-        d->mode = c.mode;
-        d->uid = c.uid;
-        d->gid = c.gid;
-    }
-    long r = rl_permit(d->mode, d->uid, d->gid, RL_W_OK | RL_X_OK, 0);
+    long r = rl_root_mode(w);
+    if (r < 0)
+        return r;
+    r = rl_permit(d->mode, d->uid, d->gid, RL_W_OK | RL_X_OK, 0);
     if (r < 0)
         return r;
     if (victim && (d->mode & S_ISVTX) && rl_me.fsuid != w->hit.uid && rl_me.fsuid != d->uid)

@@ -57,10 +57,10 @@ long rl_getcwd(char *buf, size_t size)
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    long n = rl_fd_virtual(AT_FDCWD, s.text);
+    long n = rl_fd_virtual(&s, AT_FDCWD, s.text);
     if (n < 0)
         return n;
-    long r = rl_resolve_plain(&w, s.text, (u32)n);
+    long r = rl_resolve_plain(&w, s.text);
     if (r < 0)
         return r == -ENOTDIR ? -ENOENT : r;
     if (!w.vlen)

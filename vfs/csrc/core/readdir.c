@@ -85,7 +85,7 @@ static long deliver(const struct rl_list *l, char *buf, size_t size, size_t at, 
     return (long)at;
 }
 
-static long dots(struct rl_walk *w, char *buf, size_t size, i64 *pos)
+static long dots(struct rl_walk *w, u64 parent, char *buf, size_t size, i64 *pos)
 {
     size_t at = 0;
     if (*pos == 0) {
@@ -96,18 +96,7 @@ static long dots(struct rl_walk *w, char *buf, size_t size, i64 *pos)
         *pos = 1;
     }
     if (*pos == 1) {
-        u64 ino = rl_ino_of(&w->self, &w->hit);
-        if (w->vlen) {
-            struct rl_scratch s;
-            struct rl_walk up;
-            u32 n = w->vlen;
-            while (w->v[n - 1] != '/')
-                n--;
-            rl_walk_start(&up, &s);
-            if (rl_resolve_plain(&up, w->v, n - 1) == 0)
-                ino = rl_ino_of(&up.self, &up.hit);
-        }
-        long n = put(buf, size, at, ino, 2, 4, "..", 2);
+        long n = put(buf, size, at, w->vlen ? parent : rl_ino_of(&w->self, &w->hit), 2, 4, "..", 2);
         if (!n)
             return at ? (long)at : -EINVAL;
         at += (size_t)n;
@@ -189,11 +178,11 @@ static void to_slot(int fd, u64 hash, struct rl_list *l)
     slots_give();
 }
 
-static long merged(struct rl_walk *w, int fd, char *buf, size_t size, i64 *pos)
+static long merged(struct rl_walk *w, u64 parent, int fd, char *buf, size_t size, i64 *pos)
 {
     struct rl_list l;
     u64 hash = w->self.hash;
-    long at = dots(w, buf, size, pos);
+    long at = dots(w, parent, buf, size, pos);
     if (at < 0 || *pos < 2)
         return at;
     long r = rl_list_build(w, &l);
@@ -205,6 +194,19 @@ static long merged(struct rl_walk *w, int fd, char *buf, size_t size, i64 *pos)
     else
         to_slot(fd, hash, &l);
     return r;
+}
+
+/* Inode number of the directory above v[0..len). */
+static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
+{
+    while (len && v[len - 1] != '/')
+        len--;
+    if (!len)
+        return 0;
+    v[len - 1] = 0;
+    u64 ino = rl_resolve_plain(w, v) == 0 ? rl_ino_of(&w->self, &w->hit) : 0;
+    v[len - 1] = '/';
+    return ino;
 }
 
 static int has_bind_child(const struct rl_walk *w)
@@ -241,7 +243,11 @@ long rl_getdents64(int fd, void *buf, size_t size)
     if (pos > 1)
         r = from_slot(fd, rl_fnv(RL_FNV_START, s.text, len), buf, size, &pos);
     if (r == -ENOENT) {
-        r = rl_resolve_plain(&w, s.text, len);
+        char name[RL_PATH_MAX];
+        memcpy(name, s.text, len);
+        name[len] = 0;
+        u64 parent = pos <= 1 ? parent_ino(&w, name, len) : 0;
+        r = rl_resolve_plain(&w, name);
         if (r < 0)
             return r;
         if (!rl_isdir(w.hit.mode))
@@ -251,7 +257,7 @@ long rl_getdents64(int fd, void *buf, size_t size)
             return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
         if (pos >= END)
             return 0;
-        r = merged(&w, fd, buf, size, &pos);
+        r = merged(&w, parent, fd, buf, size, &pos);
     }
     if (r >= 0)
         n = k4(__NR_lseek, fd, pos, 0, 0);

@@ -101,10 +101,10 @@ static long virtual_name(const char *real, u32 len, char *out)
     return rl_join(out, RL_PATH_MAX, b.vpath, b.vlen, rest, n, "", 0);
 }
 
-long rl_fd_virtual(int fd, char *out)
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out)
 {
-    char real[RL_REAL_MAX];
-    long n = rl_fd_real(fd, real, sizeof real);
+    char *real = s->real;
+    long n = rl_fd_real(fd, real, sizeof s->real);
     if (n < 0)
         return n;
     if (real[0] != '/')

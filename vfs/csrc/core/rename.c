@@ -70,18 +70,17 @@ static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     r = rl_may_change(a, 1);
     if (r >= 0)
         r = rl_may_change(b, there);
-    if (r >= 0 && a->dir.vlen + b->dir.vlen && !rl_same(a->v, b->v)) {
-        int moved = a->dir.vlen != b->dir.vlen || memcmp(a->v, b->v, a->dir.vlen);
-        if (moved && dir) /* its `..` changes */
-            r = rl_may(&a->hit, RL_W_OK);
-        if (r >= 0 && moved && swap && rl_isdir(b->hit.mode))
-            r = rl_may(&b->hit, RL_W_OK);
-    }
-    if (r < 0 || !there || swap)
+    if (r < 0)
         return r;
-    if (dir && !rl_isdir(b->hit.mode))
-        return -ENOTDIR;
-    return !dir && rl_isdir(b->hit.mode) ? -EISDIR : 0;
+    if (there && !swap && dir != rl_isdir(b->hit.mode))
+        return dir ? -ENOTDIR : -EISDIR;
+    if (a->dir.vlen == b->dir.vlen && !memcmp(a->v, b->v, a->dir.vlen))
+        return 0;
+    if (dir) /* its `..` changes */
+        r = rl_may(&a->hit, RL_W_OK);
+    if (r >= 0 && swap && rl_isdir(b->hit.mode))
+        r = rl_may(&b->hit, RL_W_OK);
+    return r;
 }
 
 /* Where the lower part of the directory w->v is in the layers below. Length. */

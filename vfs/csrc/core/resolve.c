@@ -101,8 +101,8 @@ static long up(struct course *c)
 static long start(struct course *c, int dirfd, const char *path)
 {
     struct rl_walk *w = c->w;
-    struct rl_hit *none = &w->hit;
-    long r = rl_step_root(w, 0, &w->root, none);
+    /* root may search the root whatever its bits are; others must know them */
+    long r = rl_me.fsuid ? rl_root_hit(w, &w->root, &w->hit, 0) : rl_step_root(w, 0, &w->root, &w->hit);
     if (r < 0)
         return r;
     to_root(c);
@@ -112,7 +112,7 @@ static long start(struct course *c, int dirfd, const char *path)
         return -EXDEV;
     if (path[0] == '/' && !boxed)
         return 0;
-    r = rl_fd_virtual(dirfd, w->v);
+    r = rl_fd_virtual(w->s, dirfd, w->v);
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);
@@ -185,7 +185,7 @@ static long settle_dot(struct course *c)
     if (!c->depth) {
         w->dot = w->dot ? w->dot : 3;
         w->v[0] = 0;
-        long r = rl_root_hit(w, &w->self, &w->hit);
+        long r = rl_root_hit(w, &w->self, &w->hit, 1);
         w->dir = w->self;
         return r;
     }
@@ -222,6 +222,13 @@ static long kernel_link(struct course *c, u32 len)
     return 1;
 }
 
+static int follow_last(const struct course *c)
+{
+    if (c->w->slash)
+        return !(c->flags & RL_NAME);
+    return (c->flags & RL_FOLLOW) != 0;
+}
+
 /* A name has been looked up. 0: go on, 1: it was the last, and the walk is done. */
 static long found(struct course *c, u32 len, int last)
 {
@@ -229,7 +236,7 @@ static long found(struct course *c, u32 len, int last)
     struct rl_hit *h = &w->hit;
     if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NONE && w->self.bind != c->cur.bind)
         return -EXDEV;
-    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || (c->flags & RL_FOLLOW) || (w->slash && !(c->flags & RL_NAME)))) {
+    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || follow_last(c))) {
         const char *text;
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
@@ -318,10 +325,14 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     w->slash = w->dot = 0;
     long r;
     if (!n) { /* the descriptor itself: by its name, which has no links in it */
-        r = rl_fd_virtual(dirfd, c.rest);
+        r = rl_fd_virtual(w->s, dirfd, c.rest);
         if (r < 0)
             return r;
         path = r ? c.rest : "/";
+    }
+    if (flags & RL_PLAIN) {
+        memcpy(c.rest, path, n + 1);
+        path = c.rest;
     }
     r = start(&c, dirfd, path);
     if (r < 0)
@@ -334,12 +345,7 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
 }
 
-long rl_resolve_plain(struct rl_walk *w, const char *vpath, u32 len)
+long rl_resolve_plain(struct rl_walk *w, const char *vpath)
 {
-    char full[RL_PATH_MAX];
-    if (len >= sizeof full - 1)
-        return -ENAMETOOLONG;
-    memcpy(full, vpath, len);
-    full[len] = 0;
-    return rl_resolve(w, AT_FDCWD, len ? full : "/", RL_EXISTS, 0);
+    return rl_resolve(w, AT_FDCWD, vpath[0] ? vpath : "/", RL_EXISTS | RL_PLAIN, 0);
 }

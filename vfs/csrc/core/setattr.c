@@ -156,6 +156,22 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
     return r < 0 ? r : k_utimens(AT_FDCWD, s.real, times, w.hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
 }
 
+/* Somebody other than root is about to write into the file: it must not stay a set-id program. The kernel
+ * does so at the first write, which we do not see. */
+long rl_drop_setid(struct rl_walk *w)
+{
+    struct rl_owner o;
+    u32 mode = w->hit.mode;
+    if (!rl_me.fsuid || w->hit.what == RL_IN_BIND || !rl_isreg(mode))
+        return 0;
+    u32 drop = (mode & S_ISUID) | ((mode & S_IXGRP) ? mode & S_ISGID : 0);
+    if (!drop)
+        return 0;
+    owner_now(w, &o);
+    o.mode &= ~drop;
+    return apply(w, &o);
+}
+
 long rl_truncate(const char *path, i64 size)
 {
     struct rl_scratch s;
@@ -171,6 +187,8 @@ long rl_truncate(const char *path, i64 size)
     r = rl_may(&w.hit, RL_W_OK);
     if (r >= 0)
         r = rl_copyup(&w, size != 0);
+    if (r >= 0)
+        r = rl_drop_setid(&w);
     if (r >= 0)
         r = rl_object_real(&w, s.real);
     return r < 0 ? r : k4(__NR_truncate, (long)s.real, size, 0, 0);

@@ -1,12 +1,10 @@
 /* Asking: stat, fstat, access, readlink, statfs. A view entry is answered without touching the disk. */
 #include "inside.h"
 
-long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
-        return rl_fstat(dirfd, out);
     rl_walk_start(&w, &s);
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
     long r = rl_resolve(&w, dirfd, path, how, 0);
@@ -14,6 +12,13 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
         return r;
     rl_attr_of(&w.self, &w.hit, out);
     return 0;
+}
+
+long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+        return rl_fstat(dirfd, out);
+    return stat_path(dirfd, path, flags, out);
 }
 
 /* What the descriptor's object would have to be called for it to be this one. */
@@ -62,8 +67,7 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
     }
     long r = rl_virtual_path(s.real, s.text, sizeof s.text);
     if (r >= 0) {
-        /* rl_resolve_plain() copies the text before the walk uses the buffer */
-        r = rl_resolve_plain(&w, s.text, r == 1 ? 0 : (u32)r);
+        r = rl_resolve_plain(&w, s.text);
         if (r >= 0 && same_object(&w, sx, at.place)) {
             rl_attr_of(&w.self, &w.hit, out);
             return 0;

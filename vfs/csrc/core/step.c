@@ -6,7 +6,7 @@
  * 4. No system call where a Bloom filter or the view can answer. */
 #include "inside.h"
 
-#define REDIRECT_DEPTH 8
+#define REDIRECT_DEPTH 6
 
 static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
                  struct rl_hit *hit, int depth);
@@ -325,12 +325,14 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
     hit->gid = hit->rec.has & RL_HAS_GID ? hit->gid : below.gid;
 }
 
-/* The root as an object, with its attributes. */
-long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit)
+/* The root as an object, with its attributes; not exact: without the times. */
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact)
 {
     struct rl_scratch *s = w->s;
     rl_step_root(w, 0, c, hit);
-    if (c->mask) {
+    if (c->view && c->mask == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
+        show_view(rl_view_entry(c->view), c->view, hit); /* no system call: only the times may be older */
+    } else if (c->mask) {
         u32 i = (u32)__builtin_ctz(c->mask);
         const struct rl_layer *l = &rl_layers[i];
         memcpy(s->real, l->path, l->len + 1);
@@ -367,5 +369,5 @@ long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit)
 
 long rl_again(struct rl_walk *w)
 {
-    return w->vlen ? rl_step(w, &w->dir, w->v, w->vlen, &w->self, &w->hit) : rl_root_hit(w, &w->self, &w->hit);
+    return w->vlen ? rl_step(w, &w->dir, w->v, w->vlen, &w->self, &w->hit) : rl_root_hit(w, &w->self, &w->hit, 1);
 }

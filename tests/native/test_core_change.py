@@ -1,0 +1,498 @@
+"""Changes: copy-up, whiteouts, records, ownership, redirects, extended attributes, descriptors of lower files."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from box import Box, d, f, ln
+from corelib import FOLLOW, NOFOLLOW, Core
+from launchfile import Dir
+from viewfile import Node
+
+INO = 1 << 48
+NODES = {
+    b"/etc": d(mtime_ns=1_400_000_000 * 10**9),
+    b"/etc/conf": f(b"original\n", 0o640, uid=3, gid=4, xattrs={b"user.a": b"1", b"security.capability": b"\x01\x00cap"}),
+    b"/etc/link": ln(b"conf"),
+    b"/etc/null": Node(stat.S_IFCHR | 0o666, rdev=(1, 3)),
+    b"/etc/fifo": Node(stat.S_IFIFO | 0o600),
+    b"/bin": d(),
+    b"/bin/su": f(b"su", 0o4755),
+    b"/lib": d(0o2775, gid=50),
+    b"/lib/sub": d(),
+    b"/lib/sub/deep": d(),
+    b"/lib/sub/deep/x": f(b"x"),
+    b"/lib/sub/y": f(b"y"),
+    b"/tmp": d(0o1777),
+}
+
+
+@pytest.fixture
+def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
+    boxes: list[Box] = []
+
+    def build(*args: object, **k: object) -> Box:
+        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
+        return boxes[-1]
+
+    yield build
+    for b in boxes:
+        b.close()
+
+
+@pytest.fixture
+def box(make: Callable[..., Box]) -> Box:
+    return make(NODES)
+
+
+def fails(code: int) -> object:
+    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
+
+
+def test_copy_up_keeps_everything_a_program_can_see(box: Box) -> None:
+    core = box.core
+    before, parent = core.stat(b"/etc/conf"), core.stat(b"/etc")
+    fd = core.open(b"/etc/conf", os.O_RDWR)
+    os.close(fd)
+    after = core.stat(b"/etc/conf")
+    for name in ("ino", "dev", "mode", "uid", "gid", "size", "mtime", "nlink"):
+        assert getattr(before, name) == getattr(after, name), name
+    assert core.stat(b"/etc").mtime == parent.mtime
+    assert core.stat(b"/etc").ino == parent.ino
+    assert core.read(b"/etc/conf") == b"original\n"
+    assert core.getxattr(b"/etc/conf", b"security.capability") == b"\x01\x00cap"
+    assert box.upper_names("etc") == [".wh..wh.m.conf", "conf"]
+    real = (box.upper / "etc/conf").stat()
+    assert stat.S_IMODE(real.st_mode) == 0o640
+    assert (box.record("etc/conf") or "").startswith(f"u=3;g=4;i={before.ino};x")
+
+
+def test_truncation_does_not_fetch_the_data(box: Box) -> None:
+    box.core.write(b"/etc/conf", b"new")
+    assert box.asked() == []
+    assert box.core.read(b"/etc/conf") == b"new"
+
+
+def test_the_layer_is_never_written(box: Box) -> None:
+    core = box.core
+    fd = core.open(b"/etc/conf", os.O_RDONLY)
+    core.chmod(None, 0o4711, dirfd=fd)
+    core.chown(None, 7, 8, dirfd=fd)
+    core.utimens(None, 1, 2 * 10**9, dirfd=fd)
+    core.setxattr(None, b"user.b", b"2", fd=fd)
+    a = core.stat(b"/etc/conf")
+    assert (stat.S_IMODE(a.mode), a.uid, a.gid, a.mtime) == (0o711, 7, 8, 2 * 10**9)
+    assert core.getxattr(b"/etc/conf", b"user.b") == b"2"
+    assert bytes(core.fstat(fd)) == bytes(a)
+    os.close(fd)
+    tree = Path(os.fsdecode(os.fsencode(box.trees[0]) + b"/etc/conf"))
+    assert stat.S_IMODE(tree.stat().st_mode) == 0o640
+    assert tree.stat().st_mtime_ns == NODES[b"/etc/conf"].mtime_ns
+    assert tree.read_bytes() == b"original\n"
+
+
+def test_modes_that_a_real_file_cannot_have_are_recorded(box: Box) -> None:
+    core = box.core
+    core.chmod(b"/bin/su", 0o6511)
+    assert stat.S_IMODE(core.stat(b"/bin/su").mode) == 0o6511
+    assert stat.S_IMODE((box.upper / "bin/su").stat().st_mode) == 0o711
+    core.chmod(b"/bin/su", 0o755)
+    assert "m=" not in (box.record("bin/su") or "")
+    core.mkdir(b"/tmp/closed", 0o000)
+    core.mkdir(b"/tmp/closed/in")
+    assert stat.S_IMODE(core.stat(b"/tmp/closed").mode) == 0
+    core.write(b"/tmp/ro", b"1", mode=0o444)
+    assert (stat.S_IMODE(core.stat(b"/tmp/ro").mode), box.record("tmp/ro")) == (0o444, "m=100444")
+
+
+def test_owners_are_recorded_and_set_id_bits_fall(box: Box) -> None:
+    core = box.core
+    core.chown(b"/bin/su", 5, 0xFFFFFFFF)
+    a = core.stat(b"/bin/su")
+    assert (a.uid, a.gid, stat.S_IMODE(a.mode)) == (5, 0, 0o755)
+    core.chown(b"/etc/link", 9, 9, flags=NOFOLLOW)
+    assert (core.lstat(b"/etc/link").uid, core.stat(b"/etc/conf").uid) == (9, 3)
+    core.chown(b"/bin/su", 0, 0)
+    assert box.record("bin/su") == f"i={INO + box.view.ids[b'/bin/su']}"  # type: ignore[union-attr]
+
+
+def test_new_objects_belong_to_the_caller(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/root", b"")
+    assert box.record("tmp/root") is None
+    core.identity(1000, 100, umask=0o027)
+    core.write(b"/tmp/f", b"", mode=0o666)
+    core.mkdir(b"/tmp/d", 0o777)
+    core.symlink(b"f", b"/tmp/l")
+    core.mknod(b"/tmp/p", stat.S_IFIFO | 0o666)
+    for name, mode in ((b"f", 0o640), (b"d", 0o750), (b"l", 0o777), (b"p", 0o640)):
+        a = core.lstat(b"/tmp/" + name)
+        assert (a.uid, a.gid, stat.S_IMODE(a.mode)) == (1000, 100, mode), name
+    with fails(errno.EPERM):
+        core.mknod(b"/tmp/dev", stat.S_IFBLK | 0o600, os.makedev(8, 0))
+    with fails(errno.EPERM):
+        core.chown(b"/tmp/f", 0, 0)
+    core.identity(0, 0)
+    core.write(b"/lib/inherits", b"")
+    core.mkdir(b"/lib/newdir")
+    assert core.stat(b"/lib/inherits").gid == 50
+    assert (core.stat(b"/lib/newdir").gid, core.stat(b"/lib/newdir").mode & 0o2000) == (50, 0o2000)
+
+
+def test_a_stranger_s_write_ends_set_id(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/prog", b"1", mode=0o777)
+    core.chmod(b"/tmp/prog", 0o6777)
+    core.identity(1000, 1000)
+    core.write(b"/tmp/prog", b"2", os.O_WRONLY)
+    assert stat.S_IMODE(core.stat(b"/tmp/prog").mode) == 0o777
+
+
+def test_devices_are_recorded(box: Box) -> None:
+    core = box.core
+    core.mknod(b"/tmp/sdb", stat.S_IFBLK | 0o660, os.makedev(8, 16))
+    a = core.stat(b"/tmp/sdb")
+    assert (a.mode, a.rdev_major, a.rdev_minor) == (stat.S_IFBLK | 0o640, 8, 16)
+    assert {e.name: e.type for e in core.entries(b"/tmp")}[b"sdb"] == 6
+    core.rename(b"/etc/null", b"/tmp/null")
+    core.write(b"/tmp/null", b"gone", os.O_WRONLY)
+    assert core.read(b"/tmp/null") == b""
+    assert core.lstat(b"/tmp/null").ino == INO + box.view.ids[b"/etc/null"]  # type: ignore[union-attr]
+    core.unlink(b"/tmp/sdb")
+    core.write(b"/tmp/sdb", b"file")
+    assert core.stat(b"/tmp/sdb").mode == stat.S_IFREG | 0o644
+
+
+def test_whiteouts_and_opaque_directories(box: Box) -> None:
+    core = box.core
+    core.unlink(b"/etc/conf")
+    assert box.upper_names("etc") == [".wh.conf"]
+    with fails(errno.ENOENT):
+        core.open(b"/etc/conf", os.O_RDONLY)
+    core.write(b"/etc/conf", b"again")
+    assert box.upper_names("etc") == ["conf"]
+    assert core.stat(b"/etc/conf").uid == 0
+    with fails(errno.ENOTEMPTY):
+        core.rmdir(b"/lib/sub")
+    core.unlink(b"/lib/sub/deep/x")
+    core.rmdir(b"/lib/sub/deep")
+    core.unlink(b"/lib/sub/y")
+    core.rmdir(b"/lib/sub")
+    assert core.listdir(b"/lib") == []
+    core.mkdir(b"/lib/sub")
+    assert core.listdir(b"/lib/sub") == []
+    assert box.upper_names("lib") == [".wh..wh.m.sub", "sub"]  # recorded: the group of the set-gid parent
+    assert box.upper_names("lib/sub") == [".wh..wh..opq"]
+    core.rmdir(b"/lib/sub")
+    assert box.upper_names("lib") == [".wh.sub"]
+
+
+@pytest.mark.parametrize("length", [244, 245, 251, 252, 255])
+def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> None:
+    name = b"/" + b"n" * length
+    box = make({name: f(b"long"), b"/" + b"k" * length: d(), b"/" + b"k" * length + b"/x": f(b"x")})
+    core = box.core
+    core.chmod(name, 0o4755)
+    assert stat.S_IMODE(core.stat(name).mode) == 0o4755
+    assert {e.name: e.ino for e in core.entries(b"/")}[name[1:]] == core.stat(name).ino
+    core.rename(name, b"/short")
+    assert stat.S_IMODE(core.stat(b"/short").mode) == 0o4755
+    core.rename(b"/short", b"/" + b"m" * length)
+    core.rename(b"/" + b"k" * length, b"/" + b"j" * length)
+    assert core.listdir(b"/") == [b"j" * length, b"m" * length]
+    assert core.read(b"/" + b"j" * length + b"/x") == b"x"
+    core.unlink(b"/" + b"m" * length)
+    core.write(name, b"new")
+    assert core.stat(name).mode == stat.S_IFREG | 0o644
+
+
+def test_reserved_names_cannot_be_made(box: Box) -> None:
+    for call in (
+        lambda: box.core.write(b"/tmp/.wh.x", b""),
+        lambda: box.core.mkdir(b"/tmp/.wh..wh..opq"),
+        lambda: box.core.rename(b"/etc/conf", b"/tmp/.wh.conf"),
+        lambda: box.core.link(b"/etc/conf", b"/tmp/.wh.conf"),
+    ):
+        with fails(errno.EPERM):
+            call()
+
+
+def test_a_renamed_lower_directory_is_a_redirect(box: Box) -> None:
+    core = box.core
+    ino = core.stat(b"/lib/sub").ino
+    core.rename(b"/lib/sub", b"/moved")
+    assert box.record("moved") == "r=/lib/sub"
+    assert box.upper_names() == [".wh..wh.m.lib", ".wh..wh.m.moved", "lib", "moved"]
+    assert core.stat(b"/moved").ino == ino
+    assert core.listdir(b"/moved") == [b"deep", b"y"]
+    assert box.asked() == []
+    core.rename(b"/moved/deep", b"/tmp/deeper")
+    assert box.record("tmp/deeper") == "r=/lib/sub/deep"
+    core.rename(b"/tmp/deeper", b"/tmp/deepest")
+    assert box.record("tmp/deepest") == "r=/lib/sub/deep"
+    assert core.read(b"/tmp/deepest/x") == b"x"
+    core.write(b"/tmp/deepest/x", b"X", os.O_WRONLY)
+    core.rename(b"/tmp", b"/tmp2")
+    assert core.read(b"/tmp2/deepest/x") == b"X"
+    assert core.listdir(b"/moved") == [b"y"]
+    core.mkdir(b"/lib/sub")
+    assert core.listdir(b"/lib/sub") == []
+
+
+def test_a_directory_below_a_redirect_has_a_working_descriptor(box: Box) -> None:
+    core = box.core
+    core.rename(b"/lib", b"/lib64")
+    core.chdir(b"/lib64/sub/deep")
+    assert core.getcwd() == b"/lib64/sub/deep"
+    assert core.read(b"x") == b"x"
+    fd = core.open(b"/lib64/sub", os.O_RDONLY | os.O_DIRECTORY)
+    assert sorted(e.name for e in core.getdents(fd)) == [b".", b"..", b"deep", b"y"]
+    assert core.stat(b"../sub/y", dirfd=fd).size == 1
+    os.close(fd)
+
+
+def test_moving_over_a_hidden_directory_does_not_merge_with_it(box: Box) -> None:
+    core = box.core
+    core.mkdir(b"/fresh")
+    core.write(b"/fresh/a", b"a")
+    core.unlink(b"/lib/sub/deep/x")
+    core.rename(b"/fresh", b"/lib/sub/deep")
+    assert core.listdir(b"/lib/sub/deep") == [b"a"]
+    core.rename(b"/etc", b"/other")
+    core.mkdir(b"/etc")
+    assert core.listdir(b"/etc") == []
+    core.rename(b"/lib/sub", b"/etc", 2)
+    assert core.listdir(b"/etc") == [b"deep", b"y"]
+    assert core.listdir(b"/lib/sub") == []
+
+
+def test_hard_links(box: Box) -> None:
+    core = box.core
+    core.link(b"/etc/conf", b"/tmp/conf2")
+    a, b = core.stat(b"/etc/conf"), core.stat(b"/tmp/conf2")
+    assert (a.ino, a.nlink, a.uid) == (b.ino, 2, 3)
+    core.write(b"/tmp/conf2", b"both", os.O_WRONLY | os.O_TRUNC)
+    assert core.read(b"/etc/conf") == b"both"
+    core.link(b"/etc/link", b"/tmp/l")
+    assert core.readlink(b"/tmp/l") == b"conf"
+    core.link(b"/etc/link", b"/tmp/followed", FOLLOW)
+    assert core.stat(b"/tmp/followed").nlink == 3
+    with fails(errno.EPERM):
+        core.link(b"/etc", b"/tmp/e")
+    core.rename(b"/tmp/conf2", b"/etc/conf")
+    assert core.stat(b"/tmp/conf2").nlink == 3
+
+
+def test_a_nameless_file_gets_a_name(box: Box) -> None:
+    core = box.core
+    try:
+        fd = core.open(b"/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)
+    except OSError as e:
+        if e.errno == errno.EOPNOTSUPP:
+            pytest.skip("the file system of the temporary directory has no O_TMPFILE")
+        raise
+    os.write(fd, b"tmp")
+    assert core.fstat(fd).uid == 0
+    core.chmod(None, 0o640, dirfd=fd)
+    core.call("rl_link", fd, b"", -100, b"/tmp/named", 0x1000)
+    assert core.read(b"/tmp/named") == b"tmp"
+    os.close(fd)
+
+
+def test_extended_attributes(box: Box) -> None:
+    core = box.core
+    assert core.listxattr(b"/etc/conf") == [b"security.capability", b"user.a"]
+    assert core.getxattr(b"/etc/conf", b"user.a") == b"1"
+    with fails(errno.ENODATA):
+        core.getxattr(b"/etc/conf", b"user.z")
+    with fails(errno.ENODATA):
+        core.removexattr(b"/etc/conf", b"trusted.z")
+    core.setxattr(b"/etc/conf", b"trusted.t", b"")
+    core.setxattr(b"/etc/conf", b"security.selinux", b"label\0")
+    assert core.listxattr(b"/etc/conf") == [b"security.capability", b"security.selinux", b"trusted.t", b"user.a"]
+    assert core.getxattr(b"/etc/conf", b"security.selinux") == b"label\0"
+    with fails(errno.EEXIST):
+        core.setxattr(b"/etc/conf", b"trusted.t", b"x", os.XATTR_CREATE)
+    with fails(errno.ENODATA):
+        core.setxattr(b"/etc/conf", b"trusted.u", b"x", os.XATTR_REPLACE)
+    core.removexattr(b"/etc/conf", b"security.capability")
+    with fails(errno.ENODATA):
+        core.getxattr(b"/etc/conf", b"security.capability")
+    with fails(errno.EOPNOTSUPP):
+        core.setxattr(b"/etc/conf", b"system.posix_acl_access", b"x")
+    with fails(errno.EOPNOTSUPP):
+        core.setxattr(b"/etc/conf", b"other.x", b"x")
+    with fails(errno.EPERM):
+        core.setxattr(b"/etc/link", b"user.x", b"x", flags=NOFOLLOW)
+    with fails(errno.ENOSPC):
+        core.setxattr(b"/etc/conf", b"security.big", b"x" * 3000)
+    assert core.call("rl_getxattr", -1, b"/etc/conf", b"user.a", None, 0, 0) == 1
+    with fails(errno.ERANGE):
+        core.call("rl_listxattr", -1, b"/etc/conf", b"xx", 2, 0)
+    core.identity(1000, 1000)
+    with fails(errno.EPERM):
+        core.setxattr(b"/etc/conf", b"trusted.t", b"x")
+
+
+def test_without_an_upper_nothing_changes(make: Callable[..., Box]) -> None:
+    core = make(NODES, writable=False).core
+    assert core.read(b"/etc/conf") == b"original\n"
+    for call in (
+        lambda: core.write(b"/etc/conf", b"x"),
+        lambda: core.write(b"/etc/new", b"x"),
+        lambda: core.mkdir(b"/etc/new"),
+        lambda: core.unlink(b"/etc/conf"),
+        lambda: core.rmdir(b"/tmp"),
+        lambda: core.rename(b"/etc/conf", b"/etc/new"),
+        lambda: core.link(b"/etc/conf", b"/etc/new"),
+        lambda: core.chmod(b"/etc/conf", 0o600),
+        lambda: core.chown(b"/etc/conf", 1, 1),
+        lambda: core.utimens(b"/etc/conf", 0, 0),
+        lambda: core.truncate(b"/etc/conf", 0),
+        lambda: core.setxattr(b"/etc/conf", b"user.x", b"x"),
+        lambda: core.access(b"/etc/conf", os.W_OK),
+    ):
+        with fails(errno.EROFS):
+            call()
+    with fails(errno.EEXIST):
+        core.mkdir(b"/etc")
+
+
+def test_the_lowest_descriptor_is_given(box: Box) -> None:
+    core = box.core
+    core.unlink(b"/etc/conf")
+    for path in (b"/bin/su", b"/lib/sub/y"):
+        core.read(path)
+    box.close()  # the hydrator's own descriptors are in this process, too
+    probe = os.dup(0)
+    os.close(probe)
+    core.identity(1000, 1000)
+    core.identity(0, 5)
+    for path, flags in ((b"/etc/conf", os.O_CREAT | os.O_RDWR), (b"/bin/su", os.O_RDONLY), (b"/lib/sub/y", os.O_RDWR)):
+        fd = core.open(path, flags)
+        assert fd == probe
+        os.close(fd)
+    assert core.stat(b"/etc/conf").gid == 5
+
+
+def test_openat2_restrictions(box: Box) -> None:
+    core = box.core
+    fd = core.open(b"/etc", os.O_RDONLY | os.O_DIRECTORY)
+
+    def attempt(path: bytes, resolve: int) -> bytes:
+        got = core.open(path, os.O_RDONLY, dirfd=fd, resolve=resolve)
+        data = os.read(got, 100)
+        os.close(got)
+        return data
+
+    no_symlinks, beneath, in_root = 4, 8, 16
+    assert attempt(b"conf", beneath | no_symlinks) == attempt(b"link", beneath) == b"original\n"
+    for path, how, code in (
+        (b"link", no_symlinks, errno.ELOOP),
+        (b"../bin/su", beneath, errno.EXDEV),
+        (b"/etc/conf", beneath, errno.EXDEV),
+        (b"conf", 1 << 20, errno.EINVAL),
+        (b"conf", 0x20, errno.EAGAIN),
+    ):
+        with fails(code):
+            attempt(path, how)
+    assert attempt(b"/../../conf", in_root) == b"original\n"
+    os.close(fd)
+
+
+def test_sockets_and_their_names(box: Box) -> None:
+    core = box.core
+    there, real = core.real_path(b"/tmp/sock", create=1)
+    assert there == 0
+    assert real == os.fsencode(box.upper) + b"/tmp/sock"
+    core.identity(1000, 1000)
+    os.mknod(real, stat.S_IFSOCK | 0o755)
+    core.call("rl_created", real)
+    a = core.stat(b"/tmp/sock")
+    assert (a.mode, a.uid) == (stat.S_IFSOCK | 0o755, 1000)
+    assert core.real_path(b"/tmp/sock", create=1) == (1, real)
+    assert core.virtual(real) == b"/tmp/sock"
+
+
+def test_a_fifo_of_the_image_is_a_real_one(box: Box) -> None:
+    core = box.core
+    fd = core.open(b"/etc/fifo", os.O_RDWR | os.O_NONBLOCK)
+    assert stat.S_ISFIFO(os.fstat(fd).st_mode)
+    os.close(fd)
+
+
+def test_sparse_files_stay_sparse(make: Callable[..., Box], tmp_path: Path) -> None:
+    low = tmp_path / "low"
+    low.mkdir()
+    with (low / "sparse").open("wb") as file:
+        file.truncate(50 << 20)
+        file.seek(20 << 20)
+        file.write(b"middle")
+    box = make(lowers=[Dir(str(low))])
+    box.core.write(b"/sparse", b"!", os.O_WRONLY)
+    copy = box.upper / "sparse"
+    assert copy.stat().st_size == 50 << 20
+    assert copy.stat().st_blocks * 512 < 1 << 20
+    with copy.open("rb") as file:
+        assert file.read(1) == b"!"
+        file.seek(20 << 20)
+        assert file.read(6) == b"middle"
+
+
+def _worker(library: Path, launch: Path, number: int) -> None:
+    core = Core(library)
+    core.init(launch)
+    core.identity(0, 0)
+    for i in range(60):
+        core.write(b"/log", b"%d %d\n" % (number, i), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        name = b"/dir/f%d" % (i % 7)
+        for action in (
+            lambda n=name: core.unlink(n),
+            lambda n=name: core.write(n, b"x", os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+            lambda n=name: core.chmod(n, 0o4755),
+            lambda n=name: core.rename(n, b"/dir/g%d" % (number % 3)),
+        ):
+            try:
+                action()
+            except OSError as e:
+                assert e.errno in (errno.ENOENT, errno.EEXIST), e
+
+
+def test_processes_at_once_lose_nothing(make: Callable[..., Box], core_library: Path, tmp_path: Path) -> None:
+    nodes = {b"/log": f(b"start\n"), b"/dir": d(), **{b"/dir/f%d" % i: f(b"low") for i in range(7)}}
+    box = make(nodes)
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_worker, args=(core_library, tmp_path / "launch", n)) for n in range(6)]
+    for w in workers:
+        w.start()
+    for w in workers:
+        w.join(60)
+        assert w.exitcode == 0
+    lines = box.core.read(b"/log").split(b"\n")
+    assert lines[0] == b"start"
+    assert sorted(lines[1:-1]) == sorted(b"%d %d" % (n, i) for n in range(6) for i in range(60))
+    for name in box.core.listdir(b"/dir"):
+        box.core.unlink(b"/dir/" + name)
+    box.core.rmdir(b"/dir")
+    assert [p.name for p in box.upper.rglob(".wh..wh.t.*")] == []
+
+
+def test_the_bloom_filter_covers_what_moves(box: Box) -> None:
+    core = box.core
+    core.mkdir(b"/new")
+    for path in (b"/new/a", b"/new/a/b", b"/new/a/b/c"):
+        core.mkdir(path)
+    core.write(b"/new/a/b/c/file", b"1", mode=0o4444)
+    core.write(b"/new/a/" + b"n" * 255, b"2", mode=0o4444)
+    core.rename(b"/lib", b"/new/a/lib")
+    core.rename(b"/new", b"/newer")
+    assert core.read(b"/newer/a/b/c/file") == b"1"
+    assert stat.S_IMODE(core.stat(b"/newer/a/b/c/file").mode) == 0o4444
+    assert stat.S_IMODE(core.stat(b"/newer/a/" + b"n" * 255).mode) == 0o4444
+    assert core.read(b"/newer/a/lib/sub/deep/x") == b"x"
