@@ -188,12 +188,15 @@ static int unix_sockets(void)
 {
     struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-a"}, b;
     socklen_t n = sizeof b;
+    struct stat st;
     int s = socket(AF_UNIX, SOCK_STREAM, 0), c = socket(AF_UNIX, SOCK_STREAM, 0), r = 1;
 
     unlink(a.sun_path);
+    umask(022);
     r &= connect(c, (void *)&a, sizeof a) == -1 && errno == ENOENT;
     r &= bind(s, (void *)&a, sizeof a) == 0 && listen(s, 1) == 0;
     r &= bind(c, (void *)&a, sizeof a) == -1 && errno == EADDRINUSE;
+    r &= stat(a.sun_path, &st) == 0 && st.st_mode == (S_IFSOCK | 0755) && st.st_uid == 0;
     r &= connect(c, (void *)&a, sizeof a) == 0;
     memset(&b, 0, sizeof b);
     r &= getsockname(s, (void *)&b, &n) == 0 && strcmp(b.sun_path, a.sun_path) == 0;
@@ -223,6 +226,28 @@ static int datagram_sockets(void)
     return r;
 }
 
+/* The server answers to whatever name recvfrom gave it. */
+static int datagram_answers(void)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-c"}, from;
+    struct sockaddr_un b = {.sun_family = AF_UNIX, .sun_path = "/tmp/sock-d"};
+    int s = socket(AF_UNIX, SOCK_DGRAM, 0), c = socket(AF_UNIX, SOCK_DGRAM, 0), r;
+    socklen_t n = sizeof from;
+    char buf[8];
+
+    unlink(a.sun_path);
+    unlink(b.sun_path);
+    r = bind(s, (void *)&a, sizeof a) == 0 && bind(c, (void *)&b, sizeof b) == 0;
+    r &= sendto(c, "ask", 3, 0, (void *)&a, sizeof a) == 3;
+    r &= recvfrom(s, buf, 8, 0, (void *)&from, &n) == 3;
+    r &= sendto(s, "answer", 6, 0, (void *)&from, n) == 6 && read(c, buf, 8) == 6;
+    close(s);
+    close(c);
+    unlink(a.sun_path);
+    unlink(b.sun_path);
+    return r;
+}
+
 static int old_getdents(void)
 {
     char buf[4096];
@@ -241,7 +266,7 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         CASE(registers_are_kept), CASE(registers_are_kept_by_a_resumed_call), CASE(goroutine_stack), CASE(bad_pointers),
         CASE(path_ending_at_a_page), CASE(refused_calls), CASE(unknown_numbers), CASE(i386_entry),
-        CASE(engine_memory_is_guarded), CASE(identity), CASE(unix_sockets), CASE(datagram_sockets), CASE(old_getdents),
+        CASE(engine_memory_is_guarded), CASE(identity), CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents),
         END_OF_CASES};
 
     return run_cases(cases, argc, argv);

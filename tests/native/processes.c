@@ -305,13 +305,36 @@ static int cancel_a_fifo_open(void)
     return r;
 }
 
+/* Calls made at a cancellable site (other threads exist) whose pointers the engine leaves alone. */
+static int sends_beside_a_thread(void)
+{
+    int pair[2], u = socket(AF_INET, SOCK_DGRAM, 0), r;
+    struct iovec v = {"x", 1};
+    struct mmsghdr m = {.msg_hdr = {.msg_iov = &v, .msg_iovlen = 1}};
+    pthread_t t;
+    char ch;
+
+    pthread_create(&t, NULL, read_forever, NULL);
+    r = socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0 && sendmmsg(pair[0], &m, 1, 0) == 1 && read(pair[1], &ch, 1) == 1;
+    r &= sendmsg(pair[0], &m.msg_hdr, 0) == 1 && read(pair[1], &ch, 1) == 1;
+    r &= connect(u, NULL, 0) == -1 && connect(u, (void *)8, 16) == -1 && errno == EFAULT;
+    r &= sendto(pair[0], "x", 1, 0, (void *)&ch, 1) == -1;
+    pthread_cancel(t);
+    pthread_join(t, NULL);
+    close(pair[0]);
+    close(pair[1]);
+    close(u);
+    return r;
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(spawn_keeps_the_parents_handlers),
         CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
-        CASE(fork_while_threads_are_in_calls), CASE(cancel_a_read), CASE(cancel_a_fifo_open), END_OF_CASES};
+        CASE(fork_while_threads_are_in_calls), CASE(cancel_a_read), CASE(cancel_a_fifo_open),
+        CASE(sends_beside_a_thread), END_OF_CASES};
     struct sigaction a;
     sigset_t s;
 

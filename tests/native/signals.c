@@ -93,6 +93,18 @@ static int bad_pointer_on_the_alternate_stack(void)
     return hits == 1;
 }
 
+/* The classic SIGSTKSZ: the frames of two signals and a handler have to fit. */
+static int old_alternate_stack(void)
+{
+    stack_t ss = {.ss_sp = malloc(8192), .ss_size = 8192}, old;
+
+    sigaltstack(&ss, &old);
+    catch(SIGUSR1, note, SA_ONSTACK, 1);
+    raise(SIGUSR1);
+    sigaltstack(&old, NULL);
+    return hits == 1 && can();
+}
+
 static sigjmp_buf back;
 static void jump(int sig) { (void)sig; can(); siglongjmp(back, 1); }
 
@@ -347,7 +359,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         CASE(all_blocked), CASE(alternate_stack),
-        CASE(bad_pointer_with_alternate_stack), CASE(bad_pointer_on_the_alternate_stack),
+        CASE(bad_pointer_with_alternate_stack), CASE(bad_pointer_on_the_alternate_stack), CASE(old_alternate_stack),
         CASE(longjmp_out_of_a_handler), CASE(longjmp_out_of_a_call), CASE(suspend_with_a_mask),
         CASE(ppoll_with_a_mask), CASE(pselect_with_a_mask), CASE(epoll_with_a_mask), CASE(mask_is_restored_after_ppoll),
         CASE(fifo_open_is_interrupted), CASE(fifo_open_restarts), CASE(signal_descriptor), CASE(own_sigsys_handler),

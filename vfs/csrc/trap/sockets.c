@@ -12,6 +12,7 @@
 
 #define RL_AF_UNIX 1
 #define RL_SUN_PATH 108
+#define RL_SOCKET_MODE 0777
 #define RL_O_PATH_DIR 012200000 /* O_PATH | O_DIRECTORY | O_CLOEXEC */
 #define RL_ADDRESS_MAX 128      /* struct sockaddr_storage */
 
@@ -30,7 +31,7 @@ struct rl_message {
 /* The translated address; `dir` is a descriptor to close afterwards, or -1. Returns its length. */
 static long translate(const char *path, int create, struct rl_address *out, int *dir, char *real)
 {
-    long r = rl_real_path(RL_AT_FDCWD, path, 0, create, real, RL_BUF_BYTES);
+    long r = rl_real_path(RL_AT_FDCWD, path, 0, create, real, RL_BUF_BYTES / 2);
     size_t n, name;
     char *p;
 
@@ -59,6 +60,18 @@ static long translate(const char *path, int create, struct rl_address *out, int 
     }
     p = rl_put_text(p, real + name);
     return 2 + (p - out->path) + 1;
+}
+
+/* The same for the name of somebody to talk to. A name that recvfrom or accept reported is a real
+ * path (rule 3): an answer to it must find its way. */
+static long translate_peer(const char *path, struct rl_address *out, int *dir, char *real)
+{
+    char *virtual = real + RL_BUF_BYTES / 2;
+    long r = translate(path, 0, out, dir, real);
+
+    if (r == -ENOENT && rl_virtual_path(path, virtual, RL_PATH_MAX) >= 0)
+        r = translate(virtual, 0, out, dir, real);
+    return r;
 }
 
 /* Reads an address. Length of the path when it names a file, 0 when there is nothing to translate. */
@@ -97,8 +110,8 @@ long rl_do_bind(struct rl_call *c)
     if (n < 0)
         return n;
     r = rl_sys3(__NR_bind, (int)c->arg[0], (long)&real, n);
-    if (r == 0)
-        rl_created(buf);
+    if (r == 0 && rl_created(buf) >= 0) /* made under the kernel's mask, which is 0 */
+        rl_chmod(RL_AT_FDCWD, a.path, RL_SOCKET_MODE & ~rl_me.umask, 0);
     if (dir >= 0)
         rl_sys1(__NR_close, dir);
     return r;
@@ -116,7 +129,7 @@ static long with_address(struct rl_call *c, u32 at)
         return n;
     memcpy(arg, c->arg, sizeof arg);
     if (n > 0) {
-        n = translate(a.path, 0, real, &dir, (char *)c->slot->buf);
+        n = translate_peer(a.path, real, &dir, (char *)c->slot->buf);
         if (n < 0)
             return n;
         arg[at] = (u64)real;
@@ -148,7 +161,7 @@ long rl_do_sendmsg(struct rl_call *c)
         return -EFAULT;
     n = take_address(c, m->name, m->name_bytes, &a);
     if (n > 0) {
-        n = translate(a.path, 0, real, &dir, (char *)c->slot->buf);
+        n = translate_peer(a.path, real, &dir, (char *)c->slot->buf);
         m->name = (u64)real;
         m->name_bytes = (u32)n;
     }

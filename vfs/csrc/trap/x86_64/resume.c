@@ -10,6 +10,7 @@
  * 3. A pass buffer is never freed: the buffers go round.
  */
 #include "../engine.h"
+#include "../syscalls.h"
 
 #define RL_PASS_BUFFERS 256
 
@@ -42,6 +43,15 @@ static u64 room_below(struct rl_call *c, u64 bytes)
     return (sp - RL_RED_ZONE - bytes) & ~15ull;
 }
 
+/* The filter would let the call pass at its own site, and the site can be used again. */
+static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
+{
+    u8 pass_arg = c->row->pass, after = 0;
+
+    return nr == c->nr && pass_arg != RL_NONE && arg[pass_arg] >= rl_pass_start() && arg[pass_arg] < rl_pass_end() &&
+           rl_guest_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
+}
+
 extern char rl_gate_call[];
 
 long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
@@ -49,9 +59,8 @@ long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
     static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
     u64 *reg = c->uc->reg;
     struct rl_resume_frame frame;
-    u8 after = 0;
 
-    if (nr == c->nr && rl_guest_read(c, &after, reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE) {
+    if (site_will_do(c, nr, arg)) {
         reg[RL_RIP] -= RL_SITE_BYTES;
     } else {
         u64 sp = room_below(c, sizeof frame);
