@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Iterable
-from dataclasses import replace
 
 from rootlay.store.errors import BadManifest
 from rootlay.store.imageconfig import RunConfig
+from rootlay.store.value import replace
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -21,6 +20,7 @@ from rootlay.store.layout import LAYOUT_VERSION, Layout
 from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
 from rootlay.store.reference import Reference
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
+from rootlay.store.value import replace
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store

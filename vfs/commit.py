@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +25,7 @@ from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
 from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 

@@ -67,7 +67,7 @@ def docker_archive(layer: bytes, *, diff_id: str | None = None) -> bytes:
         ("truncated.tar", GOOD[:60_000], "TruncatedArchive", "truncated.tar"),
         ("truncated.tar.gz", gzip.compress(GOOD)[:-40], "TruncatedArchive", "truncated.tar.gz"),
         ("text.tar", b"this is no archive, whatever its name says\n" * 50, "NotAnArchive", "text.tar"),
-        ("empty.tar", b"", "TruncatedArchive", "empty.tar"),
+        ("empty.tar", b"", "NotAnArchive", "empty.tar"),
         ("dots.tar", tar_of(("../../escape", b"x", {})), "UnsafePath", "../../escape"),
         (
             "hardlink.tar",

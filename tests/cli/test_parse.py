@@ -15,6 +15,7 @@ from rootlay.cli.app import _command
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.registry import GROUPS, HOT, load_verb
 from rootlay.cli.spec import Context, Values, Verb
+from rootlay.store.value import replace
 
 CONTEXT = Context(Path("/nowhere"), {}, io.StringIO(), io.StringIO())
 VERBS = {name: load_verb(name) for names in GROUPS.values() for name in names}
@@ -22,8 +23,6 @@ VERBS = {name: load_verb(name) for names in GROUPS.values() for name in names}
 
 def with_typer(verb: Verb, words: list[str]) -> dict[str, Any] | None:
     """What Typer makes of the words; None when it refuses them."""
-    import dataclasses
-
     import typer
 
     seen: list[dict[str, Any]] = []
@@ -34,7 +33,7 @@ def with_typer(verb: Verb, words: list[str]) -> dict[str, Any] | None:
 
     app = typer.Typer(add_completion=False)
     app.command(context_settings={"allow_interspersed_args": not verb.passes_on})(
-        _command(dataclasses.replace(verb, action=action), CONTEXT, [])
+        _command(replace(verb, action=action), CONTEXT, [])
     )
     silence = io.StringIO()
     with contextlib.suppress(SystemExit), contextlib.redirect_stderr(silence), contextlib.redirect_stdout(silence):

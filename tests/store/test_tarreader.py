@@ -249,7 +249,8 @@ def test_every_cut_of_an_archive_is_truncated_or_ends_between_entries() -> None:
         except NotAnArchive:
             assert cut < 512
             continue
-        assert cut % 512 == 0 or cut > data.rindex(b"y")
+        ends = (512 + 700, data.rindex(b"y") + 1)  # of contents; the padding behind one may be missing
+        assert cut % 512 == 0 or any(end <= cut <= end + -end % 512 for end in ends) or cut > ends[-1]
         assert found == whole[: len(found)]
 
 
