@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -92,12 +93,17 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
     if options.upper:
         os.makedirs(options.upper, exist_ok=True)
     record = Containers(store.root).create(config)
-    if image:
-        # A copy: the image may be removed while the container lives, and commit needs both.
-        (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
-        (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
-    if options.image != HOST_IMAGE and (options.image or options.lowers):
-        _write_etc(record)
+    try:
+        if image:
+            # A copy: the image may be removed while the container lives, and commit needs both.
+            (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
+            (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
+            _adopt_root(store.root, record)
+        if options.image != HOST_IMAGE and (options.image or options.lowers):
+            _write_etc(record)
+    except BaseException:
+        Containers(store.root).discard(record)
+        raise
     return record
 
 
@@ -166,6 +172,24 @@ def ensure_view(store: Store, chain: object, diff_ids: Sequence[object]) -> None
         from rootlay.store.viewbuild import build_view
 
         build_view(store, [Digest.parse(str(layer)) for layer in diff_ids])
+
+
+def _adopt_root(root: Path, record: ContainerRecord) -> None:
+    """Give the root of the upper what the image's root has. The common case, 0755 and root's, needs only a time."""
+    chain = record.config.chain.partition(":")[2]
+    with open(root / "views" / f"{chain}.view", "rb") as view:  # docs/format.md §5: entry 1 is the root
+        header = view.read(128)
+        view.seek(int.from_bytes(header[40:48], "little") + 96)
+        entry = view.read(96)
+    mode, uid, gid = struct.unpack_from("<III", entry, 16)
+    if (mode & 0o7777, uid, gid) == (0o755, 0, 0):
+        (mtime_ns,) = struct.unpack_from("<q", entry, 40)
+        os.utime(record.upper, ns=(mtime_ns, mtime_ns))
+    else:
+        from rootlay.vfs.container import open_overlay
+
+        with open_overlay(root, record) as overlay:
+            overlay.adopt_root()
 
 
 def _write_etc(record: ContainerRecord) -> None:
