@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,13 @@ from rootlay.store.lock import FileLock, try_lock
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with its content, as far as that is possible."""
+    import shutil  # here: most users of the store remove nothing, and it takes 2 ms
+
+    shutil.rmtree(path, ignore_errors=True)
 
 
 def make_directory(path: Path) -> None:
@@ -94,7 +100,7 @@ def staging_directory(tmp: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        remove_tree(directory)
         lock.release()
 
 
@@ -114,21 +120,21 @@ def _claim(tmp: Path) -> tuple[FileLock, Path]:
 
 
 def sweep(tmp: Path) -> None:
-    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody."""
+    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody. What may
+    not be removed (a store that is only readable) stays."""
     try:
         names = os.listdir(tmp)
-    except FileNotFoundError:
+    except OSError:
         return
     locks = {name for name in names if name.endswith(".lock")}
     for name in locks:
-        lock = try_lock(tmp / name)
-        if lock is None:
-            continue
-        shutil.rmtree((tmp / name).with_suffix(""), ignore_errors=True)
         with suppress(OSError):
-            lock.release()
+            lock = try_lock(tmp / name)
+            if lock is not None:
+                remove_tree((tmp / name).with_suffix(""))
+                lock.release()
     for name in set(names) - locks:
         # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
         # one that was claimed after our listing has a lock file now.
         if f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
-            shutil.rmtree(tmp / name, ignore_errors=True)
+            remove_tree(tmp / name)

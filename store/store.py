@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +19,8 @@ from rootlay.store.progress import Progress, silent
 from rootlay.store.reference import Reference
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from rootlay.store.layer import Layer
     from rootlay.store.removal import Removed
 
