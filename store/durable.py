@@ -22,6 +22,13 @@ DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
 
+def remove_tree(path: Path) -> None:
+    """Remove a directory with its content, as far as that is possible."""
+    import shutil  # here: most users of the store remove nothing, and it takes 2 ms
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def make_directory(path: Path) -> None:
     """Make `path` (its parent must exist) with mode 0700; nothing happens when it is there. Idempotent."""
     try:
@@ -120,19 +127,19 @@ def _claim(tmp: Path) -> tuple[FileLock, Path]:
 
 
 def sweep(tmp: Path) -> None:
-    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody."""
+    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody. What may
+    not be removed (a store that is only readable) stays."""
     try:
         names = os.listdir(tmp)
-    except FileNotFoundError:
+    except OSError:
         return
     locks = {name for name in names if name.endswith(".lock")}
     for name in locks:
-        lock = try_lock(tmp / name)
-        if lock is None:
-            continue
-        remove_tree((tmp / name).with_suffix(""))
         with suppress(OSError):
-            lock.release()
+            lock = try_lock(tmp / name)
+            if lock is not None:
+                remove_tree((tmp / name).with_suffix(""))
+                lock.release()
     for name in set(names) - locks:
         # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
         # one that was claimed after our listing has a lock file now.

@@ -14,6 +14,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -23,6 +24,7 @@ from rootlay.store.durable import create_file
 from rootlay.store.errors import CorruptStore
 
 _PAGE_BYTES = 4096
+_BATCH_ITEMS = 10_000
 _OPEN: dict[tuple[int, int], _Shared] = {}
 _OPEN_LOCK = threading.Lock()
 
@@ -154,10 +156,13 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
 
 
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
-    with env.begin(write=True) as txn:
-        for key, value in items:
-            if not txn.put(key, value, append=True):
-                raise CorruptStore(str(path), "keys are not in order")
+    """One transaction for each batch: a transaction holds all its pages in memory, and nobody reads the file yet."""
+    rest = iter(items)
+    while batch := tuple(islice(rest, _BATCH_ITEMS)):
+        with env.begin(write=True) as txn:
+            for key, value in batch:
+                if not txn.put(key, value, append=True):
+                    raise CorruptStore(str(path), "keys are not in order")
 
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:

@@ -93,6 +93,11 @@ def parse_header(block: bytes) -> Header:
         prefix = _text(block[345:476] if block[508:512] == b"tar\0" else block[345:500])
         if prefix:
             name = prefix + b"/" + name
+    elif block[257:265] == b"ustar  \0" and block[345] and not _is_gnu_time(block):
+        # Go up to 1.7 wrote ustar prefixes into GNU headers (golang/go issue 12594); archives of that time are about.
+        prefix = _text(block[345:500])
+        if prefix.isascii():
+            name = prefix + b"/" + name
     size = parse_number(block[124:136], "size")
     if size < 0:
         raise HeaderError("tar header", "negative size")
@@ -109,6 +114,16 @@ def parse_header(block: bytes) -> Header:
         _unsigned(parse_number(block[329:337], "device number"), "device number") if device else 0,
         _unsigned(parse_number(block[337:345], "device number"), "device number") if device else 0,
     )
+
+
+def _is_gnu_time(block: bytes) -> bool:
+    """Whether access and change time are where GNU tar puts them."""
+    try:
+        parse_number(block[345:357], "atime")
+        parse_number(block[357:369], "ctime")
+    except HeaderError:
+        return False
+    return True
 
 
 def _unsigned(value: int, what: str) -> int:
@@ -150,9 +165,10 @@ def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = 1 <<
     text = fields.get(key)
     if not text:
         return default
-    if not text.isdigit() or len(text) > 20 or int(text) >= limit:
+    digits = text.removeprefix(b"+").lstrip(b"0") or b"0"
+    if not text.removeprefix(b"+").isdigit() or len(digits) > 20 or int(digits) >= limit:
         raise HeaderError("pax header", f"bad value of {key.decode('ascii', 'replace')}")
-    return int(text)
+    return int(digits)
 
 
 def pax_mtime_ns(text: bytes) -> int:

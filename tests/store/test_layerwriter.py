@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import random
 import subprocess
 import tarfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -223,6 +225,27 @@ def test_content_is_read_at_random_and_by_many(store: Store) -> None:
         assert one.read(8) == b"00200000"
         assert two.read() == data[-16:]
         assert one.read(8) == b"00200001"
+    layer.close()
+
+
+def test_threads_read_one_layer_at_once(store: Store) -> None:
+    items = [(b"f%d" % i, Entry(EntryType.FILE, size=60_000), bytes([i]) * 60_000) for i in range(60)]
+    layer = store.layer(write(store, items).diff_id)
+
+    def read(seed: int) -> bool:
+        rng = random.Random(seed)
+        for _ in range(100):
+            path, _, content = rng.choice(items)
+            entry = layer.find_path(path)
+            assert entry is not None
+            start = rng.randrange(60_000)
+            with layer.open_content(entry) as stream:
+                stream.seek(start)
+                assert stream.read(5000) == content[start : start + 5000]
+        return len(list(layer.iter_children(1))) == 60
+
+    with ThreadPoolExecutor(8) as pool:
+        assert all(pool.map(read, range(8)))
     layer.close()
 
 

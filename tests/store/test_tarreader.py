@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from store_archives import make_tar, read_tar
 
 from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsupportedMedia
+from rootlay.store.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tarheader import parse_number, pax_mtime_ns
 
 _TYPES = {
@@ -101,6 +101,51 @@ def test_cpythons_own_test_archive_is_read_alike(path: str | None) -> None:
     if path is None:
         pytest.skip("CPython's testtar.tar is not installed")
     assert assert_same_as_tarfile(Path(path).read_bytes()) > 20
+
+
+def _go_archives() -> list[str]:
+    return sorted(glob.glob("/usr/*/go*/src/archive/tar/testdata/*.tar"))
+
+
+# Where tarfile is no oracle: what Go's own reader_test.go expects (names and sizes, or that it is refused).
+_GO_EXPECTS: dict[str, list[tuple[bytes, int]] | None] = {
+    "gnu-incremental.tar": [(b"test2/", 0), (b"test2/foo", 64), (b"test2/sparse", 536870912)],
+    "gnu-multi-hdrs.tar": [(b"GNU2/GNU2/long-path-name", 0)],
+    "gnu-sparse-big.tar": [(b"gnu-sparse", 60000000000)],
+    "invalid-go17.tar": [(b"a" * 97 + b"/foo", 0)],
+    "issue10968.tar": None,
+    "issue11169.tar": None,
+    "issue12435.tar": None,
+    "neg-size.tar": None,
+    "pax-bad-hdr-file.tar": None,
+    "pax-bad-mtime-file.tar": None,
+    "pax-global-records.tar": [(b"global1", 0), (b"file2", 0), (b"file3", 0), (b"file4", 0)],
+    "pax-multi-hdrs.tar": [(b"bar", 0)],
+    "pax-nil-sparse-data.tar": [(b"sparse.db", 1000)],
+    "pax-nil-sparse-hole.tar": [(b"sparse.db", 1000)],
+    "pax-nul-xattrs.tar": None,
+    "pax-path-hdr.tar": None,  # Go's test does not read its missing content
+    "pax-sparse-big.tar": [(b"pax-sparse", 60000000000)],
+    "writer-big-long.tar": None,  # headers only: the content of 16 GiB is missing
+    "writer-big.tar": None,
+}
+
+
+@pytest.mark.parametrize("path", _go_archives() or [None])
+def test_gos_test_archives_are_read_alike(path: str | None) -> None:
+    if path is None:
+        pytest.skip("Go's archive/tar test data is not installed (golang-src)")
+    data = Path(path).read_bytes()
+    name = Path(path).name
+    if name not in _GO_EXPECTS:
+        assert_same_as_tarfile(data)
+        return
+    expected = _GO_EXPECTS[name]
+    if expected is None:
+        with pytest.raises(StoreError):
+            read_tar(data)
+    else:
+        assert [(found, entry.size) for found, entry in read_tar(data)] == expected
 
 
 @pytest.mark.parametrize("version", ["gnu", "0.0", "0.1", "1.0"])
