@@ -94,6 +94,7 @@ def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
 def _view_attributes(dev: int, found: Found) -> Attributes:
     node = found.node
     assert node is not None  # an object has a part or a node
+    stored = DIRECTORY_BYTES if found.is_dir else node.size if found.is_file else 0
     return Attributes(
         dev=dev,
         ino=INO_BASE + node.ino,
@@ -103,8 +104,8 @@ def _view_attributes(dev: int, found: Found) -> Attributes:
         gid=node.gid,
         rdev_major=node.major,
         rdev_minor=node.minor,
-        size=DIRECTORY_BYTES if found.is_dir else len(node.link) if found.is_link else node.size,
-        blocks=-(-(DIRECTORY_BYTES if found.is_dir else node.size) // BLOCK_BYTES),
+        size=len(node.link) if found.is_link else stored,
+        blocks=-(-stored // BLOCK_BYTES),
         atime_ns=node.mtime_ns,
         mtime_ns=node.mtime_ns,
         ctime_ns=node.mtime_ns,
