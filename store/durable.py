@@ -93,13 +93,6 @@ def translated(root: Path) -> Iterator[None]:
         raise typed from error
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory and all below; what is not there, or cannot be removed, is passed over."""
-    import shutil  # here: a start that has nothing to remove does not pay for it
-
-    shutil.rmtree(path, ignore_errors=True)
-
-
 @contextmanager
 def staging_directory(tmp: Path) -> Iterator[Path]:
     """A fresh directory below `tmp`, removed with its content at the end, by `sweep` if we are killed first."""

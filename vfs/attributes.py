@@ -1,8 +1,9 @@
 """What stat shows of an object of the merged tree.
 
 1. A view entry's inode number is 2^48 + ino (docs/format.md §5). A file copied up from it keeps the number by its
-   record; a directory keeps it because the lowest directory of a merge gives the number.
-2. Owner: record; else, in the writable layer, the container's default owner; else the real owner, mapped.
+   record; a directory keeps it because a merge shows the number of its read-only part: the view's, else that of the
+   topmost read-only directory.
+2. Owner: record; else, in a layer with marks, the container's default owner; else the real owner, mapped.
 3. A merged directory shows nlink 1 ("unknown", as the kernel's overlayfs and btrfs do): counting subdirectories
    would cost a listing per stat.
 4. Everything has the device number of the upper.
@@ -17,6 +18,8 @@ from rootlay.vfs.stack import Stack
 
 INO_BASE = 1 << 48
 BLOCK_BYTES = 512
+DIRECTORY_BYTES = 4096
+"""Size to show for a directory of the view, as most file systems have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +61,7 @@ def attributes(stack: Stack, dev: int, found: Found) -> Attributes:
     if real is None:
         return _view_attributes(dev, found)
     record = found.record
-    uid, gid = stack.ownership.shown(real)
-    if stack.writable and found.is_in(0):
-        uid, gid = stack.ownership.map_uid, stack.ownership.map_gid
+    uid, gid = stack.ownership.shown(real, stack.dirs[found.parts[0].layer])
     major, minor = record.device or (os.major(real.st_rdev), os.minor(real.st_rdev))
     mode = found.mode
     plain = stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode)
@@ -84,15 +85,16 @@ def attributes(stack: Stack, dev: int, found: Found) -> Attributes:
 def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
     if found.node is not None:
         return INO_BASE + found.node.ino
-    if len(found.parts) == 1:
+    if len(found.parts) == 1 or not stack.writable or found.parts[0].layer != 0:
         return real.st_ino
-    last = found.parts[-1]
-    return os.lstat(stack.dirs[last.layer].real(last.path)).st_ino
+    lower = found.parts[1]
+    return os.lstat(stack.dirs[lower.layer].real(lower.path)).st_ino
 
 
 def _view_attributes(dev: int, found: Found) -> Attributes:
     node = found.node
     assert node is not None  # an object has a part or a node
+    stored = DIRECTORY_BYTES if found.is_dir else node.size if found.is_file else 0
     return Attributes(
         dev=dev,
         ino=INO_BASE + node.ino,
@@ -102,8 +104,8 @@ def _view_attributes(dev: int, found: Found) -> Attributes:
         gid=node.gid,
         rdev_major=node.major,
         rdev_minor=node.minor,
-        size=len(node.link) if found.is_link else node.size,
-        blocks=-(-node.size // BLOCK_BYTES),
+        size=len(node.link) if found.is_link else stored,
+        blocks=-(-stored // BLOCK_BYTES),
         atime_ns=node.mtime_ns,
         mtime_ns=node.mtime_ns,
         ctime_ns=node.mtime_ns,

@@ -164,6 +164,8 @@ class Changer:
         assert found.real is not None  # it is in the upper
         upper = self._context.upper
         kind = stat.S_IFMT(found.real.st_mode)
-        upper.change_record(found, replace(record, mode=recorded_mode(mode, kind)))
+        # The root shows the lower root's attributes as long as its record names no mode (`Lookup.root`).
+        recorded = mode if found.parent is None else recorded_mode(mode, kind)
+        upper.change_record(found, replace(record, mode=recorded))
         if kind != stat.S_IFLNK:
             os.chmod(upper.real(found.path), real_mode(mode))

@@ -87,7 +87,7 @@ class CopyUp:
     def _copy_directory(self, parent: Found, found: Found) -> None:
         shown = attributes(self._stack, 0, found)
         temporary = self._upper.temporary(parent.path)
-        with self._upper.keeping_times(parent.path):
+        with self._upper.keeping_times(parent.path), self._upper.making(temporary):
             os.mkdir(self._upper.real(temporary), 0o700)
             # A merge shows the lower directory's inode number: no `i=`.
             record = replace(self._dress(temporary, found, shown), ino=None)
@@ -98,7 +98,7 @@ class CopyUp:
     def _copy_object(self, parent: Found, found: Found, limit: int | None) -> None:
         shown = attributes(self._stack, 0, found)
         temporary = self._upper.temporary(parent.path)
-        with self._upper.keeping_times(parent.path):
+        with self._upper.keeping_times(parent.path), self._upper.making(temporary):
             self._make(temporary, found, limit)
             record = self._dress(temporary, found, shown)
             self._upper.announce(found.path)

@@ -10,7 +10,7 @@
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rootlay.vfs.errors import os_error
@@ -98,7 +98,28 @@ class Lookup:
             top = self.stack.dirs[parts[0].layer]
             real = os.lstat(top.real(b""))
             record = self._record(parts[0].layer, b"", b"") if top.marks else NO_RECORD
+            if base == 0 and self.stack.writable and record.mode is None:
+                record = self._inherited(record, parts[1:2], node)
         return Found(None, b"", b"", tuple(parts), node, None if opaque_top else b"", real, record)
+
+    def _inherited(self, record: Record, below: list[Part], node: LowerNode | None) -> Record:
+        """What the upper's root shows: mode and owner of the lower root, until a record of it names a mode."""
+        mode, uid, gid = None, None, None
+        if below:
+            lower = self.root(below[0].layer)
+            assert lower.real is not None  # it has that part
+            mode = lower.mode
+            uid, gid = self.stack.ownership.shown(lower.real, self.stack.dirs[below[0].layer])
+            uid = uid if lower.record.uid is None else lower.record.uid
+            gid = gid if lower.record.gid is None else lower.record.gid
+        elif node is not None:
+            mode, uid, gid = TYPE_BITS[node.type] | stat.S_IMODE(node.mode), node.uid, node.gid
+        return replace(
+            record,
+            mode=mode,
+            uid=uid if record.uid is None else record.uid,
+            gid=gid if record.gid is None else record.gid,
+        )
 
     def child(self, directory: Found, name: bytes) -> Found | None:
         """What `name` is in a directory; None where there is nothing. Precondition: not a reserved name."""

@@ -46,7 +46,13 @@ class Opener:
         with self._context.upper.locked():
             place = self._place(request, flags)
             if flags & os.O_CREAT and place.found is None and not place.slash:
-                return self._maker.create_file(place, flags, mode)
+                try:
+                    return self._maker.create_file(place, flags, mode)
+                except FileExistsError:
+                    if flags & os.O_EXCL:
+                        raise
+                # Somebody who takes no lock was faster: what is there now serves as well.
+                place = self._place(request, flags)
             found = self._checked(place, flags)
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
                 found = self._context.copy_up.ensure(found, limit=0 if flags & os.O_TRUNC else None)

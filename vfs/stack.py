@@ -130,7 +130,8 @@ class DirLayer:
 class Ownership:
     """Who owns what no record speaks of (docs/format.md §8, map uid and map gid).
 
-    What really belongs to (`host_uid`, `host_gid`) is shown as (`map_uid`, `map_gid`).
+    In a layer with marks everything else belongs to (`map_uid`, `map_gid`); in a plain directory that is shown for
+    what really belongs to (`host_uid`, `host_gid`).
     """
 
     host_uid: int
@@ -138,8 +139,10 @@ class Ownership:
     map_uid: int = 0
     map_gid: int = 0
 
-    def shown(self, real: os.stat_result) -> tuple[int, int]:
-        """The owner to show for a real file of a read-only layer."""
+    def shown(self, real: os.stat_result, layer: DirLayer) -> tuple[int, int]:
+        """The owner to show for a real file of a layer that has no record of one."""
+        if layer.marks:
+            return self.map_uid, self.map_gid
         return (
             self.map_uid if real.st_uid == self.host_uid else real.st_uid,
             self.map_gid if real.st_gid == self.host_gid else real.st_gid,

@@ -10,6 +10,7 @@
 """
 
 import contextlib
+import errno
 import fcntl
 import itertools
 import os
@@ -21,6 +22,7 @@ from collections.abc import Iterator
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.record import Record
 from rootlay.vfs.stack import Stack
@@ -75,6 +77,20 @@ class Upper:
         """Set the Bloom bits of something about to appear."""
         if self._bloom is not None:
             self._bloom.add(path, kind)
+
+    @contextlib.contextmanager
+    def making(self, temporary: bytes) -> Iterator[None]:
+        """Remove a half-made temporary where making it fails (a full disk, an unreadable original)."""
+        try:
+            yield
+        except Exception:
+            real = self.real(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISDIR(os.lstat(real).st_mode):
+                    shutil.rmtree(real)
+                else:
+                    os.unlink(real)
+            raise
 
     def temporary(self, directory: bytes) -> bytes:
         """A fresh reserved path in a directory; swept when its maker died before it was renamed."""
@@ -219,9 +235,16 @@ class Upper:
         """Make a directory whose merged content is empty disappear, marks and all.
 
         One rename to a temporary name takes it away; a crash afterwards leaves the temporary, to be swept.
+
+        Raises:
+            OSError: ENOTEMPTY where somebody who takes no lock (the engine makes plain files without) has put
+                something into it meanwhile; it is back in its place then.
         """
         temporary = self.temporary(split(path)[0])
         os.rename(self.real(path), self.real(temporary))
+        if any(parse_mark(name) is None for name in os.listdir(self.real(temporary))):
+            os.rename(self.real(temporary), self.real(path))
+            raise os_error(errno.ENOTEMPTY, path)
         shutil.rmtree(self.real(temporary))
 
 

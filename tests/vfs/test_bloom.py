@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 import pytest
+
 from rootlay.vfs.bloom import FNV_START, HEADER_BYTES, OPAQUE, RECORD, Bloom, finish, fnv1a
 
 

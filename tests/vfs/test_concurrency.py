@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import Stack
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file
 

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_NOREPLACE
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file
 from tests.vfs.oracle import attributes_of, shape_of_overlay

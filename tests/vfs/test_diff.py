@@ -5,10 +5,10 @@ import stat
 from pathlib import Path
 
 import pytest
+
 from rootlay.store.entry import EntryType
 from rootlay.vfs.diff import iter_changes, iter_layer
 from rootlay.vfs.overlay import Overlay
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, hardlink, symlink
 from tests.vfs.oracle import attributes_of, check_order, shape_of_overlay

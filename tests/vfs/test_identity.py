@@ -5,9 +5,9 @@ import os
 from collections.abc import Callable
 
 import pytest
+
 from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file
 

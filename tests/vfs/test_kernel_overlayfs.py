@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import initialize
-from rootlay.vfs.stack import DirLayer
 
+from rootlay.vfs.stack import DirLayer
 from tests.vfs.test_stateful import EXAMPLES, STEPS, OverlayMachine, fill_plain
 
 _MNT_DETACH = 2

@@ -4,14 +4,15 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+
 from rootlay.vfs.bloom import OPAQUE, RECORD, Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE
 from rootlay.vfs.stack import DirLayer
 from rootlay.vfs.whiteout import whiteout_name
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, hardlink, symlink
 
@@ -441,3 +442,39 @@ def test_sweep_removes_what_a_dead_writer_left(overlay: Overlay, build: StackBui
     assert overlay.context.upper.sweep() == 2
     assert names(build.upper / "d") == [b".wh..wh.m.g", b"g"]
     assert overlay.stat("/d").mtime_ns == mtime
+
+
+def test_root_has_the_attributes_of_the_lower_root_until_it_is_changed(build: StackBuilder) -> None:
+    layer = [directory(b"", 0o711, uid=9, gid=8)]
+    overlay = build.overlay(layers=(layer,))
+    assert (overlay.stat("/").permissions, overlay.stat("/").uid, overlay.stat("/").gid) == (0o711, 9, 8)
+    overlay.chown("/", 0, -1)
+    assert (overlay.stat("/").permissions, overlay.stat("/").uid, overlay.stat("/").gid) == (0o711, 0, 8)
+    assert os.readlink(build.upper / ".wh..wh.m.") == "g=8;m=40711"
+
+
+def test_failed_copy_up_leaves_nothing(build: StackBuilder) -> None:
+    def broken(_: object) -> BinaryIO:
+        raise OSError(errno.ENOSPC, "full", "/real/path")
+
+    overlay = build.overlay(layers=(LAYER,))
+    overlay.stack.hydrator.open = broken  # type: ignore[union-attr, method-assign]
+    with pytest.raises(OSError, match=r".") as caught:
+        overlay.chmod("/d/f", 0)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/d/f")
+    assert names(build.upper / "d") == []
+
+
+def test_file_put_into_a_directory_while_it_is_removed_is_kept(overlay: Overlay, build: StackBuilder) -> None:
+    """The engine makes plain files without the lock."""
+    overlay.mkdir("/n")
+    empty = overlay._remover.require_empty
+
+    def put(found: object, request: bytes) -> None:
+        empty(found, request)  # type: ignore[arg-type]
+        (build.upper / "n" / "late").write_bytes(b"kept")
+
+    overlay._remover.require_empty = put  # type: ignore[assignment, method-assign]
+    with pytest.raises(OSError, match="not empty"):
+        overlay.rmdir("/n")
+    assert read(overlay, "/n/late") == b"kept"

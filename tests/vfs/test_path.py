@@ -1,6 +1,7 @@
 """Canonical paths inside an image, and names that are reserved."""
 
 import pytest
+
 from rootlay.vfs.path import ImagePath, raw_path
 from rootlay.vfs.whiteout import Mark, is_reserved, parse_mark, record_name, whiteout_name
 

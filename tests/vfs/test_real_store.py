@@ -16,10 +16,9 @@ from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.diff import iter_layer
+from rootlay.vfs.diff import LayerItem, iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
-
 from tests.vfs.memory_view import LayerEntry, directory, file, hardlink, symlink
 from tests.vfs.oracle import attributes_of, shape_of_overlay
 
@@ -45,10 +44,10 @@ class RealImage:
         self.store = Store.open(base / "store")
         self.open: list[Overlay | View | Hydrator] = []
 
-    def add(self, layer: Iterator[tuple[bytes, object, object]]) -> Digest:
+    def add(self, layer: Iterator[LayerItem]) -> Digest:
         with LayerWriter(self.store) as writer:
             for path, entry, content in layer:
-                writer.add(path, entry, content)  # type: ignore[arg-type]
+                writer.add(path, entry, content)
             return writer.finish().diff_id
 
     def overlay(self, *diff_ids: Digest) -> Overlay:
@@ -74,8 +73,9 @@ def image(tmp_path: Path) -> Iterator[RealImage]:
         opened.close()
 
 
-def layer_of_test() -> Iterator[tuple[bytes, object, object]]:
-    for path, entry, content in LAYER:
+def with_streams(layer: list[LayerEntry]) -> Iterator[LayerItem]:
+    """A layer as `LayerWriter` takes it."""
+    for path, entry, content in layer:
         yield path, entry, io.BytesIO(content) if content is not None else None
 
 
@@ -96,7 +96,7 @@ def change(overlay: Overlay) -> None:
 
 
 def test_commit_gives_the_same_tree(image: RealImage) -> None:
-    base = image.add(layer_of_test())
+    base = image.add(with_streams(LAYER))
     overlay = image.overlay(base)
     change(overlay)
     before = attributes_of(overlay), shape_of_overlay(overlay)
@@ -106,13 +106,13 @@ def test_commit_gives_the_same_tree(image: RealImage) -> None:
 
 
 def test_commit_is_deterministic(image: RealImage) -> None:
-    overlay = image.overlay(image.add(layer_of_test()))
+    overlay = image.overlay(image.add(with_streams(LAYER)))
     change(overlay)
     assert image.add(iter_layer(overlay)) == image.add(iter_layer(overlay))
 
 
 def test_opening_hydrates_one_file(image: RealImage) -> None:
-    overlay = image.overlay(image.add(layer_of_test()))
+    overlay = image.overlay(image.add(with_streams(LAYER)))
     with overlay.open_content("/d/f") as stream:
         assert stream.read() == b"content"
     trees = [path for path in image.store.root.rglob("tree/**/*") if path.is_file()]
@@ -125,7 +125,7 @@ def test_opening_hydrates_one_file(image: RealImage) -> None:
 
 
 def test_copy_up_does_not_hydrate(image: RealImage) -> None:
-    overlay = image.overlay(image.add(layer_of_test()))
+    overlay = image.overlay(image.add(with_streams(LAYER)))
     overlay.chmod("/d/g", 0o600)
     assert [path for path in image.store.root.rglob("tree/**/*") if path.is_file()] == []
     with overlay.open_content("/d/g") as stream:
@@ -133,7 +133,7 @@ def test_copy_up_does_not_hydrate(image: RealImage) -> None:
 
 
 def test_damaged_image_is_an_io_error(image: RealImage) -> None:
-    overlay = image.overlay(image.add(layer_of_test()))
+    overlay = image.overlay(image.add(with_streams(LAYER)))
     blob = max((image.store.root / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     data = bytearray(blob.read_bytes())
     data[20:60] = bytes(40)

@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rootlay.vfs.record import NO_RECORD, Record
 
 numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))

@@ -4,9 +4,9 @@ import errno
 import os
 
 import pytest
+
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.path import ImagePath
-
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, symlink
 

@@ -19,7 +19,7 @@ from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.diff import iter_changes, iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
-from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
 from tests.vfs.oracle import (
     Shape,
@@ -96,7 +96,7 @@ class OverlayMachine(RuleBasedStateMachine):
         self.plain = self.base / "plain"
         self.frozen: list[DirLayer] = []
         self.lowers: list[DirLayer] = []
-        self.view: MemoryView | None = None
+        self.view: LowerView | None = None
         self.count = 0
         self.hydrated = 0
         self.umask = os.umask(0o022)
@@ -104,7 +104,7 @@ class OverlayMachine(RuleBasedStateMachine):
     @initialize(with_view=st.booleans(), with_plain=st.booleans())
     def start(self, with_view: bool, with_plain: bool) -> None:
         if with_view:
-            self.view = MemoryView(BASE, SECOND)
+            self.view = self.make_view(BASE, SECOND)
         if with_plain:
             fill_plain(self.base / "lower")
             self.lowers = [DirLayer.at(self.base / "lower")]
@@ -118,17 +118,30 @@ class OverlayMachine(RuleBasedStateMachine):
         path.mkdir()
         bloom = self.base / f"bloom{self.count}"
         Bloom.create(bloom).close()
-        hydrated = self.base / f"hydrated{self.hydrated}"
-        hydrated.mkdir(exist_ok=True)
         stack = Stack(
             (DirLayer.at(path, writable=True, bloom=bloom), *self.frozen, *self.lowers),
             self.view,
-            MemoryHydrator(self.view, hydrated) if self.view is not None else None,
+            self.make_hydrator(),
             Ownership(os.geteuid(), os.getegid()),
             self.base / "lock",
         )
-        self.overlay = Overlay(stack)
+        self.overlay = self.make_overlay(stack)
         self.overlay.adopt_root()
+
+    def make_overlay(self, stack: Stack) -> Overlay:
+        return Overlay(stack)
+
+    def make_view(self, *layers: list[LayerEntry]) -> LowerView:
+        """An image of these layers."""
+        return MemoryView(*layers)
+
+    def make_hydrator(self) -> LowerHydrator | None:
+        """The content of the image."""
+        if not isinstance(self.view, MemoryView):
+            return None
+        hydrated = self.base / f"hydrated{self.hydrated}"
+        hydrated.mkdir(exist_ok=True)
+        return MemoryHydrator(self.view, hydrated)
 
     def copy_merged(self, path: bytes, target: Path) -> None:
         for entry in self.overlay.scandir(path or b"/"):
@@ -331,7 +344,7 @@ class OverlayMachine(RuleBasedStateMachine):
         check_order(layer)
         hard_links, shapes = self.has_hard_links(), shape_of_overlay(self.overlay)
         kept = self.overlay, self.view, self.frozen, self.lowers
-        self.view = MemoryView(base, layer)
+        self.view = self.make_view(base, layer)
         self.frozen, self.lowers = [], []
         self.hydrated += 1
         self.open_upper()
