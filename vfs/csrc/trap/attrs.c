@@ -1,6 +1,6 @@
 /* Attributes: the arguments of old and new forms, and the kernel's structures, to and from the core's. */
-#include <asm/fcntl.h>
 #include <asm/stat.h>
+#include <linux/fcntl.h>
 #include <linux/stat.h>
 
 #include "engine.h"
@@ -93,7 +93,7 @@ long rl_do_statx(struct rl_call *c)
     struct rl_attr a;
     long r;
 
-    if ((u32)c->rest[0] & STATX__RESERVED)
+    if ((u32)c->rest[0] & STATX__RESERVED || (c->flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
         return -EINVAL;
     r = attributes(c, &a);
     return r < 0 ? r : put_statx(c, c->rest[1], &a);

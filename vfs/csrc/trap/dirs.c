@@ -2,6 +2,11 @@
 #include "engine.h"
 #include "syscalls.h"
 
+#define RL_S_IFMT 0170000u
+#define RL_S_IFDIR 0040000u
+#define RL_X_OK 1
+#define RL_R_OK 4
+#define RL_AT_EACCESS 0x200
 #define RL_IN_DONT_FOLLOW 0x02000000
 #define RL_DENTS_BYTES 32768 /* at most this much of a listing at a time */
 
@@ -69,11 +74,17 @@ long rl_do_getcwd(struct rl_call *c)
 /* Only the root that the program has already: a root inside the root is not supported. */
 long rl_do_chroot(struct rl_call *c)
 {
+    struct rl_attr a;
     char cwd[8];
-    long here, r;
+    long here, r = rl_stat(RL_AT_FDCWD, c->path, 0, &a);
 
-    if (rl_me.euid != 0)
-        return -EPERM;
+    if (r < 0)
+        return r;
+    if ((a.mode & RL_S_IFMT) != RL_S_IFDIR)
+        return -ENOTDIR;
+    r = rl_access(RL_AT_FDCWD, c->path, RL_X_OK, RL_AT_EACCESS);
+    if (r < 0 || rl_me.euid != 0)
+        return r < 0 ? r : -EPERM;
     here = rl_sys3(__NR_open, (long)".", 010200000 /* O_PATH | O_DIRECTORY */, 0);
     r = rl_chdir(c->path);
     if (r >= 0)
@@ -91,5 +102,7 @@ long rl_do_inotify_add_watch(struct rl_call *c)
     int flags = c->rest[0] & RL_IN_DONT_FOLLOW ? RL_AT_SYMLINK_NOFOLLOW : 0;
     long r = rl_real_path(RL_AT_FDCWD, c->path, flags, 0, real, RL_BUF_BYTES);
 
+    if (r >= 0)
+        r = rl_access(RL_AT_FDCWD, c->path, RL_R_OK, flags | RL_AT_EACCESS);
     return r < 0 ? r : rl_sys3(__NR_inotify_add_watch, (int)c->arg[0], (long)real, (long)c->rest[0]);
 }

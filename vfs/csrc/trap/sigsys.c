@@ -15,6 +15,8 @@ static long take_paths(struct rl_call *c)
     c->dir = row->dir == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir];
     c->dir2 = row->dir2 == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir2];
     c->flags = row->flag_arg == RL_NONE ? row->fixed : (int)c->arg[row->flag_arg];
+    if (row->flag_arg != RL_NONE && (c->flags & ~row->fixed))
+        return -EINVAL;
     c->path = c->path2 = NULL;
     c->rest = c->arg + row->rest;
     if (row->path != RL_NONE) {

@@ -11,7 +11,8 @@
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
 #define WAIT(call, do_, pass_, act) [__NR_##call] = {.name = #call, .action = act, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = pass_}
-/* one path (or, with path_ N, a descriptor), flags from argument flag_ or fixed_ */
+/* one path (or, with path_ N, a descriptor), flags from argument flag_, of which fixed_ are valid,
+ * or, with flag_ N, fixed_ themselves */
 #define P1(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = N, .path2 = N, .rest = rest_, .flag_arg = flag_, .fixed = fixed_, .options = opt_, .pass = pass_}
 /* two paths */
 #define P2(call, do_, dir_, path_, dir2_, path2_, flag_, fixed_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = dir2_, .path2 = path2_, .flag_arg = flag_, .fixed = fixed_, .pass = N}
@@ -115,32 +116,32 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(ioprio_set), OK(ioprio_get), OK(inotify_init),
     P1(inotify_add_watch, inotify_add_watch, N, 1, 2, N, 0, 0, N), OK(inotify_rm_watch), OK(migrate_pages),
     P1(openat, open, 0, 1, 2, N, 0, 0, 1), P1(mkdirat, mkdir, 0, 1, 2, N, 0, 0, N), P1(mknodat, mknod, 0, 1, 2, N, 0, 0, N),
-    P1(fchownat, chown, 0, 1, 2, 4, 0, 0, N), P1(futimesat, utimes, 0, 1, 2, N, 0, RL_NULL_PATH, N),
-    P1(newfstatat, stat, 0, 1, 2, 3, 0, 0, N), P1(unlinkat, unlink, 0, 1, 2, 2, 0, 0, N),
-    P2(renameat, rename, 0, 1, 2, 3, N, 0), P2(linkat, link, 0, 1, 2, 3, 4, 0), P2(symlinkat, symlink, 1, 2, N, 0, N, 0),
+    P1(fchownat, chown, 0, 1, 2, 4, 0x1100, 0, N), P1(futimesat, utimes, 0, 1, 2, N, 0, RL_NULL_PATH, N),
+    P1(newfstatat, stat, 0, 1, 2, 3, 0x7900, 0, N), P1(unlinkat, unlink, 0, 1, 2, 2, 0x200, 0, N),
+    P2(renameat, rename, 0, 1, 2, 3, N, 0), P2(linkat, link, 0, 1, 2, 3, 4, 0x1400), P2(symlinkat, symlink, 1, 2, N, 0, N, 0),
     P1(readlinkat, readlink, 0, 1, 2, N, 0, 0, N), P1(fchmodat, chmod, 0, 1, 2, N, 0, 0, N),
     P1(faccessat, access, 0, 1, 2, N, 0, 0, N),
     WAIT(pselect6, pselect6, 5, RL_HANDLED_IF), WAIT(ppoll, ppoll, 3, RL_HANDLED_IF), BITS(unshare, NEW_NAMESPACES),
     OK(set_robust_list), OK(get_robust_list), OK(splice), OK(tee), OK(sync_file_range), OK(vmsplice), OK(move_pages),
-    P1(utimensat, utimensat, 0, 1, 2, 3, 0, RL_NULL_PATH, N), WAIT(epoll_pwait, epoll_pwait, 4, RL_HANDLED_IF),
+    P1(utimensat, utimensat, 0, 1, 2, 3, 0x1100, RL_NULL_PATH, N), WAIT(epoll_pwait, epoll_pwait, 4, RL_HANDLED_IF),
     OK(signalfd), OK(timerfd_create), OK(eventfd), OK(fallocate), OK(timerfd_settime), OK(timerfd_gettime), OK(accept4),
     OK(signalfd4), OK(eventfd2), OK(epoll_create1), OK(dup3), OK(pipe2), OK(inotify_init1), OK(preadv), OK(pwritev),
     OK(rt_tgsigqueueinfo), OK(perf_event_open), OK(recvmmsg), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
     OK(prlimit64), NO(name_to_handle_at, EOPNOTSUPP), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
     WAIT(sendmmsg, sendmmsg, N, RL_HANDLED), NO(setns, EPERM), OK(getcpu), OK(process_vm_readv), OK(process_vm_writev), OK(kcmp),
-    NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 0),
+    NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 7),
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
     DO(execveat, execveat, 0), OK(userfaultfd), OK(membarrier), OK(mlock2), OK(copy_file_range), OK(preadv2), OK(pwritev2),
     GUARD(pkey_mprotect), OK(pkey_alloc), OK(pkey_free),
-    P1(statx, statx, 0, 1, 3, 2, 0, 0, N), OK(io_pgetevents), OK(rseq), NO(uretprobe, ENOSYS),
+    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), OK(io_pgetevents), OK(rseq), NO(uretprobe, ENOSYS),
     OK(pidfd_send_signal), NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS), NO(io_uring_register, ENOSYS),
     NO(open_tree, EPERM), NO(move_mount, EPERM), NO(fsopen, EPERM), NO(fsconfig, EPERM), NO(fsmount, EPERM),
     NO(fspick, EPERM), OK(pidfd_open), NO(clone3, ENOSYS), OK(close_range),
-    P1(openat2, openat2, 0, 1, 2, N, 0, 0, N), OK(pidfd_getfd), P1(faccessat2, access, 0, 1, 2, 3, 0, 0, N),
+    P1(openat2, openat2, 0, 1, 2, N, 0, 0, N), OK(pidfd_getfd), P1(faccessat2, access, 0, 1, 2, 3, 0x1300, 0, N),
     OK(process_madvise), WAIT(epoll_pwait2, epoll_pwait, 4, RL_HANDLED_IF), NO(mount_setattr, EPERM),
     NO(quotactl_fd, EPERM), NO(landlock_create_ruleset, EOPNOTSUPP), NO(landlock_add_rule, EOPNOTSUPP),
     NO(landlock_restrict_self, EOPNOTSUPP), OK(memfd_secret), OK(process_mrelease), OK(futex_waitv),
-    OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0, 0, N), OK(map_shadow_stack),
+    OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
     OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, EPERM), NO(listmount, EPERM),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
 };

@@ -24,7 +24,7 @@ enum rl_action {
 struct rl_syscall {
     const char *name;
     long (*handler)(struct rl_call *c);
-    i32 fixed; /* flags of forms that have no flags argument; mask for RL_REFUSED_BITS */
+    i32 fixed; /* flags where there is no flags argument, else the valid ones; mask for RL_REFUSED_BITS */
     u16 error;
     u8 action;
     u8 options;
