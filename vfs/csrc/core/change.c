@@ -197,11 +197,11 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         return -EPERM;
     if (!nameless && a->self.bind != b->dir.bind)
         return -EXDEV;
-    if (!nameless && rl_isdir(a->hit.mode))
-        return -EPERM;
     long n = rl_create_begin(b, p->real);
     if (n < 0)
         return n;
+    if (!nameless && rl_isdir(a->hit.mode))
+        return -EPERM;
     if (nameless)
         return link_magic(b, p->source, p->real, (u32)n);
     if (b->dir.bind >= 0)

@@ -383,6 +383,8 @@ static long may_set(const struct rl_hit *h, const char *name)
         return rl_me.fsuid ? -EPERM : 0;
     if (!rl_isreg(h->mode) && !rl_isdir(h->mode))
         return -EPERM;
+    if (rl_isdir(h->mode) && (h->mode & S_ISVTX) && rl_may_own(h) < 0)
+        return -EPERM;
     return rl_may(h, RL_W_OK);
 }
 
