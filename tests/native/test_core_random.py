@@ -89,11 +89,15 @@ def marked_layer_over_view(make: Callable[..., Box], tmp: Path, rng: random.Rand
     return make(below, lowers=[Dir(str(top), MARKS)], mapped=ids)
 
 
+def without_a_filter(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
+    return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids, bloom=False)
+
+
 def owned(n: Node, ids: tuple[int, int]) -> Node:
     return Node(n.mode, n.data, *ids, n.mtime_ns, n.link)
 
 
-STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view)}
+STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view, without_a_filter)}
 
 
 @pytest.fixture
