@@ -7,7 +7,7 @@ import errno
 import os
 import random
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -98,19 +98,6 @@ def owned(n: Node, ids: tuple[int, int]) -> Node:
 
 
 STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view, without_a_filter)}
-
-
-@pytest.fixture
-def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
-    boxes: list[Box] = []
-
-    def build(*args: object, **k: object) -> Box:
-        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
-        return boxes[-1]
-
-    yield build
-    for b in boxes:
-        b.close()
 
 
 def a_path(rng: random.Random) -> bytes:

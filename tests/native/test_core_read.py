@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, ln
+from box import Box, d, f, fails, ln
 from corelib import Core
 from launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
 from viewfile import Node
@@ -39,25 +39,8 @@ NODES = {
 
 
 @pytest.fixture
-def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
-    boxes: list[Box] = []
-
-    def build(*args: object, **k: object) -> Box:
-        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
-        return boxes[-1]
-
-    yield build
-    for b in boxes:
-        b.close()
-
-
-@pytest.fixture
 def box(make: Callable[..., Box]) -> Box:
     return make(NODES)
-
-
-def fails(code: int) -> object:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
 
 
 def test_stat_of_a_view_entry_needs_no_disk(box: Box) -> None:
