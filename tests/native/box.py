@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pytest
 from corelib import Core
 from launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
 from viewfile import Node, WrittenView, write_view
@@ -144,3 +145,8 @@ def f(data: bytes = b"", mode: int = 0o644, **k: object) -> Node:
 
 def ln(target: bytes, **k: object) -> Node:
     return Node(L | 0o777, link=target, **k)  # type: ignore[arg-type]
+
+
+def fails(code: int) -> pytest.RaisesExc[OSError]:
+    """The block fails with this errno."""
+    return pytest.raises(OSError, match=rf"\[Errno {code}\]")

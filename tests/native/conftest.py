@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 from tests.native.guest import debian, debian_root, engine, guest, programs
 
 __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs", "same_process"]
+
+from box import Box
+from corelib import Core
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]
@@ -50,3 +53,17 @@ def same_process() -> Iterator[None]:
     yield
     os.chdir(cwd)
     os.umask(umask)
+
+
+@pytest.fixture
+def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
+    """Builds the container of a test, with the arguments of Box."""
+    boxes: list[Box] = []
+
+    def build(*args: object, **k: object) -> Box:
+        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
+        return boxes[-1]
+
+    yield build
+    for b in boxes:
+        b.close()

@@ -138,7 +138,9 @@ class Core:
         with os.fdopen(fd, "rb") as f:
             return f.read()
 
-    def write(self, path: bytes, data: bytes, flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode: int = 0o666) -> None:
+    def write(
+        self, path: bytes, data: bytes, flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode: int = 0o666
+    ) -> None:
         fd = self.open(path, flags | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as f:
             f.write(data)
@@ -198,7 +200,9 @@ class Core:
         n = self.call("rl_listxattr", fd, path, buf, 65536, flags)
         return sorted(x for x in buf.raw[:n].split(b"\0") if x)
 
-    def setxattr(self, path: bytes | None, name: bytes, value: bytes, xflags: int = 0, fd: int = -1, flags: int = 0) -> None:
+    def setxattr(
+        self, path: bytes | None, name: bytes, value: bytes, xflags: int = 0, fd: int = -1, flags: int = 0
+    ) -> None:
         self.call("rl_setxattr", fd, path, name, value, len(value), xflags, flags)
 
     def removexattr(self, path: bytes | None, name: bytes, fd: int = -1, flags: int = 0) -> None:

@@ -99,8 +99,18 @@ class Launch:
         tail = text("") + text("test") + text("")
         upper = 4 if self.dirs and self.dirs[0].flags & UPPER else 0
         head = struct.pack(
-            "<8s10I", b"RLLAUNC1", 1, texts_at + len(texts), upper, len(self.dirs), dirs_at, len(self.trees), trees_at,
-            len(self.binds), binds_at, 0,
+            "<8s10I",
+            b"RLLAUNC1",
+            1,
+            texts_at + len(texts),
+            upper,
+            len(self.dirs),
+            dirs_at,
+            len(self.trees),
+            trees_at,
+            len(self.binds),
+            binds_at,
+            0,
         )[:44]
         head += strings + struct.pack("<5I", *self.host, *self.map, 0) + struct.pack("<Q", self.st_dev) + tail
         return head.ljust(256, b"\0") + dirs + trees + binds + bytes(texts)

@@ -39,7 +39,9 @@ class Plain:
         with os.fdopen(fd, "rb") as f:
             return f.read()
 
-    def write(self, path: bytes, data: bytes, flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode: int = 0o666) -> None:
+    def write(
+        self, path: bytes, data: bytes, flags: int = os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode: int = 0o666
+    ) -> None:
         fd = self.open(path, flags | os.O_CLOEXEC, mode)
         with os.fdopen(fd, "wb") as f:
             f.write(data)

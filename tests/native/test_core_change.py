@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, ln
-from corelib import FOLLOW, NOFOLLOW, Core
+from box import Box, fails
+from corelib import NOFOLLOW
+from image import INO, NODES
 from launchfile import Dir
-from viewfile import Node
-
-INO = 1 << 48
-NODES = {
-    b"/etc": d(mtime_ns=1_400_000_000 * 10**9),
-    b"/etc/conf": f(b"original\n", 0o640, uid=3, gid=4, xattrs={b"user.a": b"1", b"security.capability": b"\x01\x00cap"}),
-    b"/etc/link": ln(b"conf"),
-    b"/etc/null": Node(stat.S_IFCHR | 0o666, rdev=(1, 3)),
-    b"/etc/fifo": Node(stat.S_IFIFO | 0o600),
-    b"/bin": d(),
-    b"/bin/su": f(b"su", 0o4755),
-    b"/lib": d(0o2775, gid=50),
-    b"/lib/sub": d(),
-    b"/lib/sub/deep": d(),
-    b"/lib/sub/deep/x": f(b"x"),
-    b"/lib/sub/y": f(b"y"),
-    b"/tmp": d(0o1777),
-}
-
-
-@pytest.fixture
-def make(core_library: Path, tmp_path: Path, same_process: None) -> Iterator[Callable[..., Box]]:
-    boxes: list[Box] = []
-
-    def build(*args: object, **k: object) -> Box:
-        boxes.append(Box(Core(core_library), tmp_path, *args, **k))  # type: ignore[arg-type]
-        return boxes[-1]
-
-    yield build
-    for b in boxes:
-        b.close()
 
 
 @pytest.fixture
 def box(make: Callable[..., Box]) -> Box:
     return make(NODES)
-
-
-def fails(code: int) -> object:
-    return pytest.raises(OSError, match=rf"\[Errno {code}\]")
 
 
 def test_copy_up_keeps_everything_a_program_can_see(box: Box) -> None:
@@ -167,142 +132,6 @@ def test_devices_are_recorded(box: Box) -> None:
     core.unlink(b"/tmp/sdb")
     core.write(b"/tmp/sdb", b"file")
     assert core.stat(b"/tmp/sdb").mode == stat.S_IFREG | 0o644
-
-
-def test_whiteouts_and_opaque_directories(box: Box) -> None:
-    core = box.core
-    core.unlink(b"/etc/conf")
-    assert box.upper_names("etc") == [".wh.conf"]
-    with fails(errno.ENOENT):
-        core.open(b"/etc/conf", os.O_RDONLY)
-    core.write(b"/etc/conf", b"again")
-    assert box.upper_names("etc") == ["conf"]
-    assert core.stat(b"/etc/conf").uid == 0
-    with fails(errno.ENOTEMPTY):
-        core.rmdir(b"/lib/sub")
-    core.unlink(b"/lib/sub/deep/x")
-    core.rmdir(b"/lib/sub/deep")
-    core.unlink(b"/lib/sub/y")
-    core.rmdir(b"/lib/sub")
-    assert core.listdir(b"/lib") == []
-    core.mkdir(b"/lib/sub")
-    assert core.listdir(b"/lib/sub") == []
-    assert box.upper_names("lib") == [".wh..wh.m.sub", "sub"]  # recorded: the group of the set-gid parent
-    assert box.upper_names("lib/sub") == [".wh..wh..opq"]
-    core.rmdir(b"/lib/sub")
-    assert box.upper_names("lib") == [".wh.sub"]
-
-
-@pytest.mark.parametrize("length", [244, 245, 251, 252, 255])
-def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> None:
-    name = b"/" + b"n" * length
-    box = make({name: f(b"long"), b"/" + b"k" * length: d(), b"/" + b"k" * length + b"/x": f(b"x")})
-    core = box.core
-    core.chmod(name, 0o4755)
-    assert stat.S_IMODE(core.stat(name).mode) == 0o4755
-    assert {e.name: e.ino for e in core.entries(b"/")}[name[1:]] == core.stat(name).ino
-    core.rename(name, b"/short")
-    assert stat.S_IMODE(core.stat(b"/short").mode) == 0o4755
-    core.rename(b"/short", b"/" + b"m" * length)
-    core.rename(b"/" + b"k" * length, b"/" + b"j" * length)
-    assert core.listdir(b"/") == [b"j" * length, b"m" * length]
-    assert core.read(b"/" + b"j" * length + b"/x") == b"x"
-    core.unlink(b"/" + b"m" * length)
-    core.write(name, b"new")
-    assert core.stat(name).mode == stat.S_IFREG | 0o644
-
-
-def test_reserved_names_cannot_be_made(box: Box) -> None:
-    for call in (
-        lambda: box.core.write(b"/tmp/.wh.x", b""),
-        lambda: box.core.mkdir(b"/tmp/.wh..wh..opq"),
-        lambda: box.core.rename(b"/etc/conf", b"/tmp/.wh.conf"),
-        lambda: box.core.link(b"/etc/conf", b"/tmp/.wh.conf"),
-    ):
-        with fails(errno.EPERM):
-            call()
-
-
-def test_a_renamed_lower_directory_is_a_redirect(box: Box) -> None:
-    core = box.core
-    ino = core.stat(b"/lib/sub").ino
-    core.rename(b"/lib/sub", b"/moved")
-    assert box.record("moved") == "r=/lib/sub"
-    assert box.upper_names() == [".wh..wh.m.lib", ".wh..wh.m.moved", "lib", "moved"]
-    assert core.stat(b"/moved").ino == ino
-    assert core.listdir(b"/moved") == [b"deep", b"y"]
-    assert box.asked() == []
-    core.rename(b"/moved/deep", b"/tmp/deeper")
-    assert box.record("tmp/deeper") == "r=/lib/sub/deep"
-    core.rename(b"/tmp/deeper", b"/tmp/deepest")
-    assert box.record("tmp/deepest") == "r=/lib/sub/deep"
-    assert core.read(b"/tmp/deepest/x") == b"x"
-    core.write(b"/tmp/deepest/x", b"X", os.O_WRONLY)
-    core.rename(b"/tmp", b"/tmp2")
-    assert core.read(b"/tmp2/deepest/x") == b"X"
-    assert core.listdir(b"/moved") == [b"y"]
-    core.mkdir(b"/lib/sub")
-    assert core.listdir(b"/lib/sub") == []
-
-
-def test_a_directory_below_a_redirect_has_a_working_descriptor(box: Box) -> None:
-    core = box.core
-    core.rename(b"/lib", b"/lib64")
-    core.chdir(b"/lib64/sub/deep")
-    assert core.getcwd() == b"/lib64/sub/deep"
-    assert core.read(b"x") == b"x"
-    fd = core.open(b"/lib64/sub", os.O_RDONLY | os.O_DIRECTORY)
-    assert sorted(e.name for e in core.getdents(fd)) == [b".", b"..", b"deep", b"y"]
-    assert core.stat(b"../sub/y", dirfd=fd).size == 1
-    os.close(fd)
-
-
-def test_moving_over_a_hidden_directory_does_not_merge_with_it(box: Box) -> None:
-    core = box.core
-    core.mkdir(b"/fresh")
-    core.write(b"/fresh/a", b"a")
-    core.unlink(b"/lib/sub/deep/x")
-    core.rename(b"/fresh", b"/lib/sub/deep")
-    assert core.listdir(b"/lib/sub/deep") == [b"a"]
-    core.rename(b"/etc", b"/other")
-    core.mkdir(b"/etc")
-    assert core.listdir(b"/etc") == []
-    core.rename(b"/lib/sub", b"/etc", 2)
-    assert core.listdir(b"/etc") == [b"deep", b"y"]
-    assert core.listdir(b"/lib/sub") == []
-
-
-def test_hard_links(box: Box) -> None:
-    core = box.core
-    core.link(b"/etc/conf", b"/tmp/conf2")
-    a, b = core.stat(b"/etc/conf"), core.stat(b"/tmp/conf2")
-    assert (a.ino, a.nlink, a.uid) == (b.ino, 2, 3)
-    core.write(b"/tmp/conf2", b"both", os.O_WRONLY | os.O_TRUNC)
-    assert core.read(b"/etc/conf") == b"both"
-    core.link(b"/etc/link", b"/tmp/l")
-    assert core.readlink(b"/tmp/l") == b"conf"
-    core.link(b"/etc/link", b"/tmp/followed", FOLLOW)
-    assert core.stat(b"/tmp/followed").nlink == 3
-    with fails(errno.EPERM):
-        core.link(b"/etc", b"/tmp/e")
-    core.rename(b"/tmp/conf2", b"/etc/conf")
-    assert core.stat(b"/tmp/conf2").nlink == 3
-
-
-def test_a_nameless_file_gets_a_name(box: Box) -> None:
-    core = box.core
-    try:
-        fd = core.open(b"/tmp", os.O_TMPFILE | os.O_RDWR, 0o600)
-    except OSError as e:
-        if e.errno == errno.EOPNOTSUPP:
-            pytest.skip("the file system of the temporary directory has no O_TMPFILE")
-        raise
-    os.write(fd, b"tmp")
-    assert core.fstat(fd).uid == 0
-    core.chmod(None, 0o640, dirfd=fd)
-    core.call("rl_link", fd, b"", -100, b"/tmp/named", 0x1000)
-    assert core.read(b"/tmp/named") == b"tmp"
-    os.close(fd)
 
 
 def test_extended_attributes(box: Box) -> None:
@@ -445,54 +274,22 @@ def test_sparse_files_stay_sparse(make: Callable[..., Box], tmp_path: Path) -> N
         assert file.read(6) == b"middle"
 
 
-def _worker(library: Path, launch: Path, number: int) -> None:
-    core = Core(library)
-    core.init(launch)
-    core.identity(0, 0)
-    for i in range(60):
-        core.write(b"/log", b"%d %d\n" % (number, i), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        name = b"/dir/f%d" % (i % 7)
-        for action in (
-            lambda n=name: core.unlink(n),
-            lambda n=name: core.write(n, b"x", os.O_WRONLY | os.O_CREAT | os.O_EXCL),
-            lambda n=name: core.chmod(n, 0o4755),
-            lambda n=name: core.rename(n, b"/dir/g%d" % (number % 3)),
-        ):
-            try:
-                action()
-            except OSError as e:
-                assert e.errno in (errno.ENOENT, errno.EEXIST), e
-
-
-def test_processes_at_once_lose_nothing(make: Callable[..., Box], core_library: Path, tmp_path: Path) -> None:
-    nodes = {b"/log": f(b"start\n"), b"/dir": d(), **{b"/dir/f%d" % i: f(b"low") for i in range(7)}}
-    box = make(nodes)
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_worker, args=(core_library, tmp_path / "launch", n)) for n in range(6)]
-    for w in workers:
-        w.start()
-    for w in workers:
-        w.join(60)
-        assert w.exitcode == 0
-    lines = box.core.read(b"/log").split(b"\n")
-    assert lines[0] == b"start"
-    assert sorted(lines[1:-1]) == sorted(b"%d %d" % (n, i) for n in range(6) for i in range(60))
-    for name in box.core.listdir(b"/dir"):
-        box.core.unlink(b"/dir/" + name)
-    box.core.rmdir(b"/dir")
-    assert [p.name for p in box.upper.rglob(".wh..wh.t.*")] == []
-
-
-def test_the_bloom_filter_covers_what_moves(box: Box) -> None:
+def test_a_descriptor_outlives_its_name(box: Box) -> None:
     core = box.core
-    core.mkdir(b"/new")
-    for path in (b"/new/a", b"/new/a/b", b"/new/a/b/c"):
-        core.mkdir(path)
-    core.write(b"/new/a/b/c/file", b"1", mode=0o4444)
-    core.write(b"/new/a/" + b"n" * 255, b"2", mode=0o4444)
-    core.rename(b"/lib", b"/new/a/lib")
-    core.rename(b"/new", b"/newer")
-    assert core.read(b"/newer/a/b/c/file") == b"1"
-    assert stat.S_IMODE(core.stat(b"/newer/a/b/c/file").mode) == 0o4444
-    assert stat.S_IMODE(core.stat(b"/newer/a/" + b"n" * 255).mode) == 0o4444
-    assert core.read(b"/newer/a/lib/sub/deep/x") == b"x"
+    fd = core.open(b"/etc/conf", os.O_RDONLY)
+    before = bytes(core.fstat(fd))
+    core.write(b"/tmp/other", b"other")
+    core.rename(b"/tmp/other", b"/etc/conf")
+    assert bytes(core.fstat(fd)) == before
+    with fails(errno.EROFS):
+        core.chmod(None, 0o777, dirfd=fd)
+    assert stat.S_IMODE(core.stat(b"/etc/conf").mode) == 0o644
+    os.close(fd)
+    fd = core.open(b"/etc/conf", os.O_RDONLY)
+    core.unlink(b"/etc/conf")
+    core.chmod(None, 0o600, dirfd=fd)
+    assert stat.S_IMODE(core.fstat(fd).mode) == 0o600
+    assert core.fstat(fd).nlink == 0
+    with fails(errno.ENOENT):
+        core.stat(b"/etc/conf")
+    os.close(fd)

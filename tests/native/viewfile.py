@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -69,12 +70,16 @@ class WrittenView:
     paths: dict[int, bytes]
 
 
-def _numbered(nodes: Mapping[bytes, Node]) -> dict[bytes, int]:
-    """Ids: breadth first, so that the children of a directory are contiguous and sorted."""
+def _children(nodes: Mapping[bytes, Node]) -> dict[bytes, list[bytes]]:
     children: dict[bytes, list[bytes]] = {}
     for path in nodes:
         if path:
             children.setdefault(path.rpartition(b"/")[0], []).append(path)
+    return children
+
+
+def _numbered(children: Mapping[bytes, list[bytes]]) -> dict[bytes, int]:
+    """Ids: breadth first, so that the children of a directory are contiguous and sorted."""
     ids = {b"": 1}
     queue = [b""]
     for parent in queue:
@@ -85,7 +90,9 @@ def _numbered(nodes: Mapping[bytes, Node]) -> dict[bytes, int]:
 
 
 def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
-    ids = _numbered(nodes)
+    children = _children(nodes)
+    ids = _numbered(children)
+    links = Counter(n.same_as if n.same_as is not None else p for p, n in nodes.items())
     if len(ids) != len(nodes):
         raise ValueError("a path without its parent")
     strings = _Strings()
@@ -104,12 +111,10 @@ def write_view(nodes: Mapping[bytes, Node], layers: int = 1) -> WrittenView:
         while table[slot]:
             slot = (slot + 1) & (buckets - 1)
         table[slot] = number
-        kids = sorted(ids[p] for p in ids if p and p.rpartition(b"/")[0] == path)
-        subdirs = sum(stat.S_ISDIR(nodes[p].mode) for p in ids if p and p.rpartition(b"/")[0] == path)
+        kids = sorted(ids[p] for p in children.get(path, []))
+        subdirs = sum(stat.S_ISDIR(nodes[p].mode) for p in children.get(path, []))
         main = node.same_as if node.same_as is not None else path
-        nlink = 2 + subdirs if stat.S_ISDIR(node.mode) else sum(
-            1 for p, n in nodes.items() if (n.same_as if n.same_as is not None else p) == main
-        )
+        nlink = 2 + subdirs if stat.S_ISDIR(node.mode) else links[main]
         xattrs = b"".join(struct.pack("<HI", len(k), len(v)) + k + v for k, v in node.xattrs.items())
         content = nodes[main]
         size = len(node.link) if stat.S_ISLNK(node.mode) else len(content.data)

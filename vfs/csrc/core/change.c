@@ -160,6 +160,16 @@ struct pair {
     char source[RL_REAL_MAX], real[RL_REAL_MAX];
 };
 
+/* fs.protected_hardlinks, which every distribution sets: others' files only if they may be written anyway. */
+static long may_link(const struct rl_hit *h)
+{
+    if (rl_may_own(h) == 0)
+        return 0;
+    if (!rl_isreg(h->mode) || (h->mode & S_ISUID) || (h->mode & 02010) == 02010 || rl_may(h, RL_R_OK | RL_W_OK) < 0)
+        return -EPERM;
+    return 0;
+}
+
 static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
 {
     struct rl_walk *a = &p->from, *b = &p->to;
@@ -183,13 +193,15 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         return -EEXIST;
     if (b->slash)
         return -ENOENT;
+    if (!nameless && may_link(&a->hit) < 0)
+        return -EPERM;
     if (!nameless && a->self.bind != b->dir.bind)
         return -EXDEV;
-    if (!nameless && rl_isdir(a->hit.mode))
-        return -EPERM;
     long n = rl_create_begin(b, p->real);
     if (n < 0)
         return n;
+    if (!nameless && rl_isdir(a->hit.mode))
+        return -EPERM;
     if (nameless)
         return link_magic(b, p->source, p->real, (u32)n);
     if (b->dir.bind >= 0)

@@ -10,7 +10,8 @@
  *    to memory of the caller of these functions. Both are the engine's own: copying from and to the
  *    guest's memory, with EFAULT, is the engine's business.
  * 4. At most 48 KiB of stack, no unbounded recursion. Re-entrant: any thread, any number at once.
- * 5. The only way to the kernel is rl_sys().
+ * 5. The only way to the kernel is rl_sys(). A call may open descriptors for a moment (lock, hydrator, copies);
+ *    none is open when a program's own descriptor is made, and none is left.
  */
 #ifndef RL_CORE_H
 #define RL_CORE_H
@@ -34,7 +35,8 @@ extern struct rl_identity rl_me;
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-/* Map the launch file's view and bloom filters. `path` is a real path. Once a process. */
+/* Map the launch file's view and bloom filters. `path` is a real path. Once a process. Sets the kernel's umask
+ * to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
 long rl_core_init(const char *launch_path);
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
@@ -118,7 +120,8 @@ struct rl_exec {
 };
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out);
 
-/* A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …), or,
+/* Returns 1 when an object is there, 0 when only the name can be made (create).
+ * A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …), or,
  * with create, for a name about to be made in the upper (AF_UNIX bind): parents are copied up, a
  * whiteout is removed by rl_created(), EADDRINUSE-style checks are the caller's. */
 long rl_real_path(int dirfd, const char *path, int flags, int create, char *real, size_t size);

@@ -194,6 +194,11 @@ struct rl_real {
     u32 rest;  /* offset in the real path where the part inside it starts */
 };
 struct rl_real rl_classify(const char *real, u32 len);
+u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
+/* Is the walk's object the descriptor's: the lower object (of the view: `id`), its copy in the upper, or the
+ * upper's own file? */
+int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, const struct statx *sx);
+void rl_show_view(u32 id, struct rl_hit *h);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
 /* Into out[RL_PATH_MAX]; length, 0 for the root. */
 long rl_fd_virtual(struct rl_scratch *s, int fd, char *out);

@@ -55,8 +55,10 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len)
     p = rl_put_u64(p, (u64)k4(__NR_gettid, 0, 0, 0, 0), 10);
     *p++ = '.';
     p = rl_put_u64(p, __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
-    /* another PID namespace may use our thread id: add what differs, the address of our own stack */
+    /* a dead process's file, or another PID namespace's, may have our thread id: the time tells them apart */
+    i64 now[2] = {0, 0};
+    k4(__NR_clock_gettime, 0, (long)now, 0, 0);
     *p++ = '.';
-    p = rl_put_u64(p, ((u64)(size_t)tail * RL_MIX) >> 40, 16);
+    p = rl_put_u64(p, (u64)now[0] * 1000000000u + (u64)now[1], 16);
     return rl_join(out, size, real, last_name(real, len), tail, (u32)(p - tail), "", 0);
 }

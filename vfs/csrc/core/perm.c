@@ -1,14 +1,19 @@
 /* Permission bits, as the kernel would apply them to the identities that the program sees. */
 #include "inside.h"
 
-int rl_in_group(u32 gid)
+static int in_group(u32 gid, u32 main)
 {
-    if (gid == rl_me.fsgid)
+    if (gid == main)
         return 1;
     for (u32 i = 0; i < rl_me.groups && i < 64; i++)
         if (rl_me.group[i] == gid)
             return 1;
     return 0;
+}
+
+int rl_in_group(u32 gid)
+{
+    return in_group(gid, rl_me.fsgid);
 }
 
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
@@ -22,7 +27,7 @@ long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
     u32 bits = mode;
     if (me == uid)
         bits = mode >> 6;
-    else if (real_ids ? gid == rl_me.gid || rl_in_group(gid) : rl_in_group(gid))
+    else if (in_group(gid, real_ids ? rl_me.gid : rl_me.fsgid))
         bits = mode >> 3;
     return (want & ~bits & 7) ? -EACCES : 0;
 }

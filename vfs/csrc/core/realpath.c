@@ -68,7 +68,8 @@ long rl_fd_real(int fd, char *out, size_t size)
     return n;
 }
 
-static long view_name(u32 layer, const char *rel, u32 len, char *out)
+/* The view entry whose real file is at this path of a layer's tree. 0: none. */
+u32 rl_view_of_tree(u32 layer, const char *rel, u32 len)
 {
     u32 id = RL_VIEW_ROOT, at = 0;
     while (id && at < len) {
@@ -78,9 +79,18 @@ static long view_name(u32 layer, const char *rel, u32 len, char *out)
         id = rl_view_find(id, rel + at + 1, end - at - 1);
         at = end;
     }
-    if (id || !len)
-        return rl_join(out, RL_PATH_MAX, rel, len, "", 0, "", 0);
-    id = rl_view_by_source(layer, rel, len);
+    const struct rl_view_entry *e = rl_view_entry(id);
+    /* Another layer's file of this name is another file; directories are the same one in every layer. */
+    if (e && (e->type == 'd' || (e->layer == layer && !e->source_len)))
+        return id;
+    return rl_view_by_source(layer, rel, len);
+}
+
+static long view_name(u32 layer, const char *rel, u32 len, char *out)
+{
+    u32 id = rl_view_of_tree(layer, rel, len);
+    if (!id && !len)
+        return rl_join(out, RL_PATH_MAX, "", 0, "", 0, "", 0);
     return id ? rl_view_path(id, out, RL_PATH_MAX) : -ENOENT;
 }
 
@@ -110,6 +120,21 @@ long rl_fd_virtual(struct rl_scratch *s, int fd, char *out)
     if (real[0] != '/')
         return -ENOTDIR; /* a pipe, a socket, … */
     return virtual_name(real, (u32)n, out);
+}
+
+int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, const struct statx *sx)
+{
+    const struct rl_hit *h = &w->hit;
+    if (rl_isdir(sx->stx_mode))
+        return rl_isdir(h->mode);
+    if (at->place == RL_PLACE_TREE)
+        return id && rl_ino_of(&w->self, h) == RL_INO_BASE + rl_view_entry(id)->ino;
+    if (h->what != RL_IN_LAYER)
+        return 0;
+    if (h->layer == (i32)at->index)
+        return h->sx.stx_ino == sx->stx_ino && h->sx.stx_dev_major == sx->stx_dev_major &&
+               h->sx.stx_dev_minor == sx->stx_dev_minor;
+    return (h->rec.has & RL_HAS_INO) && h->rec.ino == sx->stx_ino;
 }
 
 long rl_virtual_path(const char *real, char *out, size_t size)

@@ -58,8 +58,8 @@ static long check(struct rl_walk *w, int rmdir)
         return -EISDIR;
     if (w->hit.what == RL_NONE)
         return -ENOENT;
-    if (!rl_isdir(w->hit.mode) && (rmdir || w->slash))
-        return -ENOTDIR;
+    if (w->slash && !rmdir)
+        return rl_isdir(w->hit.mode) ? -EISDIR : -ENOTDIR;
     if (rl_bind_below(w->v, w->vlen))
         return -EBUSY;
     if (w->hit.what != RL_IN_BIND) {
@@ -67,6 +67,8 @@ static long check(struct rl_walk *w, int rmdir)
         if (r < 0)
             return r;
     }
+    if (rmdir && !rl_isdir(w->hit.mode))
+        return -ENOTDIR;
     return rl_isdir(w->hit.mode) && !rmdir ? -EISDIR : 0;
 }
 

@@ -40,6 +40,19 @@ static long check_binds(const struct rl_walk *a, const struct rl_walk *b)
     return rl_writable() ? 0 : -EROFS;
 }
 
+static int same_file(const struct rl_walk *a, const struct rl_walk *b)
+{
+    if (a->vlen == b->vlen && !memcmp(a->v, b->v, a->vlen))
+        return 1;
+    if (rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode) || a->hit.what != b->hit.what)
+        return 0;
+    if (a->hit.what == RL_IN_VIEW)
+        return rl_view_entry(a->hit.view)->ino == rl_view_entry(b->hit.view)->ino;
+    return a->hit.what == RL_IN_LAYER && a->hit.layer == b->hit.layer && a->hit.sx.stx_ino == b->hit.sx.stx_ino &&
+           a->hit.sx.stx_dev_minor == b->hit.sx.stx_dev_minor;
+}
+
+/* Returns 1 when there is nothing to do: both names are one file already. */
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
@@ -64,6 +77,8 @@ static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     long r = check_binds(a, b);
     if (r < 0 || a->dir.bind >= 0)
         return r;
+    if (there && same_file(a, b))
+        return 1;
     u32 name = b->dir.vlen + 1;
     if (!there && rl_reserved(b->v + name, b->vlen - name))
         return -EPERM;
@@ -206,18 +221,6 @@ static long replace(struct move *m, int there, int b_upper)
     return 0;
 }
 
-static int same_file(const struct rl_walk *a, const struct rl_walk *b)
-{
-    if (a->vlen == b->vlen && !memcmp(a->v, b->v, a->vlen))
-        return 1;
-    if (rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode) || a->hit.what != b->hit.what)
-        return 0;
-    if (a->hit.what == RL_IN_VIEW)
-        return rl_view_entry(a->hit.view)->ino == rl_view_entry(b->hit.view)->ino;
-    return a->hit.what == RL_IN_LAYER && a->hit.layer == b->hit.layer && a->hit.sx.stx_ino == b->hit.sx.stx_ino &&
-           a->hit.sx.stx_dev_minor == b->hit.sx.stx_dev_minor;
-}
-
 static long locked(struct move *m, unsigned flags)
 {
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
@@ -226,11 +229,9 @@ static long locked(struct move *m, unsigned flags)
         r = rl_again(b);
     if (r >= 0)
         r = check(a, b, flags);
-    if (r < 0)
-        return r;
+    if (r)
+        return r < 0 ? r : 0;
     int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
-    if (there && same_file(a, b))
-        return 0;
     if (there && !swap && rl_isdir(b->hit.mode)) {
         r = rl_empty(b);
         if (r >= 0)
@@ -262,8 +263,8 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
         r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
     if (r >= 0)
         r = check(a, b, flags);
-    if (r < 0)
-        return r;
+    if (r)
+        return r < 0 ? r : 0;
     if (a->dir.bind >= 0) {
         r = rl_bind_real(&a->dir, a->v, a->vlen, m->a.real);
         if (r >= 0)

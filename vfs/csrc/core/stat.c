@@ -21,18 +21,6 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     return stat_path(dirfd, path, flags, out);
 }
 
-/* What the descriptor's object would have to be called for it to be this one. */
-static int same_object(const struct rl_walk *w, const struct statx *sx, int place)
-{
-    const struct rl_hit *h = &w->hit;
-    if (place == RL_PLACE_TREE) /* a copy that has been made since keeps the number, and has the news */
-        return h->what == RL_IN_VIEW || h->rec.has & RL_HAS_INO || rl_isdir(h->mode);
-    if (rl_isdir(sx->stx_mode))
-        return rl_isdir(h->mode);
-    return h->what == RL_IN_LAYER && h->sx.stx_ino == sx->stx_ino && h->sx.stx_dev_major == sx->stx_dev_major &&
-           h->sx.stx_dev_minor == sx->stx_dev_minor;
-}
-
 /* A file of ours that has no name (any more): the real attributes with the owners mapped. */
 static void nameless(const struct statx *sx, struct rl_attr *a)
 {
@@ -66,14 +54,18 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         return 0;
     }
     long r = rl_virtual_path(s.real, s.text, sizeof s.text);
-    if (r >= 0) {
+    u32 id = at.place == RL_PLACE_TREE ? rl_view_of_tree(at.index, s.real + at.rest, (u32)n - at.rest) : 0;
+    if (r >= 0)
         r = rl_resolve_plain(&w, s.text);
-        if (r >= 0 && same_object(&w, sx, at.place)) {
-            rl_attr_of(&w.self, &w.hit, out);
-            return 0;
-        }
+    if (r >= 0 && rl_same_object(&w, &at, id, sx)) {
+        rl_attr_of(&w.self, &w.hit, out);
+    } else if (id) { /* its name is gone or another's: it is still what the view says */
+        w.hit.lower_ino = 0;
+        rl_show_view(id, &w.hit);
+        rl_attr_of(NULL, &w.hit, out);
+    } else {
+        nameless(sx, out);
     }
-    nameless(sx, out);
     return 0;
 }
 
@@ -109,6 +101,11 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
         return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
+    if (r == 0 && h->what == RL_IN_LAYER && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
+        r = rl_object_real(&w, s.real); /* somebody else's directory: the kernel has a say, too */
+        if (r >= 0)
+            r = k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode & ~RL_W_OK, 0);
+    }
     if (r == 0 && (mode & RL_W_OK) && !rl_writable())
         r = -EROFS;
     return r;

@@ -78,8 +78,9 @@ static void show(const struct rl_layer *l, struct rl_hit *h)
         h->gid = rl_launch->map_gid;
 }
 
-static void show_view(const struct rl_view_entry *e, u32 id, struct rl_hit *h)
+void rl_show_view(u32 id, struct rl_hit *h)
 {
+    const struct rl_view_entry *e = rl_view_entry(id);
     h->what = RL_IN_VIEW;
     h->view = id;
     h->layer = -1;
@@ -247,7 +248,7 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
         u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
         const struct rl_view_entry *e = rl_view_entry(id);
         if (e && hit->what == RL_NONE)
-            show_view(e, id, hit);
+            rl_show_view(id, hit);
         if (e && e->type == 'd' && rl_isdir(hit->mode))
             self->view = id;
     }
@@ -316,7 +317,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
             hit->lower_ino = below.sx.stx_ino;
         }
     } else if (e) {
-        show_view(e, c->view, &below);
+        rl_show_view(c->view, &below);
     }
     if (below.what == RL_NONE || hit->rec.has & RL_HAS_MODE)
         return;
@@ -331,7 +332,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
     struct rl_scratch *s = w->s;
     rl_step_root(w, 0, c, hit);
     if (c->view && c->mask == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
-        show_view(rl_view_entry(c->view), c->view, hit); /* no system call: only the times may be older */
+        rl_show_view(c->view, hit); /* no system call: only the times may be older */
     } else if (c->mask) {
         u32 i = (u32)__builtin_ctz(c->mask);
         const struct rl_layer *l = &rl_layers[i];
@@ -350,7 +351,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
         else
             hit->lower_ino = hit->sx.stx_ino;
     } else if (c->view) {
-        show_view(rl_view_entry(c->view), c->view, hit);
+        rl_show_view(c->view, hit);
     }
     if (c->view)
         hit->lower_ino = RL_INO_BASE + rl_view_entry(c->view)->ino;
