@@ -44,6 +44,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
         return 0;
     switch (x->action) {
     case RL_REFUSED: return x->error == y->error;
+    case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
     case RL_HANDLED:
     case RL_HANDLED_IF: return x->pass == y->pass;
@@ -137,8 +138,9 @@ static void tail(const struct rl_syscall *row)
 {
     switch (row->action) {
     case RL_REFUSED_BITS:
+    case RL_REFUSED_VALUE:
         load(RL_DATA_ARG(0));
-        emit(BPF_JMP | BPF_JSET | BPF_K, (u32)row->fixed, 0, 1);
+        emit(BPF_JMP | (row->action == RL_REFUSED_BITS ? BPF_JSET : BPF_JEQ) | BPF_K, (u32)row->fixed, 0, 1);
         leave(SECCOMP_RET_ERRNO | row->error);
         leave(SECCOMP_RET_ALLOW);
         break;

@@ -6,6 +6,7 @@
 #define OK(call) [__NR_##call] = {.name = #call, .action = RL_HARMLESS, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define NO(call, err) [__NR_##call] = {.name = #call, .action = RL_REFUSED, .error = err, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define BITS(call, bits) [__NR_##call] = {.name = #call, .action = RL_REFUSED_BITS, .error = EPERM, .fixed = bits, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define GUARD(call) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
@@ -60,7 +61,8 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
     OK(socketpair), OK(setsockopt), OK(getsockopt),
-    BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4), OK(kill),
+    BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
+    VALUE(kill, -1), /* would reach every process of the user, outside as well */
     DO(uname, uname, 0), OK(semget), OK(semop), OK(semctl), OK(shmdt), OK(msgget), OK(msgsnd), OK(msgrcv), OK(msgctl),
     OK(fcntl), OK(flock), OK(fsync), OK(fdatasync),
     P1(truncate, truncate, N, 0, 1, N, 0, 0, N),

@@ -14,6 +14,7 @@ enum rl_action {
     RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
     RL_REFUSED,     /* fails with `error` */
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
+    RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
     RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
 };
@@ -24,7 +25,7 @@ enum rl_action {
 struct rl_syscall {
     const char *name;
     long (*handler)(struct rl_call *c);
-    i32 fixed; /* flags where there is no flags argument, else the valid ones; mask for RL_REFUSED_BITS */
+    i32 fixed; /* flags where there is no flags argument, else the valid ones; mask or value for RL_REFUSED_… */
     u16 error;
     u8 action;
     u8 options;
