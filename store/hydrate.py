@@ -157,31 +157,33 @@ class Hydrator:
         return self._trees[node.layer]
 
     def _make(self, node: Node, place: Parts) -> None:
+        """Make what `node` is at `place`. The layer itself is only opened for what is not there yet."""
         tree = HydratedTree(self._tree_path(node))
-        with self._layers.use(node.layer) as layer:
 
-            def mode_of(directory: Parts) -> int:
+        def mode_of(directory: Parts) -> int:
+            with self._layers.use(node.layer) as layer:
                 entry = layer.find_path(b"/".join(directory))
-                return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
+            return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
 
-            if node.type is EntryType.DIRECTORY:
-                os.close(tree.make_directory(place, mode_of))
-                return
-            directory = tree.make_directory(place[:-1], mode_of)
-            try:
-                if node.type is EntryType.SYMLINK:
-                    settle_symlink(node.link, directory, place[-1], node.mtime_ns)
-                elif not is_complete(directory, place[-1], node.size if node.type is EntryType.FILE else 0):
-                    self._write(layer, node, directory, place[-1])
-            finally:
-                os.close(directory)
+        if node.type is EntryType.DIRECTORY:
+            os.close(tree.make_directory(place, mode_of))
+            return
+        directory = tree.make_directory(place[:-1], mode_of)
+        try:
+            if node.type is EntryType.SYMLINK:
+                settle_symlink(node.link, directory, place[-1], node.mtime_ns)
+            elif not is_complete(directory, place[-1], node.size if node.type is EntryType.FILE else 0):
+                self._write(node, directory, place[-1])
+        finally:
+            os.close(directory)
 
-    def _write(self, layer: ContentLayer, node: Node, directory: int, name: bytes) -> None:
+    def _write(self, node: Node, directory: int, name: bytes) -> None:
+        """Write the file `name` in `directory`, by way of the staging directory."""
         staged = f"{self._staging_directory()}/{next(self._numbers)}"
         fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
             if node.type is EntryType.FILE and node.size:
-                with layer.open_content(node.entry()) as content:
+                with self._layers.use(node.layer) as layer, layer.open_content(node.entry()) as content:
                     _copy(content, fd, node)
             settle_file(staged, fd, directory, name, node.mode, node.mtime_ns)
         except BaseException:

@@ -172,14 +172,17 @@ class NativeView:
         return b"/" + b"/".join(reversed(names))
 
     def find(self, parent: int, name: bytes) -> int:
-        """The id of `name` in the directory `parent`, or 0."""
+        """The id of `name` in the directory `parent`, or 0. Raises CorruptStore."""
         header = self.header
         bucket = key_hash(parent, name) & (header.buckets - 1)
-        while True:
+        for _ in range(header.buckets):
             (entry_id,) = _BUCKET.unpack_from(self._map, header.off_buckets + 4 * bucket)
+            if entry_id >= header.entries:
+                break
             if not entry_id or self.key(entry_id) == (parent, name):
                 return int(entry_id)
             bucket = (bucket + 1) & (header.buckets - 1)
+        raise CorruptStore(self._what, "a damaged hash table")
 
     def close(self) -> None:
         """Unmap the file. Idempotent."""

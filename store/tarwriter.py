@@ -8,6 +8,9 @@ Rules:
 
 from __future__ import annotations
 
+from base64 import b64encode
+from urllib.parse import quote_from_bytes
+
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.tarheader import BLOCK_BYTES, NS_PER_S
 
@@ -64,7 +67,7 @@ def encode_entry(path: bytes, entry: Entry) -> tuple[bytes, int]:
     for key, value, width in ((b"size", stored, 11), (b"uid", entry.uid, 7), (b"gid", entry.gid, 7)):
         if value >= 8**width:
             records.append((key, b"%d" % value))
-    records += ((b"SCHILY.xattr." + key, value) for key, value in entry.xattrs)
+    records += (_xattr_record(key, value) for key, value in entry.xattrs)
     header = _block(short, prefix, _TYPEFLAGS[entry.type], entry, stored, max(0, seconds), link[:_NAME_BYTES])
     return _pax_header(path, records) + header + sparse_map, stored - len(sparse_map)
 
@@ -132,6 +135,13 @@ def _pax_header(path: bytes, records: _Records) -> bytes:
     name = (b"PaxHeaders/" + path.rpartition(b"/")[2])[:_NAME_BYTES]
     header = _block(name, b"", b"x", Entry(EntryType.FILE, mode=0o644), len(data), 0, b"")
     return header + data + padding(len(data))
+
+
+def _xattr_record(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """star's form; libarchive's for a name with `=`, at which star's would end."""
+    if b"=" in name:
+        return b"LIBARCHIVE.xattr." + quote_from_bytes(name).encode(), b64encode(value).rstrip(b"=")
+    return b"SCHILY.xattr." + name, value
 
 
 def _is_utf8(value: bytes) -> bool:

@@ -69,7 +69,10 @@ BLOBS: dict[str, tuple[Compression, bytes]] = {
     "zstd skippable first": (Compression.ZSTD, b"\x50\x2a\x4d\x18\x04\0\0\0abcd" + _framed(DATA)),
     "zstd tiny frames": (Compression.ZSTD, b"".join(zstandard.compress(p) for p in _pieces(DATA[:500_000], 1000))),
     "xz": (Compression.XZ, lzma.compress(DATA[:1_000_000], preset=0)),
-    "xz streams": (Compression.XZ, b"".join(lzma.compress(p, preset=0) + bytes(4) for p in _pieces(DATA[:500_000], 100_000))),
+    "xz streams": (
+        Compression.XZ,
+        b"".join(lzma.compress(p, preset=0) + bytes(4) for p in _pieces(DATA[:500_000], 100_000)),
+    ),
     "bzip2": (Compression.BZIP2, bz2.compress(DATA[:500_000])),
 }  # fmt: skip
 

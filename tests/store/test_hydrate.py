@@ -158,6 +158,14 @@ def test_hydrating_again_keeps_the_file(view: View, hydrator: Hydrator) -> None:
     assert hydrator.hydrate(node.id).stat().st_ino == inode
 
 
+def test_what_is_there_needs_no_layer(store: MemoryStore, view: View, hydrator: Hydrator) -> None:
+    ids = [node.id for _, _, node in view.iter_nodes()]
+    hydrator.hydrate_all()
+    store.layers.clear()
+    with Hydrator(store, view) as other:
+        assert all(os.path.lexists(other.hydrate(entry_id)) for entry_id in ids)
+
+
 def test_hard_link_is_hydrated_under_its_first_name(view: View, hydrator: Hydrator) -> None:
     link = node_of(view, b"/usr/bin/same")
     assert hydrator.hydrate(link.id) == hydrator.real_path(node_of(view, b"/usr/bin/tool").id)

@@ -21,8 +21,8 @@ from store_archives import make_tar, read_tar
 _TYPES = {
     tarfile.REGTYPE: EntryType.FILE, tarfile.AREGTYPE: EntryType.FILE, tarfile.CONTTYPE: EntryType.FILE,
     tarfile.GNUTYPE_SPARSE: EntryType.FILE, tarfile.LNKTYPE: EntryType.HARDLINK, tarfile.SYMTYPE: EntryType.SYMLINK,
-    tarfile.CHRTYPE: EntryType.CHAR_DEVICE, tarfile.BLKTYPE: EntryType.BLOCK_DEVICE, tarfile.DIRTYPE: EntryType.DIRECTORY,
-    tarfile.FIFOTYPE: EntryType.FIFO,
+    tarfile.CHRTYPE: EntryType.CHAR_DEVICE, tarfile.BLKTYPE: EntryType.BLOCK_DEVICE,
+    tarfile.DIRTYPE: EntryType.DIRECTORY, tarfile.FIFOTYPE: EntryType.FIFO,
 }  # fmt: skip
 
 
@@ -64,15 +64,23 @@ _NAMES = st.text(
 _PATHS = st.lists(_NAMES, min_size=1, max_size=3).map("/".join).filter(lambda p: p.strip("/. ") == p)
 
 
+_TEXTS = st.text(min_size=1, max_size=150).filter(lambda text: "\0" not in text)
+_FIELDS = st.fixed_dictionaries(
+    {
+        "mode": st.integers(0, 0o7777),
+        "uid": st.integers(0, 2**32 - 1),
+        "gid": st.integers(0, 2**21 - 1),
+        "mtime": st.integers(-(2**33), 2**33),
+    }
+)
+
+
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.tuples(_PATHS, st.sampled_from("fdlhp"), st.text(min_size=1, max_size=150).filter(lambda t: "\0" not in t)), max_size=5),
+    st.lists(st.tuples(_PATHS, st.sampled_from("fdlhp"), _TEXTS), max_size=5),
     st.sampled_from([tarfile.PAX_FORMAT, tarfile.GNU_FORMAT]),
-    st.fixed_dictionaries({
-        "mode": st.integers(0, 0o7777), "uid": st.integers(0, 2**32 - 1), "gid": st.integers(0, 2**21 - 1),
-        "mtime": st.integers(-(2**33), 2**33),
-    }),
-)  # fmt: skip
+    _FIELDS,
+)
 def test_archives_of_tarfile_are_read_alike(members: list, tar_format: int, fields: dict) -> None:
     members = [(n, k, p.encode("utf-8", "surrogatepass") if k == "f" else p) for n, k, p in members]
     try:
@@ -194,11 +202,26 @@ def _pax_archive(records: bytes) -> bytes:
     return bytes(header) + make_tar([("a", "f", "content")], tarfile.USTAR_FORMAT)
 
 
+def _record(text: bytes) -> bytes:
+    """One well-formed pax record."""
+    length = len(text) + 2
+    return b"%d %s\n" % (length + len(str(length + len(str(length)))), text)
+
+
+def test_the_archive_with_good_records_is_read() -> None:
+    [(name, entry)] = read_tar(_pax_archive(_record(b"path=b") + _record(b"uid=7")))
+    assert (name, entry.uid) == (b"b", 7)
+
+
 @pytest.mark.parametrize(
     "records",
-    [b"x", b"9999 a=b\n", b"0 a=b\n", b"6 ab=\n\n", b"7 path\n", b"12 size=-10\n", b"11 uid=1x\n", b"19 uid=4294967296\n",
-     b"14 mtime=abc\n", b"20 SCHILY.xattr.=xx\n", b"25 LIBARCHIVE.xattr.a=%%%\n", b"22 GNU.sparse.major=9\n",
-     b"23 GNU.sparse.map=0,99\n", b"26 GNU.sparse.map=0,1,0,6\n", b"22 GNU.sparse.map=0,x\n"],
+    [b"x", b"9999 a=b\n", b"0 a=b\n", b"6 ab=\n\n", b"7 path\n", _record(b"=x"), _record(b"size=-10"),
+     _record(b"uid=1x"), _record(b"uid=4294967296"), _record(b"mtime=abc"), _record(b"mtime=-"),
+     _record(b"SCHILY.xattr.=xx"),
+     _record(b"SCHILY.xattr." + b"n" * 256 + b"=x"), _record(b"LIBARCHIVE.xattr.a=x"), _record(b"GNU.sparse.major=9"),
+     _record(b"GNU.sparse.map=0,99"), _record(b"GNU.sparse.map=0,1,0,6"), _record(b"GNU.sparse.map=0,x"),
+     _record(b"GNU.sparse.map=0,7,7"),
+     _record(b"GNU.sparse.major=1") + _record(b"GNU.sparse.minor=0") + _record(b"GNU.sparse.realsize=9")],
 )  # fmt: skip
 def test_bad_pax_records_are_refused(records: bytes) -> None:
     with pytest.raises(NotAnArchive):

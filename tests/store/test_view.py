@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rootlay.store._viewbuild import key_hash as key_hash_in_c
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.errors import CorruptStore, DiskFull
+from rootlay.store.errors import CorruptStore, DiskFull, StoreNotWritable
 from rootlay.store.layertree import LayerTree
 from rootlay.store.nativeview import NativeView, key_hash
 from rootlay.store.view import View
@@ -147,6 +147,21 @@ def test_unwritable_store_is_the_disks_fault(store: MemoryStore) -> None:
         build_view(store, store.diff_ids)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_store_without_write_permission_is_typed_and_still_readable(store: MemoryStore) -> None:
+    built = build_view(store, store.diff_ids)
+    directories = [store.root / name for name in ("views", "tmp", "locks", ".")]
+    for directory in directories:
+        directory.chmod(0o500)
+    try:
+        assert build_view(store, store.diff_ids) == built
+        with pytest.raises(StoreNotWritable):
+            build_view(store, store.diff_ids[:1])
+    finally:
+        for directory in directories:
+            directory.chmod(0o700)
+
+
 def test_full_disk_is_typed_and_leaves_nothing(store: MemoryStore) -> None:
     for number in range(1000):
         store.layers[0].add(b"file-%d" % number, Entry(F))
@@ -217,6 +232,17 @@ def test_damaged_header_is_refused(store: MemoryStore, at: int, data: bytes, rea
     path.write_bytes(b"RLVIEW1\n")
     with pytest.raises(CorruptStore, match="shorter"):
         NativeView.open(path)
+
+
+def test_damaged_hash_table_is_noticed(store: MemoryStore) -> None:
+    path = view_path(store.root, build_view(store, store.diff_ids)).with_suffix(".view")
+    whole = path.read_bytes()
+    for entry_id in (1, 99):
+        path.write_bytes(whole[:128] + entry_id.to_bytes(4, "little") * 16 + whole[128 + 64 :])
+        native = NativeView.open(path)
+        with pytest.raises(CorruptStore, match="hash table"):
+            native.find(1, b"absent")
+        native.close()
 
 
 def test_damaged_description_is_refused(store: MemoryStore) -> None:

@@ -15,6 +15,10 @@
 
 #include "../abi.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "the native view is written as structures of a little endian machine"
+#endif
+
 #define VB_CORRUPT (-1) /* not a layer index; the message says why */
 #define VB_MISSING (-2) /* a hard link to nothing, or to a directory */
 #define VB_MEMORY (-3)
