@@ -7,7 +7,9 @@
 3. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;
    in a directory first the opaque mark (a flag of the directory's entry), then whiteouts, then names, each sorted.
    A whiteout is given only for what the layers below have.
-4. Sockets cannot be stored in a layer and are left out, as Docker does.
+4. A removed name of more than 251 bytes has no whiteout that fits a name: its directory is made opaque, and told in
+   full.
+5. Sockets cannot be stored in a layer and are left out, as Docker does.
 Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links).
 """
 
@@ -25,6 +27,7 @@ from rootlay.vfs.lookup import Found
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.path import ImagePath
 from rootlay.vfs.stack import TYPE_BITS
+from rootlay.vfs.whiteout import is_long
 
 Kind = Literal["A", "C", "D"]
 LayerItem = tuple[bytes, Entry, BinaryIO | None]
@@ -107,20 +110,23 @@ class _LayerWalk:
 
     def walk(self, directory: Found, *, opaque: bool, whole: bool) -> Iterator[LayerItem]:
         """A directory and what is in it. `whole`: the layers below do not have it at this path."""
+        upper = list_upper(self._lookup, directory.path) if not whole else None
+        removed = self._removed(directory, upper.whiteouts - upper.types.keys()) if upper is not None else []
+        if any(is_long(name) for name in removed):
+            upper, opaque, whole, removed = None, True, True, []
         yield self._name(directory), self._entry(directory, opaque=opaque), None
-        if whole:
+        for name in removed:
+            yield self._name(directory) + b"/" * bool(directory.path) + name, Entry(EntryType.WHITEOUT), None
+        if upper is None:
             children = iter_children(self._lookup, directory)
         else:
-            upper = list_upper(self._lookup, directory.path)
-            yield from self._whiteouts(directory, upper.whiteouts - upper.types.keys())
             children = self._upper_children(directory, sorted(upper.types))
         for found in children:
             yield from self._object(found, whole)
 
-    def _whiteouts(self, directory: Found, names: set[bytes]) -> Iterator[LayerItem]:
-        for name in sorted(names):
-            if self._lookup.lower_child(directory, name) is not None:
-                yield self._name(directory) + b"/" * bool(directory.path) + name, Entry(EntryType.WHITEOUT), None
+    def _removed(self, directory: Found, names: set[bytes]) -> list[bytes]:
+        """The names of whiteouts that hide something."""
+        return [name for name in sorted(names) if self._lookup.lower_child(directory, name) is not None]
 
     def _upper_children(self, directory: Found, names: list[bytes]) -> Iterator[Found]:
         for name in names:

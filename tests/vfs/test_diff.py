@@ -181,6 +181,14 @@ def test_layer_keeps_holes(overlay: Overlay) -> None:
     assert entry.stored_bytes < 1 << 20
 
 
+def test_layer_without_a_long_name_is_opaque_and_whole(build: StackBuilder) -> None:
+    """`.wh.` and 252 bytes do not fit a name."""
+    layer = [directory(b""), directory(b"d"), file(b"d/" + b"n" * 252), file(b"d/kept", b"kept"), directory(b"d/e")]
+    overlay = build.overlay(layers=(layer,))
+    overlay.unlink(b"/d/" + b"n" * 252)
+    assert brief(overlay) == ["d ", "d! d", "d d/e", "f d/kept"]
+
+
 def test_layer_replaces_types(overlay: Overlay, tmp_path: Path) -> None:
     overlay.unlink("/etc/old")
     overlay.mkdir("/etc/old")
