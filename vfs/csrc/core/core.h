@@ -110,6 +110,16 @@ long rl_chdir(const char *path);
 long rl_fchdir(int fd);
 long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
 
+/* ---- quick answers: the view alone (quick.c) ---------------------------------------------------- */
+
+/* For absolute paths; about 1 KiB of stack, nothing held, no system call but the open itself. RL_QUICK_NO: ask the
+ * functions above. They begin with these themselves. */
+#define RL_QUICK_NO (-0x7fffffffffffffffL)
+long rl_quick_stat(const char *path, int flags, struct rl_attr *out);
+long rl_quick_access(const char *path, int mode, int flags);
+long rl_quick_readlink(const char *path, const char **text); /* length */
+long rl_quick_open(const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
+
 /* ---- names for the engine ---------------------------------------------------------------------- */
 
 /* A regular file for execution: resolved, hydrated, permission checked (EACCES, ENOENT, …). */

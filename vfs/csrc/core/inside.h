@@ -175,6 +175,7 @@ long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
 void rl_bind_init(void);
+int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
@@ -215,6 +216,7 @@ long rl_may_change(struct rl_walk *w, int victim);
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
+void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing covers */
 void rl_attr_real(const struct statx *sx, struct rl_attr *a);
 u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
 
