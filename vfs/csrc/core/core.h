@@ -116,6 +116,7 @@ long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -EN
  * functions above. They begin with these themselves. */
 #define RL_QUICK_NO (-0x7fffffffffffffffL)
 long rl_quick_stat(const char *path, int flags, struct rl_attr *out);
+long rl_quick_fstat(int fd, struct rl_attr *out);
 long rl_quick_access(const char *path, int mode, int flags);
 long rl_quick_readlink(const char *path, const char **text); /* length */
 long rl_quick_open(const char *path, int flags, char *real, size_t size); /* real may be path's buffer */

@@ -213,6 +213,11 @@ long rl_may(const struct rl_hit *h, u32 want);
 long rl_root_mode(struct rl_walk *w);
 long rl_may_change(struct rl_walk *w, int victim);
 
+/* ---- known.c ------------------------------------------------------------------------------------ */
+
+/* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
+long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
+
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);

@@ -10,6 +10,7 @@
 
 #define DEPTH 24
 #define TEXTS 6
+#define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
 
 /* A directory on the way: its view entry and the FNV state of its path. */
 struct place {
@@ -84,7 +85,7 @@ static long look(struct quick *q, const char *name, u32 n, u64 *hash)
 static long find(const char *p, int follow_last)
 {
     struct quick q;
-    if (*p != '/' || !root_is_the_views())
+    if (*p != '/' || strlen(p) > LONGEST || !root_is_the_views())
         return RL_QUICK_NO;
     q.depth = q.texts = q.links = 0;
     q.at[0] = (struct place){RL_FNV_START, RL_VIEW_ROOT};

@@ -70,14 +70,29 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
     return 0;
 }
 
+/* 0: out is what the program is to see; RL_QUICK_NO: it is what the kernel says, of a file that may be ours. */
+static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
+{
+    long r = k_statx(fd, "", AT_EMPTY_PATH, sx);
+    if (r < 0)
+        return r;
+    rl_attr_real(sx, out);
+    if (!rl_own_device(out->dev))
+        return 0;
+    return rl_known_file(fd, sx, out);
+}
+
+long rl_quick_fstat(int fd, struct rl_attr *out)
+{
+    struct statx sx;
+    return fstat_quick(fd, &sx, out);
+}
+
 long rl_fstat(int fd, struct rl_attr *out)
 {
     struct statx sx;
-    long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r < 0)
-        return r;
-    rl_attr_real(&sx, out);
-    return rl_own_device(out->dev) ? fstat_named(&sx, fd, out) : 0;
+    long r = fstat_quick(fd, &sx, out);
+    return r == RL_QUICK_NO ? fstat_named(&sx, fd, out) : r;
 }
 
 long rl_access(int dirfd, const char *path, int mode, int flags)

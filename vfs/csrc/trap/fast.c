@@ -34,6 +34,7 @@ static long take_path(char *to, size_t size, u64 from)
 {
     long n;
 
+    to[0] = '/'; /* not empty */
     if (rl_faults_blocked)
         return RL_QUICK_NO;
     n = rl_copy_text(to, (const char *)from, size, here());
@@ -51,9 +52,11 @@ static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_a
     int flags = row->flag_arg == RL_NONE ? row->fixed : (int)arg[row->flag_arg];
     long r;
 
-    if (flags & ~RL_STAT_FLAGS)
+    if (flags & ~(RL_STAT_FLAGS | RL_AT_EMPTY_PATH))
         return RL_QUICK_NO;
     r = take_path(path, sizeof path, arg[row->path]);
+    if (r == RL_QUICK_NO && path[0] == 0 && flags & RL_AT_EMPTY_PATH && (i32)arg[0] >= 0)
+        return rl_quick_fstat((int)arg[0], a);
     return r < 0 ? r : rl_quick_stat(path, flags, a);
 }
 
@@ -69,6 +72,19 @@ static long fast_stat(const struct rl_syscall *row, const u64 *arg)
         r = give(arg[row->rest], &st, sizeof st);
     }
     return r;
+}
+
+static long fast_fstat(const struct rl_syscall *row, const u64 *arg)
+{
+    struct rl_attr a;
+    struct stat st;
+    long r = rl_faults_blocked ? RL_QUICK_NO : rl_quick_fstat((int)arg[0], &a);
+
+    (void)row;
+    if (r < 0)
+        return r;
+    rl_stat_fill(&st, &a);
+    return give(arg[1], &st, sizeof st);
 }
 
 static long fast_statx(const struct rl_syscall *row, const u64 *arg)
@@ -152,7 +168,7 @@ static fast_call *const calls[RL_SYSCALL_LIMIT] = {
     [__NR_open] = fast_open, [__NR_stat] = fast_stat, [__NR_lstat] = fast_stat, [__NR_access] = fast_access,
     [__NR_readlink] = fast_readlink,
 #endif
-    [__NR_openat] = fast_open, [__NR_newfstatat] = fast_stat, [__NR_statx] = fast_statx,
+    [__NR_openat] = fast_open, [__NR_newfstatat] = fast_stat, [__NR_fstat] = fast_fstat, [__NR_statx] = fast_statx,
     [__NR_faccessat] = fast_access, [__NR_faccessat2] = fast_access, [__NR_readlinkat] = fast_readlink,
     [__NR_rt_sigprocmask] = fast_sigprocmask, [__NR_getuid] = fast_getuid, [__NR_geteuid] = fast_geteuid,
     [__NR_getgid] = fast_getgid, [__NR_getegid] = fast_getegid,

@@ -13,7 +13,6 @@
 #define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* process id of whom the memory belongs to; 0: not known yet */
 #define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
 #define RL_PAGE 4096
-#define RL_MADV_WIPEONFORK 18
 
 static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
