@@ -44,6 +44,7 @@ int rl_writable(void);
 u32 rl_tree(u32 layer, const char **path);
 struct rl_bind rl_bind(u32 i);
 int rl_own_device(u64 dev);
+int rl_tree_device(u64 dev); /* may a file on it be one of a view's layers? */
 void *rl_map_file(const char *path, u64 *size, int writable);
 
 /* ---- view.c ------------------------------------------------------------------------------------ */
@@ -217,6 +218,8 @@ long rl_may_change(struct rl_walk *w, int victim);
 
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
+/* The visible path of a directory of the view, whatever covers it. 0: not that. */
+int rl_known_directory(int fd, char *out, size_t size);
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 

@@ -1,6 +1,6 @@
-/* fstat without a walk: which view entry a real inode of a layer's tree is.
+/* Descriptors without a walk: which view entry a real inode of a layer's tree is.
  *
- * 1. The name comes from /proc/self/fd once; the answer is remembered by device, inode and change time, which the
+ * 1. The name comes from /proc/self/fd once; the answer is remembered by device, inode and birth time, which the
  *    inode of another file does not share. Layers are immutable, so it stays right.
  * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it); then the
  *    view's attributes are the file's.
@@ -14,8 +14,8 @@ static struct line {
     u32 id;
     u64 hash; /* FNV state of the entry's path */
     u64 dev, ino;
-    i64 ctime_s;
-    u32 ctime_ns;
+    i64 btime_s;
+    u32 btime_ns;
 } lines[LINES];
 
 static struct line *line_of(const struct statx *sx)
@@ -36,8 +36,8 @@ static u32 remembered(const struct statx *sx, u64 *hash)
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (before & 1 || __atomic_load_n(&l->version, __ATOMIC_RELAXED) != before)
         return 0;
-    if (!copy.id || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.ctime_s != sx->stx_ctime.tv_sec ||
-        copy.ctime_ns != sx->stx_ctime.tv_nsec)
+    if (!copy.id || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.btime_s != sx->stx_btime.tv_sec ||
+        copy.btime_ns != sx->stx_btime.tv_nsec)
         return 0;
     *hash = copy.hash;
     return copy.id;
@@ -53,8 +53,8 @@ static void remember(const struct statx *sx, u32 id, u64 hash)
     l->hash = hash;
     l->dev = device_of(sx);
     l->ino = sx->stx_ino;
-    l->ctime_s = sx->stx_ctime.tv_sec;
-    l->ctime_ns = sx->stx_ctime.tv_nsec;
+    l->btime_s = sx->stx_btime.tv_sec;
+    l->btime_ns = sx->stx_btime.tv_nsec;
     __atomic_store_n(&l->version, version + 2, __ATOMIC_RELEASE);
 }
 
@@ -70,7 +70,8 @@ static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
         at = end;
     }
     const struct rl_view_entry *e = rl_view_entry(id);
-    if (!e || e->layer != layer || e->source_len || e->type != 'f')
+    /* Directories are the same one in every layer. */
+    if (!e || (e->type != 'd' && (e->type != 'f' || e->layer != layer || e->source_len)))
         return 0;
     *hash = rl_fnv(RL_FNV_START, rel, len);
     return id;
@@ -81,8 +82,11 @@ static u32 named(int fd, u64 *hash)
 {
     char link[32], real[512];
     const char *tree;
-    rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
-    long n = fd < 0 ? -1 : k_readlink(link, real, sizeof real - 1);
+    if (fd == AT_FDCWD)
+        rl_put(link, "/proc/self/cwd");
+    else
+        rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
+    long n = k_readlink(link, real, sizeof real - 1);
     if (n <= 0 || n == sizeof real - 1)
         return 0;
     real[n] = 0;
@@ -103,20 +107,37 @@ static int covered(u64 hash)
     return rl_bind_hash(hash);
 }
 
+/* 0: not one of a layer's, or not to be told apart. */
+static u32 known(int fd, const struct statx *sx, u64 *hash)
+{
+    if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
+        return 0;
+    u32 id = remembered(sx, hash);
+    if (!id && (id = named(fd, hash)) != 0) {
+        if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
+            return 0;
+        remember(sx, id, *hash);
+    }
+    return id;
+}
+
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
 {
     u64 hash;
-    if (!rl_isreg(sx->stx_mode) || !sx->stx_nlink)
-        return RL_QUICK_NO;
-    u32 id = remembered(sx, &hash);
-    if (!id) {
-        id = named(fd, &hash);
-        if (!id)
-            return RL_QUICK_NO;
-        remember(sx, id, hash);
-    }
-    if (covered(hash))
+    u32 id = known(fd, sx, &hash);
+    if (!id || covered(hash))
         return RL_QUICK_NO;
     rl_attr_view(id, out);
     return 0;
+}
+
+int rl_known_directory(int fd, char *out, size_t size)
+{
+    struct statx sx;
+    u64 hash;
+    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode) ||
+        !rl_tree_device(rl_makedev(sx.stx_dev_major, sx.stx_dev_minor)))
+        return 0;
+    u32 id = known(fd, &sx, &hash);
+    return id && rl_view_path(id, out, size) >= 0;
 }

@@ -196,7 +196,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         return -EINVAL;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
-    if (!resolve && (r = rl_quick_open(path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
+    if (!resolve && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
         o->flags = flags;
         o->mode = 0;
         o->vpath[0] = 0;

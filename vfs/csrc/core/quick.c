@@ -3,13 +3,14 @@
  * 1. Where no Bloom filter knows a name of the path, no bind is mounted on one and the view is there, the
  *    view's answer is the answer; a name that it does not have is absent. Anything else is RL_QUICK_NO:
  *    the caller asks the full resolver.
- * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, that is
- *    relative, or that is unusually deep goes the full way.
+ * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is
+ *    unusually deep, goes the full way. A relative path starts at a directory that known.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction. */
 #include "inside.h"
 
 #define DEPTH 24
 #define TEXTS 6
+#define BASE 256 /* of the path that a relative one starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
 
 /* A directory on the way: its view entry and the FNV state of its path. */
@@ -81,14 +82,16 @@ static long look(struct quick *q, const char *name, u32 n, u64 *hash)
     return rl_view_find(dir->id, name, n);
 }
 
-/* The entry that an absolute path leads to, -errno, or RL_QUICK_NO. */
-static long find(const char *p, int follow_last)
+/* The entry that a path leads to, -errno, or RL_QUICK_NO. `base`: where a relative one starts. */
+static __attribute__((noinline)) long walk(const char *base, const char *p, int follow_last)
 {
     struct quick q;
-    if (*p != '/' || strlen(p) > LONGEST || !root_is_the_views())
-        return RL_QUICK_NO;
     q.depth = q.texts = q.links = 0;
     q.at[0] = (struct place){RL_FNV_START, RL_VIEW_ROOT};
+    if (*p != '/') {
+        q.text[q.texts++] = p;
+        p = base;
+    }
     for (;;) {
         while (*p == '/')
             p++;
@@ -132,18 +135,28 @@ static long find(const char *p, int follow_last)
     }
 }
 
-long rl_quick_stat(const char *path, int flags, struct rl_attr *out)
+static long find(int dirfd, const char *path, int follow_last)
 {
-    long id = find(path, !(flags & AT_SYMLINK_NOFOLLOW));
+    char base[BASE];
+    if (!*path || strlen(path) > LONGEST || !root_is_the_views())
+        return RL_QUICK_NO;
+    if (*path != '/' && !rl_known_directory(dirfd, base, sizeof base))
+        return RL_QUICK_NO;
+    return walk(base, path, follow_last);
+}
+
+long rl_quick_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    long id = find(dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
     if (id < 0)
         return id;
     rl_attr_view((u32)id, out);
     return 0;
 }
 
-long rl_quick_access(const char *path, int mode, int flags)
+long rl_quick_access(int dirfd, const char *path, int mode, int flags)
 {
-    long id = find(path, !(flags & AT_SYMLINK_NOFOLLOW));
+    long id = find(dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
@@ -151,9 +164,9 @@ long rl_quick_access(const char *path, int mode, int flags)
     return r == 0 && (mode & RL_W_OK) && !rl_writable() ? -EROFS : r;
 }
 
-long rl_quick_readlink(const char *path, const char **text)
+long rl_quick_readlink(int dirfd, const char *path, const char **text)
 {
-    long id = find(path, 0);
+    long id = find(dirfd, path, 0);
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
@@ -168,11 +181,11 @@ long rl_quick_readlink(const char *path, const char **text)
 #define O_LARGEFILE 0100000
 #endif
 
-long rl_quick_open(const char *path, int flags, char *real, size_t size)
+long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
     if (flags & ~(QUICK_OPEN | 0100000 /* what x86_64's C libraries pass as O_LARGEFILE */))
         return RL_QUICK_NO;
-    long id = find(path, !(flags & O_NOFOLLOW));
+    long id = find(dirfd, path, !(flags & O_NOFOLLOW));
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);

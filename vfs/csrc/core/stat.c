@@ -18,7 +18,7 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return rl_fstat(dirfd, out);
-    long r = rl_quick_stat(path, flags, out);
+    long r = rl_quick_stat(dirfd, path, flags, out);
     return r != RL_QUICK_NO ? r : stat_path(dirfd, path, flags, out);
 }
 
@@ -101,7 +101,7 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
     struct rl_walk w;
     if (mode & ~7)
         return -EINVAL;
-    long quick = rl_quick_access(path, mode, flags);
+    long quick = rl_quick_access(dirfd, path, mode, flags);
     if (quick != RL_QUICK_NO)
         return quick;
     rl_walk_start(&w, &s);
@@ -147,7 +147,7 @@ long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
     if ((long)size <= 0)
         return -EINVAL;
     const char *quick;
-    long r = rl_quick_readlink(path, &quick);
+    long r = rl_quick_readlink(dirfd, path, &quick);
     if (r != RL_QUICK_NO)
         return copy_out(buf, size, quick, r);
     rl_walk_start(&w, &s);

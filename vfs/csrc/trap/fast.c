@@ -29,16 +29,20 @@ static inline u64 here(void)
     return sp;
 }
 
-/* An absolute path of the program. 0, -EFAULT or RL_QUICK_NO. */
+/* A path of the program. 0, -EFAULT or RL_QUICK_NO. */
 static long take_path(char *to, size_t size, u64 from)
 {
     long n;
 
-    to[0] = '/'; /* not empty */
     if (rl_faults_blocked)
         return RL_QUICK_NO;
     n = rl_copy_text(to, (const char *)from, size, here());
-    return n < 0 ? n : n == (long)size || to[0] != '/' ? RL_QUICK_NO : 0;
+    return n < 0 ? n : n == (long)size ? RL_QUICK_NO : 0;
+}
+
+static int directory(const struct rl_syscall *row, const u64 *arg)
+{
+    return row->dir == RL_NONE ? RL_AT_FDCWD : (int)arg[row->dir];
 }
 
 static long give(u64 to, const void *from, size_t n)
@@ -55,9 +59,9 @@ static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_a
     if (flags & ~(RL_STAT_FLAGS | RL_AT_EMPTY_PATH))
         return RL_QUICK_NO;
     r = take_path(path, sizeof path, arg[row->path]);
-    if (r == RL_QUICK_NO && path[0] == 0 && flags & RL_AT_EMPTY_PATH && (i32)arg[0] >= 0)
+    if (r == 0 && path[0] == 0 && flags & RL_AT_EMPTY_PATH && (i32)arg[0] >= 0)
         return rl_quick_fstat((int)arg[0], a);
-    return r < 0 ? r : rl_quick_stat(path, flags, a);
+    return r < 0 ? r : rl_quick_stat(directory(row, arg), path, flags, a);
 }
 
 static long fast_stat(const struct rl_syscall *row, const u64 *arg)
@@ -111,7 +115,7 @@ static long fast_access(const struct rl_syscall *row, const u64 *arg)
     if (mode & ~7ull || flags & ~(RL_AT_SYMLINK_NOFOLLOW | AT_EACCESS))
         return RL_QUICK_NO;
     r = take_path(path, sizeof path, arg[row->path]);
-    return r < 0 ? r : rl_quick_access(path, (int)mode, flags);
+    return r < 0 ? r : rl_quick_access(directory(row, arg), path, (int)mode, flags);
 }
 
 static long fast_readlink(const struct rl_syscall *row, const u64 *arg)
@@ -125,7 +129,7 @@ static long fast_readlink(const struct rl_syscall *row, const u64 *arg)
         return RL_QUICK_NO;
     r = take_path(path, sizeof path, arg[row->path]);
     if (r >= 0)
-        r = rl_quick_readlink(path, &text);
+        r = rl_quick_readlink(directory(row, arg), path, &text);
     if (r > size)
         r = size;
     return r > 0 && give(arg[row->rest], text, (size_t)r) < 0 ? -EFAULT : r;
@@ -136,7 +140,7 @@ static long fast_open(const struct rl_syscall *row, const u64 *arg)
     char real[RL_REAL_BYTES];
     long r = take_path(real, RL_PATH_BYTES, arg[row->path]);
 
-    return r < 0 ? r : rl_quick_open(real, (int)arg[row->rest], real, sizeof real);
+    return r < 0 ? r : rl_quick_open(directory(row, arg), real, (int)arg[row->rest], real, sizeof real);
 }
 
 /* The kernel's own call, as long as it is not about the signals that the engine lives in. */
@@ -157,6 +161,12 @@ static long fast_sigprocmask(const struct rl_syscall *row, const u64 *arg)
     return rl_sys4(__NR_rt_sigprocmask, (long)arg[0], arg[1] ? (long)&set : 0, (long)arg[2], 8);
 }
 
+static long fast_getdents64(const struct rl_syscall *row, const u64 *arg)
+{
+    (void)row;
+    return rl_quick_end((int)arg[0]) ? 0 : RL_QUICK_NO;
+}
+
 static long fast_getuid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.uid; }
 static long fast_geteuid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.euid; }
 static long fast_getgid(const struct rl_syscall *row, const u64 *arg) { (void)row, (void)arg; return rl_me.gid; }
@@ -170,7 +180,7 @@ static fast_call *const calls[RL_SYSCALL_LIMIT] = {
 #endif
     [__NR_openat] = fast_open, [__NR_newfstatat] = fast_stat, [__NR_fstat] = fast_fstat, [__NR_statx] = fast_statx,
     [__NR_faccessat] = fast_access, [__NR_faccessat2] = fast_access, [__NR_readlinkat] = fast_readlink,
-    [__NR_rt_sigprocmask] = fast_sigprocmask, [__NR_getuid] = fast_getuid, [__NR_geteuid] = fast_geteuid,
+    [__NR_getdents64] = fast_getdents64, [__NR_rt_sigprocmask] = fast_sigprocmask, [__NR_getuid] = fast_getuid, [__NR_geteuid] = fast_geteuid,
     [__NR_getgid] = fast_getgid, [__NR_getegid] = fast_getegid,
 };
 /* clang-format on */

@@ -4,11 +4,13 @@
  *    A thread that is stopped between the two, or that jumps there, just traps.
  * 2. Two forms are known: `mov $nr, %eax`, and `mov disp8(%rsp), %rax`, the site that glibc's cancellable
  *    calls share: its stub sends home, to the `syscall`, all numbers that patch.c does not take.
- * 3. The five bytes change in one locked 16-byte write; a site across a 16-byte line is left alone.
+ * 3. The five bytes change in one locked write of the 16-byte line that they are in. Where they cross into the next
+ *    line, a processor may fetch one half old and one half new: then only a process without threads is patched.
  * 4. A page that is not writable is so only for the moment of the write; where the host refuses that
  *    (W^X), nothing is patched.
  */
 #include <linux/futex.h>
+#include <linux/stat.h>
 
 #include "../engine.h"
 #include "../patch.h"
@@ -39,7 +41,7 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
     u64 value;
 
     site->at = ip - 7;
-    if ((site->at & 15) > 11 || rl_guest_read(c, code, ip - 8, 8) < 0 || code[6] != 0x0f || code[7] != 0x05)
+    if (rl_guest_read(c, code, ip - 8, 8) < 0 || code[6] != 0x0f || code[7] != 0x05)
         return 0;
     memcpy(site->old, code + 1, 5);
     if (code[1] == 0xb8) { /* mov $nr, %eax; behind a prefix it would be another instruction */
@@ -145,18 +147,32 @@ static int is_writable(u64 at)
                   FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 1)) >= 0;
 }
 
+static int crosses_lines(u64 at) { return (at & 15) > 11; }
+
+static int is_alone(void)
+{
+    struct statx sx;
+
+    /* a link for ., one for .., and one for each thread */
+    return rl_sys(__NR_statx, RL_AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) == 0 && sx.stx_nlink == 3;
+}
+
 static void write_jump(const struct rl_site *site, const u8 *stub)
 {
     u64 line = site->at & ~15ull, old[2], new[2];
-    u8 *five = (u8 *)new + (site->at & 15);
+    u8 five[5] = {0xe9}; /* jmp, relative to the site */
     i32 distance = (i32)((i64)stub - (i64)(site->at + 5));
 
+    if (memcmp((const void *)site->at, site->old, 5) != 0)
+        return; /* somebody else was here */
+    memcpy(five + 1, &distance, 4);
+    if (crosses_lines(site->at)) {
+        memcpy((void *)site->at, five, 5);
+        return;
+    }
     memcpy(old, (const void *)line, 16);
     memcpy(new, old, 16);
-    if (memcmp(five, site->old, 5) != 0)
-        return; /* somebody else was here */
-    *five = 0xe9; /* jmp, relative to the site and not to this copy */
-    memcpy(five + 1, &distance, 4);
+    memcpy((u8 *)new + (site->at & 15), five, 5);
     __asm__ volatile("lock cmpxchg16b (%[line])"
                      : "+a"(old[0]), "+d"(old[1])
                      : "b"(new[0]), "c"(new[1]), [line] "r"(line)
@@ -166,9 +182,14 @@ static void write_jump(const struct rl_site *site, const u8 *stub)
 void rl_patch_write_site(const struct rl_site *site)
 {
     u64 page = site->at & ~(RL_PAGE - 1);
-    int writable = is_writable(site->at);
-    u8 *stub = take_stub(site->at);
+    u64 end = (site->at + 4) & ~(RL_PAGE - 1);
+    int writable;
+    u8 *stub;
 
+    if (end != page || (crosses_lines(site->at) && !is_alone()))
+        return;
+    writable = is_writable(site->at);
+    stub = take_stub(site->at);
     if (stub == NULL)
         return;
     write_stub(stub, site);
