@@ -18,15 +18,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rootlay.vfs import Store
+from rootlay.vfs import Image, Store
 
 CALLS = ("usr/lib/os-release", "usr/lib/nope", "etc/os-release", "usr/bin")
 SCRIPT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
-C_FILES = "mkdir -p /tmp/c && cd /tmp/c && for i in $(seq 20); do echo \"#include <stdio.h>\nint f$i(int x) { return printf(\\\"%d\\\", x); }\" > f$i.c; done && printf 'all: $(patsubst %%.c,%%.o,$(wildcard *.c))\\n' > Makefile"
+C_FILES = (
+    'mkdir -p /tmp/c && cd /tmp/c && for i in $(seq 20); do echo "int f$i(int x) { return x * $i; }" > f$i.c; done && '
+    "printf 'all: $(patsubst %.c,%.o,$(wildcard *.c))\\n' > Makefile"
+)
 LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
 IDENTITY = "git config --global user.email a@b && git config --global user.name a"
 COPY = "rm -rf /tmp/copy && cp -a /usr/share /tmp/copy"
@@ -63,84 +66,81 @@ WORK = {
 }  # fmt: skip
 
 
+#: Runs a command on the tree and gives its standard output; RuntimeError when it fails.
+Runner = Callable[[list[str]], str]
+
+
 @dataclass(slots=True)
 class Method:
-    """How to run a program on the tree. `layered`: the tree is below a writable layer, new in each round."""
+    """A way to run programs on the tree. `layered`: the tree is below a writable layer, new for each `enter`."""
 
     name: str
-    enter: Callable[[], object]  # a context manager that gives the command's prefix
+    enter: Callable[[], AbstractContextManager[Runner]]
     layered: bool = False
     results: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
 
 
-def run(command: list[str], **environ: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, env={**SCRIPT_ENV, **environ}, check=False)  # fmt: skip
+def check(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode:
-        raise RuntimeError(f"{command[:6]}… failed ({done.returncode}): {done.stderr[-400:]}")
+        raise RuntimeError(f"{done.args[-1]} failed ({done.returncode}): {done.stderr[-400:]}")
     return done.stdout
 
 
 @contextmanager
-def fixed(*prefix: str) -> Iterator[list[str]]:
-    yield list(prefix)
+def prefixed(*prefix: str) -> Iterator[Runner]:
+    """By a command in front of the command."""
+
+    def run(command: list[str]) -> str:
+        words = [*prefix, *command]
+        return check(subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=SCRIPT_ENV, check=False))  # fmt: skip
+
+    yield run
 
 
 @contextmanager
-def inside(image: object) -> Iterator[list[str]]:
-    """A container of its own; commands go through its session."""
-    from rootlay.store.container import ContainerRecord
-    from rootlay.vfs.run.session import open_session
-
-    del ContainerRecord, open_session
-    with image.container() as container:  # type: ignore[attr-defined]
-        yield [container]  # type: ignore[list-item]
+def inside(image: Image) -> Iterator[Runner]:
+    """In a new container."""
+    with image.container() as container:
+        yield lambda command: check(container.run(command, capture_output=True, text=True, env=SCRIPT_ENV))
 
 
 @contextmanager
-def overlay(kind: str, scratch: Path, tree: Path) -> Iterator[list[str]]:
-    """Kernel or FUSE overlayfs with an empty upper, entered by chroot (root only)."""
+def overlay(mount: list[str], scratch: Path, tree: Path) -> Iterator[Runner]:
+    """In a chroot of an overlay with an empty upper (root only)."""
     with tempfile.TemporaryDirectory(dir=scratch) as name:
         base = Path(name)
         for part in ("upper", "work", "merged"):
             (base / part).mkdir()
         options = f"lowerdir={tree},upperdir={base}/upper,workdir={base}/work"
-        mount = ["mount", "-t", "overlay", "overlay"] if kind == "overlayfs" else ["fuse-overlayfs"]
         subprocess.run([*mount, "-o", options, str(base / "merged")], check=True, capture_output=True)
         try:
-            yield ["chroot", str(base / "merged")]
+            with prefixed("chroot", str(base / "merged")) as run:
+                yield run
         finally:
             subprocess.run(["umount", str(base / "merged")], check=False)
 
 
 def works(method: Method) -> bool:
     try:
-        with method.enter() as prefix:  # type: ignore[attr-defined]
-            launch(prefix, ["/usr/bin/true"])
+        with method.enter() as run:
+            run(["/usr/bin/true"])
     except (OSError, RuntimeError, subprocess.CalledProcessError):
         return False
     return True
 
 
-def launch(prefix: list[str], command: list[str]) -> str:
-    if prefix and not isinstance(prefix[0], str):
-        done = prefix[0].run(command, capture_output=True, text=True, env=SCRIPT_ENV)
-        if done.returncode:
-            raise RuntimeError(f"inside: {command} failed ({done.returncode}): {done.stderr[-400:]}")
-        return str(done.stdout)
-    return run([*prefix, *command])
-
-
-def methods(scratch: Path, tree: Path, image: object) -> list[Method]:
+def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
     """The baseline first."""
     bwrap = ("bwrap", "--bind", str(tree), "/", "--dev", "/dev", "--proc", "/proc", "--")
-    found = [Method("chroot", lambda: fixed("chroot", str(tree)))] if os.geteuid() == 0 else []
+    kernel = ["mount", "-t", "overlay", "overlay"]
+    found = [Method("chroot", lambda: prefixed("chroot", str(tree)))] if os.geteuid() == 0 else []
     found += [
-        Method("bwrap", lambda: fixed(*bwrap)),
+        Method("bwrap", lambda: prefixed(*bwrap)),
         Method("rootlay", lambda: inside(image), layered=True),
-        Method("overlayfs", lambda: overlay("overlayfs", scratch, tree), layered=True),
-        Method("fuse-overlayfs", lambda: overlay("fuse-overlayfs", scratch, tree), layered=True),
-        Method("fakechroot", lambda: fixed("fakechroot", "chroot", str(tree))),
-        Method("proot", lambda: fixed("proot", "-r", str(tree), "-w", "/")),
+        Method("overlayfs", lambda: overlay(kernel, scratch, tree), layered=True),
+        Method("fuse-overlayfs", lambda: overlay(["fuse-overlayfs"], scratch, tree), layered=True),
+        Method("fakechroot", lambda: prefixed("fakechroot", "chroot", str(tree))),
+        Method("proot", lambda: prefixed("proot", "-r", str(tree), "-w", "/")),
     ]
     return [method for method in found if works(method)]
 
@@ -152,30 +152,32 @@ def parse(text: str, method: Method) -> None:
 
 
 def measure(method: Method, only: set[str]) -> None:
-    """One round of everything that this method can do; what fails is left out and said."""
-    with method.enter() as prefix:  # type: ignore[attr-defined]
+    """One round of everything that is asked for; what fails is said and left out."""
+    with method.enter() as run:
         if not only or "calls" in only:
-            attempt(method, prefix, ["/micro", *(f"/{path}" for path in CALLS)])
+            attempt(method, run, ["/micro", *(f"/{path}" for path in CALLS)])
         if not only or "spawn" in only:
-            attempt(method, prefix, ["/micro", "-s", "200", "spawn /bin/true", "/bin/true"])
+            attempt(method, run, ["/micro", "-s", "200", "spawn /bin/true", "/bin/true"])
         for name, work in WORK.items():
             if only and name not in only:
                 continue
             command, setup = work.command, work.setup
             if not method.layered and work.plain:
                 command, setup = work.plain
-            attempt(method, prefix, ["/micro", "-t", str(work.rounds), name, setup, command])
+            attempt(method, run, ["/micro", "-t", str(work.rounds), name, setup, command])
 
 
-def attempt(method: Method, prefix: list[str], command: list[str]) -> None:
+def attempt(method: Method, run: Runner, command: list[str]) -> None:
     try:
-        parse(launch(prefix, command), method)
+        parse(run(command), method)
     except RuntimeError as error:
         print(f"{method.name}: {error}", file=sys.stderr)
 
 
 def report(found: list[Method]) -> None:
-    print(f"# {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima, of medians)")
+    print(
+        f"# {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima, of medians)"
+    )
     names = dict.fromkeys(name for method in found for name in method.results)
     print(f"{'':24}" + "".join(f"{method.name:>26}" for method in found))
     for name in names:
@@ -215,11 +217,12 @@ def main() -> None:
         image = Store.open(scratch / "store").import_rootfs(tar, "bench")
         tar.unlink()
         found = [method for method in methods(scratch, tree, image) if not wanted or method.name in wanted]
-        plain = Method("plain", lambda: fixed())
+        plain = Method("plain", prefixed)
         micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
         for _ in range(options.rounds):
             if os.geteuid() != 0 and (not only or "calls" in only):
-                parse(run(micro), plain)
+                with prefixed() as run:
+                    parse(run(micro), plain)
             for method in found:
                 measure(method, only)
         report([plain, *found] if plain.results else found)

@@ -42,24 +42,25 @@ u64 rl_vhash(const struct rl_walk *w)
     return rl_fnv(RL_FNV_START, w->v, w->vlen);
 }
 
-/* All empty marks are one inode, when the file system lets them: ext4 needs longer and longer for new
- * inodes while many are freed (rm -r of a lower tree took a millisecond a name). The first is swept like
- * any temporary; the next mark makes another. */
+/* All empty marks are links of one file beside the lock, where the file systems are the same one: an inode for
+ * each would make rm -r of a lower tree slow (ext4 without a journal takes up to a millisecond for one). */
 static long make_mark(const char *path)
 {
     char first[RL_REAL_MAX];
-    long r = rl_join(first, sizeof first, rl_layers[0].path, rl_layers[0].len, "/" RL_WH_TEMP "mark", 15, "", 0);
-    if (r < 0)
-        return r;
-    r = k_link(first, path, 0);
-    if (r == 0 || r == -EEXIST)
-        return 0;
-    if (r == -EMLINK)
-        k_unlink(first, 0);
-    int none = r == -EMLINK || r == -ENOENT;
-    r = k_mknod(path, S_IFREG | 0600, 0);
-    if (r == 0 && none)
-        k_link(path, first, 0);
+    long r = -EXDEV;
+    int none = 0;
+    if (rl_launch->lock.len && rl_launch->lock.len + sizeof ".mark" <= sizeof first) {
+        rl_put(rl_put(first, rl_launch_str(rl_launch->lock)), ".mark");
+        r = k_link(first, path, 0);
+        if (r == -EMLINK)
+            k_unlink(first, 0);
+        none = r == -EMLINK || r == -ENOENT;
+    }
+    if (r != 0 && r != -EEXIST) {
+        r = k_mknod(path, S_IFREG | 0600, 0);
+        if (r == 0 && none)
+            k_link(path, first, 0);
+    }
     return r == -EEXIST ? 0 : r;
 }
 

@@ -121,14 +121,17 @@ static u8 *put_jump(u8 *to, u64 target)
 }
 
 /*     <the replaced instruction>
- *  shared: mov $map, %r11; bt %rax, (%r11); jc 1f; jmp <the site's syscall>; 1:
+ *  shared: cmp $limit, %rax; jae 2f; mov $map, %r11; bt %rax, (%r11); jc 1f; 2: jmp <the site's syscall>; 1:
  *     mov $ip, %rcx; mov $rl_patch_entry, %r11; jmp *%r11 */
 static void write_stub(u8 *to, const struct rl_site *site)
 {
     u64 ip = site->at + 7;
 
     to = put_bytes(to, (const char *)site->old, 5);
-    if (site->shared) { /* a number beyond the map would read beyond it: there is none, libc has no such calls */
+    if (site->shared) {
+        u32 limit = RL_SYSCALL_LIMIT;
+
+        to = put_bytes(put_bytes(put_bytes(to, "\x48\x3d", 2), (const char *)&limit, 4), "\x73\x10", 2);
         to = put_word(put_bytes(to, "\x49\xbb", 2), (u64)rl_patch_map);
         to = put_bytes(to, "\x49\x0f\xa3\x03\x72\x05", 6);
         to = put_jump(to, ip - 2);
