@@ -216,6 +216,7 @@ long rl_may_change(struct rl_walk *w, int victim);
 
 /* ---- known.c ------------------------------------------------------------------------------------ */
 
+void rl_known_init(void);
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
 /* The visible path of a directory of the view, whatever covers it. 0: not that. */

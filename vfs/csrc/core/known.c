@@ -12,11 +12,18 @@
 static struct line {
     u32 version; /* odd: being written */
     u32 id;
+    u32 epoch; /* of the launch file that it was learned under */
     u64 hash; /* FNV state of the entry's path */
     u64 dev, ino;
     i64 btime_s;
     u32 btime_ns;
 } lines[LINES];
+static u32 epoch;
+
+void rl_known_init(void)
+{
+    epoch++;
+}
 
 static struct line *line_of(const struct statx *sx)
 {
@@ -36,7 +43,7 @@ static u32 remembered(const struct statx *sx, u64 *hash)
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
     if (before & 1 || __atomic_load_n(&l->version, __ATOMIC_RELAXED) != before)
         return 0;
-    if (!copy.id || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.btime_s != sx->stx_btime.tv_sec ||
+    if (!copy.id || copy.epoch != epoch || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.btime_s != sx->stx_btime.tv_sec ||
         copy.btime_ns != sx->stx_btime.tv_nsec)
         return 0;
     *hash = copy.hash;
@@ -50,6 +57,7 @@ static void remember(const struct statx *sx, u32 id, u64 hash)
     if (version & 1 || !__atomic_compare_exchange_n(&l->version, &version, version + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return;
     l->id = id;
+    l->epoch = epoch;
     l->hash = hash;
     l->dev = device_of(sx);
     l->ino = sx->stx_ino;

@@ -158,6 +158,7 @@ long rl_core_init(const char *launch_path)
             return -EINVAL;
     }
     rl_bind_init();
+    rl_known_init();
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL);
 }
