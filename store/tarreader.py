@@ -115,9 +115,9 @@ class TarReader:
             return block
 
     def _skip(self, size: int, padding: int | None = None) -> None:
-        """Pass over content and its padding."""
+        """Pass over content and its padding. umoci leaves out the last padding, and Go does not mind."""
         count = size + (-size % BLOCK_BYTES if padding is None else padding)
-        if count and self._source.skip(count) < count:
+        if count and self._source.skip(count) < size:
             raise TruncatedArchive(self._what)
 
     def _extended_data(self, header: Header) -> bytes:
