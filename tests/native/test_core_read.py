@@ -191,7 +191,8 @@ def test_fstat_shows_what_stat_shows(box: Box) -> None:
     os.close(fd)
     r, w = os.pipe()
     assert (box.core.fstat(r).ino, box.core.fstat(r).dev) == (os.fstat(r).st_ino, os.fstat(r).st_dev)
-    os.close(r), os.close(w)
+    os.close(r)
+    os.close(w)
 
 
 def test_working_directory(box: Box) -> None:
@@ -451,3 +452,36 @@ def test_the_machine_s_own_root_as_lower_layer(make: Callable[..., Box], tmp_pat
     assert core.listdir(here) == [b"new"]
     assert [p.name for p in mine.iterdir()] == ["f"]
     assert (mine / "f").read_text() == "low"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("u=5", (5, 0, 0o100644)),
+        ("g=6;m=104711", (0, 6, 0o104711)),
+        ("m=4711", (0, 0, 0o104711)),
+        ("z=1;u=7;new;g=8", (7, 8, 0o100644)),
+        ("u=4294967295", (4294967295, 0, 0o100644)),
+        ("u=x", None),
+        ("u=", None),
+        ("u=4294967296", None),
+        ("m=89", None),
+        ("d=1", None),
+        ("r=relative", None),
+        ("i=99999999999999999999999", None),
+        ("u=1x;g=2", None),
+    ],
+)
+def test_records(make: Callable[..., Box], tmp_path: Path, text: str, shown: tuple[int, int, int] | None) -> None:
+    upper = tmp_path / "upper"
+    upper.mkdir()
+    (upper / "f").write_text("")
+    (upper / "f").chmod(0o644)
+    (upper / ".wh..wh.m.f").symlink_to(text)
+    core = make().core
+    if shown is None:
+        with fails(errno.EIO):
+            core.stat(b"/f")
+    else:
+        a = core.stat(b"/f")
+        assert (a.uid, a.gid, a.mode) == shown

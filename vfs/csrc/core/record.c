@@ -1,7 +1,8 @@
 /* Records: what the real file cannot hold, as the target of a symbolic link (docs/format.md section 6).
  *
- * The text is parsed in place. A field that makes no sense ends the parsing with -EINVAL: a record is
- * written whole or not at all, so a broken one is damage, and guessing would show wrong owners. */
+ * The text is parsed in place. Unknown fields are skipped (later versions). A known field that makes no sense
+ * ends the parsing with -EINVAL: a record is written whole or not at all, so a broken one is damage, and
+ * guessing would show wrong owners. */
 #include "inside.h"
 
 static int parse_u32(const char **p, u32 base, u32 *out)
@@ -16,10 +17,8 @@ static int parse_u32(const char **p, u32 base, u32 *out)
 static int parse_field(const char **p, struct rl_record *r)
 {
     const char *s = *p;
-    if (s[0] && s[1] != '=')
-        return 0;
-    *p = s + 2;
-    switch (s[0]) {
+    *p = s[0] && s[1] == '=' ? s + 2 : s;
+    switch (*p == s ? 0 : s[0]) {
     case 'u':
         r->has |= RL_HAS_UID;
         return parse_u32(p, 10, &r->uid);
@@ -38,7 +37,9 @@ static int parse_field(const char **p, struct rl_record *r)
         r->has |= RL_HAS_INO;
         return rl_number(p, 10, &r->ino);
     default:
-        return 0;
+        while (**p && **p != ';')
+            ++*p;
+        return 1;
     }
 }
 

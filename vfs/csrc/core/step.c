@@ -66,6 +66,8 @@ static void show(const struct rl_layer *l, struct rl_hit *h)
 {
     int marks = l->flags & RL_DIR_MARKS;
     h->mode = h->rec.has & RL_HAS_MODE ? h->rec.mode : h->sx.stx_mode;
+    if (!(h->mode & S_IFMT)) /* a record without type bits: somebody else's mistake, the file knows */
+        h->mode |= h->sx.stx_mode & S_IFMT;
     h->uid = h->sx.stx_uid;
     h->gid = h->sx.stx_gid;
     if (h->rec.has & RL_HAS_UID)
