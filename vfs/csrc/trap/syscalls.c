@@ -136,7 +136,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
     DO(execveat, execveat, 0), OK(userfaultfd), OK(membarrier), OK(mlock2), OK(copy_file_range), OK(preadv2), OK(pwritev2),
     GUARD(pkey_mprotect), OK(pkey_alloc), OK(pkey_free),
-    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), OK(io_pgetevents), OK(rseq), NO(uretprobe, ENOSYS),
+    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), NO(io_pgetevents, ENOSYS), /* its temporary mask */ OK(rseq), NO(uretprobe, ENOSYS),
     OK(pidfd_send_signal), NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS), NO(io_uring_register, ENOSYS),
     NO(open_tree, EPERM), NO(move_mount, EPERM), NO(fsopen, EPERM), NO(fsconfig, EPERM), NO(fsmount, EPERM),
     NO(fspick, EPERM), OK(pidfd_open), NO(clone3, ENOSYS), OK(close_range),
