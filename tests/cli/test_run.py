@@ -14,8 +14,6 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 
-pytestmark = pytest.mark.root_too
-
 
 def wait_for(condition: object, what: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds

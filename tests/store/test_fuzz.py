@@ -11,6 +11,8 @@ import tarfile
 
 import pytest
 import zstandard
+from store_archives import make_tar, read_tree, tree_paths
+
 from rootlay.store.bytestream import ByteStream
 from rootlay.store.codec import open_codec
 from rootlay.store.entry import Entry, EntryType
@@ -18,7 +20,6 @@ from rootlay.store.errors import StoreError
 from rootlay.store.layertree import LayerTree
 from rootlay.store.tarreader import TarReader
 from rootlay.store.tarwriter import encode_entry, padding
-from store_archives import make_tar, read_tree, tree_paths
 
 
 def _rich_tar() -> bytes:

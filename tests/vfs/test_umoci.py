@@ -17,7 +17,6 @@ from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
-
 from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
 from tests.vfs.test_real_store import RealImage, with_streams
 from tests.vfs.test_stateful import BASE, SECOND
