@@ -176,6 +176,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
+    rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
     if (r < 0) {
