@@ -128,7 +128,8 @@ struct rl_launch {
     struct rl_str trace;
     struct rl_str container_id;
     struct rl_str hostname;
-    u8 pad[128];
+    u8 pad[120];
+    struct rl_str alias;
 };
 struct rl_launch_dir {
     struct rl_str path;

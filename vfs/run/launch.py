@@ -68,6 +68,7 @@ class Launch:
     trace: bytes = b""
     container_id: bytes = b""
     hostname: bytes = b""
+    alias: bytes = b""
 
     def pack(self) -> bytes:
         """Return the file's bytes.
@@ -89,9 +90,10 @@ class Launch:
         tables += [struct.pack("<IIIII12x", *pool.add(b.vpath), *pool.add(b.host), b.flags) for b in binds]
         strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
         tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
+        alias = pool.add(self.alias)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I128x",
+            "<8sIII6I8I5IQ6I120x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -105,6 +107,7 @@ class Launch:
             0,
             self.st_dev,
             *(number for pair in tail for number in pair),
+            *alias,
         )
         return b"".join((header, *tables, *pool.parts))
 

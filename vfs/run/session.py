@@ -123,11 +123,26 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
         trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
+        alias=_alias(record, upper),
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(launch.pack())
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _alias(record: ContainerRecord, upper: str) -> bytes:
+    """A short symbolic link to the upper, by which AF_UNIX names (107 bytes) reach into it. Made once a container.
+
+    Only one that is ours and leads there is used: somebody else may have made a name in /tmp first.
+    """
+    for alias in record.aliases:
+        with contextlib.suppress(OSError):
+            os.symlink(upper, alias)
+        with contextlib.suppress(OSError):
+            if os.lstat(alias).st_uid == os.geteuid() and os.readlink(alias) == upper:
+                return os.fsencode(alias)
+    return b""
 
 
 def _lower(path: str) -> LaunchDir:
