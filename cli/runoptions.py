@@ -8,6 +8,12 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.container import Bind
 from rootlay.vfs.create import ContainerOptions
 
+CONFINE = Option(
+    ("--confine",),
+    "text",
+    "Hold programs to the container's own files by Landlock: auto (where the kernel can), require, off.",
+    "MODE",
+)
 CREATE_OPTIONS = (
     Option(("-i", "--interactive"), "flag", "Pass standard input on."),
     Option(("-t", "--tty"), "flag", "Use a terminal."),
@@ -30,6 +36,8 @@ CREATE_OPTIONS = (
     ),
     Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
     Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
+    CONFINE,
+    Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
 )
 ARGUMENTS = (
     Argument("image", "Image to run, or `host` for the machine's own root.", required=False),
@@ -69,7 +77,25 @@ def to_options(values: Values, context: Context, *, auto_remove: bool) -> Contai
         tty=values.flag("tty"),
         stdin=values.flag("interactive"),
         auto_remove=auto_remove,
+        confine=confine_mode(values) or "auto",
+        network=_choice("--network", values.text("network") or "host", ("host", "none")),
     )
+
+
+def confine_mode(values: Values) -> str | None:
+    """The value of --confine, None when it is not given.
+
+    Raises:
+        UsageError: there is no such mode.
+    """
+    mode = values.text("confine")
+    return mode and _choice("--confine", mode, ("auto", "require", "off"))
+
+
+def _choice(option: str, given: str, known: tuple[str, ...]) -> str:
+    if given not in known:
+        raise UsageError(f"{option}={given}: expected {', '.join(known[:-1])} or {known[-1]}")
+    return given
 
 
 def parse_bind(text: str) -> Bind:

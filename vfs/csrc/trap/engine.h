@@ -172,6 +172,11 @@ extern const char *rl_launch_path;
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
 
+/* ---- confine.c --------------------------------------------------------------------------------- */
+
+/* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */
+long rl_confine(void);
+
 /* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
 
 long rl_filter_install(void);
