@@ -10,7 +10,6 @@
 import errno
 import mmap
 import os
-import platform
 import struct
 from pathlib import Path
 
@@ -128,7 +127,7 @@ class _AtomicOr:
         self._ctypes = ctypes
         self._keep = ctypes.c_char.from_buffer(target)
         self._address = ctypes.addressof(self._keep)
-        self._number = ctypes.c_long(_SYS_FUTEX.get(platform.machine(), -1))
+        self._number = ctypes.c_long(_SYS_FUTEX.get(os.uname().machine, -1))
         self._syscall = ctypes.CDLL(None, use_errno=True).syscall
 
     def set(self, offset: int, bit: int) -> bool:

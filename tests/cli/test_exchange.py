@@ -148,7 +148,6 @@ def test_skopeo_reads_the_store_itself_and_its_copies_load(
         assert tar_tree(tmp_path / f"{number}.tar") == tree
 
 
-@pytest.mark.needs_root
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: umoci keeps owners only then")
 def test_umoci_unpacks_the_same_tree(changed: tuple[Rootlay, dict[str, tuple[object, ...]]], tmp_path: Path) -> None:
     need("umoci")

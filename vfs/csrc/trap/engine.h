@@ -186,6 +186,7 @@ extern char __executable_start[], _end[]; /* the linker's names for the ends of 
 #define rl_image_end _end
 
 void rl_trace(struct rl_call *c, long result);
+void rl_trace_exec(struct rl_call *c, const char *path);
 
 /* One line "rootlay: a b c" on fd 2, any of them NULL. */
 void rl_say(const char *a, const char *b, const char *c);

@@ -46,6 +46,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     case RL_REFUSED: return x->error == y->error;
     case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
+    case RL_HANDLED_VALUE: return x->fixed == y->fixed;
     case RL_HANDLED:
     case RL_HANDLED_IF: return x->pass == y->pass;
     default: return 1;
@@ -151,6 +152,12 @@ static void tail(const struct rl_syscall *row)
         leave(SECCOMP_RET_ALLOW);
         break;
     }
+    case RL_HANDLED_VALUE:
+        load(RL_DATA_ARG(0));
+        emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 1, 0);
+        leave(SECCOMP_RET_ALLOW);
+        go_trap();
+        break;
     case RL_PRCTL:
         prctl_tail();
         break;
