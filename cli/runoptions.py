@@ -37,6 +37,12 @@ CREATE_OPTIONS = (
     Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
     Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
     CONFINE,
+    Option(
+        ("-p", "--publish"),
+        "many",
+        "A port that programs bind inside becomes HOST outside; ranges, and no HOST for a free one.",
+        "[ADDR:]HOST:CTR[/udp]",
+    ),
     Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
 )
 ARGUMENTS = (
@@ -79,7 +85,21 @@ def to_options(values: Values, context: Context, *, auto_remove: bool) -> Contai
         auto_remove=auto_remove,
         confine=confine_mode(values) or "auto",
         network=_choice("--network", values.text("network") or "host", ("host", "none")),
+        ports=_ports(values),
     )
+
+
+def _ports(values: Values) -> tuple[str, ...]:
+    if not values.many("publish"):
+        return ()
+    from rootlay.vfs.run.ports import parse_ports
+
+    if values.text("network") == "none":
+        raise UsageError("-p: there is no network to publish on with --network=none")
+    try:
+        return tuple(str(port) for port in parse_ports(values.many("publish")))
+    except ValueError as error:
+        raise UsageError(f"-p {error}") from None
 
 
 def confine_mode(values: Values) -> str | None:

@@ -98,6 +98,7 @@ static void files_through_the_gate(const char *upper)
     say("gate-mkdir", g(SYS_mkdir, (long)text, 0700, 0, 0));
     say("gate-symlink", g(SYS_symlink, (long)"x", (long)text, 0, 0));
     say("gate-socket-file", g(SYS_mknod, (long)text, S_IFSOCK | 0600, 0, 0));
+    snprintf(inside, sizeof inside, "%s/disk", upper);
     say("gate-device-in-the-upper", g(SYS_mknod, (long)inside, S_IFBLK | 0600, makedev(8, 0), 0));
     long dir = g(SYS_open, (long)upper, O_RDONLY | O_DIRECTORY, 0, 0);
     snprintf(text, sizeof text, "../../%s", strrchr(canary, '/') + 1);
@@ -105,7 +106,7 @@ static void files_through_the_gate(const char *upper)
     long root = g(SYS_open, (long)"/", O_PATH, 0, 0);
     say("gate-path-descriptor", read_secret(g(SYS_openat, root, (long)(canary + 1), O_RDONLY, 0)));
     char *const no[] = {NULL};
-    say("gate-exec-outside", g(SYS_execve, (long)canary, (long)no, (long)no, 0));
+    say("gate-exec-outside", g(SYS_execve, (long)"/usr/bin/env", (long)no, (long)no, 0));
     say("gate-list-outside", g(SYS_open, (long)"/home", O_RDONLY | O_DIRECTORY, 0, 0));
     close((int)dir);
     close((int)root);
@@ -160,7 +161,7 @@ static void through_own_memory(void)
 
 static void outside_process(pid_t pid)
 {
-    static const char *const name[] = {"mem", "fd/3", "root", "environ", "maps", "cwd", "task"};
+    static const char *const name[] = {"mem", "fd/3", "root", "environ", "maps", "cwd"};
     char secret[64] = "";
     struct iovec here = {secret, sizeof secret}, there = {(void *)0x400000, sizeof secret};
 
@@ -177,7 +178,7 @@ static void outside_process(pid_t pid)
     long pidfd = result(syscall(SYS_pidfd_open, pid, 0));
     say("outside-pidfd-getfd", pidfd < 0 ? pidfd : result(syscall(SYS_pidfd_getfd, (int)pidfd, 3, 0)));
     say("outside-kcmp", result(syscall(SYS_kcmp, pid, getpid(), 2 /* KCMP_FILES */, 0, 0)));
-    say("outside-prlimit", result(syscall(SYS_prlimit64, pid, 7, NULL, &here) ) < 0 ? -errno : -ENODATA);
+    say("outside-limits", g(SYS_prlimit64, pid, 4 /* RLIMIT_CORE */, (long)(uint64_t[2]){0, 0}, 0));
     say("outside-kill", g(SYS_kill, pid, SIGUSR1, 0, 0));
     say("outside-tgkill", g(SYS_tgkill, pid, pid, SIGUSR1, 0));
     say("outside-pidfd-signal", pidfd < 0 ? pidfd : g(SYS_pidfd_send_signal, pidfd, SIGUSR1, 0, 0));

@@ -19,7 +19,7 @@ from tests.native.engine_launch import NO_NETWORK, REQUIRE
 from tests.native.guest import Guest, make_guest
 
 #: SECURITY.md, "What no Landlock holds back": the kernel has no means (yet), whatever the launch file says.
-NOT_PROMISED = {"gate-stat", "gate-chmod", "gate-utimes", "gate-setxattr", "gate-inotify", "named-socket"}
+NOT_PROMISED = {"gate-stat", "gate-chmod", "gate-utimes", "gate-setxattr", "gate-inotify", "named-socket", "outside-limits"}
 #: Held back from ABI 6 on.
 SCOPED = {"outside-kill", "outside-tgkill", "outside-pidfd-signal", "kill-everybody", "abstract-socket"}
 MIN_ABI = 3

@@ -34,6 +34,7 @@ from rootlay.vfs.run.launch import (
     Launch,
     LaunchBind,
     LaunchDir,
+    LaunchPort,
 )
 from rootlay.vfs.run.user import Identity
 
@@ -146,11 +147,20 @@ def open_session(
         trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
+        ports=_ports(record.config.ports),
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(launch.pack())
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _ports(texts: tuple[str, ...]) -> tuple[LaunchPort, ...]:
+    if not texts:
+        return ()
+    from rootlay.vfs.run.ports import PROTOCOLS, parse_ports
+
+    return tuple(LaunchPort(PROTOCOLS[p.protocol], p.inside, p.outside, p.packed_address()) for p in parse_ports(texts))
 
 
 def _lower(path: str) -> LaunchDir:
