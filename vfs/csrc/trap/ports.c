@@ -140,7 +140,8 @@ int rl_port_peer(int fd, void *address, u64 bytes)
     if (p == NULL || !is_local(a, bytes))
         return 0;
     set_port(a, p->outside);
-    if (p->family)
+    /* A server that listens on one address of the network does not hear those who talk to loopback. */
+    if ((p->family == 4 && p->addr[0] != 127) || (p->family == 6 && memcmp(p->addr, loopback6, 16) != 0))
         publish(fd, a, p);
     return 1;
 }
