@@ -197,7 +197,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
     confine();
     r = rl_filter_install();
     if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
     s->memfd = -1;
