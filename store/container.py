@@ -50,8 +50,8 @@ class ContainerConfig:
     `image` is the reference as the user gave it; `manifest` the digest of the image's manifest; `chain` the chain ID
     of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
     directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
-    command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere. `confine` is auto, require or off, `network` host or none;
-    `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
+    command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     """
 
     id: str

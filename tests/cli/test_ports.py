@@ -55,7 +55,8 @@ def test_a_port_without_host_gets_a_free_one() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "80:x", "0:80", "80:70000", "1-3:80", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "3-1:3-1", "a:80:80"]
+    "text",
+    ["", "x", "80:x", "0:80", "80:70000", "1-3:80", "80:80/sctp", "1.2.3:80:80", "::1:80:80", "3-1:3-1", "a:80:80"],
 )
 def test_what_is_no_port_is_refused_in_one_line(small: Rootlay, text: str) -> None:
     assert "-p" in small.fails("run", "--rm", "-p", text, "small", "true", code=125)

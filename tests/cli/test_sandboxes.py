@@ -1,4 +1,4 @@
-"""Inside other people's sandboxes: Docker's default seccomp profile, a pod with every restriction, no seccomp at all."""
+"""Inside other people's sandboxes: Docker's default seccomp profile, a restricted pod, no seccomp at all."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def test_says_in_one_line_that_seccomp_is_refused(small: Rootlay) -> None:
     prefix = (sys.executable, "-c", NO_SECCOMP, tree)
     done = run(small, *prefix, words=("run", "--rm", "small", "true"))
     assert done.returncode == 125
-    assert done.stderr == "rootlay: the kernel refuses the seccomp filter: Operation not permitted; see `rootlay doctor`\n"
+    said = "rootlay: the kernel refuses the seccomp filter: Operation not permitted; see `rootlay doctor`\n"
+    assert done.stderr == said
     report = run(small, *prefix, words=("doctor",))
     assert report.returncode == 1
     assert "fail" in report.stdout

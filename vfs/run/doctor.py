@@ -78,7 +78,7 @@ def _kernel() -> Iterator[Finding]:
     if version < OLDEST_KERNEL:
         yield Finding("kernel", "warn", release, "older than what rootlay is tested with (4.19)")
     elif version < FAST_KERNEL:
-        yield Finding("kernel", "warn", release, "every system call passes the filter before Linux 5.11: a little slower")
+        yield Finding("kernel", "warn", release, "before Linux 5.11 every system call passes the filter: slower")
     else:
         yield Finding("kernel", "ok", release)
 
@@ -95,9 +95,8 @@ def _seccomp() -> Iterator[Finding]:
         yield Finding("no_new_privs", "ok", "can be set")
     failed = try_seccomp()
     if failed == errno.EREMOTEIO:
-        yield Finding(
-            "seccomp", "fail", "a filter is accepted, but no SIGSYS comes", "a sandbox (gVisor?) emulates seccomp: run outside"
-        )
+        advice = "a sandbox around us (gVisor?) emulates seccomp: run outside of it"
+        yield Finding("seccomp", "fail", "a filter is accepted, but no SIGSYS comes", advice)
     elif failed:
         advice = "the kernel needs CONFIG_SECCOMP_FILTER, and a container around us must allow seccomp"
         yield Finding("seccomp", "fail", f"no filter: {os.strerror(failed)}", advice)
@@ -128,8 +127,8 @@ def _landlock() -> Iterator[Finding]:
     if abi < 2:
         text = f"ABI {abi}" if abi else "not in this kernel"
         advice = (
-            "programs are not confined: run only what you would run as yourself (Linux 5.19 or newer with `landlock` in "
-            "its lsm= list confines; inside Docker, a version of 2021 or newer)"
+            "programs are not confined: run only what you would run as yourself (Linux 5.19 or newer with `landlock` "
+            "in its lsm= list confines; a container around us must allow the calls, as Docker's profile does)"
         )
         yield Finding("landlock", "warn", text, advice)
     elif abi < 3:
@@ -204,7 +203,8 @@ def _limits() -> Iterator[Finding]:
     advice = "large programs may run out of mappings: sysctl vm.max_map_count=262144" if count < FEW_MAPPINGS else ""
     yield Finding("max_map_count", "warn" if advice else "ok", str(count), advice)
     level = _read("/proc/sys/kernel/randomize_va_space")
-    yield Finding("address randomisation", "ok", {"0": "off", "1": "without the heap", "2": "full"}.get(level, "unknown"))
+    text = {"0": "off", "1": "without the heap", "2": "full"}.get(level, "unknown")
+    yield Finding("address randomisation", "ok", text)
     maps = _read("/proc/self/maps").splitlines()
     line = next((line for line in maps if "[vsyscall]" in line), "")
     text = "none" if not line else "emulated" if "--x" in line.split()[1] or "r-x" in line.split()[1] else "unknown"
@@ -231,7 +231,7 @@ def _surroundings(environ: Mapping[str, str]) -> Iterator[Finding]:
     else:
         yield Finding("container", "ok", "none around us")
     if os.geteuid() == 0:
-        advice = "root's programs can do to the machine what root can, but for what --confine holds: use an ordinary user"
+        advice = "programs can do what root can, but for what --confine holds back: use an ordinary user"
         yield Finding("user", "warn", "root", advice)
     else:
         yield Finding("user", "ok", f"uid {os.geteuid()}")

@@ -55,7 +55,7 @@ class LaunchBind:
 
 @value
 class LaunchPort:
-    """A port that a program binds inside, and the one that it gets. `addr`: 4 or 16 bytes, or none for every address."""
+    """A port that a program binds inside, and the one that it gets. `addr`: 4, 16 or, for every address, 0 bytes."""
 
     protocol: int
     inside: int

@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from rootlay.vfs.run.launch import DIR_MARKS, DIR_UPPER, FLAG_CONFINE, FLAG_UPPER, Launch, LaunchBind, LaunchDir
@@ -47,7 +48,8 @@ def try_seccomp() -> int:
 def landlock_abi() -> int:
     """The version of Landlock, 0 without."""
     libc = ctypes.CDLL(None, use_errno=True)
-    return max(0, libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1))
+    version: int = libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
+    return max(0, version)
 
 
 def try_program(engine: Path, folder: Path) -> str:
@@ -93,9 +95,9 @@ def try_store(folder: Path) -> dict[str, int]:
 
     found: dict[str, int] = {}
 
-    def attempt(name: str, action: object) -> None:
+    def attempt(name: str, action: Callable[[], object]) -> None:
         try:
-            action()  # type: ignore[operator]
+            action()
             found[name] = 0
         except OSError as error:
             found[name] = error.errno or errno.EIO
@@ -139,13 +141,13 @@ def _trap_one_call() -> int:
     return errno.EREMOTEIO
 
 
-def _in_child(action: object) -> int:
+def _in_child(action: Callable[[], int]) -> int:
     """Run an action in a child and return its result, an errno; EFAULT when the child died."""
     pid = os.fork()
     if pid == 0:
         code = errno.EFAULT
         with contextlib.suppress(BaseException):
-            code = action()  # type: ignore[operator]
+            code = action()
         os._exit(code)
     _, status = os.waitpid(pid, 0)
     code = os.waitstatus_to_exitcode(status)
