@@ -30,6 +30,7 @@ from rootlay.store.errors import NameInUse, UnknownContainer
 from rootlay.store.value import as_dict, field, fields, replace, value
 
 VERSION = 1
+ALIAS_PLACES = ("/tmp", "/dev/shm")
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 
@@ -126,6 +127,11 @@ class ContainerRecord:
     @property
     def lock(self) -> Path:
         return self.path / "lock"
+
+    @property
+    def aliases(self) -> tuple[Path, ...]:
+        """Where a short name for the upper may be, outside the store (see rootlay.vfs.run.session)."""
+        return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
 
     @property
     def log(self) -> Path:
@@ -235,6 +241,10 @@ class Containers:
         with contextlib.suppress(OSError):
             if os.path.basename(os.readlink(self._names / record.name)) == record.id:
                 (self._names / record.name).unlink()
+        for alias in record.aliases:
+            with contextlib.suppress(OSError):
+                if os.readlink(alias) == os.path.realpath(record.upper):
+                    alias.unlink()
         grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
         grave.parent.mkdir(mode=0o700, exist_ok=True)
         try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,8 +78,12 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
     bloom.write_bytes(b"RLBLOOM1" + (1).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
     lock = box / "lock"
     lock.touch()
+    # A short way to the upper, for the names of sockets.
+    alias = Path(tempfile.gettempdir(), f"a-{secrets.token_hex(3)}")
+    alias.symlink_to(upper)
     launch = Launch(
         engine=bytes(engine),
+        alias=bytes(alias),
         dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
         flags=UPPER | CONFINE | flags,
         lock=bytes(lock),

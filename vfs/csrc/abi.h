@@ -134,7 +134,8 @@ struct rl_launch {
     struct rl_str hostname;
     u32 ports;
     u32 off_ports;
-    u8 pad[120];
+    u8 pad[112];
+    struct rl_str alias;
 };
 struct rl_launch_dir {
     struct rl_str path;

@@ -84,6 +84,7 @@ class Launch:
     container_id: bytes = b""
     hostname: bytes = b""
     ports: tuple[LaunchPort, ...] = ()
+    alias: bytes = b""
 
     def pack(self) -> bytes:
         """Return the file's bytes.
@@ -110,9 +111,10 @@ class Launch:
         ]
         strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
         tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
+        alias = pool.add(self.alias)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I2I120x",
+            "<8sIII6I8I5IQ6I2I112x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -128,6 +130,7 @@ class Launch:
             *(number for pair in tail for number in pair),
             len(self.ports),
             off_ports,
+            *alias,
         )
         return b"".join((header, *tables, *pool.parts))
 

@@ -148,6 +148,7 @@ def open_session(
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
         ports=_ports(record.config.ports),
+        alias=_alias(record, upper),
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
@@ -161,6 +162,20 @@ def _ports(texts: tuple[str, ...]) -> tuple[LaunchPort, ...]:
     from rootlay.vfs.run.ports import PROTOCOLS, parse_ports
 
     return tuple(LaunchPort(PROTOCOLS[p.protocol], p.inside, p.outside, p.packed_address()) for p in parse_ports(texts))
+
+
+def _alias(record: ContainerRecord, upper: str) -> bytes:
+    """A short symbolic link to the upper, by which AF_UNIX names (107 bytes) reach into it. Made once a container.
+
+    Only one that is ours and leads there is used: somebody else may have made a name in /tmp first.
+    """
+    for alias in record.aliases:
+        with contextlib.suppress(OSError):
+            os.symlink(upper, alias)
+        with contextlib.suppress(OSError):
+            if os.lstat(alias).st_uid == os.geteuid() and os.readlink(alias) == upper:
+                return os.fsencode(alias)
+    return b""
 
 
 def _lower(path: str) -> LaunchDir:

@@ -166,6 +166,11 @@ long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp,
 
 extern const char *rl_launch_path;
 
+/* ---- mountpoints.c ----------------------------------------------------------------------------- */
+
+/* Make the parents of all binds, as root. Before the first program. */
+void rl_make_mount_points(void);
+
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
 /* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask]`. 0 or -EINVAL. */

@@ -1,9 +1,10 @@
 /* AF_UNIX names are paths: translated on the way in, and back in getsockname and getpeername.
  *
  * 1. Calls that may block are made in the program's own context, their address in a pass buffer.
- * 2. A real path that does not fit the 108 bytes of sun_path is reached through a descriptor of its
- *    directory: /proc/self/fd/N/name. The calls that need that are made here: the descriptor must
- *    be closed again.
+ * 2. A name in the upper is given to the kernel by way of the launch file's alias, a short symbolic
+ *    link: the real path of an upper hardly ever fits the 108 bytes of sun_path. What does not fit
+ *    all the same is reached through a descriptor of its directory: /proc/self/fd/N/name. The calls
+ *    that need that are made here: the descriptor must be closed again.
  * 3. Internet addresses pass through ports.c.
  * 4. Names that accept, recvfrom and recvmsg report are left as they are, and so are those of sockets
  *    that were bound by way of rule 2.
@@ -29,11 +30,36 @@ struct rl_message {
     u32 flags, pad2;
 };
 
+/* The upper's part of a path in it, or NULL. */
+static const char *below_upper(const char *real)
+{
+    const struct rl_launch_dir *dir = (const void *)((const char *)rl_launch + rl_launch->off_dirs);
+    u32 n;
+
+    if (!(rl_launch->flags & RL_LAUNCH_UPPER) || rl_launch->alias.len == 0)
+        return NULL;
+    n = dir->path.len;
+    return memcmp(real, rl_launch_str(dir->path), n) == 0 && real[n] == '/' ? real + n : NULL;
+}
+
+/* A name that the kernel reports, as the program calls it: length, or -ENOENT. */
+static long virtual_name(const char *name, char *out)
+{
+    u32 n = rl_launch->alias.len;
+
+    if (n && rl_text_starts(name, rl_launch_str(rl_launch->alias)) && name[n] == '/') {
+        rl_put_text(out, name + n);
+        return (long)strlen(out);
+    }
+    return rl_virtual_path(name, out, RL_PATH_MAX);
+}
+
 /* The translated address; `dir` is a descriptor to close afterwards, or -1. Returns its length. */
 static long translate(const char *path, int create, struct rl_address *out, int *dir, char *real)
 {
     long r = rl_real_path(RL_AT_FDCWD, path, 0, create, real, RL_BUF_BYTES / 2);
     size_t n, name;
+    const char *inside;
     char *p;
 
     *dir = -1;
@@ -41,6 +67,11 @@ static long translate(const char *path, int create, struct rl_address *out, int 
         return r;
     out->family = RL_AF_UNIX;
     n = strlen(real);
+    inside = below_upper(real);
+    if (inside && rl_launch->alias.len + strlen(inside) < RL_SUN_PATH) {
+        p = rl_put_text(rl_put_text(out->path, rl_launch_str(rl_launch->alias)), inside);
+        return 2 + (p - out->path) + 1;
+    }
     if (n < RL_SUN_PATH) {
         rl_put_text(out->path, real);
         return (long)(2 + n + 1);
@@ -70,7 +101,7 @@ static long translate_peer(const char *path, struct rl_address *out, int *dir, c
     char *virtual = real + RL_BUF_BYTES / 2;
     long r = translate(path, 0, out, dir, real);
 
-    if (r == -ENOENT && rl_virtual_path(path, virtual, RL_PATH_MAX) >= 0)
+    if (r == -ENOENT && virtual_name(path, virtual) >= 0)
         r = translate(virtual, 0, out, dir, real);
     return r;
 }
@@ -226,7 +257,7 @@ static long give_address(struct rl_call *c)
     if (r < 0)
         return r;
     if (a.family == RL_AF_UNIX && bytes > 2 && a.path[0]) {
-        if (rl_virtual_path(a.path, name, RL_PATH_MAX) >= 0 && strlen(name) < RL_SUN_PATH) {
+        if (virtual_name(a.path, name) >= 0 && strlen(name) < RL_SUN_PATH) {
             memset(a.path, 0, sizeof a.path);
             rl_put_text(a.path, name);
             bytes = (u32)(2 + strlen(name) + 1);
