@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.engine_launch import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
+from tests.native.engine_launch import CONFINE, DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
-PROGRAMS = ("signals", "processes", "calls")
+PROGRAMS = ("signals", "processes", "calls", "hostile", "sockets")
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
 include({sources}/trap/trap.cmake)
@@ -85,7 +85,7 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
         engine=bytes(engine),
         alias=bytes(alias),
         dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
-        flags=UPPER | flags,
+        flags=UPPER | CONFINE | flags,
         lock=bytes(lock),
         host=(os.getuid(), os.getgid()),
         st_dev=upper.stat().st_dev,

@@ -50,7 +50,8 @@ static int launch_ok(const struct rl_launch *l, u64 size)
         return 0;
     if (!table_ok(l, l->off_dirs, l->dirs, sizeof(struct rl_launch_dir)) ||
         !table_ok(l, l->off_view_layers, l->view_layers, sizeof(struct rl_str)) ||
-        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)))
+        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)) ||
+        !table_ok(l, l->off_ports, l->ports, sizeof(struct rl_launch_port)))
         return 0;
     const struct rl_launch_dir *d = (const void *)((const char *)l + l->off_dirs);
     for (u32 i = 0; i < l->dirs; i++)

@@ -177,6 +177,19 @@ void rl_make_mount_points(void);
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
 
+/* ---- confine.c --------------------------------------------------------------------------------- */
+
+/* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */
+long rl_confine(void);
+
+/* ---- ports.c ----------------------------------------------------------------------------------- */
+
+/* An address that is about to be bound, or to be talked to: changed in place where its port is mapped,
+ * and then 1. The name of a socket or its peer, which the kernel reported, changed back. */
+int rl_port_bind(int fd, void *address, u64 bytes);
+int rl_port_peer(int fd, void *address, u64 bytes);
+void rl_port_name(int fd, void *address, u64 bytes);
+
 /* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
 
 long rl_filter_install(void);

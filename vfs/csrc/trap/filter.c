@@ -71,7 +71,7 @@ static void search(u32 low, u32 high)
     if (first + 1 == high) {
         const struct rl_syscall *row = rl_syscall_row(low);
 
-        if (row->action == RL_HARMLESS)
+        if (row->action == RL_HARMLESS || (row->action == RL_SOCKET && !(rl_launch->flags & RL_LAUNCH_NO_NETWORK)))
             leave(SECCOMP_RET_ALLOW);
         else if (row->action == RL_UNKNOWN)
             leave(SECCOMP_RET_ERRNO | ENOSYS);
@@ -160,6 +160,12 @@ static void tail(const struct rl_syscall *row)
         break;
     case RL_PRCTL:
         prctl_tail();
+        break;
+    case RL_SOCKET: /* from the gate, too: the engine itself needs AF_UNIX alone */
+        load(RL_DATA_ARG(0));
+        emit(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1);
+        leave(SECCOMP_RET_ALLOW);
+        leave(SECCOMP_RET_ERRNO | row->error);
         break;
     default:
         if (row->action == RL_HANDLED_IF)

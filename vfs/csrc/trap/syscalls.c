@@ -8,6 +8,7 @@
 #define BITS(call, bits) [__NR_##call] = {.name = #call, .action = RL_REFUSED_BITS, .error = EPERM, .fixed = bits, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define GUARD(call) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define SOCKET(call) [__NR_##call] = {.name = #call, .action = RL_SOCKET, .error = EAFNOSUPPORT, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
@@ -56,7 +57,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(access, access, N, 0, 1, N, 0, 0, N),
     OK(pipe), OK(select), OK(sched_yield), OK(msync), OK(mincore), OK(shmget), OK(shmat), OK(shmctl),
     OK(dup), OK(dup2), OK(pause), OK(nanosleep), OK(getitimer), OK(alarm), OK(setitimer), OK(getpid),
-    OK(sendfile), OK(socket),
+    OK(sendfile), SOCKET(socket),
     WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),

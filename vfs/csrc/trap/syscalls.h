@@ -17,6 +17,7 @@ enum rl_action {
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
+    RL_SOCKET,      /* runs; without a network only for AF_UNIX, else fails with `error` */
     RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
 };
 
