@@ -1,8 +1,8 @@
 """Question: what does bringing an image in cost, against the tools that people use for it?
 
-    python bench/import.py ROOTFS.tar [--rounds N] [--dir DIR]
+    python bench/import.py LAYER.tar [LAYER.tar …] [--rounds N] [--dir DIR]
 
-Makes one image of ROOTFS.tar (gzip -6 layer) and gives it, in interleaved rounds, to rootlay and to those of
+Makes one image of the tars (gzip -6 layers, base first) and gives it, in interleaved rounds, to rootlay and to those of
 `tar -xzf`, `umoci unpack`, `podman load` and `skopeo copy` to a containers-storage that are installed. Prints for
 each: CPU and wall seconds (medians), disk MB and inodes of what is left, and peak memory. `rootlay + hydrate` also
 writes every file out: an import defers that work, it does not save it.
@@ -31,23 +31,19 @@ _ROOTLAY = """if 1:
     from rootlay.store.store import Store
     Store.open(Path(sys.argv[1])).load(Path(sys.argv[2]))
 """
+_UNTAR = 'for l in "$@"; do tar -C "$0" --no-same-owner --exclude="./dev/*" -xzf "$l"; done'
 _HYDRATE = """if 1:
-    import shutil, sys
+    import sys
     from pathlib import Path
-    from rootlay.store.entry import Entry, EntryType
+    from rootlay.store.hydrate import Hydrator
     from rootlay.store.store import Store
+    from rootlay.store.view import View
+    from rootlay.store.viewbuild import build_view, view_path
     store = Store.open(Path(sys.argv[1]))
-    out = store.root / "all"
-    out.mkdir()
     for image in store.load(Path(sys.argv[2])):
-        for diff_id in image.diff_ids:
-            layer = store.layer(diff_id)
-            entries = (Entry.unpack(value) for _, value in layer.iter_raw())
-            files = [e for e in entries if e.type is EntryType.FILE and e.ino == e.id]
-            for entry in sorted(files, key=lambda e: e.offset):
-                with layer.open_content(entry) as source, open(out / f"{diff_id.hex[:8]}-{entry.id}", "wb") as target:
-                    shutil.copyfileobj(source, target, 1 << 18)
-            layer.close()
+        view = View.open(view_path(store.root, build_view(store, image.diff_ids)))
+        with Hydrator(store, view) as hydrator:
+            hydrator.hydrate_all()
 """
 
 
@@ -79,10 +75,10 @@ def measure(command: list[str], left: Path, environment: dict[str, str]) -> Samp
     return Sample(usage.ru_utime + usage.ru_stime, wall, disk / 1e6, len(sizes), usage.ru_maxrss / 1024)
 
 
-def contenders(work: Path, image: Path, layer: Path) -> dict[str, Callable[[Path], list[str]]]:
+def contenders(work: Path, image: Path, layers: list[Path]) -> dict[str, Callable[[Path], list[str]]]:
     """Name -> the command that brings the image in below a directory."""
     found: dict[str, Callable[[Path], list[str]]] = {
-        "tar -xzf": lambda d: ["tar", "-C", str(d), "--no-same-owner", "--exclude=./dev/*", "-xzf", str(layer)],
+        "tar -xzf": lambda d: ["sh", "-ec", _UNTAR, str(d), *map(str, layers)],
         "rootlay load": lambda d: [sys.executable, "-c", _ROOTLAY, str(d), str(image)],
         "rootlay + hydrate": lambda d: [sys.executable, "-c", _HYDRATE, str(d), str(image)],
     }
@@ -91,7 +87,11 @@ def contenders(work: Path, image: Path, layer: Path) -> dict[str, Callable[[Path
         found["umoci unpack"] = lambda d: ["umoci", "unpack", *rootless, "--image", f"{image}:bench", str(d / "b")]
     storage = ["--root", "{0}/s", "--runroot", "{0}/r", "--storage-driver", "overlay"]
     if shutil.which("podman"):
-        found["podman load"] = lambda d: [
+        # `podman load` of the docker-archive would be spared the decompression: its layers are plain tars.
+        found["podman pull oci:"] = lambda d: [
+            "podman", *(part.format(d) for part in storage), "pull", "-q", f"oci:{image}:bench",
+        ]  # fmt: skip
+        found["podman load (plain tars)"] = lambda d: [
             "podman", *(part.format(d) for part in storage), "load", "-i", str(work / "image.tar"),
         ]  # fmt: skip
     found["skopeo to containers-storage"] = lambda d: [
@@ -100,26 +100,36 @@ def contenders(work: Path, image: Path, layer: Path) -> dict[str, Callable[[Path
     return found
 
 
-def prepare(work: Path, rootfs: Path) -> tuple[Path, Path]:
-    """An OCI layout with one gzip layer, and that layer."""
-    layer = work / "layer.tar.gz"
-    with open(layer, "wb") as out:
-        subprocess.run(["gzip", "-6", "-n", "-c", rootfs], stdout=out, check=True)
+def prepare(work: Path, tars: list[Path]) -> tuple[Path, list[Path]]:
+    """An OCI layout with gzip layers (and a docker-archive beside it), and those layers."""
     from rootlay.store.store import Store
+    from rootlay.store.value import replace
 
     store = Store.open(work / "source")
-    store.import_rootfs(layer, "bench:latest")
+    layers, parts = [], []
+    for number, tar in enumerate(tars):
+        layer = work / f"layer{number}.tar.gz"
+        with open(layer, "wb") as out:
+            subprocess.run(["gzip", "-6", "-n", "-c", tar], stdout=out, check=True)
+        layers.append(layer)
+        parts.append(store.import_rootfs(layer, f"part{number}:latest"))
+    config = replace(
+        parts[0].config,
+        diff_ids=tuple(diff_id for part in parts for diff_id in part.diff_ids),
+        history=tuple(step for part in parts for step in part.config.history),
+    )
+    store.add_image(config, [blob for part in parts for blob in part.manifest.layers], "bench:latest")
     image = work / "image"
     for target in (f"oci:{image}:bench", f"docker-archive:{work / 'image.tar'}:bench:latest"):
         source = f"oci:{store.root}:bench:latest"
-        subprocess.run(["skopeo", "--insecure-policy", "copy", "-q", source, target], check=True)
-    return image, layer
+        subprocess.run(["skopeo", "--insecure-policy", "--tmpdir", work, "copy", "-q", source, target], check=True)
+    return image, layers
 
 
 def main() -> None:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rootfs", type=Path)
+    parser.add_argument("layers", type=Path, nargs="+")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dir", type=Path, default=None, help="where to work")
     options = parser.parse_args()
@@ -127,11 +137,11 @@ def main() -> None:
     print(f"# {platform.machine()} {os.cpu_count()} CPUs, Python {platform.python_version()}, commit {commit}")
     with tempfile.TemporaryDirectory(dir=options.dir, ignore_cleanup_errors=True) as name:
         work = Path(name)
-        image, layer = prepare(work, options.rootfs)
+        image, layers = prepare(work, options.layers)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": name}
         samples: dict[str, list[Sample]] = {}
         for number in range(options.rounds):
-            for label, command in contenders(work, image, layer).items():
+            for label, command in contenders(work, image, layers).items():
                 place = work / f"{number}-{len(samples)}-{label.split()[0]}"
                 place.mkdir()
                 try:

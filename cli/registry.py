@@ -13,7 +13,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
     "Both": ("inspect",),
-    "Upkeep": ("prune",),
+    "Upkeep": ("prune", "doctor"),
 }
 HOT = frozenset({"run", "exec", "start"})
 

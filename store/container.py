@@ -30,6 +30,7 @@ from rootlay.store.errors import NameInUse, UnknownContainer
 from rootlay.store.value import as_dict, field, fields, replace, value
 
 VERSION = 1
+ALIAS_PLACES = ("/tmp", "/dev/shm")
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 
@@ -51,6 +52,7 @@ class ContainerConfig:
     of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
     directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     """
 
     id: str
@@ -72,6 +74,9 @@ class ContainerConfig:
     tty: bool = False
     stdin: bool = False
     auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
@@ -79,7 +84,7 @@ class ContainerConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
         known = {name: data[name] for name in fields(cls) if name in data}
-        for name in ("layers", "lowers", "argv", "env"):
+        for name in ("layers", "lowers", "argv", "env", "ports"):
             known[name] = tuple(known.get(name, ()))
         known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
         return cls(**known)
@@ -122,6 +127,11 @@ class ContainerRecord:
     @property
     def lock(self) -> Path:
         return self.path / "lock"
+
+    @property
+    def aliases(self) -> tuple[Path, ...]:
+        """Where a short name for the upper may be, outside the store (see rootlay.vfs.run.session)."""
+        return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
 
     @property
     def log(self) -> Path:
@@ -231,6 +241,10 @@ class Containers:
         with contextlib.suppress(OSError):
             if os.path.basename(os.readlink(self._names / record.name)) == record.id:
                 (self._names / record.name).unlink()
+        for alias in record.aliases:
+            with contextlib.suppress(OSError):
+                if os.readlink(alias) == os.path.realpath(record.upper):
+                    alias.unlink()
         grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
         grave.parent.mkdir(mode=0o700, exist_ok=True)
         try:

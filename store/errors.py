@@ -7,7 +7,6 @@ Rules:
 4. An error leaves the store as it was.
 """
 
-
 from __future__ import annotations
 
 import errno

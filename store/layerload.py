@@ -65,6 +65,8 @@ class LayerLoader:
 
 def index_missing(layout: Layout, image: Image, progress: Progress) -> None:
     """Index the layers of `image` that have no index, from their blobs. Idempotent. Raises as `ingest_layer`."""
+    if all(layer_exists(layout.layer_directory(diff_id)) for diff_id in image.diff_ids):
+        return
     loader = LayerLoader(layout, progress, image.id.short, sum(layer.size for layer in image.manifest.layers))
     with layout.use():
         for descriptor, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):

@@ -18,11 +18,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from rootlay.store.entry import NAME_BYTES_MAX, PATH_BYTES_MAX, ROOT_ID, Entry, EntryType, entry_key
-from rootlay.store.errors import UnsafePath
+from rootlay.store.errors import UnsafePath, UnsupportedMedia
 
 WHITEOUT_PREFIX = b".wh."
 RESERVED_PREFIX = b".wh..wh."
 OPAQUE_NAME = b".wh..wh..opq"
+
+# Keys and values of a layer, all of which are held in memory: more than five million ordinary entries have.
+PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
 
@@ -53,7 +56,8 @@ def normalise(raw: bytes) -> bytes:
 class LayerTree:
     """The entries of one layer by (parent id, name), packed: about 400 bytes of memory each."""
 
-    def __init__(self) -> None:
+    def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
+        self._payload_bytes_left = payload_bytes_max
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
         self._table: dict[bytes, bytes] = {entry_key(0, b""): root.pack()}
         self._directories: dict[bytes, int] = {b"": ROOT_ID}
@@ -194,7 +198,11 @@ class LayerTree:
         if entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
             self._directories[path] = id_
             self._subdirectories.setdefault(parent_id, []).append(path)
-        self._table[key] = replace(entry, id=id_, ino=entry.ino or id_).pack()
+        packed = replace(entry, id=id_, ino=entry.ino or id_).pack()
+        self._payload_bytes_left -= len(key) + len(packed)
+        if self._payload_bytes_left < 0:
+            raise UnsupportedMedia("layer", "the metadata of its entries is more than 512 MiB")
+        self._table[key] = packed
         return key
 
     def _ensure_directory(self, path: bytes) -> int:

@@ -115,10 +115,10 @@ class TarReader:
             return block
 
     def _skip(self, size: int, padding: int | None = None) -> None:
-        """Pass over content and its padding. umoci leaves out the padding of the last entry, and the end marker."""
-        if size and self._source.skip(size) < size:
+        """Pass over content and its padding. umoci leaves out the last padding, and Go does not mind."""
+        count = size + (-size % BLOCK_BYTES if padding is None else padding)
+        if count and self._source.skip(count) < size:
             raise TruncatedArchive(self._what)
-        self._source.skip(-size % BLOCK_BYTES if padding is None else padding)
 
     def _extended_data(self, header: Header) -> bytes:
         """The content of an extended header."""

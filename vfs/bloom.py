@@ -10,14 +10,11 @@
 import errno
 import mmap
 import os
-import platform
 import struct
 from pathlib import Path
 
-MAGIC = b"RLBLOOM1"
-VERSION = 1
-LOG2_BITS = 23
-HEADER_BYTES = 64
+from rootlay.store.bloom import HEADER_BYTES, MAGIC, VERSION, create_bloom
+
 RECORD = b"\x00"
 OPAQUE = b"\x01"
 
@@ -68,16 +65,9 @@ class Bloom:
         self._setter: _AtomicOr | None = None
 
     @classmethod
-    def create(cls, path: Path, log2_bits: int = LOG2_BITS) -> "Bloom":
-        """Make an empty filter (sparse: 1 MiB, no blocks) and map it. Atomic. Raises FileExistsError."""
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        with temporary.open("xb") as file:
-            file.write(struct.pack("<8sII48x", MAGIC, VERSION, log2_bits))
-            file.truncate(HEADER_BYTES + (1 << log2_bits >> 3))
-        try:
-            os.link(temporary, path)
-        finally:
-            temporary.unlink()
+    def create(cls, path: Path) -> "Bloom":
+        """Make an empty filter and map it: see rootlay.store.bloom. Raises FileExistsError."""
+        create_bloom(path, None)
         return cls(path)
 
     def close(self) -> None:
@@ -128,7 +118,7 @@ class _AtomicOr:
         self._ctypes = ctypes
         self._keep = ctypes.c_char.from_buffer(target)
         self._address = ctypes.addressof(self._keep)
-        self._number = ctypes.c_long(_SYS_FUTEX.get(platform.machine(), -1))
+        self._number = ctypes.c_long(_SYS_FUTEX.get(os.uname().machine, -1))
         self._syscall = ctypes.CDLL(None, use_errno=True).syscall
 
     def set(self, offset: int, bit: int) -> bool:

@@ -206,6 +206,9 @@ class Container:
             self._hydrator.returncode = self._hydrator.poll() or 0
             _LEFT.append(self._hydrator.pid)
         self._hydrator = self._session = None
+        if self._overlay is not None:
+            self._overlay.close()
+            self._overlay = None
         _reap()
 
 

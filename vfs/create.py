@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -66,6 +65,9 @@ class ContainerOptions:
     tty: bool = False
     stdin: bool = False
     auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
     need_command: bool = True
 
 
@@ -98,7 +100,6 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
             # A copy: the image may be removed while the container lives, and commit needs both.
             (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
             (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
-            _adopt_root(store.root, record)
         if options.image != HOST_IMAGE and (options.image or options.lowers):
             _write_etc(record)
     except BaseException:
@@ -120,6 +121,9 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         tty=options.tty,
         stdin=options.stdin,
         auto_remove=options.auto_remove,
+        confine=options.confine,
+        network=options.network,
+        ports=options.ports,
     )
 
 
@@ -143,7 +147,7 @@ def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> Contain
 
 
 def _from_image(store: Store, image: Image, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
-    ensure_view(store, image.chain_id, image.diff_ids)
+    ensure_view(store, image)
     defaults = image.config.config
     command: Sequence[str]
     if options.entrypoint is not None:
@@ -163,33 +167,15 @@ def _from_image(store: Store, image: Image, options: ContainerOptions, environ: 
     )
 
 
-def ensure_view(store: Store, chain: object, diff_ids: Sequence[object]) -> None:
-    """Build the merged view when it is not there: once for each stack of layers."""
-    name = str(chain).partition(":")[2]
+def ensure_view(store: Store, image: Image) -> None:
+    """Index the layers of an image and build their merged view, where that is not done: once for each stack."""
+    name = image.chain_id.hex
     views = store.root / "views"
     if not ((views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists()):
-        from rootlay.store.digest import Digest
         from rootlay.store.viewbuild import build_view
 
-        build_view(store, [Digest.parse(str(layer)) for layer in diff_ids])
-
-
-def _adopt_root(root: Path, record: ContainerRecord) -> None:
-    """Give the root of the upper what the image's root has. The common case, 0755 and root's, needs only a time."""
-    chain = record.config.chain.partition(":")[2]
-    with open(root / "views" / f"{chain}.view", "rb") as view:  # docs/format.md §5: entry 1 is the root
-        header = view.read(128)
-        view.seek(int.from_bytes(header[40:48], "little") + 96)
-        entry = view.read(96)
-    mode, uid, gid = struct.unpack_from("<III", entry, 16)
-    if (mode & 0o7777, uid, gid) == (0o755, 0, 0):
-        (mtime_ns,) = struct.unpack_from("<q", entry, 40)
-        os.utime(record.upper, ns=(mtime_ns, mtime_ns))
-    else:
-        from rootlay.vfs.container import open_overlay
-
-        with open_overlay(root, record) as overlay:
-            overlay.adopt_root()
+        store.prepare(image)
+        build_view(store, image.diff_ids)
 
 
 def _write_etc(record: ContainerRecord) -> None:

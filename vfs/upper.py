@@ -14,7 +14,6 @@ import errno
 import fcntl
 import itertools
 import os
-import shutil
 import stat
 import threading
 from collections.abc import Iterator
@@ -87,7 +86,7 @@ class Upper:
             real = self.real(temporary)
             with contextlib.suppress(FileNotFoundError):
                 if stat.S_ISDIR(os.lstat(real).st_mode):
-                    shutil.rmtree(real)
+                    _remove_tree(real)
                 else:
                     os.unlink(real)
             raise
@@ -120,7 +119,7 @@ class Upper:
                 continue
             with self.keeping_times(split(path)[0]):
                 if stat.S_ISDIR(os.lstat(real).st_mode):
-                    shutil.rmtree(real)
+                    _remove_tree(real)
                 else:
                     os.unlink(real)
         return len(found)
@@ -245,7 +244,7 @@ class Upper:
         if any(parse_mark(name) is None for name in os.listdir(self.real(temporary))):
             os.rename(self.real(temporary), self.real(path))
             raise os_error(errno.ENOTEMPTY, path)
-        shutil.rmtree(self.real(temporary))
+        _remove_tree(self.real(temporary))
 
 
 def real_mode(mode: int) -> int:
@@ -262,3 +261,10 @@ def recorded_mode(mode: int, real_type: int) -> int | None:
     if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
         return None
     return mode
+
+
+def _remove_tree(real: bytes) -> None:
+    """Delete a temporary directory. Links are not followed."""
+    import shutil  # it imports three compressors, which a program that only looks does not need
+
+    shutil.rmtree(real)

@@ -25,7 +25,7 @@ def action(values: Values, context: Context) -> int:
             config=apply_changes(RunConfig(), values.many("change")),
             progress=progress,
         )
-    ensure_view(store, image.chain_id, image.diff_ids)
+    ensure_view(store, image)
     print(image.id, file=context.out)
     return 0
 

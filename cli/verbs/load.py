@@ -20,7 +20,7 @@ def action(values: Values, context: Context) -> int:
     with show_progress(context) as progress:
         images = store.load(sys.stdin.buffer if source in (None, "-") else Path(source or "-"), progress=progress)
     for image in images:
-        ensure_view(store, image.chain_id, image.diff_ids)
+        ensure_view(store, image)
         print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)
     return 0
 

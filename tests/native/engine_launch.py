@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PATCH, TRACE, UPPER = 1, 2, 4
+CONFINE, REQUIRE, UNSCOPED, NO_NETWORK = 256, 512, 1024, 2048
 DIR_UPPER, DIR_MARKS = 1, 2
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
 
-_HEADER = struct.Struct("<8s2I 7I 8I 4I I Q 6I 128x")
+_HEADER = struct.Struct("<8s2I 7I 8I 4I I Q 6I 120x2I")
 _DIR = struct.Struct("<5I12x")
 _VIEW_LAYER = struct.Struct("<2I")
 _BIND = struct.Struct("<5I12x")
@@ -56,6 +57,7 @@ class Launch:
     trace: bytes = b""
     container_id: bytes = b"test"
     hostname: bytes = b""
+    alias: bytes = b""
     strings: bytearray = field(default_factory=bytearray, init=False)
 
     def pack(self) -> bytes:
@@ -76,11 +78,12 @@ class Launch:
         off_binds = _HEADER.size + len(body)
         body += b"".join(_BIND.pack(*text(b.vpath), *text(b.host), b.flags) for b in binds)
         fixed = [*text(self.view), *text(self.engine), *text(self.hydrator), *text(self.lock)]
+        text_of_alias = text(self.alias)
         names = [*text(self.trace), *text(self.container_id), *text(self.hostname)]
         header = _HEADER.pack(
             b"RLLAUNC1", 1, start + len(self.strings), self.flags, len(self.dirs), _HEADER.size,
             len(self.view_layers), off_view_layers, len(binds), off_binds, *fixed, *self.host, *self.mapped,
-            0, self.st_dev, *names,
+            0, self.st_dev, *names, *text_of_alias,
         )  # fmt: skip
         return header + body + bytes(self.strings)
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.native.engine_launch import DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
+from tests.native.engine_launch import CONFINE, DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
-PROGRAMS = ("signals", "processes", "calls", "patches")
+PROGRAMS = ("signals", "processes", "calls", "hostile", "sockets", "patches")
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
 include({sources}/trap/trap.cmake)
@@ -76,10 +78,14 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
     bloom.write_bytes(b"RLBLOOM1" + (1).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
     lock = box / "lock"
     lock.touch()
+    # A short way to the upper, for the names of sockets.
+    alias = Path(tempfile.gettempdir(), f"a-{secrets.token_hex(3)}")
+    alias.symlink_to(upper)
     launch = Launch(
         engine=bytes(engine),
+        alias=bytes(alias),
         dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
-        flags=UPPER | flags,
+        flags=UPPER | CONFINE | flags,
         lock=bytes(lock),
         host=(os.getuid(), os.getgid()),
         st_dev=upper.stat().st_dev,

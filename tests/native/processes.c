@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -148,6 +149,29 @@ static int exec_of_a_descriptor(void)
     waitpid(p, &status, 0);
     close(f);
     return status == 0;
+}
+
+/* Traced from a fork, as strace does; from a vfork, as gdb does, it is refused and nobody hangs. */
+static int trace_me(void)
+{
+    int status, r;
+    pid_t p = fork();
+
+    if (p == 0) {
+        ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+        raise(SIGSTOP);
+        _exit(7);
+    }
+    for (r = 0; waitpid(p, &status, 0) == p && WIFSTOPPED(status);) { /* a tracer sees SIGSYS, too */
+        r |= WSTOPSIG(status) == SIGSTOP;
+        ptrace(PTRACE_CONT, p, NULL, WSTOPSIG(status) == SIGSTOP ? 0 : WSTOPSIG(status));
+    }
+    r &= WIFEXITED(status) && WEXITSTATUS(status) == 7;
+    p = vfork();
+    if (p == 0)
+        _exit(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == -1 && errno == EPERM ? 8 : 9);
+    waitpid(p, &status, 0);
+    return r && WEXITSTATUS(status) == 8;
 }
 
 static int mask_survives_exec(void)
@@ -331,7 +355,7 @@ int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(spawn_keeps_the_parents_handlers),
-        CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(mask_survives_exec), CASE(exec_errors),
+        CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(trace_me), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
         CASE(fork_while_threads_are_in_calls), CASE(cancel_a_read), CASE(cancel_a_fifo_open),
         CASE(sends_beside_a_thread), END_OF_CASES};

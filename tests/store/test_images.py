@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from itertools import pairwise
@@ -192,6 +194,20 @@ def test_what_others_put_into_the_layout_is_kept(store: Store) -> None:
 def test_a_config_loses_nothing_on_rewrite() -> None:
     data = make_config([b"tar"], os_features=["x"], history=[{"created_by": "y", "z": 1, "empty_layer": True}])
     assert json.loads(ImageConfig.parse(data, "x").to_bytes()) == json.loads(data)
+
+
+def test_layer_indexes_are_made_again_from_the_blobs(store: Store, tmp_path: Path) -> None:
+    tar = tmp_path / "rootfs.tar.gz"
+    tar.write_bytes(gzip.compress(make_tar([("etc/motd", "f", "hello"), ("big", "f", os.urandom(3_000_000))])))
+    image = add_image(store, "app", b"top", store.import_rootfs(tar, "base"))
+    before = [list(store.layer(diff_id).iter_raw()) for diff_id in image.diff_ids]
+    shutil.rmtree(store.layout.layers)
+    store.layout.layers.mkdir()
+    with pytest.raises(CorruptStore):
+        store.layer(image.diff_ids[0])
+    store.prepare(image)
+    assert [list(store.layer(diff_id).iter_raw()) for diff_id in image.diff_ids] == before
+    store.prepare(image)
 
 
 def test_skopeo_reads_the_store_and_what_it_puts_there_is_usable(

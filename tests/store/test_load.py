@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ import zstandard
 from store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 from rootlay.store.codec import Access
+from rootlay.store.entry import EntryType
 from rootlay.store.errors import (
     BadManifest,
     BadReference,
@@ -265,3 +267,36 @@ def test_a_link_out_of_a_directory_is_refused(unchanged: Store, tmp_path: Path) 
     (tmp_path / "d/manifest.json").symlink_to(tmp_path / "secret")
     with pytest.raises(UnsafePath):
         unchanged.load(tmp_path / "d")
+
+
+def test_layers_made_by_umoci(store: Store, tmp_path: Path, tool: Callable[[str], str]) -> None:
+    umoci = tool("umoci")
+    layout = tmp_path / "layout"
+    for directory, name in (("one", "old"), ("two", "new")):
+        (tmp_path / directory).mkdir()
+        put(tmp_path / directory / name, name.encode() * 1000)
+    image = f"{layout}:app"
+    rootless = [] if os.getuid() == 0 else ["--rootless"]
+    for command in (
+        ["init", "--layout", layout],
+        ["new", "--image", image],
+        ["insert", *rootless, "--image", image, tmp_path / "one", "/d"],
+        ["insert", *rootless, "--image", image, "--whiteout", "/d/old"],
+        ["insert", *rootless, "--image", image, "--opaque", tmp_path / "two", "/d"],
+    ):
+        subprocess.run([umoci, *map(str, command)], check=True, capture_output=True)
+    [loaded] = store.load(layout)
+    assert loaded.references == ("app:latest",)
+    found = []
+    for diff_id in loaded.diff_ids:
+        layer = store.layer(diff_id)
+        found.append({path: layer.find_path(path) for path in (b"d", b"d/old", b"d/new")})
+        layer.close()
+    kinds = [{path.decode(): entry.type for path, entry in layer.items() if entry} for layer in found]
+    directory, file, whiteout = EntryType.DIRECTORY, EntryType.FILE, EntryType.WHITEOUT
+    assert kinds == [
+        {"d": directory, "d/old": file},
+        {"d": directory, "d/old": whiteout},
+        {"d": directory, "d/new": file},
+    ]
+    assert [bool(layer[b"d"] and layer[b"d"].opaque) for layer in found] == [False, False, True]

@@ -107,8 +107,16 @@ def test_skopeo_and_umoci_read_what_is_saved(
 
     # umoci 0.4 does not read zstd: by way of a docker-archive skopeo makes gzip of it.
     source = f"{transport}:{tmp_path}/out:app:1"
-    run(skopeo, "--insecure-policy", "copy", source, f"docker-archive:{tmp_path}/plain.tar:app:1")
-    run(skopeo, "--insecure-policy", "copy", f"docker-archive:{tmp_path}/plain.tar", f"oci:{tmp_path}/copy:x")
+    run(skopeo, "--insecure-policy", "--tmpdir", tmp_path, "copy", source, f"docker-archive:{tmp_path}/plain.tar:app:1")
+    run(
+        skopeo,
+        "--insecure-policy",
+        "--tmpdir",
+        tmp_path,
+        "copy",
+        f"docker-archive:{tmp_path}/plain.tar",
+        f"oci:{tmp_path}/copy:x",
+    )
     rootless = [] if os.getuid() == 0 else ["--rootless"]
     run(umoci, "unpack", *rootless, "--image", f"{tmp_path}/copy:x", tmp_path / "bundle")
     root = tmp_path / "bundle/rootfs"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.bloom import FNV_START, HEADER_BYTES, OPAQUE, RECORD, Bloom, finish, fnv1a
+from rootlay.store.bloom import HEADER_BYTES
+from rootlay.vfs.bloom import FNV_START, OPAQUE, RECORD, Bloom, finish, fnv1a
 
 
 def test_fnv1a_gives_the_published_values() -> None:

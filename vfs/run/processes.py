@@ -28,8 +28,8 @@ class GuestProcess:
 def iter_guests(container_path: str) -> Iterator[int]:
     """Process IDs of the caller's own guests of one container (its directory's real path), in no order.
 
-    A process between its exec and the mapping of its launch file belongs to a container that is not yet known; it is
-    counted, so that nobody takes a container for idle that is not.
+    Between its exec and the mapping of its launch file a process shows that file in its arguments instead; afterwards
+    those are the program's own.
     """
     mark = os.fsencode(container_path) + b"/launch-"
     for entry in os.listdir("/proc"):
@@ -38,12 +38,14 @@ def iter_guests(container_path: str) -> Iterator[int]:
         try:
             if os.path.basename(os.readlink(f"/proc/{entry}/exe")) != "engine":
                 continue
-            with open(f"/proc/{entry}/maps", "rb") as maps:
-                content = maps.read()
+            # In this order: what is in neither belongs to nobody of ours.
+            for name in ("cmdline", "maps"):
+                with open(f"/proc/{entry}/{name}", "rb") as file:
+                    if mark in file.read():
+                        yield int(entry)
+                        break
         except OSError:  # gone, or another user's
             continue
-        if mark in content or (content and b"/launch-" not in content):
-            yield int(entry)
 
 
 def has_guests(container_path: str) -> bool:

@@ -57,6 +57,7 @@ def test_every_field_is_where_the_format_says() -> None:
         trace=b"/t",
         container_id=b"c" * 64,
         hostname=b"box",
+        alias=b"/tmp/.rl-1",
     ).pack()
     assert data[:8] == b"RLLAUNC1"
     assert struct.unpack_from("<III", data, 8) == (1, len(data), 7)
@@ -65,6 +66,7 @@ def test_every_field_is_where_the_format_says() -> None:
     assert [text(data, place) for place in (44, 52, 60, 68)] == [b"/v", b"/e", b"/h", b"/lock"]
     assert struct.unpack_from("<5IQ", data, 76) == (1000, 1001, 5, 6, 0, 0x1234567890)
     assert [text(data, place) for place in (104, 112, 120)] == [b"/t", b"c" * 64, b"box"]
+    assert text(data, 248) == b"/tmp/.rl-1"
     assert (text(data, off_dirs), text(data, off_dirs + 8), data[off_dirs + 16]) == (b"/upper", b"/bloom", 3)
     assert text(data, off_dirs + 32) == b""
     assert [text(data, off_layers + 8 * i) for i in range(2)] == [b"/l/0", b"/l/1"]

@@ -50,7 +50,8 @@ static int launch_ok(const struct rl_launch *l, u64 size)
         return 0;
     if (!table_ok(l, l->off_dirs, l->dirs, sizeof(struct rl_launch_dir)) ||
         !table_ok(l, l->off_view_layers, l->view_layers, sizeof(struct rl_str)) ||
-        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)))
+        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)) ||
+        !table_ok(l, l->off_ports, l->ports, sizeof(struct rl_launch_port)))
         return 0;
     const struct rl_launch_dir *d = (const void *)((const char *)l + l->off_dirs);
     for (u32 i = 0; i < l->dirs; i++)
@@ -65,7 +66,8 @@ static int launch_ok(const struct rl_launch *l, u64 size)
         if (!text_ok(l, b[i].vpath) || !text_ok(l, b[i].host))
             return 0;
     return text_ok(l, l->view) && text_ok(l, l->engine) && text_ok(l, l->hydrator) && text_ok(l, l->lock) &&
-           text_ok(l, l->trace) && text_ok(l, l->container_id) && text_ok(l, l->hostname);
+           text_ok(l, l->trace) && text_ok(l, l->container_id) && text_ok(l, l->hostname) &&
+           text_ok(l, l->alias);
 }
 
 const char *rl_launch_str(struct rl_str s)

@@ -78,16 +78,25 @@ static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
     return 0;
 }
 
+/* What virtual root may do and the kernel refuses to the caller has no effect, and is no error: on a file of the
+ * host the owner cannot be recorded, and `tar x` as root must not fail over it. */
+static long chown_quiet(long r)
+{
+    return (r == -EPERM || r == -EINVAL) && !rl_me.fsuid ? 0 : r;
+}
+
 static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
 {
-    if (rl_bind((u32)w->self.bind).flags & RL_BIND_OWNER) {
+    u32 flags = rl_bind((u32)w->self.bind).flags;
+    if (flags & RL_BIND_OWNER) {
         uid = uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         gid = gid == rl_me.fsgid ? rl_launch->host_gid : gid;
     }
     long r = rl_object_real(w, w->s->real);
-    return r < 0 ? r
-                 : rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
-                          w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
+    if (r >= 0)
+        r = rl_sys(__NR_fchownat, AT_FDCWD, (long)w->s->real, (i32)uid, (i32)gid,
+                   w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW, 0);
+    return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
@@ -100,9 +109,9 @@ long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
     if (r < 0)
         return r;
     if (r == 0) {
-        u32 u = uid == rl_launch->map_uid ? rl_launch->host_uid : uid;
-        u32 g = gid == rl_launch->map_gid ? rl_launch->host_gid : gid;
-        return k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0);
+        u32 u = uid == rl_launch->map_uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
+        u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
+        return chown_quiet(k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0));
     }
     if (w.hit.what == RL_IN_BIND)
         return chown_bind(&w, uid, gid);

@@ -188,11 +188,29 @@ long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp,
 
 extern const char *rl_launch_path;
 
+/* ---- mountpoints.c ----------------------------------------------------------------------------- */
+
+/* Make the parents of all binds, as root. Before the first program. */
+void rl_make_mount_points(void);
+
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
 /* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask]`. 0 or -EINVAL. */
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
+
+/* ---- confine.c --------------------------------------------------------------------------------- */
+
+/* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */
+long rl_confine(void);
+
+/* ---- ports.c ----------------------------------------------------------------------------------- */
+
+/* An address that is about to be bound, or to be talked to: changed in place where its port is mapped,
+ * and then 1. The name of a socket or its peer, which the kernel reported, changed back. */
+int rl_port_bind(int fd, void *address, u64 bytes);
+int rl_port_peer(int fd, void *address, u64 bytes);
+void rl_port_name(int fd, void *address, u64 bytes);
 
 /* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
 
@@ -203,6 +221,7 @@ extern char __executable_start[], _end[]; /* the linker's names for the ends of 
 #define rl_image_end _end
 
 void rl_trace(struct rl_call *c, long result);
+void rl_trace_exec(struct rl_call *c, const char *path);
 
 /* One line "rootlay: a b c" on fd 2, any of them NULL. */
 void rl_say(const char *a, const char *b, const char *c);

@@ -255,6 +255,8 @@ long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp,
     }
     script_arguments(p);
     r = make_argv(c, p, argv, &list);
+    if (r >= 0 && (rl_launch->flags & RL_LAUNCH_TRACE))
+        rl_trace_exec(c, path);
     if (r >= 0)
         r = run_engine(c, p, list, envp);
     drop_spill(c->slot);

@@ -63,26 +63,39 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
 
 /* ---- the first program ----------------------------------------------------------------------------- */
 
-/* The working directory is made when it is missing, as Docker does. */
-static void enter_directory(const char *cwd)
+/* The working directory is made when it is missing, as Docker does: root's, whoever the program runs as. */
+static void make_directory(const char *cwd)
 {
     static char part[RL_PATH_MAX];
+    struct rl_identity caller = rl_me;
     size_t n = strlen(cwd);
+
+    if (n >= sizeof part)
+        return;
+    rl_me = (struct rl_identity){.umask = 022};
+    memcpy(part, cwd, n + 1);
+    for (size_t i = 1; i <= n; i++)
+        if (part[i] == '/' || part[i] == 0) {
+            part[i] = 0;
+            rl_mkdir(RL_AT_FDCWD, part, 0755);
+            part[i] = i < n ? '/' : 0;
+        }
+    rl_me = caller;
+}
+
+static void enter_directory(const char *cwd)
+{
+    static char why[64];
     long r = rl_chdir(cwd);
 
-    if (r == -ENOENT && n < sizeof part) {
-        memcpy(part, cwd, n + 1);
-        for (size_t i = 1; i <= n; i++)
-            if (part[i] == '/' || part[i] == 0) {
-                part[i] = 0;
-                rl_mkdir(RL_AT_FDCWD, part, 0755);
-                part[i] = i < n ? '/' : 0;
-            }
+    if (r == -ENOENT) {
+        make_directory(cwd);
         r = rl_chdir(cwd);
     }
-    rl_put_text(rl_put_text(part, ": "), rl_error_text(r));
-    if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "working directory ", cwd, part);
+    if (r >= 0)
+        return;
+    rl_put_text(rl_put_text(why, ": "), rl_error_text(r));
+    rl_die(RL_EXIT_ENGINE, "working directory ", cwd, why);
 }
 
 static const char *search_path(char **envp)
@@ -171,6 +184,17 @@ static int is_script(const char *real)
     return n == 2 && head[0] == '#' && head[1] == '!';
 }
 
+static void confine(void)
+{
+    long r = rl_confine();
+
+    if (r == -EOPNOTSUPP || r == -ENOSYS)
+        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 6.2 or newer is needed)",
+               NULL, NULL);
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");
+}
+
 static void start_first(struct rl_start *s, char **argv, u64 argc)
 {
     static char path[RL_PATH_MAX];
@@ -179,6 +203,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
+    rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
     if (r < 0) {
@@ -186,9 +211,10 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
         cannot_run(prog, r);
     }
     rl_signals_init();
+    confine();
     r = rl_filter_install();
     if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
     s->memfd = -1;

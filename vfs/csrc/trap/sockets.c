@@ -1,10 +1,12 @@
 /* AF_UNIX names are paths: translated on the way in, and back in getsockname and getpeername.
  *
  * 1. Calls that may block are made in the program's own context, their address in a pass buffer.
- * 2. A real path that does not fit the 108 bytes of sun_path is reached through a descriptor of its
- *    directory: /proc/self/fd/N/name. The calls that need that are made here: the descriptor must
- *    be closed again.
- * 3. Names that accept, recvfrom and recvmsg report are left as they are, and so are those of sockets
+ * 2. A name in the upper is given to the kernel by way of the launch file's alias, a short symbolic
+ *    link: the real path of an upper hardly ever fits the 108 bytes of sun_path. What does not fit
+ *    all the same is reached through a descriptor of its directory: /proc/self/fd/N/name. The calls
+ *    that need that are made here: the descriptor must be closed again.
+ * 3. Internet addresses pass through ports.c.
+ * 4. Names that accept, recvfrom and recvmsg report are left as they are, and so are those of sockets
  *    that were bound by way of rule 2.
  */
 #include "engine.h"
@@ -28,11 +30,36 @@ struct rl_message {
     u32 flags, pad2;
 };
 
+/* The upper's part of a path in it, or NULL. */
+static const char *below_upper(const char *real)
+{
+    const struct rl_launch_dir *dir = (const void *)((const char *)rl_launch + rl_launch->off_dirs);
+    u32 n;
+
+    if (!(rl_launch->flags & RL_LAUNCH_UPPER) || rl_launch->alias.len == 0)
+        return NULL;
+    n = dir->path.len;
+    return memcmp(real, rl_launch_str(dir->path), n) == 0 && real[n] == '/' ? real + n : NULL;
+}
+
+/* A name that the kernel reports, as the program calls it: length, or -ENOENT. */
+static long virtual_name(const char *name, char *out)
+{
+    u32 n = rl_launch->alias.len;
+
+    if (n && rl_text_starts(name, rl_launch_str(rl_launch->alias)) && name[n] == '/') {
+        rl_put_text(out, name + n);
+        return (long)strlen(out);
+    }
+    return rl_virtual_path(name, out, RL_PATH_MAX);
+}
+
 /* The translated address; `dir` is a descriptor to close afterwards, or -1. Returns its length. */
 static long translate(const char *path, int create, struct rl_address *out, int *dir, char *real)
 {
     long r = rl_real_path(RL_AT_FDCWD, path, 0, create, real, RL_BUF_BYTES / 2);
     size_t n, name;
+    const char *inside;
     char *p;
 
     *dir = -1;
@@ -40,6 +67,11 @@ static long translate(const char *path, int create, struct rl_address *out, int 
         return r;
     out->family = RL_AF_UNIX;
     n = strlen(real);
+    inside = below_upper(real);
+    if (inside && rl_launch->alias.len + strlen(inside) < RL_SUN_PATH) {
+        p = rl_put_text(rl_put_text(out->path, rl_launch_str(rl_launch->alias)), inside);
+        return 2 + (p - out->path) + 1;
+    }
     if (n < RL_SUN_PATH) {
         rl_put_text(out->path, real);
         return (long)(2 + n + 1);
@@ -63,13 +95,13 @@ static long translate(const char *path, int create, struct rl_address *out, int 
 }
 
 /* The same for the name of somebody to talk to. A name that recvfrom or accept reported is a real
- * path (rule 3): an answer to it must find its way. */
+ * path (rule 4): an answer to it must find its way. */
 static long translate_peer(const char *path, struct rl_address *out, int *dir, char *real)
 {
     char *virtual = real + RL_BUF_BYTES / 2;
     long r = translate(path, 0, out, dir, real);
 
-    if (r == -ENOENT && rl_virtual_path(path, virtual, RL_PATH_MAX) >= 0)
+    if (r == -ENOENT && virtual_name(path, virtual) >= 0)
         r = translate(virtual, 0, out, dir, real);
     return r;
 }
@@ -102,8 +134,12 @@ long rl_do_bind(struct rl_call *c)
 
     if (n < 0)
         return n;
-    if (n == 0)
-        return rl_sys3(__NR_bind, (int)c->arg[0], (long)c->arg[1], (int)c->arg[2]);
+    if (n == 0) {
+        int here = rl_launch->ports && c->arg[1] && (u32)c->arg[2] > 2 && (u32)c->arg[2] <= sizeof a &&
+                   rl_port_bind((int)c->arg[0], &a, (u32)c->arg[2]);
+
+        return rl_sys3(__NR_bind, (int)c->arg[0], here ? (long)&a : (long)c->arg[1], (int)c->arg[2]);
+    }
     if (rl_stat(RL_AT_FDCWD, a.path, RL_AT_SYMLINK_NOFOLLOW, &attr) == 0)
         return -EADDRINUSE;
     n = translate(a.path, 1, &real, &dir, buf);
@@ -136,6 +172,7 @@ static long with_address(struct rl_call *c, u32 at)
         arg[at + 1] = (u64)n;
     } else if (c->arg[at] && (u32)c->arg[at + 1] <= sizeof a && (u32)c->arg[at + 1] > 2) {
         memcpy(real, &a, sizeof a);
+        rl_port_peer((int)c->arg[0], real, (u32)c->arg[at + 1]);
         arg[at] = (u64)real;
     }
     if (dir < 0)
@@ -164,6 +201,10 @@ long rl_do_sendmsg(struct rl_call *c)
         n = translate_peer(a.path, real, &dir, (char *)c->slot->buf);
         m->name = (u64)real;
         m->name_bytes = (u32)n;
+    } else if (n == 0 && m->name && m->name_bytes > 2 && m->name_bytes <= sizeof a &&
+               rl_port_peer((int)c->arg[0], &a, m->name_bytes)) {
+        memcpy(real, &a, sizeof a);
+        m->name = (u64)real;
     }
     if (n < 0)
         return n;
@@ -191,6 +232,8 @@ long rl_do_sendmmsg(struct rl_call *c)
         if (rl_guest_read(c, &one, c->arg[1] + i * sizeof one, sizeof one) < 0)
             break; /* the kernel sends those before it */
         n = take_address(c, one.m.name, one.m.name_bytes, &a);
+        if (n == 0 && one.m.name && one.m.name_bytes > 2 && one.m.name_bytes <= sizeof a)
+            n = rl_port_peer((int)c->arg[0], &a, one.m.name_bytes);
         if (n != 0)
             return n < 0 ? n : -ENOSYS;
     }
@@ -214,12 +257,13 @@ static long give_address(struct rl_call *c)
     if (r < 0)
         return r;
     if (a.family == RL_AF_UNIX && bytes > 2 && a.path[0]) {
-        if (rl_virtual_path(a.path, name, RL_PATH_MAX) >= 0 && strlen(name) < RL_SUN_PATH) {
+        if (virtual_name(a.path, name) >= 0 && strlen(name) < RL_SUN_PATH) {
             memset(a.path, 0, sizeof a.path);
             rl_put_text(a.path, name);
             bytes = (u32)(2 + strlen(name) + 1);
         }
     }
+    rl_port_name((int)c->arg[0], &a, bytes);
     if (rl_guest_write(c, c->arg[1], &a, room < bytes ? room : bytes) < 0)
         return -EFAULT;
     return rl_guest_write(c, c->arg[2], &bytes, sizeof bytes);

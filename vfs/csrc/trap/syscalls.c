@@ -9,6 +9,7 @@
 #define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define GUARD(call) GUARD_BUT(call, -1)
 #define GUARD_BUT(call, third) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .fixed = third, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define SOCKET(call) [__NR_##call] = {.name = #call, .action = RL_SOCKET, .error = EAFNOSUPPORT, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
@@ -57,11 +58,11 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(access, access, N, 0, 1, N, 0, 0, N),
     OK(pipe), OK(select), OK(sched_yield), OK(msync), OK(mincore), OK(shmget), OK(shmat), OK(shmctl),
     OK(dup), OK(dup2), OK(pause), OK(nanosleep), OK(getitimer), OK(alarm), OK(setitimer), OK(getpid),
-    OK(sendfile), OK(socket),
+    OK(sendfile), SOCKET(socket),
     WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
-    OK(socketpair), OK(setsockopt), OK(getsockopt),
+    OK(socketpair), OK(setsockopt), [__NR_getsockopt] = {.name = "getsockopt", .action = RL_HANDLED_VALUE, .handler = rl_do_getsockopt, .fixed = 17 /* SO_PEERCRED */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = 2, .pass = N},
     BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
     VALUE(kill, -1), /* would reach every process of the user, outside as well */
     DO(uname, uname, 0), OK(semget), OK(semop), OK(semctl), OK(shmdt), OK(msgget), OK(msgsnd), OK(msgrcv), OK(msgctl),
@@ -77,7 +78,8 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(chmod, chmod, N, 0, 1, N, 0, 0, N), P1(fchmod, chmod, 0, N, 1, N, 0, 0, N),
     P1(chown, chown, N, 0, 1, N, 0, 0, N), P1(fchown, chown, 0, N, 1, N, 0, 0, N),
     P1(lchown, chown, N, 0, 1, N, NOFOLLOW, 0, N),
-    DO(umask, umask, 0), OK(gettimeofday), OK(getrlimit), OK(getrusage), OK(sysinfo), OK(times), OK(ptrace),
+    DO(umask, umask, 0), OK(gettimeofday), OK(getrlimit), OK(getrusage), OK(sysinfo), OK(times),
+    [__NR_ptrace] = {.name = "ptrace", .action = RL_HANDLED_VALUE, .handler = rl_do_ptrace, .fixed = 0, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N},
     DO(getuid, getuid, 0), OK(syslog), DO(getgid, getgid, 0), DO(setuid, setuid, 0), DO(setgid, setgid, 0),
     DO(geteuid, geteuid, 0), DO(getegid, getegid, 0), OK(setpgid), OK(getppid), OK(getpgrp), OK(setsid),
     DO(setreuid, setreuid, 0), DO(setregid, setregid, 0), DO(getgroups, getgroups, 0), DO(setgroups, setgroups, 0),
@@ -136,7 +138,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
     DO(execveat, execveat, 0), OK(userfaultfd), OK(membarrier), OK(mlock2), OK(copy_file_range), OK(preadv2), OK(pwritev2),
     GUARD(pkey_mprotect), OK(pkey_alloc), OK(pkey_free),
-    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), OK(io_pgetevents), OK(rseq), NO(uretprobe, ENOSYS),
+    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), NO(io_pgetevents, ENOSYS), /* its temporary mask */ OK(rseq), NO(uretprobe, ENOSYS),
     OK(pidfd_send_signal), NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS), NO(io_uring_register, ENOSYS),
     NO(open_tree, EPERM), NO(move_mount, EPERM), NO(fsopen, EPERM), NO(fsconfig, EPERM), NO(fsmount, EPERM),
     NO(fspick, EPERM), OK(pidfd_open), NO(clone3, ENOSYS), OK(close_range),
@@ -145,7 +147,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(quotactl_fd, EPERM), NO(landlock_create_ruleset, EOPNOTSUPP), NO(landlock_add_rule, EOPNOTSUPP),
     NO(landlock_restrict_self, EOPNOTSUPP), OK(memfd_secret), OK(process_mrelease), OK(futex_waitv),
     OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
-    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, EPERM), NO(listmount, EPERM),
+    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, ENOSYS), NO(listmount, ENOSYS),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
 };
 /* clang-format on */

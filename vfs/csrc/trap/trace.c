@@ -15,15 +15,28 @@ static char *put_path(char *to, int dir, const char *path)
     return path ? rl_put_text(to, path) : to;
 }
 
-void rl_trace(struct rl_call *c, long result)
+static void put_line(const char *line, char *end)
 {
-    char *line = (char *)c->slot->buf, *to = line;
     const char *file = rl_launch_str(rl_launch->trace);
     long fd = 2;
 
+    *end++ = '\n';
+    if (*file)
+        fd = rl_sys3(__NR_open, (long)file, RL_O_TRACE, 0);
+    if (fd < 0)
+        return;
+    rl_sys3(__NR_write, fd, (long)line, end - line);
+    if (*file)
+        rl_sys1(__NR_close, fd);
+}
+
+void rl_trace(struct rl_call *c, long result)
+{
+    char *line = (char *)c->slot->buf, *to = line;
+
     to = rl_put_number(to, (u64)rl_sys0(__NR_getpid), 10);
     to = rl_put_text(rl_put_text(rl_put_text(to, " "), c->row->name), "(");
-    if (c->row->path != RL_NONE || c->row->dir != RL_NONE)
+    if (c->row->path != RL_NONE || c->row->dir != RL_NONE || c->path)
         to = put_path(to, c->dir, c->path);
     if (c->path2)
         to = put_path(rl_put_text(to, ", "), c->dir2, c->path2);
@@ -33,12 +46,18 @@ void rl_trace(struct rl_call *c, long result)
     to = rl_put_text(to, c->resumed ? " = (in the program)" : result < 0 ? " = -" : " = ");
     if (!c->resumed)
         to = rl_put_number(to, (u64)(result < 0 ? -result : result), 10);
-    *to++ = '\n';
-    if (*file)
-        fd = rl_sys3(__NR_open, (long)file, RL_O_TRACE, 0);
-    if (fd < 0)
-        return;
-    rl_sys3(__NR_write, fd, (long)line, to - line);
-    if (*file)
-        rl_sys1(__NR_close, fd);
+    put_line(line, to);
+}
+
+/* An exec that works has no result to show: it is shown before. The line takes the place of the
+ * interpreter, which has been looked up by then; slot->buf holds the arguments. */
+void rl_trace_exec(struct rl_call *c, const char *path)
+{
+    char *line = (char *)&c->slot->exec2, *to = line;
+
+    _Static_assert(sizeof c->slot->exec2 > sizeof c->slot->exec.real + RL_PATH_MAX + 64, "room for the line");
+    to = rl_put_number(to, (u64)rl_sys0(__NR_getpid), 10);
+    to = rl_put_text(rl_put_text(to, " exec("), path);
+    to = rl_put_text(rl_put_text(to, ") -> "), c->slot->exec.real);
+    put_line(line, to);
 }
