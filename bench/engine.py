@@ -28,10 +28,12 @@ CALLS = ("usr/lib/os-release", "usr/lib/nope", "etc/os-release", "usr/bin")
 SCRIPT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
 C_FILES = (
     'mkdir -p /tmp/c && cd /tmp/c && for i in $(seq 20); do echo "int f$i(int x) { return x * $i; }" > f$i.c; done && '
-    "printf 'all: $(patsubst %.c,%.o,$(wildcard *.c))\\n' > Makefile"
+    "echo 'all: $(patsubst %.c,%.o,$(wildcard *.c))' > Makefile"
 )
 LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
 IDENTITY = "git config --global user.email a@b && git config --global user.name a"
+FILES = "rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done"
+COPIES = f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"
 COPY = "rm -rf /tmp/copy && cp -a /usr/share /tmp/copy"
 
 
@@ -49,10 +51,7 @@ WORK = {
     "find /usr": Work("find /usr -xdev > /dev/null"),
     "ls -lR /usr/share": Work("ls -lR /usr/share > /dev/null"),
     "tar of /usr/share": Work("tar -cf - -C /usr share | cat > /dev/null"),
-    "git add+commit of 500": Work(
-        "cd /tmp/g && git add . && git commit -qm x",
-        f"{IDENTITY}; rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done",
-    ),
+    "git add+commit of 500": Work("cd /tmp/g && git add . && git commit -qm x", f"{IDENTITY}; {FILES}"),
     "make of 20 C files": Work("cd /tmp/c && make -s", f"{C_FILES}; rm -f /tmp/c/*.o"),
     "python3 -c import": Work("python3 -c 'import json, argparse, subprocess, email, http.client, unittest'"),
     "sh -c : x50": Work("i=0; while [ $i -lt 50 ]; do sh -c :; i=$((i+1)); done"),
@@ -60,7 +59,7 @@ WORK = {
     "append to 1000 lower": Work(
         "while read f; do echo x >> $f; done < /tmp/list",
         LIST,
-        ("cd /tmp/copies && for f in *; do echo x >> $f; done", f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"),
+        ("cd /tmp/copies && for f in *; do echo x >> $f; done", COPIES),
         1,
     ),
 }  # fmt: skip
@@ -92,7 +91,10 @@ def prefixed(*prefix: str) -> Iterator[Runner]:
 
     def run(command: list[str]) -> str:
         words = [*prefix, *command]
-        return check(subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=SCRIPT_ENV, check=False))  # fmt: skip
+        done = subprocess.run(
+            words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=SCRIPT_ENV, check=False
+        )
+        return check(done)
 
     yield run
 
@@ -210,12 +212,15 @@ def main() -> None:
         tree.mkdir()
         source = Path(__file__).with_name("micro.c")
         subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / "micro"), str(source)], check=True)
-        subprocess.run(["tar", "-xf", str(options.image), "-C", str(tree), "--exclude=./dev/*"], check=False, stderr=subprocess.DEVNULL)  # fmt: skip
+        unpack = ["tar", "-xf", str(options.image), "-C", str(tree), "--exclude=./dev/*"]
+        subprocess.run(unpack, check=False, stderr=subprocess.DEVNULL)
         shutil.copy(scratch / "micro", tree / "micro")
         tar = scratch / "image.tar"
         subprocess.run(["tar", "-cf", str(tar), "-C", str(tree), "."], check=True)
         image = Store.open(scratch / "store").import_rootfs(tar, "bench")
         tar.unlink()
+        if os.geteuid() == 0:
+            subprocess.run(["cp", "-a", "/dev/null", "/dev/urandom", str(tree / "dev")], check=True)
         found = [method for method in methods(scratch, tree, image) if not wanted or method.name in wanted]
         plain = Method("plain", prefixed)
         micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
