@@ -86,6 +86,7 @@ long rl_guest_text(struct rl_call *c, char *to, u64 from, size_t size, long too_
 
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
+#define RL_MADV_WIPEONFORK 18
 void rl_slots_init(void);
 struct rl_slot *rl_slot_claim(void);
 void rl_slot_free(struct rl_slot *slot);

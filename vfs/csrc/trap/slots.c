@@ -12,7 +12,6 @@
 #define RL_SLOTS 64
 #define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* process id of whom the memory belongs to; 0: not known yet */
 #define RL_PAGE 4096
-#define RL_MADV_WIPEONFORK 18
 
 static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));

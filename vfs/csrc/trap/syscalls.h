@@ -17,7 +17,7 @@ enum rl_action {
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
-    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
+    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
 };
 
 #define RL_NONE 0xff
