@@ -46,7 +46,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     case RL_REFUSED: return x->error == y->error;
     case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
-    case RL_HANDLED_VALUE: return x->fixed == y->fixed;
+    case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest;
     case RL_HANDLED:
     case RL_HANDLED_IF: return x->pass == y->pass;
     default: return 1;
@@ -153,7 +153,7 @@ static void tail(const struct rl_syscall *row)
         break;
     }
     case RL_HANDLED_VALUE:
-        load(RL_DATA_ARG(0));
+        load(RL_DATA_ARG(row->rest));
         emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 1, 0);
         leave(SECCOMP_RET_ALLOW);
         go_trap();

@@ -61,7 +61,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
-    OK(socketpair), OK(setsockopt), OK(getsockopt),
+    OK(socketpair), OK(setsockopt), [__NR_getsockopt] = {.name = "getsockopt", .action = RL_HANDLED_VALUE, .handler = rl_do_getsockopt, .fixed = 17 /* SO_PEERCRED */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = 2, .pass = N},
     BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
     VALUE(kill, -1), /* would reach every process of the user, outside as well */
     DO(uname, uname, 0), OK(semget), OK(semop), OK(semctl), OK(shmdt), OK(msgget), OK(msgsnd), OK(msgrcv), OK(msgctl),
@@ -146,7 +146,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(quotactl_fd, EPERM), NO(landlock_create_ruleset, EOPNOTSUPP), NO(landlock_add_rule, EOPNOTSUPP),
     NO(landlock_restrict_self, EOPNOTSUPP), OK(memfd_secret), OK(process_mrelease), OK(futex_waitv),
     OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
-    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, EPERM), NO(listmount, EPERM),
+    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, ENOSYS), NO(listmount, ENOSYS),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
 };
 /* clang-format on */
