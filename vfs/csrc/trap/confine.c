@@ -14,6 +14,7 @@
  * the machine that compiles may be older than the kernel that runs.
  */
 #include <asm/fcntl.h>
+#include <linux/capability.h>
 #include <linux/prctl.h>
 
 #include "engine.h"
@@ -173,6 +174,34 @@ static long allow_all(void)
     return r < 0 ? r : allow_passed();
 }
 
+/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock: under
+ * no_new_privs no exec gives anything back. For everybody else there is nothing to take. */
+static void drop_capabilities(void)
+{
+    static const u8 kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
+                              CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_NET_RAW,
+                              CAP_SETFCAP};
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    u64 keep = 0;
+
+    for (u32 i = 0; i < sizeof kept; i++)
+        keep |= 1ull << kept[i];
+    if (rl_sys2(__NR_capget, (long)&head, (long)data) < 0)
+        return;
+    for (u32 i = 0; i < 64; i++)
+        if (!(keep >> i & 1))
+            rl_sys(__NR_prctl, PR_CAPBSET_DROP, i, 0, 0, 0, 0);
+    for (u32 i = 0; i < 2; i++) {
+        u32 mask = (u32)(keep >> (32 * i));
+
+        data[i].effective &= mask;
+        data[i].permitted &= mask;
+        data[i].inheritable &= mask;
+    }
+    rl_sys2(__NR_capset, (long)&head, (long)data);
+}
+
 /* 0: as the launch file wants it. -EOPNOTSUPP: confinement is required and this kernel cannot. */
 long rl_confine(void)
 {
@@ -198,6 +227,8 @@ long rl_confine(void)
         r = rl_sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
     if (r >= 0)
         r = rl_sys2(LL_RESTRICT_SELF, ruleset, 0);
+    if (r >= 0)
+        drop_capabilities();
     rl_sys1(__NR_close, ruleset);
     /* Sixteen nested domains are the kernel's limit. */
     return r == -E2BIG && !(flags & RL_LAUNCH_REQUIRE) ? 0 : r;
