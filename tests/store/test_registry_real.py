@@ -116,9 +116,7 @@ def test_an_upload_in_many_chunks(registry: RealRegistry, store: Store, other: S
     assert same(pull(other, name, Settings()), store, name)
 
 
-def test_pull_by_digest_and_by_short_forms(
-    registry: RealRegistry, store: Store, other: Store, tmp_path: Path
-) -> None:
+def test_pull_by_digest_and_by_short_forms(registry: RealRegistry, store: Store, other: Store, tmp_path: Path) -> None:
     name = f"{registry.host}/digest"
     load(store, tmp_path, f"{name}:latest", layers(1))
     digest = push(store, name, Settings()).digest
