@@ -31,8 +31,6 @@ static void init(const char *launch, const char *state, u64 *sigmask)
     if (rl_state_parse(state, sigmask) < 0)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
     rl_note_mask(*sigmask);
-    if (rl_launch->flags & RL_LAUNCH_PATCH)
-        rl_patch_init();
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
