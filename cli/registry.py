@@ -12,6 +12,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("diff", "commit", "cp", "export", "logs"),
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
+    "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
     "Upkeep": ("prune", "doctor"),
 }

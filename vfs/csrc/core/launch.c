@@ -95,6 +95,17 @@ struct rl_bind rl_bind(u32 i)
     return out;
 }
 
+int rl_tree_device(u64 dev)
+{
+    static u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one */
+    const char *path;
+    struct statx sx;
+    for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
+        if (rl_tree(i, &path) && k_statx(AT_FDCWD, path, 0, &sx) == 0)
+            tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
+    return tree_dev && dev == tree_dev - 1;
+}
+
 /* May a file on this device be one of ours? */
 int rl_own_device(u64 dev)
 {
@@ -103,13 +114,7 @@ int rl_own_device(u64 dev)
     for (u32 i = 0; i < rl_nlayers; i++)
         if (rl_layers[i].dev == dev)
             return 1;
-    static u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one */
-    const char *path;
-    struct statx sx;
-    for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
-        if (rl_tree(i, &path) && k_statx(AT_FDCWD, path, 0, &sx) == 0)
-            tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
-    return tree_dev && dev == tree_dev - 1;
+    return rl_tree_device(dev);
 }
 
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
@@ -155,6 +160,7 @@ long rl_core_init(const char *launch_path)
             return -EINVAL;
     }
     rl_bind_init();
+    rl_known_init();
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL);
 }

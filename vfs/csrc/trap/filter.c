@@ -46,6 +46,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
         return 0;
     switch (x->action) {
     case RL_REFUSED: return x->error == y->error;
+    case RL_GUARDED:
     case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
     case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest;
@@ -148,9 +149,14 @@ static void tail(const struct rl_syscall *row)
         leave(SECCOMP_RET_ERRNO | row->error);
         leave(SECCOMP_RET_ALLOW);
         break;
-    case RL_GUARDED: { /* from the gate the engine would not touch itself either */
+    case RL_GUARDED: { /* the inherited filter sees the next engine, too: what that does at its start must pass */
         u64 start = (u64)rl_image_start;
 
+        if (row->fixed >= 0) {
+            load(RL_DATA_ARG(2));
+            emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 0, 1);
+            leave(SECCOMP_RET_ALLOW);
+        }
         if_in_range(0, start, (u64)rl_image_end - start, SECCOMP_RET_ERRNO | EINVAL);
         leave(SECCOMP_RET_ALLOW);
         break;

@@ -30,6 +30,9 @@ static void init(const char *launch, const char *state, u64 *sigmask)
         rl_die(RL_EXIT_ENGINE, launch, ": cannot use this launch file: ", rl_error_text(r));
     if (rl_state_parse(state, sigmask) < 0)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
+    rl_note_mask(*sigmask);
+    if (rl_launch->flags & RL_LAUNCH_PATCH)
+        rl_patch_init();
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
 #define NO(call, err) [__NR_##call] = {.name = #call, .action = RL_REFUSED, .error = err, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define BITS(call, bits) [__NR_##call] = {.name = #call, .action = RL_REFUSED_BITS, .error = EPERM, .fixed = bits, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
-#define GUARD(call) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define GUARD(call) GUARD_BUT(call, -1)
+#define GUARD_BUT(call, third) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .fixed = third, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define SOCKET(call) [__NR_##call] = {.name = #call, .action = RL_SOCKET, .error = EAFNOSUPPORT, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
@@ -51,7 +52,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(stat, stat, N, 0, 1, N, 0, 0, N),
     P1(fstat, fstat, 0, N, 1, N, 0, 0, N),
     P1(lstat, stat, N, 0, 1, N, NOFOLLOW, 0, N),
-    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD(madvise),
+    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD_BUT(madvise, RL_MADV_WIPEONFORK),
     DO(rt_sigaction, rt_sigaction, 0), DO(rt_sigprocmask, rt_sigprocmask, 0),
     OK(pread64), OK(pwrite64), OK(readv), OK(writev),
     P1(access, access, N, 0, 1, N, 0, 0, N),

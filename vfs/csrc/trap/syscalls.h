@@ -18,7 +18,7 @@ enum rl_action {
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
     RL_SOCKET,      /* runs; without a network only for AF_UNIX, else fails with `error` */
-    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
+    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
 };
 
 #define RL_NONE 0xff
