@@ -115,18 +115,18 @@ def test_run_does_not_import_the_client() -> None:
 
 
 def test_memory_stays_small(registry: RealRegistry, rootlay: Rootlay, surroundings: Path) -> None:
-    """Four layers of 60 MB at a time, both ways."""
+    """Four layers of 45 MB, both ways."""
     rootlay("login", "-u", USER, "--password-stdin", registry.host, input=PASSWORD.encode())
     name = f"{registry.host}/large:1"
     tree = surroundings / "tree"
     tree.mkdir()
-    (tree / "0").write_bytes(os.urandom(60_000_000))
+    (tree / "0").write_bytes(os.urandom(45_000_000))
     rootlay("import", str(tree), "large")
     for number in range(1, 4):
         container = f"c{number}"
         rootlay("create", "--name", container, "large", "true")
         record = json.loads(rootlay.out("inspect", container))[0]
-        (Path(record["upper"]) / str(number)).write_bytes(os.urandom(60_000_000))
+        (Path(record["upper"]) / str(number)).write_bytes(os.urandom(45_000_000))
         rootlay("commit", container, "large")
     for words in (["push", "large", name], ["pull", name]):
         program = (
