@@ -14,7 +14,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
-    "Upkeep": ("prune",),
+    "Upkeep": ("prune", "doctor"),
 }
 HOT = frozenset({"run", "exec", "start"})
 

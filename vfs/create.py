@@ -65,6 +65,9 @@ class ContainerOptions:
     tty: bool = False
     stdin: bool = False
     auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
     need_command: bool = True
 
 
@@ -118,6 +121,9 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         tty=options.tty,
         stdin=options.stdin,
         auto_remove=options.auto_remove,
+        confine=options.confine,
+        network=options.network,
+        ports=options.ports,
     )
 
 

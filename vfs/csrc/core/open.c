@@ -196,6 +196,14 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         return -EINVAL;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
+    if (!resolve && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
+        o->flags = flags;
+        o->mode = 0;
+        o->vpath[0] = 0;
+        o->done_fd = (int)r;
+        return r < 0 ? r : 0;
+    }
+    r = -ESTALE;
     for (int i = 0; i < TRIES && r == -ESTALE; i++) {
         rl_walk_start(&w, &s);
         o->flags = flags;

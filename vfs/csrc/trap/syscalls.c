@@ -7,7 +7,9 @@
 #define NO(call, err) [__NR_##call] = {.name = #call, .action = RL_REFUSED, .error = err, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define BITS(call, bits) [__NR_##call] = {.name = #call, .action = RL_REFUSED_BITS, .error = EPERM, .fixed = bits, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
-#define GUARD(call) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define GUARD(call) GUARD_BUT(call, -1)
+#define GUARD_BUT(call, third) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .fixed = third, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define SOCKET(call) [__NR_##call] = {.name = #call, .action = RL_SOCKET, .error = EAFNOSUPPORT, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
@@ -50,17 +52,17 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(stat, stat, N, 0, 1, N, 0, 0, N),
     P1(fstat, fstat, 0, N, 1, N, 0, 0, N),
     P1(lstat, stat, N, 0, 1, N, NOFOLLOW, 0, N),
-    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD(madvise),
+    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD_BUT(madvise, RL_MADV_WIPEONFORK),
     DO(rt_sigaction, rt_sigaction, 0), DO(rt_sigprocmask, rt_sigprocmask, 0),
     OK(pread64), OK(pwrite64), OK(readv), OK(writev),
     P1(access, access, N, 0, 1, N, 0, 0, N),
     OK(pipe), OK(select), OK(sched_yield), OK(msync), OK(mincore), OK(shmget), OK(shmat), OK(shmctl),
     OK(dup), OK(dup2), OK(pause), OK(nanosleep), OK(getitimer), OK(alarm), OK(setitimer), OK(getpid),
-    OK(sendfile), OK(socket),
+    OK(sendfile), SOCKET(socket),
     WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
-    OK(socketpair), OK(setsockopt), OK(getsockopt),
+    OK(socketpair), OK(setsockopt), [__NR_getsockopt] = {.name = "getsockopt", .action = RL_HANDLED_VALUE, .handler = rl_do_getsockopt, .fixed = 17 /* SO_PEERCRED */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = 2, .pass = N},
     BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
     VALUE(kill, -1), /* would reach every process of the user, outside as well */
     DO(uname, uname, 0), OK(semget), OK(semop), OK(semctl), OK(shmdt), OK(msgget), OK(msgsnd), OK(msgrcv), OK(msgctl),
@@ -145,7 +147,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(quotactl_fd, EPERM), NO(landlock_create_ruleset, EOPNOTSUPP), NO(landlock_add_rule, EOPNOTSUPP),
     NO(landlock_restrict_self, EOPNOTSUPP), OK(memfd_secret), OK(process_mrelease), OK(futex_waitv),
     OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
-    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, EPERM), NO(listmount, EPERM),
+    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, ENOSYS), NO(listmount, ENOSYS),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
 };
 /* clang-format on */
