@@ -29,14 +29,19 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Raises BadRegistryAnswer for what is no http or https URL."""
+        """Raises BadRegistryAnswer for what is no http or https URL.
+
+        What parsers of URLs differ about (user names, backslashes, white space) is refused: the host that is checked
+        must be the host that is connected to.
+        """
         shown = url[:100].partition("?")[0]
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
             raise BadRegistryAnswer(shown, "malformed URL") from error
-        if parts.scheme not in _PORTS or not parts.hostname or len(url) > _URL_CHARACTERS_MAX:
+        odd = "\\" in url or "@" in parts.netloc or not parts.netloc.isascii() or not url.isprintable() or " " in url
+        if odd or parts.scheme not in _PORTS or not parts.hostname or len(url) > _URL_CHARACTERS_MAX:
             raise BadRegistryAnswer(shown, "not an http or https URL")
         return cls(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
 
@@ -46,7 +51,10 @@ def follow(base: str, location: str | None) -> str:
     here = Origin.of(base)
     if not location:
         raise BadRegistryAnswer(here.host, "an answer without the Location that it needs")
-    target = urljoin(base, location)
+    try:
+        target = urljoin(base, location)
+    except ValueError as error:
+        raise BadRegistryAnswer(here.host, "malformed Location") from error
     there = Origin.of(target)
     if here.scheme == "https" and there.scheme != "https":
         raise BadRegistryAnswer(here.host, f"it sends us from https to {there.scheme} ({there.host}): refused")

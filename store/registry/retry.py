@@ -31,20 +31,20 @@ class Attempts:
         """`stop`: when set, waiting ends with an error: other work has failed, or the user has had enough."""
         self._rules = rules
         self._stop = stop
-        self._failed = 0
+        self.failed = 0
 
     def progress(self) -> None:
         """Something came through."""
-        self._failed = 0
+        self.failed = 0
 
     def after(self, error: RegistryUnreachable) -> None:
         """Wait before the next attempt; raises `error` where there is none."""
-        self._failed += 1
+        self.failed += 1
         rules = self._rules
         asked = error.retry_after_s
-        if not error.passing or self._failed >= rules.attempts or (asked or 0) > rules.retry_after_max_s:
+        if not error.passing or self.failed >= rules.attempts or (asked or 0) > rules.retry_after_max_s:
             raise error
-        wait_s = min(rules.longest_wait_s, rules.first_wait_s * 2 ** (self._failed - 1)) * random.uniform(0.75, 1.25)
+        wait_s = min(rules.longest_wait_s, rules.first_wait_s * 2 ** (self.failed - 1)) * random.uniform(0.75, 1.25)
         if self._stop.wait(max(wait_s, asked or 0)):
             raise error
 

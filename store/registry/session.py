@@ -34,6 +34,8 @@ _REDIRECTS_MAX = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _ERROR_BYTES_MAX = 64 << 10
 _PROBE_TIMEOUT_S = 3.0
+# A registry that has never answered is more likely misspelt than busy.
+_FIRST_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Session:
         self._auth = Authorizer(self._transport, domain, find, self.attempts)
         self._lock = threading.Lock()
         self._base: str | None = None
+        self._reached = False
 
     def attempts(self) -> Attempts:
         """A new count of attempts."""
@@ -114,7 +117,7 @@ class Session:
             try:
                 return self._authorized(call)
             except RegistryUnreachable as error:
-                if not call.retry:
+                if not call.retry or (not self._reached and attempts.failed + 1 >= _FIRST_ATTEMPTS):
                     raise
                 attempts.after(error)
 
@@ -147,6 +150,7 @@ class Session:
             if header is not None and Origin.of(url) == home:
                 headers["Authorization"] = header
             response = self._transport.send(Request(call.method, url, headers, call.body))
+            self._reached = True
             if response.status not in _REDIRECTS or response.status in call.expected:
                 return response
             response.close()

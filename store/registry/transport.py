@@ -156,9 +156,13 @@ class Transport:
         size = self._settings.parallel + 1
         if proxy is None:
             return urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=self._context())
-        parts = urlsplit(proxy)
-        if parts.scheme not in _PROXY_SCHEMES or not parts.hostname:
-            raise RegistryUnreachable(parts.hostname or "proxy", "only http and https proxies are known", passing=False)
+        try:
+            parts = urlsplit(proxy)
+            known = parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise RegistryUnreachable("proxy", "not the URL of an http or https proxy", passing=False)
         bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         headers = {}
         if parts.username is not None:

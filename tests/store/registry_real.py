@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ class Exchange:
 class RealRegistry:
     """One docker-registry below `directory`."""
 
-    def __init__(self, directory: Path, *, login: bool = False, tls: bool = False) -> None:
+    def __init__(self, directory: Path, *, login: bool = False, tls: bool = False, realm: str = "") -> None:
         self.program = need("docker-registry")
         self.directory = directory
         directory.mkdir()
@@ -67,6 +68,9 @@ class RealRegistry:
             ).stdout
             (directory / "htpasswd").write_text(hashed)
             lines += [f'auth: {{htpasswd: {{realm: test, path: "{directory}/htpasswd"}}}}']
+        if realm:
+            bundle = f"{directory}/ca.pem"
+            lines += [f'auth: {{token: {{realm: "{realm}", service: s, issuer: i, rootcertbundle: "{bundle}"}}}}']
         (directory / "config.yml").write_text("\n".join(lines))
 
     def _certificate(self) -> str:
@@ -128,7 +132,7 @@ class RealRegistry:
 
 
 @contextmanager
-def running(directory: Path, **options: bool) -> Iterator[RealRegistry]:
+def running(directory: Path, **options: Any) -> Iterator[RealRegistry]:
     """A registry that runs for the length of the block."""
     registry = RealRegistry(directory, **options)
     registry.start()

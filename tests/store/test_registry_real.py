@@ -14,7 +14,7 @@ from registry_real import PASSWORD, USER, RealRegistry, need, running
 from store_archives import LayoutBuilder, make_tar
 
 from rootlay.store.registry.credential import Credential
-from rootlay.store.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
+from rootlay.store.registry.errors import AccessDenied, BadRegistryAnswer, NotInRegistry, RegistryUnreachable
 from rootlay.store.registry.login import login, logout
 from rootlay.store.registry.pull import Pulled, pull
 from rootlay.store.registry.push import push
@@ -209,6 +209,13 @@ def test_tls_from_a_ca_of_our_own(store: Store, other: Store, tmp_path: Path) ->
         not_pem.write_text("nothing")
         with pytest.raises(RegistryUnreachable, match="PEM"):
             pull(other, name, Settings(ca_file=not_pem))
+
+
+def test_a_password_goes_to_no_token_server_without_tls(other: Store, tmp_path: Path) -> None:
+    with running(tmp_path / "r", tls=True, realm="http://127.0.0.1:1/token") as registry:
+        settings = Settings(docker_config=tmp_path / "config.json", ca_file=registry.ca)
+        with pytest.raises(BadRegistryAnswer, match="without TLS"):
+            login(registry.host, Credential(USER, PASSWORD), settings)
 
 
 def skopeo(tmp_path: Path, *words: str) -> str:

@@ -187,7 +187,7 @@ static void confine(void)
     long r = rl_confine();
 
     if (r == -EOPNOTSUPP || r == -ENOSYS)
-        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 6.2 or newer is needed)",
+        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 5.19 or newer is needed)",
                NULL, NULL);
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");
