@@ -36,6 +36,12 @@ CODES: dict[str, int] = {
     "DiskFull": 31,
     "EngineMissing": 32,
     "UnknownUser": 33,
+    "RegistryUnreachable": 40,
+    "AccessDenied": 41,
+    "NotInRegistry": 42,
+    "RegistryRefused": 43,
+    "BadRegistryAnswer": 44,
+    "CredentialStoreFailed": 45,
 }
 
 

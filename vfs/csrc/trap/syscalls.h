@@ -17,10 +17,13 @@ enum rl_action {
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
+    RL_SOCKET,      /* runs; without a network only for AF_UNIX, else fails with `error` */
     RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
 };
 
 #define RL_NONE 0xff
+#define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
+#define RL_NO_GATE_TRUNC 4 /* the same, when the flags behind the path say O_RDONLY | O_TRUNC */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
