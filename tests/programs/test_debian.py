@@ -52,7 +52,7 @@ def test_git_every_day(debian: Machine, patch: tuple[str, ...]) -> None:
     for i in $(seq 300); do mkdir -p d$((i % 10)); echo $i > d$((i % 10))/f$i; done
     git add .; git commit -qm one; git checkout -qb b; git mv d1 e1; git commit -qam move; git checkout -q main
     git merge -q b; echo x >> d2/f2; git stash -q; git stash pop -q; git commit -qam two; git rebase -q HEAD~1
-    git worktree add -q /w b; git -C /w status --porcelain; git gc -q; git fsck 2>&1
+    git worktree add -q /w b; git -C /w status --porcelain; git gc -q; git fsck --no-dangling 2>&1
     git clone -q /r /c; git clone -q file:///r /d; diff -r --exclude=.git /c /d; git -C /d log --oneline | wc -l
     git rm -rq d3; git clean -fdxq; git reset -q --hard; git status --porcelain
     """
