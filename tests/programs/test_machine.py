@@ -28,7 +28,8 @@ public class A { public static void main(String[] a) throws Exception {
   var pool = java.util.concurrent.Executors.newFixedThreadPool(8);
   for (int i = 0; i < 50; i++) { int k = i; pool.submit(() -> Files.writeString(Path.of("/tmp/j" + k), "x")); }
   pool.shutdown(); pool.awaitTermination(20, java.util.concurrent.TimeUnit.SECONDS);
-  try (var s = Files.list(Path.of("/tmp"))) { System.out.println(s.filter(p -> p.toString().startsWith("/tmp/j")).count()); }
+  try (var s = Files.list(Path.of("/tmp"))) {
+    System.out.println(s.filter(p -> p.toString().startsWith("/tmp/j")).count()); }
   System.out.println(new ProcessBuilder("ls", "/etc/hostname").inheritIO().start().waitFor());
 }}
 J
@@ -43,7 +44,8 @@ def test_go(machine: Machine) -> None:
 package main
 import ("fmt"; "os"; "sync")
 func main() { var w sync.WaitGroup
-  for i := 0; i < 50; i++ { w.Add(1); go func(i int) { defer w.Done(); os.WriteFile(fmt.Sprintf("/tmp/g%d", i), nil, 0644) }(i) }
+  for i := 0; i < 50; i++ { w.Add(1); go func(i int) {
+    defer w.Done(); os.WriteFile(fmt.Sprintf("/tmp/g%d", i), nil, 0644) }(i) }
   w.Wait(); d, _ := os.ReadDir("/tmp"); fmt.Println(len(d) >= 50) }
 G
     go build -o a . && ./a; CGO_ENABLED=0 go build -o b . && ./b
@@ -97,7 +99,8 @@ def test_strace_and_attaching_gdb(machine: Machine) -> None:
     strace -f ls /etc/hostname 2>/tmp/trace; grep -c 'exited with 0' /tmp/trace
     cd /root; echo 'unsigned sleep(unsigned); int g(int x) { return x; } int main(void) { for (;;) g(sleep(1)); }' > a.c
     gcc -g -w -o a a.c; ./a & sleep 1
-    gdb -q -batch -ex 'handle SIGSYS nostop noprint pass' -p $! ./a -ex 'break g' -ex c -ex bt 2>&1 | grep -c '^#1 .* main ()'
+    gdb -q -batch -ex 'handle SIGSYS nostop noprint pass' -p $! ./a -ex 'break g' -ex c -ex bt >/tmp/gdb 2>&1
+    grep -c '^#1 .* main ()' /tmp/gdb
     kill $!
     """
     assert machine.sh(script, needs="strace gdb gcc") == "/etc/hostname\n1\n1\n"
