@@ -84,6 +84,8 @@ P
 
 
 def test_make_and_gcc(debian: Machine) -> None:
+    if not debian.sh("ls /usr/lib/x86_64-linux-gnu/crt1.o 2>/dev/null || true"):
+        pytest.skip("the image has no libc6-dev")
     script = r"""
     mkdir /c; cd /c; for i in $(seq 30); do echo "int f$i(void){return $i;}" > f$i.c; done
     echo 'int f30(void);int main(void){return f30();}' > main.c
