@@ -1,4 +1,4 @@
-"""Which verbs there are, where they live, and which of them must start fast."""
+"""Which verbs there are, and where they live."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Both": ("inspect",),
     "Upkeep": ("prune", "doctor"),
 }
-HOT = frozenset({"run", "exec", "start"})
+VERBS = frozenset(name for names in GROUPS.values() for name in names)
 
 
 def load_verb(name: str) -> Verb:

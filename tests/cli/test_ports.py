@@ -74,6 +74,11 @@ def test_programs_inside_see_the_port_inside(small: Rootlay, sockets: Path, addr
     assert (done.returncode, done.stdout) == (0, b"ok\n"), done
 
 
+def test_ps_shows_them(small: Rootlay) -> None:
+    small("create", "--name", "p", "-p", "8081:81", "-p", "[::1]:8080:80/udp", "small", "true")
+    assert "0.0.0.0:8081->81/tcp, [::1]:8080->80/udp" in small.out("ps", "-a")
+
+
 def test_without_maps_ports_are_the_hosts(small: Rootlay, sockets: Path) -> None:
     done = small("run", "--rm", "-v", f"{sockets}:/s:ro", "small", "/s/sockets", str(free_port()), code=None)
     assert (done.returncode, done.stdout) == (0, b"ok\n"), done

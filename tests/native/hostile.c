@@ -86,6 +86,10 @@ static void files_through_the_gate(const char *upper)
     say("gate-open-write", g(SYS_open, (long)canary, O_WRONLY, 0, 0));
     say("gate-open-truncate", g(SYS_open, (long)canary, O_WRONLY | O_TRUNC, 0, 0));
     say("gate-truncate", g(SYS_truncate, (long)canary, 0, 0, 0));
+    say("gate-open-read-truncate", g(SYS_open, (long)canary, O_RDONLY | O_TRUNC, 0, 0));
+    say("gate-openat-read-truncate", g(SYS_openat, AT_FDCWD, (long)canary, O_RDONLY | O_TRUNC, 0));
+    say("gate-creat", g(SYS_creat, (long)canary, 0600, 0, 0));
+    say("gate-openat2", g(SYS_openat2, AT_FDCWD, (long)canary, (long)(uint64_t[3]){O_RDONLY | O_TRUNC}, 24));
     say("gate-unlink", g(SYS_unlink, (long)canary, 0, 0, 0));
     snprintf(inside, sizeof inside, "%s/stolen", upper);
     say("gate-link", g(SYS_link, (long)canary, (long)inside, 0, 0));

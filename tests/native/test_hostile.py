@@ -23,7 +23,7 @@ METADATA = {"gate-stat", "gate-chmod", "gate-utimes", "gate-setxattr", "gate-ino
 NOT_PROMISED = METADATA | {"named-socket", "outside-limits"}
 #: Held back from ABI 6 on.
 SCOPED = {"outside-kill", "outside-tgkill", "outside-pidfd-signal", "kill-everybody", "abstract-socket"}
-MIN_ABI = 3
+MIN_ABI = 2
 SCOPE_ABI = 6
 
 

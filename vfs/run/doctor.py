@@ -131,8 +131,6 @@ def _landlock() -> Iterator[Finding]:
             "in its lsm= list confines; a container around us must allow the calls, as Docker's profile does)"
         )
         yield Finding("landlock", "warn", text, advice)
-    elif abi < 3:
-        yield Finding("landlock", "warn", f"ABI {abi}", "truncate(2) is not held back: --confine=require is refused")
     elif abi < 6:
         advice = "signals and abstract UNIX sockets reach your processes outside (held back from Linux 6.12 on)"
         yield Finding("landlock", "warn", f"ABI {abi}", advice)

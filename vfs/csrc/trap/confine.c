@@ -5,9 +5,11 @@
  * 2. Rules name real host paths: layers and what the engine itself reads are readable, the upper is
  *    writable, binds are what they were declared to be. Everything else of the host is denied.
  * 3. Device nodes are never made: real root could reach a disk through one.
- * 4. ABI 1 cannot rename across directories, so it is no ABI for us; ABI 2 cannot hold truncate(2)
- *    back, so it does not fulfil a demand for confinement.
- * 5. Not held back by any Landlock: stat, chmod, chown, utimes and xattrs of outside files, connecting
+ * 4. ABI 1 cannot rename across directories, so it is no ABI for us.
+ * 5. The right to truncate is not handled, though ABI 3 could: since the kernel asks for it at every
+ *    open, just in case, it would look for it all the way up to the real root. Instead the filter lets
+ *    nobody truncate by path (filter.c), and what is left needs a descriptor open for writing.
+ * 6. Not held back by any Landlock: stat, chmod, chown, utimes and xattrs of outside files, connecting
  *    to UNIX sockets by name. SECURITY.md says so.
  *
  * Kernel: Documentation/userspace-api/landlock.rst. The structures stand here because the headers of
@@ -38,8 +40,8 @@
 #define LL_SCOPE_SIGNAL 2ull
 
 #define READ (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
-#define OF_FILES (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
-#define DEVICE (LL_READ_FILE | LL_WRITE_FILE | LL_TRUNCATE | LL_IOCTL_DEV)
+#define OF_FILES (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_IOCTL_DEV)
+#define DEVICE (LL_READ_FILE | LL_WRITE_FILE | LL_IOCTL_DEV)
 #define PASSED_FDS 10 /* descriptors of the caller's that are looked at: 0, 1, 2 and --preserve-fds */
 
 struct ruleset_attr {
@@ -56,7 +58,9 @@ static u64 all; /* every right there is but making devices */
 
 static u64 rights_of(long abi)
 {
-    return (1ull << (abi >= 5 ? 16 : abi >= 3 ? 15 : 14)) - 1;
+    u64 rights = (1ull << (abi >= 5 ? 16 : 14)) - 1;
+
+    return rights & ~LL_TRUNCATE;
 }
 
 static long allow_fd(long fd, u64 access)
@@ -120,7 +124,7 @@ static long allow_bind(const struct rl_launch_bind *b)
         if (rl_text_equal(host, "/dev"))
             return allow_devices();
         if (b->flags & RL_BIND_PROC) /* /proc/sys and the like are root's: not even he needs them in here */
-            return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE | LL_TRUNCATE : READ);
+            return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE : READ);
         return allow(host, READ);
     }
     return allow(host, b->flags & RL_BIND_RO ? READ : all);
@@ -138,7 +142,7 @@ static long allow_passed(void)
         if ((mode & O_ACCMODE) != O_WRONLY)
             access |= LL_READ_FILE;
         if ((mode & O_ACCMODE) != O_RDONLY)
-            access |= LL_WRITE_FILE | LL_TRUNCATE;
+            access |= LL_WRITE_FILE;
         r = mode & O_DIRECTORY ? 0 : allow_fd(fd, access | LL_IOCTL_DEV);
         if (r < 0 && r != -EBADFD) /* a pipe or a socket has no path */
             return r;
@@ -211,7 +215,7 @@ long rl_confine(void)
     if (!(flags & (RL_LAUNCH_CONFINE | RL_LAUNCH_REQUIRE)))
         return 0;
     abi = rl_sys3(LL_CREATE_RULESET, 0, 0, LL_CREATE_RULESET_VERSION);
-    if (abi < (flags & RL_LAUNCH_REQUIRE ? 3 : 2))
+    if (abi < 2)
         return flags & RL_LAUNCH_REQUIRE ? -EOPNOTSUPP : 0;
     handled.fs = rights_of(abi);
     all = handled.fs & ~(LL_MAKE_CHAR | LL_MAKE_BLOCK);

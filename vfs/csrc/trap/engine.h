@@ -82,7 +82,6 @@ void rl_unblock_faults(const struct rl_ucontext *uc);
 
 /* ---- patch.c: calls that do not trap any more --------------------------------------------------- */
 
-void rl_patch_init(void);
 /* After a trapped call: `ip` and `sp` as they were when it trapped. */
 void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp);
 

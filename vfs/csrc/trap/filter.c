@@ -4,8 +4,10 @@
  *    engine cannot translate never runs.
  * 2. The number is decided first, by binary search. Calls that are always allowed touch nothing but
  *    the number, so that the kernel (>= 5.11) keeps them in its bitmap and skips the filter.
- * 3. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
+ * 3. What would truncate by right of its path alone is trapped from the gate as well (confine.c).
+ * 4. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
  */
+#include <asm/fcntl.h>
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
@@ -49,7 +51,8 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
     case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest;
     case RL_HANDLED:
-    case RL_HANDLED_IF: return x->pass == y->pass;
+    case RL_HANDLED_IF:
+        return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC)) == 0;
     default: return 1;
     }
 }
@@ -174,6 +177,17 @@ static void tail(const struct rl_syscall *row)
         leave(SECCOMP_RET_ERRNO | row->error);
         break;
     default:
+        if (row->options & RL_NO_GATE) {
+            leave(SECCOMP_RET_TRAP);
+            break;
+        }
+        if (row->options & RL_NO_GATE_TRUNC) { /* from the gate, or with a pass buffer: all the same */
+            load(RL_DATA_ARG(row->path + 1));
+            emit(BPF_JMP | BPF_JSET | BPF_K, O_TRUNC, 0, 3);
+            emit(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE, 0, 0);
+            emit(BPF_JMP | BPF_JEQ | BPF_K, O_RDONLY, 0, 1);
+            leave(SECCOMP_RET_TRAP);
+        }
         if (row->action == RL_HANDLED_IF)
             if_null(row->pass);
         if (row->pass != RL_NONE)

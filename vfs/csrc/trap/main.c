@@ -31,8 +31,6 @@ static void init(const char *launch, const char *state, u64 *sigmask)
     if (rl_state_parse(state, sigmask) < 0)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
     rl_note_mask(*sigmask);
-    if (rl_launch->flags & RL_LAUNCH_PATCH)
-        rl_patch_init();
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
@@ -189,7 +187,7 @@ static void confine(void)
     long r = rl_confine();
 
     if (r == -EOPNOTSUPP || r == -ENOSYS)
-        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 6.2 or newer is needed)",
+        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 5.19 or newer is needed)",
                NULL, NULL);
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");

@@ -26,12 +26,13 @@ static int may_patch(long nr)
 {
     const struct rl_syscall *row = rl_syscall_row(nr);
 
-    if (row == NULL || row->action != RL_HANDLED || nr == __NR_execve || nr == __NR_execveat || nr == __NR_rt_sigaction)
+    if (row == NULL || row->action != RL_HANDLED || nr == __NR_execve || nr == __NR_execveat)
         return 0;
     return row->pass == RL_NONE ? nr != __NR_sendmmsg : nr == __NR_open || nr == __NR_openat;
 }
 
-void rl_patch_init(void)
+/* Not at the start: most processes never need it. */
+static void fill_map(void)
 {
     for (long nr = 0; nr < RL_SYSCALL_LIMIT; nr++)
         if (may_patch(nr))
@@ -44,7 +45,7 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
     u32 *lock = rl_patch_lock();
     struct rl_site site;
 
-    if (!(rl_patch_map[c->nr / 64] >> (c->nr & 63) & 1))
+    if (!may_patch(c->nr))
         return;
     if (hot[i].ip != ip) {
         hot[i].ip = ip;
@@ -55,6 +56,8 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
     if (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
         hot[i].traps--; /* another time */
     else {
+        if (site.shared)
+            fill_map();
         rl_patch_write_site(&site);
         __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
     }

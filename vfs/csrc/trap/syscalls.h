@@ -22,6 +22,8 @@ enum rl_action {
 };
 
 #define RL_NONE 0xff
+#define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
+#define RL_NO_GATE_TRUNC 4 /* the same, when the flags behind the path say O_RDONLY | O_TRUNC */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
