@@ -46,11 +46,14 @@ class Overlay:
         Raises:
             OSError: a layer or the Bloom filter cannot be opened.
         """
-        self.stack = stack
         self.identity = identity
+        self._bind(stack, upper)
+
+    def _bind(self, stack: Stack, upper: Upper | None) -> None:
+        self.stack = stack
         self._owns_upper = upper is None and stack.writable
         self._upper = Upper(stack) if self._owns_upper else upper
-        self.context = Context(stack, identity, self._upper)
+        self.context = Context(stack, self.identity, self._upper)
         self._maker = Maker(self.context)
         self._remover = Remover(self.context)
         self._renamer = Renamer(self.context, self._maker, self._remover)
@@ -60,6 +63,16 @@ class Overlay:
     def as_identity(self, identity: Identity) -> "Overlay":
         """The same file system as another user sees it. Valid until this one is closed."""
         return Overlay(self.stack, identity, upper=self._upper)
+
+    def rebind(self, stack: Stack) -> None:
+        """Show another stack from now on (after a snapshot or rollback). Open descriptors stay what they are.
+
+        Precondition: no operation is under way, and `as_identity` views of this one are not used any more.
+        """
+        before, owned = self._upper, self._owns_upper
+        self._bind(stack, None)
+        if owned and before is not None:
+            before.close()
 
     def close(self) -> None:
         """Release the upper. Open descriptors stay valid. Idempotent."""

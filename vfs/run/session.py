@@ -81,13 +81,21 @@ class Session:
             path.unlink(missing_ok=True)
 
 
-def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, trace: str | None = None) -> Session:
+def open_session(
+    root: Path,
+    record: ContainerRecord,
+    *,
+    patch: bool = True,
+    trace: str | None = None,
+    renew: Session | None = None,
+) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
     Args:
         root: the store's root.
         patch: let the engine patch call sites (faster; the engine may ignore it).
         trace: None: no trace; empty: to standard error; else a file's path.
+        renew: replace the launch file of this session, whose hydrator goes on serving; nothing may run in it.
 
     Raises:
         EngineMissing: nothing can run on this machine.
@@ -97,16 +105,21 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
     base = Path(os.path.realpath(record.path))
     token = f"{os.getpid()}-{os.urandom(3).hex()}"
     launch_path = base / f"launch-{token}"
-    socket_path = base / f"hydrate-{token}"
-    listener = _listen(socket_path) if record.config.layers else None
+    socket_path = renew.socket_path if renew else base / f"hydrate-{token}"
+    listener = _listen(socket_path) if record.config.layers and not renew else None
     flags = FLAG_UPPER | (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     real_root = Path(os.path.realpath(root))
-    upper = os.path.realpath(record.upper)
+    stack = record.stack()
+    upper = os.path.realpath(record.upper_of(stack))
     chain = record.config.chain.partition(":")[2]
     launch = Launch(
         engine=os.fsencode(engine),
         dirs=(
-            LaunchDir(os.fsencode(upper), os.fsencode(base / "bloom"), DIR_UPPER | DIR_MARKS),
+            LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
+            *(
+                LaunchDir(os.fsencode(frozen.upper(base.parent)), os.fsencode(frozen.bloom(base.parent)), DIR_MARKS)
+                for frozen in stack.frozen
+            ),
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
         layers=tuple(
@@ -114,7 +127,7 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
         ),
         binds=tuple(_binds(record, base)),
         view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
-        hydrator=os.fsencode(socket_path) if listener else b"",
+        hydrator=os.fsencode(socket_path) if record.config.layers else b"",
         lock=os.fsencode(base / "lock"),
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
@@ -128,6 +141,9 @@ def open_session(root: Path, record: ContainerRecord, *, patch: bool = True, tra
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(launch.pack())
+    if renew:
+        os.rename(launch_path, renew.launch)
+        launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
 
 
