@@ -21,8 +21,7 @@ from rootlay.store.containererrors import (
     UpperKeptElsewhere,
 )
 from rootlay.store.errors import ContainerRunning, NameInUse, UnknownContainer
-from rootlay.vfs import Container, Image, Store
-from rootlay.vfs import snapshots
+from rootlay.vfs import Container, Image, Store, snapshots
 from rootlay.vfs.snapshots import FROZEN_MAX
 from rootlay.vfs.states import State, diff_states
 from tests.cli.rootfs import build_rootfs
