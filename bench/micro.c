@@ -1,21 +1,27 @@
-/* Path calls in a loop: prints `name min_ns median_ns` for each, over ROUNDS batches.
+/* Path calls in a loop, or commands: prints `name min_ns median_ns` for each, over ROUNDS batches.
  *
- * Built statically, so that the same bytes run bare, chrooted and inside. Usage: micro FILE MISSING LINK DIR
+ * Built statically, so that the same bytes run bare, chrooted and inside. Usage:
+ *     micro FILE MISSING LINK DIR
+ *     micro -t ROUNDS NAME SETUP COMMAND    shell commands; the set-up before each round is not timed
+ *     micro -s ROUNDS NAME PROGRAM          posix_spawn and wait, one at a time
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { ROUNDS = 60, BATCH = 400 };
 static const char *file, *missing, *symlink_path, *directory;
 static char buffer[4096];
-static int data_fd;
+static int data_fd, write_fd;
 
 static double now(void)
 {
@@ -36,6 +42,13 @@ static void do_read4k(void)
 }
 static void do_fstat(void) { struct stat s; if (fstat(data_fd, &s)) exit(3); }
 static void do_pread(void) { if (pread(data_fd, buffer, sizeof buffer, 0) < 0) exit(3); }
+static void do_mmap(void)
+{
+    void *p = mmap(NULL, 65536, PROT_READ, MAP_PRIVATE, data_fd, 0);
+    if (p == MAP_FAILED) exit(3);
+    munmap(p, 65536);
+}
+static void do_write(void) { if (pwrite(write_fd, buffer, sizeof buffer, 0) < 0) exit(3); }
 static void do_getppid(void) { getppid(); }
 static void do_readdir(void)
 {
@@ -64,12 +77,51 @@ static void measure(const char *name, void (*call)(void), int batch)
     printf("%s %.0f %.0f\n", name, took[0], took[ROUNDS / 2]);
 }
 
+static void report(const char *name, double *took, int rounds)
+{
+    qsort(took, rounds, sizeof *took, compare);
+    printf("%s %.0f %.0f\n", name, took[0], took[rounds / 2]);
+}
+
+static int commands(int rounds, const char *name, const char *setup, const char *command)
+{
+    double *took = calloc(rounds, sizeof *took);
+    for (int i = 0; i < rounds; i++) {
+        if (*setup && system(setup)) return 4;
+        double start = now();
+        if (system(command)) return 5;
+        took[i] = now() - start;
+    }
+    report(name, took, rounds);
+    return 0;
+}
+
+static int spawns(int rounds, const char *name, char *program)
+{
+    double *took = calloc(rounds, sizeof *took);
+    char *args[] = {program, NULL};
+    for (int i = 0; i < rounds; i++) {
+        pid_t child;
+        int status;
+        double start = now();
+        if (posix_spawn(&child, program, NULL, NULL, args, environ)) return 4;
+        waitpid(child, &status, 0);
+        took[i] = now() - start;
+        if (status) return 5;
+    }
+    report(name, took, rounds);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 6 && !strcmp(argv[1], "-t")) return commands(atoi(argv[2]), argv[3], argv[4], argv[5]);
+    if (argc == 5 && !strcmp(argv[1], "-s")) return spawns(atoi(argv[2]), argv[3], argv[4]);
     if (argc < 5) return 2;
     file = argv[1], missing = argv[2], symlink_path = argv[3], directory = argv[4];
     data_fd = open(file, O_RDONLY);
-    if (data_fd < 0) return 3;
+    write_fd = memfd_create("micro", 0);
+    if (data_fd < 0 || write_fd < 0) return 3;
     measure("stat", do_stat, BATCH);
     measure("stat-missing", do_missing, BATCH);
     measure("stat-symlink", do_link, BATCH);
@@ -78,6 +130,8 @@ int main(int argc, char **argv)
     measure("readdir", do_readdir, 4);
     measure("fstat", do_fstat, BATCH);
     measure("pread4k", do_pread, BATCH);
+    measure("pwrite4k", do_write, BATCH);
+    measure("mmap+munmap", do_mmap, BATCH);
     measure("getppid", do_getppid, BATCH);
     return 0;
 }

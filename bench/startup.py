@@ -21,7 +21,7 @@ from rootlay.vfs import Store
 
 def timed(command: list[str], environ: dict[str, str]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, check=True, env=environ, stdin=subprocess.DEVNULL)
+    subprocess.run(command, check=True, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     return (time.perf_counter() - start) * 1e3
 
 

@@ -24,10 +24,10 @@ CODES: dict[str, int] = {
     "NameInUse": 16,
     "ContainerRunning": 17,
     "BadContainerName": 18,
-    "UnknownSnapshot": 40,
-    "SnapshotExists": 41,
-    "UpperKeptElsewhere": 42,
-    "TooManyLayers": 43,
+    "UnknownSnapshot": 50,
+    "SnapshotExists": 51,
+    "UpperKeptElsewhere": 52,
+    "TooManyLayers": 53,
     "NotAnArchive": 20,
     "TruncatedArchive": 21,
     "DigestMismatch": 22,
@@ -40,6 +40,12 @@ CODES: dict[str, int] = {
     "DiskFull": 31,
     "EngineMissing": 32,
     "UnknownUser": 33,
+    "RegistryUnreachable": 40,
+    "AccessDenied": 41,
+    "NotInRegistry": 42,
+    "RegistryRefused": 43,
+    "BadRegistryAnswer": 44,
+    "CredentialStoreFailed": 45,
 }
 
 

@@ -1,7 +1,7 @@
 """Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
 
-The only place that reads the environment. `run`, `exec` and `start` go through the light parser and import neither
-Typer, rich nor PyFilesystem2.
+The only place that reads the environment. A verb goes through the light parser first, and imports neither Typer nor
+rich; Typer has the rest: help, completion, and all that is wrong with a command line.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from rootlay.cli.parse import LeaveToTyper, parse
-from rootlay.cli.registry import HOT, load_verb
+from rootlay.cli.registry import VERBS, load_verb
 from rootlay.cli.spec import RUNNING_VERBS, Context
 
 
@@ -57,7 +57,7 @@ def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def _dispatch(verb: str, rest: list[str], context: Context) -> int:
-    if verb in HOT:
+    if verb in VERBS:
         table = load_verb(verb)
         try:
             values = parse(table, rest[1:])

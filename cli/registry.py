@@ -1,4 +1,4 @@
-"""Which verbs there are, where they live, and which of them must start fast."""
+"""Which verbs there are, and where they live."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("snapshot", "rollback", "fork"),
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
+    "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
-    "Upkeep": ("prune",),
+    "Upkeep": ("prune", "doctor"),
 }
-HOT = frozenset({"run", "exec", "start"})
+VERBS = frozenset(name for names in GROUPS.values() for name in names)
 
 
 def load_verb(name: str) -> Verb:

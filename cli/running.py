@@ -22,8 +22,17 @@ def reader(context: Context, record: ContainerRecord) -> Reader:
     return read
 
 
-def start_session(context: Context, record: ContainerRecord, *, trace: str | None, patch: bool) -> Session:
-    return open_session(context.root, record, patch=patch, trace="" if trace == "-" else trace)
+def start_session(
+    context: Context,
+    record: ContainerRecord,
+    *,
+    trace: str | None,
+    patch: bool,
+    confine: str | None = None,
+    joins: bool = False,
+) -> Session:
+    trace = "" if trace == "-" else trace
+    return open_session(context.root, record, patch=patch, trace=trace, confine=confine, joins=joins)
 
 
 def attach(
@@ -33,6 +42,7 @@ def attach(
     trace: str | None,
     patch: bool,
     cidfile: str | None = None,
+    confine: str | None = None,
 ) -> int:
     """Run the container's own program in the foreground; remove the container afterwards when it says so."""
     from rootlay.vfs.run.foreground import run_foreground
@@ -43,7 +53,7 @@ def attach(
         if config.tty and config.stdin and not os.isatty(0):
             raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
         program = make_program(record, reader(context, record), tty=config.tty)
-        session = start_session(context, record, trace=trace, patch=patch)
+        session = start_session(context, record, trace=trace, patch=patch, confine=confine)
         if cidfile:
             with open(cidfile, "x", encoding="ascii") as file:
                 file.write(record.id)
@@ -57,12 +67,14 @@ def attach(
             remove_container(context.root, record, force=True)
 
 
-def run_program(context: Context, record: ContainerRecord, *, trace: str | None, patch: bool) -> int:
+def run_program(
+    context: Context, record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None
+) -> int:
     """Run the container's own program in the background and print the container's ID."""
     from rootlay.vfs.run.background import run_background
 
     program = make_program(record, reader(context, record), tty=record.config.tty)
-    session = start_session(context, record, trace=trace, patch=patch)
+    session = start_session(context, record, trace=trace, patch=patch, confine=confine)
     remove = "remove" if record.config.auto_remove else ""
     run_background(context.root, session, program, tty=record.config.tty, on_exit=remove)
     print(record.id, file=context.out)
@@ -78,11 +90,12 @@ def run_extra(
     tty: bool,
     trace: str | None,
     patch: bool,
+    confine: str | None = None,
 ) -> int:
     """Run one more program in a container, in the foreground."""
     from rootlay.vfs.run.foreground import run_foreground
 
     if tty and stdin and not os.isatty(0):
         raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
-    session = start_session(context, record, trace=trace, patch=patch)
+    session = start_session(context, record, trace=trace, patch=patch, confine=confine, joins=True)
     return run_foreground(context.root, session, program, stdin=stdin, record_state=False)

@@ -8,6 +8,12 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.container import Bind
 from rootlay.vfs.create import ContainerOptions
 
+CONFINE = Option(
+    ("--confine",),
+    "text",
+    "Hold programs to the container's own files by Landlock: auto (where the kernel can), require, off.",
+    "MODE",
+)
 CREATE_OPTIONS = (
     Option(("-i", "--interactive"), "flag", "Pass standard input on."),
     Option(("-t", "--tty"), "flag", "Use a terminal."),
@@ -30,6 +36,14 @@ CREATE_OPTIONS = (
     ),
     Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
     Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
+    CONFINE,
+    Option(
+        ("-p", "--publish"),
+        "many",
+        "A port that programs bind inside becomes HOST outside; ranges, and no HOST for a free one.",
+        "[ADDR:]HOST:CTR[/udp]",
+    ),
+    Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
 )
 ARGUMENTS = (
     Argument("image", "Image to run, or `host` for the machine's own root.", required=False),
@@ -69,7 +83,39 @@ def to_options(values: Values, context: Context, *, auto_remove: bool) -> Contai
         tty=values.flag("tty"),
         stdin=values.flag("interactive"),
         auto_remove=auto_remove,
+        confine=confine_mode(values) or "auto",
+        network=_choice("--network", values.text("network") or "host", ("host", "none")),
+        ports=_ports(values),
     )
+
+
+def _ports(values: Values) -> tuple[str, ...]:
+    if not values.many("publish"):
+        return ()
+    from rootlay.vfs.run.ports import parse_ports
+
+    if values.text("network") == "none":
+        raise UsageError("-p: there is no network to publish on with --network=none")
+    try:
+        return tuple(str(port) for port in parse_ports(values.many("publish")))
+    except ValueError as error:
+        raise UsageError(f"-p {error}") from None
+
+
+def confine_mode(values: Values) -> str | None:
+    """The value of --confine, None when it is not given.
+
+    Raises:
+        UsageError: there is no such mode.
+    """
+    mode = values.text("confine")
+    return mode and _choice("--confine", mode, ("auto", "require", "off"))
+
+
+def _choice(option: str, given: str, known: tuple[str, ...]) -> str:
+    if given not in known:
+        raise UsageError(f"{option}={given}: expected {', '.join(known[:-1])} or {known[-1]}")
+    return given
 
 
 def parse_bind(text: str) -> Bind:

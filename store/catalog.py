@@ -1,8 +1,9 @@
 """Which images there are, and what they are called: reading and changing `index.json`.
 
 Rules:
-1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`); one descriptor
-   for each name. An image that lost its last name to another one stays, with a descriptor without a name.
+1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`; for what was pulled
+   by digest `debian@sha256:…`, which may be the digest of an index); one descriptor for each name. An image that lost
+   its last name to another one stays, with a descriptor without a name.
 2. The functions that change an index are pure; `Layout.update_index` applies them.
 """
 
@@ -21,13 +22,15 @@ _HEX = frozenset("0123456789abcdef")
 
 
 def same_name(stored: str | None, reference: Reference) -> bool:
-    """Whether the name in an index means `reference` (whose tag counts, not its digest)."""
+    """Whether the name in an index means `reference`: the tag counts, and where there is none the digest."""
     if stored is None:
         return False
     try:
         found = Reference.parse(stored)
     except BadReference:
         return False
+    if reference.tag is None:
+        return found == reference
     return (found.name, found.tag) == (reference.name, reference.tag)
 
 
@@ -43,12 +46,13 @@ def with_name(index: Index, descriptor: Descriptor, reference: Reference | None)
         if any(d.digest == descriptor.digest for d in index.manifests):
             return index
         return replace(index, manifests=(*index.manifests, plain))
-    named = replace(plain, annotations={**plain.annotations, REF_NAME: reference.with_default_tag().familiar})
+    name = reference if reference.tag is None else reference.with_default_tag()
+    named = replace(plain, annotations={**plain.annotations, REF_NAME: name.familiar})
     kept: list[Descriptor] = []
     dropped: list[Descriptor] = []
     for found in index.manifests:
         nameless_twin = found.digest == descriptor.digest and found.ref_name is None
-        if same_name(found.ref_name, reference.with_default_tag()):
+        if same_name(found.ref_name, name):
             dropped.append(found)
         elif not nameless_twin:
             kept.append(found)
@@ -124,11 +128,13 @@ class Catalog:
         if reference.digest is None:
             return next((d for d in self.index.manifests if same_name(d.ref_name, reference)), None)
         for descriptor in self.index.manifests:
-            if descriptor.ref_name is None or Reference.parse(descriptor.ref_name).name != reference.name:
+            stored = None if descriptor.ref_name is None else Reference.parse(descriptor.ref_name)
+            if stored is None or stored.name != reference.name:
                 continue
             if reference.tag is not None and not same_name(descriptor.ref_name, reference):
                 continue
-            if reference.digest in (descriptor.digest, self.read_manifest(descriptor).config.digest):
+            known = (stored.digest, descriptor.digest, self.read_manifest(descriptor).config.digest)
+            if reference.digest in known:
                 return descriptor
         return None
 

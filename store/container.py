@@ -64,6 +64,7 @@ class ContainerConfig:
     of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
     directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     """
 
     id: str
@@ -85,6 +86,9 @@ class ContainerConfig:
     tty: bool = False
     stdin: bool = False
     auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
@@ -92,7 +96,7 @@ class ContainerConfig:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
         known = {name: data[name] for name in fields(cls) if name in data}
-        for name in ("layers", "lowers", "argv", "env"):
+        for name in ("layers", "lowers", "argv", "env", "ports"):
             known[name] = tuple(known.get(name, ()))
         known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
         return cls(**known)

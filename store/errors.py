@@ -3,7 +3,7 @@
 Rules:
 1. One root, `StoreError`; every error carries the fields it speaks about.
 2. One line of message: the input by name, what is wrong with it, what to do where that is known.
-3. `fault` says whose doing it is: the caller's, the image's or the disk's.
+3. `fault` says whose doing it is: the caller's, the image's, the disk's or the network's.
 4. An error leaves the store as it was.
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import ClassVar, Literal
 
-Fault = Literal["caller", "image", "disk"]
+Fault = Literal["caller", "image", "disk", "network"]
 
 
 def printable(path: bytes) -> str:

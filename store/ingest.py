@@ -129,8 +129,9 @@ class _Pass:
         """Read everything. Raises StoreError; a wrong digest goes before what it made of the content."""
         try:
             self._parse()
-        except StoreError:
-            if self.raw is not None and self.source.descriptor is not None:
+        except StoreError as error:
+            # Where the source itself failed there is nothing left to verify.
+            if error.fault == "image" and self.raw is not None and self.source.descriptor is not None:
                 for _ in self._chunks:
                     pass
                 self._verify_blob()

@@ -123,35 +123,46 @@ class Layout:
             return UseLock(self.locks / "use", remover=False)
 
     @contextmanager
-    def importing(self) -> Iterator[None]:
+    def importing(self, keep: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
         """Hold off removers while an image is brought in; if that fails, take out again what is new and unneeded.
 
-        May be nested: the outermost one counts. What a crash leaves is garbage for `prune`.
+        May be nested: the outermost one counts. What a crash leaves is garbage for `prune`, and so is what stays after
+        an error that `keep` says yes to.
         """
-        if self._journal is not None:
+        if self.journal is not None:
             yield
             return
         journal = self._local.journal = []
         try:
             with self.use():
                 yield
-        except BaseException:
-            from rootlay.store.removal import discard
+        except BaseException as error:
+            if not keep(error):
+                from rootlay.store.removal import discard
 
-            discard(self, journal)
+                discard(self, journal)
             raise
         finally:
             self._local.journal = None
 
+    @contextmanager
+    def joining(self, journal: list[Path] | None) -> Iterator[None]:
+        """Let this thread work for the import of another one, whose `journal` it is."""
+        self._local.journal = journal
+        try:
+            yield
+        finally:
+            self._local.journal = None
+
     @property
-    def _journal(self) -> list[Path] | None:
-        """What this thread's import has published so far."""
+    def journal(self) -> list[Path] | None:
+        """What this thread's import has published so far; None outside of one."""
         found: list[Path] | None = getattr(self._local, "journal", None)
         return found
 
     def _note(self, path: Path) -> None:
-        if self._journal is not None:
-            self._journal.append(path)
+        if self.journal is not None:
+            self.journal.append(path)
 
     def remove_lock(self, *, wait: bool = True) -> UseLock:
         """Wait until nobody imports; a context manager. Without `wait`, BlockingIOError if somebody does."""

@@ -107,7 +107,7 @@ class Store:
 
     def tag(self, image: Image | str, reference: str) -> Image:
         """Give an image one more name, which another image loses. Raises BadReference, UnknownImage."""
-        name = Reference.parse(reference)
+        name = Reference.parse(reference).with_default_tag()
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.manifest_digest))
             self.layout.update_index(lambda index: with_name(index, found.descriptor, name))

@@ -329,7 +329,7 @@ def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
     """
     from rootlay.vfs.overlay import Overlay
 
-    return Overlay(open_stack(root, directory_layers(record), record.config.chain, record.lock))
+    return Overlay(open_stack(root, directory_layers(record), record.config.chain, record.lock), owned=True)
 
 
 def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:

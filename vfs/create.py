@@ -19,6 +19,7 @@ from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.store.value import field, replace, value
 from rootlay.vfs.run.program import merge_env
+from rootlay.vfs.run.session import CONFINE, NETWORK
 
 HOST_IMAGE = "host"
 MANIFEST_COPY = "manifest.json"
@@ -47,7 +48,8 @@ class ContainerOptions:
     """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, or `host`; empty when only `lowers` (host directories, topmost last) are used; both may be
-    given, the lowers then lie on top of the image.
+    given, the lowers then lie on top of the image. `confine`: auto, require, off; `network`: host, none; `ports`: as
+    docker's -p.
     """
 
     image: str = ""
@@ -65,6 +67,9 @@ class ContainerOptions:
     tty: bool = False
     stdin: bool = False
     auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
     need_command: bool = True
 
 
@@ -76,8 +81,11 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         environ: the caller's environment: for `-e NAME` without a value, and the whole of it for `host`.
 
     Raises:
+        ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
         UnknownImage, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing has been made.
     """
+    if options.confine not in CONFINE or options.network not in NETWORK:
+        raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
     for path in options.lowers:
         if not os.path.isdir(path):
             raise MissingDirectory(path, "lower")
@@ -118,7 +126,18 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         tty=options.tty,
         stdin=options.stdin,
         auto_remove=options.auto_remove,
+        confine=options.confine,
+        network=options.network,
+        ports=_single_ports(options.ports),
     )
+
+
+def _single_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from rootlay.vfs.run.ports import parse_ports
+
+    return tuple(str(port) for port in parse_ports(texts))
 
 
 def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:

@@ -36,17 +36,21 @@ class Overlay:
     Without a writable layer every change raises EROFS.
     """
 
-    def __init__(self, stack: Stack, identity: Identity = ROOT, *, upper: Upper | None = None) -> None:
+    def __init__(
+        self, stack: Stack, identity: Identity = ROOT, *, upper: Upper | None = None, owned: bool = False
+    ) -> None:
         """Open a stack.
 
         Args:
             identity: who acts; user 0 passes every permission check.
             upper: share an open writable layer (`as_identity`).
+            owned: the stack's view and hydrator are closed with this.
 
         Raises:
             OSError: a layer or the Bloom filter cannot be opened.
         """
         self.identity = identity
+        self._owned = owned
         self._bind(stack, upper)
 
     def _bind(self, stack: Stack, upper: Upper | None) -> None:
@@ -78,6 +82,10 @@ class Overlay:
         """Release the upper. Open descriptors stay valid. Idempotent."""
         if self._owns_upper and self._upper is not None:
             self._upper.close()
+        if self._owned:
+            for part in (self.stack.hydrator, self.stack.view):
+                if part is not None:
+                    part.close()
 
     def __enter__(self) -> "Overlay":
         return self

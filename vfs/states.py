@@ -36,7 +36,7 @@ def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
     """
     if isinstance(state, Image):
         ensure_view(Store.open(root), state)
-        with Overlay(open_stack(root, (), str(state.chain_id))) as overlay:
+        with Overlay(open_stack(root, (), str(state.chain_id)), owned=True) as overlay:
             yield overlay
         return
     if state.snapshot is None and not state.base:
@@ -49,7 +49,7 @@ def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
     if not dirs and not record.config.chain:
         yield from _empty(record)
         return
-    with Overlay(open_stack(root, dirs, record.config.chain)) as overlay:
+    with Overlay(open_stack(root, dirs, record.config.chain), owned=True) as overlay:
         yield overlay
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.running import reader, run_extra
+from rootlay.cli.runoptions import CONFINE, confine_mode
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -13,6 +14,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.run.program import make_program, merge_env
 
     record = Containers(context.root).find(values.required("container"))
+    confine = confine_mode(values)
     words = values.many("command")
     words = words[1:] if words[0] == "--" else words
     program = make_program(
@@ -36,6 +38,7 @@ def action(values: Values, context: Context) -> int:
         tty=values.flag("tty"),
         trace=values.text("trace"),
         patch=True,
+        confine=confine,
     )
 
 
@@ -51,6 +54,7 @@ VERB = Verb(
         Option(("-w", "--workdir"), "text", "Working directory inside.", "DIR"),
         Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
         Option(("--trace",), "text", "Write each remapped call to this file; - for standard error.", "FILE"),
+        CONFINE,
     ),
     arguments=(Argument("container", "Name or ID."), Argument("command", "Program and its arguments.", many=True)),
     passes_on=True,

@@ -13,7 +13,10 @@ def action(values: Values, context: Context) -> int:
     rows = []
     for record in Store.open(context.root).images():
         reference = record.reference or ""
-        name, _, tag = reference.rpartition(":")
+        name, digest, _ = reference.partition("@")  # what was pulled by digest has no tag
+        tag = ""
+        if not digest:
+            name, _, tag = reference.rpartition(":")
         if wanted and wanted not in (reference, name):
             continue
         rows.append(

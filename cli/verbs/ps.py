@@ -33,6 +33,7 @@ def action(values: Values, context: Context) -> int:
                 "running": running,
                 "exit_code": state.exit_code,
                 "status": status,
+                "ports": list(record.config.ports),
                 "name": record.name,
             }
         )
@@ -46,10 +47,17 @@ def action(values: Values, context: Context) -> int:
         Column("COMMAND", lambda row: row["command"][:24]),
         Column("CREATED", lambda row: age(row["created_ns"]) + " ago"),
         Column("STATUS", lambda row: row["status"]),
+        Column("PORTS", lambda row: ", ".join(map(_shown, row["ports"]))),
         Column("NAMES", lambda row: row["name"]),
     )
     print_table(context, rows, columns, as_json=values.flag("json"))
     return 0
+
+
+def _shown(port: str) -> str:
+    """`0.0.0.0:8080->80/tcp`, as Docker writes it."""
+    outside, _, inside = port.rpartition(":")
+    return f"{outside if ':' in outside else '0.0.0.0:' + outside}->{inside}"
 
 
 VERB = Verb(

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from rootlay.cli.app import _command
 from rootlay.cli.parse import LeaveToTyper, parse
-from rootlay.cli.registry import GROUPS, HOT, load_verb
+from rootlay.cli.registry import VERBS as NAMES
+from rootlay.cli.registry import load_verb
 from rootlay.cli.spec import Context, Values, Verb
 from rootlay.store.value import replace
 
 CONTEXT = Context(Path("/nowhere"), {}, io.StringIO(), io.StringIO())
-VERBS = {name: load_verb(name) for names in GROUPS.values() for name in names}
+VERBS = {name: load_verb(name) for name in NAMES}
 
 
 def with_typer(verb: Verb, words: list[str]) -> dict[str, Any] | None:
@@ -69,31 +70,13 @@ def test_run_is_read_alike_by_both_parsers(words: list[str]) -> None:
 
 
 WORDS = st.sampled_from(
-    [
-        "-i",
-        "-t",
-        "-it",
-        "--rm",
-        "--name",
-        "--name=n",
-        "-e",
-        "-eX=1",
-        "--env=Y",
-        "-w",
-        "/w",
-        "debian",
-        "--",
-        "ls",
-        "-l",
-        "-d",
-        "x=y",
-        "--tty",
-    ]
+    "-i -t -it --rm --name --name=n -e -eX=1 --env=Y -w /w debian -- ls -l -d x=y --tty".split()
+    + "-q --json -a -f -n -n3 -o out -".split()
 )
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.sampled_from(sorted(HOT)), st.lists(WORDS, max_size=6))
+@given(st.sampled_from(sorted(VERBS)), st.lists(WORDS, max_size=6))
 def test_whatever_the_light_parser_takes_typer_reads_alike(name: str, words: list[str]) -> None:
     light = with_light(VERBS[name], words)
     if light is not None:

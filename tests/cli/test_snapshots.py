@@ -36,8 +36,8 @@ def test_snapshot_rollback_fork_and_diff(small: Rootlay, tmp_path: Path) -> None
 def test_mistakes_have_codes_of_their_own(small: Rootlay) -> None:
     small("create", "--name", "c1", "small", "true")
     small("snapshot", "create", "c1", "one")
-    small.fails("snapshot", "create", "c1", "one", code=41)
-    small.fails("rollback", "c1", "two", code=40)
-    small.fails("fork", "c1@two", code=40)
+    small.fails("snapshot", "create", "c1", "one", code=51)
+    small.fails("rollback", "c1", "two", code=50)
+    small.fails("fork", "c1@two", code=50)
     small.fails("snapshot", "make", "c1", code=2)
     small.fails("fork", "nobody", code=14)

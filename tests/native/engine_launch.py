@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PATCH, TRACE, UPPER = 1, 2, 4
+CONFINE, REQUIRE, UNSCOPED, NO_NETWORK = 256, 512, 1024, 2048
 DIR_UPPER, DIR_MARKS = 1, 2
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.engine_launch import DIR_MARKS, DIR_UPPER, UPPER, Dir, Launch
+from tests.native.engine_launch import CONFINE, DIR_MARKS, DIR_UPPER, PATCH, UPPER, Dir, Launch
 
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
-PROGRAMS = ("signals", "processes", "calls")
+PROGRAMS = ("signals", "processes", "calls", "hostile", "sockets", "patches")
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
 include({sources}/trap/trap.cmake)
@@ -85,7 +85,7 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
         engine=bytes(engine),
         alias=bytes(alias),
         dirs=(Dir(bytes(upper), bytes(bloom), DIR_UPPER | DIR_MARKS), Dir(bytes(lower))),
-        flags=UPPER | flags,
+        flags=UPPER | CONFINE | flags,
         lock=bytes(lock),
         host=(os.getuid(), os.getgid()),
         st_dev=upper.stat().st_dev,
@@ -143,10 +143,10 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def guest(engine: Path, programs: Path, tmp_path: Path) -> Guest:
-    """An empty container above the test programs."""
-    return make_guest(engine, programs, tmp_path / "box")
+@pytest.fixture(params=[0, PATCH], ids=["trap", "patch"])
+def guest(request: pytest.FixtureRequest, engine: Path, programs: Path, tmp_path: Path) -> Guest:
+    """An empty container above the test programs; call sites are patched, or not."""
+    return make_guest(engine, programs, tmp_path / "box", flags=request.param)
 
 
 @pytest.fixture(scope="session")
@@ -166,7 +166,7 @@ def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture
-def debian(engine: Path, debian_root: Path, tmp_path: Path) -> Guest:
-    """An empty container above the Debian image."""
-    return make_guest(engine, debian_root, tmp_path / "box")
+@pytest.fixture(params=[0, PATCH], ids=["trap", "patch"])
+def debian(request: pytest.FixtureRequest, engine: Path, debian_root: Path, tmp_path: Path) -> Guest:
+    """An empty container above the Debian image; call sites are patched, or not."""
+    return make_guest(engine, debian_root, tmp_path / "box", flags=request.param)

@@ -1,4 +1,4 @@
-"""The torture programs (signals.c, processes.c, calls.c): each case is one test."""
+"""The torture programs (signals.c, processes.c, calls.c, patches.c): each case is one test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.native.guest import HERE, Guest
 
 CASES = [
     (program, case)
-    for program in ("signals", "processes", "calls")
+    for program in ("signals", "processes", "calls", "patches")
     for case in dict.fromkeys(re.findall(r"CASE\((\w+)\)", (HERE / f"{program}.c").read_text()))
 ]
 
@@ -25,7 +25,7 @@ def test_case(guest: Guest, programs: Path, program: str, case: str, libc: str) 
     assert (done.returncode, done.stdout) == (0, f"{case} ok\n".encode()), done.stderr
 
 
-@pytest.mark.parametrize("program", ["signals", "processes", "calls"])
+@pytest.mark.parametrize("program", ["signals", "processes", "calls", "patches"])
 def test_all_cases_in_one_process(guest: Guest, program: str) -> None:
     done = guest.run(f"/t/{program}-glibc")
     assert b"FAIL" not in done.stdout, done.stdout

@@ -13,7 +13,7 @@ KERNEL_LIST = next(
     (p for p in map(Path, ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"])
      if p.exists()), None,
 )  # fmt: skip
-ROW = re.compile(r"\b(OK|NO|DO|WAIT|P1|P2|BITS|VALUE|GUARD)\((\w+)|\[__NR_(prctl|ptrace)\]")
+ROW = re.compile(r"\b(OK|NO|DO|SOCKET|WAIT|P1|P2|BITS|VALUE|GUARD(?:_BUT)?)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]")
 
 
 def rows() -> list[tuple[str, str]]:

@@ -101,6 +101,10 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_LAUNCH_PATCH 1u
 #define RL_LAUNCH_TRACE 2u
 #define RL_LAUNCH_UPPER 4u
+#define RL_LAUNCH_CONFINE 256u  /* by Landlock, where the kernel has it */
+#define RL_LAUNCH_REQUIRE 512u  /* do not start without */
+#define RL_LAUNCH_UNSCOPED 1024u /* may signal processes of other sessions */
+#define RL_LAUNCH_NO_NETWORK 2048u
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
 #define RL_BIND_RO 1u
@@ -128,7 +132,9 @@ struct rl_launch {
     struct rl_str trace;
     struct rl_str container_id;
     struct rl_str hostname;
-    u8 pad[120];
+    u32 ports;
+    u32 off_ports;
+    u8 pad[112];
     struct rl_str alias;
 };
 struct rl_launch_dir {
@@ -143,9 +149,18 @@ struct rl_launch_bind {
     u32 flags;
     u32 pad[3];
 };
+#define RL_PORT_TCP 6u
+#define RL_PORT_UDP 17u
+struct rl_launch_port {
+    u32 protocol;
+    u32 inside, outside;
+    u32 family; /* of addr: 4, 6, or 0 for every address */
+    u8 addr[16];
+};
 _Static_assert(sizeof(struct rl_launch) == 256, "docs/format.md section 8");
 _Static_assert(sizeof(struct rl_launch_dir) == 32, "docs/format.md section 8");
 _Static_assert(sizeof(struct rl_launch_bind) == 32, "docs/format.md section 8");
+_Static_assert(sizeof(struct rl_launch_port) == 32, "docs/format.md section 8");
 
 #define RL_HYDRATE_MAGIC 0x31594852u
 struct rl_hydrate_request {

@@ -27,6 +27,8 @@ FORWARDED = frozenset(
         signal.SIGALRM,
     }
 )
+FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and nothing else that happens to be open
+MAX_FD = 1 << 30
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -76,6 +78,7 @@ def spawn(
             os.dup2(null, 0)
         for number in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
+        os.closerange(FIRST_OTHER_FD, MAX_FD)
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)

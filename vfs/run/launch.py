@@ -18,11 +18,16 @@ HEADER_BYTES = 256
 DIR_BYTES = 32
 LAYER_BYTES = 8
 BIND_BYTES = 32
+PORT_BYTES = 32
 MAX_DIRS = 32
 
 FLAG_PATCH = 1
 FLAG_TRACE = 2
 FLAG_UPPER = 4
+FLAG_CONFINE = 256
+FLAG_REQUIRE = 512
+FLAG_UNSCOPED = 1024
+FLAG_NO_NETWORK = 2048
 DIR_UPPER = 1
 DIR_MARKS = 2
 BIND_READ_ONLY = 1
@@ -49,6 +54,16 @@ class LaunchBind:
 
 
 @value
+class LaunchPort:
+    """A port that a program binds inside, and the one that it gets. `addr`: 4, 16 or, for every address, 0 bytes."""
+
+    protocol: int
+    inside: int
+    outside: int
+    addr: bytes = b""
+
+
+@value
 class Launch:
     """The fields of docs/format.md §8. Paths are real, canonical host paths as bytes."""
 
@@ -68,6 +83,7 @@ class Launch:
     trace: bytes = b""
     container_id: bytes = b""
     hostname: bytes = b""
+    ports: tuple[LaunchPort, ...] = ()
     alias: bytes = b""
 
     def pack(self) -> bytes:
@@ -78,9 +94,10 @@ class Launch:
         """
         if len(self.dirs) > MAX_DIRS:
             raise ValueError(f"{len(self.dirs)} directory layers, the engine takes {MAX_DIRS}")
-        pool = _Pool(
+        off_ports = (
             HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds)
         )
+        pool = _Pool(off_ports + PORT_BYTES * len(self.ports))
         off_dirs = HEADER_BYTES
         off_layers = off_dirs + DIR_BYTES * len(self.dirs)
         off_binds = off_layers + LAYER_BYTES * len(self.layers)
@@ -88,12 +105,16 @@ class Launch:
         tables += [struct.pack("<II", *pool.add(path)) for path in self.layers]
         binds = sorted(self.binds, key=lambda bind: (-len(bind.vpath), bind.vpath))
         tables += [struct.pack("<IIIII12x", *pool.add(b.vpath), *pool.add(b.host), b.flags) for b in binds]
+        tables += [
+            struct.pack("<IIII16s", p.protocol, p.inside, p.outside, {0: 0, 4: 4, 16: 6}[len(p.addr)], p.addr)
+            for p in self.ports
+        ]
         strings = [pool.add(text) for text in (self.view, self.engine, self.hydrator, self.lock)]
         tail = [pool.add(text) for text in (self.trace, self.container_id, self.hostname)]
         alias = pool.add(self.alias)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I120x2I",
+            "<8sIII6I8I5IQ6I2I112x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -107,6 +128,8 @@ class Launch:
             0,
             self.st_dev,
             *(number for pair in tail for number in pair),
+            len(self.ports),
+            off_ports,
             *alias,
         )
         return b"".join((header, *tables, *pool.parts))

@@ -24,12 +24,17 @@ from rootlay.vfs.run.launch import (
     BIND_READ_ONLY,
     DIR_MARKS,
     DIR_UPPER,
+    FLAG_CONFINE,
+    FLAG_NO_NETWORK,
     FLAG_PATCH,
+    FLAG_REQUIRE,
     FLAG_TRACE,
+    FLAG_UNSCOPED,
     FLAG_UPPER,
     Launch,
     LaunchBind,
     LaunchDir,
+    LaunchPort,
 )
 from rootlay.vfs.run.user import Identity
 
@@ -81,6 +86,10 @@ class Session:
             path.unlink(missing_ok=True)
 
 
+CONFINE = {"auto": FLAG_CONFINE, "require": FLAG_CONFINE | FLAG_REQUIRE, "off": 0}
+NETWORK = {"host": 0, "none": FLAG_NO_NETWORK}
+
+
 def open_session(
     root: Path,
     record: ContainerRecord,
@@ -88,6 +97,8 @@ def open_session(
     patch: bool = True,
     trace: str | None = None,
     renew: Session | None = None,
+    confine: str | None = None,
+    joins: bool = False,
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
@@ -96,6 +107,9 @@ def open_session(
         patch: let the engine patch call sites (faster; the engine may ignore it).
         trace: None: no trace; empty: to standard error; else a file's path.
         renew: replace the launch file of this session, whose hydrator goes on serving; nothing may run in it.
+        confine: "auto", "require" or "off"; None: as the container was made.
+        joins: the program comes to those that run already (`exec`) and may signal them. Landlock knows no domain that
+            two sessions share, so it may signal any process of the user's; not with "require".
 
     Raises:
         EngineMissing: nothing can run on this machine.
@@ -107,11 +121,17 @@ def open_session(
     launch_path = base / f"launch-{token}"
     socket_path = renew.socket_path if renew else base / f"hydrate-{token}"
     listener = _listen(socket_path) if record.config.layers and not renew else None
+    confine = confine or record.config.confine
     flags = FLAG_UPPER | (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
+    flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
     real_root = Path(os.path.realpath(root))
     stack = record.stack()
     upper = os.path.realpath(record.upper_of(stack))
     chain = record.config.chain.partition(":")[2]
+    trees = [real_root / "layers" / layer.partition(":")[2] / "tree" for layer in record.config.layers]
+    for tree in trees:  # the confinement can only allow what exists
+        if not tree.is_dir():
+            tree.mkdir(mode=0o700, exist_ok=True)
     launch = Launch(
         engine=os.fsencode(engine),
         dirs=(
@@ -122,9 +142,7 @@ def open_session(
             ),
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
-        layers=tuple(
-            os.fsencode(real_root / "layers" / layer.partition(":")[2] / "tree") for layer in record.config.layers
-        ),
+        layers=tuple(os.fsencode(tree) for tree in trees),
         binds=tuple(_binds(record, base)),
         view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
         hydrator=os.fsencode(socket_path) if record.config.layers else b"",
@@ -136,6 +154,7 @@ def open_session(
         trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
+        ports=_ports(record.config.ports),
         alias=_alias(record, upper),
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -145,6 +164,14 @@ def open_session(
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _ports(texts: tuple[str, ...]) -> tuple[LaunchPort, ...]:
+    if not texts:
+        return ()
+    from rootlay.vfs.run.ports import PROTOCOLS, parse_ports
+
+    return tuple(LaunchPort(PROTOCOLS[p.protocol], p.inside, p.outside, p.packed_address()) for p in parse_ports(texts))
 
 
 def _alias(record: ContainerRecord, upper: str) -> bytes:

@@ -55,6 +55,17 @@ static void from_view(const struct rl_view_entry *e, struct rl_attr *a)
     a->atime_ns = a->mtime_ns = a->ctime_ns = (u32)ns;
 }
 
+void rl_attr_view(u32 id, struct rl_attr *a)
+{
+    const struct rl_view_entry *e = rl_view_entry(id);
+    from_view(e, a);
+    a->mode = e->mode;
+    a->uid = e->uid;
+    a->gid = e->gid;
+    a->dev = rl_launch->st_dev;
+    a->ino = RL_INO_BASE + e->ino;
+}
+
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a)
 {
     if (h->what == RL_IN_VIEW)

@@ -17,6 +17,16 @@ void rl_bind_init(void)
     }
 }
 
+int rl_bind_hash(u64 hash)
+{
+    if (!(filter >> (hash & 63) & 1))
+        return 0;
+    for (u32 i = 0; i < rl_launch->binds; i++)
+        if (hashes[i] == hash)
+            return 1;
+    return 0;
+}
+
 int rl_bind_at(u64 hash, const char *v, u32 len)
 {
     if (!(filter >> (hash & 63) & 1))

@@ -110,6 +110,18 @@ long rl_chdir(const char *path);
 long rl_fchdir(int fd);
 long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
 
+/* ---- quick answers: the view alone (quick.c) ---------------------------------------------------- */
+
+/* About 1 KiB of stack, nothing held, no system call but the open itself and one or two for a directory that a path is
+ * relative to. RL_QUICK_NO: ask the functions above. They begin with these themselves. */
+#define RL_QUICK_NO (-0x7fffffffffffffffL)
+long rl_quick_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
+long rl_quick_fstat(int fd, struct rl_attr *out);
+int rl_quick_end(int fd); /* a listing of a directory of the view that has reached its end */
+long rl_quick_access(int dirfd, const char *path, int mode, int flags);
+long rl_quick_readlink(int dirfd, const char *path, const char **text); /* length */
+long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
+
 /* ---- names for the engine ---------------------------------------------------------------------- */
 
 /* A regular file for execution: resolved, hydrated, permission checked (EACCES, ENOENT, …). */

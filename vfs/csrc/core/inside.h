@@ -44,6 +44,7 @@ int rl_writable(void);
 u32 rl_tree(u32 layer, const char **path);
 struct rl_bind rl_bind(u32 i);
 int rl_own_device(u64 dev);
+int rl_tree_device(u64 dev); /* may a file on it be one of a view's layers? */
 void *rl_map_file(const char *path, u64 *size, int writable);
 
 /* ---- view.c ------------------------------------------------------------------------------------ */
@@ -175,6 +176,7 @@ long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
 void rl_bind_init(void);
+int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
@@ -212,9 +214,18 @@ long rl_may(const struct rl_hit *h, u32 want);
 long rl_root_mode(struct rl_walk *w);
 long rl_may_change(struct rl_walk *w, int victim);
 
+/* ---- known.c ------------------------------------------------------------------------------------ */
+
+void rl_known_init(void);
+/* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
+long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
+/* The visible path of a directory of the view, whatever covers it. 0: not that. */
+int rl_known_directory(int fd, char *out, size_t size);
+
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
+void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing covers */
 void rl_attr_real(const struct statx *sx, struct rl_attr *a);
 u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
 

@@ -50,7 +50,8 @@ static int launch_ok(const struct rl_launch *l, u64 size)
         return 0;
     if (!table_ok(l, l->off_dirs, l->dirs, sizeof(struct rl_launch_dir)) ||
         !table_ok(l, l->off_view_layers, l->view_layers, sizeof(struct rl_str)) ||
-        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)))
+        !table_ok(l, l->off_binds, l->binds, sizeof(struct rl_launch_bind)) ||
+        !table_ok(l, l->off_ports, l->ports, sizeof(struct rl_launch_port)))
         return 0;
     const struct rl_launch_dir *d = (const void *)((const char *)l + l->off_dirs);
     for (u32 i = 0; i < l->dirs; i++)
@@ -94,6 +95,17 @@ struct rl_bind rl_bind(u32 i)
     return out;
 }
 
+int rl_tree_device(u64 dev)
+{
+    static u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one */
+    const char *path;
+    struct statx sx;
+    for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
+        if (rl_tree(i, &path) && k_statx(AT_FDCWD, path, 0, &sx) == 0)
+            tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
+    return tree_dev && dev == tree_dev - 1;
+}
+
 /* May a file on this device be one of ours? */
 int rl_own_device(u64 dev)
 {
@@ -102,13 +114,7 @@ int rl_own_device(u64 dev)
     for (u32 i = 0; i < rl_nlayers; i++)
         if (rl_layers[i].dev == dev)
             return 1;
-    static u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one */
-    const char *path;
-    struct statx sx;
-    for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
-        if (rl_tree(i, &path) && k_statx(AT_FDCWD, path, 0, &sx) == 0)
-            tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
-    return tree_dev && dev == tree_dev - 1;
+    return rl_tree_device(dev);
 }
 
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
@@ -154,6 +160,7 @@ long rl_core_init(const char *launch_path)
             return -EINVAL;
     }
     rl_bind_init();
+    rl_known_init();
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL);
 }

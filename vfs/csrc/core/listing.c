@@ -30,16 +30,40 @@ struct gather {
     struct chunk *chunks;
 };
 
+/* Most listings are small, and mapping their memory would cost more than they do: a few blocks are kept. In a
+ * child that was forked while another thread used one, that one stays taken: then memory is mapped. */
+#define BLOCK 32768u
+#define BLOCKS 6u
+static u8 blocks[BLOCKS][BLOCK] __attribute__((aligned(16)));
+static u32 taken[BLOCKS];
+
+static void *take(size_t n)
+{
+    for (u32 i = 0; n <= BLOCK && i < BLOCKS; i++)
+        if (!__atomic_exchange_n(&taken[i], 1, __ATOMIC_ACQUIRE))
+            return blocks[i];
+    return k_mmap(n);
+}
+
+static void give(void *p, size_t n)
+{
+    size_t at = (size_t)((u8 *)p - blocks[0]);
+    if (at < sizeof blocks)
+        __atomic_store_n(&taken[at / BLOCK], 0, __ATOMIC_RELEASE);
+    else
+        k_munmap(p, n);
+}
+
 static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u32 order)
 {
     if (g->count == g->cap) {
         u32 cap = g->cap ? g->cap * 2 : 256;
-        struct item *more = k_mmap(cap * sizeof *more);
+        struct item *more = take(cap * sizeof *more);
         if (!more)
             return -ENOMEM;
         if (g->items) {
             memcpy(more, g->items, g->count * sizeof *more);
-            k_munmap(g->items, g->cap * sizeof *more);
+            give(g->items, g->cap * sizeof *more);
         }
         g->items = more;
         g->cap = cap;
@@ -59,7 +83,7 @@ static char *room(struct gather *g, u32 n)
 {
     struct chunk *c = g->chunks;
     if (!c || CHUNK - c->used < n) {
-        c = k_mmap(CHUNK);
+        c = take(CHUNK);
         if (!c)
             return NULL;
         c->next = g->chunks;
@@ -219,7 +243,7 @@ static long emit(struct gather *g, const struct item *items, struct rl_list *l)
     for (u32 i = 0; i < n; i++)
         bytes += (RL_DIRENT_HEAD + items[i].len + 1u + 7) & ~7u;
     l->cap = (bytes + 4096u) & ~4095u;
-    l->buf = k_mmap(l->cap);
+    l->buf = take(l->cap);
     if (!l->buf)
         return -ENOMEM;
     for (u32 i = 0, j; i < n; i = j) {
@@ -257,16 +281,16 @@ long rl_list_build(struct rl_walk *w, struct rl_list *l)
     if (r >= 0)
         r = add_binds(&g);
     if (r >= 0 && g.count) {
-        spare = k_mmap(g.cap * sizeof *spare);
+        spare = take(g.cap * sizeof *spare);
         r = spare ? emit(&g, sort(g.items, spare, g.count), l) : -ENOMEM;
     }
     if (spare)
-        k_munmap(spare, g.cap * sizeof *spare);
+        give(spare, g.cap * sizeof *spare);
     if (g.items)
-        k_munmap(g.items, g.cap * sizeof *g.items);
+        give(g.items, g.cap * sizeof *g.items);
     for (struct chunk *c = g.chunks, *next; c; c = next) {
         next = c->next;
-        k_munmap(c, CHUNK);
+        give(c, CHUNK);
     }
     return r;
 }
@@ -274,6 +298,6 @@ long rl_list_build(struct rl_walk *w, struct rl_list *l)
 void rl_list_free(struct rl_list *l)
 {
     if (l->buf)
-        k_munmap(l->buf, l->cap);
+        give(l->buf, l->cap);
     l->buf = NULL;
 }

@@ -3,7 +3,9 @@
  * 1. A lower file is copied up before it is opened for writing.
  * 2. A new file is made here, so that its name, its record and the end of its whiteout are one thing;
  *    O_EXCL keeps two creators apart.
- * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number. */
+ * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
+ * 4. No call of ours truncates what it opens for reading only: the filter does not let it through,
+ *    since Landlock, which asks for the mode alone, would not hold it back either. */
 #include "inside.h"
 
 #define TRIES 16
@@ -45,6 +47,8 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     long r = rl_create_begin(w, o->real);
     if (r < 0)
         return r;
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        o->flags &= ~O_TRUNC; /* it is empty (rule 4) */
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
         o->mode = mode;
@@ -103,6 +107,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
 static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
+    o->flags &= ~O_TRUNC; /* means nothing here (rule 4) */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
@@ -128,6 +133,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     long r = rl_may(h, (u32)wanted(o->flags));
     if (r < 0)
         return r;
+    if ((o->flags & (O_ACCMODE | O_TRUNC)) == (O_RDONLY | O_TRUNC)) /* rule 4; only files have a length */
+        o->flags = type == S_IFREG ? o->flags | O_RDWR : o->flags & ~O_TRUNC;
     if (h->what == RL_IN_BIND)
         return open_bind(w, o);
     if (type == S_IFDIR)
@@ -196,6 +203,14 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         return -EINVAL;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
+    if (!resolve && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
+        o->flags = flags;
+        o->mode = 0;
+        o->vpath[0] = 0;
+        o->done_fd = (int)r;
+        return r < 0 ? r : 0;
+    }
+    r = -ESTALE;
     for (int i = 0; i < TRIES && r == -ESTALE; i++) {
         rl_walk_start(&w, &s);
         o->flags = flags;

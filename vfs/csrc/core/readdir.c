@@ -17,6 +17,12 @@ static struct slot {
 } slots[SLOTS];
 static u32 busy, turn;
 
+int rl_quick_end(int fd)
+{
+    char path[256];
+    return k4(__NR_lseek, fd, 0, 1, 0) == END && rl_known_directory(fd, path, sizeof path);
+}
+
 static int slots_take(void)
 {
     return !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
@@ -224,16 +230,20 @@ long rl_getdents64(int fd, void *buf, size_t size)
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    long n = rl_fd_real(fd, s.real, sizeof s.real);
+    struct rl_real at = {RL_PLACE_TREE, 0, 0};
+    int known = rl_known_directory(fd, s.text, sizeof s.text);
+    long n = known ? (long)strlen(s.text) : rl_fd_real(fd, s.real, sizeof s.real);
     if (n < 0)
         return k_getdents(fd, buf, size);
-    struct rl_real at = rl_classify(s.real, (u32)n);
+    if (!known)
+        at = rl_classify(s.real, (u32)n);
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
         return k_getdents(fd, buf, size);
     i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
     if (pos < 0)
         return pos == -ESPIPE ? -ENOTDIR : pos;
-    n = rl_virtual_path(s.real, s.text, sizeof s.text);
+    if (!known)
+        n = rl_virtual_path(s.real, s.text, sizeof s.text);
     if (n < 0)
         return n;
     u32 len = n == 1 ? 0 : (u32)n;

@@ -18,7 +18,8 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return rl_fstat(dirfd, out);
-    return stat_path(dirfd, path, flags, out);
+    long r = rl_quick_stat(dirfd, path, flags, out);
+    return r != RL_QUICK_NO ? r : stat_path(dirfd, path, flags, out);
 }
 
 /* A file of ours that has no name (any more): the real attributes with the owners mapped. */
@@ -69,14 +70,29 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
     return 0;
 }
 
+/* 0: out is what the program is to see; RL_QUICK_NO: it is what the kernel says, of a file that may be ours. */
+static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
+{
+    long r = k_statx(fd, "", AT_EMPTY_PATH, sx);
+    if (r < 0)
+        return r;
+    rl_attr_real(sx, out);
+    if (!rl_own_device(out->dev))
+        return 0;
+    return rl_known_file(fd, sx, out);
+}
+
+long rl_quick_fstat(int fd, struct rl_attr *out)
+{
+    struct statx sx;
+    return fstat_quick(fd, &sx, out);
+}
+
 long rl_fstat(int fd, struct rl_attr *out)
 {
     struct statx sx;
-    long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r < 0)
-        return r;
-    rl_attr_real(&sx, out);
-    return rl_own_device(out->dev) ? fstat_named(&sx, fd, out) : 0;
+    long r = fstat_quick(fd, &sx, out);
+    return r == RL_QUICK_NO ? fstat_named(&sx, fd, out) : r;
 }
 
 long rl_access(int dirfd, const char *path, int mode, int flags)
@@ -85,6 +101,9 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
     struct rl_walk w;
     if (mode & ~7)
         return -EINVAL;
+    long quick = rl_quick_access(dirfd, path, mode, flags);
+    if (quick != RL_QUICK_NO)
+        return quick;
     rl_walk_start(&w, &s);
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
     long r = rl_resolve(&w, dirfd, path, how, 0);
@@ -127,8 +146,12 @@ long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
     struct rl_walk w;
     if ((long)size <= 0)
         return -EINVAL;
+    const char *quick;
+    long r = rl_quick_readlink(dirfd, path, &quick);
+    if (r != RL_QUICK_NO)
+        return copy_out(buf, size, quick, r);
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
+    r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
     if (r < 0)
         return r;
     if (!rl_islnk(w.hit.mode))

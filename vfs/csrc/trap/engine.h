@@ -66,6 +66,7 @@ struct rl_call {
     const char *path, *path2;  /* copies in the slot, or NULL */
     u64 *rest;                 /* the arguments behind the path */
     int resumed;               /* the registers are set already: do not store a result */
+    int patched;               /* not from a signal: uc holds nothing but the signal mask */
 };
 
 long rl_dispatch(struct rl_call *c);
@@ -75,6 +76,14 @@ static inline long rl_sys1(long nr, long a) { return rl_sys(nr, a, 0, 0, 0, 0, 0
 static inline long rl_sys2(long nr, long a, long b) { return rl_sys(nr, a, b, 0, 0, 0, 0); }
 static inline long rl_sys3(long nr, long a, long b, long c) { return rl_sys(nr, a, b, c, 0, 0, 0); }
 static inline long rl_sys4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
+
+/* A bad pointer must not find its SIGSEGV blocked, or it would end the process (sigsys.c). */
+void rl_unblock_faults(const struct rl_ucontext *uc);
+
+/* ---- patch.c: calls that do not trap any more --------------------------------------------------- */
+
+/* After a trapped call: `ip` and `sp` as they were when it trapped. */
+void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp);
 
 /* ---- guest.c: the program's memory ------------------------------------------------------------- */
 
@@ -86,11 +95,13 @@ long rl_guest_text(struct rl_call *c, char *to, u64 from, size_t size, long too_
 
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
+#define RL_MADV_WIPEONFORK 18
 void rl_slots_init(void);
 struct rl_slot *rl_slot_claim(void);
 void rl_slot_free(struct rl_slot *slot);
 /* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has gone. */
 u32 *rl_slot_word(const struct rl_slot *slot);
+u32 *rl_patch_lock(void); /* 0: free; wiped in a forked child */
 /* This is a vfork child: what it changes in memory, it changes in its parent. */
 int rl_memory_is_borrowed(void);
 
@@ -120,6 +131,16 @@ struct rl_sigaction {
 #define RL_SIG_SETMASK 2
 #define RL_SIG_FAULTS (RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS))
 #define RL_SIG_NEVER (RL_SIGBIT(RL_SIGSYS) | RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP))
+
+/* Some thread may have SIGSEGV or SIGBUS blocked. Never cleared. The C libraries' own sections that block everything,
+ * their internal signals included, do not count: they pass no pointer of the program's. */
+extern u32 rl_faults_blocked;
+static inline int rl_blocks_faults(u64 set) { return set != ~0ull && (set & RL_SIG_FAULTS) != 0; }
+static inline void rl_note_mask(u64 set)
+{
+    if (rl_blocks_faults(set))
+        rl_faults_blocked = 1;
+}
 
 void rl_signals_init(void);
 /* Ignored signals stay ignored across exec: make the kernel's action what the program believes it is. */
@@ -176,6 +197,19 @@ void rl_make_mount_points(void);
 /* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask]`. 0 or -EINVAL. */
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
+
+/* ---- confine.c --------------------------------------------------------------------------------- */
+
+/* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */
+long rl_confine(void);
+
+/* ---- ports.c ----------------------------------------------------------------------------------- */
+
+/* An address that is about to be bound, or to be talked to: changed in place where its port is mapped,
+ * and then 1. The name of a socket or its peer, which the kernel reported, changed back. */
+int rl_port_bind(int fd, void *address, u64 bytes);
+int rl_port_peer(int fd, void *address, u64 bytes);
+void rl_port_name(int fd, void *address, u64 bytes);
 
 /* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
 

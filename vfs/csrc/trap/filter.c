@@ -4,8 +4,10 @@
  *    engine cannot translate never runs.
  * 2. The number is decided first, by binary search. Calls that are always allowed touch nothing but
  *    the number, so that the kernel (>= 5.11) keeps them in its bitmap and skips the filter.
- * 3. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
+ * 3. What would truncate by right of its path alone is trapped from the gate as well (confine.c).
+ * 4. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
  */
+#include <asm/fcntl.h>
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
@@ -44,11 +46,13 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
         return 0;
     switch (x->action) {
     case RL_REFUSED: return x->error == y->error;
+    case RL_GUARDED:
     case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
-    case RL_HANDLED_VALUE: return x->fixed == y->fixed;
+    case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest;
     case RL_HANDLED:
-    case RL_HANDLED_IF: return x->pass == y->pass;
+    case RL_HANDLED_IF:
+        return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC)) == 0;
     default: return 1;
     }
 }
@@ -71,7 +75,7 @@ static void search(u32 low, u32 high)
     if (first + 1 == high) {
         const struct rl_syscall *row = rl_syscall_row(low);
 
-        if (row->action == RL_HARMLESS)
+        if (row->action == RL_HARMLESS || (row->action == RL_SOCKET && !(rl_launch->flags & RL_LAUNCH_NO_NETWORK)))
             leave(SECCOMP_RET_ALLOW);
         else if (row->action == RL_UNKNOWN)
             leave(SECCOMP_RET_ERRNO | ENOSYS);
@@ -145,15 +149,20 @@ static void tail(const struct rl_syscall *row)
         leave(SECCOMP_RET_ERRNO | row->error);
         leave(SECCOMP_RET_ALLOW);
         break;
-    case RL_GUARDED: { /* from the gate the engine would not touch itself either */
+    case RL_GUARDED: { /* the inherited filter sees the next engine, too: what that does at its start must pass */
         u64 start = (u64)rl_image_start;
 
+        if (row->fixed >= 0) {
+            load(RL_DATA_ARG(2));
+            emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 0, 1);
+            leave(SECCOMP_RET_ALLOW);
+        }
         if_in_range(0, start, (u64)rl_image_end - start, SECCOMP_RET_ERRNO | EINVAL);
         leave(SECCOMP_RET_ALLOW);
         break;
     }
     case RL_HANDLED_VALUE:
-        load(RL_DATA_ARG(0));
+        load(RL_DATA_ARG(row->rest));
         emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 1, 0);
         leave(SECCOMP_RET_ALLOW);
         go_trap();
@@ -161,7 +170,24 @@ static void tail(const struct rl_syscall *row)
     case RL_PRCTL:
         prctl_tail();
         break;
+    case RL_SOCKET: /* from the gate, too: the engine itself needs AF_UNIX alone */
+        load(RL_DATA_ARG(0));
+        emit(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1);
+        leave(SECCOMP_RET_ALLOW);
+        leave(SECCOMP_RET_ERRNO | row->error);
+        break;
     default:
+        if (row->options & RL_NO_GATE) {
+            leave(SECCOMP_RET_TRAP);
+            break;
+        }
+        if (row->options & RL_NO_GATE_TRUNC) { /* from the gate, or with a pass buffer: all the same */
+            load(RL_DATA_ARG(row->path + 1));
+            emit(BPF_JMP | BPF_JSET | BPF_K, O_TRUNC, 0, 3);
+            emit(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE, 0, 0);
+            emit(BPF_JMP | BPF_JEQ | BPF_K, O_RDONLY, 0, 1);
+            leave(SECCOMP_RET_TRAP);
+        }
         if (row->action == RL_HANDLED_IF)
             if_null(row->pass);
         if (row->pass != RL_NONE)

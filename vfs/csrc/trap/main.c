@@ -30,6 +30,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
         rl_die(RL_EXIT_ENGINE, launch, ": cannot use this launch file: ", rl_error_text(r));
     if (rl_state_parse(state, sigmask) < 0)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
+    rl_note_mask(*sigmask);
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
@@ -181,6 +182,17 @@ static int is_script(const char *real)
     return n == 2 && head[0] == '#' && head[1] == '!';
 }
 
+static void confine(void)
+{
+    long r = rl_confine();
+
+    if (r == -EOPNOTSUPP || r == -ENOSYS)
+        rl_die(RL_EXIT_ENGINE, "--confine=require: this kernel cannot confine (Landlock of Linux 5.19 or newer is needed)",
+               NULL, NULL);
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");
+}
+
 static void start_first(struct rl_start *s, char **argv, u64 argc)
 {
     static char path[RL_PATH_MAX];
@@ -197,9 +209,10 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
         cannot_run(prog, r);
     }
     rl_signals_init();
+    confine();
     r = rl_filter_install();
     if (r < 0)
-        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), NULL);
+        rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
     s->memfd = -1;

@@ -13,6 +13,7 @@
 
 extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
 
+u32 rl_faults_blocked;
 static struct rl_sigaction own[3]; /* the program's: SIGSYS, SIGSEGV, SIGBUS */
 
 struct rl_sigaction *rl_virtual_action(int sig)
@@ -121,6 +122,7 @@ long rl_do_rt_sigaction(struct rl_call *c)
         return -EINVAL;
     if (c->arg[1] && rl_guest_read(c, &want, c->arg[1], sizeof want) < 0)
         return -EFAULT;
+    rl_note_mask(want.mask);
     if (virtual && rl_memory_is_borrowed()) {
         want.mask &= ~RL_SIGBIT(RL_SIGSYS);
         r = borrowed_action(sig, c->arg[1] ? &want : NULL, &old);
@@ -148,6 +150,8 @@ long rl_do_rt_sigprocmask(struct rl_call *c)
     if (c->arg[1]) {
         if (rl_guest_read(c, &set, c->arg[1], sizeof set) < 0)
             return -EFAULT;
+        if ((int)c->arg[0] != RL_SIG_UNBLOCK)
+            rl_note_mask(set);
         set &= ~RL_SIG_NEVER;
         switch ((int)c->arg[0]) {
         case RL_SIG_BLOCK: new |= set; break;
@@ -169,6 +173,7 @@ static long with_mask(struct rl_call *c, u32 at)
 
     if (rl_guest_read(c, mask, c->arg[at], sizeof *mask) < 0)
         return -EFAULT;
+    rl_note_mask(*mask);
     *mask &= ~RL_SIGBIT(RL_SIGSYS);
     memcpy(arg, c->arg, sizeof arg);
     arg[at] = (u64)mask;
@@ -189,6 +194,7 @@ long rl_do_pselect6(struct rl_call *c)
     if (pair[0]) {
         if (rl_guest_read(c, pair + 2, pair[0], 8) < 0)
             return -EFAULT;
+        rl_note_mask(pair[2]);
         pair[2] &= ~RL_SIGBIT(RL_SIGSYS);
         pair[0] = (u64)(pair + 2);
     }

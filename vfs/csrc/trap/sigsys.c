@@ -54,9 +54,8 @@ long rl_dispatch(struct rl_call *c)
     return r;
 }
 
-/* A bad pointer must not find its SIGSEGV blocked, or it would end the process. One that is pending
- * has been sent, and stays for the program. */
-static void unblock_faults(const struct rl_ucontext *uc)
+/* A signal that is pending has been sent, and stays for the program. */
+void rl_unblock_faults(const struct rl_ucontext *uc)
 {
     u64 faults = uc->sigmask & RL_SIG_FAULTS, pending = 0;
 
@@ -70,11 +69,11 @@ static void unblock_faults(const struct rl_ucontext *uc)
 /* Called by the gate on the slot's stack. `stack` is the stack pointer of the signal frame's side. */
 void rl_sigsys(const u8 *info, struct rl_ucontext *uc, u64 stack, struct rl_slot *slot)
 {
-    u64 *reg = uc->reg;
+    u64 *reg = uc->reg, ip = reg[RL_RIP], sp = reg[RL_RSP];
     struct rl_call c;
     long r;
 
-    unblock_faults(uc);
+    rl_unblock_faults(uc);
     c.nr = *(const i32 *)(info + 24); /* si_syscall */
     c.arg[0] = reg[RL_RDI];
     c.arg[1] = reg[RL_RSI];
@@ -85,8 +84,10 @@ void rl_sigsys(const u8 *info, struct rl_ucontext *uc, u64 stack, struct rl_slot
     c.uc = uc;
     c.stack = stack;
     c.slot = slot;
-    c.resumed = 0;
+    c.resumed = c.patched = 0;
     r = rl_dispatch(&c);
     if (!c.resumed || r < 0)
         reg[RL_RAX] = (u64)r;
+    if ((rl_launch->flags & (RL_LAUNCH_PATCH | RL_LAUNCH_TRACE)) == RL_LAUNCH_PATCH)
+        rl_patch_trapped(&c, ip, sp);
 }

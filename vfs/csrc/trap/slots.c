@@ -11,8 +11,8 @@
 
 #define RL_SLOTS 64
 #define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* process id of whom the memory belongs to; 0: not known yet */
+#define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
 #define RL_PAGE 4096
-#define RL_MADV_WIPEONFORK 18
 
 static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
@@ -30,6 +30,8 @@ static void note_owner(void)
     if (__atomic_load_n(&words[RL_OWNER_WORD], __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
 }
+
+u32 *rl_patch_lock(void) { return &words[RL_PATCH_WORD]; }
 
 int rl_memory_is_borrowed(void)
 {

@@ -5,7 +5,8 @@
  *    link: the real path of an upper hardly ever fits the 108 bytes of sun_path. What does not fit
  *    all the same is reached through a descriptor of its directory: /proc/self/fd/N/name. The calls
  *    that need that are made here: the descriptor must be closed again.
- * 3. Names that accept, recvfrom and recvmsg report are left as they are, and so are those of sockets
+ * 3. Internet addresses pass through ports.c.
+ * 4. Names that accept, recvfrom and recvmsg report are left as they are, and so are those of sockets
  *    that were bound by way of rule 2.
  */
 #include "engine.h"
@@ -94,7 +95,7 @@ static long translate(const char *path, int create, struct rl_address *out, int 
 }
 
 /* The same for the name of somebody to talk to. A name that recvfrom or accept reported is a real
- * path (rule 3): an answer to it must find its way. */
+ * path (rule 4): an answer to it must find its way. */
 static long translate_peer(const char *path, struct rl_address *out, int *dir, char *real)
 {
     char *virtual = real + RL_BUF_BYTES / 2;
@@ -133,8 +134,12 @@ long rl_do_bind(struct rl_call *c)
 
     if (n < 0)
         return n;
-    if (n == 0)
-        return rl_sys3(__NR_bind, (int)c->arg[0], (long)c->arg[1], (int)c->arg[2]);
+    if (n == 0) {
+        int here = rl_launch->ports && c->arg[1] && (u32)c->arg[2] > 2 && (u32)c->arg[2] <= sizeof a &&
+                   rl_port_bind((int)c->arg[0], &a, (u32)c->arg[2]);
+
+        return rl_sys3(__NR_bind, (int)c->arg[0], here ? (long)&a : (long)c->arg[1], (int)c->arg[2]);
+    }
     if (rl_stat(RL_AT_FDCWD, a.path, RL_AT_SYMLINK_NOFOLLOW, &attr) == 0)
         return -EADDRINUSE;
     n = translate(a.path, 1, &real, &dir, buf);
@@ -167,6 +172,7 @@ static long with_address(struct rl_call *c, u32 at)
         arg[at + 1] = (u64)n;
     } else if (c->arg[at] && (u32)c->arg[at + 1] <= sizeof a && (u32)c->arg[at + 1] > 2) {
         memcpy(real, &a, sizeof a);
+        rl_port_peer((int)c->arg[0], real, (u32)c->arg[at + 1]);
         arg[at] = (u64)real;
     }
     if (dir < 0)
@@ -195,6 +201,10 @@ long rl_do_sendmsg(struct rl_call *c)
         n = translate_peer(a.path, real, &dir, (char *)c->slot->buf);
         m->name = (u64)real;
         m->name_bytes = (u32)n;
+    } else if (n == 0 && m->name && m->name_bytes > 2 && m->name_bytes <= sizeof a &&
+               rl_port_peer((int)c->arg[0], &a, m->name_bytes)) {
+        memcpy(real, &a, sizeof a);
+        m->name = (u64)real;
     }
     if (n < 0)
         return n;
@@ -222,6 +232,8 @@ long rl_do_sendmmsg(struct rl_call *c)
         if (rl_guest_read(c, &one, c->arg[1] + i * sizeof one, sizeof one) < 0)
             break; /* the kernel sends those before it */
         n = take_address(c, one.m.name, one.m.name_bytes, &a);
+        if (n == 0 && one.m.name && one.m.name_bytes > 2 && one.m.name_bytes <= sizeof a)
+            n = rl_port_peer((int)c->arg[0], &a, one.m.name_bytes);
         if (n != 0)
             return n < 0 ? n : -ENOSYS;
     }
@@ -251,6 +263,7 @@ static long give_address(struct rl_call *c)
             bytes = (u32)(2 + strlen(name) + 1);
         }
     }
+    rl_port_name((int)c->arg[0], &a, bytes);
     if (rl_guest_write(c, c->arg[1], &a, room < bytes ? room : bytes) < 0)
         return -EFAULT;
     return rl_guest_write(c, c->arg[2], &bytes, sizeof bytes);

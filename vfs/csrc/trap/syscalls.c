@@ -7,7 +7,9 @@
 #define NO(call, err) [__NR_##call] = {.name = #call, .action = RL_REFUSED, .error = err, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define BITS(call, bits) [__NR_##call] = {.name = #call, .action = RL_REFUSED_BITS, .error = EPERM, .fixed = bits, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 #define VALUE(call, value) [__NR_##call] = {.name = #call, .action = RL_REFUSED_VALUE, .error = EPERM, .fixed = value, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
-#define GUARD(call) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define GUARD(call) GUARD_BUT(call, -1)
+#define GUARD_BUT(call, third) [__NR_##call] = {.name = #call, .action = RL_GUARDED, .error = EINVAL, .fixed = third, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
+#define SOCKET(call) [__NR_##call] = {.name = #call, .action = RL_SOCKET, .error = EAFNOSUPPORT, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N}
 /* no path */
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
@@ -46,31 +48,31 @@
 
 static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(read), OK(write), OK(close), OK(poll), OK(lseek), OK(brk), OK(rt_sigreturn), OK(ioctl),
-    P1(open, open, N, 0, 1, N, 0, 0, 0),
+    P1(open, open, N, 0, 1, N, 0, RL_NO_GATE_TRUNC, 0),
     P1(stat, stat, N, 0, 1, N, 0, 0, N),
     P1(fstat, fstat, 0, N, 1, N, 0, 0, N),
     P1(lstat, stat, N, 0, 1, N, NOFOLLOW, 0, N),
-    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD(madvise),
+    GUARD(mmap), GUARD(mprotect), GUARD(munmap), GUARD(mremap), GUARD_BUT(madvise, RL_MADV_WIPEONFORK),
     DO(rt_sigaction, rt_sigaction, 0), DO(rt_sigprocmask, rt_sigprocmask, 0),
     OK(pread64), OK(pwrite64), OK(readv), OK(writev),
     P1(access, access, N, 0, 1, N, 0, 0, N),
     OK(pipe), OK(select), OK(sched_yield), OK(msync), OK(mincore), OK(shmget), OK(shmat), OK(shmctl),
     OK(dup), OK(dup2), OK(pause), OK(nanosleep), OK(getitimer), OK(alarm), OK(setitimer), OK(getpid),
-    OK(sendfile), OK(socket),
+    OK(sendfile), SOCKET(socket),
     WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
     WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
-    OK(socketpair), OK(setsockopt), OK(getsockopt),
+    OK(socketpair), OK(setsockopt), [__NR_getsockopt] = {.name = "getsockopt", .action = RL_HANDLED_VALUE, .handler = rl_do_getsockopt, .fixed = 17 /* SO_PEERCRED */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = 2, .pass = N},
     BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
     VALUE(kill, -1), /* would reach every process of the user, outside as well */
     DO(uname, uname, 0), OK(semget), OK(semop), OK(semctl), OK(shmdt), OK(msgget), OK(msgsnd), OK(msgrcv), OK(msgctl),
     OK(fcntl), OK(flock), OK(fsync), OK(fdatasync),
-    P1(truncate, truncate, N, 0, 1, N, 0, 0, N),
+    P1(truncate, truncate, N, 0, 1, N, 0, RL_NO_GATE, N),
     OK(ftruncate), DO(getdents, getdents, 0), DO(getcwd, getcwd, 0),
     P1(chdir, chdir, N, 0, 1, N, 0, 0, N), DO(fchdir, fchdir, 0),
     P2(rename, rename, N, 0, N, 1, N, 0),
     P1(mkdir, mkdir, N, 0, 1, N, 0, 0, N), P1(rmdir, unlink, N, 0, 1, N, RL_AT_REMOVEDIR, 0, N),
-    P1(creat, creat, N, 0, 1, N, 0, 0, N),
+    P1(creat, creat, N, 0, 1, N, 0, RL_NO_GATE, N),
     P2(link, link, N, 0, N, 1, N, 0), P1(unlink, unlink, N, 0, 1, N, 0, 0, N),
     P2(symlink, symlink, N, 1, N, 0, N, 0), P1(readlink, readlink, N, 0, 1, N, 0, 0, N),
     P1(chmod, chmod, N, 0, 1, N, 0, 0, N), P1(fchmod, chmod, 0, N, 1, N, 0, 0, N),
@@ -118,7 +120,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(mq_notify), OK(mq_getsetattr), NO(kexec_load, EPERM), OK(waitid), OK(add_key), OK(request_key), OK(keyctl),
     OK(ioprio_set), OK(ioprio_get), OK(inotify_init),
     P1(inotify_add_watch, inotify_add_watch, N, 1, 2, N, 0, 0, N), OK(inotify_rm_watch), OK(migrate_pages),
-    P1(openat, open, 0, 1, 2, N, 0, 0, 1), P1(mkdirat, mkdir, 0, 1, 2, N, 0, 0, N), P1(mknodat, mknod, 0, 1, 2, N, 0, 0, N),
+    P1(openat, open, 0, 1, 2, N, 0, RL_NO_GATE_TRUNC, 1), P1(mkdirat, mkdir, 0, 1, 2, N, 0, 0, N), P1(mknodat, mknod, 0, 1, 2, N, 0, 0, N),
     P1(fchownat, chown, 0, 1, 2, 4, 0x1100, 0, N), P1(futimesat, utimes, 0, 1, 2, N, 0, RL_NULL_PATH, N),
     P1(newfstatat, stat, 0, 1, 2, 3, 0x7900, 0, N), P1(unlinkat, unlink, 0, 1, 2, 2, 0x200, 0, N),
     P2(renameat, rename, 0, 1, 2, 3, N, 0), P2(linkat, link, 0, 1, 2, 3, 4, 0x1400), P2(symlinkat, symlink, 1, 2, N, 0, N, 0),
@@ -140,12 +142,12 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(pidfd_send_signal), NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS), NO(io_uring_register, ENOSYS),
     NO(open_tree, EPERM), NO(move_mount, EPERM), NO(fsopen, EPERM), NO(fsconfig, EPERM), NO(fsmount, EPERM),
     NO(fspick, EPERM), OK(pidfd_open), NO(clone3, ENOSYS), OK(close_range),
-    P1(openat2, openat2, 0, 1, 2, N, 0, 0, N), OK(pidfd_getfd), P1(faccessat2, access, 0, 1, 2, 3, 0x1300, 0, N),
+    P1(openat2, openat2, 0, 1, 2, N, 0, RL_NO_GATE, N), OK(pidfd_getfd), P1(faccessat2, access, 0, 1, 2, 3, 0x1300, 0, N),
     OK(process_madvise), WAIT(epoll_pwait2, epoll_pwait, 4, RL_HANDLED_IF), NO(mount_setattr, EPERM),
     NO(quotactl_fd, EPERM), NO(landlock_create_ruleset, EOPNOTSUPP), NO(landlock_add_rule, EOPNOTSUPP),
     NO(landlock_restrict_self, EOPNOTSUPP), OK(memfd_secret), OK(process_mrelease), OK(futex_waitv),
     OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
-    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, EPERM), NO(listmount, EPERM),
+    OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, ENOSYS), NO(listmount, ENOSYS),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
 };
 /* clang-format on */

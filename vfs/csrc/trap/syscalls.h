@@ -12,15 +12,18 @@ enum rl_action {
     RL_HARMLESS,    /* the filter lets it run */
     RL_HANDLED,     /* trapped, handler */
     RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
-    RL_HANDLED_VALUE, /* trapped only when argument 0 (32 bits) is `fixed` */
+    RL_HANDLED_VALUE, /* trapped only when argument `rest` (32 bits) is `fixed` */
     RL_REFUSED,     /* fails with `error` */
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
-    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own */
+    RL_SOCKET,      /* runs; without a network only for AF_UNIX, else fails with `error` */
+    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
 };
 
 #define RL_NONE 0xff
+#define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
+#define RL_NO_GATE_TRUNC 4 /* the same, when the flags behind the path say O_RDONLY | O_TRUNC */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
@@ -60,6 +63,6 @@ RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(set
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
 RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
-RL_HANDLER(ptrace);
+RL_HANDLER(ptrace); RL_HANDLER(getsockopt);
 
 #endif

@@ -60,6 +60,10 @@ long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
     u64 *reg = c->uc->reg;
     struct rl_resume_frame frame;
 
+    if (c->patched) { /* the site's own `syscall` will trap and come here again (patch.c) */
+        c->resumed = 1;
+        return 0;
+    }
     if (site_will_do(c, nr, arg)) {
         reg[RL_RIP] -= RL_SITE_BYTES;
     } else {

@@ -1,0 +1,237 @@
+"""What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
+
+    python bench/engine.py IMAGE.tar [--rounds 3] [--only NAME,…] [--methods NAME,…]
+
+IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
+compiler. The rounds are interleaved; each figure is in microseconds, with the ratios of minima and of medians to the
+baseline: a bare chroot as root, else bwrap on the unpacked tree; for the single calls of an ordinary user the same
+static program on the plain directory. Peers that are not installed or not allowed here are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rootlay.vfs import Image, Store
+
+CALLS = ("usr/lib/os-release", "usr/lib/nope", "etc/os-release", "usr/bin")
+SCRIPT_ENV = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LC_ALL": "C.UTF-8"}
+C_FILES = (
+    'mkdir -p /tmp/c && cd /tmp/c && for i in $(seq 20); do echo "int f$i(int x) { return x * $i; }" > f$i.c; done && '
+    "echo 'all: $(patsubst %.c,%.o,$(wildcard *.c))' > Makefile"
+)
+LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
+IDENTITY = "git config --global user.email a@b && git config --global user.name a"
+FILES = "rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done"
+COPIES = f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"
+COPY = "rm -rf /tmp/copy && cp -a /usr/share /tmp/copy"
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A shell command to time; `plain` is what to do where there are no layers, and its own set-up."""
+
+    command: str
+    setup: str = ""
+    plain: tuple[str, str] | None = None
+    rounds: int = 3
+
+
+WORK = {
+    "find /usr": Work("find /usr -xdev > /dev/null"),
+    "ls -lR /usr/share": Work("ls -lR /usr/share > /dev/null"),
+    "tar of /usr/share": Work("tar -cf - -C /usr share | cat > /dev/null"),
+    "git add+commit of 500": Work("cd /tmp/g && git add . && git commit -qm x", f"{IDENTITY}; {FILES}"),
+    "make of 20 C files": Work("cd /tmp/c && make -s", f"{C_FILES}; rm -f /tmp/c/*.o"),
+    "python3 -c import": Work("python3 -c 'import json, argparse, subprocess, email, http.client, unittest'"),
+    "sh -c : x50": Work("i=0; while [ $i -lt 50 ]; do sh -c :; i=$((i+1)); done"),
+    "rm -rf of a lower tree": Work("rm -rf /usr/share", "", ("rm -rf /tmp/copy", COPY), 1),
+    "append to 1000 lower": Work(
+        "while read f; do echo x >> $f; done < /tmp/list",
+        LIST,
+        ("cd /tmp/copies && for f in *; do echo x >> $f; done", COPIES),
+        1,
+    ),
+}  # fmt: skip
+
+
+#: Runs a command on the tree and gives its standard output; RuntimeError when it fails.
+Runner = Callable[[list[str]], str]
+
+
+@dataclass(slots=True)
+class Method:
+    """A way to run programs on the tree. `layered`: the tree is below a writable layer, new for each `enter`."""
+
+    name: str
+    enter: Callable[[], AbstractContextManager[Runner]]
+    layered: bool = False
+    results: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+
+
+def check(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode:
+        raise RuntimeError(f"{done.args[-1]} failed ({done.returncode}): {done.stderr[-400:]}")
+    return done.stdout
+
+
+@contextmanager
+def prefixed(*prefix: str) -> Iterator[Runner]:
+    """By a command in front of the command."""
+
+    def run(command: list[str]) -> str:
+        words = [*prefix, *command]
+        done = subprocess.run(
+            words, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=SCRIPT_ENV, check=False
+        )
+        return check(done)
+
+    yield run
+
+
+@contextmanager
+def inside(image: Image) -> Iterator[Runner]:
+    """In a new container."""
+    with image.container() as container:
+        yield lambda command: check(container.run(command, capture_output=True, text=True, env=SCRIPT_ENV))
+
+
+@contextmanager
+def overlay(mount: list[str], scratch: Path, tree: Path) -> Iterator[Runner]:
+    """In a chroot of an overlay with an empty upper (root only)."""
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        base = Path(name)
+        for part in ("upper", "work", "merged"):
+            (base / part).mkdir()
+        options = f"lowerdir={tree},upperdir={base}/upper,workdir={base}/work"
+        subprocess.run([*mount, "-o", options, str(base / "merged")], check=True, capture_output=True)
+        try:
+            with prefixed("chroot", str(base / "merged")) as run:
+                yield run
+        finally:
+            subprocess.run(["umount", str(base / "merged")], check=False)
+
+
+def works(method: Method) -> bool:
+    try:
+        with method.enter() as run:
+            run(["/usr/bin/true"])
+    except (OSError, RuntimeError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
+    """The baseline first."""
+    bwrap = ("bwrap", "--bind", str(tree), "/", "--dev", "/dev", "--proc", "/proc", "--")
+    kernel = ["mount", "-t", "overlay", "overlay"]
+    found = [Method("chroot", lambda: prefixed("chroot", str(tree)))] if os.geteuid() == 0 else []
+    found += [
+        Method("bwrap", lambda: prefixed(*bwrap)),
+        Method("rootlay", lambda: inside(image), layered=True),
+        Method("overlayfs", lambda: overlay(kernel, scratch, tree), layered=True),
+        Method("fuse-overlayfs", lambda: overlay(["fuse-overlayfs"], scratch, tree), layered=True),
+        Method("fakechroot", lambda: prefixed("fakechroot", "chroot", str(tree))),
+        Method("proot", lambda: prefixed("proot", "-r", str(tree), "-w", "/")),
+    ]
+    return [method for method in found if works(method)]
+
+
+def parse(text: str, method: Method) -> None:
+    for line in text.splitlines():
+        name, low, middle = line.rsplit(" ", 2)
+        method.results.setdefault(name, []).append((float(low) / 1e3, float(middle) / 1e3))
+
+
+def measure(method: Method, only: set[str]) -> None:
+    """One round of everything that is asked for; what fails is said and left out."""
+    with method.enter() as run:
+        if not only or "calls" in only:
+            attempt(method, run, ["/micro", *(f"/{path}" for path in CALLS)])
+        if not only or "spawn" in only:
+            attempt(method, run, ["/micro", "-s", "200", "spawn /bin/true", "/bin/true"])
+        for name, work in WORK.items():
+            if only and name not in only:
+                continue
+            command, setup = work.command, work.setup
+            if not method.layered and work.plain:
+                command, setup = work.plain
+            attempt(method, run, ["/micro", "-t", str(work.rounds), name, setup, command])
+
+
+def attempt(method: Method, run: Runner, command: list[str]) -> None:
+    try:
+        parse(run(command), method)
+    except RuntimeError as error:
+        print(f"{method.name}: {error}", file=sys.stderr)
+
+
+def report(found: list[Method]) -> None:
+    print(
+        f"# {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima, of medians)"
+    )
+    names = dict.fromkeys(name for method in found for name in method.results)
+    print(f"{'':24}" + "".join(f"{method.name:>26}" for method in found))
+    for name in names:
+        base = next(method.results[name] for method in found if name in method.results)
+        low, middle = min(r[0] for r in base), statistics.median(r[1] for r in base)
+        line = f"{name:24}"
+        for method in found:
+            rounds = method.results.get(name)
+            if rounds is None:
+                line += f"{'-':>26}"
+                continue
+            mine = min(r[0] for r in rounds), statistics.median(r[1] for r in rounds)
+            line += f"{mine[0]:11.2f} ({mine[0] / low:5.2f}, {mine[1] / middle:5.2f})"
+        print(line, flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("image", type=Path)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default="", help="calls, spawn, or names of the table's lines, with commas")
+    parser.add_argument("--methods", default="", help="of the table's columns, with commas")
+    parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")
+    options = parser.parse_args()
+    only = set(filter(None, options.only.split(",")))
+    wanted = set(filter(None, options.methods.split(",")))
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-bench-", dir=options.scratch)))
+        tree = scratch / "tree"
+        tree.mkdir()
+        source = Path(__file__).with_name("micro.c")
+        subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / "micro"), str(source)], check=True)
+        unpack = ["tar", "-xf", str(options.image), "-C", str(tree), "--exclude=./dev/*"]
+        subprocess.run(unpack, check=False, stderr=subprocess.DEVNULL)
+        shutil.copy(scratch / "micro", tree / "micro")
+        tar = scratch / "image.tar"
+        subprocess.run(["tar", "-cf", str(tar), "-C", str(tree), "."], check=True)
+        image = Store.open(scratch / "store").import_rootfs(tar, "bench")
+        tar.unlink()
+        if os.geteuid() == 0:
+            subprocess.run(["cp", "-a", "/dev/null", "/dev/urandom", str(tree / "dev")], check=True)
+        found = [method for method in methods(scratch, tree, image) if not wanted or method.name in wanted]
+        plain = Method("plain", prefixed)
+        micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
+        for _ in range(options.rounds):
+            if os.geteuid() != 0 and (not only or "calls" in only):
+                with prefixed() as run:
+                    parse(run(micro), plain)
+            for method in found:
+                measure(method, only)
+        report([plain, *found] if plain.results else found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""What the verbs that talk to registries share: their options, and the settings that the surroundings make."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.cli.spec import Context, Option, UsageError, Values
+
+if TYPE_CHECKING:
+    from rootlay.store.manifest import Platform
+    from rootlay.store.registry.settings import Settings
+
+REGISTRY_OPTIONS = (
+    Option(("--plain-http",), "flag", "Allow http in the clear (to this machine itself it always is)."),
+    Option(("--cacert",), "text", "Trust the CA certificates in this file, too (or SSL_CERT_FILE).", "FILE"),
+)
+PLATFORM_OPTION = Option(
+    ("--platform",),
+    "text",
+    "Which one of a multi-platform image, as linux/arm64 (this machine's by default).",
+    "OS/ARCH",
+)
+
+
+def settings_of(values: Values, context: Context) -> Settings:
+    """Flags, proxies, CA file and Docker's config directory. Raises UsageError."""
+    from rootlay.store.registry.proxies import Proxies
+    from rootlay.store.registry.settings import Settings
+
+    given = values.text("cacert") or context.environ.get("SSL_CERT_FILE") or None
+    ca_file = None if given is None else Path(given)
+    if ca_file is not None and not os.access(ca_file, os.R_OK):
+        raise UsageError(f"{ca_file}: no such CA file, or not readable")
+    directory = context.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    return Settings(
+        docker_config=Path(directory) / "config.json",
+        proxies=Proxies.parse(context.environ),
+        ca_file=ca_file,
+        plain_http=values.flag("plain_http"),
+    )
+
+
+def platform_of(values: Values) -> Platform | None:
+    """`--platform`, or None. Raises UsageError."""
+    from rootlay.store.platform import parse_platform
+
+    text = values.text("platform")
+    if text is None:
+        return None
+    platform = parse_platform(text)
+    if not platform.os or not platform.architecture:
+        raise UsageError(f"--platform {text}: not of the form OS/ARCH[/VARIANT]")
+    return platform

@@ -1,0 +1,31 @@
+"""`rootlay doctor`: what works on this machine."""
+
+from __future__ import annotations
+
+import json
+
+from rootlay.cli.spec import Context, Option, Values, Verb
+from rootlay.store.value import as_dict
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.vfs.run.doctor import examine
+
+    findings = examine(context.root, context.environ)
+    if values.flag("json"):
+        print(json.dumps([as_dict(finding) for finding in findings], indent=2), file=context.out)
+    else:
+        width = max(len(finding.name) for finding in findings)
+        for finding in findings:
+            advice = f"\n{'':{width + 8}}{finding.advice}" if finding.advice else ""
+            print(f"{finding.status:6}{finding.name:{width}}  {finding.text}{advice}", file=context.out)
+    return int(any(finding.status == "fail" for finding in findings))
+
+
+VERB = Verb(
+    name="doctor",
+    help="Say what works on this machine, and what to do about what does not.",
+    action=action,
+    options=(Option(("--json",), "flag", "As JSON."),),
+    exits="0 if programs can run here, 1 if something is `fail`.",
+)

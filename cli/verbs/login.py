@@ -1,0 +1,49 @@
+"""`rootlay login`: log in to a registry. The password comes from standard input or the terminal, never as an argument,
+where other users' `ps` and the shell's history would have it."""
+
+from __future__ import annotations
+
+import sys
+
+from rootlay.cli.registryoptions import REGISTRY_OPTIONS, settings_of
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.registry.credential import Credential
+    from rootlay.store.registry.login import login, parse_domain
+
+    domain = parse_domain(values.text("host"))
+    settings = settings_of(values, context)
+    user = values.text("username")
+    if values.flag("password_stdin"):
+        if not user:
+            raise UsageError("--password-stdin needs -u USER")
+        password = sys.stdin.readline().rstrip("\r\n")
+    else:
+        if not sys.stdin.isatty():
+            raise UsageError("no terminal to ask for the password: use --password-stdin")
+        import getpass
+
+        user = user or input("Username: ").strip()
+        password = getpass.getpass()
+    if not password or not user:
+        raise UsageError("a user name and a password are needed")
+    where = login(domain, Credential(user, password), settings)
+    print(f"Logged in to {domain}; kept in {where}", file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="login",
+    help="Log in to a registry. The login is tried, then kept where docker, podman and skopeo find it, too: by the "
+    "credential helper of ~/.docker/config.json, or in that file itself (mode 0600, not encrypted).",
+    action=action,
+    options=(
+        Option(("-u", "--username"), "text", "User name (asked for by default).", "USER"),
+        Option(("--password-stdin",), "flag", "Read the password from standard input."),
+        *REGISTRY_OPTIONS,
+    ),
+    arguments=(Argument("host", "Registry (Docker Hub by default).", required=False),),
+    examples=("pass registry | rootlay login -u me --password-stdin registry.example",),
+)

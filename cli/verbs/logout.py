@@ -1,0 +1,24 @@
+"""`rootlay logout`: forget the login of a registry."""
+
+from __future__ import annotations
+
+from rootlay.cli.registryoptions import REGISTRY_OPTIONS, settings_of
+from rootlay.cli.spec import Argument, Context, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.registry.login import logout, parse_domain
+
+    domain = parse_domain(values.text("host"))
+    known = logout(domain, settings_of(values, context))
+    print(f"Removed the login for {domain}" if known else f"Not logged in to {domain}", file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="logout",
+    help="Forget the login of a registry.",
+    action=action,
+    options=REGISTRY_OPTIONS,
+    arguments=(Argument("host", "Registry (Docker Hub by default).", required=False),),
+)

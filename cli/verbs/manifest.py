@@ -1,0 +1,43 @@
+"""`rootlay manifest inspect`: what a registry has under a name, without fetching it."""
+
+from __future__ import annotations
+
+import json
+
+from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.reference import Reference
+    from rootlay.store.registry.pull import resolve
+    from rootlay.store.registry.repository import Repository
+    from rootlay.store.registry.session import Session
+
+    if values.required("command") != "inspect":
+        raise UsageError(f"manifest {values.required('command')}: there is only `manifest inspect`")
+    name = Reference.parse(values.required("image"))
+    settings = settings_of(values, context)
+    with Session(settings, name.domain) as session:
+        _, document = resolve(Repository(session, name), name, platform_of(values))
+    if values.flag("raw"):
+        context.out.write(document.data.decode("utf-8"))
+    elif values.flag("digest"):
+        print(document.descriptor.digest, file=context.out)
+    else:
+        print(json.dumps(json.loads(document.data), indent=4), file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="manifest",
+    help="Show the manifest or index that a registry has under a name: `rootlay manifest inspect IMAGE`.",
+    action=action,
+    options=(
+        Option(("--raw",), "flag", "The exact bytes, which the digest is of."),
+        Option(("--digest",), "flag", "The digest only."),
+        Option(PLATFORM_OPTION.flags, "text", "Of an index, the manifest for this platform.", PLATFORM_OPTION.metavar),
+        *REGISTRY_OPTIONS,
+    ),
+    arguments=(Argument("command", "`inspect`."), Argument("image", "[HOST/]NAME[:TAG][@DIGEST].")),
+)

@@ -1,0 +1,39 @@
+"""`rootlay pull`: fetch an image from a registry."""
+
+from __future__ import annotations
+
+from rootlay.cli.listing import size
+from rootlay.cli.progress import show_progress
+from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.registry.pull import pull
+    from rootlay.store.store import Store
+    from rootlay.vfs.create import ensure_view
+
+    settings = settings_of(values, context)
+    platform = platform_of(values)
+    store = Store.open(context.root)
+    with show_progress(context) as progress:
+        found = pull(store, values.required("image"), settings, platform=platform, progress=progress)
+    ensure_view(store, found.image)
+    if values.flag("quiet"):
+        print(found.image.id, file=context.out)
+        return 0
+    layers = len(found.image.diff_ids)
+    print(f"Digest: {found.digest}", file=context.out)
+    print(f"Fetched {found.fetched_layers} of {layers} layers, {size(found.fetched_bytes)}", file=context.out)
+    print(f"Pulled image: {', '.join(found.image.references) or found.image.id}", file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="pull",
+    help="Fetch an image from a registry. Only missing layers are fetched; after a cut, pull again and it goes on.",
+    action=action,
+    options=(Option(("-q", "--quiet"), "flag", "Print the image ID only."), PLATFORM_OPTION, *REGISTRY_OPTIONS),
+    arguments=(Argument("image", "[HOST/]NAME[:TAG][@DIGEST]; without a host, Docker Hub."),),
+    examples=("rootlay pull debian:trixie-slim", "rootlay pull --platform linux/arm64 ghcr.io/org/app:1.2"),
+)

@@ -1,0 +1,72 @@
+"""What goes wrong between us and a registry."""
+
+from __future__ import annotations
+
+from rootlay.store.errors import StoreError
+
+
+class RegistryUnreachable(StoreError):
+    """No connection, no valid certificate, a cut, or an answer that means "later" (429, 5xx), and retries did not help.
+
+    `passing`: it is worth trying again; `retry_after_s`: when the registry said so.
+    """
+
+    fault = "network"
+
+    def __init__(self, host: str, reason: str, *, passing: bool = True, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{host}: {reason}")
+        self.host = host
+        self.reason = reason
+        self.passing = passing
+        self.retry_after_s = retry_after_s
+
+
+class AccessDenied(StoreError):
+    """The registry wants other credentials, or none are enough."""
+
+    def __init__(self, host: str, what: str, reason: str, *, had_credential: bool) -> None:
+        hint = "the user name or password is wrong, or may not do this" if had_credential else f"rootlay login {host}"
+        super().__init__(f"{what}: access denied: {reason} ({hint})")
+        self.host = host
+        self.what = what
+        self.reason = reason
+        self.had_credential = had_credential
+
+
+class NotInRegistry(StoreError):
+    """The registry has no such repository, tag, manifest or blob."""
+
+    def __init__(self, what: str, reason: str = "not found in the registry") -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class RegistryRefused(StoreError):
+    """The registry does not accept a request: a quota, a read-only repository, an immutable tag, …"""
+
+    def __init__(self, what: str, status: int, reason: str) -> None:
+        super().__init__(f"{what}: the registry answers {status}: {reason}")
+        self.what = what
+        self.status = status
+        self.reason = reason
+
+
+class BadRegistryAnswer(StoreError):
+    """An answer against the specification, or one that is not safe to follow."""
+
+    fault = "network"
+
+    def __init__(self, host: str, reason: str) -> None:
+        super().__init__(f"{host}: {reason}")
+        self.host = host
+        self.reason = reason
+
+
+class CredentialStoreFailed(StoreError):
+    """Docker's config file or a credential helper does not work."""
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason

@@ -1,0 +1,186 @@
+"""`pull`: an image from a registry into the store. Only what is missing is fetched.
+
+Rules:
+1. Layers go through the intake of `load` (`ingest`): verified while they stream, published when complete.
+2. Bad content leaves nothing behind. After trouble on the way (a cut, a refusal, Ctrl-C) the layers that were complete
+   stay, so that the next pull goes on; `prune` removes them.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rootlay.store.catalog import Catalog
+from rootlay.store.digest import Digest
+from rootlay.store.errors import BadManifest, StoreError, UnsupportedMedia
+from rootlay.store.image import Image
+from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.ingest import LayerSource
+from rootlay.store.layerload import LayerLoader
+from rootlay.store.layout import Layout
+from rootlay.store.manifest import CONFIGS, Descriptor, Index, Manifest, Platform
+from rootlay.store.ociload import check_platform
+from rootlay.store.platform import choose, host_platform
+from rootlay.store.progress import Progress, silent
+from rootlay.store.reference import Reference
+from rootlay.store.registry.repository import Document, Repository
+from rootlay.store.registry.session import Session
+from rootlay.store.registry.settings import Settings
+from rootlay.store.registry.work import SharedProgress, run_all
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+_DEPTH_MAX = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """The image, and what it cost. Sizes in bytes."""
+
+    image: Image
+    digest: Digest  # what the tag points to: of the index, where there is one
+    fetched_layers: int
+    fetched_bytes: int
+
+
+def pull(
+    store: Store,
+    reference: str,
+    settings: Settings,
+    *,
+    platform: Platform | None = None,
+    progress: Progress = silent,
+) -> Pulled:
+    """Fetch an image and give it its name. Durable; the name changes last.
+
+    Args:
+        reference: `[HOST/]NAME[:TAG][@DIGEST]`; the default tag is `latest`.
+        platform: which one of a multi-platform image to take. None: this machine's.
+
+    Raises:
+        RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
+        BadReference, WrongPlatform, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, NotAnArchive,
+        TruncatedArchive, StoreNotWritable, DiskFull.
+    """
+    name = Reference.parse(reference)
+    wanted = platform or host_platform()
+    with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
+        return _Pull(store, Repository(session, name), name, wanted, progress).run()
+
+
+def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:
+    """What a reference names, and the manifest in it for a platform (None: no choice is made, both are the same)."""
+    target = str(name.digest) if name.digest is not None else str(name.tag)
+    top = found = repository.get_manifest(target, name.familiar)
+    for _ in range(_DEPTH_MAX):
+        if wanted is None or not found.is_index:
+            return top, found
+        descriptor = choose(Index.parse(found.data, name.familiar).manifests, wanted)
+        found = repository.get_manifest(str(descriptor.digest), f"{name.familiar}@{descriptor.digest}")
+    raise BadManifest(name.familiar, f"indexes are nested more than {_DEPTH_MAX} deep")
+
+
+def _worth_keeping(error: BaseException) -> bool:
+    """Whether layers that are complete stay after `error`."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, StoreError) and error.fault == "network")
+
+
+class _Pull:
+    """One pull."""
+
+    def __init__(
+        self, store: Store, repository: Repository, name: Reference, wanted: Platform, progress: Progress
+    ) -> None:
+        self._store = store
+        self._layout: Layout = store.layout
+        self._repository = repository
+        self._name = name
+        self._wanted = wanted
+        self._progress = progress
+        self._lock = threading.Lock()
+        self._fetched_layers = 0
+        self._fetched_bytes = 0
+
+    def run(self) -> Pulled:
+        """See `pull`."""
+        current = self._find_current()
+        if current is not None:
+            return Pulled(current, current.manifest_digest, 0, 0)
+        top, document = resolve(self._repository, self._name, self._wanted)
+        manifest = Manifest.parse(document.data, self._name.familiar)
+        config_bytes = self._config_bytes(manifest)
+        config = ImageConfig.parse(config_bytes, f"{self._name.familiar}: config")
+        if not top.is_index:
+            check_platform(config, self._wanted)
+        self._fetch_layers(manifest, config)
+        with self._layout.staging() as staging:
+            self._layout.add_blob(staging, config_bytes, manifest.config.digest)
+        image = self._store.add_manifest(document.data, self._name, config.platform)
+        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes)
+
+    def _find_current(self) -> Image | None:
+        """The image, if the store has it and the registry's tag still points to it. A HEAD costs nothing where pulls
+        are counted. An index is always fetched: the store keeps only the manifest that it took from it."""
+        catalog = Catalog(self._layout)
+        descriptor = catalog.find_named(str(self._name))
+        if descriptor is None or self._name.tag is None or self._name.digest is not None:
+            return None
+        if self._repository.find_digest(self._name.tag, self._name.familiar) != descriptor.digest:
+            return None
+        image = catalog.read(descriptor)
+        blobs = (image.manifest.config, *image.manifest.layers)
+        if not all(self._layout.has_blob(blob.digest) for blob in blobs):
+            return None
+        check_platform(image.config, self._wanted)
+        return image
+
+    def _config_bytes(self, manifest: Manifest) -> bytes:
+        what = f"{self._name.familiar}: config"
+        if manifest.config.media_type not in CONFIGS:
+            raise UnsupportedMedia(what, f"not an image: {manifest.config.media_type[:100]}")
+        if self._layout.has_blob(manifest.config.digest):
+            return self._layout.read_blob(manifest.config.digest)
+        return self._repository.read_blob(manifest.config, what)
+
+    def _fetch_layers(self, manifest: Manifest, config: ImageConfig) -> None:
+        what = self._name.familiar
+        if len(config.diff_ids) != len(manifest.layers):
+            raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
+        for layer in manifest.layers:
+            if layer.digest.algorithm != "sha256":
+                raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
+        pairs = dict(zip(config.diff_ids, manifest.layers, strict=True))
+        shared = SharedProgress(self._progress, sum(layer.size for layer in pairs.values()), what)
+        journal = self._layout.journal
+
+        def job(number: int, diff_id: Digest, layer: Descriptor) -> None:
+            with self._layout.joining(journal):
+                self._fetch(number, diff_id, layer, shared)
+
+        jobs: list[Callable[[], None]] = [partial(job, number, *pair) for number, pair in enumerate(pairs.items())]
+        session = self._repository.session
+        run_all(jobs, session.settings.parallel, session.stop)
+
+    def _fetch(self, number: int, diff_id: Digest, layer: Descriptor, shared: SharedProgress) -> None:
+        what = f"{self._name.familiar}: layer {layer.digest.short}"
+
+        def chunks() -> Generator[bytes, None, None]:
+            with self._lock:
+                self._fetched_layers += 1
+            for chunk in self._repository.iter_blob(layer, what):
+                with self._lock:
+                    self._fetched_bytes += len(chunk)
+                yield chunk
+
+        def report(done_bytes: int, total_bytes: int | None, label: str) -> None:
+            shared.report(number, done_bytes)
+
+        with closing(chunks()) as stream:
+            source = LayerSource(what, stream, layer, diff_id)
+            LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)

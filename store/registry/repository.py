@@ -1,0 +1,159 @@
+"""One repository of a registry: the calls of the distribution specification 1.1 ("API")."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlencode
+
+from rootlay.store.digest import Digest
+from rootlay.store.errors import BadManifest, DigestMismatch, UnsupportedMedia
+from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object
+from rootlay.store.manifest import DOCKER_LIST, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, Descriptor
+from rootlay.store.reference import Reference
+from rootlay.store.registry.auth import Scopes
+from rootlay.store.registry.blobstream import BlobStream
+from rootlay.store.registry.errors import BadRegistryAnswer, NotInRegistry
+from rootlay.store.registry.session import Call, Session
+from rootlay.store.registry.transport import Body
+
+_ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_LIST, DOCKER_MANIFEST))
+_DIGEST_HEADER = "Docker-Content-Digest"
+
+
+class Document:
+    """A manifest or index as the registry has it, verified: its descriptor and its exact bytes."""
+
+    __slots__ = ("data", "descriptor")
+
+    def __init__(self, descriptor: Descriptor, data: bytes) -> None:
+        self.descriptor = descriptor
+        self.data = data
+
+    @property
+    def is_index(self) -> bool:
+        """Whether it lists manifests."""
+        return self.descriptor.media_type in INDEXES
+
+
+class Repository:
+    """A repository in a session. Thread safe."""
+
+    def __init__(self, session: Session, reference: Reference, *, push: bool = False, sources: tuple[str, ...] = ()):
+        """`push`: ask for the right to write. `sources`: paths of repositories to mount blobs from."""
+        self.session = session
+        self.name = reference.familiar_name
+        self.path = reference.path
+        self.scopes: Scopes = (f"repository:{self.path}:{'pull,push' if push else 'pull'}",)
+        self.scopes += tuple(f"repository:{path}:pull" for path in sources)
+
+    def _call(self, method: str, tail: str, what: str, **more: object) -> Call:
+        url = tail if "://" in tail or tail.startswith("/") else f"/v2/{self.path}/{tail}"
+        return Call(method, url, what, self.scopes, **more)  # type: ignore[arg-type]  # Call checks its own names
+
+    # Manifests
+
+    def get_manifest(self, target: str, what: str) -> Document:
+        """The manifest or index of a tag or digest. A digest is verified against the bytes.
+
+        Raises NotInRegistry, DigestMismatch, UnsupportedMedia, BadManifest, and as `Session.call`.
+        """
+        call = self._call("GET", f"manifests/{target}", what, headers={"Accept": _ACCEPT})
+        data, response = self.session.document(call, DOCUMENT_BYTES_MAX)
+        promised = target if ":" in target else response.header(_DIGEST_HEADER)
+        digest = Digest.parse(promised) if promised else Digest.of(data)
+        if not digest.fits(data):
+            raise DigestMismatch(f"{what}: manifest", digest, Digest.of(data))
+        kind = (response.header("Content-Type") or "").partition(";")[0].strip()
+        return Document(Descriptor(_media_type(data, kind, what), digest, len(data)), data)
+
+    def find_digest(self, tag: str, what: str) -> Digest | None:
+        """What a tag points to, without fetching it; None where the registry does not say."""
+        call = self._call("HEAD", f"manifests/{tag}", what, headers={"Accept": _ACCEPT})
+        with self.session.call(call) as response:
+            text = response.header(_DIGEST_HEADER)
+        try:
+            return None if text is None else Digest.parse(text)
+        except BadManifest:
+            return None
+
+    def put_manifest(self, target: str, document: Document, what: str) -> None:
+        """Publish a manifest under a tag or its digest. Idempotent. Raises as `Session.call`."""
+        headers = {"Content-Type": document.descriptor.media_type}
+        call = self._call(
+            "PUT", f"manifests/{target}", what, headers=headers, body=Body.of(document.data), expected=(200, 201, 202)
+        )
+        self.session.call(call).close()
+
+    # Blobs
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the blob is in the repository."""
+        try:
+            self.session.call(self._call("HEAD", f"blobs/{digest}", str(digest))).close()
+        except NotInRegistry:
+            return False
+        return True
+
+    def read_blob(self, descriptor: Descriptor, what: str) -> bytes:
+        """A small blob (a config), verified. Raises BadManifest, DigestMismatch, and as `Session.call`."""
+        if descriptor.size > DOCUMENT_BYTES_MAX:
+            raise BadManifest(what, f"longer than {DOCUMENT_BYTES_MAX} bytes")
+        data = b"".join(self.iter_blob(descriptor, what))
+        if not descriptor.digest.fits(data):
+            raise DigestMismatch(what, descriptor.digest, Digest.of(data))
+        return data
+
+    def iter_blob(self, descriptor: Descriptor, what: str) -> Iterator[bytes]:
+        """A blob's bytes, exactly as many as promised; a cut is resumed. The reader verifies the digest."""
+        return iter(BlobStream(self.session, self._call("GET", f"blobs/{descriptor.digest}", what), descriptor.size))
+
+    # Uploads
+
+    def mount(self, digest: Digest, source: str) -> str | None:
+        """Let the registry take a blob over from the repository `source`.
+
+        Returns None when it has; else the location of the upload that it has begun instead.
+        """
+        query = urlencode({"mount": str(digest), "from": source})
+        return self._begin(f"blobs/uploads/?{query}", str(digest), (201, 202))
+
+    def begin_upload(self, digest: Digest) -> str:
+        """The location of a new upload."""
+        location = self._begin("blobs/uploads/", str(digest), (202,))
+        if location is None:
+            raise BadRegistryAnswer(self.session.domain, "an upload without a location")
+        return location
+
+    def _begin(self, tail: str, what: str, expected: tuple[int, ...]) -> str | None:
+        call = self._call("POST", tail, what, body=Body.of(b""), expected=expected)
+        with self.session.call(call) as response:
+            return None if response.status == 201 else self.location(response.header("Location"), response.url)
+
+    def location(self, text: str | None, base: str) -> str:
+        """Where an upload goes on, as a whole URL."""
+        from rootlay.store.registry.address import follow
+
+        return follow(base, text)
+
+    @contextmanager
+    def upload_call(self, method: str, url: str, what: str, **more: object) -> Iterator[tuple[int, str, str | None]]:
+        """A call of an upload, never retried by itself: status, next location, Range."""
+        with self.session.call(self._call(method, url, what, retry=False, **more)) as response:
+            text = response.header("Location")
+            yield response.status, self.location(text, response.url) if text else url, response.header("Range")
+
+
+def _media_type(data: bytes, kind: str, what: str) -> str:
+    """What a document says it is, or else what the registry says. Raises UnsupportedMedia, BadManifest."""
+    source = parse_object(data, what)
+    if source.get("schemaVersion") == 1:
+        raise UnsupportedMedia(what, "a manifest of Docker's schema version 1, which is no longer supported")
+    found = optional(source, "mediaType", str, what) or kind
+    if found not in INDEXES | MANIFESTS and not optional(source, "mediaType", str, what):
+        found = OCI_INDEX if "manifests" in source else OCI_MANIFEST
+    if found not in INDEXES | MANIFESTS:
+        raise UnsupportedMedia(what, f"not an image: {found[:100]}")
+    if ("manifests" in source) is not (found in INDEXES) or ("layers" in source and found in INDEXES):
+        raise BadManifest(what, f"its content is not what its media type {found} says")
+    return found

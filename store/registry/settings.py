@@ -1,0 +1,24 @@
+"""How to talk to registries: everything that comes from the surroundings or from flags, as one value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rootlay.store.registry.proxies import Proxies
+from rootlay.store.registry.retry import RetryRules
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Defaults are those of a machine without proxies, login and certificates of its own."""
+
+    docker_config: Path | None = None  # config.json of Docker; it need not exist
+    proxies: Proxies = field(default_factory=Proxies)
+    ca_file: Path | None = None  # PEM; trusted in addition to the system's
+    plain_http: bool = False  # http in the clear to this registry
+    parallel: int = 3  # blobs at a time
+    retry: RetryRules = field(default_factory=RetryRules)
+    connect_timeout_s: float = 20.0
+    read_timeout_s: float = 60.0  # without a single byte
+    upload_chunk_bytes: int = 32 << 20

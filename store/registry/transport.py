@@ -1,0 +1,221 @@
+"""One HTTP exchange: no redirects followed, no retries, nothing decoded. The only file that knows urllib3.
+
+Rules:
+1. Certificates are always verified: the system's trust, and a CA file where one is given.
+2. Whoever gets a Response closes it. A body that is not read to its end costs the connection.
+3. Trouble on the way is RegistryUnreachable; `passing` says whether a second attempt may help.
+"""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError, LocationValueError
+from urllib3.exceptions import SSLError as TlsError
+
+from rootlay.store.bytestream import CHUNK_BYTES
+from rootlay.store.registry.address import Origin
+from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
+from rootlay.store.registry.settings import Settings
+
+_AGENT = "rootlay"
+# What is read to its end for the sake of the connection.
+_DRAIN_BYTES_MAX = 64 << 10
+_PROXY_SCHEMES = ("http", "https")
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: can be made again, for a second attempt."""
+
+    size: int
+    chunks: Callable[[], Iterable[bytes]]
+
+    @classmethod
+    def of(cls, data: bytes) -> Body:
+        """A small one."""
+        return cls(len(data), lambda: (data,) if data else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request; `headers` may hold secrets."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    body: Body | None = None
+
+
+class Response:
+    """An answer whose body has not been read."""
+
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
+        self._raw = raw
+        self.url = url
+        self.status = raw.status
+        self.host = Origin.of(url).host
+
+    def header(self, name: str) -> str | None:
+        """A header, all of that name joined by commas."""
+        found: str | None = self._raw.headers.get(name)
+        return found
+
+    def iter_chunks(self) -> Iterator[bytes]:
+        """The body as it comes. Raises RegistryUnreachable where it is cut short."""
+        try:
+            while chunk := self._raw.read(CHUNK_BYTES, decode_content=False):
+                yield chunk
+        except (HTTPError, OSError, ValueError) as error:
+            raise RegistryUnreachable(self.host, f"the connection was cut: {_reason(error)}") from error
+
+    def read(self, limit_bytes: int, what: str) -> bytes:
+        """A whole small body, then closed. Raises BadRegistryAnswer if it is longer than `limit_bytes`."""
+        parts: list[bytes] = []
+        left = limit_bytes
+        try:
+            for chunk in self.iter_chunks():
+                left -= len(chunk)
+                if left < 0:
+                    raise BadRegistryAnswer(self.host, f"{what} is longer than {limit_bytes} bytes")
+                parts.append(chunk)
+        finally:
+            self.close()
+        return b"".join(parts)
+
+    def close(self) -> None:
+        """Give the connection back if the body has been read or is short, else close it. Idempotent."""
+        left = self._raw.length_remaining
+        if left is not None and left <= _DRAIN_BYTES_MAX:
+            self._raw.drain_conn()
+        self._raw.close()
+
+    def __enter__(self) -> Response:
+        """The response itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class Transport:
+    """Connections, kept and reused. Thread safe; close it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._managers: dict[str | None, urllib3.PoolManager] = {}
+        self._trust: ssl.SSLContext | None = None
+
+    def send(self, request: Request, *, read_timeout_s: float | None = None) -> Response:
+        """One exchange. Raises RegistryUnreachable, BadRegistryAnswer."""
+        origin = Origin.of(request.url)
+        headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **request.headers}
+        if request.body is not None:
+            headers["Content-Length"] = str(request.body.size)
+        timeout = urllib3.Timeout(
+            connect=self._settings.connect_timeout_s, read=read_timeout_s or self._settings.read_timeout_s
+        )
+        try:
+            raw = self._manager(self._settings.proxies.find(origin)).urlopen(
+                request.method,
+                request.url,
+                headers=headers,
+                body=None if request.body is None else iter(request.body.chunks()),
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                decode_content=False,
+                timeout=timeout,
+            )
+        except TlsError as error:
+            raise _tls_trouble(origin.host, error) from error
+        except LocationValueError as error:
+            raise BadRegistryAnswer(origin.host, "malformed URL") from error
+        except (HTTPError, OSError) as error:
+            raise RegistryUnreachable(origin.host, _reason(error)) from error
+        return Response(raw, request.url)
+
+    def _manager(self, proxy: str | None) -> urllib3.PoolManager:
+        with self._lock:
+            found = self._managers.get(proxy)
+            if found is None:
+                found = self._managers[proxy] = self._make(proxy)
+            return found
+
+    def _make(self, proxy: str | None) -> urllib3.PoolManager:
+        size = self._settings.parallel + 1
+        if proxy is None:
+            return urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=self._context())
+        try:
+            parts = urlsplit(proxy)
+            known = parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            raise RegistryUnreachable("proxy", "not the URL of an http or https proxy", passing=False)
+        bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        headers = {}
+        if parts.username is not None:
+            login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            headers = urllib3.make_headers(proxy_basic_auth=login)
+        return urllib3.ProxyManager(
+            bare, num_pools=16, maxsize=size, proxy_headers=headers, ssl_context=self._context(),
+            proxy_ssl_context=self._context(),
+        )  # fmt: skip
+
+    def _context(self) -> ssl.SSLContext:
+        if self._trust is None:
+            context = ssl.create_default_context()
+            if self._settings.ca_file is not None:
+                try:
+                    context.load_verify_locations(cafile=str(self._settings.ca_file))
+                except ssl.SSLError as error:
+                    raise RegistryUnreachable(
+                        str(self._settings.ca_file), "no certificates in PEM form in it", passing=False
+                    ) from error
+            self._trust = context
+        return self._trust
+
+    def close(self) -> None:
+        """Close all connections. Idempotent."""
+        with self._lock:
+            for manager in self._managers.values():
+                manager.clear()
+            self._managers.clear()
+
+
+def _tls_trouble(host: str, error: TlsError) -> RegistryUnreachable:
+    """Certificates do not get better by waiting; other trouble with TLS may be a cut."""
+    cause: object = error.args[0] if error.args else error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not valid: {cause.verify_message} (--cacert FILE trusts a CA of your own)"
+        return RegistryUnreachable(host, reason, passing=False)
+    wrong = isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+    hint = " (it does not speak TLS; --plain-http allows http in the clear)" if wrong else ""
+    return RegistryUnreachable(host, f"TLS: {_reason(error)}{hint}", passing=not wrong)
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause in one line: urllib3 wraps the same error several times."""
+    seen = error
+    while True:
+        inner = getattr(seen, "reason", None)
+        if not isinstance(inner, BaseException):
+            inner = seen.__cause__ or (seen.__context__ if isinstance(seen, HTTPError) else None)
+        if not isinstance(inner, BaseException) or inner is seen:
+            break
+        seen = inner
+    if isinstance(seen, OSError) and seen.strerror:
+        return seen.strerror.lower()
+    text = str(seen).strip() or type(seen).__name__
+    return " ".join(text.split())[:200]

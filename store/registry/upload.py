@@ -1,0 +1,134 @@
+"""One blob into a repository: not at all if it is there, mounted from a neighbour, or in chunks.
+
+After a cut the registry is asked how much it has (GET on the upload's location), and the upload goes on there; if it
+has forgotten the upload, it starts again.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+from rootlay.store.bytestream import CHUNK_BYTES
+from rootlay.store.errors import CorruptStore
+from rootlay.store.manifest import Descriptor
+from rootlay.store.registry.errors import AccessDenied, NotInRegistry, RegistryRefused, RegistryUnreachable
+from rootlay.store.registry.repository import Repository
+from rootlay.store.registry.transport import Body
+
+_RANGE = re.compile(r"(?:bytes=)?0-(\d+)\Z")
+Report = Callable[[int], None]
+
+
+class Upload:
+    """Uploads the blob of `descriptor` from the file `path`."""
+
+    def __init__(self, repository: Repository, descriptor: Descriptor, path: Path, report: Report) -> None:
+        """`report` is called with the number of bytes that are there."""
+        self._repository = repository
+        self._descriptor = descriptor
+        self._path = path
+        self._report = report
+        self._what = str(descriptor.digest)
+        self._chunk_bytes = repository.session.settings.upload_chunk_bytes
+
+    def run(self, sources: tuple[str, ...]) -> bool:
+        """Bring the blob there; whether bytes were sent. Idempotent.
+
+        Args:
+            sources: paths of repositories of this registry that may have the blob.
+
+        Raises CorruptStore (the blob is missing here), and as `Session.call`.
+        """
+        digest = self._descriptor.digest
+        if self._repository.has_blob(digest):
+            self._report(self._descriptor.size)
+            return False
+        location: str | None = None
+        for source in sources[:1]:
+            try:
+                location = self._repository.mount(digest, source)
+            except (AccessDenied, NotInRegistry, RegistryRefused):
+                break  # the neighbour is gone, or not ours to read
+            if location is None:
+                self._report(self._descriptor.size)
+                return False
+        self._send(location or self._repository.begin_upload(digest))
+        self._report(self._descriptor.size)
+        return True
+
+    def _send(self, location: str) -> None:
+        """All chunks, and the end."""
+        size = self._descriptor.size
+        attempts = self._repository.session.attempts()
+        offset = 0
+        while True:
+            try:
+                if (offset == 0 and size <= self._chunk_bytes) or offset == size:
+                    self._finish(location, offset)
+                    return
+                location, offset = self._patch(location, offset)
+                attempts.progress()
+            except (RegistryUnreachable, RegistryRefused, NotInRegistry) as error:
+                if isinstance(error, RegistryRefused) and error.status != 416:
+                    raise
+                lost = RegistryUnreachable(self._repository.session.domain, f"the upload was lost: {error}")
+                attempts.after(error if isinstance(error, RegistryUnreachable) else lost)
+                if self._repository.has_blob(self._descriptor.digest):
+                    return  # only the answer was lost
+                location, offset = self._ask(location)
+
+    def _finish(self, location: str, offset: int) -> None:
+        url = location + ("&" if "?" in location else "?") + urlencode({"digest": self._what})
+        headers = {"Content-Type": "application/octet-stream"}
+        body = self._body(offset, self._descriptor.size)
+        with self._repository.upload_call("PUT", url, self._what, headers=headers, body=body, expected=(201, 204)):
+            pass
+
+    def _patch(self, location: str, offset: int) -> tuple[str, int]:
+        end = min(offset + self._chunk_bytes, self._descriptor.size)
+        headers = {"Content-Type": "application/octet-stream", "Content-Range": f"{offset}-{end - 1}"}
+        body = self._body(offset, end)
+        expected = (202, 204)
+        with self._repository.upload_call(
+            "PATCH", location, self._what, headers=headers, body=body, expected=expected
+        ) as (_, following, have):
+            return following, _have(have, end)
+
+    def _ask(self, location: str) -> tuple[str, int]:
+        """Where the upload stands, or a new one."""
+        try:
+            with self._repository.upload_call("GET", location, self._what, expected=(200, 204)) as (_, following, have):
+                return following, _have(have, 0)
+        except (NotInRegistry, RegistryRefused):
+            return self._repository.begin_upload(self._descriptor.digest), 0
+        except RegistryUnreachable:
+            return location, 0  # the next attempt finds out
+
+    def _body(self, start: int, end: int) -> Body:
+        return Body(end - start, lambda: self._read(start, end))
+
+    def _read(self, start: int, end: int) -> Iterator[bytes]:
+        try:
+            stream = open(self._path, "rb", buffering=0)  # noqa: SIM115 -- closed below
+        except FileNotFoundError as error:
+            raise CorruptStore(self._what, "the blob is missing") from error
+        with stream:
+            while start < end:
+                chunk = os.pread(stream.fileno(), min(CHUNK_BYTES, end - start), start)
+                if not chunk:
+                    raise CorruptStore(self._what, "the blob is shorter than its descriptor says")
+                start += len(chunk)
+                self._report(start)
+                yield chunk
+
+
+def _have(text: str | None, otherwise: int) -> int:
+    """How many bytes a registry has, by its Range header. `0-0` is what registries say of an empty upload."""
+    found = _RANGE.match(text or "")
+    if found is None:
+        return otherwise
+    return int(found[1]) + 1 if int(found[1]) else 0

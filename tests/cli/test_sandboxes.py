@@ -1,0 +1,104 @@
+"""Inside other people's sandboxes: Docker's default seccomp profile, a restricted pod, no seccomp at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli import docker_seccomp
+from tests.cli.conftest import Rootlay
+
+LAUNCHER = docker_seccomp.__file__
+SCRIPT = "echo new > /etc/motd; mkdir /a; mv /etc/motd /a/b; cat /a/b; sh -c 'exit 3'; echo $?; ls /usr/share/doc"
+EXPECTED = "new\n3\none\ntwo\n"
+NO_SECCOMP = """
+import ctypes, os, struct, sys
+sys.path.insert(0, sys.argv.pop(1))
+from tests.cli import docker_seccomp as d
+d.ALLOWED = [name for name in d.numbers() if name not in ("seccomp",)]
+d.install()
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+@pytest.fixture(autouse=True)
+def _needs_headers() -> None:
+    if not any(Path(path).exists() for path in docker_seccomp.HEADERS):
+        pytest.skip("the kernel's headers are not installed")
+
+
+def run(small: Rootlay, *prefix: str, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    environ = {**os.environ, "ROOTLAY_ROOT": str(small.root)}
+    command = [*prefix, sys.executable, "-m", "rootlay.cli.main", *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
+
+
+def test_works_under_dockers_default_profile(small: Rootlay) -> None:
+    done = run(small, sys.executable, LAUNCHER, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
+    assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
+
+
+def test_confines_under_dockers_default_profile(small: Rootlay) -> None:
+    report = json.loads(run(small, words=("doctor", "--json")).stdout)
+    if any(finding["name"] == "landlock" and finding["status"] == "warn" for finding in report):
+        pytest.skip("this kernel has no Landlock of ABI 6")
+    words = ("run", "--rm", "--confine=require", "small", "cat", "/etc/motd")
+    done = run(small, sys.executable, LAUNCHER, words=words)
+    assert (done.returncode, done.stdout) == (0, "welcome\n"), done
+
+
+def test_doctor_finds_nothing_wrong_under_dockers_default_profile(small: Rootlay) -> None:
+    done = run(small, sys.executable, LAUNCHER, words=("doctor", "--json"))
+    assert [f for f in json.loads(done.stdout) if f["status"] == "fail"] == []
+    assert done.returncode == 0
+
+
+def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path) -> None:
+    """Read-only root but for the store and a temporary directory, no capability, no_new_privs, the default profile."""
+    bwrap = shutil.which("bwrap")
+    if not bwrap or subprocess.run([bwrap, "--ro-bind", "/", "/", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("bwrap is not installed, or may not be used here")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    box = (bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(small.root), str(small.root))
+    box += ("--bind", str(scratch), "/tmp", "--cap-drop", "ALL", "--unshare-pid", "--", sys.executable, LAUNCHER)
+    if str(small.root).startswith("/tmp/") or LAUNCHER.startswith("/tmp/"):
+        box = tuple("/var/tmp" if word == "/tmp" else word for word in box)
+    done = run(small, *box, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
+    assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
+
+
+def test_says_in_one_line_that_seccomp_is_refused(small: Rootlay) -> None:
+    tree = str(Path(__file__).parents[2])
+    prefix = (sys.executable, "-c", NO_SECCOMP, tree)
+    done = run(small, *prefix, words=("run", "--rm", "small", "true"))
+    assert done.returncode == 125
+    said = "rootlay: the kernel refuses the seccomp filter: Operation not permitted; see `rootlay doctor`\n"
+    assert done.stderr == said
+    report = run(small, *prefix, words=("doctor",))
+    assert report.returncode == 1
+    assert "fail" in report.stdout
+
+
+def test_doctor_checks_what_it_says(small: Rootlay) -> None:
+    report = json.loads(small.out("doctor", "--json"))
+    names = [finding["name"] for finding in report]
+    assert len(names) == len(set(names)) >= 15
+    assert all(finding["status"] in ("ok", "warn", "fail") and finding["text"] for finding in report)
+    assert all(finding["advice"] for finding in report if finding["status"] != "ok")
+    assert "ok    architecture" in small.out("doctor")
+
+
+def test_doctor_names_a_store_that_cannot_be_written(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root can write everywhere")
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    done = Rootlay(closed / "store")("doctor", code=1)
+    assert b"cannot be written" in done.stdout

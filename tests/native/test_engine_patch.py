@@ -1,0 +1,49 @@
+"""Patched call sites: which are, and that the switch is one. What must hold either way is in patches.c."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.native.engine_launch import PATCH, TRACE
+from tests.native.guest import make_guest, need
+
+JUMP = b"e9\n"
+#: First byte of `mov $nr, %eax` and of `mov 8(%rsp), %rax`.
+WHOLE = {"plain": b"b8\n", "crossing": b"b8\n", "shared": b"48\n"}
+
+
+@pytest.mark.parametrize("site", WHOLE)
+def test_sites_of_known_forms_are_patched(engine: Path, programs: Path, tmp_path: Path, site: str) -> None:
+    done = make_guest(engine, programs, tmp_path / "box", flags=PATCH).run("/t/patches-glibc", "site", site)
+    assert (done.returncode, done.stdout) == (0, JUMP), done.stderr
+
+
+@pytest.mark.parametrize("flags", [0, TRACE, PATCH | TRACE])
+@pytest.mark.parametrize("site", WHOLE)
+def test_nothing_is_patched_unless_asked_nor_when_tracing(
+    engine: Path, programs: Path, tmp_path: Path, site: str, flags: int
+) -> None:
+    done = make_guest(engine, programs, tmp_path / "box", flags=flags).run("/t/patches-glibc", "site", site)
+    assert (done.returncode, done.stdout) == (0, WHOLE[site]), done.stderr
+
+
+def test_stack_of_the_quick_way_is_small(engine: Path) -> None:
+    """A program's own stack holds these frames: at most three of them at a time."""
+    objdump = need("objdump")
+    listing = subprocess.run([objdump, "-d", str(engine)], capture_output=True, text=True, check=True).stdout
+    frames: dict[str, int] = {}
+    name = ""
+    for line in listing.splitlines():
+        if line.endswith(">:"):
+            name = line.split("<")[1][:-2]
+        elif match := re.search(r"sub +\$0x([0-9a-f]+),%rsp", line):
+            frames.setdefault(name, int(match[1], 16))
+    quick = {
+        name: size for name, size in frames.items() if re.match("fast_|attributes|walk|rl_quick|rl_known|named", name)
+    }
+    assert len(quick) > 5
+    assert max(quick.values()) <= 700, quick

@@ -1,0 +1,151 @@
+/* Descriptors without a walk: which view entry a real inode of a layer's tree is.
+ *
+ * 1. The name comes from /proc/self/fd once; the answer is remembered by device, inode and birth time, which the
+ *    inode of another file does not share. Layers are immutable, so it stays right.
+ * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it); then the
+ *    view's attributes are the file's.
+ * 3. The table is a cache without locks: a writer that is interrupted for good costs one line of it. */
+#include "inside.h"
+
+#define LINES 256
+
+static struct line {
+    u32 version; /* odd: being written */
+    u32 id;
+    u32 epoch; /* of the launch file that it was learned under */
+    u64 hash; /* FNV state of the entry's path */
+    u64 dev, ino;
+    i64 btime_s;
+    u32 btime_ns;
+} lines[LINES];
+static u32 epoch;
+
+void rl_known_init(void)
+{
+    epoch++;
+}
+
+static struct line *line_of(const struct statx *sx)
+{
+    return &lines[(sx->stx_ino * RL_MIX >> 32) % LINES];
+}
+
+static u64 device_of(const struct statx *sx)
+{
+    return rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
+}
+
+static u32 remembered(const struct statx *sx, u64 *hash)
+{
+    struct line *l = line_of(sx), copy;
+    u32 before = __atomic_load_n(&l->version, __ATOMIC_ACQUIRE);
+    copy = *(volatile struct line *)l;
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (before & 1 || __atomic_load_n(&l->version, __ATOMIC_RELAXED) != before)
+        return 0;
+    if (!copy.id || copy.epoch != epoch || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.btime_s != sx->stx_btime.tv_sec ||
+        copy.btime_ns != sx->stx_btime.tv_nsec)
+        return 0;
+    *hash = copy.hash;
+    return copy.id;
+}
+
+static void remember(const struct statx *sx, u32 id, u64 hash)
+{
+    struct line *l = line_of(sx);
+    u32 version = __atomic_load_n(&l->version, __ATOMIC_RELAXED);
+    if (version & 1 || !__atomic_compare_exchange_n(&l->version, &version, version + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+        return;
+    l->id = id;
+    l->epoch = epoch;
+    l->hash = hash;
+    l->dev = device_of(sx);
+    l->ino = sx->stx_ino;
+    l->btime_s = sx->stx_btime.tv_sec;
+    l->btime_ns = sx->stx_btime.tv_nsec;
+    __atomic_store_n(&l->version, version + 2, __ATOMIC_RELEASE);
+}
+
+/* The entry at rel[0..len) of a tree, as long as it is the visible path; the FNV state of that. */
+static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
+{
+    u32 id = RL_VIEW_ROOT, at = 0;
+    while (id && at < len) {
+        u32 end = at + 1;
+        while (end < len && rel[end] != '/')
+            end++;
+        id = rl_view_find(id, rel + at + 1, end - at - 1);
+        at = end;
+    }
+    const struct rl_view_entry *e = rl_view_entry(id);
+    /* Directories are the same one in every layer. */
+    if (!e || (e->type != 'd' && (e->type != 'f' || e->layer != layer || e->source_len)))
+        return 0;
+    *hash = rl_fnv(RL_FNV_START, rel, len);
+    return id;
+}
+
+/* By the descriptor's name. */
+static u32 named(int fd, u64 *hash)
+{
+    char link[32], real[512];
+    const char *tree;
+    if (fd == AT_FDCWD)
+        rl_put(link, "/proc/self/cwd");
+    else
+        rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
+    long n = k_readlink(link, real, sizeof real - 1);
+    if (n <= 0 || n == sizeof real - 1)
+        return 0;
+    real[n] = 0;
+    for (u32 i = 0; i < rl_launch->view_layers; i++) {
+        u32 len = rl_tree(i, &tree);
+        if (len && (u32)n > len && real[len] == '/' && !memcmp(real, tree, len))
+            return entry_of(i, real + len, (u32)n - len, hash);
+    }
+    return 0;
+}
+
+static int covered(u64 hash)
+{
+    u64 key = rl_bloom_key(hash, RL_KEY_PATH);
+    for (u32 i = 0; i < rl_nlayers; i++)
+        if (!rl_layers[i].bloom || rl_bloom_test(&rl_layers[i], key))
+            return 1;
+    return rl_bind_hash(hash);
+}
+
+/* 0: not one of a layer's, or not to be told apart. */
+static u32 known(int fd, const struct statx *sx, u64 *hash)
+{
+    if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
+        return 0;
+    u32 id = remembered(sx, hash);
+    if (!id && (id = named(fd, hash)) != 0) {
+        if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
+            return 0;
+        remember(sx, id, *hash);
+    }
+    return id;
+}
+
+long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
+{
+    u64 hash;
+    u32 id = known(fd, sx, &hash);
+    if (!id || covered(hash))
+        return RL_QUICK_NO;
+    rl_attr_view(id, out);
+    return 0;
+}
+
+int rl_known_directory(int fd, char *out, size_t size)
+{
+    struct statx sx;
+    u64 hash;
+    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode) ||
+        !rl_tree_device(rl_makedev(sx.stx_dev_major, sx.stx_dev_minor)))
+        return 0;
+    u32 id = known(fd, &sx, &hash);
+    return id && rl_view_path(id, out, size) >= 0;
+}

@@ -1,0 +1,113 @@
+/* Call sites that trap are patched to jump here: a signal and its return cost more than most calls.
+ *
+ * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set.
+ * 2. A patched call first tries the quick way (fast.c): on the program's own stack, with no signal blocked and
+ *    nothing held, so that a handler may run, or jump away, at any time. At most about 1.5 KiB deep.
+ * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
+ * 4. What may block, swap the signal mask or not return (rows with a pass argument, execve, prctl, …) traps: for
+ *    these the program's `syscall` instruction is still there, and a handler that asks for rl_resume() is
+ *    run again from there.
+ * 5. A fork in the middle of a patch leaves the lock free: its word is wiped in the child (slots.c).
+ */
+#include "patch.h"
+
+#define RL_PATCH_AFTER 2
+#define RL_HOT 256
+
+u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
+
+/* Return addresses that trapped lately, and how often. Races only cost a trap. */
+static struct {
+    u64 ip;
+    u32 traps;
+} hot[RL_HOT];
+
+static int may_patch(long nr)
+{
+    const struct rl_syscall *row = rl_syscall_row(nr);
+
+    if (row == NULL || row->action != RL_HANDLED || nr == __NR_execve || nr == __NR_execveat)
+        return 0;
+    return row->pass == RL_NONE ? nr != __NR_sendmmsg : nr == __NR_open || nr == __NR_openat;
+}
+
+/* Not at the start: most processes never need it. */
+static void fill_map(void)
+{
+    for (long nr = 0; nr < RL_SYSCALL_LIMIT; nr++)
+        if (may_patch(nr))
+            rl_patch_map[nr / 64] |= 1ull << (nr & 63);
+}
+
+void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
+{
+    u32 i = (u32)(ip >> 1) % RL_HOT;
+    u32 *lock = rl_patch_lock();
+    struct rl_site site;
+
+    if (!may_patch(c->nr))
+        return;
+    if (hot[i].ip != ip) {
+        hot[i].ip = ip;
+        hot[i].traps = 0;
+    }
+    if (++hot[i].traps != RL_PATCH_AFTER || !rl_patch_read_site(c, ip, (u64)c->nr, sp, &site))
+        return;
+    if (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+        hot[i].traps--; /* another time */
+    else {
+        if (site.shared)
+            fill_map();
+        rl_patch_write_site(&site);
+        __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
+    }
+}
+
+/* ---- what x86_64/patch_entry.S calls --------------------------------------------------------------- */
+
+int rl_patch_quick(struct rl_patched *p)
+{
+    long r = rl_fast(p);
+
+    if (r == RL_QUICK_NO)
+        return 0;
+    p->nr = (u64)r;
+    return 1;
+}
+
+struct rl_slot *rl_patch_begin(u64 *mask)
+{
+    static const u64 block = ~RL_SIG_FAULTS;
+
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, (long)&block, (long)mask, 8);
+    return rl_slot_claim();
+}
+
+void rl_patch_slow(struct rl_patched *p, u64 *mask, struct rl_slot *slot)
+{
+    struct rl_ucontext uc;
+    struct rl_call c;
+    long r;
+
+    uc.sigmask = *mask;
+    rl_unblock_faults(&uc);
+    c.nr = (long)p->nr;
+    memcpy(c.arg, p->arg, sizeof c.arg);
+    c.uc = &uc;
+    c.stack = (u64)mask;
+    c.slot = slot;
+    c.resumed = 0;
+    c.patched = 1;
+    r = rl_dispatch(&c);
+    *mask = uc.sigmask;
+    if (c.resumed)
+        p->ip -= RL_SITE_BYTES; /* rule 4 */
+    else
+        p->nr = (u64)r;
+}
+
+void rl_patch_end(struct rl_slot *slot, const u64 *mask)
+{
+    rl_slot_free(slot);
+    rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)mask, 0, 8);
+}

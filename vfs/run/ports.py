@@ -1,0 +1,103 @@
+"""Published ports: `-p [ADDR:][HOST]:CTR[/tcp|/udp]`, with ranges, as Docker writes them.
+
+Rules:
+1. What the user wrote is parsed once, when the container is made, into single ports; the record keeps those.
+2. A port without HOST gets a free one of the machine's at that moment. It is not kept free until the program binds it.
+3. On the path of every `rootlay run`: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+from _socket import (  # `socket` itself takes 3 ms to import
+    AF_INET,
+    AF_INET6,
+    SOCK_DGRAM,
+    SOCK_STREAM,
+    inet_pton,
+    socket,
+)
+from collections.abc import Iterator, Sequence
+
+from rootlay.store.value import value
+
+PROTOCOLS = {"tcp": 6, "udp": 17}
+MAX_PORT = 65535
+
+
+@value
+class Port:
+    """One port: `inside` is what a program binds, `outside` what it gets. `address`: empty for every address."""
+
+    inside: int
+    outside: int
+    protocol: str = "tcp"
+    address: str = ""
+
+    def __str__(self) -> str:
+        where = f"[{self.address}]:" if ":" in self.address else f"{self.address}:" if self.address else ""
+        return f"{where}{self.outside}:{self.inside}/{self.protocol}"
+
+    def packed_address(self) -> bytes:
+        """4 or 16 bytes; none for every address."""
+        if not self.address:
+            return b""
+        return inet_pton(AF_INET6 if ":" in self.address else AF_INET, self.address)
+
+
+def parse_ports(texts: Sequence[str]) -> tuple[Port, ...]:
+    """Parse all of a container's `-p`.
+
+    Raises:
+        ValueError: one is not of that form, or a port inside is published twice.
+    """
+    ports = tuple(port for text in texts for port in _parse(text))
+    seen = set()
+    for port in ports:
+        if (port.protocol, port.inside) in seen:
+            raise ValueError(f"port {port.inside}/{port.protocol} inside is published twice")
+        seen.add((port.protocol, port.inside))
+    return ports
+
+
+def _parse(text: str) -> Iterator[Port]:
+    rest, slash, protocol = text.partition("/")
+    protocol = protocol if slash else "tcp"
+    if protocol not in PROTOCOLS:
+        raise ValueError(f"{text}: the protocol is tcp or udp")
+    rest, _, inside_text = rest.rpartition(":")
+    if rest.startswith("[") or rest.count(":") <= 1:
+        address, _, outside_text = rest.rpartition(":")
+    else:
+        raise ValueError(f"{text}: expected [ADDR:]HOST:CTR; an IPv6 address stands in brackets")
+    address = address.removeprefix("[").removesuffix("]")
+    inside = _range(inside_text, text)
+    outside = _range(outside_text, text) if outside_text else None
+    if outside is not None and len(outside) != len(inside):
+        raise ValueError(f"{text}: the two ranges are not of the same length")
+    address = "" if address in ("0.0.0.0", "::") else address  # every address is every address
+    try:
+        Port(1, 1, protocol, address).packed_address()
+    except (OSError, ValueError):
+        raise ValueError(f"{text}: {address} is not an address") from None
+    for index, port in enumerate(inside):
+        yield Port(port, outside[index] if outside else _free_port(protocol, address), protocol, address)
+
+
+def _range(text: str, whole: str) -> range:
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    if not (first.isascii() and first.isdigit() and last.isascii() and last.isdigit()):
+        raise ValueError(f"{whole}: expected [ADDR:]HOST:CTR[/udp], ports as numbers or ranges")
+    if not 1 <= int(first) <= int(last) <= MAX_PORT:
+        raise ValueError(f"{whole}: ports are 1 to {MAX_PORT}")
+    return range(int(first), int(last) + 1)
+
+
+def _free_port(protocol: str, address: str) -> int:
+    family = AF_INET6 if ":" in address else AF_INET
+    probe = socket(family, SOCK_STREAM if protocol == "tcp" else SOCK_DGRAM)
+    try:
+        probe.bind((address or "0.0.0.0", 0))
+        return int(probe.getsockname()[1])
+    finally:
+        probe.close()
