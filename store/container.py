@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import re
@@ -194,29 +195,37 @@ class Containers:
         name = config.name or random_name()
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
-        while (holder := self._claim(name, identity)) is not None:
-            if config.name:
-                raise NameInUse(name, holder[:12])
-            name = random_name()
-        config = replace(config, id=identity, name=name, created_ns=config.created_ns or time.time_ns())
-        record = ContainerRecord(config, self.path / identity)
+        path = self.path / identity
+        path.mkdir(mode=0o700)
+        # Held until the record is there: whoever finds the name taken by a container without a record knows by the
+        # lock whether it is being made, or its maker is dead.
+        making = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        record = ContainerRecord(replace(config, id=identity, name=""), path)
         try:
-            record.path.mkdir(mode=0o700)
+            fcntl.flock(making, fcntl.LOCK_EX)
+            while (holder := self._claim(name, identity)) is not None:
+                if config.name:
+                    raise NameInUse(name, holder[:12])
+                name = random_name()
+            config = replace(config, id=identity, name=name, created_ns=config.created_ns or time.time_ns())
+            record = ContainerRecord(config, path)
             if not config.upper:
                 record.upper.mkdir(mode=0o755)
-            create_bloom(record.path / "bloom", record.upper if config.upper else None)
-            record.lock.touch(mode=0o600)
+            create_bloom(path / "bloom", record.upper if config.upper else None)
             if stack is not None:
-                write_stack(record.path, stack)
-            replace_file(record.path / "config.json", json.dumps(config.to_json()).encode())
+                write_stack(path, stack)
+            replace_file(path / "config.json", json.dumps(config.to_json()).encode())
         except BaseException:
             self.abandon(record)
             raise
+        finally:
+            os.close(making)
         return record
 
     def abandon(self, record: ContainerRecord) -> None:
         """Remove a container that is still being made, by whom it is being made. Takes no lock."""
-        (self._names / record.name).unlink(missing_ok=True)
+        if record.name:
+            (self._names / record.name).unlink(missing_ok=True)
         if record.path.exists():
             _remove_tree(record.path)
 
@@ -346,6 +355,22 @@ class Containers:
             return None
         return ContainerRecord(ContainerConfig.from_json(data), path)
 
+    def _lives(self, identity: str) -> bool:
+        """Whether a container has its record, or is being made at this moment."""
+        if (self.path / identity / "config.json").exists():
+            return True
+        try:
+            lock = os.open(self.path / identity / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return (self.path / identity / "config.json").exists()
+
     def _claim(self, name: str, identity: str) -> str | None:
         """Take a name. Returns the ID of the container that has it, or None when it is ours now."""
         link = self._names / name
@@ -353,8 +378,7 @@ class Containers:
             os.symlink(f"../{identity}", link)
         except FileExistsError:
             holder = os.path.basename(os.readlink(link))
-            # A name whose container is gone (its creator was killed half-way) is free again.
-            if holder == identity or (self.path / holder).exists():
+            if holder == identity or self._lives(holder):
                 return holder
             link.unlink(missing_ok=True)
             return self._claim(name, identity)

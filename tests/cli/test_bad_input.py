@@ -23,7 +23,7 @@ def snapshot(root: Path) -> dict[str, str]:
     found = {}
     for path in sorted(root.rglob("*")):
         name = str(path.relative_to(root))
-        if name.split("/")[0] in ("locks", "views") or name == "containers/names":
+        if name.split("/")[0] in ("locks", "views") or name in ("containers/names", "containers/lock"):
             continue
         if path.is_symlink():
             found[name] = os.readlink(path)

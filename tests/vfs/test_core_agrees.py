@@ -168,6 +168,16 @@ class JointMachine(OverlayMachine):
         if not self.has_hard_links():
             super().commit()
 
+    @rule(top=st.booleans())
+    def merge_frozen(self, top: bool) -> None:
+        """As above; the core learns of another stack only by another launch file."""
+        before = self.overlay.stack
+        super().merge_frozen(top)
+        stack = self.overlay.stack
+        if stack is not before:
+            self.overlay.close()
+            self.overlay = self.make_overlay(stack)
+
     def make_hydrator(self) -> LowerHydrator | None:
         return self.hydrator
 
