@@ -10,6 +10,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Containers": (
         *("run", "create", "start", "exec", "ps", "stop", "rm", "rename"),
         *("diff", "commit", "cp", "export", "logs"),
+        *("snapshot", "rollback", "fork"),
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),

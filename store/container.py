@@ -1,8 +1,9 @@
 """Container records: `containers/<id>/` and the names that lead there.
 
 Rules:
-1. `config.json` is written once, at creation, by rename; what changes later (state) has its own file. A container
-   exists when its `config.json` does: a half-made one is a leftover that the next sweep removes.
+1. `config.json` is written once, at creation, by rename; what changes later (state, the stack of uppers) has its own
+   file. A container exists when its `config.json` does: a half-made one is a leftover that the next sweep removes, and
+   one that was removed may stay for the sake of a frozen upper (`rootlay.store.uppers`).
 2. A name is a symbolic link `containers/names/<name>` -> `../<id>`: creating it is the atomic test for uniqueness.
 3. Records are not synced to disk one by one (a container must start in milliseconds); a kill of the process loses
    nothing, a power failure may lose containers of the last seconds.
@@ -18,7 +19,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
 from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
+from rootlay.store.uppers import (
+    STACK_FILE,
+    UpperStack,
+    bloom_name,
+    changing,
+    collect_uppers,
+    read_stack,
+    references_of,
+    replace_file,
+    write_stack,
+)
 from rootlay.store.value import as_dict, field, fields, replace, value
 
 VERSION = 1
@@ -116,13 +128,20 @@ class ContainerRecord:
     def name(self) -> str:
         return self.config.name
 
-    @property
-    def upper(self) -> Path:
-        return Path(self.config.upper) if self.config.upper else self.path / "upper"
+    def stack(self) -> UpperStack:
+        """The uppers that the container stands on now: snapshots and rollbacks change them."""
+        return read_stack(self.path)
 
     @property
-    def bloom(self) -> Path:
-        return self.path / "bloom"
+    def upper(self) -> Path:
+        """The writable upper of now."""
+        return self.upper_of(self.stack())
+
+    def upper_of(self, stack: UpperStack) -> Path:
+        return Path(self.config.upper) if self.config.upper else self.path / stack.upper
+
+    def bloom_of(self, stack: UpperStack) -> Path:
+        return self.path / bloom_name(stack.upper)
 
     @property
     def lock(self) -> Path:
@@ -148,7 +167,7 @@ class ContainerRecord:
     def write_state(self, state: ContainerState) -> None:
         """Replace the state (atomic). A container that is gone in the meantime is no error."""
         with contextlib.suppress(FileNotFoundError):
-            _replace(self.path / "state.json", json.dumps(as_dict(state)).encode())
+            replace_file(self.path / "state.json", json.dumps(as_dict(state)).encode())
 
 
 class Containers:
@@ -160,8 +179,11 @@ class Containers:
         self.path = root / "containers"
         self._names = self.path / "names"
 
-    def create(self, config: ContainerConfig) -> ContainerRecord:
+    def create(self, config: ContainerConfig, stack: UpperStack | None = None) -> ContainerRecord:
         """Make the directory, the empty upper and the record. `config.id` and `.name` may be empty: then chosen.
+
+        Args:
+            stack: frozen uppers to stand on; the caller holds the reference lock.
 
         Raises:
             NameInUse: another container has the name. Nothing is left behind.
@@ -182,13 +204,21 @@ class Containers:
             record.path.mkdir(mode=0o700)
             if not config.upper:
                 record.upper.mkdir(mode=0o755)
-            create_bloom(record.bloom, record.upper if config.upper else None)
+            create_bloom(record.path / "bloom", record.upper if config.upper else None)
             record.lock.touch(mode=0o600)
-            _replace(record.path / "config.json", json.dumps(config.to_json()).encode())
+            if stack is not None:
+                write_stack(record.path, stack)
+            replace_file(record.path / "config.json", json.dumps(config.to_json()).encode())
         except BaseException:
-            self.discard(record)
+            self.abandon(record)
             raise
         return record
+
+    def abandon(self, record: ContainerRecord) -> None:
+        """Remove a container that is still being made, by whom it is being made. Takes no lock."""
+        (self._names / record.name).unlink(missing_ok=True)
+        if record.path.exists():
+            _remove_tree(record.path)
 
     def find(self, reference: str) -> ContainerRecord:
         """Find by name, ID or unique ID prefix.
@@ -203,12 +233,12 @@ class Containers:
                 if record is not None:
                     return record
         if re.fullmatch(r"[0-9a-f]{1,64}", reference):
-            found = [name for name in self._ids() if name.startswith(reference)]
+            matching = map(self._read, (name for name in self._ids() if name.startswith(reference)))
+            found = [record for record in matching if record is not None]
             if len(found) > 1:
-                raise AmbiguousContainer(reference, tuple(found))
-            record = self._read(found[0]) if found else None
-            if record is not None:
-                return record
+                raise AmbiguousContainer(reference, tuple(record.id for record in found))
+            if found:
+                return found[0]
         raise UnknownContainer(reference)
 
     def iter_all(self) -> Iterator[ContainerRecord]:
@@ -228,7 +258,7 @@ class Containers:
         if holder is not None:
             raise NameInUse(name, holder[:12])
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
-        _replace(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
+        replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
         (self._names / record.name).unlink(missing_ok=True)
         return renamed
 
@@ -236,7 +266,7 @@ class Containers:
         """Remove a container. The caller has made sure that nothing runs in it. Returns the number of bytes freed.
 
         The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
-        the user keeps elsewhere is left alone.
+        the user keeps elsewhere is left alone, as is a frozen one that another container stands on.
         """
         with contextlib.suppress(OSError):
             if os.path.basename(os.readlink(self._names / record.name)) == record.id:
@@ -245,15 +275,31 @@ class Containers:
             with contextlib.suppress(OSError):
                 if os.readlink(alias) == os.path.realpath(record.upper):
                     alias.unlink()
+        # Under the lock: nobody makes a reference to the upper between the look and the removal.
+        with changing(self.path):
+            (record.path / "config.json").unlink(missing_ok=True)  # from here on it is no container
+            owners = {place.partition("/")[0] for place in references_of(record.path)}
+            if not (record.path / STACK_FILE).exists():  # nobody else can have a reference
+                grave = self._grave()
+                with contextlib.suppress(FileNotFoundError):
+                    record.path.rename(grave)
+                owners.clear()
+        return self.collect(owners) if owners else bury(grave)
+
+    def collect(self, owners: Iterable[str]) -> int:
+        """Remove the uppers of these containers that nobody stands on any more. Returns the number of bytes freed."""
+        return bury(self.unlink_uppers(owners))
+
+    def unlink_uppers(self, owners: Iterable[str]) -> Path:
+        """As `collect`, up to where they are out of sight: at the path returned, for `bury`. Quick."""
+        grave = self._grave()
+        collect_uppers(self.path, owners, grave)
+        return grave
+
+    def _grave(self) -> Path:
         grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
         grave.parent.mkdir(mode=0o700, exist_ok=True)
-        try:
-            record.path.rename(grave)
-        except FileNotFoundError:
-            return 0
-        freed = _disk_bytes(grave)
-        _remove_tree(grave)
-        return freed
+        return grave
 
     def needed(self) -> set[Digest]:
         """Diff IDs and chain IDs that some container still needs."""
@@ -268,18 +314,23 @@ class Containers:
         """Remove directories without a record and names that lead nowhere, if older than that. Returns how many."""
         swept = 0
         limit = time.time() - older_than_s
-        for identity in self._ids():
-            path = self.path / identity
-            with contextlib.suppress(FileNotFoundError):
-                if not (path / "config.json").exists() and path.stat().st_mtime < limit:
-                    _remove_tree(path)
-                    swept += 1
+        old = {identity for identity in self._ids() if self._is_leftover(self.path / identity, limit)}
+        if old:
+            self.collect(old)
+            swept += sum(not (self.path / identity).exists() for identity in old)
         for link in self._names.iterdir() if self._names.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
                 if not link.exists() and link.lstat().st_mtime < limit:
                     link.unlink()
                     swept += 1
         return swept
+
+    def _is_leftover(self, path: Path, limit: float) -> bool:
+        """Whether a directory may hold what nobody needs: no container (any more), or one with frozen uppers."""
+        with contextlib.suppress(FileNotFoundError):
+            loose = (path / STACK_FILE).exists() or not (path / "config.json").exists()
+            return loose and path.stat().st_mtime < limit
+        return False
 
     def _ids(self) -> list[str]:
         try:
@@ -310,14 +361,13 @@ class Containers:
         return None
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def bury(grave: Path) -> int:
+    """Remove what `Containers` has put out of sight, if there is anything. Returns the number of bytes freed."""
+    if not grave.exists():
+        return 0
+    freed = _disk_bytes(grave)
+    _remove_tree(grave)
+    return freed
 
 
 def _disk_bytes(path: Path) -> int:

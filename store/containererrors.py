@@ -24,3 +24,39 @@ class BadContainerName(StoreError):
             f"invalid container name {name!r}: letters, digits, '_', '.' and '-' are allowed, a letter or digit first"
         )
         self.name = name
+
+
+class SnapshotExists(StoreError):
+    """The container has a snapshot of that name already."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"container {container} already has a snapshot {name}: remove it, or choose another name")
+        self.container = container
+        self.name = name
+
+
+class UnknownSnapshot(StoreError):
+    """The container has no snapshot of that name (or none at all, where the name is empty)."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"container {container} has no snapshot" + (f" {name}" if name else "s"))
+        self.container = container
+        self.name = name
+
+
+class UpperKeptElsewhere(StoreError):
+    """The container's upper is a directory of the user's own (`--upper`), which rootlay does not take over."""
+
+    def __init__(self, container: str, upper: str) -> None:
+        super().__init__(f"container {container} keeps its changes in {upper}: such containers have no snapshots")
+        self.container = container
+        self.upper = upper
+
+
+class TooManyLayers(StoreError):
+    """The container has so many directory lowers that no room is left for a frozen upper."""
+
+    def __init__(self, container: str, lowers: int) -> None:
+        super().__init__(f"container {container} has {lowers} lower directories: too many for snapshots")
+        self.container = container
+        self.lowers = lowers

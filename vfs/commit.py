@@ -9,12 +9,16 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.store.bloom import create_bloom
 from rootlay.store.configchange import apply_changes
 from rootlay.store.container import ContainerRecord
 from rootlay.store.image import Image
@@ -66,14 +70,40 @@ def commit_container(
     with store.layout.use():
         config, layers = _base(record)
         run = apply_changes(config.config, changes)
-        with LayerWriter(store) as writer:
-            for path, entry, content in iter_layer(overlay):
+        with LayerWriter(store) as writer, one_upper(record, overlay) as changed:
+            for path, entry, content in iter_layer(changed):
                 writer.add(path, entry, content)
             layer = writer.finish()
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
         return store.add_image(result, (*layers, layer.descriptor), reference or None)
+
+
+@contextlib.contextmanager
+def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
+    """The same tree with all uppers as one: those of a container with snapshots are merged in a scratch directory."""
+    from rootlay.store.container import bury
+    from rootlay.vfs.flatten import flatten
+    from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.stack import DirLayer
+
+    count = 1 + len(record.stack().frozen)
+    if count == 1:
+        yield overlay
+        return
+    scratch = record.path.parent.parent / "tmp" / f"commit-{os.getpid()}-{os.urandom(4).hex()}"
+    try:
+        (scratch / "upper").mkdir(parents=True)
+        create_bloom(scratch / "bloom", None)
+        with overlay.context.upper.locked():
+            flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom")
+        merged = DirLayer.at(os.path.realpath(scratch / "upper"), writable=True, bloom=scratch / "bloom")
+        stack = dataclasses.replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
+        with Overlay(stack) as one:
+            yield one
+    finally:
+        bury(scratch)
 
 
 def _base(record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:

@@ -14,23 +14,28 @@ Rules:
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rootlay.store.container import ContainerRecord
+from rootlay.store.container import ContainerRecord, Containers, bury
+from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.session import Session, open_session
 
 if TYPE_CHECKING:
     from rootlay.store.image import Image
-    from rootlay.vfs.diff import Change
+    from rootlay.store.uppers import FrozenUpper, Snapshot
+    from rootlay.vfs.compare import Changes
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.stack import DirLayer, Stack
 
 SMALL_FILE_BYTES = 4 << 20
 
@@ -127,11 +132,75 @@ class Container:
             raise subprocess.CalledProcessError(code, list(args), out, err)
         return subprocess.CompletedProcess(list(args), code, out, err)
 
-    def diff(self) -> list[Change]:
-        """What was added, changed and deleted, by path. The cost follows the change."""
-        from rootlay.vfs.diff import iter_changes
+    def snapshot(self, name: str = "") -> Snapshot:
+        """Keep the state of the files, to be returned to: see rootlay.vfs.snapshots. The cost follows nothing.
 
-        return list(iter_changes(self.overlay))
+        Args:
+            name: chosen if empty (`s1`, `s2`, …).
+
+        Raises:
+            SnapshotExists, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
+        """
+        from rootlay.vfs.snapshots import create_snapshot
+
+        snapshot = create_snapshot(self._containers, self.record, name, self._session)
+        self._renew()
+        return snapshot
+
+    def snapshots(self) -> list[Snapshot]:
+        """The container's snapshots, oldest first."""
+        from rootlay.store.uppers import iter_snapshots
+
+        return list(iter_snapshots(self.record.path))
+
+    def remove_snapshot(self, snapshot: Snapshot | str) -> None:
+        """Forget a snapshot. What stands on it stays as it is. Raises UnknownSnapshot."""
+        from rootlay.vfs.snapshots import remove_snapshot
+
+        remove_snapshot(self._containers, self.record, self._snapshot(snapshot))
+
+    def rollback(self, snapshot: Snapshot | str = "") -> None:
+        """Give the container the state of one of its snapshots, the youngest by default.
+
+        What was changed since, and is in no snapshot, is lost.
+
+        Raises:
+            UnknownSnapshot, ContainerRunning, UpperKeptElsewhere: nothing has happened.
+        """
+        from rootlay.vfs.snapshots import roll_back
+
+        grave = roll_back(self._containers, self.record, self._snapshot(snapshot), self._session)
+        self._renew()
+        bury_later(grave)
+
+    def fork(self, name: str = "", *, snapshot: Snapshot | str | None = None) -> Container:
+        """A new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
+
+        Raises:
+            NameInUse, UnknownSnapshot: nothing has been made.
+            ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise.
+        """
+        from rootlay.vfs.snapshots import fork_container
+
+        wanted = None if snapshot is None else self._snapshot(snapshot)
+        made = fork_container(self._containers, self.record, name, wanted, self._session)
+        self._renew()
+        return Container(self._root, made, ephemeral=not name)
+
+    def diff(self, since: Snapshot | str | None = None, until: Snapshot | str | None = None) -> Changes:
+        """What was added, changed and deleted, by path. The cost follows the change.
+
+        Args:
+            since: a snapshot, or its name; the image by default.
+            until: a snapshot, or its name; the container's state of now by default.
+
+        Returns:
+            The changes, as a list that can be applied to a real directory (`apply`).
+        """
+        from rootlay.vfs.states import State, diff_states
+
+        one = State(self.record, self._snapshot(since)) if since is not None else State(self.record, base=True)
+        return diff_states(self._root, one, State(self.record, None if until is None else self._snapshot(until)))
 
     def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
         """Make an image of the container: see rootlay.vfs.commit."""
@@ -176,6 +245,24 @@ class Container:
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.id[:12]} of {self.record.config.image or 'directories'}>"
 
+    @property
+    def _containers(self) -> Containers:
+        return Containers(self._root)
+
+    def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
+        from rootlay.vfs.snapshots import find_snapshot
+
+        return find_snapshot(self.record, snapshot) if isinstance(snapshot, str) else snapshot
+
+    def _renew(self) -> None:
+        """Let the open file system and the session of this handle go over to the stack of now."""
+        if self._overlay is not None:
+            stack = self._overlay.stack
+            if stack.dirs != (dirs := directory_layers(self.record)):
+                self._overlay.rebind(dataclasses.replace(stack, dirs=dirs))
+        if self._session is not None:
+            self._session = open_session(self._root, self.record, renew=self._session)
+
     def _read(self, path: bytes) -> bytes | None:
         return read_small_file(self.overlay, path)
 
@@ -205,11 +292,19 @@ class Container:
             # It goes by itself when the container is idle; what is left of it here is only its exit status.
             self._hydrator.returncode = self._hydrator.poll() or 0
             _LEFT.append(self._hydrator.pid)
+        if self._session is not None and not has_guests(os.path.realpath(self.record.path)):
+            self._session.forget()  # the hydrator would, a moment later; until then the container would look busy
         self._hydrator = self._session = None
         if self._overlay is not None:
             self._overlay.close()
             self._overlay = None
         _reap()
+
+
+def bury_later(grave: Path) -> None:
+    """Remove what is out of sight already, beside the caller's work. The process ends only after it."""
+    if grave.exists():
+        threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
 
 
 _LEFT: list[int] = []
@@ -233,21 +328,52 @@ def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
         CorruptStore: a view or layer is damaged.
     """
     from rootlay.vfs.overlay import Overlay
-    from rootlay.vfs.stack import DirLayer, Ownership, Stack
+
+    return Overlay(open_stack(root, directory_layers(record), record.config.chain, record.lock), owned=True)
+
+
+def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:
+    """Directory layers, top first, over the view of a chain ID (empty: none).
+
+    Raises:
+        CorruptStore: the view is damaged.
+    """
+    from rootlay.vfs.stack import Ownership, Stack
 
     view = hydrator = None
-    if record.config.chain:
+    if chain:
         from rootlay.store.hydrate import Hydrator
         from rootlay.store.store import Store
         from rootlay.store.view import View
 
         store = Store.open(root)
-        view = View.open(store.root / "views" / f"{record.config.chain.partition(':')[2]}.lmdb")
+        view = View.open(store.root / "views" / f"{chain.partition(':')[2]}.lmdb")
         hydrator = Hydrator(store, view)
-    lowers = [DirLayer.at(path or "/", marks=bool(path)) for path in reversed(record.config.lowers)]
-    upper = DirLayer.at(os.path.realpath(record.upper), writable=True, bloom=record.bloom)
-    ownership = Ownership(os.geteuid(), os.getegid())
-    return Overlay(Stack((upper, *lowers), view, hydrator, ownership, record.lock))
+    return Stack(dirs, view, hydrator, Ownership(os.geteuid(), os.getegid()), lock)
+
+
+def directory_layers(record: ContainerRecord) -> tuple[DirLayer, ...]:
+    """What lies over the view of a container: its upper, the frozen ones, its directory lowers."""
+    from rootlay.vfs.stack import DirLayer
+
+    stack = record.stack()
+    upper = DirLayer.at(os.path.realpath(record.upper_of(stack)), writable=True, bloom=record.bloom_of(stack))
+    return (upper, *frozen_layers(record, stack.frozen), *lower_layers(record))
+
+
+def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> list[DirLayer]:
+    """Frozen uppers as layers, top first."""
+    from rootlay.vfs.stack import DirLayer
+
+    containers = Path(os.path.realpath(record.path)).parent
+    return [DirLayer.at(upper.upper(containers), marks=True, bloom=upper.bloom(containers)) for upper in frozen]
+
+
+def lower_layers(record: ContainerRecord) -> list[DirLayer]:
+    """The host directories that a container was created with as layers, top first."""
+    from rootlay.vfs.stack import DirLayer
+
+    return [DirLayer.at(path or "/", marks=bool(path)) for path in reversed(record.config.lowers)]
 
 
 def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
@@ -261,7 +387,5 @@ def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
 
 def iter_containers(root: Path) -> Iterator[Container]:
     """Handles on all containers of a store, newest first."""
-    from rootlay.store.container import Containers
-
     for record in Containers(root).iter_all():
         yield Container(root, record)

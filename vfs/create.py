@@ -206,6 +206,14 @@ def _write_etc(record: ContainerRecord) -> None:
         (record.path / name).chmod(0o644)
 
 
+def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
+    """Give a container the files that another one was created with, beside its record."""
+    for name in (MANIFEST_COPY, CONFIG_COPY, "resolv.conf", "hosts", "hostname"):
+        if (source.path / name).exists():
+            (target.path / name).write_bytes((source.path / name).read_bytes())
+            (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
+
+
 def _read(path: str) -> bytes:
     try:
         return Path(path).read_bytes()

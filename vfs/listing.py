@@ -31,7 +31,7 @@ def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
     hidden: set[bytes] = set()
     for part in directory.parts:
         layer = lookup.stack.dirs[part.layer]
-        own = _list_real(layer.real(part.path), layer.marks)
+        own = list_real(layer.real(part.path), layer.marks)
         for name, kind in own.types.items():
             if name not in hidden and name not in merged:
                 recorded = name in own.recorded or (layer.marks and len(name) > RECORD_MAX_NAME)
@@ -62,7 +62,8 @@ class RealListing:
     opaque: bool
 
 
-def _list_real(real: bytes, marks: bool) -> RealListing:
+def list_real(real: bytes, marks: bool) -> RealListing:
+    """What one real directory says, marks understood."""
     types: dict[bytes, int] = {}
     whiteouts: set[bytes] = set()
     recorded: set[bytes] = set()
@@ -85,7 +86,7 @@ def _list_real(real: bytes, marks: bool) -> RealListing:
 
 def list_upper(lookup: Lookup, path: bytes) -> RealListing:
     """What the writable layer itself says in one directory."""
-    return _list_real(lookup.stack.upper.real(path), True)
+    return list_real(lookup.stack.upper.real(path), True)
 
 
 def _type_of(entry: "os.DirEntry[bytes]") -> int:

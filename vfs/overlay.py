@@ -36,21 +36,28 @@ class Overlay:
     Without a writable layer every change raises EROFS.
     """
 
-    def __init__(self, stack: Stack, identity: Identity = ROOT, *, upper: Upper | None = None) -> None:
+    def __init__(
+        self, stack: Stack, identity: Identity = ROOT, *, upper: Upper | None = None, owned: bool = False
+    ) -> None:
         """Open a stack.
 
         Args:
             identity: who acts; user 0 passes every permission check.
             upper: share an open writable layer (`as_identity`).
+            owned: the stack's view and hydrator are closed with this.
 
         Raises:
             OSError: a layer or the Bloom filter cannot be opened.
         """
-        self.stack = stack
         self.identity = identity
+        self._owned = owned
+        self._bind(stack, upper)
+
+    def _bind(self, stack: Stack, upper: Upper | None) -> None:
+        self.stack = stack
         self._owns_upper = upper is None and stack.writable
         self._upper = Upper(stack) if self._owns_upper else upper
-        self.context = Context(stack, identity, self._upper)
+        self.context = Context(stack, self.identity, self._upper)
         self._maker = Maker(self.context)
         self._remover = Remover(self.context)
         self._renamer = Renamer(self.context, self._maker, self._remover)
@@ -61,10 +68,24 @@ class Overlay:
         """The same file system as another user sees it. Valid until this one is closed."""
         return Overlay(self.stack, identity, upper=self._upper)
 
+    def rebind(self, stack: Stack) -> None:
+        """Show another stack from now on (after a snapshot or rollback). Open descriptors stay what they are.
+
+        Precondition: no operation is under way, and `as_identity` views of this one are not used any more.
+        """
+        before, owned = self._upper, self._owns_upper
+        self._bind(stack, None)
+        if owned and before is not None:
+            before.close()
+
     def close(self) -> None:
         """Release the upper. Open descriptors stay valid. Idempotent."""
         if self._owns_upper and self._upper is not None:
             self._upper.close()
+        if self._owned:
+            for part in (self.stack.hydrator, self.stack.view):
+                if part is not None:
+                    part.close()
 
     def __enter__(self) -> "Overlay":
         return self

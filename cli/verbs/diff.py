@@ -1,18 +1,34 @@
-"""`rootlay diff`: what was changed in a container."""
+"""`rootlay diff`: what was changed in a container, or what differs between two states."""
 
 from __future__ import annotations
 
 import json
 import os
+from typing import TYPE_CHECKING
 
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.image import Image
+    from rootlay.vfs.states import State
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
-    from rootlay.vfs.container import Container
+    from rootlay.vfs.states import State, diff_states
 
-    changes = Container(context.root, Containers(context.root).find(values.required("container"))).diff()
+    first, second = values.required("container"), values.text("other")
+    if second is None:
+        name, _, snapshot = first.partition("@")
+        record = Containers(context.root).find(name)
+        before: State | Image = State(record, base=True)
+        after = _state(context, first) if snapshot else State(record)
+    else:
+        before, after = _state(context, first), _state(context, second)
+    changes = diff_states(context.root, before, after)
+    if (target := values.text("apply")) is not None:
+        for left_out in changes.apply(target):
+            print(f"rootlay: left out: {left_out}", file=context.err)
     if values.flag("json"):
         rows = [{"kind": change.kind, "path": os.fsdecode(change.path.raw)} for change in changes]
         print(json.dumps(rows, indent=2), file=context.out)
@@ -26,10 +42,34 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
+def _state(context: Context, reference: str) -> State | Image:
+    """CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
+    from rootlay.store.container import Containers
+    from rootlay.store.errors import UnknownContainer
+    from rootlay.store.store import Store
+    from rootlay.vfs.snapshots import find_snapshot
+    from rootlay.vfs.states import State
+
+    name, _, snapshot = reference.partition("@")
+    try:
+        record = Containers(context.root).find(name)
+    except UnknownContainer:
+        return Store.open(context.root).image(reference)
+    return State(record, find_snapshot(record, snapshot) if snapshot else None)
+
+
 VERB = Verb(
     name="diff",
-    help="List what was added (A), changed (C) and deleted (D) in a container. The cost follows the change.",
+    help="List what was added (A), changed (C) and deleted (D) in a container, or what leads from one state to "
+    "another. The cost follows the change.",
     action=action,
-    options=(Option(("--json",), "flag", "As JSON."),),
-    arguments=(Argument("container", "Name or ID."),),
+    options=(
+        Option(("--json",), "flag", "As JSON."),
+        Option(("--apply",), "text", "Make the changes in this directory, too; each file at once or not.", "DIR"),
+    ),
+    arguments=(
+        Argument("container", "CONTAINER or CONTAINER@SNAPSHOT, against its image; IMAGE, too, where another follows."),
+        Argument("other", "CONTAINER, CONTAINER@SNAPSHOT or IMAGE to compare with.", required=False),
+    ),
+    examples=("rootlay diff c1", "rootlay diff c1@before c1", "rootlay diff debian debian:2"),
 )

@@ -49,6 +49,9 @@ class _Tree:
 class MemoryView:
     """Immutable once built."""
 
+    def close(self) -> None:
+        """Nothing to give up."""
+
     def __init__(self, *layers: Iterable[LayerEntry]) -> None:
         self._top = _Tree(_Object(Entry(EntryType.DIRECTORY, mode=0o755)))
         for layer in layers:
@@ -154,6 +157,9 @@ class MemoryView:
 
 class MemoryHydrator:
     """Content of a `MemoryView`; real files appear in a directory of the test's."""
+
+    def close(self) -> None:
+        """Nothing to give up."""
 
     def __init__(self, view: MemoryView, directory: Path) -> None:
         self._view = view

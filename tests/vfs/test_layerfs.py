@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rootlay.vfs import Store
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer
@@ -71,6 +72,30 @@ class TestLayerFSOverRemovedLowers(LayerFSCases, unittest.TestCase):
         overlay = builder.overlay(builder.lower("lower", fill), layers=(layer,))
         LayerFS(overlay).removetree("/")
         return overlay
+
+
+class TestLayerFSAfterSnapshotAndRollback(LayerFSCases, unittest.TestCase):
+    """The suite over an image whose files were removed, then frozen; with a second snapshot rolled back."""
+
+    def make_fs(self) -> Any:
+        self.directory = tempfile.TemporaryDirectory(prefix="rootlay-test-")
+        base = Path(self.directory.name)
+        for name in ("bar/foo", "egg", "foo2/foo"):
+            (base / "tree" / name).mkdir(parents=True)
+        for name in ("bar/foo/baz", "bar/foo.txt", "dir", "top.txt", "foo2/foo/foo.txt"):
+            (base / "tree" / name).write_text("lower")
+        self.container = Store.open(base / "store").import_rootfs(base / "tree", "base").container(hostname="box")
+        self.container.fs.removetree("/")
+        self.container.snapshot()
+        self.container.fs.writetext("/top.txt", "lost")
+        self.container.fs.makedirs("/foo/bar")
+        self.container.rollback()
+        return self.container.fs
+
+    def destroy_fs(self, fs: Any) -> None:
+        fs.close()
+        self.container.close()
+        self.directory.cleanup()
 
 
 @pytest.fixture

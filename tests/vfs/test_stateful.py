@@ -7,7 +7,7 @@ operations in each (default 40).
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, settings
@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.diff import iter_changes, iter_layer
+from rootlay.vfs.flatten import flatten
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
 from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
@@ -327,6 +328,23 @@ class OverlayMachine(RuleBasedStateMachine):
             self.overlay.close()
             self.frozen.insert(0, DirLayer(upper.path, marks=True))
             self.open_upper()
+
+    @rule(top=st.booleans())
+    def merge_frozen(self, top: bool) -> None:
+        """Two or more frozen uppers as one show the same over whatever is below."""
+        if len(self.frozen) < 2:
+            return
+        self.count += 1
+        target, bloom = self.base / f"merged{self.count}", self.base / f"bloom{self.count}"
+        target.mkdir()
+        Bloom.create(bloom).close()
+        before = attributes_of(self.overlay)
+        merged, kept = (self.frozen[:2], self.frozen[2:]) if top else (self.frozen, [])
+        flatten(merged, target, bloom)
+        self.frozen = [DirLayer.at(target, marks=True, bloom=bloom), *kept]
+        stack = self.overlay.stack
+        self.overlay.rebind(replace(stack, dirs=(stack.upper, *self.frozen, *self.lowers)))
+        assert attributes_of(self.overlay) == before
 
     @rule()
     def commit(self) -> None:

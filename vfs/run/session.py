@@ -96,6 +96,7 @@ def open_session(
     *,
     patch: bool = True,
     trace: str | None = None,
+    renew: Session | None = None,
     confine: str | None = None,
     joins: bool = False,
 ) -> Session:
@@ -105,6 +106,7 @@ def open_session(
         root: the store's root.
         patch: let the engine patch call sites (faster; the engine may ignore it).
         trace: None: no trace; empty: to standard error; else a file's path.
+        renew: replace the launch file of this session, whose hydrator goes on serving; nothing may run in it.
         confine: "auto", "require" or "off"; None: as the container was made.
         joins: the program comes to those that run already (`exec`) and may signal them. Landlock knows no domain that
             two sessions share, so it may signal any process of the user's; not with "require".
@@ -117,13 +119,14 @@ def open_session(
     base = Path(os.path.realpath(record.path))
     token = f"{os.getpid()}-{os.urandom(3).hex()}"
     launch_path = base / f"launch-{token}"
-    socket_path = base / f"hydrate-{token}"
-    listener = _listen(socket_path) if record.config.layers else None
+    socket_path = renew.socket_path if renew else base / f"hydrate-{token}"
+    listener = _listen(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = FLAG_UPPER | (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
     real_root = Path(os.path.realpath(root))
-    upper = os.path.realpath(record.upper)
+    stack = record.stack()
+    upper = os.path.realpath(record.upper_of(stack))
     chain = record.config.chain.partition(":")[2]
     trees = [real_root / "layers" / layer.partition(":")[2] / "tree" for layer in record.config.layers]
     for tree in trees:  # the confinement can only allow what exists
@@ -132,13 +135,17 @@ def open_session(
     launch = Launch(
         engine=os.fsencode(engine),
         dirs=(
-            LaunchDir(os.fsencode(upper), os.fsencode(base / "bloom"), DIR_UPPER | DIR_MARKS),
+            LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
+            *(
+                LaunchDir(os.fsencode(frozen.upper(base.parent)), os.fsencode(frozen.bloom(base.parent)), DIR_MARKS)
+                for frozen in stack.frozen
+            ),
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
         layers=tuple(os.fsencode(tree) for tree in trees),
         binds=tuple(_binds(record, base)),
         view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
-        hydrator=os.fsencode(socket_path) if listener else b"",
+        hydrator=os.fsencode(socket_path) if record.config.layers else b"",
         lock=os.fsencode(base / "lock"),
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
@@ -153,6 +160,9 @@ def open_session(
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     with open(fd, "wb") as file:
         file.write(launch.pack())
+    if renew:
+        os.rename(launch_path, renew.launch)
+        launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
 
 

@@ -219,6 +219,8 @@ long rl_may_change(struct rl_walk *w, int victim);
 void rl_known_init(void);
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
+/* `fd` has just been opened by the name of this directory: cheaper than to ask for the name later. */
+void rl_known_opened(int fd, u32 id);
 /* The visible path of a directory of the view, whatever covers it. 0: not that. */
 int rl_known_directory(int fd, char *out, size_t size);
 

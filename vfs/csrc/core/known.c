@@ -129,6 +129,15 @@ static u32 known(int fd, const struct statx *sx, u64 *hash)
     return id;
 }
 
+void rl_known_opened(int fd, u32 id)
+{
+    struct statx sx;
+    char path[256];
+    long n = rl_view_path(id, path, sizeof path);
+    if (n >= 0 && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) && rl_isdir(sx.stx_mode))
+        remember(&sx, id, rl_fnv(RL_FNV_START, path, (u32)n));
+}
+
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
 {
     u64 hash;

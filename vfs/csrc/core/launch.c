@@ -127,6 +127,8 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     l->dev = 0;
     if (!l->len)
         rl_host_layer = 1;
+    else if ((d->flags & RL_DIR_UPPER) && rl_launch->st_dev)
+        l->dev = rl_launch->st_dev; /* it is that of the upper */
     else if (k_statx(AT_FDCWD, l->path, 0, &sx) == 0)
         l->dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     if (!d->bloom.len)

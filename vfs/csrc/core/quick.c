@@ -200,5 +200,7 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     if (rl_view_real((u32)id, real, size) < 0)
         return RL_QUICK_NO;
     r = k_open(real, flags, 0);
+    if (r >= 0 && e->type == 'd')
+        rl_known_opened((int)r, (u32)id);
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */
 }

@@ -167,9 +167,10 @@ static long allow_all(void)
     if (r >= 0)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
-        r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", dir[i].flags & RL_DIR_UPPER ? all : READ);
+        int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen one, and its filter, belong to other containers, too */
+        r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? all : READ);
         if (r >= 0)
-            r = allow_str(dir[i].bloom, LL_READ_FILE | LL_WRITE_FILE);
+            r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
     }
     for (u32 i = 0; i < rl_launch->view_layers && r >= 0; i++)
         r = allow_str(tree[i], READ);

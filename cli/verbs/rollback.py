@@ -1,0 +1,26 @@
+"""`rootlay rollback`: return to a snapshot."""
+
+from __future__ import annotations
+
+from rootlay.cli.spec import Argument, Context, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.container import Container
+
+    reference = values.required("container")
+    Container(context.root, Containers(context.root).find(reference)).rollback(values.text("snapshot") or "")
+    print(reference, file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="rollback",
+    help="Return a stopped container's files to a snapshot. What was changed since, and is in no snapshot, is lost.",
+    action=action,
+    arguments=(
+        Argument("container", "Name or ID."),
+        Argument("snapshot", "Name of the snapshot (default: the youngest).", required=False),
+    ),
+)

@@ -1,0 +1,45 @@
+"""`rootlay snapshot`: keep states of a container's files."""
+
+from __future__ import annotations
+
+from rootlay.cli.listing import Column, age, print_table
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.container import Container
+
+    what, names = values.required("action"), values.many("name")
+    container = Container(context.root, Containers(context.root).find(values.required("container")))
+    if what == "create" and len(names) < 2:
+        print(container.snapshot(*names).name, file=context.out)
+    elif what == "ls" and not names:
+        rows = [{"name": s.name, "created_ns": s.created_ns, "layers": len(s.frozen)} for s in container.snapshots()]
+        columns = (
+            Column("SNAPSHOT", lambda row: row["name"]),
+            Column("CREATED", lambda row: age(row["created_ns"]) + " ago"),
+            Column("LAYERS", lambda row: str(row["layers"])),
+        )
+        print_table(context, rows, columns, as_json=values.flag("json"))
+    elif what == "rm" and names:
+        for name in names:
+            container.remove_snapshot(name)
+            print(name, file=context.out)
+    else:
+        raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME...")
+    return 0
+
+
+VERB = Verb(
+    name="snapshot",
+    help="Keep, list or remove states of a stopped container's files. Nothing is copied.",
+    action=action,
+    options=(Option(("--json",), "flag", "ls: as JSON."),),
+    arguments=(
+        Argument("action", "`create`, `ls` or `rm`."),
+        Argument("container", "Name or ID."),
+        Argument("name", "create: name of the snapshot (default: chosen). rm: which.", required=False, many=True),
+    ),
+    examples=("rootlay snapshot create c1 before", "rootlay rollback c1 before", "rootlay snapshot rm c1 before"),
+)

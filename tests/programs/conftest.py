@@ -1,0 +1,70 @@
+"""Images for real programs.
+
+`debian` needs ROOTLAY_TEST_DEBIAN, a Debian root as a tar. `machine` needs ROOTLAY_TEST_PROGRAMS, a larger one; what a
+test needs and the image does not have is named as the reason to skip. docs/compatibility.md says how to make both.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
+
+from tests.cli.conftest import Rootlay
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Throw-away containers of one image."""
+
+    rootlay: Rootlay
+
+    def sh(self, script: str, *options: str, needs: str = "") -> str:
+        """Standard output of a bash script that must succeed; `needs`: the programs it uses."""
+        probe = " ".join(f"command -v {name} >/dev/null || echo {name};" for name in needs.split())
+        missing = self.rootlay.out("run", "--rm", "image", "--", "sh", "-c", f"{probe} true").split()
+        if missing:
+            pytest.skip(f"the image has no {', '.join(missing)}")
+        return self.rootlay.out("run", "--rm", *options, "image", "--", "bash", "-ec", script)
+
+
+def _machine(tmp_path_factory: pytest.TempPathFactory, variable: str) -> Machine:
+    source = os.environ.get(variable)
+    if not source:
+        pytest.skip(f"{variable} does not name a Debian root file system")
+    rootlay = Rootlay(tmp_path_factory.mktemp("programs") / "store")
+    rootlay("import", source, "image")
+    return Machine(rootlay)
+
+
+@pytest.fixture(scope="session")
+def debian(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return _machine(tmp_path_factory, "ROOTLAY_TEST_DEBIAN")
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return _machine(tmp_path_factory, "ROOTLAY_TEST_PROGRAMS")
+
+
+@pytest.fixture(scope="session")
+def exercisers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of the C exercisers, static, so that any image runs them."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("cc is not installed")
+    target = tmp_path_factory.mktemp("exercisers")
+    target.chmod(0o755)
+    for name in ("fileops", "treeops"):
+        command = [compiler, "-O1", "-static", "-o", str(target / name), str(HERE / f"{name}.c")]
+        subprocess.run(command, check=True, capture_output=True)
+    return target

@@ -1,0 +1,114 @@
+"""What a minimal Debian image is used for: packages, git, Python, C, whole trees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.programs.conftest import Machine
+
+
+def test_tar_as_root_into_a_bind(debian: Machine, tmp_path: Path) -> None:
+    script = "mkdir /t; echo x > /t/f; chown 7:8 /t/f; tar -C / -cf /t.tar t"
+    script += "; tar -C /out -xf /t.tar; stat -c %s /out/t/f"
+    assert debian.sh(script, "-v", f"{tmp_path}:/out") == "2\n"
+    assert (tmp_path / "t" / "f").stat().st_uid == os.geteuid() or os.geteuid() == 0
+
+
+def test_chown_on_a_read_only_bind_fails(debian: Machine, tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    assert "no" in debian.sh("chown 7:8 /out/f 2>/dev/null || echo no", "-v", f"{tmp_path}:/out:ro")
+
+
+def test_dpkg_finds_every_file_as_installed(debian: Machine) -> None:
+    lines = debian.sh("dpkg --verify || true", needs="dpkg").splitlines()
+    assert [line for line in lines if "/usr/share/" not in line] == []
+
+
+def test_a_package_is_made_installed_and_removed(debian: Machine) -> None:
+    script = """
+    mkdir -p /p/DEBIAN /p/opt/probe; echo data > /p/opt/probe/f
+    printf 'Package: probe\\nVersion: 1\\nArchitecture: all\\n' > /p/DEBIAN/control
+    printf 'Maintainer: a <a@b>\\nDescription: d\\n' >> /p/DEBIAN/control
+    printf '#!/bin/sh\\nset -e\\nchown games:games /opt/probe/f\\nldconfig\\n' > /p/DEBIAN/postinst
+    chmod 755 /p/DEBIAN/postinst; dpkg-deb -b /p /probe.deb >/dev/null
+    dpkg -i /probe.deb >/dev/null; stat -c '%U %G' /opt/probe/f; dpkg --verify probe
+    dpkg -P probe >/dev/null 2>&1; test ! -e /opt/probe; echo gone
+    """
+    assert debian.sh(script, needs="dpkg") == "games games\ngone\n"
+
+
+def test_static_ldconfig_acts_on_the_image(debian: Machine) -> None:
+    host = Path("/etc/ld.so.cache")
+    before = host.stat().st_mtime_ns if host.exists() else None
+    assert debian.sh("rm -f /etc/ld.so.cache; ldconfig; ldconfig -p | grep -c 'libc.so.6 '").strip() != "0"
+    assert (host.stat().st_mtime_ns if host.exists() else None) == before
+
+
+@pytest.mark.parametrize("patch", [(), ("--no-patch",)], ids=["patched", "trapped"])
+def test_git_every_day(debian: Machine, patch: tuple[str, ...]) -> None:
+    script = """
+    mkdir /r; cd /r; git init -q -b main .; git config user.email a@b; git config user.name n
+    for i in $(seq 300); do mkdir -p d$((i % 10)); echo $i > d$((i % 10))/f$i; done
+    git add .; git commit -qm one; git checkout -qb b; git mv d1 e1; git commit -qam move; git checkout -q main
+    git merge -q b; echo x >> d2/f2; git stash -q; git stash pop -q; git commit -qam two; git rebase -q HEAD~1
+    git worktree add -q /w b; git -C /w status --porcelain; git gc -q; git fsck --no-dangling 2>&1
+    git clone -q /r /c; git clone -q file:///r /d; diff -r --exclude=.git /c /d; git -C /d log --oneline | wc -l
+    git rm -rq d3; git clean -fdxq; git reset -q --hard; git status --porcelain
+    """
+    assert debian.sh(script, *patch, needs="git") == "3\n"
+
+
+def test_python_pool_sqlite_and_virtual_environment(debian: Machine) -> None:
+    script = """
+    cat > /t.py <<'P'
+import multiprocessing, sqlite3
+def work(i):
+    db = sqlite3.connect("/x.db", timeout=60)
+    for _ in range(20):
+        db.execute("insert into t values (?)", (i,)); db.commit()
+    return i
+if __name__ == "__main__":
+    db = sqlite3.connect("/x.db")
+    print(db.execute("pragma journal_mode=wal").fetchone()[0])
+    db.execute("create table t (a)"); db.commit()
+    with multiprocessing.Pool(4) as pool:
+        print(sum(pool.map(work, range(8))))
+    print(db.execute("select count(*) from t").fetchone()[0])
+P
+    python3 /t.py; python3 -m venv --without-pip /v; /v/bin/python -c 'import sys; print(sys.prefix)'
+    """
+    assert debian.sh(script, needs="python3") == "wal\n28\n160\n/v\n"
+
+
+def test_make_and_gcc(debian: Machine) -> None:
+    if not debian.sh("ls /usr/lib/x86_64-linux-gnu/crt1.o 2>/dev/null || true"):
+        pytest.skip("the image has no libc6-dev")
+    script = r"""
+    mkdir /c; cd /c; for i in $(seq 30); do echo "int f$i(void){return $i;}" > f$i.c; done
+    echo 'int f30(void);int main(void){return f30();}' > main.c
+    printf 'prog: $(patsubst %%.c,%%.o,$(wildcard *.c))\n\tgcc -o $@ $^\n' > Makefile
+    make -s -j4; ./prog || echo $?; gcc -static -o s *.o; ./s || echo $?; make -q; touch f1.c; make -q || echo stale
+    """
+    assert debian.sh(script, needs="gcc make") == "30\n30\nstale\n"
+
+
+def test_whole_trees_are_copied_compared_and_removed(debian: Machine) -> None:
+    script = """
+    cp -a /usr/lib /a; diff -r --no-dereference /usr/lib /a; tar -C /usr -cf /t.tar lib; mkdir /b; tar -C /b -xf /t.tar
+    diff -r --no-dereference /usr/lib /b/lib; rm -r /a /b /usr/share; test ! -e /usr/share; echo same
+    """
+    assert debian.sh(script) == "same\n"
+
+
+def test_apt_installs_and_removes_packages(debian: Machine) -> None:
+    if not os.environ.get("ROOTLAY_TEST_NETWORK"):
+        pytest.skip("ROOTLAY_TEST_NETWORK is not set: no package server to ask")
+    script = """
+    apt-get update -q >/dev/null; apt-get install -qy tree rsync openssh-client >/dev/null 2>&1
+    tree --version >/dev/null; rsync --version >/dev/null; ssh -V; dpkg --audit; dpkg --verify rsync openssh-client
+    stat -c %G /usr/bin/ssh-agent; apt-get remove -qy tree rsync >/dev/null 2>&1; command -v tree || echo removed
+    """
+    assert debian.sh(script, needs="apt-get") == "_ssh\nremoved\n"

@@ -1,0 +1,67 @@
+"""States of a file system that can be compared: of an image, a snapshot, a container."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.container import ContainerRecord
+from rootlay.store.image import Image
+from rootlay.store.store import Store
+from rootlay.store.uppers import Snapshot
+from rootlay.store.value import value
+from rootlay.vfs.compare import Changes, compare
+from rootlay.vfs.container import frozen_layers, lower_layers, open_overlay, open_stack
+from rootlay.vfs.create import ensure_view
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.stack import DirLayer, Stack
+
+
+@value
+class State:
+    """What one side of a diff is: a container as it is, as a snapshot of it was, or what it was made from (`base`)."""
+
+    record: ContainerRecord
+    snapshot: Snapshot | None = None
+    base: bool = False
+
+
+@contextlib.contextmanager
+def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
+    """A state as a file system; read-only but for a container's own.
+
+    Raises:
+        CorruptStore: a view or layer is damaged.
+    """
+    if isinstance(state, Image):
+        ensure_view(Store.open(root), state)
+        with Overlay(open_stack(root, (), str(state.chain_id)), owned=True) as overlay:
+            yield overlay
+        return
+    if state.snapshot is None and not state.base:
+        with open_overlay(root, state.record) as overlay:
+            yield overlay
+        return
+    record = state.record
+    frozen = frozen_layers(record, state.snapshot.frozen) if state.snapshot is not None else []
+    dirs = (*frozen, *lower_layers(record))
+    if not dirs and not record.config.chain:
+        yield from _empty(record)
+        return
+    with Overlay(open_stack(root, dirs, record.config.chain), owned=True) as overlay:
+        yield overlay
+
+
+def diff_states(root: Path, before: State | Image, after: State | Image) -> Changes:
+    """What leads from one state to another: see rootlay.vfs.compare."""
+    with open_state(root, before) as one, open_state(root, after) as other:
+        return Changes(compare(one, other), lambda: open_state(root, after))
+
+
+def _empty(record: ContainerRecord) -> Iterator[Overlay]:
+    """The state below a container that stands on nothing."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(dir=record.path) as nothing, Overlay(Stack((DirLayer.at(nothing),))) as overlay:
+        yield overlay
