@@ -194,6 +194,18 @@ def test_images_with_whiteouts_made_by_umoci_load(small: Rootlay, tmp_path: Path
     files = {name: entry[4] for name, entry in tar_tree(tmp_path / "u.tar").items() if entry[0] == tarfile.REGTYPE}
     assert files == {"/a/three": 1, "/b/keep": 1}
     assert len(json.loads(small.out("inspect", "x"))[0]["diff_ids"]) == 4
+    need("skopeo")
+    archive = f"docker-archive:{tmp_path}/x.tar:again:1"
+    copy = ["skopeo", "--insecure-policy", "--tmpdir", str(tmp_path), "copy", "-q", f"oci:{layout}:x", archive]
+    subprocess.run(copy, check=True)
+    small("load", "-i", str(tmp_path / "x.tar"))
+    small("create", "--name", "v", "again:1", "true")
+    small("export", "-o", str(tmp_path / "v.tar"), "v")
+    assert tar_tree(tmp_path / "v.tar") == tar_tree(tmp_path / "u.tar")
+    assert (
+        json.loads(small.out("inspect", "again:1"))[0]["chain_id"]
+        == json.loads(small.out("inspect", "x"))[0]["chain_id"]
+    )
 
 
 def test_commit_is_small_and_does_not_depend_on_the_image(debian: Rootlay) -> None:
