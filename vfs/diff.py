@@ -151,7 +151,16 @@ class _LayerWalk:
             key = self._identity(found)
             first = self._first_names.setdefault(key, self._name(found))
             if first != self._name(found):
-                yield self._name(found), Entry(EntryType.HARDLINK, link=first), None
+                # With the file's own attributes: containers/storage gives them to the file again.
+                entry = Entry(
+                    EntryType.HARDLINK,
+                    mode=attributes.permissions,
+                    uid=attributes.uid,
+                    gid=attributes.gid,
+                    mtime_ns=attributes.mtime_ns,
+                    link=first,
+                )
+                yield self._name(found), entry, None
                 return
         if not found.is_file:
             yield self._name(found), self._entry(found), None

@@ -106,6 +106,22 @@ def test_export_equals_the_export_of_the_committed_image(
     assert tree["/usr/share/doc/three/readme"][4] == 4
 
 
+def test_hard_links_carry_the_files_attributes(
+    changed: tuple[Rootlay, dict[str, tuple[object, ...]]], tmp_path: Path
+) -> None:
+    """containers/storage applies what a hard link's header says to the file: podman showed mode 0 here once."""
+    rootlay, tree = changed
+    rootlay("save", "-o", str(tmp_path / "saved.tar"), "changed")
+    links = []
+    with tarfile.open(tmp_path / "saved.tar") as archive:
+        for layer in (member for member in archive if member.name.endswith(".tar")):
+            content = archive.extractfile(layer)
+            assert content is not None
+            with tarfile.open(fileobj=content) as tar:
+                links += [entry for entry in tar if entry.islnk() and entry.name == "h2"]
+    assert [(entry.mode, int(entry.mtime)) for entry in links] == [(tree["/h1"][1], tree["/h1"][7])]
+
+
 @pytest.mark.parametrize("form", ["docker-archive", "oci-archive", "oci-dir"])
 def test_what_is_saved_loads_again_with_the_same_image(
     changed: tuple[Rootlay, dict[str, tuple[object, ...]]], tmp_path: Path, form: str
