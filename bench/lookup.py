@@ -14,7 +14,6 @@ Run: python bench/lookup.py [--files N] [--layers 1,10,100,1000] [--rounds N]
 from __future__ import annotations
 
 import argparse
-import mmap
 import platform
 import random
 import resource
@@ -80,7 +79,7 @@ class Stack:
         self.build_seconds = time.perf_counter() - start
         self.view = View.open(path)
         with open(path.with_suffix(".view"), "rb") as stream:
-            self.native = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            self.native = stream.read()
         self.directories = {name: node.id for name, node in self.view.iter_children(1)}
 
     def probe(self, keys: list[Key]) -> int:
