@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from rootlay.cli.spec import Context, UsageError
 from rootlay.store.container import ContainerRecord
@@ -10,14 +11,20 @@ from rootlay.vfs.run.program import Program, make_program
 from rootlay.vfs.run.session import Session, open_session
 from rootlay.vfs.run.user import Reader
 
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay import Overlay
+
 
 def reader(context: Context, record: ContainerRecord) -> Reader:
-    """Reads small files inside the container, for user names. The overlay is imported only when it is asked."""
+    """Reads small files inside the container, for user names. The overlay is opened when it is first asked, once."""
+    opened: list[Overlay] = []
 
     def read(path: bytes) -> bytes | None:
         from rootlay.vfs.container import open_overlay, read_small_file
 
-        return read_small_file(open_overlay(context.root, record), path)
+        if not opened:
+            opened.append(open_overlay(context.root, record))
+        return read_small_file(opened[0], path)
 
     return read
 
