@@ -1,0 +1,1 @@
+"""Images from Dockerfiles: the language, the build context and the builder."""

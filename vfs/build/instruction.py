@@ -1,0 +1,406 @@
+"""The syntax tree of a Dockerfile: what the parser gives, and what the builder walks.
+
+1. One frozen class per instruction. Every one has `source` (file, first and last line, the text as written) and the
+   class variable `keyword`. A flag is a field; a flag that was not given is None, False or ().
+2. Strings are as written: variables are not replaced yet. `rootlay.vfs.build.expand.expand(instruction, scope)` gives
+   the same class with its strings final. Which fields that changes is the reference's rule: nothing in CMD, ENTRYPOINT,
+   SHELL, MAINTAINER, HEALTHCHECK, ONBUILD, the command of RUN, or a heredoc with a quoted name.
+3. Nothing here can be wrong in form: the parser has raised for unknown flags, missing arguments and bad values. What
+   depends on a variable (`COPY --chmod=$MODE`) is checked by whoever uses the expanded value.
+4. Paths are str: file names that are not UTF-8 cannot be written in a Dockerfile.
+
+Source: Dockerfile reference 1.19 (docs.docker.com/reference/dockerfile).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an instruction stands.
+
+    Args:
+        file: as the user named it ("-" for standard input, "Dockerfile" by default); part of every message.
+        first_line: counted from 1.
+        last_line: inclusive; the end of the last heredoc where there are some.
+        text: the instruction as one line: continuations joined, comments inside left out, heredocs not included.
+            What progress output shows.
+    """
+
+    file: str
+    first_line: int
+    last_line: int
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.first_line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heredoc:
+    """One here-document of RUN, COPY or ADD.
+
+    Args:
+        name: the delimiter without its quotes: the file's name in COPY and ADD.
+        content: the lines between, each with its "\\n"; leading tabs already removed for `<<-`. In COPY and ADD,
+            variables of an unquoted heredoc are replaced by `expand`; in RUN they are the shell's affair.
+        expands: whether the delimiter was unquoted.
+        chomp: whether it was `<<-` (said for those who print it again).
+    """
+
+    name: str
+    content: str
+    expands: bool
+    chomp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """The command of RUN, CMD, ENTRYPOINT or HEALTHCHECK.
+
+    Args:
+        words: exec form: the arguments. Shell form: one string, the text for `SHELL… TEXT`; for RUN, heredocs are
+            already put back into it, or are it (see Run.script).
+        shell: whether it is the shell form.
+    """
+
+    words: tuple[str, ...]
+    shell: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """`key=value` of ENV, LABEL or ARG; the value of an ARG without a default is None."""
+
+    key: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """What all instructions have. Abstract."""
+
+    source: Source
+
+    keyword: ClassVar[str]
+
+
+@dataclass(frozen=True, slots=True)
+class From(Instruction):
+    """FROM [--platform=P] IMAGE [AS NAME].
+
+    Args:
+        image: an image reference, the name of an earlier stage, `scratch`, or a name of --build-context.
+        name: the stage's name in lower case, None without AS.
+        platform: as written; may hold variables of the global scope.
+    """
+
+    image: str
+    name: str | None = None
+    platform: str | None = None
+
+    keyword: ClassVar[str] = "FROM"
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Instruction):
+    """RUN [--mount=…]… [--network=…] [--security=…] [--device=…] COMMAND.
+
+    Args:
+        command: shell form: the whole script, heredocs put back for the shell to read ("cat <<EOF\\n…EOF"); if the
+            command is one heredoc and nothing else, its content.
+        mounts: the values of --mount as written; `rootlay.vfs.build.mount.parse_mounts` makes them `Mount`s once they
+            are expanded.
+        network: "default", "none" or "host"; None if not given.
+        security: "sandbox" or "insecure"; None if not given.
+        devices: the values of --device as written.
+        script: the heredoc that is the whole command, else None. If its content starts with "#!" it is a program to
+            be run as such (BuildKit mounts it at /dev/pipes/NAME), not text for SHELL.
+    """
+
+    command: Command
+    mounts: tuple[str, ...] = ()
+    network: str | None = None
+    security: str | None = None
+    devices: tuple[str, ...] = ()
+    script: Heredoc | None = None
+
+    keyword: ClassVar[str] = "RUN"
+
+
+@dataclass(frozen=True, slots=True)
+class Cmd(Instruction):
+    """CMD COMMAND. `CMD []` has no words and clears an inherited one."""
+
+    command: Command
+
+    keyword: ClassVar[str] = "CMD"
+
+
+@dataclass(frozen=True, slots=True)
+class Entrypoint(Instruction):
+    """ENTRYPOINT COMMAND. `ENTRYPOINT []` has no words and clears an inherited one."""
+
+    command: Command
+
+    keyword: ClassVar[str] = "ENTRYPOINT"
+
+
+@dataclass(frozen=True, slots=True)
+class Label(Instruction):
+    """LABEL KEY=VALUE…, or the old form LABEL KEY VALUE. Quotes are removed by `expand`, as variables are replaced."""
+
+    pairs: tuple[Pair, ...]
+
+    keyword: ClassVar[str] = "LABEL"
+
+
+@dataclass(frozen=True, slots=True)
+class Maintainer(Instruction):
+    """MAINTAINER NAME (deprecated, but still the image config's `author`)."""
+
+    name: str
+
+    keyword: ClassVar[str] = "MAINTAINER"
+
+
+@dataclass(frozen=True, slots=True)
+class Expose(Instruction):
+    """EXPOSE PORT[-PORT][/PROTO]….
+
+    Args:
+        ports: as written. `expand` replaces variables, splits words, and gives each port alone with its protocol:
+            "8000-8001" becomes "8000/tcp", "8001/tcp".
+    """
+
+    ports: tuple[str, ...]
+
+    keyword: ClassVar[str] = "EXPOSE"
+
+
+@dataclass(frozen=True, slots=True)
+class Env(Instruction):
+    """ENV KEY=VALUE…, or the old form ENV KEY VALUE. All values of one ENV see the variables from before it."""
+
+    pairs: tuple[Pair, ...]
+
+    keyword: ClassVar[str] = "ENV"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Instruction):
+    """COPY [flags] SOURCE… DESTINATION.
+
+    Args:
+        paths: the sources as written, without the heredocs: paths in the context, or in `from_`.
+        files: the heredocs, in order; they are written after the paths, each to DESTINATION/NAME, or to DESTINATION.
+        destination: as written; relative to WORKDIR; a "/" at its end says that it is a directory.
+        from_: --from: a stage's name or number, an image, or a build context; None is the main context. Not expanded.
+        chown: "user", "user:group", ":group", names or numbers.
+        chmod: octal, or symbolic ("u=rwX,go=rX").
+        link: --link; False also for --link=false.
+        parents: --parents.
+        exclude: the values of --exclude, in order: patterns as in .dockerignore.
+    """
+
+    paths: tuple[str, ...]
+    destination: str
+    files: tuple[Heredoc, ...] = ()
+    from_: str | None = None
+    chown: str | None = None
+    chmod: str | None = None
+    link: bool = False
+    parents: bool = False
+    exclude: tuple[str, ...] = ()
+
+    keyword: ClassVar[str] = "COPY"
+
+
+@dataclass(frozen=True, slots=True)
+class Add(Instruction):
+    """ADD [flags] SOURCE… DESTINATION: as Copy, but a source may also be a URL or a git repository.
+
+    `rootlay.vfs.build.remote.kind_of(path)` tells which.
+
+    Args:
+        checksum: --checksum: "sha256:…" of a URL, or a commit's hash.
+        keep_git_dir: --keep-git-dir.
+        unpack: --unpack: whether archives are extracted; None without the flag: local ones are, URLs are not.
+    """
+
+    paths: tuple[str, ...]
+    destination: str
+    files: tuple[Heredoc, ...] = ()
+    chown: str | None = None
+    chmod: str | None = None
+    link: bool = False
+    exclude: tuple[str, ...] = ()
+    checksum: str | None = None
+    keep_git_dir: bool = False
+    unpack: bool | None = None
+
+    keyword: ClassVar[str] = "ADD"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume(Instruction):
+    """VOLUME PATH… or VOLUME ["PATH", …]: the same thing, but in the JSON form a path may hold spaces."""
+
+    paths: tuple[str, ...]
+
+    keyword: ClassVar[str] = "VOLUME"
+
+
+@dataclass(frozen=True, slots=True)
+class User(Instruction):
+    """USER NAME[:GROUP], names or numbers."""
+
+    user: str
+
+    keyword: ClassVar[str] = "USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Workdir(Instruction):
+    """WORKDIR PATH, relative to the WORKDIR before it."""
+
+    path: str
+
+    keyword: ClassVar[str] = "WORKDIR"
+
+
+@dataclass(frozen=True, slots=True)
+class Arg(Instruction):
+    """ARG NAME[=DEFAULT]…. A default sees the pairs before it in the same instruction."""
+
+    pairs: tuple[Pair, ...]
+
+    keyword: ClassVar[str] = "ARG"
+
+
+@dataclass(frozen=True, slots=True)
+class Onbuild(Instruction):
+    """ONBUILD INSTRUCTION.
+
+    Args:
+        trigger: the text for the image config's `OnBuild`; `parser.parse_trigger` reads it again in the next build.
+        instruction: the same, parsed (it has been checked, so a bad trigger fails where it is written).
+    """
+
+    trigger: str
+    instruction: Instruction
+
+    keyword: ClassVar[str] = "ONBUILD"
+
+
+@dataclass(frozen=True, slots=True)
+class Stopsignal(Instruction):
+    """STOPSIGNAL NAME or NUMBER."""
+
+    signal: str
+
+    keyword: ClassVar[str] = "STOPSIGNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Healthcheck(Instruction):
+    """HEALTHCHECK NONE, or HEALTHCHECK [flags] CMD COMMAND.
+
+    Args:
+        command: None for NONE (the config's Test is then ["NONE"]).
+        interval, timeout, start_period, start_interval: nanoseconds, as in the image config; 0 if not given.
+        retries: 0 if not given.
+    """
+
+    command: Command | None
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+    keyword: ClassVar[str] = "HEALTHCHECK"
+
+
+@dataclass(frozen=True, slots=True)
+class Shell(Instruction):
+    """SHELL ["PROGRAM", "ARG", …]: what runs shell forms from here on."""
+
+    words: tuple[str, ...]
+
+    keyword: ClassVar[str] = "SHELL"
+
+
+@dataclass(frozen=True, slots=True)
+class LintWarning:
+    """Something that works but should be changed; never changes the result.
+
+    Args:
+        rule: BuildKit's name of the check ("NoEmptyContinuation"), which `# check=skip=…` names.
+    """
+
+    rule: str
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message} ({self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One FROM and what follows it.
+
+    Args:
+        index: from 0: what `--from=0` means.
+        instructions: without the FROM itself.
+    """
+
+    index: int
+    base: From
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def name(self) -> str | None:
+        """The name after AS, in lower case."""
+        return self.base.name
+
+
+@dataclass(frozen=True, slots=True)
+class Dockerfile:
+    """A whole file: the parser's result.
+
+    Args:
+        file: as in Source.
+        args: the ARGs before the first FROM, in order: the global scope.
+        stages: at least one.
+        directives: parser directives by lower-case name ("syntax", "escape", "check"), as written.
+        warnings: in order of lines, those that `# check=` skips left out.
+        warnings_are_errors: whether `# check=error=true` asks the build to fail if there are warnings.
+    """
+
+    file: str
+    args: tuple[Arg, ...]
+    stages: tuple[Stage, ...]
+    directives: dict[str, str]
+    warnings: tuple[LintWarning, ...] = ()
+    warnings_are_errors: bool = False
+
+    def find_stage(self, name: str, before: int | None = None) -> Stage | None:
+        """The stage of a name (any case; the last one if several have it) or of a number; None if there is none.
+
+        Args:
+            before: only the stages in front of this index: what FROM and --from in stage `before` may name.
+        """
+        wanted = name.lower()
+        stages = self.stages[:before]
+        for stage in reversed(stages):
+            if stage.name == wanted:
+                return stage
+        if wanted.isascii() and wanted.isdigit() and int(wanted) < len(stages):
+            return stages[int(wanted)]
+        return None
