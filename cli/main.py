@@ -20,7 +20,8 @@ def main(words: list[str] | None = None) -> int:
     words = sys.argv[1:] if words is None else words
     environ = dict(os.environ)
     root, rest = _split_root(words)
-    context = Context(root or default_root(environ), environ, sys.stdout, sys.stderr)
+    given = bool(root or environ.get("ROOTLAY_ROOT"))
+    context = Context(root or default_root(environ), environ, sys.stdout, sys.stderr, given)
     verb = rest[0] if rest else ""
     try:
         return _dispatch(verb, rest, context)

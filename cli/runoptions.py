@@ -46,7 +46,11 @@ CREATE_OPTIONS = (
     Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
 )
 ARGUMENTS = (
-    Argument("image", "Image to run, or `host` for the machine's own root.", required=False),
+    Argument(
+        "image",
+        "Image to run: a name or ID, the path of a bundle, or `host` for the machine's own root.",
+        required=False,
+    ),
     Argument("command", "Program and its arguments.", required=False, many=True),
 )
 

@@ -93,12 +93,13 @@ class Values:
 
 @value
 class Context:
-    """What the surroundings are: read once, in `cli/main.py`, and handed down."""
+    """What the surroundings are: read once, in `cli/main.py`, and handed down. `root_given`: the user chose it."""
 
     root: Path
     environ: dict[str, str]
     out: TextIO
     err: TextIO
+    root_given: bool = False
 
 
 class UsageError(Exception):

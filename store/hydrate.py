@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from rootlay.store.digest import Digest
 from rootlay.store.durable import FILE_MODE, staging_directory
@@ -25,8 +25,10 @@ from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import StoreError
 from rootlay.store.hydratedtree import HydratedTree, Parts, is_complete, settle_file, settle_symlink, split_path
 from rootlay.store.layerpool import LayerPool
-from rootlay.store.nativeview import NativeView
 from rootlay.store.view import Node, View
+
+if TYPE_CHECKING:
+    from rootlay.store.bundleview import BundleView
 
 _COPY_BYTES = 1 << 20
 _DEFAULT_DIRECTORY_MODE = 0o755
@@ -68,11 +70,11 @@ def _as_os_error() -> Iterator[None]:
 class Hydrator:
     """Makes the files of one view real. Thread safe. Close it, or use it as a context manager."""
 
-    def __init__(self, store: ContentStore, view: View) -> None:
+    def __init__(self, store: ContentStore, view: View | BundleView) -> None:
         """Hydrate what `view` shows, which stays the caller's to close. Raises FileNotFoundError, CorruptStore."""
         self._store = store
         self._view = view
-        self._native = NativeView.open(view.native_path)
+        self._native = view.open_native()
         self._trees = tuple(store.root / "layers" / diff_id.hex / "tree" for diff_id in view.layers)
         self._layers = LayerPool(lambda number: store.layer(view.layers[number]))
         self._lock = threading.Lock()

@@ -120,7 +120,8 @@ class Layer:
                 return
             yield key, value
 
-    def _iter_checkpoints(self) -> Iterator[Checkpoint]:
+    def iter_checkpoints(self) -> Iterator[Checkpoint]:
+        """Where the pieces of its data that can be read on their own start, in order."""
         for key, value in self._index.iter_from(CHECKPOINT_PREFIX):
             if not key.startswith(CHECKPOINT_PREFIX):
                 return
@@ -129,7 +130,7 @@ class Layer:
     def _open_segments(self) -> SegmentReader:
         with self._lock:
             if self._segments is None:
-                self._segments = SegmentReader(self.data_path, self.meta.access, self._iter_checkpoints())
+                self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints())
             return self._segments
 
     def open_content(self, entry: Entry) -> BinaryIO:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.archive import DirectoryFiles, ImageFiles, TarFiles
+from rootlay.store.bundle import Bundle, is_bundle
 from rootlay.store.bytestream import iter_file
 from rootlay.store.codec import Compression, decompress, peek, sniff
 from rootlay.store.dockerload import load_docker
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 def load(
     store: Store, source: Path | BinaryIO, *, reference: str | None, platform: Platform | None, progress: Progress
 ) -> list[Image]:
-    """Load a docker-archive or an OCI layout, as a tar (maybe compressed), a directory or a stream.
+    """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
 
     Each image is durable and all-or-nothing; those before one that fails stay.
 
@@ -64,6 +65,10 @@ def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Pro
     """The files of `source`; closed, and what was spooled removed, by `stack`."""
     if isinstance(source, Path) and source.is_dir():
         return DirectoryFiles(source)
+    if isinstance(source, Path) and is_bundle(str(source)):
+        bundle = Bundle(source)
+        stack.callback(bundle.close)
+        return bundle
     what = str(source) if isinstance(source, Path) else "standard input"
     stream = _enter(stack, source) if isinstance(source, Path) else source
     head, chunks = peek(iter_file(stream))

@@ -124,6 +124,14 @@ class NativeView:
                 raise CorruptStore(str(path), f"{size} bytes instead of {header.file_bytes}")
             return cls(mmap.mmap(stream.fileno(), size, access=mmap.ACCESS_READ), header, str(path))
 
+    @classmethod
+    def of(cls, mapped: mmap.mmap, what: str) -> NativeView:
+        """A view that is mapped already, and may be part of a larger file. Raises CorruptStore, naming `what`."""
+        header = NativeHeader.parse(mapped[:HEADER_BYTES], what)
+        if len(mapped) != header.file_bytes:
+            raise CorruptStore(what, f"a view of {len(mapped)} bytes instead of {header.file_bytes}")
+        return cls(mapped, header, what)
+
     @property
     def chain_id(self) -> Digest:
         """The stack that this is the view of."""

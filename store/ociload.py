@@ -12,7 +12,7 @@ from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.ingest import LayerSource
 from rootlay.store.layerload import LayerLoader
 from rootlay.store.manifest import CONTAINERD_NAME, INDEXES, MANIFESTS, Descriptor, Index, Manifest, Platform
-from rootlay.store.platform import choose, fits
+from rootlay.store.platform import choose, fits, host_platform
 from rootlay.store.progress import Progress
 from rootlay.store.reference import Reference
 
@@ -96,6 +96,18 @@ def check_platform(config: ImageConfig, wanted: Platform) -> None:
     """Raise WrongPlatform for an image that says it is for something else."""
     if config.architecture and not fits(wanted, config.platform):
         raise WrongPlatform(str(wanted), (str(config.platform),))
+
+
+def read_image(files: ImageFiles) -> Image:
+    """The image that an OCI layout has, without a look at its layers. Raises BadManifest, DigestMismatch."""
+    index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
+    if not index.manifests:
+        raise BadManifest(f"{files.what}: index.json", "it names no image")
+    descriptor, document = _resolve(files, index.manifests[0], host_platform())
+    manifest = Manifest.parse(document, f"{files.what}: {descriptor.digest}")
+    config = ImageConfig.parse(_document(files, manifest.config), f"{files.what}: {manifest.config.digest}")
+    names = (_name(found) for found in index.manifests)
+    return Image(descriptor, manifest, config, tuple(name.familiar for name in names if name is not None))
 
 
 def _load_image(

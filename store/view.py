@@ -29,6 +29,7 @@ from rootlay.store.entry import (
 )
 from rootlay.store.errors import CorruptStore
 from rootlay.store.lmdbfile import LmdbFile
+from rootlay.store.nativeview import NativeView
 
 VERSION = 1
 
@@ -139,6 +140,10 @@ class View:
     def native_path(self) -> Path:
         """Where the same view is for C (§5)."""
         return self.path.with_suffix(".view")
+
+    def open_native(self) -> NativeView:
+        """The same view for C, to be closed by the caller. Raises FileNotFoundError, CorruptStore."""
+        return NativeView.open(self.native_path)
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
         """`name` in the directory `parent_id`, or None."""

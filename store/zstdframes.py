@@ -41,8 +41,9 @@ def _is_skippable(head: bytes | bytearray) -> bool:
 class FrameWriter:
     """Compresses a tar into many frames. Deterministic for one zstd version and level."""
 
-    def __init__(self, level: int, log: SegmentLog | None = None) -> None:
-        """Frames become segments of `log`."""
+    def __init__(self, level: int, log: SegmentLog | None = None, frame_bytes: int = FRAME_BYTES) -> None:
+        """Frames, of `frame_bytes` of the tar each, become segments of `log`."""
+        self._frame_bytes = frame_bytes
         self.log = log or SegmentLog()
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
         self._pending = bytearray()
@@ -52,18 +53,18 @@ class FrameWriter:
 
     def write(self, data: bytes) -> Iterator[bytes]:
         """Compressed bytes that `data` makes ready."""
-        pending = self._pending
-        if len(pending) + len(data) < FRAME_BYTES:
+        pending, size = self._pending, self._frame_bytes
+        if len(pending) + len(data) < size:
             pending += data
             return
         view = memoryview(data)
-        first = FRAME_BYTES - len(pending)
+        first = size - len(pending)
         pending += view[:first]
         yield self._frame(bytes(pending))
         at = first
-        while at + FRAME_BYTES <= len(data):
-            yield self._frame(bytes(view[at : at + FRAME_BYTES]))
-            at += FRAME_BYTES
+        while at + size <= len(data):
+            yield self._frame(bytes(view[at : at + size]))
+            at += size
         self._pending = bytearray(view[at:])
 
     def finish(self) -> Iterator[bytes]:

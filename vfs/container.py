@@ -342,13 +342,9 @@ def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | 
 
     view = hydrator = None
     if chain:
-        from rootlay.store.hydrate import Hydrator
-        from rootlay.store.store import Store
-        from rootlay.store.view import View
+        from rootlay.store.attach import open_lower
 
-        store = Store.open(root)
-        view = View.open(store.root / "views" / f"{chain.partition(':')[2]}.lmdb")
-        hydrator = Hydrator(store, view)
+        view, hydrator = open_lower(root, chain)
     return Stack(dirs, view, hydrator, Ownership(os.geteuid(), os.getegid()), lock)
 
 

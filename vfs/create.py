@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
+from rootlay.store.digest import Digest
 from rootlay.store.errors import StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
@@ -47,9 +48,9 @@ class MissingDirectory(StoreError):
 class ContainerOptions:
     """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
-    `image` is a reference, or `host`; empty when only `lowers` (host directories, topmost last) are used; both may be
-    given, the lowers then lie on top of the image. `confine`: auto, require, off; `network`: host, none; `ports`: as
-    docker's -p.
+    `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
+    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `confine`: auto,
+    require, off; `network`: host, none; `ports`: as docker's -p.
     """
 
     image: str = ""
@@ -93,8 +94,7 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = Store.open(root)
-    image = store.image(options.image) if options.image not in ("", HOST_IMAGE) else None
-    config = _from_image(store, image, options, environ) if image else _from_host(options, environ)
+    image, config = _from(store, options, environ)
     if options.need_command and not config.argv:
         raise NoCommand(options.image or "(none)")
     if options.upper:
@@ -111,6 +111,32 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         Containers(store.root).discard(record)
         raise
     return record
+
+
+def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image | None, ContainerConfig]:
+    """What the container stands on: an image of the store, one in a bundle, or no image."""
+    if options.image in ("", HOST_IMAGE):
+        return None, _from_host(options, environ)
+    if "/" in options.image:
+        from rootlay.store.bundle import is_bundle
+
+        if is_bundle(options.image):
+            return _from_bundle(store, options, environ)
+    image = store.image(options.image)
+    ensure_view(store, image)
+    return image, _from_image(image, image.chain_id, image.diff_ids, options, environ)
+
+
+def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:
+    from rootlay.store.attach import attach
+    from rootlay.store.ociload import read_image
+
+    bundle = attach(store.root, Path(options.image))
+    try:
+        image = read_image(bundle)
+        return image, _from_image(image, bundle.id, bundle.layer_ids, options, environ)
+    finally:
+        bundle.close()
 
 
 def _base(options: ContainerOptions) -> ContainerConfig:
@@ -159,8 +185,13 @@ def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> Contain
     )
 
 
-def _from_image(store: Store, image: Image, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
-    ensure_view(store, image)
+def _from_image(
+    image: Image,
+    chain: Digest,
+    layers: Sequence[Digest],
+    options: ContainerOptions,
+    environ: Mapping[str, str],
+) -> ContainerConfig:
     defaults = image.config.config
     command: Sequence[str]
     if options.entrypoint is not None:
@@ -171,8 +202,8 @@ def _from_image(store: Store, image: Image, options: ContainerOptions, environ: 
         _base(options),
         image=options.image,
         manifest=str(image.manifest_digest),
-        chain=str(image.chain_id),
-        layers=tuple(str(layer) for layer in image.diff_ids),
+        chain=str(chain),
+        layers=tuple(str(layer) for layer in layers),
         argv=tuple(command),
         env=merge_env(defaults.env, options.env, environ),
         working_dir=options.working_dir or defaults.working_dir or "/",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.cli.bundleroot import for_image
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
 from rootlay.cli.spec import Context, Option, Values, Verb
 
@@ -9,6 +10,7 @@ from rootlay.cli.spec import Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.vfs.create import create_container
 
+    context = for_image(context, values.text("image") or "")
     options = to_options(values, context, auto_remove=values.flag("rm"))
     print(create_container(context.root, options, context.environ).id, file=context.out)
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.cli.bundleroot import for_image
 from rootlay.cli.running import attach, run_program
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
 from rootlay.cli.spec import Context, Option, Values, Verb
@@ -10,6 +11,7 @@ from rootlay.cli.spec import Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.vfs.create import create_container
 
+    context = for_image(context, values.text("image") or "")
     remove = values.flag("rm")
     record = create_container(context.root, to_options(values, context, auto_remove=remove), context.environ)
     if values.flag("detach"):

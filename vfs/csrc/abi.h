@@ -134,7 +134,9 @@ struct rl_launch {
     struct rl_str hostname;
     u32 ports;
     u32 off_ports;
-    u8 pad[112];
+    u64 view_offset; /* of the view in its file, and its length; 0: the whole file */
+    u64 view_bytes;
+    u8 pad[96];
     struct rl_str alias;
 };
 struct rl_launch_dir {

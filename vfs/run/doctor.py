@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
+from rootlay.store.filesystem import NETWORK, file_system_of
 from rootlay.store.value import value
 from rootlay.vfs.run.session import EngineMissing, engine_path
 from rootlay.vfs.run.trial import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_store
@@ -25,7 +26,6 @@ OLDEST_KERNEL = (4, 19)
 FAST_KERNEL = (5, 11)  # the kernel skips the filter for calls that it always allows
 FEW_MAPPINGS = 65530
 LITTLE_SPACE_BYTES = 1 << 30
-NETWORK_FILE_SYSTEMS = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "beegfs", "afs", "gpfs", "fuse.sshfs"})
 
 
 @value
@@ -149,36 +149,24 @@ def _store(root: Path, folder: Path) -> Iterator[Finding]:
     if missing:
         advice = "choose a store on a local file system (ext4, xfs, btrfs, tmpfs) with --root"
         yield Finding("store", "fail", f"{where}: no {', '.join(missing)}", advice)
-    elif kind in NETWORK_FILE_SYSTEMS:
-        yield Finding(
-            "store", "warn", where, "a network file system: slow for many small files; a local --root is better"
+    elif kind == "lustre" and "flock" not in options:
+        advice = (
+            "Lustre is mounted without `flock`: locks hold on one machine only, so use the store from one machine, or "
+            "run a bundle (`rootlay bundle`) from there and keep containers on a local --root"
         )
-    elif kind == "lustre":
-        advice = "many small files are slow on Lustre; without the mount option `flock` locks hold on one node only"
-        yield Finding("store", "ok" if "flock" in options else "warn", where, advice)
+        yield Finding("store", "warn", where, advice)
+    elif kind in NETWORK:
+        advice = (
+            "a network file system: slow for many small files, and other machines' containers look stopped from here. "
+            "Keep containers on a local --root, and link images from here (`load --link`) or bundle them"
+        )
+        yield Finding("store", "warn", where, advice)
     else:
         yield Finding("store", "ok", where)
     if can.get("xattr"):
         yield Finding("user xattrs", "ok", f"none on {kind}; rootlay keeps them in records of its own")
     else:
         yield Finding("user xattrs", "ok", f"on {kind}")
-
-
-def file_system_of(path: Path) -> tuple[str, frozenset[str]]:
-    """Type and mount options of the file system that holds a path, from /proc/self/mountinfo."""
-    device = os.stat(path).st_dev
-    wanted, real = f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path)
-    best, kind, options = -1, "unknown", frozenset[str]()
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
-        for line in mounts:
-            left, _, right = line.partition(" - ")
-            fields, point = left.split(), left.split()[4].encode().decode("unicode_escape")
-            inside = real == point or real.startswith(point.rstrip("/") + "/")
-            if inside and len(point) + (1000 if fields[2] == wanted else 0) > best:
-                best = len(point) + (1000 if fields[2] == wanted else 0)
-                kind = right.split()[0]
-                options = frozenset((fields[5] + "," + right.split()[-1]).split(","))
-    return kind, options
 
 
 def _space(folder: Path) -> Iterator[Finding]:

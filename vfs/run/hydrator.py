@@ -92,17 +92,14 @@ _HYDRATORS: dict[tuple[Path, str], object] = {}
 
 def hydrate_entry(root: Path, chain: str, entry: int) -> None:
     """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
+    from rootlay.store.attach import open_lower
     from rootlay.store.errors import StoreError
     from rootlay.store.hydrate import Hydrator
-    from rootlay.store.store import Store
-    from rootlay.store.view import View
 
     try:
         hydrator = _HYDRATORS.get((root, chain))
         if hydrator is None:
-            store = Store.open(root, create=False)
-            view = View.open(root / "views" / f"{chain.partition(':')[2]}.lmdb")
-            hydrator = _HYDRATORS[root, chain] = Hydrator(store, view)
+            hydrator = _HYDRATORS[root, chain] = open_lower(root, chain)[1]
         assert isinstance(hydrator, Hydrator)
         hydrator.hydrate(entry)
     except StoreError as error:

@@ -85,6 +85,8 @@ class Launch:
     hostname: bytes = b""
     ports: tuple[LaunchPort, ...] = ()
     alias: bytes = b""
+    view_offset: int = 0
+    view_bytes: int = 0
 
     def pack(self) -> bytes:
         """Return the file's bytes.
@@ -114,7 +116,7 @@ class Launch:
         alias = pool.add(self.alias)
         counts = (len(self.dirs), off_dirs, len(self.layers), off_layers, len(self.binds), off_binds)
         header = struct.pack(
-            "<8sIII6I8I5IQ6I2I112x2I",
+            "<8sIII6I8I5IQ6I2I2Q96x2I",
             MAGIC,
             VERSION,
             pool.end,
@@ -130,6 +132,8 @@ class Launch:
             *(number for pair in tail for number in pair),
             len(self.ports),
             off_ports,
+            self.view_offset,
+            self.view_bytes,
             *alias,
         )
         return b"".join((header, *tables, *pool.parts))

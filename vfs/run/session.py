@@ -127,11 +127,12 @@ def open_session(
     real_root = Path(os.path.realpath(root))
     stack = record.stack()
     upper = os.path.realpath(record.upper_of(stack))
-    chain = record.config.chain.partition(":")[2]
     trees = [real_root / "layers" / layer.partition(":")[2] / "tree" for layer in record.config.layers]
     for tree in trees:  # the confinement can only allow what exists
         if not tree.is_dir():
+            tree.parent.mkdir(mode=0o700, exist_ok=True)
             tree.mkdir(mode=0o700, exist_ok=True)
+    view, view_offset, view_bytes = _view(real_root, record.config.chain)
     launch = Launch(
         engine=os.fsencode(engine),
         dirs=(
@@ -144,7 +145,9 @@ def open_session(
         ),
         layers=tuple(os.fsencode(tree) for tree in trees),
         binds=tuple(_binds(record, base)),
-        view=os.fsencode(real_root / "views" / f"{chain}.view") if chain else b"",
+        view=view,
+        view_offset=view_offset,
+        view_bytes=view_bytes,
         hydrator=os.fsencode(socket_path) if record.config.layers else b"",
         lock=os.fsencode(base / "lock"),
         host_uid=os.geteuid(),
@@ -164,6 +167,21 @@ def open_session(
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def _view(root: Path, chain: str) -> tuple[bytes, int, int]:
+    """The file that the native view is in, and where: offset and length in bytes, 0 for the whole file."""
+    if not chain:
+        return b"", 0, 0
+    path = root / "views" / f"{chain.partition(':')[2]}.view"
+    if not path.exists():
+        from rootlay.store.attach import attached_view, link_path
+        from rootlay.store.digest import Digest
+
+        if link_path(root, Digest.parse(chain)).is_symlink():
+            bundle, table = attached_view(root, Digest.parse(chain))
+            return bundle, table.offset, table.length
+    return os.fsencode(path), 0, 0
 
 
 def _ports(texts: tuple[str, ...]) -> tuple[LaunchPort, ...]:

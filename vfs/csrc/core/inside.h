@@ -45,11 +45,12 @@ u32 rl_tree(u32 layer, const char **path);
 struct rl_bind rl_bind(u32 i);
 int rl_own_device(u64 dev);
 int rl_tree_device(u64 dev); /* may a file on it be one of a view's layers? */
-void *rl_map_file(const char *path, u64 *size, int writable);
+/* `size`: of the part from `offset` on that is wanted, 0 for the rest of the file; then what was mapped. */
+void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 
 /* ---- view.c ------------------------------------------------------------------------------------ */
 
-long rl_view_open(const char *path);
+long rl_view_open(const char *path, u64 offset, u64 bytes);
 u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: no such id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */

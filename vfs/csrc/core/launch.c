@@ -12,17 +12,18 @@ int rl_host_layer;
 static const char *base;
 static const struct rl_str *trees;
 
-void *rl_map_file(const char *path, u64 *size, int writable)
+void *rl_map_file(const char *path, u64 offset, u64 *size, int writable)
 {
     struct statx sx;
     long fd = k_open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
     long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r == 0 && sx.stx_size) {
-        *size = sx.stx_size;
-        r = rl_sys(__NR_mmap, 0, (long)sx.stx_size, RL_PROT_READ | (writable ? RL_PROT_WRITE : 0), RL_MAP_SHARED, fd,
-                   0);
+    if (r == 0 && sx.stx_size > offset && sx.stx_size - offset >= *size) {
+        if (!*size)
+            *size = sx.stx_size - offset;
+        r = rl_sys(__NR_mmap, 0, (long)*size, RL_PROT_READ | (writable ? RL_PROT_WRITE : 0), RL_MAP_SHARED, fd,
+                   (long)offset);
     } else {
         r = -EINVAL;
     }
@@ -134,7 +135,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     if (!d->bloom.len)
         return;
     u64 size = 0;
-    u8 *map = rl_map_file(rl_launch_str(d->bloom), &size, d->flags & RL_DIR_UPPER);
+    u8 *map = rl_map_file(rl_launch_str(d->bloom), 0, &size, d->flags & RL_DIR_UPPER);
     /* An unusable filter only costs time: without one we always look. But then nobody who has a usable
      * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
     if (map && size >= RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) && !memcmp(map, RL_BLOOM_MAGIC, 8))
@@ -144,7 +145,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
 long rl_core_init(const char *launch_path)
 {
     u64 size = 0;
-    const struct rl_launch *l = rl_map_file(launch_path, &size, 0);
+    const struct rl_launch *l = rl_map_file(launch_path, 0, &size, 0);
     if (!l)
         return -ENOENT;
     if (!launch_ok(l, size))
@@ -164,5 +165,5 @@ long rl_core_init(const char *launch_path)
     rl_bind_init();
     rl_known_init();
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
-    return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL);
+    return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
 }

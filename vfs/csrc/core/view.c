@@ -22,13 +22,13 @@ static int header_ok(const struct rl_view_header *h, u64 size)
            size - h->off_strings >= h->strings_bytes;
 }
 
-long rl_view_open(const char *path)
+long rl_view_open(const char *path, u64 offset, u64 bytes)
 {
-    u64 size = 0;
+    u64 size = bytes;
     view = NULL;
     if (!path)
         return 0;
-    const struct rl_view_header *h = rl_map_file(path, &size, 0);
+    const struct rl_view_header *h = rl_map_file(path, offset, &size, 0);
     if (!h)
         return -ENOENT;
     if (!header_ok(h, size)) {

@@ -1,0 +1,39 @@
+"""`rootlay bundle`: write an image as one file that runs where it lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rootlay.cli.progress import show_progress
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.store.bundlewrite import write_bundle
+    from rootlay.store.store import Store
+
+    output = values.text("output")
+    if not output:
+        raise UsageError("-o FILE is needed: where the bundle goes")
+    if Path(output).exists() and not Path(output).is_file():
+        raise UsageError(f"-o {output}: not a file")
+    store = Store.open(context.root)
+    with show_progress(context) as progress:
+        bundle_id = write_bundle(store, store.image(values.required("image")), Path(output), progress)
+    print(bundle_id, file=context.out)
+    return 0
+
+
+VERB = Verb(
+    name="bundle",
+    help="Write an image as one read-only file that runs where it lies, without a store, on many machines at once.",
+    action=action,
+    options=(Option(("-o", "--output"), "text", "The file; by custom its name ends in .rlay.", "FILE"),),
+    arguments=(Argument("image", "Name or ID of an image."),),
+    examples=(
+        "rootlay bundle debian -o debian.rlay",
+        "rootlay run ./debian.rlay -- cat /etc/os-release",
+        "./debian.rlay cat /etc/os-release",
+        "rootlay load -i debian.rlay",
+    ),
+)

@@ -1,0 +1,34 @@
+"""Which file system a path is on: some are shared with other machines, whose locks and processes we do not see."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+NETWORK = frozenset(
+    {"nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "beegfs", "beegfs_nodev", "afs", "gpfs", "lustre", "fuse.sshfs"}
+)
+
+
+def file_system_of(path: Path) -> tuple[str, frozenset[str]]:
+    """Type and mount options of the file system that holds a path, from /proc/self/mountinfo."""
+    device = os.stat(path).st_dev
+    wanted, real = f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path)
+    best, kind, options = -1, "unknown", frozenset[str]()
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as mounts:
+        for line in mounts:
+            left, _, right = line.partition(" - ")
+            fields, point = left.split(), left.split()[4].encode().decode("unicode_escape")
+            inside = real == point or real.startswith(point.rstrip("/") + "/")
+            if inside and len(point) + (1000 if fields[2] == wanted else 0) > best:
+                best = len(point) + (1000 if fields[2] == wanted else 0)
+                kind = right.split()[0]
+                options = frozenset((fields[5] + "," + right.split()[-1]).split(","))
+    return kind, options
+
+
+def is_shared(path: Path) -> bool:
+    """Whether `path`, or what there is of it, is on a file system that other machines may use as well."""
+    while not path.exists() and path != path.parent:
+        path = path.parent
+    return file_system_of(path)[0] in NETWORK
