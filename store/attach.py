@@ -20,6 +20,7 @@ from rootlay.store.errors import CorruptStore
 if TYPE_CHECKING:
     from rootlay.store.bundleview import BundleView
     from rootlay.store.hydrate import Hydrator
+    from rootlay.store.store import Store
     from rootlay.store.view import View
 
 
@@ -92,7 +93,24 @@ def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
         from rootlay.store.bundleview import BundleContent, BundleView
 
         view = BundleView(_open(root, digest))
+        for layer in view.layers:
+            (root / "layers" / layer.hex).mkdir(mode=0o700, parents=True, exist_ok=True)
         return view, Hydrator(BundleContent(root, link_path(root, digest)), view)
     store = Store.open(root)
     view = View.open(view_path(store.root, digest))
     return view, Hydrator(store, view)
+
+
+def load_attached(store: Store, bundle_id: Digest) -> None:
+    """The layers of an attached bundle into the store, those that are not there. Raises as `Store.load`.
+
+    Preconditions: the caller is inside `layout.importing()`.
+    """
+    from rootlay.store.ociload import load_layers, read_image
+    from rootlay.store.progress import silent
+
+    bundle = _open(store.root, bundle_id)
+    try:
+        load_layers(store, bundle, read_image(bundle), bundle_id.short, silent)
+    finally:
+        bundle.close()

@@ -122,13 +122,20 @@ def _load_image(
     if len(config.diff_ids) != len(manifest.layers):
         raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
     label = name.familiar if name is not None else manifest.config.digest.short
-    loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in manifest.layers))
-    for layer, diff_id in zip(manifest.layers, config.diff_ids, strict=True):
-        path = blob_name(layer.digest)
-        if layer.digest.algorithm != "sha256":
-            raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
-        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id)
-        loader.load(source, layer.size)
+    load_layers(store, files, Image(descriptor, manifest, config), label, progress)
     with store.layout.staging() as staging:
         store.layout.add_blob(staging, config_bytes, manifest.config.digest)
     return store.add_manifest(document, name, config.platform)
+
+
+def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
+    """The layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
+    loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
+    for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
+        path = blob_name(layer.digest)
+        if layer.digest.algorithm != "sha256":
+            raise UnsupportedMedia(
+                f"{files.what}: {image.manifest_digest}", f"layers by {layer.digest.algorithm} are not supported"
+            )
+        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id)
+        loader.load(source, layer.size)

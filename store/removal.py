@@ -181,7 +181,7 @@ def _collect(layout: Layout, in_use: InUse, candidates: _Needed) -> int:
         ):
             for path in sorted(directory.iterdir()):
                 name = path.name.partition(".")[0]
-                if name not in keep and (name in going or path.stat().st_mtime < old):
+                if name not in keep and (name in going or path.lstat().st_mtime < old):
                     freed += _remove(path, staging)
     return freed
 
@@ -190,8 +190,8 @@ def _remove(path: Path, staging: Path) -> int:
     """Take a file or a directory out of its place at once, then delete it; its size in bytes."""
     gone = staging / path.name
     os.rename(path, gone)
-    if not gone.is_dir():
-        size = gone.stat().st_size
+    if gone.is_symlink() or not gone.is_dir():
+        size = gone.lstat().st_size
         gone.unlink()
         return size
     size = sum((Path(top) / name).lstat().st_size for top, _, names in os.walk(gone) for name in names)

@@ -18,9 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.store.attach import link_path, load_attached
 from rootlay.store.bloom import create_bloom
 from rootlay.store.configchange import apply_changes
 from rootlay.store.container import ContainerRecord
+from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.layerwriter import LayerWriter
@@ -67,7 +69,9 @@ def commit_container(
     if reference:
         Reference.parse(reference)
     store = Store.open(root)
-    with store.layout.use():
+    with store.layout.importing():
+        if record.config.chain and link_path(root, Digest.parse(record.config.chain)).is_symlink():
+            load_attached(store, Digest.parse(record.config.chain))  # the new image stands on its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)
         with LayerWriter(store) as writer, one_upper(record, overlay) as changed:
