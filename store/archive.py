@@ -93,6 +93,14 @@ class DirectoryFiles:
         """Nothing to close."""
 
 
+class LinkedFiles(DirectoryFiles):
+    """An unpacked archive whose blobs stay where they are."""
+
+    def real_path(self, path: str) -> Path:
+        """Where a file is. Raises UnsafePath."""
+        return self._path(path)
+
+
 class _SeekableSource:
     """A ByteSource over a regular file: skipping costs a seek."""
 

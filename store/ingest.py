@@ -25,7 +25,7 @@ from rootlay.store.layer import INDEX_NAME, PACK_NAME, LayerMeta, layer_exists
 from rootlay.store.layerindex import write_layer_index
 from rootlay.store.layertree import LayerTree
 from rootlay.store.layerwriter import BLOB_LEVEL, WrittenLayer
-from rootlay.store.layout import Layout, StagedBlob
+from rootlay.store.layout import Layout, LinkedBlob, StagedBlob
 from rootlay.store.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.tarreader import TarReader
@@ -53,6 +53,7 @@ class LayerSource:
     chunks: Iterable[bytes]
     descriptor: Descriptor | None = None  # the blob's; None: nobody has recorded it
     diff_id: Digest | None = None
+    link: Path | None = None  # where the blob is, if it is to stay there
     needs_end: bool = False  # nothing is promised, so a tar without its end marker counts as truncated
 
 
@@ -82,7 +83,11 @@ class _Pass:
         self.source = source
         self.compression = sniff(head, source.what)
         self.kept = source.descriptor is not None or self.compression in (Compression.GZIP, Compression.ZSTD)
-        self.raw = StagedBlob(staging / "blob") if self.kept else None
+        self.raw: StagedBlob | None = None
+        if source.link is not None:
+            self.raw = LinkedBlob(staging / "blob", source.link)
+        elif self.kept:
+            self.raw = StagedBlob(staging / "blob")
         self._raw_hash = hashlib.sha256()
         self._raw_bytes = 0
         if self.raw is not None:

@@ -59,6 +59,21 @@ class StagedBlob:
         return Digest("sha256", self._hash.hexdigest())
 
 
+class LinkedBlob(StagedBlob):
+    """A blob that stays where it is: counted and hashed as it is read, and linked to."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        super().__init__(path)
+        self._stream.close()
+        path.unlink()
+        path.symlink_to(target)
+
+    def write(self, data: bytes) -> None:
+        """Take note of the next bytes of the blob."""
+        self._hash.update(data)
+        self.size += len(data)
+
+
 class Layout:
     """Paths, blobs and `index.json` of one store."""
 

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -22,9 +24,11 @@ import lmdb
 
 from rootlay.store.durable import create_file
 from rootlay.store.errors import CorruptStore
+from rootlay.store.filesystem import is_shared
 
 _PAGE_BYTES = 4096
 _BATCH_ITEMS = 10_000
+_COPY_BYTES = 1 << 20
 _OPEN: dict[tuple[int, int], _Shared] = {}
 _OPEN_LOCK = threading.Lock()
 
@@ -139,6 +143,18 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
 
     Raises OSError (ENOSPC); the file is then of no use.
     """
+    if is_shared(path.parent):
+        # LMDB maps a file that it changes, which is for local disks; a finished one is only read. The disk at hand
+        # may be small, so it is a file of its own, gone before the next one is made.
+        with tempfile.TemporaryDirectory(prefix="rootlay-") as local:
+            _write(Path(local) / path.name, items, payload_bytes, count)
+            with open(create_file(path), "wb") as target, open(Path(local) / path.name, "rb") as source:
+                shutil.copyfileobj(source, target, _COPY_BYTES)
+        return
+    _write(path, items, payload_bytes, count)
+
+
+def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
     # A value that does not fit half a page takes whole pages of its own; pages of small ones are filled by appending.
     # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
     map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES

@@ -7,18 +7,18 @@ may stand behind them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.archive import DirectoryFiles, ImageFiles, TarFiles
+from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
 from rootlay.store.bundle import Bundle, is_bundle
 from rootlay.store.bytestream import iter_file
 from rootlay.store.codec import Compression, decompress, peek, sniff
 from rootlay.store.dockerload import load_docker
 from rootlay.store.durable import create_file
-from rootlay.store.errors import NotAnArchive
+from rootlay.store.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.manifest import Platform
 from rootlay.store.ociload import load_oci
@@ -31,7 +31,14 @@ if TYPE_CHECKING:
 
 
 def load(
-    store: Store, source: Path | BinaryIO, *, reference: str | None, platform: Platform | None, progress: Progress
+    store: Store,
+    source: Path | BinaryIO,
+    *,
+    reference: str | None,
+    platform: Platform | None,
+    progress: Progress,
+    link: bool = False,
+    only: Collection[str] = (),
 ) -> list[Image]:
     """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
 
@@ -39,6 +46,9 @@ def load(
 
     Args:
         reference: the name to give; only where the archive has one image. None: the names in the archive.
+        link: leave the layers' blobs where they are, in a directory (an OCI layout, such as another store), and link
+            to them. Only their indexes are made here, after one verifying pass over each.
+        only: names of the images to take; all if empty. For OCI layouts.
         platform: which one of a multi-platform image to take. None: this machine's.
 
     Raises:
@@ -49,9 +59,18 @@ def load(
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
     with store.layout.importing(), ExitStack() as stack:
-        files = _open(store, source, stack, progress)
+        if link:
+            if not isinstance(source, Path) or not source.is_dir():
+                raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
+            if source.resolve() == store.root.resolve():
+                raise UnsupportedMedia(str(source), "this is the store itself")
+            files: ImageFiles = LinkedFiles(source)
+        else:
+            files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout"):
-            loaded = load_oci(store, files, name, wanted, progress)
+            loaded = load_oci(store, files, name, wanted, progress, only)
+        elif link or only:
+            raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
         elif files.has("manifest.json"):
             loaded = load_docker(store, files, name, wanted, progress)
         else:

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from rootlay.store.archive import ImageFiles, blob_name, read_document
-from rootlay.store.errors import BadManifest, BadReference, DigestMismatch, UnsupportedMedia, WrongPlatform
+from rootlay.store.archive import ImageFiles, LinkedFiles, blob_name, read_document
+from rootlay.store.errors import (
+    BadManifest,
+    BadReference,
+    DigestMismatch,
+    UnknownImage,
+    UnsupportedMedia,
+    WrongPlatform,
+)
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.ingest import LayerSource
@@ -24,15 +32,34 @@ _DEPTH_MAX = 8
 
 
 def load_oci(
-    store: Store, files: ImageFiles, name: Reference | None, wanted: Platform, progress: Progress
+    store: Store,
+    files: ImageFiles,
+    name: Reference | None,
+    wanted: Platform,
+    progress: Progress,
+    only: Collection[str] = (),
 ) -> list[Image]:
-    """Load all images that `index.json` names, for the platform `wanted`. Raises as `rootlay.store.load`."""
+    """Load all images that `index.json` names, or those in `only`, for the platform `wanted`.
+
+    Raises as `rootlay.store.load`.
+    """
     index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
     chosen = _choose_each(index, wanted)
+    if only:
+        named = {str(found): descriptor for descriptor in chosen if (found := _name(descriptor)) is not None}
+        chosen = [_pick(named, text) for text in dict.fromkeys(only)]
     if not chosen:
         raise BadManifest(f"{files.what}: index.json", "it names no image")
     check_single(name, len(chosen))
     return [_load_image(store, files, descriptor, name or _name(descriptor), wanted, progress) for descriptor in chosen]
+
+
+def _pick(named: dict[str, Descriptor], text: str) -> Descriptor:
+    """The descriptor of the image `text`. Raises UnknownImage, BadReference."""
+    found = named.get(str(Reference.parse(text).with_default_tag()))
+    if found is None:
+        raise UnknownImage(text)
+    return found
 
 
 def check_single(name: Reference | None, count: int) -> None:
@@ -137,5 +164,6 @@ def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progr
             raise UnsupportedMedia(
                 f"{files.what}: {image.manifest_digest}", f"layers by {layer.digest.algorithm} are not supported"
             )
-        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id)
+        link = files.real_path(path) if isinstance(files, LinkedFiles) else None
+        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id, link=link)
         loader.load(source, layer.size)

@@ -176,11 +176,15 @@ class Store:
         reference: str | None = None,
         platform: Platform | None = None,
         progress: Progress = silent,
+        link: bool = False,
+        only: Collection[str] = (),
     ) -> list[Image]:
-        """Load all images of a docker-archive or an OCI layout (see `rootlay.store.load`)."""
+        """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.load`)."""
         from rootlay.store.load import load
 
-        return load(self, source, reference=reference, platform=platform, progress=progress)
+        return load(
+            self, source, reference=reference, platform=platform, progress=progress, link=link, only=only
+        )  # fmt: skip
 
     def save(self, references: Collection[str], out: BinaryIO | Path, format: str = "docker-archive") -> None:  # noqa: A002
         """Write images to an archive or a directory (see `rootlay.store.save`)."""

@@ -18,7 +18,12 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
     store = Store.open(context.root)
     with show_progress(context) as progress:
-        images = store.load(sys.stdin.buffer if source in (None, "-") else Path(source or "-"), progress=progress)
+        images = store.load(
+            sys.stdin.buffer if source in (None, "-") else Path(source or "-"),
+            progress=progress,
+            link=values.flag("link"),
+            only=values.many("image"),
+        )
     for image in images:
         ensure_view(store, image)
         print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)
@@ -27,9 +32,21 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="load",
-    help="Load images: a docker-archive (docker save), or an OCI layout as a directory or tar. All or nothing.",
+    help="Load images: a docker-archive (docker save), an OCI layout (directory or tar), or a bundle. All or nothing.",
     action=action,
-    options=(Option(("-i", "--input"), "text", "Archive or directory (standard input by default).", "FILE|DIR"),),
+    options=(
+        Option(("-i", "--input"), "text", "Archive or directory (standard input by default).", "FILE|DIR"),
+        Option(("--image",), "many", "Load only this image; repeatable. For OCI layouts.", "NAME"),
+        Option(
+            ("--link",),
+            "flag",
+            "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them.",
+        ),
+    ),
     arguments=(Argument("file", "Archive or directory, instead of -i.", required=False),),
-    examples=("docker save app | rootlay load", "skopeo copy docker://debian oci:debian && rootlay load -i debian"),
+    examples=(
+        "docker save app | rootlay load",
+        "skopeo copy docker://debian oci:debian && rootlay load -i debian",
+        "rootlay load --link -i /project/images --image debian",
+    ),
 )

@@ -131,6 +131,21 @@ def test_bad_input(small: Rootlay, file: Path, tmp_path: Path) -> None:
     assert small.out("ps", "-aq") == ""
 
 
+def test_two_machines_read_one_store(small: Rootlay, tmp_path: Path) -> None:
+    """Each links to the images of a store that neither may write to, and keeps its containers to itself."""
+    for path in (small.root, *small.root.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o555)
+    try:
+        for machine in (Rootlay(tmp_path / "one"), Rootlay(tmp_path / "two")):
+            machine("load", "--link", "-i", str(small.root), "--image", "small")
+            assert machine.out("run", "--rm", "small", "sh", "-c", "echo x > /new; cat /new") == "x\n"
+            used = sum(p.lstat().st_size for p in (machine.root / "blobs").rglob("*") if not p.is_dir())
+            assert used < 20_000
+    finally:
+        for path in (small.root, *small.root.rglob("*")):
+            path.chmod(path.stat().st_mode | 0o700 if path.is_dir() else 0o600)
+
+
 def test_optimize(small: Rootlay) -> None:
     assert "quick already" in small.out("optimize", "small")
     assert "nothere" in small.fails("optimize", "nothere", code=10)

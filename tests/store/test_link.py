@@ -1,0 +1,127 @@
+"""`load --link`: the layers stay in the layout that they are in."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from store_archives import make_tar, snapshot
+
+from rootlay.store.errors import CorruptStore, DigestMismatch, UnknownImage, UnsupportedMedia
+from rootlay.store.hydrate import Hydrator
+from rootlay.store.store import Store
+from rootlay.store.view import View
+from rootlay.store.viewbuild import build_view, view_path
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Store:
+    """A store with two images, which nobody may write to."""
+    store = Store.open(tmp_path / "shared")
+    for name in ("one", "two"):
+        tar = tmp_path / f"{name}.tar.gz"
+        tar.write_bytes(gzip.compress(make_tar([("f", "f", name), ("g", "f", os.urandom(100_000))])))
+        store.import_rootfs(tar, name)
+    return store
+
+
+def test_links_what_it_indexes(shared: Store, store: Store) -> None:
+    before = snapshot(shared.root)
+    (image,) = store.load(shared.root, link=True, only=["one"])
+    assert image.id == shared.image("one").id
+    blob = store.layout.blob_path(image.manifest.layers[0].digest)
+    assert blob.is_symlink()
+    assert blob.resolve().is_relative_to(shared.root)
+    build_view(store, image.diff_ids)
+    view = View.open(view_path(store.root, image.chain_id))
+    node = view.find_path(b"/f")
+    assert node is not None
+    with Hydrator(store, view) as hydrator, hydrator.open(node) as content:
+        assert content.read() == b"one"
+    view.close()
+    assert snapshot(shared.root) == before
+    with pytest.raises(UnknownImage):
+        store.image("two")
+
+
+def test_removes_the_link_and_not_what_it_leads_to(shared: Store, store: Store) -> None:
+    store.load(shared.root, link=True)
+    before = snapshot(shared.root)
+    for name in ("one", "two"):
+        store.remove(name)
+    assert snapshot(shared.root) == before
+    assert not [path for path in (store.root / "blobs" / "sha256").iterdir() if path.is_symlink()]
+
+
+def test_copies_afterwards_what_was_linked(shared: Store, store: Store, tmp_path: Path) -> None:
+    store.load(shared.root, link=True, only=["one"])
+    store.save(["one"], tmp_path / "copy", "oci-dir")
+    assert not [path for path in (tmp_path / "copy").rglob("*") if path.is_symlink()]
+    (again,) = Store.open(tmp_path / "third").load(tmp_path / "copy")
+    assert again.manifest_digest == store.image("one").manifest_digest
+
+
+def test_verifies(shared: Store, store: Store) -> None:
+    blob = shared.layout.blob_path(shared.image("one").manifest.layers[0].digest)
+    data = bytearray(blob.read_bytes())
+    data[-5] ^= 1
+    blob.chmod(0o600)
+    blob.write_bytes(data)
+    with pytest.raises((DigestMismatch, CorruptStore)):
+        store.load(shared.root, link=True, only=["one"])
+    assert not list((store.root / "blobs" / "sha256").iterdir())
+
+
+def test_does_not_link_to_itself(shared: Store) -> None:
+    before = snapshot(shared.root)
+    with pytest.raises(UnsupportedMedia, match="the store itself"):
+        shared.load(shared.root, link=True)
+    assert snapshot(shared.root) == before
+
+
+def test_links_to_directories_only(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "file.tar").write_bytes(make_tar([("f", "f", "x")]))
+    with pytest.raises(UnsupportedMedia, match="only the images of a directory"):
+        store.load(tmp_path / "file.tar", link=True)
+
+
+def test_from_skopeos_layout(tool: object, store: Store, shared: Store, tmp_path: Path) -> None:
+    skopeo = tool("skopeo")  # type: ignore[operator]
+    layout = tmp_path / "layout"
+    subprocess.run(
+        [skopeo, "--insecure-policy", "copy", "-q", f"oci:{shared.root}:one:latest", f"oci:{layout}:one"], check=True
+    )
+    (image,) = store.load(layout, link=True)
+    assert image.id == shared.image("one").id
+
+
+def test_lmdb_is_not_written_on_a_shared_file_system(
+    shared: Store, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The environment that is being written is never below the store when that is on a network file system."""
+    import lmdb
+
+    import rootlay.store.lmdbfile as lmdbfile
+
+    local = tmp_path / "local"
+    local.mkdir()
+    opened = []
+    really = lmdb.open
+
+    def record(path: str, **options: object) -> object:
+        if not options.get("readonly"):
+            opened.append(path)
+        return really(path, **options)
+
+    monkeypatch.setattr(lmdbfile.tempfile, "tempdir", str(local))
+    monkeypatch.setattr(lmdbfile.lmdb, "open", record)
+    monkeypatch.setattr(lmdbfile, "is_shared", lambda path: True)
+    (image,) = store.load(shared.root, only=["one"])
+    build_view(store, image.diff_ids)
+    assert len(opened) == 2
+    assert all(Path(path).is_relative_to(local) for path in opened)
+    assert not list(local.iterdir())
+    assert store.layer(image.diff_ids[0]).find_path(b"f") is not None
