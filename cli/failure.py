@@ -36,6 +36,7 @@ CODES: dict[str, int] = {
     "BadManifest": 25,
     "WrongPlatform": 26,
     "CorruptStore": 27,
+    "TooLarge": 28,
     "StoreNotWritable": 30,
     "DiskFull": 31,
     "EngineMissing": 32,

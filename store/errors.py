@@ -98,6 +98,18 @@ class BadManifest(StoreError):
         self.reason = reason
 
 
+class TooLarge(StoreError):
+    """An image unpacks to more than the limits allow (see `rootlay.store.limits`)."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str, flag: str) -> None:
+        super().__init__(f"{what}: {reason}; if you trust it, allow more with {flag}")
+        self.what = what
+        self.reason = reason
+        self.flag = flag
+
+
 class WrongPlatform(StoreError):
     """A multi-platform image has nothing for the wanted platform."""
 

@@ -26,6 +26,7 @@ from rootlay.store.layerindex import write_layer_index
 from rootlay.store.layertree import LayerTree
 from rootlay.store.layerwriter import BLOB_LEVEL, WrittenLayer
 from rootlay.store.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.limits import Budget
 from rootlay.store.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.tarreader import TarReader
@@ -35,6 +36,8 @@ from rootlay.store.zstdframes import FrameWriter
 PACK_LEVEL = 1
 # zstd frames that are longer are not worth decompressing for one small file.
 _ZSTD_SEGMENT_BYTES_MAX = 8 << 20
+# So that counting costs nothing.
+_ENTRIES_STEP = 256
 
 _MEDIA_TYPES = {
     Compression.NONE: OCI_LAYER,
@@ -77,8 +80,9 @@ class _Packer:
 class _Pass:
     """The one pass over a layer, and what is known after it."""
 
-    def __init__(self, staging: Path, source: LayerSource, report: Report, stack: ExitStack) -> None:
+    def __init__(self, staging: Path, source: LayerSource, budget: Budget, report: Report, stack: ExitStack) -> None:
         """Read the head of the source. What is opened is closed by `stack`."""
+        self._budget = budget
         head, chunks = peek(source.chunks)
         self.source = source
         self.compression = sniff(head, source.what)
@@ -126,6 +130,8 @@ class _Pass:
         for chunk in chunks:
             self._tar_hash.update(chunk)
             self.tar_bytes += len(chunk)
+            self._budget.take_bytes(len(chunk), self.source.what)
+            self._budget.check_ratio(self._raw_bytes, self.tar_bytes, self.source.what)
             if self.packer is not None:
                 self.packer.write(chunk)
             yield chunk
@@ -148,9 +154,15 @@ class _Pass:
     def _parse(self) -> None:
         stream = ByteStream(self._hashed(self.decoder.chunks))
         reader = TarReader(stream, self.source.what)
+        uncounted = 0
         for name, entry in reader:
             self.tree.add(name, entry)
             self.content_bytes += entry.stored_bytes
+            uncounted += 1
+            if uncounted == _ENTRIES_STEP:
+                self._budget.take_entries(uncounted, self.source.what)
+                uncounted = 0
+        self._budget.take_entries(uncounted, self.source.what)
         self.tree.finish()
         stream.drain()
         for _ in self._chunks:
@@ -183,11 +195,11 @@ def ingest_layer(layout: Layout, source: LayerSource, report: Report = lambda do
         report: called with the number of blob bytes read so far.
 
     Raises:
-        NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, DigestMismatch: the layer is bad.
+        NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, DigestMismatch, TooLarge: the layer is bad.
         StoreNotWritable, DiskFull: the store is unchanged.
     """
     with layout.staging() as staging, ExitStack() as stack:
-        done = _Pass(staging, source, report, stack)
+        done = _Pass(staging, source, layout.budget, report, stack)
         done.run()
         return _publish(layout, staging, done)
 

@@ -27,6 +27,7 @@ from rootlay.store.durable import (
 )
 from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
 from rootlay.store.jsonfield import dump, parse_object
+from rootlay.store.limits import Budget, Import, Limits
 from rootlay.store.lock import FileLock, UseLock, acquire
 from rootlay.store.manifest import Index
 
@@ -77,8 +78,9 @@ class LinkedBlob(StagedBlob):
 class Layout:
     """Paths, blobs and `index.json` of one store."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
         self.root = root
+        self.limits = limits or Limits()
         self.blobs = root / "blobs"
         self.layers = root / "layers"
         self.views = root / "views"
@@ -144,10 +146,10 @@ class Layout:
         May be nested: the outermost one counts. What a crash leaves is garbage for `prune`, and so is what stays after
         an error that `keep` says yes to.
         """
-        if self.journal is not None:
+        if self.current is not None:
             yield
             return
-        journal = self._local.journal = []
+        current = self._local.current = Import(Budget(self.limits))
         try:
             with self.use():
                 yield
@@ -155,29 +157,34 @@ class Layout:
             if not keep(error):
                 from rootlay.store.removal import discard
 
-                discard(self, journal)
+                discard(self, current.published)
             raise
         finally:
-            self._local.journal = None
+            self._local.current = None
 
     @contextmanager
-    def joining(self, journal: list[Path] | None) -> Iterator[None]:
-        """Let this thread work for the import of another one, whose `journal` it is."""
-        self._local.journal = journal
+    def joining(self, current: Import | None) -> Iterator[None]:
+        """Let this thread work for the import of another one, whose `current` it is."""
+        self._local.current = current
         try:
             yield
         finally:
-            self._local.journal = None
+            self._local.current = None
 
     @property
-    def journal(self) -> list[Path] | None:
-        """What this thread's import has published so far; None outside of one."""
-        found: list[Path] | None = getattr(self._local, "journal", None)
+    def current(self) -> Import | None:
+        """This thread's import; None outside of one."""
+        found: Import | None = getattr(self._local, "current", None)
         return found
 
+    @property
+    def budget(self) -> Budget:
+        """What is left for the layers of this thread's import; outside of one, the limits for a single layer."""
+        return self.current.budget if self.current is not None else Budget(self.limits)
+
     def _note(self, path: Path) -> None:
-        if self.journal is not None:
-            self.journal.append(path)
+        if self.current is not None:
+            self.current.published.append(path)
 
     def remove_lock(self, *, wait: bool = True) -> UseLock:
         """Wait until nobody imports; a context manager. Without `wait`, BlockingIOError if somebody does."""

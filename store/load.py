@@ -20,6 +20,7 @@ from rootlay.store.dockerload import load_docker
 from rootlay.store.durable import create_file
 from rootlay.store.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.image import Image
+from rootlay.store.limits import Budget
 from rootlay.store.manifest import Platform
 from rootlay.store.ociload import load_oci
 from rootlay.store.platform import host_platform
@@ -52,8 +53,8 @@ def load(
         platform: which one of a multi-platform image to take. None: this machine's.
 
     Raises:
-        NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, WrongPlatform: the
-            archive is bad, or not for us.
+        NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, TooLarge,
+            WrongPlatform: the archive is bad, or not for us.
         BadReference, FileNotFoundError, StoreNotWritable, DiskFull.
     """
     name = None if reference is None else Reference.parse(reference)
@@ -98,7 +99,7 @@ def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Pro
     else:
         staging = stack.enter_context(store.layout.staging())
         spool = staging / "archive"
-        _spool(spool, decompress(chunks, what), os.path.basename(what), progress)
+        _spool(spool, chunks, what, store.layout.budget, progress)
         files = TarFiles(_enter(stack, spool), what)
     return files
 
@@ -109,10 +110,22 @@ def _enter(stack: ExitStack, path: Path) -> BinaryIO:
     return stream
 
 
-def _spool(path: Path, chunks: Iterator[bytes], label: str, progress: Progress) -> None:
-    done = 0
-    with open(create_file(path), "wb", buffering=0) as spool:
+def _spool(path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progress: Progress) -> None:
+    """Write the uncompressed archive to `path`. Its layers count again when they are unpacked: twice the size at most,
+    as an archive of compressed layers has no more to give. Raises TooLarge."""
+    label = os.path.basename(what)
+    read = done = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal read
         for chunk in chunks:
+            read += len(chunk)
+            yield chunk
+
+    with open(create_file(path), "wb", buffering=0) as spool:
+        for chunk in decompress(counted(), what):
+            budget.take_bytes(len(chunk), what)
+            budget.check_ratio(read, done + len(chunk), what)
             view = memoryview(chunk)
             while view:
                 view = view[spool.write(view) :]

@@ -52,7 +52,7 @@ def import_rootfs(
         platform: what the root file system is for; this machine if None.
 
     Raises:
-        NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath: the input is bad.
+        NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, TooLarge: the input is bad.
         BadReference, FileNotFoundError, StoreNotWritable, DiskFull.
     """
     if reference is not None:

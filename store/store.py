@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from rootlay.store.layer import Layer
+    from rootlay.store.limits import Limits
     from rootlay.store.removal import Removed
 
 
@@ -34,12 +35,15 @@ class Store:
         self.root = layout.root
 
     @classmethod
-    def open(cls, root: Path, *, create: bool = True) -> Store:
+    def open(cls, root: Path, *, create: bool = True, limits: Limits | None = None) -> Store:
         """Open the store at `root`, made if missing unless `create` is false. Sweeps what dead writers left.
+
+        Args:
+            limits: how much an image that is brought in may unpack to.
 
         Raises StoreNotWritable, DiskFull, CorruptStore, StoreError.
         """
-        layout = Layout(Path(root).absolute())
+        layout = Layout(Path(root).absolute(), limits)
         if create:
             layout.create()
         layout.check()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
@@ -16,7 +17,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.create import ensure_view
 
     source = values.required("source")
-    store = Store.open(context.root)
+    store = Store.open(context.root, limits=limits_of(values))
     with show_progress(context) as progress:
         image = store.import_rootfs(
             sys.stdin.buffer if source == "-" else Path(source),
@@ -39,6 +40,7 @@ VERB = Verb(
         Option(
             ("-c", "--change"), "many", "Set the config by a Dockerfile instruction, such as `CMD bash`.", "INSTRUCTION"
         ),
+        *LIMIT_OPTIONS,
     ),
     arguments=(
         Argument("source", "Tar archive or directory; - for standard input."),

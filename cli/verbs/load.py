@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
@@ -16,7 +17,7 @@ def action(values: Values, context: Context) -> int:
     source = values.text("input") or values.text("file")
     if source is None and sys.stdin.isatty():
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
-    store = Store.open(context.root)
+    store = Store.open(context.root, limits=limits_of(values))
     with show_progress(context) as progress:
         images = store.load(
             sys.stdin.buffer if source in (None, "-") else Path(source or "-"),
@@ -42,6 +43,7 @@ VERB = Verb(
             "flag",
             "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them.",
         ),
+        *LIMIT_OPTIONS,
     ),
     arguments=(Argument("file", "Archive or directory, instead of -i.", required=False),),
     examples=(

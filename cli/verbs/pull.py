@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.listing import size
 from rootlay.cli.progress import show_progress
 from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
@@ -15,7 +16,7 @@ def action(values: Values, context: Context) -> int:
 
     settings = settings_of(values, context)
     platform = platform_of(values)
-    store = Store.open(context.root)
+    store = Store.open(context.root, limits=limits_of(values))
     with show_progress(context) as progress:
         found = pull(store, values.required("image"), settings, platform=platform, progress=progress)
     ensure_view(store, found.image)
@@ -33,7 +34,12 @@ VERB = Verb(
     name="pull",
     help="Fetch an image from a registry. Only missing layers are fetched; after a cut, pull again and it goes on.",
     action=action,
-    options=(Option(("-q", "--quiet"), "flag", "Print the image ID only."), PLATFORM_OPTION, *REGISTRY_OPTIONS),
+    options=(
+        Option(("-q", "--quiet"), "flag", "Print the image ID only."),
+        PLATFORM_OPTION,
+        *REGISTRY_OPTIONS,
+        *LIMIT_OPTIONS,
+    ),
     arguments=(Argument("image", "[HOST/]NAME[:TAG][@DIGEST]; without a host, Docker Hub."),),
     examples=("rootlay pull debian:trixie-slim", "rootlay pull --platform linux/arm64 ghcr.io/org/app:1.2"),
 )

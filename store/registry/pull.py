@@ -65,8 +65,8 @@ def pull(
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
-        BadReference, WrongPlatform, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, NotAnArchive,
-        TruncatedArchive, StoreNotWritable, DiskFull.
+        BadReference, WrongPlatform, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, TooLarge,
+        NotAnArchive, TruncatedArchive, StoreNotWritable, DiskFull.
     """
     name = Reference.parse(reference)
     wanted = platform or host_platform()
@@ -157,10 +157,10 @@ class _Pull:
                 raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
         pairs = dict(zip(config.diff_ids, manifest.layers, strict=True))
         shared = SharedProgress(self._progress, sum(layer.size for layer in pairs.values()), what)
-        journal = self._layout.journal
+        current = self._layout.current
 
         def job(number: int, diff_id: Digest, layer: Descriptor) -> None:
-            with self._layout.joining(journal):
+            with self._layout.joining(current):
                 self._fetch(number, diff_id, layer, shared)
 
         jobs: list[Callable[[], None]] = [partial(job, number, *pair) for number, pair in enumerate(pairs.items())]

@@ -258,3 +258,13 @@ def test_a_multi_platform_image_without_ours(small: Rootlay, tmp_path: Path) -> 
     ]
     (layout / "index.json").write_text(json.dumps(index))
     assert "s390x" in small.fails("load", "-i", str(layout), code=CODES["WrongPlatform"])
+
+
+def test_limits_are_options_and_have_a_code_of_their_own(rootlay: Rootlay, tmp_path: Path) -> None:
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(tar_of(("zeros", bytes(3 << 20), {}))))
+    line = rootlay.fails("import", "--max-size", "2m", str(bomb), "bomb", code=CODES["TooLarge"])
+    assert "--max-size" in line
+    rootlay.fails("import", "--max-size", "lots", str(bomb), "bomb", code=2)
+    rootlay.fails("import", "--max-entries", "0", str(bomb), "bomb", code=2)
+    rootlay("import", "--max-size", "4m", "--max-entries", "2", "--max-ratio", "1", str(bomb), "bomb")

@@ -1,0 +1,44 @@
+"""What the verbs that bring images in share: how much an image may unpack to."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from rootlay.cli.spec import Option, UsageError, Values
+
+if TYPE_CHECKING:
+    from rootlay.store.limits import Limits
+
+LIMIT_OPTIONS = (
+    Option(("--max-size",), "text", "How much the image may unpack to, as 20g (1t by default).", "BYTES"),
+    Option(("--max-entries",), "int", "How many entries its layers may have (10000000 by default).", "COUNT"),
+    Option(("--max-ratio",), "int", "How many times its size a layer may unpack to (2000 by default).", "TIMES"),
+)
+_SIZE = re.compile(r"([0-9]+)([bkmgt]?)", re.IGNORECASE)
+_SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+
+
+def parse_size(text: str, flag: str) -> int:
+    """Bytes from Docker's form of sizes: `512m`, `20g`; units are powers of 1024. Raises UsageError."""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"{flag} {text}: not a size such as 512m or 20g")
+    return int(found[1]) << _SHIFTS[found[2].lower()]
+
+
+def limits_of(values: Values) -> Limits:
+    """The limits that the user set, and the defaults. Raises UsageError."""
+    from rootlay.store.limits import Limits
+
+    found = Limits()
+    size = values.text("max_size")
+    entries, ratio = values.number("max_entries"), values.number("max_ratio")
+    for flag, number in (("--max-entries", entries), ("--max-ratio", ratio)):
+        if number is not None and number < 1:
+            raise UsageError(f"{flag} {number}: must be positive")
+    return Limits(
+        found.size_bytes if size is None else parse_size(size, "--max-size"),
+        found.entries if entries is None else entries,
+        found.ratio if ratio is None else ratio,
+    )

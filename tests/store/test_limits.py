@@ -1,0 +1,119 @@
+"""Decompression bombs: an image unpacks to as much as the limits allow, and no more."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from pathlib import Path
+
+import pytest
+import zstandard
+from store_archives import make_config, make_tar
+
+from rootlay.store import limits
+from rootlay.store.errors import TooLarge
+from rootlay.store.limits import Budget, Limits
+from rootlay.store.store import Store
+
+SMALL = Limits(size_bytes=1 << 20, entries=100, ratio=100)
+ZEROS = make_tar([("zeros", "f", bytes(4 << 20))])
+PACKERS = {
+    "plain": lambda data: data,
+    "gzip": gzip.compress,
+    "zstd": zstandard.ZstdCompressor().compress,
+    "xz": lzma.compress,
+    "bzip2": bz2.compress,
+}
+
+
+def opened(tmp_path: Path, wanted: Limits) -> Store:
+    return Store.open(tmp_path / "store", limits=wanted)
+
+
+def left(store: Store) -> list[str]:
+    """What is in the store but for its own fixed files."""
+    found = (path for path in store.root.rglob("*") if path.is_file() and path.parent.name != "locks")
+    return sorted(path.name for path in found if path.name not in ("index.json", "oci-layout"))
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_layer_that_unpacks_to_too_much_is_refused(tmp_path: Path, packer: str) -> None:
+    store = opened(tmp_path, SMALL)
+    bomb = tmp_path / "bomb.tar"
+    bomb.write_bytes(PACKERS[packer](ZEROS))
+    with pytest.raises(TooLarge, match=r"bomb\.tar.*more than 1048576 bytes.*--max-size"):
+        store.import_rootfs(bomb, "bomb")
+    assert left(store) == []
+
+
+def test_layers_of_one_image_share_the_limit(tmp_path: Path) -> None:
+    tars = [make_tar([(f"part{number}", "f", bytes(400_000))]) for number in range(3)]
+    config = make_config(tars)
+    members = [("config.json", "f", config), ("manifest.json", "f", _manifest(len(tars)))]
+    members += [(f"{number}.tar", "f", tar) for number, tar in enumerate(tars)]
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(make_tar(members))
+    store = opened(tmp_path, SMALL)
+    with pytest.raises(TooLarge, match="--max-size"):
+        store.load(archive)
+    assert left(store) == []
+    assert Store.open(store.root, limits=Limits(size_bytes=2 << 20)).load(archive)
+
+
+def _manifest(layers: int) -> bytes:
+    names = ", ".join(f'"{number}.tar"' for number in range(layers))
+    return f'[{{"Config": "config.json", "RepoTags": ["app:1"], "Layers": [{names}]}}]'.encode()
+
+
+@pytest.mark.parametrize("packer", ["gzip", "zstd", "xz", "bzip2"])
+def test_compressed_archive_is_not_spooled_beyond_the_limit(tmp_path: Path, packer: str) -> None:
+    archive = tmp_path / "image.tar"
+    archive.write_bytes(PACKERS[packer](ZEROS))
+    store = opened(tmp_path, SMALL)
+    with pytest.raises(TooLarge, match="--max-size"):
+        store.load(archive)
+    assert left(store) == []
+
+
+def test_too_many_entries_are_refused(tmp_path: Path) -> None:
+    many = tmp_path / "many.tar"
+    many.write_bytes(make_tar([(f"f{number}", "f", "") for number in range(101)]))
+    store = opened(tmp_path, Limits(entries=100))
+    with pytest.raises(TooLarge, match=r"more than 100 entries.*--max-entries"):
+        store.import_rootfs(many, "many")
+    assert left(store) == []
+    Store.open(store.root, limits=Limits(entries=101)).import_rootfs(many, "many")
+
+
+def test_ratio_is_refused_above_the_free_size_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = tmp_path / "bomb.tar"
+    bomb.write_bytes(PACKERS["zstd"](ZEROS))
+    store = opened(tmp_path, Limits(ratio=100))
+    store.import_rootfs(bomb, "small-enough")
+    monkeypatch.setattr(limits, "RATIO_FREE_BYTES", 1 << 20)
+    with pytest.raises(TooLarge, match=r"more than 100 times its size.*--max-ratio"):
+        store.import_rootfs(bomb, "bomb")
+
+
+def test_concatenated_members_do_not_reset_the_count(tmp_path: Path) -> None:
+    part = gzip.compress(bytes(600_000))
+    bomb = tmp_path / "bomb.tar.gz"
+    bomb.write_bytes(gzip.compress(make_tar([("a", "f", "a")])[:1024]) + part * 3)
+    with pytest.raises(TooLarge):
+        opened(tmp_path, SMALL).import_rootfs(bomb, "bomb")
+
+
+def test_real_images_are_far_below_the_defaults() -> None:
+    budget = Budget(Limits())
+    budget.take_bytes(500 << 30, "image")
+    budget.take_entries(9_000_000, "image")
+    budget.check_ratio(1 << 20, limits.RATIO_FREE_BYTES, "zeros")
+
+
+def test_largest_gzip_ratio_is_below_the_default() -> None:
+    size = 64 << 20
+    compressor = zlib.compressobj(9)
+    packed = sum(len(compressor.compress(bytes(1 << 20))) for _ in range(size >> 20)) + len(compressor.flush())
+    assert size / packed < Limits().ratio
