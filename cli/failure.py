@@ -47,6 +47,7 @@ CODES: dict[str, int] = {
     "RegistryRefused": 43,
     "BadRegistryAnswer": 44,
     "CredentialStoreFailed": 45,
+    "BadDockerfile": 60,
 }
 
 
