@@ -19,7 +19,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rootlay.store.image import Image
     from rootlay.store.uppers import FrozenUpper, Snapshot
     from rootlay.vfs.compare import Changes
+    from rootlay.vfs.fsspecfs import RootlayFileSystem
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
     from rootlay.vfs.stack import DirLayer, Stack
@@ -78,6 +79,13 @@ class Container:
         from rootlay.vfs.layerfs import LayerFS
 
         return LayerFS(self.overlay)
+
+    @property
+    def fsspec(self) -> RootlayFileSystem:
+        """The container as an fsspec file system. Needs fsspec."""
+        from rootlay.vfs.fsspecfs import RootlayFileSystem
+
+        return RootlayFileSystem(container=self, skip_instance_cache=True)
 
     def popen(
         self,
@@ -379,9 +387,3 @@ def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
             return file.read(SMALL_FILE_BYTES)
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
-
-
-def iter_containers(root: Path) -> Iterator[Container]:
-    """Handles on all containers of a store, newest first."""
-    for record in Containers(root).iter_all():
-        yield Container(root, record)

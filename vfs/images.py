@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rootlay.store.container import Bind, Containers
 from rootlay.store.image import Image as StoredImage
@@ -19,10 +19,13 @@ from rootlay.store.store import Store as ImageStore
 from rootlay.vfs.container import Container
 from rootlay.vfs.create import HOST_IMAGE, ContainerOptions, create_container
 
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay import Overlay
+
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of a store; `stored` is what the store knows of it (None for `host`)."""
+    """An image of a store; `stored` is what the store knows of it: None for `host`, and for a bundle at a path."""
 
     root: Path
     reference: str
@@ -30,7 +33,19 @@ class Image:
 
     @property
     def id(self) -> str:
-        return str(self.stored.id) if self.stored else HOST_IMAGE
+        return str(self.stored.id) if self.stored else self.reference
+
+    def open_overlay(self) -> Overlay:
+        """The merged tree, read-only. To be closed.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.imageview import open_image, open_without_store
+
+        if self.stored is None:
+            return open_without_store(self.root, self.reference)
+        return open_image(self.root, self.stored)
 
     def container(
         self,
@@ -101,13 +116,18 @@ class Store:
         return self._wrap(self._images.import_rootfs(Path(path), reference))
 
     def image(self, reference: str) -> Image:
-        """An image by name, digest or ID; `host` is the machine's own root.
+        """An image by name, digest or ID; a bundle by its path (with a slash in it); `host`: the machine's own root.
 
         Raises:
             UnknownImage: there is none.
         """
         if reference == HOST_IMAGE:
             return Image(self.root, HOST_IMAGE, None)
+        if "/" in reference:
+            from rootlay.vfs.imageview import find_bundle
+
+            if bundle := find_bundle(reference):
+                return Image(self.root, bundle, None)
         return self._wrap(self._images.image(reference))
 
     def container(self, reference: str) -> Container:

@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, cast
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.pyfs import import_pyfs
+from rootlay.vfs.tree import remove_tree
 
 import_pyfs()
 
@@ -240,14 +241,7 @@ class LayerFS(FS):
         self.check()
         path = self.validatepath(abspath(normpath(dir_path)))
         with convert_os_errors("removetree", path, directory=True):
-            for entry in self.overlay.scandir(path):
-                child = f"{path.rstrip('/')}/{os.fsdecode(entry.name)}"
-                if entry.is_dir:
-                    self.removetree(child)
-                else:
-                    self.overlay.unlink(child)
-            if path != "/":
-                self.overlay.rmdir(path)
+            remove_tree(self.overlay, path)
 
     # ----
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from rootlay.store.container import ContainerRecord
 from rootlay.store.image import Image
-from rootlay.store.store import Store
 from rootlay.store.uppers import Snapshot
 from rootlay.store.value import value
 from rootlay.vfs.compare import Changes, compare
 from rootlay.vfs.container import frozen_layers, lower_layers, open_overlay, open_stack
-from rootlay.vfs.create import ensure_view
+from rootlay.vfs.imageview import open_image
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Stack
 
@@ -35,8 +34,7 @@ def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
         CorruptStore: a view or layer is damaged.
     """
     if isinstance(state, Image):
-        ensure_view(Store.open(root), state)
-        with Overlay(open_stack(root, (), str(state.chain_id)), owned=True) as overlay:
+        with open_image(root, state) as overlay:
             yield overlay
         return
     if state.snapshot is None and not state.base:
