@@ -18,6 +18,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+from struct import Struct
 from typing import Any, NoReturn
 
 import lmdb
@@ -29,6 +30,10 @@ from rootlay.store.filesystem import is_shared
 _PAGE_BYTES = 4096
 _BATCH_ITEMS = 10_000
 _COPY_BYTES = 1 << 20
+# Page header; magic, version, address, map size; page size and the rest of the first of two databases; the second;
+# last page, transaction.
+_META = Struct("<16xI4x8x8xI44x48xQQ")
+_META_MAGIC = 0xBEEFC0DE
 _OPEN: dict[tuple[int, int], _Shared] = {}
 _OPEN_LOCK = threading.Lock()
 
@@ -47,6 +52,7 @@ class _Shared:
 
     def open(self) -> None:
         """Open the environment; threads take new transactions."""
+        _check_length(self.path)
         try:
             self.env: Any = lmdb.open(
                 str(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
@@ -62,6 +68,26 @@ class _Shared:
         if found is None:
             found = self.local.txn = self.env.begin(buffers=False)
         return found
+
+
+def _check_length(path: Path) -> None:
+    """Raise CorruptStore for a file that is shorter than it says: reading a page that is not there would be SIGBUS.
+
+    The two meta pages of LMDB 0.9 (lmdb.h, `MDB_meta`); the one of the younger transaction counts.
+    """
+    with open(path, "rb", buffering=0) as stream:
+        head = stream.read(2 * _PAGE_BYTES)
+        size = os.fstat(stream.fileno()).st_size
+    last = 0
+    youngest = -1
+    for at in (0, _PAGE_BYTES):
+        if len(head) < at + _META.size or _META.unpack_from(head, at)[0] != _META_MAGIC:
+            raise CorruptStore(str(path), "not an LMDB file, or cut")
+        _, page_bytes, last_page, transaction = _META.unpack_from(head, at)
+        if transaction > youngest:
+            youngest, last = transaction, (last_page + 1) * page_bytes
+    if size < last:
+        raise CorruptStore(str(path), f"cut: {size} bytes instead of {last}")
 
 
 def _reopen_after_fork() -> None:
