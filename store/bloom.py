@@ -14,6 +14,7 @@ VERSION = 1
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
+_HEADER = struct.pack("<8sII48x", MAGIC, VERSION, LOG2_BITS)
 
 
 def create_bloom(path: Path, upper: Path | None) -> None:
@@ -22,11 +23,23 @@ def create_bloom(path: Path, upper: Path | None) -> None:
     Setting all bits costs no scan of a tree of unknown size: each look-up then asks the kernel, as on a plain
     directory. Not durable: a filter is made anew from nothing but its upper.
     """
-    header = struct.pack("<8sII48x", MAGIC, VERSION, LOG2_BITS)
-    full = upper is not None and upper.is_dir() and any(upper.iterdir())
+    _create(path, upper is not None and upper.is_dir() and any(upper.iterdir()))
+
+
+def create_full_bloom(path: Path) -> None:
+    """Make a filter with every bit set: right for any upper. See `create_bloom`."""
+    _create(path, True)
+
+
+def header_fits(header: bytes) -> bool:
+    """Whether a filter's first bytes are those of this version."""
+    return header == _HEADER
+
+
+def _create(path: Path, full: bool) -> None:
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, header)
+        os.write(fd, _HEADER)
         if full:
             os.pwrite(fd, b"\xff" * (FILE_BYTES - HEADER_BYTES), HEADER_BYTES)
         else:

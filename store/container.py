@@ -355,7 +355,7 @@ class Containers:
             return None
         return ContainerRecord(ContainerConfig.from_json(data), path)
 
-    def _lives(self, identity: str) -> bool:
+    def lives(self, identity: str) -> bool:
         """Whether a container has its record, or is being made at this moment."""
         if (self.path / identity / "config.json").exists():
             return True
@@ -378,7 +378,7 @@ class Containers:
             os.symlink(f"../{identity}", link)
         except FileExistsError:
             holder = os.path.basename(os.readlink(link))
-            if holder == identity or self._lives(holder):
+            if holder == identity or self.lives(holder):
                 return holder
             link.unlink(missing_ok=True)
             return self._claim(name, identity)

@@ -21,7 +21,7 @@ Parts = tuple[bytes, ...]
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_RWX = 0o700
 # Set-id bits would give the storing user's rights away; what programs see of them comes from the view.
-_KEPT_BITS = 0o1777
+KEPT_BITS = 0o1777
 # What file systems without hard links answer (FAT, some network and FUSE file systems).
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
@@ -58,7 +58,7 @@ class HydratedTree:
                 os.mkdir(name, _OWNER_RWX, dir_fd=fd)
             below = os.open(name, _DIRECTORY, dir_fd=fd)
             try:
-                os.fchmod(below, mode_of(parts[: depth + 1]) & _KEPT_BITS | _OWNER_RWX)
+                os.fchmod(below, mode_of(parts[: depth + 1]) & KEPT_BITS | _OWNER_RWX)
             except BaseException:
                 os.close(below)
                 raise
@@ -110,7 +110,7 @@ def settle_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mt
 
     `staged` is gone afterwards. The file that is there already, if any, stays when it has the same size.
     """
-    os.fchmod(fd, mode & _KEPT_BITS | stat.S_IRUSR)
+    os.fchmod(fd, mode & KEPT_BITS | stat.S_IRUSR)
     with suppress(OverflowError):  # a time that this kernel's interface cannot hold
         os.utime(fd, ns=(mtime_ns, mtime_ns))
     try:

@@ -96,14 +96,18 @@ class Layout:
             return
         try:
             with translated(self.root):
-                make_directories(self.root)
-                for name in _DIRECTORIES:
-                    make_directory(self.root / name)
+                self.make_directories()
                 self._write_layout_files()
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreNotWritable(self.root, "not a directory") from error
         except OSError as error:
             raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
+
+    def make_directories(self) -> None:
+        """Make the directories that are missing. Idempotent."""
+        make_directories(self.root)
+        for name in _DIRECTORIES:
+            make_directory(self.root / name)
 
     def _write_layout_files(self) -> None:
         with self.staging() as staging, self.lock("index"):

@@ -95,7 +95,7 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
             make_directory(store.root / name)
         with acquire(store.root / "locks" / f"view-{chain.hex}.lock"):
             if not _is_complete(final, chain):
-                merge, counts = _merged(store, diff_ids)
+                merge, counts = merge_layers(store, diff_ids)
                 _write(store.root, final, merge, counts, chain, diff_ids)
     return chain
 
@@ -112,7 +112,7 @@ def _is_complete(final: Path, chain: Digest) -> bool:
     return header.file_bytes == size and header.chain_id == chain and final.exists()
 
 
-def _merged(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
+def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
     """The finished merge, and its number of entries and payload bytes."""
     merge = Merge()
     for diff_id in diff_ids:
@@ -136,13 +136,13 @@ def _write(
     ).encode("ascii")
     with staging_directory(root / "tmp") as staging:
         staged = staging / final.name
-        items = _items(merge, entries, meta)
+        items = view_items(merge, entries, meta)
         write_sorted(staged, items, payload_bytes + len(META_KEY) + len(meta), entries)
         write_file(staging, final.with_suffix(".view"), merge.native(chain.raw))
         publish(staged, final)
 
 
-def _items(merge: Merge, entries: int, meta: bytes) -> Iterable[tuple[bytes, bytes]]:
+def view_items(merge: Merge, entries: int, meta: bytes) -> Iterable[tuple[bytes, bytes]]:
     """All records of the LMDB form in key order; the description's key is the last of all."""
     for first in range(1, entries, _RECORDS_AT_ONCE):
         yield from merge.records(first, _RECORDS_AT_ONCE)

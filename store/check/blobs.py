@@ -1,0 +1,106 @@
+"""Blobs against their names, and the images that name them (OCI image layout; docs/format.md, *truth*)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.bytestream import iter_file
+from rootlay.store.catalog import Catalog, without_image
+from rootlay.store.check.finding import Finding, Quarantine, Status
+from rootlay.store.check.scope import Scope
+from rootlay.store.digest import Digest
+from rootlay.store.errors import BadManifest, StoreError
+from rootlay.store.image import Image
+from rootlay.store.manifest import MANIFESTS, Descriptor
+
+# Documents are read whenever an image is used, so they are always verified in full.
+_DOCUMENT_BYTES = 64 << 10
+
+
+def check_blobs(scope: Scope) -> Iterator[Finding]:
+    """Each blob has the content that its name promises (large ones: only `deep`)."""
+    for directory in sorted(scope.layout.blobs.iterdir()):
+        for path in sorted(directory.iterdir()):
+            finding = _check_blob(scope, path)
+            if finding is not None:
+                yield finding
+
+
+def _check_blob(scope: Scope, path: Path) -> Finding | None:
+    try:
+        digest = Digest(path.parent.name, path.name)
+    except BadManifest:
+        text = "its name is not a digest"
+        return Finding("unknown-file", scope.place(path), text, lambda q: q.take("unknown-file", path, text))
+    try:
+        if not scope.deep and path.stat().st_size > _DOCUMENT_BYTES:
+            return None
+        found = _digest_of(path, digest.algorithm)
+    except OSError as error:
+        if path.is_symlink():
+            text = f"a link to {os.readlink(path)}: {error.strerror}; attach that disk, or load the image again"
+            return Finding("blob-link", scope.place(path), text)
+        return _damaged(scope, path, f"cannot be read: {error.strerror}")
+    return None if found == digest.hex else _damaged(scope, path, f"its digest is {digest.algorithm}:{found}")
+
+
+def _digest_of(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm)
+    with open(path, "rb", buffering=0) as stream:
+        for chunk in iter_file(stream):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _damaged(scope: Scope, path: Path, text: str) -> Finding:
+    return Finding("blob-damaged", scope.place(path), text, lambda q: q.take("blob-damaged", path, text))
+
+
+def check_images(scope: Scope) -> Iterator[Finding]:
+    """Each descriptor of `index.json` leads to a whole image."""
+    try:
+        catalog = Catalog(scope.layout)
+    except StoreError:
+        return  # said already
+    for descriptor in {found.digest: found for found in catalog.index.manifests}.values():
+        name = descriptor.ref_name or descriptor.digest.short
+        if descriptor.media_type and descriptor.media_type not in MANIFESTS:
+            if not scope.layout.has_blob(descriptor.digest):
+                yield _broken(scope, descriptor, name, f"{descriptor.digest} is missing")
+            continue
+        try:
+            image = catalog.read(descriptor)
+        except StoreError as error:
+            yield _broken(scope, descriptor, name, str(error).removeprefix("the store is damaged: "))
+            continue
+        for layer in image.manifest.layers:
+            yield from _check_layer_blob(scope, image, name, layer)
+
+
+def _check_layer_blob(scope: Scope, image: Image, name: str, layer: Descriptor) -> Iterator[Finding]:
+    path = scope.layout.blob_path(layer.digest)
+    try:
+        size = path.stat().st_size
+    except FileNotFoundError:
+        if path.is_symlink():
+            return  # said already
+        text = f"layer {layer.digest} is missing: pull or load the image again"
+        yield Finding("image-incomplete", name, text)
+        return
+    if size != layer.size:
+        yield _damaged(scope, path, f"{size} bytes instead of {layer.size}")
+        yield Finding("image-incomplete", name, f"layer {layer.digest} is damaged: pull or load the image again")
+
+
+def _broken(scope: Scope, descriptor: Descriptor, name: str, text: str) -> Finding:
+    """An image that nothing can be done with, and that would be in the way of every listing."""
+
+    def fix(quarantine: Quarantine) -> Status:
+        quarantine.copy("image-broken", scope.layout.root / "index.json", f"it had {name}: {text}")
+        scope.layout.update_index(lambda index: without_image(index, descriptor.digest))
+        return "quarantined"
+
+    return Finding("image-broken", name, text, fix)

@@ -1,0 +1,190 @@
+"""Container records, names, stacks and snapshots (docs/format.md §9)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
+from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
+from rootlay.store.check.scope import Scope, process_lives, read_container
+from rootlay.store.container import ID_PATTERN, ContainerRecord, Containers
+from rootlay.store.errors import StoreError, printable
+from rootlay.store.uppers import (
+    SNAPSHOTS,
+    Snapshot,
+    bloom_name,
+    read_stack,
+    references_of,
+)
+
+RECORD_FILE = "config.json"
+_BROKEN = (OSError, ValueError, KeyError, TypeError, StoreError)
+
+
+def check_containers(scope: Scope) -> Iterator[Finding]:
+    """Each container can be read and has what it stands on; each name leads to its container."""
+    root = scope.layout.containers
+    for path in sorted(root.iterdir()):
+        if path.name in ("names", "lock"):
+            continue
+        if not ID_PATTERN.fullmatch(path.name):
+            text = "not a container"
+            yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
+        else:
+            yield from _check_container(scope, path)
+    yield from _check_names(scope)
+
+
+def _aside(code: str, path: Path, text: str) -> Fix:
+    return lambda quarantine: quarantine.take(code, path, text)
+
+
+def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
+    if not (path / RECORD_FILE).exists():
+        return  # being made, left by a crash (`prune` takes it), or kept for a frozen upper
+    try:
+        record = read_container(path)
+        if record.config.id != path.name:
+            raise ValueError(f"the record is that of container {record.config.id[:12]}")
+        read_stack(path)
+    except _BROKEN as error:
+        yield _damaged(scope, path, f"{type(error).__name__}: {error}")
+        return
+    yield from _check_state(scope, record)
+    yield from _check_snapshots(scope, path)
+    yield from _check_uppers(scope, record)
+    yield from _check_sessions(scope, path)
+
+
+def _damaged(scope: Scope, path: Path, text: str) -> Finding:
+    """A container that cannot be read: all of it into the quarantine, but for uppers that others stand on."""
+
+    def fix(quarantine: Quarantine) -> Status:
+        wanted = _places_of_others(scope, path)
+        kept = {name for name in os.listdir(path) if f"{path.name}/{name}" in wanted}
+        if not kept:
+            return quarantine.take("container-damaged", path, text)
+        kept |= {bloom_name(name) for name in kept}
+        for name in sorted(set(os.listdir(path)) - kept):
+            quarantine.take("container-damaged", path / name, text)
+        return "quarantined"
+
+    return Finding("container-damaged", scope.place(path), text, fix)
+
+
+def _places_of_others(scope: Scope, path: Path) -> set[str]:
+    found: set[str] = set()
+    for other in scope.layout.containers.glob(f"*/{RECORD_FILE}"):
+        if other.parent != path:
+            with contextlib.suppress(*_BROKEN):
+                found |= references_of(other.parent)
+    return found
+
+
+def _check_state(scope: Scope, record: ContainerRecord) -> Iterator[Finding]:
+    try:
+        record.state()
+    except _BROKEN as error:
+        path = record.path / "state.json"
+        yield Finding("state-damaged", scope.place(path), str(error), _aside("state-damaged", path, str(error)))
+
+
+def _check_snapshots(scope: Scope, container: Path) -> Iterator[Finding]:
+    directory = container / SNAPSHOTS
+    for path in sorted(directory.glob("*.json")) if directory.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        try:
+            snapshot = Snapshot.from_json(json.loads(path.read_bytes()))
+            missing = [f.place for f in snapshot.frozen if not f.upper(scope.layout.containers).is_dir()]
+            text = f"{missing[0]} is gone" if missing else ""
+            if f"{snapshot.name}.json" != path.name:
+                text = f"it is named {snapshot.name}"
+        except _BROKEN as error:
+            text = f"{type(error).__name__}: {error}"
+        if text:
+            yield Finding("snapshot-damaged", scope.place(path), text, _aside("snapshot-damaged", path, text))
+
+
+def _check_uppers(scope: Scope, record: ContainerRecord) -> Iterator[Finding]:
+    containers = scope.layout.containers
+    stack = record.stack()
+    mine = (record.upper_of(stack), record.bloom_of(stack))
+    below = [(frozen.upper(containers), frozen.bloom(containers)) for frozen in stack.frozen]
+    for upper, bloom in (mine, *below):
+        if not upper.is_dir():
+            text = f"container {record.name} stands on it"
+            yield Finding("upper-lost", _place(scope, upper), text)
+            continue
+        text = bloom_trouble(bloom)
+        if text:
+            yield Finding("bloom-damaged", scope.place(bloom), text, _fill_bloom(bloom, text))
+
+
+def _place(scope: Scope, path: Path) -> str:
+    """A path that may be outside the store (`--upper`)."""
+    return scope.place(path) if path.is_relative_to(scope.layout.root) else printable(os.fsencode(path))
+
+
+def bloom_trouble(path: Path) -> str:
+    """What is wrong with a filter's header and size; empty: nothing."""
+    try:
+        with open(path, "rb") as stream:
+            header, size = stream.read(HEADER_BYTES), os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "" if size == FILE_BYTES and header_fits(header) else "not a filter of this version"
+
+
+def _fill_bloom(path: Path, text: str) -> Fix:
+    def fix(quarantine: Quarantine) -> Status:
+        if path.exists():
+            quarantine.take("bloom-damaged", path, text)
+        create_full_bloom(path)
+        return "rebuilt"
+
+    return fix
+
+
+def _check_sessions(scope: Scope, container: Path) -> Iterator[Finding]:
+    """Records that were being written, by a process that is gone."""
+    for path in sorted(container.iterdir()):
+        parts = path.name.split(".")
+        half = path.name.startswith(".") and len(parts) >= 4 and parts[-2].isdigit()
+        if half and not process_lives(int(parts[-2])):
+            yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
+
+
+def _check_names(scope: Scope) -> Iterator[Finding]:
+    names = scope.layout.containers / "names"
+    containers = Containers(scope.layout.root)
+    for link in sorted(names.iterdir()) if names.is_dir() else ():
+        if not link.is_symlink():
+            text = "not a name"
+            yield Finding("unknown-file", scope.place(link), text, _aside("unknown-file", link, text))
+        elif not containers.lives(os.path.basename(os.readlink(link))):
+            text = "its container is gone"
+            yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
+    for record in scope.containers():
+        link = names / record.name
+        holder = os.path.basename(os.readlink(link)) if link.is_symlink() else ""
+        if holder == record.id:
+            continue
+        yield _broken_name(scope, record, link, holder)
+
+
+def _broken_name(scope: Scope, record: ContainerRecord, link: Path, holder: str) -> Finding:
+    if holder:
+        text = f"container {record.id[:12]} has it, too: rename one by its ID"
+        return Finding("name-broken", scope.place(link), text)
+
+    def fix(quarantine: Quarantine) -> Status:
+        link.parent.mkdir(mode=0o700, exist_ok=True)
+        link.symlink_to(f"../{record.id}")
+        return "rebuilt"
+
+    return Finding("name-broken", scope.place(link), f"container {record.id[:12]} has this name", fix)

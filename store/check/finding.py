@@ -1,0 +1,153 @@
+"""What a check finds, and what becomes of it.
+
+Rules:
+1. A finding names a place in the store, and says in one line what docs/format.md promises and what is there.
+2. A repair rebuilds from the truth (§ "truth" of docs/format.md) what can be rebuilt; whatever else is in the way is
+   moved to `quarantine/`, never deleted. Only what a dead process left half-made, and what is rebuilt, is removed.
+3. `leftover` findings are no damage: every crash may leave them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rootlay.store.durable import make_directories, make_directory, sync_path, write_file
+
+if TYPE_CHECKING:
+    from rootlay.store.layout import Layout
+
+QUARANTINE = "quarantine"
+_LIST = "list.json"
+
+CODES: dict[str, str] = {
+    "layout-file": "`oci-layout` is missing or of another version",
+    "index-damaged": "`index.json` is missing or unreadable",
+    "store-open": "the store or one of its directories can be written by others",
+    "unknown-file": "a file that docs/format.md does not know",
+    "leftover": "left by a process that died",
+    "blob-damaged": "a blob's content or size is not what its name or descriptor promises",
+    "blob-link": "a linked blob's store is not there",
+    "image-broken": "an image whose manifest or config is missing or damaged",
+    "image-incomplete": "an image with a missing layer",
+    "layer-damaged": "a layer's index or pack is damaged, or does not agree with its tar",
+    "layer-lost": "a layer that a container needs is gone",
+    "view-damaged": "a view is damaged, or does not agree with its layers",
+    "view-lost": "a view that a container needs is gone",
+    "bundle-gone": "the bundle that a container was made from is gone, damaged or another one",
+    "tree-damaged": "a hydrated file is not what its layer says",
+    "tree-unknown": "a file in a hydrated tree that its layer does not have",
+    "container-damaged": "a container's record or stack cannot be read",
+    "name-broken": "a container's name does not lead to it",
+    "state-damaged": "a container's state cannot be read",
+    "snapshot-damaged": "a snapshot cannot be read, or stands on uppers that are gone",
+    "upper-lost": "an upper that a container stands on is gone",
+    "bloom-damaged": "an upper's filter is missing or damaged, or denies something that is there",
+    "mark-damaged": "a reserved name in an upper that means nothing",
+    "upper-mode": "a file in an upper that its owner cannot read and write",
+}
+"""All codes, with what they mean (docs/robustness.md lists them; a test compares)."""
+
+Status = Literal["found", "rebuilt", "quarantined", "removed", "left"]
+Fix = Callable[["Quarantine"], Status]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`place` is relative to the store's root, or names an image. `fix` mends it and says how; None: nothing can."""
+
+    code: str
+    place: str
+    text: str
+    fix: Fix | None = None
+    leftover: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise KeyError for a code that is not listed."""
+        CODES[self.code]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A finding, and what was done: `found` where no repair was asked for, `left` where it did not work (`reason`)."""
+
+    finding: Finding
+    status: Status
+    reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether damage is still there."""
+        return not self.finding.leftover and self.status in ("found", "left")
+
+
+@dataclass(slots=True)
+class Quarantine:
+    """Where repairs put what they cannot explain: `quarantine/<time>-<pid>/<its place in the store>`, and a list."""
+
+    layout: Layout
+    path: Path = field(init=False)
+    rows: list[dict[str, str]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Nothing is made before the first move."""
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        self.path = self.layout.root / QUARANTINE / f"{stamp}-{os.getpid()}"
+
+    def take(self, finding_code: str, path: Path, why: str) -> Status:
+        """Move `path`, which is below the store's root, out of the way. Durable; what is gone already is no error."""
+        relative = path.relative_to(self.layout.root)
+        target = self.path / relative
+        make_directory(self.path.parent)
+        make_directories(target.parent)
+        while os.path.lexists(target):
+            target = target.with_name(target.name + "~")
+        self.rows.append({"place": str(relative), "kept": str(target), "code": finding_code, "text": why})
+        with self.layout.staging() as staging:
+            write_file(staging, self.path / _LIST, json.dumps(self.rows, indent=2).encode("utf-8", "backslashreplace"))
+        with suppress(FileNotFoundError):
+            os.rename(path, target)
+            sync_path(target.parent)
+            sync_path(path.parent)
+        return "quarantined"
+
+    def copy(self, finding_code: str, path: Path, why: str) -> None:
+        """Keep a copy of a file that is about to be rewritten."""
+        data = path.read_bytes() if path.exists() else b""
+        with self.layout.staging() as staging:
+            write_file(staging, self.layout.tmp / f"{os.getpid()}-copy", data)
+        make_directories(self.path)
+        target = self.path / path.name
+        while target.exists():
+            target = target.with_name(target.name + "~")
+        os.rename(self.layout.tmp / f"{os.getpid()}-copy", target)
+        self.rows.append(
+            {"place": str(path.relative_to(self.layout.root)), "kept": str(target), "code": finding_code, "text": why}
+        )
+        with self.layout.staging() as staging:
+            write_file(staging, self.path / _LIST, json.dumps(self.rows, indent=2).encode())
+
+
+def quarantined(root: Path) -> list[dict[str, str]]:
+    """What is in the quarantine of a store: the rows of all its lists, oldest first."""
+    found: list[dict[str, str]] = []
+    for path in sorted((root / QUARANTINE).glob(f"*/{_LIST}")):
+        with suppress(OSError, ValueError):
+            found += json.loads(path.read_bytes())
+    return [row for row in found if os.path.lexists(row["kept"])]
+
+
+def remove_file(path: Path) -> Fix:
+    """The repair that removes a file whose origin is known."""
+
+    def fix(quarantine: Quarantine) -> Status:
+        path.unlink(missing_ok=True)
+        return "removed"
+
+    return fix

@@ -1,0 +1,263 @@
+"""Layer indexes and packs against their tars (docs/format.md §1, §2)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from rootlay.store.bytestream import ByteStream, iter_file
+from rootlay.store.check.apart import examine_apart
+from rootlay.store.check.finding import Finding, Quarantine, Status
+from rootlay.store.check.scope import Scope
+from rootlay.store.codec import Access, decompress
+from rootlay.store.container import ContainerRecord
+from rootlay.store.digest import Digest
+from rootlay.store.entry import ROOT_ID, Entry, EntryType, split_key
+from rootlay.store.errors import CorruptStore, StoreError
+from rootlay.store.ingest import LayerSource, ingest_layer
+from rootlay.store.layer import INDEX_NAME, PACK_NAME, Layer, layer_exists
+from rootlay.store.layertree import LayerTree
+from rootlay.store.manifest import Descriptor, Manifest
+from rootlay.store.tarreader import TarReader
+
+MANIFEST_COPY = "manifest.json"
+
+
+def check_layers(scope: Scope) -> Iterator[Finding]:
+    """Each layer's index is well-formed and leads to its data; `deep`: and says what the tar says."""
+    sources = layer_sources(scope)
+    for directory in sorted(scope.layout.layers.iterdir()):
+        if not (directory / INDEX_NAME).exists():
+            continue  # not indexed yet, or a bundle's: only its hydrated files are here
+        text = _examine(scope, directory)
+        if text:
+            scope.distrusted.add(directory.name)
+            yield _damaged(scope, directory, text, sources.get(directory.name))
+            if layer_exists(directory) and not _examine(scope, directory):
+                scope.distrusted.discard(directory.name)
+    yield from _check_containers_layers(scope, sources)
+
+
+def _examine(scope: Scope, directory: Path) -> str:
+    """What is wrong with a layer; empty: nothing."""
+    [text] = examine_apart(lambda: [_what_is_wrong(scope, directory)])
+    return text
+
+
+def layer_sources(scope: Scope) -> dict[str, Descriptor]:
+    """The blobs that layers can be made of, by the hex of their diff IDs: as images and containers say."""
+    found: dict[str, Descriptor] = {}
+    for image in scope.images():
+        _note(scope, found, image.diff_ids, image.manifest.layers)
+    for record in scope.containers():
+        with suppress(OSError, StoreError):
+            manifest = Manifest.parse((record.path / MANIFEST_COPY).read_bytes(), record.name)
+            diff_ids = [Digest.parse(text) for text in record.config.layers]
+            if len(diff_ids) == len(manifest.layers):
+                _note(scope, found, diff_ids, manifest.layers)
+    return found
+
+
+def _note(scope: Scope, found: dict[str, Descriptor], diff_ids: Iterable[Digest], layers: Iterable[Descriptor]) -> None:
+    for diff_id, layer in zip(diff_ids, layers, strict=True):
+        if scope.layout.has_blob(layer.digest):
+            found.setdefault(diff_id.hex, layer)
+
+
+def _what_is_wrong(scope: Scope, directory: Path) -> str:
+    """Empty if nothing is."""
+    try:
+        layer = Layer(directory, scope.layout.blobs)
+    except (StoreError, OSError) as error:
+        return _plain(error)
+    try:
+        _check_description(layer, directory.name)
+        _check_entries(layer)
+        if not has_data(layer):
+            return ""  # no damage of the index: the images and containers that need the blob are told
+        _check_data(layer)
+        if scope.deep:
+            _compare_with_tar(layer)
+            _compare_pack_with_blob(scope, layer)
+    except (StoreError, OSError) as error:
+        return _plain(error)
+    finally:
+        layer.close()
+    return ""
+
+
+def has_data(layer: Layer) -> bool:
+    """Whether the blob that a layer is read from is here. A pack beside the index belongs to the index."""
+    return layer.meta.access is Access.PACK or layer.data_path.exists()
+
+
+def _plain(error: Exception) -> str:
+    return str(error).removeprefix("the store is damaged: ")
+
+
+def _check_description(layer: Layer, name: str) -> None:
+    if layer.diff_id.hex != name:
+        raise CorruptStore("index", f"it is that of {layer.diff_id}")
+
+
+def _check_entries(layer: Layer) -> None:
+    """The index is a tree: one root, each parent a directory, each id once, and as many entries as it says."""
+    directories: set[int] = {0}
+    parents: set[int] = set()
+    ids: set[int] = set()
+    for key, value in layer.iter_raw():
+        parent, name = split_key(key)
+        entry = Entry.unpack(value)
+        if entry.id in ids or (parent == 0) != (entry.id == ROOT_ID) or (parent == 0) != (not name):
+            raise CorruptStore("index", f"entry {entry.id} is where it cannot be")
+        if b"/" in name or b"\0" in name or name in (b".", b".."):
+            raise CorruptStore("index", f"entry {entry.id} has an impossible name")
+        if entry.offset + entry.stored_bytes > layer.meta.tar_bytes:
+            raise CorruptStore("index", f"entry {entry.id} has content outside the tar")
+        ids.add(entry.id)
+        parents.add(parent)
+        if entry.type is EntryType.DIRECTORY:
+            directories.add(entry.id)
+    if parents - directories or ROOT_ID not in directories:
+        raise CorruptStore("index", "an entry in a directory that is not there")
+    if len(ids) != layer.meta.entries:
+        raise CorruptStore("index", f"{len(ids)} entries instead of {layer.meta.entries}")
+
+
+def _check_data(layer: Layer) -> None:
+    """The data file is there, and reaches as far as the checkpoints say; they follow each other without gaps."""
+    try:
+        size = os.stat(layer.data_path).st_size
+    except OSError as error:
+        raise CorruptStore(layer.data_path.name, (error.strerror or str(error)).lower()) from error
+    at = 0
+    for checkpoint in layer.iter_checkpoints():
+        if checkpoint.tar_offset != at:
+            raise CorruptStore("index", f"a gap before the checkpoint at {checkpoint.tar_offset}")
+        if checkpoint.blob_offset >= size:
+            raise CorruptStore("index", f"a checkpoint at {checkpoint.blob_offset} of {size} bytes")
+        # A segment's length is stored modulo 2^32; what is longer has no successor that could be checked.
+        at += checkpoint.length
+    if at != layer.meta.tar_bytes & 0xFFFFFFFF and at != layer.meta.tar_bytes:
+        raise CorruptStore("index", f"its checkpoints end at {at} of {layer.meta.tar_bytes} bytes")
+
+
+def _compare_with_tar(layer: Layer) -> None:
+    """Read the whole tar: its digest is the diff ID, and a new index of it would be this one."""
+    digest = hashlib.sha256()
+    content = 0
+
+    def hashed() -> Iterator[bytes]:
+        for piece in layer.iter_tar():
+            digest.update(piece)
+            yield piece
+
+    stream = ByteStream(hashed())
+    tree = LayerTree()
+    for name, entry in TarReader(stream, "layer"):
+        tree.add(name, entry)
+        content += entry.stored_bytes
+    tree.finish()
+    stream.drain()
+    if digest.hexdigest() != layer.diff_id.hex:
+        raise CorruptStore("tar", f"its digest is sha256:{digest.hexdigest()}")
+    here = layer.iter_raw()
+    for expected in tree.iter_sorted():
+        if next(here, None) != expected:
+            raise CorruptStore("index", f"it does not agree with the tar about entry {Entry.unpack(expected[1]).id}")
+    if next(here, None) is not None or content != layer.meta.content_bytes:
+        raise CorruptStore("index", "it has more than the tar")
+
+
+def _compare_pack_with_blob(scope: Scope, layer: Layer) -> None:
+    """A pack was compared; that the blob beside it holds the same tar is not known from that."""
+    path = scope.layout.blob_path(layer.meta.blob)
+    if layer.meta.access is not Access.PACK or not path.exists():
+        return
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as stream:
+        for piece in decompress(iter_file(stream), str(layer.meta.blob)):
+            digest.update(piece)
+    if digest.hexdigest() != layer.diff_id.hex:
+        raise CorruptStore("blob", f"its tar has the digest sha256:{digest.hexdigest()}")
+
+
+def _damaged(scope: Scope, directory: Path, text: str, source: Descriptor | None) -> Finding:
+    def fix(quarantine: Quarantine) -> Status:
+        if source is not None and rebuild_layer(scope, directory, source):
+            return "rebuilt"
+        for name in (INDEX_NAME, PACK_NAME):
+            if (directory / name).exists():
+                quarantine.take("layer-damaged", directory / name, text)
+        return "quarantined"
+
+    return Finding("layer-damaged", scope.place(directory), text, fix)
+
+
+def rebuild_layer(scope: Scope, directory: Path, source: Descriptor) -> bool:
+    """Make a layer's index anew from its blob, in place of the one that is there. Whether that worked."""
+    layout = scope.layout
+    diff_id = Digest("sha256", directory.name)
+    with layout.staging() as aside:
+        here = [name for name in (INDEX_NAME, PACK_NAME) if (directory / name).exists()]
+        for name in here:
+            os.rename(directory / name, aside / name)
+        try:
+            path = layout.blob_path(source.digest)
+            with open(path, "rb", buffering=0) as stream:
+                ingest_layer(layout, LayerSource(str(source.digest), iter_file(stream), source, diff_id, link=path))
+        except (StoreError, OSError):
+            for name in here:
+                os.rename(aside / name, directory / name)
+            return False
+    return True
+
+
+def _check_containers_layers(scope: Scope, sources: dict[str, Descriptor]) -> Iterator[Finding]:
+    """Layers that containers stand on and that are not indexed."""
+    seen: set[str] = set()
+    for record in scope.containers():
+        if _is_bundle(scope, record):
+            continue
+        for text in record.config.layers:
+            diff_id = Digest.parse(text)
+            if diff_id.hex in seen or _is_usable(scope, diff_id):
+                continue
+            seen.add(diff_id.hex)
+            yield _lost(scope, record, diff_id, sources.get(diff_id.hex))
+
+
+def _is_usable(scope: Scope, diff_id: Digest) -> bool:
+    """Whether a layer is indexed and has its data. One whose index is damaged has been spoken of."""
+    directory = scope.layout.layer_directory(diff_id)
+    if not layer_exists(directory):
+        return False
+    try:
+        layer = Layer(directory, scope.layout.blobs)
+    except (StoreError, OSError):
+        return True
+    try:
+        return has_data(layer)
+    finally:
+        layer.close()
+
+
+def _lost(scope: Scope, record: ContainerRecord, diff_id: Digest, source: Descriptor | None) -> Finding:
+    place = scope.place(scope.layout.layer_directory(diff_id))
+    if source is None:
+        text = f"container {record.name} needs it, and its blob is gone: pull or load image {record.config.image} again"
+        return Finding("layer-lost", place, text)
+
+    def fix(quarantine: Quarantine) -> Status:
+        return "rebuilt" if rebuild_layer(scope, scope.layout.layer_directory(diff_id), source) else "left"
+
+    return Finding("layer-lost", place, f"container {record.name} needs it", fix)
+
+
+def _is_bundle(scope: Scope, record: ContainerRecord) -> bool:
+    """Whether a container was made from a bundle, whose layers have no indexes here."""
+    chain = record.config.chain.partition(":")[2]
+    return (scope.layout.views / f"{chain}.bundle").is_symlink()

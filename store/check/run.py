@@ -1,0 +1,67 @@
+"""Going through all checks, and repairing on the way.
+
+Rules:
+1. A check sees the store as the repairs before it left it.
+2. Lock order: the use lock (shared while looking, exclusively while repairing: no importer is half-way), then what the
+   single checks take: `index`, a layer's, a view's, an upper's. Containers may run meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rootlay.store.check.blobs import check_blobs, check_images
+from rootlay.store.check.containers import check_containers
+from rootlay.store.check.finding import Finding, Outcome, Quarantine
+from rootlay.store.check.layers import check_layers
+from rootlay.store.check.scope import Check, Scope
+from rootlay.store.check.structure import check_structure
+from rootlay.store.check.trees import check_trees
+from rootlay.store.check.views import check_views
+from rootlay.store.errors import StoreError
+from rootlay.store.layout import Layout
+from rootlay.store.store import Store
+
+CHECKS: tuple[Check, ...] = (
+    check_structure,
+    check_blobs,
+    check_images,
+    check_layers,
+    check_views,
+    check_trees,
+    check_containers,
+)
+
+
+def check_store(
+    root: Path, *, deep: bool = False, repair: bool = False, more: Sequence[Check] = ()
+) -> Iterator[Outcome]:
+    """Check the store at `root`, and repair what is found if asked to.
+
+    Args:
+        deep: read all content, too; otherwise only what is quick: documents, sizes, structure.
+        more: checks that know what the store does not (`rootlay.vfs.check`).
+
+    Raises StoreError (there is no store), StoreNotWritable.
+    """
+    layout = Layout(root.absolute())
+    if not layout.blobs.is_dir():
+        raise StoreError(f"no store at {root}")
+    layout.make_directories()
+    scope = Scope(Store(layout), deep)
+    quarantine = Quarantine(layout)
+    with layout.remove_lock() if repair else layout.use():
+        scope.store.sweep()
+        for check in (*CHECKS, *more):
+            for finding in check(scope):
+                yield _repaired(finding, quarantine) if repair else Outcome(finding, "found")
+
+
+def _repaired(finding: Finding, quarantine: Quarantine) -> Outcome:
+    if finding.fix is None:
+        return Outcome(finding, "left")
+    try:
+        return Outcome(finding, finding.fix(quarantine))
+    except (StoreError, OSError) as error:
+        return Outcome(finding, "left", str(error))

@@ -1,0 +1,137 @@
+"""Hydrated files against their layers (docs/format.md §3)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+from rootlay.store.check.finding import Finding, Fix, Quarantine, Status
+from rootlay.store.check.scope import Scope
+from rootlay.store.durable import FILE_MODE
+from rootlay.store.entry import ROOT_ID, Entry, EntryType
+from rootlay.store.errors import CorruptStore, StoreError, printable
+from rootlay.store.hydratedtree import KEPT_BITS
+from rootlay.store.layer import TREE_NAME, Layer, layer_exists
+
+_COMPARE_BYTES = 1 << 20
+_OWNER_RWX = 0o700
+
+
+def check_trees(scope: Scope) -> Iterator[Finding]:
+    """Each hydrated file is one of its layer: kind, size, mode, time; `deep`: and content."""
+    for directory in sorted(scope.layout.layers.iterdir()):
+        if not (directory / TREE_NAME).is_dir() or not layer_exists(directory):
+            continue  # a bundle's: compared with nothing, since each segment was verified when it was read
+        if directory.name in scope.distrusted:
+            continue
+        try:
+            layer = Layer(directory, scope.layout.blobs)
+        except (StoreError, OSError):
+            continue  # said already
+        with closing(layer):
+            yield from _TreeCheck(scope, layer).run()
+
+
+class _TreeCheck:
+    """One layer's tree."""
+
+    def __init__(self, scope: Scope, layer: Layer) -> None:
+        self._scope = scope
+        self._layer = layer
+        self._root = os.fsencode(layer.tree)
+
+    def run(self) -> Iterator[Finding]:
+        waiting = [(b"", ROOT_ID)]
+        while waiting:
+            path, parent = waiting.pop()
+            with os.scandir(self._root + path) as listing:
+                found = sorted((item.name, item.stat(follow_symlinks=False)) for item in listing)
+            for name, status in found:
+                entry = self._layer.find(parent, name)
+                here = path + b"/" + name
+                if entry is None or entry.type in (EntryType.WHITEOUT, EntryType.HARDLINK):
+                    yield self._finding("tree-unknown", here, "its layer has nothing of that name")
+                elif stat.S_ISDIR(status.st_mode) and entry.type is EntryType.DIRECTORY:
+                    waiting.append((here, entry.id))
+                    yield from self._check_mode(here, status, entry.mode & KEPT_BITS | _OWNER_RWX)
+                else:
+                    yield from self._check_file(here, status, entry)
+
+    def _check_mode(self, path: bytes, status: os.stat_result, mode: int) -> Iterator[Finding]:
+        if stat.S_IMODE(status.st_mode) == mode:
+            return
+
+        def fix(quarantine: Quarantine) -> Status:
+            os.chmod(self._root + path, mode)
+            return "rebuilt"
+
+        text = f"mode {stat.S_IMODE(status.st_mode):o} instead of {mode:o}"
+        yield Finding("tree-damaged", self._place(path), text, fix)
+
+    def _check_file(self, path: bytes, status: os.stat_result, entry: Entry) -> Iterator[Finding]:
+        if entry.type is EntryType.SYMLINK:
+            if not stat.S_ISLNK(status.st_mode) or os.readlink(self._root + path) != entry.link:
+                yield self._finding("tree-damaged", path, "not the symbolic link of its layer", entry)
+            return
+        size = entry.size if entry.type is EntryType.FILE else 0
+        if not stat.S_ISREG(status.st_mode) or entry.type is EntryType.DIRECTORY:
+            yield self._finding("tree-damaged", path, "not the kind of file that its layer has", entry)
+        elif status.st_size != size:
+            yield self._finding("tree-damaged", path, f"{status.st_size} bytes instead of {size}", entry)
+        elif self._scope.deep and size and not self._has_content(path, entry):
+            yield self._finding("tree-damaged", path, "its content is not that of its layer", entry)
+        else:
+            yield from self._check_mode(path, status, entry.mode & KEPT_BITS | stat.S_IRUSR)
+
+    def _has_content(self, path: bytes, entry: Entry) -> bool:
+        try:
+            with open(self._root + path, "rb") as here, self._layer.open_content(entry) as there:
+                while True:
+                    expected = there.read(_COMPARE_BYTES)
+                    if here.read(_COMPARE_BYTES) != expected:
+                        return False
+                    if not expected:
+                        return True
+        except CorruptStore:
+            return True  # the layer is damaged, which has been said
+
+    def _finding(self, code: str, path: bytes, text: str, entry: Entry | None = None) -> Finding:
+        return Finding(code, self._place(path), text, self._fix(code, path, text, entry))
+
+    def _fix(self, code: str, path: bytes, text: str, entry: Entry | None) -> Fix:
+        real = Path(os.fsdecode(self._root + path))
+
+        def fix(quarantine: Quarantine) -> Status:
+            other = entry is None or entry.type in (EntryType.DIRECTORY, EntryType.SYMLINK)
+            if entry is None or other or real.is_symlink() or not real.is_file():
+                return quarantine.take(code, real, text)  # made anew when somebody wants it
+            self._write(real, entry)
+            return "rebuilt"
+
+        return fix
+
+    def _write(self, real: Path, entry: Entry) -> None:
+        """Put the right file in the place of a wrong one: programs that run need it to be there at any time."""
+        with self._scope.layout.staging() as staging:
+            staged = staging / "file"
+            fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            with open(fd, "wb") as target:
+                if entry.type is EntryType.FILE:
+                    with self._layer.open_content(entry) as content:
+                        _copy(content, target)
+                target.flush()
+                os.fchmod(target.fileno(), entry.mode & KEPT_BITS | stat.S_IRUSR)
+            os.utime(staged, ns=(entry.mtime_ns, entry.mtime_ns))
+            os.rename(staged, real)
+
+    def _place(self, path: bytes) -> str:
+        return f"{self._scope.place(self._layer.tree)}{printable(path)}"
+
+
+def _copy(source: BinaryIO, target: BinaryIO) -> None:
+    while chunk := source.read(_COMPARE_BYTES):
+        target.write(chunk)

@@ -1,0 +1,172 @@
+"""Views against the layers they are made of (docs/format.md §4, §5), and attached bundles (§10)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.bundle import SUFFIX, Bundle
+from rootlay.store.check.apart import examine_apart
+from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
+from rootlay.store.check.scope import Scope
+from rootlay.store.digest import Digest, chain_id
+from rootlay.store.entry import META_KEY
+from rootlay.store.errors import CorruptStore, StoreError
+from rootlay.store.layer import layer_exists
+from rootlay.store.lmdbfile import LmdbFile
+from rootlay.store.view import View
+from rootlay.store.viewbuild import build_view, merge_layers, view_items, view_path
+
+
+def check_views(scope: Scope) -> Iterator[Finding]:
+    """Both forms of each view are there and well-formed; `deep`: and are what their layers make."""
+    names = {path.name.partition(".")[0] for path in scope.layout.views.iterdir() if path.suffix in (".lmdb", ".view")}
+    for name in sorted(names):
+        path = scope.layout.views / f"{name}.lmdb"
+        if not path.exists():
+            # The native form is published first: a builder was killed in between. Whoever wants the view rebuilds it.
+            native = path.with_suffix(".view")
+            yield Finding("leftover", scope.place(native), "half a view", remove_file(native), leftover=True)
+            continue
+        text, *found = examine_apart(lambda path=path: _examine(scope, path))  # type: ignore[misc]
+        if text:
+            layers = tuple(map(Digest.parse, found))
+            yield Finding("view-damaged", scope.place(path), text, _rebuild(scope, path, layers))
+    yield from _check_containers_views(scope)
+    yield from _check_bundles(scope)
+
+
+def _examine(scope: Scope, path: Path) -> list[str]:
+    """What is wrong with a view (empty: nothing), and its layers, as far as it says."""
+    layers: list[str] = []
+    try:
+        view = View.open(path)
+    except (StoreError, OSError) as error:
+        return [str(error).removeprefix("the store is damaged: "), *layers]
+    try:
+        if view.chain_id.hex != path.stem or chain_id(view.layers) != view.chain_id:
+            return [f"it is the view of {view.chain_id}"]
+        layers = list(map(str, view.layers))
+        native = view.open_native()
+        try:
+            if native.chain_id != view.chain_id or native.entries != view.entries:
+                return ["its two forms disagree", *layers]
+        finally:
+            native.close()
+        if scope.deep and all(_is_sound(scope, layer) for layer in view.layers):
+            _compare(scope, view)
+        return ["", *layers]
+    except (StoreError, OSError, ValueError) as error:
+        return [str(error).removeprefix("the store is damaged: "), *layers]
+    finally:
+        view.close()
+
+
+def _is_sound(scope: Scope, layer: Digest) -> bool:
+    return layer_exists(scope.layout.layer_directory(layer)) and layer.hex not in scope.distrusted
+
+
+def _compare(scope: Scope, view: View) -> None:
+    """Merge the layers again. Raises CorruptStore where the result is not the view, byte for byte."""
+    merge, (entries, _) = merge_layers(scope.store, view.layers)
+    if merge.native(view.chain_id.raw) != view.native_path.read_bytes():
+        raise CorruptStore(view.native_path.name, "it is not what its layers make")
+    meta = b""
+    stored = LmdbFile(view.path)
+    try:
+        meta = stored.get(META_KEY) or b""
+        here = stored.iter_from(b"\0")
+        for expected in view_items(merge, entries, meta):
+            if next(here, None) != expected:
+                raise CorruptStore(view.path.name, "it is not what its layers make")
+        if next(here, None) is not None:
+            raise CorruptStore(view.path.name, "it has more than its layers")
+        del here
+    finally:
+        stored.close()
+
+
+def _rebuild(scope: Scope, path: Path, layers: tuple[Digest, ...]) -> Fix:
+    """Make a view anew; one that nobody needs or can rebuild is put aside."""
+
+    def fix(quarantine: Quarantine) -> Status:
+        wanted = layers or _layers_of_chain(scope, path.stem)
+        for form in (path, path.with_suffix(".view")):
+            if form.exists():
+                quarantine.take("view-damaged", form, "damaged")
+        if not wanted and path.stem != chain_id(()).hex:
+            return "quarantined"
+        if not all(_is_sound(scope, layer) for layer in wanted):
+            return "quarantined"
+        build_view(scope.store, wanted)
+        return "rebuilt"
+
+    return fix
+
+
+def _layers_of_chain(scope: Scope, chain: str) -> tuple[Digest, ...]:
+    """The diff IDs of a stack, from the containers that stand on it and the images."""
+    for record in scope.containers():
+        if record.config.chain.endswith(f":{chain}"):
+            return tuple(map(Digest.parse, record.config.layers))
+    for image in scope.images():
+        if image.chain_id.hex == chain:
+            return image.diff_ids
+    return ()
+
+
+def _check_containers_views(scope: Scope) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for record in scope.containers():
+        chain = record.config.chain
+        if not chain or chain in seen:
+            continue
+        seen.add(chain)
+        path = view_path(scope.layout.root, Digest.parse(chain))
+        bundle = path.with_suffix(SUFFIX)
+        if path.exists() or bundle.is_symlink():
+            continue
+        layers = tuple(map(Digest.parse, record.config.layers))
+        yield Finding(
+            "view-lost", scope.place(path), f"container {record.name} needs it", _rebuild(scope, path, layers)
+        )
+
+
+def _check_bundles(scope: Scope) -> Iterator[Finding]:
+    """Each link leads to the bundle that it is named for; `deep`: whose tables are as its header says."""
+    users = {record.config.chain: record for record in scope.containers()}
+    for link in sorted(scope.layout.views.glob(f"*{SUFFIX}")):
+        text = _bundle_trouble(scope, link)
+        user = users.get(f"sha256:{link.name.removesuffix(SUFFIX)}")
+        if text and user is None:
+            # `rootlay run FILE` makes the link anew.
+            yield Finding(
+                "leftover", scope.place(link), f"no container needs it; {text}", remove_file(link), leftover=True
+            )
+        elif text and user is not None:
+            yield Finding("bundle-gone", scope.place(link), f"container {user.name} needs {_target(link)}: {text}")
+
+
+def _target(link: Path) -> str:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return str(link)
+
+
+def _bundle_trouble(scope: Scope, link: Path) -> str:
+    try:
+        bundle = Bundle(link)
+    except (StoreError, OSError) as error:
+        return "it is gone" if isinstance(error, FileNotFoundError) else str(error)
+    try:
+        if f"{bundle.id.hex}{SUFFIX}" != link.name:
+            return "it is another bundle"
+        if scope.deep:
+            bundle.verify_tables()
+    except (StoreError, OSError) as error:
+        return str(error)
+    finally:
+        bundle.close()
+    return ""

@@ -1,0 +1,402 @@
+"""`fsck`: each invariant of docs/format.md is broken in turn, found, and repaired or put aside."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from rootlay.store.attach import link_path
+from rootlay.store.bloom import HEADER_BYTES
+from rootlay.store.bundlewrite import write_bundle
+from rootlay.store.check.finding import CODES, Outcome, quarantined
+from rootlay.store.check.run import check_store
+from rootlay.store.container import Containers
+from rootlay.store.digest import Digest
+from rootlay.store.entry import META_KEY, Entry, entry_key
+from rootlay.store.layer import Layer
+from rootlay.store.lmdbfile import LmdbFile, write_sorted
+from rootlay.store.store import Store as ImageStore
+from rootlay.vfs.check import check_uppers
+from rootlay.vfs.create import ContainerOptions, create_container
+from rootlay.vfs.images import Store
+from tests.store.store_archives import LayoutBuilder, make_tar
+
+BASE = make_tar(
+    [("etc/motd", "f", "welcome"), ("etc/link", "l", "motd"), ("bin/tool", "f", "x" * 5000), ("d/f", "f", "f")]
+)
+TOP = make_tar([("etc/.wh.link", "f", ""), ("etc/new", "f", "new"), ("bin/hard", "h", "bin/tool")])
+DEAD = 2**22 + 1  # above the largest process number
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with an image of two gzip layers, a bundle, and a container that has everything an upper can have."""
+    base = tmp_path_factory.mktemp("check")
+    layout = LayoutBuilder()
+    layout.name(layout.manifest([BASE, TOP], [gzip.compress(tar, mtime=0) for tar in (BASE, TOP)]), "app")
+    root = base / "store"
+    store = Store.open(root)
+    image = store.load(layout.write(base / "layout"))
+    write_bundle(ImageStore.open(root), ImageStore.open(root).image("app"), base / "app.rlay")
+    with contextlib.closing(image.container("c")) as c:
+        c.fs.writetext("/etc/motd", "changed")
+        c.overlay.chown("/etc/motd", 7, 7)
+        c.overlay.unlink("/d/f")
+        c.overlay.rmdir("/d")
+        c.overlay.mkdir("/d")
+        c.snapshot("s")
+        c.overlay.rename("/bin", "/sbin")
+        assert c.fs.readtext("/etc/motd") == "changed"
+        assert c.fs.readtext("/sbin/tool") == "x" * 5000
+        for path in ("/etc/new", "/sbin/tool", "/sbin/hard"):
+            c.overlay.real_path(path)
+    with contextlib.closing(Store.open(root).overlay(name="b", base=str(base / "app.rlay"))):
+        pass
+    return base
+
+
+@dataclass
+class Damaged:
+    """A copy of the template, to be damaged."""
+
+    base: Path
+    root: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.root = self.base / "store"
+
+    def check(self, *, deep: bool = False, repair: bool = False) -> list[Outcome]:
+        return list(check_store(self.root, deep=deep, repair=repair, more=(check_uppers,)))
+
+    def container(self, name: str = "c") -> Path:
+        return (self.root / "containers" / "names" / name).resolve()
+
+    def layers(self) -> list[Digest]:
+        return list(ImageStore.open(self.root).image("app").diff_ids)
+
+    def layer(self, number: int = 0) -> Path:
+        return self.root / "layers" / self.layers()[number].hex
+
+    def blob(self, what: str) -> Path:
+        store = ImageStore.open(self.root)
+        image = store.image("app")
+        digest = {
+            "manifest": image.manifest_digest,
+            "config": image.id,
+            "layer": image.manifest.layers[0].digest,
+        }[what]
+        return store.layout.blob_path(digest)
+
+    def view(self, suffix: str) -> Path:
+        return self.root / "views" / f"{ImageStore.open(self.root).image('app').chain_id.hex}{suffix}"
+
+    def frozen(self) -> Path:
+        return self.container() / "upper"
+
+    def upper(self) -> Path:
+        return self.container() / json.loads((self.container() / "stack.json").read_bytes())["upper"]
+
+    def content(self) -> str:
+        with contextlib.closing(Store.open(self.root).container("c")) as c:
+            return c.fs.readtext("/etc/motd") + c.fs.readtext("/etc/new") + c.fs.readtext("/sbin/tool")
+
+
+@pytest.fixture
+def damaged(template: Path, tmp_path: Path) -> Iterator[Damaged]:
+    shutil.copytree(template, tmp_path / "copy", symlinks=True)
+    found = Damaged(tmp_path / "copy")
+    link = next((found.root / "views").glob("*.bundle"))
+    link.unlink()
+    link.symlink_to(found.base / "app.rlay")
+    yield found
+    for path in (found.base).rglob("*"):
+        if path.is_dir() and not path.is_symlink():
+            path.chmod(0o700)
+
+
+def flip(path: Path, at: int) -> None:
+    """Change a byte, whatever the file's mode."""
+    path.chmod(0o600)
+    data = bytearray(path.read_bytes())
+    data[at] ^= 0xFF
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def rewrite_index(layer: Path, change: Callable[[bytes, bytes], bytes]) -> None:
+    """Write a layer's index anew, with other values."""
+    file = LmdbFile(layer / "index.lmdb")
+    rows = [(key, change(key, value)) for key, value in file.iter_from(b"\0")]
+    file.close()
+    (layer / "index.lmdb").unlink()
+    write_sorted(layer / "index.lmdb", rows, sum(len(k) + len(v) for k, v in rows), len(rows))
+
+
+def change_entry(key: bytes, value: bytes) -> bytes:
+    """Another mode for the one file of one byte, which is not hydrated."""
+    if key >= b"\xff\xff\xff\xfe" or Entry.unpack(value).size != 1:
+        return value
+    return value[:16] + (0o4777).to_bytes(4, "little") + value[20:]
+
+
+def misplace(key: bytes, value: bytes) -> bytes:
+    if key != entry_key(0, b""):
+        return value
+    root = Entry.unpack(value)
+    return value.replace(root.id.to_bytes(4, "little"), (77).to_bytes(4, "little"), 1)
+
+
+def lie_about_size(key: bytes, value: bytes) -> bytes:
+    return value.replace(b'"entries": ', b'"entries": 1') if key == META_KEY else value
+
+
+def replace_link(path: Path, target: str) -> None:
+    path.unlink()
+    path.symlink_to(target)
+
+
+def record_of(d: Damaged) -> Path:
+    return d.frozen() / "etc" / ".wh..wh.m.motd"
+
+
+def bare_bloom(d: Damaged) -> None:
+    bloom = d.container() / "bloom"
+    data = bytearray(bloom.read_bytes())
+    data[HEADER_BYTES:] = bytes(len(data) - HEADER_BYTES)
+    bloom.write_bytes(data)
+
+
+@dataclass(frozen=True)
+class Case:
+    """How to damage, the codes that say so, and whether only `deep` sees it. `lost`: damage that cannot be repaired."""
+
+    damage: Callable[[Damaged], object]
+    codes: tuple[str, ...]
+    deep: bool = False
+    lost: bool = False
+    kept: bool = False  # something goes into the quarantine
+
+
+CASES: dict[str, Case] = {
+    "oci-layout empty": Case(lambda d: (d.root / "oci-layout").write_bytes(b"{}"), ("layout-file",), kept=True),
+    "oci-layout missing": Case(lambda d: (d.root / "oci-layout").unlink(), ("layout-file",)),
+    "index.json cut": Case(lambda d: cut(d.root / "index.json"), ("index-damaged",), kept=True),
+    "index.json missing": Case(lambda d: (d.root / "index.json").unlink(), ("index-damaged",)),
+    "store open to all": Case(lambda d: d.root.chmod(0o777), ("store-open",)),
+    "blobs open to all": Case(lambda d: (d.root / "blobs").chmod(0o777), ("store-open",)),
+    "strange file": Case(lambda d: (d.root / "x").write_bytes(b"mine"), ("unknown-file",), kept=True),
+    "strange layer": Case(lambda d: (d.root / "layers" / "x").mkdir(), ("unknown-file",), kept=True),
+    "strange file in a layer": Case(lambda d: (d.layer() / "x").write_bytes(b""), ("unknown-file",), kept=True),
+    "strange blob": Case(lambda d: (d.root / "blobs/sha256/x").write_bytes(b""), ("unknown-file",), kept=True),
+    "strange view": Case(lambda d: (d.root / "views/x").write_bytes(b""), ("unknown-file",), kept=True),
+    "strange container": Case(lambda d: (d.root / "containers/x").mkdir(), ("unknown-file",), kept=True),
+    "strange name": Case(lambda d: (d.root / "containers/names/x").mkdir(), ("unknown-file",), kept=True),
+    "manifest changed": Case(lambda d: flip(d.blob("manifest"), 9), ("blob-damaged", "image-broken"), kept=True),
+    "config missing": Case(lambda d: d.blob("config").unlink(), ("image-broken",), kept=True),
+    "small blob changed": Case(
+        lambda d: flip(d.blob("layer"), 30), ("blob-damaged", "image-incomplete", "layer-lost"), lost=True, kept=True
+    ),
+    "blob cut": Case(
+        lambda d: cut(d.blob("layer")), ("blob-damaged", "image-incomplete", "layer-lost"), lost=True, kept=True
+    ),
+    "blob missing": Case(lambda d: d.blob("layer").unlink(), ("image-incomplete", "layer-lost"), lost=True),
+    "linked blob away": Case(
+        lambda d: replace_link(d.blob("layer"), "/nowhere/blob"), ("blob-link", "layer-lost"), lost=True
+    ),
+    "layer index cut": Case(lambda d: cut(d.layer() / "index.lmdb"), ("layer-damaged",)),
+    "another layer's index": Case(
+        lambda d: shutil.copy(d.layer(1) / "index.lmdb", d.layer() / "index.lmdb"), ("layer-damaged",)
+    ),
+    "layer index without a root": Case(lambda d: rewrite_index(d.layer(), misplace), ("layer-damaged",)),
+    "layer index of wrong size": Case(lambda d: rewrite_index(d.layer(), lie_about_size), ("layer-damaged",)),
+    "layer index says otherwise": Case(lambda d: rewrite_index(d.layer(), change_entry), ("layer-damaged",), deep=True),
+    "layer index missing": Case(lambda d: (d.layer() / "index.lmdb").unlink(), ("layer-lost",)),
+    "view cut": Case(lambda d: cut(d.view(".lmdb")), ("view-damaged",), kept=True),
+    "native view cut": Case(lambda d: cut(d.view(".view")), ("view-damaged",), kept=True),
+    "native view changed": Case(lambda d: flip(d.view(".view"), -2), ("view-damaged",), deep=True, kept=True),
+    "view missing": Case(lambda d: [d.view(s).unlink() for s in (".lmdb", ".view")], ("view-lost",)),
+    "half a view": Case(lambda d: d.view(".lmdb").unlink(), ("leftover", "view-lost")),
+    "bundle gone": Case(lambda d: (d.base / "app.rlay").unlink(), ("bundle-gone",), lost=True),
+    "bundle changed": Case(lambda d: flip(d.base / "app.rlay", 1 << 16), ("bundle-gone",), deep=True, lost=True),
+    "hydrated file cut": Case(lambda d: flip_and_cut(d.layer() / "tree/bin/tool"), ("tree-damaged",)),
+    "hydrated file changed": Case(lambda d: same_mode_flip(d.layer() / "tree/bin/tool"), ("tree-damaged",), deep=True),
+    "hydrated file's mode": Case(lambda d: (d.layer() / "tree/bin/tool").chmod(0o777), ("tree-damaged",)),
+    "hydrated directory's mode": Case(lambda d: (d.layer() / "tree/bin").chmod(0o777), ("tree-damaged",)),
+    "hydrated directory a file": Case(lambda d: to_file(d.layer(1) / "tree/etc"), ("tree-damaged",), kept=True),
+    "strange hydrated file": Case(lambda d: (d.layer() / "tree/x").write_bytes(b""), ("tree-unknown",), kept=True),
+    "record cut": Case(lambda d: cut(d.container() / "config.json"), ("container-damaged", "leftover"), kept=True),
+    "record of another": Case(
+        lambda d: shutil.copy(d.container("b") / "config.json", d.container() / "config.json"),
+        ("container-damaged", "leftover"), kept=True,
+    ),
+    "stack cut": Case(lambda d: cut(d.container() / "stack.json"), ("container-damaged", "leftover"), kept=True),
+    "name missing": Case(lambda d: (d.root / "containers/names/c").unlink(), ("name-broken",)),
+    "name of another": Case(
+        lambda d: replace_link(d.root / "containers/names/c", f"../{d.container('b').name}"),
+        ("name-broken",),
+        lost=True,
+    ),
+    "state not JSON": Case(lambda d: (d.container() / "state.json").write_bytes(b"{"), ("state-damaged",), kept=True),
+    "snapshot cut": Case(lambda d: cut(d.container() / "snapshots/s.json"), ("snapshot-damaged",), kept=True),
+    "frozen upper gone": Case(
+        lambda d: shutil.rmtree(d.frozen()), ("snapshot-damaged", "upper-lost"), lost=True, kept=True
+    ),
+    "filter cut": Case(lambda d: cut(d.container() / "bloom"), ("bloom-damaged",), kept=True),
+    "filter missing": Case(lambda d: (d.container() / "bloom").unlink(), ("bloom-damaged",)),
+    "filter empty": Case(bare_bloom, ("bloom-damaged",)),
+    "record of no meaning": Case(lambda d: replace_link(record_of(d), "u=x"), ("mark-damaged",), kept=True),
+    "whiteout with content": Case(
+        lambda d: (d.upper() / ".wh.bin").write_bytes(b"content"), ("mark-damaged",), kept=True
+    ),
+    "upper unreadable": Case(lambda d: (d.frozen() / "etc/motd").chmod(0), ("upper-mode",)),
+    "half-made in an upper": Case(lambda d: (d.upper() / ".wh..wh.t.x").write_bytes(b""), ("leftover",)),
+    "half a record": Case(lambda d: (d.container() / f".state.json.{DEAD}.ab").write_bytes(b""), ("leftover",)),
+    "half removed": Case(lambda d: (d.root / f"tmp/removed-{DEAD}-ab").write_bytes(b""), ("leftover",)),
+    "half a link": Case(lambda d: link_half(d), ("leftover",)),
+    "name without container": Case(
+        lambda d: (d.root / "containers/names/x").symlink_to("../" + "0" * 64), ("leftover",)
+    ),
+}  # fmt: skip
+
+
+def flip_and_cut(path: Path) -> None:
+    path.chmod(0o600)
+    cut(path)
+
+
+def same_mode_flip(path: Path) -> None:
+    mode = path.stat().st_mode & 0o7777
+    flip(path, 100)
+    path.chmod(mode)
+
+
+def to_file(path: Path) -> None:
+    shutil.rmtree(path)
+    path.write_bytes(b"")
+
+
+def link_half(d: Damaged) -> None:
+    link = next((d.root / "views").glob("*.bundle"))
+    Path(f"{link}.{DEAD}.abcd").symlink_to("x")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_damage_is_found_and_repaired_or_put_aside(name: str, damaged: Damaged) -> None:
+    case = CASES[name]
+    case.damage(damaged)
+    found = {outcome.finding.code for outcome in damaged.check(deep=case.deep)}
+    assert found
+    assert found <= set(case.codes), found
+    if case.deep:
+        assert not damaged.check(), "a quick check sees it, too: it is not for `deep` alone"
+    repaired = damaged.check(deep=case.deep, repair=True)
+    assert {outcome.finding.code for outcome in repaired} == set(case.codes), repaired
+    assert any(outcome.is_open for outcome in repaired) == case.lost, repaired
+    left = damaged.check(deep=True)
+    assert any(outcome.is_open for outcome in left) == case.lost, left
+    assert bool(quarantined(damaged.root)) == case.kept
+    if not case.lost and not {"image-broken", "container-damaged", "index-damaged"} & set(case.codes):
+        if name != "record of no meaning":
+            assert damaged.content() == "changed" + "new" + "x" * 5000
+        assert [record.reference for record in ImageStore.open(damaged.root).images()] == ["app:latest"]
+
+
+def test_the_document_lists_every_code() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "robustness.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `([a-z-]+)` \| (.*?) \|", text, re.MULTILINE)) == CODES
+
+
+def test_every_code_has_a_case() -> None:
+    assert {code for case in CASES.values() for code in case.codes} == set(CODES)
+
+
+def test_nothing_is_found_in_a_healthy_store(damaged: Damaged) -> None:
+    assert damaged.check() == []
+    assert damaged.check(deep=True) == []
+    assert damaged.check(deep=True, repair=True) == []
+    assert not (damaged.root / "quarantine").exists()
+
+
+def test_a_check_changes_nothing(damaged: Damaged) -> None:
+    for case in ("layer index cut", "view cut", "record cut", "hydrated file cut", "filter cut", "manifest changed"):
+        with contextlib.suppress(OSError):
+            CASES[case].damage(damaged)
+    before = {path: path.lstat().st_mtime_ns for path in damaged.root.rglob("*") if path.parent.name != "locks"}
+    damaged.check(deep=True)
+    after = {path: path.lstat().st_mtime_ns for path in damaged.root.rglob("*") if path.parent.name != "locks"}
+    before.pop(damaged.root / "tmp"), after.pop(damaged.root / "tmp")
+    before.pop(damaged.root / "locks"), after.pop(damaged.root / "locks")
+    assert after == before
+
+
+def test_a_lost_index_gets_its_names_back_from_containers(damaged: Damaged) -> None:
+    create_container(damaged.root, ContainerOptions(image="app", name="named", need_command=False), {})
+    (damaged.root / "index.json").unlink()
+    damaged.check(repair=True)
+    assert [record.reference for record in ImageStore.open(damaged.root).images()] == ["app:latest"]
+
+
+def test_what_is_put_aside_can_be_put_back(damaged: Damaged) -> None:
+    path = damaged.container() / "config.json"
+    good = path.read_bytes()
+    path.write_bytes(b"{")
+    damaged.check(repair=True)
+    rows = quarantined(damaged.root)
+    assert [row["place"] for row in rows] == [f"containers/{path.parent.name}"]
+    assert not path.exists()
+    os.rename(rows[0]["kept"], damaged.root / rows[0]["place"])
+    path.write_bytes(good)
+    assert not any(outcome.is_open for outcome in damaged.check(deep=True, repair=True))
+    assert damaged.content() == "changed" + "new" + "x" * 5000
+
+
+def test_a_damaged_container_leaves_the_upper_that_another_stands_on(damaged: Damaged) -> None:
+    with contextlib.closing(Store.open(damaged.root).container("c")) as c, contextlib.closing(c.fork("twin")):
+        pass
+    (damaged.container() / "config.json").write_bytes(b"{")
+    damaged.check(repair=True)
+    assert damaged.check(deep=True) == []
+    with contextlib.closing(Store.open(damaged.root).container("twin")) as twin:
+        assert twin.fs.readtext("/etc/motd") == "changed"
+
+
+def test_a_damaged_layer_that_only_a_container_needs_is_rebuilt(damaged: Damaged) -> None:
+    store = ImageStore.open(damaged.root)
+    layer = damaged.layer()
+    store.remove("app", force=True, in_use=Containers(damaged.root).needed)
+    cut(layer / "index.lmdb")
+    assert [(o.finding.code, o.status) for o in damaged.check(repair=True)] == [("layer-damaged", "rebuilt")]
+    assert damaged.content() == "changed" + "new" + "x" * 5000
+
+
+def test_an_optimized_layer_is_compared_with_its_blob(damaged: Damaged) -> None:
+    from rootlay.store.optimize import optimize_image
+
+    store = ImageStore.open(damaged.root)
+    optimize_image(store.layout, store.image("app"))
+    assert damaged.check(deep=True) == []
+    pack = damaged.layer() / "pack.tar.zst"
+    flip(pack, pack.stat().st_size // 2)
+    assert [(o.finding.code, o.status) for o in damaged.check(deep=True, repair=True)] == [("layer-damaged", "rebuilt")]
+    assert damaged.check(deep=True) == []
+
+
+def test_a_layer_directory_opens_after_its_index_was_rebuilt(damaged: Damaged) -> None:
+    directory = damaged.layer()
+    before = dict(Layer(directory, damaged.root / "blobs").iter_raw())
+    cut(directory / "index.lmdb")
+    damaged.check(repair=True)
+    assert dict(Layer(directory, damaged.root / "blobs").iter_raw()) == before
+    assert link_path(damaged.root, Digest("sha256", "0" * 64)).name.startswith("0")

@@ -1,0 +1,185 @@
+"""Checks of uppers (docs/format.md §6, §7): marks, records, filters. What the store cannot know by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.check.containers import bloom_trouble
+from rootlay.store.check.finding import Finding, Fix, Quarantine, Status
+from rootlay.store.check.run import check_store
+from rootlay.store.check.scope import Scope
+from rootlay.store.container import ContainerRecord
+from rootlay.store.errors import printable
+from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
+from rootlay.vfs.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.record import Record
+from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.whiteout import Mark, is_long, parse_mark, record_name, whiteout_name
+
+__all__ = ["check_store", "check_uppers"]
+
+
+def check_uppers(scope: Scope) -> Iterator[Finding]:
+    """Every upper that a container stands on, each once."""
+    seen: set[Path] = set()
+    for record in scope.containers():
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            stack = record.stack()
+            places = [(record.upper_of(stack), record.bloom_of(stack), True)]
+            root = scope.layout.containers
+            places += [(frozen.upper(root), frozen.bloom(root), False) for frozen in stack.frozen]
+            for upper, bloom, writable in places:
+                if upper not in seen and upper.is_dir() and not bloom_trouble(bloom):
+                    seen.add(upper)
+                    yield from _UpperCheck(scope, record, upper, bloom, writable).run()
+
+
+class _UpperCheck:
+    """One upper. Programs may be at work in it: what they hold half-done is not reported."""
+
+    def __init__(self, scope: Scope, record: ContainerRecord, upper: Path, bloom: Path, writable: bool) -> None:
+        self._scope = scope
+        self._record = record
+        self._upper = os.fsencode(upper)
+        self._bloom = bloom
+        self._busy = writable and has_guests(os.path.realpath(record.path))
+        self._denied: list[tuple[bytes, bytes]] = []
+
+    def run(self) -> Iterator[Finding]:
+        with Bloom(self._bloom) as bloom:
+            waiting = [b""]
+            while waiting:
+                directory = waiting.pop()
+                try:
+                    with os.scandir(self._upper + directory) as listing:
+                        found = {item.name: item.stat(follow_symlinks=False) for item in listing}
+                except OSError as error:
+                    if not self._busy:
+                        yield self._mode(directory, f"cannot be listed: {error.strerror}", 0o700)
+                    continue
+                for name, status in sorted(found.items()):
+                    yield from self._check(bloom, directory, name, status, found)
+                    if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None:
+                        waiting.append(directory + b"/" + name)
+        if self._denied:
+            yield self._denial()
+
+    def _check(
+        self, bloom: Bloom, directory: bytes, name: bytes, status: os.stat_result, found: dict[bytes, os.stat_result]
+    ) -> Iterator[Finding]:
+        path = directory + b"/" + name
+        mark = parse_mark(name)
+        if mark is None:
+            self._ask(bloom, path)
+            need = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+            if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
+                yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
+            return
+        if mark.kind == "temporary":
+            if not self._busy:
+                yield self._left(path)
+            return
+        text = self._mark_trouble(bloom, directory, mark, path, status, found)
+        if text:
+            real = Path(os.fsdecode(self._upper + path))
+            fix: Fix | None = None
+            if real.is_relative_to(self._scope.layout.root):
+
+                def fix(quarantine: Quarantine) -> Status:
+                    return quarantine.take("mark-damaged", real, text)
+
+            yield Finding("mark-damaged", self._place(path), text, fix)
+
+    def _mark_trouble(
+        self,
+        bloom: Bloom,
+        directory: bytes,
+        mark: Mark,
+        path: bytes,
+        status: os.stat_result,
+        found: dict[bytes, os.stat_result],
+    ) -> str:
+        """What is wrong with a mark; empty: nothing. What it says has to be in the filter."""
+        link = os.readlink(self._upper + path) if stat.S_ISLNK(status.st_mode) else None
+        if mark.kind == "record":
+            return self._record_trouble(bloom, directory, mark, link, found)
+        if mark.kind == "opaque":
+            self._ask(bloom, directory, OPAQUE_KIND)
+            return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
+        if mark.name is None:
+            if link is None or not is_long(link) or directory + b"/" + whiteout_name(link) != path:
+                return "not the whiteout of a long name"
+            self._ask(bloom, directory + b"/" + link)
+            return ""
+        self._ask(bloom, directory + b"/" + mark.name)
+        return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
+
+    def _record_trouble(
+        self, bloom: Bloom, directory: bytes, mark: Mark, link: bytes | None, found: dict[bytes, os.stat_result]
+    ) -> str:
+        if link is None:
+            return "a record that is no symbolic link"
+        try:
+            record = Record.parse(link)
+        except ValueError as error:
+            return f"a record that cannot be read: {error}"
+        if record.redirect is not None and not record.redirect.startswith(b"/"):
+            return "a redirect to a path that is not absolute"
+        if mark.name is not None:
+            self._ask(bloom, directory + b"/" + mark.name if mark.name else directory, RECORD_KIND)
+        else:
+            for name in found:
+                if parse_mark(name) is None and record_name(name).startswith(b".wh..wh.n."):
+                    self._ask(bloom, directory + b"/" + name, RECORD_KIND)
+        return ""
+
+    def _ask(self, bloom: Bloom, path: bytes, kind: bytes = b"") -> None:
+        """Whether the filter knows something that is there. Bits are set before it appears."""
+        if not bloom.may_have(path, kind):
+            self._denied.append((path, kind))
+
+    def _denial(self) -> Finding:
+        denied = list(self._denied)
+
+        def fix(quarantine: Quarantine) -> Status:
+            with Bloom(self._bloom) as bloom:
+                for path, kind in denied:
+                    bloom.add(path, kind)
+            return "rebuilt"
+
+        first = printable(denied[0][0] or b"/")
+        text = f"it denies {len(denied)} things that are there, {first} first"
+        return Finding("bloom-damaged", self._scope.place(self._bloom), text, fix)
+
+    def _mode(self, path: bytes, text: str, need: int) -> Finding:
+        def fix(quarantine: Quarantine) -> Status:
+            mode = os.lstat(self._upper + path).st_mode
+            os.chmod(self._upper + path, stat.S_IMODE(mode) | need, follow_symlinks=True)
+            return "rebuilt"
+
+        return Finding("upper-mode", self._place(path), text, fix)
+
+    def _left(self, path: bytes) -> Finding:
+        real = self._upper + path
+
+        def fix(quarantine: Quarantine) -> Status:
+            import shutil
+
+            if os.path.isdir(real) and not os.path.islink(real):
+                shutil.rmtree(real)
+            else:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(real)
+            return "removed"
+
+        return Finding("leftover", self._place(path), "half-made by a process that is gone", fix, leftover=True)
+
+    def _place(self, path: bytes) -> str:
+        real = Path(os.fsdecode(self._upper + path))
+        inside = real.is_relative_to(self._scope.layout.root)
+        return self._scope.place(real) if inside else printable(os.fsencode(real))
