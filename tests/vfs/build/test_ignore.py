@@ -1,0 +1,64 @@
+"""`.dockerignore`, rule by rule."""
+
+from __future__ import annotations
+
+import pytest
+
+from rootlay.vfs.build.errors import BadDockerfile
+from rootlay.vfs.build.ignore import parse_excludes, parse_ignore
+
+
+@pytest.mark.parametrize(
+    ("text", "left_out", "kept"),
+    [
+        ("# a comment\nb", ["b"], ["# a comment", "a"]),
+        ("  a  \n\n", ["a"], ["b"]),
+        ("/a/\n./b\nc/../d\n", ["a", "b", "d"], ["c"]),
+        ("a", ["a", "a/b", "a/b/c"], ["b/a", "ab"]),
+        ("*/temp*", ["a/temp", "a/temp.txt", "a/tempdir/b"], ["temp", "a/b/temp"]),
+        ("*/*/temp*", ["a/b/temp"], ["a/temp"]),
+        ("temp?", ["tempa", "tempb/c"], ["temp", "tempab", "temp/"]),
+        ("**/*.go", ["a.go", "a/b.go", "a/b/c.go"], ["a.gox"]),
+        ("a/**/b", ["a/b", "a/x/b", "a/x/y/b"], ["ab", "a/xb"]),
+        ("a/**", ["a/b", "a/b/c"], ["a", "ab"]),
+        ("**", ["a", "a/b"], []),
+        ("**/a", ["a", "b/a", "b/c/a/d"], ["ba"]),
+        ("**a", ["a", "ba", "b/ca"], ["b"]),
+        ("a**", ["a", "ab", "ab/c"], ["ba"]),
+        ("*.md\n!README.md", ["a.md"], ["README.md"]),
+        ("*.md\n!README*.md\nREADME-secret.md", ["a.md", "README-secret.md"], ["README.md", "README-x.md"]),
+        ("*.md\nREADME-secret.md\n!README*.md", ["a.md"], ["README-secret.md"]),
+        ("a\n!a/b", ["a", "a/c"], ["a/b", "a/b/c"]),
+        ("*\n!a/b", ["a", "c"], ["a/b"]),
+        ("[ab]c\n\\*", ["ac", "bc", "*"], ["cc", "d"]),
+        ("[^a]", ["b"], ["a"]),
+        ("\ufeffa", ["a"], []),
+        ("a\r\nb\r\n", ["a", "b"], ["a\r"]),
+        ("Dockerfile\n.dockerignore", ["Dockerfile", ".dockerignore"], ["Dockerfile.x"]),
+    ],
+)
+def test_the_rules_of_the_reference(text: str, left_out: list[str], kept: list[str]) -> None:
+    rules = parse_ignore(text)
+    assert [path for path in left_out if not rules.excludes(path)] == []
+    assert [path for path in kept if rules.excludes(path)] == []
+
+
+def test_a_walk_need_not_enter_a_directory_that_nothing_is_taken_back_from() -> None:
+    rules = parse_ignore("node_modules\nsrc\n!src/*/keep\n")
+    assert not rules.may_take_back("node_modules")
+    assert rules.may_take_back("src")
+    assert rules.may_take_back("src/a")
+    assert not rules.may_take_back("src/a/other")
+    assert parse_ignore("a\n!**/b").may_take_back("a")
+
+
+@pytest.mark.parametrize("pattern", ["a[", "!", "a\n[]", "x\\", "[a-]", "! "])
+def test_a_bad_pattern_is_an_error_that_names_its_line(pattern: str) -> None:
+    with pytest.raises(BadDockerfile, match=rf"^\.dockerignore:{pattern.count(chr(10)) + 1}: "):
+        parse_ignore(pattern)
+
+
+def test_excludes_of_copy_follow_the_same_rules() -> None:
+    rules = parse_excludes(["*.txt", "!keep.txt", ""])
+    assert rules.excludes("a.txt")
+    assert not rules.excludes("keep.txt")
