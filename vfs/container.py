@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rootlay.store.container import ContainerRecord, Containers, bury
+from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.session import Session, open_session
@@ -278,19 +278,7 @@ class Container:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
         if self._session is None:
             session = open_session(self._root, self.record)
-            keep = (session.listener.fileno(),) if session.listener else ()
-            command = [sys.executable, "-m", "rootlay.vfs.run.hydrator", str(self._root), self.id, str(session.launch)]
-            command += [str(session.socket_path), *map(str, keep)]
-            self._hydrator = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=keep,
-                start_new_session=True,
-            )
-            if session.listener:
-                session.listener.close()
+            self._hydrator = start_hydrator(self._root, session)
             self._session = session
         return self._session
 

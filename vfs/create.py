@@ -106,7 +106,7 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
             (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
             (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
         if options.image != HOST_IMAGE and (options.image or options.lowers):
-            _write_etc(record)
+            write_etc(record)
     except BaseException:
         Containers(store.root).discard(record)
         raise
@@ -222,7 +222,7 @@ def ensure_view(store: Store, image: Image) -> None:
         build_view(store, image.diff_ids)
 
 
-def _write_etc(record: ContainerRecord) -> None:
+def write_etc(record: ContainerRecord) -> None:
     """The files that Docker binds over /etc: the host's resolver, its hosts, and the container's name."""
     hostname = record.config.hostname or os.uname().nodename
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"

@@ -11,6 +11,7 @@ from rootlay.cli.spec import Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
     from rootlay.store.store import Store
+    from rootlay.vfs.needed import needed
     from rootlay.vfs.run.processes import has_guests
 
     store = Store.open(context.root)
@@ -21,14 +22,14 @@ def action(values: Values, context: Context) -> int:
             freed += containers.discard(record)
             print(f"container {record.name}", file=context.out)
     containers.sweep()
-    freed += store.prune(in_use=containers.needed).freed_bytes
+    freed += store.prune(in_use=lambda: needed(store)).freed_bytes
     print(f"Total reclaimed space: {size(freed)}", file=context.out)
     return 0
 
 
 VERB = Verb(
     name="prune",
-    help="Remove stopped containers, leftovers, and the blobs, layers and views that no image and no container needs.",
+    help="Remove stopped containers, leftovers, and what no image, no container and no build cache needs.",
     action=action,
     options=(Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),),
 )

@@ -9,6 +9,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
     from rootlay.store.errors import ImageInUse
     from rootlay.store.store import Store
+    from rootlay.vfs.needed import needed
 
     store = Store.open(context.root)
     containers = Containers(store.root)
@@ -19,7 +20,7 @@ def action(values: Values, context: Context) -> int:
         ]
         if users and len(image.references) < 2 and not values.flag("force"):
             raise ImageInUse(reference, f"container {users[0]} uses it; remove that one, or use --force")
-        removed = store.remove(reference, force=values.flag("force"), in_use=containers.needed)
+        removed = store.remove(reference, force=values.flag("force"), in_use=lambda: needed(store))
         for name in removed.untagged:
             print(f"Untagged: {name}", file=context.out)
         for digest in removed.deleted:

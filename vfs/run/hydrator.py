@@ -25,6 +25,7 @@ from rootlay.vfs.run.session import Session
 
 if TYPE_CHECKING:
     import socket
+    import subprocess
 
 MAGIC = 0x31594852
 REQUEST = struct.Struct("<II")
@@ -69,6 +70,30 @@ def fork_hydrator(root: Path, session: Session) -> HydratorProcess:
         code = 0
     finally:
         os._exit(code)
+
+
+def start_hydrator(root: Path, session: Session) -> subprocess.Popen[bytes]:
+    """Start the hydrator of a session as a program of its own, for callers that may have threads.
+
+    Returns:
+        The process. Its standard input is the life line: closed, the hydrator goes when the container is idle.
+    """
+    import subprocess
+    import sys
+
+    keep = (session.listener.fileno(),) if session.listener else ()
+    words = [str(root), session.record.id, str(session.launch), str(session.socket_path), *map(str, keep)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rootlay.vfs.run.hydrator", *words],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        pass_fds=keep,
+        start_new_session=True,
+    )
+    if session.listener:
+        session.listener.close()
+    return process
 
 
 def serve_session(root: Path, session: Session, lifeline: int) -> None:

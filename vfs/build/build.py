@@ -1,0 +1,105 @@
+"""A build from beginning to end: the stages that are needed, the image of the last one, its names.
+
+    result = build(store, parse(text), HostTree("."), BuildOptions(tags=("app:1",)), Silent())
+
+Rules:
+1. Nothing names the new image before all of it is in the store: a build that fails, or is killed, leaves the steps that
+   were done in the cache, and no image.
+2. The store's use lock is held throughout: what the build stands on is not removed under it.
+3. Ctrl-C, or a stage that fails, stops the others; their commands are killed, their containers removed.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from rootlay.store.image import Image
+from rootlay.store.platform import host_platform
+from rootlay.store.reference import Reference
+from rootlay.store.store import Store
+from rootlay.store.value import replace as changed
+from rootlay.vfs.build.graph import find_target, plan_stages
+from rootlay.vfs.build.instruction import Dockerfile
+from rootlay.vfs.build.options import BuildOptions
+from rootlay.vfs.build.report import Report, Silent
+from rootlay.vfs.build.scope import GlobalScope
+from rootlay.vfs.build.source import SourceTree
+from rootlay.vfs.build.stagebuild import StageBuild
+from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.workshop import Workshop
+from rootlay.vfs.run.orphans import remove_orphans
+
+
+@dataclass(frozen=True, slots=True)
+class BuildResult:
+    """What came of a build.
+
+    Args:
+        image: as it is in the store.
+        cached_steps, made_steps: how many steps had a layer in the cache, and how many were done.
+        seconds: how long it took.
+        inherited_layers: how many of the image's layers are the base image's.
+    """
+
+    image: Image
+    cached_steps: int
+    made_steps: int
+    seconds: float
+    inherited_layers: int
+
+
+def build(
+    store: Store,
+    dockerfile: Dockerfile,
+    context: SourceTree,
+    options: BuildOptions | None = None,
+    report: Report | None = None,
+) -> BuildResult:
+    """Build the target stage of a Dockerfile and record it as an image.
+
+    Args:
+        context: the main build context.
+
+    Raises:
+        BadDockerfile: what can only be seen when variables are known.
+        BuildFailed, RunFailed: an instruction cannot be carried out.
+        UnknownImage: a base image is nowhere.
+        BadReference, StoreNotWritable, DiskFull, EngineMissing.
+    """
+    options = options or BuildOptions()
+    tags = tuple(Reference.parse(tag).with_default_tag().familiar for tag in options.tags)
+    begin = time.monotonic()
+    target = find_target(dockerfile, options.target)
+    scope = GlobalScope.of(
+        dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
+    )
+    nodes = plan_stages(dockerfile, scope, target, options.contexts)
+    remove_orphans(store.root)
+    workshop = Workshop(store, context, options, report or Silent())
+    try:
+        with store.layout.use():
+            states: dict[int, ImageState] = {}
+            for node in nodes:
+                states[node.index] = StageBuild(workshop, dockerfile, node, scope, states).build()
+            state = _labelled(states[target.index], options)
+            image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
+            for tag in tags[1:]:
+                image = store.tag(image, tag)
+    finally:
+        workshop.close()
+    return BuildResult(image, workshop.cached_steps, workshop.made_steps, time.monotonic() - begin, _inherited(state))
+
+
+def _labelled(state: ImageState, options: BuildOptions) -> ImageState:
+    """--label changes the config and leaves no step in the history."""
+    if not options.labels:
+        return state
+    config = changed(state.config, labels={**state.config.labels, **options.labels})
+    return replace(state, image=changed(state.image, config=config))
+
+
+def _inherited(state: ImageState) -> int:
+    """How many layers the base image's steps have."""
+    own = state.image.history[state.inherited :]
+    return len(state.layers) - sum(not step.empty_layer for step in own)

@@ -1,0 +1,190 @@
+"""A stack of layers as one view, merged name by name when somebody asks, over the ready view of its lowest layers.
+
+A merged view on disk (`rootlay.store.viewbuild`) costs as much as the image has files. A builder that only wants to
+know what lies at the target of a COPY asks a few names of each new layer instead.
+
+Rules:
+1. Those of the OCI image specification, as `rootlay.store._viewbuild` states them: the topmost layer that has a name,
+   or its whiteout, decides; directories merge unless opaque; an implicit directory has the attributes of what is below.
+2. Ids of the ready view are kept; what lies in a layer above it gets a number from `FIRST_ID` on, when first met.
+3. Implements `rootlay.vfs.stack.LowerView` and `LowerHydrator`, so that `rootlay.vfs.overlay.Overlay` works on it.
+   Nothing is hydrated: content is read with `open`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from rootlay.store.entry import Entry, EntryType, SparseMap, Xattrs
+from rootlay.store.layer import Layer
+from rootlay.vfs.stack import LowerHydrator, LowerNode, LowerView
+
+FIRST_ID = 1 << 40
+_ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MergedNode:
+    """A name of the merged tree; the fields are those of `rootlay.store.view.Node`. `layer` holds its content."""
+
+    id: int
+    type: EntryType
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    nlink: int
+    ino: int
+    link: bytes = b""
+    xattrs: Xattrs = ()
+    major: int = 0
+    minor: int = 0
+    sparse: SparseMap | None = None
+    layer: int = -1
+    entry: Entry = _ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class _Directory:
+    """What a merged directory consists of: (layer, id in it), topmost first, and the ready view's node below."""
+
+    parts: tuple[tuple[int, int], ...]
+    base: LowerNode | None
+
+
+class LayeredView:
+    """Layers, base first, over a ready view (None: nothing lies below). Thread safe. Close it; it closes its parts."""
+
+    def __init__(self, base: LowerView | None, content: LowerHydrator | None, layers: Sequence[Layer]) -> None:
+        self._base = base
+        self._content = content
+        self._layers = tuple(layers)
+        self._directories: dict[int, _Directory] = {}
+        self._nodes: dict[tuple[int, bytes], LowerNode | None] = {}
+        self._inodes: dict[tuple[int, int], int] = {}
+        self._next_id = FIRST_ID
+        self._lock = threading.RLock()
+        parts = [(number, entry) for number, entry in self._roots()]
+        self.root: LowerNode = self._merge_directory(parts, base.root if base is not None else None)
+
+    def _roots(self) -> Iterator[tuple[int, Entry]]:
+        for number in range(len(self._layers) - 1, -1, -1):
+            found = self._layers[number].find(0, b"")
+            if found is not None:
+                yield number, found
+                if found.opaque:
+                    return
+
+    def find(self, parent_id: int, name: bytes) -> LowerNode | None:
+        """`name` in a directory, or None."""
+        if parent_id < FIRST_ID:
+            return None if self._base is None else self._base.find(parent_id, name)
+        with self._lock:
+            key = (parent_id, name)
+            if key not in self._nodes:
+                self._nodes[key] = self._look(self._directories[parent_id], name, len(self._layers))
+            return self._nodes[key]
+
+    def _look(self, directory: _Directory, name: bytes, limit: int) -> LowerNode | None:
+        """`name` as the layers below number `limit` show it."""
+        parts: list[tuple[int, Entry]] = []
+        for number, entry_id in directory.parts:
+            entry = self._layers[number].find(entry_id, name) if number < limit else None
+            if entry is None:
+                continue
+            if entry.type is EntryType.WHITEOUT:
+                return self._merge_directory(parts, None) if parts else None
+            if entry.type is not EntryType.DIRECTORY:
+                return self._merge_directory(parts, None) if parts else self._object(number, entry)
+            parts.append((number, entry))
+            if entry.opaque or entry.replaces:
+                return self._merge_directory(parts, None)
+        below = None
+        if directory.base is not None and self._base is not None:
+            below = self._base.find(directory.base.id, name)
+        if not parts:
+            return below
+        return self._merge_directory(parts, below if below is not None and below.type is EntryType.DIRECTORY else None)
+
+    def _merge_directory(self, parts: Sequence[tuple[int, Entry]], below: LowerNode | None) -> LowerNode:
+        if not parts and below is not None:
+            return below
+        told = next((entry for _, entry in parts if not entry.implicit), None)
+        shown: LowerNode | Entry = told if told is not None else below if below is not None else _ROOT
+        identity = self._take_id()
+        self._directories[identity] = _Directory(tuple((number, entry.id) for number, entry in parts), below)
+        return MergedNode(
+            identity, EntryType.DIRECTORY, shown.mode, shown.uid, shown.gid, 0, shown.mtime_ns, 1, identity,
+            xattrs=shown.xattrs,
+        )  # fmt: skip
+
+    def _object(self, number: int, entry: Entry) -> LowerNode | None:
+        if entry.type is EntryType.HARDLINK:
+            return self._at(entry.link, number)
+        ino = self._inodes.setdefault((number, entry.ino), self._next_id)
+        return MergedNode(
+            self._take_id(), entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns, entry.nlink, ino,
+            entry.link, entry.xattrs, entry.major, entry.minor, entry.sparse, number, entry,
+        )  # fmt: skip
+
+    def _at(self, path: bytes, limit: int) -> LowerNode | None:
+        """What is at a canonical path in the layers below number `limit`: the target of a hard link."""
+        roots = [(number, entry) for number, entry in self._roots() if number < limit]
+        node: LowerNode | None = self._merge_directory(roots, self._base.root if self._base is not None else None)
+        for name in path.split(b"/"):
+            if node is None or node.type is not EntryType.DIRECTORY:
+                return None
+            if node.id < FIRST_ID:
+                node = self._base.find(node.id, name) if self._base is not None else None
+            else:
+                node = self._look(self._directories[node.id], name, limit)
+        return node
+
+    def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, LowerNode]]:
+        """The children of a directory, sorted by name (bytes)."""
+        if parent_id < FIRST_ID:
+            yield from self._base.iter_children(parent_id) if self._base is not None else ()
+            return
+        directory = self._directories[parent_id]
+        names = {
+            name for number, entry_id in directory.parts for name, _ in self._layers[number].iter_children(entry_id)
+        }
+        if directory.base is not None and self._base is not None:
+            names.update(name for name, _ in self._base.iter_children(directory.base.id))
+        for name in sorted(names):
+            node = self.find(parent_id, name)
+            if node is not None:
+                yield name, node
+
+    def open(self, node: LowerNode) -> BinaryIO:
+        """The content of a file, for reading. Close it. Raises OSError (EIO: the store is damaged)."""
+        if isinstance(node, MergedNode) and node.layer >= 0:
+            return self._layers[node.layer].open_content(replace(node.entry, type=EntryType.FILE))
+        if self._content is None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return self._content.open(node)
+
+    def hydrate(self, entry_id: int) -> Path:
+        """Not for this view (rule 3). Raises OSError."""
+        raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
+
+    def _take_id(self) -> int:
+        with self._lock:
+            self._next_id += 1
+            return self._next_id - 1
+
+    def close(self) -> None:
+        """Give all parts up. Idempotent."""
+        for layer in self._layers:
+            layer.close()
+        if self._content is not None:
+            self._content.close()
+        if self._base is not None:
+            self._base.close()

@@ -1,0 +1,184 @@
+"""A layer before it is written: what it will add, by path, over the tree that it will lie on.
+
+Rules:
+1. A directory that is there already keeps its attributes unless it is told anew; a directory and something else at one
+   path are an error in either order, as in BuildKit ("cannot copy to non-directory").
+2. Directories above what is added come along with the attributes they have (below, or as they are made): a layer
+   without them would give them others where it is unpacked.
+3. Entries are written sorted by path, a directory before its content: the same plan gives the same layer.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import BinaryIO
+
+from rootlay.store.entry import Entry, EntryType
+from rootlay.store.layerwriter import LayerWriter
+from rootlay.vfs.build.source import OverlayTree, SourceEntry, join
+from rootlay.vfs.overlay import Overlay
+
+ENTRY_TYPES = {
+    stat.S_IFREG: EntryType.FILE,
+    stat.S_IFDIR: EntryType.DIRECTORY,
+    stat.S_IFLNK: EntryType.SYMLINK,
+    stat.S_IFCHR: EntryType.CHAR_DEVICE,
+    stat.S_IFBLK: EntryType.BLOCK_DEVICE,
+    stat.S_IFIFO: EntryType.FIFO,
+}
+_TYPE_BITS = {kind: bits for bits, kind in ENTRY_TYPES.items()}
+DIRECTORY_MODE = 0o755
+
+
+class Conflict(ValueError):
+    """A directory and something else are to be at one path. The message is for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One entry.
+
+    Args:
+        entry: of a file with several names, too, the whole file's.
+        open: gives the content of a file.
+        stamp: changes whenever the content may have changed; None where nothing is known.
+        identity: the same for all names of one file; None where it has one.
+    """
+
+    entry: Entry
+    open: Callable[[], BinaryIO] | None = None
+    stamp: tuple[int, ...] | None = None
+    identity: object = None
+
+
+class LayerPlan:
+    """Paths are absolute and canonical: links on the way to them are resolved by `rootlay.vfs.build.source.resolve`.
+
+    Args:
+        below: the tree that the layer will lie on; None for one that must not be asked (`COPY --link`).
+        made_ns: the time of directories that are made on the way.
+    """
+
+    def __init__(self, below: Overlay | None, made_ns: int) -> None:
+        self._below = None if below is None else OverlayTree(below)
+        self._made_ns = made_ns
+        self._planned: dict[bytes, Planned] = {}
+        self._known: dict[bytes, SourceEntry | None] = {}
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    # ---- the merged tree, as a LinkTree for `resolve`
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        """What will be at a path: as planned, else as it is below."""
+        planned = self._planned.get(path)
+        if planned is not None:
+            entry = planned.entry
+            return SourceEntry(_TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
+        return self._lstat_below(path)
+
+    def _lstat_below(self, path: bytes) -> SourceEntry | None:
+        if self._below is None:
+            return None
+        if path not in self._known:
+            parent = path.rpartition(b"/")[0] or b"/"
+            # Nothing is below what is not there: a new directory of many files costs one look.
+            above = self._lstat_below(parent) if path != b"/" else None
+            hopeless = path != b"/" and (above is None or not stat.S_ISDIR(above.mode))
+            self._known[path] = None if hopeless else self._below.lstat(path)
+        return self._known[path]
+
+    def readlink(self, path: bytes) -> bytes:
+        """The text of a link, planned or below."""
+        planned = self._planned.get(path)
+        if planned is not None:
+            return planned.entry.link
+        assert self._below is not None  # `lstat` has found a link there
+        return self._below.readlink(path)
+
+    def is_directory(self, path: bytes) -> bool:
+        """Whether there will be a directory."""
+        found = self.lstat(path)
+        return found is not None and stat.S_ISDIR(found.mode)
+
+    # ---- adding
+
+    def make_directories(self, path: bytes, uid: int, gid: int, mode: int = DIRECTORY_MODE) -> None:
+        """Make a directory and those above it where they are missing. Raises Conflict."""
+        missing = []
+        while True:
+            found = self.lstat(path)
+            if found is not None and not stat.S_ISDIR(found.mode):
+                raise Conflict(f"{_shown(path)} is not a directory")
+            if found is not None or path == b"/":
+                break
+            missing.append(path)
+            path = path.rpartition(b"/")[0] or b"/"
+        for directory in reversed(missing):
+            entry = Entry(EntryType.DIRECTORY, mode=mode, uid=uid, gid=gid, mtime_ns=self._made_ns)
+            self._planned[directory] = Planned(entry)
+
+    def add(self, path: bytes, planned: Planned) -> None:
+        """Put something at a path whose directory is there already, or planned. Raises Conflict."""
+        found = self.lstat(path)
+        is_directory = planned.entry.type is EntryType.DIRECTORY
+        if found is not None and stat.S_ISDIR(found.mode) != is_directory:
+            raise Conflict(
+                f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
+                else f"cannot replace the directory {_shown(path)} by a file"
+            )  # fmt: skip
+        self._planned[path] = planned
+
+    # ---- writing
+
+    def iter_entries(self) -> Iterator[tuple[bytes, Planned]]:
+        """All entries with the directories above them, in the layer's order; paths without the slash in front.
+
+        Of the names of one file the first has the content, the others are hard links to it.
+        """
+        whole = dict(self._planned)
+        for path in self._planned:
+            parent = path.rpartition(b"/")[0]
+            while parent and parent not in whole:
+                whole[parent] = Planned(self._directory_below(parent))
+                parent = parent.rpartition(b"/")[0]
+        first_names: dict[object, bytes] = {}
+        for path in sorted(whole, key=lambda path: path.split(b"/")):
+            planned, name = whole[path], path[1:]
+            if not name:
+                continue
+            first = name if planned.identity is None else first_names.setdefault(planned.identity, name)
+            if first != name:
+                planned = Planned(replace(planned.entry, type=EntryType.HARDLINK, size=0, link=first, xattrs=()))
+            yield name, planned
+
+    def _directory_below(self, path: bytes) -> Entry:
+        found = self._lstat_below(path)
+        if found is None or self._below is None:
+            return Entry(EntryType.DIRECTORY, mode=DIRECTORY_MODE, mtime_ns=self._made_ns)
+        return Entry(
+            EntryType.DIRECTORY, mode=stat.S_IMODE(found.mode), uid=found.uid, gid=found.gid,
+            mtime_ns=found.mtime_ns, xattrs=self._below.xattrs(path),
+        )  # fmt: skip
+
+    def write(self, writer: LayerWriter, epoch_ns: int | None = None) -> None:
+        """Write all entries; none younger than `epoch_ns`. Raises OSError (a source cannot be read), UnsafePath."""
+        for path, planned in self.iter_entries():
+            entry = planned.entry
+            if epoch_ns is not None and entry.mtime_ns > epoch_ns:
+                entry = replace(entry, mtime_ns=epoch_ns)
+            if planned.open is None:
+                writer.add(path, entry)
+                continue
+            with planned.open() as content:
+                writer.add(path, entry, content)
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")
+
+
+__all__ = ["Conflict", "LayerPlan", "Planned", "join"]

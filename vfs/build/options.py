@@ -1,0 +1,47 @@
+"""What the user of a build asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from rootlay.store.image import Image
+from rootlay.store.manifest import Platform
+from rootlay.store.platform import host_platform
+from rootlay.vfs.build.source import SourceTree
+
+Fetch = Callable[[str, Platform], Image]
+"""Brings an image that is not in the store from wherever images come from. Raises UnknownImage and registry errors."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """The options of one build.
+
+    Args:
+        tags: the image's names; none: it stays without one.
+        target: the stage to build, by name or number; the last one if empty.
+        build_args: values of ARGs.
+        labels: added to the image.
+        platform: what is built for.
+        no_cache: make every layer anew (and remember it).
+        pull: ask the registry for base images that are here already.
+        keep_failed: leave the container of a failing RUN to the user.
+        network: of the RUNs that do not say: "host" or "none".
+        epoch_s: SOURCE_DATE_EPOCH: the time of the image and its history, and the youngest that a file may be.
+        contexts: more sources, by name: `--build-context`.
+        fetch: see Fetch; None: base images must be in the store.
+    """
+
+    tags: tuple[str, ...] = ()
+    target: str = ""
+    build_args: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    platform: Platform = field(default_factory=host_platform)
+    no_cache: bool = False
+    pull: bool = False
+    keep_failed: bool = False
+    network: str = "host"
+    epoch_s: int | None = None
+    contexts: Mapping[str, SourceTree] = field(default_factory=dict)
+    fetch: Fetch | None = None

@@ -1,0 +1,250 @@
+"""Building one stage: instruction by instruction, from its base to the image that it comes to."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from rootlay.store.layerwriter import WrittenLayer
+from rootlay.store.value import replace as changed
+from rootlay.vfs.build.cache import key_of
+from rootlay.vfs.build.chmodspec import ModeChange
+from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of
+from rootlay.vfs.build.contentdigest import plan_digest
+from rootlay.vfs.build.copying import Copier, CopyOptions, MissingSource, absolute
+from rootlay.vfs.build.expand import expand
+from rootlay.vfs.build.failure import BuildFailed, RunFailed
+from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
+from rootlay.vfs.build.history import created_by, run_created_by
+from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Dockerfile, Instruction, Run, Workdir
+from rootlay.vfs.build.layerplan import Conflict, LayerPlan
+from rootlay.vfs.build.owner import find_owner
+from rootlay.vfs.build.parser import parse_trigger
+from rootlay.vfs.build.report import Step
+from rootlay.vfs.build.runcontainer import RunContainer, RunRequest
+from rootlay.vfs.build.scope import GlobalScope, Scope
+from rootlay.vfs.build.source import OverlayTree, SourceTree, resolve
+from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.workshop import Shown, Workshop
+from rootlay.vfs.run.user import UnknownUser
+
+SCRATCH = "scratch"
+
+
+class StageBuild:
+    """One stage of one build.
+
+    Args:
+        states: the stages that are done, by index; those that this one needs are among them.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        dockerfile: Dockerfile,
+        node: StageNode,
+        scope: GlobalScope,
+        states: Mapping[int, ImageState],
+    ) -> None:
+        self._workshop = workshop
+        self._dockerfile = dockerfile
+        self._node = node
+        self._outer = scope
+        self._states = states
+        self._label = label_of(node.stage) if len(dockerfile.stages) > 1 else ""
+        self._position = 0
+        self._total = 1
+        self._running: RunContainer | None = None
+
+    def build(self) -> ImageState:
+        """Everything from FROM to the stage's end.
+
+        Raises BuildFailed, BadDockerfile, UnknownImage, StoreNotWritable, DiskFull, EngineMissing.
+        """
+        state = self._base()
+        triggers = self._triggers(state)
+        state = replace(state, image=changed(state.image, config=without_triggers(state.config)))
+        scope = self._outer.stage(state.config.env)
+        instructions = (*triggers, *self._node.stage.instructions)
+        self._total += sum(map(counts_as_step, instructions))
+        self._show_base()
+        try:
+            for instruction in instructions:
+                expanded = expand(instruction, scope)
+                state = self._step(expanded, state, scope)
+                scope = scope.after(expanded)
+        finally:
+            if self._running is not None:
+                self._running.close()
+        return state
+
+    # ---- FROM
+
+    def _base(self) -> ImageState:
+        base = self._node.base
+        if self._node.base_stage is not None:
+            below = self._states[self._node.base_stage]
+            return replace(below, cmd_is_own=False)
+        if base.image == SCRATCH:
+            return ImageState.scratch(self._workshop.options.platform)
+        image = self._workshop.image(base.image, base.platform, base.source)
+        return ImageState.based_on(image.config, image.manifest.layers)
+
+    def _triggers(self, state: ImageState) -> list[Instruction]:
+        """The ONBUILD triggers of the base, which run first."""
+        return [parse_trigger(text, f"ONBUILD of {self._node.base.image}") for text in triggers_of(state.config)]
+
+    def _show_base(self) -> None:
+        base = self._node.base
+        with self._shown(f"FROM {base.image}" + (f" AS {base.name}" if base.name else "")):
+            pass
+
+    def _shown(self, text: str) -> Shown:
+        self._position += 1
+        step = Step(self._workshop.number(), self._label, self._position, self._total, " ".join(text.split()))
+        return Shown(self._workshop, step)
+
+    # ---- instructions
+
+    def _step(self, instruction: Instruction, state: ImageState, scope: Scope) -> ImageState:
+        try:
+            if isinstance(instruction, Run):
+                return self._run(instruction, state, scope)
+            if isinstance(instruction, (Copy, Add)):
+                return self._copy(instruction, state)
+            if isinstance(instruction, Workdir):
+                return self._workdir(instruction, state)
+        except (Conflict, MissingSource, UnknownUser, EOFError) as error:
+            raise BuildFailed(instruction.source, str(error)) from error
+        return _configured(instruction, state)
+
+    def _run(self, instruction: Run, state: ImageState, scope: Scope) -> ImageState:
+        if not state.diff_ids:
+            raise BuildFailed(instruction.source, "there is nothing to run in an image without a layer")
+        argv = words_of(instruction.command, state.config)
+        network = instruction.network if instruction.network in ("host", "none") else self._workshop.options.network
+        request = RunRequest(argv, scope.run_environment, network)
+        told = [(name, scope.variables[name]) for name, value in scope.args.items() if value is not None]
+        key = key_of(
+            "RUN", str(state.image.chain_id), argv, sorted(request.env.items()), state.config.env, state.config.user,
+            state.config.working_dir, network, self._workshop.epoch_ns,
+        )  # fmt: skip
+        with self._shown(f"RUN {_command_text(instruction)}") as shown:
+            return self._made(
+                shown, state, key, run_created_by(argv, told),
+                lambda: self._execute(instruction, state, request, shown.step),
+            )  # fmt: skip
+
+    def _execute(self, instruction: Run, state: ImageState, request: RunRequest, step: Step) -> WrittenLayer:
+        if self._running is None:
+            self._running = self._workshop.run_container()
+        report = self._workshop.report
+        code = self._running.run(state, request, lambda data: report.output(step, data))
+        if code:
+            kept = self._running.keep() if self._workshop.options.keep_failed else ""
+            raise RunFailed(instruction.source, code, kept)
+        return self._running.commit(state)
+
+    def _copy(self, instruction: Copy | Add, state: ImageState) -> ImageState:
+        with self._shown(instruction.source.text) as shown:
+            plan = self._plan_copy(instruction, state)
+            return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
+
+    def _plan_copy(self, instruction: Copy | Add, state: ImageState) -> LayerPlan:
+        below = self._workshop.trees.open(state.diff_ids)
+        options = CopyOptions(
+            owner=None if instruction.chown is None else find_owner(instruction.chown, below),
+            mode=None if instruction.chmod is None else _mode(instruction),
+            made_ns=self._workshop.now_ns(),
+        )
+        plan = LayerPlan(below, options.made_ns)
+        copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options)
+        tree = self._source(instruction)
+        for path in instruction.paths:
+            copier.copy(tree, path)
+        for file in instruction.files:
+            copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
+        for pattern in copier.unmatched:
+            self._workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
+        return plan
+
+    def _source(self, instruction: Copy | Add) -> SourceTree:
+        name = instruction.from_ if isinstance(instruction, Copy) else None
+        if name is None:
+            return self._workshop.context
+        if name in self._workshop.options.contexts:
+            return self._workshop.options.contexts[name]
+        stage = self._dockerfile.find_stage(name)
+        if stage is not None:
+            return self._workshop.tree_of(self._states[stage.index])
+        image = self._workshop.image(name, None, instruction.source)
+        return OverlayTree(self._workshop.trees.open(image.diff_ids))
+
+    def _workdir(self, instruction: Workdir, state: ImageState) -> ImageState:
+        path = _normal(absolute(instruction.path, state.config.working_dir))
+        state = replace(state, image=changed(state.image, config=changed(state.config, working_dir=path)))
+        text = f"WORKDIR {path}"
+        if path == "/":
+            return state.with_image(state.image, text)
+        with self._shown(text) as shown:
+            below = self._workshop.trees.open(state.diff_ids)
+            owner = find_owner(state.config.user, below) if state.config.user else None
+            plan = LayerPlan(below, self._workshop.now_ns())
+            plan.make_directories(
+                resolve(plan, path.encode("utf-8", "surrogateescape")),
+                owner.uid if owner else 0,
+                owner.gid if owner else 0,
+            )
+            return self._written(shown, state, plan, text, instruction)
+
+    # ---- layers
+
+    def _written(
+        self, shown: Shown, state: ImageState, plan: LayerPlan, text: str, instruction: Instruction
+    ) -> ImageState:
+        """The layer of a plan on top of an image."""
+        digest = plan_digest(plan.iter_entries(), self._workshop.digests)
+        key = key_of(instruction.keyword, str(state.image.chain_id), digest, self._workshop.epoch_ns)
+
+        def write() -> WrittenLayer:
+            with self._workshop.writer() as writer:
+                plan.write(writer, self._workshop.epoch_ns)
+                return writer.finish()
+
+        return self._made(shown, state, key, text, write)
+
+    def _made(
+        self, shown: Shown, state: ImageState, key: str, text: str, make: Callable[[], WrittenLayer]
+    ) -> ImageState:
+        made, cached = self._workshop.layer(key, make)
+        self._workshop.count(cached=cached)
+        shown.done(made.layer.descriptor.size, cached=cached)
+        return state.with_layer(made.layer, text, made.created)
+
+
+def _configured(instruction: Instruction, state: ImageState) -> ImageState:
+    """After an instruction that touches only the config."""
+    if isinstance(instruction, Arg):
+        return state.with_image(state.image, created_by(instruction, state.config))
+    image = configure(state.image, instruction, cmd_is_own=state.cmd_is_own)
+    if image is None:
+        raise BuildFailed(instruction.source, "this instruction is not supported")
+    after = state.with_image(image, created_by(instruction, image.config))
+    return replace(after, cmd_is_own=True) if isinstance(instruction, Cmd) else after
+
+
+def _mode(instruction: Copy | Add) -> ModeChange:
+    try:
+        return ModeChange.parse(instruction.chmod or "")
+    except ValueError as error:
+        raise BuildFailed(instruction.source, str(error)) from None
+
+
+def _command_text(instruction: Run) -> str:
+    words = instruction.command.words
+    return " ".join(words) if not instruction.command.shell else words[0]
+
+
+def _normal(path: str) -> str:
+    return posixpath.normpath("/" + path.lstrip("/"))

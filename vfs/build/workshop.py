@@ -1,0 +1,185 @@
+"""What all stages of one build share: store, cache, trees, options, the report, and the numbers of the steps."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from rootlay.store.errors import UnknownImage
+from rootlay.store.image import Image
+from rootlay.store.layerwriter import LayerWriter, WrittenLayer
+from rootlay.store.platform import fits, parse_platform
+from rootlay.store.rootfs import rfc3339
+from rootlay.store.store import Store
+from rootlay.vfs.build.cache import CachedLayer, StepCache
+from rootlay.vfs.build.contentdigest import ContentDigests
+from rootlay.vfs.build.failure import BuildCancelled, BuildFailed
+from rootlay.vfs.build.instruction import Source
+from rootlay.vfs.build.options import BuildOptions
+from rootlay.vfs.build.report import Report, Step
+from rootlay.vfs.build.runcontainer import RunContainer
+from rootlay.vfs.build.source import OverlayTree, SourceTree
+from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.trees import Trees
+from rootlay.vfs.create import HOST_IMAGE, ensure_view
+
+Make = Callable[[], WrittenLayer]
+
+
+class Workshop:
+    """Shared by the threads of one build. Close it.
+
+    Args:
+        context: the main build context.
+    """
+
+    def __init__(self, store: Store, context: SourceTree, options: BuildOptions, report: Report) -> None:
+        self.store = store
+        self.context = context
+        self.options = options
+        self.report = report
+        self.cache = StepCache(store)
+        self.trees = Trees(store)
+        self.digests = ContentDigests(store.root / "build" / "digests.json")
+        self.cancelled = threading.Event()
+        self.cached_steps = 0
+        self.made_steps = 0
+        self._numbers = itertools.count(1)
+        self._images: dict[tuple[str, str], Image] = {}
+        self._running: set[RunContainer] = set()
+        self._lock = threading.Lock()
+
+    @property
+    def epoch_ns(self) -> int | None:
+        return None if self.options.epoch_s is None else self.options.epoch_s * 1_000_000_000
+
+    def now_ns(self) -> int:
+        """The time of what is made now."""
+        return time.time_ns() if self.epoch_ns is None else self.epoch_ns
+
+    def now(self) -> str:
+        """The same for a history, in RFC 3339."""
+        return rfc3339(datetime.fromtimestamp(self.now_ns() // 1_000_000_000, UTC))
+
+    def number(self) -> int:
+        """The next step's."""
+        return next(self._numbers)
+
+    # ---- images
+
+    def image(self, reference: str, platform_text: str | None, source: Source) -> Image:
+        """An image of the store, fetched if it is not there, with a view. One answer for the whole build.
+
+        Raises UnknownImage, BuildFailed, and what fetching raises.
+        """
+        if reference == HOST_IMAGE:
+            raise BuildFailed(source, "the machine's own root has no layers that an image could stand on")
+        platform = self.options.platform if platform_text is None else parse_platform(platform_text)
+        key = (reference, str(platform))
+        with self._lock:
+            if key not in self._images:
+                self._images[key] = self._find(reference, key, source)
+            return self._images[key]
+
+    def _find(self, reference: str, key: tuple[str, str], source: Source) -> Image:
+        platform = parse_platform(key[1])
+        fetch = self.options.fetch
+        try:
+            if self.options.pull and fetch is not None:
+                image = fetch(reference, platform)
+            else:
+                image = self.store.image(reference)
+        except UnknownImage:
+            if fetch is None:
+                raise
+            image = fetch(reference, platform)
+        if image.config.architecture and not fits(platform, image.config.platform):
+            raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
+        ensure_view(self.store, image)
+        return image
+
+    def tree_of(self, state: ImageState) -> SourceTree:
+        """The files of a finished stage, to be copied from."""
+        return OverlayTree(self.trees.open(state.diff_ids))
+
+    # ---- layers
+
+    def layer(self, key: str, make: Make) -> tuple[CachedLayer, bool]:
+        """The layer of a step: from the cache, or made now. Whether it was cached is the second value."""
+        if self.cancelled.is_set():
+            raise BuildCancelled
+        if not self.options.no_cache:
+            found = self.cache.find(key)
+            if found is not None:
+                return found, True
+        with self.cache.lock(key):
+            if not self.options.no_cache:
+                found = self.cache.find(key)  # somebody else has made it meanwhile
+                if found is not None:
+                    return found, True
+            made = CachedLayer(make(), self.now())
+            self.cache.add(key, made)
+            return made, False
+
+    def writer(self) -> LayerWriter:
+        """A new layer in the store."""
+        return LayerWriter(self.store)
+
+    def count(self, *, cached: bool) -> None:
+        """Take note of a step for the summary."""
+        with self._lock:
+            self.cached_steps += cached
+            self.made_steps += not cached
+
+    # ---- cancelling
+
+    def run_container(self) -> RunContainer:
+        """A container for the RUNs of one stage, which `cancel` reaches."""
+        container = RunContainer(self.store, self.epoch_ns)
+        with self._lock:
+            self._running.add(container)
+        if self.cancelled.is_set():
+            container.cancel()
+        return container
+
+    def cancel(self) -> None:
+        """Stop all stages. Idempotent."""
+        self.cancelled.set()
+        with self._lock:
+            running = list(self._running)
+        for container in running:
+            container.cancel()
+
+    def close(self) -> None:
+        """Keep what was learnt, close what is open. Idempotent."""
+        self.digests.save()
+        self.trees.close()
+
+
+class Shown:
+    """A step as the report sees it; use it as a context manager around the work."""
+
+    def __init__(self, workshop: Workshop, step: Step) -> None:
+        self._workshop = workshop
+        self.step = step
+        self._begin = time.monotonic()
+        self._size_bytes = 0
+        self._cached = False
+
+    def done(self, size_bytes: int, *, cached: bool) -> None:
+        """Say what came of it."""
+        self._size_bytes, self._cached = size_bytes, cached
+
+    def __enter__(self) -> Shown:
+        self._workshop.report.start(self.step)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        seconds = time.monotonic() - self._begin
+        if kind is not None:
+            self._workshop.report.fail(self.step, seconds)
+        else:
+            self._workshop.report.finish(self.step, seconds, self._size_bytes, cached=self._cached)
