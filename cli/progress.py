@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
@@ -50,6 +50,12 @@ def _bar(context: Context) -> Iterator[Progress]:
 
     with bars:
         yield update
+
+
+def print_notes(context: Context, notes: Iterable[str]) -> None:
+    """What the user should know though nothing failed, each on a line of standard error."""
+    for note in notes:
+        print(f"rootlay: note: {note}", file=context.err)
 
 
 def _lines(context: Context) -> Progress:

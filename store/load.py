@@ -24,7 +24,7 @@ from rootlay.store.limits import Budget
 from rootlay.store.manifest import Platform
 from rootlay.store.ociload import load_oci
 from rootlay.store.platform import host_platform
-from rootlay.store.progress import Progress
+from rootlay.store.progress import Note, Progress, unheard
 from rootlay.store.reference import Reference
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def load(
     progress: Progress,
     link: bool = False,
     only: Collection[str] = (),
+    note: Note = unheard,
 ) -> list[Image]:
     """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
 
@@ -51,6 +52,7 @@ def load(
             to them. Only their indexes are made here, after one verifying pass over each.
         only: names of the images to take; all if empty. For OCI layouts.
         platform: which one of a multi-platform image to take. None: this machine's.
+        note: told what was left out.
 
     Raises:
         NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, TooLarge,
@@ -69,7 +71,7 @@ def load(
         else:
             files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout"):
-            loaded = load_oci(store, files, name, wanted, progress, only)
+            loaded = load_oci(store, files, name, wanted, progress, only, note)
         elif link or only:
             raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
         elif files.has("manifest.json"):

@@ -18,11 +18,23 @@ from rootlay.store.errors import (
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.ingest import LayerSource
+from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
 from rootlay.store.layerload import LayerLoader
-from rootlay.store.manifest import CONTAINERD_NAME, INDEXES, MANIFESTS, Descriptor, Index, Manifest, Platform
-from rootlay.store.platform import choose, fits, host_platform
-from rootlay.store.progress import Progress
+from rootlay.store.manifest import (
+    CONFIGS,
+    CONTAINERD_NAME,
+    INDEXES,
+    MANIFESTS,
+    OCI_CONFIG,
+    Descriptor,
+    Index,
+    Manifest,
+    Platform,
+)
+from rootlay.store.platform import choose, fits, host_platform, is_attestation
+from rootlay.store.progress import Note, Progress, unheard
 from rootlay.store.reference import Reference
+from rootlay.store.value import replace
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
@@ -38,13 +50,16 @@ def load_oci(
     wanted: Platform,
     progress: Progress,
     only: Collection[str] = (),
+    note: Note = unheard,
 ) -> list[Image]:
     """Load all images that `index.json` names, or those in `only`, for the platform `wanted`.
+
+    What is no image (a signature, an attestation, a chart) is left out with a note, unless there is nothing else.
 
     Raises as `rootlay.store.load`.
     """
     index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
-    chosen = _choose_each(index, wanted)
+    chosen = _images_only(files, _choose_each(_known_only(files, index, note), wanted), note)
     if only:
         named = {str(found): descriptor for descriptor in chosen if (found := _name(descriptor)) is not None}
         chosen = [_pick(named, text) for text in dict.fromkeys(only)]
@@ -52,6 +67,42 @@ def load_oci(
         raise BadManifest(f"{files.what}: index.json", "it names no image")
     check_single(name, len(chosen))
     return [_load_image(store, files, descriptor, name or _name(descriptor), wanted, progress) for descriptor in chosen]
+
+
+def _known_only(files: ImageFiles, index: Index, note: Note) -> Index:
+    """The index without what cannot be an image by its media type or annotations."""
+    kept: list[Descriptor] = []
+    left: list[str] = []
+    for descriptor in index.manifests:
+        kind = "attestation" if is_attestation(descriptor) else descriptor.media_type
+        if kind in INDEXES | MANIFESTS:
+            kept.append(descriptor)
+        else:
+            left.append(f"{files.what}: {descriptor.digest.short} is no image ({kind[:100] or 'no media type'})")
+    if left and not kept:
+        raise UnsupportedMedia(files.what, f"no image in it: {left[0].rpartition(': ')[2]}")
+    for line in left:
+        note(f"{line}: left out")
+    return replace(index, manifests=tuple(kept))
+
+
+def _images_only(files: ImageFiles, chosen: list[Descriptor], note: Note) -> list[Descriptor]:
+    """Those of `chosen` whose manifest has the config of an image."""
+    kinds = {descriptor.digest: _config_kind(files, descriptor) for descriptor in chosen}
+    kept = [descriptor for descriptor in chosen if kinds[descriptor.digest] in CONFIGS]
+    if not kept:
+        return chosen  # loading says what is wrong
+    for digest, kind in kinds.items():
+        if kind not in CONFIGS:
+            note(f"{files.what}: {digest.short} is no image ({kind[:100]}): left out")
+    return kept
+
+
+def _config_kind(files: ImageFiles, descriptor: Descriptor) -> str:
+    """The media type of a manifest's config. An index is taken for one of images."""
+    if descriptor.media_type in INDEXES:
+        return OCI_CONFIG
+    return Manifest.parse(_document(files, descriptor), f"{files.what}: {descriptor.digest}").config.media_type
 
 
 def _pick(named: dict[str, Descriptor], text: str) -> Descriptor:
@@ -143,11 +194,14 @@ def _load_image(
     descriptor, document = _resolve(files, top, wanted)
     what = f"{files.what}: {descriptor.digest}"
     manifest = Manifest.parse(document, what)
+    check_kind(manifest, what)
     config_bytes = _document(files, manifest.config)
     config = ImageConfig.parse(config_bytes, f"{files.what}: {manifest.config.digest}")
     check_platform(config, wanted)
-    if len(config.diff_ids) != len(manifest.layers):
-        raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
+    check_layers(manifest, config, what)
+    for layer in manifest.layers:
+        if is_foreign(layer) and not files.has(blob_name(layer.digest)):
+            raise missing_foreign(layer, what)
     label = name.familiar if name is not None else manifest.config.digest.short
     load_layers(store, files, Image(descriptor, manifest, config), label, progress)
     with store.layout.staging() as staging:
@@ -160,10 +214,6 @@ def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progr
     loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         path = blob_name(layer.digest)
-        if layer.digest.algorithm != "sha256":
-            raise UnsupportedMedia(
-                f"{files.what}: {image.manifest_digest}", f"layers by {layer.digest.algorithm} are not supported"
-            )
         link = files.real_path(path) if isinstance(files, LinkedFiles) else None
         source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id, link=link)
         loader.load(source, layer.size)

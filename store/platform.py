@@ -46,6 +46,13 @@ def fits(wanted: Platform, found: Platform) -> bool:
     return same and (not wanted.variant or not found.variant or wanted.variant == found.variant)
 
 
+def is_attestation(descriptor: Descriptor) -> bool:
+    """Whether it is what BuildKit puts beside an image: a manifest about it, for no platform."""
+    platform = descriptor.platform
+    nowhere = platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown")
+    return nowhere or _ATTESTATION in descriptor.annotations
+
+
 def choose(candidates: Iterable[Descriptor], wanted: Platform) -> Descriptor:
     """The descriptor for `wanted`; one that names no platform is taken where nothing else fits.
 
@@ -54,7 +61,7 @@ def choose(candidates: Iterable[Descriptor], wanted: Platform) -> Descriptor:
     unnamed: Descriptor | None = None
     names = []
     for descriptor in candidates:
-        if _ATTESTATION in descriptor.annotations:
+        if is_attestation(descriptor):
             continue
         platform = descriptor.platform
         if platform is None or not platform.architecture:

@@ -1,7 +1,8 @@
-"""How long work reports where it stands: a callback, never output."""
+"""How long work reports where it stands, and what the user should know: callbacks, never output."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -14,3 +15,11 @@ class Progress(Protocol):
 
 def silent(done_bytes: int, total_bytes: int | None, label: str) -> None:
     """The Progress of somebody who does not care."""
+
+
+Note = Callable[[str], None]
+"""Called with a line that the user should read, though nothing has failed: what was left out, and why."""
+
+
+def unheard(line: str) -> None:
+    """The Note of somebody who does not care."""

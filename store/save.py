@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,8 +17,10 @@ from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import BadReference, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import dump
-from rootlay.store.layout import LAYOUT_VERSION, Layout
+from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
+from rootlay.store.progress import Progress, silent
+from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
 from rootlay.store.value import replace
@@ -31,17 +34,57 @@ _File = tuple[str, int, Iterable[bytes]]  # path, size, content
 _Named = tuple[Image, tuple[Reference, ...]]
 
 
-def save(store: Store, references: Collection[str], out: BinaryIO | Path, archive_format: str) -> None:
+def save(
+    store: Store,
+    references: Collection[str],
+    out: BinaryIO | Path,
+    archive_format: str,
+    *,
+    compression: str | None = None,
+    progress: Progress = silent,
+) -> None:
     """Write the images `references` (names or IDs) to `out`: a stream, a file, or for `oci-dir` a new directory.
 
     A file appears when it is complete. A name goes along as it was given; an image given by ID has no name there.
+
+    Args:
+        compression: of the layers, for the OCI formats (see `recompress`); None: the blobs as they are.
 
     Raises UnknownImage, AmbiguousImage, CorruptStore, UnsupportedMedia (the format), FileExistsError, OSError.
     """
     if archive_format not in FORMATS:
         raise UnsupportedMedia(archive_format, f"no such format (there are {', '.join(FORMATS)})")
-    images = _gather(store, references)
-    files = _docker_files(store, images) if archive_format == "docker-archive" else _oci_files(store.layout, images)
+    if compression not in (None, "none") and archive_format == "docker-archive":
+        raise UnsupportedMedia(archive_format, "its layers are plain tars: choose oci-archive or oci-dir to compress")
+    with ExitStack() as stack:
+        images = _gather(store, references)
+        if archive_format == "docker-archive":
+            files = _docker_files(store, images)
+        else:
+            blobs = Blobs(store.layout, {})
+            if compression is not None:
+                stack.enter_context(store.layout.use())
+                directory = stack.enter_context(store.staging())
+                images, blobs = _recompressed(store, images, compression, directory, progress)
+            files = _oci_files(blobs, images)
+        _write(out, archive_format, files)
+
+
+def _recompressed(
+    store: Store, images: list[_Named], compression: str, directory: Path, progress: Progress
+) -> tuple[list[_Named], Blobs]:
+    found: list[_Named] = []
+    made: dict[Digest, Path] = {}
+    for number, (image, names) in enumerate(images):
+        own = directory / str(number)
+        own.mkdir()
+        other, blobs = recompress(store, image, compression, own, progress)
+        found.append((other, names))
+        made.update(blobs.made)
+    return found, Blobs(store.layout, made)
+
+
+def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) -> None:
     if archive_format == "oci-dir":
         if not isinstance(out, Path):
             raise UnsupportedMedia(archive_format, "a directory cannot be written to a stream")
@@ -103,7 +146,7 @@ def dump_list(items: Sequence[Mapping[str, object]]) -> bytes:
     return b"[" + b",".join(dump(item) for item in items) + b"]"
 
 
-def _oci_files(layout: Layout, images: list[_Named]) -> Iterator[_File]:
+def _oci_files(blobs: Blobs, images: list[_Named]) -> Iterator[_File]:
     """The blobs as they are, `oci-layout`, and an `index.json` for these images only."""
     seen: set[Digest] = set()
     manifests: list[Descriptor] = []
@@ -111,7 +154,7 @@ def _oci_files(layout: Layout, images: list[_Named]) -> Iterator[_File]:
         for descriptor in (*image.manifest.layers, image.manifest.config, image.descriptor):
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
-                path = layout.blob_path(descriptor.digest)
+                path = blobs.path(descriptor.digest)
                 yield blob_name(descriptor.digest), path.stat().st_size, _iter_path(path)
         plain = {k: v for k, v in image.descriptor.annotations.items() if k not in (REF_NAME, CONTAINERD_NAME)}
         for name in names:

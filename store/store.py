@@ -15,7 +15,7 @@ from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig, RunConfig
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
-from rootlay.store.progress import Progress, silent
+from rootlay.store.progress import Note, Progress, silent, unheard
 from rootlay.store.reference import Reference
 
 if TYPE_CHECKING:
@@ -182,16 +182,25 @@ class Store:
         progress: Progress = silent,
         link: bool = False,
         only: Collection[str] = (),
+        note: Note = unheard,
     ) -> list[Image]:
         """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.load`)."""
         from rootlay.store.load import load
 
         return load(
-            self, source, reference=reference, platform=platform, progress=progress, link=link, only=only
+            self, source, reference=reference, platform=platform, progress=progress, link=link, only=only, note=note
         )  # fmt: skip
 
-    def save(self, references: Collection[str], out: BinaryIO | Path, format: str = "docker-archive") -> None:  # noqa: A002
+    def save(
+        self,
+        references: Collection[str],
+        out: BinaryIO | Path,
+        format: str = "docker-archive",  # noqa: A002
+        *,
+        compression: str | None = None,
+        progress: Progress = silent,
+    ) -> None:
         """Write images to an archive or a directory (see `rootlay.store.save`)."""
         from rootlay.store.save import save
 
-        save(self, references, out, format)
+        save(self, references, out, format, compression=compression, progress=progress)

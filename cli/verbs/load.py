@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
-from rootlay.cli.progress import show_progress
+from rootlay.cli.progress import print_notes, show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -18,13 +18,16 @@ def action(values: Values, context: Context) -> int:
     if source is None and sys.stdin.isatty():
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
     store = Store.open(context.root, limits=limits_of(values))
+    notes: list[str] = []
     with show_progress(context) as progress:
         images = store.load(
             sys.stdin.buffer if source in (None, "-") else Path(source or "-"),
             progress=progress,
             link=values.flag("link"),
             only=values.many("image"),
+            note=notes.append,
         )
+    print_notes(context, notes)
     for image in images:
         ensure_view(store, image)
         print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)

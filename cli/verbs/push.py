@@ -15,7 +15,14 @@ def action(values: Values, context: Context) -> int:
     settings = settings_of(values, context)
     store = Store.open(context.root)
     with show_progress(context) as progress:
-        done = push(store, values.required("image"), settings, target=values.text("target"), progress=progress)
+        done = push(
+            store,
+            values.required("image"),
+            settings,
+            target=values.text("target"),
+            compression=values.text("compression"),
+            progress=progress,
+        )
     if values.flag("quiet"):
         print(done.digest, file=context.out)
         return 0
@@ -28,7 +35,16 @@ VERB = Verb(
     name="push",
     help="Send an image to a registry, bit for bit. Only what is missing there is sent.",
     action=action,
-    options=(Option(("-q", "--quiet"), "flag", "Print the manifest's digest only."), *REGISTRY_OPTIONS),
+    options=(
+        Option(("-q", "--quiet"), "flag", "Print the manifest's digest only."),
+        Option(
+            ("--compression",),
+            "text",
+            "Re-encode the layers: gzip, zstd or none. The image ID stays; the digest changes.",
+            "KIND",
+        ),
+        *REGISTRY_OPTIONS,
+    ),
     arguments=(
         Argument("image", "The image: its name there, unless a target is given."),
         Argument("target", "[HOST/]NAME[:TAG] in the registry.", required=False),

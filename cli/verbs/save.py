@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from rootlay.cli.progress import show_progress
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -16,7 +17,11 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("will not write an archive to a terminal: use -o FILE")
     store = Store.open(context.root)
     out = sys.stdout.buffer if target is None or target == "-" else Path(target)
-    store.save(values.many("image"), out, values.required("format"))
+    compression = values.text("compression")
+    with show_progress(context) as progress:
+        store.save(
+            values.many("image"), out, values.required("format"), compression=compression, progress=progress
+        )  # fmt: skip
     return 0
 
 
@@ -27,6 +32,12 @@ VERB = Verb(
     options=(
         Option(("-o", "--output"), "text", "File or directory to write (standard output by default).", "FILE|DIR"),
         Option(("--format",), "text", "docker-archive, oci-archive or oci-dir.", "FORMAT", default="docker-archive"),
+        Option(
+            ("--compression",),
+            "text",
+            "Re-encode the layers: gzip, zstd or none (as they are, by default). The image ID stays. OCI formats only.",
+            "KIND",
+        ),
     ),
     arguments=(Argument("image", "Images.", many=True),),
 )

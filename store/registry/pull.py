@@ -17,17 +17,19 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, StoreError, UnsupportedMedia
+from rootlay.store.errors import BadManifest, StoreError
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.ingest import LayerSource
+from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
 from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import Layout
-from rootlay.store.manifest import CONFIGS, Descriptor, Index, Manifest, Platform
+from rootlay.store.manifest import Descriptor, Index, Manifest, Platform
 from rootlay.store.ociload import check_platform
 from rootlay.store.platform import choose, host_platform
 from rootlay.store.progress import Progress, silent
 from rootlay.store.reference import Reference
+from rootlay.store.registry.errors import NotInRegistry
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
@@ -142,19 +144,14 @@ class _Pull:
 
     def _config_bytes(self, manifest: Manifest) -> bytes:
         what = f"{self._name.familiar}: config"
-        if manifest.config.media_type not in CONFIGS:
-            raise UnsupportedMedia(what, f"not an image: {manifest.config.media_type[:100]}")
+        check_kind(manifest, what)
         if self._layout.has_blob(manifest.config.digest):
             return self._layout.read_blob(manifest.config.digest)
         return self._repository.read_blob(manifest.config, what)
 
     def _fetch_layers(self, manifest: Manifest, config: ImageConfig) -> None:
         what = self._name.familiar
-        if len(config.diff_ids) != len(manifest.layers):
-            raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
-        for layer in manifest.layers:
-            if layer.digest.algorithm != "sha256":
-                raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
+        check_layers(manifest, config, what)
         pairs = dict(zip(config.diff_ids, manifest.layers, strict=True))
         shared = SharedProgress(self._progress, sum(layer.size for layer in pairs.values()), what)
         current = self._layout.current
@@ -183,4 +180,9 @@ class _Pull:
 
         with closing(chunks()) as stream:
             source = LayerSource(what, stream, layer, diff_id)
-            LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)
+            try:
+                LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)
+            except NotInRegistry as error:
+                if is_foreign(layer):
+                    raise missing_foreign(layer, self._name.familiar) from error
+                raise

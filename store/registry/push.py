@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,8 +13,10 @@ from rootlay.store.catalog import Catalog, check_present
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadReference
 from rootlay.store.image import Image
+from rootlay.store.layercheck import is_foreign
 from rootlay.store.manifest import Descriptor
 from rootlay.store.progress import Progress, silent
+from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
@@ -35,13 +38,20 @@ class Pushed:
 
 
 def push(
-    store: Store, image_name: str, settings: Settings, *, target: str | None = None, progress: Progress = silent
+    store: Store,
+    image_name: str,
+    settings: Settings,
+    *,
+    target: str | None = None,
+    compression: str | None = None,
+    progress: Progress = silent,
 ) -> Pushed:
     """Send an image. Idempotent; a tag appears there when all blobs have.
 
     Args:
         image_name: a name or ID in the store.
         target: the name there, `[HOST/]NAME[:TAG]`; None: `image_name`.
+        compression: of the layers there (see `recompress`); None: bit for bit as they are here.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
@@ -50,14 +60,18 @@ def push(
     name = Reference.parse(target or image_name)
     if name.digest is not None:
         raise BadReference(name.familiar, "an image is pushed to a tag, not to a digest")
-    with store.layout.use():
+    with store.layout.use(), ExitStack() as stack:
         image = store.image(image_name)
         check_present(store.layout, image.manifest)
+        blobs = Blobs(store.layout, {})
+        if compression is not None:
+            directory = stack.enter_context(store.staging())
+            image, blobs = recompress(store, image, compression, directory, progress)
         neighbours = _neighbours(store, image, name)
         paths = tuple(dict.fromkeys(path for found in neighbours.values() for path in found[:1]))
         with Session(settings, name.domain) as session:
             repository = Repository(session, name, push=True, sources=paths)
-            return _send(store, image, name, repository, neighbours, progress)
+            return _send(blobs, image, name, repository, neighbours, progress)
 
 
 def _neighbours(store: Store, image: Image, name: Reference) -> dict[Digest, tuple[str, ...]]:
@@ -74,21 +88,21 @@ def _neighbours(store: Store, image: Image, name: Reference) -> dict[Digest, tup
 
 
 def _send(
-    store: Store,
+    found: Blobs,
     image: Image,
     name: Reference,
     repository: Repository,
     neighbours: dict[Digest, tuple[str, ...]],
     progress: Progress,
 ) -> Pushed:
-    blobs = {blob.digest: blob for blob in (*image.manifest.layers, image.manifest.config)}
+    own = (layer for layer in image.manifest.layers if not is_foreign(layer))
+    blobs = {blob.digest: blob for blob in (*own, image.manifest.config)}
     shared = SharedProgress(progress, sum(blob.size for blob in blobs.values()), name.familiar)
     lock = threading.Lock()
     sent: list[Descriptor] = []
 
     def job(number: int, blob: Descriptor) -> None:
-        path = store.layout.blob_path(blob.digest)
-        upload = Upload(repository, blob, path, partial(shared.report, number))
+        upload = Upload(repository, blob, found.path(blob.digest), partial(shared.report, number))
         if upload.run(neighbours.get(blob.digest, ())):
             with lock:
                 sent.append(blob)
@@ -98,7 +112,7 @@ def _send(
     run_all(jobs, session.settings.parallel, session.stop)
     document = Document(
         Descriptor(image.manifest.media_type, image.manifest_digest, image.descriptor.size),
-        store.layout.read_blob(image.manifest_digest),
+        found.path(image.manifest_digest).read_bytes(),
     )
     repository.put_manifest(str(name.tag), document, name.familiar)
     return Pushed(image.manifest_digest, len(sent), sum(blob.size for blob in sent))
