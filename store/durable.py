@@ -4,7 +4,8 @@ Rules:
 1. Whatever must survive a crash goes through `publish` (files written piecemeal) or `write_file` (bytes in hand):
    sync the file, rename it into place, sync the directory. A reader sees the old state or the new one.
 2. A writer owns a staging directory `tmp/NAME` for as long as it holds the flock of `tmp/NAME.lock`. The kernel
-   drops the lock when the writer dies, by whatever signal; `sweep` removes what has no living owner.
+   drops the lock when the writer dies, by whatever signal; `sweep` removes what has no living owner. Files named
+   `partial-…` stay: the next pull goes on with them.
 3. Directories are 0700 and files 0600, whatever the umask is.
 """
 
@@ -18,6 +19,8 @@ from pathlib import Path
 from rootlay.store.errors import StoreNotWritable, from_os_error
 from rootlay.store.lock import FileLock, try_lock
 
+# Files below `tmp/` that outlive their writer: see `partialblob`.
+KEPT_PREFIX = "partial-"
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 
@@ -136,5 +139,5 @@ def sweep(tmp: Path) -> None:
     for name in set(names) - locks:
         # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
         # one that was claimed after our listing has a lock file now.
-        if f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
+        if not name.startswith(KEPT_PREFIX) and f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
             remove_tree(tmp / name)

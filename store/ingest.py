@@ -28,6 +28,7 @@ from rootlay.store.layerwriter import BLOB_LEVEL, WrittenLayer
 from rootlay.store.layout import Layout, LinkedBlob, StagedBlob
 from rootlay.store.limits import Budget
 from rootlay.store.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
+from rootlay.store.partialblob import PartialBlob
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.tarreader import TarReader
 from rootlay.store.zstdframes import FrameWriter
@@ -57,6 +58,7 @@ class LayerSource:
     descriptor: Descriptor | None = None  # the blob's; None: nobody has recorded it
     diff_id: Digest | None = None
     link: Path | None = None  # where the blob is, if it is to stay there
+    partial: Path | None = None  # where the blob grows, and stays if the import ends early (see `partialblob`)
     needs_end: bool = False  # nothing is promised, so a tar without its end marker counts as truncated
 
 
@@ -90,6 +92,8 @@ class _Pass:
         self.raw: StagedBlob | None = None
         if source.link is not None:
             self.raw = LinkedBlob(staging / "blob", source.link)
+        elif source.partial is not None:
+            self.raw = PartialBlob(source.partial)
         elif self.kept:
             self.raw = StagedBlob(staging / "blob")
         self._raw_hash = hashlib.sha256()

@@ -38,19 +38,24 @@ _DIRECTORIES = ("blobs", "blobs/sha256", "layers", "views", "containers", "tmp",
 class StagedBlob:
     """A blob that is being written in a staging directory: counted and hashed as it grows."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fd: int | None = None) -> None:
+        """Write to `fd`, open at its end, or to a new file."""
         self.path = path
         self.size = 0
         import hashlib  # here: reading a store does not need it
 
         self._hash = hashlib.sha256()
-        self._stream = open(create_file(path), "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
+        self._stream = open(create_file(path) if fd is None else fd, "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
 
     def write(self, data: bytes) -> None:
         """Append `data`."""
         view = memoryview(data)
         while view:
             view = view[self._stream.write(view) :]
+        self.note(data)
+
+    def note(self, data: bytes) -> None:
+        """Count and hash the next bytes, which are in the file."""
         self._hash.update(data)
         self.size += len(data)
 
@@ -71,8 +76,7 @@ class LinkedBlob(StagedBlob):
 
     def write(self, data: bytes) -> None:
         """Take note of the next bytes of the blob."""
-        self._hash.update(data)
-        self.size += len(data)
+        self.note(data)
 
 
 class Layout:

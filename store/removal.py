@@ -26,6 +26,7 @@ from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
 from rootlay.store.layer import Layer, layer_exists
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import MANIFESTS, Descriptor, Manifest
+from rootlay.store.partialblob import remove_partials
 from rootlay.store.reference import Reference
 
 GRACE_S = 3600
@@ -88,7 +89,7 @@ def prune(layout: Layout, in_use: InUse, *, unnamed: bool = True) -> Removed:
         for image in gone:
             digest = image.manifest_digest
             layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
-        freed = _collect(layout, in_use, candidates)
+        freed = _collect(layout, in_use, candidates) + remove_partials(layout.tmp)
         return Removed(deleted=tuple(image.id for image in gone), freed_bytes=freed)
 
 

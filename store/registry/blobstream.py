@@ -21,13 +21,13 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
 
 
 class BlobStream:
-    """An iterable, once, over a blob of `size` bytes."""
+    """An iterable, once, over a blob of `size` bytes, from byte `start` on."""
 
-    def __init__(self, session: Session, call: Call, size: int) -> None:
+    def __init__(self, session: Session, call: Call, size: int, start: int = 0) -> None:
         self._session = session
         self._call = call
         self._size = size
-        self._done = 0
+        self._done = start
 
     def __iter__(self) -> Iterator[bytes]:
         """The bytes. Raises DigestMismatch (the length), and as `Session.call`."""

@@ -2,8 +2,8 @@
 
 Rules:
 1. Layers go through the intake of `load` (`ingest`): verified while they stream, published when complete.
-2. Bad content leaves nothing behind. After trouble on the way (a cut, a refusal, Ctrl-C) the layers that were complete
-   stay, so that the next pull goes on; `prune` removes them.
+2. Bad content leaves nothing behind. After trouble on the way (a cut, a refusal, Ctrl-C, a kill) the layers that were
+   complete stay, and of the others what has arrived, so that the next pull goes on; `prune` removes them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
@@ -26,6 +27,7 @@ from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import Descriptor, Index, Manifest, Platform
 from rootlay.store.ociload import check_platform
+from rootlay.store.partialblob import KEPT_S, iter_partial, partial_path, partial_size, remove_partials
 from rootlay.store.platform import choose, host_platform
 from rootlay.store.progress import Progress, silent
 from rootlay.store.reference import Reference
@@ -72,6 +74,7 @@ def pull(
     """
     name = Reference.parse(reference)
     wanted = platform or host_platform()
+    remove_partials(store.layout.tmp, KEPT_S)
     with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
         return _Pull(store, Repository(session, name), name, wanted, progress).run()
 
@@ -162,27 +165,50 @@ class _Pull:
 
         jobs: list[Callable[[], None]] = [partial(job, number, *pair) for number, pair in enumerate(pairs.items())]
         session = self._repository.session
-        run_all(jobs, session.settings.parallel, session.stop)
+        try:
+            run_all(jobs, session.settings.parallel, session.stop)
+        except BaseException as error:
+            if not _worth_keeping(error):
+                for diff_id, layer in pairs.items():
+                    partial_path(self._layout.tmp, diff_id, layer.digest).unlink(missing_ok=True)
+            raise
 
     def _fetch(self, number: int, diff_id: Digest, layer: Descriptor, shared: SharedProgress) -> None:
-        what = f"{self._name.familiar}: layer {layer.digest.short}"
-
-        def chunks() -> Generator[bytes, None, None]:
-            with self._lock:
-                self._fetched_layers += 1
-            for chunk in self._repository.iter_blob(layer, what):
-                with self._lock:
-                    self._fetched_bytes += len(chunk)
-                yield chunk
+        """One layer. What an earlier pull has left is tried once; it may be damaged, and goes if it is."""
 
         def report(done_bytes: int, total_bytes: int | None, label: str) -> None:
             shared.report(number, done_bytes)
 
-        with closing(chunks()) as stream:
-            source = LayerSource(what, stream, layer, diff_id)
+        kept = partial_path(self._layout.tmp, diff_id, layer.digest)
+        while True:
+            start = partial_size(kept, layer.size)
             try:
-                LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)
+                self._fetch_once(diff_id, layer, kept, report)
+                kept.unlink(missing_ok=True)  # where the layer has come by another way
+                return
             except NotInRegistry as error:
                 if is_foreign(layer):
                     raise missing_foreign(layer, self._name.familiar) from error
                 raise
+            except BaseException as error:
+                if not _worth_keeping(error):
+                    kept.unlink(missing_ok=True)
+                if not start or not (isinstance(error, StoreError) and error.fault == "image"):
+                    raise
+
+    def _fetch_once(self, diff_id: Digest, layer: Descriptor, kept: Path, report: Progress) -> None:
+        what = f"{self._name.familiar}: layer {layer.digest.short}"
+
+        def chunks() -> Generator[bytes, None, None]:
+            start = partial_size(kept, layer.size)  # only now: the layer's lock is held
+            with self._lock:
+                self._fetched_layers += 1
+            yield from iter_partial(kept, start) if start else ()
+            for chunk in self._repository.iter_blob(layer, what, start):
+                with self._lock:
+                    self._fetched_bytes += len(chunk)
+                yield chunk
+
+        with closing(chunks()) as stream:
+            source = LayerSource(what, stream, layer, diff_id, partial=kept)
+            LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)

@@ -104,9 +104,11 @@ class Repository:
             raise DigestMismatch(what, descriptor.digest, Digest.of(data))
         return data
 
-    def iter_blob(self, descriptor: Descriptor, what: str) -> Iterator[bytes]:
-        """A blob's bytes, exactly as many as promised; a cut is resumed. The reader verifies the digest."""
-        return iter(BlobStream(self.session, self._call("GET", f"blobs/{descriptor.digest}", what), descriptor.size))
+    def iter_blob(self, descriptor: Descriptor, what: str, start: int = 0) -> Iterator[bytes]:
+        """A blob's bytes from `start` on, exactly as many as promised; a cut is resumed. The reader verifies the
+        digest."""
+        call = self._call("GET", f"blobs/{descriptor.digest}", what)
+        return iter(BlobStream(self.session, call, descriptor.size, start))
 
     # Uploads
 
