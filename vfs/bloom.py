@@ -8,10 +8,12 @@
 """
 
 import errno
+import functools
 import mmap
 import os
 import struct
 from pathlib import Path
+from typing import Any
 
 from rootlay.store.bloom import HEADER_BYTES, MAGIC, VERSION, create_bloom
 
@@ -108,6 +110,13 @@ class Bloom:
             self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
 
 
+@functools.cache
+def _libc() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
 class _AtomicOr:
     """Sets bits of a shared map through FUTEX_WAKE_OP: nobody waits on the word, only its side effect counts."""
 
@@ -119,7 +128,7 @@ class _AtomicOr:
         self._keep = ctypes.c_char.from_buffer(target)
         self._address = ctypes.addressof(self._keep)
         self._number = ctypes.c_long(_SYS_FUTEX.get(os.uname().machine, -1))
-        self._syscall = ctypes.CDLL(None, use_errno=True).syscall
+        self._syscall = _libc().syscall
 
     def set(self, offset: int, bit: int) -> bool:
         """Set a bit (0 to 31) of the 32-bit word at a byte offset. False where there is no futex."""

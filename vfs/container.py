@@ -23,17 +23,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rootlay.store.container import ContainerRecord, Containers, bury
+from rootlay.store.container import ContainerRecord, Containers, remove_grave
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.session import Session, open_session
 
 if TYPE_CHECKING:
-    from rootlay.store.image import Image
     from rootlay.store.uppers import FrozenUpper, Snapshot
     from rootlay.vfs.compare import Changes
     from rootlay.vfs.fsspecfs import RootlayFileSystem
+    from rootlay.vfs.images import Image
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
     from rootlay.vfs.stack import DirLayer, Stack
@@ -213,10 +213,12 @@ class Container:
     def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
         """Make an image of the container: see rootlay.vfs.commit."""
         from rootlay.vfs.commit import commit_container
+        from rootlay.vfs.images import Image
 
-        return commit_container(
+        stored = commit_container(
             self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes
         )
+        return Image.of(self._root, stored)
 
     def export(self, out: BinaryIO) -> None:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.export."""
@@ -225,15 +227,16 @@ class Container:
         export_tree(self.overlay, out)
 
     def remove(self, *, force: bool = False) -> None:
-        """Remove the container. Its image is untouched.
+        """Remove the container. Its image is untouched. The cost does not follow what it changed: many files are
+        removed beside the caller's work, out of sight already.
 
         Raises:
             ContainerRunning: a program runs in it and `force` is not given.
         """
-        from rootlay.vfs.run.removal import remove_container
+        from rootlay.vfs.run.removal import put_away
 
         self._release()
-        remove_container(self._root, self.record, force=force)
+        bury_later(put_away(self._root, self.record, force=force))
 
     def close(self) -> None:
         """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent."""
@@ -297,10 +300,20 @@ class Container:
         _reap()
 
 
+FILES_AT_ONCE = 100
+
+
 def bury_later(grave: Path) -> None:
-    """Remove what is out of sight already, beside the caller's work. The process ends only after it."""
+    """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
+    it."""
+    entries = 0
+    for _, directories, files in os.walk(grave):
+        entries += len(directories) + len(files)
+        if entries > FILES_AT_ONCE:
+            threading.Thread(target=remove_grave, args=(grave,), name="rootlay-bury", daemon=False).start()
+            return
     if grave.exists():
-        threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
+        remove_grave(grave)
 
 
 _LEFT: list[int] = []

@@ -35,6 +35,16 @@ class Image:
     def id(self) -> str:
         return str(self.stored.id) if self.stored else self.reference
 
+    @classmethod
+    def of(cls, root: Path, stored: StoredImage) -> Image:
+        """An image of the store at `root`, by its first name, or by its ID."""
+        return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The names that it had when it was looked up."""
+        return self.stored.references if self.stored else (self.reference,)
+
     def open_overlay(self) -> Overlay:
         """The merged tree, read-only. To be closed.
 
@@ -46,6 +56,18 @@ class Image:
         if self.stored is None:
             return open_without_store(self.root, self.reference)
         return open_image(self.root, self.stored)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the image's name, and the image with its last one; with `force` all of them.
+
+        Containers keep the layers that they stand on.
+
+        Raises:
+            UnknownImage: it is gone.
+            ImageInUse: it has other names, and `force` is not given.
+        """
+        store = ImageStore.open(self.root)
+        store.remove(self.reference, force=force, in_use=Containers(store.root).needed)
 
     def container(
         self,
@@ -146,4 +168,4 @@ class Store:
         return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
 
     def _wrap(self, stored: StoredImage) -> Image:
-        return Image(self.root, stored.references[0] if stored.references else str(stored.id), stored)
+        return Image.of(self.root, stored)

@@ -50,6 +50,8 @@ def test_the_example_of_the_readme_works(store: Store, image: Image) -> None:
     with store.image("app:2").container() as c:
         assert c.fs.readtext("/etc/motd") == "hi"
     assert second.references == ("app:2",)
+    with second.container() as c:
+        assert c.fs.readtext("/etc/motd") == "hi"
     with image.container() as c:
         assert c.fs.readtext("/etc/motd") == "welcome\n"
 

@@ -29,8 +29,11 @@ def iter_guests(container_path: str) -> Iterator[int]:
     """Process IDs of the caller's own guests of one container (its directory's real path), in no order.
 
     Between its exec and the mapping of its launch file a process shows that file in its arguments instead; afterwards
-    those are the program's own.
+    those are the program's own. A launch file stays until its last program is gone (rootlay.vfs.run.hydrator): where
+    there is none, nobody needs to look through the machine's processes.
     """
+    if not _may_have_guests(container_path):
+        return
     mark = os.fsencode(container_path) + b"/launch-"
     for entry in os.listdir("/proc"):
         if not entry.isdigit():
@@ -46,6 +49,13 @@ def iter_guests(container_path: str) -> Iterator[int]:
                         break
         except OSError:  # gone, or another user's
             continue
+
+
+def _may_have_guests(container_path: str) -> bool:
+    try:
+        return any(name.startswith("launch-") for name in os.listdir(container_path))
+    except FileNotFoundError:  # being removed, or removed by somebody who did not ask
+        return True
 
 
 def has_guests(container_path: str) -> bool:

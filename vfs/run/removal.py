@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rootlay.store.container import ContainerRecord, Containers
+from rootlay.store.container import ContainerRecord, Containers, bury
 from rootlay.store.errors import ContainerRunning
 from rootlay.vfs.run.processes import has_guests, kill_guests
 
@@ -16,7 +16,12 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
     Raises:
         ContainerRunning: something runs in it and `force` is not given; or it cannot be killed.
     """
+    return bury(put_away(root, record, force=force))
+
+
+def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
+    """As `remove_container`, up to where its files are out of sight: at the path returned, for `bury`. Quick."""
     path = os.path.realpath(record.path)
     if (has_guests(path) and not force) or not kill_guests(path):
         raise ContainerRunning(record.name)
-    return Containers(root).discard(record)
+    return Containers(root).put_away(record)
