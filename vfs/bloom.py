@@ -7,11 +7,13 @@
 3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
 """
 
+import contextlib
 import errno
 import functools
 import mmap
 import os
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ FNV_START = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
 MIX = 0x9E3779B97F4A7C15
 MASK64 = (1 << 64) - 1
+
+COUNTING_VERSION = 2
+_BEGUN, _ENDED = 4, 5  # 32-bit words of the file
 
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
 _FUTEX_WAKE_OP = 5
@@ -54,16 +59,17 @@ class Bloom:
 
         Raises:
             OSError: it cannot be opened.
-            ValueError: the file is not a filter of this version.
+            ValueError: the file is not a filter, or of a later version.
         """
         self.path = path
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
         magic, version, log2 = struct.unpack_from("<8sII", self._map, 0)
-        if magic != MAGIC or version != VERSION or len(self._map) != HEADER_BYTES + (1 << log2 >> 3):
+        if magic != MAGIC or not 1 <= version <= VERSION or len(self._map) != HEADER_BYTES + (1 << log2 >> 3):
             self._map.close()
-            raise ValueError(f"not a Bloom filter of version {VERSION}: {path}")
+            raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
         self._mask = (1 << log2) - 1
+        self._counting = version >= COUNTING_VERSION
         self._setter: _AtomicOr | None = None
 
     @classmethod
@@ -101,6 +107,24 @@ class Bloom:
         for bit in self.bits(path, kind):
             if not self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1:
                 self._set(bit)
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Around changes of the upper: programs inside forget what they remember of it, and remember nothing meanwhile.
+
+        Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
+        """
+        if not self._counting:
+            yield
+            return
+        with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
+            words[_BEGUN] = (words[_BEGUN] + 1) & 0xFFFFFFFF
+            ended = words[_BEGUN]
+        try:
+            yield
+        finally:
+            with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
+                words[_ENDED] = ended
 
     def _set(self, bit: int) -> None:
         if self._setter is None:

@@ -63,7 +63,8 @@ class Upper:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 self._depth += 1
-                yield
+                with self._bloom.changing() if self._bloom is not None else contextlib.nullcontext():
+                    yield
             finally:
                 self._depth -= 1 if self._depth else 0
                 os.close(descriptor)

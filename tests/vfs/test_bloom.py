@@ -24,7 +24,7 @@ def test_file_has_the_documented_form(tmp_path: Path) -> None:
         expected = {value & 0x7FFFFF, (value >> 32) & 0x7FFFFF}
     raw = (tmp_path / "bloom").read_bytes()
     assert len(raw) == 64 + (1 << 20)
-    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 1, 23)
+    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 2, 23)
     words = struct.unpack_from(f"<{1 << 17}Q", raw, 64)
     assert {64 * i + b for i, word in enumerate(words) if word for b in range(64) if word >> b & 1} == expected
 
@@ -71,3 +71,39 @@ def test_create_does_not_replace(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Bloom.create(tmp_path / "bloom")
     assert [p.name for p in tmp_path.iterdir()] == ["bloom"]
+
+
+def counts(path: Path) -> tuple[int, int]:
+    return struct.unpack_from("<II", path.read_bytes(), 16)  # type: ignore[return-value]
+
+
+def test_changes_are_counted_while_they_last_and_when_they_are_over(tmp_path: Path) -> None:
+    path = tmp_path / "bloom"
+    with Bloom.create(path) as bloom:
+        with bloom.changing():
+            assert counts(path) == (1, 0)
+        assert counts(path) == (1, 1)
+
+
+def test_the_next_change_makes_up_for_one_whose_maker_died(tmp_path: Path) -> None:
+    path = tmp_path / "bloom"
+    Bloom.create(path).close()
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<II", raw, 16, 0xFFFFFFFF, 7)
+    path.write_bytes(raw)
+    with Bloom(path) as bloom, bloom.changing():
+        assert counts(path) == (0, 7)
+    assert counts(path) == (0, 0)
+
+
+def test_a_filter_of_the_first_version_has_no_counts(tmp_path: Path) -> None:
+    path = tmp_path / "bloom"
+    Bloom.create(path).close()
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, 8, 1)
+    path.write_bytes(raw)
+    with Bloom(path) as bloom:
+        with bloom.changing():
+            bloom.add(b"/a")
+        assert b"/a" in bloom
+    assert counts(path) == (0, 0)

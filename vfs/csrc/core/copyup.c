@@ -150,13 +150,29 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     return r == -EEXIST ? 0 : r;
 }
 
+/* A directory of a frozen upper: processes may remember it without its new part. */
+static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                     const struct rl_hit *hit)
+{
+    int mine = w->lock < 0;
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    rl_changing();
+    r = dir_with(w, k, dir, len, self, hit);
+    rl_changed();
+    if (mine)
+        rl_unlock(w);
+    return r;
+}
+
 static long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
                        const struct rl_hit *hit)
 {
     struct work *k = k_mmap(sizeof *k);
     if (!k)
         return -ENOMEM;
-    long r = dir_with(w, k, dir, len, self, hit);
+    long r = hit->what == RL_IN_LAYER ? dir_seen(w, k, dir, len, self, hit) : dir_with(w, k, dir, len, self, hit);
     k_munmap(k, sizeof *k);
     return r;
 }

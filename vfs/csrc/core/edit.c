@@ -18,7 +18,7 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
 }
 
 /* `xattrs`: new x fields, or NULL to keep the old ones. */
-long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
+long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
 {
     const char *fields = e->text + e->rec.xattrs;
     struct rl_keep keep;
@@ -33,8 +33,14 @@ long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n
         r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, (u32)r);
         rl_keep_times(e->real, e->len, &keep, 1);
     }
-    rl_unlock(w);
     return r < 0 ? r : 0;
+}
+
+long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
+{
+    long r = rl_edit_store(w, e, xattrs, n);
+    rl_unlock(w);
+    return r;
 }
 
 void rl_edit_cancel(struct rl_walk *w)

@@ -222,8 +222,23 @@ void rl_known_init(void);
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
 /* `fd` has just been opened by the name of this directory: cheaper than to ask for the name later. */
 void rl_known_opened(int fd, u32 id);
-/* The visible path of a directory of the view, whatever covers it. 0: not that. */
+/* The visible path of a directory. 1: of the view, whatever covers it; 2: of the upper; 0: neither. */
 int rl_known_directory(int fd, char *out, size_t size);
+
+/* ---- seen.c ------------------------------------------------------------------------------------ */
+
+void rl_seen_init(void *header); /* the counts in the upper's filter, or NULL */
+/* How many changes have begun. 0: what is read now must not be remembered. */
+int rl_moment(u32 *now);
+void rl_seen_add(u32 now, const struct rl_ctx *dir);
+int rl_seen(u64 hash, struct rl_ctx *out); /* 0: not remembered */
+int rl_seen_own(const struct rl_ctx *dir); /* its view entry has its own path */
+/* The path inside of a descriptor's directory in the upper. */
+void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len);
+int rl_seen_name(const struct statx *sx, char *out, size_t size);
+/* Around every change of a directory that may be remembered (seen.c); the lock is held. */
+void rl_changing(void);
+void rl_changed(void);
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
@@ -290,6 +305,7 @@ struct rl_edit {
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
 };
 long rl_edit_begin(struct rl_walk *w, struct rl_edit *e); /* takes the lock */
+long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n); /* keeps the lock */
 long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n);
 void rl_edit_cancel(struct rl_walk *w);
 /* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a

@@ -85,19 +85,28 @@ static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
     return id;
 }
 
-/* By the descriptor's name. */
-static u32 named(int fd, u64 *hash)
+static long name_of(int fd, char *real, size_t size)
 {
-    char link[32], real[512];
-    const char *tree;
+    char link[32];
     if (fd == AT_FDCWD)
         rl_put(link, "/proc/self/cwd");
     else
         rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
-    long n = k_readlink(link, real, sizeof real - 1);
-    if (n <= 0 || n == sizeof real - 1)
+    long n = k_readlink(link, real, size - 1);
+    if (n <= 0 || (size_t)n == size - 1)
         return 0;
     real[n] = 0;
+    return n;
+}
+
+/* By the descriptor's name. */
+static u32 named(int fd, u64 *hash)
+{
+    char real[512];
+    const char *tree;
+    long n = name_of(fd, real, sizeof real);
+    if (!n)
+        return 0;
     for (u32 i = 0; i < rl_launch->view_layers; i++) {
         u32 len = rl_tree(i, &tree);
         if (len && (u32)n > len && real[len] == '/' && !memcmp(real, tree, len))
@@ -148,13 +157,38 @@ long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
     return 0;
 }
 
+/* A directory of the upper, by its name; the answer is remembered (seen.c). */
+static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, char *out, size_t size)
+{
+    static const char gone[] = " (deleted)";
+    const struct rl_layer *l = &rl_layers[0];
+    u32 now;
+    char real[512];
+    if (!rl_moment(&now))
+        return 0;
+    long n = name_of(fd, real, sizeof real), k = sizeof gone - 1;
+    if (n <= (long)l->len || (n > k && rl_same(real + n - k, gone)))
+        return 0;
+    struct rl_real at = rl_classify(real, (u32)n);
+    u32 rest = (u32)n - l->len;
+    if (at.place != RL_PLACE_LAYER || at.index != 0 || rest >= size)
+        return 0;
+    memcpy(out, real + l->len, rest + 1);
+    rl_seen_name_add(now, sx, out, rest);
+    return 1;
+}
+
 int rl_known_directory(int fd, char *out, size_t size)
 {
     struct statx sx;
-    u64 hash;
-    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode) ||
-        !rl_tree_device(rl_makedev(sx.stx_dev_major, sx.stx_dev_minor)))
+    u64 hash, dev;
+    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
         return 0;
-    u32 id = known(fd, &sx, &hash);
-    return id && rl_view_path(id, out, size) >= 0;
+    if (rl_seen_name(&sx, out, size))
+        return 2;
+    dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
+    u32 id = rl_tree_device(dev) ? known(fd, &sx, &hash) : 0;
+    if (id)
+        return rl_view_path(id, out, size) >= 0;
+    return rl_writable() && dev == rl_layers[0].dev && sx.stx_nlink && in_upper(fd, &sx, out, size) ? 2 : 0;
 }

@@ -118,6 +118,8 @@ int rl_own_device(u64 dev)
     return rl_tree_device(dev);
 }
 
+static void *counts; /* of the writable upper's filter */
+
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
 {
     struct statx sx;
@@ -140,6 +142,8 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
      * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
     if (map && size >= RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) && !memcmp(map, RL_BLOOM_MAGIC, 8))
         l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
+    if (l->bloom && (d->flags & RL_DIR_UPPER) && *(const u32 *)(const void *)(map + 8) >= RL_BLOOM_COUNTING)
+        counts = map + RL_BLOOM_COUNTS;
 }
 
 long rl_core_init(const char *launch_path)
@@ -155,6 +159,7 @@ long rl_core_init(const char *launch_path)
     trees = (const void *)(base + l->off_view_layers);
     rl_binds = (const void *)(base + l->off_binds);
     rl_host_layer = 0;
+    counts = NULL;
     rl_nlayers = l->dirs;
     const struct rl_launch_dir *d = (const void *)(base + l->off_dirs);
     for (u32 i = 0; i < l->dirs; i++) {
@@ -164,6 +169,7 @@ long rl_core_init(const char *launch_path)
     }
     rl_bind_init();
     rl_known_init();
+    rl_seen_init(counts);
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
 }

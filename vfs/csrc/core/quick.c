@@ -1,8 +1,8 @@
 /* Answers from the view alone: no system call, no lock, a small stack.
  *
  * 1. Where no Bloom filter knows a name of the path, no bind is mounted on one and the view is there, the
- *    view's answer is the answer; a name that it does not have is absent. Anything else is RL_QUICK_NO:
- *    the caller asks the full resolver.
+ *    view's answer is the answer; a name that it does not have is absent. A directory on the way that a filter
+ *    knows must have been seen (seen.c). Anything else is RL_QUICK_NO: the caller asks the full resolver.
  * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is
  *    unusually deep, goes the full way. A relative path starts at a directory that known.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction. */
@@ -13,10 +13,12 @@
 #define BASE 256 /* of the path that a relative one starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
 
-/* A directory on the way: its view entry and the FNV state of its path. */
+/* A directory on the way: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
+ * may be looked up in it: 0 or -EACCES. */
 struct place {
     u64 hash;
     u32 id;
+    i32 may;
 };
 
 struct quick {
@@ -35,23 +37,35 @@ static int layers_may_know(u64 hash)
     return 0;
 }
 
-/* The root as the view has it. */
-static int root_is_the_views(void)
+static i32 searchable(u32 mode, u32 uid, u32 gid)
 {
+    return rl_me.fsuid ? (i32)rl_permit(mode, uid, gid, RL_X_OK, 0) : 0;
+}
+
+/* The root, as the view has it or as it was seen. 0: neither. */
+static int enter_root(struct place *at)
+{
+    const struct rl_view_entry *e = rl_view_entry(RL_VIEW_ROOT);
+    int plain = rl_nlayers <= 1;
+    if (!e)
+        return 0;
     for (u32 i = 0; i < rl_nlayers; i++) {
         const struct rl_layer *l = &rl_layers[i];
         if (!l->bloom || rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_OPAQUE)))
             return 0;
-        if (rl_me.fsuid && rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_RECORD)))
-            return 0;
+        plain &= !rl_bloom_test(l, rl_bloom_key(RL_FNV_START, RL_BLOOM_RECORD));
     }
-    return rl_nlayers <= 1 && rl_view_entry(RL_VIEW_ROOT) != NULL;
-}
-
-static long searchable(u32 id)
-{
-    const struct rl_view_entry *e = rl_view_entry(id);
-    return rl_me.fsuid ? rl_permit(e->mode, e->uid, e->gid, RL_X_OK, 0) : 0;
+    *at = (struct place){RL_FNV_START, RL_VIEW_ROOT, 0};
+    if (!rl_me.fsuid)
+        return 1;
+    struct rl_ctx c;
+    if (plain)
+        at->may = searchable(e->mode, e->uid, e->gid);
+    else if (rl_seen(RL_FNV_START, &c))
+        at->may = searchable(c.mode, c.uid, c.gid);
+    else
+        return 0;
+    return 1;
 }
 
 /* Go on with the link's target; `rest` is what follows the link. NULL: not here. */
@@ -70,16 +84,14 @@ static const char *follow(struct quick *q, const struct rl_view_entry *e, const 
     return text;
 }
 
-/* One name in the current directory. Its entry id, 0: absent, or -errno. */
-static long look(struct quick *q, const char *name, u32 n, u64 *hash)
+/* A directory of the path, of whose hash a layer knows: it must have been seen. */
+static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
 {
-    const struct place *dir = &q->at[q->depth];
-    if (n > RL_NAME_MAX || rl_reserved(name, n))
-        return RL_QUICK_NO;
-    *hash = rl_fnv(rl_fnv(dir->hash, "/", 1), name, n);
-    if (rl_bind_hash(*hash) || layers_may_know(*hash))
-        return RL_QUICK_NO;
-    return rl_view_find(dir->id, name, n);
+    struct rl_ctx c;
+    if (!rl_seen(hash, &c) || !rl_seen_own(&c))
+        return 0;
+    *at = (struct place){hash, c.view, searchable(c.mode, c.uid, c.gid)};
+    return 1;
 }
 
 /* The entry that a path leads to, -errno, or RL_QUICK_NO. `base`: where a relative one starts. */
@@ -87,7 +99,8 @@ static __attribute__((noinline)) long walk(const char *base, const char *p, int 
 {
     struct quick q;
     q.depth = q.texts = q.links = 0;
-    q.at[0] = (struct place){RL_FNV_START, RL_VIEW_ROOT};
+    if (!enter_root(&q.at[0]))
+        return RL_QUICK_NO;
     if (*p != '/') {
         q.text[q.texts++] = p;
         p = base;
@@ -106,39 +119,49 @@ static __attribute__((noinline)) long walk(const char *base, const char *p, int 
             p++;
         u32 n = (u32)(p - name);
         int last = !*p && !q.texts, dots = name[0] != '.' ? 0 : n == 1 ? 1 : n == 2 && name[1] == '.' ? 2 : 0;
-        long r = searchable(q.at[q.depth].id);
-        if (r < 0)
-            return r;
+        const struct place *dir = &q.at[q.depth];
+        if (dir->may < 0)
+            return dir->may;
         if (dots && last)
             return RL_QUICK_NO;
         if (dots) {
             q.depth -= dots == 2 && q.depth;
             continue;
         }
-        u64 hash;
-        r = look(&q, name, n, &hash);
-        if (r <= 0)
-            return r ? r : -ENOENT;
-        const struct rl_view_entry *e = rl_view_entry((u32)r);
+        if (n > RL_NAME_MAX || rl_reserved(name, n))
+            return RL_QUICK_NO;
+        u64 hash = rl_fnv(rl_fnv(dir->hash, "/", 1), name, n);
+        if (rl_bind_hash(hash))
+            return RL_QUICK_NO;
+        if (layers_may_know(hash)) {
+            if (last || q.depth + 1 == DEPTH || !enter_seen(&q.at[q.depth + 1], hash))
+                return RL_QUICK_NO;
+            q.depth++;
+            continue;
+        }
+        u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
+        if (!id)
+            return -ENOENT;
+        const struct rl_view_entry *e = rl_view_entry(id);
         if (e->type == 'l' && (!last || follow_last)) {
             if (!(p = follow(&q, e, p)))
                 return RL_QUICK_NO;
             continue;
         }
         if (last)
-            return r;
+            return id;
         if (e->type != 'd')
             return -ENOTDIR;
         if (++q.depth == DEPTH)
             return RL_QUICK_NO;
-        q.at[q.depth] = (struct place){hash, (u32)r};
+        q.at[q.depth] = (struct place){hash, id, searchable(e->mode, e->uid, e->gid)};
     }
 }
 
 static long find(int dirfd, const char *path, int follow_last)
 {
     char base[BASE];
-    if (!*path || strlen(path) > LONGEST || !root_is_the_views())
+    if (!*path || strlen(path) > LONGEST)
         return RL_QUICK_NO;
     if (*path != '/' && !rl_known_directory(dirfd, base, sizeof base))
         return RL_QUICK_NO;

@@ -20,7 +20,7 @@ static u32 busy, turn;
 int rl_quick_end(int fd)
 {
     char path[256];
-    return k4(__NR_lseek, fd, 0, 1, 0) == END && rl_known_directory(fd, path, sizeof path);
+    return k4(__NR_lseek, fd, 0, 1, 0) == END && rl_known_directory(fd, path, sizeof path) == 1;
 }
 
 static int slots_take(void)
@@ -237,6 +237,8 @@ long rl_getdents64(int fd, void *buf, size_t size)
         return k_getdents(fd, buf, size);
     if (!known)
         at = rl_classify(s.real, (u32)n);
+    else if (known == 2)
+        at.place = RL_PLACE_LAYER;
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
         return k_getdents(fd, buf, size);
     i64 pos = k4(__NR_lseek, fd, 0, 1, 0);

@@ -132,8 +132,13 @@ long rl_unlink(int dirfd, const char *path, int flags)
     r = rl_again(&w);
     if (r >= 0)
         r = check(&w, rmdir);
+    int seen = rmdir && w.hit.what == RL_IN_LAYER;
+    if (seen)
+        rl_changing();
     if (r >= 0)
         r = remove_locked(&w, rmdir);
+    if (seen)
+        rl_changed();
     rl_unlock(&w);
     return r;
 }

@@ -224,11 +224,7 @@ static long replace(struct move *m, int there, int b_upper)
 static long locked(struct move *m, unsigned flags)
 {
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
-    long r = rl_again(a);
-    if (r >= 0)
-        r = rl_again(b);
-    if (r >= 0)
-        r = check(a, b, flags);
+    long r = check(a, b, flags);
     if (r)
         return r < 0 ? r : 0;
     int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
@@ -272,8 +268,18 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
         return r < 0 ? r : k_rename(m->a.real, m->b.real, flags);
     }
     r = rl_lock(a);
+    if (r < 0)
+        return r;
+    r = rl_again(a);
+    if (r >= 0)
+        r = rl_again(b);
+    int seen = rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode);
+    if (seen)
+        rl_changing();
     if (r >= 0)
         r = locked(m, flags);
+    if (seen)
+        rl_changed();
     rl_unlock(a);
     return r;
 }

@@ -46,6 +46,25 @@ static void push(struct course *c, const struct rl_ctx *self)
     c->cur = *self;
 }
 
+/* Is w->v[0..len) a directory that this process has seen? Then w->self is it. */
+static int remembered(const struct course *c, u32 len)
+{
+    const struct rl_ctx *cur = &c->cur;
+    return cur->bind < 0 && rl_seen(rl_fnv(cur->hash, c->w->v + cur->vlen, len - cur->vlen), &c->w->self);
+}
+
+/* Look w->v[0..len) up in the current directory. */
+static long look(struct course *c, u32 len)
+{
+    struct rl_walk *w = c->w;
+    u32 now;
+    int keep = rl_moment(&now);
+    long r = rl_step(w, &c->cur, w->v, len, &w->self, &w->hit);
+    if (r >= 0 && keep && w->hit.what == RL_IN_LAYER && rl_isdir(w->hit.mode))
+        rl_seen_add(now, &w->self);
+    return r;
+}
+
 /* Walk w->v[0..len), canonical and made of directories, again; the result is in c->cur. */
 static long walk_again(struct course *c, u32 len)
 {
@@ -54,13 +73,15 @@ static long walk_again(struct course *c, u32 len)
     for (u32 end = 0; end < len;) {
         for (end++; end < len && w->v[end] != '/';)
             end++;
-        long r = rl_step(w, &c->cur, w->v, end, &w->self, &w->hit);
-        if (r < 0)
-            return r;
-        if (w->hit.what == RL_NONE)
-            return -ENOENT;
-        if (!rl_isdir(w->hit.mode))
-            return -ENOTDIR;
+        if (!remembered(c, end)) {
+            long r = look(c, end);
+            if (r < 0)
+                return r;
+            if (w->hit.what == RL_NONE)
+                return -ENOENT;
+            if (!rl_isdir(w->hit.mode))
+                return -ENOTDIR;
+        }
         push(c, &w->self);
         w->vlen = end;
     }
@@ -98,11 +119,25 @@ static long up(struct course *c)
     return (c->resolve & RESOLVE_NO_XDEV) && bind != c->cur.bind ? -EXDEV : 0;
 }
 
+/* root may search the root whatever its bits are; others must know them. */
+static long enter_root(struct rl_walk *w)
+{
+    u32 now;
+    if (!rl_me.fsuid)
+        return rl_step_root(w, 0, &w->root, &w->hit);
+    if (rl_seen(RL_FNV_START, &w->root))
+        return 0;
+    int keep = rl_moment(&now);
+    long r = rl_root_hit(w, &w->root, &w->hit, 0);
+    if (r >= 0 && keep)
+        rl_seen_add(now, &w->root);
+    return r;
+}
+
 static long start(struct course *c, int dirfd, const char *path)
 {
     struct rl_walk *w = c->w;
-    /* root may search the root whatever its bits are; others must know them */
-    long r = rl_me.fsuid ? rl_root_hit(w, &w->root, &w->hit, 0) : rl_step_root(w, 0, &w->root, &w->hit);
+    long r = enter_root(w);
     if (r < 0)
         return r;
     to_root(c);
@@ -301,7 +336,12 @@ static long walk(struct course *c)
         w->v[at] = '/';
         memcpy(w->v + at + 1, name, n);
         w->v[len] = 0;
-        r = rl_step(w, &c->cur, w->v, len, &w->self, &w->hit);
+        if (*next && remembered(c, len)) {
+            push(c, &w->self);
+            w->vlen = len;
+            continue;
+        }
+        r = look(c, len);
         if (r < 0)
             return r;
         r = found(c, len, !*next);

@@ -4,27 +4,37 @@
 #define UTIME_NOW_ ((1 << 30) - 1)
 #define UTIME_OMIT_ ((1 << 30) - 2)
 
+static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
+{
+    u32 real = rl_real_mode(o->mode);
+    if (!rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777)) {
+        long r = k_chmod(e->real, real & 07777);
+        if (r < 0)
+            return r;
+    }
+    rl_owner_fields(o, real, &e->rec);
+    if (!w->vlen && (o->mode != real || w->dir.view || (w->dir.mask & ~1u))) {
+        e->rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
+        e->rec.mode = o->mode;
+    }
+    return rl_edit_store(w, e, NULL, 0);
+}
+
 /* Show the object as `o` from now on. The object is in the upper. */
 static long apply(struct rl_walk *w, struct rl_owner *o)
 {
     struct rl_edit e;
-    u32 real = rl_real_mode(o->mode);
+    int seen = rl_isdir(o->mode);
     long r = rl_edit_begin(w, &e);
     if (r < 0)
         return r;
-    if (!rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777)) {
-        r = k_chmod(e.real, real & 07777);
-        if (r < 0) {
-            rl_edit_cancel(w);
-            return r;
-        }
-    }
-    rl_owner_fields(o, real, &e.rec);
-    if (!w->vlen && (o->mode != real || w->dir.view || (w->dir.mask & ~1u))) {
-        e.rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
-        e.rec.mode = o->mode;
-    }
-    return rl_edit_end(w, &e, NULL, 0);
+    if (seen)
+        rl_changing();
+    r = show_as(w, o, &e);
+    if (seen)
+        rl_changed();
+    rl_unlock(w);
+    return r;
 }
 
 static void owner_now(const struct rl_walk *w, struct rl_owner *o)
