@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from rootlay.store.codec import peek
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.settings import Settings
 from rootlay.vfs.build.download import download
+from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.gitsource import fetch_git
 from rootlay.vfs.build.ignore import IgnoreRules, parse_ignore
 from rootlay.vfs.build.ignoring import IgnoringTree
@@ -87,7 +87,6 @@ class BuildContext:
         self.tree = tree
         self.remote = remote
         self._text = text
-        self._stack = ExitStack()
 
     def close(self) -> None:
         """Close archives. Idempotent."""
@@ -150,16 +149,18 @@ def open_context(name: str, around: Surroundings) -> BuildContext:
 
     Raises:
         BadContext: nothing that rule 1 knows.
-        GitFailed, DownloadFailed, NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, BadValue.
+        GitFailed, DownloadFailed, NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath.
     """
     if name == STDIN:
         return _from_stream(name, around.stdin, around.scratch, remote=True)
     kind = kind_of_context(name)
     if kind == "git":
-        directory = _new(around.scratch, "git")
-        return BuildContext(
-            name, HostTree(fetch_git(parse_git(name), directory, around.environment)), None, remote=True
-        )
+        try:
+            reference = parse_git(name)
+        except BadValue as error:
+            raise BadContext(name, error.reason) from None
+        root = fetch_git(reference, _new(around.scratch, "git"), around.environment)
+        return BuildContext(name, HostTree(root), None, remote=True)
     if kind == "url":
         path = download(name, _new(around.scratch, "download"), around.settings)
         with open(path, "rb") as stream:
