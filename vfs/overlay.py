@@ -21,6 +21,7 @@ from rootlay.vfs.listing import Listed, list_directory
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.make import Maker
 from rootlay.vfs.opening import Opener
+from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.path import ImagePath, PathArgument, raw_path
 from rootlay.vfs.remove import Remover
 from rootlay.vfs.rename import Renamer
@@ -30,6 +31,7 @@ from rootlay.vfs.upper import Upper
 ROOT = Identity()
 
 
+@stays_outside
 class Overlay:
     """A merged file system. Close it, or use it in a `with` block. Safe for threads.
 

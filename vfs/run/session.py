@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 from _socket import AF_UNIX, SOCK_STREAM, socket  # `socket` itself takes 3 ms to import
+from collections.abc import Iterable
 from pathlib import Path
 
 from rootlay.store.container import ContainerRecord
@@ -99,6 +100,7 @@ def open_session(
     renew: Session | None = None,
     confine: str | None = None,
     joins: bool = False,
+    binds: Iterable[LaunchBind] = (),
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
@@ -110,6 +112,7 @@ def open_session(
         confine: "auto", "require" or "off"; None: as the container was made.
         joins: the program comes to those that run already (`exec`) and may signal them. Landlock knows no domain that
             two sessions share, so it may signal any process of the user's; not with "require".
+        binds: more than the container's own, which come first where both name the same path.
 
     Raises:
         EngineMissing: nothing can run on this machine.
@@ -122,8 +125,42 @@ def open_session(
     socket_path = renew.socket_path if renew else base / f"hydrate-{token}"
     listener = _listen(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
-    flags = FLAG_UPPER | (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
+    flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
+    launch = make_launch(
+        root,
+        record,
+        flags=flags,
+        hydrator=os.fsencode(socket_path) if record.config.layers else b"",
+        trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
+        engine=engine,
+        binds=binds,
+    )
+    fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(launch.pack())
+    if renew:
+        os.rename(launch_path, renew.launch)
+        launch_path = renew.launch
+    return Session(record, engine, launch_path, listener, socket_path)
+
+
+def make_launch(
+    root: Path,
+    record: ContainerRecord,
+    *,
+    flags: int,
+    hydrator: bytes = b"",
+    trace: bytes = b"",
+    engine: Path = Path(),
+    binds: Iterable[LaunchBind] = (),
+) -> Launch:
+    """What an engine is told of a container as it is now; `flags` are FLAG_*, but for FLAG_UPPER.
+
+    Raises:
+        OSError: the store cannot be written, or the container is gone.
+    """
+    base = Path(os.path.realpath(record.path))
     real_root = Path(os.path.realpath(root))
     stack = record.stack()
     upper = os.path.realpath(record.upper_of(stack))
@@ -133,7 +170,9 @@ def open_session(
             tree.parent.mkdir(mode=0o700, exist_ok=True)
             tree.mkdir(mode=0o700, exist_ok=True)
     view, view_offset, view_bytes = _view(real_root, record.config.chain)
-    launch = Launch(
+    own = _binds(record, base)
+    named = {bind.vpath for bind in own}
+    return Launch(
         engine=os.fsencode(engine),
         dirs=(
             LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
@@ -144,29 +183,22 @@ def open_session(
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
         layers=tuple(os.fsencode(tree) for tree in trees),
-        binds=tuple(_binds(record, base)),
+        binds=(*own, *(bind for bind in binds if bind.vpath not in named)),
         view=view,
         view_offset=view_offset,
         view_bytes=view_bytes,
-        hydrator=os.fsencode(socket_path) if record.config.layers else b"",
+        hydrator=hydrator,
         lock=os.fsencode(base / "lock"),
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
         st_dev=os.stat(upper).st_dev,
-        flags=flags,
-        trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
+        flags=flags | FLAG_UPPER,
+        trace=trace,
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
         ports=_ports(record.config.ports),
         alias=_alias(record, upper),
     )
-    fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(launch.pack())
-    if renew:
-        os.rename(launch_path, renew.launch)
-        launch_path = renew.launch
-    return Session(record, engine, launch_path, listener, socket_path)
 
 
 def _view(root: Path, chain: str) -> tuple[bytes, int, int]:

@@ -1,6 +1,6 @@
 /* The resolver core: what a path means in a container, and what happens to it.
  *
- * Users: the trap engine (vfs/csrc/trap) now, the hook engine later. The core knows nothing of
+ * Users: the trap engine (vfs/csrc/trap) and the hook engine (vfs/csrc/hook). The core knows nothing of
  * signals, seccomp or processes.
  *
  * 1. Freestanding, x86_64 and aarch64 alike: no libc, no allocation other than mmap, no locks that a
@@ -40,6 +40,9 @@ extern struct rl_identity rl_me;
 long rl_core_init(const char *launch_path);
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
+
+/* Set by an engine that can hydrate in its own process: called instead of asking the launch file's hydrator. */
+extern long (*rl_hydrate_here)(u32 id);
 
 /* ---- attributes -------------------------------------------------------------------------------- */
 

@@ -1,0 +1,29 @@
+"""An image to be inside of, and a look at where the process's function pointers lead."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
+
+from rootlay.vfs import Container, Image, Store
+from tests.cli.rootfs import build_rootfs
+
+
+@pytest.fixture(scope="session")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    base = tmp_path_factory.mktemp("hook")
+    tree = base / "tree"
+    tree.mkdir()
+    build_rootfs(tree)
+    return Store.open(base / "store").import_rootfs(tree, "small")
+
+
+@pytest.fixture
+def container(image: Image) -> Iterator[Container]:
+    with image.container() as made:
+        yield made

@@ -1,0 +1,30 @@
+/* The core as the hook engine calls it: one instance of the core's code and data for each container.
+ *
+ * The core keeps its state in plain variables: a process is in one container. A Python process may be in
+ * several, so each has its own copy of `_hook_core.so` loaded (instance.c), and this is its table.
+ */
+#ifndef RL_HOOK_API_H
+#define RL_HOOK_API_H
+
+#include "../core/core.h"
+
+#define RL_CORE_CALLS(X)                                                                                              \
+    X(stat) X(fstat) X(access) X(readlink) X(statfs) X(open_prepare) X(open_finish) X(mkdir) X(mknod) X(symlink)       \
+    X(link) X(unlink) X(rename) X(truncate) X(chmod) X(chown) X(utimens) X(getxattr) X(listxattr) X(setxattr)          \
+    X(removexattr) X(getdents64) X(chdir) X(fchdir) X(getcwd) X(quick_stat) X(exec_prepare) X(real_path) X(created)    \
+    X(virtual_path)
+
+#define RL_CORE_MEMBER(name) __typeof__(&rl_##name) name;
+struct rl_core {
+    long (*init)(const char *launch_path);
+    void (*done)(void); /* unmap what init mapped; nobody may be in the core */
+    struct rl_identity *me;
+    const char *(*alias)(void); /* a short link to the upper, or "" */
+    /* Set by the user of the instance, before init: */
+    long (**working_directory)(long nr, long path_or_fd); /* chdir(real), fchdir(fd); nr 0: the descriptor */
+    long (**hydrate)(u32 entry, void *who);
+    void **who;
+    RL_CORE_CALLS(RL_CORE_MEMBER)
+};
+
+#endif

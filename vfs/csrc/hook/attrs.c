@@ -1,0 +1,398 @@
+/* Attributes: stat's many forms, permissions, owners, times, extended attributes. */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/statvfs.h>
+#include <sys/sysmacros.h>
+#include <sys/time.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
+#include <utime.h>
+
+#include "hook.h"
+
+void rl_fill_stat(struct stat *st, const struct rl_attr *a)
+{
+    memset(st, 0, sizeof *st);
+    st->st_dev = a->dev;
+    st->st_ino = a->ino;
+    st->st_nlink = a->nlink;
+    st->st_mode = a->mode;
+    st->st_uid = a->uid;
+    st->st_gid = a->gid;
+    st->st_rdev = makedev(a->rdev_major, a->rdev_minor);
+    st->st_size = (off_t)a->size;
+    st->st_blksize = a->blksize;
+    st->st_blocks = (blkcnt_t)a->blocks;
+    st->st_atim = (struct timespec){a->atime_s, a->atime_ns};
+    st->st_mtim = (struct timespec){a->mtime_s, a->mtime_ns};
+    st->st_ctim = (struct timespec){a->ctime_s, a->ctime_ns};
+}
+
+static struct statx_timestamp stamp(i64 s, u32 ns)
+{
+    return (struct statx_timestamp){.tv_sec = s, .tv_nsec = ns};
+}
+
+static void fill_statx(struct statx *sx, const struct rl_attr *a)
+{
+    memset(sx, 0, sizeof *sx);
+    sx->stx_mask = STATX_BASIC_STATS | (a->has_btime ? STATX_BTIME : 0);
+    sx->stx_blksize = a->blksize;
+    sx->stx_nlink = a->nlink;
+    sx->stx_uid = a->uid;
+    sx->stx_gid = a->gid;
+    sx->stx_mode = (u16)a->mode;
+    sx->stx_ino = a->ino;
+    sx->stx_size = a->size;
+    sx->stx_blocks = a->blocks;
+    sx->stx_atime = stamp(a->atime_s, a->atime_ns);
+    sx->stx_mtime = stamp(a->mtime_s, a->mtime_ns);
+    sx->stx_ctime = stamp(a->ctime_s, a->ctime_ns);
+    sx->stx_btime = stamp(a->btime_s, a->btime_ns);
+    sx->stx_rdev_major = a->rdev_major;
+    sx->stx_rdev_minor = a->rdev_minor;
+    sx->stx_dev_major = major(a->dev);
+    sx->stx_dev_minor = minor(a->dev);
+}
+
+/* A directory that leads to the interpreter's files is there, though the image may not have it. */
+static int leads_through(const struct rl_inside *here, const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    for (u32 i = 0; path[0] == '/' && i < here->box->throughs; i++) {
+        const struct rl_prefix *p = &here->box->through[i];
+        if (!p->writable && p->len > n && p->path[n] == '/' && !memcmp(p->path, path, n))
+            return 1;
+    }
+    return 0;
+}
+
+/* 1: `a` is filled; 0: libc is to be asked; -errno. */
+static long attributes(struct rl_inside *here, int dirfd, const char *path, int flags, struct rl_attr *a)
+{
+    long r;
+
+    if (!here || !path || rl_through(here, path))
+        return 0;
+    if (!*path && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+        return (r = RL_CORE(here)->fstat(dirfd, a)) < 0 ? r : 1;
+    r = RL_CORE(here)->stat(dirfd, path, flags, a);
+    if (r == -ENOENT && (leads_through(here, path) || rl_outside(here, dirfd, path)))
+        return 0;
+    return r < 0 ? r : 1;
+}
+
+int rl_h_fstatat(int dirfd, const char *path, struct stat *st, int flags)
+{
+    RL_INSIDE(here);
+    struct rl_attr a;
+    long r = attributes(here, dirfd, path, flags, &a);
+
+    if (r == 0)
+        return fstatat(dirfd, path, st, flags);
+    if (r < 0)
+        return (int)rl_result(r);
+    rl_fill_stat(st, &a);
+    return 0;
+}
+
+int rl_h_stat(const char *path, struct stat *st) { return rl_h_fstatat(AT_FDCWD, path, st, 0); }
+int rl_h_lstat(const char *path, struct stat *st) { return rl_h_fstatat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW); }
+
+int rl_h_fstat(int fd, struct stat *st)
+{
+    RL_INSIDE(here);
+    struct rl_attr a;
+    long r;
+
+    if (!here)
+        return fstat(fd, st);
+    r = RL_CORE(here)->fstat(fd, &a);
+    if (r < 0)
+        return (int)rl_result(r);
+    rl_fill_stat(st, &a);
+    return 0;
+}
+
+int rl_h_xstat(int version, const char *path, struct stat *st) { (void)version; return rl_h_stat(path, st); }
+int rl_h_lxstat(int version, const char *path, struct stat *st) { (void)version; return rl_h_lstat(path, st); }
+int rl_h_fxstat(int version, int fd, struct stat *st) { (void)version; return rl_h_fstat(fd, st); }
+
+int rl_h_fxstatat(int version, int dirfd, const char *path, struct stat *st, int flags)
+{
+    (void)version;
+    return rl_h_fstatat(dirfd, path, st, flags);
+}
+
+int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *sx)
+{
+    RL_INSIDE(here);
+    struct rl_attr a;
+    long r = attributes(here, dirfd, path, flags & ~(AT_STATX_FORCE_SYNC | AT_STATX_DONT_SYNC), &a);
+
+    if (r == 0)
+        return statx(dirfd, path, flags, mask, sx);
+    if (r < 0)
+        return (int)rl_result(r);
+    fill_statx(sx, &a);
+    return 0;
+}
+
+/* ---- access and links ------------------------------------------------------------------------------- */
+
+int rl_h_faccessat(int dirfd, const char *path, int mode, int flags)
+{
+    RL_INSIDE(here);
+    int through;
+    long r;
+
+    if (!here || !path)
+        return faccessat(dirfd, path, mode, flags);
+    through = rl_through(here, path);
+    if (through)
+        return through == RL_THROUGH_READ && (mode & W_OK) ? rl_fail(EROFS) : faccessat(dirfd, path, mode, flags);
+    r = RL_CORE(here)->access(dirfd, path, mode, flags);
+    if (r == -ENOENT && rl_outside(here, dirfd, path))
+        return faccessat(dirfd, path, mode, flags);
+    return (int)rl_result(r);
+}
+
+int rl_h_access(const char *path, int mode) { return rl_h_faccessat(AT_FDCWD, path, mode, 0); }
+int rl_h_euidaccess(const char *path, int mode) { return rl_h_faccessat(AT_FDCWD, path, mode, AT_EACCESS); }
+
+ssize_t rl_h_readlinkat(int dirfd, const char *path, char *out, size_t size)
+{
+    RL_LOOK(dirfd, path, readlinkat(dirfd, path, out, size), RL_CORE(here)->readlink(dirfd, path, out, size));
+}
+
+ssize_t rl_h_readlink(const char *path, char *out, size_t size) { return rl_h_readlinkat(AT_FDCWD, path, out, size); }
+
+ssize_t rl_h_readlink_chk(const char *path, char *out, size_t size, size_t room)
+{
+    return rl_h_readlinkat(AT_FDCWD, path, out, size < room ? size : room);
+}
+
+ssize_t rl_h_readlinkat_chk(int dirfd, const char *path, char *out, size_t size, size_t room)
+{
+    return rl_h_readlinkat(dirfd, path, out, size < room ? size : room);
+}
+
+/* ---- modes, owners, times ---------------------------------------------------------------------------- */
+
+int rl_h_fchmodat(int dirfd, const char *path, mode_t mode, int flags)
+{
+    RL_CHANGE(dirfd, path, fchmodat(dirfd, path, mode, flags), RL_CORE(here)->chmod(dirfd, path, mode, flags));
+}
+
+int rl_h_chmod(const char *path, mode_t mode) { return rl_h_fchmodat(AT_FDCWD, path, mode, 0); }
+int rl_h_lchmod(const char *path, mode_t mode) { return rl_h_fchmodat(AT_FDCWD, path, mode, AT_SYMLINK_NOFOLLOW); }
+
+int rl_h_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
+{
+    RL_CHANGE(dirfd, path, fchownat(dirfd, path, uid, gid, flags), RL_CORE(here)->chown(dirfd, path, uid, gid, flags));
+}
+
+int rl_h_chown(const char *path, uid_t uid, gid_t gid) { return rl_h_fchownat(AT_FDCWD, path, uid, gid, 0); }
+
+int rl_h_lchown(const char *path, uid_t uid, gid_t gid)
+{
+    return rl_h_fchownat(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
+}
+
+/* By descriptor. The core leaves one that is not of the container to the kernel. */
+int rl_h_fchmod(int fd, mode_t mode)
+{
+    RL_INSIDE(here);
+    return here ? (int)rl_result(RL_CORE(here)->chmod(fd, NULL, mode, 0)) : fchmod(fd, mode);
+}
+
+int rl_h_fchown(int fd, uid_t uid, gid_t gid)
+{
+    RL_INSIDE(here);
+    return here ? (int)rl_result(RL_CORE(here)->chown(fd, NULL, uid, gid, 0)) : fchown(fd, uid, gid);
+}
+
+int rl_h_futimens(int fd, const struct timespec times[2])
+{
+    RL_INSIDE(here);
+    return here ? (int)rl_result(RL_CORE(here)->utimens(fd, NULL, (const i64 *)times, 0)) : futimens(fd, times);
+}
+
+int rl_h_utimensat(int dirfd, const char *path, const struct timespec times[2], int flags)
+{
+    if (!path)
+        return rl_h_futimens(dirfd, times);
+    RL_CHANGE(dirfd, path, utimensat(dirfd, path, times, flags),
+              RL_CORE(here)->utimens(dirfd, path, (const i64 *)times, flags));
+}
+
+static const struct timespec *precise(const struct timeval *from, struct timespec to[2])
+{
+    if (!from)
+        return NULL;
+    for (int i = 0; i < 2; i++)
+        to[i] = (struct timespec){from[i].tv_sec, from[i].tv_usec * 1000};
+    return to;
+}
+
+int rl_h_utimes(const char *path, const struct timeval times[2])
+{
+    struct timespec t[2];
+    return rl_h_utimensat(AT_FDCWD, path, precise(times, t), 0);
+}
+
+int rl_h_lutimes(const char *path, const struct timeval times[2])
+{
+    struct timespec t[2];
+    return rl_h_utimensat(AT_FDCWD, path, precise(times, t), AT_SYMLINK_NOFOLLOW);
+}
+
+int rl_h_futimes(int fd, const struct timeval times[2])
+{
+    struct timespec t[2];
+    return rl_h_futimens(fd, precise(times, t));
+}
+
+int rl_h_futimesat(int dirfd, const char *path, const struct timeval times[2])
+{
+    struct timespec t[2];
+    return rl_h_utimensat(dirfd, path, precise(times, t), 0);
+}
+
+int rl_h_utime(const char *path, const struct utimbuf *times)
+{
+    struct timespec t[2];
+
+    if (times) {
+        t[0] = (struct timespec){times->actime, 0};
+        t[1] = (struct timespec){times->modtime, 0};
+    }
+    return rl_h_utimensat(AT_FDCWD, path, times ? t : NULL, 0);
+}
+
+int rl_h_truncate(const char *path, off_t size)
+{
+    RL_CHANGE(AT_FDCWD, path, truncate(path, size), RL_CORE(here)->truncate(path, size));
+}
+
+/* ---- file systems ------------------------------------------------------------------------------------ */
+
+int rl_h_statfs(const char *path, struct statfs *out)
+{
+    RL_LOOK(AT_FDCWD, path, statfs(path, out), RL_CORE(here)->statfs(path, out));
+}
+
+/* libc's statvfs of the place that holds the file: the core says where. */
+int rl_h_statvfs(const char *path, struct statvfs *out)
+{
+    RL_INSIDE(here);
+    struct statfs fs;
+    long r;
+
+    if (!here || !path || rl_through(here, path))
+        return statvfs(path, out);
+    r = RL_CORE(here)->statfs(path, &fs);
+    if (r < 0)
+        return (int)rl_result(r);
+    memset(out, 0, sizeof *out);
+    out->f_bsize = (unsigned long)fs.f_bsize;
+    out->f_frsize = fs.f_frsize ? (unsigned long)fs.f_frsize : (unsigned long)fs.f_bsize;
+    out->f_blocks = fs.f_blocks;
+    out->f_bfree = fs.f_bfree;
+    out->f_bavail = fs.f_bavail;
+    out->f_files = fs.f_files;
+    out->f_ffree = out->f_favail = fs.f_ffree;
+    memcpy(&out->f_fsid, &fs.f_fsid, sizeof fs.f_fsid < sizeof out->f_fsid ? sizeof fs.f_fsid : sizeof out->f_fsid);
+    out->f_flag = (unsigned long)fs.f_flags & ~0x20ul; /* ST_VALID, which libc takes away */
+    out->f_namemax = (unsigned long)fs.f_namelen;
+    return 0;
+}
+
+long rl_h_pathconf(const char *path, int name)
+{
+    RL_INSIDE(here);
+    char real[RL_PATH_MAX + 512];
+    long r;
+
+    if (!here || !path || rl_through(here, path))
+        return pathconf(path, name);
+    r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, 0, real, sizeof real);
+    return r < 0 ? rl_result(r) : pathconf(real, name);
+}
+
+/* ---- extended attributes ------------------------------------------------------------------------------ */
+
+#define NOFOLLOW AT_SYMLINK_NOFOLLOW
+
+ssize_t rl_h_getxattr(const char *path, const char *name, void *value, size_t size)
+{
+    RL_LOOK(AT_FDCWD, path, getxattr(path, name, value, size),
+            RL_CORE(here)->getxattr(AT_FDCWD, path, name, value, size, 0));
+}
+
+ssize_t rl_h_lgetxattr(const char *path, const char *name, void *value, size_t size)
+{
+    RL_LOOK(AT_FDCWD, path, lgetxattr(path, name, value, size),
+            RL_CORE(here)->getxattr(AT_FDCWD, path, name, value, size, NOFOLLOW));
+}
+
+ssize_t rl_h_fgetxattr(int fd, const char *name, void *value, size_t size)
+{
+    RL_INSIDE(here);
+    return here ? rl_result(RL_CORE(here)->getxattr(fd, NULL, name, value, size, 0)) : fgetxattr(fd, name, value, size);
+}
+
+ssize_t rl_h_listxattr(const char *path, char *list, size_t size)
+{
+    RL_LOOK(AT_FDCWD, path, listxattr(path, list, size), RL_CORE(here)->listxattr(AT_FDCWD, path, list, size, 0));
+}
+
+ssize_t rl_h_llistxattr(const char *path, char *list, size_t size)
+{
+    RL_LOOK(AT_FDCWD, path, llistxattr(path, list, size),
+            RL_CORE(here)->listxattr(AT_FDCWD, path, list, size, NOFOLLOW));
+}
+
+ssize_t rl_h_flistxattr(int fd, char *list, size_t size)
+{
+    RL_INSIDE(here);
+    return here ? rl_result(RL_CORE(here)->listxattr(fd, NULL, list, size, 0)) : flistxattr(fd, list, size);
+}
+
+int rl_h_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+    RL_CHANGE(AT_FDCWD, path, setxattr(path, name, value, size, flags),
+              RL_CORE(here)->setxattr(AT_FDCWD, path, name, value, size, flags, 0));
+}
+
+int rl_h_lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)
+{
+    RL_CHANGE(AT_FDCWD, path, lsetxattr(path, name, value, size, flags),
+              RL_CORE(here)->setxattr(AT_FDCWD, path, name, value, size, flags, NOFOLLOW));
+}
+
+int rl_h_fsetxattr(int fd, const char *name, const void *value, size_t size, int flags)
+{
+    RL_INSIDE(here);
+    return here ? (int)rl_result(RL_CORE(here)->setxattr(fd, NULL, name, value, size, flags, 0))
+                : fsetxattr(fd, name, value, size, flags);
+}
+
+int rl_h_removexattr(const char *path, const char *name)
+{
+    RL_CHANGE(AT_FDCWD, path, removexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, 0));
+}
+
+int rl_h_lremovexattr(const char *path, const char *name)
+{
+    RL_CHANGE(AT_FDCWD, path, lremovexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, NOFOLLOW));
+}
+
+int rl_h_fremovexattr(int fd, const char *name)
+{
+    RL_INSIDE(here);
+    return here ? (int)rl_result(RL_CORE(here)->removexattr(fd, NULL, name, 0)) : fremovexattr(fd, name);
+}

@@ -1,0 +1,147 @@
+/* What the files of the hook engine share.
+ *
+ * The life of one open() inside an activation: the caller's GOT entry holds rl_h_open (slots.c put it there); rl_enter()
+ * asks which activation the calling thread is in (scope.c); none: libc's open() is called, as if nothing had happened.
+ * Otherwise the container's own copy of the core (instance.c, api.h) resolves the path, and the hook does what libc's
+ * function would have done with the result.
+ *
+ * 1. libc's functions are called by name: this library's own GOT is never changed.
+ * 2. A hook keeps errno's rules: set on failure, untouched on success.
+ * 3. Some paths are the process's own business and go through to the machine (through.c): the interpreter's files,
+ *    read-only, and the store. So do descriptors that were opened outside, and names relative to them.
+ * 4. A core is unmapped only when no thread is in it: rl_enter() marks the thread, rl_leave() clears it.
+ */
+#ifndef RL_HOOK_H
+#define RL_HOOK_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#pragma GCC visibility push(hidden)
+#include "api.h"
+
+#define RL_PUBLIC __attribute__((visibility("default"), used))
+#define RL_THROUGH_MAX 32
+
+/* ---- containers and activations (scope.c) -------------------------------------------------------- */
+
+struct rl_prefix {
+    char *path; /* absolute, canonical, without a slash at the end */
+    u32 len;
+    int writable;
+};
+
+/* One container as one user: what its activations share. */
+struct rl_box {
+    const struct rl_core *core; /* after close: one that answers ESTALE to everything */
+    struct rl_prefix through[RL_THROUGH_MAX];
+    u32 throughs;
+    char *engine, *launch, *identity; /* of programs that are started inside; engine "": none can be */
+    char **serve;                     /* argument vector of what starts the hydrator for them, or NULL */
+    int listener, lifeline;           /* its descriptors */
+    u32 *served;                      /* shared with forked children: somebody has started it */
+    struct rl_box *next;
+};
+
+struct rl_inside {
+    struct rl_box *box;
+    int cwd; /* an O_PATH descriptor of the real directory; its number stays, chdir() replaces what it refers to */
+};
+
+struct rl_thread {
+    void *context;      /* the Python context that `here` was found for: a reference is held */
+    unsigned generation;
+    struct rl_inside *here;
+    struct rl_inside *now;        /* of the last rl_enter() */
+    struct rl_box *volatile busy; /* in its core now */
+    int bypass;                   /* > 0: outside, whatever the context says */
+    int gone;                     /* the thread has ended */
+    struct rl_thread *next;
+};
+
+struct rl_inside *rl_enter(void); /* NULL: outside */
+void rl_leave(struct rl_inside **here);
+#define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_inside *name = rl_enter()
+#define RL_CORE(here) ((here)->box->core)
+struct rl_thread *rl_thread(void);
+int rl_private_fd(int fd); /* 1: ours, which no program may close */
+void rl_note_umask(unsigned mask);
+extern int rl_lowest_private;
+
+/* ---- through.c ----------------------------------------------------------------------------------- */
+
+#define RL_THROUGH_READ 1
+#define RL_THROUGH_WRITE 2
+int rl_through(const struct rl_inside *here, const char *path); /* 0: the container's business */
+/* Is the path relative to a descriptor that is not of the container? */
+int rl_outside(const struct rl_inside *here, int dirfd, const char *path);
+
+/* ---- results -------------------------------------------------------------------------------------- */
+
+static inline long rl_result(long r)
+{
+    if (r >= 0)
+        return r;
+    errno = (int)-r;
+    return -1;
+}
+
+static inline int rl_fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
+/* The body of a hook that looks at a path, and of one that changes what is there. `real`: libc's call. */
+#define RL_LOOK(dirfd, path, real, inside)                                                                            \
+    RL_INSIDE(here);                                                                                                  \
+    if (!here || !(path) || rl_through(here, path))                                                                   \
+        return real;                                                                                                  \
+    long r_ = inside;                                                                                                 \
+    if (r_ == -ENOENT && rl_outside(here, dirfd, path))                                                               \
+        return real;                                                                                                  \
+    return rl_result(r_)
+
+#define RL_CHANGE(dirfd, path, real, inside)                                                                          \
+    RL_INSIDE(here);                                                                                                  \
+    if (!here || !(path))                                                                                             \
+        return real;                                                                                                  \
+    int through_ = rl_through(here, path);                                                                            \
+    if (through_)                                                                                                     \
+        return through_ == RL_THROUGH_WRITE ? (real) : rl_fail(EROFS);                                                \
+    long r_ = inside;                                                                                                 \
+    if (r_ == -ENOENT && rl_outside(here, dirfd, path))                                                               \
+        return real;                                                                                                  \
+    return rl_result(r_)
+
+/* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
+
+long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode);
+void rl_fill_stat(struct stat *st, const struct rl_attr *a);
+long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size); /* length with NUL, or -errno */
+int rl_open_streams(void); /* directory streams of ours that are open */
+
+int rl_h_mkdir(const char *path, mode_t mode);
+int rl_h_open(const char *path, int flags, ...);
+int rl_h_openat(int dirfd, const char *path, int flags, ...);
+int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *sx);
+FILE *rl_h_fopen(const char *path, const char *mode);
+
+/* ---- slots.c, table.c ------------------------------------------------------------------------------ */
+
+void *rl_hook_for(const char *symbol); /* NULL: not hooked */
+void rl_slots_follow(void);            /* libraries may have been loaded: patch the new ones */
+extern volatile int rl_installed;
+RL_PUBLIC int rl_hook_alive(void); /* activations that some context knows */
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,229 @@
+/* Libraries that are loaded inside: found in the container, and hooked like those that were there before.
+ *
+ * The dynamic linker looks for what a library needs on the machine. So what is to come from the container is loaded
+ * before it, by its real path: what has the wanted name already is not looked for again.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <elf.h>
+#include <link.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "hook.h"
+
+#define DEPTH 16
+#define NEEDED 128
+
+/* A library's file, mapped. */
+struct file {
+    const unsigned char *map;
+    size_t bytes;
+    const char *strings;
+    size_t strings_bytes;
+    const char *needed[NEEDED], *run_path;
+    int count;
+};
+
+static int map_file(const char *real, struct file *f)
+{
+    struct stat st;
+    int fd = open(real, O_RDONLY | O_CLOEXEC);
+    void *map;
+
+    memset(f, 0, sizeof *f);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) != 0 || st.st_size < (off_t)sizeof(ElfW(Ehdr))) {
+        close(fd);
+        return -1;
+    }
+    map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    close(fd);
+    if (map == MAP_FAILED)
+        return -1;
+    f->map = map;
+    f->bytes = (size_t)st.st_size;
+    return 0;
+}
+
+/* Where a virtual address is in the file; NULL: nowhere. */
+static const void *at_address(const struct file *f, ElfW(Addr) address, size_t bytes)
+{
+    const ElfW(Ehdr) *head = (const void *)f->map;
+    const ElfW(Phdr) *p = (const void *)(f->map + head->e_phoff);
+
+    for (int i = 0; i < head->e_phnum; i++) {
+        size_t at = address - p[i].p_vaddr + p[i].p_offset;
+        if (p[i].p_type == PT_LOAD && address >= p[i].p_vaddr && address - p[i].p_vaddr < p[i].p_filesz &&
+            at <= f->bytes && bytes <= f->bytes - at)
+            return f->map + at;
+    }
+    return NULL;
+}
+
+static const char *string(const struct file *f, size_t at)
+{
+    if (at >= f->strings_bytes || !memchr(f->strings + at, 0, f->strings_bytes - at))
+        return NULL;
+    return f->strings + at;
+}
+
+static void read_dynamic(struct file *f)
+{
+    const ElfW(Ehdr) *head = (const void *)f->map;
+    const ElfW(Phdr) *p = (const void *)(f->map + head->e_phoff);
+    const ElfW(Dyn) *dynamic = NULL;
+    size_t count = 0, strings = 0;
+
+    if (memcmp(head->e_ident, ELFMAG, SELFMAG) || head->e_ident[EI_CLASS] != ELFCLASS64 ||
+        head->e_phentsize != sizeof *p || head->e_phoff > f->bytes ||
+        head->e_phnum > (f->bytes - head->e_phoff) / sizeof *p)
+        return;
+    for (int i = 0; i < head->e_phnum; i++)
+        if (p[i].p_type == PT_DYNAMIC && p[i].p_offset <= f->bytes && p[i].p_filesz <= f->bytes - p[i].p_offset) {
+            dynamic = (const void *)(f->map + p[i].p_offset);
+            count = p[i].p_filesz / sizeof *dynamic;
+        }
+    for (size_t i = 0; i < count; i++) {
+        strings = dynamic[i].d_tag == DT_STRTAB ? dynamic[i].d_un.d_ptr : strings;
+        f->strings_bytes = dynamic[i].d_tag == DT_STRSZ ? dynamic[i].d_un.d_val : f->strings_bytes;
+    }
+    f->strings = at_address(f, strings, f->strings_bytes);
+    for (size_t i = 0; f->strings && i < count && dynamic[i].d_tag != DT_NULL; i++) {
+        const char *text = string(f, dynamic[i].d_un.d_val);
+        if (dynamic[i].d_tag == DT_NEEDED && text && f->count < NEEDED)
+            f->needed[f->count++] = text;
+        if (dynamic[i].d_tag == DT_RUNPATH || (dynamic[i].d_tag == DT_RPATH && !f->run_path))
+            f->run_path = text;
+    }
+}
+
+static void *load(struct rl_inside *here, const char *path, int flags, int depth);
+
+/* One entry of a run path, $ORIGIN replaced, and a name behind it. 0: too long. */
+static int place(char *out, const char *entry, size_t n, const char *origin, size_t origin_bytes, const char *name)
+{
+    static const char *const words[] = {"$ORIGIN", "${ORIGIN}"};
+    size_t at = 0;
+
+    for (size_t i = 0; i < n;) {
+        size_t skip = 0;
+        for (int w = 0; w < 2; w++)
+            if (n - i >= strlen(words[w]) && !memcmp(entry + i, words[w], strlen(words[w])))
+                skip = strlen(words[w]);
+        if (at + origin_bytes + strlen(name) + 2 > RL_PATH_MAX)
+            return 0;
+        if (skip) {
+            memcpy(out + at, origin, origin_bytes);
+            at += origin_bytes;
+            i += skip;
+        } else {
+            out[at++] = entry[i++];
+        }
+    }
+    out[at++] = '/';
+    strcpy(out + at, name);
+    return 1;
+}
+
+static int from_run_path(struct rl_inside *here, const char *run_path, const char *origin, const char *name, int depth)
+{
+    char path[RL_PATH_MAX];
+    size_t origin_bytes = (size_t)(strrchr(origin, '/') - origin);
+
+    for (const char *p = run_path; p && *p; p += strcspn(p, ":"), p += *p == ':')
+        if (place(path, p, strcspn(p, ":"), origin, origin_bytes, name) &&
+            RL_CORE(here)->access(AT_FDCWD, path, R_OK, 0) == 0 && load(here, path, RTLD_LAZY | RTLD_LOCAL, depth + 1))
+            return 1;
+    return 0;
+}
+
+#if defined(__x86_64__)
+#define TRIPLE "x86_64-linux-gnu"
+#else
+#define TRIPLE "aarch64-linux-gnu"
+#endif
+
+/* What the library needs and nobody has loaded: by its own path in the container, as the machine has it, or from the
+ * container's usual directories. */
+static void load_needed(struct rl_inside *here, const char *path, const char *real, int depth)
+{
+    static const char usual[] = "/usr/local/lib:/lib/" TRIPLE ":/usr/lib/" TRIPLE ":/lib64:/usr/lib64:/lib:/usr/lib";
+    struct file f;
+
+    if (depth >= DEPTH || map_file(real, &f) != 0)
+        return;
+    read_dynamic(&f);
+    for (int i = 0; i < f.count; i++) {
+        const char *name = f.needed[i];
+        if (strchr(name, '/') || dlopen(name, RTLD_LAZY | RTLD_NOLOAD))
+            continue;
+        if (!from_run_path(here, f.run_path, path, name, depth) && !dlopen(name, RTLD_LAZY | RTLD_LOCAL))
+            from_run_path(here, usual, path, name, depth);
+    }
+    munmap((void *)f.map, f.bytes);
+}
+
+static void *load(struct rl_inside *here, const char *path, int flags, int depth)
+{
+    char real[RL_PATH_MAX + 512], full[RL_PATH_MAX];
+    long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, 0, real, sizeof real);
+
+    if (r < 0)
+        return dlopen(path, flags); /* for its message */
+    if (path[0] != '/') { /* the origin is wanted as an absolute path */
+        r = rl_getcwd_inside(here, full, sizeof full);
+        if (r < 0 || (size_t)r + strlen(path) >= sizeof full)
+            return dlopen(real, flags);
+        full[r - 1] = '/';
+        strcpy(full + r, path);
+        path = full;
+    }
+    load_needed(here, path, real, depth);
+    return dlopen(real, flags);
+}
+
+void *rl_h_dlopen(const char *path, int flags)
+{
+    void *handle;
+
+    /* A bare name is searched for along the caller's own run path: the linker must see who calls, so this is a jump.
+     * What it loads is hooked when it is asked for a symbol. */
+    if (!path || !strchr(path, '/'))
+        return dlopen(path, flags);
+    {
+        RL_INSIDE(here);
+        struct rl_thread *t = rl_thread();
+        if (here && t && !rl_through(here, path)) {
+            handle = load(here, path, flags, 0);
+        } else {
+            handle = dlopen(path, flags);
+        }
+    }
+    if (handle)
+        rl_slots_follow();
+    return handle;
+}
+
+static int is_libcs(const void *function)
+{
+    Dl_info function_in, libc_is;
+
+    return dladdr(function, &function_in) && dladdr((void *)getenv, &libc_is) &&
+           function_in.dli_fbase == libc_is.dli_fbase;
+}
+
+void *rl_h_dlsym(void *handle, const char *name)
+{
+    void *found, *hook;
+
+    if (handle == RTLD_NEXT || !name)
+        return dlsym(handle, name); /* likewise: next to the caller */
+    rl_slots_follow();
+    found = dlsym(handle, name);
+    hook = found && rl_installed ? rl_hook_for(name) : NULL;
+    /* only libc's own: a library may have a function of that name for itself */
+    return hook && is_libcs(found) ? hook : found;
+}

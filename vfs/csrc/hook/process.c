@@ -1,0 +1,65 @@
+/* What belongs to the whole process but must know of the engine: descriptors of ours, the umask, raw system calls. */
+#define _GNU_SOURCE
+#include <stdarg.h>
+#include <sys/syscall.h>
+
+#include "hook.h"
+
+/* A program that closes every descriptor it does not know must not close a working directory's. */
+int rl_h_close(int fd)
+{
+    if (fd >= rl_lowest_private && rl_private_fd(fd))
+        return rl_fail(EBADF);
+    return close(fd);
+}
+
+int rl_h_close_range(unsigned first, unsigned last, int flags)
+{
+    unsigned from = first;
+
+    for (unsigned fd = first > (unsigned)rl_lowest_private ? first : (unsigned)rl_lowest_private;
+         fd <= last && fd < (unsigned)rl_lowest_private + 64 * 64; fd++) {
+        if (!rl_private_fd((int)fd))
+            continue;
+        if (fd > from && close_range(from, fd - 1, flags) != 0)
+            return -1;
+        from = fd + 1;
+    }
+    return from <= last ? close_range(from, last, flags) : 0;
+}
+
+mode_t rl_h_umask(mode_t mask)
+{
+    mode_t old = umask(mask);
+
+    rl_note_umask(mask & 0777);
+    return old;
+}
+
+/* Raw calls that name a path: those that libraries are known to make. */
+long rl_h_syscall(long nr, ...)
+{
+    va_list list;
+    long a, b, c, d, e, f;
+
+    va_start(list, nr);
+    a = va_arg(list, long);
+    b = va_arg(list, long);
+    c = va_arg(list, long);
+    d = va_arg(list, long);
+    e = va_arg(list, long);
+    f = va_arg(list, long);
+    va_end(list);
+    switch (nr) {
+    case SYS_openat:
+        return rl_h_openat((int)a, (const char *)b, (int)c, (unsigned)d);
+    case SYS_statx:
+        return rl_h_statx((int)a, (const char *)b, (int)c, (unsigned)d, (struct statx *)e);
+#ifdef SYS_open
+    case SYS_open:
+        return rl_h_open((const char *)a, (int)b, (unsigned)c);
+#endif
+    default:
+        return syscall(nr, a, b, c, d, e, f);
+    }
+}

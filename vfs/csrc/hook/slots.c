@@ -1,0 +1,237 @@
+/* The places where loaded objects keep the addresses of libc's functions: found, changed, put back.
+ *
+ * 1. An object's relocations say where: jump slots and global data of the GOT, and pointers in its data (tables of
+ *    functions, as sqlite has). Objects that the engine consists of, and libc and the dynamic linker, are left alone.
+ * 2. A slot is put back only if it still holds our hook: somebody else may have changed it since.
+ * 3. Each object is patched once; dlopen() and dlsym() come here for those that were loaded meanwhile.
+ * 4. A page that the linker made read-only after relocation is writable for the moment of the change.
+ */
+#define _GNU_SOURCE
+#include <elf.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "hook.h"
+
+#if defined(__x86_64__)
+#define JUMP_SLOT R_X86_64_JUMP_SLOT
+#define GLOBAL_DATA R_X86_64_GLOB_DAT
+#define POINTER R_X86_64_64
+#elif defined(__aarch64__)
+#define JUMP_SLOT R_AARCH64_JUMP_SLOT
+#define GLOBAL_DATA R_AARCH64_GLOB_DAT
+#define POINTER R_AARCH64_ABS64
+#endif
+#define PAGE 4096ul
+
+struct slot {
+    void **at, *old, *hook;
+};
+
+/* What an object's dynamic section says. */
+struct object {
+    ElfW(Addr) base, relro, relro_end;
+    const ElfW(Dyn) *dynamic;
+    const ElfW(Sym) *symbols;
+    const char *strings;
+    const ElfW(Rela) *tables[2];
+    size_t counts[2];
+};
+
+static struct slot *slots;
+static size_t slot_count, slot_room;
+static const void **seen;
+static size_t seen_count, seen_room;
+static unsigned long long last_adds, last_subs;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+volatile int rl_installed;
+
+static int is_ours(const char *path)
+{
+    static const char *const left[] = {"libc.so",  "ld-linux", "linux-vdso",    "libasan", "libtsan",
+                                       "libubsan", "libdl.so", "libpthread.so", "_hook.so"};
+    const char *name = strrchr(path, '/');
+
+    name = name ? name + 1 : path;
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++)
+        if (!strncmp(name, left[i], strlen(left[i])))
+            return 1;
+    return 0;
+}
+
+static int read_object(const struct dl_phdr_info *info, struct object *o)
+{
+    memset(o, 0, sizeof *o);
+    o->base = info->dlpi_addr;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        if (p->p_type == PT_DYNAMIC)
+            o->dynamic = (const void *)(o->base + p->p_vaddr);
+        if (p->p_type == PT_GNU_RELRO) {
+            o->relro = o->base + p->p_vaddr;
+            o->relro_end = o->relro + p->p_memsz;
+        }
+    }
+    if (!o->dynamic)
+        return 0;
+    for (const ElfW(Dyn) *d = o->dynamic; d->d_tag != DT_NULL; d++) {
+        const void *address = (const void *)d->d_un.d_ptr;
+        switch (d->d_tag) {
+        case DT_SYMTAB: o->symbols = address; break;
+        case DT_STRTAB: o->strings = address; break;
+        case DT_JMPREL: o->tables[0] = address; break;
+        case DT_PLTRELSZ: o->counts[0] = d->d_un.d_val / sizeof(ElfW(Rela)); break;
+        case DT_RELA: o->tables[1] = address; break;
+        case DT_RELASZ: o->counts[1] = d->d_un.d_val / sizeof(ElfW(Rela)); break;
+        default: break;
+        }
+    }
+    return o->symbols && o->strings;
+}
+
+static int put(void **at, void *value, ElfW(Addr) relro, ElfW(Addr) relro_end)
+{
+    ElfW(Addr) address = (ElfW(Addr))at, page = address & ~(PAGE - 1);
+    int guarded = address >= (relro & ~(PAGE - 1)) && address < (relro_end & ~(PAGE - 1));
+
+    if (guarded && mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE) != 0)
+        return -1;
+    __atomic_store_n(at, value, __ATOMIC_RELEASE);
+    if (guarded)
+        mprotect((void *)page, PAGE, PROT_READ);
+    return 0;
+}
+
+static int remember(void **at, void *old, void *hook)
+{
+    if (slot_count == slot_room) {
+        size_t room = slot_room ? slot_room * 2 : 4096;
+        struct slot *more = realloc(slots, room * sizeof *more);
+        if (!more)
+            return -1;
+        slots = more;
+        slot_room = room;
+    }
+    slots[slot_count++] = (struct slot){at, old, hook};
+    return 0;
+}
+
+static int is_new(const void *dynamic)
+{
+    for (size_t i = 0; i < seen_count; i++)
+        if (seen[i] == dynamic)
+            return 0;
+    if (seen_count == seen_room) {
+        size_t room = seen_room ? seen_room * 2 : 256;
+        const void **more = realloc(seen, room * sizeof *more);
+        if (!more)
+            return 0;
+        seen = more;
+        seen_room = room;
+    }
+    seen[seen_count++] = dynamic;
+    return 1;
+}
+
+static void patch_object(const struct object *o)
+{
+    for (int t = 0; t < 2; t++)
+        for (size_t i = 0; o->tables[t] && i < o->counts[t]; i++) {
+            const ElfW(Rela) *r = &o->tables[t][i];
+            unsigned type = (unsigned)ELF64_R_TYPE(r->r_info);
+            const ElfW(Sym) *s = &o->symbols[ELF64_R_SYM(r->r_info)];
+            void **at = (void **)(o->base + r->r_offset), *hook;
+
+            if (type != JUMP_SLOT && type != GLOBAL_DATA && (type != POINTER || r->r_addend))
+                continue;
+            if (s->st_shndx != SHN_UNDEF || !(hook = rl_hook_for(o->strings + s->st_name)))
+                continue;
+            if (*at && *at != hook && remember(at, *at, hook) == 0 && put(at, hook, o->relro, o->relro_end) != 0)
+                slot_count--;
+        }
+}
+
+static int visit(struct dl_phdr_info *info, size_t size, void *changed)
+{
+    struct object o;
+
+    (void)size;
+    if (!*(int *)changed) {
+        if (info->dlpi_adds == last_adds && info->dlpi_subs == last_subs)
+            return 1;
+        last_adds = info->dlpi_adds;
+        if (info->dlpi_subs != last_subs)
+            seen_count = 0; /* an address may belong to another object now; patching twice does no harm */
+        last_subs = info->dlpi_subs;
+        *(int *)changed = 1;
+    }
+    if (!is_ours(info->dlpi_name) && read_object(info, &o) && is_new(o.dynamic))
+        patch_object(&o);
+    return 0;
+}
+
+void rl_slots_follow(void)
+{
+    int changed = 0;
+
+    if (!rl_installed)
+        return;
+    pthread_mutex_lock(&lock);
+    dl_iterate_phdr(visit, &changed);
+    pthread_mutex_unlock(&lock);
+}
+
+/* The slots of an object that is still loaded are put back. */
+static int restore(struct dl_phdr_info *info, size_t size, void *count)
+{
+    struct object o;
+
+    (void)size;
+    if (!read_object(info, &o))
+        return 0;
+    for (int i = 0; i < info->dlpi_phnum; i++) {
+        const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+        ElfW(Addr) low = o.base + p->p_vaddr, high = low + p->p_memsz;
+
+        for (size_t k = 0; p->p_type == PT_LOAD && k < slot_count; k++) {
+            ElfW(Addr) at = (ElfW(Addr))slots[k].at;
+            if (at >= low && at < high && *slots[k].at == slots[k].hook &&
+                put(slots[k].at, slots[k].old, o.relro, o.relro_end) == 0)
+                ++*(int *)count;
+        }
+    }
+    return 0;
+}
+
+/* Put the hooks in place. Returns how many slots hold one. */
+RL_PUBLIC int rl_hook_install(void)
+{
+    int changed = 1;
+
+    pthread_mutex_lock(&lock);
+    rl_installed = 1;
+    dl_iterate_phdr(visit, &changed);
+    pthread_mutex_unlock(&lock);
+    return (int)slot_count;
+}
+
+/* Put everything back. Returns how many slots were; -1: not now, somebody is inside or has a directory stream open. */
+RL_PUBLIC int rl_hook_uninstall(void)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&lock);
+    if (rl_open_streams() || rl_hook_alive()) {
+        pthread_mutex_unlock(&lock);
+        return -1;
+    }
+    rl_installed = 0;
+    dl_iterate_phdr(restore, &count);
+    slot_count = seen_count = 0;
+    last_adds = last_subs = 0;
+    pthread_mutex_unlock(&lock);
+    return count;
+}

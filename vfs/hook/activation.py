@@ -1,0 +1,123 @@
+"""`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
+
+Rules:
+1. What is inside is a context (PEP 567): the code in the `with` block, what it awaits, the tasks that it creates, and
+   what runs in the executor of executor.py. Plain threads do not inherit a context: they are outside, like all others.
+2. A context that was copied inside stays inside after the block has ended; when the container has been closed, its file
+   operations fail with ESTALE. None ever falls through to the machine's files.
+3. The hooks are in place as long as some context knows an activation, and gone afterwards.
+4. The working directory is the activation's own.
+5. Not a boundary: see SECURITY.md.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import warnings
+from contextvars import Token
+from types import TracebackType
+
+from rootlay.vfs.hook.box import Box
+from rootlay.vfs.hook.library import INSIDE, hook_library, os_error
+
+
+class ActivationMisused(RuntimeError):
+    """An activation was entered twice, or left without being entered, or left in another context."""
+
+
+class Inside(int):
+    """The value of the context variable: the address of a `struct rl_inside`, which ends with it."""
+
+    box: Box
+
+    def __del__(self) -> None:
+        library = hook_library()
+        if library.ended(self) <= 0:
+            library.uninstall()  # or not yet, when a directory stream is open: then with the next one that ends
+
+
+_installing = threading.Lock()
+_open = 0  # activations that were entered and not left
+
+
+class Activation:
+    """Made by `Container.activate`; may be entered again after it has been left.
+
+    Args:
+        box: the container.
+        cwd: where inside; a directory that is missing is an error here, not made.
+    """
+
+    def __init__(self, box: Box, cwd: str) -> None:
+        self._box = box
+        self._cwd = cwd
+        self._token: Token[int | None] | None = None
+
+    def __enter__(self) -> Activation:
+        if self._token is not None:
+            raise ActivationMisused("this activation has been entered already: make one for each `with`")
+        inside = enter_box(self._box)
+        self._token = INSIDE.set(inside)
+        del inside
+        _count(1)
+        try:
+            os.chdir(self._cwd)
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        token, self._token = self._token, None
+        if token is None:
+            raise ActivationMisused("this activation has not been entered")
+        try:
+            INSIDE.reset(token)
+        except ValueError as misuse:
+            raise ActivationMisused("an activation is left in the context in which it was entered") from misuse
+        finally:
+            _count(-1)
+            del token
+            hook_library().sweep()
+
+
+def enter_box(box: Box) -> Inside:
+    """A new activation's C side, at the root; the hooks are in place.
+
+    Raises:
+        OSError: ESTALE when the container has been closed; no descriptor is left.
+    """
+    library = hook_library()
+    if box.closed:
+        raise os_error(116, "container")
+    with library.outside():
+        fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        cwd = library.private(fd)
+    with _installing:
+        address = library.inside(box.address, cwd)
+        if address is None:
+            raise MemoryError
+        inside = Inside(address)
+        inside.box = box
+        library.install()
+    return inside
+
+
+def _count(change: int) -> None:
+    global _open
+    with _installing:
+        _open += change
+
+
+@atexit.register
+def _at_exit() -> None:
+    """What runs after this, flushing and finalizers, is outside. The container is as it is: nothing is lost."""
+    if _open > 0:
+        warnings.warn("an activation was still open when the interpreter exited", ResourceWarning, stacklevel=2)
+    if hook_library.cache_info().currsize:
+        hook_library().bypass(1)
+        hook_library().everywhere(None)

@@ -1,0 +1,50 @@
+"""A core of its own for each container: a copy of `_hook_core.so`, loaded as a library that nobody else shares.
+
+The dynamic linker knows libraries by name and inode, so each copy is a file of its own: in memory, or, where programs
+may not be run from there, in the container's directory for the moment of loading.
+"""
+
+from __future__ import annotations
+
+import _ctypes
+import ctypes
+import os
+from pathlib import Path
+
+SOURCE = Path(__file__).parent.parent / "_hook_core.so"
+
+
+class CoreInstance:
+    """`address` is that of its `struct rl_core` (`vfs/csrc/hook/api.h`)."""
+
+    def __init__(self, library: ctypes.CDLL, memory: int) -> None:
+        self._library = library
+        self._memory = memory  # its number is the library's name, so it stays open
+        self.address = ctypes.addressof(ctypes.c_char.in_dll(library, "rl_hook_core"))
+
+    def unload(self) -> None:
+        """Only when no thread is in it."""
+        _ctypes.dlclose(self._library._handle)
+        if self._memory >= 0:
+            os.close(self._memory)
+
+
+def load_instance(directory: Path) -> CoreInstance:
+    """Load one more copy. Call it outside every container.
+
+    Raises:
+        OSError: it cannot be loaded.
+    """
+    content = SOURCE.read_bytes()
+    try:
+        memory = os.memfd_create("rootlay-core", os.MFD_CLOEXEC)
+        os.write(memory, content)
+        return CoreInstance(ctypes.CDLL(f"/proc/self/fd/{memory}"), memory)
+    except OSError:
+        pass
+    path = directory / f"core-{os.getpid()}-{os.urandom(3).hex()}.so"
+    path.write_bytes(content)
+    try:
+        return CoreInstance(ctypes.CDLL(str(path)), -1)
+    finally:
+        path.unlink()

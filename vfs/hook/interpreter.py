@@ -1,0 +1,63 @@
+"""What of the machine a Python process needs wherever it is: the files of its own interpreter.
+
+Rules:
+1. An interpreter of the distribution (prefix `/usr`, `/usr/local`) brings its library directories, not all of `/usr`.
+2. Directories of `sys.path` at the time count, but not the root, its children, or a home directory: an image has those.
+3. They are read-only inside.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import site
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+SHARED_PREFIXES = ("/", "/usr", "/usr/local")
+
+
+def interpreter_paths(more: Iterable[str] = ()) -> tuple[str, ...]:
+    """Absolute paths without a slash at the end; none lies below another."""
+    return _reduced((*_fixed(), *_imported_from(tuple(sys.path)), *more))
+
+
+@functools.lru_cache(maxsize=8)
+def _reduced(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    found: set[str] = set()
+    for path in wanted:
+        if path and os.path.isabs(path) and os.path.exists(path):
+            found.update((os.path.normpath(path), os.path.realpath(path)))
+    kept: list[str] = []
+    for path in sorted(found):
+        if not any(path.startswith(f"{other}/") for other in kept) and path not in SHARED_PREFIXES:
+            kept.append(path)
+    return tuple(kept)
+
+
+@functools.cache
+def _fixed() -> tuple[str, ...]:
+    return tuple(_of_interpreter())
+
+
+def _of_interpreter() -> Iterator[str]:
+    for prefix in {sys.prefix, sys.exec_prefix, sys.base_prefix, sys.base_exec_prefix}:
+        if prefix not in SHARED_PREFIXES:
+            yield prefix
+    for name in ("stdlib", "platstdlib", "purelib", "platlib"):
+        yield sysconfig.get_path(name)
+    yield from site.getsitepackages()
+    if site.ENABLE_USER_SITE and site.USER_SITE:
+        yield site.USER_SITE
+    yield os.path.dirname(os.__file__)
+    yield from (sys.executable, getattr(sys, "_base_executable", ""))
+    yield str(Path(__file__).parents[2])  # rootlay itself
+
+
+def _imported_from(paths: tuple[str, ...]) -> Iterator[str]:
+    home = os.path.expanduser("~")
+    for path in paths:
+        if path.count("/") >= 2 and path.rstrip("/") != home:
+            yield path

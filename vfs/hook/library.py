@@ -1,0 +1,141 @@
+"""The hook engine's C library (`vfs/csrc/hook`), reached by ctypes.
+
+Rules:
+1. Loaded and started once a process, with the first activation; never unloaded: a library may keep a hook's address.
+2. What the library has to know of Python's structures, the offset of the context in the thread state, is measured here
+   (docs/adr/0004).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextvars import Context, ContextVar
+from pathlib import Path
+from typing import Any
+
+from rootlay.vfs.outside import set_bypass
+
+PROBED_WORDS = 256
+PYTHON_FUNCTIONS = (  # struct python of scope.c
+    "PyGILState_GetThisThreadState",
+    "PyThreadState_GetInterpreter",
+    "PyGILState_Check",
+    "PyGILState_Ensure",
+    "PyGILState_Release",
+    "PyContextVar_Get",
+    "PyLong_AsVoidPtr",
+    "PyErr_Fetch",
+    "PyErr_Restore",
+    "Py_IncRef",
+    "Py_DecRef",
+)
+
+Hydrate = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_uint32)
+"""Makes the real file of a view entry; returns 0 or a negative errno."""
+
+INSIDE: ContextVar[int | None] = ContextVar("rootlay_inside", default=None)
+"""Address of the C side of the activation that this context is in."""
+
+
+class HookEngineMissing(RuntimeError):
+    """Activation does not work here: another C library than glibc, another architecture, or an incomplete install."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"no activation on this machine: {reason}")
+        self.reason = reason
+
+
+class HookLibrary:
+    """`_hook.so`, started. Functions named `rl_hook_*` are the library's; see their comments there."""
+
+    def __init__(self, path: Path) -> None:
+        pointer, text = ctypes.c_void_p, ctypes.c_char_p
+        number = ctypes.c_int
+        self._free = ctypes.CDLL(str(path), use_errno=True)  # Python's lock is given back during a call
+        self._held = ctypes.PyDLL(str(path))
+        bind = functools.partial(_bind, self._free)
+        self.open: Callable[..., int | None] = bind("rl_hook_open", pointer, pointer, text, pointer, pointer, pointer)
+        self.close: Callable[[int], None] = bind("rl_hook_close", None, pointer)
+        self.free: Callable[[int], None] = bind("rl_hook_free", None, pointer)
+        self.through: Callable[[int, bytes, int], int] = bind("rl_hook_through", number, pointer, text, number)
+        self.install: Callable[[], int] = bind("rl_hook_install", number)
+        self.uninstall: Callable[[], int] = bind("rl_hook_uninstall", number)
+        held = functools.partial(_bind, self._held)
+        self.sweep: Callable[[], None] = held("rl_hook_sweep", None)
+        self.bypass: Callable[[int], None] = held("rl_hook_bypass", None, number)
+        self.inside: Callable[[int, int], int | None] = held("rl_hook_inside", pointer, pointer, number)
+        self.ended: Callable[[int], int] = held("rl_hook_ended", number, pointer)
+        self.everywhere: Callable[[int | None], None] = held("rl_hook_everywhere", None, pointer)
+        self.private: Callable[[int], int] = held("rl_hook_private", number, number)
+        self._start(held("rl_hook_init", number, pointer, pointer, ctypes.c_size_t))
+
+    def _start(self, init: Callable[..., int]) -> None:
+        api = ctypes.pythonapi
+        functions = (ctypes.c_void_p * len(PYTHON_FUNCTIONS))(
+            *(ctypes.cast(getattr(api, name), ctypes.c_void_p).value for name in PYTHON_FUNCTIONS)
+        )
+        if init(functions, id(INSIDE), context_offset()) != 0:
+            raise HookEngineMissing("the process has no thread-specific keys left")
+
+    @contextlib.contextmanager
+    def outside(self) -> Iterator[None]:
+        """The calling thread is outside every container. Not around a `yield` or an `await`."""
+        self.bypass(1)
+        try:
+            yield
+        finally:
+            self.bypass(-1)
+
+
+def _bind(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
+    function = getattr(library, name)
+    function.restype = result
+    function.argtypes = arguments
+    return function  # type: ignore[no-any-return]
+
+
+def context_offset() -> int:
+    """Bytes from the start of a thread state to its pointer to the current context, found by looking for one.
+
+    Raises:
+        HookEngineMissing: it is not there; a Python that works otherwise.
+    """
+    state_of = ctypes.pythonapi.PyGILState_GetThisThreadState
+    state_of.restype = ctypes.c_void_p
+    state = state_of()
+    words = (ctypes.c_void_p * PROBED_WORDS).from_address(state)
+
+    def find(context: Context) -> int | None:
+        return next((at for at in range(PROBED_WORDS) if words[at] == id(context)), None)
+
+    one, other = Context(), Context()
+    at = one.run(find, one)
+    if at is None or other.run(lambda: words[at]) != id(other):
+        raise HookEngineMissing("this Python keeps its context elsewhere")
+    return at * ctypes.sizeof(ctypes.c_void_p)
+
+
+@functools.cache
+def hook_library() -> HookLibrary:
+    """The library, loaded and started with the first call.
+
+    Raises:
+        HookEngineMissing: it cannot work here.
+    """
+    path = Path(__file__).parent.parent / "_hook.so"
+    if not path.exists():
+        raise HookEngineMissing(f"{path} is missing; reinstall rootlay")
+    if not hasattr(os, "confstr") or not (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc"):
+        raise HookEngineMissing("the C library is not glibc")
+    library = HookLibrary(path)
+    set_bypass(library.bypass)
+    return library
+
+
+def os_error(number: int, path: os.PathLike[str] | str) -> OSError:
+    return OSError(number, os.strerror(number or errno.EIO), os.fspath(path))
