@@ -32,8 +32,9 @@ def create_full_bloom(path: Path) -> None:
 
 
 def header_fits(header: bytes) -> bool:
-    """Whether a filter's first bytes are those of this version."""
-    return header == _HEADER
+    """Whether a filter's first bytes are those of a version that is read."""
+    magic, version, log2 = struct.unpack_from("<8sII", header.ljust(HEADER_BYTES, b"\0"))
+    return bool(magic == MAGIC and 1 <= version <= VERSION and log2 == LOG2_BITS)
 
 
 def _create(path: Path, full: bool) -> None:

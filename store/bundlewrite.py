@@ -19,6 +19,7 @@ from rootlay.store.archive import blob_name
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, BundleHeader, Table
 from rootlay.store.bundleview import OFFSET, RUN, SEGMENT, SPARSE_HEAD
 from rootlay.store.bytestream import iter_file
+from rootlay.store.catalog import check_present
 from rootlay.store.codec import Access
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
@@ -50,8 +51,15 @@ def write_bundle(store: Store, image: Image, out: Path, progress: Progress = sil
         CorruptStore, UnsupportedMedia: a layer of the image cannot be read.
         OSError: the file cannot be written; nothing of it stays.
     """
-    store.prepare(image, progress)
-    build_view(store, image.diff_ids)
+    with store.layout.holding():
+        store.layout.claim("view", (image.chain_id,))
+        store.prepare(image, progress)
+        check_present(store.layout, image.manifest)
+        build_view(store, image.diff_ids)
+        return _write(store, image, out, progress)
+
+
+def _write(store: Store, image: Image, out: Path, progress: Progress) -> Digest:
     staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
     fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     try:

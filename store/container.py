@@ -20,7 +20,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -314,10 +314,16 @@ class Containers:
         grave.parent.mkdir(mode=0o700, exist_ok=True)
         return grave
 
-    def needed(self) -> set[Digest]:
-        """Diff IDs and chain IDs that some container still needs."""
+    def size(self, record: ContainerRecord) -> int:
+        """Bytes on disk of a container's directory."""
+        return _disk_bytes(record.path)
+
+    def needed(self, without: Collection[str] = ()) -> set[Digest]:
+        """Diff IDs and chain IDs that some container still needs, those of the IDs `without` aside."""
         found: set[Digest] = set()
         for record in self.iter_all():
+            if record.id in without:
+                continue
             found.update(map(Digest.parse, record.config.layers))
             if record.config.chain:
                 found.add(Digest.parse(record.config.chain))

@@ -21,7 +21,7 @@ from rootlay.store.bytestream import ByteStream, iter_file
 from rootlay.store.codec import Access, Compression, Decoder, decompress, open_codec, peek, sniff
 from rootlay.store.digest import Digest
 from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, StoreError, TruncatedArchive
-from rootlay.store.layer import INDEX_NAME, PACK_NAME, LayerMeta, layer_exists
+from rootlay.store.layer import INDEX_NAME, PACK_NAME, LayerMeta
 from rootlay.store.layerindex import write_layer_index
 from rootlay.store.layertree import LayerTree
 from rootlay.store.layerwriter import BLOB_LEVEL, WrittenLayer
@@ -227,7 +227,7 @@ def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
         done.content_bytes,
         access,
     )
-    known = layer_exists(layout.layer_directory(done.diff_id))
+    known = layout.has_layer(done.diff_id)
     if not known:
         write_layer_index(staging / INDEX_NAME, done.tree, checkpoints, meta)
     layout.publish_blob(blob.path, descriptor.digest)

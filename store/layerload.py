@@ -6,7 +6,7 @@ from rootlay.store.bytestream import iter_file
 from rootlay.store.errors import CorruptStore
 from rootlay.store.image import Image
 from rootlay.store.ingest import LayerSource, ingest_layer
-from rootlay.store.layer import Layer, layer_exists
+from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import Descriptor
@@ -46,7 +46,7 @@ class LayerLoader:
         if source.diff_id is None:
             return None
         directory = self._layout.layer_directory(source.diff_id)
-        if not layer_exists(directory):
+        if not self._layout.has_layer(source.diff_id):
             return None
         try:
             layer = Layer(directory, self._layout.blobs)
@@ -65,12 +65,13 @@ class LayerLoader:
 
 def index_missing(layout: Layout, image: Image, progress: Progress) -> None:
     """Index the layers of `image` that have no index, from their blobs. Idempotent. Raises as `ingest_layer`."""
-    if all(layer_exists(layout.layer_directory(diff_id)) for diff_id in image.diff_ids):
+    if all(layout.has_layer(diff_id) for diff_id in image.diff_ids):
         return
     loader = LayerLoader(layout, progress, image.id.short, sum(layer.size for layer in image.manifest.layers))
-    with layout.use():
+    with layout.holding():
         for descriptor, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
             try:
+                layout.claim("blob", (descriptor.digest,))
                 stream = open(layout.blob_path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 -- closed below
             except FileNotFoundError as error:
                 raise CorruptStore(str(descriptor.digest), "the blob is missing") from error

@@ -20,7 +20,7 @@ from rootlay.store.codec import Access
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import UnsafePath
-from rootlay.store.layer import INDEX_NAME, LayerMeta, layer_exists
+from rootlay.store.layer import INDEX_NAME, LayerMeta
 from rootlay.store.layerindex import write_layer_index
 from rootlay.store.layertree import OPAQUE_NAME, WHITEOUT_PREFIX, LayerTree, normalise
 from rootlay.store.layout import Layout, StagedBlob
@@ -53,7 +53,7 @@ class LayerWriter:
         self._layout = store if isinstance(store, Layout) else store.layout
         self._stack = ExitStack()
         try:
-            self._stack.enter_context(self._layout.use())
+            self._stack.enter_context(self._layout.holding())
             self._staging = self._stack.enter_context(self._layout.staging())
             self._blob = StagedBlob(self._staging / "blob")
             self._stack.callback(self._blob.finish)
@@ -152,7 +152,7 @@ class LayerWriter:
         )
         write_layer_index(self._staging / INDEX_NAME, self._tree, self._frames.log.finish(), meta)
         self._layout.publish_blob(self._blob.path, digest)
-        if not layer_exists(self._layout.layer_directory(diff_id)):
+        if not self._layout.has_layer(diff_id):
             self._layout.publish_layer(self._staging, diff_id, (INDEX_NAME,))
         self._stack.close()
         return WrittenLayer(diff_id, Descriptor(OCI_LAYER_ZSTD, digest, self._blob.size))

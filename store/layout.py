@@ -3,15 +3,16 @@
 Rules:
 1. A blob that has its name has its content: verified, synced and renamed before anything refers to it.
 2. `index.json` changes last, under its lock, as a whole.
-3. Importers hold the use lock from the first blob until `index.json` names it; only `gc` removes blobs, and waits.
+3. Who brings something in, or reads it without a record of its own (an import, a push), holds a lease on it
+   (`rootlay.store.lease`); only `rootlay.store.removal` removes, and goes by leases and records.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rootlay.store.digest import Digest
@@ -27,6 +28,7 @@ from rootlay.store.durable import (
 )
 from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
 from rootlay.store.jsonfield import dump, parse_object
+from rootlay.store.lease import Kind, Lease
 from rootlay.store.limits import Budget, Import, Limits
 from rootlay.store.lock import FileLock, UseLock, acquire
 from rootlay.store.manifest import Index
@@ -143,13 +145,13 @@ class Layout:
             return acquire(self.locks / f"{name.replace(':', '-')}.lock")
 
     def use(self) -> UseLock:
-        """Hold off removers; a context manager."""
+        """Hold off removers for a moment; a context manager."""
         with translated(self.root):
             return UseLock(self.locks / "use", remover=False)
 
     @contextmanager
     def importing(self, keep: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
-        """Hold off removers while an image is brought in; if that fails, take out again what is new and unneeded.
+        """Hold a lease on what is brought in, or looked for, until the end; if that fails, take out what is new.
 
         May be nested: the outermost one counts. What a crash leaves is garbage for `prune`, and so is what stays after
         an error that `keep` says yes to.
@@ -157,18 +159,37 @@ class Layout:
         if self.current is not None:
             yield
             return
-        current = self._local.current = Import(Budget(self.limits))
+        with translated(self.root):
+            current = self._local.current = Import(Budget(self.limits), Lease(self.locks))
         try:
-            with self.use():
-                yield
+            yield
         except BaseException as error:
+            current.lease.release()
             if not keep(error):
                 from rootlay.store.removal import discard
 
                 discard(self, current.published)
             raise
         finally:
+            current.lease.release()
             self._local.current = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold a lease on what is looked for (`has_blob`, `has_layer`, `claim`). Nothing is taken out at an error.
+
+        Free inside of `importing`. A store that we may only read gives no leases: its owner knows nothing of us.
+        """
+        with ExitStack() as stack:
+            with suppress(StoreNotWritable):
+                stack.enter_context(self.importing(keep=lambda error: True))
+            yield
+
+    def claim(self, kind: Kind, digests: Iterable[Digest]) -> None:
+        """Put what is about to be looked for on this thread's lease, if it has one."""
+        if self.current is not None:
+            with translated(self.root):
+                self.current.lease.add(kind, digests)
 
     @contextmanager
     def joining(self, current: Import | None) -> Iterator[None]:
@@ -195,7 +216,8 @@ class Layout:
             self.current.published.append(path)
 
     def remove_lock(self, *, wait: bool = True) -> UseLock:
-        """Wait until nobody imports; a context manager. Without `wait`, BlockingIOError if somebody does."""
+        """Hold off new leases, other removers, and whoever has `use`; a context manager. Without `wait`,
+        BlockingIOError if that is not possible at once."""
         with translated(self.root):
             return UseLock(self.locks / "use", remover=True, wait=wait)
 
@@ -203,12 +225,18 @@ class Layout:
         """`layers/<hex>`."""
         return self.layers / diff_id.hex
 
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is indexed; it stays as long as the caller is in `importing` or `holding`."""
+        self.claim("layer", (diff_id,))
+        return os.path.exists(self.layer_directory(diff_id) / "index.lmdb")
+
     def blob_path(self, digest: Digest) -> Path:
         """Where a blob is, or would be."""
         return self.blobs / digest.algorithm / digest.hex
 
     def has_blob(self, digest: Digest) -> bool:
-        """Whether the blob is here."""
+        """Whether the blob is here; it stays as long as the caller is in `importing` or `holding`."""
+        self.claim("blob", (digest,))
         return os.path.exists(self.blob_path(digest))
 
     def read_blob(self, digest: Digest) -> bytes:
@@ -225,7 +253,7 @@ class Layout:
         """Move a finished, verified file to its place among the blobs. Atomic, durable, idempotent."""
         final = self.blob_path(digest)
         make_directory(final.parent)
-        if final.exists():
+        if self.has_blob(digest):
             os.unlink(staged)
         else:
             self._note(final)
@@ -239,7 +267,7 @@ class Layout:
                 raise DigestMismatch("blob", expected, digest)
             digest = expected
         final = self.blob_path(digest)
-        if not final.exists():
+        if not self.has_blob(digest):
             make_directory(final.parent)
             self._note(final)
             write_file(staging, final, data)
@@ -248,6 +276,7 @@ class Layout:
     def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
         """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index comes last."""
         directory = self.layer_directory(diff_id)
+        self.claim("layer", (diff_id,))
         self._note(directory)
         make_directory(directory)
         sync_path(self.layers)

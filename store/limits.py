@@ -10,15 +10,16 @@ Rules:
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rootlay.store.errors import TooLarge
+from rootlay.store.lease import Lease
+from rootlay.store.value import value
 
 RATIO_FREE_BYTES = 8 << 30
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Limits:
     """Of one image: uncompressed bytes of its layers, entries, and uncompressed by compressed bytes."""
 
@@ -59,9 +60,12 @@ class Budget:
             raise TooLarge(what, reason, "--max-ratio")
 
 
-@dataclass(slots=True)
 class Import:
-    """One image on its way in: its budget, and what has been published of it so far."""
+    """One image on its way in: its budget, what it needs of the store, and what has been published of it so far."""
 
-    budget: Budget
-    published: list[Path] = field(default_factory=list)
+    __slots__ = ("budget", "lease", "published")
+
+    def __init__(self, budget: Budget, lease: Lease) -> None:
+        self.budget = budget
+        self.lease = lease
+        self.published: list[Path] = []

@@ -21,6 +21,11 @@ class FileLock:
         self._path = path
         self._fd = fd
 
+    def write(self, data: bytes) -> None:
+        """Append to the lock file, for others to read while it is held."""
+        os.lseek(self._fd, 0, os.SEEK_END)
+        os.write(self._fd, data)
+
     def release(self) -> None:
         """Remove the lock file and let the next one in. The file goes first: whoever waited for it then sees that
         its file has no name any more, and starts again with a new one."""

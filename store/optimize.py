@@ -45,7 +45,8 @@ def optimize_image(layout: Layout, image: Image, progress: Progress = silent) ->
     done = []
     for number, diff_id in enumerate(image.diff_ids):
         progress(number, len(image.diff_ids), "packing")
-        with layout.use(), layout.lock(str(diff_id)):
+        with layout.holding(), layout.lock(str(diff_id)):
+            layout.claim("layer", (diff_id,))
             layer = Layer(layout.layer_directory(diff_id), layout.blobs)
             try:
                 quick = layer.meta.access in (Access.ZSTD, Access.PACK)

@@ -18,7 +18,8 @@ from pathlib import Path
 from rootlay.store.bytestream import CHUNK_BYTES
 from rootlay.store.digest import Digest
 from rootlay.store.durable import FILE_MODE, KEPT_PREFIX
-from rootlay.store.layout import StagedBlob
+from rootlay.store.layout import Layout, StagedBlob
+from rootlay.store.lock import try_lock
 
 KEPT_S = 7 * 24 * 3600
 
@@ -65,14 +66,19 @@ def iter_partial(path: Path, size: int) -> Iterator[bytes]:
             yield chunk
 
 
-def remove_partials(tmp: Path, older_than_s: float = 0) -> int:
-    """Remove what interrupted pulls have left; the bytes that became free. Nobody may be pulling, or all are young."""
+def remove_partials(layout: Layout, older_than_s: float = 0, *, dry_run: bool = False) -> int:
+    """Remove what interrupted pulls have left, and nobody is at work on; the bytes that became (or would be) free."""
     freed = 0
     limit = time.time() - older_than_s
-    for path in tmp.glob(f"{KEPT_PREFIX}*"):
-        with suppress(FileNotFoundError):
+    for path in layout.tmp.glob(f"{KEPT_PREFIX}*"):
+        diff_id = path.name.split("-")[1]
+        lock = try_lock(layout.locks / f"sha256-{diff_id}.lock")  # rule 1
+        if lock is None:
+            continue
+        with lock, suppress(FileNotFoundError):
             found = path.lstat()
             if found.st_mtime <= limit:
-                path.unlink()
                 freed += found.st_size
+                if not dry_run:
+                    path.unlink()
     return freed

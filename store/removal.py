@@ -1,56 +1,44 @@
-"""Removing names and images, and the blobs, layer indexes and views that nobody needs any more.
+"""Removing names and images, and the blobs, layer indexes and views that nobody needs any more (mark and sweep).
 
 Rules:
 1. `index.json` first: from then on the image is gone; a crash leaves garbage, never an image without its blobs.
-2. What goes: that which the removed images had and no other image, and no container (`in_use`), needs. Other garbage
-   (of a crash) goes when it is older than `GRACE_S`: a layer that was just written has no image yet.
-3. Removers wait for importers (the use lock). A document that is not understood keeps everything it mentions.
+2. What goes: that which the removed images had and nothing else needs (`rootlay.store.roots`). Other garbage (of a
+   crash, of other tools that write into the layout) goes when it is older than `GRACE_S`: other tools hold no leases.
+3. From reading the roots to the last rename out of sight the remove lock is held; deleting comes after. Importers and
+   readers wait no longer than that, and removers never wait for a download.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from rootlay.store.catalog import Catalog, without_image, without_name
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore, ImageInUse, StoreError
+from rootlay.store.durable import remove_tree
+from rootlay.store.errors import ImageInUse, StoreError
 from rootlay.store.image import Image
-from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
-from rootlay.store.layer import Layer, layer_exists
 from rootlay.store.layout import Layout
-from rootlay.store.manifest import MANIFESTS, Descriptor, Manifest
 from rootlay.store.partialblob import remove_partials
 from rootlay.store.reference import Reference
+from rootlay.store.roots import InUse, Needed, needed_by_all, needed_by_image
 
 GRACE_S = 3600
-_ANY_DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
-
-InUse = Callable[[], Iterable[Digest]]
 
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What `remove` did: the names that are gone, the images that are gone with them, and the bytes that are free."""
+    """What `remove` did: names and images that are gone, files and directories by their place in the store, bytes."""
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[Digest, ...] = ()
     freed_bytes: int = 0
-
-
-@dataclass(slots=True)
-class _Needed:
-    """What must stay: blobs by digest; layers and views by diff ID and chain ID."""
-
-    blobs: set[str] = field(default_factory=set)
-    layers: set[str] = field(default_factory=set)
-    views: set[str] = field(default_factory=set)
+    places: tuple[str, ...] = ()
 
 
 def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Removed:
@@ -60,7 +48,7 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
 
     Raises UnknownImage, AmbiguousImage, BadReference, ImageInUse, StoreNotWritable.
     """
-    with layout.remove_lock():
+    with _sweeping(layout) as sweep:
         catalog = Catalog(layout)
         image = catalog.get(text)
         by_name = catalog.find_named(text)
@@ -70,35 +58,45 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
             return Removed(untagged=(by_name.ref_name,))
         if len(image.references) > 1 and not force:
             raise ImageInUse(text, f"it has the names {', '.join(image.references)}; remove those, or use force")
+        candidates = needed_by_image(layout, image)
         layout.update_index(lambda index: without_image(index, image.manifest_digest))
-        freed = _collect(layout, in_use, _needed_by_image(layout, image))
-        return Removed(image.references, (image.id,), freed)
+        freed, places = sweep.run(needed_by_all(layout, in_use), candidates)
+        return Removed(image.references, (image.id,), freed, places)
 
 
-def prune(layout: Layout, in_use: InUse, *, unnamed: bool = True) -> Removed:
-    """Remove images without a name (if `unnamed`) and all garbage that is older than `GRACE_S`."""
-    with layout.remove_lock():
-        catalog = Catalog(layout)
-        gone = [image for image in catalog.images() if not image.references] if unnamed else []
-        candidates = _Needed()
+def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: float = GRACE_S) -> Removed:
+    """Remove images without a name, and all garbage that is older than `grace_s`.
+
+    Args:
+        dry_run: say what would go, and touch nothing.
+    """
+    with _sweeping(layout) as sweep:
+        gone = [image for image in Catalog(layout).images() if not image.references]
+        candidates = Needed()
         for image in gone:
-            found = _needed_by_image(layout, image)
-            candidates.blobs |= found.blobs
-            candidates.layers |= found.layers
-            candidates.views |= found.views
-        for image in gone:
-            digest = image.manifest_digest
-            layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
-        freed = _collect(layout, in_use, candidates) + remove_partials(layout.tmp)
-        return Removed(deleted=tuple(image.id for image in gone), freed_bytes=freed)
+            candidates.add(needed_by_image(layout, image))
+        if dry_run:
+            needed = needed_by_all(layout, in_use, without={image.manifest_digest for image in gone})
+        else:
+            _forget(layout, gone)
+            needed = needed_by_all(layout, in_use)
+        freed, places = sweep.run(needed, candidates, dry_run=dry_run, grace_s=grace_s)
+        freed += remove_partials(layout, dry_run=dry_run)
+        return Removed((), tuple(image.id for image in gone), freed, places)
+
+
+def _forget(layout: Layout, images: Iterable[Image]) -> None:
+    for image in images:
+        digest = image.manifest_digest
+        layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
 
 
 def discard(layout: Layout, published: Iterable[Path]) -> None:
-    """Take out what a failed import has just published, unless an image needs it. Best effort: what stays (somebody
-    else is importing) is garbage for `prune`."""
+    """Take out what a failed import has just published, unless somebody needs it. Best effort: what stays (a remover
+    is at work) is garbage for `prune`."""
     try:
         with layout.remove_lock(wait=False):
-            needed = _needed_by_all(layout, tuple)
+            needed = needed_by_all(layout, tuple)
             for path in published:
                 if path.parent == layout.layers:
                     if path.name not in needed.layers:
@@ -109,92 +107,50 @@ def discard(layout: Layout, published: Iterable[Path]) -> None:
         return
 
 
-def _needed_by_image(layout: Layout, image: Image) -> _Needed:
-    needed = _Needed()
-    descriptors = (image.descriptor, image.manifest.config, *image.manifest.layers)
-    needed.blobs.update(descriptor.digest.hex for descriptor in descriptors)
-    _need_layers(layout, image.diff_ids, needed)
-    needed.views.add(image.chain_id.hex)
-    return needed
-
-
-def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: _Needed) -> None:
-    """Layers, and the blobs that their indexes point into."""
-    for diff_id in diff_ids:
-        needed.layers.add(diff_id.hex)
-        directory = layout.layer_directory(diff_id)
-        if not layer_exists(directory):
-            continue
-        try:
-            layer = Layer(directory, layout.blobs)
-        except CorruptStore:
-            continue
-        needed.blobs.add(layer.meta.blob.hex)
-        layer.close()
-
-
-def _needed_by_all(layout: Layout, in_use: InUse) -> _Needed:
-    """What the images in `index.json` and the containers need."""
-    needed = _Needed()
-    pending = list(Catalog(layout).index.manifests)
-    seen: set[Digest] = set()
-    while pending:
-        descriptor = pending.pop()
-        if descriptor.digest in seen:
-            continue
-        seen.add(descriptor.digest)
-        needed.blobs.add(descriptor.digest.hex)
-        pending += _references(layout, descriptor, needed)
-    used = tuple(in_use())
-    needed.views.update(digest.hex for digest in used)
-    _need_layers(layout, used, needed)
-    return needed
-
-
-def _references(layout: Layout, descriptor: Descriptor, needed: _Needed) -> Iterator[Descriptor]:
-    """The further documents that a document points to; what it needs itself goes into `needed`."""
-    try:
-        if descriptor.media_type in MANIFESTS:
-            manifest = Manifest.parse(layout.read_blob(descriptor.digest), str(descriptor.digest))
-            needed.blobs.update(d.digest.hex for d in (manifest.config, *manifest.layers))
-            config = ImageConfig.parse(layout.read_blob(manifest.config.digest), str(manifest.config.digest))
-            _need_layers(layout, config.diff_ids, needed)
-            needed.views.add(config.chain_id.hex)
-            return
-    except (BadManifest, CorruptStore):
-        pass
-    path = layout.blob_path(descriptor.digest)
-    if path.exists() and path.stat().st_size <= DOCUMENT_BYTES_MAX:
-        for found in _ANY_DIGEST.findall(path.read_bytes()):
-            yield Descriptor("", Digest("sha256", found.decode()), 0)
-
-
-def _collect(layout: Layout, in_use: InUse, candidates: _Needed) -> int:
-    """Remove candidates and old garbage that nobody needs; the bytes that became free."""
-    needed = _needed_by_all(layout, in_use)
-    old = time.time() - GRACE_S
-    freed = 0
+@contextmanager
+def _sweeping(layout: Layout) -> Iterator[_Sweep]:
+    """Hold the remove lock; what the sweep has put out of sight is deleted after the lock is given back."""
     with layout.staging() as staging:
+        with layout.remove_lock():
+            yield _Sweep(layout, staging)
+        for path in staging.iterdir():
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+            else:
+                remove_tree(path)
+
+
+@dataclass(slots=True)
+class _Sweep:
+    """Puts out of sight what nobody needs."""
+
+    layout: Layout
+    staging: Path
+
+    def run(
+        self, needed: Needed, candidates: Needed, *, dry_run: bool = False, grace_s: float = GRACE_S
+    ) -> tuple[int, tuple[str, ...]]:
+        """Take candidates and old garbage that nobody needs out of their places; bytes and places."""
+        old = time.time() - grace_s
+        freed = 0
+        places = []
         for directory, keep, going in (
-            (layout.layers, needed.layers, candidates.layers),
-            (layout.views, needed.views, candidates.views),
-            (layout.blobs / "sha256", needed.blobs, candidates.blobs),
+            (self.layout.layers, needed.layers, candidates.layers),
+            (self.layout.views, needed.views, candidates.views),
+            (self.layout.blobs / "sha256", needed.blobs, candidates.blobs),
         ):
             for path in sorted(directory.iterdir()):
                 name = path.name.partition(".")[0]
                 if name not in keep and (name in going or path.lstat().st_mtime < old):
-                    freed += _remove(path, staging)
-    return freed
+                    freed += _bytes_of(path)
+                    places.append(str(path.relative_to(self.layout.root)))
+                    if not dry_run:
+                        os.rename(path, self.staging / f"{len(places)}-{path.name}")
+        return freed, tuple(places)
 
 
-def _remove(path: Path, staging: Path) -> int:
-    """Take a file or a directory out of its place at once, then delete it; its size in bytes."""
-    gone = staging / path.name
-    os.rename(path, gone)
-    if gone.is_symlink() or not gone.is_dir():
-        size = gone.lstat().st_size
-        gone.unlink()
-        return size
-    size = sum((Path(top) / name).lstat().st_size for top, _, names in os.walk(gone) for name in names)
-    shutil.rmtree(gone)
-    return size
+def _bytes_of(path: Path) -> int:
+    """The sum of the sizes of a file, or of all files below a directory."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum((Path(top) / name).lstat().st_size for top, _, names in os.walk(path) for name in names)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.archive import blob_name
 from rootlay.store.bytestream import iter_file
+from rootlay.store.catalog import check_present
 from rootlay.store.digest import Digest
 from rootlay.store.durable import create_file
 from rootlay.store.entry import Entry, EntryType
@@ -56,14 +57,15 @@ def save(
         raise UnsupportedMedia(archive_format, f"no such format (there are {', '.join(FORMATS)})")
     if compression not in (None, "none") and archive_format == "docker-archive":
         raise UnsupportedMedia(archive_format, "its layers are plain tars: choose oci-archive or oci-dir to compress")
-    with ExitStack() as stack:
+    with store.layout.holding(), ExitStack() as stack:
         images = _gather(store, references)
+        for image, _ in images:
+            check_present(store.layout, image.manifest)
         if archive_format == "docker-archive":
             files = _docker_files(store, images)
         else:
             blobs = Blobs(store.layout, {})
             if compression is not None:
-                stack.enter_context(store.layout.use())
                 directory = stack.enter_context(store.staging())
                 images, blobs = _recompressed(store, images, compression, directory, progress)
             files = _oci_files(blobs, images)

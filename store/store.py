@@ -129,11 +129,11 @@ class Store:
 
         return remove_image(self.layout, reference, force=force, in_use=in_use)
 
-    def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
-        """Remove images without a name, and what crashes left behind. See `remove`."""
+    def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple, dry_run: bool = False) -> Removed:
+        """Remove images without a name, and what crashes left behind; `dry_run`: only say what. See `remove`."""
         from rootlay.store.removal import prune
 
-        return prune(self.layout, in_use)
+        return prune(self.layout, in_use, dry_run=dry_run)
 
     # Layers
 

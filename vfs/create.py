@@ -15,7 +15,7 @@ from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
 from rootlay.store.digest import Digest
-from rootlay.store.errors import StoreError
+from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.store.value import field, replace, value
@@ -94,12 +94,13 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = Store.open(root)
-    image, config = _from(store, options, environ)
-    if options.need_command and not config.argv:
-        raise NoCommand(options.image or "(none)")
-    if options.upper:
-        os.makedirs(options.upper, exist_ok=True)
-    record = Containers(store.root).create(config)
+    with store.layout.holding():  # until the record says what is needed
+        image, config = _from(store, options, environ)
+        if options.need_command and not config.argv:
+            raise NoCommand(options.image or "(none)")
+        if options.upper:
+            os.makedirs(options.upper, exist_ok=True)
+        record = Containers(store.root).create(config)
     try:
         if image:
             # A copy: the image may be removed while the container lives, and commit needs both.
@@ -123,7 +124,11 @@ def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -
         if is_bundle(options.image):
             return _from_bundle(store, options, environ)
     image = store.image(options.image)
-    ensure_view(store, image)
+    try:
+        ensure_view(store, image)
+    except CorruptStore:
+        store.image(options.image)  # removed by somebody else meanwhile? then that is what is to be said
+        raise
     return image, _from_image(image, image.chain_id, image.diff_ids, options, environ)
 
 
@@ -213,6 +218,8 @@ def _from_image(
 
 def ensure_view(store: Store, image: Image) -> None:
     """Index the layers of an image and build their merged view, where that is not done: once for each stack."""
+    store.layout.claim("view", (image.chain_id,))
+    store.layout.claim("layer", image.diff_ids)
     name = image.chain_id.hex
     views = store.root / "views"
     if not ((views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists()):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from rootlay.store.container import Containers
+from collections.abc import Collection
+
+from rootlay.store.container import ContainerRecord, Containers
 from rootlay.store.digest import Digest
 from rootlay.store.store import Store
 from rootlay.vfs.build.cache import StepCache
 
 
-def needed(store: Store) -> set[Digest]:
-    """Diff IDs and chain IDs, for `Store.remove` and `Store.prune`."""
-    return Containers(store.root).needed() | StepCache(store).needed()
+def needed(store: Store, without: Collection[ContainerRecord] = ()) -> set[Digest]:
+    """Diff IDs and chain IDs, for `Store.remove` and `Store.prune`.
+
+    Args:
+        without: containers that do not count.
+    """
+    return Containers(store.root).needed({record.id for record in without}) | StepCache(store).needed()

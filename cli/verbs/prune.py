@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import json
 
 from rootlay.cli.listing import size
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
     from rootlay.store.store import Store
-    from rootlay.vfs.needed import needed
-    from rootlay.vfs.run.processes import has_guests
+    from rootlay.vfs.prune import prune
 
-    store = Store.open(context.root)
-    containers = Containers(store.root)
-    freed = 0
-    for record in list(containers.iter_all()):
-        if record.state().finished_ns and not has_guests(os.path.realpath(record.path)):
-            freed += containers.discard(record)
-            print(f"container {record.name}", file=context.out)
-    containers.sweep()
-    freed += store.prune(in_use=lambda: needed(store)).freed_bytes
-    print(f"Total reclaimed space: {size(freed)}", file=context.out)
+    dry_run = values.flag("dry_run")
+    done = prune(Store.open(context.root), dry_run=dry_run)
+    if values.flag("json"):
+        row = {
+            "containers": done.containers,
+            "images": [str(digest) for digest in done.removed.deleted],
+            "places": done.removed.places,
+            "freed_bytes": done.freed_bytes,
+            "dry_run": dry_run,
+        }
+        print(json.dumps(row, indent=2), file=context.out)
+        return 0
+    for name in done.containers:
+        print(f"container {name}", file=context.out)
+    for digest in done.removed.deleted:
+        print(f"image {digest}", file=context.out)
+    for place in done.removed.places if dry_run else ():
+        print(f"file {place}", file=context.out)
+    print(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(done.freed_bytes)}", file=context.out)
     return 0
 
 
@@ -31,5 +38,9 @@ VERB = Verb(
     name="prune",
     help="Remove stopped containers, leftovers, and what no image, no container and no build cache needs.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),),
+    options=(
+        Option(("--dry-run",), "flag", "Say what would go, and remove nothing."),
+        Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),
+        Option(("--json",), "flag", "As JSON."),
+    ),
 )

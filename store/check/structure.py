@@ -22,7 +22,7 @@ from rootlay.store.lock import try_lock
 from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.reference import Reference
 
-DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", QUARANTINE})
+DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
 FILES = frozenset({"oci-layout", "index.json"})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree"})
 _HEX = re.compile(r"[0-9a-f]{64}")

@@ -74,7 +74,7 @@ def pull(
     """
     name = Reference.parse(reference)
     wanted = platform or host_platform()
-    remove_partials(store.layout.tmp, KEPT_S)
+    remove_partials(store.layout, KEPT_S)
     with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
         return _Pull(store, Repository(session, name), name, wanted, progress).run()
 

@@ -60,7 +60,7 @@ def push(
     name = Reference.parse(target or image_name)
     if name.digest is not None:
         raise BadReference(name.familiar, "an image is pushed to a tag, not to a digest")
-    with store.layout.use(), ExitStack() as stack:
+    with store.layout.holding(), ExitStack() as stack:
         image = store.image(image_name)
         check_present(store.layout, image.manifest)
         blobs = Blobs(store.layout, {})

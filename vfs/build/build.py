@@ -78,7 +78,7 @@ def build(
     remove_orphans(store.root)
     workshop = Workshop(store, context, options, report or Silent())
     try:
-        with store.layout.use():
+        with store.layout.holding():
             states: dict[int, ImageState] = {}
             for node in nodes:
                 states[node.index] = StageBuild(workshop, dockerfile, node, scope, states).build()

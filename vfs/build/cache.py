@@ -26,7 +26,6 @@ from typing import Any
 from rootlay.store.digest import Digest
 from rootlay.store.durable import make_directories
 from rootlay.store.errors import BadManifest
-from rootlay.store.layer import layer_exists
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.lock import FileLock
 from rootlay.store.manifest import Descriptor
@@ -83,7 +82,7 @@ class StepCache:
         except (FileNotFoundError, ValueError, KeyError, TypeError, BadManifest):
             return None
         layout = self._store.layout
-        if not layer_exists(layout.layer_directory(found.layer.diff_id)):
+        if not layout.has_layer(found.layer.diff_id):
             return None
         if not layout.has_blob(found.layer.descriptor.digest):
             return None

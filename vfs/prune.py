@@ -1,0 +1,63 @@
+"""`prune`: stopped containers, and everything in the store that nothing needs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+
+from rootlay.store.container import ContainerRecord, Containers
+from rootlay.store.removal import Removed
+from rootlay.store.store import Store
+from rootlay.vfs.needed import needed
+from rootlay.vfs.run.processes import has_guests
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """The names of containers that went, what went with the images, and all bytes that became free."""
+
+    containers: tuple[str, ...]
+    removed: Removed
+    freed_bytes: int
+
+
+def prune(store: Store, *, dry_run: bool = False) -> Pruned:
+    """Remove stopped containers, images without a name, and garbage; safe beside everything else that goes on.
+
+    Containers that never ran stay, as do those whose runner is alive.
+
+    Args:
+        dry_run: say what would go, and touch nothing.
+
+    Raises StoreNotWritable, CorruptStore, BadManifest.
+    """
+    containers = Containers(store.root)
+    gone = [record for record in containers.iter_all() if _is_stopped(record)]
+    if dry_run:
+        freed = sum(containers.size(record) for record in gone)
+        removed = store.prune(in_use=lambda: needed(store, without=gone), dry_run=True)
+    else:
+        freed = sum(containers.discard(record) for record in gone if _is_stopped(record))
+        containers.sweep()
+        removed = store.prune(in_use=lambda: needed(store))
+    return Pruned(tuple(record.name for record in gone), removed, freed + removed.freed_bytes)
+
+
+def _is_stopped(record: ContainerRecord) -> bool:
+    """Whether its program is over, and nobody is about to start another one."""
+    state = record.state()
+    if not state.started_ns and not state.finished_ns:
+        return False
+    return not has_guests(os.path.realpath(record.path)) and not _has_living_session(record)
+
+
+def _has_living_session(record: ContainerRecord) -> bool:
+    """A session's launch file names its maker (see `rootlay.vfs.snapshots`)."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(record.path):
+            if name.startswith("launch-"):
+                with contextlib.suppress(ProcessLookupError, ValueError):
+                    os.kill(int(name.split("-")[1]), 0)
+                    return True
+    return False
