@@ -51,6 +51,9 @@ CODES: dict[str, int] = {
     "BadRegistryAnswer": 44,
     "CredentialStoreFailed": 45,
     "BadDockerfile": 60,
+    "BadContext": 63,
+    "GitFailed": 64,
+    "DownloadFailed": 65,
 }
 
 

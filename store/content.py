@@ -15,6 +15,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Protocol
 
 import zstandard
 
@@ -128,10 +129,17 @@ class SegmentReader:
         return b"".join(parts)
 
 
+class TarBytes(Protocol):
+    """An uncompressed tar, read anywhere."""
+
+    def read_some(self, tar_offset: int, count: int) -> memoryview:
+        """At least one and at most `count` bytes of the tar from `tar_offset` on."""
+
+
 class ContentReader(io.RawIOBase):
     """The content of one file entry: seekable, holes of sparse files read as zeros. Wrap it in a BufferedReader."""
 
-    def __init__(self, segments: SegmentReader, entry: Entry) -> None:
+    def __init__(self, segments: TarBytes, entry: Entry) -> None:
         super().__init__()
         self._segments = segments
         self._size = entry.size

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
+from rootlay.cli.registryoptions import REGISTRY_OPTIONS, settings_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 if TYPE_CHECKING:
     from rootlay.vfs.build.build import BuildResult
+    from rootlay.vfs.build.buildcontext import Surroundings
     from rootlay.vfs.build.options import BuildOptions
 
 
@@ -18,18 +21,18 @@ def action(values: Values, context: Context) -> int:
     from rootlay.cli.buildprogress import PlainReport
     from rootlay.store.store import Store
     from rootlay.vfs.build.build import build
+    from rootlay.vfs.build.buildcontext import open_context
     from rootlay.vfs.build.parser import parse
     from rootlay.vfs.build.report import Silent
-    from rootlay.vfs.build.source import HostTree
 
-    directory = Path(values.required("context"))
-    if not directory.is_dir():
-        raise UsageError(f"{directory}: the build context is not a directory")
-    name, text = _dockerfile(values.text("file"), directory)
-    dockerfile = parse(text, name)
-    store = Store.open(context.root)
-    report = Silent() if values.flag("quiet") else PlainReport(context.err)
-    result = build(store, dockerfile, HostTree(directory), _options(values, context), report)
+    with tempfile.TemporaryDirectory(prefix="rootlay-context-") as scratch:
+        around = _surroundings(Path(scratch), values, context)
+        with open_context(values.required("context"), around) as source:
+            name, text = source.dockerfile(values.text("file"), around.stdin)
+            dockerfile = parse(text, name)
+            report = Silent() if values.flag("quiet") else PlainReport(context.err)
+            store = Store.open(context.root)
+            result = build(store, dockerfile, source.visible(name), _options(values, context), report)
     if values.text("iidfile"):
         Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
     if not values.flag("quiet"):
@@ -38,17 +41,10 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
-def _dockerfile(given: str | None, directory: Path) -> tuple[str, bytes]:
-    """The Dockerfile's name for messages, and its text. Raises UsageError."""
-    if given == "-":
-        return "-", sys.stdin.buffer.read()
-    path = Path(given) if given is not None else directory / "Dockerfile"
-    if given is None and not path.exists() and (directory / "Containerfile").exists():
-        path = directory / "Containerfile"
-    try:
-        return given or path.name, path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror} (-f names another Dockerfile)") from None
+def _surroundings(scratch: Path, values: Values, context: Context) -> Surroundings:
+    from rootlay.vfs.build.buildcontext import Surroundings
+
+    return Surroundings(scratch, sys.stdin.buffer, context.environ, settings_of(values, context))
 
 
 def _options(values: Values, context: Context) -> BuildOptions:
@@ -115,9 +111,16 @@ VERB = Verb(
             "Time of the image, and the latest that a file may have (SOURCE_DATE_EPOCH by default).",
             "SECONDS",
         ),
+        *REGISTRY_OPTIONS,
         Option(("-q", "--quiet"), "flag", "Print the image's ID only."),
     ),
-    arguments=(Argument("context", "Directory that COPY and ADD read from."),),
+    arguments=(
+        Argument("context", "Where COPY and ADD read from: a directory, an archive, a git repository, a URL, or - ."),
+    ),
     exits="0 done; 60 the Dockerfile is wrong; 61 a RUN failed; 62 another instruction failed.",
-    examples=("rootlay build -t app .", "rootlay build -t app:2 -f build/Dockerfile --target test ."),
+    examples=(
+        "rootlay build -t app .",
+        "rootlay build -t app:2 -f build/Dockerfile --target test .",
+        "rootlay build https://host/team/app.git#v1:docker",
+    ),
 )

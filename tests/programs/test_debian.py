@@ -103,9 +103,50 @@ def test_whole_trees_are_copied_compared_and_removed(debian: Machine) -> None:
     assert debian.sh(script) == "same\n"
 
 
-def test_apt_installs_and_removes_packages(debian: Machine) -> None:
+def test_a_large_git_repository_is_cloned_and_collected(debian: Machine) -> None:
+    script = r"""
+    cat > /stream.py <<'P'
+print("commit refs/heads/main\ncommitter n <a@b> 1 +0000\ndata 0")
+for i in range(3000):
+    text = f"file {i}\n" * (i % 40 + 1)
+    print(f"M 644 inline d{i % 50}/e{i % 7}/f{i}\ndata {len(text)}\n{text}")
+for n in range(2000):
+    text = f"commit {n}\n"
+    print(f"commit refs/heads/main\ncommitter n <a@b> {n + 2} +0000\ndata 0")
+    print(f"M 644 inline d{n % 50}/e{n % 7}/g{n % 900}\ndata {len(text)}\n{text}")
+P
+    mkdir /r; cd /r; git init -q -b main .; python3 /stream.py | git fast-import --quiet; git checkout -q -f main
+    git repack -q -a -d; git gc -q; git fsck --no-dangling 2>&1; git clone -q file:///r /c; diff -r -x .git /r /c
+    git checkout -q HEAD~1000; git status --porcelain; git checkout -q main; git -C /c log --oneline | wc -l
+    git ls-files | wc -l; git rm -rq d1; git stash -q; git status --porcelain
+    """
+    commits, files = debian.sh(script, needs="git python3").split()
+    assert int(commits) == 2001
+    assert int(files) > 3000
+
+
+def _needs_package_servers() -> None:
     if not os.environ.get("ROOTLAY_TEST_NETWORK"):
         pytest.skip("ROOTLAY_TEST_NETWORK is not set: no package server to ask")
+
+
+def test_lua_is_built_from_its_source_package(debian: Machine) -> None:
+    _needs_package_servers()
+    script = """
+    sed 's/^deb /deb-src /' /etc/apt/sources.list > /etc/apt/sources.list.d/sources.list; apt-get update -q >/dev/null
+    mkdir /src; chown _apt /src; cd /src; apt-get source -q --download-only lua5.4 >/dev/null
+    tar -xf lua5.4_*.orig.tar.*
+    cd lua-5.4*; make -s -j2 linux >/dev/null; make -s install INSTALL_TOP=/opt/lua; cd /
+    echo 'local t = {} for l in io.lines("/etc/passwd") do t[#t + 1] = l end' > /t.lua
+    echo 'os.rename("/t.lua", "/u.lua") print(#t > 5, io.open("/t.lua"), _VERSION)' >> /t.lua
+    /opt/lua/bin/lua /t.lua; /opt/lua/bin/luac -o /u.out /u.lua; ls /opt/lua/include | wc -l
+    """
+    out = debian.sh(script, needs="apt-get gcc make")
+    assert out == "true\tnil\tLua 5.4\n5\n"
+
+
+def test_apt_installs_and_removes_packages(debian: Machine) -> None:
+    _needs_package_servers()
     script = """
     apt-get update -q >/dev/null; apt-get install -qy tree rsync openssh-client >/dev/null 2>&1
     tree --version >/dev/null; rsync --version >/dev/null; ssh -V; dpkg --audit; dpkg --verify rsync openssh-client

@@ -17,13 +17,15 @@ import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.vfs.build.chmodspec import ModeChange
+from rootlay.vfs.build.glob import has_wildcards
 from rootlay.vfs.build.layerplan import ENTRY_TYPES, LayerPlan, Planned
 from rootlay.vfs.build.owner import Owner
 from rootlay.vfs.build.source import SourceEntry, SourceTree, join, resolve
-from rootlay.vfs.build.wildcard import has_wildcard, iter_matches, unescape
+from rootlay.vfs.build.wildcard import iter_matches, unescape
 
 HEREDOC_MODE = 0o644
 
@@ -41,20 +43,35 @@ class MissingSource(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class CopyOptions:
-    """What the flags say. `made_ns`: the time of what has no source, such as heredocs."""
+    """What the flags say.
+
+    Args:
+        owner, mode: None: as the source has it.
+        excluded: of --exclude; None: nothing is.
+        parents: keep the directories of a source's path.
+        unpack: extract archives.
+        made_ns: the time of what has no source, such as heredocs.
+    """
 
     owner: Owner | None = None
     mode: ModeChange | None = None
     excluded: Excluded | None = None
     parents: bool = False
+    unpack: bool = False
     made_ns: int = 0
 
 
 class Copier:
-    """Fills one plan. `destination` is absolute; a `/` at its end says that it is a directory."""
+    """Fills one plan.
 
-    def __init__(self, plan: LayerPlan, destination: str, options: CopyOptions) -> None:
+    Args:
+        destination: absolute; a `/` at its end says that it is a directory.
+        staging: a directory for what is unpacked, which stays until the plan is written.
+    """
+
+    def __init__(self, plan: LayerPlan, destination: str, options: CopyOptions, staging: Path) -> None:
         self._plan = plan
+        self._staging = staging
         self._options = options
         raw = destination.encode("utf-8", "surrogateescape")
         self._is_directory = raw.endswith((b"/", b"/.", b"/.."))
@@ -74,11 +91,14 @@ class Copier:
             Conflict, ValueError: it cannot go there; a malformed pattern.
             OSError: it cannot be read.
         """
+        if self._options.parents:
+            self._copy_with_parents(tree, path)
+            return
         for match in self._matches(tree, path):
             self._copy_match(tree, match, path)
 
     def _matches(self, tree: SourceTree, path: str) -> list[bytes]:
-        if not has_wildcard(path):
+        if not any(map(has_wildcards, path.split("/"))):
             return [clean(unescape(path).encode("utf-8", "surrogateescape"))]
         found = list(iter_matches(tree, path))
         if not found:
@@ -98,10 +118,56 @@ class Copier:
             return
         if self._options.excluded is not None and self._options.excluded(name):
             return
+        if self._options.unpack and stat.S_ISREG(found.mode) and self._unpack(tree, followed, target):
+            return
         if self._is_directory or self._plan.is_directory(target):
             target = resolve(self._plan, join(target, name))
         self._make_directories(target.rpartition(b"/")[0] or b"/")
         self._add(tree, followed, found, target)
+
+    def _unpack(self, tree: SourceTree, path: bytes, target: bytes) -> bool:
+        """Extract an archive into the target; False where it is none."""
+        from rootlay.vfs.build.unpacking import Unpacker, is_archive
+
+        if not is_archive(partial(tree.open, path)):
+            return False
+        Unpacker(self._plan, target, self._options, self._staging).unpack(partial(tree.open, path), os.fsdecode(path))
+        return True
+
+    def _copy_with_parents(self, tree: SourceTree, path: str) -> None:
+        """--parents: each match goes to TARGET/PATH; what stands before a component `.` (the pivot) is left out.
+
+        No links are followed in the source; the directories on the way have the source's attributes where they are new.
+        """
+        front, pivot, pattern = path.rpartition("/./")
+        start = clean(front.encode("utf-8", "surrogateescape")) if pivot else b"/"
+        matches = list(iter_matches(tree, pattern, start, follow=False, deep=True))
+        if not matches and not any(map(has_wildcards, pattern.split("/"))):
+            raise MissingSource(path)
+        if not matches:
+            self._unmatched.append(path)
+        base = resolve(self._plan, self._destination)
+        for match in matches:
+            self._make_directories(base)
+            relative = match[len(start) :].lstrip(b"/")
+            excluded = self._options.excluded
+            if excluded is not None and excluded(relative):
+                continue
+            self._bring_parents(tree, start, relative, base)
+            found = tree.lstat(match)
+            target = join(base, relative) if relative else base
+            if found is not None and relative:
+                self._add(tree, match, found, target)
+            if found is not None and stat.S_ISDIR(found.mode):
+                self._copy_content(tree, match, relative, target)
+
+    def _bring_parents(self, tree: SourceTree, start: bytes, relative: bytes, base: bytes) -> None:
+        parts = relative.split(b"/")[:-1]
+        for end in range(1, len(parts) + 1):
+            inner = b"/".join(parts[:end])
+            found = tree.lstat(join(start, inner))
+            if found is not None and not self._plan.is_directory(join(base, inner)):
+                self._add(tree, join(start, inner), found, join(base, inner))
 
     def _copy_content(self, tree: SourceTree, directory: bytes, relative: bytes, target: bytes) -> None:
         """Everything in a directory of the source into one that is in the plan, or below it."""

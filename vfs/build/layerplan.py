@@ -67,8 +67,10 @@ class LayerPlan:
         self._planned: dict[bytes, Planned] = {}
         self._known: dict[bytes, SourceEntry | None] = {}
 
-    def __len__(self) -> int:
-        return len(self._planned)
+    @property
+    def is_apart(self) -> bool:
+        """Whether the layer is the same wherever it lies."""
+        return self._below is None
 
     # ---- the merged tree, as a LinkTree for `resolve`
 
@@ -130,6 +132,16 @@ class LayerPlan:
                 f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
                 else f"cannot replace the directory {_shown(path)} by a file"
             )  # fmt: skip
+        self._planned[path] = planned
+
+    def replace(self, path: bytes, planned: Planned) -> None:
+        """As `add`, but a directory that is below keeps its content under new attributes, and anything else makes way:
+        what `tar -x` does."""
+        found = self.lstat(path)
+        is_directory = planned.entry.type is EntryType.DIRECTORY
+        if found is not None and stat.S_ISDIR(found.mode) and not is_directory:
+            for inside in [known for known in self._planned if known.startswith(path + b"/")]:
+                del self._planned[inside]
         self._planned[path] = planned
 
     # ---- writing

@@ -10,7 +10,6 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import json
 import os
@@ -34,11 +33,11 @@ from rootlay.vfs.container import open_overlay, read_small_file
 from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY, write_etc
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.run.burial import bury_in_background
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.orphans import OWNER, owner_mark
 from rootlay.vfs.run.processes import kill_guests
 from rootlay.vfs.run.program import Program, make_program
-from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import Session, open_session
 from rootlay.vfs.snapshots import create_snapshot
 
@@ -220,8 +219,7 @@ class RunContainer:
         if record is not None:
             kill_guests(os.path.realpath(record.path))
             self._release()
-            with contextlib.suppress(FileNotFoundError):
-                remove_container(self._root, record, force=True)
+            bury_in_background(self._containers.put_away(record))
 
     def __enter__(self) -> RunContainer:
         return self

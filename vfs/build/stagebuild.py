@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 
+from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.value import replace as changed
 from rootlay.vfs.build.cache import key_of
@@ -13,10 +16,12 @@ from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of
 from rootlay.vfs.build.contentdigest import plan_digest
 from rootlay.vfs.build.copying import Copier, CopyOptions, MissingSource, absolute
+from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.expand import expand
 from rootlay.vfs.build.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
 from rootlay.vfs.build.history import created_by, run_created_by
+from rootlay.vfs.build.ignore import IgnoreRules, parse_excludes
 from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Dockerfile, Instruction, Run, Workdir
 from rootlay.vfs.build.layerplan import Conflict, LayerPlan
 from rootlay.vfs.build.owner import find_owner
@@ -27,9 +32,15 @@ from rootlay.vfs.build.scope import GlobalScope, Scope
 from rootlay.vfs.build.source import OverlayTree, SourceTree, resolve
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.build.workshop import Shown, Workshop
+from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.user import UnknownUser
 
 SCRATCH = "scratch"
+_CALLERS = (
+    *(Conflict, BadValue, MissingSource, UnknownUser, EOFError),
+    *(NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia),
+)
+"""What is wrong with an instruction, or with what it names."""
 
 
 class StageBuild:
@@ -115,8 +126,13 @@ class StageBuild:
                 return self._copy(instruction, state)
             if isinstance(instruction, Workdir):
                 return self._workdir(instruction, state)
-        except (Conflict, MissingSource, UnknownUser, EOFError) as error:
+        except _CALLERS as error:
             raise BuildFailed(instruction.source, str(error)) from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+                raise
+            named = f"{error.filename}: " if error.filename else ""
+            raise BuildFailed(instruction.source, f"{named}{error.strerror or error}") from error
         return _configured(instruction, state)
 
     def _run(self, instruction: Run, state: ImageState, scope: Scope) -> ImageState:
@@ -147,20 +163,18 @@ class StageBuild:
         return self._running.commit(state)
 
     def _copy(self, instruction: Copy | Add, state: ImageState) -> ImageState:
-        with self._shown(instruction.source.text) as shown:
-            plan = self._plan_copy(instruction, state)
+        with (
+            self._shown(instruction.source.text) as shown,
+            self._workshop.store.staging() as staging,
+        ):
+            plan = self._plan_copy(instruction, state, self._source(instruction), staging)
             return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
 
-    def _plan_copy(self, instruction: Copy | Add, state: ImageState) -> LayerPlan:
+    def _plan_copy(self, instruction: Copy | Add, state: ImageState, tree: SourceTree, staging: Path) -> LayerPlan:
         below = self._workshop.trees.open(state.diff_ids)
-        options = CopyOptions(
-            owner=None if instruction.chown is None else find_owner(instruction.chown, below),
-            mode=None if instruction.chmod is None else _mode(instruction),
-            made_ns=self._workshop.now_ns(),
-        )
-        plan = LayerPlan(below, options.made_ns)
-        copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options)
-        tree = self._source(instruction)
+        options = self._copy_options(instruction, below)
+        plan = LayerPlan(None if instruction.link else below, options.made_ns)
+        copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options, staging)
         for path in instruction.paths:
             copier.copy(tree, path)
         for file in instruction.files:
@@ -168,6 +182,21 @@ class StageBuild:
         for pattern in copier.unmatched:
             self._workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
         return plan
+
+    def _copy_options(self, instruction: Copy | Add, below: Overlay) -> CopyOptions:
+        try:
+            excludes = parse_excludes(instruction.exclude)
+            mode = None if instruction.chmod is None else ModeChange.parse(instruction.chmod)
+        except (ValueError, BadValue) as error:
+            raise BuildFailed(instruction.source, str(error)) from None
+        return CopyOptions(
+            owner=None if instruction.chown is None else find_owner(instruction.chown, below),
+            mode=mode,
+            excluded=_excluder(excludes) if excludes.rules else None,
+            parents=isinstance(instruction, Copy) and instruction.parents,
+            unpack=isinstance(instruction, Add) and instruction.unpack is not False,
+            made_ns=self._workshop.now_ns(),
+        )
 
     def _source(self, instruction: Copy | Add) -> SourceTree:
         name = instruction.from_ if isinstance(instruction, Copy) else None
@@ -205,7 +234,8 @@ class StageBuild:
     ) -> ImageState:
         """The layer of a plan on top of an image."""
         digest = plan_digest(plan.iter_entries(), self._workshop.digests)
-        key = key_of(instruction.keyword, str(state.image.chain_id), digest, self._workshop.epoch_ns)
+        below = "" if plan.is_apart else str(state.image.chain_id)
+        key = key_of(instruction.keyword, below, digest, self._workshop.epoch_ns)
 
         def write() -> WrittenLayer:
             with self._workshop.writer() as writer:
@@ -234,11 +264,8 @@ def _configured(instruction: Instruction, state: ImageState) -> ImageState:
     return replace(after, cmd_is_own=True) if isinstance(instruction, Cmd) else after
 
 
-def _mode(instruction: Copy | Add) -> ModeChange:
-    try:
-        return ModeChange.parse(instruction.chmod or "")
-    except ValueError as error:
-        raise BuildFailed(instruction.source, str(error)) from None
+def _excluder(rules: IgnoreRules) -> Callable[[bytes], bool]:
+    return lambda path: rules.excludes(path.decode("utf-8", "surrogateescape"))
 
 
 def _command_text(instruction: Run) -> str:

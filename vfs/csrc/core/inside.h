@@ -38,6 +38,7 @@ struct rl_bind {
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
 extern const struct rl_launch_bind *rl_binds;
+extern char rl_launch_file[RL_PATH_MAX];
 extern int rl_host_layer; /* a layer with the empty path exists */
 #define RL_MAX_BINDS 256
 int rl_writable(void);
@@ -187,6 +188,12 @@ int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path 
  * -ENOLINK: only the kernel can follow it. */
 long rl_proc_link(struct rl_walk *w, u32 len);
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
+int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
+
+/* ---- procmaps.c -------------------------------------------------------------------------------- */
+
+long rl_maps_open(const char *real, int flags); /* a descriptor, for reading */
+long rl_maps_program(u64 pid, char *out);
 
 /* ---- realpath.c -------------------------------------------------------------------------------- */
 

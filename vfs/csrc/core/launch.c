@@ -11,6 +11,7 @@ int rl_host_layer;
 
 static const char *base;
 static const struct rl_str *trees;
+char rl_launch_file[RL_PATH_MAX];
 
 void *rl_map_file(const char *path, u64 offset, u64 *size, int writable)
 {
@@ -155,6 +156,8 @@ long rl_core_init(const char *launch_path)
     if (!launch_ok(l, size))
         return -EINVAL;
     rl_launch = l;
+    if (strlen(launch_path) < sizeof rl_launch_file)
+        rl_put(rl_launch_file, launch_path);
     base = (const char *)l;
     trees = (const void *)(base + l->off_view_layers);
     rl_binds = (const void *)(base + l->off_binds);

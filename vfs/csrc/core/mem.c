@@ -114,15 +114,21 @@ char *rl_put_u64(char *out, u64 v, int base)
     return out;
 }
 
+/* Above every base when it is no digit. */
+static u32 digit(char c)
+{
+    return c >= 'a' ? (u32)(c - 'a') + 10 : (u32)(c - '0');
+}
+
 /* Read digits; at least one, no overflow. Returns 1 when a number was there. */
 int rl_number(const char **s, u32 base, u64 *v)
 {
     const char *p = *s;
     u64 n = 0;
-    for (; *p >= '0' && (u32)(*p - '0') < base; p++) {
+    for (; digit(*p) < base; p++) {
         if (n > (~0ull - base) / base)
             return 0;
-        n = n * base + (u32)(*p - '0');
+        n = n * base + digit(*p);
     }
     if (p == *s)
         return 0;

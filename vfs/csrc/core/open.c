@@ -123,7 +123,13 @@ static long open_bind(struct rl_walk *w, struct rl_open *o)
     struct rl_bind b = rl_bind((u32)w->self.bind);
     if ((b.flags & RL_BIND_RO) && wants_write(o->flags) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
         return -EROFS;
-    return rl_object_real(w, o->real);
+    long r = rl_object_real(w, o->real);
+    if (r >= 0 && !wants_write(o->flags) && rl_proc_maps(w)) {
+        r = rl_maps_open(o->real, o->flags);
+        if (r >= 0)
+            o->done_fd = (int)r;
+    }
+    return r;
 }
 
 static long open_existing(struct rl_walk *w, struct rl_open *o)

@@ -1,19 +1,19 @@
 /* /proc: links whose text would show where things really are.
  *
  * A magic link is one below /proc/<pid>/. Where its target has a name inside, it is read as a symbolic
- * link to that name; pipes, sockets, deleted and foreign files are left to the kernel. */
+ * link to that name; pipes, sockets, deleted and foreign files are left to the kernel. The program of another process
+ * of the container is found in its maps (procmaps.c). */
 #include "inside.h"
 
 char rl_exe_vpath[RL_PATH_MAX];
 
 /* The part of a /proc path behind the process: "/exe", "/fd/3"; NULL when it is no process's. */
-static const char *process_part(const char *rel, int *own)
+static const char *process_part(const char *rel, u64 *pid)
 {
-    u64 pid, tid;
+    u64 tid;
     const char *p = rel + 1;
-    if (rel[0] != '/' || !rl_number(&p, 10, &pid))
+    if (rel[0] != '/' || !rl_number(&p, 10, pid))
         return NULL;
-    *own = (long)pid == k4(__NR_getpid, 0, 0, 0, 0);
     if (rl_begins(p, "/task/")) {
         const char *q = p + 6;
         if (rl_number(&q, 10, &tid))
@@ -24,11 +24,28 @@ static const char *process_part(const char *rel, int *own)
 
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len)
 {
-    int own;
+    u64 pid;
     if (c->bind < 0)
         return 0;
     struct rl_bind b = rl_bind((u32)c->bind);
-    return (b.flags & RL_BIND_PROC) && len > b.vlen && process_part(w->v + b.vlen, &own) != NULL;
+    return (b.flags & RL_BIND_PROC) && len > b.vlen && process_part(w->v + b.vlen, &pid) != NULL;
+}
+
+int rl_proc_maps(const struct rl_walk *w)
+{
+    u64 pid;
+    if (!rl_proc_magic(w, &w->self, w->vlen))
+        return 0;
+    const char *part = process_part(w->v + rl_bind((u32)w->self.bind).vlen, &pid);
+    return rl_same(part, "/maps") || rl_same(part, "/smaps");
+}
+
+/* Does this link, the program of another process, lead to the engine? */
+static int runs_engine(const char *target, char *buf)
+{
+    long n = k_readlink("/proc/self/exe", buf, RL_PATH_MAX - 1);
+    buf[n > 0 ? n : 0] = 0;
+    return rl_same(target, buf);
 }
 
 long rl_proc_link(struct rl_walk *w, u32 len)
@@ -36,11 +53,12 @@ long rl_proc_link(struct rl_walk *w, u32 len)
     char *out = w->s->mark;
     struct rl_ctx *c = &w->self;
     struct rl_bind b = rl_bind((u32)c->bind);
-    int own = 0;
-    const char *part = process_part(w->v + b.vlen, &own);
+    u64 pid = 0;
+    const char *part = process_part(w->v + b.vlen, &pid);
     if (!part)
         return -ENOLINK;
-    if (own && rl_same(part, "/exe") && rl_exe_vpath[0]) {
+    int exe = rl_same(part, "/exe");
+    if (exe && rl_exe_vpath[0] && (long)pid == k4(__NR_getpid, 0, 0, 0, 0)) {
         rl_put(out, rl_exe_vpath);
         return (long)strlen(out);
     }
@@ -57,6 +75,9 @@ long rl_proc_link(struct rl_walk *w, u32 len)
     w->s->text[n] = 0;
     if (w->s->text[0] != '/')
         return -ENOLINK;
-    n = rl_virtual_path(w->s->text, out, RL_PATH_MAX);
+    if (exe && runs_engine(w->s->text, out))
+        n = rl_maps_program(pid, out);
+    else
+        n = rl_virtual_path(w->s->text, out, RL_PATH_MAX);
     return n < 0 ? -ENOLINK : (long)strlen(out);
 }

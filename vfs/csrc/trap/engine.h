@@ -187,6 +187,11 @@ long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp,
 
 extern const char *rl_launch_path;
 
+/* ---- process.c --------------------------------------------------------------------------------- */
+
+/* Makes good what rl_do_ptrace() put off. Right before the kernel's execve. */
+void rl_trace_before_exec(void);
+
 /* ---- mountpoints.c ----------------------------------------------------------------------------- */
 
 /* Make the parents of all binds, as root. Before the first program. */

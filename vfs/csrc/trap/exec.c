@@ -232,6 +232,7 @@ static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
     known = rl_sys(__NR_prctl, PR_GET_TID_ADDRESS, (long)&old_word, 0, 0, 0, 0) == 0;
     if (known)
         rl_sys1(__NR_set_tid_address, (long)word);
+    rl_trace_before_exec();
     r = rl_sys3(__NR_execve, (long)rl_launch_str(rl_launch->engine), (long)argv, (long)envp);
     if (known)
         rl_sys1(__NR_set_tid_address, (long)old_word);

@@ -18,17 +18,18 @@ static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
 const u64 rl_slot_bytes = sizeof(struct rl_slot);
 
-void rl_slots_init(void)
-{
-    rl_sys3(__NR_madvise, (long)words, sizeof words, RL_MADV_WIPEONFORK);
-}
-
-/* The first trapped call of a process tells. A vfork child makes none before its parent has: libc
- * blocks signals before it vforks. */
+/* After an exec, and then the first trapped call of each forked process. A vfork child makes none before its parent
+ * has: libc blocks signals before it vforks. */
 static void note_owner(void)
 {
     if (__atomic_load_n(&words[RL_OWNER_WORD], __ATOMIC_RELAXED) == 0)
         __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
+}
+
+void rl_slots_init(void)
+{
+    rl_sys3(__NR_madvise, (long)words, sizeof words, RL_MADV_WIPEONFORK);
+    note_owner();
 }
 
 u32 *rl_patch_lock(void) { return &words[RL_PATCH_WORD]; }

@@ -79,7 +79,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(chown, chown, N, 0, 1, N, 0, 0, N), P1(fchown, chown, 0, N, 1, N, 0, 0, N),
     P1(lchown, chown, N, 0, 1, N, NOFOLLOW, 0, N),
     DO(umask, umask, 0), OK(gettimeofday), OK(getrlimit), OK(getrusage), OK(sysinfo), OK(times),
-    [__NR_ptrace] = {.name = "ptrace", .action = RL_HANDLED_VALUE, .handler = rl_do_ptrace, .fixed = 0, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N},
+    [__NR_ptrace] = {.name = "ptrace", .action = RL_HANDLED_VALUE, .handler = rl_do_ptrace, .fixed = 0 /* TRACEME */, .but = 0x4200 /* SETOPTIONS */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N},
     DO(getuid, getuid, 0), OK(syslog), DO(getgid, getgid, 0), DO(setuid, setuid, 0), DO(setgid, setgid, 0),
     DO(geteuid, geteuid, 0), DO(getegid, getegid, 0), OK(setpgid), OK(getppid), OK(getpgrp), OK(setsid),
     DO(setreuid, setreuid, 0), DO(setregid, setregid, 0), DO(getgroups, getgroups, 0), DO(setgroups, setgroups, 0),

@@ -12,7 +12,7 @@ enum rl_action {
     RL_HARMLESS,    /* the filter lets it run */
     RL_HANDLED,     /* trapped, handler */
     RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
-    RL_HANDLED_VALUE, /* trapped only when argument `rest` (32 bits) is `fixed` */
+    RL_HANDLED_VALUE, /* trapped only when argument `rest` (32 bits), without the bits of `but`, is `fixed` */
     RL_REFUSED,     /* fails with `error` */
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
@@ -31,6 +31,7 @@ struct rl_syscall {
     long (*handler)(struct rl_call *c);
     i32 fixed; /* flags where there is no flags argument, else the valid ones; mask or value for RL_REFUSED_… */
     u16 error;
+    u16 but;
     u8 action;
     u8 options;
     u8 dir, path;   /* argument numbers, or RL_NONE */
