@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.cli.buildoptions import BUILD_OPTIONS, IMAGE_SCHEME, named_contexts, to_options
 from rootlay.cli.listing import size
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS, settings_of
-from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 if TYPE_CHECKING:
     from rootlay.vfs.build.build import BuildResult
     from rootlay.vfs.build.buildcontext import Surroundings
-    from rootlay.vfs.build.options import BuildOptions
 
 
 def action(values: Values, context: Context) -> int:
@@ -25,14 +26,20 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.build.parser import parse
     from rootlay.vfs.build.report import Silent
 
-    with tempfile.TemporaryDirectory(prefix="rootlay-context-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="rootlay-context-") as scratch, ExitStack() as stack:
         around = _surroundings(Path(scratch), values, context)
-        with open_context(values.required("context"), around) as source:
-            name, text = source.dockerfile(values.text("file"), around.stdin)
-            dockerfile = parse(text, name)
-            report = Silent() if values.flag("quiet") else PlainReport(context.err)
-            store = Store.open(context.root)
-            result = build(store, dockerfile, source.visible(name), _options(values, context), report)
+        source = stack.enter_context(open_context(values.required("context"), around))
+        name, text = source.dockerfile(values.text("file"), around.stdin)
+        dockerfile = parse(text, name)
+        trees = {}
+        for number, (key, place) in enumerate(named_contexts(values).items()):
+            if not place.startswith(IMAGE_SCHEME):
+                own = Path(scratch, f"context-{number}")
+                own.mkdir()
+                trees[key] = stack.enter_context(open_context(place, _surroundings(own, values, context))).tree
+        report = Silent() if values.flag("quiet") else PlainReport(context.err)
+        store = Store.open(context.root)
+        result = build(store, dockerfile, source.visible(name), to_options(values, context, trees), report)
     if values.text("iidfile"):
         Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
     if not values.flag("quiet"):
@@ -45,35 +52,6 @@ def _surroundings(scratch: Path, values: Values, context: Context) -> Surroundin
     from rootlay.vfs.build.buildcontext import Surroundings
 
     return Surroundings(scratch, sys.stdin.buffer, context.environ, settings_of(values, context))
-
-
-def _options(values: Values, context: Context) -> BuildOptions:
-    from rootlay.vfs.build.options import BuildOptions
-
-    epoch = values.text("source_date_epoch") or context.environ.get("SOURCE_DATE_EPOCH")
-    if epoch is not None and not epoch.isdigit():
-        raise UsageError(f"SOURCE_DATE_EPOCH={epoch}: expected seconds since 1970")
-    return BuildOptions(
-        tags=values.many("tag"),
-        target=values.text("target") or "",
-        build_args=_pairs(values.many("build_arg"), context),
-        labels={text.partition("=")[0]: text.partition("=")[2] for text in values.many("label")},
-        no_cache=values.flag("no_cache"),
-        keep_failed=values.flag("keep_failed"),
-        epoch_s=None if epoch is None else int(epoch),
-    )
-
-
-def _pairs(texts: tuple[str, ...], context: Context) -> dict[str, str]:
-    """`NAME=value`; NAME alone takes the caller's value, and is left out where there is none."""
-    found = {}
-    for text in texts:
-        name, sign, value = text.partition("=")
-        if sign:
-            found[name] = value
-        elif name in context.environ:
-            found[name] = context.environ[name]
-    return found
 
 
 def _summary(result: BuildResult, context: Context) -> None:
@@ -99,18 +77,8 @@ VERB = Verb(
         Option(
             ("-f", "--file"), "text", "The Dockerfile; - for standard input (CONTEXT/Dockerfile by default).", "FILE"
         ),
-        Option(("--target",), "text", "The stage to build, by name or number (the last one by default).", "STAGE"),
-        Option(("--build-arg",), "many", "Value of an ARG; NAME alone takes the caller's.", "NAME[=VALUE]"),
-        Option(("--label",), "many", "Label the image.", "KEY=VALUE"),
-        Option(("--no-cache",), "flag", "Make every layer anew."),
-        Option(("--keep-failed",), "flag", "Keep the container of a RUN that fails, to look into it."),
+        *BUILD_OPTIONS,
         Option(("--iidfile",), "text", "Write the image's ID to this file.", "FILE"),
-        Option(
-            ("--source-date-epoch",),
-            "text",
-            "Time of the image, and the latest that a file may have (SOURCE_DATE_EPOCH by default).",
-            "SECONDS",
-        ),
         *REGISTRY_OPTIONS,
         Option(("-q", "--quiet"), "flag", "Print the image's ID only."),
     ),

@@ -74,7 +74,7 @@ def build(
     scope = GlobalScope.of(
         dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
     )
-    nodes = plan_stages(dockerfile, scope, target, options.contexts)
+    nodes = plan_stages(dockerfile, scope, target, {*options.contexts, *options.images})
     remove_orphans(store.root)
     workshop = Workshop(store, context, options, report or Silent())
     try:

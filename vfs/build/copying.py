@@ -49,7 +49,6 @@ class CopyOptions:
         owner, mode: None: as the source has it.
         excluded: of --exclude; None: nothing is.
         parents: keep the directories of a source's path.
-        unpack: extract archives.
         made_ns: the time of what has no source, such as heredocs.
     """
 
@@ -57,7 +56,6 @@ class CopyOptions:
     mode: ModeChange | None = None
     excluded: Excluded | None = None
     parents: bool = False
-    unpack: bool = False
     made_ns: int = 0
 
 
@@ -83,8 +81,8 @@ class Copier:
         """Patterns that nothing fitted, so that nothing was copied for them."""
         return self._unmatched
 
-    def copy(self, tree: SourceTree, path: str) -> None:
-        """Copy one source, which may be a pattern.
+    def copy(self, tree: SourceTree, path: str, *, unpack: bool = False) -> None:
+        """Copy one source, which may be a pattern. `unpack`: archives are extracted.
 
         Raises:
             MissingSource: it is not there (a pattern without a match is none).
@@ -95,7 +93,7 @@ class Copier:
             self._copy_with_parents(tree, path)
             return
         for match in self._matches(tree, path):
-            self._copy_match(tree, match, path)
+            self._copy_match(tree, match, path, unpack=unpack)
 
     def _matches(self, tree: SourceTree, path: str) -> list[bytes]:
         if not any(map(has_wildcards, path.split("/"))):
@@ -105,7 +103,11 @@ class Copier:
             self._unmatched.append(path)
         return found
 
-    def _copy_match(self, tree: SourceTree, match: bytes, asked: str) -> None:
+    def bring(self, tree: SourceTree, path: bytes) -> None:
+        """Copy what is at a path, taken as it is written. Raises as `copy`."""
+        self._copy_match(tree, path, os.fsdecode(path), unpack=False)
+
+    def _copy_match(self, tree: SourceTree, match: bytes, asked: str, *, unpack: bool) -> None:
         followed = resolve(tree, match)
         found = tree.lstat(followed)
         if found is None:
@@ -118,7 +120,7 @@ class Copier:
             return
         if self._options.excluded is not None and self._options.excluded(name):
             return
-        if self._options.unpack and stat.S_ISREG(found.mode) and self._unpack(tree, followed, target):
+        if unpack and stat.S_ISREG(found.mode) and self._unpack(tree, followed, target):
             return
         if self._is_directory or self._plan.is_directory(target):
             target = resolve(self._plan, join(target, name))

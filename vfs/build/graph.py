@@ -83,12 +83,12 @@ def _visit(
         names = " -> ".join(label_of(member) for member in circle)
         raise BuildFailed(stage.base.source, f"stages need each other in a circle: {names}")
     base = scope.expand_from(stage.base)
-    below = None if base.image in contexts else dockerfile.find_stage(base.image, before=stage.index)
+    below = None if base.image.lower() in contexts else dockerfile.find_stage(base.image, before=stage.index)
     if base.image.isdigit():  # FROM takes names only; a number is an image's
         below = None
     needed = {} if below is None else {below.index: below}
     for name in iter_sources(stage.instructions):
-        found = None if name in contexts else dockerfile.find_stage(name)
+        found = None if name.lower() in contexts else dockerfile.find_stage(name)
         if found is not None:
             needed[found.index] = found
     for index in sorted(needed):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rootlay.store.image import Image
 from rootlay.store.manifest import Platform
 from rootlay.store.platform import host_platform
+from rootlay.store.registry.settings import Settings
 from rootlay.vfs.build.source import SourceTree
 
 Fetch = Callable[[str, Platform], Image]
@@ -29,7 +31,12 @@ class BuildOptions:
         keep_failed: leave the container of a failing RUN to the user.
         network: of the RUNs that do not say: "host" or "none".
         epoch_s: SOURCE_DATE_EPOCH: the time of the image and its history, and the youngest that a file may be.
-        contexts: more sources, by name: `--build-context`.
+        secrets: what --mount=type=secret gives, by id.
+        sockets: of ssh agents, by id, for --mount=type=ssh.
+        environment: for the git command of ADD.
+        settings: for the downloads of ADD.
+        contexts: more sources, by name in lower case: `--build-context`.
+        images: images that take the place of a name: `--build-context NAME=docker-image://IMAGE`.
         fetch: see Fetch; None: base images must be in the store.
     """
 
@@ -43,5 +50,10 @@ class BuildOptions:
     keep_failed: bool = False
     network: str = "host"
     epoch_s: int | None = None
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
     contexts: Mapping[str, SourceTree] = field(default_factory=dict)
+    images: Mapping[str, str] = field(default_factory=dict)
     fetch: Fetch | None = None

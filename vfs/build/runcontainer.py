@@ -10,12 +10,13 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
@@ -81,6 +82,7 @@ class RunContainer:
         self._record: ContainerRecord | None = None
         self._session: Session | None = None
         self._hydrator: subprocess.Popen[bytes] | None = None
+        self._targets: tuple[str, ...] = ()
         self._shows: tuple[Digest, ...] = ()
         self._cancelled = False
         self._starting = threading.Lock()
@@ -102,6 +104,7 @@ class RunContainer:
             network=request.network,
         )
         record = ContainerRecord(config, record.path)
+        self._targets = tuple(bind.target for bind in request.binds)
         with open_overlay(self._root, record) as overlay:
             program = _program(record, overlay, request)
         session = open_session(self._root, record, renew=self._session)
@@ -173,6 +176,7 @@ class RunContainer:
         """
         assert self._record is not None  # something has run
         with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store) as writer:
+            _remove_stubs(overlay, self._targets)
             root_is_old = _root_is_old(overlay)
             for path, entry, content in iter_layer(overlay):
                 if not path and root_is_old:
@@ -239,6 +243,24 @@ def _pass_on(process: subprocess.Popen[bytes], output: Output) -> None:
     with stream:
         while data := stream.read1(READ_BYTES):  # type: ignore[attr-defined]  # a BufferedReader
             output(data)
+
+
+def _remove_stubs(overlay: Overlay, targets: Sequence[str]) -> None:
+    """Take away what the engine made for binds to lie on: empty directories and files that are new."""
+    for target in targets:
+        path = os.fsencode(target).rstrip(b"/")
+        while path:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                found = overlay.find(path, follow=False)
+                if found is not None and (found.merges or not found.parts or found.parts[0].layer != 0):
+                    break  # the image has it
+                if found is not None and found.is_dir and not overlay.listdir(path):
+                    overlay.rmdir(path)
+                elif found is not None and found.is_file and not overlay.lstat(path).size:
+                    overlay.unlink(path)
+                elif found is not None:
+                    break
+            path = path.rpartition(b"/")[0]
 
 
 def _at_epoch(entry: Entry, epoch_ns: int) -> Entry:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import errno
+import os
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from rootlay.store.container import Bind
+from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.value import replace as changed
+from rootlay.vfs.build.adding import Adding
 from rootlay.vfs.build.cache import key_of
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of
@@ -22,8 +26,10 @@ from rootlay.vfs.build.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
 from rootlay.vfs.build.history import created_by, run_created_by
 from rootlay.vfs.build.ignore import IgnoreRules, parse_excludes
-from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Dockerfile, Instruction, Run, Workdir
+from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Dockerfile, Heredoc, Instruction, Run, Workdir
 from rootlay.vfs.build.layerplan import Conflict, LayerPlan
+from rootlay.vfs.build.mount import parse_mounts
+from rootlay.vfs.build.mounting import Mounting, MountSources
 from rootlay.vfs.build.owner import find_owner
 from rootlay.vfs.build.parser import parse_trigger
 from rootlay.vfs.build.report import Step
@@ -36,6 +42,8 @@ from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.user import UnknownUser
 
 SCRATCH = "scratch"
+SCRIPT = "/run/rootlay/{}"
+"""Where a RUN's heredoc is that is a program of its own (BuildKit: /dev/pipes, but /dev is the host's here)."""
 _CALLERS = (
     *(Conflict, BadValue, MissingSource, UnknownUser, EOFError),
     *(NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia),
@@ -99,7 +107,10 @@ class StageBuild:
             return replace(below, cmd_is_own=False)
         if base.image == SCRATCH:
             return ImageState.scratch(self._workshop.options.platform)
-        image = self._workshop.image(base.image, base.platform, base.source)
+        if base.image.lower() in self._workshop.options.contexts:
+            raise BuildFailed(base.source, f"{base.image} is a context of files: FROM needs an image or a stage")
+        name = self._workshop.options.images.get(base.image.lower(), base.image)
+        image = self._workshop.image(name, base.platform, base.source)
         return ImageState.based_on(image.config, image.manifest.layers)
 
     def _triggers(self, state: ImageState) -> list[Instruction]:
@@ -138,19 +149,40 @@ class StageBuild:
     def _run(self, instruction: Run, state: ImageState, scope: Scope) -> ImageState:
         if not state.diff_ids:
             raise BuildFailed(instruction.source, "there is nothing to run in an image without a layer")
-        argv = words_of(instruction.command, state.config)
+        if instruction.security == "insecure" or instruction.devices:
+            raise BuildFailed(
+                instruction.source, "there are no privileges to give: --security and --device do not work"
+            )
+        script = instruction.script if _is_program(instruction) else None
+        argv = words_of(instruction.command, state.config) if script is None else (SCRIPT.format(script.name),)
         network = instruction.network if instruction.network in ("host", "none") else self._workshop.options.network
-        request = RunRequest(argv, scope.run_environment, network)
         told = [(name, scope.variables[name]) for name, value in scope.args.items() if value is not None]
-        key = key_of(
-            "RUN", str(state.image.chain_id), argv, sorted(request.env.items()), state.config.env, state.config.user,
-            state.config.working_dir, network, self._workshop.epoch_ns,
-        )  # fmt: skip
-        with self._shown(f"RUN {_command_text(instruction)}") as shown:
-            return self._made(
-                shown, state, key, run_created_by(argv, told),
-                lambda: self._execute(instruction, state, request, shown.step),
+        with (
+            self._shown(f"RUN {_command_text(instruction)}") as shown,
+            self._workshop.store.staging() as staging,
+            self._mounting(instruction, state, staging) as mounting,
+        ):
+            key = key_of(
+                "RUN", str(state.image.chain_id), argv, sorted(scope.run_environment.items()), state.config.env,
+                state.config.user, state.config.working_dir, network, mounting.cache_key(),
+                script and script.content, self._workshop.epoch_ns,
             )  # fmt: skip
+
+            def execute() -> WrittenLayer:
+                binds = (*mounting.open(), *_script_bind(script, staging))
+                request = RunRequest(argv, {**scope.run_environment, **mounting.env}, network, binds)
+                return self._execute(instruction, state, request, shown.step)
+
+            return self._made(shown, state, key, run_created_by(argv, told), execute)
+
+    def _mounting(self, instruction: Run, state: ImageState, staging: Path) -> Mounting:
+        workshop = self._workshop
+        sources = MountSources(
+            lambda name: self._tree(name, instruction), lambda name, path: self._digest(name, path, instruction),
+            workshop.caches, staging,
+            workshop.options.secrets, workshop.options.sockets,
+        )  # fmt: skip
+        return Mounting(parse_mounts(instruction.mounts), state.config.working_dir, sources)
 
     def _execute(self, instruction: Run, state: ImageState, request: RunRequest, step: Step) -> WrittenLayer:
         if self._running is None:
@@ -167,16 +199,22 @@ class StageBuild:
             self._shown(instruction.source.text) as shown,
             self._workshop.store.staging() as staging,
         ):
-            plan = self._plan_copy(instruction, state, self._source(instruction), staging)
+            plan = self._plan_copy(instruction, state, staging)
             return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
 
-    def _plan_copy(self, instruction: Copy | Add, state: ImageState, tree: SourceTree, staging: Path) -> LayerPlan:
+    def _plan_copy(self, instruction: Copy | Add, state: ImageState, staging: Path) -> LayerPlan:
         below = self._workshop.trees.open(state.diff_ids)
         options = self._copy_options(instruction, below)
         plan = LayerPlan(None if instruction.link else below, options.made_ns)
         copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options, staging)
-        for path in instruction.paths:
-            copier.copy(tree, path)
+        if isinstance(instruction, Copy):
+            tree = self._tree(instruction.from_, instruction)
+            for path in instruction.paths:
+                copier.copy(tree, path)
+        else:
+            adding = Adding(self._workshop.options, staging, instruction)
+            for path in instruction.paths:
+                copier.copy(*adding.source(path, self._workshop.context), unpack=adding.unpacks(path))
         for file in instruction.files:
             copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
         for pattern in copier.unmatched:
@@ -194,21 +232,32 @@ class StageBuild:
             mode=mode,
             excluded=_excluder(excludes) if excludes.rules else None,
             parents=isinstance(instruction, Copy) and instruction.parents,
-            unpack=isinstance(instruction, Add) and instruction.unpack is not False,
             made_ns=self._workshop.now_ns(),
         )
 
-    def _source(self, instruction: Copy | Add) -> SourceTree:
-        name = instruction.from_ if isinstance(instruction, Copy) else None
+    def _tree(self, name: str | None, instruction: Instruction) -> SourceTree:
+        """What --from, or from= of a mount, names: a context, a stage or an image; None is the main context."""
         if name is None:
             return self._workshop.context
-        if name in self._workshop.options.contexts:
-            return self._workshop.options.contexts[name]
-        stage = self._dockerfile.find_stage(name)
+        if name.lower() in self._workshop.options.contexts:
+            return self._workshop.options.contexts[name.lower()]
+        return OverlayTree(self._workshop.trees.open(self._layers(name, instruction)))
+
+    def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
+        """The layers of a stage or an image."""
+        image = self._workshop.options.images.get(name.lower())
+        stage = None if image else self._dockerfile.find_stage(name)
         if stage is not None:
-            return self._workshop.tree_of(self._states[stage.index])
-        image = self._workshop.image(name, None, instruction.source)
-        return OverlayTree(self._workshop.trees.open(image.diff_ids))
+            return self._states[stage.index].diff_ids
+        return self._workshop.image(image or name, None, instruction.source).diff_ids
+
+    def _digest(self, name: str | None, path: bytes, instruction: Instruction) -> str:
+        """What is at a path of such a tree, for a cache key: layers tell their content."""
+        if name is not None and name.lower() not in self._workshop.options.contexts:
+            return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
+        plan = LayerPlan(None, 0)
+        Copier(plan, "/mount/", CopyOptions(), Path()).bring(self._tree(name, instruction), path)
+        return plan_digest(plan.iter_entries(), self._workshop.digests)
 
     def _workdir(self, instruction: Workdir, state: ImageState) -> ImageState:
         path = _normal(absolute(instruction.path, state.config.working_dir))
@@ -266,6 +315,20 @@ def _configured(instruction: Instruction, state: ImageState) -> ImageState:
 
 def _excluder(rules: IgnoreRules) -> Callable[[bytes], bool]:
     return lambda path: rules.excludes(path.decode("utf-8", "surrogateescape"))
+
+
+def _is_program(instruction: Run) -> bool:
+    """Whether a RUN is a heredoc that names its own interpreter."""
+    return instruction.script is not None and instruction.script.content.startswith("#!")
+
+
+def _script_bind(script: Heredoc | None, staging: Path) -> tuple[Bind, ...]:
+    if script is None:
+        return ()
+    file = staging / "script"
+    file.write_text(script.content, encoding="utf-8", errors="surrogateescape")
+    file.chmod(0o755)
+    return (Bind(str(file), SCRIPT.format(script.name), read_only=True),)
 
 
 def _command_text(instruction: Run) -> str:

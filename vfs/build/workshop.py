@@ -15,14 +15,14 @@ from rootlay.store.platform import fits, parse_platform
 from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
 from rootlay.vfs.build.cache import CachedLayer, StepCache
+from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.contentdigest import ContentDigests
 from rootlay.vfs.build.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.instruction import Source
 from rootlay.vfs.build.options import BuildOptions
 from rootlay.vfs.build.report import Report, Step
 from rootlay.vfs.build.runcontainer import RunContainer
-from rootlay.vfs.build.source import OverlayTree, SourceTree
-from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.source import SourceTree
 from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.create import HOST_IMAGE, ensure_view
 
@@ -43,6 +43,7 @@ class Workshop:
         self.report = report
         self.cache = StepCache(store)
         self.trees = Trees(store)
+        self.caches = CacheMounts(store.root)
         self.digests = ContentDigests(store.root / "build" / "digests.json")
         self.cancelled = threading.Event()
         self.cached_steps = 0
@@ -100,10 +101,6 @@ class Workshop:
             raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
         ensure_view(self.store, image)
         return image
-
-    def tree_of(self, state: ImageState) -> SourceTree:
-        """The files of a finished stage, to be copied from."""
-        return OverlayTree(self.trees.open(state.diff_ids))
 
     # ---- layers
 

@@ -1,0 +1,164 @@
+"""The options of `build` that say how, and how they become what the library takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.cli.registryoptions import PLATFORM_OPTION, settings_of
+from rootlay.cli.spec import Context, Option, UsageError, Values
+
+if TYPE_CHECKING:
+    from rootlay.store.image import Image
+    from rootlay.store.manifest import Platform
+    from rootlay.vfs.build.options import BuildOptions, Fetch
+    from rootlay.vfs.build.source import SourceTree
+
+IMAGE_SCHEME = "docker-image://"
+BUILD_OPTIONS = (
+    Option(("--target",), "text", "The stage to build, by name or number (the last one by default).", "STAGE"),
+    Option(("--build-arg",), "many", "Value of an ARG; NAME alone takes the caller's.", "NAME[=VALUE]"),
+    Option(
+        ("--build-context",),
+        "many",
+        "One more source for FROM, --from and from=: a directory, or docker-image://IMAGE.",
+        "NAME=SOURCE",
+    ),
+    Option(("--label",), "many", "Label the image.", "KEY=VALUE"),
+    PLATFORM_OPTION,
+    Option(("--pull",), "flag", "Ask the registry for base images that are here already."),
+    Option(("--no-cache",), "flag", "Make every layer anew."),
+    Option(("--keep-failed",), "flag", "Keep the container of a RUN that fails, to look into it."),
+    Option(
+        ("--secret",),
+        "many",
+        "For RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME.",
+        "id=ID[,src=FILE|,env=NAME]",
+    ),
+    Option(("--ssh",), "many", "For RUN --mount=type=ssh: an agent's socket.", "default|ID[=SOCKET]"),
+    Option(("--network",), "text", "Of RUNs that do not say: `host` (default) or `none`.", "MODE"),
+    Option(
+        ("--source-date-epoch",),
+        "text",
+        "Time of the image, and the latest that a file may have (SOURCE_DATE_EPOCH by default).",
+        "SECONDS",
+    ),
+)
+
+
+def to_options(values: Values, context: Context, trees: Mapping[str, SourceTree]) -> BuildOptions:
+    """What the library takes; `trees` are the opened contexts of `named_contexts`. Raises UsageError."""
+    from rootlay.cli.registryoptions import platform_of
+    from rootlay.store.platform import host_platform
+    from rootlay.vfs.build.options import BuildOptions
+
+    build_args = pairs(values.many("build_arg"), context)
+    network = values.text("network") or "host"
+    if network not in ("host", "none", "default"):
+        raise UsageError(f"--network={network}: expected host or none")
+    return BuildOptions(
+        tags=values.many("tag"),
+        target=values.text("target") or "",
+        build_args=build_args,
+        labels={text.partition("=")[0]: text.partition("=")[2] for text in values.many("label")},
+        platform=platform_of(values) or host_platform(),
+        no_cache=values.flag("no_cache"),
+        pull=values.flag("pull"),
+        keep_failed=values.flag("keep_failed"),
+        network="none" if network == "none" else "host",
+        epoch_s=_epoch(values, context, build_args),
+        secrets=dict(_secret(text, context) for text in values.many("secret")),
+        sockets=dict(_socket(text, context) for text in values.many("ssh")),
+        environment=context.environ,
+        settings=settings_of(values, context),
+        contexts=trees,
+        images={
+            name: source.removeprefix(IMAGE_SCHEME)
+            for name, source in named_contexts(values).items()
+            if source.startswith(IMAGE_SCHEME)
+        },
+        fetch=_fetch(values, context),
+    )
+
+
+def pairs(texts: Iterable[str], context: Context) -> dict[str, str]:
+    """`NAME=value`; NAME alone takes the caller's value, and is left out where there is none."""
+    found = {}
+    for text in texts:
+        name, sign, value = text.partition("=")
+        if sign:
+            found[name] = value
+        elif name in context.environ:
+            found[name] = context.environ[name]
+    return found
+
+
+def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int | None:
+    """SOURCE_DATE_EPOCH: the option, the build argument, or the caller's own."""
+    given = values.text("source_date_epoch") or build_args.get("SOURCE_DATE_EPOCH")
+    epoch = given or context.environ.get("SOURCE_DATE_EPOCH")
+    if not epoch:
+        return None
+    if not epoch.isdigit() or int(epoch) >= 1 << 33:
+        raise UsageError(f"SOURCE_DATE_EPOCH={epoch}: expected seconds since 1970")
+    return int(epoch)
+
+
+def _secret(text: str, context: Context) -> tuple[str, bytes]:
+    """`id=ID,src=FILE`, `id=ID,env=NAME`, or `id=ID`: the variable of that name, else the file of that name."""
+    fields = dict(field.partition("=")[::2] for field in text.split(","))
+    identity = fields.get("id") or os.path.basename(fields.get("src", fields.get("source", "")))
+    source = fields.get("src") or fields.get("source")
+    variable = fields.get("env")
+    unknown = set(fields) - {"id", "src", "source", "env", "type"}
+    if unknown or not identity or fields.get("type", "file") not in ("file", "env"):
+        raise UsageError(f"--secret {text}: expected id=ID,src=FILE or id=ID,env=NAME")
+    if variable is None and (source is None or fields.get("type") == "env") and (source or identity) in context.environ:
+        variable = source or identity
+    if variable is not None:
+        if variable not in context.environ:
+            raise UsageError(f"--secret {text}: the variable {variable} is not set")
+        return identity, os.fsencode(context.environ[variable])
+    try:
+        return identity, Path(source or identity).read_bytes()
+    except OSError as error:
+        raise UsageError(f"--secret {text}: {source or identity}: {error.strerror}") from None
+
+
+def _socket(text: str, context: Context) -> tuple[str, Path]:
+    """`default`, `ID` (the caller's SSH_AUTH_SOCK), or `ID=SOCKET`."""
+    identity, _, path = text.partition("=")
+    path = path or context.environ.get("SSH_AUTH_SOCK", "")
+    if not path:
+        raise UsageError(f"--ssh {text}: no agent: SSH_AUTH_SOCK is not set")
+    if not Path(path).is_socket():
+        raise UsageError(f"--ssh {text}: {path} is not a socket (private keys go into an agent first: ssh-add)")
+    return identity, Path(os.path.abspath(path))
+
+
+def named_contexts(values: Values) -> dict[str, str]:
+    """--build-context: names and sources as given. Raises UsageError."""
+    found = {}
+    for text in values.many("build_context"):
+        name, sign, source = text.partition("=")
+        if not sign or not name or not source:
+            raise UsageError(f"--build-context {text}: expected NAME=SOURCE")
+        found[name.lower()] = source
+    return found
+
+
+def _fetch(values: Values, context: Context) -> Fetch:
+    """Pulls a base image that is not in the store."""
+
+    def fetch(reference: str, platform: Platform) -> Image:
+        from rootlay.cli.progress import show_progress
+        from rootlay.store.registry.pull import pull
+        from rootlay.store.store import Store
+
+        with show_progress(context) as progress:
+            store = Store.open(context.root)
+            return pull(store, reference, settings_of(values, context), platform=platform, progress=progress).image
+
+    return fetch

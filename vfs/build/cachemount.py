@@ -1,0 +1,87 @@
+"""Directories of `RUN --mount=type=cache`: kept from build to build, in no layer.
+
+    <root>/build/mounts/<SHA-256 of the id, 16 digits>/<number>/     and beside each its lock file <number>.lock
+
+Rules:
+1. `shared`: everybody gets number 0. `locked`: number 0, one after the other. `private`: the first that is free.
+2. Whoever uses a directory holds its lock, shared or alone, so that `prune` leaves it alone.
+3. Owners cannot be kept on real files: everything in a cache belongs to the user who runs in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rootlay.store.durable import make_directories
+from rootlay.vfs.build.mount import Sharing
+
+
+class CacheMounts:
+    """The cache directories of one store. Safe between processes and threads."""
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "build" / "mounts"
+
+    def _home(self, identity: str) -> Path:
+        return self.path / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+    @contextlib.contextmanager
+    def use(self, identity: str, sharing: Sharing) -> Iterator[Path]:
+        """The directory for an id, as long as the block runs. Waits where another build has it `locked`."""
+        home = self._home(identity)
+        make_directories(home)
+        numbers = itertools.count() if sharing == "private" else iter((0,))
+        for number in numbers:
+            lock = os.open(home / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                try:
+                    fcntl.flock(lock, _OPERATIONS[sharing])
+                except BlockingIOError:
+                    continue
+                directory = home / str(number)
+                directory.mkdir(mode=0o755, exist_ok=True)
+                os.utime(directory)
+                yield directory
+                return
+            finally:
+                os.close(lock)
+
+    def prune(self, older_than_s: float = 0.0) -> int:
+        """Remove the directories that nobody uses, and has not used for that long. Returns the bytes freed."""
+        freed = 0
+        for directory in sorted(self.path.glob("*/*[0-9]")):
+            lock = os.open(directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if directory.lstat().st_mtime <= time.time() - older_than_s:
+                    freed += _size(directory)
+                    shutil.rmtree(directory, ignore_errors=True)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+            finally:
+                os.close(lock)
+        return freed
+
+
+_OPERATIONS: dict[Sharing, int] = {
+    "shared": fcntl.LOCK_SH,
+    "locked": fcntl.LOCK_EX,
+    "private": fcntl.LOCK_EX | fcntl.LOCK_NB,
+}
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    for top, _, names in os.walk(directory):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(top, name)).st_blocks * 512
+    return total

@@ -1,0 +1,54 @@
+"""Real files out of a SourceTree: for binds of a RUN, and for `--output type=local`.
+
+Owners are the caller's, whoever runs this; modes, times of files, links and names of one file are kept. Devices are
+left out: nobody without privilege can make them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from rootlay.vfs.build.source import SourceTree, join
+
+_COPY_BYTES = 1 << 20
+
+
+def materialise(tree: SourceTree, path: bytes, target: Path) -> None:
+    """Write a directory's content into `target`, which is made if need be, or a file to `target`.
+
+    Raises FileNotFoundError: there is nothing at `path`; OSError.
+    """
+    found = tree.lstat(path)
+    if found is None:
+        raise FileNotFoundError(2, os.strerror(2), os.fsdecode(path))
+    _write(tree, path, os.fsencode(target), {})
+
+
+def _write(tree: SourceTree, path: bytes, target: bytes, names: dict[object, bytes]) -> None:
+    found = tree.lstat(path)
+    if found is None:
+        return
+    mode = found.mode
+    if stat.S_ISDIR(mode):
+        os.makedirs(target, exist_ok=True)
+        for name in tree.listdir(path):
+            _write(tree, join(path, name), os.path.join(target, name), names)
+        os.chmod(target, stat.S_IMODE(mode) & 0o1777 | 0o700)
+        os.utime(target, ns=(found.mtime_ns, found.mtime_ns))
+        return
+    first = None if found.identity is None else names.setdefault(found.identity, target)
+    if first is not None and first != target:
+        os.link(first, target, follow_symlinks=False)
+    elif stat.S_ISLNK(mode):
+        os.symlink(tree.readlink(path), target)
+    elif stat.S_ISFIFO(mode):
+        os.mkfifo(target, stat.S_IMODE(mode))
+    elif stat.S_ISREG(mode):
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with tree.open(path) as source, open(descriptor, "wb") as out:
+            shutil.copyfileobj(source, out, _COPY_BYTES)
+        os.chmod(target, stat.S_IMODE(mode) & 0o777 | 0o400)
+        os.utime(target, ns=(found.mtime_ns, found.mtime_ns))

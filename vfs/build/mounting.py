@@ -1,0 +1,182 @@
+"""`RUN --mount`: host paths that one command sees, made before it and gone after it.
+
+Rules:
+1. Everything is a bind of the engine: nothing of it is in the layer, and the directories that it had to be given in
+   the container are taken away again (`rootlay.vfs.build.runcontainer`).
+2. A bind of a plain context directory is the directory itself, read-only. Of anything else (a stage, an image, an
+   archive, a context with .dockerignore), and where it may be written to, it is a copy, thrown away afterwards.
+3. A secret is in a file of mode 0600 on a tmpfs, or in an environment variable; its content is in no cache key.
+4. `cache_key` has what the result may depend on: the content of binds, and the words of everything else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+
+from rootlay.store.container import Bind
+from rootlay.store.durable import remove_tree
+from rootlay.vfs.build.cachemount import CacheMounts
+from rootlay.vfs.build.copying import absolute, clean
+from rootlay.vfs.build.errors import BadValue
+from rootlay.vfs.build.materialise import materialise
+from rootlay.vfs.build.mount import Mount
+from rootlay.vfs.build.source import HostTree, SourceTree, resolve
+
+MEMORY = Path("/dev/shm")
+SSH_TARGET = "/run/buildkit/ssh_agent.{}"
+
+Digest = Callable[[str | None, bytes], str]
+"""What the content at a path comes to, in the tree of a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class MountSources:
+    """Where mounts come from.
+
+    Args:
+        tree: the tree of a name (`from=`), None for the main context.
+        digest: see Digest.
+        caches: directories of type=cache.
+        staging: a directory for copies and tmpfs.
+        secrets: by id.
+        sockets: of ssh agents, by id.
+    """
+
+    tree: Callable[[str | None], SourceTree]
+    digest: Digest
+    caches: CacheMounts
+    staging: Path
+    secrets: Mapping[str, bytes] = field(default_factory=dict)
+    sockets: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Mounting:
+    """The mounts of one RUN. Use it as a context manager; what it made is gone at the end."""
+
+    def __init__(self, mounts: tuple[Mount, ...], working_dir: str, sources: MountSources) -> None:
+        self._mounts = mounts
+        self._working_dir = working_dir
+        self._sources = sources
+        self._stack = ExitStack()
+        self._sockets = 0
+        self.env: dict[str, str] = {}
+
+    def cache_key(self) -> list[list[str | None]]:
+        """What goes into the step's key. Raises BadValue, OSError."""
+        found = []
+        for mount in self._mounts:
+            content = ""
+            if mount.type == "bind":
+                tree = self._sources.tree(mount.from_)
+                content = self._sources.digest(mount.from_, self._place(tree, mount))
+            words = (mount.type, mount.target, mount.id, str(mount.env), str(mount.readonly), str(mount.mode))
+            found.append([*words, content])
+        return found
+
+    def open(self) -> tuple[Bind, ...]:
+        """Make everything, and say what is to be bound where. Raises BadValue, OSError."""
+        return tuple(bind for mount in self._mounts for bind in _MAKERS[mount.type](self, mount))
+
+    def __enter__(self) -> Mounting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    # ---- by type
+
+    def _bind(self, mount: Mount) -> list[Bind]:
+        tree = self._sources.tree(mount.from_)
+        place = self._place(tree, mount)
+        if mount.readonly and isinstance(tree, HostTree):
+            return [self._at(os.fsdecode(tree.root + place), mount, read_only=True)]
+        copy = self._directory("bind") / "copy"
+        materialise(tree, place, copy)
+        return [self._at(str(copy), mount, read_only=mount.readonly)]
+
+    def _cache(self, mount: Mount) -> list[Bind]:
+        target = self._target(mount)
+        directory = self._stack.enter_context(self._sources.caches.use(mount.id or target, mount.sharing))
+        if mount.from_ is not None and not any(directory.iterdir()):
+            tree = self._sources.tree(mount.from_)
+            materialise(tree, self._place(tree, mount), directory)
+        if mount.mode is not None:
+            directory.chmod(mount.mode & 0o777 | 0o700)
+        return [self._at(str(directory), mount, read_only=mount.readonly)]
+
+    def _tmpfs(self, mount: Mount) -> list[Bind]:
+        return [self._at(str(self._directory("tmpfs")), mount)]
+
+    def _secret(self, mount: Mount) -> list[Bind]:
+        name = mount.id or mount.source or os.path.basename(mount.target or "")
+        content = self._sources.secrets.get(name)
+        if content is None:
+            if mount.required:
+                raise BadValue(f"there is no secret {name}: give it with --secret id={name}")
+            return []
+        if mount.env is not None:
+            self.env[mount.env] = content.decode("utf-8", "surrogateescape")
+            if mount.target is None:
+                return []
+        directory = Path(mkdtemp(prefix="rootlay-secret-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
+        self._stack.callback(remove_tree, directory)
+        file = directory / "secret"
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with open(descriptor, "wb") as out:
+            out.write(content)
+        if mount.mode is not None:
+            file.chmod(mount.mode & 0o777 | 0o400)
+        target = mount.target or f"/run/secrets/{name}"
+        return [Bind(str(file), _absolute(target, self._working_dir), read_only=True)]
+
+    def _ssh(self, mount: Mount) -> list[Bind]:
+        socket = self._sources.sockets.get(mount.id or "default")
+        if socket is None:
+            if mount.required:
+                raise BadValue(f"there is no ssh agent {mount.id or 'default'}: give it with --ssh")
+            return []
+        target = mount.target or SSH_TARGET.format(self._sockets)
+        self._sockets += 1
+        self.env.setdefault("SSH_AUTH_SOCK", target)
+        return [Bind(str(socket), _absolute(target, self._working_dir))]
+
+    # ---- parts
+
+    def _directory(self, what: str) -> Path:
+        directory = Path(mkdtemp(prefix=f"{what}-", dir=self._sources.staging))
+        self._stack.callback(remove_tree, directory)
+        directory.chmod(0o755)
+        return directory
+
+    def _place(self, tree: SourceTree, mount: Mount) -> bytes:
+        place = resolve(tree, clean((mount.source or "/").encode("utf-8", "surrogateescape")))
+        if tree.lstat(place) is None:
+            raise BadValue(f"--mount: {mount.source}: no such file or directory in {mount.from_ or 'the context'}")
+        return place
+
+    def _target(self, mount: Mount) -> str:
+        return _absolute(mount.target or self._working_dir or "/", self._working_dir)
+
+    def _at(self, host: str, mount: Mount, *, read_only: bool = False) -> Bind:
+        target = self._target(mount)
+        if target == "/":
+            raise BadValue("--mount: the root itself cannot be a target")
+        return Bind(host, target, read_only)
+
+
+_MAKERS: dict[str, Callable[[Mounting, Mount], list[Bind]]] = {
+    "bind": Mounting._bind,
+    "cache": Mounting._cache,
+    "tmpfs": Mounting._tmpfs,
+    "secret": Mounting._secret,
+    "ssh": Mounting._ssh,
+}
+
+
+def _absolute(target: str, working_dir: str) -> str:
+    return os.fsdecode(clean(absolute(target, working_dir).encode("utf-8", "surrogateescape")))
