@@ -25,10 +25,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rootlay.store.container import ContainerRecord, Containers, remove_grave
 from rootlay.vfs.outside import stays_outside
-from rootlay.vfs.run.hydrator import start_hydrator
-from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.program import make_program
-from rootlay.vfs.run.session import Session, open_session
+from rootlay.vfs.run.served import ServedSession, reap_hydrators
+from rootlay.vfs.run.session import Session
 
 if TYPE_CHECKING:
     from rootlay.store.uppers import FrozenUpper, Snapshot
@@ -58,8 +57,7 @@ class Container:
         self._root = root
         self._ephemeral = ephemeral
         self._overlay: Overlay | None = None
-        self._session: Session | None = None
-        self._hydrator: subprocess.Popen[bytes] | None = None
+        self._served: ServedSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
         self.record = record
 
@@ -181,7 +179,7 @@ class Container:
         """
         from rootlay.vfs.snapshots import create_snapshot
 
-        snapshot = create_snapshot(self._containers, self.record, name, self._session)
+        snapshot = create_snapshot(self._containers, self.record, name, self._launches())
         self._renew()
         return snapshot
 
@@ -207,7 +205,7 @@ class Container:
         """
         from rootlay.vfs.snapshots import roll_back
 
-        grave = roll_back(self._containers, self.record, self._snapshot(snapshot), self._session)
+        grave = roll_back(self._containers, self.record, self._snapshot(snapshot), self._launches())
         self._renew()
         bury_later(grave)
 
@@ -221,7 +219,7 @@ class Container:
         from rootlay.vfs.snapshots import fork_container
 
         wanted = None if snapshot is None else self._snapshot(snapshot)
-        made = fork_container(self._containers, self.record, name, wanted, self._session)
+        made = fork_container(self._containers, self.record, name, wanted, self._launches())
         self._renew()
         return Container(self._root, made, ephemeral=not name)
 
@@ -301,36 +299,36 @@ class Container:
             stack = self._overlay.stack
             if stack.dirs != (dirs := directory_layers(self.record)):
                 self._overlay.rebind(dataclasses.replace(stack, dirs=dirs))
-        if self._session is not None:
-            self._session = open_session(self._root, self.record, renew=self._session)
+        if self._served is not None:
+            self._served.renew()
+        for box in self._boxes.values():
+            box.renew()
 
     def _read(self, path: bytes) -> bytes | None:
         return read_small_file(self.overlay, path)
 
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
-        if self._session is None:
-            session = open_session(self._root, self.record)
-            self._hydrator = start_hydrator(self._root, session)
-            self._session = session
-        return self._session
+        if self._served is None:
+            self._served = ServedSession(self._root, self.record)
+        return self._served.session
+
+    def _launches(self) -> list[Path]:
+        """The launch files that this handle keeps on the container."""
+        served = [self._served.session.launch] if self._served else []
+        return [*served, *(path for box in self._boxes.values() for path in box.launches())]
 
     def _release(self) -> None:
         for box in self._boxes.values():
             box.close()
         self._boxes.clear()
-        if self._hydrator and self._hydrator.stdin:
-            self._hydrator.stdin.close()
-            # It goes by itself when the container is idle; what is left of it here is only its exit status.
-            self._hydrator.returncode = self._hydrator.poll() or 0
-            _LEFT.append(self._hydrator.pid)
-        if self._session is not None and not has_guests(os.path.realpath(self.record.path)):
-            self._session.forget()  # the hydrator would, a moment later; until then the container would look busy
-        self._hydrator = self._session = None
+        if self._served is not None:
+            self._served.close()
+            self._served = None
         if self._overlay is not None:
             self._overlay.close()
             self._overlay = None
-        _reap()
+        reap_hydrators()
 
 
 FILES_AT_ONCE = 100
@@ -347,20 +345,6 @@ def bury_later(grave: Path) -> None:
             return
     if grave.exists():
         remove_grave(grave)
-
-
-_LEFT: list[int] = []
-
-
-def _reap() -> None:
-    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
-    for pid in list(_LEFT):
-        try:
-            done, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            done = pid
-        if done:
-            _LEFT.remove(pid)
 
 
 def open_overlay(root: Path, record: ContainerRecord) -> Overlay:

@@ -25,7 +25,7 @@ import dataclasses
 import fcntl
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rootlay.store.bloom import create_bloom
@@ -56,7 +56,6 @@ from rootlay.vfs.container import frozen_layers, open_overlay
 from rootlay.vfs.create import copy_files
 from rootlay.vfs.flatten import flatten, has_redirects
 from rootlay.vfs.run.processes import has_guests
-from rootlay.vfs.run.session import Session
 from rootlay.vfs.stack import DirLayer
 from rootlay.vfs.whiteout import RECORD
 
@@ -67,11 +66,11 @@ REDIRECTING_MAX = 4
 DIRS_MAX = 32
 
 
-def create_snapshot(containers: Containers, record: ContainerRecord, name: str, own: Session | None) -> Snapshot:
+def create_snapshot(containers: Containers, record: ContainerRecord, name: str, own: Collection[Path]) -> Snapshot:
     """Freeze the state of a container under a name (empty: chosen).
 
     Args:
-        own: the caller's session on the container, which `ContainerRunning` is not about.
+        own: launch files of the caller's own on the container, which `ContainerRunning` is not about.
 
     Raises:
         SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
@@ -110,7 +109,7 @@ def remove_snapshot(containers: Containers, record: ContainerRecord, snapshot: S
     return containers.collect({record.id, *(frozen.owner for frozen in snapshot.frozen)})
 
 
-def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapshot, own: Session | None) -> Path:
+def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
     """Give a container the state of one of its snapshots (or of another container's on the same image).
 
     What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `bury`.
@@ -129,7 +128,7 @@ def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapsho
 
 
 def fork_container(
-    containers: Containers, record: ContainerRecord, name: str, snapshot: Snapshot | None, own: Session | None
+    containers: Containers, record: ContainerRecord, name: str, snapshot: Snapshot | None, own: Collection[Path]
 ) -> ContainerRecord:
     """A new container with the state of another one, or of its snapshot; configured alike, changed apart.
 
@@ -156,7 +155,7 @@ def fork_container(
         return made
 
 
-def _freeze(record: ContainerRecord, own: Session | None) -> UpperStack:
+def _freeze(record: ContainerRecord, own: Collection[Path]) -> UpperStack:
     """Freeze the writable upper unless nothing is in it. Precondition: both locks are held."""
     _require_own_upper(record)
     _require_idle(record, own)
@@ -277,7 +276,7 @@ def _require_own_upper(record: ContainerRecord) -> None:
         raise UpperKeptElsewhere(record.name, record.config.upper)
 
 
-def _require_idle(record: ContainerRecord, own: Session | None) -> None:
+def _require_idle(record: ContainerRecord, own: Collection[Path]) -> None:
     """Raise ContainerRunning where a program runs inside or may be started at any moment.
 
     A session's launch file names its maker, and stays until the hydrator sees that the last program is gone.
@@ -288,7 +287,7 @@ def _require_idle(record: ContainerRecord, own: Session | None) -> None:
     if has_guests(os.path.realpath(record.path)):
         raise ContainerRunning(record.name)
     for name in launches:
-        if own is not None and own.launch.name == name:
+        if any(path.name == name for path in own):
             continue
         with contextlib.suppress(ProcessLookupError, ValueError):
             os.kill(int(name.split("-")[1]), 0)

@@ -33,7 +33,7 @@ def build_rootfs(target: Path) -> None:
     for program in PROGRAMS:
         found = shutil.which(program)
         if found:
-            _copy(Path(found), target, target / "bin" / program)
+            copy_program(Path(found), target, target / "bin" / program)
     (target / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nuser:x:1234:1235::/home/user:/bin/sh\n")
     (target / "etc/group").write_text("root:x:0:\nuser:x:1235:\nextra:x:77:user\n")
     (target / "etc/motd").write_text("welcome\n")
@@ -45,7 +45,7 @@ def build_rootfs(target: Path) -> None:
     (target / "script").chmod(0o755)
 
 
-def _copy(source: Path, root: Path, target: Path) -> None:
+def copy_program(source: Path, root: Path, target: Path) -> None:
     """A program, and every library that `ldd` names, at the same path below `root`."""
     shutil.copy(os.path.realpath(source), target)
     listing = subprocess.run(["ldd", str(source)], capture_output=True, text=True, check=False).stdout

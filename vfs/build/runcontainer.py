@@ -116,7 +116,7 @@ class RunContainer:
     def _prepare(self, state: ImageState) -> ContainerRecord:
         """A container that shows the image so far, with an empty upper on top."""
         if self._record is not None and self._shows == state.diff_ids:
-            create_snapshot(self._containers, self._record, "", self._session)
+            create_snapshot(self._containers, self._record, "", (self._session.launch,) if self._session else ())
             return self._record
         self.close()
         build_view(self._store, state.diff_ids)

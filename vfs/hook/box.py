@@ -15,8 +15,10 @@ from rootlay.store.attach import open_lower
 from rootlay.store.container import ContainerRecord
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
-from rootlay.vfs.hook.library import Hydrate, hook_library, os_error
-from rootlay.vfs.run.session import make_launch
+from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
+from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, LaunchBind
+from rootlay.vfs.run.served import ServedSession
+from rootlay.vfs.run.session import make_launch, session_token, socket_of
 from rootlay.vfs.run.user import Identity
 
 if TYPE_CHECKING:
@@ -45,39 +47,101 @@ class Box:
         self._root = root
         self._lower: tuple[View | BundleView, Hydrator] | None = None
         self._opening = threading.Lock()
+        self._process = os.getpid()
         self._ask = Hydrate(self._hydrate)
         self.identity = identity
         self.closed = False
+        self._prepare = Prepare(self._start_session)
+        self._served: ServedSession | None = None
+        self._token = session_token()  # of the session, when there is one
+        self._launch = Path(os.path.realpath(record.path)) / f"launch-{session_token()}"
+        self._record = record
+        self._visible = () if "" in record.config.lowers else interpreter_paths(through)
         with self._library.outside():
             self._instance = load_instance(record.path)
-            self.address = self._start(record)
-            for path in () if "" in record.config.lowers else interpreter_paths(through):
-                self._library.through(self.address, os.fsencode(path), 0)
-            # rootlay's own work on the container, called from inside, must find the real files
-            self._library.through(self.address, os.fsencode(os.path.realpath(root)), 1)
+            try:
+                self.address = self._start()
+            except BaseException:
+                self._instance.unload()
+                raise
+        for path in self._visible:
+            self._library.through(self.address, os.fsencode(path), 0)
+        # rootlay's own work on the container, called from inside, must find the real files
+        self._library.through(self.address, os.fsencode(os.path.realpath(root)), 1)
+        self._library.on_program(self.address, self._prepare)
 
-    def _start(self, record: ContainerRecord) -> int:
-        launch = make_launch(self._root, record, flags=0).pack()
+    def _start(self) -> int:
+        self._write_launch()
+        failed = ctypes.c_int()
+        ask = ctypes.cast(self._ask, ctypes.c_void_p) if self._chain else None
+        address = self._library.open(
+            self._instance.address, os.fsencode(self._launch), self._numbers(), ask, ctypes.byref(failed)
+        )
+        if address is None:
+            self._launch.unlink(missing_ok=True)
+            raise os_error(failed.value, self._record.path)
+        return address
+
+    def _write_launch(self) -> None:
+        """The file stays while the box is open: it tells other processes that somebody may change the container."""
+        launch = make_launch(
+            self._root,
+            self._record,
+            flags=0,
+            hydrator=os.fsencode(socket_of(self._record, self._token)) if self._chain else b"",
+        ).pack()
+        fd = os.open(self._launch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(launch)
+
+    def _numbers(self) -> ctypes.Array[ctypes.c_uint32]:
         who = self.identity
         groups = who.groups[:64]
-        numbers = (ctypes.c_uint32 * (4 + len(groups)))(who.uid, who.gid, process_umask(), len(groups), *groups)
-        failed = ctypes.c_int()
-        memory = os.memfd_create("rootlay-launch", os.MFD_CLOEXEC)
+        return (ctypes.c_uint32 * (4 + len(groups)))(who.uid, who.gid, process_umask(), len(groups), *groups)
+
+    def launches(self) -> list[Path]:
+        """The launch files of this box on the container."""
+        return [self._launch, *([self._served.session.launch] if self._served else [])]
+
+    def renew(self) -> None:
+        """The container stands on other uppers now: the activations go over to them."""
+        old, failed = self._instance, ctypes.c_int()
+        instance = load_instance(self._record.path)
+        self._launch.unlink(missing_ok=True)  # the old core has it mapped
+        self._write_launch()
+        ask = ctypes.cast(self._ask, ctypes.c_void_p) if self._chain else None
+        self._library.renew(
+            self.address, instance.address, os.fsencode(self._launch), self._numbers(), ask, ctypes.byref(failed)
+        )
+        if failed.value > 0:
+            instance.unload()
+            raise os_error(failed.value, self._record.path)
+        self._instance = instance
+        old.unload()
+        if self._served is not None:
+            self._served.renew()
+
+    def _start_session(self) -> int:
+        """Called by C before the first program is started inside: 0 or a negative errno."""
         try:
-            os.write(memory, launch)
-            name = f"/proc/self/fd/{memory}".encode()
-            ask = ctypes.cast(self._ask, ctypes.c_void_p) if self._chain else None
-            address = self._library.open(self._instance.address, name, numbers, ask, ctypes.byref(failed))
-        finally:
-            os.close(memory)
-        if address is None:
-            self._instance.unload()
-            raise os_error(failed.value, record.path)
-        return address
+            with self._opening:
+                if self._served is None:
+                    flags = BIND_READ_ONLY | BIND_OWNER
+                    binds = [LaunchBind(os.fsencode(path), os.fsencode(path), flags) for path in self._visible]
+                    self._served = ServedSession(self._root, self._record, binds, self._token)
+            session = self._served.session
+            self._library.programs(self.address, os.fsencode(session.engine), os.fsencode(session.launch))
+        except OSError as error:
+            return -(error.errno or errno.EIO)
+        except Exception:  # EngineMissing, for one; nothing may be raised through C
+            return -errno.ENOSYS
+        return 0
 
     def _hydrate(self, entry: int) -> int:
         """The hydrator of the core (docs/format.md §8), in this process: no other one has to be started."""
         try:
+            if self._process != os.getpid():  # a forked child: the parent's locks and temporary files are not ours
+                self._process, self._lower, self._opening = os.getpid(), None, threading.Lock()
             with self._opening:
                 if self._lower is None:
                     self._lower = open_lower(self._root, self._chain)
@@ -96,6 +160,9 @@ class Box:
         self._library.close(self.address)
         with self._library.outside():
             self._instance.unload()
+            self._launch.unlink(missing_ok=True)
+            if self._served is not None:
+                self._served.close()
             if self._lower is not None:
                 view, hydrator = self._lower
                 hydrator.close()

@@ -38,6 +38,9 @@ PYTHON_FUNCTIONS = (  # struct python of scope.c
 Hydrate = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_uint32)
 """Makes the real file of a view entry; returns 0 or a negative errno."""
 
+Prepare = ctypes.CFUNCTYPE(ctypes.c_int)
+"""Gets everything ready for programs that are started inside; returns 0 or a negative errno."""
+
 INSIDE: ContextVar[int | None] = ContextVar("rootlay_inside", default=None)
 """Address of the C side of the activation that this context is in."""
 
@@ -60,6 +63,9 @@ class HookLibrary:
         self._held = ctypes.PyDLL(str(path))
         bind = functools.partial(_bind, self._free)
         self.open: Callable[..., int | None] = bind("rl_hook_open", pointer, pointer, text, pointer, pointer, pointer)
+        self.renew: Callable[..., None] = bind("rl_hook_renew", None, *[pointer] * 2, text, *[pointer] * 3)
+        self.on_program: Callable[[int, Any], None] = bind("rl_hook_on_program", None, pointer, Prepare)
+        self.programs: Callable[[int, bytes, bytes], None] = bind("rl_hook_programs", None, pointer, text, text)
         self.close: Callable[[int], None] = bind("rl_hook_close", None, pointer)
         self.free: Callable[[int], None] = bind("rl_hook_free", None, pointer)
         self.through: Callable[[int, bytes, int], int] = bind("rl_hook_through", number, pointer, text, number)

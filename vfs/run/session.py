@@ -101,6 +101,7 @@ def open_session(
     confine: str | None = None,
     joins: bool = False,
     binds: Iterable[LaunchBind] = (),
+    token: str = "",
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
 
@@ -112,6 +113,7 @@ def open_session(
         confine: "auto", "require" or "off"; None: as the container was made.
         joins: the program comes to those that run already (`exec`) and may signal them. Landlock knows no domain that
             two sessions share, so it may signal any process of the user's; not with "require".
+        token: part of the files' names, see `session_token`; one is made by default.
         binds: more than the container's own, which come first where both name the same path.
 
     Raises:
@@ -120,9 +122,9 @@ def open_session(
     """
     engine = engine_path()
     base = Path(os.path.realpath(record.path))
-    token = f"{os.getpid()}-{os.urandom(3).hex()}"
+    token = token or session_token()
     launch_path = base / f"launch-{token}"
-    socket_path = renew.socket_path if renew else base / f"hydrate-{token}"
+    socket_path = renew.socket_path if renew else socket_of(record, token)
     listener = _listen(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
@@ -143,6 +145,16 @@ def open_session(
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
     return Session(record, engine, launch_path, listener, socket_path)
+
+
+def session_token() -> str:
+    """What the names of a session's files end in: it begins with the process number of its maker."""
+    return f"{os.getpid()}-{os.urandom(3).hex()}"
+
+
+def socket_of(record: ContainerRecord, token: str) -> Path:
+    """The hydrator's socket of a session of this process."""
+    return Path(os.path.realpath(record.path)) / f"hydrate-{token}"
 
 
 def make_launch(

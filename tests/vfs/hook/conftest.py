@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from rootlay.vfs import Container, Image, Store
-from tests.cli.rootfs import build_rootfs
+from tests.cli.rootfs import build_rootfs, copy_program
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,8 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     tree = base / "tree"
     tree.mkdir()
     build_rootfs(tree)
+    copy_program(Path(sys.executable), tree, tree / "bin/unused")  # for its libraries: the interpreter comes along
+    (tree / "bin/unused").unlink()
     return Store.open(base / "store").import_rootfs(tree, "small")
 
 

@@ -41,7 +41,8 @@ long rl_core_init(const char *launch_path);
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
 
-/* Set by an engine that can hydrate in its own process: called instead of asking the launch file's hydrator. */
+/* Set by an engine that can hydrate in its own process: called before the launch file's hydrator is asked. */
+#define RL_HYDRATE_ELSEWHERE 1
 extern long (*rl_hydrate_here)(u32 id);
 
 /* ---- attributes -------------------------------------------------------------------------------- */

@@ -62,8 +62,9 @@ long (*rl_hydrate_here)(u32 id);
 
 long rl_hydrate(u32 id)
 {
-    if (rl_hydrate_here)
-        return rl_hydrate_here(id);
+    long here = rl_hydrate_here ? rl_hydrate_here(id) : RL_HYDRATE_ELSEWHERE;
+    if (here != RL_HYDRATE_ELSEWHERE)
+        return here;
     if (!rl_launch->hydrator.len)
         return -EIO;
     long fd = k4(__NR_socket, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, 0);

@@ -44,10 +44,8 @@ struct rl_box {
     const struct rl_core *core; /* after close: one that answers ESTALE to everything */
     struct rl_prefix through[RL_THROUGH_MAX];
     u32 throughs;
-    char *engine, *launch, *identity; /* of programs that are started inside; engine "": none can be */
-    char **serve;                     /* argument vector of what starts the hydrator for them, or NULL */
-    int listener, lifeline;           /* its descriptors */
-    u32 *served;                      /* shared with forked children: somebody has started it */
+    char *engine, *launch;  /* of programs that are started inside; NULL: not yet */
+    int (*prepare)(void);   /* makes them, and starts their hydrator: 0 or -errno. Takes Python's lock. */
     struct rl_box *next;
 };
 
@@ -125,6 +123,8 @@ static inline int rl_fail(int error)
 /* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
 
 long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode);
+int rl_prepare(struct rl_inside *here); /* before a process is made: programs can be started in it. 0, or errno */
+extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
 void rl_fill_stat(struct stat *st, const struct rl_attr *a);
 long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size); /* length with NUL, or -errno */
 int rl_open_streams(void); /* directory streams of ours that are open */

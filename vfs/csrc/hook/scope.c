@@ -46,6 +46,7 @@ static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t ending;
 static __thread struct rl_thread *mine __attribute__((tls_model("initial-exec")));
 int rl_lowest_private = 1 << 30;
+volatile int rl_process;
 
 static void thread_ends(void *thread)
 {
@@ -149,6 +150,7 @@ static void after_fork(void)
 {
     struct rl_thread *own = mine;
 
+    rl_process = getpid();
     threads = own; /* the others' memory and references are lost with them */
     if (own)
         own->next = NULL;
@@ -166,6 +168,7 @@ RL_PUBLIC int rl_hook_init(void *const functions[11], void *context_variable, si
     variable = context_variable;
     context_offset = offset;
     interpreter = py.interpreter_of(py.thread_state());
+    rl_process = getpid();
     rl_lowest_private = 512;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < 1024)
         rl_lowest_private = (int)(limit.rlim_cur / 2);
@@ -286,6 +289,8 @@ static long hydrate(u32 entry, void *who)
 
     if (!t)
         return -ENOMEM;
+    if (getpid() != rl_process) /* a child of vfork(): Python would change its parent's memory */
+        return RL_HYDRATE_ELSEWHERE;
     t->bypass++;
     r = ask(entry);
     t->bypass--;
@@ -293,17 +298,11 @@ static long hydrate(u32 entry, void *who)
     return r;
 }
 
-/* Start a core. NULL: `error` has the errno. `identity`: uid, gid, umask, number of groups, groups. `ask`: makes an
- * entry's real file, returns 0 or -errno. */
-RL_PUBLIC struct rl_box *rl_hook_open(const struct rl_core *core, const char *launch, const u32 *identity, void *ask,
-                                      int *error)
+/* `identity`: uid, gid, umask, number of groups, groups. `ask`: makes an entry's real file, returns 0 or -errno. */
+static int start_core(const struct rl_core *core, const char *launch, const u32 *identity, void *ask)
 {
-    struct rl_box *box = calloc(1, sizeof *box);
     struct rl_identity *me = core->me;
 
-    *error = ENOMEM;
-    if (!box)
-        return NULL;
     *core->working_directory = working_directory;
     *core->hydrate = ask ? hydrate : NULL;
     *core->who = ask;
@@ -312,13 +311,21 @@ RL_PUBLIC struct rl_box *rl_hook_open(const struct rl_core *core, const char *la
     me->umask = identity[2];
     me->groups = identity[3] < 64 ? identity[3] : 64;
     memcpy(me->group, identity + 4, me->groups * sizeof(u32));
-    *error = (int)-core->init(launch);
+    return (int)-core->init(launch);
+}
+
+/* NULL: `error` has the errno. */
+RL_PUBLIC struct rl_box *rl_hook_open(const struct rl_core *core, const char *launch, const u32 *identity, void *ask,
+                                      int *error)
+{
+    struct rl_box *box = calloc(1, sizeof *box);
+
+    *error = box ? start_core(core, launch, identity, ask) : ENOMEM;
     if (*error > 0) {
         free(box);
         return NULL;
     }
     box->core = core;
-    box->listener = box->lifeline = -1;
     pthread_mutex_lock(&threads_lock);
     box->next = boxes;
     boxes = box;
@@ -326,13 +333,11 @@ RL_PUBLIC struct rl_box *rl_hook_open(const struct rl_core *core, const char *la
     return box;
 }
 
-/* Nothing of a container is asked any more; returns when no thread is in its core. The interpreter's lock is not held. */
-RL_PUBLIC void rl_hook_close(struct rl_box *box)
+/* Returns when no other thread is in the core that the box had until now. */
+static void wait_for_threads(struct rl_box *box)
 {
-    const struct rl_core *core = box->core;
     int busy;
 
-    box->core = &stale_core;
     if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
         __sync_synchronize();
     do {
@@ -344,6 +349,29 @@ RL_PUBLIC void rl_hook_close(struct rl_box *box)
         if (busy)
             sched_yield();
     } while (busy);
+}
+
+/* Another core takes over. `error`: as above; then the old one goes on. The interpreter's lock is not held. */
+RL_PUBLIC void rl_hook_renew(struct rl_box *box, const struct rl_core *core, const char *launch, const u32 *identity,
+                             void *ask, int *error)
+{
+    const struct rl_core *old = box->core;
+
+    *error = start_core(core, launch, identity, ask);
+    if (*error > 0)
+        return;
+    box->core = core;
+    wait_for_threads(box);
+    old->done();
+}
+
+/* Nothing of a container is asked any more; returns when no thread is in its core. The interpreter's lock is not held. */
+RL_PUBLIC void rl_hook_close(struct rl_box *box)
+{
+    const struct rl_core *core = box->core;
+
+    box->core = &stale_core;
+    wait_for_threads(box);
     core->done();
     pthread_mutex_lock(&threads_lock);
     for (struct rl_box **at = &boxes; *at; at = &(*at)->next)
@@ -354,11 +382,43 @@ RL_PUBLIC void rl_hook_close(struct rl_box *box)
     pthread_mutex_unlock(&threads_lock);
 }
 
+RL_PUBLIC void rl_hook_on_program(struct rl_box *box, int (*prepare)(void))
+{
+    box->prepare = prepare;
+}
+
+RL_PUBLIC void rl_hook_programs(struct rl_box *box, const char *engine, const char *launch)
+{
+    if (!box->launch) { /* later ones replace the file of this name */
+        box->engine = strdup(engine);
+        box->launch = strdup(launch);
+    }
+}
+
+int rl_prepare(struct rl_inside *here)
+{
+    struct rl_thread *t = rl_thread();
+    int r;
+
+    if (here->box->launch)
+        return 0;
+    if (!here->box->prepare || getpid() != rl_process)
+        return ENOSYS;
+    t->bypass++;
+    t->busy = NULL; /* the container may be closed meanwhile */
+    r = here->box->prepare();
+    t->busy = here->box;
+    t->bypass--;
+    return r < 0 ? -r : here->box->launch ? 0 : ENOSYS;
+}
+
 /* Closed, and no activation refers to it. Directory streams may: then it stays. */
 RL_PUBLIC void rl_hook_free(struct rl_box *box)
 {
     if (rl_open_streams())
         return;
+    free(box->engine);
+    free(box->launch);
     while (box->throughs)
         free(box->through[--box->throughs].path);
     free(box);

@@ -31,6 +31,10 @@
     X("get_current_dir_name", get_current_dir_name) X("realpath", realpath) X("__realpath_chk", realpath_chk)          \
     X("canonicalize_file_name", canonicalize_file_name)                                                                \
     X("close", close) X("close_range", close_range) X("umask", umask)                                                  \
+    X("fork", fork) X("vfork", vfork) X("forkpty", forkpty) X("execve", execve) X("execv", execv)                      \
+    X("execvp", execvp) X("execvpe", execvpe) X("execl", execl) X("execlp", execlp) X("execle", execle)                \
+    X("fexecve", fexecve) X("posix_spawn", posix_spawn) X("posix_spawnp", posix_spawnp)                                \
+    X("posix_spawn_file_actions_addopen", spawn_addopen) X("system", system) X("popen", popen) X("pclose", pclose)     \
     X("dlopen", dlopen) X("dlsym", dlsym) X("syscall", syscall)
 
 #endif

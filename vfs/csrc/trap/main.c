@@ -1,9 +1,10 @@
 /* The engine's two ways to start.
  *
  *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by people and rootlay
+ *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, in the place of an execve
  *     engine LAUNCH STATE EXE-VPATH EXECFN ARGV…     by exec.c, the filter being inherited
  *
- * Exit codes of --run: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
+ * Exit codes of --run and --exec: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
  * not found; otherwise what the program exits with.
  */
 #include "engine.h"
@@ -193,7 +194,8 @@ static void confine(void)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");
 }
 
-static void start_first(struct rl_start *s, char **argv, u64 argc)
+/* `words`: how many of argv come before the program's own. */
+static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 {
     static char path[RL_PATH_MAX];
     const char *prog = argv[5];
@@ -216,8 +218,8 @@ static void start_first(struct rl_start *s, char **argv, u64 argc)
     rl_put_text(rl_exe_vpath, program.vpath);
     s->execfn = path;
     s->memfd = -1;
-    s->argv = argv + 5;
-    s->argc = argc - 5;
+    s->argv = argv + words;
+    s->argc = argc - words;
     r = is_script(program.real) ? run_script(path, s) : rl_start_program(program.real, s);
     cannot_run(prog, r);
 }
@@ -232,7 +234,9 @@ _Noreturn void rl_main(u64 *stack)
     while (*s.auxv++)
         ;
     if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--run"))
-        start_first(&s, argv, argc);
+        start_first(&s, argv, argc, 5);
+    if (argc >= RL_RUN_ARGUMENTS + 1 && rl_text_equal(argv[1], "--exec"))
+        start_first(&s, argv, argc, 6);
     if (argc >= RL_EXEC_ARGUMENTS && argv[1][0] == '/')
         start_again(&s, argv, argc);
     rl_die(RL_EXIT_ENGINE, "usage: engine --run LAUNCH STATE CWD PROG [ARGS...]", NULL, NULL);

@@ -1,0 +1,63 @@
+"""A session that this process keeps open, with the hydrator process that serves the programs in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.container import ContainerRecord
+from rootlay.vfs.run.hydrator import start_hydrator
+from rootlay.vfs.run.launch import LaunchBind
+from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.session import Session, open_session
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class ServedSession:
+    """Close it when nothing more is to be started; programs that run already are served on.
+
+    Args:
+        binds: of the programs, beside the container's own.
+        token: see open_session.
+
+    Raises:
+        EngineMissing, OSError: see open_session.
+    """
+
+    def __init__(self, root: Path, record: ContainerRecord, binds: Sequence[LaunchBind] = (), token: str = "") -> None:
+        self._root = root
+        self._binds = binds
+        self.session: Session = open_session(root, record, binds=binds, token=token)
+        self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
+
+    def renew(self) -> None:
+        """Describe the container as it is now to the programs that are started from now on; none may be running."""
+        self.session = open_session(self._root, self.session.record, renew=self.session, binds=self._binds)
+
+    def close(self) -> None:
+        if self._hydrator.stdin:
+            self._hydrator.stdin.close()
+        # It goes by itself when the container is idle; what is left of it here is only its exit status.
+        self._hydrator.returncode = self._hydrator.poll() or 0
+        _LEFT.append(self._hydrator.pid)
+        if not has_guests(os.path.realpath(self.session.record.path)):
+            self.session.forget()  # the hydrator would, a moment later; until then the container would look busy
+        reap_hydrators()
+
+
+_LEFT: list[int] = []
+
+
+def reap_hydrators() -> None:
+    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
+    for pid in list(_LEFT):
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            done = pid
+        if done:
+            _LEFT.remove(pid)
