@@ -50,6 +50,8 @@ CODES: dict[str, int] = {
     "RegistryRefused": 43,
     "BadRegistryAnswer": 44,
     "CredentialStoreFailed": 45,
+    "NotFetched": 46,
+    "ContentUnreachable": 47,
     "BadDockerfile": 60,
     "BadContext": 63,
     "GitFailed": 64,

@@ -161,7 +161,10 @@ def _id_prefix(text: str) -> str | None:
 
 
 def check_present(layout: Layout, manifest: Manifest) -> None:
-    """Raise CorruptStore unless all blobs of an image are here."""
+    """Raise CorruptStore unless all blobs of an image are here, or are layers that were pulled lazily."""
     for descriptor in (manifest.config, *manifest.layers):
         if not layout.has_blob(descriptor.digest):
-            raise CorruptStore(str(descriptor.digest), "the blob is missing")
+            from rootlay.store.lazy.identity import find_lazy
+
+            if find_lazy(layout, descriptor) is None:
+                raise CorruptStore(str(descriptor.digest), "the blob is missing")

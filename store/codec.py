@@ -41,6 +41,7 @@ class Access(Enum):
     GZIP = "gzip"
     ZSTD = "zstd"
     PACK = "pack"
+    LAZY = "lazy"
 
 
 _UNSUPPORTED = {

@@ -77,7 +77,7 @@ class SegmentReader:
             data = self._decode(index, checkpoint)
         except (zlib.error, zstandard.ZstdError, EOFError) as error:
             raise CorruptStore(str(self._path), f"unreadable at byte {checkpoint.blob_offset}: {error}") from error
-        if len(data) != checkpoint.length or zlib.crc32(data) != checkpoint.crc32:
+        if not self._is_intact(checkpoint, data):
             raise CorruptStore(str(self._path), f"damaged at byte {checkpoint.blob_offset}")
         with self._lock:
             if index not in self._cache:
@@ -87,6 +87,9 @@ class SegmentReader:
                     _, dropped = self._cache.popitem(last=False)
                     self._cached_bytes -= len(dropped)
         return data
+
+    def _is_intact(self, checkpoint: Checkpoint, data: bytes) -> bool:
+        return len(data) == checkpoint.length and zlib.crc32(data) == checkpoint.crc32
 
     def _decode(self, index: int, checkpoint: Checkpoint) -> bytes:
         if self._access is Access.TAR:

@@ -181,6 +181,14 @@ class ContainerRunning(StoreError):
         self.container = container
 
 
+class NotFetched(StoreError):
+    """An image that was pulled lazily, where the whole of it is needed."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"image {reference} is not all here: fetch the rest with `rootlay pull {reference}`")
+        self.reference = reference
+
+
 class StoreNotWritable(StoreError):
     """The store's directory cannot be made or written."""
 

@@ -22,6 +22,7 @@ from rootlay.store.segment import Checkpoint
 INDEX_VERSION = 1
 INDEX_NAME = "index.lmdb"
 PACK_NAME = "pack.tar.zst"
+LAZY_NAME = "lazy.blob"
 TREE_NAME = "tree"
 _BUFFER_BYTES = 1 << 17
 
@@ -88,8 +89,10 @@ class Layer:
 
     @property
     def data_path(self) -> Path:
-        """The file that content is read from: the blob, or the pack."""
-        return self.path / PACK_NAME if self.meta.access is Access.PACK else self._blob
+        """The file that content is read from: the blob, the pack, or what has arrived of a lazy layer's blob."""
+        names = {Access.PACK: PACK_NAME, Access.LAZY: LAZY_NAME}
+        name = names.get(self.meta.access)
+        return self._blob if name is None else self.path / name
 
     def find(self, parent_id: int, name: bytes) -> Entry | None:
         """What this layer says about `name` in the directory `parent_id`; the root is `(0, b"")`."""
@@ -129,6 +132,10 @@ class Layer:
 
     def _open_segments(self) -> SegmentReader:
         with self._lock:
+            if self._segments is None and self.meta.access is Access.LAZY:
+                from rootlay.store.lazy.segments import LazySegments
+
+                self._segments = LazySegments(self.path, self.iter_checkpoints())
             if self._segments is None:
                 self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints())
             return self._segments

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rootlay.store.bytestream import iter_file
-from rootlay.store.errors import CorruptStore
+from rootlay.store.errors import CorruptStore, NotFetched
 from rootlay.store.image import Image
 from rootlay.store.ingest import LayerSource, ingest_layer
 from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.layout import Layout
+from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.manifest import Descriptor
 from rootlay.store.progress import Progress
 
@@ -63,13 +64,23 @@ class LayerLoader:
         return WrittenLayer(source.diff_id, Descriptor(meta.media_type, meta.blob, size))
 
 
-def index_missing(layout: Layout, image: Image, progress: Progress) -> None:
-    """Index the layers of `image` that have no index, from their blobs. Idempotent. Raises as `ingest_layer`."""
+def index_missing(layout: Layout, image: Image, progress: Progress, *, lazily: bool = False) -> None:
+    """Index the layers of `image` that have no index, from their blobs. Idempotent.
+
+    Args:
+        lazily: leave out those that were pulled lazily and are not here yet.
+
+    Raises NotFetched (unless `lazily`), and as `ingest_layer`.
+    """
     if all(layout.has_layer(diff_id) for diff_id in image.diff_ids):
         return
     loader = LayerLoader(layout, progress, image.id.short, sum(layer.size for layer in image.manifest.layers))
     with layout.holding():
         for descriptor, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
+            if not layout.has_blob(descriptor.digest) and find_lazy(layout, descriptor) is not None:
+                if lazily:
+                    continue
+                raise NotFetched(image.references[0] if image.references else str(image.id))
             try:
                 layout.claim("blob", (descriptor.digest,))
                 stream = open(layout.blob_path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 -- closed below

@@ -12,13 +12,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from rootlay.store.catalog import Catalog
-from rootlay.store.digest import Digest
+from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
 from rootlay.store.layer import Layer, layer_exists
 from rootlay.store.layout import Layout
+from rootlay.store.lazy.identity import lazy_id, stack_ids
 from rootlay.store.lease import read_leases
 from rootlay.store.manifest import MANIFESTS, Descriptor, Manifest
 
@@ -76,9 +77,15 @@ def needed_by_image(layout: Layout, image: Image) -> Needed:
     needed = Needed()
     descriptors = (image.descriptor, image.manifest.config, *image.manifest.layers)
     needed.blobs.update(descriptor.digest.hex for descriptor in descriptors)
-    _need_layers(layout, image.diff_ids, needed)
-    needed.views.add(image.chain_id.hex)
+    _need_stacks(layout, image, needed)
     return needed
+
+
+def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
+    """The layers of an image in both forms, ordinary and lazy, and the views of what it is now and when it is whole."""
+    known = (found for found in map(lazy_id, image.manifest.layers) if found is not None)
+    _need_layers(layout, (*image.diff_ids, *known), needed)
+    needed.views |= {image.chain_id.hex, chain_id(stack_ids(layout, image)).hex}
 
 
 def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> None:
@@ -103,8 +110,7 @@ def _references(layout: Layout, descriptor: Descriptor, needed: Needed) -> Itera
             manifest = Manifest.parse(layout.read_blob(descriptor.digest), str(descriptor.digest))
             needed.blobs.update(d.digest.hex for d in (manifest.config, *manifest.layers))
             config = ImageConfig.parse(layout.read_blob(manifest.config.digest), str(manifest.config.digest))
-            _need_layers(layout, config.diff_ids, needed)
-            needed.views.add(config.chain_id.hex)
+            _need_stacks(layout, Image(descriptor, manifest, config), needed)
             return
     except (BadManifest, CorruptStore):
         pass

@@ -19,6 +19,7 @@ from rootlay.store.errors import BadReference, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import dump
 from rootlay.store.layout import LAYOUT_VERSION
+from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
@@ -60,6 +61,7 @@ def save(
     with store.layout.holding(), ExitStack() as stack:
         images = _gather(store, references)
         for image, _ in images:
+            check_whole(store.layout, image)
             check_present(store.layout, image.manifest)
         if archive_format == "docker-archive":
             files = _docker_files(store, images)

@@ -147,10 +147,21 @@ class Store:
             raise CorruptStore(f"layer {diff_id}", "not imported") from error
 
     def prepare(self, image: Image, progress: Progress = silent) -> None:
-        """Index those layers of an image that are not: somebody else put it into the layout, or an index is gone."""
+        """Index those layers of an image that are not: somebody else put it into the layout, or an index is gone.
+
+        Raises NotFetched for an image that was pulled lazily and is not all here.
+        """
         from rootlay.store.layerload import index_missing
 
         index_missing(self.layout, image, progress)
+
+    def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
+        """As `prepare`, but lazy layers will do: the IDs by which the layers are here, base layer first."""
+        from rootlay.store.layerload import index_missing
+        from rootlay.store.lazy.identity import stack_ids
+
+        index_missing(self.layout, image, silent, lazily=True)
+        return stack_ids(self.layout, image)
 
     # Images in and out
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
-from rootlay.store.digest import Digest
+from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
@@ -125,11 +125,11 @@ def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -
             return _from_bundle(store, options, environ)
     image = store.image(options.image)
     try:
-        ensure_view(store, image)
+        layers = ensure_view(store, image)
     except CorruptStore:
         store.image(options.image)  # removed by somebody else meanwhile? then that is what is to be said
         raise
-    return image, _from_image(image, image.chain_id, image.diff_ids, options, environ)
+    return image, _from_image(image, chain_id(layers), layers, options, environ)
 
 
 def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:
@@ -216,17 +216,23 @@ def _from_image(
     )
 
 
-def ensure_view(store: Store, image: Image) -> None:
-    """Index the layers of an image and build their merged view, where that is not done: once for each stack."""
+def ensure_view(store: Store, image: Image) -> tuple[Digest, ...]:
+    """Index the layers of an image and build their merged view, where that is not done: once for each stack.
+
+    Returns the IDs by which the layers are here: the diff IDs, unless some were pulled lazily.
+    """
     store.layout.claim("view", (image.chain_id,))
     store.layout.claim("layer", image.diff_ids)
     name = image.chain_id.hex
     views = store.root / "views"
-    if not ((views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists()):
-        from rootlay.store.viewbuild import build_view
+    if (views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists():
+        return image.diff_ids
+    from rootlay.store.viewbuild import build_view
 
-        store.prepare(image)
-        build_view(store, image.diff_ids)
+    layers = store.prepare_stack(image)
+    store.layout.claim("view", (chain_id(layers),))
+    build_view(store, layers)
+    return layers
 
 
 def write_etc(record: ContainerRecord) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.listing import size
-from rootlay.cli.progress import show_progress
+from rootlay.cli.progress import print_notes, show_progress
 from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
@@ -17,15 +17,29 @@ def action(values: Values, context: Context) -> int:
     settings = settings_of(values, context)
     platform = platform_of(values)
     store = Store.open(context.root, limits=limits_of(values))
+    notes: list[str] = []
     with show_progress(context) as progress:
-        found = pull(store, values.required("image"), settings, platform=platform, progress=progress)
+        found = pull(
+            store,
+            values.required("image"),
+            settings,
+            platform=platform,
+            progress=progress,
+            lazy=values.flag("lazy"),
+            note=notes.append,
+        )
+    print_notes(context, notes)
     ensure_view(store, found.image)
     if values.flag("quiet"):
         print(found.image.id, file=context.out)
         return 0
     layers = len(found.image.diff_ids)
     print(f"Digest: {found.digest}", file=context.out)
-    print(f"Fetched {found.fetched_layers} of {layers} layers, {size(found.fetched_bytes)}", file=context.out)
+    line = f"Fetched {found.fetched_layers} of {layers} layers, {size(found.fetched_bytes)}"
+    if found.lazy_layers:
+        whole = size(sum(layer.size for layer in found.image.manifest.layers))
+        line = f"Fetched {size(found.fetched_bytes)} of {whole}; {found.lazy_layers} of {layers} layers come as used"
+    print(line, file=context.out)
     print(f"Pulled image: {', '.join(found.image.references) or found.image.id}", file=context.out)
     return 0
 
@@ -36,10 +50,19 @@ VERB = Verb(
     action=action,
     options=(
         Option(("-q", "--quiet"), "flag", "Print the image ID only."),
+        Option(
+            ("--lazy",),
+            "flag",
+            "Of layers that have a table of contents (eStargz, zstd:chunked) fetch that alone: files come when used.",
+        ),
         PLATFORM_OPTION,
         *REGISTRY_OPTIONS,
         *LIMIT_OPTIONS,
     ),
     arguments=(Argument("image", "[HOST/]NAME[:TAG][@DIGEST]; without a host, Docker Hub."),),
-    examples=("rootlay pull debian:trixie-slim", "rootlay pull --platform linux/arm64 ghcr.io/org/app:1.2"),
+    examples=(
+        "rootlay pull debian:trixie-slim",
+        "rootlay pull --platform linux/arm64 ghcr.io/org/app:1.2",
+        "rootlay pull --lazy ghcr.io/stargz-containers/python:3.9-esgz",
+    ),
 )

@@ -14,6 +14,7 @@ from rootlay.store.check.scope import Scope
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, StoreError
 from rootlay.store.image import Image
+from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.manifest import MANIFESTS, Descriptor
 
 # Documents are read whenever an image is used, so they are always verified in full.
@@ -85,8 +86,8 @@ def _check_layer_blob(scope: Scope, image: Image, name: str, layer: Descriptor) 
     try:
         size = path.stat().st_size
     except FileNotFoundError:
-        if path.is_symlink():
-            return  # said already
+        if path.is_symlink() or find_lazy(scope.layout, layer) is not None:
+            return  # said already; or pulled lazily
         text = f"layer {layer.digest} is missing: pull or load the image again"
         yield Finding("image-incomplete", name, text)
         return

@@ -18,13 +18,15 @@ from rootlay.store.errors import StoreError
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump
 from rootlay.store.layout import LAYOUT_VERSION
+from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME
+from rootlay.store.lazy.origin import ORIGIN_NAME
 from rootlay.store.lock import try_lock
 from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.reference import Reference
 
 DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
 FILES = frozenset({"oci-layout", "index.json"})
-_LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree"})
+_LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
 _VIEW = re.compile(r"[0-9a-f]{64}\.(lmdb|view|bundle)")

@@ -25,13 +25,17 @@ from rootlay.store.ingest import LayerSource
 from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
 from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import Layout
+from rootlay.store.lazy.fill import bring_all, keep_as_partial
+from rootlay.store.lazy.identity import find_lazy
+from rootlay.store.lazy.origin import Origin
 from rootlay.store.manifest import Descriptor, Index, Manifest, Platform
 from rootlay.store.ociload import check_platform
 from rootlay.store.partialblob import KEPT_S, iter_partial, partial_path, partial_size, remove_partials
 from rootlay.store.platform import choose, host_platform
-from rootlay.store.progress import Progress, silent
+from rootlay.store.progress import Note, Progress, silent, unheard
 from rootlay.store.reference import Reference
 from rootlay.store.registry.errors import NotInRegistry
+from rootlay.store.registry.lazypull import NotLazy, pull_lazily
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
@@ -51,6 +55,7 @@ class Pulled:
     digest: Digest  # what the tag points to: of the index, where there is one
     fetched_layers: int
     fetched_bytes: int
+    lazy_layers: int = 0  # how many of the image's are here by their tables of contents
 
 
 def pull(
@@ -60,12 +65,16 @@ def pull(
     *,
     platform: Platform | None = None,
     progress: Progress = silent,
+    lazy: bool = False,
+    note: Note = unheard,
 ) -> Pulled:
     """Fetch an image and give it its name. Durable; the name changes last.
 
     Args:
         reference: `[HOST/]NAME[:TAG][@DIGEST]`; the default tag is `latest`.
         platform: which one of a multi-platform image to take. None: this machine's.
+        lazy: of layers with a table of contents (eStargz, zstd:chunked) fetch that alone; content comes when it is
+            used. Other layers are fetched whole, with a note.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
@@ -76,7 +85,7 @@ def pull(
     wanted = platform or host_platform()
     remove_partials(store.layout, KEPT_S)
     with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
-        return _Pull(store, Repository(session, name), name, wanted, progress).run()
+        return _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None).run()
 
 
 def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:
@@ -100,14 +109,22 @@ class _Pull:
     """One pull."""
 
     def __init__(
-        self, store: Store, repository: Repository, name: Reference, wanted: Platform, progress: Progress
+        self,
+        store: Store,
+        repository: Repository,
+        name: Reference,
+        wanted: Platform,
+        progress: Progress,
+        lazily: Note | None,
     ) -> None:
+        """`lazily`: pull lazily, and tell what is not; None: pull whole."""
         self._store = store
         self._layout: Layout = store.layout
         self._repository = repository
         self._name = name
         self._wanted = wanted
         self._progress = progress
+        self._lazily = lazily
         self._lock = threading.Lock()
         self._fetched_layers = 0
         self._fetched_bytes = 0
@@ -116,7 +133,7 @@ class _Pull:
         """See `pull`."""
         current = self._find_current()
         if current is not None:
-            return Pulled(current, current.manifest_digest, 0, 0)
+            return Pulled(current, current.manifest_digest, 0, 0, self._count_lazy(current.manifest))
         top, document = resolve(self._repository, self._name, self._wanted)
         manifest = Manifest.parse(document.data, self._name.familiar)
         config_bytes = self._config_bytes(manifest)
@@ -127,7 +144,17 @@ class _Pull:
         with self._layout.staging() as staging:
             self._layout.add_blob(staging, config_bytes, manifest.config.digest)
         image = self._store.add_manifest(document.data, self._name, config.platform)
-        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes)
+        lazy = self._count_lazy(manifest)
+        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes, lazy)
+
+    def _count_lazy(self, manifest: Manifest) -> int:
+        return sum(not self._layout.has_blob(layer.digest) for layer in manifest.layers)
+
+    def _is_here(self, layer: Descriptor) -> bool:
+        """Whether a layer is here in the way that is asked for."""
+        if self._layout.has_blob(layer.digest):
+            return True
+        return self._lazily is not None and find_lazy(self._layout, layer) is not None
 
     def _find_current(self) -> Image | None:
         """The image, if the store has it and the registry's tag still points to it. A HEAD costs nothing where pulls
@@ -139,8 +166,8 @@ class _Pull:
         if self._repository.find_digest(self._name.tag, self._name.familiar) != descriptor.digest:
             return None
         image = catalog.read(descriptor)
-        blobs = (image.manifest.config, *image.manifest.layers)
-        if not all(self._layout.has_blob(blob.digest) for blob in blobs):
+        config = image.manifest.config.digest
+        if not self._layout.has_blob(config) or not all(map(self._is_here, image.manifest.layers)):
             return None
         check_platform(image.config, self._wanted)
         return image
@@ -175,11 +202,15 @@ class _Pull:
 
     def _fetch(self, number: int, diff_id: Digest, layer: Descriptor, shared: SharedProgress) -> None:
         """One layer. What an earlier pull has left is tried once; it may be damaged, and goes if it is."""
+        if self._fetch_lazily(diff_id, layer):
+            shared.report(number, layer.size)
+            return
 
         def report(done_bytes: int, total_bytes: int | None, label: str) -> None:
             shared.report(number, done_bytes)
 
         kept = partial_path(self._layout.tmp, diff_id, layer.digest)
+        self._complete(diff_id, layer, lambda done: shared.report(number, done))
         while True:
             start = partial_size(kept, layer.size)
             try:
@@ -195,6 +226,37 @@ class _Pull:
                     kept.unlink(missing_ok=True)
                 if not start or not (isinstance(error, StoreError) and error.fault == "image"):
                     raise
+
+    def _fetch_lazily(self, diff_id: Digest, layer: Descriptor) -> bool:
+        """Have the layer's table of contents, if that is what is asked for and possible."""
+        if self._lazily is None or self._layout.has_blob(layer.digest):
+            return False
+        what = f"{self._name.familiar}: layer {layer.digest.short}"
+        try:
+            fetched = pull_lazily(self._layout, self._repository, layer, diff_id, what)
+        except NotLazy as error:
+            self._lazily(f"{what} is fetched whole: {error}")
+            return False
+        with self._lock:
+            self._fetched_layers += bool(fetched)
+            self._fetched_bytes += fetched
+        return True
+
+    def _complete(self, diff_id: Digest, layer: Descriptor, report: Callable[[int], None]) -> None:
+        """Fetch what is missing of a layer that is here lazily; the import then finds all of it."""
+        own_id = None if self._layout.has_blob(layer.digest) else find_lazy(self._layout, layer)
+        if own_id is None:
+            return
+        what = f"{self._name.familiar}: layer {layer.digest.short}"
+        directory = self._layout.layer_directory(own_id)
+
+        def fetch(start: int, end: int) -> bytes:
+            with self._lock:
+                self._fetched_bytes += end - start
+            return self._repository.read_range(layer, start, end, what)
+
+        bring_all(directory, fetch, report)
+        keep_as_partial(self._layout, own_id, Origin.read(directory))
 
     def _fetch_once(self, diff_id: Digest, layer: Descriptor, kept: Path, report: Progress) -> None:
         what = f"{self._name.familiar}: layer {layer.digest.short}"

@@ -14,6 +14,7 @@ from rootlay.store.digest import Digest
 from rootlay.store.errors import BadReference
 from rootlay.store.image import Image
 from rootlay.store.layercheck import is_foreign
+from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import Descriptor
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
@@ -62,6 +63,7 @@ def push(
         raise BadReference(name.familiar, "an image is pushed to a tag, not to a digest")
     with store.layout.holding(), ExitStack() as stack:
         image = store.image(image_name)
+        check_whole(store.layout, image)
         check_present(store.layout, image.manifest)
         blobs = Blobs(store.layout, {})
         if compression is not None:

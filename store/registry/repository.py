@@ -12,6 +12,7 @@ from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object
 from rootlay.store.manifest import DOCKER_LIST, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, Descriptor
 from rootlay.store.reference import Reference
 from rootlay.store.registry.auth import Scopes
+from rootlay.store.registry.blobrange import read_range
 from rootlay.store.registry.blobstream import BlobStream
 from rootlay.store.registry.errors import BadRegistryAnswer, NotInRegistry
 from rootlay.store.registry.session import Call, Session
@@ -109,6 +110,10 @@ class Repository:
         digest."""
         call = self._call("GET", f"blobs/{descriptor.digest}", what)
         return iter(BlobStream(self.session, call, descriptor.size, start))
+
+    def read_range(self, descriptor: Descriptor, start: int, end: int, what: str) -> bytes:
+        """The bytes of a blob from `start` to before `end`, not verified. Raises NoRanges, and as `Session.call`."""
+        return read_range(self.session, self._call("GET", f"blobs/{descriptor.digest}", what), start, end)
 
     # Uploads
 

@@ -67,6 +67,7 @@ def make_estargz(source: bytes, chunk_bytes: int = 4 << 20) -> EStargz:
     position = writer.cut()
     header = tarfile.TarInfo(TOC_NAME)
     header.size = len(toc)
+    header.mode = 0  # as Go's zero value has it
     writer.write(header.tobuf() + toc + bytes(-len(toc) % 512) + bytes(1024))
     writer.cut()
     annotations = {

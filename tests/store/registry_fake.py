@@ -164,12 +164,12 @@ class FakeRegistry:
         if data is None:
             handler.reply(404)
             return
-        match = re.fullmatch(r"bytes=(\d+)-", seen.headers.get("range", ""))
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", seen.headers.get("range", ""))
         if match is None:
             handler.reply(200, data)
             return
-        start = int(match[1])
-        handler.reply(206, data[start:], Content_Range=f"bytes {start}-{len(data) - 1}/{len(data)}")
+        start, last = int(match[1]), int(match[2] or len(data) - 1)
+        handler.reply(206, data[start : last + 1], Content_Range=f"bytes {start}-{last}/{len(data)}")
 
     def _upload(self, handler: Handler, seen: Seen, path: str, name: str, query: dict[str, str]) -> None:
         if seen.method == "POST":

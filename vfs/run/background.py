@@ -64,6 +64,7 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
     if tty:
         relay(main, log, None)
     _, status = os.waitpid(pid, 0)
+    session.tell_trouble()
     finish_state(session.record, exit_code(status))
     hydrator.release()
     if on_exit == "remove":

@@ -49,6 +49,7 @@ def run_foreground(root: Path, session: Session, program: Program, *, stdin: boo
         code = _wait(pid, waited)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        session.tell_trouble()
         hydrator.release()
     if record_state:
         finish_state(session.record, code)

@@ -16,7 +16,7 @@ import os
 import select
 import signal
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ from rootlay.vfs.run.session import Session
 if TYPE_CHECKING:
     import socket
     import subprocess
+
+    from rootlay.store.lazy.fill import Filler
 
 MAGIC = 0x31594852
 REQUEST = struct.Struct("<II")
@@ -100,8 +102,19 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
     """Serve until the life line is closed and the container is idle, then remove the session's files."""
     container = os.path.realpath(session.record.path)
 
+    filler = _start_filler(root, session.record.config.layers)
+
     def hydrate(entry: int) -> None:
-        hydrate_entry(root, session.record.config.chain, entry)
+        if filler:
+            filler.demand()
+        try:
+            hydrate_entry(root, session.record.config.chain, entry)
+        except OSError as error:
+            _note_trouble(session, error)
+            raise
+        finally:
+            if filler:
+                filler.demand()
 
     import socket  # here, not above: the owner need not wait for it
 
@@ -110,6 +123,28 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
         serve(listener, hydrate, lifeline, lambda: not has_guests(container))
     finally:
         session.forget()
+
+
+def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
+    """Bring lazily pulled layers in while the programs run; None where there are none."""
+    ids = [text for text in layers if (root / "layers" / text.partition(":")[2] / "origin.json").exists()]
+    if not ids:
+        return None
+    from rootlay.store.digest import Digest
+    from rootlay.store.layout import Layout
+    from rootlay.store.lazy.fill import Filler
+    from rootlay.store.registry.lazyfetch import open_fetch
+
+    filler = Filler(Layout(root), map(Digest.parse, ids), open_fetch)
+    filler.start()
+    return filler
+
+
+def _note_trouble(session: Session, error: OSError) -> None:
+    """Write down the first reason that a program cannot be told."""
+    if error.errno == errno.EIO and error.strerror:
+        with contextlib.suppress(OSError), open(session.trouble_path, "x", encoding="utf-8", errors="replace") as file:
+            file.write(" ".join(error.strerror.split()))
 
 
 _HYDRATORS: dict[tuple[Path, str], object] = {}

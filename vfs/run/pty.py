@@ -31,6 +31,7 @@ def run_in_pty(root: Path, session: Session, program: Program) -> int:
     session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
     relay(main, 1, None)
     _, status = os.waitpid(pid, 0)
+    session.tell_trouble()
     hydrator.release()
     code = exit_code(status)
     finish_state(session.record, code)

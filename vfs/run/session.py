@@ -81,9 +81,19 @@ class Session:
         """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`)."""
         return [str(self.engine), "--run", str(self.launch), identity.state(), cwd, *argv]
 
+    @property
+    def trouble_path(self) -> Path:
+        """Where the hydrator writes down why a file could not be made: programs only see an I/O error."""
+        return self.launch.with_name(self.launch.name.replace("launch", "trouble", 1))
+
+    def tell_trouble(self) -> None:
+        """Say on standard error what is written there, if anything is."""
+        with contextlib.suppress(OSError):
+            os.write(2, b"rootlay: " + self.trouble_path.read_bytes() + b"\n")
+
     def forget(self) -> None:
         """Remove the session's files. Only when no process uses them any more. Idempotent."""
-        for path in (self.launch, self.socket_path):
+        for path in (self.launch, self.socket_path, self.trouble_path):
             path.unlink(missing_ok=True)
 
 

@@ -1,0 +1,126 @@
+"""The rest of a lazy layer, bit by bit, and the ordinary layer that it becomes.
+
+Rules:
+1. Whoever waits for a chunk goes first: nothing is fetched until `QUIET_S` after the last demand.
+2. A layer that is all here goes through the intake of `load` and `pull`: both digests are verified, and what was a
+   promise is an ordinary layer. The lazy one stays for the containers that stand on it; the bytes are shared.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from rootlay.store.digest import Digest
+from rootlay.store.errors import StoreError
+from rootlay.store.ingest import LayerSource
+from rootlay.store.layerload import LayerLoader
+from rootlay.store.layout import Layout
+from rootlay.store.lazy.blockcache import DATA_NAME, BlockCache
+from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
+from rootlay.store.lazy.segments import FETCH_BYTES_MAX, FetchRange
+from rootlay.store.partialblob import iter_partial, partial_path
+from rootlay.store.progress import silent
+
+QUIET_S = 1.0
+_STEP_BYTES = 1 << 20
+_NICE = 10
+
+Report = Callable[[int], None]
+
+
+def is_lazy(layout: Layout, own_id: Digest) -> bool:
+    """Whether `layers/<own_id>` is a lazy layer's."""
+    return (layout.layer_directory(own_id) / ORIGIN_NAME).exists()
+
+
+def bring_all(
+    directory: Path,
+    fetch: FetchRange,
+    report: Report,
+    *,
+    step_bytes: int = FETCH_BYTES_MAX,
+    wait: Callable[[], bool] = lambda: True,
+) -> int:
+    """Fetch what is missing of the blob; how many bytes that was. `wait` goes before each piece, False ends it."""
+    blocks = BlockCache(directory)
+    fetched = 0
+    try:
+        missing = blocks.missing(0, blocks.size, step_bytes)
+        done = blocks.size - sum(end - start for start, end in missing)
+        for start, end in missing:
+            if not wait():
+                break
+            for begin, until in blocks.missing(start, end, step_bytes):  # somebody may have been faster
+                blocks.write(begin, fetch(begin, until))
+                fetched += until - begin
+            done += end - start
+            report(done)
+    finally:
+        blocks.close()
+    return fetched
+
+
+def keep_as_partial(layout: Layout, own_id: Digest, origin: Origin) -> Path:
+    """Let the next import of the layer start with all bytes: as `partialblob` has them, without a copy."""
+    path = partial_path(layout.tmp, origin.diff_id, origin.layer.digest)
+    with suppress(FileNotFoundError):
+        path.unlink()
+    os.link(layout.layer_directory(own_id) / DATA_NAME, path)
+    return path
+
+
+def settle(layout: Layout, own_id: Digest) -> None:
+    """Make an ordinary layer of a lazy one that is all here. Idempotent. Raises as `ingest_layer`."""
+    directory = layout.layer_directory(own_id)
+    origin = Origin.read(directory)
+    what = f"layer {origin.layer.digest.short}"
+    with layout.importing():
+        kept = keep_as_partial(layout, own_id, origin)
+        try:
+            chunks = iter_partial(kept, origin.layer.size)
+            source = LayerSource(what, chunks, origin.layer, origin.diff_id, partial=kept)
+            LayerLoader(layout, silent, what, origin.layer.size).load(source, origin.layer.size)
+        finally:
+            kept.unlink(missing_ok=True)
+
+
+class Filler:
+    """A thread that brings lazy layers in while a program runs. It ends by itself; the process may end before."""
+
+    def __init__(self, layout: Layout, own_ids: Iterable[Digest], open_fetch: Callable[[Path], FetchRange]) -> None:
+        """`open_fetch` gives what fetches ranges for the layer in a directory."""
+        self._layout = layout
+        self._own_ids = tuple(own_ids)
+        self._open_fetch = open_fetch
+        self._last_demand = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
+
+    def start(self) -> None:
+        """Begin, after a pause."""
+        self._thread.start()
+
+    def demand(self) -> None:
+        """Somebody waits for content: step aside."""
+        self._last_demand = time.monotonic()
+
+    def _wait(self) -> bool:
+        while (left := self._last_demand + QUIET_S - time.monotonic()) > 0:
+            time.sleep(left)
+        return True
+
+    def _run(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)  # Linux: of this thread alone
+        for own_id in self._own_ids:
+            directory = self._layout.layer_directory(own_id)
+            # No network, no space, a damaged layer: programs are told when they need it, the next session tries again.
+            with suppress(StoreError, OSError):
+                self._wait()
+                bring_all(
+                    directory, self._open_fetch(directory), lambda done: None, step_bytes=_STEP_BYTES, wait=self._wait
+                )
+                settle(self._layout, own_id)

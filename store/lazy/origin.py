@@ -1,0 +1,74 @@
+"""Where the rest of a lazy layer is: `origin.json` beside its index (docs/format.md §11).
+
+Rules:
+1. No secrets: logins are looked up in Docker's config file when they are needed; a proxy with a password is refused.
+2. The settings are those of the pull: another user's, or another directory's, would not lead there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.digest import Digest
+from rootlay.store.errors import BadManifest, CorruptStore
+from rootlay.store.jsonfield import dump, field, optional, parse_object, texts
+from rootlay.store.manifest import Descriptor
+
+ORIGIN_NAME = "origin.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The blob, its layer's promised diff ID, and how to reach it."""
+
+    repository: str  # HOST/NAME in full
+    layer: Descriptor
+    diff_id: Digest
+    docker_config: str = ""
+    ca_file: str = ""
+    plain_http: bool = False
+    http_proxy: str = ""
+    https_proxy: str = ""
+    no_proxy: tuple[str, ...] = ()
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        found: dict[str, Any] = {
+            "version": _VERSION,
+            "repository": self.repository,
+            "layer": self.layer.to_json(),
+            "diff_id": str(self.diff_id),
+            "docker_config": self.docker_config,
+            "ca_file": self.ca_file,
+            "plain_http": self.plain_http,
+            "http_proxy": self.http_proxy,
+            "https_proxy": self.https_proxy,
+            "no_proxy": list(self.no_proxy),
+        }
+        return dump(found)
+
+    @classmethod
+    def read(cls, directory: Path) -> Origin:
+        """The origin of the layer in `directory`. Raises FileNotFoundError, CorruptStore."""
+        path = directory / ORIGIN_NAME
+        what = str(path)
+        try:
+            source = parse_object(path.read_bytes(), what)
+            if field(source, "version", int, what) != _VERSION:
+                raise CorruptStore(what, f"its version is not {_VERSION}")
+            return cls(
+                field(source, "repository", str, what),
+                Descriptor.parse(field(source, "layer", dict, what), what),
+                Digest.parse(field(source, "diff_id", str, what)),
+                optional(source, "docker_config", str, what) or "",
+                optional(source, "ca_file", str, what) or "",
+                field(source, "plain_http", bool, what),
+                optional(source, "http_proxy", str, what) or "",
+                optional(source, "https_proxy", str, what) or "",
+                texts(source, "no_proxy", what) or (),
+            )
+        except BadManifest as error:
+            raise CorruptStore(what, error.reason) from error

@@ -1,0 +1,122 @@
+"""The content of a lazy layer: chunks that are verified by their digests, and fetched when they are not here.
+
+Rules:
+1. No byte is handed out before its chunk's SHA-256 is right, whether it comes from the cache or from the registry.
+2. What is fetched is whole blocks, `AHEAD_BYTES` at least where they are missing: files that are used together lie
+   together, and an answer costs more than its bytes.
+3. A chunk that is wrong is fetched once more; wrong again, it is an error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import zlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import zstandard
+
+from rootlay.store.codec import Access
+from rootlay.store.content import SegmentReader
+from rootlay.store.errors import CorruptStore, StoreError
+from rootlay.store.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
+from rootlay.store.lazy.blockcache import BlockCache
+from rootlay.store.lazy.origin import Origin
+from rootlay.store.lazy.tocindex import ChunkPlace
+from rootlay.store.segment import Checkpoint
+from rootlay.store.zstdframes import WINDOW_BYTES_MAX
+
+AHEAD_BYTES = 256 << 10
+FETCH_BYTES_MAX = 8 << 20
+
+FetchRange = Callable[[int, int], bytes]
+
+
+class ContentUnreachable(StoreError):
+    """Content of a lazy layer that is not here and cannot be fetched now."""
+
+    fault = "network"
+
+    def __init__(self, repository: str, reason: str) -> None:
+        hint = f"with a connection, `rootlay pull` fetches the whole image from {repository}"
+        super().__init__(f"an image file is not here yet: {reason}; {hint}")
+        self.repository = repository
+        self.reason = reason
+
+
+class LazySegments(SegmentReader):
+    """Segments of a lazy layer. Thread safe; close it."""
+
+    def __init__(self, directory: Path, checkpoints: Iterable[Checkpoint], fetch: FetchRange | None = None) -> None:
+        """`fetch` gets a range of the blob; None: from where the layer's origin says, when it is needed first."""
+        try:
+            self._blocks = BlockCache(directory)
+        except FileNotFoundError as error:
+            raise CorruptStore(str(directory), "the cache of a lazy layer is missing") from error
+        super().__init__(self._blocks.path, Access.LAZY, checkpoints)
+        self._directory = directory
+        self._fetch = fetch
+        self._fetching = threading.Lock()
+
+    def close(self) -> None:
+        """Idempotent."""
+        super().close()
+        self._blocks.close()
+
+    def _decode(self, index: int, checkpoint: Checkpoint) -> bytes:
+        place = ChunkPlace.parse(checkpoint.window)
+        if place.end == checkpoint.blob_offset:
+            return bytes(checkpoint.length)
+        for _ in range(2):
+            self._bring(checkpoint.blob_offset, place.end)
+            packed = self._blocks.read(checkpoint.blob_offset, place.end)
+            try:
+                data = _unpack(packed, place.inner, checkpoint.length)
+            except (zlib.error, zstandard.ZstdError, EOFError):
+                data = b""
+            if hashlib.sha256(data).digest() == place.sha256:
+                return data
+            if not self._blocks.forget(checkpoint.blob_offset, place.end):
+                break
+        raise CorruptStore(str(self._directory), f"the chunk at byte {checkpoint.blob_offset} is not what it should be")
+
+    def _is_intact(self, checkpoint: Checkpoint, data: bytes) -> bool:
+        return len(data) == checkpoint.length  # the rest was verified by `_decode`
+
+    def _bring(self, start: int, end: int) -> None:
+        """Have the bytes from `start` to `end`. Raises StoreError (network)."""
+        if not self._blocks.missing(start, end, FETCH_BYTES_MAX):
+            return
+        with self._fetching:
+            ahead = max(end, start + AHEAD_BYTES)
+            for begin, until in self._blocks.missing(start, ahead, FETCH_BYTES_MAX):
+                if begin < end:  # what lies ahead of a gap is nobody's wish
+                    self._blocks.write(begin, self._fetched(begin, until))
+
+    def _fetched(self, start: int, end: int) -> bytes:
+        try:
+            if self._fetch is None:
+                from rootlay.store.registry.lazyfetch import open_fetch
+
+                self._fetch = open_fetch(self._directory)
+            return self._fetch(start, end)
+        except StoreError as error:
+            raise ContentUnreachable(Origin.read(self._directory).repository, str(error)) from error
+
+
+def _unpack(packed: bytes, inner: int, length: int) -> bytes:
+    """`length` bytes after the first `inner` ones of what `packed`, one or more members or frames, decompresses to."""
+    wanted = inner + length
+    if packed.startswith(GZIP_MAGIC):
+        return zlib.decompressobj(GZIP_WINDOW_BITS).decompress(packed, wanted)[inner:]
+    parts: list[bytes] = []
+    while packed and wanted > 0:
+        frame = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).decompressobj()
+        part = frame.decompress(packed)
+        parts.append(part[:wanted])
+        wanted -= len(part)
+        if not frame.eof:
+            break
+        packed = frame.unused_data
+    return b"".join(parts)[inner:]
