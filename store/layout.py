@@ -30,7 +30,7 @@ from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, Store
 from rootlay.store.jsonfield import dump, parse_object
 from rootlay.store.lease import Kind, Lease
 from rootlay.store.limits import Budget, Import, Limits
-from rootlay.store.lock import FileLock, UseLock, acquire
+from rootlay.store.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.manifest import Index
 
 LAYOUT_VERSION = "1.0.0"
@@ -143,6 +143,11 @@ class Layout:
         """Wait for the store's lock `name` (`index`, or a digest); release it."""
         with translated(self.root):
             return acquire(self.locks / f"{name.replace(':', '-')}.lock")
+
+    def try_lock(self, name: str) -> FileLock | None:
+        """As `lock`, without waiting: None while somebody else has it."""
+        with translated(self.root):
+            return try_lock(self.locks / f"{name.replace(':', '-')}.lock")
 
     def use(self) -> UseLock:
         """Hold off removers for a moment; a context manager."""

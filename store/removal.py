@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,20 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
         freed, places = sweep.run(needed, candidates, dry_run=dry_run, grace_s=grace_s)
         freed += remove_partials(layout, dry_run=dry_run)
         return Removed((), tuple(image.id for image in gone), freed, places)
+
+
+def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> None:
+    """Remove views that nobody needs any more: of stacks in between, which a build has made. Best effort: where the
+    lock is taken they stay, as garbage for `prune`."""
+    candidates = Needed(views={chain.hex for chain in chains})
+    if not candidates.views:
+        return
+    with suppress(OSError, StoreError), layout.staging() as staging, layout.remove_lock(wait=False):
+        needed = needed_by_all(layout, in_use)
+        for path in layout.views.iterdir():
+            name = path.name.partition(".")[0]
+            if name in candidates.views and name not in needed.views:
+                os.rename(path, staging / path.name)
 
 
 def _forget(layout: Layout, images: Iterable[Image]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
     from rootlay.vfs.build.build import build
     from rootlay.vfs.build.buildcontext import open_context
+    from rootlay.vfs.build.failure import BuildCancelled
     from rootlay.vfs.build.parser import parse
     from rootlay.vfs.build.report import Silent
 
@@ -39,7 +41,12 @@ def action(values: Values, context: Context) -> int:
                 trees[key] = stack.enter_context(open_context(place, _surroundings(own, values, context))).tree
         report = Silent() if values.flag("quiet") else PlainReport(context.err)
         store = Store.open(context.root)
-        result = build(store, dockerfile, source.visible(name), to_options(values, context, trees), report)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)  # so that commands are stopped, and containers removed
+        try:
+            result = build(store, dockerfile, source.visible(name), to_options(values, context, trees), report)
+        except KeyboardInterrupt:
+            raise BuildCancelled from None
     if values.text("iidfile"):
         Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
     if not values.flag("quiet"):

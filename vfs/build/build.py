@@ -12,22 +12,26 @@ Rules:
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rootlay.store.image import Image
 from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
+from rootlay.store.removal import remove_views
 from rootlay.store.store import Store
 from rootlay.store.value import replace as changed
-from rootlay.vfs.build.graph import find_target, plan_stages
+from rootlay.vfs.build.graph import StageNode, find_target, plan_stages
 from rootlay.vfs.build.instruction import Dockerfile
 from rootlay.vfs.build.options import BuildOptions
 from rootlay.vfs.build.report import Report, Silent
+from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.scope import GlobalScope
 from rootlay.vfs.build.source import SourceTree
 from rootlay.vfs.build.stagebuild import StageBuild
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.build.workshop import Workshop
+from rootlay.vfs.needed import needed
 from rootlay.vfs.run.orphans import remove_orphans
 
 
@@ -79,16 +83,29 @@ def build(
     workshop = Workshop(store, context, options, report or Silent())
     try:
         with store.layout.holding():
-            states: dict[int, ImageState] = {}
-            for node in nodes:
-                states[node.index] = StageBuild(workshop, dockerfile, node, scope, states).build()
-            state = _labelled(states[target.index], options)
+            state = _labelled(_stages(workshop, dockerfile, nodes, scope)[target.index], options)
             image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
     finally:
         workshop.close()
+        remove_views(store.layout, workshop.made_views, lambda: needed(store))
     return BuildResult(image, workshop.cached_steps, workshop.made_steps, time.monotonic() - begin, _inherited(state))
+
+
+def _stages(
+    workshop: Workshop, dockerfile: Dockerfile, nodes: Sequence[StageNode], scope: GlobalScope
+) -> dict[int, ImageState]:
+    """All stages that are needed, by index."""
+    by_index = {node.index: node for node in nodes}
+    layout = workshop.store.layout
+    lease = layout.current
+
+    def work(index: int, done: Mapping[int, ImageState]) -> ImageState:
+        with layout.joining(lease):
+            return StageBuild(workshop, dockerfile, by_index[index], scope, done).build()
+
+    return Schedule({node.index: node.needs for node in nodes}, work, workshop.cancel).run()
 
 
 def _labelled(state: ImageState, options: BuildOptions) -> ImageState:

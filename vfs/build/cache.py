@@ -96,9 +96,9 @@ class StepCache:
         make_directories(path.parent)
         replace_file(path, json.dumps(made.to_json()).encode())
 
-    def lock(self, key: str) -> FileLock:
-        """Wait for whoever makes the same layer; a context manager."""
-        return self._store.layout.lock(f"step-{key}")
+    def try_lock(self, key: str) -> FileLock | None:
+        """The lock of a step (rule 3), a context manager; None while somebody makes the same layer."""
+        return self._store.layout.try_lock(f"step-{key}")
 
     def iter_records(self) -> Iterator[tuple[Path, float, CachedLayer]]:
         """All records: file, when last used (seconds since the epoch), layer. Damaged ones are removed."""

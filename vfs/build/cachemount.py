@@ -13,15 +13,18 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
-import itertools
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rootlay.store.durable import make_directories
 from rootlay.vfs.build.mount import Sharing
+
+
+def _pause() -> None:
+    time.sleep(0.05)
 
 
 class CacheMounts:
@@ -34,17 +37,24 @@ class CacheMounts:
         return self.path / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     @contextlib.contextmanager
-    def use(self, identity: str, sharing: Sharing) -> Iterator[Path]:
-        """The directory for an id, as long as the block runs. Waits where another build has it `locked`."""
+    def use(self, identity: str, sharing: Sharing, wait: Callable[[], None] = _pause) -> Iterator[Path]:
+        """The directory for an id, as long as the block runs.
+
+        Args:
+            wait: called again and again while another build has it `locked`; may raise to give up.
+        """
         home = self._home(identity)
         make_directories(home)
-        numbers = itertools.count() if sharing == "private" else iter((0,))
-        for number in numbers:
+        number = -1
+        while True:
+            number = number + 1 if sharing == "private" else 0
             lock = os.open(home / f"{number}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 try:
-                    fcntl.flock(lock, _OPERATIONS[sharing])
+                    fcntl.flock(lock, _OPERATIONS[sharing] | fcntl.LOCK_NB)
                 except BlockingIOError:
+                    if sharing != "private":
+                        wait()
                     continue
                 directory = home / str(number)
                 directory.mkdir(mode=0o755, exist_ok=True)
@@ -74,7 +84,7 @@ class CacheMounts:
 _OPERATIONS: dict[Sharing, int] = {
     "shared": fcntl.LOCK_SH,
     "locked": fcntl.LOCK_EX,
-    "private": fcntl.LOCK_EX | fcntl.LOCK_NB,
+    "private": fcntl.LOCK_EX,
 }
 
 

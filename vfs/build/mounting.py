@@ -43,6 +43,7 @@ class MountSources:
         digest: see Digest.
         caches: directories of type=cache.
         staging: a directory for copies and tmpfs.
+        wait: called while another build has a cache; raises when the build is cancelled.
         secrets: by id.
         sockets: of ssh agents, by id.
     """
@@ -51,6 +52,7 @@ class MountSources:
     digest: Digest
     caches: CacheMounts
     staging: Path
+    wait: Callable[[], None]
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     sockets: Mapping[str, Path] = field(default_factory=dict)
 
@@ -101,7 +103,9 @@ class Mounting:
 
     def _cache(self, mount: Mount) -> list[Bind]:
         target = self._target(mount)
-        directory = self._stack.enter_context(self._sources.caches.use(mount.id or target, mount.sharing))
+        directory = self._stack.enter_context(
+            self._sources.caches.use(mount.id or target, mount.sharing, self._sources.wait)
+        )
         if mount.from_ is not None and not any(directory.iterdir()):
             tree = self._sources.tree(mount.from_)
             materialise(tree, self._place(tree, mount), directory)

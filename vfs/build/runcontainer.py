@@ -20,14 +20,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
-from rootlay.store.digest import Digest
+from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from rootlay.store.store import Store
 from rootlay.store.uppers import replace_file
 from rootlay.store.value import replace
-from rootlay.store.viewbuild import build_view
+from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.build.failure import BuildCancelled
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.container import open_overlay, read_small_file
@@ -83,6 +83,7 @@ class RunContainer:
         self._session: Session | None = None
         self._hydrator: subprocess.Popen[bytes] | None = None
         self._targets: tuple[str, ...] = ()
+        self.made_views: set[Digest] = set()
         self._shows: tuple[Digest, ...] = ()
         self._cancelled = False
         self._starting = threading.Lock()
@@ -119,7 +120,11 @@ class RunContainer:
             create_snapshot(self._containers, self._record, "", (self._session.launch,) if self._session else ())
             return self._record
         self.close()
-        build_view(self._store, state.diff_ids)
+        chain = chain_id(state.diff_ids)
+        self._store.layout.claim("view", (chain,))
+        if not view_path(self._root, chain).exists():
+            self.made_views.add(chain)
+            build_view(self._store, state.diff_ids)
         document = state.finished().to_bytes()
         manifest = Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, Digest.of(document), len(document)), state.layers)
         config = ContainerConfig(

@@ -179,8 +179,7 @@ class StageBuild:
         workshop = self._workshop
         sources = MountSources(
             lambda name: self._tree(name, instruction), lambda name, path: self._digest(name, path, instruction),
-            workshop.caches, staging,
-            workshop.options.secrets, workshop.options.sockets,
+            workshop.caches, staging, workshop.pause, workshop.options.secrets, workshop.options.sockets,
         )  # fmt: skip
         return Mounting(parse_mounts(instruction.mounts), state.config.working_dir, sources)
 

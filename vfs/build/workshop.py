@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from rootlay.store.digest import Digest
 from rootlay.store.errors import UnknownImage
 from rootlay.store.image import Image
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
@@ -26,6 +28,7 @@ from rootlay.vfs.build.source import SourceTree
 from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.create import HOST_IMAGE, ensure_view
 
+LOCK_POLL_S = 0.05
 Make = Callable[[], WrittenLayer]
 
 
@@ -99,6 +102,7 @@ class Workshop:
             image = fetch(reference, platform)
         if image.config.architecture and not fits(platform, image.config.platform):
             raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
+        self.store.layout.claim("layer", image.diff_ids)
         ensure_view(self.store, image)
         return image
 
@@ -112,7 +116,7 @@ class Workshop:
             found = self.cache.find(key)
             if found is not None:
                 return found, True
-        with self.cache.lock(key):
+        with self._alone(key):
             if not self.options.no_cache:
                 found = self.cache.find(key)  # somebody else has made it meanwhile
                 if found is not None:
@@ -120,6 +124,24 @@ class Workshop:
             made = CachedLayer(make(), self.now())
             self.cache.add(key, made)
             return made, False
+
+    @contextlib.contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Hold the lock of a step. Waiting for another build's can be cancelled."""
+        while (lock := self.cache.try_lock(key)) is None:
+            self.pause()
+        with lock:
+            yield
+
+    def pause(self) -> None:
+        """Wait a moment for somebody else. Raises BuildCancelled."""
+        if self.cancelled.wait(LOCK_POLL_S):
+            raise BuildCancelled
+
+    @property
+    def made_views(self) -> set[Digest]:
+        """The views of stacks in between, which only this build has needed."""
+        return {chain for container in self._running for chain in container.made_views}
 
     def writer(self) -> LayerWriter:
         """A new layer in the store."""

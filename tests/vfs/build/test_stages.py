@@ -1,0 +1,163 @@
+"""Stages side by side, and builds that are stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from rootlay.store.container import Containers
+from rootlay.vfs.build.failure import BuildCancelled, BuildFailed, RunFailed
+from rootlay.vfs.build.schedule import Schedule
+from rootlay.vfs.run.processes import iter_guests
+from tests.vfs.build.conftest import Notes, Yard
+
+
+def test_independent_work_overlaps_and_dependent_work_does_not() -> None:
+    both = threading.Barrier(2, timeout=20)
+    order: list[int] = []
+
+    def work(number: int, done: Mapping[int, int]) -> int:
+        if number in (0, 1):
+            both.wait()
+        if number == 2:
+            assert set(done) == {0, 1}
+        order.append(number)
+        return number * 10
+
+    found = Schedule({0: (), 1: (), 2: (0, 1)}, work, lambda: None).run()
+    assert found == {0: 0, 1: 10, 2: 20}
+    assert order[-1] == 2
+
+
+def test_an_error_cancels_the_rest_and_is_the_one_that_is_raised() -> None:
+    stopped = threading.Event()
+
+    def work(number: int, done: Mapping[int, int]) -> int:
+        if number == 0:
+            assert stopped.wait(20)
+            raise BuildCancelled
+        raise BuildFailed(None, "the reason")
+
+    with pytest.raises(BuildFailed, match="the reason"):
+        Schedule({0: (), 1: (), 2: (0, 1)}, work, stopped.set).run()
+
+
+def test_stages_that_do_not_need_each_other_run_side_by_side(yard: Yard) -> None:
+    # Each waits for the other's file in a cache that both see: one after the other they would never end.
+    wait = "i=0; while [ ! -e /c/{} ]; do sleep 0.05; i=$((i+1)); [ $i -lt 400 ] || exit 1; done"
+    mount = f"--mount=type=cache,target=/c,id=side-by-side-{os.getpid()}"
+    built = yard.build(
+        f"FROM base AS a\nRUN {mount} echo > /c/a; {wait.format('b')}; echo a > /a\n"
+        f"FROM base AS b\nRUN {mount} echo > /c/b; {wait.format('a')}; echo b > /b\n"
+        "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+    )
+    assert built.ls("/") == ["a", "b"]
+
+
+def test_a_stage_that_fails_stops_the_others(yard: Yard) -> None:
+    with pytest.raises(RunFailed, match="exit code 9"):
+        yard.build(
+            "FROM base AS a\nRUN sleep 1000\nFROM base AS b\nRUN sleep 0.3; exit 9\n"
+            "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
+        )
+    assert not list(Containers(yard.store.root).iter_all())
+
+
+def test_two_builds_at_the_same_time_share_the_work(yard: Yard) -> None:
+    text = "FROM base\nRUN echo shared-by-builds > /tmp/s; sleep 0.5\n"
+    found: list[Notes] = []
+
+    def one() -> None:
+        found.append(yard.build(text).notes)
+
+    threads = [threading.Thread(target=one) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(len(notes.cached) for notes in found) == [0, 1, 1]
+
+
+def test_views_of_stacks_in_between_do_not_stay(yard: Yard) -> None:
+    yard.write("f")
+    built = yard.build("FROM base\nRUN echo in-between > /x\nCOPY f /\nRUN echo 2 > /y\nCOPY f /f2\n")
+    views = {path.stem for path in (yard.store.root / "views").iterdir()}
+    base = yard.store.image("base").chain_id.hex
+    assert base in views
+    from rootlay.store.digest import chain_id
+
+    for count in range(2, len(built.image.diff_ids)):
+        assert chain_id(built.image.diff_ids[:count]).hex not in views
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_build_leaves_no_process_no_container_and_no_image(yard: Yard, number: signal.Signals) -> None:
+    (yard.context / "Dockerfile").write_text("FROM base\nRUN echo before\nRUN echo started; sleep 1000\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rootlay.cli.main", "--root", str(yard.store.root), "build", "-t", "stopped", "."],
+        cwd=yard.context,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "started" in line and "RUN" not in line:
+            break
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "rootlay: the build was cancelled"
+    assert not list(Containers(yard.store.root).iter_all())
+    assert "stopped:latest" not in {record.reference for record in yard.store.images()}
+    assert yard.build("FROM base\nRUN echo before\n").notes.cached == ["RUN"]
+
+
+def test_what_a_killed_build_left_the_next_one_removes(yard: Yard) -> None:
+    (yard.context / "Dockerfile").write_text("FROM base\nRUN echo started; sleep 1000\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rootlay.cli.main", "--root", str(yard.store.root), "build", "."],
+        cwd=yard.context,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "started" in line and "RUN" not in line:
+            break
+    process.kill()
+    process.communicate()
+    (record,) = Containers(yard.store.root).iter_all()
+    path = os.path.realpath(record.path)
+    assert list(iter_guests(path))
+    yard.build("FROM base\nRUN echo after a crash\n")
+    assert not list(Containers(yard.store.root).iter_all())
+    assert not list(iter_guests(path))
+
+
+def test_a_full_disk_is_told_and_leaves_no_image(yard: Yard, tmp_path: Path) -> None:
+    """The limit on file sizes stands in for a full disk: the engine's and the store's writes fail alike."""
+    script = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20)); "
+        "from rootlay.cli.main import main; sys.exit(main())"
+    )
+    yard.write("Dockerfile", "FROM scratch\nCOPY big /\n")
+    (yard.context / "big").write_bytes(os.urandom(4 << 20))
+    done = subprocess.run(
+        [sys.executable, "-c", script, "--root", str(yard.store.root), "build", "-t", "full", "."],
+        cwd=yard.context,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 31, done.stderr
+    assert done.stderr.splitlines()[-1].startswith("rootlay: no space left")
+    assert "full:latest" not in {record.reference for record in yard.store.images()}
+    yard.build("FROM scratch\nCOPY big /\n")
