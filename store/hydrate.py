@@ -141,6 +141,10 @@ class Hydrator:
             weakref.finalize(content, self._layers.unpin, node.layer).atexit = False
             return content
 
+    def use_layer(self, number: int) -> AbstractContextManager[ContentLayer]:
+        """A layer of the view by its number, open as long as the block runs."""
+        return self._layers.use(number)
+
     def _entry(self, entry_id: int) -> tuple[Node, bytes]:
         """An entry's node and visible path."""
         try:

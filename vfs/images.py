@@ -20,6 +20,8 @@ from rootlay.vfs.container import Container
 from rootlay.vfs.create import HOST_IMAGE, ContainerOptions, create_container
 
 if TYPE_CHECKING:
+    from rootlay.store.digest import Digest
+    from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
 
 
@@ -56,6 +58,39 @@ class Image:
         if self.stored is None:
             return open_without_store(self.root, self.reference)
         return open_image(self.root, self.stored)
+
+    @property
+    def layers(self) -> tuple[Digest, ...]:
+        """The diff IDs of the layers, base layer first; none for `host` and bundles."""
+        return self.stored.diff_ids if self.stored else ()
+
+    def open_fs(self) -> LayerFS:
+        """The merged tree as a read-only PyFilesystem2 file system. Closing it gives up all that it holds.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.layerfs import LayerFS
+
+        return LayerFS(self.open_overlay(), owned=True)
+
+    def open_layer(self, number: int) -> LayerFS:
+        """What one layer holds, alone: 0 is the base, -1 the topmost. Read-only. To be closed.
+
+        `getinfo(path, ["rootlay"])` of a directory says what the layer removes from those below (`whiteouts`,
+        `opaque`).
+
+        Raises:
+            IndexError: there is no such layer.
+            BrokenHardLink: the layer has a hard link to a file of a layer below.
+            CorruptStore: the layer is damaged.
+        """
+        from rootlay.vfs.imageview import open_layer
+        from rootlay.vfs.layerfs import LayerFS
+
+        if self.stored is None:
+            raise IndexError(f"{self.reference} has no layers of its own")
+        return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the image's name, and the image with its last one; with `force` all of them.

@@ -4,7 +4,7 @@ Rules:
 1. Nothing is made but what is derived anyway (the view of a stack, docs/format.md §4), and no container.
 2. Every change raises EROFS: there is no upper.
 3. A layer alone is the stack of that layer: its chain ID is its diff ID, so its view has a place of its own. What it
-   removes from the layers below is not in a view; `rootlay.vfs.layerinfo` reads that from the layer's index.
+   removes from the layers below is not in a view; `rootlay.vfs.origin` reads that from the layer's index.
 """
 
 from __future__ import annotations

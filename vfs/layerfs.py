@@ -8,41 +8,37 @@
 Contract: https://docs.pyfilesystem.org/en/latest/implementers.html; `fs.test.FSTestCases`.
 """
 
-import errno
-import io
-import itertools
-import os
-import stat
-from collections.abc import Collection, Iterator, Mapping
-from typing import Any, BinaryIO, cast
+from __future__ import annotations
 
-from rootlay.vfs.attributes import Attributes
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from rootlay.vfs.listing import Listed
+from rootlay.vfs.lookup import Found
+from rootlay.vfs.namespaces import NS, Namespaces
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.pyfs import import_pyfs
-from rootlay.vfs.tree import remove_tree
+from rootlay.vfs.pyfserrors import Converted
+from rootlay.vfs.tree import copy_file, remove_tree
 
 import_pyfs()
 
 from fs import errors  # noqa: E402
 from fs.base import FS  # noqa: E402
 from fs.enums import ResourceType  # noqa: E402
-from fs.error_tools import convert_os_errors  # noqa: E402
 from fs.info import Info  # noqa: E402
 from fs.mode import Mode  # noqa: E402
 from fs.path import abspath, basename, normpath  # noqa: E402
 from fs.permissions import Permissions  # noqa: E402
 from fs.subfs import SubFS  # noqa: E402
 
-_NS = 1_000_000_000
-_TYPES = {
-    stat.S_IFDIR: ResourceType.directory,
-    stat.S_IFCHR: ResourceType.character,
-    stat.S_IFBLK: ResourceType.block_special_file,
-    stat.S_IFREG: ResourceType.file,
-    stat.S_IFIFO: ResourceType.fifo,
-    stat.S_IFLNK: ResourceType.symlink,
-    stat.S_IFSOCK: ResourceType.socket,
-}
+if TYPE_CHECKING:
+    from rootlay.vfs.container import Container
 
 
 class LayerFS(FS):
@@ -52,6 +48,8 @@ class LayerFS(FS):
         super().__init__()
         self.overlay = overlay
         self._owned = owned
+        self._container: Container | None = None
+        self._namespaces = Namespaces(overlay)
         self._meta = {
             "case_insensitive": False,
             "invalid_path_chars": "\0",
@@ -63,6 +61,13 @@ class LayerFS(FS):
             "virtual": False,
         }
 
+    @classmethod
+    def of_container(cls, container: Container) -> LayerFS:
+        """The file system of a container that nobody else holds: closing it closes the container's handle."""
+        made = cls(container.overlay)
+        made._container = container
+        return made
+
     def __repr__(self) -> str:
         return f"LayerFS({self.overlay.stack!r})"
 
@@ -73,6 +78,8 @@ class LayerFS(FS):
         super().close()
         if self._owned:
             self.overlay.close()
+        if self._container is not None:
+            self._container.close()
 
     def validatepath(self, path: str) -> str:
         try:
@@ -86,19 +93,19 @@ class LayerFS(FS):
     def getinfo(self, path: str, namespaces: Collection[str] | None = None) -> Info:
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("getinfo", path):
-            return self._info(inner, namespaces or (), self.overlay.stat(inner))
+        with Converted(path):
+            return self._info(basename(inner), inner, namespaces or ())
 
     def listdir(self, path: str) -> list[str]:
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("listdir", path, directory=True):
+        with Converted(path, directory=True):
             return [os.fsdecode(name) for name in self.overlay.listdir(inner)]
 
     def makedir(self, path: str, permissions: Permissions | None = None, recreate: bool = False) -> SubFS[FS]:
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("makedir", path, directory=True):
+        with Converted(path, directory=True):
             try:
                 self.overlay.mkdir(inner, Permissions.get_mode(permissions))
             except FileNotFoundError as error:
@@ -115,7 +122,7 @@ class LayerFS(FS):
         inner = self.validatepath(path)
         if inner == "/":
             raise errors.FileExpected(path)
-        with convert_os_errors("openbin", path):
+        with Converted(path):
             if not parsed.writing:
                 return self._open_reading(inner, buffering)
             descriptor = self.overlay.open(inner, _flags(parsed))
@@ -124,7 +131,7 @@ class LayerFS(FS):
     def remove(self, path: str) -> None:
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("remove", path):
+        with Converted(path):
             self.overlay.unlink(inner)
 
     def removedir(self, path: str) -> None:
@@ -132,21 +139,29 @@ class LayerFS(FS):
         inner = self.validatepath(path)
         if inner == "/":
             raise errors.RemoveRootError(path)
-        with convert_os_errors("removedir", path, directory=True):
+        with Converted(path, directory=True):
             self.overlay.rmdir(inner)
 
     def setinfo(self, path: str, info: Mapping[str, Mapping[str, Any]]) -> None:
-        """Set times (`details`: accessed, modified) and `access` (permissions, uid, gid)."""
+        """Set times (`details`: accessed, modified), `access` (permissions, uid, gid) and `xattr`.
+
+        Extended attributes are bytes by name; None removes one. Others stay.
+        """
         self.check()
         inner = self.validatepath(path)
         details, access = info.get("details", {}), info.get("access", {})
-        with convert_os_errors("setinfo", path):
+        with Converted(path):
             self.overlay.stat(inner)
             times = tuple(_nanoseconds(details.get(key)) for key in ("accessed", "modified"))
             if "uid" in access or "gid" in access:
                 self.overlay.chown(inner, access.get("uid", -1), access.get("gid", -1))
             if "permissions" in access:
                 self.overlay.chmod(inner, Permissions(access["permissions"]).mode)
+            for name, value in info.get("xattr", {}).items():
+                if value is None:
+                    self.overlay.removexattr(inner, os.fsencode(name))
+                else:
+                    self.overlay.setxattr(inner, os.fsencode(name), value)
             if times != (None, None):
                 self.overlay.utimens(inner, (times[0], times[1]))
 
@@ -155,20 +170,36 @@ class LayerFS(FS):
     def scandir(
         self, path: str, namespaces: Collection[str] | None = None, page: tuple[int, int] | None = None
     ) -> Iterator[Info]:
-        found = self._scandir(path, namespaces or ())
-        return found if page is None else itertools.islice(found, *page)
+        """What is in a directory, in the order of its names (bytes). A page costs what is on it.
 
-    def _scandir(self, path: str, namespaces: Collection[str]) -> Iterator[Info]:
+        A link that leads nowhere is shown with attributes of its own.
+        """
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("scandir", path, directory=True):
-            for entry in self.overlay.scandir(inner):
-                name = os.fsdecode(entry.name)
-                child = f"{inner.rstrip('/')}/{name}"
-                if namespaces or entry.type == stat.S_IFLNK:
-                    yield self._info(child, namespaces, self._stat_or_lstat(child))
-                else:
-                    yield Info({"basic": {"name": name, "is_dir": entry.is_dir}})
+        with Converted(path, directory=True):
+            directory = self.overlay.directory(inner)
+            listed = self.overlay.list_found(directory)
+        return self._infos(
+            inner.rstrip("/") + "/", directory, listed[slice(*page) if page else slice(None)], namespaces
+        )
+
+    def _infos(
+        self, stem: str, directory: Found, listed: Sequence[Listed], namespaces: Collection[str] | None
+    ) -> Iterator[Info]:
+        for entry in listed:
+            name = os.fsdecode(entry.name)
+            if not namespaces and entry.type != stat.S_IFLNK:
+                yield Info({"basic": {"name": name, "is_dir": entry.is_dir}})
+                continue
+            with Converted(stem + name):
+                itself = self.overlay.child(directory, entry.name)
+                if itself is None:  # gone in the meantime
+                    continue
+                target = itself
+                if itself.is_link:
+                    with contextlib.suppress(OSError):
+                        target = self.overlay.get(stem + name)
+                yield Info(self._namespaces.raw(name, itself, target, namespaces or ()))
 
     def getsyspath(self, path: str) -> str:
         """A host path that holds the content. Hydrates. For reading only: changes made through it are not seen."""
@@ -204,8 +235,58 @@ class LayerFS(FS):
     def islink(self, path: str) -> bool:
         self.check()
         inner = self.validatepath(path)
-        with convert_os_errors("islink", path):
+        with Converted(path):
             return stat.S_ISLNK(self.overlay.lstat(inner).mode)
+
+    def readlink(self, path: str) -> str:
+        """The text of a symbolic link.
+
+        Raises:
+            ResourceInvalid: it is none.
+        """
+        self.check()
+        inner = self.validatepath(path)
+        with Converted(path):
+            if not self.overlay.get(inner, follow=False).is_link:
+                raise errors.ResourceInvalid(path)
+            return os.fsdecode(self.overlay.readlink(inner))
+
+    def symlink(self, target: str, path: str) -> None:
+        """Make a symbolic link at `path` with the text `target`, which need not exist. Raises DestinationExists."""
+        self.check()
+        inner = self.validatepath(path)
+        with _new(path), Converted(path):
+            self.overlay.symlink(target, inner)
+
+    def link(self, path: str, new_path: str) -> None:
+        """Give a file a second name (a hard link). Raises DestinationExists, FileExpected."""
+        self.check()
+        source, inner = self.validatepath(path), self.validatepath(new_path)
+        with Converted(path):
+            if self.overlay.get(source, follow=False).is_dir:
+                raise errors.FileExpected(path)
+        with _new(new_path), Converted(new_path):
+            self.overlay.link(source, inner)
+
+    def copy(self, src_path: str, dst_path: str, overwrite: bool = False, preserve_time: bool = False) -> None:
+        """Copy a file's content, in the kernel where it lies in a directory layer (a reflink where there are some)."""
+        self.check()
+        source, target = self.validatepath(src_path), self.validatepath(dst_path)
+        with self._lock, Converted(src_path):
+            if not overwrite and self.exists(target):
+                raise errors.DestinationExists(dst_path)
+            if self.overlay.get(source).is_dir:
+                raise errors.FileExpected(src_path)
+            before = self.overlay.stat(source)
+            with Converted(dst_path):
+                try:
+                    copy_file(self.overlay, source, target)
+                except shutil.SameFileError as error:
+                    raise errors.ResourceInvalid(
+                        dst_path, exc=error, msg="{path!r} is the file to be copied"
+                    ) from error
+                if preserve_time:
+                    self.overlay.utimens(target, (before.atime_ns, before.mtime_ns))
 
     def move(self, src_path: str, dst_path: str, overwrite: bool = False, preserve_time: bool = False) -> None:
         """One rename: nothing is copied that is in the upper, and times are kept either way."""
@@ -216,7 +297,7 @@ class LayerFS(FS):
                 raise errors.FileExpected(src_path)
             if not overwrite and self.exists(target):
                 raise errors.DestinationExists(dst_path)
-            with convert_os_errors("move", dst_path):
+            with Converted(dst_path):
                 self.overlay.rename(source, target)
 
     def movedir(self, src_path: str, dst_path: str, create: bool = False, preserve_time: bool = False) -> None:
@@ -232,7 +313,7 @@ class LayerFS(FS):
                 self.overlay.rename(source, target)
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EINVAL, errno.EBUSY, errno.ENOTDIR):
-                    with convert_os_errors("movedir", dst_path, directory=True):
+                    with Converted(dst_path, directory=True):
                         raise
                 super().movedir(source, target, create=create, preserve_time=preserve_time)
 
@@ -240,7 +321,7 @@ class LayerFS(FS):
         """Remove a directory and what is in it; of the root, only what is in it. Links are not followed."""
         self.check()
         path = self.validatepath(abspath(normpath(dir_path)))
-        with convert_os_errors("removetree", path, directory=True):
+        with Converted(path, directory=True):
             remove_tree(self.overlay, path)
 
     # ----
@@ -253,41 +334,22 @@ class LayerFS(FS):
             return os.fdopen(self.overlay.open(path), "rb", buffering)
         return self.overlay.open_content(path)
 
-    def _stat_or_lstat(self, path: str) -> Attributes:
-        """A link that leads nowhere still has attributes of its own."""
-        try:
-            return self.overlay.stat(path)
-        except OSError:
-            return self.overlay.lstat(path)
+    def _info(self, name: str, path: str, namespaces: Collection[str]) -> Info:
+        itself = self.overlay.get(path, follow=False)
+        return self._info_of(name, path, itself, namespaces)
 
-    def _info(self, path: str, namespaces: Collection[str], attributes: Attributes) -> Info:
-        raw: dict[str, dict[str, object]] = {"basic": {"name": basename(path), "is_dir": attributes.is_dir}}
-        if "details" in namespaces:
-            raw["details"] = {
-                "_write": ["accessed", "modified"],
-                "accessed": attributes.atime_ns / _NS,
-                "modified": attributes.mtime_ns / _NS,
-                "metadata_changed": attributes.ctime_ns / _NS,
-                "created": None,
-                "size": attributes.size,
-                "type": int(_TYPES.get(stat.S_IFMT(attributes.mode), ResourceType.unknown)),
-            }
-        if "stat" in namespaces:
-            raw["stat"] = _stat_fields(attributes)
-        if "lstat" in namespaces:
-            raw["lstat"] = _stat_fields(self.overlay.lstat(path))
-        if "link" in namespaces:
-            found = self.overlay.get(path, follow=False)
-            raw["link"] = {"target": os.fsdecode(self.overlay.readlink(path)) if found.is_link else None}
-        if "access" in namespaces:
-            # No names: they are in the image's /etc/passwd, not in the machine's.
-            raw["access"] = {
-                "_write": ["permissions", "uid", "gid"],
-                "permissions": Permissions(mode=attributes.mode).dump(),
-                "uid": attributes.uid,
-                "gid": attributes.gid,
-            }
-        return Info(raw)
+    def _info_of(self, name: str, path: str, itself: Found, namespaces: Collection[str]) -> Info:
+        target = self.overlay.get(path) if itself.is_link else itself
+        return Info(self._namespaces.raw(name, itself, target, namespaces))
+
+
+@contextlib.contextmanager
+def _new(path: str) -> Iterator[None]:
+    """A name that is taken, told as such: PyFilesystem2's own table knows only directories."""
+    try:
+        yield
+    except (errors.DirectoryExists, errors.FileExists) as error:
+        raise errors.DestinationExists(path) from error
 
 
 def _flags(mode: Mode) -> int:
@@ -299,16 +361,4 @@ def _flags(mode: Mode) -> int:
 
 
 def _nanoseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * _NS)
-
-
-def _stat_fields(attributes: Attributes) -> dict[str, object]:
-    """The fields of an `os.stat_result`."""
-    same = ("dev", "ino", "mode", "nlink", "uid", "gid", "size", "blocks")
-    fields: dict[str, object] = {f"st_{name}": getattr(attributes, name) for name in same}
-    fields["st_rdev"] = os.makedev(attributes.rdev_major, attributes.rdev_minor)
-    fields["st_blksize"] = io.DEFAULT_BUFFER_SIZE
-    for name in ("atime", "mtime", "ctime"):
-        nanoseconds = getattr(attributes, f"{name}_ns")
-        fields[f"st_{name}"], fields[f"st_{name}_ns"] = nanoseconds / _NS, nanoseconds
-    return fields
+    return None if seconds is None else round(seconds * NS)

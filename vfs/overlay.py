@@ -137,10 +137,27 @@ class Overlay:
     @operation()
     def scandir(self, path: PathArgument = "/") -> list[Listed]:
         """Names and types, sorted by bytes."""
-        request = raw_path(path)
+        return list_directory(self.context.lookup, self._readable_directory(raw_path(path)))
+
+    @operation()
+    def directory(self, path: PathArgument) -> Found:
+        """A directory that the identity may list. Raises ENOTDIR for anything else."""
+        return self._readable_directory(raw_path(path))
+
+    def _readable_directory(self, request: bytes) -> Found:
         found = self.context.place(request + b"/" if request else request, follow=True).existing()
         self.context.require(found, 4, request)
-        return list_directory(self.context.lookup, found)
+        return found
+
+    @operation(0)
+    def list_found(self, directory: Found) -> list[Listed]:
+        """Names and types of a directory that was just looked up, sorted by bytes."""
+        return list_directory(self.context.lookup, directory)
+
+    @operation(0)
+    def child(self, directory: Found, name: bytes) -> Found | None:
+        """What a name that was listed in a directory is, without following it; None where it is gone."""
+        return self.context.lookup.child(directory, name)
 
     def listdir(self, path: PathArgument = "/") -> list[bytes]:
         """Names, sorted by bytes."""

@@ -1,101 +1,22 @@
-"""`LayerFS` passes PyFilesystem2's own conformance suite, and keeps what the suite does not look at."""
+"""What `LayerFS` keeps that PyFilesystem2's own suite (test_pyfs_conformance.py) does not look at."""
 
 import os
+import stat
 import tempfile
-import unittest
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from rootlay.vfs import Store
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, symlink
 
-if not hasattr(unittest.TestCase, "assertRaisesRegexp"):  # Python 3.12 removed what fs.test uses
-    unittest.TestCase.assertRaisesRegexp = unittest.TestCase.assertRaisesRegex  # type: ignore[attr-defined]
-
+# isort: split
 from fs import errors
 from fs.memoryfs import MemoryFS
 from fs.move import move_file
-from fs.test import FSTestCases
-
-
-class LayerFSCases(FSTestCases):  # type: ignore[misc]
-    """The suite over a stack that `make_stack` builds."""
-
-    def make_stack(self, builder: StackBuilder) -> Overlay:
-        raise NotImplementedError
-
-    def make_fs(self) -> Any:
-        self.directory = tempfile.TemporaryDirectory(prefix="rootlay-test-")
-        return LayerFS(self.make_stack(StackBuilder(Path(self.directory.name))), owned=True)
-
-    def destroy_fs(self, fs: Any) -> None:
-        fs.close()
-        self.directory.cleanup()
-
-
-class TestLayerFSOverAnEmptyStack(LayerFSCases, unittest.TestCase):
-    def make_stack(self, builder: StackBuilder) -> Overlay:
-        return builder.overlay()
-
-
-class TestLayerFSOverRemovedLowers(LayerFSCases, unittest.TestCase):
-    """The suite wants an empty file system: everything below was removed, and names return over whiteouts.
-
-    Not `foo`: the suite asks `hassyspath` of it (see test_hassyspath_is_false_where_a_rename_would_uncover).
-    """
-
-    def make_stack(self, builder: StackBuilder) -> Overlay:
-        layer = [
-            directory(b""),
-            directory(b"bar"),
-            directory(b"bar/foo"),
-            file(b"bar/foo/baz", b"lower"),
-            file(b"bar/foo.txt", b"lower"),
-            file(b"dir", b"lower"),
-            directory(b"egg"),
-            file(b"top.txt", b"lower"),
-            symlink(b"spam", b"bar"),
-        ]
-
-        def fill(path: Path) -> None:
-            (path / "foo2" / "foo").mkdir(parents=True)
-            (path / "foo2" / "foo" / "foo.txt").write_text("lower")
-            (path / "egg").write_text("lower")
-            (path / "test.txt").write_text("lower")
-
-        overlay = builder.overlay(builder.lower("lower", fill), layers=(layer,))
-        LayerFS(overlay).removetree("/")
-        return overlay
-
-
-class TestLayerFSAfterSnapshotAndRollback(LayerFSCases, unittest.TestCase):
-    """The suite over an image whose files were removed, then frozen; with a second snapshot rolled back."""
-
-    def make_fs(self) -> Any:
-        self.directory = tempfile.TemporaryDirectory(prefix="rootlay-test-")
-        base = Path(self.directory.name)
-        for name in ("bar/foo", "egg", "foo2/foo"):
-            (base / "tree" / name).mkdir(parents=True)
-        for name in ("bar/foo/baz", "bar/foo.txt", "dir", "top.txt", "foo2/foo/foo.txt"):
-            (base / "tree" / name).write_text("lower")
-        self.container = Store.open(base / "store").import_rootfs(base / "tree", "base").container(hostname="box")
-        self.container.fs.removetree("/")
-        self.container.snapshot()
-        self.container.fs.writetext("/top.txt", "lost")
-        self.container.fs.makedirs("/foo/bar")
-        self.container.rollback()
-        return self.container.fs
-
-    def destroy_fs(self, fs: Any) -> None:
-        fs.close()
-        self.container.close()
-        self.directory.cleanup()
 
 
 @pytest.fixture
@@ -176,6 +97,105 @@ def test_setinfo_sets_owner_permissions_and_times(image_fs: LayerFS) -> None:
     assert info.raw["details"]["modified"] == 1000.5
 
 
+def test_links_are_made_and_read(image_fs: LayerFS) -> None:
+    image_fs.symlink("motd", "/etc/new")
+    image_fs.link("/etc/motd", "/etc/second")
+    assert image_fs.readlink("/etc/new") == "motd"
+    assert image_fs.islink("/etc/new")
+    assert image_fs.getinfo("/etc/new", ["link"]).target == "motd"
+    image_fs.appendtext("/etc/second", "more")
+    assert image_fs.readtext("/etc/new") == "hello\nmore"
+    assert image_fs.getinfo("/etc/motd", ["stat"]).get("stat", "st_nlink") == 2
+    for taken in (lambda: image_fs.symlink("x", "/etc/d"), lambda: image_fs.link("/etc/motd", "/etc/new")):
+        with pytest.raises(errors.DestinationExists):
+            taken()
+    with pytest.raises(errors.FileExpected):
+        image_fs.link("/etc/d", "/etc/e")
+    with pytest.raises(errors.ResourceInvalid):
+        image_fs.readlink("/etc/motd")
+    with pytest.raises(errors.ResourceNotFound):
+        image_fs.link("/nowhere", "/x")
+
+
+def test_lstat_is_of_the_link(image_fs: LayerFS) -> None:
+    info = image_fs.getinfo("/link", ["stat", "lstat", "details"])
+    assert stat.S_ISLNK(info.get("lstat", "st_mode"))
+    assert stat.S_ISDIR(info.get("stat", "st_mode"))
+    with pytest.raises(errors.ResourceNotFound):
+        image_fs.getinfo("/dangling")
+
+
+def test_extended_attributes(image_fs: LayerFS) -> None:
+    image_fs.setinfo("/etc/motd", {"xattr": {"user.a": b"1", "security.b": b"\0"}})
+    assert image_fs.getinfo("/etc/motd", ["xattr"]).raw["xattr"] == {"security.b": b"\0", "user.a": b"1"}
+    image_fs.setinfo("/etc/motd", {"xattr": {"user.a": None}})
+    assert image_fs.getinfo("/etc/motd", ["xattr"]).raw["xattr"] == {"security.b": b"\0"}
+
+
+def test_names_of_users_are_the_images_own(image_fs: LayerFS) -> None:
+    info = image_fs.getinfo("/etc/motd", ["access"])
+    assert (info.uid, info.user, info.group) == (5, None, None)
+    image_fs.writetext("/etc/passwd", "broken\nfive:x:5:0::/:/bin/sh\n")
+    image_fs.writetext("/etc/group", "wheel:x:0:\n")
+    info = image_fs.getinfo("/etc/motd", ["access"])
+    assert (info.user, info.group) == ("five", "wheel")
+
+
+def test_where_objects_come_from(image_fs: LayerFS) -> None:
+    def origin(path: str) -> dict[str, object]:
+        raw: dict[str, object] = image_fs.getinfo(path, ["rootlay"]).raw["rootlay"]
+        return {key: value for key, value in raw.items() if value and key != "place"}
+
+    assert origin("/etc/motd") == {"source": "image"}
+    assert image_fs.getinfo("/etc/motd", ["rootlay"]).get("rootlay", "layer") == 0
+    image_fs.appendtext("/etc/motd", "x")
+    image_fs.writetext("/etc/new", "x")
+    image_fs.remove("/etc/d/x")
+    assert origin("/etc/motd") == {"source": "upper", "copied_up": True}
+    assert origin("/etc/new") == {"source": "upper"}
+    assert origin("/etc/d") == {"source": "upper", "copied_up": True, "merged": True, "whiteouts": ["x"]}
+    image_fs.removetree("/etc/d")
+    image_fs.makedir("/etc/d")
+    assert origin("/etc/d") == {"source": "upper", "copied_up": True, "opaque": True}
+    image_fs.movedir("/etc", "/conf", create=True)
+    assert origin("/conf")["redirect"] == "/etc"
+    image_fs.symlink("conf", "/etc")
+    assert origin("/link") == {"source": "image"}
+
+
+def test_scandir_pages(image_fs: LayerFS) -> None:
+    image_fs.makedir("/many")
+    for number in range(10):
+        image_fs.touch(f"/many/{number}")
+    pages = [[info.name for info in image_fs.scandir("/many", page=(start, start + 4))] for start in range(0, 14, 4)]
+    assert pages == [list("0123"), list("4567"), list("89"), []]
+    with pytest.raises(errors.DirectoryExpected):
+        image_fs.scandir("/etc/motd")  # at the call, not at the first name
+
+
+def test_copy_keeps_holes_and_hydrates_nothing(image_fs: LayerFS) -> None:
+    image_fs.copy("/etc/motd", "/copy")
+    assert image_fs.readtext("/copy") == "hello\n"
+    assert image_fs.overlay.stack.hydrator.hydrated == []
+    with image_fs.openbin("/sparse", "w") as file:
+        file.truncate(100 << 20)
+    image_fs.copy("/sparse", "/sparse2", preserve_time=True)
+    info = image_fs.getinfo("/sparse2", ["stat", "details"])
+    assert info.get("stat", "st_blocks") < 2048
+    assert info.modified == image_fs.getinfo("/sparse", ["details"]).modified
+    with pytest.raises(errors.ResourceInvalid):
+        image_fs.copy("/etc/motd", "/etc/motd", overwrite=True)
+    assert image_fs.readtext("/etc/motd") == "hello\n"
+
+
+def test_names_with_nul_are_refused(image_fs: LayerFS) -> None:
+    for use in (image_fs.getinfo, image_fs.listdir, image_fs.openbin, image_fs.makedir, image_fs.remove):
+        with pytest.raises(errors.InvalidCharsInPath):
+            use("/a\0b")
+    with pytest.raises(ValueError, match="null"):
+        image_fs.symlink("a\0b", "/x")
+
+
 def test_read_only_stack_refuses_changes(build: StackBuilder) -> None:
     def fill(path: Path) -> None:
         (path / "a").write_text("x")
@@ -184,5 +204,5 @@ def test_read_only_stack_refuses_changes(build: StackBuilder) -> None:
     with LayerFS(Overlay(build.stack(lower, writable=False)), owned=True) as read_only:
         assert read_only.readtext("/a") == "x"
         assert read_only.getmeta()["read_only"]
-        with pytest.raises(errors.OperationFailed):
+        with pytest.raises(errors.ResourceReadOnly):
             read_only.writetext("/a", "y")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,12 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
-from rootlay.store.container import Containers
 from rootlay.vfs import Store
 from rootlay.vfs.pytestplugin import LABEL
 from tests.cli.rootfs import build_rootfs
-
-HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "pytest.md"
+from tests.vfs.pytest_project import leftovers, run_pytest, start, write_examples
 
 
 @pytest.fixture(scope="module")
@@ -27,49 +24,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store.open(base / "store")
     store.import_rootfs(base / "tree", "small")
     return store
-
-
-def run_pytest(directory: Path, store: Store, *arguments: str, image: str = "small", timeout: float = 120) -> str:
-    """The output of a pytest run that must succeed."""
-    done = start(directory, store, *arguments, image=image, timeout=timeout)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def start(
-    directory: Path, store: Store, *arguments: str, image: str = "small", timeout: float = 120
-) -> subprocess.CompletedProcess[str]:
-    (directory / "pytest.ini").write_text(f"[pytest]\nrootlay_store = {store.root}\nrootlay_image = {image}\n")
-    command = [
-        sys.executable,
-        "-W",
-        "error",
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        *arguments,
-        str(directory),
-    ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
-    return subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=directory, env=environment, timeout=timeout
-    )
-
-
-def write_examples(directory: Path, *names: str) -> None:
-    """The code blocks of the how-to that start with `# NAME`."""
-    blocks = HOWTO.read_text(encoding="utf-8").split("```python\n")[1:]
-    for block in blocks:
-        name = block.partition("\n")[0].removeprefix("# ")
-        if name in names:
-            (directory / name).write_text(block.partition("\n```")[0] + "\n", encoding="utf-8")
-    assert sorted(path.name for path in directory.iterdir()) == sorted(names)
-
-
-def leftovers(store: Store) -> list[str]:
-    return [record.name for record in Containers(store.root).iter_all()]
 
 
 def test_each_test_gets_a_clean_root(tmp_path: Path, store: Store) -> None:
@@ -182,19 +136,3 @@ def test_the_plugin_imports_nothing_before_it_is_used(tmp_path: Path, store: Sto
         "import sys\ndef test_a():\n    assert {'lmdb', 'fs', 'rootlay.store.store'}.isdisjoint(sys.modules)\n"
     )
     run_pytest(tmp_path, store)
-
-
-def test_postgresql_is_reset_for_each_test(tmp_path: Path) -> None:
-    """The worked example of docs/howto/pytest.md, on a real Debian image."""
-    source = os.environ.get("ROOTLAY_TEST_PROGRAMS")
-    if not source:
-        pytest.skip("ROOTLAY_TEST_PROGRAMS does not name a Debian root file system")
-    store = Store.open(tmp_path / "store")
-    image = store.import_rootfs(source, "programs")
-    with image.container() as c:
-        if not list(c.fs.glob("/usr/lib/postgresql/*/bin/initdb")):
-            pytest.skip("the image has no postgresql")
-    (tmp_path / "tests").mkdir()
-    write_examples(tmp_path / "tests", "conftest.py", "test_fruit.py")
-    assert "4 passed" in run_pytest(tmp_path / "tests", store, image="programs", timeout=250)
-    assert leftovers(store) == []

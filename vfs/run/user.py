@@ -49,8 +49,8 @@ def find_identity(user: str, read: Reader) -> Identity:
     name, _, group = user.partition(":")
     if name in ("", "0", "root") and not group:
         return Identity(umask=umask)
-    passwd = _table(read(b"/etc/passwd"), 7)
-    groups = _table(read(b"/etc/group"), 4)
+    passwd = parse_table(read(b"/etc/passwd"), 7)
+    groups = parse_table(read(b"/etc/group"), 4)
     entry = (
         next((row for row in passwd if name in (row[0], row[2])), None)
         if name
@@ -71,7 +71,7 @@ def find_identity(user: str, read: Reader) -> Identity:
     return Identity(uid, gid, extra, (entry[5] if entry and entry[5] else "/"), umask)
 
 
-def _table(content: bytes | None, columns: int) -> list[list[str]]:
+def parse_table(content: bytes | None, columns: int) -> list[list[str]]:
     """Rows of a passwd-like file; broken lines are passed over, as libc does."""
     rows = []
     for line in (content or b"").decode("utf-8", "surrogateescape").splitlines():

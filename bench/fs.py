@@ -1,0 +1,142 @@
+"""What do LayerFS's operations cost, against OSFS on the unpacked tree? And opening an image to read one small file?
+
+    bench/fs.py [--entries 22000] [--rounds 5]
+
+A tree of that many entries, once as an image (read-only view, and a container over it whose upper is empty), once
+unpacked. Baseline, in the same run: PyFilesystem2's own OSFS on the unpacked tree. Operations in µs each, walks in ms,
+minimum of the rounds; `x` is OSFS's time divided by ours. Cold: a new process each time, median of ten.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rootlay.vfs import Store
+from rootlay.vfs.layerfs import LayerFS
+
+COLD = """
+import json, sys, time
+start = time.perf_counter()
+from rootlay.vfs import Store
+imported = time.perf_counter()
+image = Store.open({store!r}).image("bench")
+{opening}
+print(json.dumps([(time.perf_counter() - imported) * 1e3, (imported - start) * 1e3]))
+"""
+OPENINGS = {
+    "open_overlay": "with image.open_overlay() as o, o.open_content('{file}') as f: f.read()",
+    "open_fs": "with image.open_fs() as fs: fs.readbytes('{file}')",
+    "fsspec": "import fsspec\nfs = fsspec.filesystem('rootlay', image='bench', store={store!r}); fs.cat_file('{file}')",
+}
+
+
+def make_tree(target: Path, entries: int) -> list[str]:
+    """Directories of 20 files, ten directories each level; the paths of the files."""
+    files: list[str] = []
+    made = 0
+    for number in range(entries):
+        directory = f"d{number % 10}/e{number // 10 % 10}/s{number // 100}"
+        (target / directory).mkdir(parents=True, exist_ok=True)
+        for name in range(20):
+            path = f"/{directory}/file-{name}.txt"
+            (target / path.lstrip("/")).write_bytes(b"x" * 200)
+            files.append(path)
+        made += 21
+        if made >= entries:
+            return files
+    return files
+
+
+def per_call(call: Callable[[str], object], paths: list[str], rounds: int) -> float:
+    """Microseconds a call, the least of the rounds."""
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        for path in paths:
+            call(path)
+        best = min(best, (time.perf_counter() - start) / len(paths) * 1e6)
+    return best
+
+
+def read(fs: Any, path: str) -> bytes:
+    with fs.openbin(path) as file:
+        return bytes(file.read())
+
+
+def operations(fs: Any) -> dict[str, Callable[[str], object]]:
+    return {
+        "getinfo": lambda path: fs.getinfo(path),
+        "getinfo details": lambda path: fs.getinfo(path, ["details"]),
+        "exists": lambda path: fs.exists(path),
+        "listdir": lambda path: fs.listdir(path.rpartition("/")[0]),
+        "scandir": lambda path: list(fs.scandir(path.rpartition("/")[0])),
+        "scandir details": lambda path: list(fs.scandir(path.rpartition("/")[0], ["details"])),
+        "openbin": lambda path: fs.openbin(path).close(),
+        "openbin + read": lambda path: read(fs, path),
+    }
+
+
+def walks(fs: Any) -> dict[str, Callable[[str], object]]:
+    return {
+        "walk": lambda _: sum(len(step.files) + len(step.dirs) for step in fs.walk("/")),
+        "walk.files": lambda _: sum(1 for _ in fs.walk.files("/")),
+        "walk.info details": lambda _: sum(1 for _ in fs.walk.info("/", namespaces=["details"])),
+        "glob **/*.txt": lambda _: sum(1 for _ in fs.glob("**/*7.txt")),
+    }
+
+
+def compare(systems: dict[str, Any], files: list[str], rounds: int) -> None:
+    sample = random.Random(1).sample(files, 300)
+    base = systems["OSFS"]
+    for kind, of, paths, scale, unit in (
+        ("operations", operations, sample, 1.0, "us"),
+        ("walks", walks, ["/"], 1e-3, "ms"),
+    ):
+        print(f"{kind:<20}" + "".join(f"{name:>24}" for name in systems))
+        for name in of(base):
+            times = {label: per_call(of(fs)[name], paths, rounds) * scale for label, fs in systems.items()}
+            cells = [f"{value:9.2f} {unit} {times['OSFS'] / value:6.2f}x" for value in times.values()]
+            print(f"{name:<20}" + "".join(f"{cell:>24}" for cell in cells))
+
+
+def cold(store: Path, file: str) -> None:
+    for name, opening in OPENINGS.items():
+        code = COLD.format(store=str(store), opening=opening.format(file=file, store=str(store)))
+        found = [json.loads(subprocess.check_output([sys.executable, "-c", code])) for _ in range(10)]
+        opened, imported = (statistics.median(values) for values in zip(*found, strict=True))
+        print(f"cold: image, first small file by {name:<13} {opened:7.2f} ms (and {imported:.2f} ms of import)")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--entries", type=int, default=22000)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        base = Path(directory)
+        (base / "tree").mkdir()
+        files = make_tree(base / "tree", options.entries)
+        image = Store.open(base / "store").import_rootfs(base / "tree", "bench")
+        print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}, ", end="")
+        print(f"{os.cpu_count()} cores, {len(files)} files")
+        from fs.osfs import OSFS
+
+        with image.container() as container, LayerFS(image.open_overlay(), owned=True) as view:
+            compare({"OSFS": OSFS(str(base / "tree")), "image": view, "container": container.fs}, files, options.rounds)
+        cold(base / "store", files[0])
+
+
+if __name__ == "__main__":
+    main()
