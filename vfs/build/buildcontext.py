@@ -36,7 +36,7 @@ NAMES = ("Dockerfile", "dockerfile", "Containerfile")
 _IGNORE = ".dockerignore"
 # What is read at most of a Dockerfile or an ignore file.
 _TEXT_BYTES_MAX = 16 << 20
-_HEAD_BYTES = 64 << 10
+_HEAD_BYTES = 1 << 20  # more than one block of bzip2, which gives nothing before its end
 
 
 class BadContext(StoreError):

@@ -75,22 +75,22 @@ class _Words:
 
     def __init__(self) -> None:
         self.done: list[str] = []
-        self._word = ""
+        self._parts: list[str] = []
 
     def add(self, text: str) -> None:
         for char in text:
             if char not in SPACES:
-                self._word += char
+                self._parts.append(char)
             else:
                 self.flush()
 
     def add_raw(self, text: str) -> None:
-        self._word += text
+        self._parts.append(text)
 
     def flush(self) -> list[str]:
-        if self._word:
-            self.done.append(self._word)
-        self._word = ""
+        if self._parts and (word := "".join(self._parts)):
+            self.done.append(word)
+        self._parts.clear()
         return self.done
 
 

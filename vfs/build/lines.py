@@ -75,7 +75,7 @@ class LineReader:
             text, more = self._cut(text)
             if not text and not more:
                 continue
-            gap = None
+            gap, parts = None, [text]
             while more and self._next < len(self._lines):
                 part = self._take()
                 if part.lstrip(SPACES).startswith("#"):
@@ -84,8 +84,8 @@ class LineReader:
                     gap = gap or self._next
                     continue
                 part, more = self._cut(part)
-                text += part
-            return Line(first, self._next, text, gap)
+                parts.append(part)
+            return Line(first, self._next, "".join(parts), gap)
         return None
 
     def heredoc(self, name: str, chomp: bool) -> str | None:

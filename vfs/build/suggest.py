@@ -13,10 +13,11 @@ _FARTHEST = 2
 def near_miss(word: str, known: Iterable[str], *, any_case: bool = False) -> str | None:
     """The nearest of the known words, in the case of `word` if case does not matter; None if none is near.
 
-    An exact match is no miss: then something else was wrong, and there is nothing to suggest.
+    Something of the word must be left: "a" is not near "id". An exact match is no miss: then something else was wrong,
+    and there is nothing to suggest.
     """
     wanted = word.lower() if any_case else word
-    best, least = None, _FARTHEST + 1
+    best, least = None, min(_FARTHEST + 1, len(wanted))
     for candidate in sorted(known):
         shown = candidate.lower() if any_case else candidate
         if shown == wanted:

@@ -41,26 +41,26 @@ def _flags(line: str) -> tuple[list[str], str]:
 
 def _flag(line: str, at: int) -> tuple[str, int]:
     r"""One flag from `at`, and where it ends. `\` escapes here whatever the escape directive says (BuildKit)."""
-    flag, quote = "", ""
+    flag: list[str] = []
+    quote = ""
     while at < len(line):
         char = line[at]
         if char == "\\":
             at += 1
-            char = line[at : at + 1]
-            flag += char
+            flag.append(line[at : at + 1])
         elif quote:
             if char == quote:
                 quote = ""
             else:
-                flag += char
+                flag.append(char)
         elif char in SPACES:
             break
         elif char in "'\"":
             quote = char
         else:
-            flag += char
+            flag.append(char)
         at += 1
-    return flag, at
+    return "".join(flag), at
 
 
 def split_blanks(rest: str) -> list[str]:
@@ -76,30 +76,27 @@ def split_first_blank(rest: str) -> list[str]:
 def split_words(rest: str, escape: str) -> list[str]:
     """Words between spaces; quoted or escaped spaces do not end one. Quotes and escapes stay, for `expand`."""
     words: list[str] = []
-    word, quote, blank_counts = "", "", False
-    at = 0
+    start, at, quote = -1, 0, ""
     while at < len(rest):
         char = rest[at]
         if not quote and char in SPACES:
-            if word or blank_counts:
-                words.append(word)
-            word, blank_counts = "", False
-            at += 1
-            continue
-        if char == escape and quote != "'":
+            if start >= 0:
+                words.append(rest[start:at])
+            start = -1
+        elif char == escape and quote != "'":
             if at + 1 == len(rest):  # an escape character at the end is dropped
                 break
-            word += char
+            start = at if start < 0 else start
             at += 1
-            char = rest[at]
-        elif quote:
-            quote = "" if char == quote else quote
-        elif char in "'\"":
-            quote, blank_counts = char, True
-        word += char
+        else:
+            start = at if start < 0 else start
+            if quote:
+                quote = "" if char == quote else quote
+            elif char in "'\"":
+                quote = char
         at += 1
-    if word or blank_counts:
-        words.append(word)
+    if start >= 0:
+        words.append(rest[start:at])
     return words
 
 

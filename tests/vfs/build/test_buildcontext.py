@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -85,6 +86,14 @@ def test_a_context_may_be_an_archive_of_any_compression(tmp_path: Path, compress
             assert names(context.visible("Dockerfile")) == [".dockerignore", "Dockerfile", "d", "d/y"]
             with context.tree.open(b"/d/x") as stream:
                 assert stream.read() == b"x"
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_large_archive_from_standard_input_is_known_by_its_start(tmp_path: Path, compression: str) -> None:
+    noise = random.Random(1).randbytes(2_000_000)
+    data = COMPRESSIONS[compression](archive(("noise", noise), *FILES))
+    with open_context("-", around(tmp_path, data)) as context, context.tree.open(b"/noise") as stream:
+        assert stream.read() == noise
 
 
 def test_a_directory_and_an_archive_of_it_are_the_same(tmp_path: Path) -> None:
