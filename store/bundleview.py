@@ -104,11 +104,18 @@ class BundleView:
         for entry_id in self._native.entry(parent_id).children:
             yield self._native.key(entry_id)[1], self._node(entry_id)
 
-    def iter_nodes(self) -> Iterator[tuple[int, bytes, Node]]:
-        """Everything as (parent id, name, node), in the order of the ids: parents before their children."""
-        for entry_id in range(ROOT_ID, self.entries + 1):
+    def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
+        """Everything behind an id as (parent id, name, node), in the order of the ids: parents come first."""
+        for entry_id in range(after + 1, self.entries + 1):
             parent, name = self._native.key(entry_id)
             yield parent, name, self._node(entry_id)
+
+    def iter_places(self) -> Iterator[tuple[int, int, int]]:
+        """See `rootlay.store.view.View`."""
+        for entry_id in range(ROOT_ID, self.entries + 1):
+            e = self._native.entry(entry_id)
+            if e.type == EntryType.FILE.value and e.ino == entry_id and not e.source:
+                yield entry_id, e.layer, OFFSET.unpack_from(self._contents, OFFSET.size * entry_id)[0]
 
     def find_path(self, path: bytes) -> Node | None:
         """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
@@ -187,7 +194,11 @@ class BundleLayer:
 
     def open_content(self, entry: Entry) -> BinaryIO:
         """The content of a file entry: seekable, verified as it is read. Reading raises CorruptStore."""
-        return io.BufferedReader(ContentReader(self._segments, entry), _BUFFER_BYTES)
+        return io.BufferedReader(ContentReader(self._segments, entry), max(1, min(_BUFFER_BYTES, entry.size)))
+
+    def find_ready(self, entry: Entry) -> tuple[bytes, int] | None:
+        """See `rootlay.store.layer.Layer`."""
+        return self._segments.find_ready(entry.offset, entry.size)
 
     def close(self) -> None:
         """Idempotent."""

@@ -65,6 +65,15 @@ class SegmentReader:
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
         return memoryview(data)[start : start + count]
 
+    def find_ready(self, tar_offset: int, count: int) -> tuple[bytes, int] | None:
+        """The segment that holds these bytes, and where in it they start, if it is one and decompressed already."""
+        index = bisect_right(self._starts, tar_offset) - 1
+        with self._lock:
+            data = self._cache.get(index)
+        if data is None or tar_offset + count > self._starts[index] + len(data):
+            return None
+        return data, tar_offset - self._starts[index]
+
     def _segment(self, index: int) -> bytes:
         """The verified bytes of a segment."""
         with self._lock:

@@ -29,6 +29,7 @@ from rootlay.store.view import Node, View
 
 if TYPE_CHECKING:
     from rootlay.store.bundleview import BundleView
+    from rootlay.store.hydrateahead import Ahead
 
 _COPY_BYTES = 1 << 20
 _DEFAULT_DIRECTORY_MODE = 0o755
@@ -42,6 +43,9 @@ class ContentLayer(Protocol):
 
     def open_content(self, entry: Entry, /) -> BinaryIO:
         """The content of a file."""
+
+    def find_ready(self, entry: Entry, /) -> tuple[bytes, int] | None:
+        """The bytes that hold a file's content and where it starts in them, where nothing has to be decompressed."""
 
     def close(self) -> None:
         """Give the layer up."""
@@ -101,6 +105,28 @@ class Hydrator:
             place = _place(node, path)
             self._make(node, place)
             return _join(self._tree_path(node), place)
+
+    def ahead(self) -> Ahead:
+        """What makes neighbours of what was asked for; good as long as the hydrator is open, in one thread."""
+        from rootlay.store.hydrateahead import Ahead  # with ctypes, which most hydrators do not need
+
+        def mode_of(layer: int, place: Parts) -> int:
+            with self._layers.use(layer) as opened:
+                return self._directory_mode(opened, place)
+
+        def find_ready(layer: int, entry: Entry) -> tuple[bytes, int] | None:
+            with self._layers.use(layer) as opened:
+                return opened.find_ready(entry)
+
+        return Ahead(
+            self._view,
+            self._native,
+            self._tree_path,
+            mode_of,
+            find_ready,
+            self._staging_directory,
+            lambda: next(self._numbers),
+        )
 
     def hydrate_all(self) -> tuple[int, int]:
         """Hydrate everything, each layer in the order of its tar. Returns how many objects and bytes of content."""
@@ -168,8 +194,7 @@ class Hydrator:
 
         def mode_of(directory: Parts) -> int:
             with self._layers.use(node.layer) as layer:
-                entry = layer.find_path(b"/".join(directory))
-            return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
+                return self._directory_mode(layer, directory)
 
         if node.type is EntryType.DIRECTORY:
             os.close(tree.make_directory(place, mode_of))
@@ -182,6 +207,11 @@ class Hydrator:
                 self._write(node, directory, place[-1])
         finally:
             os.close(directory)
+
+    @staticmethod
+    def _directory_mode(layer: ContentLayer, place: Parts) -> int:
+        entry = layer.find_path(b"/".join(place))
+        return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
 
     def _write(self, node: Node, directory: int, name: bytes) -> None:
         """Write the file `name` in `directory`, by way of the staging directory."""

@@ -147,7 +147,14 @@ class Layer:
         """
         if entry.type is not EntryType.FILE:
             raise ValueError(f"an entry of type {entry.type.name} has no content")
-        return io.BufferedReader(ContentReader(self._open_segments(), entry), _BUFFER_BYTES)
+        return io.BufferedReader(ContentReader(self._open_segments(), entry), max(1, min(_BUFFER_BYTES, entry.size)))
+
+    def find_ready(self, entry: Entry) -> tuple[bytes, int] | None:
+        """The verified bytes that hold the content of a file, which is not sparse, and where in them it starts.
+
+        None where they would have to be decompressed.
+        """
+        return self._segments.find_ready(entry.offset, entry.size) if self._segments is not None else None
 
     def iter_tar(self) -> Iterator[bytes]:
         """The layer's whole uncompressed tar, in pieces, verified. Raises CorruptStore."""

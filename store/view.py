@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
@@ -37,6 +38,9 @@ _PREFIX = Struct("<II")  # layer, source length; then the source, then the entry
 _PARENT = Struct(">I")
 # Prefix and entry of §1 at one go, for the common case of an entry without source, xattrs and sparse map.
 _WHOLE = Struct("<IIBBHIIIIIIIQqQII")
+# Of the same: layer, source length, type, id, ino, offset.
+_PLACE = Struct("<IIB3xII36xQ")
+_FILE = EntryType.FILE.value[0]
 _TYPES = {t.value[0]: t for t in EntryType}
 
 
@@ -159,13 +163,32 @@ class View:
             if len(key) > _PARENT.size:
                 yield key[_PARENT.size :], Node.unpack(value)
 
-    def iter_nodes(self) -> Iterator[tuple[int, bytes, Node]]:
-        """Everything as (parent id, name, node), in the order of the ids: parents before their children."""
-        for key, value in self._file.iter_from(b"\0"):
+    def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
+        """Everything behind an id as (parent id, name, node), in the order of the ids: parents before their children.
+
+        Raises LookupError for an id that there is not.
+        """
+        start = b"\0"
+        if after:
+            with closing(self.open_native()) as native:
+                start = entry_key(*native.key(after)) + b"\0"  # the key behind it
+        for key, value in self._file.iter_from(start):
             if key >= FIRST_RESERVED_KEY:
                 return
             parent_id, name = split_key(key)
             yield parent_id, name, Node.unpack(value)
+
+    def iter_places(self) -> Iterator[tuple[int, int, int]]:
+        """Where the content of plain files is, as (id, layer, offset in its uncompressed tar), in the order of the ids.
+
+        Faster than `iter_nodes`. Without hard links' further names, and files that are elsewhere in their layer's tree.
+        """
+        for key, value in self._file.iter_from(b"\0"):
+            if key >= FIRST_RESERVED_KEY:
+                return
+            layer, source_len, code, id_, ino, offset = _PLACE.unpack_from(value)
+            if code == _FILE and id_ == ino and not source_len:
+                yield id_, layer, offset
 
     def find_path(self, path: bytes) -> Node | None:
         """The object of an absolute, canonical path, or None. Symbolic links are not followed."""

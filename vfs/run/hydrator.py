@@ -5,7 +5,8 @@ Rules:
    process of the container is left, so daemons that outlive their command are served as well.
 2. It ignores the terminal's signals and keeps none of its owner's descriptors.
 3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
-4. A request that fails is answered with its errno; a client that breaks the protocol is dropped.
+4. Between requests it makes what will probably be asked for next (rootlay.store.readahead), a little at a time.
+5. A request that fails is answered with its errno; a client that breaks the protocol is dropped.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.vfs.run.lowerfiles import LowerFiles
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session
 
@@ -101,14 +103,14 @@ def start_hydrator(root: Path, session: Session) -> subprocess.Popen[bytes]:
 def serve_session(root: Path, session: Session, lifeline: int) -> None:
     """Serve until the life line is closed and the container is idle, then remove the session's files."""
     container = os.path.realpath(session.record.path)
-
+    lower = LowerFiles(root, session.record.config.chain)
     filler = _start_filler(root, session.record.config.layers)
 
     def hydrate(entry: int) -> None:
         if filler:
             filler.demand()
         try:
-            hydrate_entry(root, session.record.config.chain, entry)
+            lower.hydrate(entry)
         except OSError as error:
             _note_trouble(session, error)
             raise
@@ -120,7 +122,7 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
 
     listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
     try:
-        serve(listener, hydrate, lifeline, lambda: not has_guests(container))
+        serve(listener, hydrate, lifeline, lambda: not has_guests(container), lower.work_ahead)
     finally:
         session.forget()
 
@@ -147,29 +149,22 @@ def _note_trouble(session: Session, error: OSError) -> None:
             file.write(" ".join(error.strerror.split()))
 
 
-_HYDRATORS: dict[tuple[Path, str], object] = {}
-
-
-def hydrate_entry(root: Path, chain: str, entry: int) -> None:
-    """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
-    from rootlay.store.attach import open_lower
-    from rootlay.store.errors import StoreError
-    from rootlay.store.hydrate import Hydrator
-
-    try:
-        hydrator = _HYDRATORS.get((root, chain))
-        if hydrator is None:
-            hydrator = _HYDRATORS[root, chain] = open_lower(root, chain)[1]
-        assert isinstance(hydrator, Hydrator)
-        hydrator.hydrate(entry)
-    except StoreError as error:
-        raise OSError(errno.EIO, str(error)) from error
+def nothing_ahead() -> bool:
+    """For whoever serves without looking ahead."""
+    return False
 
 
 def serve(
-    listener: socket.socket | None, hydrate: Callable[[int], None], lifeline: int, idle: Callable[[], bool]
+    listener: socket.socket | None,
+    hydrate: Callable[[int], None],
+    lifeline: int,
+    idle: Callable[[], bool],
+    ahead: Callable[[], bool] = nothing_ahead,
 ) -> None:
-    """The loop. `idle` is asked only after the life line is closed, and must say yes twice, a moment apart."""
+    """The loop. `idle` is asked only after the life line is closed, and must say yes twice, a moment apart.
+
+    `ahead` is called when there is no request; it works for a moment and says whether there is more to do.
+    """
     clients: dict[int, tuple[socket.socket, bytearray]] = {}
     poll = select.poll()
     poll.register(lifeline, select.POLLIN)
@@ -178,17 +173,24 @@ def serve(
         poll.register(listener, select.POLLIN)
     owned = True
     quiet = 0
+    working = False
     while True:
-        events = poll.poll(None if owned else SETTLE_MS if quiet else IDLE_POLL_MS)
+        events = poll.poll(0 if working else None if owned else SETTLE_MS if quiet else IDLE_POLL_MS)
+        if working and not events:
+            working = ahead()
+            continue
         for fd, _ in events:
             if fd == lifeline:
                 poll.unregister(lifeline)
                 owned = False
             elif listener and fd == listener.fileno():
                 _accept(listener, clients, poll)
-            elif not _answer(*clients[fd], hydrate):
-                poll.unregister(fd)
-                clients.pop(fd)[0].close()
+            else:
+                working = True
+                if not _answer(*clients[fd], hydrate):
+                    poll.unregister(fd)
+                    clients.pop(fd)[0].close()
+        working = working and ahead()  # also when the next request is there: it will be for less
         if owned or (events and quiet):
             quiet = 0
             continue

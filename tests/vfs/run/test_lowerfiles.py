@@ -1,0 +1,67 @@
+"""What the hydrator makes without being asked."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import rootlay.vfs.run.lowerfiles as lowerfiles
+from rootlay.store.attach import open_lower
+from rootlay.vfs import Store
+from rootlay.vfs.run.lowerfiles import LowerFiles
+
+COUNT = 120
+
+
+class Case:
+    """An image of `COUNT` files in each of three directories, and one that has nothing to do with them."""
+
+    def __init__(self, base: Path) -> None:
+        for directory in "abc":
+            (base / "image/usr" / directory).mkdir(parents=True)
+            for number in range(COUNT):
+                (base / "image/usr" / directory / f"{number:03}").write_text(f"{directory}{number}")
+        (base / "image/usr/big").write_bytes(b"x" * (1 << 20))
+        self.root = base / "store"
+        with Store.open(self.root).import_rootfs(base / "image", "case").container() as container:
+            self.chain = container.record.config.chain
+        self.files = LowerFiles(self.root, self.chain)
+        (self.tree,) = (path / "tree" for path in (self.root / "layers").iterdir())
+        view, hydrator = open_lower(self.root, self.chain)
+        with closing(view), closing(hydrator):
+            self.ids = {view_path: node.id for view_path, node in view.iter_walk()}
+
+    def ask(self, path: str) -> None:
+        self.files.hydrate(self.ids[path.encode()])
+        while self.files.work_ahead():
+            pass
+
+    def made(self) -> set[str]:
+        return {str(path.relative_to(self.tree)) for path in self.tree.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> Case:
+    return Case(tmp_path)
+
+
+def test_single_files_bring_no_others(case: Case) -> None:
+    case.ask("/usr/a/010")
+    case.ask("/usr/c/100")
+    assert case.made() == {"usr/a/010", "usr/c/100"}
+
+
+def test_a_program_that_goes_through_a_tree_finds_the_rest_there(case: Case) -> None:
+    for number in range(12):
+        case.ask(f"/usr/a/{number:03}")
+    made = case.made()
+    assert {f"usr/a/{number:03}" for number in range(COUNT)} <= made
+    assert "usr/big" not in made
+    assert (case.tree / "usr/a/100").read_text() == "a100"
+
+
+def test_nothing_is_made_ahead_on_a_disk_that_is_nearly_full(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lowerfiles, "FREE_PERCENT_MIN", 100)
+    for number in range(12):
+        case.ask(f"/usr/a/{number:03}")
+    assert case.made() == {f"usr/a/{number:03}" for number in range(12)}
