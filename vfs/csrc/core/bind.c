@@ -41,6 +41,12 @@ int rl_bind_at(u64 hash, const char *v, u32 len)
     return -1;
 }
 
+/* Nothing can be made, removed or renamed in this directory. */
+int rl_read_only(const struct rl_ctx *dir)
+{
+    return dir->bind >= 0 ? (rl_bind((u32)dir->bind).flags & RL_BIND_RO) != 0 : !rl_writable();
+}
+
 /* Is a mount point at this path or below it? Such a name can be neither removed nor renamed. */
 int rl_bind_below(const char *v, u32 len)
 {

@@ -175,9 +175,11 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
     struct rl_walk *a = &p->from, *b = &p->to;
     int by_fd = (flags & AT_EMPTY_PATH) && !oldpath[0];
     int how = AT_EMPTY_PATH | (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
-    long r = rl_object(a, olddirfd, oldpath, by_fd ? how : how & ~AT_EMPTY_PATH);
+    u32 follow = flags & AT_SYMLINK_FOLLOW ? RL_FOLLOW : 0;
+    long r = by_fd ? rl_object(a, olddirfd, oldpath, how) : rl_resolve(a, olddirfd, oldpath, RL_EXISTS | follow, 0);
     if (r < 0)
         return r;
+    r = by_fd ? r : 1;
     int nameless = r == 0 || a->hit.magic;
     if (r == 0) {
         rl_put_u64(rl_put(p->source, "/proc/self/fd/"), (u64)olddirfd, 10);
@@ -193,10 +195,12 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         return -EEXIST;
     if (b->slash)
         return -ENOENT;
-    if (!nameless && may_link(&a->hit) < 0)
-        return -EPERM;
+    if (rl_read_only(&b->dir))
+        return -EROFS;
     if (!nameless && a->self.bind != b->dir.bind)
         return -EXDEV;
+    if (!nameless && may_link(&a->hit) < 0)
+        return -EPERM;
     long n = rl_create_begin(b, p->real);
     if (n < 0)
         return n;

@@ -238,12 +238,12 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
                 from = rl_view_openfd(h->view, s->real, O_RDONLY | O_CLOEXEC);
             } else {
                 r = rl_object_real(w, s->real);
-                from = r < 0 ? r : k_open(s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
+                from = r < 0 ? r : rl_spare_open(s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
             }
             if (from < 0)
                 return from;
         }
-        to = k_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, rl_real_mode(a->mode) & 07777);
+        to = rl_spare_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, rl_real_mode(a->mode) & 07777);
         r = to < 0 ? to : data ? copy_data(from, to, (i64)a->size) : 0;
         if (to >= 0)
             k_close(to);

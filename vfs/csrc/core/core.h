@@ -98,7 +98,7 @@ long rl_chmod(int dirfd, const char *path, unsigned mode, int flags);
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags);
 /* times: two struct timespec as utimensat(2) takes them, or NULL for now. */
 long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags);
-/* `path` NULL: the descriptor. flags: AT_SYMLINK_NOFOLLOW for the l-forms. */
+/* `path` NULL: the descriptor; else relative to fd. flags: AT_SYMLINK_NOFOLLOW for the l-forms, AT_EMPTY_PATH. */
 long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags);
 long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags);
 long rl_setxattr(int fd, const char *path, const char *name, const void *value, size_t size, int xflags, int flags);

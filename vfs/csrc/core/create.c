@@ -6,7 +6,7 @@ long rl_create_begin(struct rl_walk *w, char *real)
 {
     u32 name = w->dir.vlen + 1;
     if (w->dir.bind >= 0) {
-        if (rl_bind((u32)w->dir.bind).flags & RL_BIND_RO)
+        if (rl_read_only(&w->dir))
             return -EROFS;
         return rl_bind_real(&w->dir, w->v, w->vlen, real);
     }

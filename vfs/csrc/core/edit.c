@@ -75,8 +75,17 @@ long rl_by_fd(struct rl_walk *w, int fd)
     return upper ? 0 : -EROFS;
 }
 
+long rl_only_named(int fd)
+{
+    long flags = k4(__NR_fcntl, fd, RL_F_GETFL, 0, 0);
+    return flags < 0 ? flags : flags & O_PATH ? -EBADF : 0;
+}
+
 long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
 {
+    long only = path ? 0 : rl_only_named(dirfd);
+    if (only < 0)
+        return only;
     if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD))
         return rl_by_fd(w, dirfd);
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);

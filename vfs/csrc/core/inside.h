@@ -183,6 +183,7 @@ int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
+int rl_read_only(const struct rl_ctx *dir);
 int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
 /* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
  * -ENOLINK: only the kernel can follow it. */
@@ -190,10 +191,19 @@ long rl_proc_link(struct rl_walk *w, u32 len);
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
 int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
 
+/* ---- open.c ------------------------------------------------------------------------------------ */
+
+int rl_busy(const struct rl_walk *w);
+
 /* ---- procmaps.c -------------------------------------------------------------------------------- */
 
 long rl_maps_open(const char *real, int flags); /* a descriptor, for reading */
 long rl_maps_program(u64 pid, char *out);
+int rl_maps_running(const char *v, u32 len); /* some process of the container runs this program */
+
+/* ---- spare.c ----------------------------------------------------------------------------------- */
+
+long rl_spare_open(const char *path, int flags, unsigned mode); /* for the core's own use */
 
 /* ---- realpath.c -------------------------------------------------------------------------------- */
 
@@ -318,6 +328,8 @@ void rl_edit_cancel(struct rl_walk *w);
 /* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a
  * lower file without a name. */
 long rl_by_fd(struct rl_walk *w, int fd);
+/* -EBADF for a descriptor that only names its object (O_PATH): fchmod and the like do not take it. */
+long rl_only_named(int fd);
 /* By path or, when it is NULL, by descriptor. Returns as rl_by_fd(). */
 long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 

@@ -24,6 +24,9 @@
 #define RL_MAP_PRIVATE 2
 #define RL_MAP_ANON 0x20
 #define RL_LOCK_EX 2
+#define RL_F_DUPFD 0
+#define RL_F_GETFL 3
+#define RL_F_DUPFD_CLOEXEC 1030
 #define RL_R_OK 4
 #define RL_W_OK 2
 #define RL_X_OK 1

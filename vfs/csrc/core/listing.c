@@ -117,7 +117,7 @@ static long add_layer(struct gather *g, u32 i)
     long n = rl_layer_path(w, &w->self, w->v, w->vlen, i, w->s->real);
     if (n < 0)
         return n;
-    long fd = k_open(n ? w->s->real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+    long fd = rl_spare_open(n ? w->s->real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd == -ENOENT ? 0 : fd;
     int marks = rl_layers[i].flags & RL_DIR_MARKS;

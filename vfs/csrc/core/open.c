@@ -94,6 +94,8 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         return -ENOTDIR;
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         return -EINVAL;
+    if (rl_read_only(&w->self))
+        return -EROFS;
     long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
     if (r >= 0)
         r = rl_copyup(w, 1);
@@ -132,6 +134,12 @@ static long open_bind(struct rl_walk *w, struct rl_open *o)
     return r;
 }
 
+/* Is the walk's object a program that runs? */
+int rl_busy(const struct rl_walk *w)
+{
+    return rl_isreg(w->hit.mode) && (w->hit.mode & 0111) && rl_maps_running(w->v, w->vlen);
+}
+
 static long open_existing(struct rl_walk *w, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
@@ -139,6 +147,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     long r = rl_may(h, (u32)wanted(o->flags));
     if (r < 0)
         return r;
+    if (wants_write(o->flags) && rl_busy(w))
+        return -ETXTBSY;
     if ((o->flags & (O_ACCMODE | O_TRUNC)) == (O_RDONLY | O_TRUNC)) /* rule 4; only files have a length */
         o->flags = type == S_IFREG ? o->flags | O_RDWR : o->flags & ~O_TRUNC;
     if (h->what == RL_IN_BIND)

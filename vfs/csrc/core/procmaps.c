@@ -4,7 +4,8 @@
  * 2. What is opened is a copy in memory, made at that moment: whoever keeps the descriptor sees no later change.
  * 3. The copy gets the lowest free number, as any other descriptor.
  * 4. Every process of a container runs the engine, as far as the kernel knows. The program is the file that is mapped
- *    where its code starts (/proc/PID/stat, field 26): both can be read without the right to trace it. */
+ *    where its code starts (/proc/PID/stat, field 26): both can be read without the right to trace it.
+ * 5. So it is no use to leave to the kernel that a running program cannot be written (ETXTBSY). */
 #include "inside.h"
 
 #define BUFFER 32768
@@ -12,8 +13,6 @@
 #define SPACES_BEFORE_NAME 5
 #define MFD_CLOEXEC 1
 #define MFD_NOEXEC_SEAL 8
-#define RL_F_DUPFD 0
-#define RL_F_DUPFD_CLOEXEC 1030
 
 struct work {
     long in, out;
@@ -236,4 +235,46 @@ long rl_maps_program(u64 pid, char *out)
     k_close(k->in);
     k_munmap(k, sizeof *k);
     return r;
+}
+
+struct search {
+    char dents[BUFFER];
+    char name[RL_PATH_MAX];
+    char self[RL_PATH_MAX], exe[RL_PATH_MAX];
+};
+
+static int runs(struct search *s, const char *pid_text, const char *v, u32 len)
+{
+    u64 pid;
+    const char *p = pid_text;
+    if (!rl_number(&p, 10, &pid))
+        return 0;
+    rl_put(rl_put(rl_put(s->name, "/proc/"), pid_text), "/exe");
+    long n = k_readlink(s->name, s->exe, sizeof s->exe - 1);
+    s->exe[n > 0 ? n : 0] = 0;
+    if (n <= 0 || !rl_same(s->exe, s->self))
+        return 0;
+    n = rl_maps_program(pid, s->name);
+    return n == (long)len && !memcmp(s->name, v, len);
+}
+
+int rl_maps_running(const char *v, u32 len)
+{
+    struct search *s = k_mmap(sizeof *s);
+    long dir = s ? rl_spare_open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) : -1, n;
+    int found = 0;
+    if (dir >= 0) {
+        n = k_readlink("/proc/self/exe", s->self, sizeof s->self - 1);
+        s->self[n > 0 ? n : 0] = 0;
+        while (!found && (n = k_getdents(dir, s->dents, sizeof s->dents)) > 0)
+            for (long at = 0; at < n && !found;) {
+                const struct rl_dirent *e = (const void *)(s->dents + at);
+                found = runs(s, e->name, v, len);
+                at += e->reclen;
+            }
+        k_close(dir);
+    }
+    if (s)
+        k_munmap(s, sizeof *s);
+    return found;
 }

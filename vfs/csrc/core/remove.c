@@ -56,6 +56,8 @@ static long check(struct rl_walk *w, int rmdir)
         return w->dot == 1 ? -EINVAL : w->dot == 2 ? -ENOTEMPTY : -EBUSY;
     if (w->dot)
         return -EISDIR;
+    if (rl_read_only(&w->dir))
+        return -EROFS;
     if (w->hit.what == RL_NONE)
         return -ENOENT;
     if (w->slash && !rmdir)
@@ -63,7 +65,7 @@ static long check(struct rl_walk *w, int rmdir)
     if (rl_bind_below(w->v, w->vlen))
         return -EBUSY;
     if (w->hit.what != RL_IN_BIND) {
-        long r = rl_writable() ? rl_may_change(w, 1) : -EROFS;
+        long r = rl_may_change(w, 1);
         if (r < 0)
             return r;
     }
@@ -74,8 +76,6 @@ static long check(struct rl_walk *w, int rmdir)
 
 static long remove_bind(struct rl_walk *w, int flags)
 {
-    if (rl_bind((u32)w->self.bind).flags & RL_BIND_RO)
-        return -EROFS;
     long r = rl_object_real(w, w->s->real);
     return r < 0 ? r : k_unlink(w->s->real, flags);
 }

@@ -33,11 +33,7 @@ static long check_binds(const struct rl_walk *a, const struct rl_walk *b)
 {
     if (rl_bind_below(a->v, a->vlen) || rl_bind_below(b->v, b->vlen))
         return -EBUSY;
-    if (a->dir.bind != b->dir.bind)
-        return -EXDEV;
-    if (a->dir.bind >= 0)
-        return rl_bind((u32)a->dir.bind).flags & RL_BIND_RO ? -EROFS : 0;
-    return rl_writable() ? 0 : -EROFS;
+    return 0;
 }
 
 static int same_file(const struct rl_walk *a, const struct rl_walk *b)
@@ -56,10 +52,14 @@ static int same_file(const struct rl_walk *a, const struct rl_walk *b)
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
+    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before it looks at names */
+        return -EXDEV;
     if (a->dot)
         return -EBUSY;
     if (b->dot)
         return flags & RL_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    if (rl_read_only(&a->dir))
+        return -EROFS;
     if (a->hit.what == RL_NONE)
         return -ENOENT;
     if (there && (flags & RL_RENAME_NOREPLACE))

@@ -198,12 +198,16 @@ long rl_truncate(const char *path, i64 size)
     rl_walk_start(&w, &s);
     if (size < 0)
         return -EINVAL;
-    long r = rl_object(&w, AT_FDCWD, path, 0);
+    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
     if (r < 0)
         return r;
     if (!rl_isreg(w.hit.mode))
         return rl_isdir(w.hit.mode) ? -EISDIR : -EINVAL;
+    if (w.hit.what == RL_IN_BIND && rl_read_only(&w.self))
+        return -EROFS;
     r = rl_may(&w.hit, RL_W_OK);
+    if (r >= 0 && rl_busy(&w))
+        r = -ETXTBSY;
     if (r >= 0)
         r = rl_copyup(&w, size != 0);
     if (r >= 0)

@@ -8,7 +8,7 @@ long rl_lock(struct rl_walk *w)
 {
     if (w->lock >= 0 || !rl_launch->lock.len)
         return 0;
-    long fd = k_open(rl_launch_str(rl_launch->lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600), r;
+    long fd = rl_spare_open(rl_launch_str(rl_launch->lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600), r;
     if (fd < 0)
         return fd;
     do

@@ -92,12 +92,14 @@ static long real_get(struct rl_walk *w, const char *name, void *value, size_t si
 /* As rl_object(), but reading is allowed everywhere. */
 static long object(struct rl_walk *w, int fd, const char *path, int flags)
 {
-    if (!path) {
-        long r = rl_by_fd(w, fd);
+    if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && fd != AT_FDCWD)) {
+        long r = path ? 0 : rl_only_named(fd);
+        if (r >= 0)
+            r = rl_by_fd(w, fd);
         return r == -EROFS ? 0 : r;
     }
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW);
-    long r = rl_resolve(w, AT_FDCWD, path, how, 0);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(w, fd, path, how, 0);
     return r < 0 ? r : 1;
 }
 
