@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -134,7 +135,7 @@ static int refused_calls(void)
 
 static int unknown_numbers(void)
 {
-    return raw(400, 0, 0, 0) == -ENOSYS && raw(470, 0, 0, 0) == -ENOSYS && raw(511, 0, 0, 0) == -ENOSYS &&
+    return raw(400, 0, 0, 0) == -ENOSYS && raw(480, 0, 0, 0) == -ENOSYS && raw(511, 0, 0, 0) == -ENOSYS &&
            raw(512, 0, 0, 0) == -ENOSYS && raw(100000, 0, 0, 0) == -ENOSYS && raw(-1, 0, 0, 0) == -ENOSYS &&
            raw(0x40000000 + 4, (long)"/etc/os-release", 0, 0) == -ENOSYS;
 }
@@ -183,6 +184,41 @@ static int identity(void)
     }
     waitpid(p, &status, 0);
     return r && status == 0;
+}
+
+struct caps {
+    unsigned effective, permitted, inheritable;
+};
+#define SETGID_BIT (1u << 6)
+
+/* As name servers and setpriv leave root: with some capabilities in hand, until the next exec. */
+static int capabilities_kept(void)
+{
+    struct {
+        unsigned version;
+        int pid;
+    } head = {0x20080522, 0};
+    struct caps none[2] = {{0, 0, 0}, {0, 0, 0}}, want[2] = {{SETGID_BIT, SETGID_BIT, 0}, {0, 0, 0}}, got[2];
+    int status, keep;
+
+    for (keep = 0; keep < 2; keep++) {
+        pid_t p = fork();
+        if (p == 0) {
+            int ok = prctl(PR_SET_KEEPCAPS, keep) == 0 && prctl(PR_GET_KEEPCAPS) == keep && setresuid(7, 7, 7) == 0;
+
+            ok &= setgroups(0, NULL) == -1 && errno == EPERM;
+            ok &= syscall(SYS_capget, &head, got) == 0 && got[0].effective == 0 && !!got[0].permitted == keep;
+            ok &= (syscall(SYS_capset, &head, want) == 0) == keep && (setgroups(0, NULL) == 0) == keep;
+            ok &= (setresgid(8, 8, 8) == 0) == keep && setresuid(0, 0, 0) == -1;
+            ok &= syscall(SYS_capset, &head, none) == 0 && setresgid(9, 9, 9) == -1;
+            ok &= syscall(SYS_capset, &head, want) == -1 && errno == EPERM;
+            _exit(!ok);
+        }
+        waitpid(p, &status, 0);
+        if (status)
+            return 0;
+    }
+    return 1;
 }
 
 static int unix_sockets(void)
@@ -267,7 +303,8 @@ int main(int argc, char **argv)
     static const struct test_case cases[] = {
         CASE(registers_are_kept), CASE(registers_are_kept_by_a_resumed_call), CASE(goroutine_stack), CASE(bad_pointers),
         CASE(path_ending_at_a_page), CASE(refused_calls), CASE(unknown_numbers), CASE(i386_entry),
-        CASE(engine_memory_is_guarded), CASE(identity), CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents),
+        CASE(engine_memory_is_guarded), CASE(identity), CASE(capabilities_kept),
+        CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents),
         END_OF_CASES};
 
     return run_cases(cases, argc, argv);

@@ -205,15 +205,48 @@ static long give_value(struct rl_call *c, long n, u64 to, u64 size)
     return n;
 }
 
-long rl_do_getxattr(struct rl_call *c)
+/* struct xattr_args of setxattrat and getxattrat (Linux 6.13). */
+struct rl_xattr_args {
+    u64 value;
+    u32 size, flags;
+};
+
+static long take_args(struct rl_call *c, u64 from, u64 bytes, struct rl_xattr_args *a)
+{
+    if (bytes < sizeof *a)
+        return -EINVAL;
+    if (bytes > RL_PATH_MAX)
+        return -E2BIG;
+    if (rl_guest_read(c, c->slot->buf, from, bytes) < 0)
+        return -EFAULT;
+    for (u64 i = sizeof *a; i < bytes; i++)
+        if (c->slot->buf[i])
+            return -E2BIG;
+    memcpy(a, c->slot->buf, sizeof *a);
+    return 0;
+}
+
+static long get_value(struct rl_call *c, u64 to, u64 size)
 {
     char name[RL_XATTR_NAME_MAX + 1];
     long r = take_name(c, name, c->rest[0]);
 
     if (r < 0)
         return r;
-    r = rl_getxattr(c->dir, c->path, name, c->slot->buf, room(c->rest[2]), c->flags);
-    return give_value(c, r, c->rest[1], c->rest[2]);
+    r = rl_getxattr(c->dir, c->path, name, c->slot->buf, room(size), c->flags);
+    return give_value(c, r, to, size);
+}
+
+long rl_do_getxattr(struct rl_call *c) { return get_value(c, c->rest[1], c->rest[2]); }
+
+long rl_do_getxattrat(struct rl_call *c)
+{
+    struct rl_xattr_args a;
+    long r = take_args(c, c->rest[1], c->rest[2], &a);
+
+    if (r >= 0 && a.flags)
+        r = -EINVAL;
+    return r < 0 ? r : get_value(c, a.value, a.size);
 }
 
 long rl_do_listxattr(struct rl_call *c)
@@ -223,19 +256,28 @@ long rl_do_listxattr(struct rl_call *c)
     return give_value(c, r, c->rest[0], c->rest[1]);
 }
 
-long rl_do_setxattr(struct rl_call *c)
+static long set_value(struct rl_call *c, u64 from, u64 size, int how)
 {
     char name[RL_XATTR_NAME_MAX + 1];
-    u64 size = c->rest[2];
     long r = take_name(c, name, c->rest[0]);
 
     if (r < 0)
         return r;
     if (size > RL_BUF_BYTES)
         return -E2BIG;
-    if (rl_guest_read(c, c->slot->buf, c->rest[1], size) < 0)
+    if (rl_guest_read(c, c->slot->buf, from, size) < 0)
         return -EFAULT;
-    return rl_setxattr(c->dir, c->path, name, c->slot->buf, size, (int)c->rest[3], c->flags);
+    return rl_setxattr(c->dir, c->path, name, c->slot->buf, size, how, c->flags);
+}
+
+long rl_do_setxattr(struct rl_call *c) { return set_value(c, c->rest[1], c->rest[2], (int)c->rest[3]); }
+
+long rl_do_setxattrat(struct rl_call *c)
+{
+    struct rl_xattr_args a;
+    long r = take_args(c, c->rest[1], c->rest[2], &a);
+
+    return r < 0 ? r : set_value(c, a.value, a.size, (int)a.flags);
 }
 
 long rl_do_removexattr(struct rl_call *c)

@@ -203,6 +203,12 @@ void rl_make_mount_points(void);
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
 
+/* ---- capability.c ------------------------------------------------------------------------------ */
+
+int rl_capable(u32 capability);
+/* After the user ids have changed; `old`: real, effective and saved before. */
+void rl_caps_after(const u32 old[3]);
+
 /* ---- confine.c --------------------------------------------------------------------------------- */
 
 /* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */

@@ -5,13 +5,11 @@
  * setresuid(2) has it.
  */
 #include <linux/capability.h>
-#include <linux/prctl.h>
 
 #include "engine.h"
 #include "syscalls.h"
 
 #define RL_KEEP 0xffffffffu /* -1: leave this id */
-#define RL_CAPABILITIES ((1ull << (CAP_LAST_CAP + 1)) - 1)
 
 struct rl_identity rl_me;
 
@@ -109,8 +107,6 @@ long rl_do_getgroups(struct rl_call *c)
 
 /* ---- changing ------------------------------------------------------------------------------------ */
 
-static int mighty(void) { return rl_me.euid == 0; }
-
 static int one_of(u32 id, u32 a, u32 b, u32 d)
 {
     return id == RL_KEEP || id == a || id == b || id == d;
@@ -119,14 +115,16 @@ static int one_of(u32 id, u32 a, u32 b, u32 d)
 static long set_uids(u32 real, u32 effective, u32 saved)
 {
     struct rl_identity *me = &rl_me;
+    const u32 old[3] = {me->uid, me->euid, me->suid};
 
-    if (!mighty() && !(one_of(real, me->uid, me->euid, me->suid) && one_of(effective, me->uid, me->euid, me->suid) &&
+    if (!rl_capable(CAP_SETUID) && !(one_of(real, me->uid, me->euid, me->suid) && one_of(effective, me->uid, me->euid, me->suid) &&
                        one_of(saved, me->uid, me->euid, me->suid)))
         return -EPERM;
     me->uid = real == RL_KEEP ? me->uid : real;
     me->euid = effective == RL_KEEP ? me->euid : effective;
     me->suid = saved == RL_KEEP ? me->suid : saved;
     me->fsuid = me->euid;
+    rl_caps_after(old);
     return 0;
 }
 
@@ -134,7 +132,7 @@ static long set_gids(u32 real, u32 effective, u32 saved)
 {
     struct rl_identity *me = &rl_me;
 
-    if (!mighty() && !(one_of(real, me->gid, me->egid, me->sgid) && one_of(effective, me->gid, me->egid, me->sgid) &&
+    if (!rl_capable(CAP_SETGID) && !(one_of(real, me->gid, me->egid, me->sgid) && one_of(effective, me->gid, me->egid, me->sgid) &&
                        one_of(saved, me->gid, me->egid, me->sgid)))
         return -EPERM;
     me->gid = real == RL_KEEP ? me->gid : real;
@@ -153,7 +151,7 @@ long rl_do_setuid(struct rl_call *c)
 
     if (id == RL_KEEP)
         return -EINVAL;
-    return mighty() ? set_uids(id, id, id) : set_uids(RL_KEEP, id, RL_KEEP);
+    return rl_capable(CAP_SETUID) ? set_uids(id, id, id) : set_uids(RL_KEEP, id, RL_KEEP);
 }
 
 long rl_do_setgid(struct rl_call *c)
@@ -162,7 +160,7 @@ long rl_do_setgid(struct rl_call *c)
 
     if (id == RL_KEEP)
         return -EINVAL;
-    return mighty() ? set_gids(id, id, id) : set_gids(RL_KEEP, id, RL_KEEP);
+    return rl_capable(CAP_SETGID) ? set_gids(id, id, id) : set_gids(RL_KEEP, id, RL_KEEP);
 }
 
 /* The saved id follows the effective one when the real one is set, or the effective one is set to
@@ -191,7 +189,7 @@ long rl_do_setfsuid(struct rl_call *c)
 {
     u32 id = (u32)c->arg[0], old = rl_me.fsuid;
 
-    if (id != RL_KEEP && (mighty() || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid)))
+    if (id != RL_KEEP && (rl_capable(CAP_SETUID) || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid)))
         rl_me.fsuid = id;
     return old;
 }
@@ -200,7 +198,7 @@ long rl_do_setfsgid(struct rl_call *c)
 {
     u32 id = (u32)c->arg[0], old = rl_me.fsgid;
 
-    if (id != RL_KEEP && (mighty() || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid)))
+    if (id != RL_KEEP && (rl_capable(CAP_SETGID) || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid)))
         rl_me.fsgid = id;
     return old;
 }
@@ -210,7 +208,7 @@ long rl_do_setgroups(struct rl_call *c)
     u32 groups[sizeof rl_me.group / sizeof rl_me.group[0]];
     u64 n = c->arg[0];
 
-    if (!mighty())
+    if (!rl_capable(CAP_SETGID))
         return -EPERM;
     if (n > sizeof groups / sizeof groups[0])
         return -EINVAL;
@@ -228,73 +226,4 @@ long rl_do_umask(struct rl_call *c)
 
     rl_me.umask = (u32)c->arg[0] & 0777;
     return old;
-}
-
-/* ---- capabilities: all or none, by the effective user id ---------------------------------------- */
-
-static long check_header(struct rl_call *c, u32 *words)
-{
-    struct __user_cap_header_struct head;
-
-    if (rl_guest_read(c, &head, c->arg[0], sizeof head) < 0)
-        return -EFAULT;
-    *words = head.version == _LINUX_CAPABILITY_VERSION_1   ? _LINUX_CAPABILITY_U32S_1
-             : head.version == _LINUX_CAPABILITY_VERSION_2 ? _LINUX_CAPABILITY_U32S_2
-             : head.version == _LINUX_CAPABILITY_VERSION_3 ? _LINUX_CAPABILITY_U32S_3
-                                                           : 0;
-    if (*words)
-        return 0;
-    head.version = _LINUX_CAPABILITY_VERSION_3;
-    if (rl_guest_write(c, c->arg[0], &head, sizeof head) < 0)
-        return -EFAULT;
-    return -EINVAL;
-}
-
-long rl_do_capget(struct rl_call *c)
-{
-    struct __user_cap_data_struct data[2];
-    u64 have = mighty() ? RL_CAPABILITIES : 0;
-    u32 words;
-    long r = check_header(c, &words);
-
-    if (r < 0)
-        return c->arg[1] || r != -EINVAL ? r : 0;
-    for (u32 i = 0; i < 2; i++)
-        data[i] = (struct __user_cap_data_struct){(u32)(have >> 32 * i), (u32)(have >> 32 * i), 0};
-    return c->arg[1] ? rl_guest_write(c, c->arg[1], data, words * sizeof data[0]) : 0;
-}
-
-long rl_do_capset(struct rl_call *c)
-{
-    struct __user_cap_data_struct data[2];
-    u32 words;
-    long r = check_header(c, &words);
-
-    if (r < 0)
-        return r;
-    if (rl_guest_read(c, data, c->arg[1], words * sizeof data[0]) < 0)
-        return -EFAULT;
-    if (mighty())
-        return 0; /* giving some up changes nothing: nothing is granted by them */
-    for (u32 i = 0; i < words; i++)
-        if (data[i].effective | data[i].permitted)
-            return -EPERM;
-    return 0;
-}
-
-/* Only the options that the filter traps come here. */
-long rl_do_prctl(struct rl_call *c)
-{
-    switch (c->arg[0]) {
-    case PR_SET_KEEPCAPS:
-    case PR_CAPBSET_DROP:
-    case PR_SET_SECUREBITS:
-        return mighty() || c->arg[0] == PR_SET_KEEPCAPS ? 0 : -EPERM;
-    case PR_CAP_AMBIENT:
-        return c->arg[1] == PR_CAP_AMBIENT_IS_SET || c->arg[1] == PR_CAP_AMBIENT_CLEAR_ALL || mighty() ? 0 : -EPERM;
-    case PR_SET_MM:
-        return -EPERM;
-    default: /* PR_SET_SECCOMP, PR_SET_SYSCALL_USER_DISPATCH: as on a kernel without them */
-        return -EINVAL;
-    }
 }

@@ -45,6 +45,25 @@
 #ifndef __NR_cachestat
 #define __NR_cachestat 451
 #endif
+#ifndef __NR_uprobe
+#define __NR_uprobe 336
+#endif
+#ifndef __NR_setxattrat
+#define __NR_setxattrat 463
+#define __NR_getxattrat 464
+#define __NR_listxattrat 465
+#define __NR_removexattrat 466
+#endif
+#ifndef __NR_open_tree_attr
+#define __NR_open_tree_attr 467
+#endif
+#ifndef __NR_file_getattr
+#define __NR_file_getattr 468
+#define __NR_file_setattr 469
+#endif
+#ifndef __NR_listns
+#define __NR_listns 470
+#endif
 
 static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(read), OK(write), OK(close), OK(poll), OK(lseek), OK(brk), OK(rt_sigreturn), OK(ioctl),
@@ -138,7 +157,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
     DO(execveat, execveat, 0), OK(userfaultfd), OK(membarrier), OK(mlock2), OK(copy_file_range), OK(preadv2), OK(pwritev2),
     GUARD(pkey_mprotect), OK(pkey_alloc), OK(pkey_free),
-    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), NO(io_pgetevents, ENOSYS), /* its temporary mask */ OK(rseq), NO(uretprobe, ENOSYS),
+    P1(statx, statx, 0, 1, 3, 2, 0x7900, 0, N), NO(io_pgetevents, ENOSYS), /* its temporary mask */ OK(rseq), NO(uretprobe, ENOSYS), NO(uprobe, ENOSYS),
     OK(pidfd_send_signal), NO(io_uring_setup, ENOSYS), NO(io_uring_enter, ENOSYS), NO(io_uring_register, ENOSYS),
     NO(open_tree, EPERM), NO(move_mount, EPERM), NO(fsopen, EPERM), NO(fsconfig, EPERM), NO(fsmount, EPERM),
     NO(fspick, EPERM), OK(pidfd_open), NO(clone3, ENOSYS), OK(close_range),
@@ -149,6 +168,9 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(set_mempolicy_home_node), OK(cachestat), P1(fchmodat2, chmod, 0, 1, 2, 3, 0x1100, 0, N), OK(map_shadow_stack),
     OK(futex_wake), OK(futex_wait), OK(futex_requeue), NO(statmount, ENOSYS), NO(listmount, ENOSYS),
     OK(lsm_get_self_attr), NO(lsm_set_self_attr, EPERM), OK(lsm_list_modules), OK(mseal),
+    P1(setxattrat, setxattrat, 0, 1, 3, 2, 0x1100, 0, N), P1(getxattrat, getxattrat, 0, 1, 3, 2, 0x1100, 0, N),
+    P1(listxattrat, listxattr, 0, 1, 3, 2, 0x1100, 0, N), P1(removexattrat, removexattr, 0, 1, 3, 2, 0x1100, 0, N),
+    NO(open_tree_attr, EPERM), NO(file_getattr, ENOSYS), NO(file_setattr, ENOSYS), NO(listns, ENOSYS),
 };
 /* clang-format on */
 

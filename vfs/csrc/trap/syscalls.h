@@ -51,6 +51,7 @@ RL_HANDLER(stat); RL_HANDLER(fstat); RL_HANDLER(statx); RL_HANDLER(access); RL_H
 RL_HANDLER(statfs); RL_HANDLER(truncate);
 RL_HANDLER(chmod); RL_HANDLER(chown); RL_HANDLER(utimensat); RL_HANDLER(utime); RL_HANDLER(utimes);
 RL_HANDLER(setxattr); RL_HANDLER(getxattr); RL_HANDLER(listxattr); RL_HANDLER(removexattr);
+RL_HANDLER(setxattrat); RL_HANDLER(getxattrat);
 RL_HANDLER(mkdir); RL_HANDLER(mknod); RL_HANDLER(symlink); RL_HANDLER(link); RL_HANDLER(unlink); RL_HANDLER(rename);
 RL_HANDLER(getdents64); RL_HANDLER(getdents); RL_HANDLER(chdir); RL_HANDLER(fchdir); RL_HANDLER(getcwd);
 RL_HANDLER(chroot); RL_HANDLER(inotify_add_watch);
