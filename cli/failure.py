@@ -23,6 +23,7 @@ CODES: dict[str, int] = {
     "AmbiguousContainer": 15,
     "NameInUse": 16,
     "ContainerRunning": 17,
+    "RunsElsewhere": 19,
     "BadContainerName": 18,
     "UnknownSnapshot": 50,
     "SnapshotExists": 51,

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from rootlay.cli.spec import Context, UsageError
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.vfs.run.program import Program, make_program
 from rootlay.vfs.run.session import Session, open_session
 from rootlay.vfs.run.user import Reader

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
-from rootlay.store.container import Bind
+from rootlay.store.containerrecord import Bind
 from rootlay.vfs.create import ContainerOptions
 
 CONFINE = Option(

@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -22,153 +21,27 @@ import re
 import time
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from rootlay.store.bloom import create_bloom
 from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
+from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
+from rootlay.store.grave import bury, disk_bytes, remove_by_force
 from rootlay.store.uppers import (
     STACK_FILE,
     UpperStack,
-    bloom_name,
     changing,
     collect_uppers,
-    read_stack,
     references_of,
     replace_file,
     write_stack,
 )
-from rootlay.store.value import as_dict, field, fields, replace, value
+from rootlay.store.value import replace
 
-VERSION = 1
-ALIAS_PLACES = ("/tmp", "/dev/shm")
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 ID_PATTERN = re.compile(r"[0-9a-f]{64}")
-
-
-@value
-class Bind:
-    """A host path visible inside: `-v HOST:CTR[:ro]`."""
-
-    host: str
-    target: str
-    read_only: bool = False
-
-
-@value
-class ContainerConfig:
-    """What a container is: fixed at creation.
-
-    `image` is the reference as the user gave it; `manifest` the digest of the image's manifest; `chain` the chain ID
-    of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
-    directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
-    command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
-    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
-    """
-
-    id: str
-    name: str
-    created_ns: int
-    image: str = ""
-    manifest: str = ""
-    chain: str = ""
-    layers: tuple[str, ...] = ()
-    lowers: tuple[str, ...] = ()
-    upper: str = ""
-    argv: tuple[str, ...] = ()
-    env: tuple[str, ...] = ()
-    working_dir: str = "/"
-    user: str = ""
-    hostname: str = ""
-    labels: dict[str, str] = field(default_factory=dict)
-    binds: tuple[Bind, ...] = ()
-    tty: bool = False
-    stdin: bool = False
-    auto_remove: bool = False
-    confine: str = "auto"
-    network: str = "host"
-    ports: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
-        known = {name: data[name] for name in fields(cls) if name in data}
-        for name in ("layers", "lowers", "argv", "env", "ports"):
-            known[name] = tuple(known.get(name, ()))
-        known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
-        return cls(**known)
-
-
-@value
-class ContainerState:
-    """What happened to a container's main program so far. Times are ns since the epoch, 0 = not yet."""
-
-    pid: int = 0
-    started_ns: int = 0
-    finished_ns: int = 0
-    exit_code: int | None = None
-    error: str = ""
-
-
-@value
-class ContainerRecord:
-    """A container on disk."""
-
-    config: ContainerConfig
-    path: Path
-
-    @property
-    def id(self) -> str:
-        return self.config.id
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    def stack(self) -> UpperStack:
-        """The uppers that the container stands on now: snapshots and rollbacks change them."""
-        return read_stack(self.path)
-
-    @property
-    def upper(self) -> Path:
-        """The writable upper of now."""
-        return self.upper_of(self.stack())
-
-    def upper_of(self, stack: UpperStack) -> Path:
-        return Path(self.config.upper) if self.config.upper else self.path / stack.upper
-
-    def bloom_of(self, stack: UpperStack) -> Path:
-        return self.path / bloom_name(stack.upper)
-
-    @property
-    def lock(self) -> Path:
-        return self.path / "lock"
-
-    @property
-    def aliases(self) -> tuple[Path, ...]:
-        """Where a short name for the upper may be, outside the store (see rootlay.vfs.run.session)."""
-        return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
-
-    @property
-    def log(self) -> Path:
-        return self.path / "log"
-
-    def state(self) -> ContainerState:
-        """Read the state; the initial one when nothing ran yet."""
-        try:
-            data = json.loads((self.path / "state.json").read_bytes())
-        except FileNotFoundError:
-            return ContainerState()
-        return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
-
-    def write_state(self, state: ContainerState) -> None:
-        """Replace the state (atomic). A container that is gone in the meantime is no error."""
-        with contextlib.suppress(FileNotFoundError):
-            replace_file(self.path / "state.json", json.dumps(as_dict(state)).encode())
 
 
 class Containers:
@@ -227,7 +100,7 @@ class Containers:
         if record.name:
             (self._names / record.name).unlink(missing_ok=True)
         if record.path.exists():
-            _remove_tree(record.path)
+            remove_by_force(record.path)
 
     def find(self, reference: str) -> ContainerRecord:
         """Find by name, ID or unique ID prefix.
@@ -316,7 +189,7 @@ class Containers:
 
     def size(self, record: ContainerRecord) -> int:
         """Bytes on disk of a container's directory."""
-        return _disk_bytes(record.path)
+        return disk_bytes(record.path)
 
     def needed(self, without: Collection[str] = ()) -> set[Digest]:
         """Diff IDs and chain IDs that some container still needs, those of the IDs `without` aside."""
@@ -393,45 +266,3 @@ class Containers:
             link.unlink(missing_ok=True)
             return self._claim(name, identity)
         return None
-
-
-def bury(grave: Path) -> int:
-    """Remove what `Containers` has put out of sight, if there is anything. Returns the number of bytes freed."""
-    if not grave.exists():
-        return 0
-    freed = _disk_bytes(grave)
-    remove_grave(grave)
-    return freed
-
-
-def remove_grave(grave: Path) -> None:
-    """As `bury`, uncounted."""
-    _remove_tree(grave)
-
-
-def _disk_bytes(path: Path) -> int:
-    total = 0
-    for directory, _, files in os.walk(path):
-        for name in files:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(directory, name)).st_blocks * 512
-    return total
-
-
-def _remove_tree(path: Path) -> None:
-    import shutil
-
-    shutil.rmtree(path, onerror=_make_writable)
-
-
-def _make_writable(function: Any, path: str, info: Any) -> None:
-    """rmtree's second try: a directory that a program of the user's own made unwritable on the host."""
-    if isinstance(info[1], OSError) and info[1].errno in (errno.EACCES, errno.EPERM):
-        os.chmod(os.path.dirname(path), 0o700)
-        if os.path.isdir(path) and not os.path.islink(path):
-            os.chmod(path, 0o700)
-            _remove_tree(Path(path))
-        else:
-            os.unlink(path)
-    elif not isinstance(info[1], FileNotFoundError):
-        raise info[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.store.errors import StoreError
+from rootlay.store.errors import ContainerRunning, StoreError
 
 
 class AmbiguousContainer(StoreError):
@@ -24,6 +24,20 @@ class BadContainerName(StoreError):
             f"invalid container name {name!r}: letters, digits, '_', '.' and '-' are allowed, a letter or digit first"
         )
         self.name = name
+
+
+class RunsElsewhere(ContainerRunning):
+    """The container's main program was started on another machine, and nothing says that it has ended.
+
+    Processes of other machines cannot be seen. Where that machine went down, the state stays as it was.
+    """
+
+    def __init__(self, container: str, machine: str) -> None:
+        StoreError.__init__(
+            self, f"container {container} runs on {machine}: stop it there; or use force, if that machine went down"
+        )
+        self.container = container
+        self.machine = machine
 
 
 class SnapshotExists(StoreError):

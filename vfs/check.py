@@ -12,7 +12,7 @@ from rootlay.store.check.containers import bloom_trouble
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status
 from rootlay.store.check.run import check_store
 from rootlay.store.check.scope import Scope
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import printable
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
@@ -47,7 +47,7 @@ class _UpperCheck:
         self._record = record
         self._upper = os.fsencode(upper)
         self._bloom = bloom
-        self._busy = writable and has_guests(os.path.realpath(record.path))
+        self._busy = writable and (has_guests(os.path.realpath(record.path)) or _runs_elsewhere(record))
         self._denied: list[tuple[bytes, bytes]] = []
 
     def run(self) -> Iterator[Finding]:
@@ -183,3 +183,9 @@ class _UpperCheck:
         real = Path(os.fsdecode(self._upper + path))
         inside = real.is_relative_to(self._scope.layout.root)
         return self._scope.place(real) if inside else printable(os.fsencode(real))
+
+
+def _runs_elsewhere(record: ContainerRecord) -> bool:
+    with contextlib.suppress(ValueError, TypeError):  # a damaged state is another finding
+        return bool(record.state().elsewhere)
+    return False

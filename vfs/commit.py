@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from rootlay.store.attach import link_path, load_attached
 from rootlay.store.bloom import create_bloom
 from rootlay.store.configchange import apply_changes
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History, ImageConfig, RunConfig
@@ -87,7 +87,7 @@ def commit_container(
 @contextlib.contextmanager
 def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
     """The same tree with all uppers as one: those of a container with snapshots are merged in a scratch directory."""
-    from rootlay.store.container import bury
+    from rootlay.store.grave import bury
     from rootlay.vfs.flatten import flatten
     from rootlay.vfs.overlay import Overlay
     from rootlay.vfs.stack import DirLayer

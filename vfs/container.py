@@ -23,7 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rootlay.store.container import ContainerRecord, Containers, remove_grave
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.grave import remove_grave
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.served import ServedSession, reap_hydrators

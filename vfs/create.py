@@ -13,7 +13,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.image import Image

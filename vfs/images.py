@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rootlay.store.container import Bind, Containers
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import Bind
 from rootlay.store.image import Image as StoredImage
 from rootlay.store.store import Store as ImageStore
 from rootlay.vfs.container import Container

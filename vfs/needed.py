@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from rootlay.store.container import ContainerRecord, Containers
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.store import Store
 from rootlay.vfs.build.cache import StepCache

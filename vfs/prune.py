@@ -6,7 +6,8 @@ import contextlib
 import os
 from dataclasses import dataclass
 
-from rootlay.store.container import ContainerRecord, Containers
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.removal import Removed
 from rootlay.store.store import Store
 from rootlay.vfs.needed import needed
@@ -47,7 +48,7 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
 def _is_stopped(record: ContainerRecord) -> bool:
     """Whether its program is over, and nobody is about to start another one."""
     state = record.state()
-    if not state.started_ns and not state.finished_ns:
+    if (not state.started_ns and not state.finished_ns) or state.elsewhere:
         return False
     return not has_guests(os.path.realpath(record.path)) and not _has_living_session(record)
 

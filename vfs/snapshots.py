@@ -29,14 +29,16 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rootlay.store.bloom import create_bloom
-from rootlay.store.container import NAME_PATTERN, ContainerRecord, Containers
+from rootlay.store.container import NAME_PATTERN, Containers
 from rootlay.store.containererrors import (
     BadContainerName,
+    RunsElsewhere,
     SnapshotExists,
     TooManyLayers,
     UnknownSnapshot,
     UpperKeptElsewhere,
 )
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import ContainerRunning, UnknownContainer
 from rootlay.store.uppers import (
     SNAPSHOTS,
@@ -284,6 +286,8 @@ def _require_idle(record: ContainerRecord, own: Collection[Path]) -> None:
     launches = [name for name in os.listdir(record.path) if name.startswith("launch-")]
     if not launches:
         return
+    if machine := record.state().elsewhere:
+        raise RunsElsewhere(record.name, machine)
     if has_guests(os.path.realpath(record.path)):
         raise ContainerRunning(record.name)
     for name in launches:

@@ -15,11 +15,13 @@ def action(values: Values, context: Context) -> int:
     rows = []
     for record in Containers(context.root).iter_all():
         running = has_guests(os.path.realpath(record.path))
-        if not running and not values.flag("all"):
-            continue
         state = record.state()
+        if not running and not state.elsewhere and not values.flag("all"):
+            continue
         if running:
             status = "Up " + age(state.started_ns)
+        elif state.elsewhere:
+            status = f"Up {age(state.started_ns)} on {state.elsewhere}"
         elif state.exit_code is not None:
             status = f"Exited ({state.exit_code}) {age(state.finished_ns)} ago"
         else:
@@ -30,7 +32,8 @@ def action(values: Values, context: Context) -> int:
                 "image": record.config.image or "(directories)",
                 "command": quoted(record.config.argv),
                 "created_ns": record.config.created_ns,
-                "running": running,
+                "running": running or bool(state.elsewhere),
+                "machine": state.elsewhere,
                 "exit_code": state.exit_code,
                 "status": status,
                 "ports": list(record.config.ports),

@@ -9,7 +9,8 @@ from rootlay.store.value import replace
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import ContainerRecord, Containers
+    from rootlay.store.container import Containers
+    from rootlay.store.containerrecord import ContainerRecord
 
     code = 0
     confine = confine_mode(values)

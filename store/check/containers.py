@@ -11,7 +11,8 @@ from pathlib import Path
 from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope, process_lives, read_container
-from rootlay.store.container import ID_PATTERN, ContainerRecord, Containers
+from rootlay.store.container import ID_PATTERN, Containers
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import StoreError, printable
 from rootlay.store.uppers import (
     SNAPSHOTS,

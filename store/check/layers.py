@@ -13,7 +13,7 @@ from rootlay.store.check.apart import examine_apart
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
 from rootlay.store.codec import Access, decompress
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.entry import ROOT_ID, Entry, EntryType, split_key
 from rootlay.store.errors import CorruptStore, StoreError

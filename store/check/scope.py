@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding
-from rootlay.store.container import ContainerConfig, ContainerRecord
+from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
 from rootlay.store.errors import BadManifest, StoreError, printable
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import parse_object

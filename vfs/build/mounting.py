@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
-from rootlay.store.container import Bind
+from rootlay.store.containerrecord import Bind
 from rootlay.store.durable import remove_tree
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.copying import absolute, clean

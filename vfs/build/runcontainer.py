@@ -19,7 +19,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from rootlay.store.container import Bind, ContainerConfig, ContainerRecord, Containers
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer

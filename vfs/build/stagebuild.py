@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rootlay.store.container import Bind
+from rootlay.store.containerrecord import Bind
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.layerwriter import WrittenLayer

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.attach import open_lower
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
-from rootlay.store.container import ContainerState
+from rootlay.store.containerrecord import ContainerState
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
@@ -58,7 +57,7 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
         os.close(terminal)
     else:
         pid = spawn(session, program, stdin=True, new_session=True)
-    session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
+    session.record.write_state(ContainerState.of_start(pid))
     os.write(report, str(pid).encode())
     os.close(report)
     if tty:

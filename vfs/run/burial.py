@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rootlay.store.container import bury
+from rootlay.store.grave import bury
 
 
 def bury_in_background(grave: Path) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.container import ContainerRecord, ContainerState
+from rootlay.store.containerrecord import ContainerRecord, ContainerState
 from rootlay.store.value import replace
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
@@ -44,7 +44,7 @@ def run_foreground(root: Path, session: Session, program: Program, *, stdin: boo
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     pid = spawn(session, program, stdin=stdin, mask=previous)
     if record_state:
-        session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
+        session.record.write_state(ContainerState.of_start(pid))
     try:
         code = _wait(pid, waited)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.value import value
 from rootlay.vfs.run.user import Identity, Reader, find_identity
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
-from rootlay.store.container import ContainerState
+from rootlay.store.containerrecord import ContainerState
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
@@ -28,7 +27,7 @@ def run_in_pty(root: Path, session: Session, program: Program) -> int:
             os.dup2(old, fd)
             os.close(old)
         os.close(terminal)
-    session.record.write_state(ContainerState(pid=pid, started_ns=time.time_ns()))
+    session.record.write_state(ContainerState.of_start(pid))
     relay(main, 1, None)
     _, status = os.waitpid(pid, 0)
     session.tell_trouble()

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rootlay.store.container import ContainerRecord, Containers, bury
+from rootlay.store.container import Containers
+from rootlay.store.containererrors import RunsElsewhere
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import ContainerRunning
+from rootlay.store.grave import bury
 from rootlay.vfs.run.processes import has_guests, kill_guests
 
 
@@ -15,6 +18,7 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
 
     Raises:
         ContainerRunning: something runs in it and `force` is not given; or it cannot be killed.
+        RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
     return bury(put_away(root, record, force=force))
 
@@ -22,6 +26,9 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
 def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
     """As `remove_container`, up to where its files are out of sight: at the path returned, for `bury`. Quick."""
     path = os.path.realpath(record.path)
+    machine = record.state().elsewhere
+    if machine and not force:
+        raise RunsElsewhere(record.name, machine)
     if (has_guests(path) and not force) or not kill_guests(path):
         raise ContainerRunning(record.name)
     return Containers(root).put_away(record)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.launch import LaunchBind
 from rootlay.vfs.run.processes import has_guests

@@ -17,7 +17,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # `socket` itself takes 3 ms t
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.container import ContainerRecord
+from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.value import value
 from rootlay.vfs.run.launch import (
     BIND_OWNER,
