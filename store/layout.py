@@ -170,6 +170,7 @@ class Layout:
             yield
         except BaseException as error:
             current.lease.release()
+            self._local.current = None  # a remover looks for things, too, and must not wait for itself
             if not keep(error):
                 from rootlay.store.removal import discard
 
