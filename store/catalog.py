@@ -10,11 +10,12 @@ Rules:
 from __future__ import annotations
 
 from rootlay.store.digest import Digest
-from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, UnknownImage
+from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, StoreError, UnknownImage
 from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import MANIFESTS, REF_NAME, Descriptor, Index, Manifest
+from rootlay.store.progress import Note
 from rootlay.store.reference import Reference
 from rootlay.store.value import replace
 
@@ -23,15 +24,22 @@ _HEX = frozenset("0123456789abcdef")
 
 def same_name(stored: str | None, reference: Reference) -> bool:
     """Whether the name in an index means `reference`: the tag counts, and where there is none the digest."""
-    if stored is None:
-        return False
-    try:
-        found = Reference.parse(stored)
-    except BadReference:
+    found = _parsed(stored)
+    if found is None:
         return False
     if reference.tag is None:
         return found == reference
     return (found.name, found.tag) == (reference.name, reference.tag)
+
+
+def _parsed(stored: str | None) -> Reference | None:
+    """A name in an index; None for what other tools may write there that is no reference."""
+    if stored is None:
+        return None
+    try:
+        return Reference.parse(stored)
+    except BadReference:
+        return None
 
 
 def unnamed(descriptor: Descriptor) -> Descriptor:
@@ -94,15 +102,31 @@ class Catalog:
         names = sorted(d.ref_name for d in self.index.manifests if d.digest == descriptor.digest and d.ref_name)
         return Image(unnamed(descriptor), manifest, config, tuple(names))
 
-    def images(self) -> list[Image]:
-        """All images, each once."""
-        return [self.read(descriptor) for descriptor in reversed(self._manifests().values())]
+    def images(self, note: Note | None = None) -> list[Image]:
+        """All images, each once.
 
-    def records(self) -> list[ImageRecord]:
-        """One record for each name, and one for each image without a name; newest image first."""
+        Args:
+            note: told of those that are damaged, which are left out; None: the first of them raises.
+
+        Raises CorruptStore, BadManifest.
+        """
+        found = []
+        for descriptor in reversed(self._manifests().values()):
+            try:
+                found.append(self.read(descriptor))
+            except StoreError as error:
+                if note is None:
+                    raise
+                names = (d.ref_name for d in self.index.manifests if d.digest == descriptor.digest)
+                shown = ", ".join(name for name in names if name) or descriptor.digest.short
+                note(f"{shown} is left out: {error} (`rootlay fsck` says more)")
+        return found
+
+    def records(self, note: Note | None = None) -> list[ImageRecord]:
+        """One record for each name, and one for each image without a name; newest image first. See `images`."""
         found = [
             ImageRecord(name, image.id, image.manifest_digest, image.created, image.size)
-            for image in self.images()
+            for image in self.images(note)
             for name in image.references or (None,)
         ]
         return sorted(found, key=lambda record: (record.created, record.reference or ""), reverse=True)
@@ -128,7 +152,7 @@ class Catalog:
         if reference.digest is None:
             return next((d for d in self.index.manifests if same_name(d.ref_name, reference)), None)
         for descriptor in self.index.manifests:
-            stored = None if descriptor.ref_name is None else Reference.parse(descriptor.ref_name)
+            stored = _parsed(descriptor.ref_name)
             if stored is None or stored.name != reference.name:
                 continue
             if reference.tag is not None and not same_name(descriptor.ref_name, reference):
@@ -143,14 +167,21 @@ class Catalog:
         if prefix is None:
             return None
         found: dict[Digest, Descriptor] = {}
+        damage: StoreError | None = None
         for descriptor in self._manifests().values():
-            image_id = self.read_manifest(descriptor).config.digest
             if prefix == descriptor.digest.hex:
                 return descriptor
+            try:
+                image_id = self.read_manifest(descriptor).config.digest
+            except StoreError as error:  # another image's damage is not in the way
+                damage = error
+                continue
             if image_id.hex.startswith(prefix):
                 found[image_id] = descriptor
         if len(found) > 1:
             raise AmbiguousImage(text, map(str, found))
+        if not found and damage is not None:
+            raise damage
         return next(iter(found.values()), None)
 
 

@@ -61,9 +61,15 @@ class Store:
 
     # Images
 
-    def images(self) -> list[ImageRecord]:
-        """All images, one record for each name, newest first. Raises CorruptStore, BadManifest."""
-        return Catalog(self.layout).records()
+    def images(self, note: Note | None = None) -> list[ImageRecord]:
+        """All images, one record for each name, newest first.
+
+        Args:
+            note: told of those that are damaged, which are left out; None: the first of them raises.
+
+        Raises CorruptStore, BadManifest.
+        """
+        return Catalog(self.layout).records(note)
 
     def image(self, reference: str) -> Image:
         """An image by name, `name:tag`, `name@digest`, ID or unique prefix of an ID.

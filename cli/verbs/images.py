@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
-from rootlay.cli.listing import Column, age_of, print_table, size
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from rootlay.cli.failure import CODES
+from rootlay.cli.listing import Column, Row, age_of, print_table, size
+from rootlay.cli.progress import print_notes
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.image import ImageRecord
+
+_SHORT_DIGITS = 12
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
 
-    wanted = values.text("name")
+    damaged: list[str] = []
+    rows = _rows(Store.open(context.root).images(damaged.append), values.text("name"))
+    digits = None if values.flag("no_trunc") else _SHORT_DIGITS
+    if values.flag("quiet"):
+        for identity in dict.fromkeys(row["id"] for row in rows):
+            print(_shown(identity, digits), file=context.out)
+    else:
+        columns = (
+            Column("REPOSITORY", lambda row: row["repository"] or "<none>"),
+            Column("TAG", lambda row: row["tag"] or "<none>"),
+            Column("IMAGE ID", lambda row: _shown(row["id"], digits)),
+            Column("CREATED", lambda row: age_of(row["created"])),
+            Column("SIZE", lambda row: size(row["size"])),
+        )
+        print_table(context, rows, columns, as_json=values.flag("json"))
+    print_notes(context, damaged)
+    return CODES["CorruptStore"] if damaged else 0
+
+
+def _shown(identity: str, digits: int | None) -> str:
+    """An image ID: its first digits, or with None the whole digest."""
+    return identity if digits is None else identity.partition(":")[2][:digits]
+
+
+def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
+    """One for each record that `wanted` (a repository, or NAME:TAG) does not leave out."""
     rows = []
-    for record in Store.open(context.root).images():
+    for record in records:
         reference = record.reference or ""
         name, digest, _ = reference.partition("@")  # what was pulled by digest has no tag
         tag = ""
@@ -29,25 +64,18 @@ def action(values: Values, context: Context) -> int:
                 "size": record.size,
             }
         )
-    if values.flag("quiet"):
-        for identity in dict.fromkeys(row["id"] for row in rows):
-            print(str(identity).partition(":")[2][:12], file=context.out)
-        return 0
-    columns = (
-        Column("REPOSITORY", lambda row: row["repository"] or "<none>"),
-        Column("TAG", lambda row: row["tag"] or "<none>"),
-        Column("IMAGE ID", lambda row: row["id"].partition(":")[2][:12]),
-        Column("CREATED", lambda row: age_of(row["created"])),
-        Column("SIZE", lambda row: size(row["size"])),
-    )
-    print_table(context, rows, columns, as_json=values.flag("json"))
-    return 0
+    return rows
 
 
 VERB = Verb(
     name="images",
     help="List images. SIZE is what their layers take in the store, compressed.",
     action=action,
-    options=(Option(("-q", "--quiet"), "flag", "IDs only."), Option(("--json",), "flag", "As JSON.")),
+    options=(
+        Option(("-q", "--quiet"), "flag", "IDs only."),
+        Option(("--no-trunc",), "flag", "Whole IDs, with their algorithm."),
+        Option(("--json",), "flag", "As JSON."),
+    ),
     arguments=(Argument("name", "Only this repository, or NAME:TAG.", required=False),),
+    exits="0; 27 where an image is damaged: the others are listed.",
 )

@@ -16,7 +16,7 @@ from rootlay.store.image import Image
 from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import Descriptor
-from rootlay.store.progress import Progress, silent
+from rootlay.store.progress import Progress, silent, unheard
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
 from rootlay.store.registry.repository import Document, Repository
@@ -80,7 +80,7 @@ def _neighbours(store: Store, image: Image, name: Reference) -> dict[Digest, tup
     """For each blob the other repositories of the same registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
     wanted = {blob.digest for blob in (image.manifest.config, *image.manifest.layers)}
-    for other in Catalog(store.layout).images():
+    for other in Catalog(store.layout).images(note=unheard):  # one that is damaged has nothing to offer
         names = (Reference.parse(text) for text in other.references)
         paths = tuple(n.path for n in names if n.domain == name.domain and n.path != name.path)
         for blob in (other.manifest.config, *other.manifest.layers) if paths else ():

@@ -21,7 +21,7 @@ from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, Ima
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History, ImageConfig
 from rootlay.store.layerwriter import LayerWriter
-from rootlay.store.manifest import OCI_LAYER_ZSTD, Descriptor
+from rootlay.store.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
 from rootlay.store.platform import host_platform
 from rootlay.store.store import Store
 
@@ -176,6 +176,35 @@ def test_damage_to_a_manifest_is_noticed(store: Store) -> None:
     path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(CorruptStore):
         store.image("a")
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "config"])
+def test_one_damaged_image_does_not_hide_the_others(store: Store, damage: str) -> None:
+    good, bad = add_image(store, "good", b"x"), add_image(store, "bad", b"y")
+    path = store.layout.blob_path(bad.manifest.config.digest if damage == "config" else bad.manifest_digest)
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    notes: list[str] = []
+    assert [record.reference for record in store.images(notes.append)] == ["good:latest"]
+    [line] = notes
+    assert line.startswith("bad:latest is left out")
+    with pytest.raises(CorruptStore):
+        store.images()
+    assert store.image(good.id.hex[:12]).id == good.id
+    if damage != "config":
+        with pytest.raises(CorruptStore):
+            store.image("0" * 12)  # which may be the one that cannot be read
+
+
+def test_a_name_of_others_that_is_none_is_not_in_the_way(store: Store) -> None:
+    image = add_image(store, "a", b"x")
+    path = store.root / "index.json"
+    index = json.loads(path.read_bytes())
+    index["manifests"].insert(0, {**index["manifests"][0], "annotations": {REF_NAME: "Not A Name"}})
+    path.write_text(json.dumps(index))
+    assert store.image("a").id == store.image(f"a@{image.manifest_digest}").id == image.id
 
 
 def test_what_others_put_into_the_layout_is_kept(store: Store) -> None:
