@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     from rootlay.vfs.build.source import SourceTree
 
 IMAGE_SCHEME = "docker-image://"
+LAYOUT_SCHEME = "oci-layout://"
 BUILD_OPTIONS = (
     Option(("--target",), "text", "The stage to build, by name or number (the last one by default).", "STAGE"),
     Option(("--build-arg",), "many", "Value of an ARG; NAME alone takes the caller's.", "NAME[=VALUE]"),
     Option(
         ("--build-context",),
         "many",
-        "One more source for FROM, --from and from=: a directory, or docker-image://IMAGE.",
+        "One more source for FROM, --from and from=: a directory, an archive, a git repository, a URL, "
+        "docker-image://IMAGE or oci-layout://DIR[:TAG].",
         "NAME=SOURCE",
     ),
     Option(("--label",), "many", "Label the image.", "KEY=VALUE"),
@@ -39,6 +41,7 @@ BUILD_OPTIONS = (
     ),
     Option(("--ssh",), "many", "For RUN --mount=type=ssh: an agent's socket.", "default|ID[=SOCKET]"),
     Option(("--network",), "text", "Of RUNs that do not say: `host` (default) or `none`.", "MODE"),
+    Option(("--add-host",), "many", "A line of /etc/hosts for RUN.", "NAME:ADDRESS"),
     Option(
         ("--source-date-epoch",),
         "text",
@@ -48,8 +51,10 @@ BUILD_OPTIONS = (
 )
 
 
-def to_options(values: Values, context: Context, trees: Mapping[str, SourceTree]) -> BuildOptions:
-    """What the library takes; `trees` are the opened contexts of `named_contexts`. Raises UsageError."""
+def to_options(
+    values: Values, context: Context, trees: Mapping[str, SourceTree], images: Mapping[str, str]
+) -> BuildOptions:
+    """What the library takes; `trees` and `images` are what --build-context names. Raises UsageError."""
     from rootlay.cli.registryoptions import platform_of
     from rootlay.store.platform import host_platform
     from rootlay.vfs.build.options import BuildOptions
@@ -74,11 +79,8 @@ def to_options(values: Values, context: Context, trees: Mapping[str, SourceTree]
         environment=context.environ,
         settings=settings_of(values, context),
         contexts=trees,
-        images={
-            name: source.removeprefix(IMAGE_SCHEME)
-            for name, source in named_contexts(values).items()
-            if source.startswith(IMAGE_SCHEME)
-        },
+        images=images,
+        hosts=tuple(_host(text) for text in values.many("add_host")),
         fetch=_fetch(values, context),
     )
 
@@ -104,6 +106,21 @@ def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int 
     if not epoch.isdigit() or int(epoch) >= 1 << 33:
         raise UsageError(f"SOURCE_DATE_EPOCH={epoch}: expected seconds since 1970")
     return int(epoch)
+
+
+def _host(text: str) -> tuple[str, str]:
+    """`NAME:ADDRESS` or `NAME=ADDRESS`, IPv6 with or without brackets; (address, name)."""
+    import ipaddress
+
+    name, sign, address = text.partition("=" if "=" in text else ":")
+    address = address.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        sign = ""
+    if not sign or not name or any(c.isspace() for c in name):
+        raise UsageError(f"--add-host {text}: expected NAME:ADDRESS")
+    return address, name
 
 
 def _secret(text: str, context: Context) -> tuple[str, bytes]:

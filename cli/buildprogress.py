@@ -9,14 +9,57 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from rootlay.cli.listing import size
+from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.vfs.build.report import Step
+    from rootlay.vfs.build.report import Report, Step
+
+PROGRESS_OPTIONS = (
+    Option(
+        ("--progress",),
+        "text",
+        "auto (a live display on a terminal, lines elsewhere), plain, tty or quiet.",
+        "HOW",
+        default="auto",
+    ),
+    Option(("-q", "--quiet"), "flag", "Print the image's ID only."),
+)
+
+
+@contextlib.contextmanager
+def open_report(values: Values, context: Context) -> Iterator[Report]:
+    """What shows the build, as --progress and --quiet say. Raises UsageError."""
+    from rootlay.vfs.build.report import Silent
+
+    how = how_of(values, context)
+    if how == "quiet":
+        yield Silent()
+    elif how == "tty":
+        from rootlay.cli.buildscreen import ScreenReport
+
+        with ScreenReport(context.err, colour="NO_COLOR" not in context.environ) as screen:
+            yield screen
+    else:
+        yield PlainReport(context.err)
+
+
+def how_of(values: Values, context: Context) -> str:
+    """`quiet`, `tty` or `plain`. Raises UsageError."""
+    how = values.required("progress")
+    if how not in ("auto", "plain", "tty", "quiet"):
+        raise UsageError(f"--progress={how}: expected auto, plain, tty or quiet")
+    if values.flag("quiet") or how == "quiet":
+        return "quiet"
+    if how == "auto":
+        return "tty" if context.err.isatty() and context.environ.get("TERM", "dumb") != "dumb" else "plain"
+    return how
 
 
 class PlainReport:

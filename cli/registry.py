@@ -12,7 +12,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
         *("diff", "commit", "cp", "export", "logs"),
         *("snapshot", "rollback", "fork"),
     ),
-    "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build"),
+    "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build", "builder"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
     "Upkeep": ("fsck", "prune", "doctor"),

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.archive import ImageFiles, LinkedFiles, blob_name, read_document
+from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_name, read_document
 from rootlay.store.errors import (
     BadManifest,
     BadReference,
     DigestMismatch,
+    NotAnArchive,
     UnknownImage,
     UnsupportedMedia,
     WrongPlatform,
@@ -67,6 +69,35 @@ def load_oci(
         raise BadManifest(f"{files.what}: index.json", "it names no image")
     check_single(name, len(chosen))
     return [_load_image(store, files, descriptor, name or _name(descriptor), wanted, progress) for descriptor in chosen]
+
+
+def load_unnamed(store: Store, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
+    """One image of an OCI layout directory, which gets no name here.
+
+    Args:
+        pick: its digest, tag or name there; empty: `latest`, or the only one.
+
+    Raises UnknownImage, and as `rootlay.store.load`.
+    """
+    files = DirectoryFiles(directory)
+    if not files.has("index.json"):
+        raise NotAnArchive(files.what, "not an OCI layout: there is no index.json")
+    index = _known_only(files, Index.parse(read_document(files, "index.json"), f"{files.what}: index.json"), unheard)
+    chosen = _choose_each(index, wanted)
+    named = [found for found in index.manifests if str(found.digest) == pick]
+    named = named or [found for found in chosen if (pick or "latest") in _names(found)]
+    if not named and not pick and len(chosen) == 1:
+        named = chosen
+    if not named:
+        raise UnknownImage(f"{directory}:{pick or 'latest'}")
+    with store.layout.importing():
+        return _load_image(store, files, named[0], None, wanted, progress)
+
+
+def _names(descriptor: Descriptor) -> set[str]:
+    """All that a layout calls an image: what it says, and the tag of that."""
+    name = _name(descriptor)
+    return {descriptor.ref_name or "", *((name.familiar, name.tag or "") if name is not None else ())}
 
 
 def _known_only(files: ImageFiles, index: Index, note: Note) -> Index:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,6 +83,18 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
         freed, places = sweep.run(needed, candidates, dry_run=dry_run, grace_s=grace_s)
         freed += remove_partials(layout, dry_run=dry_run)
         return Removed((), tuple(image.id for image in gone), freed, places)
+
+
+def remove_layers(
+    layout: Layout, layers: Collection[tuple[Digest, Digest]], in_use: InUse, *, dry_run: bool = False
+) -> int:
+    """Remove layers (diff ID, blob) that nobody needs any more: a cache has forgotten them. Returns the bytes.
+
+    Raises StoreNotWritable.
+    """
+    candidates = Needed({blob.hex for _, blob in layers}, {diff_id.hex for diff_id, _ in layers})
+    with _sweeping(layout) as sweep:
+        return sweep.run(needed_by_all(layout, in_use), candidates, dry_run=dry_run, grace_s=float("inf"))[0]
 
 
 def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> None:

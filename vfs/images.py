@@ -96,14 +96,16 @@ class Image:
     def remove(self, *, force: bool = False) -> None:
         """Remove the image's name, and the image with its last one; with `force` all of them.
 
-        Containers keep the layers that they stand on.
+        Containers, and the build cache, keep the layers that they need.
 
         Raises:
             UnknownImage: it is gone.
             ImageInUse: it has other names, and `force` is not given.
         """
+        from rootlay.vfs.needed import needed
+
         store = ImageStore.open(self.root)
-        store.remove(self.reference, force=force, in_use=Containers(store.root).needed)
+        store.remove(self.reference, force=force, in_use=lambda: needed(store))
 
     def container(
         self,

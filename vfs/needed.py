@@ -11,10 +11,13 @@ from rootlay.store.store import Store
 from rootlay.vfs.build.cache import StepCache
 
 
-def needed(store: Store, without: Collection[ContainerRecord] = ()) -> set[Digest]:
+def needed(store: Store, without: Collection[ContainerRecord] = (), without_steps: Collection[str] = ()) -> set[Digest]:
     """Diff IDs and chain IDs, for `Store.remove` and `Store.prune`.
 
     Args:
         without: containers that do not count.
+        without_steps: keys of the build cache that do not count.
     """
-    return Containers(store.root).needed({record.id for record in without}) | StepCache(store).needed()
+    steps = StepCache(store).iter_records()
+    cached = {found.layer.diff_id for path, _, found in steps if path.stem not in without_steps}
+    return Containers(store.root).needed({record.id for record in without}) | cached

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootlay.store.errors import StoreError, printable
@@ -50,6 +51,19 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
     _out(overlay, source.rstrip(b"/") or b"/", landing, follow)
 
 
+def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
+    """Copy everything into a directory of the host, made if missing, whose own attributes stay.
+
+    Args:
+        skipped: told of each device and socket, which are left out.
+
+    Raises OSError: the target cannot be written.
+    """
+    os.makedirs(target, exist_ok=True)
+    for name in overlay.listdir(b"/"):
+        _out(overlay, b"/" + name, target + b"/" + name, False, skipped)
+
+
 def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = False, follow: bool = False) -> None:
     """Copy from the host into a container. Raises as copy_out."""
     content_only = source.endswith(b"/.")
@@ -78,14 +92,16 @@ def _landing(
     return target.rstrip(b"/")
 
 
-def _out(overlay: Overlay, source: bytes, target: bytes, follow: bool) -> None:
+def _out(
+    overlay: Overlay, source: bytes, target: bytes, follow: bool, skipped: Callable[[str], None] | None = None
+) -> None:
     attributes = overlay.stat(source, follow=follow)
     kind = stat.S_IFMT(attributes.mode)
     if kind == stat.S_IFDIR:
         if not os.path.isdir(target) or os.path.islink(target):
             os.mkdir(target, 0o700)
         for name in overlay.listdir(source):
-            _out(overlay, source.rstrip(b"/") + b"/" + name, target + b"/" + name, False)
+            _out(overlay, source.rstrip(b"/") + b"/" + name, target + b"/" + name, False, skipped)
     elif kind == stat.S_IFLNK:
         _make_room(target)
         os.symlink(overlay.readlink(source), target)
@@ -97,6 +113,9 @@ def _out(overlay: Overlay, source: bytes, target: bytes, follow: bool) -> None:
     elif kind == stat.S_IFIFO:
         _make_room(target)
         os.mkfifo(target)
+    elif skipped is not None:
+        skipped(os.fsdecode(source))
+        return
     else:
         raise CopyRefused(source, "devices and sockets cannot be copied out")
     if kind != stat.S_IFLNK:

@@ -44,6 +44,7 @@ class BuildResult:
         cached_steps, made_steps: how many steps had a layer in the cache, and how many were done.
         seconds: how long it took.
         inherited_layers: how many of the image's layers are the base image's.
+        is_new: whether the store did not have the image before.
     """
 
     image: Image
@@ -51,6 +52,7 @@ class BuildResult:
     made_steps: int
     seconds: float
     inherited_layers: int
+    is_new: bool
 
 
 def build(
@@ -84,13 +86,21 @@ def build(
     try:
         with store.layout.holding():
             state = _labelled(_stages(workshop, dockerfile, nodes, scope)[target.index], options)
+            before = {found.digest for found in store.layout.read_index().manifests}
             image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
     finally:
         workshop.close()
         remove_views(store.layout, workshop.made_views, lambda: needed(store))
-    return BuildResult(image, workshop.cached_steps, workshop.made_steps, time.monotonic() - begin, _inherited(state))
+    return BuildResult(
+        image,
+        workshop.cached_steps,
+        workshop.made_steps,
+        time.monotonic() - begin,
+        _inherited(state),
+        image.manifest_digest not in before,
+    )
 
 
 def _stages(

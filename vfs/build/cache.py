@@ -17,7 +17,6 @@ import contextlib
 import hashlib
 import json
 import os
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +36,11 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class CachedLayer:
-    """A layer that is in the store, and when it was made (RFC 3339)."""
+    """A layer that is in the store, when it was made (RFC 3339), and by which instruction, for people."""
 
     layer: WrittenLayer
     created: str
+    step: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The stored form."""
@@ -50,13 +50,14 @@ class CachedLayer:
             "diff_id": str(layer.diff_id),
             "blob": layer.descriptor.to_json(),
             "created": self.created,
+            "step": self.step,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> CachedLayer:
         """Raises KeyError, TypeError, BadManifest: it is not one."""
         descriptor = Descriptor.parse(data["blob"], "build cache")
-        return cls(WrittenLayer(Digest.parse(data["diff_id"]), descriptor), data["created"])
+        return cls(WrittenLayer(Digest.parse(data["diff_id"]), descriptor), data["created"], str(data.get("step", "")))
 
 
 def key_of(*parts: Any) -> str:
@@ -110,14 +111,6 @@ class StepCache:
             except (ValueError, KeyError, TypeError, BadManifest):
                 path.unlink(missing_ok=True)
 
-    def needed(self) -> set[Digest]:
-        """The diff IDs that the cache keeps in the store."""
-        return {found.layer.diff_id for _, _, found in self.iter_records()}
-
-    def prune(self, older_than_s: float = 0.0) -> int:
-        """Forget the records not used for that long. Returns how many; their layers go with the store's own prune."""
-        limit = time.time() - older_than_s
-        gone = [path for path, used, _ in self.iter_records() if used <= limit]
-        for path in gone:
-            path.unlink(missing_ok=True)
-        return len(gone)
+    def forget(self, key: str) -> None:
+        """Remove a record. Its layer goes with the store's own prune. Idempotent."""
+        self._place(key).unlink(missing_ok=True)

@@ -14,12 +14,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rootlay.store.durable import make_directories
+from rootlay.store.grave import bury
 from rootlay.vfs.build.mount import Sharing
 
 
@@ -64,21 +64,25 @@ class CacheMounts:
             finally:
                 os.close(lock)
 
-    def prune(self, older_than_s: float = 0.0) -> int:
-        """Remove the directories that nobody uses, and has not used for that long. Returns the bytes freed."""
-        freed = 0
+    def iter_all(self) -> Iterator[tuple[Path, float]]:
+        """The directories, and when each was last used (seconds since the epoch)."""
         for directory in sorted(self.path.glob("*/*[0-9]")):
-            lock = os.open(directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if directory.lstat().st_mtime <= time.time() - older_than_s:
-                    freed += _size(directory)
-                    shutil.rmtree(directory, ignore_errors=True)
-            except (BlockingIOError, FileNotFoundError):
-                continue
-            finally:
-                os.close(lock)
-        return freed
+            with contextlib.suppress(FileNotFoundError):
+                yield directory, directory.lstat().st_mtime
+
+    def remove(self, directory: Path) -> bool:
+        """Remove one, unless it is in use; whether it is gone."""
+        lock = os.open(directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            bury(directory)
+        except BlockingIOError:
+            return False
+        except FileNotFoundError:
+            pass
+        finally:
+            os.close(lock)
+        return True
 
 
 _OPERATIONS: dict[Sharing, int] = {
@@ -86,12 +90,3 @@ _OPERATIONS: dict[Sharing, int] = {
     "locked": fcntl.LOCK_EX,
     "private": fcntl.LOCK_EX,
 }
-
-
-def _size(directory: Path) -> int:
-    total = 0
-    for top, _, names in os.walk(directory):
-        for name in names:
-            with contextlib.suppress(OSError):
-                total += os.lstat(os.path.join(top, name)).st_blocks * 512
-    return total

@@ -30,6 +30,7 @@ class BuildOptions:
         pull: ask the registry for base images that are here already.
         keep_failed: leave the container of a failing RUN to the user.
         network: of the RUNs that do not say: "host" or "none".
+        hosts: more lines of /etc/hosts for RUN: (address, name).
         epoch_s: SOURCE_DATE_EPOCH: the time of the image and its history, and the youngest that a file may be.
         secrets: what --mount=type=secret gives, by id.
         sockets: of ssh agents, by id, for --mount=type=ssh.
@@ -49,6 +50,7 @@ class BuildOptions:
     pull: bool = False
     keep_failed: bool = False
     network: str = "host"
+    hosts: tuple[tuple[str, str], ...] = ()
     epoch_s: int | None = None
     secrets: Mapping[str, bytes] = field(default_factory=dict)
     sockets: Mapping[str, Path] = field(default_factory=dict)

@@ -73,13 +73,15 @@ class RunContainer:
 
     Args:
         epoch_ns: no file of a layer is younger than that (SOURCE_DATE_EPOCH); None for no limit.
+        hosts: more lines of /etc/hosts: (address, name).
     """
 
-    def __init__(self, store: Store, epoch_ns: int | None = None) -> None:
+    def __init__(self, store: Store, epoch_ns: int | None = None, hosts: Sequence[tuple[str, str]] = ()) -> None:
         self._store = store
         self._root = store.root
         self._containers = Containers(store.root)
         self._epoch_ns = epoch_ns
+        self._hosts = hosts
         self._record: ContainerRecord | None = None
         self._session: Session | None = None
         self._hydrator: subprocess.Popen[bytes] | None = None
@@ -147,6 +149,8 @@ class RunContainer:
         (record.path / MANIFEST_COPY).write_bytes(manifest.to_bytes())
         (record.path / CONFIG_COPY).write_bytes(document)
         write_etc(record)
+        with open(record.path / "hosts", "a", encoding="utf-8") as file:
+            file.writelines(f"{address}\t{name}\n" for address, name in self._hosts)
         self._shows = state.diff_ids
         return record
 

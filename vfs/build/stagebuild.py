@@ -165,7 +165,7 @@ class StageBuild:
             key = key_of(
                 "RUN", str(state.image.chain_id), argv, sorted(scope.run_environment.items()), state.config.env,
                 state.config.user, state.config.working_dir, network, mounting.cache_key(),
-                script and script.content, self._workshop.epoch_ns,
+                script and script.content, self._workshop.epoch_ns, self._workshop.options.hosts,
             )  # fmt: skip
 
             def execute() -> WrittenLayer:
@@ -295,7 +295,7 @@ class StageBuild:
     def _made(
         self, shown: Shown, state: ImageState, key: str, text: str, make: Callable[[], WrittenLayer]
     ) -> ImageState:
-        made, cached = self._workshop.layer(key, make)
+        made, cached = self._workshop.layer(key, make, shown.step.text)
         self._workshop.count(cached=cached)
         shown.done(made.layer.descriptor.size, cached=cached)
         return state.with_layer(made.layer, text, made.created)
@@ -331,8 +331,8 @@ def _script_bind(script: Heredoc | None, staging: Path) -> tuple[Bind, ...]:
 
 
 def _command_text(instruction: Run) -> str:
-    words = instruction.command.words
-    return " ".join(words) if not instruction.command.shell else words[0]
+    """As progress shows it: with its mounts, and what a heredoc says instead of its name."""
+    return " ".join((*(f"--mount={mount}" for mount in instruction.mounts), *instruction.command.words))
 
 
 def _normal(path: str) -> str:

@@ -108,8 +108,12 @@ class Workshop:
 
     # ---- layers
 
-    def layer(self, key: str, make: Make) -> tuple[CachedLayer, bool]:
-        """The layer of a step: from the cache, or made now. Whether it was cached is the second value."""
+    def layer(self, key: str, make: Make, text: str = "") -> tuple[CachedLayer, bool]:
+        """The layer of a step: from the cache, or made now. Whether it was cached is the second value.
+
+        Args:
+            text: the step's, for those who list the cache.
+        """
         if self.cancelled.is_set():
             raise BuildCancelled
         if not self.options.no_cache:
@@ -121,7 +125,7 @@ class Workshop:
                 found = self.cache.find(key)  # somebody else has made it meanwhile
                 if found is not None:
                     return found, True
-            made = CachedLayer(make(), self.now())
+            made = CachedLayer(make(), self.now(), text)
             self.cache.add(key, made)
             return made, False
 
@@ -157,7 +161,7 @@ class Workshop:
 
     def run_container(self) -> RunContainer:
         """A container for the RUNs of one stage, which `cancel` reaches."""
-        container = RunContainer(self.store, self.epoch_ns)
+        container = RunContainer(self.store, self.epoch_ns, self.options.hosts)
         with self._lock:
             self._running.add(container)
         if self.cancelled.is_set():

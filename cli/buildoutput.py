@@ -1,0 +1,98 @@
+"""What `build` gives back: the outputs, the ID, the summary."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.cli.listing import size
+from rootlay.cli.registryoptions import settings_of
+from rootlay.cli.spec import Context, Option, UsageError, Values
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+    from rootlay.vfs.build.build import BuildResult
+    from rootlay.vfs.build.output import Output
+
+OUTPUT_OPTIONS = (
+    Option(
+        ("-o", "--output"),
+        "many",
+        "Where the result goes: DIR; - (a tar on standard output); type=local|tar|oci|docker,dest=PLACE; "
+        "type=registry. Repeatable; the store by default.",
+        "OUTPUT",
+    ),
+    Option(("--push",), "flag", "Send the image to the registry of its names: -o type=registry."),
+    Option(("--iidfile",), "text", "Write the image's ID to this file.", "FILE"),
+)
+
+
+def parse_outputs(values: Values) -> list[Output]:
+    """All outputs, in order. Raises UsageError."""
+    from rootlay.vfs.build.errors import BadValue
+    from rootlay.vfs.build.output import STDOUT, parse_output
+
+    texts = [*values.many("output"), *(["type=registry"] if values.flag("push") else [])]
+    try:
+        outputs = [parse_output(text) for text in texts]
+    except BadValue as error:
+        raise UsageError(f"--output {error}") from None
+    to_stdout = [output for output in outputs if output.dest == STDOUT]
+    if len(to_stdout) > 1:
+        raise UsageError("--output: only one can be standard output")
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError("will not write an archive to a terminal: use -o type=…,dest=FILE")
+    if any(output.push and not output.names for output in outputs) and not values.many("tag"):
+        raise UsageError("a push needs a name: use -t")
+    return outputs
+
+
+def deliver(
+    store: Store,
+    result: BuildResult,
+    outputs: Sequence[Output],
+    values: Values,
+    context: Context,
+    note: Callable[[str], None],
+) -> None:
+    """Write all outputs and the ID. An image that has no name, and is not meant for the store, does not stay there."""
+    from rootlay.vfs.build.exporting import write_output
+    from rootlay.vfs.build.failure import BuildFailed
+    from rootlay.vfs.build.output import STDOUT
+    from rootlay.vfs.needed import needed
+
+    for output in outputs:
+        try:
+            write_output(store, result.image, output, sys.stdout.buffer, settings_of(values, context), note)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            named = f": {error.filename!s}" if error.filename else ""
+            raise BuildFailed(None, f"--output {output.dest}{named}: {error.strerror or error}") from error
+    if values.text("iidfile"):
+        Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
+    if not any(output.dest == STDOUT for output in outputs):
+        print(result.image.id, file=context.out)
+    if outputs and not any(output.keeps_image for output in outputs) and result.is_new and not result.image.references:
+        store.remove(str(result.image.manifest_digest), in_use=lambda: needed(store))
+
+
+def summary(result: BuildResult, outputs: Sequence[Output], context: Context) -> None:
+    """A line of steps, a line of sizes for each layer of its own, where the result is."""
+    image = result.image
+    own = image.manifest.layers[result.inherited_layers :]
+    steps = result.cached_steps + result.made_steps
+    print(
+        f"{steps} steps, {result.cached_steps} of them cached, {result.seconds:.1f}s; {len(own)} new layers "
+        f"({', '.join(size(layer.size) for layer in own) or 'none'}) on {result.inherited_layers}, "
+        f"{size(image.size)} in all",
+        file=context.err,
+    )
+    if image.references:
+        print(f"named {', '.join(image.references)}", file=context.err)
+    for output in outputs:
+        if output.dest and output.dest != "-":
+            print(f"wrote {output.dest}", file=context.err)

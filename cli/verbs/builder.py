@@ -1,0 +1,99 @@
+"""`rootlay builder`: look at the build cache, and empty it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from typing import TYPE_CHECKING
+
+from rootlay.cli.listing import Column, Row, age, print_table, size
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.vfs.build.cacheusage import CacheItem
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_DURATION = re.compile(r"(\d+)([smhd])")
+
+
+def action(values: Values, context: Context) -> int:
+    command = values.required("action")
+    if command == "du":
+        return _show(values, context)
+    if command == "prune":
+        return _prune(values, context)
+    raise UsageError(f"builder {command}: expected `builder du` or `builder prune`")
+
+
+def _show(values: Values, context: Context) -> int:
+    from rootlay.store.store import Store
+    from rootlay.vfs.build.cacheusage import list_cache
+
+    items = list_cache(Store.open(context.root))
+    columns = (
+        Column("ID", lambda row: row["id"][:12]),
+        Column("KIND", lambda row: row["kind"]),
+        Column("SIZE", lambda row: size(row["size_bytes"])),
+        Column("LAST USED", lambda row: age(int(row["used_s"] * 1e9)) + " ago"),
+        Column("IN AN IMAGE", lambda row: "yes" if row["shared"] else ""),
+        Column("STEP", lambda row: row["text"][:80]),
+    )
+    print_table(context, list(map(_row, items)), columns, as_json=values.flag("json"))
+    if not values.flag("json"):
+        own = {item.layer or item.id: item.size_bytes for item in items if not item.shared}
+        print(f"Reclaimable: {size(sum(own.values()))}", file=context.out)
+    return 0
+
+
+def _prune(values: Values, context: Context) -> int:
+    from rootlay.store.store import Store
+    from rootlay.vfs.build.cacheusage import prune_cache
+
+    dry_run = values.flag("dry_run")
+    older = _older_than(values.many("filter"))
+    gone, freed = prune_cache(
+        Store.open(context.root), everything=values.flag("all"), older_than_s=older, dry_run=dry_run
+    )
+    if values.flag("json"):
+        row = {"items": list(map(_row, gone)), "freed_bytes": freed, "dry_run": dry_run}
+        print(json.dumps(row, indent=2), file=context.out)
+        return 0
+    for item in gone:
+        print(f"{item.kind} {item.id[:12]} {item.text[:80]}".rstrip(), file=context.out)
+    print(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(freed)}", file=context.out)
+    return 0
+
+
+def _row(item: CacheItem) -> Row:
+    row = dataclasses.asdict(item)
+    del row["layer"]
+    return row
+
+
+def _older_than(filters: tuple[str, ...]) -> float:
+    """`until=24h`: seconds. Raises UsageError."""
+    seconds = 0.0
+    for text in filters:
+        name, _, value = text.partition("=")
+        parts = _DURATION.findall(value)
+        if name != "until" or not parts or "".join(a + b for a, b in parts) != value:
+            raise UsageError(f"--filter {text}: expected until=DURATION, such as until=24h or until=7d")
+        seconds = max(seconds, float(sum(int(count) * _UNITS_S[unit] for count, unit in parts)))
+    return seconds
+
+
+VERB = Verb(
+    name="builder",
+    help="Show what the build cache holds (`builder du`), or remove what no image has (`builder prune`).",
+    action=action,
+    options=(
+        Option(("-a", "--all"), "flag", "prune: everything, also the directories of RUN --mount=type=cache."),
+        Option(("--filter",), "many", "prune: until=DURATION: only what was not used for that long.", "FILTER"),
+        Option(("--dry-run",), "flag", "prune: say what would go, and remove nothing."),
+        Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),
+        Option(("--json",), "flag", "As JSON."),
+    ),
+    arguments=(Argument("action", "`du` or `prune`."),),
+    examples=("rootlay builder du", "rootlay builder prune --filter until=7d"),
+)

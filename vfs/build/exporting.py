@@ -1,0 +1,89 @@
+"""Writing the result of a build to where `--output` says.
+
+Rules:
+1. A file appears when it is complete. A directory of `type=local` keeps what is in it and is not named by the result;
+   files of the same names are replaced.
+2. In a directory everything is the caller's; set-id bits and devices, which would mean something else there, are left
+   out, the latter with a note.
+3. Nothing in an image can name a place outside the directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.image import Image
+from rootlay.store.progress import Note
+from rootlay.store.registry.settings import Settings
+from rootlay.store.store import Store
+from rootlay.vfs.build.output import STDOUT, Output
+from rootlay.vfs.build.trees import Trees
+from rootlay.vfs.export import export_tree
+from rootlay.vfs.transfer import copy_all_out
+
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay import Overlay
+
+
+def write_output(store: Store, image: Image, output: Output, stdout: BinaryIO, settings: Settings, note: Note) -> None:
+    """Write an image of the store out.
+
+    Raises:
+        OSError: the destination cannot be written.
+        BadReference, AccessDenied, RegistryRefused, …: it cannot be pushed.
+    """
+    if output.kind == "image":
+        for name in (output.names or image.references) if output.push else ():
+            _push(store, image, name, output, settings)
+    elif output.kind == "local":
+        with _tree(store, image) as tree:
+            copy_all_out(tree, os.fsencode(output.dest), lambda path: note(f"{path}: a device or socket: left out"))
+    elif output.kind == "tar":
+        with _tree(store, image) as tree, _open(output.dest, stdout) as out:
+            export_tree(tree, out)
+    else:
+        _save(store, image, output, stdout)
+
+
+def _push(store: Store, image: Image, name: str, output: Output, settings: Settings) -> None:
+    from rootlay.store.registry.push import push
+
+    push(store, str(image.manifest_digest), settings, target=name, compression=output.compression)
+
+
+def _save(store: Store, image: Image, output: Output, stdout: BinaryIO) -> None:
+    kind = "docker-archive" if output.kind == "docker" else "oci-dir" if output.unpacked else "oci-archive"
+    target = stdout if output.dest == STDOUT else Path(output.dest)
+    store.save(image.references or [str(image.manifest_digest)], target, kind, compression=output.compression)
+
+
+@contextlib.contextmanager
+def _tree(store: Store, image: Image) -> Iterator[Overlay]:
+    store.prepare(image)
+    with contextlib.closing(Trees(store)) as trees:
+        yield trees.open(image.diff_ids)
+
+
+@contextlib.contextmanager
+def _open(dest: str, stdout: BinaryIO) -> Iterator[BinaryIO]:
+    """A stream to a file that appears at the end, or to standard output."""
+    if dest == STDOUT:
+        yield stdout
+        return
+    path = Path(dest)
+    if path.exists() and not path.is_file():  # a device
+        with open(path, "wb") as stream:
+            yield stream
+        return
+    staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(staged, "wb") as stream:
+            yield stream
+        os.replace(staged, path)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
