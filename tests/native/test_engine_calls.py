@@ -1,4 +1,4 @@
-"""The torture programs (signals.c, processes.c, calls.c, patches.c): each case is one test."""
+"""The torture programs (signals.c, processes.c, calls.c, …): each case is one test."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from tests.native.guest import HERE, Guest
 
+PROGRAMS = ("signals", "processes", "calls", "patches", "localsockets")
 CASES = [
     (program, case)
-    for program in ("signals", "processes", "calls", "patches")
+    for program in PROGRAMS
     for case in dict.fromkeys(re.findall(r"CASE\((\w+)\)", (HERE / f"{program}.c").read_text()))
 ]
 
@@ -25,7 +26,7 @@ def test_case(guest: Guest, programs: Path, program: str, case: str, libc: str) 
     assert (done.returncode, done.stdout) == (0, f"{case} ok\n".encode()), done.stderr
 
 
-@pytest.mark.parametrize("program", ["signals", "processes", "calls", "patches"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_all_cases_in_one_process(guest: Guest, program: str) -> None:
     done = guest.run(f"/t/{program}-glibc")
     assert b"FAIL" not in done.stdout, done.stdout

@@ -13,7 +13,9 @@ KERNEL_LIST = next(
     (p for p in map(Path, ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"])
      if p.exists()), None,
 )  # fmt: skip
-ROW = re.compile(r"\b(OK|NO|DO|SOCKET|WAIT|P1|P2|BITS|VALUE|GUARD(?:_BUT)?)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]")
+ROW = re.compile(
+    r"\b(OK|NO|DO|SOCKET|WAIT|COME|P1|P2|BITS|VALUE|GUARD(?:_BUT)?)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]"
+)
 
 #: Names of the kernel's functions for calls that the table has under the name of the number.
 OTHER_NAMES = {"newfstat", "newlstat", "newstat", "newuname", "sendfile64", "umount"}

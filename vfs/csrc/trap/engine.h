@@ -112,7 +112,14 @@ u64 rl_pass_start(void);
 u64 rl_pass_end(void);
 /* A buffer whose address makes the filter let the call pass; stays valid for the next 255 of these. */
 u8 *rl_pass_buffer(void);
+/* In the upper half of argument 0, a descriptor, of calls with RL_MARK: the filter lets them pass. */
+#define RL_PASS_MARK (0x6e50726cull << 32)
 long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
+/* In the gate; when it succeeds, the program's call returns `result`, or, with `again`, is made once more: then
+ * `result` is its number. */
+long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again);
+/* accept or accept4 in the gate, and then getpeername for the program's address. */
+long rl_resume_accept(struct rl_call *c, const u64 arg[6]);
 
 /* ---- signals.c, fault.c ------------------------------------------------------------------------ */
 

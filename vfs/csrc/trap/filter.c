@@ -52,7 +52,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest && x->but == y->but;
     case RL_HANDLED:
     case RL_HANDLED_IF:
-        return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC)) == 0;
+        return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC | RL_MARK)) == 0;
     default: return 1;
     }
 }
@@ -192,7 +192,11 @@ static void tail(const struct rl_syscall *row)
         }
         if (row->action == RL_HANDLED_IF)
             if_null(row->pass);
-        if (row->pass != RL_NONE)
+        if (row->options & RL_MARK) {
+            load(RL_DATA_ARG(0) + 4);
+            emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)(RL_PASS_MARK >> 32), 0, 1);
+            leave(SECCOMP_RET_ALLOW);
+        } else if (row->pass != RL_NONE)
             if_in_range(row->pass, rl_pass_start(), rl_pass_end() - rl_pass_start(), SECCOMP_RET_ALLOW);
         go_trap();
     }

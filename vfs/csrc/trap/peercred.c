@@ -1,16 +1,16 @@
-/* Who is at the other end of an AF_UNIX socket: SO_PEERCRED tells the real user, programs inside compare it with what
- * getuid() told them (tmux, D-Bus, gpg-agent, PostgreSQL's peer authentication).
+/* Who is at the other end of an AF_UNIX socket: SO_PEERCRED and SCM_CREDENTIALS tell the real user, programs inside
+ * compare it with what getuid() told them (tmux, D-Bus, gpg-agent, PostgreSQL's peer authentication), and send that.
  *
  * 1. A real user other than the container's own is reported as he is.
  * 2. A peer that runs in this very engine keeps its identity at the engine's own address of it: it is read from there.
  * 3. Any other process of the same user, or one that may not be read, counts as the caller, as owners of binds do.
  */
+#include <linux/capability.h>
 #include <linux/uio.h>
 
-#include "engine.h"
-#include "syscalls.h"
+#include "sockets.h"
 
-#define RL_SOL_SOCKET 1
+#define RL_SCM_CREDENTIALS 2
 #define RL_PROBE_BYTES 64
 
 struct rl_ucred {
@@ -70,4 +70,60 @@ long rl_do_getsockopt(struct rl_call *c)
     if (rl_guest_write(c, c->arg[3], &cred, bytes) < 0)
         return -EFAULT;
     return rl_guest_write(c, c->arg[4], &bytes, sizeof bytes);
+}
+
+/* ---- SCM_CREDENTIALS ------------------------------------------------------------------------------ */
+
+static int is_credentials(const struct rl_control *head)
+{
+    return head->level == RL_SOL_SOCKET && head->type == RL_SCM_CREDENTIALS &&
+           head->bytes >= sizeof *head + sizeof(struct rl_ucred);
+}
+
+long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes)
+{
+    struct rl_control head;
+    struct rl_ucred cred;
+
+    for (u64 at = 0; at + sizeof head <= bytes; at += RL_CONTROL_ALIGN(head.bytes)) {
+        if (rl_guest_read(c, &head, control + at, sizeof head) < 0)
+            return -EFAULT;
+        if (head.bytes < sizeof head || head.bytes > bytes - at)
+            break;
+        if (!is_credentials(&head))
+            continue;
+        if (rl_guest_read(c, &cred, control + at + sizeof head, sizeof cred) < 0)
+            return -EFAULT;
+        if (cred.pid > 0) /* 0: nobody that is seen from here */
+            make_virtual(&cred);
+        if (rl_guest_write(c, control + at + sizeof head, &cred, sizeof cred) < 0)
+            return -EFAULT;
+    }
+    return 0;
+}
+
+long rl_credentials_sent(u8 *control, u64 bytes)
+{
+    const struct rl_identity *me = &rl_me;
+    struct rl_control head;
+    struct rl_ucred cred;
+    long changed = 0;
+
+    for (u64 at = 0; at + sizeof head <= bytes; at += RL_CONTROL_ALIGN(head.bytes)) {
+        memcpy(&head, control + at, sizeof head);
+        if (head.bytes < sizeof head || head.bytes > bytes - at)
+            break; /* the kernel says what is wrong with it */
+        if (!is_credentials(&head))
+            continue;
+        memcpy(&cred, control + at + sizeof head, sizeof cred);
+        if (!rl_capable(CAP_SETUID) && cred.uid != me->uid && cred.uid != me->euid && cred.uid != me->suid)
+            return -EPERM;
+        if (!rl_capable(CAP_SETGID) && cred.gid != me->gid && cred.gid != me->egid && cred.gid != me->sgid)
+            return -EPERM;
+        cred.uid = rl_launch->host_uid;
+        cred.gid = rl_launch->host_gid;
+        memcpy(control + at + sizeof head, &cred, sizeof cred);
+        changed = 1;
+    }
+    return changed;
 }

@@ -14,6 +14,8 @@
 #define DO(call, do_, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* waits in the program's context when argument pass_ points into a pass buffer; null_ok: not even trapped when it is NULL */
 #define WAIT(call, do_, pass_, act) [__NR_##call] = {.name = #call, .action = act, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = pass_}
+/* what comes may have to be translated; with pass_: not even trapped when that argument is NULL */
+#define COME(call, do_, pass_) [__NR_##call] = {.name = #call, .action = pass_ == N ? RL_HANDLED : RL_HANDLED_IF, .handler = rl_do_##do_, .options = RL_MARK, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = pass_}
 /* one path (or, with path_ N, a descriptor), flags from argument flag_, of which fixed_ are valid,
  * or, with flag_ N, fixed_ themselves */
 #define P1(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = N, .path2 = N, .rest = rest_, .flag_arg = flag_, .fixed = fixed_, .options = opt_, .pass = pass_}
@@ -78,8 +80,8 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(pipe), OK(select), OK(sched_yield), OK(msync), OK(mincore), OK(shmget), OK(shmat), OK(shmctl),
     OK(dup), OK(dup2), OK(pause), OK(nanosleep), OK(getitimer), OK(alarm), OK(setitimer), OK(getpid),
     OK(sendfile), SOCKET(socket),
-    WAIT(connect, connect, 1, RL_HANDLED), OK(accept), WAIT(sendto, sendto, 4, RL_HANDLED_IF), OK(recvfrom),
-    WAIT(sendmsg, sendmsg, 1, RL_HANDLED), OK(recvmsg), OK(shutdown),
+    WAIT(connect, connect, 1, RL_HANDLED), COME(accept, accept, 1), WAIT(sendto, sendto, 4, RL_HANDLED_IF), COME(recvfrom, recvfrom, 4),
+    WAIT(sendmsg, sendmsg, 1, RL_HANDLED), COME(recvmsg, recvmsg, N), OK(shutdown),
     DO(bind, bind, 0), OK(listen), DO(getsockname, getsockname, 0), DO(getpeername, getpeername, 0),
     OK(socketpair), OK(setsockopt), [__NR_getsockopt] = {.name = "getsockopt", .action = RL_HANDLED_VALUE, .handler = rl_do_getsockopt, .fixed = 17 /* SO_PEERCRED */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = 2, .pass = N},
     BITS(clone, NEW_NAMESPACES & ~0x80), OK(fork), OK(vfork), DO(execve, execve, 0), OK(exit), OK(wait4),
@@ -148,9 +150,9 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     WAIT(pselect6, pselect6, 5, RL_HANDLED_IF), WAIT(ppoll, ppoll, 3, RL_HANDLED_IF), BITS(unshare, NEW_NAMESPACES),
     OK(set_robust_list), OK(get_robust_list), OK(splice), OK(tee), OK(sync_file_range), OK(vmsplice), OK(move_pages),
     P1(utimensat, utimensat, 0, 1, 2, 3, 0x1100, RL_NULL_PATH, N), WAIT(epoll_pwait, epoll_pwait, 4, RL_HANDLED_IF),
-    OK(signalfd), OK(timerfd_create), OK(eventfd), OK(fallocate), OK(timerfd_settime), OK(timerfd_gettime), OK(accept4),
+    OK(signalfd), OK(timerfd_create), OK(eventfd), OK(fallocate), OK(timerfd_settime), OK(timerfd_gettime), COME(accept4, accept, 1),
     OK(signalfd4), OK(eventfd2), OK(epoll_create1), OK(dup3), OK(pipe2), OK(inotify_init1), OK(preadv), OK(pwritev),
-    OK(rt_tgsigqueueinfo), OK(perf_event_open), OK(recvmmsg), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
+    OK(rt_tgsigqueueinfo), OK(perf_event_open), COME(recvmmsg, recvmmsg, N), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
     OK(prlimit64), NO(name_to_handle_at, EOPNOTSUPP), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
     WAIT(sendmmsg, sendmmsg, N, RL_HANDLED), NO(setns, EPERM), OK(getcpu), OK(process_vm_readv), OK(process_vm_writev), OK(kcmp),
     NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 7),

@@ -24,11 +24,12 @@ struct rl_ucontext {
 #define RL_RED_ZONE 128
 #define RL_RET_OPCODE 0xc3
 
-/* What rl_gate_call pops. */
+/* What rl_gate_call, rl_gate_then and rl_gate_accept pop. */
 struct rl_resume_frame {
     u64 arg[6];
     u64 ip;
     u64 sp;
+    u64 result, then; /* rl_gate_then: on success, what it returns, and where */
 };
 
 #define RL_ELF_MACHINE 62 /* EM_X86_64 */

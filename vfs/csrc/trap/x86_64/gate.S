@@ -2,7 +2,8 @@
  * pieces of the engine that no compiler can be trusted with (x86_64).
  *
  * 1. Everything from rl_gate_start to rl_gate_end is the gate; filter.c compares the instruction
- *    pointer with these two addresses. Nothing else of the engine holds a `syscall`.
+ *    pointer with these two addresses. Nothing else of the engine holds a `syscall`, but for one that is
+ *    to trap.
  * 2. The copy routines run on the program's side of the stack switch, so that the frame of a fault
  *    lands below the SIGSYS frame and not on top of the alternate signal stack (see guest.c).
  */
@@ -47,11 +48,54 @@ rl_gate_call:
     mov 48(%rsp), %rcx
     mov 56(%rsp), %rsp
     jmp *%rcx
+
+/* The same; on success it returns what the frame says, where the frame says. */
+    .globl rl_gate_then
+    .type rl_gate_then, @function
+rl_gate_then:
+    syscall
+    jmp rl_gate_then_done
+
+/* The same for accept: the address, which the program wants, is asked for by a call that traps. */
+    .globl rl_gate_accept
+    .type rl_gate_accept, @function
+rl_gate_accept:
+    syscall
+    jmp rl_gate_accept_done
     nop
     .globl rl_gate_end
 rl_gate_end:
 
     .text
+rl_gate_then_done:
+    mov 48(%rsp), %rcx
+    test %rax, %rax
+    js rl_gate_leave
+    mov 64(%rsp), %rax
+    mov 72(%rsp), %rcx
+rl_gate_leave:
+    mov 0(%rsp), %rdi
+    mov 8(%rsp), %rsi
+    mov 16(%rsp), %rdx
+    mov 24(%rsp), %r10
+    mov 32(%rsp), %r8
+    mov 40(%rsp), %r9
+    mov 56(%rsp), %rsp
+    jmp *%rcx
+rl_gate_accept_done:
+    test %rax, %rax
+    js 1f
+    mov %rax, 64(%rsp)
+    mov %rax, %rdi
+    mov 8(%rsp), %rsi
+    mov 16(%rsp), %rdx
+    mov $52, %eax             /* getpeername */
+    nop                       /* no site to patch */
+    syscall
+    mov 64(%rsp), %rax
+1:  mov 48(%rsp), %rcx
+    jmp rl_gate_leave
+
 /* SIGSYS. On the frame's stack only until a slot is claimed. */
     .globl rl_sigsys_entry
     .type rl_sigsys_entry, @function

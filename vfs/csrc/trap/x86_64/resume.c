@@ -4,7 +4,8 @@
  *
  * 1. Where the program's `syscall` is followed by `ret` (the C libraries' cancellable call sites), the
  *    call is made there again: libc decides by the instruction pointer whether a thread may be
- *    cancelled. The filter lets it pass because its pointer argument is a pass buffer. The argument
+ *    cancelled. The filter lets it pass because its pointer argument is a pass buffer, or its descriptor
+ *    bears the mark. The argument
  *    registers are dead after a `ret` by the calling convention.
  * 2. Elsewhere it is made in the gate, which gives the program its registers back.
  * 3. A pass buffer is never freed: the buffers go round.
@@ -47,40 +48,71 @@ static u64 room_below(struct rl_call *c, u64 bytes)
 static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
 {
     u8 pass_arg = c->row->pass, after = 0;
+    int passes = c->row->options & RL_MARK ? (arg[0] & ~0xffffffffull) == RL_PASS_MARK
+                 : pass_arg != RL_NONE     ? arg[pass_arg] >= rl_pass_start() && arg[pass_arg] < rl_pass_end()
+                                           : 0;
 
-    return nr == c->nr && pass_arg != RL_NONE && arg[pass_arg] >= rl_pass_start() && arg[pass_arg] < rl_pass_end() &&
-           rl_guest_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
+    return nr == c->nr && passes && rl_guest_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
 }
 
-extern char rl_gate_call[];
+extern char rl_gate_call[], rl_gate_then[], rl_gate_accept[];
 
-long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
+static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
+
+static void set_registers(struct rl_call *c, long nr, const u64 arg[6])
 {
-    static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
     u64 *reg = c->uc->reg;
-    struct rl_resume_frame frame;
 
-    if (c->patched) { /* the site's own `syscall` will trap and come here again (patch.c) */
-        c->resumed = 1;
-        return 0;
-    }
-    if (site_will_do(c, nr, arg)) {
-        reg[RL_RIP] -= RL_SITE_BYTES;
-    } else {
-        u64 sp = room_below(c, sizeof frame);
-
-        for (u32 i = 0; i < 6; i++)
-            frame.arg[i] = reg[where[i]];
-        frame.ip = reg[RL_RIP];
-        frame.sp = reg[RL_RSP];
-        if (rl_guest_write(c, sp, &frame, sizeof frame) < 0)
-            return -EFAULT;
-        reg[RL_RSP] = sp;
-        reg[RL_RIP] = (u64)rl_gate_call;
-    }
     for (u32 i = 0; i < 6; i++)
         reg[where[i]] = arg[i];
     reg[RL_RAX] = (u64)nr;
     c->resumed = 1;
+}
+
+/* The call by a routine of the gate. */
+static long in_gate(struct rl_call *c, const char *routine, long nr, const u64 arg[6], u64 result, u64 then)
+{
+    u64 *reg = c->uc->reg, sp;
+    struct rl_resume_frame frame = {.ip = reg[RL_RIP], .sp = reg[RL_RSP], .result = result, .then = then};
+
+    for (u32 i = 0; i < 6; i++)
+        frame.arg[i] = reg[where[i]];
+    sp = room_below(c, sizeof frame);
+    if (rl_guest_write(c, sp, &frame, sizeof frame) < 0)
+        return -EFAULT;
+    reg[RL_RSP] = sp;
+    reg[RL_RIP] = (u64)routine;
+    set_registers(c, nr, arg);
     return 0;
+}
+
+/* A patched site's own `syscall` will trap and come here again (patch.c). */
+static int from_the_site(struct rl_call *c)
+{
+    if (c->patched)
+        c->resumed = 1;
+    return c->patched;
+}
+
+long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
+{
+    if (from_the_site(c))
+        return 0;
+    if (!site_will_do(c, nr, arg))
+        return in_gate(c, rl_gate_call, nr, arg, 0, 0);
+    c->uc->reg[RL_RIP] -= RL_SITE_BYTES;
+    set_registers(c, nr, arg);
+    return 0;
+}
+
+long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again)
+{
+    if (from_the_site(c))
+        return 0;
+    return in_gate(c, rl_gate_then, nr, arg, (u64)result, c->uc->reg[RL_RIP] - (again ? RL_SITE_BYTES : 0));
+}
+
+long rl_resume_accept(struct rl_call *c, const u64 arg[6])
+{
+    return from_the_site(c) ? 0 : in_gate(c, rl_gate_accept, c->nr, arg, 0, 0);
 }
