@@ -96,7 +96,7 @@ def enter_box(box: Box) -> Inside:
         raise os_error(116, "container")
     with library.outside():
         fd = os.open("/", os.O_PATH | os.O_CLOEXEC)
-        cwd = library.private(fd)
+        cwd = library.private(None, fd)
     with _installing:
         address = library.inside(box.address, cwd)
         if address is None:

@@ -19,7 +19,7 @@ from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
 from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, LaunchBind
 from rootlay.vfs.run.served import ServedSession
 from rootlay.vfs.run.session import make_launch, session_token, socket_of
-from rootlay.vfs.run.user import Identity
+from rootlay.vfs.run.user import Identity, process_umask
 
 if TYPE_CHECKING:
     from rootlay.store.bundleview import BundleView
@@ -129,6 +129,7 @@ class Box:
                     flags = BIND_READ_ONLY | BIND_OWNER
                     binds = [LaunchBind(os.fsencode(path), os.fsencode(path), flags) for path in self._visible]
                     self._served = ServedSession(self._root, self._record, binds, self._token)
+                    self._served.keep(lambda fd: self._library.private(self.address, fd))
             session = self._served.session
             self._library.programs(self.address, os.fsencode(session.engine), os.fsencode(session.launch))
         except OSError as error:
@@ -175,12 +176,3 @@ class Box:
         with contextlib.suppress(Exception):
             self.close()
             self._library.free(self.address)
-
-
-def process_umask() -> int:
-    """The umask, without the moment without one that umask(2) costs other threads."""
-    with open("/proc/self/status", "rb") as status:
-        for line in status:
-            if line.startswith(b"Umask:"):
-                return int(line.split()[1], 8)
-    raise os_error(errno.EIO, "/proc/self/status")

@@ -11,6 +11,8 @@ import ctypes
 import os
 from pathlib import Path
 
+from rootlay.vfs.hook.library import hook_library
+
 SOURCE = Path(__file__).parent.parent / "_hook_core.so"
 
 
@@ -19,14 +21,14 @@ class CoreInstance:
 
     def __init__(self, library: ctypes.CDLL, memory: int) -> None:
         self._library = library
-        self._memory = memory  # its number is the library's name, so it stays open
+        self._memory = memory  # its number is the library's name, so it stays open, where no program closes it
         self.address = ctypes.addressof(ctypes.c_char.in_dll(library, "rl_hook_core"))
 
     def unload(self) -> None:
         """Only when no thread is in it."""
         _ctypes.dlclose(self._library._handle)
         if self._memory >= 0:
-            os.close(self._memory)
+            hook_library().public(self._memory)
 
 
 def load_instance(directory: Path) -> CoreInstance:
@@ -37,7 +39,7 @@ def load_instance(directory: Path) -> CoreInstance:
     """
     content = SOURCE.read_bytes()
     try:
-        memory = os.memfd_create("rootlay-core", os.MFD_CLOEXEC)
+        memory = hook_library().private(None, os.memfd_create("rootlay-core", os.MFD_CLOEXEC))
         os.write(memory, content)
         return CoreInstance(ctypes.CDLL(f"/proc/self/fd/{memory}"), memory)
     except OSError:

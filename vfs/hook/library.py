@@ -77,7 +77,8 @@ class HookLibrary:
         self.inside: Callable[[int, int], int | None] = held("rl_hook_inside", pointer, pointer, number)
         self.ended: Callable[[int], int] = held("rl_hook_ended", number, pointer)
         self.everywhere: Callable[[int | None], None] = held("rl_hook_everywhere", None, pointer)
-        self.private: Callable[[int], int] = held("rl_hook_private", number, number)
+        self.private: Callable[[int | None, int], int] = held("rl_hook_private", number, pointer, number)
+        self.public: Callable[[int], None] = held("rl_hook_public", None, number)
         self._start(held("rl_hook_init", number, pointer, pointer, ctypes.c_size_t))
 
     def _start(self, init: Callable[..., int]) -> None:

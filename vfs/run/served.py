@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,13 @@ class ServedSession:
         self._binds = binds
         self.session: Session = open_session(root, record, binds=binds, token=token)
         self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
+
+    def keep(self, move: Callable[[int], int]) -> None:
+        """Have the pipe that keeps the hydrator waiting under another descriptor, which `move` makes of it."""
+        pipe = self._hydrator.stdin
+        if pipe is not None:
+            self._hydrator.stdin = os.fdopen(move(os.dup(pipe.fileno())), "wb", buffering=0)
+            pipe.close()
 
     def renew(self) -> None:
         """Describe the container as it is now to the programs that are started from now on; none may be running."""

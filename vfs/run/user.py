@@ -44,8 +44,7 @@ def find_identity(user: str, read: Reader) -> Identity:
     Raises:
         UnknownUser: a name that the image does not have.
     """
-    umask = os.umask(0)
-    os.umask(umask)
+    umask = process_umask()
     name, _, group = user.partition(":")
     if name in ("", "0", "root") and not group:
         return Identity(umask=umask)
@@ -69,6 +68,17 @@ def find_identity(user: str, read: Reader) -> Identity:
     elif entry:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
     return Identity(uid, gid, extra, (entry[5] if entry and entry[5] else "/"), umask)
+
+
+def process_umask() -> int:
+    """The umask, without the moment without one that umask(2) costs other threads."""
+    with open("/proc/self/status", "rb") as status:
+        for line in status:
+            if line.startswith(b"Umask:"):
+                return int(line.split()[1], 8)
+    umask = os.umask(0)  # a kernel older than 4.7
+    os.umask(umask)
+    return umask
 
 
 def parse_table(content: bytes | None, columns: int) -> list[list[str]]:

@@ -192,3 +192,18 @@ def test_a_closed_container_is_an_error_and_not_the_machine(image: Image) -> Non
     with pytest.raises(OSError, match=os.strerror(errno.ESTALE)), activation:
         pass
     assert hooked_pointers() == 0
+
+
+def test_directories_on_the_way_to_the_interpreter_are_directories(container: Container) -> None:
+    way = str(Path(sys.prefix).parent)
+    with container.activate():
+        assert os.path.isdir(way)
+        assert os.access(way, os.R_OK)
+        with pytest.raises(FileExistsError):
+            os.mkdir(way)
+        os.makedirs(way, exist_ok=True)
+        Path(way, "made").write_text("x")
+        assert "made" in os.listdir(way)
+        os.chdir(way)
+        assert Path("made").read_text() == "x"
+    assert not Path(way, "made").exists()

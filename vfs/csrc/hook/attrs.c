@@ -1,6 +1,7 @@
 /* Attributes: stat's many forms, permissions, owners, times, extended attributes. */
 #define _GNU_SOURCE
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -55,21 +56,6 @@ static void fill_statx(struct statx *sx, const struct rl_attr *a)
     sx->stx_dev_minor = minor(a->dev);
 }
 
-/* A directory that leads to the interpreter's files is there, though the image may not have it. */
-static int leads_through(const struct rl_inside *here, const char *path)
-{
-    size_t n = strlen(path);
-
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    for (u32 i = 0; path[0] == '/' && i < here->box->throughs; i++) {
-        const struct rl_prefix *p = &here->box->through[i];
-        if (!p->writable && p->len > n && p->path[n] == '/' && !memcmp(p->path, path, n))
-            return 1;
-    }
-    return 0;
-}
-
 /* 1: `a` is filled; 0: libc is to be asked; -errno. */
 static long attributes(struct rl_inside *here, int dirfd, const char *path, int flags, struct rl_attr *a)
 {
@@ -80,7 +66,7 @@ static long attributes(struct rl_inside *here, int dirfd, const char *path, int 
     if (!*path && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return (r = RL_CORE(here)->fstat(dirfd, a)) < 0 ? r : 1;
     r = RL_CORE(here)->stat(dirfd, path, flags, a);
-    if (r == -ENOENT && (leads_through(here, path) || rl_outside(here, dirfd, path)))
+    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
         return 0;
     return r < 0 ? r : 1;
 }
@@ -155,7 +141,7 @@ int rl_h_faccessat(int dirfd, const char *path, int mode, int flags)
     if (through)
         return through == RL_THROUGH_READ && (mode & W_OK) ? rl_fail(EROFS) : faccessat(dirfd, path, mode, flags);
     r = RL_CORE(here)->access(dirfd, path, mode, flags);
-    if (r == -ENOENT && rl_outside(here, dirfd, path))
+    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
         return faccessat(dirfd, path, mode, flags);
     return (int)rl_result(r);
 }
@@ -395,4 +381,21 @@ int rl_h_fremovexattr(int fd, const char *name)
 {
     RL_INSIDE(here);
     return here ? (int)rl_result(RL_CORE(here)->removexattr(fd, NULL, name, 0)) : fremovexattr(fd, name);
+}
+
+/* ---- watching ------------------------------------------------------------------------------------------ */
+
+int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
+{
+    RL_INSIDE(here);
+    char real[RL_PATH_MAX + 512];
+    int flags = mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+    long r;
+
+    if (!here || !path || rl_through(here, path))
+        return inotify_add_watch(fd, path, mask);
+    r = RL_CORE(here)->real_path(AT_FDCWD, path, flags, 0, real, sizeof real);
+    if (r >= 0)
+        r = RL_CORE(here)->access(AT_FDCWD, path, R_OK, flags | AT_EACCESS);
+    return r < 0 ? (int)rl_result(r) : inotify_add_watch(fd, real, mask);
 }

@@ -191,11 +191,18 @@ void rl_h_rewinddir(DIR *dir)
         rewinddir(dir);
 }
 
+ssize_t rl_h_getdents64(int fd, void *buffer, size_t bytes)
+{
+    RL_INSIDE(here);
+    return here ? rl_result(RL_CORE(here)->getdents64(fd, buffer, bytes)) : getdents64(fd, buffer, bytes);
+}
+
 /* ---- the working directory --------------------------------------------------------------------------- */
 
 int rl_h_chdir(const char *path)
 {
     RL_INSIDE(here);
+    long r;
 
     if (!here || !path)
         return chdir(path);
@@ -206,7 +213,10 @@ int rl_h_chdir(const char *path)
         dup3(fd, here->cwd, O_CLOEXEC);
         return close(fd);
     }
-    return (int)rl_result(RL_CORE(here)->chdir(path));
+    r = RL_CORE(here)->chdir(path);
+    if (r == -ENOENT && rl_make_way(here, path))
+        r = RL_CORE(here)->chdir(path);
+    return (int)rl_result(r);
 }
 
 int rl_h_fchdir(int fd)

@@ -13,6 +13,8 @@ long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int fla
     struct rl_open o;
     long fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
 
+    if (fd == -ENOENT && dirfd == AT_FDCWD && rl_make_way(here, path))
+        fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
     if (fd < 0)
         return fd;
     if (o.done_fd >= 0)
@@ -27,6 +29,12 @@ static int changes(int flags)
     return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
+/* For the engine itself, when it works for a container: its descriptors are not the program's. */
+static int open_outside(int dirfd, const char *path, int flags, unsigned mode)
+{
+    return rl_kept(openat(dirfd, path, flags, mode));
+}
+
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 {
     RL_INSIDE(here);
@@ -34,7 +42,7 @@ static int open_at(int dirfd, const char *path, int flags, unsigned mode)
     long r;
 
     if (!here || !path)
-        return openat(dirfd, path, flags, mode);
+        return open_outside(dirfd, path, flags, mode);
     through = rl_through(here, path);
     if (through)
         return through == RL_THROUGH_READ && changes(flags) ? rl_fail(EROFS) : openat(dirfd, path, flags, mode);

@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ struct rl_thread {
     struct rl_inside *now;        /* of the last rl_enter() */
     struct rl_box *volatile busy; /* in its core now */
     int bypass;                   /* > 0: outside, whatever the context says */
+    struct rl_box *owner;         /* of the descriptors that are opened now: not the program's */
     int gone;                     /* the thread has ended */
     struct rl_thread *next;
 };
@@ -70,8 +72,19 @@ void rl_leave(struct rl_inside **here);
 #define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_inside *name = rl_enter()
 #define RL_CORE(here) ((here)->box->core)
 struct rl_thread *rl_thread(void);
-int rl_private_fd(int fd); /* 1: ours, which no program may close */
+int rl_busy(const struct rl_box *box); /* is another thread in its core? */
 void rl_note_umask(unsigned mask);
+
+/* ---- private.c ------------------------------------------------------------------------------------ */
+
+#define RL_PRIVATE_MAX 4096 /* descriptors of ours, at most */
+
+void rl_private_init(void);
+int rl_private_fd(int fd); /* 1: ours, which no program may close */
+int rl_kept(int fd); /* a new descriptor: moved where it is a box's, see rl_thread.owner */
+void rl_private_forget(int fd);
+void rl_private_end(const struct rl_box *box);
+RL_PUBLIC void rl_hook_public(int fd);
 extern int rl_lowest_private;
 
 /* ---- through.c ----------------------------------------------------------------------------------- */
@@ -81,6 +94,8 @@ extern int rl_lowest_private;
 int rl_through(const struct rl_inside *here, const char *path); /* 0: the container's business */
 /* Is the path relative to a descriptor that is not of the container? */
 int rl_outside(const struct rl_inside *here, int dirfd, const char *path);
+int rl_leads_through(const struct rl_inside *here, const char *path);
+int rl_make_way(const struct rl_inside *here, const char *path);
 
 /* ---- results -------------------------------------------------------------------------------------- */
 
@@ -118,6 +133,8 @@ static inline int rl_fail(int error)
     long r_ = inside;                                                                                                 \
     if (r_ == -ENOENT && rl_outside(here, dirfd, path))                                                               \
         return real;                                                                                                  \
+    if (r_ == -ENOENT && rl_make_way(here, path))                                                                     \
+        r_ = inside;                                                                                                  \
     return rl_result(r_)
 
 /* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
@@ -133,6 +150,10 @@ int rl_h_mkdir(const char *path, mode_t mode);
 int rl_h_open(const char *path, int flags, ...);
 int rl_h_openat(int dirfd, const char *path, int flags, ...);
 int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *sx);
+int rl_h_fstatat(int dirfd, const char *path, struct stat *st, int flags);
+int rl_h_faccessat(int dirfd, const char *path, int mode, int flags);
+int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
+ssize_t rl_h_getdents64(int fd, void *buffer, size_t bytes);
 FILE *rl_h_fopen(const char *path, const char *mode);
 
 /* ---- slots.c, table.c ------------------------------------------------------------------------------ */
@@ -140,6 +161,12 @@ FILE *rl_h_fopen(const char *path, const char *mode);
 void *rl_hook_for(const char *symbol); /* NULL: not hooked */
 void rl_slots_follow(void);            /* libraries may have been loaded: patch the new ones */
 extern volatile int rl_installed;
+
+/* Around fork(), in each file that has a lock: another thread may hold it. */
+enum rl_fork { RL_BEFORE_FORK, RL_IN_PARENT, RL_IN_CHILD };
+void rl_fork_lock(pthread_mutex_t *lock, enum rl_fork when);
+void rl_boxes_fork(enum rl_fork when);
+void rl_slots_fork(enum rl_fork when);
 RL_PUBLIC int rl_hook_alive(void); /* activations that some context knows */
 
 #pragma GCC visibility pop

@@ -6,7 +6,8 @@
 
 int rl_h_mkdirat(int dirfd, const char *path, mode_t mode)
 {
-    RL_CHANGE(dirfd, path, mkdirat(dirfd, path, mode), RL_CORE(here)->mkdir(dirfd, path, mode));
+    RL_CHANGE(dirfd, path, mkdirat(dirfd, path, mode),
+              rl_leads_through(here, path) ? -EEXIST : RL_CORE(here)->mkdir(dirfd, path, mode));
 }
 
 int rl_h_mkdir(const char *path, mode_t mode) { return rl_h_mkdirat(AT_FDCWD, path, mode); }
@@ -79,6 +80,7 @@ static int sides(const struct rl_inside *here, int a, const char *one, int b, co
 int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
 {
     RL_INSIDE(here);
+    long r;
 
     if (!here || !old || !new)
         return renameat2(from, old, to, new, flags);
@@ -90,7 +92,10 @@ int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned 
     case READ_ONLY:
         return rl_fail(EROFS);
     default:
-        return (int)rl_result(RL_CORE(here)->rename(from, old, to, new, flags));
+        r = RL_CORE(here)->rename(from, old, to, new, flags);
+        if (r == -ENOENT && rl_make_way(here, new))
+            r = RL_CORE(here)->rename(from, old, to, new, flags);
+        return (int)rl_result(r);
     }
 }
 
@@ -100,6 +105,7 @@ int rl_h_rename(const char *old, const char *new) { return rl_h_renameat2(AT_FDC
 int rl_h_linkat(int from, const char *old, int to, const char *new, int flags)
 {
     RL_INSIDE(here);
+    long r;
 
     if (!here || !old || !new)
         return linkat(from, old, to, new, flags);
@@ -111,7 +117,10 @@ int rl_h_linkat(int from, const char *old, int to, const char *new, int flags)
     case READ_ONLY:
         return rl_fail(EROFS);
     default:
-        return (int)rl_result(RL_CORE(here)->link(from, old, to, new, flags));
+        r = RL_CORE(here)->link(from, old, to, new, flags);
+        if (r == -ENOENT && rl_make_way(here, new))
+            r = RL_CORE(here)->link(from, old, to, new, flags);
+        return (int)rl_result(r);
     }
 }
 

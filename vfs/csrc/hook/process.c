@@ -8,9 +8,26 @@
 /* A program that closes every descriptor it does not know must not close a working directory's. */
 int rl_h_close(int fd)
 {
-    if (fd >= rl_lowest_private && rl_private_fd(fd))
-        return rl_fail(EBADF);
+    if (fd >= rl_lowest_private && rl_private_fd(fd)) {
+        struct rl_thread *t = rl_thread();
+        if (!t || !t->bypass)
+            return rl_fail(EBADF);
+        rl_private_forget(fd);
+    }
     return close(fd);
+}
+
+int rl_h_fcntl(int fd, int command, ...)
+{
+    va_list list;
+    long argument;
+    int r;
+
+    va_start(list, command);
+    argument = va_arg(list, long);
+    va_end(list);
+    r = fcntl(fd, command, argument);
+    return command == F_DUPFD_CLOEXEC ? rl_kept(r) : r; /* Python's mmap keeps a copy */
 }
 
 int rl_h_close_range(unsigned first, unsigned last, int flags)
@@ -18,7 +35,7 @@ int rl_h_close_range(unsigned first, unsigned last, int flags)
     unsigned from = first;
 
     for (unsigned fd = first > (unsigned)rl_lowest_private ? first : (unsigned)rl_lowest_private;
-         fd <= last && fd < (unsigned)rl_lowest_private + 64 * 64; fd++) {
+         fd <= last && fd < (unsigned)rl_lowest_private + RL_PRIVATE_MAX; fd++) {
         if (!rl_private_fd((int)fd))
             continue;
         if (fd > from && close_range(from, fd - 1, flags) != 0)
@@ -53,6 +70,14 @@ long rl_h_syscall(long nr, ...)
     switch (nr) {
     case SYS_openat:
         return rl_h_openat((int)a, (const char *)b, (int)c, (unsigned)d);
+    case SYS_newfstatat:
+        return rl_h_fstatat((int)a, (const char *)b, (struct stat *)c, (int)d);
+    case SYS_faccessat2:
+        return rl_h_faccessat((int)a, (const char *)b, (int)c, (int)d);
+    case SYS_renameat2:
+        return rl_h_renameat2((int)a, (const char *)b, (int)c, (const char *)d, (unsigned)e);
+    case SYS_getdents64:
+        return rl_h_getdents64((int)a, (void *)b, (size_t)c);
     case SYS_statx:
         return rl_h_statx((int)a, (const char *)b, (int)c, (unsigned)d, (struct statx *)e);
 #ifdef SYS_open

@@ -235,3 +235,8 @@ RL_PUBLIC int rl_hook_uninstall(void)
     pthread_mutex_unlock(&lock);
     return count;
 }
+
+void rl_slots_fork(enum rl_fork when)
+{
+    rl_fork_lock(&lock, when);
+}

@@ -30,11 +30,18 @@
     X("chdir", chdir) X("fchdir", fchdir) X("getcwd", getcwd) X("__getcwd_chk", getcwd_chk)                            \
     X("get_current_dir_name", get_current_dir_name) X("realpath", realpath) X("__realpath_chk", realpath_chk)          \
     X("canonicalize_file_name", canonicalize_file_name)                                                                \
-    X("close", close) X("close_range", close_range) X("umask", umask)                                                  \
+    BOTH(X, fcntl) X("close", close) X("close_range", close_range) X("umask", umask)                                                  \
     X("fork", fork) X("vfork", vfork) X("forkpty", forkpty) X("execve", execve) X("execv", execv)                      \
     X("execvp", execvp) X("execvpe", execvpe) X("execl", execl) X("execlp", execlp) X("execle", execle)                \
     X("fexecve", fexecve) X("posix_spawn", posix_spawn) X("posix_spawnp", posix_spawnp)                                \
     X("posix_spawn_file_actions_addopen", spawn_addopen) X("system", system) X("popen", popen) X("pclose", pclose)     \
+    X("bind", bind) X("connect", connect) X("sendto", sendto) X("sendmsg", sendmsg) X("getsockname", getsockname)      \
+    X("getpeername", getpeername) X("inotify_add_watch", inotify_add_watch) X("getdents64", getdents64)                \
+    BOTH(X, scandir) BOTH(X, glob)                      \
+    X("getpwnam", getpwnam) X("getpwuid", getpwuid) X("getpwnam_r", getpwnam_r) X("getpwuid_r", getpwuid_r)            \
+    X("setpwent", setpwent) X("getpwent", getpwent) X("endpwent", endpwent) X("getgrnam", getgrnam)                    \
+    X("getgrgid", getgrgid) X("getgrnam_r", getgrnam_r) X("getgrgid_r", getgrgid_r) X("setgrent", setgrent)            \
+    X("getgrent", getgrent) X("endgrent", endgrent) X("getgrouplist", getgrouplist)                                    \
     X("dlopen", dlopen) X("dlsym", dlsym) X("syscall", syscall)
 
 #endif

@@ -76,3 +76,41 @@ int rl_outside(const struct rl_inside *here, int dirfd, const char *path)
     real[n] = 0;
     return real[0] != '/' || RL_CORE(here)->virtual_path(real, name, sizeof name) == -ENOENT;
 }
+
+/* A directory that leads to the interpreter's files is there, though the image may not have it. */
+int rl_leads_through(const struct rl_inside *here, const char *path)
+{
+    size_t n = strlen(path);
+
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    for (u32 i = 0; path[0] == '/' && i < here->box->throughs; i++) {
+        const struct rl_prefix *p = &here->box->through[i];
+        if (!p->writable && p->len > n && p->path[n] == '/' && !memcmp(p->path, path, n))
+            return 1;
+    }
+    return 0;
+}
+
+/* Makes such directories on the way of a path, as the user inside may: something is to be made there, or listed.
+ * Returns whether one was made. */
+int rl_make_way(const struct rl_inside *here, const char *path)
+{
+    char way[RL_PATH_MAX];
+    int made = 0;
+    size_t n = strlen(path);
+
+    if (path[0] != '/' || n >= sizeof way)
+        return 0;
+    memcpy(way, path, n + 1);
+    for (size_t i = 1; i <= n; i++) {
+        if (path[i] && path[i] != '/')
+            continue;
+        way[i] = 0;
+        if (!rl_leads_through(here, way))
+            break;
+        made |= RL_CORE(here)->mkdir(AT_FDCWD, way, 0755) == 0;
+        way[i] = path[i];
+    }
+    return made;
+}

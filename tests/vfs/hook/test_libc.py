@@ -1,0 +1,116 @@
+"""What reaches files by other ways than Python's own functions: libc by ctypes, sockets, users, watches."""
+
+from __future__ import annotations
+
+import ctypes
+import grp
+import os
+import pwd
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
+
+from rootlay.vfs import Container
+
+
+class Found(ctypes.Structure):
+    """glob_t"""
+
+    _fields_ = (
+        ("count", ctypes.c_size_t),
+        ("paths", ctypes.POINTER(ctypes.c_char_p)),
+        ("more", ctypes.c_char * 100),
+    )
+
+
+def libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def test_functions_that_are_looked_up_by_name_are_hooked(container: Container) -> None:
+    names = ctypes.POINTER(ctypes.c_char_p)()
+    with container.activate():
+        fd = libc().open(b"/etc/motd", os.O_RDONLY)
+        assert os.read(fd, 100) == b"welcome\n"
+        os.close(fd)
+        assert libc().syscall(257, -100, b"/made-by-syscall", os.O_CREAT | os.O_WRONLY, 0o600) >= 0  # openat
+        assert os.path.exists("/made-by-syscall")
+        assert libc().scandir(b"/usr/share/doc", ctypes.byref(names), None, None) == 4
+        found = Found()
+        assert libc().glob(b"/usr/share/doc/*/read*", 0, None, ctypes.byref(found)) == 0
+        assert found.paths[: found.count] == [b"/usr/share/doc/one/readme", b"/usr/share/doc/two/readme"]
+        libc().globfree(ctypes.byref(found))
+
+
+@pytest.mark.parametrize("where", ["/tmp", "/usr/share/doc/" + "long/" * 30])
+def test_sockets_are_files_inside(container: Container, where: str) -> None:
+    with container.activate():
+        os.makedirs(where, exist_ok=True)
+        os.chdir(where)
+        name = os.path.join(os.getcwd(), "s") if len(where) < 60 else "s"
+        with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+            server.bind(name)
+            server.listen()
+            if name != "s":
+                assert server.getsockname() == name
+            with socket.socket(socket.AF_UNIX) as second, pytest.raises(OSError, match="in use"):
+                second.bind(name)
+            client.connect(name)
+            connection, _ = server.accept()
+            client.sendall(b"x")
+            assert connection.recv(1) == b"x"
+            connection.close()
+        with (
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as server,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client,
+        ):
+            server.bind("datagrams")
+            client.sendto(b"one", "datagrams")
+            client.sendmsg([b"two"], [], 0, "datagrams")
+            assert [server.recv(9), server.recv(9)] == [b"one", b"two"]
+        with socket.socket(socket.AF_UNIX) as client, pytest.raises(FileNotFoundError):
+            client.connect("/nobody")
+    assert not os.path.exists(os.path.join(where, "datagrams"))
+
+
+def test_users_and_groups_are_the_images(container: Container) -> None:
+    with container.activate():
+        assert pwd.getpwnam("user").pw_uid == 1234
+        assert pwd.getpwuid(1234).pw_dir == "/home/user"
+        assert [entry.pw_name for entry in pwd.getpwall()] == ["root", "user"]
+        assert grp.getgrnam("extra").gr_mem == ["user"]
+        assert grp.getgrgid(1235).gr_name == "user"
+        assert sorted(os.getgrouplist("user", 1235)) == [77, 1235]
+        assert os.path.expanduser("~user/x") == "/home/user/x"
+        with pytest.raises(KeyError):
+            pwd.getpwnam("nobody-has-this-name")
+        os.unlink("/etc/passwd")
+        with pytest.raises(KeyError):
+            pwd.getpwuid(0)
+    assert pwd.getpwuid(0).pw_name == "root"
+
+
+def test_watches_are_of_files_inside(container: Container) -> None:
+    with container.activate():
+        fd = libc().inotify_init1(os.O_NONBLOCK)
+        os.mkdir("/watched")
+        assert libc().inotify_add_watch(fd, b"/watched", 0x100) >= 0  # IN_CREATE
+        Path("/watched/new").write_text("")
+        assert b"new" in os.read(fd, 4096)
+        os.close(fd)
+
+
+def test_descriptors_of_the_engine_are_out_of_a_programs_way(container: Container) -> None:
+    with container.activate():
+        Path("/etc/motd").read_text()
+        links = [f"/proc/self/fd/{fd}" for fd in os.listdir("/proc/self/fd") if int(fd) < 256]
+        assert not [link for link in links if os.path.islink(link) and "/views/" in os.readlink(link)]
+        os.closerange(200, 4000)
+        Path("/usr/share/doc/one/readme").read_text()
+        assert os.getcwd() == "/"
+        assert Path("/usr/share/doc/two/readme").read_text() == "two\n"
+    assert container.fs.readtext("/etc/motd") == "welcome\n"

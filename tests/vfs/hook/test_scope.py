@@ -1,0 +1,149 @@
+"""Who is inside: the code in the block and what it hands its context to. Nobody else, and no trace is left."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
+
+from rootlay.vfs import Container, Image
+from rootlay.vfs.hook.executor import ContextThreadPoolExecutor
+from tests.vfs.hook.pointers import hooked_pointers, pointers
+
+LOAD_SECONDS = float(os.environ.get("ROOTLAY_TEST_LOAD_SECONDS", "2"))
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    (tmp_path / "file").write_text("outside")
+    return tmp_path / "file"
+
+
+def test_every_pointer_has_its_old_value_afterwards(container: Container) -> None:
+    with container.activate():
+        os.stat("/")  # binds what is bound lazily
+    before = pointers()
+    with container.activate():
+        inside = pointers()
+        assert hooked_pointers() > 50
+    after = pointers()
+    changed = [slot for slot, value in before.items() if inside.get(slot) != value]
+    assert len(changed) > 50
+    assert [slot for slot in changed if after[slot] != before[slot]] == []
+    assert hooked_pointers() == 0
+
+
+def test_plain_threads_and_pools_are_outside(container: Container, outside: Path) -> None:
+    seen: list[str] = []
+    with ThreadPoolExecutor(1) as pool, container.activate():
+        thread = threading.Thread(target=lambda: seen.append(outside.read_text()))
+        thread.start()
+        thread.join()
+        assert pool.submit(outside.read_text).result() == "outside"
+        assert not outside.exists()
+    assert seen == ["outside"]
+
+
+def test_our_pool_is_where_its_caller_is(image: Image, outside: Path) -> None:
+    with image.container() as one, image.container() as two, ContextThreadPoolExecutor(1) as pool:
+        for container, text in ((one, "one"), (two, "two")):
+            with container.activate():
+                Path("/name").write_text(text)
+                assert pool.submit(Path("/name").read_text).result() == text
+                assert list(pool.map(os.path.exists, ["/name", str(outside)])) == [True, False]
+        assert pool.submit(outside.read_text).result() == "outside"
+
+
+def test_a_copied_context_is_inside_wherever_it_runs(container: Container) -> None:
+    found: list[str] = []
+    with container.activate():
+        context = contextvars.copy_context()
+    thread = threading.Thread(target=context.run, args=(lambda: found.append(Path("/etc/motd").read_text()),))
+    thread.start()
+    thread.join()
+    assert found == ["welcome\n"]
+    del context
+
+
+def test_tasks_of_one_loop_are_in_different_containers(image: Image, outside: Path) -> None:
+    async def inside(container: Container, name: str) -> None:
+        with container.activate(cwd="/tmp"):
+            Path("mine").write_text(name)
+            for _ in range(20):
+                await asyncio.sleep(0)
+                assert Path("/tmp/mine").read_text() == name
+                assert os.getcwd() == "/tmp"
+                assert await asyncio.to_thread(Path("mine").read_text) == name
+
+    async def stays_outside() -> None:
+        for _ in range(60):
+            await asyncio.sleep(0)
+            assert outside.read_text() == "outside"
+
+    async def default_pool(container: Container) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ContextThreadPoolExecutor(2))
+        with container.activate():
+            assert await loop.run_in_executor(None, Path("/etc/motd").read_text) == "welcome\n"
+
+    async def main() -> None:
+        with image.container() as one, image.container() as two:
+            await asyncio.gather(inside(one, "one"), inside(two, "two"), stays_outside(), default_pool(one))
+
+    asyncio.run(main())
+    assert hooked_pointers() == 0
+
+
+def test_inside_and_outside_at_once_under_load(image: Image, tmp_path: Path) -> None:
+    """The same name, with another content in each world; hooks come and go all the time."""
+    name = tmp_path / "same"
+    name.write_text("outside")
+    end = time.monotonic() + LOAD_SECONDS
+    counts: dict[str, int] = {}
+
+    def work(world: str) -> None:
+        n = 0
+        while time.monotonic() < end:
+            assert name.read_text() == world
+            assert os.stat(name).st_size == len(world)
+            assert os.listdir(tmp_path) == [name.name]
+            n += 1
+        counts[world] = counts.get(world, 0) + n
+
+    def enter(container: Container, world: str) -> None:
+        with container.activate():
+            os.makedirs(tmp_path)
+            name.write_text(world)
+        while time.monotonic() < end:
+            with container.activate():
+                assert name.read_text() == world
+                if threading.get_ident() % 2:
+                    time.sleep(0)
+        with container.activate():
+            work(world)
+
+    with image.container() as one, image.container() as two:
+        with one.activate():
+            os.makedirs(tmp_path)
+            name.write_text("in three")
+            context = contextvars.copy_context()
+        with ThreadPoolExecutor(6) as pool:
+            jobs = [pool.submit(work, "outside") for _ in range(2)]
+            jobs += [pool.submit(context.copy().run, work, "in three") for _ in range(2)]
+            jobs += [pool.submit(enter, two, "in two") if i == 0 else pool.submit(work, "outside") for i in range(2)]
+            for job in jobs:
+                job.result()
+        del context
+    assert counts["outside"] > 10
+    assert counts["in three"] > 10
+    assert os.listdir(tmp_path) == ["same"]
+    assert hooked_pointers() == 0

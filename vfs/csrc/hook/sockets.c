@@ -1,0 +1,250 @@
+/* AF_UNIX names are paths: translated on the way in, and back in getsockname and getpeername.
+ *
+ * A real path hardly ever fits the 108 bytes of sun_path: the upper is named by way of the launch file's alias, a short
+ * symbolic link, and what does not fit all the same through a descriptor of its directory. Names that accept, recvfrom
+ * and recvmsg report are left as they are (the trap engine does the same: vfs/csrc/trap/sockets.c).
+ */
+#define _GNU_SOURCE
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "hook.h"
+
+#define REAL_BYTES (RL_PATH_MAX + 512)
+#define PATH_OFFSET offsetof(struct sockaddr_un, sun_path)
+
+struct translated {
+    struct sockaddr_un address;
+    socklen_t bytes;
+    int dir; /* to be closed afterwards; -1: none */
+};
+
+/* The path that an address names; NULL: it names no file, or one that is not the container's business. */
+static const char *path_of(const struct rl_inside *here, const struct sockaddr *address, socklen_t bytes,
+                           char out[static sizeof(struct sockaddr_un)])
+{
+    if (!here || !address || bytes <= PATH_OFFSET || bytes > sizeof(struct sockaddr_un) ||
+        address->sa_family != AF_UNIX || !((const struct sockaddr_un *)address)->sun_path[0])
+        return NULL;
+    memcpy(out, ((const struct sockaddr_un *)address)->sun_path, bytes - PATH_OFFSET);
+    out[bytes - PATH_OFFSET] = 0;
+    return rl_through(here, out) ? NULL : out;
+}
+
+/* The part of a real path that lies below the upper; NULL: it does not. */
+static const char *below_upper(const struct rl_inside *here, const char *real)
+{
+    char upper[REAL_BYTES];
+    const char *alias = RL_CORE(here)->alias();
+    ssize_t n = *alias ? readlink(alias, upper, sizeof upper) : -1;
+
+    return n > 0 && n < (ssize_t)sizeof upper && !memcmp(real, upper, (size_t)n) && real[n] == '/' ? real + n : NULL;
+}
+
+static int put_address(struct translated *t, const char *start, const char *end)
+{
+    size_t n = strlen(start), m = strlen(end);
+
+    if (n + m >= sizeof t->address.sun_path)
+        return 0;
+    memcpy(t->address.sun_path, start, n);
+    memcpy(t->address.sun_path + n, end, m + 1);
+    t->bytes = (socklen_t)(PATH_OFFSET + n + m + 1);
+    return 1;
+}
+
+static long translate(const struct rl_inside *here, const char *path, int create, struct translated *t, char *real)
+{
+    long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, create, real, REAL_BYTES);
+    const char *inside;
+    char link[40], *name;
+
+    t->dir = -1;
+    memset(&t->address, 0, sizeof t->address);
+    t->address.sun_family = AF_UNIX;
+    if (r < 0)
+        return r;
+    inside = below_upper(here, real);
+    if ((inside && put_address(t, RL_CORE(here)->alias(), inside)) || put_address(t, real, ""))
+        return 0;
+    name = strrchr(real, '/');
+    *name = 0;
+    t->dir = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    *name = '/';
+    if (t->dir < 0)
+        return -errno;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", t->dir);
+    if (put_address(t, link, name))
+        return 0;
+    close(t->dir);
+    t->dir = -1;
+    return -ENAMETOOLONG;
+}
+
+/* A name that the kernel reports, as the program calls it: its length, or -ENOENT. */
+static long virtual_name(const struct rl_inside *here, const char *name, char *out)
+{
+    const char *alias = RL_CORE(here)->alias();
+    size_t n = strlen(alias);
+
+    if (n && !strncmp(name, alias, n) && name[n] == '/')
+        return (long)strlen(strcpy(out, name + n));
+    return RL_CORE(here)->virtual_path(name, out, RL_PATH_MAX);
+}
+
+/* Somebody to talk to. A name that recvfrom or accept reported is a real path: an answer must find its way. */
+static long translate_peer(const struct rl_inside *here, const char *path, struct translated *t, char *real)
+{
+    char name[RL_PATH_MAX];
+    long r = translate(here, path, 0, t, real);
+
+    if (r == -ENOENT && virtual_name(here, path, name) >= 0)
+        r = translate(here, name, 0, t, real);
+    return r;
+}
+
+static void finish(struct translated *t)
+{
+    int saved = errno;
+
+    if (t->dir >= 0)
+        close(t->dir);
+    errno = saved;
+}
+
+int rl_h_bind(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    RL_INSIDE(here);
+    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
+    const char *path = path_of(here, address, bytes, name);
+    struct translated t;
+    struct rl_attr a;
+    long r;
+    int done;
+
+    if (!path)
+        return bind(fd, address, bytes);
+    if (RL_CORE(here)->stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &a) == 0)
+        return rl_fail(EADDRINUSE);
+    r = translate(here, path, 1, &t, real);
+    if (r < 0)
+        return (int)rl_result(r);
+    done = bind(fd, (const struct sockaddr *)&t.address, t.bytes);
+    if (done == 0)
+        RL_CORE(here)->created(real);
+    finish(&t);
+    return done;
+}
+
+/* The rest of a call that may block for long does not keep the core busy. */
+static void wait_outside(void) { rl_thread()->busy = NULL; }
+
+int rl_h_connect(int fd, const struct sockaddr *address, socklen_t bytes)
+{
+    RL_INSIDE(here);
+    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
+    const char *path = path_of(here, address, bytes, name);
+    struct translated t;
+    long r;
+    int done;
+
+    if (!path) {
+        if (here)
+            wait_outside();
+        return connect(fd, address, bytes);
+    }
+    r = translate_peer(here, path, &t, real);
+    if (r < 0)
+        return (int)rl_result(r);
+    wait_outside();
+    done = connect(fd, (const struct sockaddr *)&t.address, t.bytes);
+    finish(&t);
+    return done;
+}
+
+ssize_t rl_h_sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *address, socklen_t bytes)
+{
+    RL_INSIDE(here);
+    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
+    const char *path = path_of(here, address, bytes, name);
+    struct translated t;
+    ssize_t done;
+    long r;
+
+    if (!path) {
+        if (here)
+            wait_outside();
+        return sendto(fd, data, n, flags, address, bytes);
+    }
+    r = translate_peer(here, path, &t, real);
+    if (r < 0)
+        return rl_result(r);
+    wait_outside();
+    done = sendto(fd, data, n, flags, (const struct sockaddr *)&t.address, t.bytes);
+    finish(&t);
+    return done;
+}
+
+ssize_t rl_h_sendmsg(int fd, const struct msghdr *message, int flags)
+{
+    RL_INSIDE(here);
+    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
+    const char *path = message ? path_of(here, message->msg_name, message->msg_namelen, name) : NULL;
+    struct translated t;
+    struct msghdr other;
+    ssize_t done;
+    long r;
+
+    if (!path) {
+        if (here)
+            wait_outside();
+        return sendmsg(fd, message, flags);
+    }
+    r = translate_peer(here, path, &t, real);
+    if (r < 0)
+        return rl_result(r);
+    wait_outside();
+    other = *message;
+    other.msg_name = &t.address;
+    other.msg_namelen = t.bytes;
+    done = sendmsg(fd, &other, flags);
+    finish(&t);
+    return done;
+}
+
+static int give_name(int fd, struct sockaddr *address, socklen_t *bytes,
+                     int (*ask)(int, __SOCKADDR_ARG, socklen_t *restrict))
+{
+    RL_INSIDE(here);
+    struct sockaddr_storage full;
+    struct sockaddr_un *local = (struct sockaddr_un *)&full;
+    socklen_t n = sizeof full, room;
+    char name[RL_PATH_MAX];
+
+    if (!here || !address || !bytes)
+        return ask(fd, address, bytes);
+    memset(&full, 0, sizeof full);
+    if (ask(fd, (struct sockaddr *)&full, &n) != 0)
+        return -1;
+    if (local->sun_family == AF_UNIX && n > PATH_OFFSET && local->sun_path[0] &&
+        virtual_name(here, local->sun_path, name) >= 0 && strlen(name) < sizeof local->sun_path) {
+        strcpy(local->sun_path, name);
+        n = (socklen_t)(PATH_OFFSET + strlen(name) + 1);
+    }
+    room = *bytes;
+    memcpy(address, &full, room < n ? room : n);
+    *bytes = n;
+    return 0;
+}
+
+int rl_h_getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    return give_name(fd, address, bytes, getsockname);
+}
+
+int rl_h_getpeername(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+    return give_name(fd, address, bytes, getpeername);
+}

@@ -1,0 +1,26 @@
+"""Threads that are inside where their work was handed out inside.
+
+A new thread begins with an empty context (PEP 567), so the workers of Python's own pools are outside, whoever calls.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class ContextThreadPoolExecutor(ThreadPoolExecutor):
+    """A ThreadPoolExecutor whose work runs in a copy of the context of the caller of `submit` or `map`.
+
+    One pool serves callers in different activations and outside. For asyncio's `run_in_executor`:
+    `loop.set_default_executor(ContextThreadPoolExecutor())`. The `initializer` runs outside.
+    """
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        run: Callable[..., R] = contextvars.copy_context().run
+        return super().submit(run, fn, *args, **kwargs)
