@@ -8,6 +8,7 @@ Rules:
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
@@ -16,6 +17,8 @@ from rootlay.store.registry.errors import BadRegistryAnswer
 
 _PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = "registry-1.docker.io"
+# What a URL may say before its host is a secret.
+_USER = re.compile(r"//[^/]*@")
 _URL_CHARACTERS_MAX = 16 << 10
 
 
@@ -34,7 +37,7 @@ class Origin:
         What parsers of URLs differ about (user names, backslashes, white space) is refused: the host that is checked
         must be the host that is connected to.
         """
-        shown = url[:100].partition("?")[0]
+        shown = _USER.sub("//", url[:100].partition("?")[0])
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -51,6 +54,8 @@ def follow(base: str, location: str | None) -> str:
     here = Origin.of(base)
     if not location:
         raise BadRegistryAnswer(here.host, "an answer without the Location that it needs")
+    if not location.isprintable():  # urljoin would drop some of it
+        raise BadRegistryAnswer(here.host, "malformed Location")
     try:
         target = urljoin(base, location)
     except ValueError as error:

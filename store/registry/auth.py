@@ -26,6 +26,7 @@ from rootlay.store.registry.transport import Body, Request, Response, Transport
 TOKEN_BYTES_MAX = 1 << 20
 # The specification's: what a token server that says nothing means.
 _LIFE_S = 60
+_LIFE_S_MAX = 24 * 3600
 _CLIENT_ID = "rootlay"
 
 Scopes = tuple[str, ...]
@@ -157,4 +158,4 @@ class Authorizer:
             raise BadRegistryAnswer(host, f"its token is not one: {error.reason}") from error
         if not token or not token.isascii() or not token.isprintable():
             raise BadRegistryAnswer(host, "its token is not one")
-        return token, max(life_s, 1)
+        return token, min(max(life_s, 1), _LIFE_S_MAX)

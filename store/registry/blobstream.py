@@ -17,7 +17,10 @@ from rootlay.store.registry.errors import BadRegistryAnswer, RegistryRefused, Re
 from rootlay.store.registry.session import Call, Session
 from rootlay.store.registry.transport import Response
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)\Z")
+# 18 digits: more is no size of anything, and int() refuses what is much longer.
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")
+
+_LENGTH = re.compile(r"[0-9]{1,18}")
 
 
 class BlobStream:
@@ -64,7 +67,7 @@ class BlobStream:
         """What is new in an answer; counts it."""
         at = self._start(response)
         length = response.header("Content-Length")
-        if length is not None and length.isdigit() and at + int(length) != self._size:
+        if length is not None and _LENGTH.fullmatch(length) and at + int(length) != self._size:
             raise DigestMismatch(f"{self._call.what}: size", self._size, at + int(length))
         for chunk in response.iter_chunks():
             fresh = chunk[self._done - at :] if at < self._done else chunk

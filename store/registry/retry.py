@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 from rootlay.store.registry.errors import RegistryUnreachable
 
+_SECONDS = re.compile(r"[0-9]+")
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -53,11 +55,11 @@ def parse_retry_after(text: str | None, now: datetime | None = None) -> float | 
     """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number or a date."""
     if not text:
         return None
-    if text.strip().isdigit():
+    if _SECONDS.fullmatch(text.strip()):
         return float(text)
     try:
         then = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if then.tzinfo is None:
         return None

@@ -218,4 +218,4 @@ def _reason(error: BaseException) -> str:
     if isinstance(seen, OSError) and seen.strerror:
         return seen.strerror.lower()
     text = str(seen).strip() or type(seen).__name__
-    return " ".join(text.split())[:200]
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))[:200]

@@ -15,11 +15,17 @@ from urllib.parse import urlencode
 from rootlay.store.bytestream import CHUNK_BYTES
 from rootlay.store.errors import CorruptStore
 from rootlay.store.manifest import Descriptor
-from rootlay.store.registry.errors import AccessDenied, NotInRegistry, RegistryRefused, RegistryUnreachable
+from rootlay.store.registry.errors import (
+    AccessDenied,
+    BadRegistryAnswer,
+    NotInRegistry,
+    RegistryRefused,
+    RegistryUnreachable,
+)
 from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.transport import Body
 
-_RANGE = re.compile(r"(?:bytes=)?0-(\d+)\Z")
+_RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 Report = Callable[[int], None]
 
 
@@ -33,6 +39,7 @@ class Upload:
         self._path = path
         self._report = report
         self._what = str(descriptor.digest)
+        self._host = repository.session.domain
         self._chunk_bytes = repository.session.settings.upload_chunk_bytes
 
     def run(self, sources: tuple[str, ...]) -> bool:
@@ -64,18 +71,23 @@ class Upload:
         """All chunks, and the end."""
         size = self._descriptor.size
         attempts = self._repository.session.attempts()
-        offset = 0
+        offset = best = 0
         while True:
             try:
                 if (offset == 0 and size <= self._chunk_bytes) or offset == size:
                     self._finish(location, offset)
                     return
+                before = offset
                 location, offset = self._patch(location, offset)
-                attempts.progress()
+                if offset <= before:
+                    raise RegistryUnreachable(self._host, f"it has kept nothing of {self._what}")
+                if offset > best:  # not where an upload has only started again
+                    best = offset
+                    attempts.progress()
             except (RegistryUnreachable, RegistryRefused, NotInRegistry) as error:
                 if isinstance(error, RegistryRefused) and error.status != 416:
                     raise
-                lost = RegistryUnreachable(self._repository.session.domain, f"the upload was lost: {error}")
+                lost = RegistryUnreachable(self._host, f"the upload was lost: {error}")
                 attempts.after(error if isinstance(error, RegistryUnreachable) else lost)
                 if self._repository.has_blob(self._descriptor.digest):
                     return  # only the answer was lost
@@ -96,17 +108,30 @@ class Upload:
         with self._repository.upload_call(
             "PATCH", location, self._what, headers=headers, body=body, expected=expected
         ) as (_, following, have):
-            return following, _have(have, end)
+            return following, self._have(have, end)
 
     def _ask(self, location: str) -> tuple[str, int]:
         """Where the upload stands, or a new one."""
         try:
             with self._repository.upload_call("GET", location, self._what, expected=(200, 204)) as (_, following, have):
-                return following, _have(have, 0)
+                return following, self._have(have, 0)
         except (NotInRegistry, RegistryRefused):
             return self._repository.begin_upload(self._descriptor.digest), 0
         except RegistryUnreachable:
             return location, 0  # the next attempt finds out
+
+    def _have(self, text: str | None, otherwise: int) -> int:
+        """How many bytes the registry has, by its Range header. `0-0` is what registries say of an empty upload.
+
+        Raises BadRegistryAnswer for more than the blob has.
+        """
+        found = _RANGE.match(text or "")
+        if found is None:
+            return otherwise
+        have = int(found[1]) + 1 if int(found[1]) else 0
+        if have > self._descriptor.size:
+            raise BadRegistryAnswer(self._host, f"it has more of {self._what} than there is")
+        return have
 
     def _body(self, start: int, end: int) -> Body:
         return Body(end - start, lambda: self._read(start, end))
@@ -124,11 +149,3 @@ class Upload:
                 start += len(chunk)
                 self._report(start)
                 yield chunk
-
-
-def _have(text: str | None, otherwise: int) -> int:
-    """How many bytes a registry has, by its Range header. `0-0` is what registries say of an empty upload."""
-    found = _RANGE.match(text or "")
-    if found is None:
-        return otherwise
-    return int(found[1]) + 1 if int(found[1]) else 0
