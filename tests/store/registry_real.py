@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,16 @@ class Exchange:
 class RealRegistry:
     """One docker-registry below `directory`."""
 
-    def __init__(self, directory: Path, *, login: bool = False, tls: bool = False, realm: str = "") -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        login: bool = False,
+        tls: bool = False,
+        realm: str = "",
+        tokens: Mapping[str, object] | None = None,
+    ) -> None:
+        """`realm`: of a token server that is never asked; `tokens`: the whole of `auth.token` in the configuration."""
         self.program = need("docker-registry")
         self.directory = directory
         directory.mkdir()
@@ -71,6 +81,8 @@ class RealRegistry:
         if realm:
             bundle = f"{directory}/ca.pem"
             lines += [f'auth: {{token: {{realm: "{realm}", service: s, issuer: i, rootcertbundle: "{bundle}"}}}}']
+        if tokens is not None:
+            lines += ["auth: {token: " + json.dumps({name: str(text) for name, text in tokens.items()}) + "}"]
         (directory / "config.yml").write_text("\n".join(lines))
 
     def _certificate(self) -> str:
