@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from rootlay.store.bundle import Bundle
 from rootlay.store.codec import Access
-from rootlay.store.content import ContentReader, SegmentReader
+from rootlay.store.content import ContentReader, Extent, SegmentReader
 from rootlay.store.digest import Digest
 from rootlay.store.entry import ROOT_ID, Entry, EntryType, SparseMap, Xattrs
 from rootlay.store.errors import CorruptStore
@@ -103,6 +103,10 @@ class BundleView:
         """The children of a directory, sorted by name (bytes)."""
         for entry_id in self._native.entry(parent_id).children:
             yield self._native.key(entry_id)[1], self._node(entry_id)
+
+    def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
+        """See `rootlay.store.view.View`."""
+        return self._native.list_types(parent_id)
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
         """Everything behind an id as (parent id, name, node), in the order of the ids: parents come first."""
@@ -196,7 +200,7 @@ class BundleLayer:
         """The content of a file entry: seekable, verified as it is read. Reading raises CorruptStore."""
         return io.BufferedReader(ContentReader(self._segments, entry), max(1, min(_BUFFER_BYTES, entry.size)))
 
-    def find_ready(self, entry: Entry) -> tuple[bytes, int] | None:
+    def find_ready(self, entry: Extent) -> tuple[bytes, int] | None:
         """See `rootlay.store.layer.Layer`."""
         return self._segments.find_ready(entry.offset, entry.size)
 

@@ -13,7 +13,7 @@ import threading
 import zlib
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -141,6 +141,15 @@ class SegmentReader:
         return b"".join(parts)
 
 
+class Extent(Protocol):
+    """Where a file's content is in an uncompressed tar: what layer entries and view nodes have in common. Bytes."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+
+
 class TarBytes(Protocol):
     """An uncompressed tar, read anywhere."""
 
@@ -154,6 +163,7 @@ class ContentReader(io.RawIOBase):
     def __init__(self, segments: TarBytes, entry: Entry) -> None:
         super().__init__()
         self._segments = segments
+        self._when_closed: Callable[[], None] | None = None
         self._size = entry.size
         self._position = 0
         # Data runs: start in the file, length, start in the tar.
@@ -163,6 +173,17 @@ class ContentReader(io.RawIOBase):
             self._runs.append((start, length, at))
             at += length
         self._run_starts = [run[0] for run in self._runs]
+
+    def when_closed(self, call: Callable[[], None]) -> None:
+        """Call this once, when the reader is closed or collected."""
+        self._when_closed = call
+
+    def close(self) -> None:
+        """Idempotent."""
+        super().close()
+        call, self._when_closed = self._when_closed, None
+        if call is not None:
+            call()
 
     def readable(self) -> bool:
         """Always."""

@@ -8,6 +8,7 @@ Rules:
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
@@ -51,6 +52,16 @@ class EntryType(Enum):
     HARDLINK = b"h"  # to a name that is not in this layer
     WHITEOUT = b"w"
 
+
+TYPE_BITS = {
+    EntryType.DIRECTORY: stat.S_IFDIR,
+    EntryType.FILE: stat.S_IFREG,
+    EntryType.SYMLINK: stat.S_IFLNK,
+    EntryType.CHAR_DEVICE: stat.S_IFCHR,
+    EntryType.BLOCK_DEVICE: stat.S_IFBLK,
+    EntryType.FIFO: stat.S_IFIFO,
+}
+"""st_mode type bits of what a view can hold."""
 
 _BY_CODE = {t.value[0]: t for t in EntryType}
 _CODE = {t: t.value[0] for t in EntryType}

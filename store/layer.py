@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rootlay.store.codec import Access
-from rootlay.store.content import ContentReader, SegmentReader
+from rootlay.store.content import ContentReader, Extent, SegmentReader
 from rootlay.store.digest import Digest
 from rootlay.store.entry import CHECKPOINT_PREFIX, FIRST_RESERVED_KEY, META_KEY, Entry, EntryType, entry_key
 from rootlay.store.errors import BadManifest, CorruptStore
@@ -149,7 +149,7 @@ class Layer:
             raise ValueError(f"an entry of type {entry.type.name} has no content")
         return io.BufferedReader(ContentReader(self._open_segments(), entry), max(1, min(_BUFFER_BYTES, entry.size)))
 
-    def find_ready(self, entry: Entry) -> tuple[bytes, int] | None:
+    def find_ready(self, entry: Extent) -> tuple[bytes, int] | None:
         """The verified bytes that hold the content of a file, which is not sparse, and where in them it starts.
 
         None where they would have to be decompressed.

@@ -45,6 +45,11 @@ class LayerPool(Generic[LayerT]):
             self._pins[number] = self._pins.get(number, 0) + 1
             return layer
 
+    def peek(self, number: int) -> LayerT | None:
+        """The layer if it is open, which it need not be for long."""
+        with self._lock:
+            return self._layers.get(number)
+
     def unpin(self, number: int) -> None:
         """Take one `pin` back."""
         with self._lock:

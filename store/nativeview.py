@@ -13,6 +13,7 @@ from pathlib import Path
 from struct import Struct
 
 from rootlay.store.digest import Digest
+from rootlay.store.entry import TYPE_BITS
 from rootlay.store.errors import CorruptStore
 
 MAGIC = b"RLVIEW1\n"
@@ -24,6 +25,9 @@ ROOT_ID = 1
 _HEADER = Struct("<8sIIQIIQQQQII32s24s")
 _ENTRY = Struct("<IIHBBIIIIIQqIIIIIIIIIIII")
 _BUCKET = Struct("<I")
+_CHILDREN = Struct("<56xII")
+_CHILD = Struct("<4xIHB85x")  # name, its length, type
+_MODE_TYPES = {kind.value[0]: bits for kind, bits in TYPE_BITS.items()}
 _PATH_DEPTH_MAX = 4096
 
 _MASK = (1 << 64) - 1
@@ -178,6 +182,25 @@ class NativeView:
             if len(names) > _PATH_DEPTH_MAX:
                 raise CorruptStore(self._what, "a circle of directories")
         return b"/" + b"/".join(reversed(names))
+
+    def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
+        """Names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
+        if not 1 <= entry_id < self.header.entries:
+            raise LookupError(f"no entry {entry_id} in this view")
+        header, mapped = self.header, self._map
+        first, count = _CHILDREN.unpack_from(mapped, header.off_entries + ENTRY_BYTES * entry_id)
+        if first + count > header.entries:
+            raise CorruptStore(self._what, "a directory with children outside the table")
+        start = header.off_entries + ENTRY_BYTES * first
+        strings = header.off_strings
+        rows = list(_CHILD.iter_unpack(mapped[start : start + ENTRY_BYTES * count]))
+        if any(at + length > header.strings_bytes for at, length, _ in rows):
+            raise CorruptStore(self._what, "a string outside the file")
+        try:
+            found = [(mapped[strings + at : strings + at + length], _MODE_TYPES[kind]) for at, length, kind in rows]
+        except KeyError as error:
+            raise CorruptStore(self._what, "an entry of no known type") from error
+        return found
 
     def find(self, parent: int, name: bytes) -> int:
         """The id of `name` in the directory `parent`, or 0. Raises CorruptStore."""

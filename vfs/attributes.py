@@ -91,10 +91,21 @@ def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
     return os.lstat(stack.dirs[lower.layer].real(lower.path)).st_ino
 
 
+def view_size(found: Found) -> int:
+    """st_size of what only the view has."""
+    assert found.node is not None
+    kind = stat.S_IFMT(found.mode)
+    if kind == stat.S_IFREG:
+        return found.node.size
+    if kind == stat.S_IFDIR:
+        return DIRECTORY_BYTES
+    return len(found.node.link) if kind == stat.S_IFLNK else 0
+
+
 def _view_attributes(dev: int, found: Found) -> Attributes:
     node = found.node
     assert node is not None  # an object has a part or a node
-    stored = DIRECTORY_BYTES if found.is_dir else node.size if found.is_file else 0
+    stored = 0 if found.is_link else view_size(found)
     return Attributes(
         dev=dev,
         ino=INO_BASE + node.ino,
@@ -104,7 +115,7 @@ def _view_attributes(dev: int, found: Found) -> Attributes:
         gid=node.gid,
         rdev_major=node.major,
         rdev_minor=node.minor,
-        size=len(node.link) if found.is_link else stored,
+        size=view_size(found),
         blocks=-(-stored // BLOCK_BYTES),
         atime_ns=node.mtime_ns,
         mtime_ns=node.mtime_ns,

@@ -69,7 +69,7 @@ class Bloom:
             self._map.close()
             raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
         self._mask = (1 << log2) - 1
-        self._counting = version >= COUNTING_VERSION
+        self._counting = bool(version >= COUNTING_VERSION)
         self._setter: _AtomicOr | None = None
 
     @classmethod
@@ -94,6 +94,22 @@ class Bloom:
         """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, OPAQUE)."""
         value = finish(fnv1a(kind, fnv1a(path)))
         return value & self._mask, (value >> 32) & self._mask
+
+    @property
+    def map(self) -> mmap.mmap:
+        """The whole file, mapped."""
+        return self._map
+
+    @property
+    def counting(self) -> bool:
+        """Whether the counts of changes are kept (docs/format.md §7)."""
+        return self._counting
+
+    def position(self, value: int) -> tuple[int, int, int, int]:
+        """Where the bits of an unfinished hash are in the file: byte and mask of each."""
+        value = finish(value)
+        one, two = value & self._mask, (value >> 32) & self._mask
+        return HEADER_BYTES + (one >> 3), 1 << (one & 7), HEADER_BYTES + (two >> 3), 1 << (two & 7)
 
     def __contains__(self, path: bytes) -> bool:
         return self.may_have(path)

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
-from rootlay.store.entry import Entry, EntryType
+from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 from rootlay.vfs import xattr
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.content import data_runs, open_content
@@ -26,7 +26,6 @@ from rootlay.vfs.listing import iter_children, list_directory, list_upper
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.path import ImagePath
-from rootlay.vfs.stack import TYPE_BITS
 from rootlay.vfs.whiteout import is_long
 
 Kind = Literal["A", "C", "D"]

@@ -5,6 +5,8 @@
 3. `hassyspath` is True only for a file of the upper that may be moved away by a plain rename without a trace
    (nothing below it, no record): `fs.move` does just that, and must not take a file out of the image.
 4. Paths are text with surrogate escapes: every name of an image can be named.
+5. What lies in layers that do not change is remembered (rootlay.vfs.remembered): a method that only looks tries that
+   first, with the path as it was given, and goes the long way where it knows nothing.
 Contract: https://docs.pyfilesystem.org/en/latest/implementers.html; `fs.test.FSTestCases`.
 """
 
@@ -18,6 +20,7 @@ import stat
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from rootlay.vfs.layerwalk import LayerWalker, name_info
 from rootlay.vfs.listing import Listed
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.namespaces import NS, Namespaces
@@ -43,6 +46,8 @@ if TYPE_CHECKING:
 
 class LayerFS(FS):
     """A container's file system. Thread safe. Closing it closes the overlay if it was given `owned=True`."""
+
+    walker_class = LayerWalker
 
     def __init__(self, overlay: Overlay, *, owned: bool = False) -> None:
         super().__init__()
@@ -88,18 +93,30 @@ class LayerFS(FS):
             raise errors.InvalidCharsInPath(path, msg=f"path {path!a} cannot be encoded: {error}") from error
         return super().validatepath(path)
 
+    def isclosed(self) -> bool:
+        """Whether this, or the container's handle that it belongs to, was closed."""
+        return self._closed or self.overlay.closed
+
     # ---- essential methods
 
     def getinfo(self, path: str, namespaces: Collection[str] | None = None) -> Info:
-        self.check()
+        known = None if self._closed else self.overlay.remembered.find(path)
+        if known is not None:
+            name = path.rpartition("/")[2]
+            if not namespaces:
+                return name_info(name, known.is_dir)
+            return Info(self._namespaces.raw(name, known, known, namespaces))
         inner = self.validatepath(path)
         with Converted(path):
             return self._info(basename(inner), inner, namespaces or ())
 
     def listdir(self, path: str) -> list[str]:
-        self.check()
+        known = None if self._closed else self.overlay.remembered.names(path)
+        if known is not None:
+            return [name for name, _ in known.types]
         inner = self.validatepath(path)
         with Converted(path, directory=True):
+            self._look(inner)
             return [os.fsdecode(name) for name in self.overlay.listdir(inner)]
 
     def makedir(self, path: str, permissions: Permissions | None = None, recreate: bool = False) -> SubFS[FS]:
@@ -116,9 +133,13 @@ class LayerFS(FS):
         return self.opendir(inner)
 
     def openbin(self, path: str, mode: str = "r", buffering: int = -1, **options: Any) -> BinaryIO:
+        if mode in ("r", "rb"):
+            known = None if self._closed else self.overlay.remembered.find(path)
+            if known is not None and known.is_file:
+                with Converted(path):
+                    return self.overlay.open_found(known)
         parsed = Mode(mode)
         parsed.validate_bin()
-        self.check()
         inner = self.validatepath(path)
         if inner == "/":
             raise errors.FileExpected(path)
@@ -174,14 +195,27 @@ class LayerFS(FS):
 
         A link that leads nowhere is shown with attributes of its own.
         """
-        self.check()
+        known = None if namespaces or self._closed else self.overlay.remembered.names(path)
+        if known is not None and not known.has_links:
+            types = known.types[slice(*page)] if page else known.types
+            return iter([name_info(name, kind == stat.S_IFDIR) for name, kind in types])
         inner = self.validatepath(path)
         with Converted(path, directory=True):
-            directory = self.overlay.directory(inner)
+            directory = self._look(inner)
+            if not directory.is_dir:
+                directory = self.overlay.directory(inner)
             listed = self.overlay.list_found(directory)
         return self._infos(
             inner.rstrip("/") + "/", directory, listed[slice(*page) if page else slice(None)], namespaces
         )
+
+    def split_names(self, path: str) -> tuple[list[str], list[str]]:
+        """What is in a directory: names of directories (and of links to some), and others, sorted by bytes."""
+        known = None if self._closed else self.overlay.remembered.names(path)
+        if known is not None and not known.has_links:
+            return known.directories, known.others
+        infos = list(self.scandir(path))
+        return [info.name for info in infos if info.is_dir], [info.name for info in infos if not info.is_dir]
 
     def _infos(
         self, stem: str, directory: Found, listed: Sequence[Listed], namespaces: Collection[str] | None
@@ -189,7 +223,11 @@ class LayerFS(FS):
         for entry in listed:
             name = os.fsdecode(entry.name)
             if not namespaces and entry.type != stat.S_IFLNK:
-                yield Info({"basic": {"name": name, "is_dir": entry.is_dir}})
+                yield name_info(name, entry.is_dir)
+                continue
+            known = self.overlay.remembered.find(stem + name)
+            if known is not None:
+                yield Info(self._namespaces.raw(name, known, known, namespaces or ()))
                 continue
             with Converted(stem + name):
                 itself = self.overlay.child(directory, entry.name)
@@ -326,19 +364,26 @@ class LayerFS(FS):
 
     # ----
 
+    def _look(self, path: str) -> Found:
+        """What is at a path, itself a link or not; remembered where that can be."""
+        remembered = self.overlay.remembered
+        beginning = remembered.begin()
+        found = self.overlay.get(path, follow=False)
+        if beginning is not None:
+            remembered.add(beginning, path, found)
+        return found
+
     def _open_reading(self, path: str, buffering: int) -> BinaryIO:
-        found = self.overlay.get(path)
+        found = self._look(path)
+        found = self.overlay.get(path) if found.is_link else found
         if found.is_dir:
             raise errors.FileExpected(path)
         if found.node is None:
             return os.fdopen(self.overlay.open(path), "rb", buffering)
-        return self.overlay.open_content(path)
+        return self.overlay.open_found(found)
 
     def _info(self, name: str, path: str, namespaces: Collection[str]) -> Info:
-        itself = self.overlay.get(path, follow=False)
-        return self._info_of(name, path, itself, namespaces)
-
-    def _info_of(self, name: str, path: str, itself: Found, namespaces: Collection[str]) -> Info:
+        itself = self._look(path)
         target = self.overlay.get(path) if itself.is_link else itself
         return Info(self._namespaces.raw(name, itself, target, namespaces))
 

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from rootlay.store.entry import TYPE_BITS
 from rootlay.vfs.lookup import Found, Lookup
-from rootlay.vfs.stack import TYPE_BITS
 from rootlay.vfs.whiteout import RECORD_MAX_NAME, parse_mark
 
 

@@ -13,9 +13,10 @@ import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from rootlay.store.entry import TYPE_BITS
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
-from rootlay.vfs.stack import TYPE_BITS, LowerNode, Stack
+from rootlay.vfs.stack import LowerNode, Stack
 
 
 @dataclass(frozen=True, slots=True)

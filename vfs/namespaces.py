@@ -14,7 +14,7 @@ from collections.abc import Collection
 
 from rootlay.vfs import xattr
 from rootlay.vfs.accounts import Accounts
-from rootlay.vfs.attributes import Attributes
+from rootlay.vfs.attributes import Attributes, view_size
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.origin import origin_fields
 from rootlay.vfs.overlay import Overlay
@@ -38,6 +38,10 @@ TYPES = {
     stat.S_IFSOCK: ResourceType.socket,
 }
 
+_NUMBERS = {bits: int(kind) for bits, kind in TYPES.items()}
+_UNKNOWN = int(ResourceType.unknown)
+_DETAILS = frozenset(("basic", "details"))
+
 
 class Namespaces:
     """Makes the raw information of objects of one merged tree."""
@@ -56,6 +60,10 @@ class Namespaces:
         """
         raw: Raw = {"basic": {"name": name, "is_dir": target.is_dir}}
         if not namespaces:
+            return raw
+        if target.real is None and target.node is not None and _DETAILS.issuperset(namespaces):
+            if "details" in namespaces:
+                raw["details"] = _view_details(target)
             return raw
         shown = self._overlay.context.attributes(target)
         if "details" in namespaces:
@@ -87,6 +95,23 @@ class Namespaces:
         }
 
 
+def _view_details(found: Found) -> dict[str, object]:
+    """As `detail_fields`, of what only the view has."""
+    node = found.node
+    assert node is not None  # the caller looked
+    seconds = node.mtime_ns / NS
+    kind = stat.S_IFMT(found.mode)
+    return {
+        "_write": ["accessed", "modified"],
+        "accessed": seconds,
+        "modified": seconds,
+        "metadata_changed": seconds,
+        "created": None,
+        "size": view_size(found),
+        "type": _NUMBERS.get(kind, _UNKNOWN),
+    }
+
+
 def detail_fields(shown: Attributes) -> dict[str, object]:
     """The namespace `details`. Times in s."""
     return {
@@ -96,7 +121,7 @@ def detail_fields(shown: Attributes) -> dict[str, object]:
         "metadata_changed": shown.ctime_ns / NS,
         "created": None,
         "size": shown.size,
-        "type": int(TYPES.get(stat.S_IFMT(shown.mode), ResourceType.unknown)),
+        "type": _NUMBERS.get(stat.S_IFMT(shown.mode), _UNKNOWN),
     }
 
 

@@ -62,7 +62,10 @@ class Opener:
 
     def open_content(self, request: bytes) -> BinaryIO:
         """A stream of a regular file's bytes that does not hydrate it."""
-        found = self._checked(self._place(request, os.O_RDONLY), os.O_RDONLY)
+        return self.open_found(self._checked(self._place(request, os.O_RDONLY), os.O_RDONLY), request)
+
+    def open_found(self, found: Found, request: bytes) -> BinaryIO:
+        """As `open_content`, of an object that was looked up."""
         if found.is_dir:
             raise os_error(errno.EISDIR, request)
         if not found.is_file:

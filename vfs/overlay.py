@@ -23,6 +23,7 @@ from rootlay.vfs.make import Maker
 from rootlay.vfs.opening import Opener
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.path import ImagePath, PathArgument, raw_path
+from rootlay.vfs.remembered import Remembered
 from rootlay.vfs.remove import Remover
 from rootlay.vfs.rename import Renamer
 from rootlay.vfs.stack import Stack
@@ -53,6 +54,7 @@ class Overlay:
         """
         self.identity = identity
         self._owned = owned
+        self.closed = False
         self._bind(stack, upper)
 
     def _bind(self, stack: Stack, upper: Upper | None) -> None:
@@ -65,6 +67,10 @@ class Overlay:
         self._renamer = Renamer(self.context, self._maker, self._remover)
         self._changer = Changer(self.context)
         self._opener = Opener(self.context, self._maker)
+        bloom = self._upper.bloom if self._upper is not None else None
+        self.remembered = Remembered(stack, self.context.lookup, bloom)
+        if not self.identity.is_root:  # each directory on the way is a question of permissions
+            self.remembered.forget()
 
     def as_identity(self, identity: Identity) -> "Overlay":
         """The same file system as another user sees it. Valid until this one is closed."""
@@ -82,6 +88,8 @@ class Overlay:
 
     def close(self) -> None:
         """Release the upper. Open descriptors stay valid. Idempotent."""
+        self.closed = True
+        self.remembered.forget()
         if self._owns_upper and self._upper is not None:
             self._upper.close()
         if self._owned:
@@ -174,6 +182,11 @@ class Overlay:
     def open_content(self, path: PathArgument) -> BinaryIO:
         """A seekable stream of a regular file's bytes, without hydrating it. To be closed."""
         return self._opener.open_content(raw_path(path))
+
+    @operation(0)
+    def open_found(self, found: Found) -> BinaryIO:
+        """As `open_content`, of an object that was just looked up."""
+        return self._opener.open_found(found, found.path)
 
     @operation()
     def real_path(self, path: PathArgument) -> bytes:

@@ -7,7 +7,6 @@
 """
 
 import os
-import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +58,7 @@ class LowerView(Protocol):
     def root(self) -> LowerNode: ...
     def find(self, parent_id: int, name: bytes, /) -> LowerNode | None: ...
     def iter_children(self, parent_id: int, /) -> Iterator[tuple[bytes, LowerNode]]: ...
+    def list_types(self, parent_id: int, /) -> list[tuple[bytes, int]]: ...
     def close(self) -> None: ...
 
 
@@ -181,14 +181,3 @@ class Stack:
     def upper(self) -> DirLayer:
         """The writable layer. Precondition: `writable`."""
         return self.dirs[0]
-
-
-TYPE_BITS = {
-    EntryType.DIRECTORY: stat.S_IFDIR,
-    EntryType.FILE: stat.S_IFREG,
-    EntryType.SYMLINK: stat.S_IFLNK,
-    EntryType.CHAR_DEVICE: stat.S_IFCHR,
-    EntryType.BLOCK_DEVICE: stat.S_IFBLK,
-    EntryType.FIFO: stat.S_IFIFO,
-}
-"""st_mode type bits of what a view can hold."""

@@ -46,6 +46,11 @@ class Upper:
         self._threads = threading.RLock()
         self._depth = 0
 
+    @property
+    def bloom(self) -> Bloom | None:
+        """The filter, open as long as this is."""
+        return self._bloom
+
     def close(self) -> None:
         """Unmap the Bloom filter. Idempotent."""
         if self._bloom is not None:

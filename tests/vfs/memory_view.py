@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.entry import Entry, EntryType
+from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 
 LayerEntry = tuple[bytes, Entry, bytes | None]
 
@@ -69,6 +69,9 @@ class MemoryView:
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, MemoryNode]]:
         for name, number in sorted(self._children.get(parent_id, {}).items()):
             yield name, self._nodes[number]
+
+    def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
+        return [(name, TYPE_BITS[node.type]) for name, node in self.iter_children(parent_id)]
 
     def node(self, number: int) -> MemoryNode:
         return self._nodes[number]

@@ -326,7 +326,7 @@ class OverlayMachine(RuleBasedStateMachine):
         if len(self.frozen) < 4 and not self.has_hard_links():
             upper = self.overlay.stack.upper
             self.overlay.close()
-            self.frozen.insert(0, DirLayer(upper.path, marks=True))
+            self.frozen.insert(0, DirLayer(upper.path, marks=True, bloom=upper.bloom))
             self.open_upper()
 
     @rule(top=st.booleans())

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.entry import Entry, EntryType, SparseMap, Xattrs
+from rootlay.store.entry import TYPE_BITS, Entry, EntryType, SparseMap, Xattrs
 from rootlay.store.layer import Layer
 from rootlay.vfs.stack import LowerHydrator, LowerNode, LowerView
 
@@ -162,6 +162,10 @@ class LayeredView:
             node = self.find(parent_id, name)
             if node is not None:
                 yield name, node
+
+    def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
+        """Names and st_mode types of the children of a directory, sorted by name (bytes)."""
+        return [(name, TYPE_BITS[node.type]) for name, node in self.iter_children(parent_id)]
 
     def open(self, node: LowerNode) -> BinaryIO:
         """The content of a file, for reading. Close it. Raises OSError (EIO: the store is damaged)."""
