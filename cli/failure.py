@@ -1,7 +1,7 @@
 """Errors as the user sees them: one line that names the input and says what to do, and an exit code of its own.
 
-The codes are documented in docs/exit-codes.md; a test compares. Verbs that run programs (run, start, exec, create) use
-Docker's 125 for every trouble of our own, so that 1 … 124 can be the program's.
+The codes are documented in docs/exit-codes.md; a test compares. Verbs that run programs (run, start, exec, create,
+python) use Docker's 125 for every trouble of our own, so that 1 … 124 can be the program's.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Containers": (
         *("run", "create", "start", "exec", "ps", "stop", "rm", "rename"),
         *("diff", "commit", "cp", "export", "logs"),
-        *("snapshot", "rollback", "fork"),
+        *("snapshot", "rollback", "fork", "python"),
     ),
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build", "builder"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),

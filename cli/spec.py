@@ -14,7 +14,7 @@ from typing import Any, Literal, TextIO
 
 from rootlay.store.value import value
 
-RUNNING_VERBS = frozenset({"run", "start", "exec", "create"})
+RUNNING_VERBS = frozenset({"run", "start", "exec", "create", "python"})
 """Verbs whose exit code may be a program's: trouble of our own is 125, as Docker's."""
 
 Kind = Literal["flag", "text", "many", "int"]

@@ -51,14 +51,14 @@ class Activation:
     """
 
     def __init__(self, box: Box, cwd: str) -> None:
-        self._box = box
+        self.box = box
         self._cwd = cwd
         self._token: Token[int | None] | None = None
 
     def __enter__(self) -> Activation:
         if self._token is not None:
             raise ActivationMisused("this activation has been entered already: make one for each `with`")
-        inside = enter_box(self._box)
+        inside = enter_box(self.box)
         self._token = INSIDE.set(inside)
         del inside
         _count(1)

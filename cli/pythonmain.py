@@ -1,0 +1,78 @@
+"""What `rootlay python` starts: this interpreter, which goes inside and becomes the script.
+
+    python -m rootlay.cli.pythonmain ROOT CONTAINER CWD {SCRIPT | -m MODULE | -c CODE} [ARGUMENT…]
+
+A process of its own, so that the container can be removed however the script ends. The script is read, and its
+directory becomes the first of `sys.path`, outside; from its first line on everything is inside.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import sys
+from pathlib import Path
+from types import CodeType
+
+from rootlay.cli.spec import UsageError
+
+TROUBLE = 125
+
+
+def main() -> None:
+    root, container, cwd, *words = sys.argv[1:]
+    try:
+        sys.argv, sys.path[0], file = _arguments(words)
+        code = _compiled(words, file)
+        _go_inside(Path(root), container, cwd)
+    except SyntaxError:
+        raise
+    except Exception as error:
+        from rootlay.cli.failure import explain
+
+        message, _ = explain(error, "python", Path(root))
+        print(f"rootlay: {message}", file=sys.stderr)
+        sys.exit(TROUBLE)
+    if code is None:
+        import runpy
+
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+        return
+    fresh: dict[str, object] = dict.fromkeys(("__doc__", "__loader__", "__spec__"))
+    fresh |= {"__name__": "__main__", "__builtins__": builtins, **({"__file__": file} if file else {})}
+    names = sys.modules["__main__"].__dict__  # this module's own
+    names.clear()
+    names.update(fresh)
+    exec(code, names)
+
+
+def _arguments(words: list[str]) -> tuple[list[str], str, str]:
+    """sys.argv, the first of sys.path, and the script's file."""
+    if words[0] in ("-m", "-c"):
+        return [words[0], *words[2:]], "", ""
+    return words, os.path.dirname(os.path.realpath(words[0])), os.path.abspath(words[0])
+
+
+def _compiled(words: list[str], file: str) -> CodeType | None:
+    if words[0] == "-m":
+        return None
+    if words[0] == "-c":
+        return compile(words[1], "<string>", "exec", dont_inherit=True)
+    with open(file, "rb") as script:
+        return compile(script.read(), file, "exec", dont_inherit=True)
+
+
+def _go_inside(root: Path, reference: str, cwd: str) -> None:
+    from rootlay.vfs import Store
+    from rootlay.vfs.hook.library import HookEngineMissing
+    from rootlay.vfs.hook.whole import enter_process
+
+    container = Store.open(root).container(reference)
+    try:
+        enter_process(container, cwd=cwd)
+    except HookEngineMissing as missing:
+        raise UsageError(str(missing)) from missing
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""`rootlay python`: run a Python script of this machine, in this interpreter, with an image as its file system."""
+
+from __future__ import annotations
+
+from rootlay.cli.bundleroot import for_image
+from rootlay.cli.runoptions import CREATE_OPTIONS, parse_bind
+from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
+
+SHARED = ("name", "env", "workdir", "user", "volume")
+PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+def action(values: Values, context: Context) -> int:
+    from rootlay.vfs.create import ContainerOptions, create_container
+    from rootlay.vfs.run.removal import remove_container
+
+    words = _words(values)
+    context = for_image(context, values.required("image"))
+    name = values.text("name") or ""
+    wanted = ContainerOptions(
+        image=values.required("image"),
+        name=name,
+        env=values.many("env"),
+        working_dir=values.text("workdir"),
+        user=values.text("user"),
+        binds=tuple(parse_bind(text) for text in values.many("volume")),
+        need_command=False,
+    )
+    record = create_container(context.root, wanted, context.environ)
+    given = {entry.partition("=")[0] for entry in values.many("env")}
+    inside = dict(entry.split("=", 1) for entry in record.config.env)
+    env = {**context.environ, **{key: inside[key] for key in ("PATH", *given) if key in inside}}
+    try:
+        return _run([str(context.root), record.id, values.text("workdir") or "", *words], env)
+    finally:
+        if not name:
+            remove_container(context.root, record, force=True)
+
+
+def _words(values: Values) -> list[str]:
+    import os
+
+    words = list(values.many("command"))
+    words = words[1:] if words[:1] == ["--"] else words
+    if not words:
+        raise UsageError("a script is needed: rootlay python [OPTIONS] IMAGE SCRIPT [ARGUMENT…]")
+    if words[0] in ("-m", "-c"):
+        if len(words) < 2:
+            raise UsageError(f"{words[0]} needs a {'module' if words[0] == '-m' else 'line of code'}")
+    elif not os.path.isfile(words[0]):
+        raise UsageError(f"{words[0]}: no such script on this machine (programs of the image: rootlay run)")
+    return words
+
+
+def _run(words: list[str], env: dict[str, str]) -> int:
+    """A terminal's own signals reach the script without help; others are passed on. Docker's exit code."""
+    import signal
+    import subprocess
+    import sys
+
+    passed_on = [getattr(signal, name) for name in PASSED_ON]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
+    command = [sys.executable, "-m", "rootlay.cli.pythonmain", *words]
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    try:
+        process = subprocess.Popen(command, env=env, preexec_fn=restore)
+        for number in passed_on:
+            before[number] = signal.signal(number, lambda number, _: process.send_signal(number))
+        code = process.wait()
+    finally:
+        restore()
+    return code if code >= 0 else 128 - code
+
+
+VERB = Verb(
+    name="python",
+    help="Run a Python script of this machine, in this interpreter, with an image as its file system.",
+    action=action,
+    options=tuple(option for option in CREATE_OPTIONS if option.name in SHARED),
+    arguments=(
+        Argument("image", "Image to be inside of: a name or ID, the path of a bundle, or `host`."),
+        Argument(
+            "command", "Script and its arguments; -m MODULE and -c CODE as python has them.", required=False, many=True
+        ),
+    ),
+    passes_on=True,
+    exits="The script's own; 128 + n when signal n ended it; 125 trouble of rootlay's own.",
+    examples=(
+        "rootlay python debian script.py --option /etc/os-release",
+        'rootlay python -v "$PWD:/work" -w /work debian -m pytest',
+        "rootlay python debian -c 'print(open(\"/etc/os-release\").read())'",
+    ),
+)
