@@ -1,4 +1,6 @@
-/* Path calls in a loop, or commands: prints `name min_ns median_ns` for each, over ROUNDS batches.
+/* Path calls in a loop, or commands: prints `name min_ns median_ns cpu_ns` for each, over ROUNDS batches. cpu_ns is the
+ * least processor time of the commands and their children (0 for single calls): other work on the machine changes it
+ * less than the time that passes.
  *
  * Built statically, so that the same bytes run bare, chrooted and inside. Usage:
  *     micro FILE MISSING LINK DIR
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -28,6 +31,14 @@ static double now(void)
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1e9 + t.tv_nsec;
+}
+
+/* Of the children that have been waited for. */
+static double used(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_CHILDREN, &r);
+    return (r.ru_utime.tv_sec + r.ru_stime.tv_sec) * 1e9 + (r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e3;
 }
 
 static void do_stat(void) { struct stat s; if (stat(file, &s)) exit(3); }
@@ -74,42 +85,45 @@ static void measure(const char *name, void (*call)(void), int batch)
         took[i] = (now() - start) / batch;
     }
     qsort(took, ROUNDS, sizeof *took, compare);
-    printf("%s %.0f %.0f\n", name, took[0], took[ROUNDS / 2]);
+    printf("%s %.0f %.0f 0\n", name, took[0], took[ROUNDS / 2]);
 }
 
-static void report(const char *name, double *took, int rounds)
+static void report(const char *name, double *took, double *cpu, int rounds)
 {
     qsort(took, rounds, sizeof *took, compare);
-    printf("%s %.0f %.0f\n", name, took[0], took[rounds / 2]);
+    qsort(cpu, rounds, sizeof *cpu, compare);
+    printf("%s %.0f %.0f %.0f\n", name, took[0], took[rounds / 2], cpu[0]);
 }
 
 static int commands(int rounds, const char *name, const char *setup, const char *command)
 {
-    double *took = calloc(rounds, sizeof *took);
+    double *took = calloc(rounds, sizeof *took), *cpu = calloc(rounds, sizeof *cpu);
     for (int i = 0; i < rounds; i++) {
         if (*setup && system(setup)) return 4;
-        double start = now();
+        double start = now(), before = used();
         if (system(command)) return 5;
         took[i] = now() - start;
+        cpu[i] = used() - before;
     }
-    report(name, took, rounds);
+    report(name, took, cpu, rounds);
     return 0;
 }
 
 static int spawns(int rounds, const char *name, char *program)
 {
-    double *took = calloc(rounds, sizeof *took);
+    double *took = calloc(rounds, sizeof *took), *cpu = calloc(rounds, sizeof *cpu);
     char *args[] = {program, NULL};
     for (int i = 0; i < rounds; i++) {
         pid_t child;
         int status;
-        double start = now();
+        double start = now(), before = used();
         if (posix_spawn(&child, program, NULL, NULL, args, environ)) return 4;
         waitpid(child, &status, 0);
         took[i] = now() - start;
+        cpu[i] = used() - before;
         if (status) return 5;
     }
-    report(name, took, rounds);
+    report(name, took, cpu, rounds);
     return 0;
 }
 

@@ -28,7 +28,7 @@ MIX = 0x9E3779B97F4A7C15
 MASK64 = (1 << 64) - 1
 
 COUNTING_VERSION = 2
-_BEGUN, _ENDED = 4, 5  # 32-bit words of the file
+_BEGUN, _ENDED, _TAKEN, _GIVEN = 4, 5, 6, 7  # 32-bit words of the file
 
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
 _FUTEX_WAKE_OP = 5
@@ -126,7 +126,10 @@ class Bloom:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Around changes of the upper: programs inside forget what they remember of it, and remember nothing meanwhile.
+        """Around what the holder of the upper's lock does.
+
+        Programs inside forget what they remember of the upper and remember nothing meanwhile; and those that change
+        something without the lock learn that they were not alone.
 
         Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
         """
@@ -134,13 +137,14 @@ class Bloom:
             yield
             return
         with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
-            words[_BEGUN] = (words[_BEGUN] + 1) & 0xFFFFFFFF
-            ended = words[_BEGUN]
+            words[_TAKEN] = taken = (words[_TAKEN] + 1) & 0xFFFFFFFF
+            words[_BEGUN] = begun = (words[_BEGUN] + 1) & 0xFFFFFFFF
         try:
             yield
         finally:
             with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
-                words[_ENDED] = ended
+                words[_ENDED] = begun
+                words[_GIVEN] = taken
 
     def _set(self, bit: int) -> None:
         if self._setter is None:

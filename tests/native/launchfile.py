@@ -20,7 +20,7 @@ class Bloom:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        header = struct.pack("<8sII48s", b"RLBLOOM1", 2, BITS_LOG2, b"")
+        header = struct.pack("<8sII48s", b"RLBLOOM1", 3, BITS_LOG2, b"")
         with path.open("wb") as f:
             f.write(header)
             f.truncate(64 + (1 << (BITS_LOG2 - 3)))

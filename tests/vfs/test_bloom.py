@@ -24,7 +24,7 @@ def test_file_has_the_documented_form(tmp_path: Path) -> None:
         expected = {value & 0x7FFFFF, (value >> 32) & 0x7FFFFF}
     raw = (tmp_path / "bloom").read_bytes()
     assert len(raw) == 64 + (1 << 20)
-    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 2, 23)
+    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 3, 23)
     words = struct.unpack_from(f"<{1 << 17}Q", raw, 64)
     assert {64 * i + b for i, word in enumerate(words) if word for b in range(64) if word >> b & 1} == expected
 
@@ -73,8 +73,8 @@ def test_create_does_not_replace(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["bloom"]
 
 
-def counts(path: Path) -> tuple[int, int]:
-    return struct.unpack_from("<II", path.read_bytes(), 16)  # type: ignore[return-value]
+def counts(path: Path, at: int = 16) -> tuple[int, int]:
+    return struct.unpack_from("<II", path.read_bytes(), at)  # type: ignore[return-value]
 
 
 def test_changes_are_counted_while_they_last_and_when_they_are_over(tmp_path: Path) -> None:
@@ -82,7 +82,9 @@ def test_changes_are_counted_while_they_last_and_when_they_are_over(tmp_path: Pa
     with Bloom.create(path) as bloom:
         with bloom.changing():
             assert counts(path) == (1, 0)
+            assert counts(path, 24) == (1, 0)
         assert counts(path) == (1, 1)
+        assert counts(path, 24) == (1, 1)
 
 
 def test_the_next_change_makes_up_for_one_whose_maker_died(tmp_path: Path) -> None:

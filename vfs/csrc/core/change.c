@@ -28,7 +28,7 @@ static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struc
     if (r >= 0)
         r = k_rename(temp, real, 0);
     if (r < 0)
-        rl_dir_remove(temp, (u32)n);
+        rl_dir_remove(temp, (u32)n, 1);
     return r;
 }
 
@@ -125,7 +125,7 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
         r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
     if (r >= 0)
         r = k_link(source, real, 0);
-    if (r >= 0)
+    if (r >= 0 && to->hit.white)
         rl_whiteout_drop(to);
     rl_unlock(to);
     return r;
@@ -147,7 +147,7 @@ static long link_magic(struct rl_walk *to, const char *proc, const char *real, u
     r = k_exists(real) ? -EEXIST : rl_owner_store(to, &o, sx.stx_mode);
     if (r >= 0)
         r = k_link(proc, real, AT_SYMLINK_FOLLOW);
-    if (r >= 0)
+    if (r >= 0 && to->hit.white)
         rl_whiteout_drop(to);
     rl_unlock(to);
     (void)len;
@@ -218,12 +218,12 @@ long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpat
 {
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    struct pair *p = k_mmap(sizeof *p);
+    struct pair *p = rl_take(sizeof *p);
     if (!p)
         return -ENOMEM;
     rl_walk_start(&p->from, &p->s);
     rl_walk_start(&p->to, &p->s);
     long r = link_pair(p, olddirfd, oldpath, newdirfd, newpath, flags);
-    k_munmap(p, sizeof *p);
+    rl_give(p, sizeof *p);
     return r;
 }

@@ -7,65 +7,6 @@
  * 4. The parent's times are put back; making a copy is no change that a program made. */
 #include "inside.h"
 
-#define COPY_BYTES (256u << 10)
-
-static long copy_bytes(long from, long to, i64 at, i64 end)
-{
-    char *buf = k_mmap(COPY_BYTES);
-    long r = 0;
-    if (!buf)
-        return -ENOMEM;
-    while (at < end && r >= 0) {
-        i64 want = end - at < (i64)COPY_BYTES ? end - at : (i64)COPY_BYTES;
-        long n = k4(__NR_pread64, from, (long)buf, want, at);
-        if (n <= 0) {
-            r = n;
-            break;
-        }
-        for (long done = 0; done < n && r >= 0; done += r > 0 ? r : 0)
-            r = k4(__NR_pwrite64, to, (long)(buf + done), n - done, at + done);
-        at += n;
-    }
-    k_munmap(buf, COPY_BYTES);
-    return r < 0 ? r : 0;
-}
-
-static long copy_range(long from, long to, i64 at, i64 end)
-{
-    while (at < end) {
-        i64 in = at, out = at;
-        long n = rl_sys(__NR_copy_file_range, from, (long)&in, to, (long)&out, end - at, 0);
-        if (n == 0)
-            return 0; /* shorter than it was */
-        if (n < 0) /* not between these file systems, not here: by hand */
-            return n == -ENOSPC || n == -EDQUOT ? n : copy_bytes(from, to, at, end);
-        at += n;
-    }
-    return 0;
-}
-
-/* The content, holes left out. */
-static long copy_data(long from, long to, i64 size)
-{
-    long r = 0;
-    for (i64 at = 0; at < size && r >= 0;) {
-        i64 data = k4(__NR_lseek, from, at, 3 /* SEEK_DATA */, 0), hole;
-        if (data == -ENXIO)
-            break;
-        if (data < 0) {
-            data = at;
-            hole = size;
-        } else {
-            hole = k4(__NR_lseek, from, data, 4 /* SEEK_HOLE */, 0);
-            if (hole <= data)
-                hole = size;
-        }
-        r = copy_range(from, to, data, hole);
-        at = hole;
-    }
-    return r < 0 ? r : k4(__NR_ftruncate, to, size, 0, 0);
-}
-
 static void times_of(const struct rl_attr *a, i64 t[4])
 {
     t[0] = a->atime_s;
@@ -112,7 +53,7 @@ static long copy_record(const struct rl_attr *a, int with_ino, const char *field
     return rl_record_format(&rec, fields, "", text);
 }
 
-/* What a copy-up needs to remember: too much for the stack of somebody else's thread. */
+/* What a copy-up needs to remember (pool.c). */
 struct work {
     struct rl_attr a;
     struct rl_keep keep;
@@ -135,19 +76,22 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     if (text < 0)
         return text;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_KEY_PATH));
-    if (k_exists(k->real))
+    int marked = text || rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
+    if (marked && k_exists(k->real)) /* its record is its own */
         return 0;
     rl_keep_times(k->real, (u32)n, &k->keep, 0);
-    long r = rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text);
+    long r = marked ? rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text) : 0;
     if (r >= 0)
         r = k_mkdir(k->real, rl_real_mode(k->a.mode) & 07777);
+    if (r == -EEXIST)
+        return 0;
     if (r >= 0) {
         rl_xattr_carry(w, dir, len, hit, k->real);
         times_of(&k->a, t);
         k_utimens(AT_FDCWD, k->real, t, 0);
     }
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
-    return r == -EEXIST ? 0 : r;
+    return r;
 }
 
 /* A directory of a frozen upper: processes may remember it without its new part. */
@@ -169,12 +113,27 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
 static long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
                        const struct rl_hit *hit)
 {
-    struct work *k = k_mmap(sizeof *k);
+    struct work *k = rl_take(sizeof *k);
     if (!k)
         return -ENOMEM;
     long r = hit->what == RL_IN_LAYER ? dir_seen(w, k, dir, len, self, hit) : dir_with(w, k, dir, len, self, hit);
-    k_munmap(k, sizeof *k);
+    rl_give(k, sizeof *k);
     return r;
+}
+
+/* The nearest directory above w->dir that is in the upper, when this process has seen it. */
+static int seen_above(const struct rl_walk *w, struct rl_ctx *at, u32 *end)
+{
+    u32 n = w->dir.vlen;
+    while (n) {
+        while (w->v[--n] != '/')
+            ;
+        if (n && rl_seen(rl_fnv(RL_FNV_START, w->v, n), at) && at->mask & 1) {
+            *end = n;
+            return 1;
+        }
+    }
+    return 0;
 }
 
 long rl_copyup_parents(struct rl_walk *w)
@@ -183,8 +142,9 @@ long rl_copyup_parents(struct rl_walk *w)
     struct rl_hit hit;
     if (w->dir.mask & 1)
         return 0;
-    long r = rl_step_root(w, 0, &at, &hit);
-    for (u32 end = 0, len = w->dir.vlen; r >= 0 && end < len;) {
+    u32 end = 0, len = w->dir.vlen;
+    long r = seen_above(w, &at, &end) ? 0 : rl_step_root(w, 0, &at, &hit);
+    while (r >= 0 && end < len) {
         for (end++; end < len && w->v[end] != '/';)
             end++;
         r = rl_step(w, &at, w->v, end, &next, &hit);
@@ -232,26 +192,11 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
     } else if (type != S_IFREG) {
         r = k_mknod(temp, rl_real_mode(a->mode), 0);
     } else {
-        long from = -1, to;
-        if (data) {
-            if (h->what == RL_IN_VIEW) {
-                from = rl_view_openfd(h->view, s->real, O_RDONLY | O_CLOEXEC);
-            } else {
-                r = rl_object_real(w, s->real);
-                from = r < 0 ? r : rl_spare_open(s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
-            }
-            if (from < 0)
-                return from;
-        }
-        to = rl_spare_open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, rl_real_mode(a->mode) & 07777);
-        r = to < 0 ? to : data ? copy_data(from, to, (i64)a->size) : 0;
-        if (to >= 0)
-            k_close(to);
-        if (from >= 0)
-            k_close(from);
+        r = rl_copy_file(w, a, data, temp, t);
     }
-    if (r >= 0) {
+    if (r >= 0)
         rl_xattr_carry(w, &w->dir, w->vlen, h, temp);
+    if (r >= 0 && type != S_IFREG) {
         r = k_utimens(AT_FDCWD, temp, t, AT_SYMLINK_NOFOLLOW);
         if (r == -EOPNOTSUPP)
             r = 0;
@@ -259,7 +204,7 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
     return r;
 }
 
-/* Give the finished copy its name, unless it has been removed or copied meanwhile. */
+/* Give the finished copy its name, unless it has been removed or copied meanwhile. 1: it is ours. */
 static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n)
 {
     struct rl_scratch *s = w->s;
@@ -267,7 +212,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     long r = rl_lock(w);
     if (r < 0)
         return r;
-    if (k_exists(real)) {
+    if (!(w->quiet && rl_first_since(w->moment)) && k_exists(real)) {
         r = -EEXIST;
     } else {
         r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
@@ -284,7 +229,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
         rl_unlock(w);
     if (r < 0)
         k_unlink(temp, 0);
-    return r == -EEXIST ? 0 : r;
+    return r == -EEXIST ? 0 : r < 0 ? r : 1;
 }
 
 static long other_with(struct rl_walk *w, struct work *k, int data)
@@ -307,20 +252,23 @@ static long other_with(struct rl_walk *w, struct work *k, int data)
     else
         r = publish(w, k->temp, k->real, (u32)n, k->record, (u32)text);
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
+    if (r <= 0 && w->fd >= 0) {
+        k_close(w->fd);
+        w->fd = -1;
+    }
     return r;
 }
 
 static long copyup_other(struct rl_walk *w, int data)
 {
-    struct work *k = k_mmap(sizeof *k);
+    struct work *k = rl_take(sizeof *k);
     if (!k)
         return -ENOMEM;
     long r = other_with(w, k, data);
-    k_munmap(k, sizeof *k);
+    rl_give(k, sizeof *k);
     return r;
 }
 
-/* data 0: the content is not needed (it is about to be truncated). */
 long rl_copyup(struct rl_walk *w, int data)
 {
     struct rl_hit *h = &w->hit;
@@ -333,6 +281,11 @@ long rl_copyup(struct rl_walk *w, int data)
     long r = rl_copyup_parents(w);
     if (r >= 0)
         r = rl_isdir(h->mode) ? copyup_dir(w, &w->dir, w->vlen, &w->self, h) : copyup_other(w, data);
+    if (r >= 0 && w->fd >= 0) { /* ours, and open: nothing more to learn */
+        h->what = RL_IN_LAYER;
+        h->layer = 0;
+        return 0;
+    }
     if (r >= 0)
         r = rl_again(w);
     if (r >= 0 && h->what == RL_NONE)

@@ -145,6 +145,11 @@ struct rl_walk {
     u16 aliases;
     u16 arena_used;
     i32 lock; /* descriptor of the lock held, or -1 */
+    /* For a copy-up: the flags that its copy is about to be opened with, or -1; and, when it could be left open, the
+     * program's descriptor. */
+    i32 want, fd;
+    u32 moment; /* rl_quiet() at the start of the walk, if it was quiet */
+    int quiet;
     struct {
         u16 off, len;
         u32 vlen; /* the layer's path: text, then the path from here on */
@@ -237,14 +242,16 @@ long rl_may_change(struct rl_walk *w, int victim);
 void rl_known_init(void);
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
-/* `fd` has just been opened by the name of this directory: cheaper than to ask for the name later. */
-void rl_known_opened(int fd, u32 id);
+/* `fd` has just been opened by the name of this entry, which lies at its own path in its layer's tree: cheaper than to
+ * ask for the name later. */
+void rl_known_opened(int fd, u32 id, int directory);
 /* The visible path of a directory. 1: of the view, whatever covers it; 2: of the upper; 0: neither. */
 int rl_known_directory(int fd, char *out, size_t size);
 
 /* ---- seen.c ------------------------------------------------------------------------------------ */
 
-void rl_seen_init(void *header); /* the counts in the upper's filter, or NULL */
+/* The counts in the upper's filter, or NULL; whether the lock's holders are counted there, too. */
+void rl_seen_init(void *header, int with_sections);
 /* How many changes have begun. 0: what is read now must not be remembered. */
 int rl_moment(u32 *now);
 void rl_seen_add(u32 now, const struct rl_ctx *dir);
@@ -256,6 +263,13 @@ int rl_seen_name(const struct statx *sx, char *out, size_t size);
 /* Around every change of a directory that may be remembered (seen.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
+/* Around everything that happens under the upper's lock. */
+void rl_section_begin(void);
+void rl_section_end(void);
+/* How many holders of the lock there have been. 0: one is at work, or nobody counts. */
+int rl_quiet(u32 *now);
+int rl_undisturbed(u32 since); /* nobody has taken the lock since then */
+int rl_first_since(u32 since); /* we hold it, and nobody else has since then */
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
@@ -275,12 +289,19 @@ long rl_object_real(struct rl_walk *w, char *out);
 /* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
 long rl_dir_real(struct rl_walk *w, char *out);
 
+/* ---- copyfile.c -------------------------------------------------------------------------------- */
+
+/* The walk's object, a regular file with the attributes `a`, at `temp`, with the times `t`; data 0: empty. May set
+ * w->fd. */
+long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t);
+
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 
 long rl_lock(struct rl_walk *w);
 void rl_unlock(struct rl_walk *w);
 long rl_upper_path(const char *v, u32 len, char *out); /* length */
-long rl_whiteout_make(struct rl_walk *w);   /* of w->v; the parent is in the upper */
+/* Of w->v; the parent is in the upper. 1: it was there. */
+long rl_whiteout_make(struct rl_walk *w);
 void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
 long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r);
@@ -288,6 +309,8 @@ long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, cons
 void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
 u64 rl_vhash(const struct rl_walk *w);
 long rl_copyup_parents(struct rl_walk *w);
+/* data 0: the content is not needed (it is about to be truncated). When w->fd is set afterwards, w->hit says no more
+ * than where the object is and what mode and owner it has. */
 long rl_copyup(struct rl_walk *w, int data);
 /* The owner and mode to give a new object in w->dir. */
 struct rl_owner {
@@ -335,8 +358,9 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 
 /* ---- remove.c ---------------------------------------------------------------------------------- */
 
-long rl_empty(struct rl_walk *w);                      /* 0, or -ENOTEMPTY; w->hit is lost */
-long rl_dir_remove(const char *real, u32 len);         /* a real directory with nothing but marks */
+/* 0, or -ENOTEMPTY; w->hit is lost. `marks`: there are whiteouts and the like in its directories. */
+long rl_empty(struct rl_walk *w, int *marks);
+long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if any */
 long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everything in real/, as if at fnv */
 
 /* ---- xattr.c ----------------------------------------------------------------------------------- */
@@ -347,12 +371,19 @@ long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const
 /* The others, onto the real file itself. */
 void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
 
+/* ---- pool.c ------------------------------------------------------------------------------------- */
+
+#define RL_BLOCK 57344u
+void *rl_take(size_t n); /* not zeroed; NULL: no memory. Cheap up to RL_BLOCK bytes. */
+void rl_give(void *p, size_t n);
+
 /* ---- listing.c --------------------------------------------------------------------------------- */
 
 struct rl_list {
     char *buf; /* packed rl_dirent, sorted by off, which is the position after the entry */
     size_t cap, len;
     u32 count;
+    int marks; /* there are whiteouts and the like in its directories */
 };
 long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
 void rl_list_free(struct rl_list *l);

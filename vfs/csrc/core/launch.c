@@ -120,6 +120,7 @@ int rl_own_device(u64 dev)
 }
 
 static void *counts; /* of the writable upper's filter */
+static int sections;
 
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
 {
@@ -143,8 +144,11 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
      * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
     if (map && size >= RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) && !memcmp(map, RL_BLOOM_MAGIC, 8))
         l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
-    if (l->bloom && (d->flags & RL_DIR_UPPER) && *(const u32 *)(const void *)(map + 8) >= RL_BLOOM_COUNTING)
+    u32 version = l->bloom ? *(const u32 *)(const void *)(map + 8) : 0;
+    if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
         counts = map + RL_BLOOM_COUNTS;
+        sections = version >= RL_BLOOM_SECTIONS;
+    }
 }
 
 long rl_core_init(const char *launch_path)
@@ -172,7 +176,7 @@ long rl_core_init(const char *launch_path)
     }
     rl_bind_init();
     rl_known_init();
-    rl_seen_init(counts);
+    rl_seen_init(counts, sections);
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
 }

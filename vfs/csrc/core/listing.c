@@ -7,7 +7,8 @@
 #include "inside.h"
 
 #define POSITION_BITS 43 /* ext4 refuses larger directory positions in its oldest form */
-#define CHUNK (256u << 10)
+#define CHUNK (256u << 10) /* all but the first */
+#define READ (RL_BLOCK / 2)  /* of a directory at a time */
 
 struct item {
     u64 pos;
@@ -20,50 +21,27 @@ struct item {
 
 struct chunk {
     struct chunk *next;
-    u32 used;
+    u32 used, size;
 };
 
 struct gather {
     struct rl_walk *w;
     struct item *items;
     u32 count, cap;
+    int marks;
     struct chunk *chunks;
 };
-
-/* Most listings are small, and mapping their memory would cost more than they do: a few blocks are kept. In a
- * child that was forked while another thread used one, that one stays taken: then memory is mapped. */
-#define BLOCK 32768u
-#define BLOCKS 6u
-static u8 blocks[BLOCKS][BLOCK] __attribute__((aligned(16)));
-static u32 taken[BLOCKS];
-
-static void *take(size_t n)
-{
-    for (u32 i = 0; n <= BLOCK && i < BLOCKS; i++)
-        if (!__atomic_exchange_n(&taken[i], 1, __ATOMIC_ACQUIRE))
-            return blocks[i];
-    return k_mmap(n);
-}
-
-static void give(void *p, size_t n)
-{
-    size_t at = (size_t)((u8 *)p - blocks[0]);
-    if (at < sizeof blocks)
-        __atomic_store_n(&taken[at / BLOCK], 0, __ATOMIC_RELEASE);
-    else
-        k_munmap(p, n);
-}
 
 static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u32 order)
 {
     if (g->count == g->cap) {
         u32 cap = g->cap ? g->cap * 2 : 256;
-        struct item *more = take(cap * sizeof *more);
+        struct item *more = rl_take(cap * sizeof *more);
         if (!more)
             return -ENOMEM;
         if (g->items) {
             memcpy(more, g->items, g->count * sizeof *more);
-            give(g->items, g->cap * sizeof *more);
+            rl_give(g->items, g->cap * sizeof *more);
         }
         g->items = more;
         g->cap = cap;
@@ -82,10 +60,12 @@ static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u
 static char *room(struct gather *g, u32 n)
 {
     struct chunk *c = g->chunks;
-    if (!c || CHUNK - c->used < n) {
-        c = take(CHUNK);
+    if (!c || c->size - c->used < n) {
+        u32 size = c ? CHUNK : RL_BLOCK;
+        c = rl_take(size);
         if (!c)
             return NULL;
+        c->size = size;
         c->next = g->chunks;
         c->used = sizeof *c;
         g->chunks = c;
@@ -96,6 +76,7 @@ static char *room(struct gather *g, u32 n)
 /* A name that begins with .wh.: note what it hides. */
 static long add_mark(struct gather *g, long fd, const char *name, u32 len, u32 layer)
 {
+    g->marks = 1;
     if (len > 10 && rl_begins(name, RL_WH_LONG)) {
         char *text = room(g, RL_NAME_MAX + 1);
         if (!text)
@@ -123,12 +104,12 @@ static long add_layer(struct gather *g, u32 i)
     int marks = rl_layers[i].flags & RL_DIR_MARKS;
     long r = 0;
     for (;;) {
-        char *buf = room(g, 32768);
+        char *buf = room(g, READ);
         if (!buf) {
             r = -ENOMEM;
             break;
         }
-        long got = k_getdents(fd, buf, 32768);
+        long got = k_getdents(fd, buf, READ);
         if (got <= 0) {
             r = got;
             break;
@@ -243,7 +224,7 @@ static long emit(struct gather *g, const struct item *items, struct rl_list *l)
     for (u32 i = 0; i < n; i++)
         bytes += (RL_DIRENT_HEAD + items[i].len + 1u + 7) & ~7u;
     l->cap = (bytes + 4096u) & ~4095u;
-    l->buf = take(l->cap);
+    l->buf = rl_take(l->cap);
     if (!l->buf)
         return -ENOMEM;
     for (u32 i = 0, j; i < n; i = j) {
@@ -270,7 +251,7 @@ static long emit(struct gather *g, const struct item *items, struct rl_list *l)
 
 long rl_list_build(struct rl_walk *w, struct rl_list *l)
 {
-    struct gather g = {w, NULL, 0, 0, NULL};
+    struct gather g = {w, NULL, 0, 0, 0, NULL};
     struct item *spare = NULL;
     long r = 0;
     memset(l, 0, sizeof *l);
@@ -281,16 +262,17 @@ long rl_list_build(struct rl_walk *w, struct rl_list *l)
     if (r >= 0)
         r = add_binds(&g);
     if (r >= 0 && g.count) {
-        spare = take(g.cap * sizeof *spare);
+        spare = rl_take(g.cap * sizeof *spare);
         r = spare ? emit(&g, sort(g.items, spare, g.count), l) : -ENOMEM;
     }
+    l->marks = g.marks;
     if (spare)
-        give(spare, g.cap * sizeof *spare);
+        rl_give(spare, g.cap * sizeof *spare);
     if (g.items)
-        give(g.items, g.cap * sizeof *g.items);
+        rl_give(g.items, g.cap * sizeof *g.items);
     for (struct chunk *c = g.chunks, *next; c; c = next) {
         next = c->next;
-        give(c, CHUNK);
+        rl_give(c, c->size);
     }
     return r;
 }
@@ -298,6 +280,6 @@ long rl_list_build(struct rl_walk *w, struct rl_list *l)
 void rl_list_free(struct rl_list *l)
 {
     if (l->buf)
-        give(l->buf, l->cap);
+        rl_give(l->buf, l->cap);
     l->buf = NULL;
 }

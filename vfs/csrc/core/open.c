@@ -35,7 +35,7 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
     r = k_exists(o->real) ? -EEXIST : rl_owner_store(w, owner, real_mode);
     if (r >= 0)
         r = k_mknod(o->real, real_mode, 0);
-    if (r >= 0)
+    if (r >= 0 && w->hit.white)
         rl_whiteout_drop(w);
     rl_unlock(w);
     return r;
@@ -54,6 +54,7 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
         o->mode = mode;
         return 0;
     }
+    o->regular = 1;
     rl_owner_new(w, S_IFREG | mode, &owner);
     u32 real_mode = rl_real_mode(owner.mode);
     if (rl_create_simple(w, &owner)) {
@@ -160,12 +161,18 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (type == S_IFSOCK)
         return -ENXIO;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : wants_write(o->flags)) {
+        w->want = type == S_IFREG ? o->flags : -1;
         r = rl_copyup(w, !(o->flags & O_TRUNC));
         if (r >= 0)
             r = rl_drop_setid(w);
         if (r < 0)
             return r == -ENOENT ? -ESTALE : r;
+        if (w->fd >= 0) {
+            o->done_fd = w->fd;
+            return rl_object_real(w, o->real);
+        }
     }
+    o->regular = type == S_IFREG;
     if (h->what != RL_IN_VIEW)
         return rl_object_real(w, o->real);
     r = rl_view_openfd(h->view, o->real, o->flags);
@@ -232,6 +239,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         o->flags = flags;
         o->mode = 0;
         o->done_fd = -1;
+        o->regular = 0;
         r = attempt(&w, dirfd, path, mode, resolve, o);
     }
     if (r < 0)

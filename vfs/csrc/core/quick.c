@@ -1,17 +1,20 @@
-/* Answers from the view alone: no system call, no lock, a small stack.
+/* Answers from the view alone: no system call, no lock, a small stack. And from the upper, where one call is enough.
  *
  * 1. Where no Bloom filter knows a name of the path, no bind is mounted on one and the view is there, the
  *    view's answer is the answer; a name that it does not have is absent. A directory on the way that a filter
  *    knows must have been seen (seen.c). Anything else is RL_QUICK_NO: the caller asks the full resolver.
  * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is
  *    unusually deep, goes the full way. A relative path starts at a directory that known.c knows.
- * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction. */
+ * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction.
+ * 4. A regular file that the upper really has at its own path, and of which there is no record, is what the kernel says:
+ *    the topmost layer decides. */
 #include "inside.h"
 
 #define DEPTH 24
 #define TEXTS 6
 #define BASE 256 /* of the path that a relative one starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
+#define REAL 400     /* of a real path in the upper */
 
 /* A directory on the way: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
  * may be looked up in it: 0 or -EACCES. */
@@ -25,6 +28,14 @@ struct quick {
     struct place at[DEPTH];
     const char *text[TEXTS]; /* what follows the links that are being followed */
     u32 depth, texts, links;
+    int up; /* there was a `..` */
+};
+
+/* Where a path starts, and whether it is one of rule 4. */
+struct start {
+    const char *base; /* of a relative path, else NULL */
+    int upper;
+    char buf[BASE];
 };
 
 /* May a directory layer have an object, a whiteout or a record of this path? */
@@ -94,16 +105,24 @@ static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
     return 1;
 }
 
-/* The entry that a path leads to, -errno, or RL_QUICK_NO. `base`: where a relative one starts. */
-static __attribute__((noinline)) long walk(const char *base, const char *p, int follow_last)
+/* May the upper have an object of this path, and nobody else, and no record of it? */
+static int upper_alone(u64 hash)
+{
+    return rl_nlayers == 1 && rl_writable() && (rl_layers[0].flags & RL_DIR_MARKS) &&
+           !rl_bloom_test(&rl_layers[0], rl_bloom_key(hash, RL_BLOOM_RECORD));
+}
+
+/* The entry that a path leads to, -errno, or RL_QUICK_NO. */
+static __attribute__((noinline)) long walk(struct start *s, const char *p, int follow_last)
 {
     struct quick q;
     q.depth = q.texts = q.links = 0;
+    q.up = 0;
     if (!enter_root(&q.at[0]))
         return RL_QUICK_NO;
-    if (*p != '/') {
+    if (s->base) {
         q.text[q.texts++] = p;
-        p = base;
+        p = s->base;
     }
     for (;;) {
         while (*p == '/')
@@ -126,6 +145,7 @@ static __attribute__((noinline)) long walk(const char *base, const char *p, int 
             return RL_QUICK_NO;
         if (dots) {
             q.depth -= dots == 2 && q.depth;
+            q.up |= dots == 2;
             continue;
         }
         if (n > RL_NAME_MAX || rl_reserved(name, n))
@@ -134,6 +154,7 @@ static __attribute__((noinline)) long walk(const char *base, const char *p, int 
         if (rl_bind_hash(hash))
             return RL_QUICK_NO;
         if (layers_may_know(hash)) {
+            s->upper = last && !q.up && !q.links && upper_alone(hash);
             if (last || q.depth + 1 == DEPTH || !enter_seen(&q.at[q.depth + 1], hash))
                 return RL_QUICK_NO;
             q.depth++;
@@ -158,28 +179,75 @@ static __attribute__((noinline)) long walk(const char *base, const char *p, int 
     }
 }
 
-static long find(int dirfd, const char *path, int follow_last)
+static long find(struct start *s, int dirfd, const char *path, int follow_last)
 {
-    char base[BASE];
+    s->base = NULL;
+    s->upper = 0;
     if (!*path || strlen(path) > LONGEST)
         return RL_QUICK_NO;
-    if (*path != '/' && !rl_known_directory(dirfd, base, sizeof base))
+    if (*path != '/') {
+        if (!rl_known_directory(dirfd, s->buf, sizeof s->buf))
+            return RL_QUICK_NO;
+        s->base = s->buf;
+    }
+    return walk(s, path, follow_last);
+}
+
+/* Rule 4: the real path of a path that find() has left to the upper, and its attributes. 0 or RL_QUICK_NO. */
+static long upper_file(const struct start *s, const char *path, char *real, struct rl_attr *out)
+{
+    struct statx sx;
+    const struct rl_layer *l = &rl_layers[0];
+    const char *base = s->base ? s->base : "";
+    u32 n = (u32)strlen(base), k = (u32)strlen(path);
+    if (!s->upper || l->len + n + k + 2 > REAL)
         return RL_QUICK_NO;
-    return walk(base, path, follow_last);
+    memcpy(real, l->path, l->len);
+    memcpy(real + l->len, base, n);
+    n += l->len;
+    if (s->base)
+        real[n++] = '/';
+    memcpy(real + n, path, k + 1);
+    if (k_lstat(real, &sx) < 0 || !rl_isreg(sx.stx_mode))
+        return RL_QUICK_NO;
+    rl_attr_real(&sx, out);
+    out->uid = rl_launch->map_uid;
+    out->gid = rl_launch->map_gid;
+    out->dev = rl_launch->st_dev;
+    return 0;
+}
+
+static __attribute__((noinline)) long upper_attr(const struct start *s, const char *path, struct rl_attr *out)
+{
+    char real[REAL];
+    return upper_file(s, path, real, out);
 }
 
 long rl_quick_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
-    long id = find(dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    struct start s;
+    long id = find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    if (id == RL_QUICK_NO)
+        return upper_attr(&s, path, out);
     if (id < 0)
         return id;
     rl_attr_view((u32)id, out);
     return 0;
 }
 
+static __attribute__((noinline)) long upper_access(const struct start *s, const char *path, u32 mode, int real_ids)
+{
+    struct rl_attr a;
+    long r = upper_attr(s, path, &a);
+    return r < 0 ? r : rl_permit(a.mode, a.uid, a.gid, mode, real_ids);
+}
+
 long rl_quick_access(int dirfd, const char *path, int mode, int flags)
 {
-    long id = find(dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    struct start s;
+    long id = find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    if (id == RL_QUICK_NO)
+        return upper_access(&s, path, (u32)mode & 7, !(flags & AT_EACCESS));
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
@@ -189,7 +257,8 @@ long rl_quick_access(int dirfd, const char *path, int mode, int flags)
 
 long rl_quick_readlink(int dirfd, const char *path, const char **text)
 {
-    long id = find(dirfd, path, 0);
+    struct start s;
+    long id = find(&s, dirfd, path, 0);
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
@@ -204,11 +273,29 @@ long rl_quick_readlink(int dirfd, const char *path, const char **text)
 #define O_LARGEFILE 0100000
 #endif
 
+static __attribute__((noinline)) long upper_open(const struct start *s, const char *path, int flags)
+{
+    char real[REAL];
+    struct rl_attr a;
+    long r = upper_file(s, path, real, &a);
+    if (r >= 0 && (flags & O_DIRECTORY))
+        return -ENOTDIR;
+    if (r >= 0)
+        r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
+    if (r < 0)
+        return r;
+    r = k_open(real, flags, 0);
+    return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* gone again: perhaps there is something below */
+}
+
 long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
     if (flags & ~(QUICK_OPEN | 0100000 /* what x86_64's C libraries pass as O_LARGEFILE */))
         return RL_QUICK_NO;
-    long id = find(dirfd, path, !(flags & O_NOFOLLOW));
+    struct start s;
+    long id = find(&s, dirfd, path, !(flags & O_NOFOLLOW));
+    if (id == RL_QUICK_NO)
+        return upper_open(&s, path, flags);
     if (id < 0)
         return id;
     const struct rl_view_entry *e = rl_view_entry((u32)id);
@@ -223,7 +310,7 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     if (rl_view_real((u32)id, real, size) < 0)
         return RL_QUICK_NO;
     r = k_open(real, flags, 0);
-    if (r >= 0 && e->type == 'd')
-        rl_known_opened((int)r, (u32)id);
+    if (r >= 0 && !e->source_len)
+        rl_known_opened((int)r, (u32)id, e->type == 'd');
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */
 }

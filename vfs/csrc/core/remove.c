@@ -1,13 +1,19 @@
-/* unlink and rmdir. */
+/* unlink and rmdir.
+ *
+ * 1. A change of more than one step happens under the upper's lock.
+ * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: whoever takes the lock
+ *    meanwhile (a copy-up, which looks for the whiteout before it gives the copy its name) is counted (seen.c), and then
+ *    what came of both is looked at under the lock. */
 #include "inside.h"
 
-long rl_empty(struct rl_walk *w)
+long rl_empty(struct rl_walk *w, int *marks)
 {
     struct rl_list l;
     long r = rl_list_build(w, &l);
     if (r < 0)
         return r;
     r = l.count ? -ENOTEMPTY : 0;
+    *marks = l.marks;
     rl_list_free(&l);
     return r;
 }
@@ -31,10 +37,10 @@ static long clear_marks(const char *real)
 }
 
 /* The marks go only once the directory has left its name: they still hide what is below. */
-long rl_dir_remove(const char *real, u32 len)
+long rl_dir_remove(const char *real, u32 len, int marks)
 {
     char temp[RL_REAL_MAX];
-    long r = k_unlink(real, AT_REMOVEDIR);
+    long r = marks ? -ENOTEMPTY : k_unlink(real, AT_REMOVEDIR);
     if (r != -ENOTEMPTY && r != -EEXIST)
         return r;
     r = rl_temp_path(temp, sizeof temp, real, len);
@@ -86,8 +92,8 @@ static long remove_locked(struct rl_walk *w, int rmdir)
     struct rl_ctx self;
     struct rl_hit below;
     char real[RL_REAL_MAX];
-    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide;
-    long r = rmdir ? rl_empty(w) : 0;
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = 0;
+    long r = rmdir ? rl_empty(w, &marks) : 0;
     if (r >= 0)
         r = rl_step_lower(w, &self, &below);
     if (r < 0)
@@ -103,7 +109,7 @@ static long remove_locked(struct rl_walk *w, int rmdir)
     if (!upper)
         return 0;
     long n = rl_upper_path(w->v, w->vlen, real);
-    r = n < 0 ? n : rmdir ? rl_dir_remove(real, (u32)n) : k_unlink(real, 0);
+    r = n < 0 ? n : rmdir ? rl_dir_remove(real, (u32)n, marks) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
     if (r >= 0)
@@ -111,34 +117,68 @@ static long remove_locked(struct rl_walk *w, int rmdir)
     return r;
 }
 
+/* Only the view has it: nobody has ever made anything of this name in a directory layer. */
+static int untouched(const struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_VIEW && !rl_isdir(w->hit.mode) &&
+           !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+}
+
+/* Rule 2: was somebody else's new object of this name made before our whiteout, so that it is still there? */
+static int over_whiteout(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    long n = rl_upper_path(w->v, w->vlen, s->real);
+    return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
+}
+
+static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
+{
+    int rmdir = flags & AT_REMOVEDIR, hidden = 0;
+    u32 now;
+    int alone = !rmdir && rl_quiet(&now);
+    long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
+    if (r >= 0)
+        r = check(w, rmdir);
+    if (r < 0)
+        return r;
+    if (w->hit.what == RL_IN_BIND)
+        return remove_bind(w, flags);
+    if (alone && untouched(w)) {
+        r = rl_copyup_parents(w);
+        if (r >= 0)
+            r = rl_whiteout_make(w);
+        if (r == 0 && rl_undisturbed(now))
+            return 0;
+        hidden = r == 0;
+    }
+    r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = rl_again(w);
+    if (hidden && (r < 0 || w->hit.what == RL_NONE || !over_whiteout(w))) {
+        rl_unlock(w);
+        return 0;
+    }
+    if (r >= 0)
+        r = check(w, rmdir);
+    int seen = rmdir && w->hit.what == RL_IN_LAYER;
+    if (seen)
+        rl_changing();
+    if (r >= 0)
+        r = remove_locked(w, rmdir);
+    if (seen)
+        rl_changed();
+    rl_unlock(w);
+    return r;
+}
+
 long rl_unlink(int dirfd, const char *path, int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    int rmdir = flags & AT_REMOVEDIR;
     if (flags & ~AT_REMOVEDIR)
         return -EINVAL;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, RL_NAME, 0);
-    if (r >= 0)
-        r = check(&w, rmdir);
-    if (r < 0)
-        return r;
-    if (w.hit.what == RL_IN_BIND)
-        return remove_bind(&w, flags);
-    r = rl_lock(&w);
-    if (r < 0)
-        return r;
-    r = rl_again(&w);
-    if (r >= 0)
-        r = check(&w, rmdir);
-    int seen = rmdir && w.hit.what == RL_IN_LAYER;
-    if (seen)
-        rl_changing();
-    if (r >= 0)
-        r = remove_locked(&w, rmdir);
-    if (seen)
-        rl_changed();
-    rl_unlock(&w);
-    return r;
+    return remove_at(&w, dirfd, path, flags);
 }

@@ -192,7 +192,7 @@ static long replace_dir(struct side *a, struct side *b)
     r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
     if (r < 0)
         return r;
-    return rl_dir_remove(a->real, a->len);
+    return rl_dir_remove(a->real, a->len, 1);
 }
 
 static long replace(struct move *m, int there, int b_upper)
@@ -216,7 +216,7 @@ static long replace(struct move *m, int there, int b_upper)
         return r;
     }
     rl_record_drop(&a->w, rl_vhash(&a->w), a->real, a->len);
-    if (!there)
+    if (!there && b->w.hit.white)
         rl_whiteout_drop(&b->w);
     return 0;
 }
@@ -227,9 +227,9 @@ static long locked(struct move *m, unsigned flags)
     long r = check(a, b, flags);
     if (r)
         return r < 0 ? r : 0;
-    int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
+    int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0, marks;
     if (there && !swap && rl_isdir(b->hit.mode)) {
-        r = rl_empty(b);
+        r = rl_empty(b, &marks);
         if (r >= 0)
             r = rl_again(b);
     }
@@ -289,10 +289,10 @@ long rl_rename(int olddirfd, const char *oldpath, int newdirfd, const char *newp
     if (flags & ~(RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE) ||
         flags == (RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE))
         return -EINVAL;
-    struct move *m = k_mmap(sizeof *m);
+    struct move *m = rl_take(sizeof *m);
     if (!m)
         return -ENOMEM;
     long r = rename_pair(m, olddirfd, oldpath, newdirfd, newpath, flags);
-    k_munmap(m, sizeof *m);
+    rl_give(m, sizeof *m);
     return r;
 }

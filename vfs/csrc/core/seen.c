@@ -6,17 +6,21 @@
  * 2. The counts are read before the file system is; what was read holds as long as nobody has begun a change since.
  *    While a change is going on, and after one whose maker died in it until the next one, nothing is remembered.
  * 3. A directory in a layer that others may change (--lower, the machine's own root) is not remembered.
- * 4. The tables are caches without locks: a writer that is interrupted for good costs one line. */
+ * 4. The tables are caches without locks: a writer that is interrupted for good costs one line.
+ * 5. A second pair counts how often the lock was taken and given back, so that a change of one step can do without it
+ *    and learn afterwards whether it was alone (remove.c). */
 #include "inside.h"
 
 #define LINES 128
 #define NAMES 32
 #define NAME_BYTES 168
 
-struct counts {
-    u32 begun, ended; /* written under the upper's lock, read without */
+struct counts { /* written under the upper's lock, read without */
+    u32 begun, ended;
+    u32 taken, given; /* rule 5 */
 };
 static struct counts *counts; /* NULL: nothing is remembered */
+static int sections;          /* everybody counts the second pair */
 static u32 foreign;           /* layers of rule 3 */
 
 static struct line {
@@ -34,11 +38,12 @@ static struct name {
     char path[NAME_BYTES];
 } names[NAMES];
 
-void rl_seen_init(void *header)
+void rl_seen_init(void *header, int with_sections)
 {
     memset(lines, 0, sizeof lines);
     memset(names, 0, sizeof names);
     counts = header;
+    sections = with_sections;
     foreign = 0;
     for (u32 i = 0; i < rl_nlayers; i++)
         if (!(rl_layers[i].flags & RL_DIR_MARKS))
@@ -66,6 +71,36 @@ int rl_moment(u32 *now)
         return 0;
     *now = __atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE);
     return *now == __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE);
+}
+
+void rl_section_begin(void)
+{
+    if (counts)
+        __atomic_fetch_add(&counts->taken, 1, __ATOMIC_SEQ_CST);
+}
+
+void rl_section_end(void)
+{
+    if (counts)
+        __atomic_store_n(&counts->given, __atomic_load_n(&counts->taken, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+}
+
+int rl_quiet(u32 *now)
+{
+    if (!counts || !sections)
+        return 0;
+    *now = __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST);
+    return *now == __atomic_load_n(&counts->given, __ATOMIC_SEQ_CST);
+}
+
+int rl_undisturbed(u32 since)
+{
+    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since;
+}
+
+int rl_first_since(u32 since)
+{
+    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since + 1;
 }
 
 static int unchanged(u32 since)

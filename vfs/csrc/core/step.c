@@ -16,7 +16,8 @@ void rl_walk_start(struct rl_walk *w, struct rl_scratch *s)
     w->s = s;
     w->aliases = 1;
     w->arena_used = 0;
-    w->lock = -1;
+    w->lock = w->want = w->fd = -1;
+    w->quiet = rl_quiet(&w->moment);
     w->vlen = 0;
     w->slash = w->dot = 0;
     w->v[0] = 0;

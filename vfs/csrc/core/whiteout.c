@@ -19,6 +19,7 @@ long rl_lock(struct rl_walk *w)
         return r;
     }
     w->lock = (i32)fd;
+    rl_section_begin();
     return 0;
 }
 
@@ -27,6 +28,7 @@ void rl_unlock(struct rl_walk *w)
 {
     if (w->lock < 0)
         return;
+    rl_section_end();
     k4(__NR_flock, w->lock, 8, 0, 0);
     k_close(w->lock);
     w->lock = -1;
@@ -42,14 +44,28 @@ u64 rl_vhash(const struct rl_walk *w)
     return rl_fnv(RL_FNV_START, w->v, w->vlen);
 }
 
+static int same_directory(const char *a, const char *b)
+{
+    u32 n = 0, i = 0;
+    for (; a[i] && a[i] == b[i]; i++)
+        if (a[i] == '/')
+            n = i + 1;
+    for (a += n, b += n; *a && *a != '/'; a++)
+        ;
+    for (; *b && *b != '/'; b++)
+        ;
+    return n && !*a && !*b;
+}
+
 /* Where it can be, an empty mark is one more link of the one that this process made last: an inode for each would
- * make rm -r of a lower tree slow (ext4 without a journal takes up to a millisecond for one). */
+ * make rm -r of a lower tree slow. Not across directories: there Landlock looks all the way up from both, which costs
+ * half as much as the link. 1: it was there. */
 static long make_mark(const char *path)
 {
     static char last[RL_REAL_MAX];
     static u32 busy; /* for ever in a child forked at the wrong moment: then each mark is its own */
     int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
-    long r = mine && last[0] ? k_link(last, path, 0) : -ENOENT;
+    long r = mine && same_directory(last, path) ? k_link(last, path, 0) : -ENOENT;
     if (r != 0 && r != -EEXIST) {
         r = k_mknod(path, S_IFREG | 0600, 0);
         if (mine && r == 0)
@@ -57,7 +73,7 @@ static long make_mark(const char *path)
     }
     if (mine)
         __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
-    return r == -EEXIST ? 0 : r;
+    return r == -EEXIST ? 1 : r;
 }
 
 long rl_whiteout_make(struct rl_walk *w)
@@ -76,7 +92,7 @@ long rl_whiteout_make(struct rl_walk *w)
     if (w->vlen - name <= RL_WH_MAX_NAME)
         return make_mark(s->mark);
     n = k_symlink(w->v + name, s->mark);
-    return n == -EEXIST ? 0 : n;
+    return n == -EEXIST ? 1 : n;
 }
 
 void rl_whiteout_drop(struct rl_walk *w)

@@ -49,7 +49,7 @@ static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
         return fd;
     if (o->done_fd >= 0)
         return rl_open_finish(o, o->done_fd);
-    if (!(o->flags & RL_MAY_NOT_BLOCK) && (o->flags & O_ACCMODE) != O_RDWR && is_fifo(o->real)) {
+    if (!o->regular && !(o->flags & RL_MAY_NOT_BLOCK) && (o->flags & O_ACCMODE) != O_RDWR && is_fifo(o->real)) {
         rl_open_finish(o, -EINTR); /* nothing to settle: it exists */
         return open_fifo(c, o);
     }

@@ -1,0 +1,113 @@
+"""Removing lower files without the upper's lock, beside those who hold it (docs/format.md section 7)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from collections.abc import Callable
+
+import pytest
+from box import Box, d, f, fails
+
+COUNT = 150
+NODES = {b"/d": d(), **{b"/d/%d" % i: f(b"lower %d\n" % i) for i in range(COUNT)}}
+TAKEN_AT = 24
+
+
+@pytest.fixture
+def box(make: Callable[..., Box]) -> Box:
+    return make(NODES)
+
+
+def taken(box: Box) -> tuple[int, int]:
+    return struct.unpack_from("<II", box.bloom.path.read_bytes()[:64], TAKEN_AT)  # type: ignore[return-value]
+
+
+def test_a_lower_file_is_removed_without_the_lock(box: Box) -> None:
+    box.core.unlink(b"/d/0")
+    before = taken(box)
+    box.core.unlink(b"/d/1")
+    assert taken(box) == before
+    assert (box.upper / "d/.wh.1").exists()
+    with fails(errno.ENOENT):
+        box.core.stat(b"/d/1")
+    with fails(errno.ENOENT):
+        box.core.unlink(b"/d/1")
+
+
+def test_holders_of_the_lock_are_counted(box: Box) -> None:
+    first = taken(box)[0]
+    box.core.write(b"/d/new", b"x")
+    box.core.chmod(b"/d/2", 0o600)
+    assert taken(box)[0] > first
+    assert taken(box)[0] == taken(box)[1]
+
+
+def test_the_lock_is_taken_while_somebody_holds_it_or_died_with_it(box: Box) -> None:
+    box.core.unlink(b"/d/0")
+    begun, over = taken(box)
+    with box.bloom.path.open("r+b") as file:
+        file.seek(TAKEN_AT)
+        file.write(struct.pack("<I", begun + 1))
+    box.core.unlink(b"/d/1")
+    assert taken(box) == (begun + 2, begun + 2) != (over, over)
+    with fails(errno.ENOENT):
+        box.core.stat(b"/d/1")
+
+
+def run(action: Callable[[], object]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box) -> None:
+    """Whichever comes first: afterwards every file is gone, and each was removed exactly once."""
+    core = box.core
+
+    def copy_up() -> None:
+        for i in range(COUNT):
+            try:
+                core.chmod(b"/d/%d" % i, 0o640)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+
+    def remove(result: int) -> None:
+        for i in range(COUNT):
+            try:
+                core.unlink(b"/d/%d" % i)
+                os.write(result, b"%d " % i)
+            except OSError as error:
+                if error.errno != errno.ENOENT:
+                    raise
+
+    read, write = os.pipe()
+    children = [run(copy_up), run(lambda: remove(write)), run(lambda: remove(write)), run(copy_up)]
+    os.close(write)
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
+    with os.fdopen(read, "rb") as file:
+        removed = sorted(int(word) for word in file.read().split())
+    assert removed == list(range(COUNT))
+    assert not [name for name in os.listdir(box.upper / "d") if not name.startswith(".wh.")]
+    for i in range(COUNT):
+        with fails(errno.ENOENT):
+            core.stat(b"/d/%d" % i)
+
+
+def test_a_directory_whose_files_are_gone_can_be_removed_and_made_again(box: Box) -> None:
+    for i in range(COUNT):
+        box.core.unlink(b"/d/%d" % i)
+    box.core.rmdir(b"/d")
+    with fails(errno.ENOENT):
+        box.core.stat(b"/d")
+    box.core.mkdir(b"/d", 0o755)
+    with fails(errno.ENOENT):
+        box.core.stat(b"/d/1")
