@@ -48,13 +48,19 @@ class Open(ctypes.Structure):
         ("flags", ctypes.c_int),
         ("mode", ctypes.c_uint),
         ("done_fd", ctypes.c_int),
+        ("regular", ctypes.c_int),
         ("state", ctypes.c_uint32 * 8),
         ("vpath", ctypes.c_char * PATH_MAX),
     ]
 
 
 class Exec(ctypes.Structure):
-    _fields_ = [("real", ctypes.c_char * (PATH_MAX + 512)), ("vpath", ctypes.c_char * PATH_MAX), ("attr", Attr)]
+    _fields_ = [
+        ("attr", Attr),
+        ("view", ctypes.c_uint32),
+        ("real", ctypes.c_char * (PATH_MAX + 512)),
+        ("vpath", ctypes.c_char * PATH_MAX),
+    ]
 
 
 @dataclass(frozen=True)

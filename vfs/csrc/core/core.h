@@ -129,13 +129,16 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
 
 /* ---- names for the engine ---------------------------------------------------------------------- */
 
-/* A regular file for execution: resolved, hydrated, permission checked (EACCES, ENOENT, …). */
+/* A regular file for execution: resolved, permission checked (EACCES, ENOENT, …). */
 struct rl_exec {
+    struct rl_attr attr;
+    u32 view; /* the view's entry that it is, or 0 */
     char real[RL_PATH_MAX + 512];
     char vpath[RL_PATH_MAX]; /* canonical virtual path */
-    struct rl_attr attr;
 };
-long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out);
+long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out);
+long rl_exec_open(const struct rl_exec *e); /* hydrates it when it has to. A descriptor, for reading */
+long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out); /* found and hydrated */
 
 /* Returns 1 when an object is there, 0 when only the name can be made (create).
  * A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …), or,

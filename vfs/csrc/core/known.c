@@ -5,8 +5,9 @@
  * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it); then the
  *    view's attributes are the file's.
  * 3. The table is a cache without locks: a writer that is interrupted for good costs one line of it.
- * 4. A program that asks for the attributes of what it opens (cat, tar, ld.so: most do) is expected to go on so: its
- *    files are remembered when they are opened, since that is when their names are at hand. */
+ * 4. Most programs ask for the attributes of what they have just opened (ld.so, cat, tar): files are remembered when they
+ *    are opened, since that is when their names are at hand. Who opens CREDIT files without asking pays no longer for
+ *    that, until he asks. */
 #include "inside.h"
 
 #define LINES 256
@@ -21,8 +22,8 @@ static struct line {
     u32 btime_ns;
 } lines[LINES];
 static u32 epoch;
-static u32 asked; /* names that had to be asked for, of files: rule 4 */
-#define ASKS 2
+static i32 spent; /* rule 4: files opened since somebody asked */
+#define CREDIT 8
 
 void rl_known_init(void)
 {
@@ -133,9 +134,10 @@ static u32 known(int fd, const struct statx *sx, u64 *hash)
 {
     if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
         return 0;
+    if (rl_isreg(sx->stx_mode))
+        spent = 0;
     u32 id = remembered(sx, hash);
     if (!id && (id = named(fd, hash)) != 0) {
-        asked += rl_isreg(sx->stx_mode);
         if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;
         remember(sx, id, *hash);
@@ -147,8 +149,9 @@ void rl_known_opened(int fd, u32 id, int directory)
 {
     struct statx sx;
     char path[256];
-    if (!directory && asked < ASKS)
+    if (!directory && spent >= CREDIT)
         return;
+    spent += !directory;
     long n = rl_view_path(id, path, sizeof path);
     if (n >= 0 && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
         (directory ? rl_isdir(sx.stx_mode) : rl_isreg(sx.stx_mode)))

@@ -1,7 +1,7 @@
 /* Real names of objects for the engine: programs to execute, sockets, watched files. */
 #include "inside.h"
 
-long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out)
+long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out)
 {
     struct rl_scratch s;
     struct rl_walk w;
@@ -18,7 +18,8 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
     r = rl_may(h, RL_X_OK);
     if (r < 0)
         return r;
-    r = rl_object_real(&w, out->real);
+    out->view = h->what == RL_IN_VIEW ? h->view : 0;
+    r = out->view ? rl_view_real(out->view, out->real, sizeof out->real) : rl_object_real(&w, out->real);
     if (r < 0)
         return r;
     if (h->what == RL_IN_BIND) {
@@ -30,6 +31,21 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
     memcpy(out->vpath, w.v, w.vlen);
     out->vpath[w.vlen] = 0;
     return 0;
+}
+
+long rl_exec_open(const struct rl_exec *e)
+{
+    long fd = k_open(e->real, O_RDONLY | O_CLOEXEC, 0);
+    if (!e->view || (fd != -ENOENT && fd != -ENOTDIR))
+        return fd;
+    long r = rl_hydrate(e->view);
+    return r < 0 ? r : k_open(e->real, O_RDONLY | O_CLOEXEC, 0);
+}
+
+long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out)
+{
+    long r = rl_exec_find(dirfd, path, flags, out);
+    return r < 0 || !out->view || k_exists(out->real) ? r : rl_hydrate(out->view);
 }
 
 /* Returns 1 when an object is there, 0 when only the name can be made (create). */

@@ -22,6 +22,7 @@ struct counts { /* written under the upper's lock, read without */
 static struct counts *counts; /* NULL: nothing is remembered */
 static int sections;          /* everybody counts the second pair */
 static u32 foreign;           /* layers of rule 3 */
+static int used;              /* something has been remembered */
 
 static struct line {
     u32 version; /* odd: being written */
@@ -40,8 +41,11 @@ static struct name {
 
 void rl_seen_init(void *header, int with_sections)
 {
-    memset(lines, 0, sizeof lines);
-    memset(names, 0, sizeof names);
+    if (used) { /* not in a new process: its pages are not there yet */
+        memset(lines, 0, sizeof lines);
+        memset(names, 0, sizeof names);
+    }
+    used = 0;
     counts = header;
     sections = with_sections;
     foreign = 0;
@@ -152,6 +156,7 @@ void rl_seen_add(u32 now, const struct rl_ctx *dir)
             return;
     if (!line_open(&l->version))
         return;
+    used = 1;
     l->at = now;
     l->dir = *dir;
     line_close(&l->version);
@@ -168,7 +173,7 @@ int rl_seen_own(const struct rl_ctx *dir)
 int rl_seen(u64 hash, struct rl_ctx *out)
 {
     struct line *l = line_of(hash);
-    u32 before = line_version(&l->version);
+    u32 before = used ? line_version(&l->version) : 0; /* looking at it would be a page fault */
     if (!before || l->dir.hash != hash)
         return 0;
     u32 at = l->at;
@@ -193,6 +198,7 @@ void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len
     struct name *n = name_of(sx);
     if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME) || !line_open(&n->version))
         return;
+    used = 1;
     n->at = now;
     n->dev = device_of(sx);
     n->ino = sx->stx_ino;
@@ -206,7 +212,7 @@ void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len
 int rl_seen_name(const struct statx *sx, char *out, size_t size)
 {
     struct name *n = name_of(sx);
-    u32 before = line_version(&n->version), i = 0;
+    u32 before = used ? line_version(&n->version) : 0, i = 0;
     if (!before || n->ino != sx->stx_ino || n->dev != device_of(sx) || n->btime_s != sx->stx_btime.tv_sec ||
         n->btime_ns != sx->stx_btime.tv_nsec || !sx->stx_nlink)
         return 0;

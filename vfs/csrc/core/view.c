@@ -77,24 +77,30 @@ u32 rl_view_find(u32 parent, const char *name, u32 len)
     return 0;
 }
 
+/* Measured first, then written from its end: nothing is touched behind the path (a page more), and nothing moved. */
 long rl_view_path(u32 id, char *out, size_t size)
 {
-    size_t at = size - 1; /* written from the end */
-    out[at] = 0;
-    for (u32 depth = 0; id != RL_VIEW_ROOT; depth++) {
-        const struct rl_view_entry *e = rl_view_entry(id);
-        const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
-        if (!name || !e->name_len || depth > RL_PATH_MAX)
+    size_t n = 0, depth = 0;
+    for (u32 at = id; at != RL_VIEW_ROOT; depth++) {
+        const struct rl_view_entry *e = rl_view_entry(at);
+        if (!e || !e->name_len || depth > RL_PATH_MAX)
             return -EIO;
-        if (at < (size_t)e->name_len + 1)
-            return -ENAMETOOLONG;
+        n += e->name_len + 1u;
+        at = e->parent;
+    }
+    if (n >= size)
+        return -ENAMETOOLONG;
+    out[n] = 0;
+    for (size_t at = n; at;) {
+        const struct rl_view_entry *e = rl_view_entry(id);
+        const char *name = rl_view_text(e->name, e->name_len);
+        if (!name)
+            return -EIO;
         at -= e->name_len;
         memcpy(out + at, name, e->name_len);
         out[--at] = '/';
         id = e->parent;
     }
-    size_t n = size - 1 - at;
-    memmove(out, out + at, n + 1);
     return (long)n;
 }
 

@@ -218,15 +218,15 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
     out->phdr = phdr;
 }
 
-long rl_elf_map(const char *real, u64 want_base, struct rl_image *out)
+long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp)
 {
     struct headers h;
     u64 low = 0, high = 0, align;
-    long fd = rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0), r, bias = 0;
+    long r, bias = 0;
 
     if (fd < 0)
         return fd;
-    r = check((int)fd, &h, out->interp, sizeof out->interp);
+    r = check((int)fd, &h, interp, RL_PATH_MAX);
     if (r >= 0) {
         measure(&h, &low, &high, &align);
         bias = r = reserve(&h, want_base, low, high, align);

@@ -163,12 +163,12 @@ struct rl_image {
     u64 start_code, end_code, start_data, end_data;
     u32 phnum, phent;
     u32 exec_stack;
-    char interp[RL_PATH_MAX];
 };
 /* Reads and checks the headers of an open ELF file. 0, or -ENOEXEC and such. */
 long rl_elf_check(int fd, char *interp, size_t interp_size);
-/* Maps it. `want_base`: where a position-independent main program goes, 0 for the kernel's choice. */
-long rl_elf_map(const char *real, u64 want_base, struct rl_image *out);
+/* Maps it and closes fd, which may be an error: that is returned. `want_base`: where a position-independent main program
+ * goes, 0 for the kernel's choice. interp[RL_PATH_MAX]: its interpreter, or empty. */
+long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp);
 /* Name of the machine an ELF header is for, for messages. */
 const char *rl_elf_machine_name(const u8 *head, size_t n);
 
@@ -182,8 +182,8 @@ struct rl_start {
     u64 sigmask;
     int memfd; /* to close when the program is mapped, or -1 */
 };
-/* Maps `real` and its interpreter and jumps. Returns only on failure. */
-long rl_start_program(const char *real, const struct rl_start *s);
+/* Maps the program and its interpreter and jumps. Returns only on failure. `program` is overwritten. */
+long rl_start_program(struct rl_exec *program, const struct rl_start *s);
 
 #define RL_OWN_FD "/proc/self/fd/" /* EXE-VPATH of a program that is a memfd: this and a number */
 #define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */

@@ -45,10 +45,10 @@ static long check_elf(struct rl_call *c, long fd)
     rl_sys1(__NR_close, fd);
     if (r < 0 || *interp == 0)
         return r;
-    r = rl_exec_prepare(RL_AT_FDCWD, interp, 0, &c->slot->exec2);
+    r = rl_exec_find(RL_AT_FDCWD, interp, 0, &c->slot->exec2);
     if (r < 0)
         return r;
-    fd = rl_sys3(__NR_open, (long)c->slot->exec2.real, O_RDONLY | O_CLOEXEC, 0);
+    fd = rl_exec_open(&c->slot->exec2);
     if (fd < 0)
         return fd;
     r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
@@ -59,7 +59,7 @@ static long check_elf(struct rl_call *c, long fd)
 /* Reads one link of the chain. 1: an ELF program that can run; 0: a script, parsed into h. */
 static long look_at(struct rl_call *c, struct head *h)
 {
-    long fd = rl_sys3(__NR_open, (long)c->slot->exec.real, O_RDONLY | O_CLOEXEC, 0), n;
+    long fd = rl_exec_open(&c->slot->exec), n;
 
     if (fd < 0)
         return fd;
@@ -98,6 +98,7 @@ static long find_memfd(struct rl_call *c, int dirfd, const char *path)
         return n;
     rl_put_number(rl_put_text(c->slot->exec.real, RL_OWN_FD), (u64)n, 10);
     rl_put_text(c->slot->exec.vpath, c->slot->exec.real);
+    c->slot->exec.view = 0;
     return 0;
 }
 
@@ -106,7 +107,7 @@ static long find_program(struct rl_call *c, struct plan *p, int dirfd, const cha
 {
     for (p->scripts = 0;; p->scripts++) {
         struct head *h = &p->level[p->scripts < RL_INTERPRETERS ? p->scripts : 0];
-        long r = rl_exec_prepare(dirfd, path, flags, &c->slot->exec);
+        long r = rl_exec_find(dirfd, path, flags, &c->slot->exec);
 
         if (r < 0 && p->scripts == 0 && find_memfd(c, dirfd, path) == 0)
             r = 0;

@@ -51,11 +51,12 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->memfd = -1;
     if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number)) {
         s->memfd = (int)number;
-        r = rl_start_program(vpath, s);
+        rl_put_text(program.real, vpath);
+        r = rl_start_program(&program, s);
     } else {
-        r = rl_exec_prepare(RL_AT_FDCWD, vpath, 0, &program);
+        r = rl_exec_find(RL_AT_FDCWD, vpath, 0, &program);
         if (r >= 0)
-            r = rl_start_program(program.real, s);
+            r = rl_start_program(&program, s);
     }
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
@@ -220,7 +221,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
     s->memfd = -1;
     s->argv = argv + words;
     s->argc = argc - words;
-    r = is_script(program.real) ? run_script(path, s) : rl_start_program(program.real, s);
+    r = is_script(program.real) ? run_script(path, s) : rl_start_program(&program, s);
     cannot_run(prog, r);
 }
 

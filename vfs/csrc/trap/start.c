@@ -130,25 +130,25 @@ static void set_name(const char *execfn)
     rl_sys(__NR_prctl, PR_SET_NAME, (long)base, 0, 0, 0, 0);
 }
 
-long rl_start_program(const char *real, const struct rl_start *s)
+long rl_start_program(struct rl_exec *program, const struct rl_start *s)
 {
     static struct rl_image main, interp;
-    static struct rl_exec found;
+    static char interpreter[RL_PATH_MAX];
     u64 base, gap, *sp, *auxv, words, mask;
     int dynamic;
     long r;
 
     random_places(&base, &gap);
-    r = rl_elf_map(real, base, &main);
+    r = rl_elf_map(rl_exec_open(program), base, &main, interpreter);
     if (r < 0)
         return r;
     if (s->memfd >= 0)
         rl_sys1(__NR_close, s->memfd);
-    dynamic = main.interp[0] != 0;
+    dynamic = interpreter[0] != 0;
     if (dynamic) {
-        r = rl_exec_prepare(RL_AT_FDCWD, main.interp, 0, &found);
+        r = rl_exec_find(RL_AT_FDCWD, interpreter, 0, program);
         if (r >= 0)
-            r = rl_elf_map(found.real, 0, &interp);
+            r = rl_elf_map(rl_exec_open(program), 0, &interp, interpreter);
         if (r < 0)
             return r;
     }

@@ -17,9 +17,9 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     $<$<COMPILE_LANGUAGE:C>:-mgeneral-regs-only>
     $<$<COMPILE_LANGUAGE:C>:-fno-builtin>
     $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
-    -fcf-protection=none -U_FORTIFY_SOURCE)
+    -fcf-protection=none -U_FORTIFY_SOURCE -fdata-sections)
   target_link_options(rl_engine PRIVATE
     -nostdlib -static -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax
-    -Wl,--build-id=none)
+    -Wl,--build-id=none -Wl,--sort-section=alignment)
   install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
 endif()
