@@ -38,6 +38,7 @@ CODES: dict[str, int] = {
     "WrongPlatform": 26,
     "CorruptStore": 27,
     "TooLarge": 28,
+    "BrokenHardLink": 29,
     "StoreNotWritable": 30,
     "DiskFull": 31,
     "EngineMissing": 32,

@@ -28,7 +28,8 @@ from rootlay.store.containernames import random_name
 from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
-from rootlay.store.grave import bury, disk_bytes, remove_by_force
+from rootlay.store.grave import bury, disk_bytes
+from rootlay.store.removetree import remove_tree
 from rootlay.store.uppers import (
     STACK_FILE,
     UpperStack,
@@ -99,8 +100,7 @@ class Containers:
         """Remove a container that is still being made, by whom it is being made. Takes no lock."""
         if record.name:
             (self._names / record.name).unlink(missing_ok=True)
-        if record.path.exists():
-            remove_by_force(record.path)
+        remove_tree(record.path)
 
     def find(self, reference: str) -> ContainerRecord:
         """Find by name, ID or unique ID prefix.

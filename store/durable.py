@@ -18,18 +18,12 @@ from pathlib import Path
 
 from rootlay.store.errors import StoreNotWritable, from_os_error
 from rootlay.store.lock import FileLock, try_lock
+from rootlay.store.removetree import remove_tree
 
 # Files below `tmp/` that outlive their writer: see `partialblob`.
 KEPT_PREFIX = "partial-"
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a directory with its content, as far as that is possible."""
-    import shutil  # here: most users of the store remove nothing, and it takes 2 ms
-
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def make_directory(path: Path) -> None:
@@ -103,7 +97,7 @@ def staging_directory(tmp: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        remove_tree(directory)
+        remove_tree(directory, ignore_errors=True)
         lock.release()
 
 
@@ -134,10 +128,10 @@ def sweep(tmp: Path) -> None:
         with suppress(OSError):
             lock = try_lock(tmp / name)
             if lock is not None:
-                remove_tree((tmp / name).with_suffix(""))
+                remove_tree((tmp / name).with_suffix(""), ignore_errors=True)
                 lock.release()
     for name in set(names) - locks:
         # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
         # one that was claimed after our listing has a lock file now.
         if not name.startswith(KEPT_PREFIX) and f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
-            remove_tree(tmp / name)
+            remove_tree(tmp / name, ignore_errors=True)

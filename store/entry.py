@@ -18,7 +18,8 @@ from rootlay.store.errors import CorruptStore
 
 ROOT_ID = 1
 NAME_BYTES_MAX = 255
-PATH_BYTES_MAX = 4095
+PATH_BYTES_MAX = 4094  # PATH_MAX without the leading slash and the final NUL
+TARGET_BYTES_MAX = 4095
 
 META_KEY = b"\xff\xff\xff\xffmeta"
 CHECKPOINT_PREFIX = b"\xff\xff\xff\xfe"

@@ -226,6 +226,7 @@ def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
         done.tar_bytes,
         done.content_bytes,
         access,
+        done.tree.lower_links,
     )
     known = layout.has_layer(done.diff_id)
     if not known:

@@ -38,6 +38,7 @@ class LayerMeta:
     tar_bytes: int
     content_bytes: int
     access: Access
+    lower_links: int | None = None  # hard links to names of lower layers; None: an older index, which does not say
 
     def to_json(self) -> bytes:
         """The stored form."""
@@ -51,6 +52,8 @@ class LayerMeta:
             "content_bytes": self.content_bytes,
             "access": self.access.value,
         }
+        if self.lower_links is not None:
+            fields["lower_links"] = self.lower_links
         return json.dumps(fields, sort_keys=True).encode()
 
     @classmethod
@@ -68,6 +71,7 @@ class LayerMeta:
                 fields["tar_bytes"],
                 fields["content_bytes"],
                 Access(fields["access"]),
+                fields.get("lower_links"),
             )
         except (ValueError, KeyError, TypeError, BadManifest) as error:
             raise CorruptStore(what, "malformed layer index") from error

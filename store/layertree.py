@@ -6,7 +6,7 @@ Rules:
 2. Parents that have no entry of their own are made as implicit directories. A parent that is something else
    (a file, a symbolic link) becomes a directory: links are never followed, so nothing escapes through one.
 3. Leading slashes and `.` components are dropped, as Docker does. A `..` component, an empty name or one that no
-   file system holds is refused.
+   file system holds is refused, and so is the target of a symbolic link that none holds.
 4. `.wh.NAME` is a whiteout, `.wh..wh..opq` marks an opaque directory, everything else below `.wh..wh.` is the
    bookkeeping of AUFS: ignored, but hard links to files in it work.
 5. Ids are given in the order in which names are first named; an entry of a new kind under an old name gets a new id.
@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from rootlay.store.entry import NAME_BYTES_MAX, PATH_BYTES_MAX, ROOT_ID, Entry, EntryType, entry_key
+from rootlay.store.entry import NAME_BYTES_MAX, PATH_BYTES_MAX, ROOT_ID, TARGET_BYTES_MAX, Entry, EntryType, entry_key
 from rootlay.store.errors import UnsafePath, UnsupportedMedia
 
 WHITEOUT_PREFIX = b".wh."
@@ -28,6 +28,7 @@ OPAQUE_NAME = b".wh..wh..opq"
 PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
+_HARDLINK_CODE = EntryType.HARDLINK.value[0]
 
 
 def normalise(raw: bytes) -> bytes:
@@ -51,6 +52,16 @@ def normalise(raw: bytes) -> bytes:
         if any(len(part) > NAME_BYTES_MAX for part in parts):
             raise UnsafePath(raw, f"a component is longer than {NAME_BYTES_MAX} bytes")
     return path
+
+
+def _check_target(path: bytes, target: bytes) -> None:
+    """Raise UnsafePath unless symlink(2) would take `target`."""
+    if not target:
+        raise UnsafePath(path, "a symbolic link to nothing")
+    if b"\0" in target:
+        raise UnsafePath(path, "NUL in the target of a symbolic link")
+    if len(target) > TARGET_BYTES_MAX:
+        raise UnsafePath(path, f"the target of a symbolic link is longer than {TARGET_BYTES_MAX} bytes")
 
 
 class LayerTree:
@@ -86,6 +97,8 @@ class LayerTree:
         elif entry.type is EntryType.HARDLINK:
             self._add_link(path, parent, name, entry)
         else:
+            if entry.type is EntryType.SYMLINK:
+                _check_target(path, entry.link)
             self._put(path, parent, name, entry)
 
     def _add_root(self, raw_name: bytes, entry: Entry) -> None:
@@ -210,9 +223,14 @@ class LayerTree:
         found = self._directories.get(path)
         if found is not None:
             return found
-        parent, _, name = path.rpartition(b"/")
-        self._put(path, parent, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
-        return self._directories[path]
+        missing = []  # the last one first; a loop, since a path may have two thousand components
+        while path not in self._directories:
+            missing.append(path)
+            path = path.rpartition(b"/")[0]
+        for directory in reversed(missing):
+            parent, _, name = directory.rpartition(b"/")
+            self._put(directory, parent, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
+        return self._directories[missing[0]]
 
     def _drop_children(self, path: bytes) -> None:
         """Forget the directory `path` and all below it, at a cost that making them has paid for."""
@@ -239,6 +257,11 @@ class LayerTree:
     def payload_bytes(self) -> int:
         """The sum of all keys and values."""
         return sum(len(key) + len(value) for key, value in self._table.items())
+
+    @property
+    def lower_links(self) -> int:
+        """How many hard links lead to names of lower layers."""
+        return sum(packed[0] == _HARDLINK_CODE for packed in self._table.values())
 
     def _settle_links(self) -> None:
         """Give each group of hard links its count, and the id of its first name that is still there."""

@@ -148,8 +148,9 @@ class LayerWriter:
         digest = self._blob.finish()
         diff_id = Digest("sha256", self._hash.hexdigest())
         meta = LayerMeta(
-            diff_id, digest, OCI_LAYER_ZSTD, len(self._tree), self._tar_offset, self._content_bytes, Access.ZSTD
-        )
+            diff_id, digest, OCI_LAYER_ZSTD, len(self._tree), self._tar_offset, self._content_bytes, Access.ZSTD,
+            self._tree.lower_links,
+        )  # fmt: skip
         write_layer_index(self._staging / INDEX_NAME, self._tree, self._frames.log.finish(), meta)
         self._layout.publish_blob(self._blob.path, digest)
         if not self._layout.has_layer(diff_id):

@@ -199,12 +199,12 @@ class Layout:
 
     @contextmanager
     def joining(self, current: Import | None) -> Iterator[None]:
-        """Let this thread work for the import of another one, whose `current` it is."""
-        self._local.current = current
+        """Let this thread work for the import of another one, whose `current` it is; None: for nobody's."""
+        before, self._local.current = self.current, current
         try:
             yield
         finally:
-            self._local.current = None
+            self._local.current = before
 
     @property
     def current(self) -> Import | None:

@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,13 +19,14 @@ from pathlib import Path
 
 from rootlay.store.catalog import Catalog, without_image, without_name
 from rootlay.store.digest import Digest
-from rootlay.store.durable import remove_tree
 from rootlay.store.errors import ImageInUse, StoreError
 from rootlay.store.image import Image
 from rootlay.store.layout import Layout
 from rootlay.store.partialblob import remove_partials
 from rootlay.store.reference import Reference
+from rootlay.store.removetree import remove_tree
 from rootlay.store.roots import InUse, Needed, needed_by_all, needed_by_image
+from rootlay.store.treewalk import iter_tree
 
 GRACE_S = 3600
 
@@ -126,7 +126,7 @@ def discard(layout: Layout, published: Iterable[Path]) -> None:
             for path in published:
                 if path.parent == layout.layers:
                     if path.name not in needed.layers:
-                        shutil.rmtree(path, ignore_errors=True)
+                        remove_tree(path, ignore_errors=True)
                 elif path.name not in needed.blobs:
                     path.unlink(missing_ok=True)
     except (OSError, StoreError):
@@ -143,7 +143,7 @@ def _sweeping(layout: Layout) -> Iterator[_Sweep]:
             if path.is_symlink() or not path.is_dir():
                 path.unlink()
             else:
-                remove_tree(path)
+                remove_tree(path, ignore_errors=True)
 
 
 @dataclass(slots=True)
@@ -179,4 +179,8 @@ def _bytes_of(path: Path) -> int:
     """The sum of the sizes of a file, or of all files below a directory."""
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
-    return sum((Path(top) / name).lstat().st_size for top, _, names in os.walk(path) for name in names)
+    return sum(
+        os.stat(entry.name, dir_fd=fd, follow_symlinks=False).st_size
+        for fd, entry in iter_tree(path)
+        if not entry.is_dir(follow_symlinks=False)
+    )

@@ -85,7 +85,8 @@ def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
     """The layers of an image in both forms, ordinary and lazy, and the views of what it is now and when it is whole."""
     known = (found for found in map(lazy_id, image.manifest.layers) if found is not None)
     _need_layers(layout, (*image.diff_ids, *known), needed)
-    needed.views |= {image.chain_id.hex, chain_id(stack_ids(layout, image)).hex}
+    with layout.joining(None):  # who removes must not wait for himself to add to a lease
+        needed.views |= {image.chain_id.hex, chain_id(stack_ids(layout, image)).hex}
 
 
 def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -24,6 +23,7 @@ from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
+from rootlay.store.removetree import remove_tree
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
 from rootlay.store.value import replace
 
@@ -222,5 +222,5 @@ def _write_directory(out: Path, files: Iterator[_File]) -> None:
                 for chunk in chunks:
                     stream.write(chunk)
     except BaseException:
-        shutil.rmtree(out, ignore_errors=True)
+        remove_tree(out, ignore_errors=True)
         raise

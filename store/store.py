@@ -101,13 +101,18 @@ class Store:
         """Record an image whose config and layers are in the store, by its manifest's bytes.
 
         Preconditions: the caller is inside `layout.importing()` since it stored the first of the blobs.
+
+        Raises BrokenHardLink for layers that do not fit together.
         """
+        from rootlay.store.viewbuild import check_links
+
         manifest = Manifest.parse(document, "manifest")
         check_present(self.layout, manifest)
         with self.layout.staging() as staging:
             digest = self.layout.add_blob(staging, document)
         plain = Descriptor(manifest.media_type, digest, len(document), platform=platform)
         image = Catalog(self.layout).read(plain)
+        check_links(self, image)
         self.layout.update_index(lambda index: with_name(index, plain, name))
         return self._read_again(image)
 

@@ -21,8 +21,10 @@ from rootlay.store.errors import NotAnArchive
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)
 NS_PER_S = 1_000_000_000
+SIZE_LIMIT = 1 << 63
 MTIME_NS_MIN, MTIME_NS_MAX = -(1 << 63), (1 << 63) - 1
 XATTR_NAME_BYTES_MAX = 255  # xattr(7)
+XATTR_LIST_BYTES_MAX = 1 << 16
 
 PaxRecords = list[tuple[bytes, bytes]]
 PaxFields = dict[bytes, bytes]
@@ -99,8 +101,8 @@ def parse_header(block: bytes) -> Header:
         if prefix.isascii():
             name = prefix + b"/" + name
     size = parse_number(block[124:136], "size")
-    if size < 0:
-        raise HeaderError("tar header", "negative size")
+    if not 0 <= size < SIZE_LIMIT:
+        raise HeaderError("tar header", "negative size" if size < 0 else "the size does not fit 63 bits")
     device = typeflag in (b"3", b"4")
     return Header(
         typeflag,
@@ -160,7 +162,7 @@ def parse_pax(data: bytes) -> PaxRecords:
     return records
 
 
-def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = 1 << 63) -> int:
+def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = SIZE_LIMIT) -> int:
     """The decimal, non-negative number of `key`, below `limit`. Raises HeaderError."""
     text = fields.get(key)
     if not text:
@@ -190,7 +192,7 @@ def pax_xattrs(fields: PaxFields) -> Xattrs:
     for key, value in fields.items():
         if key.startswith(b"LIBARCHIVE.xattr."):
             try:
-                found[unquote_to_bytes(key[17:])] = b64decode(value + b"=" * (-len(value) % 4))
+                found[unquote_to_bytes(key[17:])] = b64decode(value + b"=" * (-len(value) % 4), validate=True)
             except Base64Error:
                 raise HeaderError("pax header", "an extended attribute is not base64") from None
     for key, value in fields.items():
@@ -199,4 +201,6 @@ def pax_xattrs(fields: PaxFields) -> Xattrs:
     for name in found:
         if not name or len(name) > XATTR_NAME_BYTES_MAX or b"\0" in name:
             raise HeaderError("pax header", "bad name of an extended attribute")
+    if sum(len(name) + 1 for name in found) > XATTR_LIST_BYTES_MAX:
+        raise HeaderError("pax header", "more extended attributes than a file can have")
     return tuple(sorted(found.items()))

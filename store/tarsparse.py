@@ -11,7 +11,15 @@ from collections.abc import Iterable
 from rootlay.store.bytestream import ByteSource
 from rootlay.store.entry import SparseMap
 from rootlay.store.errors import TruncatedArchive
-from rootlay.store.tarheader import BLOCK_BYTES, HeaderError, PaxFields, PaxRecords, parse_number, pax_number
+from rootlay.store.tarheader import (
+    BLOCK_BYTES,
+    SIZE_LIMIT,
+    HeaderError,
+    PaxFields,
+    PaxRecords,
+    parse_number,
+    pax_number,
+)
 
 # Bounds what a hostile map can cost: 2^17 runs take about 20 MB here.
 RUNS_MAX = 1 << 17
@@ -42,8 +50,8 @@ def _limited(runs: list[tuple[int, int]]) -> None:
 def read_old_gnu(block: bytes, source: ByteSource, stored_bytes: int, what: str) -> tuple[int, SparseMap]:
     """The expanded size and map of a header of type `S`; reads the extension blocks that follow it."""
     real_bytes = parse_number(block[483:495], "real size")
-    if real_bytes < 0:
-        raise HeaderError("sparse file", "negative size")
+    if not 0 <= real_bytes < SIZE_LIMIT:
+        raise HeaderError("sparse file", "negative size" if real_bytes < 0 else "the size does not fit 63 bits")
     runs = _old_runs(block, 386, _OLD_RUNS_FIRST)
     more = block[482]
     while more:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
+from rootlay.store.descent import Down, Walk, descend
 from rootlay.store.entry import Entry, EntryType, SparseMap, Xattrs
 from rootlay.store.layertree import WHITEOUT_PREFIX
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
@@ -36,7 +36,7 @@ def write_tree(layout: Layout, root: Path, progress: Progress) -> WrittenLayer:
     first_names: dict[tuple[int, int], bytes] = {}
     done_bytes = 0
     with LayerWriter(layout) as writer:
-        for path, status in _walk(base, b""):
+        for path, status in descend(_walk(base, b"")):
             kind = _TYPES.get(stat.S_IFMT(status.st_mode))
             if kind is None:
                 continue
@@ -58,7 +58,7 @@ def write_tree(layout: Layout, root: Path, progress: Progress) -> WrittenLayer:
         return writer.finish()
 
 
-def _walk(base: bytes, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+def _walk(base: bytes, path: bytes) -> Walk[tuple[bytes, os.stat_result]]:
     """Everything below, parents first, sorted; whiteout names are not passed on: they would not mean themselves."""
     host = os.path.join(base, path) if path else base
     yield path, os.lstat(host)
@@ -70,7 +70,7 @@ def _walk(base: bytes, path: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
         child = os.path.join(path, name)
         status = os.lstat(os.path.join(base, child))
         if stat.S_ISDIR(status.st_mode):
-            yield from _walk(base, child)
+            yield Down(_walk(base, child))
         else:
             yield child, status
 

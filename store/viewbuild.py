@@ -14,16 +14,21 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rootlay.store._viewbuild import Merge, MissingTarget
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.durable import make_directory, publish, staging_directory, translated, write_file
 from rootlay.store.entry import META_KEY
 from rootlay.store.errors import CorruptStore, StoreError, printable
+from rootlay.store.image import Image
+from rootlay.store.lazy.identity import stack_ids
 from rootlay.store.lmdbfile import write_sorted
 from rootlay.store.lock import acquire
 from rootlay.store.nativeview import HEADER_BYTES, NativeHeader
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
 
 _VERSION = 1
 _RECORDS_AT_ONCE = 4096
@@ -98,6 +103,22 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
                 merge, counts = merge_layers(store, diff_ids)
                 _write(store.root, final, merge, counts, chain, diff_ids)
     return chain
+
+
+def check_links(store: Store, image: Image) -> None:
+    """Raise BrokenHardLink for an image that could not be used, before it gets a name.
+
+    Only a hard link to a name of a lower layer can fail, and few images have one: for those the view is built now.
+    Layers that nobody has indexed yet are checked when they are.
+    """
+    ids = stack_ids(store.layout, image)
+    if not all(map(store.layout.has_layer, ids)):
+        return
+    for diff_id in dict.fromkeys(ids):
+        with closing(store.layer(diff_id)) as layer:
+            if layer.meta.lower_links != 0:
+                build_view(store, ids)
+                return
 
 
 def _is_complete(final: Path, chain: Digest) -> bool:

@@ -11,11 +11,12 @@ Rules:
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rootlay.store.descent import Down, Walk, finish
+from rootlay.store.removetree import remove_tree
 from rootlay.vfs import xattr
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.content import copy_content
@@ -65,20 +66,20 @@ class _Application:
                 found = self._state.get(change.path, follow=False)
                 self._object(parent, change, found)
                 if found.is_dir and change.kind == "A":
-                    self._whole(found)
+                    finish(self._whole(found))
                     done = change.path.raw + b"/"
         for path, shown in reversed(self._directories):
             with self._parent(path) as parent:
                 self._dress(parent, path.name, shown)
         return self._left_out
 
-    def _whole(self, directory: Found) -> None:
+    def _whole(self, directory: Found) -> Walk[None]:
         for found in iter_children(self._state.context.lookup, directory):
             change = Change("A", ImagePath(found.path))
             with self._parent(change.path) as parent:
                 self._object(parent, change, found)
             if found.is_dir:
-                self._whole(found)
+                yield Down(self._whole(found))
 
     def _object(self, parent: int, change: Change, found: Found) -> None:
         name = change.path.name
@@ -177,6 +178,6 @@ def _remove(parent: int, name: bytes) -> None:
     if there is None:
         return
     if stat.S_ISDIR(there):
-        shutil.rmtree(name, dir_fd=parent)
+        remove_tree(name, dir_fd=parent)
     else:
         os.unlink(name, dir_fd=parent)

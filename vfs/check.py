@@ -14,6 +14,8 @@ from rootlay.store.check.run import check_store
 from rootlay.store.check.scope import Scope
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import printable
+from rootlay.store.removetree import remove_tree
+from rootlay.vfs import longpath
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.bloom import Bloom
@@ -56,14 +58,14 @@ class _UpperCheck:
             while waiting:
                 directory = waiting.pop()
                 try:
-                    with os.scandir(self._upper + directory) as listing:
+                    with longpath.operation(), os.scandir(self._real(directory)) as listing:
                         found = {item.name: item.stat(follow_symlinks=False) for item in listing}
                 except OSError as error:
                     if not self._busy:
                         yield self._mode(directory, f"cannot be listed: {error.strerror}", 0o700)
                     continue
                 for name, status in sorted(found.items()):
-                    yield from self._check(bloom, directory, name, status, found)
+                    yield from longpath.scoped(self._check(bloom, directory, name, status, found))
                     if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None:
                         waiting.append(directory + b"/" + name)
         if self._denied:
@@ -105,7 +107,7 @@ class _UpperCheck:
         found: dict[bytes, os.stat_result],
     ) -> str:
         """What is wrong with a mark; empty: nothing. What it says has to be in the filter."""
-        link = os.readlink(self._upper + path) if stat.S_ISLNK(status.st_mode) else None
+        link = os.readlink(self._real(path)) if stat.S_ISLNK(status.st_mode) else None
         if mark.kind == "record":
             return self._record_trouble(bloom, directory, mark, link, found)
         if mark.kind == "opaque":
@@ -158,20 +160,22 @@ class _UpperCheck:
 
     def _mode(self, path: bytes, text: str, need: int) -> Finding:
         def fix(quarantine: Quarantine) -> Status:
-            mode = os.lstat(self._upper + path).st_mode
-            os.chmod(self._upper + path, stat.S_IMODE(mode) | need, follow_symlinks=True)
+            with longpath.operation():
+                real = self._real(path)
+                os.chmod(real, stat.S_IMODE(os.lstat(real).st_mode) | need, follow_symlinks=True)
             return "rebuilt"
 
         return Finding("upper-mode", self._place(path), text, fix)
+
+    def _real(self, path: bytes) -> bytes:
+        return longpath.usable(self._upper + path)
 
     def _left(self, path: bytes) -> Finding:
         real = self._upper + path
 
         def fix(quarantine: Quarantine) -> Status:
-            import shutil
-
             if os.path.isdir(real) and not os.path.islink(real):
-                shutil.rmtree(real)
+                remove_tree(real)
             else:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(real)

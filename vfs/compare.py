@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from rootlay.vfs import xattr
+from rootlay.store.descent import Down, Walk, descend
+from rootlay.vfs import longpath, xattr
 from rootlay.vfs.content import open_content
-from rootlay.vfs.diff import Change
+from rootlay.vfs.diff import Change, Kind
 from rootlay.vfs.listing import list_real
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.overlay import Overlay
@@ -44,7 +45,8 @@ class Changes(list[Change]):
 
 def compare(before: Overlay, after: Overlay) -> Iterator[Change]:
     """The changes that lead from one state to another. Neither may change meanwhile."""
-    yield from _Comparison(before, after).directory(before.context.lookup.root(), after.context.lookup.root())
+    walk = _Comparison(before, after).directory(before.context.lookup.root(), after.context.lookup.root())
+    yield from longpath.scoped(descend(walk))
 
 
 class _Comparison:
@@ -53,8 +55,10 @@ class _Comparison:
         self._after = after
         self._known: set[Source] = {("layer", layer.path) for layer in before.stack.dirs}
         self._known.add(_view_of(before))
+        # Directories that we are in, and that have changed if something inside has.
+        self._untold: list[ImagePath] = []
 
-    def directory(self, before: Found, after: Found) -> Iterator[Change]:
+    def directory(self, before: Found, after: Found) -> Walk[Change]:
         """What differs in two directories at one path."""
         for name in self._names(before, after):
             one = self._before.context.lookup.child(before, name)
@@ -62,18 +66,29 @@ class _Comparison:
             path = after.path + b"/" + name
             if other is None:
                 if one is not None:
-                    yield Change("D", ImagePath(path))
+                    yield from self._told("D", path)
             elif one is None:
-                yield Change("A", ImagePath(path))
-                yield from self._added(other)
+                yield from self._told("A", path)
+                yield Down(self._added(other))
             elif one.is_dir and other.is_dir:
-                inside = list(self.directory(one, other))
-                if inside or self._differ(one, other):
-                    yield Change("C", ImagePath(path))
-                yield from inside
+                if self._differ(one, other):
+                    yield from self._told("C", path)
+                    yield Down(self.directory(one, other))
+                else:
+                    self._untold.append(ImagePath(path))
+                    yield Down(self.directory(one, other))
+                    if self._untold:
+                        self._untold.pop()
             elif self._differ(one, other):
-                yield Change("C", ImagePath(path))
-                yield from self._added(other)
+                yield from self._told("C", path)
+                yield Down(self._added(other))
+
+    def _told(self, kind: Kind, path: bytes) -> Iterator[Change]:
+        """A change, after those of the directories that it is in."""
+        for directory in self._untold:
+            yield Change("C", directory)
+        self._untold.clear()
+        yield Change(kind, ImagePath(path))
 
     def _names(self, before: Found, after: Found) -> list[bytes]:
         """The names that the layers which differ speak of; all others are decided by those that both have."""
@@ -87,7 +102,7 @@ class _Comparison:
                 names |= _names_of(overlay, found, index)
         return sorted(names)
 
-    def _added(self, directory: Found) -> Iterator[Change]:
+    def _added(self, directory: Found) -> Walk[Change]:
         """What is in a directory that was not there before, as far as the state before does not hold it elsewhere."""
         if not directory.is_dir:
             return
@@ -101,7 +116,7 @@ class _Comparison:
             found = self._after.context.lookup.child(directory, name)
             if found is not None:
                 yield Change("A", ImagePath(found.path))
-                yield from self._added(found)
+                yield Down(self._added(found))
 
     def _differ(self, one: Found, other: Found) -> bool:
         if not one.is_dir and _sources(self._before, one) == _sources(self._after, other):

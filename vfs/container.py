@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.grave import remove_grave
+from rootlay.store.grave import bury
+from rootlay.store.treewalk import iter_tree
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.served import ServedSession, reap_hydrators
@@ -339,14 +340,11 @@ FILES_AT_ONCE = 100
 def bury_later(grave: Path) -> None:
     """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
     it."""
-    entries = 0
-    for _, directories, files in os.walk(grave):
-        entries += len(directories) + len(files)
-        if entries > FILES_AT_ONCE:
-            threading.Thread(target=remove_grave, args=(grave,), name="rootlay-bury", daemon=False).start()
+    for entries, _ in enumerate(iter_tree(grave)):
+        if entries >= FILES_AT_ONCE:
+            threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
             return
-    if grave.exists():
-        remove_grave(grave)
+    bury(grave)
 
 
 def open_overlay(root: Path, record: ContainerRecord) -> Overlay:

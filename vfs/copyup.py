@@ -56,10 +56,17 @@ class CopyUp:
         Raises:
             OSError: ENOSPC, EDQUOT, EACCES (a lower file that the host user cannot read), EIO.
         """
-        if found.is_in(0):
-            return found
-        assert found.parent is not None  # the root is always in the upper
-        parent = self.ensure(found.parent)
+        missing = [found]  # from the object up to what is in the upper: the root always is
+        while not missing[-1].is_in(0):
+            assert missing[-1].parent is not None  # only the root has none
+            missing.append(missing[-1].parent)
+        here = missing.pop()
+        while missing:
+            here = self._bring(here, missing.pop(), limit)
+        return here
+
+    def _bring(self, parent: Found, found: Found, limit: int | None) -> Found:
+        """An object whose parent is in the upper, in the upper."""
         # Another copy-up of the same operation may have brought it here since it was looked up.
         again = self._lookup.child(parent, found.name)
         if again is not None and again.is_in(0):

@@ -18,8 +18,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
+from rootlay.store.descent import Down, Walk, descend
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType
-from rootlay.vfs import xattr
+from rootlay.vfs import longpath, xattr
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.content import data_runs, open_content
 from rootlay.vfs.listing import iter_children, list_directory, list_upper
@@ -50,10 +51,10 @@ def iter_changes(overlay: Overlay) -> Iterator[Change]:
 
     A renamed directory shows as D at its old name and A at its new one; of its content only what changed since.
     """
-    yield from _changes_in(overlay, overlay.context.lookup.root())
+    yield from longpath.scoped(descend(_changes_in(overlay, overlay.context.lookup.root())))
 
 
-def _changes_in(overlay: Overlay, directory: Found) -> Iterator[Change]:
+def _changes_in(overlay: Overlay, directory: Found) -> Walk[Change]:
     lookup = overlay.context.lookup
     upper = list_upper(lookup, directory.path)
     removed = {name for name in upper.whiteouts if name not in upper.types}
@@ -73,7 +74,7 @@ def _changes_in(overlay: Overlay, directory: Found) -> Iterator[Change]:
             continue
         yield Change("C" if existed else "A", ImagePath(path))
         if found.is_dir:
-            yield from _changes_in(overlay, found)
+            yield Down(_changes_in(overlay, found))
 
 
 def _natural_lower(overlay: Overlay, directory: Found) -> Found | None:
@@ -93,12 +94,14 @@ def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
     changes it meanwhile.
     """
     with overlay.context.upper.locked():
-        yield from _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=False)
+        walk = _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=False)
+        yield from longpath.scoped(descend(walk))
 
 
 def iter_tree(overlay: Overlay) -> Iterator[LayerItem]:
     """The whole merged tree, in the form and order of `iter_layer`. For exports."""
-    yield from _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=True)
+    walk = _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=True)
+    yield from longpath.scoped(descend(walk))
 
 
 class _LayerWalk:
@@ -107,7 +110,7 @@ class _LayerWalk:
         self._lookup = overlay.context.lookup
         self._first_names: dict[tuple[object, int], bytes] = {}
 
-    def walk(self, directory: Found, *, opaque: bool, whole: bool) -> Iterator[LayerItem]:
+    def walk(self, directory: Found, *, opaque: bool, whole: bool) -> Walk[LayerItem]:
         """A directory and what is in it. `whole`: the layers below do not have it at this path."""
         upper = list_upper(self._lookup, directory.path) if not whole else None
         removed = self._removed(directory, upper.whiteouts - upper.types.keys()) if upper is not None else []
@@ -133,7 +136,7 @@ class _LayerWalk:
             if found is not None:
                 yield found
 
-    def _object(self, found: Found, whole: bool) -> Iterator[LayerItem]:
+    def _object(self, found: Found, whole: bool) -> Walk[LayerItem]:
         if found.is_dir:
             assert found.parent is not None  # only the root has none
             below = None if whole else self._lookup.lower_child(found.parent, found.name)
@@ -141,7 +144,7 @@ class _LayerWalk:
             # A merge at the directory's own path needs only what the upper has; everything else is told in full.
             merges = not whole and found.record.redirect is None and found.below is not None
             full = not (merges and covers)
-            yield from self.walk(found, opaque=full and covers, whole=full)
+            yield Down(self.walk(found, opaque=full and covers, whole=full))
             return
         if stat.S_ISSOCK(found.mode):
             return

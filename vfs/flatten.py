@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rootlay.store.descent import Down, Walk, finish
+from rootlay.store.treewalk import iter_tree
+from rootlay.vfs import longpath
 from rootlay.vfs.content import copy_content
 from rootlay.vfs.listing import list_real
 from rootlay.vfs.lookup import Found, Part
@@ -55,12 +58,11 @@ def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
 
 def has_redirects(layer: DirLayer) -> bool:
     """Whether a record in a layer redirects a directory. Scans the layer."""
-    for directory, names, files in os.walk(layer.real(b"")):
-        for name in (*files, *names):
-            if name.startswith(b".wh..wh.") and os.path.islink(real := os.path.join(directory, name)):
-                text = os.readlink(real)
-                if text.startswith(b"r=") or b";r=" in text:
-                    return True
+    for fd, entry in iter_tree(layer.real(b"")):
+        if entry.name.startswith(".wh..wh.") and entry.is_symlink():
+            text = os.readlink(os.fsencode(entry.name), dir_fd=fd)
+            if text.startswith(b"r=") or b";r=" in text:
+                return True
     return False
 
 
@@ -74,7 +76,7 @@ class _Flattening:
     def run(self) -> None:
         root = self._root(0)
         top = self._layers[0]
-        self._fill(root, b"")
+        finish(self._fill(root, b""))
         if root.rest is None:
             self._upper.set_opaque(b"")
         self._dress(_Node(root.parts, root.rest, top.record(b"", b""), os.lstat(top.real(b""))), b"", None)
@@ -123,26 +125,31 @@ class _Flattening:
                     return _NOTHING
         return here
 
-    def _fill(self, directory: _Node, path: bytes) -> None:
+    def _fill(self, directory: _Node, path: bytes) -> Walk[None]:
         names: set[bytes] = set()
         whiteouts: set[bytes] = set()
-        for part in directory.parts:
-            listed = list_real(self._layers[part.layer].real(part.path), True)
-            names |= listed.types.keys()
-            whiteouts |= listed.whiteouts
+        with longpath.operation():
+            for part in directory.parts:
+                listed = list_real(self._layers[part.layer].real(part.path), True)
+                names |= listed.types.keys()
+                whiteouts |= listed.whiteouts
         for name in sorted(names | whiteouts):
-            child, place = self._child(directory, name), path + b"/" + name
-            if not child.parts:
-                if directory.rest is not None:
-                    self._upper.add_whiteout(place)
-            elif child.is_dir:
-                self._directory(directory, child, place)
-            else:
-                self._object(child, place)
+            place = path + b"/" + name
+            with longpath.operation():
+                child = self._child(directory, name)
+                if not child.parts:
+                    if directory.rest is not None:
+                        self._upper.add_whiteout(place)
+                elif not child.is_dir:
+                    self._object(child, place)
+                else:
+                    os.mkdir(self._upper.real(place), 0o700)
+            if child.parts and child.is_dir:
+                yield Down(self._fill(child, place))
+                with longpath.operation():
+                    self._finish_directory(directory, child, place)
 
-    def _directory(self, parent: _Node, child: _Node, place: bytes) -> None:
-        os.mkdir(self._upper.real(place), 0o700)
-        self._fill(child, place)
+    def _finish_directory(self, parent: _Node, child: _Node, place: bytes) -> None:
         redirect = None
         if child.rest is None:
             if parent.rest is not None:

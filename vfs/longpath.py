@@ -5,10 +5,15 @@ half-way down stands for the first part: `/proc/self/fd/N/rest`. The descriptors
 when it ends (`enter`, `leave`), thus no cache can go stale when a directory is renamed.
 """
 
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
+from typing import TypeVar
 
 from rootlay.vfs.path import PATH_MAX_BYTES
+
+T = TypeVar("T")
 
 _CHUNK_BYTES = 4000
 _FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -33,6 +38,16 @@ def leave(mark: int) -> None:
         os.close(_open.descriptors.pop())
 
 
+@contextlib.contextmanager
+def operation() -> Iterator[None]:
+    """One operation."""
+    mark = enter()
+    try:
+        yield
+    finally:
+        leave(mark)
+
+
 def usable(path: bytes) -> bytes:
     """A path for the same object that the kernel accepts. Valid until the operation ends.
 
@@ -48,3 +63,14 @@ def usable(path: bytes) -> bytes:
         _open.descriptors.append(base)
         path = path[cut + 1 :]
     return b"/proc/self/fd/%d/%s" % (base, path)
+
+
+def scoped(items: Iterator[T]) -> Iterator[T]:
+    """The same items, of which each is made by an operation of its own."""
+    while True:
+        with operation():
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+        yield item

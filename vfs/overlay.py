@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.change import Changer
-from rootlay.vfs.content import real_path
+from rootlay.vfs.content import copy_content, real_path
 from rootlay.vfs.context import Context
 from rootlay.vfs.errors import operation, os_error
 from rootlay.vfs.identity import Identity
@@ -187,6 +187,11 @@ class Overlay:
     def open_found(self, found: Found) -> BinaryIO:
         """As `open_content`, of an object that was just looked up."""
         return self._opener.open_found(found, found.path)
+
+    @operation()
+    def copy_content(self, path: PathArgument, target: int, *, follow: bool = True) -> None:
+        """Write a regular file's bytes to an empty file, open for writing; holes stay holes. Hydrates nothing."""
+        copy_content(self.stack, self.context.existing(raw_path(path), follow=follow), target)
 
     @operation()
     def real_path(self, path: PathArgument) -> bytes:

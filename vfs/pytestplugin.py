@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,11 +57,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """The end of the run: remove the images that were prepared for it alone."""
     if hasattr(config, "workerinput") or _RUN not in config.stash:
         return
+    from rootlay.store.removetree import remove_tree
+
     directory = config.stash[_RUN]
     for note in sorted(directory.iterdir()):
         root, reference = note.read_text(encoding="utf-8").split("\n")
         _forget_image(root, reference)
-    shutil.rmtree(directory, ignore_errors=True)
+    remove_tree(directory, ignore_errors=True)
 
 
 def _forget_image(root: str, reference: str) -> None:

@@ -16,6 +16,7 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from rootlay.store.descent import Down, Walk, finish
 from rootlay.store.errors import StoreError, printable
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         target_exists=os.path.lexists(target),
         content_only=content_only,
     )
-    _out(overlay, source.rstrip(b"/") or b"/", landing, follow)
+    finish(_out(overlay, source.rstrip(b"/") or b"/", landing, follow))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -61,7 +62,7 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     """
     os.makedirs(target, exist_ok=True)
     for name in overlay.listdir(b"/"):
-        _out(overlay, b"/" + name, target + b"/" + name, False, skipped)
+        finish(_out(overlay, b"/" + name, target + b"/" + name, False, skipped))
 
 
 def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = False, follow: bool = False) -> None:
@@ -77,7 +78,7 @@ def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = F
         target_exists=inside is not None,
         content_only=content_only,
     )
-    _in(overlay, source.rstrip(b"/") or b"/", landing, archive, follow)
+    finish(_in(overlay, source.rstrip(b"/") or b"/", landing, archive, follow))
 
 
 def _landing(
@@ -94,22 +95,24 @@ def _landing(
 
 def _out(
     overlay: Overlay, source: bytes, target: bytes, follow: bool, skipped: Callable[[str], None] | None = None
-) -> None:
+) -> Walk[None]:
     attributes = overlay.stat(source, follow=follow)
     kind = stat.S_IFMT(attributes.mode)
     if kind == stat.S_IFDIR:
         if not os.path.isdir(target) or os.path.islink(target):
             os.mkdir(target, 0o700)
         for name in overlay.listdir(source):
-            _out(overlay, source.rstrip(b"/") + b"/" + name, target + b"/" + name, False, skipped)
+            yield Down(_out(overlay, source.rstrip(b"/") + b"/" + name, target + b"/" + name, False, skipped))
     elif kind == stat.S_IFLNK:
         _make_room(target)
         os.symlink(overlay.readlink(source), target)
     elif kind == stat.S_IFREG:
         _make_room(target)
         fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with overlay.open_content(source) as content, open(fd, "wb") as out:
-            shutil.copyfileobj(content, out, 1 << 20)
+        try:
+            overlay.copy_content(source, fd, follow=follow)
+        finally:
+            os.close(fd)
     elif kind == stat.S_IFIFO:
         _make_room(target)
         os.mkfifo(target)
@@ -129,7 +132,7 @@ def _make_room(target: bytes) -> None:
         os.unlink(target)
 
 
-def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: bool) -> None:
+def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: bool) -> Walk[None]:
     found = os.stat(source) if follow else os.lstat(source)
     kind = stat.S_IFMT(found.st_mode)
     existing = overlay.find(target, follow=False)
@@ -137,7 +140,7 @@ def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: b
         if existing is None:
             overlay.mkdir(target, 0o755)
         for name in sorted(os.listdir(source)):
-            _in(overlay, source + b"/" + name, target.rstrip(b"/") + b"/" + name, archive, False)
+            yield Down(_in(overlay, source + b"/" + name, target.rstrip(b"/") + b"/" + name, archive, False))
     else:
         if existing is not None:
             overlay.unlink(target)

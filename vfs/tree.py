@@ -7,10 +7,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 
+from rootlay.store.descent import Down, Walk, finish
 from rootlay.vfs.content import copy_content
+from rootlay.vfs.errors import os_error
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.path import PathArgument, raw_path
 
@@ -42,14 +45,19 @@ def remove_tree(overlay: Overlay, path: PathArgument) -> None:
         OSError: as rmdir(2) and unlink(2); what was removed until then stays removed.
     """
     raw = raw_path(path).rstrip(b"/")
-    for entry in overlay.scandir(raw or b"/"):
-        child = raw + b"/" + entry.name
-        if entry.is_dir:
-            remove_tree(overlay, child)
-        else:
-            overlay.unlink(child)
+    finish(_remove_content(overlay, raw))
     if raw:
         overlay.rmdir(raw)
+
+
+def _remove_content(overlay: Overlay, directory: bytes) -> Walk[None]:
+    for entry in overlay.scandir(directory or b"/"):
+        child = directory + b"/" + entry.name
+        if entry.is_dir:
+            yield Down(_remove_content(overlay, child))
+            overlay.rmdir(child)
+        else:
+            overlay.unlink(child)
 
 
 def make_directories(overlay: Overlay, path: PathArgument, mode: int = 0o777) -> None:
@@ -61,12 +69,22 @@ def make_directories(overlay: Overlay, path: PathArgument, mode: int = 0o777) ->
     raw = raw_path(path).rstrip(b"/")
     if not raw:
         return
+    missing: list[bytes] = []  # the last one first
+    while raw and not _made(overlay, raw, mode):
+        missing.append(raw)
+        raw = raw.rpartition(b"/")[0].rstrip(b"/")
+    for directory in reversed(missing):
+        if not _made(overlay, directory, mode):
+            raise os_error(errno.ENOENT, directory)
+
+
+def _made(overlay: Overlay, directory: bytes, mode: int) -> bool:
+    """Whether a directory is there now; False: its parent is not."""
     try:
-        try:
-            overlay.mkdir(raw, mode)
-        except FileNotFoundError:
-            make_directories(overlay, raw.rpartition(b"/")[0], mode)
-            overlay.mkdir(raw, mode)
+        overlay.mkdir(directory, mode)
+    except FileNotFoundError:
+        return False
     except FileExistsError:
-        if not overlay.get(raw).is_dir:
+        if not overlay.get(directory).is_dir:
             raise
+    return True

@@ -18,6 +18,8 @@ import stat
 import threading
 from collections.abc import Iterator
 
+from rootlay.store.removetree import remove_tree
+from rootlay.vfs import longpath
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.bloom import Bloom
@@ -92,7 +94,7 @@ class Upper:
             real = self.real(temporary)
             with contextlib.suppress(FileNotFoundError):
                 if stat.S_ISDIR(os.lstat(real).st_mode):
-                    _remove_tree(real)
+                    remove_tree(real)
                 else:
                     os.unlink(real)
             raise
@@ -125,7 +127,7 @@ class Upper:
                 continue
             with self.keeping_times(split(path)[0]):
                 if stat.S_ISDIR(os.lstat(real).st_mode):
-                    _remove_tree(real)
+                    remove_tree(real)
                 else:
                     os.unlink(real)
         return len(found)
@@ -171,7 +173,7 @@ class Upper:
         pending = [directory]
         while pending:
             here = pending.pop()
-            with os.scandir(self.real(here)) as entries:
+            with longpath.operation(), os.scandir(self.real(here)) as entries:
                 for entry in entries:
                     yield here, entry
                     if entry.is_dir(follow_symlinks=False):
@@ -250,7 +252,7 @@ class Upper:
         if any(parse_mark(name) is None for name in os.listdir(self.real(temporary))):
             os.rename(self.real(temporary), self.real(path))
             raise os_error(errno.ENOTEMPTY, path)
-        _remove_tree(self.real(temporary))
+        remove_tree(self.real(temporary))
 
 
 def real_mode(mode: int) -> int:
@@ -267,10 +269,3 @@ def recorded_mode(mode: int, real_type: int) -> int | None:
     if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
         return None
     return mode
-
-
-def _remove_tree(real: bytes) -> None:
-    """Delete a temporary directory. Links are not followed."""
-    import shutil  # it imports three compressors, which a program that only looks does not need
-
-    shutil.rmtree(real)

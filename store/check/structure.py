@@ -13,7 +13,7 @@ from rootlay.store.catalog import with_name
 from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.digest import Digest
-from rootlay.store.durable import remove_tree, write_file
+from rootlay.store.durable import write_file
 from rootlay.store.errors import StoreError
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump
@@ -23,6 +23,7 @@ from rootlay.store.lazy.origin import ORIGIN_NAME
 from rootlay.store.lock import try_lock
 from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.reference import Reference
+from rootlay.store.removetree import remove_tree
 
 DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
 FILES = frozenset({"oci-layout", "index.json"})
@@ -169,7 +170,7 @@ def _check_leftovers(scope: Scope) -> Iterator[Finding]:
 def _leftover(scope: Scope, path: Path) -> Finding:
     def fix(quarantine: Quarantine) -> Status:
         if path.is_dir() and not path.is_symlink():
-            remove_tree(path)
+            remove_tree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
         return "removed"

@@ -77,7 +77,7 @@ def write_toc_index(
         at += entry.size
     tree.finish()
     checkpoints = _checkpoints(chunks, content_end, what)
-    meta = LayerMeta(own_id, layer.digest, layer.media_type, len(tree), at, at, Access.LAZY)
+    meta = LayerMeta(own_id, layer.digest, layer.media_type, len(tree), at, at, Access.LAZY, tree.lower_links)
     write_layer_index(path, tree, checkpoints, meta)
 
 

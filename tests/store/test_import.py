@@ -20,8 +20,10 @@ from store_archives import child_environment, make_tar, read_tree
 
 from rootlay.store.codec import Access
 from rootlay.store.entry import EntryType
+from rootlay.store.errors import UnsafePath
 from rootlay.store.imageconfig import RunConfig
 from rootlay.store.store import Store
+from rootlay.store.viewbuild import BrokenHardLink
 
 MEMBERS = [
     ("etc", "d", ""),
@@ -232,3 +234,31 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
 class _Zeros:
     def read(self, count: int) -> bytes:
         return bytes(count)
+
+
+@pytest.mark.timeout(30)
+def test_a_failed_import_beside_other_images_ends_and_leaves_them_alone(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "good.tar").write_bytes(make_tar([("f", "f", "x")]))
+    (tmp_path / "bad.tar").write_bytes(make_tar([("../f", "f", "x")]))
+    store.import_rootfs(tmp_path / "good.tar", "good")
+    with pytest.raises(UnsafePath):
+        store.import_rootfs(tmp_path / "bad.tar", "bad")
+    assert [image.reference for image in store.images()] == ["good:latest"]
+
+
+def test_a_hard_link_to_nothing_is_found_before_the_image_has_a_name(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "bad.tar").write_bytes(make_tar([("f", "f", "x"), ("link", "h", "gone")]))
+    with pytest.raises(BrokenHardLink, match="gone is in no layer"):
+        store.import_rootfs(tmp_path / "bad.tar", "bad")
+    assert store.images() == []
+    assert not list((store.root / "layers").iterdir())
+    assert not list((store.root / "blobs" / "sha256").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"), [("", "nothing"), ("t" * 4096, "longer than 4095 bytes"), ("a\0b", "NUL in the target")]
+)
+def test_links_that_no_file_system_holds_are_refused(store: Store, tmp_path: Path, target: str, reason: str) -> None:
+    (tmp_path / "bad.tar").write_bytes(make_tar([("link", "l", target)], pax_headers={"linkpath": target}))
+    with pytest.raises(UnsafePath, match=reason):
+        store.import_rootfs(tmp_path / "bad.tar", "bad")

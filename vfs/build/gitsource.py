@@ -9,12 +9,12 @@ Rules:
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from rootlay.store.errors import StoreError
+from rootlay.store.removetree import remove_tree
 from rootlay.vfs.build.remote import GitReference
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -73,7 +73,7 @@ def fetch_git(
     if not keep_git_dir:
         for inner in directory.rglob(".git"):
             if inner.is_dir() and not inner.is_symlink():
-                shutil.rmtree(inner)
+                remove_tree(inner)
             else:
                 inner.unlink()
     return root

@@ -19,7 +19,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from rootlay.store.containerrecord import Bind
-from rootlay.store.durable import remove_tree
+from rootlay.store.removetree import remove_tree
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.copying import absolute, clean
 from rootlay.vfs.build.errors import BadValue
@@ -128,7 +128,7 @@ class Mounting:
             if mount.target is None:
                 return []
         directory = Path(mkdtemp(prefix="rootlay-secret-", dir=MEMORY if os.access(MEMORY, os.W_OK) else None))
-        self._stack.callback(remove_tree, directory)
+        self._stack.callback(remove_tree, directory, ignore_errors=True)
         file = directory / "secret"
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as out:
@@ -153,7 +153,7 @@ class Mounting:
 
     def _directory(self, what: str) -> Path:
         directory = Path(mkdtemp(prefix=f"{what}-", dir=self._sources.staging))
-        self._stack.callback(remove_tree, directory)
+        self._stack.callback(remove_tree, directory, ignore_errors=True)
         directory.chmod(0o755)
         return directory
 

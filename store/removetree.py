@@ -1,0 +1,146 @@
+"""Removing a directory with all that is in it, whatever it is: any depth, any length of paths, any modes.
+
+What lies in a store is made by strangers: a program can make a tree of a hundred thousand levels, which neither a
+recursion nor a path of 4096 bytes reaches, and take the rights from its directories.
+
+Rules:
+1. One descriptor a level, links are never followed: a directory that is swapped for a link is not gone through.
+2. From `LEVELS_MAX` levels on a directory is first renamed to the top, and removed from there: no more descriptors.
+3. Directories get their owner's rights back, where they lack them.
+4. What somebody else removes meanwhile is fine, and so is another remover of the same tree, who may put something into
+   a directory that we have emptied: then we begin again. What cannot be removed is left, the rest removed all the
+   same; the first error is raised at the end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+
+LEVELS_MAX = 64
+_ROUNDS_MAX = 100
+_OWNER_RWX = 0o700
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = None, ignore_errors: bool = False) -> int:
+    """Remove the directory `path` (in `dir_fd`) and everything in it. Nothing happens where there is none.
+
+    Args:
+        ignore_errors: remove what can be removed, and say nothing of the rest.
+
+    Returns:
+        The bytes of disk that the removed files took; a file with other names elsewhere counts in full.
+
+    Raises:
+        OSError: of the first thing that could not be removed, with its last name alone; NotADirectoryError for a `path`
+            that is something else.
+    """
+    removal = _Removal()
+    removal.run(os.fsencode(path), dir_fd)
+    if removal.error is not None and not ignore_errors:
+        raise removal.error
+    return removal.freed_bytes
+
+
+class _Removal:
+    def __init__(self) -> None:
+        self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in the one above, what is to do
+        self._hoisted = 0
+        self.freed_bytes = 0
+        self.error: OSError | None = None
+
+    def run(self, path: bytes, parent: int | None) -> None:
+        for _ in range(_ROUNDS_MAX):
+            self.error = None
+            self._round(path, parent)
+            if not self._interfered():
+                return
+
+    def _interfered(self) -> bool:
+        return self.error is not None and self.error.errno == errno.ENOTEMPTY
+
+    def _round(self, path: bytes, parent: int | None) -> None:
+        try:
+            with self._noting():
+                self._enter(path, parent)
+            while self._levels:
+                fd, name, directories = self._levels[-1]
+                if directories:
+                    self._down(directories.pop())
+                    continue
+                self._levels.pop()
+                os.close(fd)
+                with self._noting():
+                    os.rmdir(name, dir_fd=self._levels[-1][0] if self._levels else parent)
+        finally:
+            while self._levels:
+                os.close(self._levels.pop()[0])
+
+    @contextlib.contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            if self.error is None:
+                self.error = error
+
+    def _down(self, name: bytes) -> None:
+        """Go into a directory of the one at hand, or put it into the first one's list where this is too deep."""
+        fd = self._levels[-1][0]
+        with self._noting():
+            if len(self._levels) < LEVELS_MAX:
+                self._enter(name, fd)
+                return
+            top, _, directories = self._levels[0]
+            os.close(_open_directory(name, fd))  # it must be writable, since its `..` changes
+            while True:
+                self._hoisted += 1
+                new = b".hoisted-%d" % self._hoisted
+                try:
+                    os.rename(name, new, src_dir_fd=fd, dst_dir_fd=top)
+                    break
+                except OSError as error:
+                    if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                        raise
+            directories.append(new)
+
+    def _enter(self, name: bytes, parent: int | None) -> None:
+        """Open a directory, remove its files and note its directories."""
+        fd = _open_directory(name, parent)
+        directories: list[bytes] = []
+        self._levels.append((fd, name, directories))
+        found: list[os.DirEntry[str]] = []
+        with self._noting(), os.scandir(fd) as scan:
+            found = list(scan)
+        for entry in found:
+            with self._noting():
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(os.fsencode(entry.name))
+                    continue
+                bytes_ = entry.stat(follow_symlinks=False).st_blocks * 512
+                os.unlink(entry.name, dir_fd=fd)
+                self.freed_bytes += bytes_
+
+
+def _open_directory(name: bytes, parent: int | None) -> int:
+    """A descriptor of a directory that its owner can read, write and search from now on."""
+    try:
+        fd = os.open(name, _OPEN, dir_fd=parent)
+    except PermissionError:
+        found = os.open(name, _FIND, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{found}", _OWNER_RWX)
+            return os.open(name, _OPEN, dir_fd=parent)
+        finally:
+            os.close(found)
+    if stat.S_IMODE(os.fstat(fd).st_mode) & _OWNER_RWX != _OWNER_RWX:
+        with contextlib.suppress(OSError):  # not ours: the unlink says so
+            os.fchmod(fd, _OWNER_RWX)
+    return fd

@@ -1,0 +1,78 @@
+"""Going through a directory tree of any depth: no recursion, one descriptor at a time, no long paths.
+
+os.walk is recursive up to Python 3.11, and knows only what a path of 4096 bytes reaches.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+_OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def iter_tree(top: os.PathLike[str] | str | bytes) -> Iterator[tuple[int, os.DirEntry[str]]]:
+    """Everything below a directory, as (descriptor of its directory, entry), valid until the next is asked for.
+
+    A directory comes before what is in it. Links are not followed; directories that cannot be opened are passed over.
+    Where the way back up has changed meanwhile, the walk ends.
+    """
+    walk = _Walk()
+    try:
+        walk.enter(top, None)
+        while walk.fd >= 0:
+            with os.scandir(walk.fd) as scan:
+                for entry in scan:
+                    if entry.is_dir(follow_symlinks=False):
+                        walk.levels[-1][1].append(entry.name)
+                    yield walk.fd, entry
+            walk.advance()
+    finally:
+        walk.close()
+
+
+class _Walk:
+    """Where a walk is: a descriptor of the directory at hand, and what is to be gone through in those above it."""
+
+    def __init__(self) -> None:
+        self.fd = -1
+        self.levels: list[tuple[tuple[int, int], list[str]]] = []  # (device, inode), names
+
+    def enter(self, name: os.PathLike[str] | str | bytes, parent: int | None) -> bool:
+        """Go into a directory, if it can be opened."""
+        try:
+            fd = os.open(name, _OPEN, dir_fd=parent)
+        except OSError:
+            return False
+        self.close()
+        self.fd = fd
+        self.levels.append((_identity(fd), []))
+        return True
+
+    def advance(self) -> None:
+        """Go on to the next directory; no descriptor at the end."""
+        while self.fd >= 0:
+            names = self.levels[-1][1]
+            if not names:
+                self._up()
+            elif self.enter(names.pop(), self.fd):
+                return
+
+    def _up(self) -> None:
+        self.levels.pop()
+        above = os.open("..", _OPEN, dir_fd=self.fd) if self.levels else -1
+        self.close()
+        self.fd = above
+        if self.levels and _identity(above) != self.levels[-1][0]:
+            self.close()
+
+    def close(self) -> None:
+        """Give the descriptor up."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    status = os.fstat(fd)
+    return status.st_dev, status.st_ino
