@@ -47,7 +47,7 @@ def find_identity(user: str, read: Reader) -> Identity:
     umask = process_umask()
     name, _, group = user.partition(":")
     if name in ("", "0", "root") and not group:
-        return Identity(umask=umask)
+        return Identity(groups=(0,), umask=umask)
     passwd = parse_table(read(b"/etc/passwd"), 7)
     groups = parse_table(read(b"/etc/group"), 4)
     entry = (
@@ -67,7 +67,8 @@ def find_identity(user: str, read: Reader) -> Identity:
         gid = int(row[2]) if row else int(group)
     elif entry:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
-    return Identity(uid, gid, extra, (entry[5] if entry and entry[5] else "/"), umask)
+    groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as Docker has done since CVE-2022-36109
+    return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"), umask)
 
 
 def process_umask() -> int:

@@ -19,15 +19,15 @@ def read(path: bytes) -> bytes | None:
 @pytest.mark.parametrize(
     ("user", "expected"),
     [
-        ("", (0, 0, (), "/root")),
-        ("root", (0, 0, (), "/root")),
-        ("www", (33, 34, (44, 50), "/var/www")),
-        ("33", (33, 34, (44, 50), "/var/www")),
-        ("www:staff", (33, 50, (), "/var/www")),
-        ("www:7", (33, 7, (), "/var/www")),
-        ("1234", (1234, 0, (), "/")),
-        ("1234:5678", (1234, 5678, (), "/")),
-        (":staff", (0, 50, (), "/root")),
+        ("", (0, 0, (0,), "/root")),
+        ("root", (0, 0, (0,), "/root")),
+        ("www", (33, 34, (34, 44, 50), "/var/www")),
+        ("33", (33, 34, (34, 44, 50), "/var/www")),
+        ("www:staff", (33, 50, (50,), "/var/www")),
+        ("www:7", (33, 7, (7,), "/var/www")),
+        ("1234", (1234, 0, (0,), "/")),
+        ("1234:5678", (1234, 5678, (5678,), "/")),
+        (":staff", (0, 50, (50,), "/root")),
     ],
 )
 def test_identity_follows_the_images_files(user: str, expected: tuple[int, int, tuple[int, ...], str]) -> None:
