@@ -1,5 +1,10 @@
-/* Every handled call with good and bad arguments, in the current directory; one line each:
- * what was asked and what came of it. The test compares a run inside with a run outside. */
+/* Every handled call with good and bad arguments; one line each: what was asked and what came of it. The test compares
+ * a run inside with a run outside.
+ *
+ *     errnos each|pairs                  in the current directory, its files made anew for each changing call
+ *     errnos make COUNT                  COUNT directories 0, 1, … with these files
+ *     errnos each COUNT lower|copied     the next of those for each changing call; copied: after all have been changed
+ */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -62,9 +67,12 @@ static void put(const char *path, const char *text)
     close(f);
 }
 
-static void reset(void)
+static const char *const made[] = {"file", "dir", "dir/file", "nodir", "noread", "link", "dangling", "loop", "dirlink", "fifo"};
+static int next_tree, trees, copied;
+static char base[3000];
+
+static void make(void)
 {
-    empty(open(".", O_RDONLY | O_DIRECTORY));
     mkdir("dir", 0777);
     mkdir("nodir", 0777);
     mkdir("noread", 0777);
@@ -78,6 +86,56 @@ static void reset(void)
     mkfifo("fifo", 0666);
     chmod("nodir", 0);
     chmod("noread", 0);
+}
+
+/* In a container's lower layer: a first change of each object copies it up. */
+static void enter_next(void)
+{
+    char path[3100];
+
+    if (next_tree >= trees) {
+        puts("too few trees");
+        exit(2);
+    }
+    snprintf(path, sizeof path, "%s/%d", base, next_tree++);
+    if (chdir(path) < 0)
+        exit(2);
+    for (unsigned i = 0; i < sizeof made / sizeof made[0] && copied; i++)
+        if (utimensat(AT_FDCWD, made[i], NULL, AT_SYMLINK_NOFOLLOW) < 0)
+            printf("cannot touch %s\n", made[i]);
+    if (copied) {
+        close(open("file", O_WRONLY | O_APPEND));
+        close(open("dir/file", O_WRONLY | O_APPEND));
+    }
+}
+
+static void reset(void)
+{
+    if (trees) {
+        enter_next();
+    } else {
+        empty(open(".", O_RDONLY | O_DIRECTORY));
+        make();
+    }
+    dup2(open("file", O_RDONLY), 3);
+    dup2(open(".", O_RDONLY), 4);
+    close_range(5, 100, 0);
+}
+
+static int make_trees(int count)
+{
+    char path[16];
+
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%d", i);
+        mkdir(path, 0755);
+        if (chdir(path) < 0)
+            return 2;
+        make();
+        if (chdir("..") < 0)
+            return 2;
+    }
+    return 0;
 }
 
 static void reading(const char *p)
@@ -256,10 +314,15 @@ int main(int argc, char **argv)
     for (int i = 0; i + 2 < (int)sizeof many; i += 2)
         memcpy(many + i, "d/", 2);
     umask(022);
+    if (argc > 2 && strcmp(argv[1], "make") == 0)
+        return make_trees(atoi(argv[2]));
+    if (argc > 3) {
+        trees = atoi(argv[2]);
+        copied = strcmp(argv[3], "copied") == 0;
+        (void)!getcwd(base, sizeof base);
+    }
     chmod(".", 0755);
     reset();
-    dup2(open("file", O_RDONLY), 3);
-    dup2(open(".", O_RDONLY), 4);
     int heavy = argc > 1 && strcmp(argv[1], "pairs") == 0;
     for (int i = 0; i < PATHS && !heavy; i++)
         reading(paths[i]);

@@ -69,8 +69,11 @@ def guard(guest: Guest) -> Sequence[str]:
     return (bwrap, "--ro-bind", "/", "/", "--bind", box, box, "--dev-bind", "/dev", "/dev", "--proc", "/proc", "--")
 
 
-def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname: bytes = b"") -> Guest:
-    """An empty upper above `lower`; everything of the container lives in `box`."""
+def make_guest(
+    engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname: bytes = b"", mapped: tuple[int, int] = (0, 0)
+) -> Guest:
+    """An empty upper above `lower`; everything of the container lives in `box`. `mapped`: whom files of the real user
+    belong to inside."""
     upper = box / "upper"
     upper.mkdir(parents=True)
     upper.chmod(0o755)
@@ -88,6 +91,7 @@ def make_guest(engine: Path, lower: Path, box: Path, *, flags: int = 0, hostname
         flags=UPPER | CONFINE | flags,
         lock=bytes(lock),
         host=(os.getuid(), os.getgid()),
+        mapped=mapped,
         st_dev=upper.stat().st_dev,
         trace=bytes(box / "trace") if flags & 2 else b"",
         hostname=hostname,

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -236,12 +237,34 @@ static int show_site(const char *name)
     return r != 0;
 }
 
+/* Where the kernel lets no memory become code (PR_SET_MDWE), calls go on trapping; and so in what is executed next. */
+static int no_new_code_is_allowed(void)
+{
+    int status;
+    pid_t pid;
+    unsigned char before = plain_code[0]; /* other cases may have patched it */
+
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        if (prctl(65 /* PR_SET_MDWE */, 1, 0, 0, 0) < 0)
+            _exit(errno == EINVAL ? 0 : 1); /* before Linux 6.3 */
+        if (mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED)
+            _exit(2);
+        if (!answers() || plain_code[0] != before || !freopen("/dev/null", "w", stdout))
+            _exit(3);
+        execl("/proc/self/exe", "patches", "answers", NULL);
+        _exit(4);
+    }
+    return waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
         CASE(threads), CASE(answers), CASE(registers_are_kept), CASE(red_zone_is_kept), CASE(shared_site_keeps_other_calls),
         CASE(longjmp_out_of_patched_calls), CASE(signals_during_patched_calls), CASE(masks), CASE(writable_code),
-        CASE(children_of_every_kind), CASE(bad_pointers), END_OF_CASES};
+        CASE(children_of_every_kind), CASE(bad_pointers), CASE(no_new_code_is_allowed), END_OF_CASES};
 
     if (argc == 3 && !strcmp(argv[1], "site"))
         return show_site(argv[2]);

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.guest import HERE, Guest
+from tests.native.engine_launch import PATCH
+from tests.native.guest import HERE, Guest, make_guest
 
 #: Where two errors apply, the kernel and the engine may look in a different order.
 TWO_ERRORS = ("(too long)", "(long name)", "utimensat-bad ")
@@ -47,3 +48,37 @@ def test_every_call_answers_as_outside(guest: Guest, programs: Path, tmp_path: P
     lines = outside.splitlines()
     assert len(lines) > at_least
     assert differences(lines, inside.stdout.decode().splitlines()) == []
+
+
+TREES = 1200
+UNREADABLE = (("read", "ok"), ("dir", "ENOTEMPTY"))
+
+
+@pytest.mark.parametrize("state", ["lower", "copied"])
+def test_every_call_answers_as_outside_on_the_image_s_files(engine: Path, tmp_path: Path, state: str) -> None:
+    """`lower`: files that nobody has changed yet; `copied`: that have just been copied up."""
+    uid, gid = os.getuid(), os.getgid()
+    if uid == 0:
+        pytest.skip("root may do outside what the same user may not do inside: run as an ordinary user")
+    program, lower, plain = tmp_path / "errnos", tmp_path / "lower", tmp_path / "plain"
+    subprocess.run(["cc", "-O1", "-static", "-o", str(program), str(HERE / "errnos.c")], check=True)
+    for place in (plain, lower / "trees"):
+        place.mkdir(mode=0o755, parents=True)
+        subprocess.run([program, "make", str(TREES)], cwd=place, check=True)
+    for name in ("proc", "dev"):
+        (lower / name).mkdir()
+    shutil.copy(program, lower / "errnos")
+    lower.chmod(0o555)  # nobody's own root can be written outside, either
+    words = ["each", str(TREES), state]
+    outside = subprocess.run([program, *words], cwd=plain, capture_output=True, text=True, check=True).stdout
+    guest = make_guest(engine, lower, tmp_path / "box", flags=PATCH, mapped=(uid, gid))
+    inside = guest.run("/errnos", *words, state=f"{uid}:{gid}:022:{','.join(map(str, os.getgroups()))}", cwd="/trees")
+    assert inside.returncode == 0, (inside.stdout[-500:], inside.stderr)
+    lines = outside.splitlines()
+    assert len(lines) > 2000
+    subprocess.run(["chmod", "-R", "u+rwX", tmp_path], check=False)  # pytest is to remove it
+    different = differences(lines, inside.stdout.decode().splitlines())
+    # The kernel knows without permission to read it whether a directory is empty; here it has to be read. (Layers of
+    # images can always be read.)
+    unreadable = [(f"rmdir no{name} : {outcome}", f"rmdir no{name} : EACCES") for name, outcome in UNREADABLE]
+    assert [pair for pair in different if pair not in unreadable] == []

@@ -5,42 +5,17 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
-import select
 import struct
 import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.native.guest import Guest, guard
-
-PATIENCE_S = 20.0
-
-
-@dataclass(slots=True)
-class Session:
-    """A shell on a pseudo-terminal."""
-
-    master: int
-    seen: bytes = b""
-
-    def type(self, text: bytes) -> None:
-        os.write(self.master, text)
-
-    def expect(self, wanted: bytes) -> bytes:
-        """Read until `wanted` shows up; what was read up to its end."""
-        end = time.monotonic() + PATIENCE_S
-        while wanted not in self.seen:
-            ready, _, _ = select.select([self.master], [], [], max(0.0, end - time.monotonic()))
-            assert ready, (wanted, self.seen)
-            self.seen += os.read(self.master, 65536)
-        at = self.seen.index(wanted) + len(wanted)
-        before, self.seen = self.seen[:at], self.seen[at:]
-        return before
+from tests.native.terminal import Session
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs.conftest import Machine
+from tests.programs.conftest import HERE, Machine
 
 
 def test_tar_as_root_into_a_bind(debian: Machine, tmp_path: Path) -> None:
@@ -95,12 +95,22 @@ def test_make_and_gcc(debian: Machine) -> None:
     assert debian.sh(script, needs="gcc make") == "30\n30\nstale\n"
 
 
-def test_whole_trees_are_copied_compared_and_removed(debian: Machine) -> None:
+def test_usr_is_copied_compared_and_removed(debian: Machine) -> None:
     script = """
-    cp -a /usr/lib /a; diff -r --no-dereference /usr/lib /a; tar -C /usr -cf /t.tar lib; mkdir /b; tar -C /b -xf /t.tar
-    diff -r --no-dereference /usr/lib /b/lib; rm -r /a /b /usr/share; test ! -e /usr/share; echo same
+    cp -a /usr /a; diff -r --no-dereference /usr /a; mkdir /b; tar -C / -cf - usr | tar -C /b -xpf -
+    diff -r --no-dereference /usr /b/usr; tar -C /b -cf - usr | tar -C / -df -
+    for t in usr a b/usr; do (cd /$t; find . -printf '%p %y %m %U %G %T@ %l\\n' | sort | md5sum); done | uniq | wc -l
+    rm -r /a /b /usr; test ! -e /usr; echo *
     """
-    assert debian.sh(script) == "same\n"
+    out = debian.sh(script, needs="diff tar find").splitlines()
+    assert out[0] == "1", "modes, owners, times and links are kept"
+    assert "usr" not in out[1].split()
+    assert "etc" in out[1].split()
+
+
+def test_perl(debian: Machine) -> None:
+    out = debian.sh("perl /library.pl", "-v", f"{HERE / 'library.pl'}:/library.pl:ro", needs="perl")
+    assert out == "found\nin\nlocked\nsh\n3\nq 40960 same\nLinux root\n"
 
 
 def test_a_large_git_repository_is_cloned_and_collected(debian: Machine) -> None:
@@ -148,8 +158,19 @@ def test_lua_is_built_from_its_source_package(debian: Machine) -> None:
 def test_apt_installs_and_removes_packages(debian: Machine) -> None:
     _needs_package_servers()
     script = """
+    rm -f /etc/ld.so.cache
     apt-get update -q >/dev/null; apt-get install -qy tree rsync openssh-client >/dev/null 2>&1
     tree --version >/dev/null; rsync --version >/dev/null; ssh -V; dpkg --audit; dpkg --verify rsync openssh-client
-    stat -c %G /usr/bin/ssh-agent; apt-get remove -qy tree rsync >/dev/null 2>&1; test -e /usr/bin/tree || echo removed
+    stat -c %G /usr/bin/ssh-agent; ldconfig -p | grep -c 'libc.so.6 '
+    grep -c 'status installed libc-bin' /var/log/dpkg.log
+    apt-get purge -qy tree rsync openssh-client >/dev/null 2>&1; dpkg --audit
+    ls /usr/bin/tree /usr/bin/rsync /usr/bin/ssh /etc/ssh 2>&1 | grep -c 'No such file'
     """
-    assert debian.sh(script, needs="apt-get") == "_ssh\nremoved\n"
+    host = Path("/etc/ld.so.cache")
+    before = (host.stat().st_mtime_ns, host.read_bytes()) if host.exists() else None
+    group, cached, triggers, gone = debian.sh(script, needs="apt-get").split()
+    assert group == "_ssh"
+    assert int(cached) >= 1, "the trigger of libc-bin has made the image's cache anew"
+    assert int(triggers) >= 1
+    assert gone == "4"
+    assert ((host.stat().st_mtime_ns, host.read_bytes()) if host.exists() else None) == before

@@ -120,7 +120,7 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
         return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
-    if (r == 0 && h->what == RL_IN_LAYER && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
+    if (r == 0 && h->what == RL_IN_LAYER && !rl_islnk(h->mode) && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
         r = rl_object_real(&w, s.real); /* somebody else's directory: the kernel has a say, too */
         if (r >= 0)
             r = k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode & ~RL_W_OK, 0);

@@ -1,0 +1,43 @@
+"""A program on a pseudo-terminal, as people use it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from dataclasses import dataclass
+
+PATIENCE_S = 20.0
+
+
+@dataclass(slots=True)
+class Session:
+    """The terminal's other end."""
+
+    master: int
+    seen: bytes = b""
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+    def expect(self, wanted: bytes) -> bytes:
+        """Read until `wanted` shows up; what was read up to its end."""
+        end = time.monotonic() + PATIENCE_S
+        while wanted not in self.seen:
+            ready, _, _ = select.select([self.master], [], [], max(0.0, end - time.monotonic()))
+            assert ready, (wanted, self.seen)
+            self.seen += os.read(self.master, 65536)
+        at = self.seen.index(wanted) + len(wanted)
+        before, self.seen = self.seen[:at], self.seen[at:]
+        return before
+
+    def settle(self) -> None:
+        """Let what was typed begin."""
+        time.sleep(0.5)
+
+    def drain(self) -> None:
+        """Read until the other end is closed."""
+        with contextlib.suppress(OSError):  # EIO: closed
+            while os.read(self.master, 65536):
+                pass
