@@ -1,0 +1,256 @@
+"""What do builds and commits cost, next to `buildah bud` with its overlay and its vfs driver?
+
+    bench/build.py BASE.tar [--as USER] [--rounds 3] [--network] [--counts 10,1000,100000] [--only PART]
+
+BASE.tar is a Debian root file system with python3. As root buildah takes part; rootlay then runs as `--as` USER, as an
+ordinary user would (the directory of the installed `rootlay` must be readable for them). Least wall time of the rounds,
+the CPU time of that round, and what the storage has grown by. Tools take turns within each round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+COPIED_FILES = 20_000
+TINY_RUNS = 30
+
+
+@dataclass(frozen=True)
+class Cost:
+    wall_s: float
+    cpu_s: float
+    disk_bytes: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.wall_s:.2f} s, {self.cpu_s:.2f} s CPU, {self.disk_bytes / 1e6:.1f} MB"
+
+
+class Tool(Protocol):
+    """A builder with a storage of its own."""
+
+    name: str
+    storage: Path
+
+    def prepare(self, base: Path) -> None:
+        """Bring the base image in as `base`."""
+
+    def build(self, context: Path, *options: str) -> None:
+        """Build; raises CalledProcessError."""
+
+    def clean(self) -> None:
+        """Forget everything but the base image."""
+
+    def change(self, count: int) -> Callable[[], object]:
+        """A container with that many new files; commits it when called."""
+
+
+class Rootlay:
+    def __init__(self, scratch: Path, user: str | None) -> None:
+        self.name = "rootlay"
+        self.storage = scratch / "rootlay"
+        self._before = ["runuser", "-u", user, "--"] if user else []
+        self._command = [*self._before, sys.executable, "-m", "rootlay.cli.main", "--root", str(self.storage)]
+        self.storage.mkdir(mode=0o777)
+        self.storage.chmod(0o777)
+
+    def _do(self, *words: str) -> None:
+        run([*self._command, *words])
+
+    def prepare(self, base: Path) -> None:
+        self._do("import", str(base), "base")
+
+    def build(self, context: Path, *options: str) -> None:
+        self._do("build", "-q", "-t", "built", *options, str(context))
+
+    def clean(self) -> None:
+        subprocess.run([*self._command, "rmi", "built"], check=False, capture_output=True)
+        self._do("builder", "prune", "--all")
+
+    def change(self, count: int) -> Callable[[], object]:
+        script = (
+            "import sys; from rootlay.vfs import Store\n"
+            "c = Store.open(sys.argv[1]).image('base').container('changed')\n"
+            "for n in range(int(sys.argv[2])):\n"
+            "    d = c.record.upper / f'c{n // 1000}'\n"
+            "    d.mkdir(exist_ok=True)\n"
+            "    (d / f'f{n}').write_text('changed')\n"
+            "c.overlay.context.upper.announce_all()\n"
+        )
+        subprocess.run([*self._command, "rm", "changed"], check=False, capture_output=True)
+        run([*self._before, sys.executable, "-c", script, str(self.storage), str(count)])
+        return lambda: self._do("commit", "changed", "built")
+
+
+class Buildah:
+    def __init__(self, scratch: Path, driver: str) -> None:
+        self.name = f"buildah {driver}"
+        self.storage = scratch / f"buildah-{driver}"
+        run_root = scratch / f"run-{driver}"
+        self._command = ["buildah", "--root", str(self.storage), "--runroot", str(run_root), "--storage-driver", driver]
+        # Where more descriptors or processes than now may not be asked for, buildah's own default fails.
+        self._limits = [
+            word
+            for name, which in (("nofile", resource.RLIMIT_NOFILE), ("nproc", resource.RLIMIT_NPROC))
+            for word in ("--ulimit", f"{name}={resource.getrlimit(which)[0]}:{resource.getrlimit(which)[1]}")
+        ]
+
+    def _do(self, *words: str) -> str:
+        return run([*self._command, *words])
+
+    def prepare(self, base: Path) -> None:
+        with tempfile.TemporaryDirectory() as directory:
+            shutil.copy(base, Path(directory, "base.tar"))
+            Path(directory, "Dockerfile").write_text("FROM scratch\nADD base.tar /\n")
+            self._do("bud", "-q", "-t", "base", directory)
+
+    def build(self, context: Path, *options: str) -> None:
+        self._do("bud", "-q", "--layers", "--isolation", "chroot", *self._limits, "-t", "built", *options, str(context))
+
+    def clean(self) -> None:
+        self._do("rm", "--all")
+        subprocess.run([*self._command, "rmi", "--force", "built"], check=False, capture_output=True)
+        self._do("rmi", "--prune", "--force")
+
+    def change(self, count: int) -> Callable[[], object]:
+        container = self._do("from", "--pull-never", "localhost/base").strip()
+        mounted = Path(self._do("mount", container).strip())
+        for number in range(count):
+            directory = mounted / f"c{number // 1000}"
+            directory.mkdir(exist_ok=True)
+            (directory / f"f{number}").write_text("changed")
+        return lambda: self._do("commit", "-q", container, "built")
+
+
+def run(command: Sequence[str]) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def disk_bytes(directory: Path) -> int:
+    found = 0
+    for top, _, names in os.walk(directory):
+        found += sum(os.lstat(os.path.join(top, name)).st_blocks * 512 for name in names)
+    return found
+
+
+def measure(tool: Tool, work: Callable[[], object]) -> Cost:
+    before_bytes = disk_bytes(tool.storage)
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    work()
+    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(wall, cpu, disk_bytes(tool.storage) - before_bytes)
+
+
+def table(title: str, tools: Sequence[Tool], rounds: int, once: Callable[[Tool], Callable[[], object]]) -> None:
+    """Measure `once(tool)()`, whose preparation does not count, and print a row."""
+    best: dict[str, Cost] = {}
+    for _ in range(rounds):
+        for tool in tools:
+            found = measure(tool, once(tool))
+            if tool.name not in best or found.wall_s < best[tool.name].wall_s:
+                best[tool.name] = found
+    print(f"| {title} | " + " | ".join(str(best[tool.name]) for tool in tools) + " |", flush=True)
+
+
+def write_context(directory: Path, dockerfile: str) -> Path:
+    directory.mkdir()
+    (directory / "Dockerfile").write_text(dockerfile)
+    return directory
+
+
+def builds(tools: Sequence[Tool], scratch: Path, options: argparse.Namespace) -> None:
+    def fresh(context: Path) -> Callable[[Tool], Callable[[], object]]:
+        def once(tool: Tool) -> Callable[[], object]:
+            tool.clean()
+            return lambda: tool.build(context)
+
+        return once
+
+    app = write_context(
+        scratch / "app",
+        "FROM base\nENV A=1\nRUN echo one > /one\nRUN echo two > /two\nCOPY lib /lib-of-app\nWORKDIR /srv\n"
+        "COPY app.py /srv/\nCMD python3 /srv/app.py\n",
+    )
+    (app / "lib").mkdir()
+    for number in range(1000):
+        (app / "lib" / f"m{number}.py").write_text(f"x = {number}\n" * 20)
+    (app / "app.py").write_text("print(0)\n")
+    for tool in tools:
+        tool.build(app)
+    table("nothing changed", tools, options.rounds, lambda tool: lambda: tool.build(app))
+    changes = iter(range(1, 1_000_000))
+
+    def one_file(tool: Tool) -> Callable[[], object]:
+        (app / "app.py").write_text(f"print({next(changes)})\n")
+        return lambda: tool.build(app)
+
+    table("one file changed, in the last layer", tools, options.rounds, one_file)
+    tiny = "".join(f"RUN echo {number} > /n{number}\n" for number in range(TINY_RUNS))
+    table(f"{TINY_RUNS} tiny RUNs", tools, options.rounds, fresh(write_context(scratch / "tiny", f"FROM base\n{tiny}")))
+    many = write_context(scratch / "many", "FROM base\nCOPY files /files\n")
+    for number in range(COPIED_FILES):
+        directory = many / "files" / f"d{number // 100}"
+        if number % 100 == 0:
+            directory.mkdir(parents=True)
+        (directory / f"f{number}").write_text(f"content of {number}\n" * 10)
+    table(f"COPY of {COPIED_FILES:,} files", tools, options.rounds, fresh(many))
+    table(f"COPY of {COPIED_FILES:,} files, again", tools, options.rounds, lambda tool: lambda: tool.build(many))
+    if options.network:
+        apt = "FROM base\nRUN apt-get update && apt-get install -y --no-install-recommends git gcc libc6-dev make\n"
+        table("apt-get install git gcc make", tools, 1, fresh(write_context(scratch / "apt", apt)))
+
+
+def commits(tools: Sequence[Tool], options: argparse.Namespace) -> None:
+    for count in map(int, options.counts.split(",")):
+
+        def once(tool: Tool, count: int = count) -> Callable[[], object]:
+            tool.clean()
+            return tool.change(count)
+
+        table(f"commit of {count:,} new files", tools, min(options.rounds, 2), once)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("--as", dest="user")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--network", action="store_true")
+    parser.add_argument("--counts", default="10,100,1000,10000,100000")
+    parser.add_argument("--only", choices=["builds", "commits"])
+    parser.add_argument("--tools", default="rootlay,overlay,vfs")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="bench-build-") as directory:
+        scratch = Path(directory)
+        scratch.chmod(0o755)
+        tools: list[Tool] = [Rootlay(scratch, options.user)]
+        if os.geteuid() == 0 and shutil.which("buildah"):
+            tools += [Buildah(scratch, driver) for driver in ("overlay", "vfs") if driver in options.tools]
+        for tool in tools:
+            tool.prepare(options.base)
+        print(f"{platform.machine()}, Linux {platform.release()}, {os.cpu_count()} cores, base {options.base.name}\n")
+        print("| | " + " | ".join(tool.name for tool in tools) + " |")
+        print("|---" * (len(tools) + 1) + "|")
+        if options.only != "commits":
+            builds(tools, scratch, options)
+        if options.only != "builds":
+            commits(tools, options)
+
+
+if __name__ == "__main__":
+    main()
