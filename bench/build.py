@@ -55,6 +55,9 @@ class Tool(Protocol):
     def change(self, count: int) -> Callable[[], object]:
         """A container with that many new files; commits it when called."""
 
+    def close(self) -> None:
+        """Let the storage go, so that it can be removed."""
+
 
 class Rootlay:
     def __init__(self, scratch: Path, user: str | None) -> None:
@@ -91,6 +94,9 @@ class Rootlay:
         subprocess.run([*self._command, "rm", "changed"], check=False, capture_output=True)
         run([*self._before, sys.executable, "-c", script, str(self.storage), str(count)])
         return lambda: self._do("commit", "changed", "built")
+
+    def close(self) -> None:
+        pass
 
 
 class Buildah:
@@ -131,6 +137,11 @@ class Buildah:
             directory.mkdir(exist_ok=True)
             (directory / f"f{number}").write_text("changed")
         return lambda: self._do("commit", "-q", container, "built")
+
+    def close(self) -> None:
+        self._do("umount", "--all")
+        self.clean()
+        subprocess.run(["umount", "-l", self.storage / "overlay"], check=False, capture_output=True)
 
 
 def run(command: Sequence[str]) -> str:
@@ -235,7 +246,7 @@ def main() -> None:
     parser.add_argument("--only", choices=["builds", "commits"])
     parser.add_argument("--tools", default="rootlay,overlay,vfs")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="bench-build-") as directory:
+    with tempfile.TemporaryDirectory(prefix="bench-build-", ignore_cleanup_errors=True) as directory:
         scratch = Path(directory)
         scratch.chmod(0o755)
         tools: list[Tool] = [Rootlay(scratch, options.user)]
@@ -250,6 +261,8 @@ def main() -> None:
             builds(tools, scratch, options)
         if options.only != "builds":
             commits(tools, options)
+        for tool in tools:
+            tool.close()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from rootlay.cli.spec import Context, Option, UsageError, Values
 if TYPE_CHECKING:
     from rootlay.store.image import Image
     from rootlay.store.manifest import Platform
+    from rootlay.vfs.build.cacheplace import CachePlace
     from rootlay.vfs.build.options import BuildOptions, Fetch
     from rootlay.vfs.build.source import SourceTree
 
@@ -32,6 +33,18 @@ BUILD_OPTIONS = (
     PLATFORM_OPTION,
     Option(("--pull",), "flag", "Ask the registry for base images that are here already."),
     Option(("--no-cache",), "flag", "Make every layer anew."),
+    Option(
+        ("--cache-from",),
+        "many",
+        "Where steps may be found done: REF, or type=local,src=DIR.",
+        "REF|type=…",
+    ),
+    Option(
+        ("--cache-to",),
+        "many",
+        "Where the steps of this build go: type=registry,ref=REF or type=local,dest=DIR, each with mode=max for all.",
+        "type=…",
+    ),
     Option(("--keep-failed",), "flag", "Keep the container of a RUN that fails, to look into it."),
     Option(
         ("--secret",),
@@ -81,6 +94,8 @@ def to_options(
         contexts=trees,
         images=images,
         hosts=tuple(_host(text) for text in values.many("add_host")),
+        cache_from=_cache_places(values, "cache_from"),
+        cache_to=_cache_places(values, "cache_to"),
         fetch=_fetch(values, context),
     )
 
@@ -106,6 +121,17 @@ def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int 
     if not epoch.isdigit() or int(epoch) >= 1 << 33:
         raise UsageError(f"SOURCE_DATE_EPOCH={epoch}: expected seconds since 1970")
     return int(epoch)
+
+
+def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
+    """--cache-from or --cache-to. Raises UsageError."""
+    from rootlay.vfs.build.cacheplace import parse_cache_place
+    from rootlay.vfs.build.errors import BadValue
+
+    try:
+        return tuple(parse_cache_place(text, to=name == "cache_to") for text in values.many(name))
+    except BadValue as error:
+        raise UsageError(f"--{name.replace('_', '-')} {error}") from None
 
 
 def _host(text: str) -> tuple[str, str]:

@@ -29,6 +29,7 @@ class Rootlay:
         *words: str,
         input: bytes | None = None,  # noqa: A002 -- subprocess.run's own name
         code: int | None = 0,
+        timeout_s: float = 120,
         **options: object,
     ) -> subprocess.CompletedProcess[bytes]:
         environ = {**os.environ, "ROOTLAY_ROOT": str(self.root), "COLUMNS": "200"}
@@ -37,7 +38,7 @@ class Rootlay:
             input=input,
             capture_output=True,
             env=environ,
-            timeout=120,
+            timeout=timeout_s,
             check=False,
             **options,  # type: ignore[call-overload]
         )

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rootlay.store.errors import StoreError
 from rootlay.store.image import Image
 from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
@@ -72,6 +73,7 @@ def build(
         BuildFailed, RunFailed: an instruction cannot be carried out.
         UnknownImage: a base image is nowhere.
         BadReference, StoreNotWritable, DiskFull, EngineMissing.
+        OSError, and what pushing raises: a cache cannot be written; the image is there.
     """
     options = options or BuildOptions()
     tags = tuple(Reference.parse(tag).with_default_tag().familiar for tag in options.tags)
@@ -90,6 +92,7 @@ def build(
             image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
+            _write_caches(workshop, image)
     finally:
         workshop.close()
         remove_views(store.layout, workshop.made_views, lambda: needed(store))
@@ -116,6 +119,24 @@ def _stages(
             return StageBuild(workshop, dockerfile, by_index[index], scope, done).build()
 
     return Schedule({node.index: node.needs for node in nodes}, work, workshop.cancel).run()
+
+
+def _write_caches(workshop: Workshop, image: Image) -> None:
+    """--cache-to."""
+    if not workshop.options.cache_to:
+        return
+    from rootlay.vfs.build.cachetravel import write_cache
+
+    own = {key: step for key, step in workshop.steps.items() if step.layer.diff_id in image.diff_ids}
+    for place in workshop.options.cache_to:
+        try:
+            write_cache(
+                workshop.store, place, workshop.steps if place.all_steps else own, workshop.options.settings
+            )  # fmt: skip
+        except (StoreError, OSError) as error:
+            if not place.may_fail:
+                raise
+            workshop.report.note(f"--cache-to {place.where}: {error}")
 
 
 def _labelled(state: ImageState, options: BuildOptions) -> ImageState:

@@ -1,4 +1,4 @@
-"""The build cache: which layer a step made, by everything that the step depends on (docs/format.md §11).
+"""The build cache: which layer a step made, by everything that the step depends on (docs/format.md §12).
 
     <root>/build/steps/<first two digits>/<key>.json
 
@@ -17,7 +17,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +54,7 @@ class CachedLayer:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> CachedLayer:
+    def from_json(cls, data: Mapping[str, Any]) -> CachedLayer:
         """Raises KeyError, TypeError, BadManifest: it is not one."""
         descriptor = Descriptor.parse(data["blob"], "build cache")
         return cls(WrittenLayer(Digest.parse(data["diff_id"]), descriptor), data["created"], str(data.get("step", "")))

@@ -10,6 +10,7 @@ from rootlay.store.image import Image
 from rootlay.store.manifest import Platform
 from rootlay.store.platform import host_platform
 from rootlay.store.registry.settings import Settings
+from rootlay.vfs.build.cacheplace import CachePlace
 from rootlay.vfs.build.source import SourceTree
 
 Fetch = Callable[[str, Platform], Image]
@@ -38,6 +39,7 @@ class BuildOptions:
         settings: for the downloads of ADD.
         contexts: more sources, by name in lower case: `--build-context`.
         images: images that take the place of a name: `--build-context NAME=docker-image://IMAGE`.
+        cache_from, cache_to: more places of the cache, see `rootlay.vfs.build.cacheplace`.
         fetch: see Fetch; None: base images must be in the store.
     """
 
@@ -58,4 +60,6 @@ class BuildOptions:
     settings: Settings = field(default_factory=Settings)
     contexts: Mapping[str, SourceTree] = field(default_factory=dict)
     images: Mapping[str, str] = field(default_factory=dict)
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
     fetch: Fetch | None = None

@@ -18,6 +18,7 @@ from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cachemount import CacheMounts
+from rootlay.vfs.build.cachetravel import TravelledSteps, sources_of
 from rootlay.vfs.build.contentdigest import ContentDigests
 from rootlay.vfs.build.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.instruction import Source
@@ -37,6 +38,9 @@ class Workshop:
 
     Args:
         context: the main build context.
+
+    Attributes:
+        steps: what this build has made or found, by key.
     """
 
     def __init__(self, store: Store, context: SourceTree, options: BuildOptions, report: Report) -> None:
@@ -45,6 +49,8 @@ class Workshop:
         self.options = options
         self.report = report
         self.cache = StepCache(store)
+        self.steps: dict[str, CachedLayer] = {}
+        self._elsewhere = TravelledSteps(store, sources_of(options.cache_from, options.settings), report.note)
         self.trees = Trees(store)
         self.caches = CacheMounts(store.root)
         self.digests = ContentDigests(store.root / "build" / "digests.json")
@@ -116,18 +122,25 @@ class Workshop:
         """
         if self.cancelled.is_set():
             raise BuildCancelled
-        if not self.options.no_cache:
-            found = self.cache.find(key)
-            if found is not None:
-                return found, True
-        with self._alone(key):
-            if not self.options.no_cache:
-                found = self.cache.find(key)  # somebody else has made it meanwhile
-                if found is not None:
-                    return found, True
-            made = CachedLayer(make(), self.now(), text)
-            self.cache.add(key, made)
-            return made, False
+        found = None if self.options.no_cache else self.cache.find(key)
+        cached = found is not None
+        if found is None:
+            with self._alone(key):
+                found = None if self.options.no_cache else self._find_again(key)
+                cached = found is not None
+                if found is None:
+                    found = CachedLayer(make(), self.now(), text)
+                    self.cache.add(key, found)
+        with self._lock:
+            self.steps[key] = found
+        return found, cached
+
+    def _find_again(self, key: str) -> CachedLayer | None:
+        """What somebody else has made meanwhile, or another place's cache has."""
+        found = self.cache.find(key)
+        if found is None and (found := self._elsewhere.find(key)) is not None:
+            self.cache.add(key, found)
+        return found
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
