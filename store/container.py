@@ -5,6 +5,7 @@ Rules:
    file. A container exists when its `config.json` does: a half-made one is a leftover that the next sweep removes, and
    one that was removed may stay for the sake of a frozen upper (`rootlay.store.uppers`).
 2. A name is a symbolic link `containers/names/<name>` -> `../<id>`: creating it is the atomic test for uniqueness.
+   A rename that is killed leaves two; the one that is not in the record is free again after a minute.
 3. Records are not synced to disk one by one (a container must start in milliseconds); a kill of the process loses
    nothing, a power failure may lose containers of the last seconds.
 4. No process table is kept here: whether a container runs is asked of the kernel (`rootlay.vfs.run.processes`).
@@ -43,6 +44,7 @@ from rootlay.store.value import replace
 
 NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
 ID_PATTERN = re.compile(r"[0-9a-f]{64}")
+RENAME_PATIENCE_S = 60
 
 
 class Containers:
@@ -137,7 +139,8 @@ class Containers:
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
         holder = self._claim(name, record.id)
-        if holder is not None:
+        unfinished = holder == record.id and record.name != name  # a rename that was killed after its first step
+        if holder is not None and not unfinished:
             raise NameInUse(name, holder[:12])
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
         replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
@@ -212,7 +215,7 @@ class Containers:
             swept += sum(not (self.path / identity).exists() for identity in old)
         for link in self._names.iterdir() if self._names.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
-                if not link.exists() and link.lstat().st_mtime < limit:
+                if self.is_stale(link) or (not link.exists() and link.lstat().st_mtime < limit):
                     link.unlink()
                     swept += 1
         return swept
@@ -254,6 +257,16 @@ class Containers:
             os.close(lock)
         return (self.path / identity / "config.json").exists()
 
+    def is_stale(self, link: Path) -> bool:
+        """Whether a name leads to a container of another name, and not because that is being renamed right now."""
+        with contextlib.suppress(
+            OSError, ValueError, TypeError, KeyError
+        ):  # a damaged record is somebody else's matter
+            if time.time() - link.lstat().st_mtime > RENAME_PATIENCE_S:
+                record = self._read(os.path.basename(os.readlink(link)))
+                return record is not None and record.name != link.name
+        return False
+
     def _claim(self, name: str, identity: str) -> str | None:
         """Take a name. Returns the ID of the container that has it, or None when it is ours now."""
         link = self._names / name
@@ -261,7 +274,7 @@ class Containers:
             os.symlink(f"../{identity}", link)
         except FileExistsError:
             holder = os.path.basename(os.readlink(link))
-            if holder == identity or self.lives(holder):
+            if holder == identity or (self.lives(holder) and not self.is_stale(link)):
                 return holder
             link.unlink(missing_ok=True)
             return self._claim(name, identity)

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from rootlay.store.bundle import is_bundle
-from rootlay.store.digest import Digest
+from rootlay.store.digest import Digest, chain_id
 from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.vfs.container import open_stack
@@ -28,8 +28,8 @@ def open_image(root: Path, image: Image) -> Overlay:
     Raises:
         CorruptStore: a view or layer is damaged.
     """
-    ensure_view(Store.open(root), image)
-    return Overlay(open_stack(root, (), str(image.chain_id)), owned=True)
+    layers = ensure_view(Store.open(root), image)
+    return Overlay(open_stack(root, (), str(chain_id(layers))), owned=True)
 
 
 def open_layer(root: Path, image: Image, diff_id: Digest) -> Overlay:

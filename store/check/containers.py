@@ -170,6 +170,9 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
         elif not containers.lives(os.path.basename(os.readlink(link))):
             text = "its container is gone"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
+        elif containers.is_stale(link):
+            text = "its container has another name by now"
+            yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
     for record in scope.containers():
         link = names / record.name
         holder = os.path.basename(os.readlink(link)) if link.is_symlink() else ""

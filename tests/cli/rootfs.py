@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 PROGRAMS = (
@@ -13,7 +14,7 @@ PROGRAMS = (
 ).split()
 
 
-def build_rootfs(target: Path) -> None:
+def build_rootfs(target: Path, programs: Sequence[str] = PROGRAMS) -> None:
     """Fill an empty directory: /bin, the libraries where the loader wants them, /etc, /tmp, and things to change."""
     for name in (
         "bin",
@@ -30,7 +31,7 @@ def build_rootfs(target: Path) -> None:
         (target / name).mkdir(parents=True)
     (target / "tmp").chmod(0o1777)
     (target / "root").chmod(0o700)
-    for program in PROGRAMS:
+    for program in programs:
         found = shutil.which(program)
         if found:
             copy_program(Path(found), target, target / "bin" / program)

@@ -124,3 +124,21 @@ def test_a_store_that_can_only_be_read_is_read_without_leases(store: Store, tmp_
     finally:
         store.layout.locks.chmod(0o700)
     assert (tmp_path / "out.tar").stat().st_size > 1000
+
+
+@pytest.mark.timeout(60)
+def test_an_import_that_fails_beside_an_image_does_not_wait_for_itself(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "base.tar").write_bytes(TAR)
+    store.import_rootfs(tmp_path / "base.tar", "base")
+    added: list[Digest] = []
+
+    def fail() -> None:
+        with store.layout.importing():
+            with store.layout.staging() as staging:
+                added.append(store.layout.add_blob(staging, b"new"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert not store.layout.blob_path(added[0]).exists()
+    assert store.image("base").references == ("base:latest",)

@@ -25,7 +25,7 @@ from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Stack
 from tests.vfs.memory_view import LayerEntry
-from tests.vfs.oracle import Shape, shape_of_directory
+from tests.vfs.oracle import Shape
 from tests.vfs.test_stateful import BASE, EXAMPLES, SECOND, STEPS, OverlayMachine, fill_plain
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
@@ -93,7 +93,8 @@ class Native:
 
     def __init__(self, core: Any) -> None:
         self._core = core
-        for name in ("mkdir", "unlink", "rmdir", "rename", "link", "symlink", "chmod", "truncate", "setxattr"):
+        names = "mkdir unlink rmdir rename link symlink chmod truncate setxattr removexattr"
+        for name in names.split():
             setattr(self, name, getattr(core, name))
 
     def open(self, path: bytes, flags: int, mode: int) -> int:
@@ -118,7 +119,7 @@ class ByTurns:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             # The core takes a change of the root's record for a change of its mtime.
-            root = name in ("chmod", "chown", "setxattr") and not args[0].strip(b"./")
+            root = name in ("chmod", "chown", "setxattr", "removexattr") and not args[0].strip(b"./")
             one = self._overlay if root or self._choose.random() < 0.5 else self._native
             return getattr(one, name)(*args, **kwargs)
 
@@ -206,7 +207,7 @@ class JointMachine(OverlayMachine):
         super().trees_agree()
         if self.count:
             shapes = shape_of_core(self.core)
-            assert shapes == shape_of_directory(self.plain)
+            assert shapes == self.shapes
             for path in shapes:
                 self.attributes_agree(path or b"/")
 

@@ -100,6 +100,7 @@ class OverlayMachine(RuleBasedStateMachine):
         self.view: LowerView | None = None
         self.count = 0
         self.hydrated = 0
+        self.shapes: dict[bytes, Shape] = {}  # of the plain directory, after the last step
         self.umask = os.umask(0o022)
 
     @initialize(with_view=st.booleans(), with_plain=st.booleans())
@@ -166,7 +167,7 @@ class OverlayMachine(RuleBasedStateMachine):
 
     def path(self, pick: Pick) -> bytes:
         """The path that a pick stands for now. Never deeper than three names."""
-        shapes = shape_of_directory(self.plain)
+        shapes = self.shapes
         directories = [
             path for path, shape in shapes.items() if path.count(b"/") < 3 and shape.mode & 0o170000 == 0o040000
         ]
@@ -401,7 +402,8 @@ class OverlayMachine(RuleBasedStateMachine):
     @invariant()
     def trees_agree(self) -> None:
         if self.count:
-            assert shape_of_overlay(self.overlay) == shape_of_directory(self.plain)
+            self.shapes = shape_of_directory(self.plain)
+            assert shape_of_overlay(self.overlay) == self.shapes
 
     def teardown(self) -> None:
         os.umask(self.umask)

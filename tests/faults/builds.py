@@ -1,0 +1,64 @@
+"""The test builds: the shim, the engine and the core's library with numbered points."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CSRC = HERE.parents[1] / "vfs" / "csrc"
+CORE_FLAGS = "-std=gnu11 -O2 -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables".split()
+CORE_FLAGS += (
+    "-mgeneral-regs-only -fcf-protection=none".split() if os.uname().machine == "x86_64" else ["-mno-outline-atomics"]
+)
+ENGINE_FLAGS = (
+    "-g0 -fPIE -fvisibility=hidden -fno-strict-aliasing -fno-builtin -fno-tree-loop-distribute-patterns "
+    "-U_FORTIFY_SOURCE"
+).split()
+ENGINE_LINK = (
+    "-nostdlib -static -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax "
+    "-Wl,--build-id=none"
+).split()
+
+
+def build_shim(out: Path) -> Path:
+    """The LD_PRELOAD library."""
+    flags = ["-shared", "-fPIC", "-O2", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    _cc(*flags, str(HERE / "shim.c"), "-o", str(out))
+    return out
+
+
+def build_engine(out: Path, control: Path, log: Path) -> Path:
+    """The trap engine; `out` must be called `engine` (rootlay.vfs.run.processes knows programs by that)."""
+    trap = sorted([*CSRC.glob("trap/*.c"), *CSRC.glob("trap/x86_64/*.[cS]")])
+    objects = _core_objects(out.parent, control, log, ENGINE_FLAGS)
+    for source in trap:
+        objects.append(str(out.parent / f"trap-{source.name}.o"))
+        _cc(*CORE_FLAGS, *ENGINE_FLAGS, "-c", str(source), "-o", objects[-1])
+    _cc(*ENGINE_LINK, *objects, "-o", str(out))
+    return out
+
+
+def build_core(out: Path, control: Path, log: Path) -> Path:
+    """The resolver core as a library to be called directly (tests/native/corelib.py)."""
+    objects = _core_objects(out.parent, control, log, ["-fPIC"])
+    objects.append(str(out.parent / "plain.o"))
+    _cc(*CORE_FLAGS, "-fPIC", "-c", str(CSRC / "core" / "plain" / "plain.c"), "-o", objects[-1])
+    _cc("-shared", "-nostdlib", "-Wl,-Bsymbolic", *objects, "-o", str(out))
+    return out
+
+
+def _core_objects(place: Path, control: Path, log: Path, flags: list[str]) -> list[str]:
+    """The core, compiled to make its system calls through the injector; and the injector."""
+    objects = []
+    names = [f'-DFAULT_CONTROL="{control}"', f'-DFAULT_LOG="{log}"']
+    for source in [*sorted(CSRC.glob("core/*.c")), HERE / "engine.c"]:
+        objects.append(str(place / f"core-{source.name}.o"))
+        ours = names if source.parent == HERE else ["-Drl_sys=rl_sys_point"]
+        _cc(*CORE_FLAGS, *flags, *ours, "-c", str(source), "-o", objects[-1])
+    return objects
+
+
+def _cc(*words: str) -> None:
+    subprocess.run([os.environ.get("CC", "cc"), *words], check=True)

@@ -1,0 +1,294 @@
+"""A place to break stores in: prepared once, copied for each break, looked at afterwards.
+
+Rules:
+1. Everything is forked from one process that has the shim loaded and Python's modules imported: a command is a fork,
+   the real command line in it, and an exit code. This process opens no store itself.
+2. A victim is killed with everything that it started (this process is their subreaper) before anybody looks.
+3. Whoever looks is another process, without faults: the battery of `verify`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rootlay.cli.main import main
+from tests.faults.control import Control
+from tests.faults.scenarios import Scenario, Words
+from tests.faults.state import View, as_rows, differences, state_of
+
+PATIENCE_S = 30
+_PR_SET_CHILD_SUBREAPER = 36
+
+
+class Trouble(Exception):
+    """Something is not as it must be."""
+
+
+@dataclass
+class Victim:
+    """What became of an interrupted command: `status` of waitpid, `points` counted, what it wrote."""
+
+    status: int
+    points: int
+    output: str
+
+    @property
+    def code(self) -> int:
+        return os.waitstatus_to_exitcode(self.status)
+
+
+@dataclass
+class Lab:
+    """`base` is the place of everything; `copy` is where the store is that is worked on, always at the same path."""
+
+    base: Path
+    control: Control
+    log: Path
+    host: str
+    copy: Path = field(init=False)
+    inputs: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.copy = self.base / "lab"
+        self.inputs = self.base / "in"
+        os.environ["ROOTLAY_ROOT"] = str(self.store)
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+    @property
+    def store(self) -> Path:
+        return self.copy / "store"
+
+    def words(self, words: Words) -> list[str]:
+        """A command line with the places filled in."""
+        return [
+            word.replace("{lab}", str(self.copy)).replace("{in}", str(self.inputs)).replace("{host}", self.host)
+            for word in words
+        ]
+
+    # ---- preparation
+
+    def make_template(self, scenario: Scenario, name: str) -> Path:
+        """The store that a scenario begins with."""
+        template = self.base / name
+        self.restore(self.base / "base") if (self.base / "base").exists() else self._make_base()
+        self.child(lambda: self._run_all(scenario.prepare))
+        if scenario.damage:
+            scenario.damage(self.store)
+        shutil.rmtree(template, ignore_errors=True)
+        subprocess.run(["cp", "-a", str(self.copy), str(template)], check=True)
+        return template
+
+    def _make_base(self) -> None:
+        (self.copy / "out").mkdir(parents=True)
+        # The view and some hydrated files are there, as in a store that has been used.
+        first: tuple[Words, ...] = (("import", "{in}/base.tar", "base"), ("run", "--rm", "base", "true"))
+        self.child(lambda: self._run_all(first))
+        subprocess.run(["cp", "-a", str(self.copy), str(self.base / "base")], check=True)
+
+    def _run_all(self, commands: tuple[Words, ...]) -> None:
+        for words in commands:
+            code, text = call(self.words(words))
+            if code != 0:
+                raise Trouble(f"{' '.join(words)}: exit code {code}: {text}")
+
+    def restore(self, template: Path) -> None:
+        """A fresh copy."""
+        remove(self.copy)
+        subprocess.run(["cp", "-a", str(template), str(self.copy)], check=True)
+
+    # ---- processes
+
+    def child(self, work: Callable[[], Any]) -> Any:
+        """What `work` returns in a child of its own; its exceptions come out as Trouble."""
+        read_end, write_end = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(read_end)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what programs inside write
+            try:
+                answer = {"value": work()}
+            except BaseException as error:
+                text = str(error) if isinstance(error, Trouble) else traceback.format_exc()
+                answer = {"trouble": text}
+            with open(write_end, "w") as pipe:
+                json.dump(answer, pipe)
+            os._exit(0)
+        os.close(write_end)
+        with open(read_end) as pipe:
+            text = pipe.read()
+        os.waitpid(pid, 0)
+        self.bury()
+        answer = json.loads(text or '{"trouble": "the child died"}')
+        if "trouble" in answer:
+            raise Trouble(answer["trouble"])
+        return answer["value"]
+
+    def interrupt(self, words: list[str], at: int, action: str) -> Victim:
+        """Run a command that meets `action` at point `at` (0: nowhere), and clear away what it started."""
+        output = self.base / "output"
+        with contextlib.suppress(FileNotFoundError):
+            self.log.unlink()
+        self.control.arm(at, action)
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            fd = os.open(output, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.dup2(fd, 1)
+            os.dup2(fd, 2)
+            faulthandler.dump_traceback_later(PATIENCE_S / 2, file=2)
+            code = 99
+            try:
+                code = main(words)
+                sys.stdout.flush()
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        if (status := wait_for(pid)) is None:
+            self.bury()
+            raise Trouble(f"it hangs: {output.read_text(errors='replace')}")
+        if action != "kill" or at == 0:
+            self.settle()
+        self.bury()
+        points = self.control.disarm()
+        return Victim(status, points, output.read_text(errors="replace"))
+
+    def settle(self) -> None:
+        """Let what the command left behind (a hydrator) come to its end, for a moment."""
+        deadline = time.monotonic() + 0.3
+        while children() and time.monotonic() < deadline:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)
+            time.sleep(0.01)
+
+    def bury(self) -> None:
+        """Kill and reap every descendant that is left."""
+        deadline = time.monotonic() + PATIENCE_S
+        while pids := children():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            if time.monotonic() > deadline:
+                raise Trouble(f"processes {pids} do not die")
+
+    # ---- looking
+
+    def verify(self, scenario: Scenario, before: View, after: View, done: bool) -> dict[str, Any]:
+        """The battery, after a victim. `done`: the command said that it had done its work.
+
+        Raises Trouble. Returns how many leftovers there were, and whether the work was done.
+        """
+        store = self.store
+        code, text = call(["fsck", "--deep", "--json"])
+        if scenario.damage is None:
+            lost = as_rows(text)
+            if lost or code:
+                raise Trouble(f"fsck after it: exit code {code}, {lost}")
+        for words in (["images", "--json"], ["ps", "-a", "--json"]):
+            if (found := call(words))[0]:
+                raise Trouble(f"{words}: {found}")
+        if scenario.damage is None:
+            state = state_of(store)
+            wrong = differences(state, before, after, steps=scenario.steps)
+            if done and not scenario.steps:
+                wrong += differences(state, after, after)
+            if wrong:
+                raise Trouble("; ".join(wrong))
+        self._check_outputs(scenario)
+        if scenario.damage is None and (code := call(["run", "--rm", "base", "true"])[0]):
+            raise Trouble(f"run: exit code {code}")
+        again, text = call(self.words(scenario.words))
+        if again not in (0, *scenario.again):
+            raise Trouble(f"once more: exit code {again}: {text}")
+        finished = state_of(store)
+        wrong = differences(finished, after, after, steps=scenario.steps)
+        if wrong:
+            raise Trouble(f"after once more: {'; '.join(wrong)}")
+        code, text = call(["prune"])
+        if code:
+            raise Trouble(f"prune: exit code {code}: {text}")
+        names = {f"container {row['name']}" for row in json.loads(call(["ps", "-a", "--json"])[1])}
+        if left := names - before.keys() - after.keys():
+            raise Trouble(f"prune leaves {left}")
+        code, text = call(["fsck", "--deep", "--json"])
+        if code or as_rows(text):
+            raise Trouble(f"fsck at the end: exit code {code}, {as_rows(text)}")
+        if scenario.damage:
+            kept = [path.read_text(errors="replace") for path in store.rglob("*") if path.name in ("stray", "odd")]
+            if sorted(kept) != ["mine", "mine, too"]:
+                raise Trouble(f"of what could not be explained is left: {kept}")
+        return {"leftovers": len(json.loads(text)["findings"])}
+
+    def _check_outputs(self, scenario: Scenario) -> None:
+        """A file that was asked for is whole or absent."""
+        for name in scenario.kept:
+            path = self.copy / "out" / name
+            if path.exists():
+                code, text = call(["--root", str(self.copy / "check"), "load", "-i", str(path)])
+                if code:
+                    raise Trouble(f"{name} is there, and not whole: {text}")
+
+
+def call(words: list[str]) -> tuple[int, str]:
+    """Run a command line in this process. Exit code, and what it wrote."""
+    out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        try:
+            code = main(words)
+        except SystemExit as leave:
+            code = int(leave.code or 0)
+    out.seek(0)
+    text = out.read()
+    return code, text if code == 0 or text.startswith("{") else text + err.getvalue()
+
+
+def children() -> list[int]:
+    """Our children, adopted ones included."""
+    with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as listing:
+        return [int(word) for word in listing.read().split() if int(word) not in spared]
+
+
+spared: set[int] = set()
+"""Children that live as long as we do."""
+
+
+def wait_for(pid: int) -> int | None:
+    """The wait status of a child; None where it hangs, and had to be killed."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if done:
+            return status
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            return None
+        time.sleep(0.002)
+
+
+def remove(path: Path) -> None:
+    """Remove a tree, whatever its modes."""
+    if path.exists():
+        subprocess.run(["chmod", "-R", "u+rwX", str(path)], check=True)
+        shutil.rmtree(path)

@@ -1,0 +1,171 @@
+"""What is interrupted: command lines on a small store, and the states that may come of them.
+
+Each begins with a store that has the image `base`. `prepare` is done once, `words` is what is interrupted at every
+point, in a copy. `{lab}` stands for the copy's directory, with `store` and `out` in it; `{in}` for the inputs, `{host}`
+for the registry.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import shutil
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.cli.rootfs import build_rootfs
+
+Words = tuple[str, ...]
+TOUCH = (
+    "echo more >> /etc/motd; rm /script; mv /usr/share/doc /usr/share/docs; mkdir /new; echo x > /new/f; "
+    "chmod 600 /etc/group"
+)
+RUN = ("run",)
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`again` are exit codes that the same command may have when it is repeated after a crash.
+
+    `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
+    changes its container in several steps, so the container may be in between.
+    """
+
+    name: str
+    words: Words
+    prepare: tuple[Words, ...] = ()
+    again: tuple[int, ...] = (0,)
+    engine: bool = False
+    steps: bool = False
+    damage: Callable[[Path], None] | None = None
+    kept: tuple[str, ...] = field(default=())
+
+
+def damage_store(store: Path) -> None:
+    """Something for each kind of repair: what is rebuilt, what is put aside, what is swept."""
+    for index in sorted((store / "layers").glob("*/index.lmdb"))[:1]:
+        os.truncate(index, 5000)
+    for view in (store / "views").glob("*.view"):
+        view.unlink()
+    (store / "stray").write_text("mine")
+    (store / "layers" / "odd").write_text("mine, too")
+
+
+CHANGED = (
+    ("create", "--name", "c", "base", "true"),
+    ("cp", "{in}/tree", "c:/added"),
+    ("cp", "{in}/motd", "c:/etc/motd"),
+)
+NEXT = (*CHANGED, ("commit", "c", "next"))
+SNAPPED = (*CHANGED, ("snapshot", "create", "c", "s"), ("cp", "{in}/motd", "c:/later"))
+
+SCENARIOS = (
+    Scenario("import", ("import", "{in}/app.tar.gz", "app")),
+    Scenario("import a directory", ("import", "{in}/tree", "app")),
+    Scenario("load docker-archive", ("load", "-i", "{in}/docker.tar")),
+    Scenario("load OCI layout", ("load", "-i", "{in}/oci.tar")),
+    Scenario("pull", ("pull", "--plain-http", "{host}/app:1")),
+    Scenario("pull --lazy", ("pull", "--plain-http", "--lazy", "{host}/lazy:1")),
+    Scenario("create", ("create", "--name", "k", "base", "true"), again=(0, 125)),
+    Scenario("cp into (copy-up)", ("cp", "{in}/motd", "c:/etc/group"), CHANGED, steps=True),
+    Scenario("cp out (reads)", ("cp", "c:/etc", "{lab}/out/etc"), CHANGED),
+    Scenario("commit", ("commit", "c", "next"), CHANGED),
+    Scenario("build COPY", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile", "{in}/context")),
+    Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
+    Scenario("tag", ("tag", "base", "other")),
+    Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "c")), again=(0, 10)),
+    Scenario("rm", ("rm", "c"), SNAPPED, again=(0, 14)),
+    Scenario("rm of a fork's origin", ("rm", "c"), (*SNAPPED, ("fork", "c@s", "--name", "d")), again=(0, 14)),
+    Scenario("prune", ("prune",), (*NEXT, ("rm", "c"), ("rmi", "next"), ("import", "{in}/app.tar.gz", "app"))),
+    Scenario("snapshot", ("snapshot", "create", "c", "s"), CHANGED, again=(0, 51)),
+    Scenario("snapshot rm", ("snapshot", "rm", "c", "s"), SNAPPED, again=(0, 50)),
+    Scenario("rollback", ("rollback", "c", "s"), SNAPPED),
+    Scenario("fork", ("fork", "c@s", "--name", "d"), SNAPPED, again=(0, 16)),
+    Scenario("rename", ("rename", "c", "e"), CHANGED, again=(0, 14, 16)),
+    Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("saved.tar",)),
+    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "c"), CHANGED),
+    Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("base.rlay",)),
+    Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
+    Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
+    Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True),
+    Scenario("run (change)", (*RUN, "--name", "k", "base", "sh", "-c", TOUCH), engine=True, steps=True, again=(125,)),
+    Scenario("start (change)", ("start", "-a", "k"),
+             (("create", "--name", "k", "base", "sh", "-c", f"({TOUCH}) 2>/dev/null; echo y >> /etc/passwd"),),
+             engine=True, steps=True),
+)  # fmt: skip
+
+
+def make_inputs(place: Path) -> None:
+    """Everything that the command lines read."""
+    from tests.store.store_archives import LayoutBuilder, docker_archive, make_tar
+
+    (place / "tree" / "deep").mkdir(parents=True)
+    (place / "tree" / "deep" / "file").write_bytes(b"content\n" * 9000)
+    (place / "tree" / "link").symlink_to("deep/file")
+    os.link(place / "tree" / "deep" / "file", place / "tree" / "second")
+    (place / "motd").write_text("another day\n")
+    root = place / "rootfs"
+    root.mkdir()
+    build_rootfs(root, ["sh", "cat", "true", "rm", "mv", "mkdir", "chmod"])
+    with tarfile.open(place / "base.tar", "w") as tar:
+        tar.add(root, ".", filter=_owned_by_root)
+    shutil.rmtree(root)
+    first = make_tar([("d", "d", ""), *((f"d/{i}", "f", os.urandom(30_000)) for i in range(8)), ("s", "l", "d/1")])
+    second = make_tar([("d/.wh.1", "f", ""), ("new", "f", b"n" * 100_000), ("hard", "h", "new")])
+    (place / "app.tar.gz").write_bytes(gzip.compress(first, 1))
+    (place / "docker.tar").write_bytes(docker_archive([([first, second], ["app:latest"])]))
+    layout = LayoutBuilder()
+    layout.name(layout.manifest([first, second], [gzip.compress(first, 1), gzip.compress(second, 1)]), "app:latest")
+    (place / "oci.tar").write_bytes(layout.tar())
+    context = place / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text("FROM base\nRUN echo hi > /made; rm -r /usr/share/doc\nCOPY file /copied\n")
+    (context / "Copyfile").write_text("FROM base\nCOPY file /copied\nENV A=b\nCOPY file /again/\n")
+    (context / "file").write_text("file\n")
+    registry = {"first": first.hex(), "second": second.hex()}
+    (place / "registry.json").write_text(json.dumps(registry))
+
+
+def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return entry
+
+
+def serve(place: Path) -> tuple[int, str]:
+    """Fork a registry with the images `app:1` and `lazy:1`. Its process, to be killed by the caller, and its host."""
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(write_end)
+        with open(read_end) as pipe:
+            return pid, pipe.readline().strip()
+    try:
+        _serve(json.loads((place / "registry.json").read_text()), write_end)
+    finally:
+        os._exit(1)
+
+
+def _serve(tars: dict[str, str], report: int) -> None:
+    import signal
+
+    from tests.store.lazy_images import estargz_layout
+    from tests.store.registry_fake import FakeRegistry
+
+    fake = FakeRegistry()
+    first, second = (bytes.fromhex(tars[name]) for name in ("first", "second"))
+    fake.add("app:1", [first, second], [gzip.compress(first, 1), gzip.compress(second, 1)])
+    layout = estargz_layout([first, second])
+    for path, data in layout.files.items():
+        if path.startswith("blobs/"):
+            fake.blobs[path.removeprefix("blobs/").replace("/", ":")] = data
+    [manifest] = layout.manifests
+    fake.put("lazy:1", fake.blobs[str(manifest["digest"])], str(manifest["mediaType"]))
+    fake.start()
+    os.write(report, f"{fake.host}\n".encode())
+    os.close(report)
+    while True:
+        signal.pause()

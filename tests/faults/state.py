@@ -1,0 +1,66 @@
+"""What a store shows to its user, as plain data: images and containers by name, each with a digest of its tree."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.container import Containers
+from rootlay.store.store import Store
+from rootlay.store.uppers import iter_snapshots
+from rootlay.vfs.imageview import open_image
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.states import State, open_state
+from tests.vfs.oracle import shape_of_overlay
+
+View = dict[str, str]
+
+
+def state_of(root: Path) -> View:
+    """`image NAME`, `container NAME`, `snapshot CONTAINER@NAME` -> digest. Every byte of content is read."""
+    found: View = {}
+    store = Store.open(root)
+    for image in store.images():
+        if image.reference is not None:
+            with open_image(root, store.image(str(image.reference))) as overlay:
+                found[f"image {image.reference}"] = digest_of(overlay)
+    for record in Containers(root).iter_all():
+        with open_state(root, State(record)) as overlay:
+            found[f"container {record.name}"] = digest_of(overlay)
+        for snapshot in iter_snapshots(record.path):
+            with open_state(root, State(record, snapshot)) as overlay:
+                found[f"snapshot {record.name}@{snapshot.name}"] = digest_of(overlay)
+    return found
+
+
+def digest_of(overlay: Overlay) -> str:
+    """Of names, types, modes, content and hard links."""
+    whole = hashlib.sha256()
+    for path, shape in sorted(shape_of_overlay(overlay).items()):
+        whole.update(repr((path, shape.mode, shape.nlink, shape.size, shape.group)).encode())
+        whole.update(shape.content)
+    return whole.hexdigest()[:16]
+
+
+def differences(found: View, before: View, after: View, *, steps: bool = False) -> list[str]:
+    """What is neither as it was nor as it should become; `steps`: a container may be in between.
+
+    Containers that are in neither state are those of an interrupted `build` or `run --rm`: they may stay until `prune`.
+    """
+    wrong = []
+    for name in sorted(found.keys() | before.keys() | after.keys()):
+        allowed = {side.get(name) for side in (before, after)}
+        if allowed == {None} and name.startswith("container "):
+            continue
+        in_between = steps and name.startswith("container ") and name in found
+        if found.get(name) not in allowed and not in_between:
+            wrong.append(f"{name}: {found.get(name, 'gone')} is none of {allowed}")
+    return wrong
+
+
+def as_rows(text: str) -> list[dict[str, Any]]:
+    """The findings of `fsck --json` that are damage."""
+    import json
+
+    return [row for row in json.loads(text)["findings"] if row["damage"]]

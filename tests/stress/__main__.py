@@ -1,0 +1,35 @@
+"""Many processes at work on one store, each checking what it did: `python -m tests.stress` (see docs/robustness.md).
+
+    python -m tests.stress [--workers N] [--seconds N] [--seed N] [--work DIRECTORY]
+
+Afterwards every worker's images and appended lines must be there, and `fsck --deep` must find nothing. Prints a table;
+exit code 1 if anything was not as it must be.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "store")]
+
+from tests.stress.crowd import run  # noqa: E402
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stress", description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=600)
+    parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "big"))
+    parser.add_argument("--work", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="rl-stress-", ignore_cleanup_errors=True) as place:
+        return run(options.work or Path(place), options.workers, options.seconds, options.seed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,150 @@
+"""The store that the workers share, the workers, and the checks when they have ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+
+from tests.faults.campaign import preload
+from tests.faults.lab import call
+from tests.faults.scenarios import make_inputs, serve
+from tests.stress.worker import Worker, Wrong
+
+
+def run(work: Path, workers: int, seconds: float, seed: int) -> int:
+    """Prepare, work, check, report. Exit code."""
+    work = Path(os.path.realpath(work))
+    os.environ.update(ROOTLAY_ROOT=str(work / "store"), HOME=str(work))
+    preload()
+    (work / "in").mkdir(parents=True)
+    make_inputs(work / "in")
+    registry, host = serve(work / "in")
+    try:
+        first = Worker(0, work / "store", work / "in", host, {}, random.Random(seed))
+        first.known = prepare(first)
+        pids = {fork_worker(first, number, seconds, seed, work): number for number in range(1, workers + 1)}
+        failed = [number for pid, number in pids.items() if os.waitpid(pid, 0)[1]]
+        results = [json.loads((work / f"worker{number}").read_text()) for number in pids.values()]
+        wrong = [text for result in results for text in result["wrong"]]
+        wrong += [f"worker {number} died" for number in failed]
+        wrong += check(first, results)
+    finally:
+        os.kill(registry, signal.SIGKILL)
+        os.waitpid(registry, 0)
+        first.ask(lambda: call(["rm", "-f", "shared"]))
+    report(results, wrong, workers, seconds, seed)
+    return 1 if wrong else 0
+
+
+def prepare(first: Worker) -> dict[str, str]:
+    """The image and the container that all use. The trees that commands must make: from one worker alone."""
+    first.must("import", str(first.inputs / "base.tar"), "base")
+    first.must("create", "--name", "shared", "base", "true")
+    first.known = {"app": "", "commit": "", "build": ""}
+    made = {"app": ("i", first.import_layer), "commit": ("t", first.commit), "build": ("b", first.build)}
+    known = {}
+    for what, (kind, make) in made.items():
+        try:
+            make()
+        except Wrong:  # there is nothing yet that it could be compared with
+            tag = first.name(kind)
+            known[what] = first.ask(lambda tag=tag: first.digest_of_image(tag))
+            first.must("rmi", tag, codes=(0, 12))
+    first.must("rm", "-f", first.name("c"))
+    first.must("rmi", first.name("t"), codes=(0, 10))
+    return known
+
+
+def fork_worker(first: Worker, number: int, seconds: float, seed: int, work: Path) -> int:
+    """A worker as a process; what it did comes out in a file."""
+    pid = os.fork()
+    if pid:
+        return pid
+    wrong: list[str] = []
+    worker = Worker(
+        number, first.store, first.inputs, first.host, first.known, random.Random(seed * 1000 + number)
+    )  # fmt: skip
+    try:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and not wrong:
+            try:
+                worker.one()
+            except Wrong as error:
+                wrong.append(f"worker {number}, turn {worker.turn}: {error}")
+                print(wrong[-1], file=sys.stderr, flush=True)
+    except BaseException:
+        wrong.append(traceback.format_exc())
+    result = {
+        "wrong": wrong,
+        "done": worker.done,
+        "tags": worker.tags,
+        "lines": worker.lines,
+        "slowest": worker.slowest,
+    }
+    (work / f"worker{number}").write_text(json.dumps(result))
+    os._exit(0)
+
+
+def check(first: Worker, results: list[dict[str, object]]) -> list[str]:
+    """Nothing is lost, nothing is damaged, nothing is left."""
+    wrong = []
+    expected = {tag for result in results for tag in result["tags"]}  # type: ignore[attr-defined]
+    rows = json.loads(first.run("images", "--json")[1])
+    found = {row["repository"] for row in rows if row["repository"].startswith("w")}
+    if found != expected:
+        wrong.append(f"lost images: {sorted(expected - found)}; images that came back: {sorted(found - expected)}")
+    for result in results:
+        for tag, digest in result["tags"].items():  # type: ignore[attr-defined]
+            if digest and tag in found and first.ask(lambda tag=tag: first.digest_of_image(tag)) != digest:
+                wrong.append(f"{tag} has changed")
+    lines = sorted(line for result in results for line in result["lines"])  # type: ignore[attr-defined]
+    log = first.ask(lambda: _shared_log(first)).splitlines()
+    if sorted(log) != lines:
+        lost = Counter(lines) - Counter(log)
+        wrong.append(f"of {len(lines)} lines appended {len(lost)} are lost: {sorted(lost)[:5]}")
+    for words in (("fsck", "--deep"), ("prune",), ("fsck", "--deep")):
+        code, text = first.run(*words)
+        if code:
+            wrong.append(f"{' '.join(words)} at the end: exit code {code}: {text}")
+    left = [row["name"] for row in json.loads(first.run("ps", "-a", "--json")[1])]
+    if left != ["shared"]:
+        wrong.append(f"containers are left: {left}")
+    return wrong
+
+
+def _shared_log(first: Worker) -> str:
+    from rootlay.store.container import Containers
+    from rootlay.vfs.container import open_overlay
+
+    with open_overlay(first.store, Containers(first.store).find("shared")) as overlay:
+        if overlay.find("/log") is None:
+            return ""
+        with overlay.open_content("/log") as stream:
+            return stream.read().decode()
+
+
+def report(results: list[dict[str, object]], wrong: list[str], workers: int, seconds: float, seed: int) -> None:
+    """A table in markdown."""
+    done: Counter[str] = Counter()
+    for result in results:
+        done.update(result["done"])  # type: ignore[arg-type]
+    print("| Action | Times |\n|---|---|")
+    for name, count in sorted(done.items()):
+        print(f"| {name.replace('_', ' ')} | {count} |")
+    slowest = max(float(str(result["slowest"])) for result in results)
+    tags = sum(len(result["tags"]) for result in results)  # type: ignore[arg-type]
+    lines = sum(len(result["lines"]) for result in results)  # type: ignore[arg-type]
+    print(
+        f"\n{sum(done.values())} actions by {workers} processes in {seconds:.0f} s (seed {seed}); the slowest took "
+        f"{slowest:.1f} s. At the end {tags} images and {lines} appended lines were expected and looked for; "
+        f"{len(wrong)} things were not as they must be."
+    )
+    for text in wrong:
+        print(text)
