@@ -157,16 +157,17 @@ class Containers:
         The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
         the user keeps elsewhere is left alone, as is a frozen one that another container stands on.
         """
-        with contextlib.suppress(OSError):
-            if os.path.basename(os.readlink(self._names / record.name)) == record.id:
-                (self._names / record.name).unlink()
         for alias in record.aliases:
             with contextlib.suppress(OSError):
                 if os.readlink(alias) == os.path.realpath(record.upper):
                     alias.unlink()
         # Under the lock: nobody makes a reference to the upper between the look and the removal.
-        with changing(self.path):
+        with changing(self.path), _held(record.lock):
             (record.path / "config.json").unlink(missing_ok=True)  # from here on it is no container
+            # Nobody takes the name while somebody holds the container's lock (`lives`): it is still ours to remove.
+            with contextlib.suppress(OSError):
+                if os.path.basename(os.readlink(self._names / record.name)) == record.id:
+                    (self._names / record.name).unlink()
             owners = {place.partition("/")[0] for place in references_of(record.path)}
             if not (record.path / STACK_FILE).exists():  # nobody else can have a reference
                 grave = self._grave()
@@ -279,3 +280,19 @@ class Containers:
             link.unlink(missing_ok=True)
             return self._claim(name, identity)
         return None
+
+
+@contextlib.contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """See to it that a container's lock is held: by us, if it is free."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
