@@ -7,6 +7,8 @@ python) use Docker's 125 for every trouble of our own, so that 1 … 124 can be 
 from __future__ import annotations
 
 import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 
 from rootlay.cli.spec import RUNNING_VERBS, UsageError
@@ -78,9 +80,20 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
-    where = error.filename if isinstance(error.filename, (str, Path)) else root
+    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    where = name or root
+    if error.errno == errno.ENOENT and _is_removed_container(name, root):
+        return "the container was removed meanwhile", CODES["UnknownContainer"]
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"{where}: no space left on the device; free some or choose another store with --root", CODES["DiskFull"]
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES["StoreNotWritable"]
-    return f"{error.filename or root}: {error.strerror or error}", GENERAL
+    return f"{where}: {error.strerror or error}", GENERAL
+
+
+def _is_removed_container(name: str, root: Path) -> bool:
+    """Whether a path that was not found lay in a container that is none any more."""
+    with suppress(ValueError):
+        parts = Path(name).relative_to(os.path.realpath(root)).parts
+        return len(parts) > 1 and parts[0] == "containers" and not Path(root, *parts[:2], "config.json").exists()
+    return False

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, StoreError
+from rootlay.store.errors import BadManifest, CorruptStore, StoreError
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.ingest import LayerSource
@@ -165,7 +165,10 @@ class _Pull:
             return None
         if self._repository.find_digest(self._name.tag, self._name.familiar) != descriptor.digest:
             return None
-        image = catalog.read(descriptor)
+        try:
+            image = catalog.read(descriptor)
+        except CorruptStore:  # removed by somebody since we found its name
+            return None
         config = image.manifest.config.digest
         if not self._layout.has_blob(config) or not all(map(self._is_here, image.manifest.layers)):
             return None

@@ -35,3 +35,12 @@ def test_running_verbs_keep_the_programs_codes_free(tmp_path: Path) -> None:
         "x.tar: No such file or directory",
         GENERAL,
     )
+
+
+def test_a_file_of_a_container_that_was_removed_meanwhile_is_no_riddle(tmp_path: Path) -> None:
+    upper = tmp_path / "containers" / ("a" * 64) / "upper"
+    gone = FileNotFoundError(2, "No such file or directory", bytes(upper))
+    assert explain(gone, "commit", tmp_path) == ("the container was removed meanwhile", CODES["UnknownContainer"])
+    upper.parent.mkdir(parents=True)
+    (upper.parent / "config.json").touch()
+    assert explain(gone, "commit", tmp_path) == (f"{upper}: No such file or directory", GENERAL)
