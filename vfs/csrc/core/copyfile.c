@@ -105,7 +105,9 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
             k_close(from);
     }
     if (r >= 0)
-        k_utimens(to, NULL, t, 0);
+        r = k_utimens(to, NULL, t, 0);
+    if (r == -EOPNOTSUPP) /* of the times */
+        r = 0;
     if (r >= 0 && kept)
         w->fd = (i32)to;
     else
