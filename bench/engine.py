@@ -1,11 +1,15 @@
 """What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
 
-    python bench/engine.py IMAGE.tar [--rounds 3] [--only NAME,…] [--methods NAME,…]
+    python bench/engine.py IMAGE.tar [--rounds 3] [--only NAME,…] [--methods NAME,…] [--scratch DIR]
 
 IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
-compiler. The rounds are interleaved; each figure is in microseconds, with the ratios of minima and of medians to the
-baseline: a bare chroot as root, else bwrap on the unpacked tree; for the single calls of an ordinary user the same
-static program on the plain directory. Peers that are not installed or not allowed here are left out.
+compiler. The rounds are interleaved; prints a Markdown table in microseconds, with the ratio of minima to the baseline,
+the first column: a bare chroot as root, else bwrap on the unpacked tree; for the single calls of an ordinary user the
+same static program on the plain directory. For commands there is a second ratio, of the least processor time of the
+command and its children: on a busy machine it is the one to read. Peers that are not installed or not allowed here are
+left out; so are `rootlay --confine=off` and `--no-patch` unless they are asked for. The columns `filter` and
+`filter+landlock` are the baseline under a seccomp filter that does nothing and, in the second, Landlock with a single
+rule (floor.c): what every engine of this kind pays.
 """
 
 from __future__ import annotations
@@ -13,7 +17,6 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -34,6 +37,8 @@ LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
 IDENTITY = "git config --global user.email a@b && git config --global user.name a"
 FILES = "rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done"
 COPIES = f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"
+APPEND = "while read f; do echo x >> $f; done < /tmp/list"
+PLAIN_APPEND = ("cd /tmp/copies && for f in *; do echo x >> $f; done", COPIES)
 COPY = "rm -rf /tmp/copy && cp -a /usr/share /tmp/copy"
 
 
@@ -56,13 +61,18 @@ WORK = {
     "python3 -c import": Work("python3 -c 'import json, argparse, subprocess, email, http.client, unittest'"),
     "sh -c : x50": Work("i=0; while [ $i -lt 50 ]; do sh -c :; i=$((i+1)); done"),
     "rm -rf of a lower tree": Work("rm -rf /usr/share", "", ("rm -rf /tmp/copy", COPY), 1),
-    "append to 1000 lower": Work(
-        "while read f; do echo x >> $f; done < /tmp/list",
-        LIST,
-        ("cd /tmp/copies && for f in *; do echo x >> $f; done", COPIES),
-        1,
-    ),
+    "append to 1000 lower": Work(APPEND, LIST, PLAIN_APPEND, 1),
+    "append to 1000 read": Work(APPEND, f"{LIST}; xargs cat < /tmp/list > /dev/null", PLAIN_APPEND, 1),
 }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Of one line in one round, in microseconds. `cpu` is 0 for single calls."""
+
+    low: float
+    middle: float
+    cpu: float
 
 
 #: Runs a command on the tree and gives its standard output; RuntimeError when it fails.
@@ -76,7 +86,7 @@ class Method:
     name: str
     enter: Callable[[], AbstractContextManager[Runner]]
     layered: bool = False
-    results: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    results: dict[str, list[Figure]] = field(default_factory=dict)
 
 
 def check(done: subprocess.CompletedProcess[str]) -> str:
@@ -133,12 +143,22 @@ def works(method: Method) -> bool:
 
 def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
     """The baseline first."""
-    bwrap = ("bwrap", "--bind", str(tree), "/", "--dev", "/dev", "--proc", "/proc", "--")
+    devices = ("--dev", "/dev", "--proc", "/proc", "--")
+    bwrap = ("bwrap", "--bind", str(tree), "/", *devices)
+    bwrap_overlay = ("bwrap", "--overlay-src", str(tree), "--tmp-overlay", "/", *devices)
     kernel = ["mount", "-t", "overlay", "overlay"]
-    found = [Method("chroot", lambda: prefixed("chroot", str(tree)))] if os.geteuid() == 0 else []
+    rootlay = str(Path(sys.executable).with_name("rootlay"))
+    by_hand = (rootlay, "--root", str(scratch / "store"), "run", "--rm", "-e", "HOME", "-e", "PATH", "-e", "LC_ALL")
+    base = ("chroot", str(tree)) if os.geteuid() == 0 else bwrap
+    found = [Method(base[0], lambda: prefixed(*base))] if os.geteuid() == 0 else []
     found += [
         Method("bwrap", lambda: prefixed(*bwrap)),
+        Method("filter", lambda: prefixed(*base, "/floor", "filter")),
+        Method("filter+landlock", lambda: prefixed(*base, "/floor", "both")),
         Method("rootlay", lambda: inside(image), layered=True),
+        Method("rootlay --confine=off", lambda: prefixed(*by_hand, "--confine=off", "bench"), layered=True),
+        Method("rootlay --no-patch", lambda: prefixed(*by_hand, "--no-patch", "bench"), layered=True),
+        Method("bwrap --overlay", lambda: prefixed(*bwrap_overlay), layered=True),
         Method("overlayfs", lambda: overlay(kernel, scratch, tree), layered=True),
         Method("fuse-overlayfs", lambda: overlay(["fuse-overlayfs"], scratch, tree), layered=True),
         Method("fakechroot", lambda: prefixed("fakechroot", "chroot", str(tree))),
@@ -149,8 +169,8 @@ def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
 
 def parse(text: str, method: Method) -> None:
     for line in text.splitlines():
-        name, low, middle = line.rsplit(" ", 2)
-        method.results.setdefault(name, []).append((float(low) / 1e3, float(middle) / 1e3))
+        name, *figures = line.rsplit(" ", 3)
+        method.results.setdefault(name, []).append(Figure(*(float(figure) / 1e3 for figure in figures)))
 
 
 def measure(method: Method, only: set[str]) -> None:
@@ -177,23 +197,22 @@ def attempt(method: Method, run: Runner, command: list[str]) -> None:
 
 
 def report(found: list[Method]) -> None:
-    print(
-        f"# {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima, of medians)"
-    )
-    names = dict.fromkeys(name for method in found for name in method.results)
-    print(f"{'':24}" + "".join(f"{method.name:>26}" for method in found))
-    for name in names:
+    print(f"Linux {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima")
+    print("[, of processor time])\n")
+    print("| |" + "".join(f" {method.name} |" for method in found))
+    print("|---|" + "---|" * len(found))
+    for name in dict.fromkeys(name for method in found for name in method.results):
         base = next(method.results[name] for method in found if name in method.results)
-        low, middle = min(r[0] for r in base), statistics.median(r[1] for r in base)
-        line = f"{name:24}"
-        for method in found:
-            rounds = method.results.get(name)
-            if rounds is None:
-                line += f"{'-':>26}"
-                continue
-            mine = min(r[0] for r in rounds), statistics.median(r[1] for r in rounds)
-            line += f"{mine[0]:11.2f} ({mine[0] / low:5.2f}, {mine[1] / middle:5.2f})"
-        print(line, flush=True)
+        print(f"| {name} |" + "".join(f" {cell(method.results.get(name), base)} |" for method in found), flush=True)
+
+
+def cell(rounds: list[Figure] | None, base: list[Figure]) -> str:
+    if rounds is None:
+        return "-"
+    low, cpu = min(figure.low for figure in rounds), min(figure.cpu for figure in rounds)
+    ratio = low / min(figure.low for figure in base)
+    base_cpu = min(figure.cpu for figure in base)
+    return f"{low:.2f} ({ratio:.2f})" if not base_cpu else f"{low:.0f} ({ratio:.2f}, {cpu / base_cpu:.2f})"
 
 
 def main() -> None:
@@ -210,18 +229,24 @@ def main() -> None:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-bench-", dir=options.scratch)))
         tree = scratch / "tree"
         tree.mkdir()
-        source = Path(__file__).with_name("micro.c")
-        subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / "micro"), str(source)], check=True)
+        for program in ("micro", "floor"):
+            source = Path(__file__).with_name(f"{program}.c")
+            subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / program), str(source)], check=True)
         unpack = ["tar", "-xf", str(options.image), "-C", str(tree), "--exclude=./dev/*"]
         subprocess.run(unpack, check=False, stderr=subprocess.DEVNULL)
-        shutil.copy(scratch / "micro", tree / "micro")
+        for program in ("micro", "floor"):
+            shutil.copy(scratch / program, tree / program)
         tar = scratch / "image.tar"
         subprocess.run(["tar", "-cf", str(tar), "-C", str(tree), "."], check=True)
         image = Store.open(scratch / "store").import_rootfs(tar, "bench")
         tar.unlink()
         if os.geteuid() == 0:
             subprocess.run(["cp", "-a", "/dev/null", "/dev/urandom", str(tree / "dev")], check=True)
-        found = [method for method in methods(scratch, tree, image) if not wanted or method.name in wanted]
+        found = [
+            method
+            for method in methods(scratch, tree, image)
+            if (method.name in wanted if wanted else not method.name.startswith("rootlay -"))
+        ]
         plain = Method("plain", prefixed)
         micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
         for _ in range(options.rounds):

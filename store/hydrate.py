@@ -110,6 +110,12 @@ class Hydrator:
             self._make(node, place)
             return _join(self._tree_path(node), place)
 
+    def file_path(self, entry_id: int) -> bytes | None:
+        """The visible path of an entry that is a regular file, None for others. Raises OSError: EINVAL, EIO."""
+        with _as_os_error():
+            node, path = self._entry(entry_id)
+            return path if node.type is EntryType.FILE else None
+
     def ahead(self) -> Ahead:
         """What makes neighbours of what was asked for; good as long as the hydrator is open, in one thread."""
         from rootlay.store.hydrateahead import Ahead  # with ctypes, which most hydrators do not need

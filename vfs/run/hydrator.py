@@ -5,7 +5,8 @@ Rules:
    process of the container is left, so daemons that outlive their command are served as well.
 2. It ignores the terminal's signals and keeps none of its owner's descriptors.
 3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
-4. Between requests it makes what will probably be asked for next (rootlay.store.readahead), a little at a time.
+4. Between requests it makes what will probably be asked for next (rootlay.store.readahead), and from the start on what
+   an earlier first run asked for (rootlay.store.asked), a little at a time.
 5. A request that fails is answered with its errno; a client that breaks the protocol is dropped.
 """
 
@@ -105,6 +106,10 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
     container = os.path.realpath(session.record.path)
     lower = LowerFiles(root, session.record.config.chain)
     filler = _start_filler(root, session.record.config.layers)
+    if (
+        filler is None and session.listener and session.record.config.chain
+    ):  # a lazy layer brings everything in by itself
+        lower.begin(session.record.config.image)
 
     def hydrate(entry: int) -> None:
         if filler:
@@ -123,6 +128,8 @@ def serve_session(root: Path, session: Session, lifeline: int) -> None:
     listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
     try:
         serve(listener, hydrate, lifeline, lambda: not has_guests(container), lower.work_ahead)
+        with contextlib.suppress(OSError, LookupError):
+            lower.end()
     finally:
         session.forget()
 
@@ -173,7 +180,7 @@ def serve(
         poll.register(listener, select.POLLIN)
     owned = True
     quiet = 0
-    working = False
+    working = True
     while True:
         events = poll.poll(0 if working else None if owned else SETTLE_MS if quiet else IDLE_POLL_MS)
         if working and not events:

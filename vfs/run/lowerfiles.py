@@ -1,9 +1,11 @@
 """The real files of a view's entries, for the hydrator process: made as they are asked for, and a little before.
 
 Rules:
-1. Heavy modules are imported on the first request.
+1. Heavy modules are imported on the first request, or when there is something to make before it (rule 3).
 2. Looking ahead begins where requests follow each other (rootlay.store.readahead), so that a program that opens a few
    files costs the disk no more than those; and not on a disk that is nearly full.
+3. What was asked for is written down when the session ends (rootlay.store.asked). Where that is known and the files are
+   not there, they are made from the start on, in that order, between the requests.
 """
 
 from __future__ import annotations
@@ -13,20 +15,26 @@ import errno
 import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from rootlay.store.asked import Asked
+    from rootlay.store.bundleview import BundleView
     from rootlay.store.hydrate import Hydrator
     from rootlay.store.hydrateahead import Ahead
     from rootlay.store.readahead import Streams
+    from rootlay.store.view import View
 
 STEP_SECONDS = 0.001
 #: So many requests that followed others make it worth knowing which files are in which segment.
 SEGMENTS_AFTER = 8
 JOBS_MAX = 8
+ASKED_MAX = 4096
 FREE_PERCENT_MIN = 5
+#: A request may have to wait for a file that is being made beforehand.
+BEFOREHAND_BYTES_MAX = 16 << 20
 
 
 class LowerFiles:
@@ -34,6 +42,7 @@ class LowerFiles:
 
     def __init__(self, root: Path, chain: str) -> None:
         self._root, self._chain = root, chain
+        self._view: View | BundleView | None = None
         self._hydrator: Hydrator | None = None
         self._streams: Streams | None = None
         self._ahead: Ahead | None = None
@@ -41,26 +50,83 @@ class LowerFiles:
         self._stream: Iterator[int] | None = None  # one of the jobs
         self._begun = self._reached = self._goal = 0  # ids of that stream: its start, how far it is, where it ends
         self._followed = 0
+        self._image = ""
+        self._known: Asked | None = None
+        self._asked: list[int] = []
+        self._beforehand = False
+
+    def begin(self, image: str) -> None:
+        """Look whether it is known what programs of this image, or of an earlier one of its name, ask for."""
+        from rootlay.store.asked import find_asked, find_asked_by_name
+
+        views = self._root / "views"
+        self._image = image
+        self._known = find_asked(views, self._hex())
+        if self._known is not None and self._known.still_there(self._root / "layers"):
+            return
+        self._known = self._known or find_asked_by_name(views, image)
+        if self._known is not None and self._has_room():
+            self._beforehand = True
+            self._jobs.append(self._make_beforehand(self._known.paths))
+
+    def end(self) -> None:
+        """Write down what was asked for, if anything was."""
+        from rootlay.store.asked import PATHS_MAX, Asked, write_asked
+
+        if self._view is None or self._hydrator is None or not (self._asked or self._beforehand):
+            return
+        before = self._known.paths if self._known is not None else ()
+        found = (self._hydrator.file_path(entry) for entry in self._asked)
+        paths = dict.fromkeys([*before, *(path for path in found if path is not None)])
+        layers = (layer.hex for layer in self._view.layers)
+        trees = tuple(name for name in layers if (self._root / "layers" / name / "tree").is_dir())
+        write_asked(self._root, self._hex(), Asked(self._image, trees, tuple(paths)[:PATHS_MAX]))
+
+    def _hex(self) -> str:
+        return self._chain.rpartition(":")[2]
+
+    def _open(self) -> tuple[View | BundleView, Hydrator]:
+        from rootlay.store.attach import open_lower
+
+        if self._view is None or self._hydrator is None:
+            self._view, self._hydrator = open_lower(self._root, self._chain)
+        return self._view, self._hydrator
+
+    def _make_beforehand(self, paths: Sequence[bytes]) -> Iterator[int]:
+        from rootlay.store.entry import EntryType
+        from rootlay.store.errors import StoreError
+
+        try:
+            view, hydrator = self._open()
+        except StoreError:  # the first request will tell
+            return
+        for path in paths:
+            with contextlib.suppress(OSError, LookupError, ValueError, StoreError):
+                node = view.find_path(path)
+                if node is not None and node.type is EntryType.FILE and node.size <= BEFOREHAND_BYTES_MAX:
+                    hydrator.hydrate(node.id)
+            yield 0
 
     def hydrate(self, entry: int) -> None:
         """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
         from rootlay.store.errors import StoreError
 
         try:
-            if self._hydrator is None or self._streams is None:
-                from rootlay.store.attach import open_lower
-                from rootlay.store.readahead import Streams
-
-                self._hydrator = open_lower(self._root, self._chain)[1]
-                self._streams = Streams()
-            self._hydrator.hydrate(entry)
+            hydrator = self._open()[1]
+            hydrator.hydrate(entry)
         except StoreError as error:
             raise OSError(errno.EIO, str(error)) from error
+        if len(self._asked) < ASKED_MAX:
+            self._asked.append(entry)
+        if self._streams is None:
+            from rootlay.store.readahead import Streams
+
+            self._streams = Streams()
         window = self._streams.asked(entry)
         if window and self._has_room():
             self._followed += 1
             if self._ahead is None:
-                self._ahead = self._hydrator.ahead()
+                self._ahead = hydrator.ahead()
             self._look_ahead(self._ahead, entry, entry + window)
         if self._ahead is not None and self._followed >= SEGMENTS_AFTER and len(self._jobs) < JOBS_MAX:
             first = self._followed == SEGMENTS_AFTER and window
