@@ -10,7 +10,7 @@
  *    that, until he asks. */
 #include "inside.h"
 
-#define LINES 256
+#define LINES 4096 /* 256 KiB, of which only what is used becomes memory */
 
 static struct line {
     u32 version; /* odd: being written */
