@@ -5,9 +5,11 @@ Rules:
    what runs in the executor of executor.py. Plain threads do not inherit a context: they are outside, like all others.
 2. A context that was copied inside stays inside after the block has ended; when the container has been closed, its file
    operations fail with ESTALE. None ever falls through to the machine's files.
-3. The hooks are in place as long as some context knows an activation, and gone afterwards.
-4. The working directory is the activation's own.
-5. Not a boundary: see SECURITY.md.
+3. Threads that Python does not know, those of Arrow's and Polars' pools for example, have no context. As long as the
+   activations that are entered are all of one container, they are in the one entered last; else they are outside.
+4. The hooks are in place as long as some context knows an activation, and gone afterwards.
+5. The working directory is the activation's own.
+6. Not a boundary: see SECURITY.md.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ class Inside(int):
 
 
 _installing = threading.Lock()
-_open = 0  # activations that were entered and not left
+_entered: list[Inside] = []  # and not left, in this order
 
 
 class Activation:
@@ -54,14 +56,16 @@ class Activation:
         self.box = box
         self._cwd = cwd
         self._token: Token[int | None] | None = None
+        self._inside: Inside | None = None
 
     def __enter__(self) -> Activation:
         if self._token is not None:
             raise ActivationMisused("this activation has been entered already: make one for each `with`")
         inside = enter_box(self.box)
         self._token = INSIDE.set(inside)
+        self._inside = inside
+        _changed(inside, entered=True)
         del inside
-        _count(1)
         try:
             os.chdir(self._cwd)
         except BaseException:
@@ -80,7 +84,9 @@ class Activation:
         except ValueError as misuse:
             raise ActivationMisused("an activation is left in the context in which it was entered") from misuse
         finally:
-            _count(-1)
+            if self._inside is not None:
+                _changed(self._inside, entered=False)
+            self._inside = None
             del token
             hook_library().sweep()
 
@@ -107,16 +113,29 @@ def enter_box(box: Box) -> Inside:
     return inside
 
 
-def _count(change: int) -> None:
-    global _open
+def _changed(inside: Inside, *, entered: bool) -> None:
+    """Rule 3."""
     with _installing:
-        _open += change
+        if entered:
+            _entered.append(inside)
+        else:
+            _entered[:] = [other for other in _entered if other is not inside]
+        same = len({id(other.box) for other in _entered}) == 1
+        hook_library().native(_entered[-1] if same else None)
+
+
+def _renew_lock() -> None:
+    global _installing
+    _installing = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent may have held it
 
 
 @atexit.register
 def _at_exit() -> None:
     """What runs after this, flushing and finalizers, is outside. The container is as it is: nothing is lost."""
-    if _open > 0:
+    if _entered:
         warnings.warn("an activation was still open when the interpreter exited", ResourceWarning, stacklevel=2)
     if hook_library.cache_info().currsize:
         hook_library().bypass(1)

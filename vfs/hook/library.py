@@ -71,6 +71,7 @@ class HookLibrary:
         self.through: Callable[[int, bytes, int], int] = bind("rl_hook_through", number, pointer, text, number)
         self.install: Callable[[], int] = bind("rl_hook_install", number)
         self.uninstall: Callable[[], int] = bind("rl_hook_uninstall", number)
+        self.native: Callable[[int | None], None] = bind("rl_hook_native", None, pointer)
         held = functools.partial(_bind, self._held)
         self.sweep: Callable[[], None] = held("rl_hook_sweep", None)
         self.bypass: Callable[[int], None] = held("rl_hook_bypass", None, number)

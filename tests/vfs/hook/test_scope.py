@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import ctypes
 import os
 import sys
 import threading
@@ -100,6 +101,36 @@ def test_tasks_of_one_loop_are_in_different_containers(image: Image, outside: Pa
             await asyncio.gather(inside(one, "one"), inside(two, "two"), stays_outside(), default_pool(one))
 
     asyncio.run(main())
+    assert hooked_pointers() == 0
+
+
+def in_native_thread(function: str, path: Path) -> None:
+    """Calls a function of libc in a thread that Python does not know."""
+    libc = ctypes.CDLL(None)
+    thread, text = ctypes.c_ulong(), ctypes.create_string_buffer(os.fsencode(path))
+    assert libc.pthread_create(ctypes.byref(thread), None, getattr(libc, function), text) == 0
+    assert libc.pthread_join(thread, None) == 0
+
+
+def test_threads_that_python_does_not_know_are_in_the_only_container(image: Image, outside: Path) -> None:
+    with image.container() as one, image.container() as two:
+        with one.activate():
+            os.makedirs(outside.parent)
+            outside.write_text("one")
+            in_native_thread("unlink", outside)
+            assert not outside.exists()
+            outside.write_text("one")
+            with one.activate():
+                in_native_thread("unlink", outside)
+            assert not outside.exists()
+            outside.write_text("one")
+            with two.activate():
+                in_native_thread("unlink", outside)  # whose would it be?
+            assert outside.exists()
+        assert not outside.exists()
+        outside.write_text("again")
+        in_native_thread("unlink", outside)
+        assert not outside.exists()
     assert hooked_pointers() == 0
 
 

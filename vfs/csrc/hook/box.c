@@ -4,7 +4,6 @@
  * Python's lock.
  */
 #define _GNU_SOURCE
-#include <linux/membarrier.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -117,8 +116,7 @@ RL_PUBLIC struct rl_box *rl_hook_open(const struct rl_core *core, const char *la
 /* Returns when no other thread is in the core that the box had until now. */
 static void wait_for_threads(struct rl_box *box)
 {
-    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
-        __sync_synchronize();
+    rl_fence_threads();
     while (rl_busy(box))
         sched_yield();
 }

@@ -10,6 +10,7 @@
 long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode)
 {
     const struct rl_core *core = RL_CORE(here);
+    struct rl_thread *t = rl_thread();
     struct rl_open o;
     long fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
 
@@ -19,9 +20,12 @@ long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int fla
         return fd;
     if (o.done_fd >= 0)
         return core->open_finish(&o, o.done_fd);
-    rl_thread()->busy = NULL; /* a FIFO may wait for ever; the rest is the kernel's alone */
+    if (!t->native)
+        t->busy = NULL; /* a FIFO may wait for ever; the rest is the kernel's alone */
     fd = open(o.real, o.flags, o.mode);
-    return fd < 0 ? -errno : fd;
+    fd = fd < 0 ? -errno : fd;
+    t->busy = here->box;
+    return fd;
 }
 
 static int changes(int flags)

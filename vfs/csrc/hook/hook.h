@@ -63,6 +63,7 @@ struct rl_thread {
     struct rl_box *volatile busy; /* in its core now */
     int bypass;                   /* > 0: outside, whatever the context says */
     struct rl_box *owner;         /* of the descriptors that are opened now: not the program's */
+    int native;                   /* Python does not know it */
     int gone;                     /* the thread has ended */
     struct rl_thread *next;
 };
@@ -72,6 +73,7 @@ void rl_leave(struct rl_inside **here);
 #define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_inside *name = rl_enter()
 #define RL_CORE(here) ((here)->box->core)
 struct rl_thread *rl_thread(void);
+void rl_fence_threads(void); /* what this thread has written, all others see, and the other way round */
 int rl_busy(const struct rl_box *box); /* is another thread in its core? */
 void rl_note_umask(unsigned mask);
 

@@ -3,7 +3,9 @@
  * 1. The value is a Python int: the address of a struct rl_inside. Python is asked with its lock held, and the answer is
  *    kept for the thread: as long as its context is the same object (a reference is held) and nobody has entered or left
  *    an activation since (`generation`), no lock is needed.
- * 2. A thread without a Python context is outside, or, in whole-process mode, where `everywhere` says.
+ * 2. A thread without a Python context is outside, or, in whole-process mode, where `everywhere` says. Threads that Python
+ *    does not know, of the pools of Arrow and Polars, have nobody to ask: they are where `native` says, the activation that
+ *    is entered, if there is but one.
  * 3. The offset of the context in Python's thread state is measured when the engine starts, not compiled in
  *    (docs/adr/0004): one library serves every version.
  * 4. Contexts of other interpreters than the one that started the engine do not know its variable: outside.
@@ -11,6 +13,7 @@
 #define _GNU_SOURCE
 #include <linux/membarrier.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -37,7 +40,8 @@ static void *variable, *interpreter;
 static size_t context_offset;
 static volatile unsigned generation = 1;
 static volatile int alive; /* activations that some context may know */
-static struct rl_inside *volatile everywhere;
+static struct rl_inside *volatile everywhere, *volatile native;
+static volatile int native_seen; /* a thread has been where `native` says */
 static struct rl_thread *threads;
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t ending;
@@ -105,6 +109,26 @@ static __attribute__((noinline)) struct rl_inside *look_up(struct rl_thread *t, 
     return found;
 }
 
+/* What `native` points to is let go of after a look at who is busy: be busy first. */
+static __attribute__((noinline)) struct rl_inside *enter_native(struct rl_thread *t)
+{
+    struct rl_inside *here;
+
+    native_seen = 1;
+    t->native = 1;
+    do {
+        here = native;
+        if (!here) {
+            t->busy = NULL;
+            return NULL;
+        }
+        t->now = here;
+        t->busy = here->box;
+        __asm__ volatile("" ::: "memory");
+    } while (here != native);
+    return here;
+}
+
 struct rl_inside *rl_enter(void)
 {
     struct rl_thread *t;
@@ -123,6 +147,8 @@ struct rl_inside *rl_enter(void)
         else
             here = look_up(t, state, context);
     }
+    if (!state && native)
+        return enter_native(t);
     if (!here)
         here = everywhere;
     if (!here)
@@ -137,6 +163,12 @@ void rl_leave(struct rl_inside **here)
 {
     if (*here)
         mine->busy = NULL;
+}
+
+void rl_fence_threads(void)
+{
+    if (syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) != 0)
+        __sync_synchronize();
 }
 
 int rl_busy(const struct rl_box *box)
@@ -256,6 +288,27 @@ RL_PUBLIC void rl_hook_everywhere(struct rl_inside *here)
 {
     everywhere = here;
     generation++;
+}
+
+/* Returns when no thread is where `native` said before. The interpreter's lock is not held. */
+RL_PUBLIC void rl_hook_native(struct rl_inside *here)
+{
+    struct rl_inside *old = native;
+    int busy = 1;
+
+    native = here;
+    if (!old || old == here || !native_seen)
+        return;
+    rl_fence_threads();
+    while (busy) {
+        busy = 0;
+        pthread_mutex_lock(&threads_lock);
+        for (struct rl_thread *t = threads; t; t = t->next)
+            busy |= t->native && t->busy && t->now == old && !t->gone;
+        pthread_mutex_unlock(&threads_lock);
+        if (busy)
+            sched_yield();
+    }
 }
 
 RL_PUBLIC int rl_hook_alive(void)
