@@ -177,7 +177,10 @@ class NativeView:
         """The absolute path of an entry; the root is `/`. Raises as `entry`."""
         names: list[bytes] = []
         while entry_id != ROOT_ID:
-            entry_id, name = self.key(entry_id)
+            parent, name = self.key(entry_id)
+            if not 1 <= parent < self.header.entries:
+                raise CorruptStore(self._what, f"entry {entry_id} in a directory that there is not")
+            entry_id = parent
             names.append(name)
             if len(names) > _PATH_DEPTH_MAX:
                 raise CorruptStore(self._what, "a circle of directories")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rootlay.store.entry import TYPE_BITS
 from rootlay.vfs.lookup import Found, Lookup
-from rootlay.vfs.whiteout import RECORD_MAX_NAME, parse_mark
+from rootlay.vfs.whiteout import RECORD_MAX_NAME, long_whiteout_target, parse_mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,9 @@ def list_real(real: bytes, marks: bool) -> RealListing:
             elif not marks:
                 continue
             elif mark.kind == "whiteout":
-                whiteouts.add(os.readlink(entry.path) if mark.name is None else mark.name)
+                name = mark.name if mark.name is not None else _long_name(entry)
+                if name is not None:
+                    whiteouts.add(name)
             elif mark.kind == "record" and mark.name is not None:
                 recorded.add(mark.name)
             elif mark.kind == "opaque":
@@ -87,6 +89,10 @@ def list_real(real: bytes, marks: bool) -> RealListing:
 def list_upper(lookup: Lookup, path: bytes) -> RealListing:
     """What the writable layer itself says in one directory."""
     return list_real(lookup.stack.upper.real(path), True)
+
+
+def _long_name(entry: "os.DirEntry[bytes]") -> bytes | None:
+    return long_whiteout_target(entry.name, os.readlink(entry.path)) if entry.is_symlink() else None
 
 
 def _type_of(entry: "os.DirEntry[bytes]") -> int:

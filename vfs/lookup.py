@@ -7,14 +7,12 @@
 4. Nothing is cached: several processes may change the upper at the same time.
 """
 
-import errno
 import os
 import stat
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rootlay.store.entry import TYPE_BITS
-from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
 from rootlay.vfs.stack import LowerNode, Stack
 
@@ -197,7 +195,4 @@ class Lookup:
         return node
 
     def _record(self, layer: int, directory: bytes, name: bytes) -> Record:
-        try:
-            return self.stack.dirs[layer].record(directory, name)
-        except ValueError as error:
-            raise os_error(errno.EIO, directory + b"/" + name) from error
+        return self.stack.dirs[layer].record(directory, name)

@@ -1,11 +1,15 @@
 """Records: what an ordinary user cannot store on a real file (docs/format.md §6, *Record*).
 
 A record is the target text of a symbolic link beside the file: one system call to read, atomic to replace.
+
+A hostile program can write into its upper what it likes, past the engine: whoever reads a record, reads it strictly.
 """
 
+from binascii import unhexlify
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+XATTR_NAME_MAX_BYTES = 255
 RECORD_MAX_BYTES = 4095
 """Longest target of a symbolic link on every Linux file system that has them."""
 
@@ -42,21 +46,21 @@ class Record:
         rest = text
         while rest:
             if rest.startswith(b"r="):
-                redirect = rest[2:]
+                redirect = _redirect(rest[2:])
                 break
             field, _, rest = rest.partition(b";")
             key, _, value = field.partition(b"=")
             if key in (b"u", b"g", b"i"):
-                numbers[key] = int(value)
+                numbers[key] = _number(value, 1 << 64 if key == b"i" else 1 << 32)
             elif key == b"m":
-                numbers[key] = int(value, 8)
+                numbers[key] = _number(value, 1 << 32, 8)
             elif key == b"d":
                 major, _, minor = value.partition(b":")
-                device = (int(major), int(minor))
+                device = (_number(major, 1 << 32), _number(minor, 1 << 32))
             elif key[:1] == b"x":
-                xattrs.append((bytes.fromhex(key[1:].decode()), bytes.fromhex(value.decode())))
+                xattrs.append((_xattr_name(unhexlify(key[1:])), unhexlify(value)))
         u, g, m, i = (numbers.get(key) for key in (b"u", b"g", b"m", b"i"))
-        return cls(u, g, m, device, i, tuple(xattrs), redirect)
+        return cls(u, g, m, device, i, tuple(sorted(xattrs)), redirect)
 
     def format(self) -> bytes:
         """The text of the record; the same record always gives the same text."""
@@ -77,6 +81,30 @@ class Record:
             yield b"x%s=%s" % (name.hex().encode(), value.hex().encode())
         if self.redirect is not None:
             yield b"r=" + self.redirect
+
+
+def _number(text: bytes, limit: int, base: int = 10) -> int:
+    """Digits alone: int() also takes signs, spaces and underscores."""
+    if not text.isdigit() or len(text) > 22:
+        raise ValueError(f"not a number: {text!r}")
+    number = int(text, base)
+    if number >= limit:
+        raise ValueError(f"a number that is too large: {text!r}")
+    return number
+
+
+def _xattr_name(name: bytes) -> bytes:
+    if not name or b"\0" in name or len(name) > XATTR_NAME_MAX_BYTES:
+        raise ValueError(f"not the name of an extended attribute: {name!r}")
+    return name
+
+
+def _redirect(path: bytes) -> bytes:
+    """An absolute path of names: a `..` would lead out of the layer."""
+    parts = path.split(b"/")
+    if parts[0] or len(parts) < 2 or not {b"", b".", b".."}.isdisjoint(parts[1:]):
+        raise ValueError(f"not a redirect: {path!r}")
+    return path
 
 
 NO_RECORD = Record()

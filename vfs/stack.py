@@ -6,6 +6,7 @@
 3. The view (docs/format.md §4) is the lowest layer of all.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Protocol
 
 from rootlay.store.entry import EntryType
 from rootlay.vfs import longpath
+from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
 from rootlay.vfs.whiteout import OPAQUE, is_long, record_name, whiteout_name
 
@@ -120,12 +122,14 @@ class DirLayer:
         """The record of a name in a directory (the root's name is empty). Precondition: `marks`.
 
         Raises:
-            ValueError: the record is malformed.
+            OSError: EIO, the record is malformed.
         """
         try:
             return Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
         except (FileNotFoundError, NotADirectoryError):
             return NO_RECORD
+        except ValueError as error:
+            raise os_error(errno.EIO, directory + b"/" + name) from error
 
 
 @dataclass(frozen=True, slots=True)

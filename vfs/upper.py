@@ -225,8 +225,9 @@ class Upper:
             elif mark.kind == "opaque":
                 self.announce(place, OPAQUE_KIND)
             elif mark.kind == "whiteout":
-                name = os.readlink(entry.path) if mark.name is None else mark.name
-                self.announce(place + b"/" + name)
+                if mark.name is not None or entry.is_symlink():
+                    name = os.readlink(entry.path) if mark.name is None else mark.name
+                    self.announce(place + b"/" + name)
             elif mark.kind == "record" and mark.name is not None:
                 self.announce(place + b"/" + mark.name, RECORD_KIND)
             elif mark.kind == "record":

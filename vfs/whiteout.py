@@ -35,6 +35,11 @@ def whiteout_name(name: bytes) -> bytes:
     return WHITEOUT_LONG + b"%016x" % fnv1a(name) if is_long(name) else PREFIX + name
 
 
+def long_whiteout_target(mark: bytes, target: bytes) -> bytes | None:
+    """The name that a link under a hash hides; None for a link that is not what it says."""
+    return target if is_long(target) and b"/" not in target and whiteout_name(target) == mark else None
+
+
 def record_name(name: bytes) -> bytes:
     """The name of the record of a name (empty: of the upper's root)."""
     return RECORD_LONG + b"%016x" % fnv1a(name) if len(name) > RECORD_MAX_NAME else RECORD + name
@@ -51,7 +56,8 @@ class Mark:
 def parse_mark(name: bytes) -> Mark | None:
     """What a name in a directory means; None for an ordinary name.
 
-    AUFS's own marks (`.wh..wh.aufs`, `.wh..wh.plnk`, `.wh..wh.orph`) count as temporary: nobody sees them.
+    AUFS's own marks (`.wh..wh.aufs`, `.wh..wh.plnk`, `.wh..wh.orph`) count as temporary, and so do
+    whiteouts of nothing, which only a hostile program makes: nobody sees them.
     """
     if not name.startswith(PREFIX):
         return None
@@ -63,6 +69,6 @@ def parse_mark(name: bytes) -> Mark | None:
         return Mark("record", None)
     if name.startswith(WHITEOUT_LONG):
         return Mark("whiteout", None)
-    if name.startswith(b".wh..wh."):
+    if name.startswith(b".wh..wh.") or name[len(PREFIX) :] in (b"", b".", b".."):
         return Mark("temporary", None)
     return Mark("whiteout", name[len(PREFIX) :])

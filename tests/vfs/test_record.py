@@ -7,8 +7,11 @@ from hypothesis import strategies as st
 from rootlay.vfs.record import NO_RECORD, Record
 
 numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))
-xattrs = st.dictionaries(st.binary(min_size=1, max_size=20), st.binary(max_size=20), max_size=3)
-redirects = st.one_of(st.none(), st.binary(max_size=30).map(lambda raw: b"/" + raw.replace(b"\0", b"")))
+xattrs = st.dictionaries(
+    st.binary(min_size=1, max_size=20).filter(lambda name: b"\0" not in name), st.binary(max_size=20), max_size=3
+)
+name = st.binary(min_size=1, max_size=10).map(lambda raw: raw.translate(None, b"\0/.") or b"n")
+redirects = st.one_of(st.none(), st.lists(name, min_size=1, max_size=3).map(lambda found: b"/" + b"/".join(found)))
 records = st.builds(
     Record,
     numbers,
@@ -45,4 +48,14 @@ def test_fields_of_later_versions_are_skipped() -> None:
 @pytest.mark.parametrize("text", [b"u=x", b"m=9", b"d=1", b"xzz=00"])
 def test_malformed_value_is_an_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
+        Record.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"u=-1", b"u=+1", b"u= 1", b"u=1_0", b"u=4294967296", b"m=8", b"d=1", b"d=1:", b"i=18446744073709551616", b"x=76",
+     b"x7=76", b"x6100=76", b"x61=7", b"r=", b"r=a", b"r=/", b"r=/..", b"r=/a/../b", b"r=/a/.", b"r=/a//b", b"r=/a/"],
+)  # fmt: skip
+def test_what_no_engine_writes_is_refused(text: bytes) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 -- several kinds
         Record.parse(text)

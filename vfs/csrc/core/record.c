@@ -43,6 +43,25 @@ static int parse_field(const char **p, struct rl_record *r)
     }
 }
 
+/* An absolute path of names: a program that gets round the engine can write what it likes, and a `..` would lead out
+ * of the layer. */
+static int redirect_ok(const char *p, u32 len)
+{
+    u32 at = 0;
+    if (!len || p[0] != '/')
+        return 0;
+    while (at < len) {
+        const char *name = p + ++at;
+        u32 n = 0;
+        while (at + n < len && name[n] != '/')
+            n++;
+        if (!n || (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
+            return 0;
+        at += n;
+    }
+    return 1;
+}
+
 long rl_record_parse(const char *text, u32 len, struct rl_record *r)
 {
     const char *p = text;
@@ -52,7 +71,7 @@ long rl_record_parse(const char *text, u32 len, struct rl_record *r)
             r->has |= RL_HAS_REDIRECT;
             r->redirect = (u32)(p + 2 - text);
             r->redirect_len = len - r->redirect;
-            return r->redirect_len && text[r->redirect] == '/' ? 0 : -EINVAL;
+            return redirect_ok(p + 2, r->redirect_len) ? 0 : -EINVAL;
         }
         if (p[0] == 'x') {
             if (!(r->has & RL_HAS_XATTR))

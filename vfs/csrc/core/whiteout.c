@@ -118,7 +118,7 @@ long rl_opaque_make(const char *real, u32 len, u64 fnv)
 long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r)
 {
     struct rl_scratch *s = w->s;
-    r->has = 0;
+    memset(r, 0, sizeof *r);
     text[0] = 0;
     if (!rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)))
         return 0;

@@ -1,0 +1,118 @@
+"""Coverage-guided fuzzing: every target for a while, then a table of what was done.
+
+    tests/fuzz/run [--minutes M] [--corpus DIR] [TARGET …]
+
+Targets: those of targets.py, under atheris, and `core`: the resolver core in C, under libFuzzer with ASan and UBSan.
+M minutes (0.1) for each. What it finds grows in DIR (a temporary one), which the next run goes on with; crashes stay in
+DIR/crashes. An input that fails goes, when the fault is mended, to tests/fuzz/corpus/TARGET/, where each test run tries
+it.
+
+EXIT STATUS: 0 nothing was found, 1 crashes, 2 wrong arguments, 3 neither atheris nor a clang with libFuzzer is here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parent / "core"))
+
+from build import build, find_clang
+from seeds import core_seeds, seeds
+from targets import TARGETS
+
+HERE = Path(__file__).resolve().parent
+_DONE = re.compile(r"Done (\d+) (?:runs )?in")
+_STATE = re.compile(r"#(\d+):?\s.*cov: (\d+)")
+_INPUT_BYTES_MAX = 8192
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one target."""
+
+    target: str
+    executions: int
+    edges: int
+    crashes: tuple[str, ...]
+
+
+def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: list[bytes]) -> Outcome:
+    """Run libFuzzer until the time is over or something fails."""
+    found, made = corpus / target, corpus / f"{target}.seeds"
+    crashes = corpus / "crashes"
+    for directory in (found, made, crashes, corpus / "scratch"):
+        directory.mkdir(parents=True, exist_ok=True)
+    for number, data in enumerate(start):
+        (made / str(number)).write_bytes(data)
+    before = set(crashes.iterdir())
+    environ = {
+        **os.environ, "FUZZ_SCRATCH": str(corpus / "scratch"),
+        "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=8",
+    }  # fmt: skip
+    limits = [f"-max_total_time={max(1, round(minutes * 60))}", f"-max_len={_INPUT_BYTES_MAX}", "-timeout=20"]
+    limits += ["-rss_limit_mb=2048", f"-artifact_prefix={crashes}/{target}-"]
+    done = subprocess.run(
+        [*command, *limits, str(found), str(made)], capture_output=True, env=environ, check=False, cwd=corpus
+    )
+    log = (done.stdout + done.stderr).decode(errors="replace")
+    states = _STATE.findall(log)
+    count = _DONE.findall(log)
+    executions = int(count[-1]) if count else int(states[-1][0]) if states else 0
+    new = tuple(sorted(path.name for path in set(crashes.iterdir()) - before))
+    if done.returncode and not new:
+        new = (f"exit code {done.returncode}",)
+    if new:
+        print(log[-4000:], file=sys.stderr)
+    return Outcome(target, executions, max((int(edges) for _, edges in states), default=0), new)
+
+
+def fuzz(targets: list[str], minutes: float, corpus: Path) -> list[Outcome]:
+    """All that can be run here; what cannot is said on standard error."""
+    outcomes = []
+    for target in targets:
+        if target == "core":
+            clang = find_clang()
+            if clang is None:
+                print("core: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
+                continue
+            with tempfile.TemporaryDirectory() as directory:
+                command = [str(build(clang, Path(directory)))]
+                outcomes.append(_fuzz(target, command, minutes, corpus, core_seeds()))
+        elif importlib.util.find_spec("atheris") is None:
+            print(f"{target}: left out, atheris is not installed", file=sys.stderr)
+        else:
+            command = [sys.executable, str(HERE / "one.py"), target]
+            outcomes.append(_fuzz(target, command, minutes, corpus, seeds(target)))
+    return outcomes
+
+
+def main() -> int:
+    """The command."""
+    known = [*TARGETS, "core"]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=0.1)
+    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("target", nargs="*", choices=[*known, "every", []], metavar="TARGET")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        outcomes = fuzz(given.target or known, given.minutes, (given.corpus or Path(scratch)).absolute())
+    if not outcomes:
+        return 3
+    print("| Target | Executions | Edges | Crashes |\n|---|---|---|---|")
+    for o in outcomes:
+        print(f"| {o.target} | {o.executions:,} | {o.edges:,} | {', '.join(o.crashes) or '0'} |")
+    print(f"| all | {sum(o.executions for o in outcomes):,} | | {sum(len(o.crashes) for o in outcomes)} |")
+    return 1 if any(o.crashes for o in outcomes) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

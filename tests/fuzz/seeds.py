@@ -1,0 +1,179 @@
+"""What fuzzing starts from: small sound inputs of each kind, made here, and those in `corpus/` that once failed."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import json
+import lzma
+import stat
+import struct
+import sys
+import tarfile
+from pathlib import Path
+
+import zstandard
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "native"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from targets import TARGETS
+from viewfile import Node, write_view
+
+from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Table
+from rootlay.store.bundle import BundleHeader as Header
+from rootlay.store.digest import Digest
+from rootlay.store.entry import Entry, EntryType
+from rootlay.store.tarwriter import encode_entry, padding
+
+CORPUS = Path(__file__).parent / "corpus"
+_DIGEST = "sha256:" + "ab" * 32
+
+
+def _tar() -> list[bytes]:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, link in (
+            ("d", b"5", ""), ("d/f", b"0", ""), ("d/l", b"2", "f"), ("d/h", b"1", "d/f"), ("c", b"3", ""),
+            ("p", b"6", ""), ("d/.wh.x", b"0", ""), ("d/.wh..wh..opq", b"0", ""), ("n" * 150, b"0", ""),
+            ("low", b"1", "below"),
+        ):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, link, 5 if name == "d/f" else 0
+            tar.addfile(info, io.BytesIO(b"hello"))
+    gnu = io.BytesIO()
+    with tarfile.open(fileobj=gnu, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        tar.addfile(tarfile.TarInfo("g" * 150))
+    sparse = Entry(EntryType.FILE, size=10_000, sparse=((100, 5), (9000, 1000)))
+    header, count = encode_entry(b"sparse", sparse)
+    xattrs, _ = encode_entry(b"x" * 200, Entry(EntryType.DIRECTORY, xattrs=((b"user.a", b"v"),), mtime_ns=-5))
+    return [out.getvalue()[:8192], gnu.getvalue()[:4096], header + bytes(count) + padding(count) + xattrs]
+
+
+def _pax() -> list[bytes]:
+    def record(key: bytes, value: bytes) -> bytes:
+        rest = len(key) + len(value) + 3
+        return b"%d %s=%s\n" % (rest + len(str(rest + 2)), key, value)
+
+    keys = {
+        b"path": b"a/b", b"linkpath": b"c", b"size": b"512", b"mtime": b"-1.5", b"uid": b"7", b"hdrcharset": b"BINARY",
+        b"SCHILY.xattr.user.a": b"v", b"LIBARCHIVE.xattr.user%2Eb": b"dg", b"GNU.sparse.map": b"0,5,10,1",
+        b"GNU.sparse.size": b"12", b"GNU.sparse.major": b"1", b"GNU.sparse.minor": b"0", b"GNU.sparse.name": b"s",
+        b"GNU.sparse.realsize": b"512", b"GNU.sparse.numblocks": b"1",
+    }  # fmt: skip
+    return [record(k, v) for k, v in keys.items()] + [b"".join(record(k, v) for k, v in keys.items())]
+
+
+def _frames() -> list[bytes]:
+    text = b"hello world " * 20
+    zst = zstandard.compress(text)
+    skippable = struct.pack("<II", 0x184D2A50, 4) + b"skip"
+    return [gzip.compress(text), zst, zst + skippable + zst, bz2.compress(text), lzma.compress(text), text]
+
+
+def _documents() -> list[bytes]:
+    layer = {"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", "digest": _DIGEST, "size": 3}
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": _DIGEST, "size": 5}
+    manifest = {
+        "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config,
+        "layers": [layer, layer], "annotations": {"a": "b"},
+    }  # fmt: skip
+    index = {"schemaVersion": 2, "manifests": [{**config, "platform": {"os": "linux", "architecture": "arm64"}}]}
+    run = {"Env": ["A=b"], "Cmd": ["x"], "User": "u", "Labels": {"l": "v"}, "Volumes": {"/v": {}}, "WorkingDir": "/"}
+    image = {
+        "os": "linux", "architecture": "amd64", "config": run, "rootfs": {"type": "layers", "diff_ids": [_DIGEST]},
+        "history": [{"created": "2024-01-01T00:00:00Z", "created_by": "x", "empty_layer": True}],
+    }  # fmt: skip
+    docker = [{"Config": "ab.json", "RepoTags": ["a:b"], "Layers": ["x/layer.tar"]}]
+    return [json.dumps(found).encode() for found in (manifest, index, image, docker)]
+
+
+def _dockerfiles() -> list[bytes]:
+    return [
+        b"# syntax=docker/dockerfile:1\nARG A=1\nFROM a:${A:-b} AS x\nRUN --mount=type=cache,target=/c echo $A\n",
+        b'FROM x\nCOPY --from=x --chown=1:2 ["a b", "c"] /d/\nENV A=b C="d e"\nLABEL l=\'v\'\nUSER u\nWORKDIR /w\n',
+        b"FROM x\nRUN <<EOF\necho hi\nEOF\nCOPY <<-'E' /f\n\tx\nE\nHEALTHCHECK --interval=1s CMD x\nONBUILD RUN y\n",
+        b'# escape=`\nFROM x\nRUN a `\n  b\nEXPOSE 80/tcp 1-3\nVOLUME /v\nSTOPSIGNAL 9\nSHELL ["sh"]\nENTRYPOINT x\n',
+    ]
+
+
+def _nodes() -> dict[bytes, Node]:
+    d, f, s = stat.S_IFDIR | 0o755, stat.S_IFREG | 0o644, stat.S_IFLNK | 0o777
+    return {
+        b"": Node(d), b"/a": Node(d), b"/a/b": Node(d), b"/a/b/f": Node(f, b"content"), b"/a/f": Node(f, b"x"),
+        b"/a/g": Node(f, same_as=b"/a/f"), b"/l": Node(s, link=b"a/f"), b"/dl": Node(s, link=b"/a"),
+        b"/up": Node(s, link=b"../../a"), b"/loop": Node(s, link=b"loop"), b"/src": Node(f, source=b"/a/f"),
+        b"/x": Node(f, xattrs={b"user.k": b"v"}), b"/dev": Node(stat.S_IFCHR | 0o600, rdev=(1, 3)),
+        b"/p": Node(stat.S_IFIFO | 0o600),
+    }  # fmt: skip
+
+
+def views() -> list[bytes]:
+    """Native views."""
+    return [write_view(_nodes()).data, write_view({b"": Node(stat.S_IFDIR | 0o755)}).data]
+
+
+def _bundles() -> list[bytes]:
+    files = json.dumps({"index.json": [4096, 10]}).encode().ljust(64)
+    view = views()[0]
+    contents = struct.pack("<Q", 0) * (len(_nodes()) + 2) + struct.pack("<IIQQ", 5, 1, 0, 3)
+    tables, body, at = {}, b"", ALIGNMENT
+    for name, data in (("files", files), ("view", view), ("contents", contents), ("segments", bytes(32))):
+        body = body.ljust(at - ALIGNMENT, b"\0") + data
+        tables[name] = Table(at, len(data), bytes(32))
+        at += len(data) + -len(data) % ALIGNMENT
+    header = Header(ALIGNMENT + len(body), 2, tables, Digest.of(b""))
+    return [header.pack()[: HEADER_BYTES - 32] + body]
+
+
+def _toc() -> list[bytes]:
+    entries = [
+        {"name": "d/", "type": "dir", "mode": 493, "modtime": "2024-01-01T00:00:00Z"},
+        {"name": "d/f", "type": "reg", "size": 5, "offset": 100, "digest": _DIGEST, "chunkDigest": _DIGEST},
+        {"name": "d/f", "type": "chunk", "offset": 200, "chunkOffset": 3, "chunkSize": 2, "chunkDigest": _DIGEST},
+        {"name": "l", "type": "symlink", "linkName": "d", "xattrs": {"user.a": "dg=="}},
+        {"name": "c", "type": "char", "devMajor": 1, "devMinor": 3},
+    ]
+    return [json.dumps({"version": 1, "entries": entries}).encode()]
+
+
+def seeds(target: str) -> list[bytes]:
+    """The inputs to start a target from."""
+    if target == "every":
+        return [bytes((number,)) + data for number, name in enumerate(TARGETS) for data in seeds(name)]
+    made = {
+        "tar": _tar, "pax": _pax, "frames": _frames, "documents": _documents, "dockerfile": _dockerfiles,
+        "native_view": views, "bundle": _bundles, "toc": _toc,
+        "reference": lambda: [b"debian", b"r.example:5000/a/b:1@" + _DIGEST.encode(), b"localhost/x"],
+        "dockerignore": lambda: [b"# c\n*.o\n!a/*.o\n**/x?[a-z]\n/y/\0a/b.o\0x1", b"!**\n\\!x\n[^a]"],
+        "layer_entry": lambda: [
+            Entry(EntryType.FILE, 3, 3, size=9, xattrs=((b"user.a", b"v"),), sparse=((1, 2),)).pack(),
+            Entry(EntryType.SYMLINK, 4, 4, link=b"x/y").pack(),
+        ],
+        "record": lambda: [b"u=1;g=2;m=100644;d=1:3;i=99;x757365722e61=76;r=/a;b", b"r=/x"],
+        "texts": lambda: [b'Bearer realm="https://a/t",scope="a:b:pull", Basic realm=x', b"u:x:1:2:n:/h:/s\n"],
+    }[target]()  # fmt: skip
+    return made + [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
+
+
+def core_seeds() -> list[bytes]:
+    """Inputs for core/fuzz.c: flags, number of calls, calls (op and two paths by number), a view."""
+    found = []
+    for flags in (0, 2, 4, 16, 22, 1, 3):
+        for first in range(0, 30, 5):
+            script = b"".join(
+                bytes((first + op % 5, path, (path + op) % 26, 1)) for op in range(5) for path in range(26)
+            )
+            found += [bytes((flags, 120)) + script[:480] + view for view in views()]
+    plant = (
+        b"\x1c"
+        + bytes((128 + 11,))
+        + b".wh..wh.m.n"
+        + b"\0"
+        + bytes((128 + 6,))
+        + b"r=/a;b"
+        + bytes((5, 12, 0, 12, 3, 12))
+    )
+    return [*found, bytes((0, 20)) + plant.ljust(80, b"\0") + views()[0]]

@@ -1,0 +1,265 @@
+"""What is fuzzed: each target takes bytes from a stranger, and answers, or raises an error that it may raise.
+
+Anything else is a bug: another exception, a hang, memory without end, an answer that contradicts itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, MAGIC, SHEBANG_BYTES, is_bundle
+from rootlay.store.bundleview import BundleView
+from rootlay.store.bytestream import ByteStream
+from rootlay.store.codec import open_codec
+from rootlay.store.dockerload import _parse as parse_docker_manifest
+from rootlay.store.entry import Entry
+from rootlay.store.errors import BadManifest, BadReference, CorruptStore, StoreError
+from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.layertree import LayerTree
+from rootlay.store.lazy.toc import iter_toc
+from rootlay.store.manifest import Index, Manifest, Platform
+from rootlay.store.nativeview import NativeView
+from rootlay.store.reference import Reference
+from rootlay.store.registry.challenge import parse_challenges
+from rootlay.store.tarheader import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
+from rootlay.store.tarreader import TarReader
+from rootlay.vfs.build.errors import BadDockerfile
+from rootlay.vfs.build.expand import expand
+from rootlay.vfs.build.ignore import parse_ignore
+from rootlay.vfs.build.parser import parse as parse_dockerfile
+from rootlay.vfs.build.scope import GlobalScope
+from rootlay.vfs.record import Record
+from rootlay.vfs.run.user import parse_table
+
+_OUTPUT_BYTES_MAX = 16 << 20  # of a decompressor: what comes after is more of the same
+_LINUX = Platform("linux", "amd64")
+
+
+def fix_checksums(data: bytes) -> bytes:
+    """A tar in which the checksum of every header block fits: fuzzers do not guess them."""
+    out = bytearray(data)
+    for at in range(0, len(out) - 511, 512):
+        if out[at + 257 : at + 262] == b"ustar":
+            out[at + 148 : at + 156] = b" " * 8
+            out[at + 148 : at + 156] = b"%06o\0 " % sum(out[at : at + 512])
+    return bytes(out)
+
+
+def _read_tar(data: bytes) -> None:
+    tree = LayerTree(1 << 22)
+    entries: list[tuple[bytes, Entry]] = []
+    with suppress(StoreError):
+        for name, entry in TarReader(ByteStream([data]), "fuzz"):
+            entries.append((name, entry))
+            assert entry.size >= 0
+            assert entry.stored_bytes <= entry.size
+            tree.add(name, entry)
+    tree.finish()
+    for key, packed in tree.iter_sorted():
+        name = key[4:]
+        assert b"/" not in name
+        assert name not in (b".", b"..")
+        assert len(name) <= 255
+        assert Entry.unpack(packed).pack() == packed
+
+
+def tar(data: bytes) -> None:
+    """Layers: headers, extended headers, sparse maps, names, links, whiteouts."""
+    _read_tar(fix_checksums(data))
+
+
+def pax(data: bytes) -> None:
+    """Pax records and what is read out of them."""
+    try:
+        records = parse_pax(data)
+    except HeaderError:
+        return
+    fields = dict(records)
+    for read in (pax_xattrs, lambda f: pax_number(f, b"size", 0), lambda f: pax_mtime_ns(f.get(b"mtime", b"0"))):
+        with suppress(HeaderError):
+            read(fields)
+    header = bytearray(512)
+    header[:4] = b"name"
+    header[100:148] = b"0000644\x000000000\x000000000\x0000000000000\x0000000000000\x00"
+    header[124:136] = b"%011o\0" % len(data)
+    header[156:157] = b"x"
+    header[257:265] = b"ustar\x0000"
+    entry = bytearray(header)
+    entry[124:136] = b"%011o\0" % 512
+    entry[156:157] = b"0"
+    _read_tar(fix_checksums(bytes(header) + data + bytes(-len(data) % 512) + bytes(entry)) + bytes(1536))
+
+
+def frames(data: bytes) -> None:
+    """gzip, zstd, xz and bzip2 streams."""
+    with suppress(StoreError):
+        total = 0
+        for chunk in open_codec([data[i : i + 4096] for i in range(0, len(data), 4096)], "fuzz").chunks:
+            total += len(chunk)
+            if total > _OUTPUT_BYTES_MAX:
+                return
+
+
+def documents(data: bytes) -> None:
+    """Manifests, indexes, configs, docker's manifest.json."""
+    for kind in (Index, Manifest, ImageConfig):
+        with suppress(StoreError):
+            found = kind.parse(kind.parse(data, "fuzz").to_bytes(), "fuzz")
+            assert kind.parse(found.to_bytes(), "fuzz") == found
+    with suppress(StoreError):
+        parse_docker_manifest(data, "fuzz")
+
+
+def reference(data: bytes) -> None:
+    """Image references."""
+    try:
+        found = Reference.parse(data.decode("utf-8", "surrogateescape"))
+    except BadReference:
+        return
+    assert Reference.parse(str(found)) == found
+    assert Reference.parse(found.familiar) == found
+
+
+def dockerfile(data: bytes) -> None:
+    """Dockerfiles, with the expansion of their variables."""
+    try:
+        found = parse_dockerfile(data, "file")
+        outer = GlobalScope.of(found, {"A": "x y", "C": "$A"}, build=_LINUX, target=_LINUX)
+        for stage in found.stages:
+            outer.expand_from(stage.base)
+            scope = outer.stage(["PATH=/bin", "E="])
+            for instruction in stage.instructions:
+                scope = scope.after(expand(instruction, scope))
+    except BadDockerfile:
+        return
+
+
+def dockerignore(data: bytes) -> None:
+    """Files of patterns, and what they say of paths."""
+    text, _, paths = data.partition(b"\0")
+    try:
+        rules = parse_ignore(text)
+    except BadDockerfile:
+        return
+    for path in (b"a", b"a/b.c", b"\xff/x", *paths.split(b"\0")[:4]):
+        rules.excludes(os.fsdecode(path.replace(b"\0", b"")[:200].strip(b"/") or b"x"))
+
+
+def bundle(data: bytes) -> None:
+    """Bundles: the header (its digest fits), the list of files, the view, the contents."""
+    page = bytearray(data[: HEADER_BYTES - 32].ljust(HEADER_BYTES - 32, b"\0"))
+    page[SHEBANG_BYTES : SHEBANG_BYTES + len(MAGIC)] = MAGIC
+    tables = data[HEADER_BYTES - 32 :]
+    page += hashlib.sha256(page).digest()
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(page)
+        file.truncate(ALIGNMENT)
+        file.seek(ALIGNMENT)
+        file.write(tables)
+        file.flush()
+        assert is_bundle(file.name)
+        with suppress(StoreError), closing(BundleView.open(Path(file.name))) as view:
+            _look_around(view.iter_nodes(), lambda parent: list(view.iter_children(parent)))
+            view.has("index.json") if hasattr(view, "has") else None
+
+
+def _look_around(nodes: Iterable[tuple[int, bytes, object]], children: Callable[[int], object]) -> None:
+    for number, (parent, _, _) in enumerate(nodes):
+        with suppress(CorruptStore, LookupError):
+            children(parent)
+        if number > 200:
+            return
+
+
+def native_view(data: bytes) -> None:
+    """The native view, by Python's reader. The C core's is fuzzed by core/fuzz.c."""
+
+    class _Map(bytes):
+        def close(self) -> None:
+            """As mmap's."""
+
+    with suppress(StoreError):
+        view = NativeView.of(_Map(data), "fuzz")  # type: ignore[arg-type]
+        for entry_id in range(1, min(view.entries, 100) + 1):
+            for ask in (view.entry, view.key, view.path, view.list_types):
+                with suppress(CorruptStore):
+                    ask(entry_id)
+            with suppress(CorruptStore):
+                view.find(*view.key(entry_id))
+
+
+def layer_entry(data: bytes) -> None:
+    """Entries of layer indexes."""
+    try:
+        entry = Entry.unpack(data)
+    except CorruptStore:
+        return
+    Entry.unpack(entry.pack())
+
+
+def toc(data: bytes) -> None:
+    """Tables of contents of lazily pulled layers."""
+    with suppress(BadManifest):
+        for _ in iter_toc(data.decode("utf-8", "surrogateescape"), "fuzz"):
+            pass
+
+
+def record(data: bytes) -> None:
+    """Records in an upper, which a program inside can write itself."""
+    try:
+        found = Record.parse(data)
+    except ValueError:
+        return
+    assert Record.parse(found.format()) == found
+    assert found.redirect is None or b"/../" not in found.redirect + b"/"
+
+
+def texts(data: bytes) -> None:
+    """A registry's challenge, and an image's /etc/passwd."""
+    parse_challenges(data.decode("latin-1"))
+    for row in parse_table(data, 7):
+        assert int(row[2]) >= 0
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    function.__name__: function
+    for function in (
+        tar, pax, frames, documents, reference, dockerfile, dockerignore, bundle, native_view, layer_entry, toc, record,
+        texts,
+    )
+}  # fmt: skip
+
+
+def every(data: bytes) -> None:
+    """All targets in one: the first byte says which. For a moment in each test run, where starting takes longest."""
+    if data:
+        list(TARGETS.values())[data[0] % len(TARGETS)](data[1:])
+
+
+def mutated(seeds: list[bytes], count: int, rng: object) -> Iterator[bytes]:
+    """Seeds with random damage: what runs where the fuzzer itself is not installed."""
+    import random
+
+    assert isinstance(rng, random.Random)
+    for _ in range(count):
+        out = bytearray(rng.choice(seeds))
+        for _ in range(rng.randint(1, 4)):
+            at = rng.randrange(len(out) + 1)
+            kind = rng.randrange(5)
+            if kind == 0:
+                out[at : at + 1] = bytes((rng.randrange(256),))
+            elif kind == 1:
+                out[at : at + 1] = bytes((rng.choice(b'\0\xff0179=/. \n-gxLKS5{}[]"\\,:$'),))
+            elif kind == 2:
+                out[at : at + rng.randint(1, 64)] = b""
+            elif kind == 3:
+                out[at : at + 4] = struct.pack("<I", rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, rng.getrandbits(32))))
+            else:
+                out[at:at] = out[at : at + rng.randint(1, 64)]
+        yield bytes(out)
