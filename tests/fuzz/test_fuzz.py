@@ -22,7 +22,7 @@ from seeds import core_seeds, seeds
 from targets import TARGETS, mutated
 
 SECONDS = 60 if os.environ.get("ROOTLAY_TEST_LONG") else 6
-DAMAGED = 150
+DAMAGED = 1500
 
 
 @pytest.mark.parametrize("target", TARGETS)
