@@ -16,6 +16,8 @@ from typing import Any
 from rootlay.store.uppers import UpperStack, bloom_name, read_stack, replace_file
 from rootlay.store.value import as_dict, field, fields, value
 
+HOST_IMAGE = "host"
+"""The image that is the machine's own root."""
 VERSION = 1
 ALIAS_PLACES = ("/tmp", "/dev/shm")
 

@@ -179,11 +179,13 @@ def _collect(container: Path, named: set[str], grave: Path) -> None:
                 (container / victim).rename(grave / victim)
 
 
-def replace_file(path: Path, data: bytes) -> None:
-    """Replace a file's content by rename."""
+def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
+    """Replace a file's content by rename; with permission bits if they are given."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         temporary.write_bytes(data)
+        if mode is not None:
+            temporary.chmod(mode)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -9,21 +9,22 @@ Rules:
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.container import Containers
-from rootlay.store.containerrecord import Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containerrecord import HOST_IMAGE, Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.store.value import field, replace, value
+from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
 
-HOST_IMAGE = "host"
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
 
@@ -103,12 +104,9 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
             os.makedirs(options.upper, exist_ok=True)
         record = Containers(store.root).create(config)
     try:
-        if image:
-            # A copy: the image may be removed while the container lives, and commit needs both.
-            (record.path / MANIFEST_COPY).write_bytes(image.manifest.to_bytes())
-            (record.path / CONFIG_COPY).write_bytes(image.config.to_bytes())
-        if options.image != HOST_IMAGE and (options.image or options.lowers):
-            write_etc(record)
+        if image:  # it may be removed while the container lives, and commit needs both
+            _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
+            _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
     except BaseException:
         Containers(store.root).discard(record)
         raise
@@ -236,31 +234,20 @@ def ensure_view(store: Store, image: Image) -> tuple[Digest, ...]:
     return layers
 
 
-def write_etc(record: ContainerRecord) -> None:
-    """The files that Docker binds over /etc: the host's resolver, its hosts, and the container's name."""
-    hostname = record.config.hostname or os.uname().nodename
-    hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
-    if record.config.hostname and record.config.hostname.encode() not in hosts:
-        hosts += f"127.0.1.1\t{record.config.hostname}\n".encode()
-    for name, content in (
-        ("resolv.conf", _read("/etc/resolv.conf")),
-        ("hosts", hosts),
-        ("hostname", hostname.encode() + b"\n"),
-    ):
-        (record.path / name).write_bytes(content)
-        (record.path / name).chmod(0o644)
-
-
 def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
     """Give a container the files that another one was created with, beside its record."""
-    for name in (MANIFEST_COPY, CONFIG_COPY, "resolv.conf", "hosts", "hostname"):
+    for name in (MANIFEST_COPY, CONFIG_COPY):  # nobody changes them
+        with contextlib.suppress(FileNotFoundError):
+            os.link(source.path / name, target.path / name)
+    for name in ETC_FILES:
         if (source.path / name).exists():
             (target.path / name).write_bytes((source.path / name).read_bytes())
             (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
 
 
-def _read(path: str) -> bytes:
+def _keep(store: Store, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:
+    """Keep a document of an image: by one more name for its blob, which costs a tenth of a file, or by a copy."""
     try:
-        return Path(path).read_bytes()
-    except OSError:
-        return b""
+        os.link(store.layout.blob_path(digest), target)
+    except OSError:  # an image of a bundle, blobs of another user's or on another file system
+        target.write_bytes(document())

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rootlay.store.container import Containers
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containerrecord import HOST_IMAGE, Bind
 from rootlay.store.image import Image as StoredImage
 from rootlay.store.store import Store as ImageStore
 from rootlay.vfs.container import Container
-from rootlay.vfs.create import HOST_IMAGE, ContainerOptions, create_container
+from rootlay.vfs.create import ContainerOptions, create_container
 
 if TYPE_CHECKING:
     from rootlay.store.digest import Digest

@@ -32,10 +32,11 @@ from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.build.failure import BuildCancelled
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.container import open_overlay, read_small_file
-from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY, write_etc
+from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.burial import bury_in_background
+from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.orphans import OWNER, owner_mark
 from rootlay.vfs.run.processes import kill_guests

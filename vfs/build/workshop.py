@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
+from rootlay.store.containerrecord import HOST_IMAGE
 from rootlay.store.digest import Digest
 from rootlay.store.errors import UnknownImage
 from rootlay.store.image import Image
@@ -27,7 +28,7 @@ from rootlay.vfs.build.report import Report, Step
 from rootlay.vfs.build.runcontainer import RunContainer
 from rootlay.vfs.build.source import SourceTree
 from rootlay.vfs.build.trees import Trees
-from rootlay.vfs.create import HOST_IMAGE, ensure_view
+from rootlay.vfs.create import ensure_view
 
 LOCK_POLL_S = 0.05
 Make = Callable[[], WrittenLayer]

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.value import value
+from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_OWNER,
     BIND_PROC,
@@ -40,7 +41,6 @@ from rootlay.vfs.run.launch import (
 from rootlay.vfs.run.user import Identity
 
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
-FILE_BINDS = ("resolv.conf", "hosts", "hostname")  # in the container's own directory, shown in /etc
 
 
 class EngineMissing(RuntimeError):
@@ -270,7 +270,8 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
-    for name in FILE_BINDS:
+    ensure_etc(record)
+    for name in ETC_FILES:
         if (base / name).exists():
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
     for bind in record.config.binds:
