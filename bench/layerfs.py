@@ -139,7 +139,7 @@ def cold(store: Path, file: str) -> None:
         found = [json.loads(subprocess.check_output([sys.executable, "-c", code])) for _ in range(10)]
         opened, imported = (statistics.median(values) for values in zip(*found, strict=True))
         print(
-            f"cold: image, first small file by {name:<13} {opened:7.2f} ms (the process's first image: {imported:.2f} ms)"
+            f"cold: image, first small file by {name:<13} {opened:7.2f} ms (as the process's first: {imported:.2f} ms)"
         )
 
 

@@ -196,7 +196,7 @@ class BundleLayer:
         """Nothing: a bundle keeps of its layers what can be seen. Directories of a tree get a plain mode."""
         return None
 
-    def open_content(self, entry: Entry) -> BinaryIO:
+    def open_content(self, entry: Extent) -> BinaryIO:
         """The content of a file entry: seekable, verified as it is read. Reading raises CorruptStore."""
         return io.BufferedReader(ContentReader(self._segments, entry), max(1, min(_BUFFER_BYTES, entry.size)))
 

@@ -20,7 +20,7 @@ from typing import Protocol
 import zstandard
 
 from rootlay.store.codec import Access
-from rootlay.store.entry import Entry
+from rootlay.store.entry import EntryType, SparseMap
 from rootlay.store.errors import CorruptStore
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.segment import Checkpoint
@@ -142,12 +142,16 @@ class SegmentReader:
 
 
 class Extent(Protocol):
-    """Where a file's content is in an uncompressed tar: what layer entries and view nodes have in common. Bytes."""
+    """What layer entries and view nodes have in common: where a file's content is in an uncompressed tar. Bytes."""
 
+    @property
+    def type(self) -> EntryType: ...
     @property
     def offset(self) -> int: ...
     @property
     def size(self) -> int: ...
+    @property
+    def sparse(self) -> SparseMap | None: ...
 
 
 class TarBytes(Protocol):
@@ -160,7 +164,7 @@ class TarBytes(Protocol):
 class ContentReader(io.RawIOBase):
     """The content of one file entry: seekable, holes of sparse files read as zeros. Wrap it in a BufferedReader."""
 
-    def __init__(self, segments: TarBytes, entry: Entry) -> None:
+    def __init__(self, segments: TarBytes, entry: Extent) -> None:
         super().__init__()
         self._segments = segments
         self._when_closed: Callable[[], None] | None = None

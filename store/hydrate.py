@@ -45,7 +45,7 @@ class ContentLayer(Protocol):
     def find_path(self, path: bytes, /) -> Entry | None:
         """What the layer says about `a/b`."""
 
-    def open_content(self, entry: Entry, /) -> BinaryIO:
+    def open_content(self, entry: Extent, /) -> BinaryIO:
         """The content of a file."""
 
     def find_ready(self, entry: Extent, /) -> tuple[bytes, int] | None:
@@ -160,8 +160,10 @@ class Hydrator:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if node.type is not EntryType.FILE:
             raise OSError(errno.EINVAL, "no content")
-        with _as_os_error():
+        try:
             return self._open_ready(node) or self._open_hydrated(node) or self._open_in_layer(node)
+        except StoreError as error:
+            raise OSError(errno.EIO, str(error)) from error
 
     def _open_ready(self, node: Node) -> BinaryIO | None:
         """A small file out of a segment that is decompressed already: quicker than its real file."""
@@ -191,7 +193,7 @@ class Hydrator:
         layer = self._layers.pin(node.layer)
         unpin = partial(self._layers.unpin, node.layer)
         try:
-            content = layer.open_content(node.entry())
+            content = layer.open_content(node)
         except BaseException:
             unpin()
             raise

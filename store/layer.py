@@ -144,7 +144,7 @@ class Layer:
                 self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints())
             return self._segments
 
-    def open_content(self, entry: Entry) -> BinaryIO:
+    def open_content(self, entry: Extent) -> BinaryIO:
         """The content of a file entry of this layer: seekable, independent of other readers, verified as it is read.
 
         Close it. Reading raises CorruptStore. Raises ValueError for an entry that is not a file.

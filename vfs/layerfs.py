@@ -195,9 +195,11 @@ class LayerFS(FS):
 
         A link that leads nowhere is shown with attributes of its own.
         """
-        known = None if namespaces or self._closed else self.overlay.remembered.names(path)
+        known = None if self._closed else self.overlay.remembered.names(path)
         if known is not None and not known.has_links:
             types = known.types[slice(*page)] if page else known.types
+            if namespaces:
+                return self._known_infos(path.rstrip("/") + "/", types, namespaces)
             return iter([name_info(name, kind == stat.S_IFDIR) for name, kind in types])
         inner = self.validatepath(path)
         with Converted(path, directory=True):
@@ -217,6 +219,16 @@ class LayerFS(FS):
         infos = list(self.scandir(path))
         return [info.name for info in infos if info.is_dir], [info.name for info in infos if not info.is_dir]
 
+    def _known_infos(self, stem: str, types: list[tuple[str, int]], namespaces: Collection[str]) -> Iterator[Info]:
+        """Information about names that are remembered; of what was changed meanwhile as it is now."""
+        for name, _ in types:
+            known = self.overlay.remembered.find(stem + name)
+            if known is not None:
+                yield Info(self._namespaces.raw(name, known, known, namespaces))
+                continue
+            with contextlib.suppress(errors.ResourceNotFound):
+                yield self.getinfo(stem + name, namespaces)
+
     def _infos(
         self, stem: str, directory: Found, listed: Sequence[Listed], namespaces: Collection[str] | None
     ) -> Iterator[Info]:
@@ -224,10 +236,6 @@ class LayerFS(FS):
             name = os.fsdecode(entry.name)
             if not namespaces and entry.type != stat.S_IFLNK:
                 yield name_info(name, entry.is_dir)
-                continue
-            known = self.overlay.remembered.find(stem + name)
-            if known is not None:
-                yield Info(self._namespaces.raw(name, known, known, namespaces or ()))
                 continue
             with Converted(stem + name):
                 itself = self.overlay.child(directory, entry.name)
