@@ -22,6 +22,8 @@ from rootlay.vfs.create import ContainerOptions, create_container
 
 if TYPE_CHECKING:
     from rootlay.store.digest import Digest
+    from rootlay.vfs.build.addlayer import Content
+    from rootlay.vfs.build.report import Report
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
 
@@ -107,6 +109,35 @@ class Image:
         store = ImageStore.open(self.root)
         store.remove(self.reference, force=force, in_use=lambda: needed(store))
 
+    def add_layer(
+        self,
+        files: Mapping[str, Content] | None = None,
+        reference: str | None = None,
+        *,
+        remove: Sequence[str] = (),
+        owner: str = "0:0",
+        mode: str | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        epoch_s: int | None = None,
+    ) -> Image:
+        """A new image: this one with one more layer of files, and a changed config. See rootlay.vfs.build.addlayer.
+
+            image.add_layer({"/etc/motd": "hi", "/srv": Path("site")}, "web:2", changes=['CMD ["serve"]'])
+
+        Raises:
+            ValueError: this is `host` or a bundle at a path; or the files do not fit together.
+        """
+        from rootlay.vfs.build.addlayer import add_layer
+
+        if self.stored is None:
+            raise ValueError(f"{self.reference} has no layers of its own to add to")
+        made = add_layer(
+            ImageStore.open(self.root), self.stored, files or {}, remove=remove, reference=reference, owner=owner,
+            mode=mode, changes=changes, message=message, epoch_s=epoch_s,
+        )  # fmt: skip
+        return Image.of(self.root, made)
+
     def container(
         self,
         name: str = "",
@@ -174,6 +205,35 @@ class Store:
     def import_rootfs(self, path: str | os.PathLike[str], reference: str) -> Image:
         """Make an image of a root file system: a tar (plain, gzip, zstd, xz) or a directory."""
         return self._wrap(self._images.import_rootfs(Path(path), reference))
+
+    def build(
+        self,
+        context: str | os.PathLike[str],
+        *tags: str,
+        dockerfile: str | os.PathLike[str] | None = None,
+        text: str | None = None,
+        report: Report | None = None,
+        **options: Any,
+    ) -> Image:
+        """Build a Dockerfile, as `rootlay build` does.
+
+        Args:
+            context: what COPY reads from: a directory, an archive, a git repository or a URL.
+            tags: names of the image.
+            dockerfile: where it is; `Dockerfile` in the context by default.
+            text: the Dockerfile itself, instead.
+            report: is told of each step (rootlay.vfs.build.report).
+            options: fields of rootlay.vfs.build.options.BuildOptions: `build_args`, `target`, `epoch_s`, …
+
+        Raises:
+            BadDockerfile, BuildFailed, RunFailed, UnknownImage, BadContext: no image has been made.
+        """
+        from rootlay.vfs.build.fromcontext import build_context
+        from rootlay.vfs.build.options import BuildOptions
+
+        wanted = BuildOptions(tags=tags, **options)
+        result = build_context(self._images, context, wanted, dockerfile=dockerfile, text=text, report=report)
+        return self._wrap(result.image)
 
     def image(self, reference: str) -> Image:
         """An image by name, digest or ID; a bundle by its path (with a slash in it); `host`: the machine's own root.

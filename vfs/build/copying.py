@@ -174,33 +174,36 @@ class Copier:
     def _copy_content(self, tree: SourceTree, directory: bytes, relative: bytes, target: bytes) -> None:
         """Everything in a directory of the source into one that is in the plan, or below it."""
         excluded = self._options.excluded
-        for name in tree.listdir(directory):
-            path = join(directory, name)
-            found = tree.lstat(path)
-            if found is None:
-                continue
-            inner = relative + b"/" + name if relative else name
-            place = join(target, name)
-            if not stat.S_ISDIR(found.mode):
-                if excluded is None or not excluded(inner):
+        pending = [(directory, relative, target)]
+        while pending:
+            directory, relative, target = pending.pop()
+            for name in tree.listdir(directory):
+                path = join(directory, name)
+                found = tree.lstat(path)
+                if found is None:
+                    continue
+                inner = relative + b"/" + name if relative else name
+                place = join(target, name)
+                is_directory = stat.S_ISDIR(found.mode)
+                # Something in an excluded directory may be taken in again (`!`): then the directory comes with it.
+                if excluded is None or not excluded(inner) or (is_directory and self._keeps_some(tree, path, inner)):
                     self._add(tree, path, found, place)
-                continue
-            # Something in an excluded directory may be taken in again (`!`): then the directory comes with it.
-            if excluded is not None and excluded(inner) and not self._keeps_some(tree, path, inner):
-                continue
-            self._add(tree, path, found, place)
-            self._copy_content(tree, path, inner, place)
+                    if is_directory:
+                        pending.append((path, inner, place))
 
     def _keeps_some(self, tree: SourceTree, directory: bytes, relative: bytes) -> bool:
         """Whether something below an excluded directory is not excluded."""
         excluded = self._options.excluded
-        for name in tree.listdir(directory):
-            inner = relative + b"/" + name
-            if excluded is None or not excluded(inner):
-                return True
-            found = tree.lstat(join(directory, name))
-            if found is not None and stat.S_ISDIR(found.mode) and self._keeps_some(tree, join(directory, name), inner):
-                return True
+        pending = [(directory, relative)]
+        while pending:
+            directory, relative = pending.pop()
+            for name in tree.listdir(directory):
+                inner = relative + b"/" + name
+                if excluded is None or not excluded(inner):
+                    return True
+                found = tree.lstat(join(directory, name))
+                if found is not None and stat.S_ISDIR(found.mode):
+                    pending.append((join(directory, name), inner))
         return False
 
     def _make_directories(self, path: bytes) -> None:

@@ -79,6 +79,8 @@ class LayerPlan:
         planned = self._planned.get(path)
         if planned is not None:
             entry = planned.entry
+            if entry.type is EntryType.WHITEOUT:
+                return None
             return SourceEntry(_TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
         return self._lstat_below(path)
 
@@ -143,6 +145,23 @@ class LayerPlan:
             for inside in [known for known in self._planned if known.startswith(path + b"/")]:
                 del self._planned[inside]
         self._planned[path] = planned
+
+    def remove(self, directory: bytes, path: bytes) -> None:
+        """Take away what the image has at a path.
+
+        Args:
+            directory: the one that it is in, canonical; only the last name of `path` counts.
+
+        Raises Conflict: it, or something in it, is added by this layer.
+        """
+        name = path.rstrip(b"/").rpartition(b"/")[2]
+        target = join(directory, name)
+        if name in (b"", b".", b".."):
+            raise Conflict(f"{_shown(path)} cannot be removed")
+        if any(known == target or known.startswith(target + b"/") for known in self._planned):
+            raise Conflict(f"{_shown(path)} is both added and removed")
+        if self._lstat_below(target) is not None:
+            self._planned[target] = Planned(Entry(EntryType.WHITEOUT, mtime_ns=self._made_ns))
 
     # ---- writing
 

@@ -1,0 +1,107 @@
+"""A layer made from Python: files and directories on top of an image, without a container and without a Dockerfile."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import closing
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+from rootlay.store.configchange import apply_changes
+from rootlay.store.entry import Entry, EntryType
+from rootlay.store.image import Image
+from rootlay.store.imageconfig import History
+from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.rootfs import rfc3339
+from rootlay.store.store import Store
+from rootlay.store.value import replace
+from rootlay.vfs.build.chmodspec import ModeChange
+from rootlay.vfs.build.copying import Copier, CopyOptions, clean
+from rootlay.vfs.build.layerplan import LayerPlan, Planned
+from rootlay.vfs.build.owner import Owner, find_owner
+from rootlay.vfs.build.source import HostTree, resolve
+from rootlay.vfs.build.trees import Trees
+
+FILE_MODE = 0o644
+Content = str | bytes | os.PathLike[str]
+"""Text (UTF-8) or bytes of a new file; a path: that file or directory of the host, with its modes and times."""
+
+
+def add_layer(
+    store: Store,
+    image: Image,
+    files: Mapping[str, Content],
+    *,
+    remove: Iterable[str] = (),
+    reference: str | None = None,
+    owner: str = "0:0",
+    mode: str | None = None,
+    changes: Iterable[str] = (),
+    message: str = "",
+    epoch_s: int | None = None,
+) -> Image:
+    """A new image: `image` with one more layer. The cost follows the files, not the image. All or nothing.
+
+    Args:
+        files: content by path inside. Links on the way are followed inside the image; missing directories are made.
+            A host directory's content goes to the path, over what is there.
+        remove: paths that are to be gone; nothing happens where there is nothing.
+        reference: the new image's name.
+        owner: of all that is added: `user:group`, names of the image or numbers.
+        mode: of all files, octal or symbolic (`755`, `u+x`); None: 644 for content, their own for files of the host.
+        changes: Dockerfile instructions for the config (`CMD ["app"]`).
+        message: for the history.
+        epoch_s: SOURCE_DATE_EPOCH, seconds: the image's time, and the latest that a file may have.
+
+    Raises:
+        ValueError: a file and a directory at one path; something is both added and removed; a bad mode.
+        UnknownUser, BadReference, BadManifest (a change), FileNotFoundError, StoreNotWritable, DiskFull.
+    """
+    now_ns = time.time_ns() if epoch_s is None else epoch_s * 1_000_000_000
+    with store.layout.importing(), store.staging() as staging, closing(Trees(store)) as trees:
+        store.prepare(image)
+        below = trees.open(image.diff_ids)
+        change = None if mode is None else ModeChange.parse(mode)
+        options = CopyOptions(owner=find_owner(owner, below), mode=change, made_ns=now_ns)
+        plan = LayerPlan(below, now_ns)
+        for path, content in sorted(files.items()):
+            if isinstance(content, os.PathLike):
+                _copy(plan, path, Path(content), options, staging)
+            else:
+                _put(plan, path, content.encode() if isinstance(content, str) else content, options)
+        for path in remove:
+            plan.remove(resolve(plan, _parent(path)) if path.strip("/") else b"/", os.fsencode(path))
+        run = apply_changes(image.config.config, changes)
+        with LayerWriter(store) as writer:
+            plan.write(writer, None if epoch_s is None else now_ns)
+            layer = writer.finish()
+        history = History(rfc3339(datetime.fromtimestamp(now_ns // 10**9, UTC)), message or "add_layer")
+        config = replace(image.config.with_layer(layer.diff_id, history), config=run)
+        return store.add_image(config, (*image.manifest.layers, layer.descriptor), reference)
+
+
+def _parent(path: str) -> bytes:
+    return clean(os.fsencode(path)).rpartition(b"/")[0] or b"/"
+
+
+def _copy(plan: LayerPlan, path: str, source: Path, options: CopyOptions, staging: Path) -> None:
+    """A file or directory of the host."""
+    found = os.stat(source)
+    tree = HostTree(source if stat.S_ISDIR(found.st_mode) else source.absolute().parent)
+    name = b"/" if stat.S_ISDIR(found.st_mode) else b"/" + os.fsencode(source.name)
+    Copier(plan, path, options, staging).bring(tree, name)
+
+
+def _put(plan: LayerPlan, path: str, content: bytes, options: CopyOptions) -> None:
+    """A file of given content."""
+    target = resolve(plan, clean(os.fsencode(path)))
+    owner = options.owner or Owner()
+    plan.make_directories(target.rpartition(b"/")[0] or b"/", owner.uid, owner.gid)
+    mode = FILE_MODE if options.mode is None else stat.S_IMODE(options.mode.apply(stat.S_IFREG | FILE_MODE))
+    entry = Entry(EntryType.FILE, mode=mode, uid=owner.uid, gid=owner.gid, size=len(content), mtime_ns=options.made_ns)
+    plan.add(target, Planned(entry, partial(io.BytesIO, content)))
