@@ -106,14 +106,14 @@ class Merge:
         payload: int = _C.rl_merge_records_size(self._merge, 1, entries - 1) - _LENGTHS.size * (entries - 1)
         return entries, payload
 
-    def native(self, chain_id: bytes, /) -> bytes:
+    def native(self, chain_id: bytes, /) -> memoryview:
         """The native view (docs/format.md §5), for a chain ID of 32 raw bytes."""
         self._require("finished")
         if len(chain_id) != 32:
             raise ValueError("a chain ID has 32 bytes")
         out = ctypes.create_string_buffer(_C.rl_merge_native_size(self._merge))
         _C.rl_merge_native(self._merge, chain_id, out)
-        return out.raw
+        return memoryview(out).cast("B")  # not a copy: it may be large
 
     def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]:
         """(key, value) of the LMDB view, in key order, from entry id `first` on."""

@@ -68,7 +68,7 @@ def publish(staged: Path, final: Path) -> None:
     sync_path(final.parent)
 
 
-def write_file(staging: Path, final: Path, data: bytes) -> None:
+def write_file(staging: Path, final: Path, data: bytes | memoryview) -> None:
     """Write `data` to `final`, durably, by way of the directory `staging`. Atomic: replaces what is there."""
     staged = staging / f"{final.name}.new"
     fd = create_file(staged)

@@ -133,13 +133,19 @@ def _is_complete(final: Path, chain: Digest) -> bool:
     return header.file_bytes == size and header.chain_id == chain and final.exists()
 
 
+def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes]]:
+    """All records of one layer, which is closed as soon as they are read: a stack may have more layers than a process
+    descriptors, and the merge needs the memory."""
+    with closing(store.layer(diff_id)) as layer:
+        yield from layer.iter_raw()
+
+
 def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
     """The finished merge, and its number of entries and payload bytes."""
     merge = Merge()
     for diff_id in diff_ids:
         try:
-            with closing(store.layer(diff_id)) as layer:  # one at a time: a stack may have more than descriptors
-                merge.add(layer.iter_raw())
+            merge.add(_records(store, diff_id))
         except MissingTarget as error:
             _, path, target, reason = error.args
             raise BrokenHardLink(diff_id, path, target, reason) from error

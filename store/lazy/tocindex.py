@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
@@ -94,7 +95,7 @@ def _cut(chunk: Chunk) -> list[Chunk]:
 def _checkpoints(chunks: list[Chunk], content_end: int, what: str) -> list[Checkpoint]:
     """A chunk whose end the table does not give ends where the next one starts."""
     starts = sorted({chunk.start for chunk in chunks if not chunk.zeros})
-    following = dict(zip(starts, [*starts[1:], content_end], strict=True))
+    following = dict(pairwise([*starts, content_end]))  # a layer may have no content at all
     found = []
     at = 0
     for chunk in chunks:

@@ -119,6 +119,22 @@ def test_a_lazy_image_is_the_image(registry: RealRegistry, store: Store, other: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_layer_without_content(registry: RealRegistry, store: Store, tmp_path: Path, kind: str) -> None:
+    """Directories, links, whiteouts and empty files need no chunks."""
+    tars = [
+        BASE,
+        make_tar([("new", "d", ""), ("new/empty", "f", ""), ("new/link", "l", "empty"), ("usr/.wh.small", "f", "")]),
+    ]
+    name = f"{registry.host}/{kind.replace(':', '-')}:bare"
+    publish(kind, tars, name, tmp_path / "scratch")
+    pulled = pull(store, name, Settings(), lazy=True)
+    assert pulled.lazy_layers == 2
+    found = tree(store, store.prepare_stack(pulled.image), content=True)
+    assert {b"/new", b"/new/empty", b"/new/link"} <= set(found)
+    assert b"/usr/small" not in found
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_only_what_is_used_is_on_the_wire(registry: RealRegistry, store: Store, kind: str) -> None:
     with Wire(("127.0.0.1", registry.port)) as wire:
         pulled = pull(store, name_of(wire.host, kind), Settings(), lazy=True)

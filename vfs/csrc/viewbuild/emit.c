@@ -89,6 +89,9 @@ int vb_number(struct vb_merge *m)
 {
     size_t capacity = 0, siblings_cap = 0;
     struct sibling *siblings = NULL;
+    free(m->record); /* no layer follows, and what comes needs the memory */
+    m->record = NULL;
+    m->records = m->record_cap = 0;
     bool fits = vb_grow(&m->order, &capacity, 0, sizeof *m->order);
     m->entries = 1;
     m->strings = 1;

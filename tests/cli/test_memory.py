@@ -1,0 +1,106 @@
+"""Peak memory of whole commands, children included: not more than 150 MB, whatever the image is like."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Rootlay
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+
+from lazy_images import publish
+
+from tests.store.registry_real import RealRegistry, running
+
+PEAK_MB_MAX = 150
+LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
+ENTRIES = 300_000 if LONG else 50_000
+CONTENT_BYTES = 60_000_000
+# Between us and the command: what is measured starts from a small process. One that is started from a large one
+# counts that one's memory as its own.
+_MEASURE = """if 1:
+    import resource, subprocess, sys
+    done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+    print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10)
+    sys.exit(done.returncode)
+"""
+
+
+def peak_mb(rootlay: Rootlay, *words: object) -> int:
+    """Run a command; the largest memory of it and of its children, in MB."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURE, sys.executable, "-m", "rootlay.cli.main", *map(str, words)],
+        env={**os.environ, "ROOTLAY_ROOT": str(rootlay.root)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, (words, done.stderr)
+    return int(done.stdout)
+
+
+def many_entries(path: Path) -> None:
+    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
+        for number in range(ENTRIES):
+            entry = tarfile.TarInfo(f"usr/share/directory-{number % 300}/file-with-a-long-name-{number}.txt")
+            entry.mtime = 1_700_000_000 + number
+            tar.addfile(entry)
+
+
+def much_content(path: Path) -> None:
+    """Files that do not compress, and small ones."""
+    tree = path.with_suffix(".tree")
+    tree.mkdir()
+    for number in range(4):
+        (tree / f"large{number}").write_bytes(os.urandom(CONTENT_BYTES // 4))
+    for number in range(50):
+        (tree / f"small{number}").write_text("x" * number)
+    subprocess.run(["tar", "-C", tree, "-cf", path, "."], check=True)
+
+
+KINDS = {"many entries": many_entries, "much content": much_content}
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    with running(tmp_path_factory.mktemp("registry") / "r") as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_path(registry: RealRegistry, tmp_path: Path, kind: str) -> None:
+    tar = tmp_path / "image.tar"
+    KINDS[kind](tar)
+    place = f"{registry.host}/{kind.replace(' ', '-')}"
+    one, two, three, four, five = (Rootlay(tmp_path / name) for name in ("1", "2", "3", "4", "5"))
+    publish("zstd:chunked", [tar.read_bytes()], f"{place}:lazy", tmp_path / "scratch")
+    steps: list[tuple[Rootlay, tuple[object, ...]]] = [
+        (one, ("import", tar, "app")),
+        (one, ("save", "app", "-o", tmp_path / "docker.tar")),
+        (one, ("save", "--format", "oci-archive", "--compression", "gzip", "app", "-o", tmp_path / "gzip.tar")),
+        (one, ("bundle", "app", "-o", tmp_path / "app.rlay")),
+        (one, ("create", "--name", "c", "app", "true")),
+        (one, ("commit", "c", "app:2")),
+        (one, ("export", "c", "-o", tmp_path / "export.tar")),
+        (two, ("load", "-i", tmp_path / "docker.tar")),
+        (three, ("load", "-i", tmp_path / "gzip.tar")),
+        (three, ("optimize", "app")),
+        (three, ("bundle", "app", "-o", tmp_path / "again.rlay")),
+        (three, ("push", "app", f"{place}:1")),
+        (two, ("push", "--compression", "zstd", "app", f"{place}:2")),
+        (four, ("pull", f"{place}:1")),
+        (five, ("pull", "--lazy", f"{place}:lazy")),
+        (five, ("pull", f"{place}:lazy")),
+        (five, ("load", "-i", tmp_path / "app.rlay")),
+        (one, ("fsck", "--deep")),
+    ]
+    found = {" ".join(map(str, (n, *words))): peak_mb(rootlay, *words) for n, (rootlay, words) in enumerate(steps)}
+    assert {name: peak for name, peak in found.items() if peak > PEAK_MB_MAX} == {}, found
+    print(max(found.items(), key=lambda item: item[1]))
