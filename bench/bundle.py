@@ -84,8 +84,9 @@ def main() -> None:
                 prepare()
                 forget(bundle, tree, local)
                 took[case].append(timed(command, environ))
+        print("\n| | min ms | median ms |\n|---|---|---|")
         for case, runs in took.items():
-            print(f"{case:24} min {min(runs):8.1f}   median {statistics.median(runs):8.1f} ms")
+            print(f"| {case} | {min(runs):.0f} | {statistics.median(runs):.0f} |")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,15 @@ _HYDRATE = """if 1:
     with Hydrator(store, view) as hydrator:
         hydrator.hydrate_all()
 """
+# In between, because a process that is started from a large one counts that one's memory as its own.
+_MEASURE = """if 1:
+    import resource, subprocess, sys, time
+    started = time.monotonic()
+    done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    sys.exit(done.returncode)
+"""
 
 
 @dataclass
@@ -64,17 +73,15 @@ class Cost:
 
     def run(self, command: list[str], environ: dict[str, str]) -> None:
         """Run a command and add what it cost. Raises RuntimeError."""
-        started = time.monotonic()
-        with tempfile.TemporaryFile() as said:
-            child = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=said)
-            _, status, usage = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            said.seek(0)
-            if child.returncode:
-                raise RuntimeError(f"{command[0]}: {said.read().decode(errors='replace').strip()[-300:]}")
-        self.wall_s += time.monotonic() - started
-        self.cpu_s += usage.ru_utime + usage.ru_stime
-        self.rss_mb = max(self.rss_mb, usage.ru_maxrss / 1024)
+        done = subprocess.run(
+            [sys.executable, "-c", _MEASURE, *command], env=environ, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise RuntimeError(f"{command[0]}: {done.stderr.strip()[-300:]}")
+        wall_s, cpu_s, rss_mb = map(float, done.stdout.split())
+        self.wall_s += wall_s
+        self.cpu_s += cpu_s
+        self.rss_mb = max(self.rss_mb, rss_mb)
 
     def weigh(self, left: Path) -> None:
         """What is left below a directory."""

@@ -132,7 +132,13 @@ def test_bad_input(small: Rootlay, file: Path, tmp_path: Path) -> None:
 
 
 def test_two_machines_read_one_store(small: Rootlay, tmp_path: Path) -> None:
-    """Each links to the images of a store that neither may write to, and keeps its containers to itself."""
+    """Each links to the images of a store that neither may write to, and keeps its containers to itself: no lock file
+    of LMDB's, nothing else is left in the store, and nothing in it is touched."""
+
+    def state() -> dict[str, tuple[int, int]]:
+        return {str(p): (p.lstat().st_size, p.lstat().st_mtime_ns) for p in small.root.rglob("*")}
+
+    before = state()
     for path in (small.root, *small.root.rglob("*")):
         path.chmod(path.stat().st_mode & 0o555)
     try:
@@ -141,6 +147,7 @@ def test_two_machines_read_one_store(small: Rootlay, tmp_path: Path) -> None:
             assert machine.out("run", "--rm", "small", "sh", "-c", "echo x > /new; cat /new") == "x\n"
             used = sum(p.lstat().st_size for p in (machine.root / "blobs").rglob("*") if not p.is_dir())
             assert used < 20_000
+        assert state() == before
     finally:
         for path in (small.root, *small.root.rglob("*")):
             path.chmod(path.stat().st_mode | 0o700 if path.is_dir() else 0o600)

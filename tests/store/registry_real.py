@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,8 +59,11 @@ class RealRegistry:
         tls: bool = False,
         realm: str = "",
         tokens: Mapping[str, object] | None = None,
+        names: Sequence[str] = (),
     ) -> None:
-        """`realm`: of a token server that is never asked; `tokens`: the whole of `auth.token` in the configuration."""
+        """`realm`: of a token server that is never asked; `tokens`: the whole of `auth.token` in the configuration;
+        `names`: other hosts that the certificate is for."""
+        self._names = names
         self.program = need("docker-registry")
         self.directory = directory
         directory.mkdir()
@@ -97,7 +100,9 @@ class RealRegistry:
             "-addext", "keyUsage=critical,keyCertSign",
         )  # fmt: skip
         openssl("req", *key, "-keyout", "server.key", "-out", "server.csr", "-subj", "/CN=server")
-        (self.directory / "names").write_text("subjectAltName=IP:127.0.0.1,DNS:localhost")
+        (self.directory / "names").write_text(
+            ",".join(["subjectAltName=IP:127.0.0.1,DNS:localhost", *(f"DNS:{name}" for name in self._names)])
+        )
         openssl(
             "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial",
             "-days", "2", "-extfile", "names", "-out", "server.pem",
