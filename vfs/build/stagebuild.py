@@ -163,7 +163,7 @@ class StageBuild:
             self._mounting(instruction, state, staging) as mounting,
         ):
             key = key_of(
-                "RUN", str(state.image.chain_id), argv, sorted(scope.run_environment.items()), state.config.env,
+                "RUN", str(state.image.chain_id), argv, sorted(scope.variables.items()), state.config.env,
                 state.config.user, state.config.working_dir, network, mounting.cache_key(),
                 script and script.content, self._workshop.epoch_ns, self._workshop.options.hosts,
             )  # fmt: skip
