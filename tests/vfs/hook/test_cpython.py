@@ -17,7 +17,7 @@ TESTS = ["test_os", "test_posixpath", "test_pathlib", "test_glob"]
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("test.test_os") is None,
-    reason="this Python is without its own tests (Debian: libpython3-testsuite)",
+    reason="this Python is without its own tests (Debian: libpython3.13-testsuite)",
 )
 
 
