@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.engine_launch import NO_NETWORK, REQUIRE
+from tests.native.engine_launch import CONFINE, NO_NETWORK, REQUIRE
 from tests.native.guest import Guest, make_guest
 
 #: SECURITY.md, "What no Landlock holds back": the kernel has no means (yet), whatever the launch file says.
@@ -23,6 +23,11 @@ METADATA = {"gate-stat", "gate-chmod", "gate-utimes", "gate-setxattr", "gate-ino
 NOT_PROMISED = METADATA | {"named-socket", "outside-limits"}
 #: Held back from ABI 6 on.
 SCOPED = {"outside-kill", "outside-tgkill", "outside-pidfd-signal", "kill-everybody", "abstract-socket"}
+#: What accomplices.c reaches without confinement.
+OPEN_DOORS = {
+    "middle-of-the-gate", "gate/proc/self/root", "gate-reopen-path", "gate-reopen-path-write",
+    "gate-chdir-open", "gate-fifo", "gate-bind", "passed-descriptor-reopen", "sibling",
+}  # fmt: skip
 MIN_ABI = 2
 SCOPE_ABI = 6
 
@@ -85,6 +90,17 @@ def attempts(guest: Guest, outside: Outside, program: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("libc", ["glibc", "musl"])
+def test_accomplices_reach_nothing_outside(prison: Guest, outside: Outside, programs: Path, libc: str) -> None:
+    if not (programs / "t" / f"accomplices-{libc}").exists():
+        pytest.skip(f"no static {libc} here")
+    outcome = attempts(prison, outside, f"/t/accomplices-{libc}")
+    assert {name for name, how in outcome.items() if how == "reached"} == set(), outcome
+    assert len(outcome) > 30, sorted(outcome)
+    assert outside.canary.read_text() == "canary\n"
+    assert not list(outside.canary.parent.glob("canary.*"))
+
+
+@pytest.mark.parametrize("libc", ["glibc", "musl"])
 def test_a_hostile_program_reaches_nothing_outside(prison: Guest, outside: Outside, programs: Path, libc: str) -> None:
     if not (programs / "t" / f"hostile-{libc}").exists():
         pytest.skip(f"no static {libc} here")
@@ -101,18 +117,17 @@ def test_a_hostile_program_reaches_nothing_outside(prison: Guest, outside: Outsi
 
 
 def test_without_confinement_the_gate_is_open(engine: Path, programs: Path, tmp_path: Path, outside: Outside) -> None:
-    """The test above would prove nothing if its attempts could not work."""
-    from dataclasses import replace
-
-    from tests.native.engine_launch import CONFINE
-
+    """The tests above would prove nothing if their attempts could not work."""
     guest = make_guest(engine, programs, tmp_path / "box")
     launch = bytearray(guest.launch.read_bytes())
     launch[16:20] = (int.from_bytes(launch[16:20], "little") & ~CONFINE).to_bytes(4, "little")
     guest.launch.write_bytes(launch)
     gone = tmp_path / "gone"
-    shutil.copy(outside.canary, gone)
-    open_door = replace(outside, canary=gone)
-    words = [open_door.canary, outside.spare, os.getpid(), "none", outside.named, guest.upper]
-    done = guest.run("/t/hostile-glibc", "again", str(gone))
-    assert done.stdout.splitlines()[-1] == b"memfd-program reached", (words, done)
+    gone.mkdir()
+    shutil.copy(outside.canary, gone / "canary")
+    done = guest.run("/t/hostile-glibc", "again", str(gone / "canary"))
+    assert done.stdout.splitlines()[-1] == b"memfd-program reached", done
+    words = [gone / "canary", outside.spare, outside.pid, "", outside.named, guest.upper]
+    done = guest.run("/t/accomplices-glibc", *map(str, words), timeout=30)
+    reached = {line.split()[0].decode() for line in done.stdout.splitlines() if line.endswith(b" reached")}
+    assert reached >= OPEN_DOORS, done
