@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +16,8 @@ from rootlay.store.store import Store
 # pytest's importlib mode leaves sys.path alone.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from store_archives import make_tar, snapshot
+from exchange import IMAGES, Run, Tool
+from store_archives import docker_archive, make_tar, snapshot
 
 
 @pytest.fixture
@@ -46,3 +49,48 @@ def tool() -> Callable[[str], str]:
         return found
 
     return find
+
+
+@pytest.fixture
+def run(tmp_path: Path, tool: Tool) -> Run:
+    """Runs skopeo, umoci and so on with a home of its own; its output."""
+
+    def go(name: str, *words: object) -> str:
+        extra = ["--insecure-policy", "--tmpdir", str(tmp_path)] if name == "skopeo" else []
+        done = subprocess.run(
+            [tool(name), *extra, *map(str, words)],
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)},
+        )
+        assert done.returncode == 0, (name, words, done.stderr)
+        return done.stdout
+
+    return go
+
+
+@pytest.fixture(scope="session")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Store]:
+    """Stores that have the image `app:1`, by name; each made once."""
+    made: dict[str, Store] = {}
+
+    def get(name: str) -> Store:
+        if name not in made:
+            directory = tmp_path_factory.mktemp("source")
+            layers = IMAGES[name]()
+            store = Store.open(directory / "store")
+            if layers is None:
+                rootfs = os.environ.get("ROOTLAY_TEST_DEBIAN")
+                if not rootfs:
+                    pytest.skip("ROOTLAY_TEST_DEBIAN does not name a Debian root file system")
+                store.import_rootfs(Path(rootfs), "app:1")
+            else:
+                archive = directory / "a.tar"
+                archive.write_bytes(docker_archive([(layers, ["app:1"])]))
+                store.load(archive)
+                archive.unlink()
+            made[name] = store
+        return made[name]
+
+    return get

@@ -7,121 +7,29 @@ promises is verified by whoever reads it; what each tool makes of the layers is 
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import lzma
 import os
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import zstandard
 from estargz import make_estargz
+from exchange import IMAGES, LONG, Run, assert_content, identity
 from registry_real import RealRegistry, running
-from store_archives import LayoutBuilder, docker_archive, make_config, make_tar
+from store_archives import LayoutBuilder, make_config, make_tar
 
-from rootlay.store.digest import Digest
-from rootlay.store.image import Image
 from rootlay.store.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
-Tool = Callable[[str], str]
-Run = Callable[..., str]
-
-
-@pytest.fixture
-def run(tmp_path: Path, tool: Tool) -> Run:
-    """Runs skopeo, umoci and so on with a home of its own; its output."""
-
-    def go(name: str, *words: object) -> str:
-        extra = ["--insecure-policy", "--tmpdir", str(tmp_path)] if name == "skopeo" else []
-        done = subprocess.run(
-            [tool(name), *extra, *map(str, words)],
-            capture_output=True,
-            text=True,
-            check=False,
-            env={**os.environ, "HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path), "TMPDIR": str(tmp_path)},
-        )
-        assert done.returncode == 0, (name, words, done.stderr)
-        return done.stdout
-
-    return go
-
-
-def many_layers() -> list[bytes]:
-    """100 layers that change, add and remove."""
-    base = make_tar([("d", "d", ""), ("d/same", "f", "0"), ("d/0", "f", "x")])
-    changes = (
-        make_tar([("d/same", "f", str(number)), (f"d/{number}", "f", "x"), (f"d/.wh.{number - 1}", "f", "")])
-        for number in range(1, 100)
-    )
-    return [base, *changes]
-
-
-def many_files() -> list[bytes]:
-    """50,000 files in one layer, and a layer on it."""
-    names = [f"{i % 50}/{i % 7}/file-{i}" for i in range(50_000)]
-    return [make_tar([(name, "f", name) for name in names]), make_tar([(".wh.3", "f", ""), (names[1], "f", "new")])]
-
-
-def debian() -> list[bytes] | None:
-    """None: the real one, imported."""
-    return None
-
-
-IMAGES = {"debian": debian, "100-layers": many_layers, "50000-files": many_files}
-LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))  # a minute more of compressing Debian
-
-
-@pytest.fixture(scope="module")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Store]:
-    """Stores that have the image `app:1`, by name; each made once."""
-    made: dict[str, Store] = {}
-
-    def get(name: str) -> Store:
-        if name not in made:
-            directory = tmp_path_factory.mktemp("source")
-            layers = IMAGES[name]()
-            store = Store.open(directory / "store")
-            if layers is None:
-                rootfs = os.environ.get("ROOTLAY_TEST_DEBIAN")
-                if not rootfs:
-                    pytest.skip("ROOTLAY_TEST_DEBIAN does not name a Debian root file system")
-                store.import_rootfs(Path(rootfs), "app:1")
-            else:
-                archive = directory / "a.tar"
-                archive.write_bytes(docker_archive([(layers, ["app:1"])]))
-                store.load(archive)
-                archive.unlink()
-            made[name] = store
-        return made[name]
-
-    return get
-
 
 @pytest.fixture
 def other(tmp_path: Path) -> Store:
     return Store.open(tmp_path / "other")
-
-
-def identity(image: Image) -> tuple[Digest, tuple[Digest, ...]]:
-    return image.id, image.diff_ids
-
-
-def assert_content(store: Store, image: Image) -> None:
-    """Each layer's tar is what its diff ID promises, read through its index as containers do."""
-    store.prepare(image)
-    for diff_id in dict.fromkeys(image.diff_ids):
-        layer = store.layer(diff_id)
-        digest = hashlib.sha256()
-        for chunk in layer.iter_tar():
-            digest.update(chunk)
-        layer.close()
-        assert digest.hexdigest() == diff_id.hex
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -161,49 +69,6 @@ def test_from_skopeo_through_us_and_back(
         json.loads(run("skopeo", "inspect", f"oci:{tmp_path}/{place}:app:1"))["Digest"] for place in ("theirs", "back")
     )
     assert before == after == str(image.manifest_digest)
-
-
-@pytest.mark.parametrize("name", IMAGES)
-def test_from_us_through_umoci_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str
-) -> None:
-    """umoci 0.4 reads gzip: `save --compression` writes it. It changes the config and adds a layer; ours stay."""
-    if name == "debian" and not LONG:
-        pytest.skip("ROOTLAY_TEST_LONG is not set")
-    store = sources(name)
-    store.save(["app:1"], tmp_path / "layout", "oci-dir", compression="gzip")
-    run("umoci", "config", "--image", f"{tmp_path}/layout:app:1", "--config.label", "by=umoci")
-    (tmp_path / "extra").write_text("by umoci")
-    run("umoci", "insert", "--rootless", "--image", f"{tmp_path}/layout:app:1", tmp_path / "extra", "/extra")
-    [image] = other.load(tmp_path / "layout")
-    assert image.diff_ids[:-1] == store.image("app:1").diff_ids
-    assert image.config.config.labels == {"by": "umoci"}
-    assert_content(other, image)
-
-
-def tree(root: Path) -> dict[str, str]:
-    return {str(p.relative_to(root)): p.read_text() for p in sorted(root.rglob("*")) if p.is_file()}
-
-
-def test_from_umoci_through_us_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run
-) -> None:
-    """The tree that umoci unpacks before and after is the same."""
-    run("umoci", "init", "--layout", tmp_path / "theirs")
-    run("umoci", "new", "--image", f"{tmp_path}/theirs:x")
-    for number in range(3):
-        (tmp_path / "f").write_text(str(number))
-        for target in (f"/d/{number}", "/d/same"):
-            run("umoci", "insert", "--rootless", "--image", f"{tmp_path}/theirs:x", tmp_path / "f", target)
-    run("umoci", "insert", "--rootless", "--whiteout", "--image", f"{tmp_path}/theirs:x", "/d/1")
-    other.load(tmp_path / "theirs")
-    other.save(["x"], tmp_path / "ours", "oci-dir")
-    rootless = [] if os.geteuid() == 0 else ["--rootless"]
-    for place, tag in (("theirs", "x"), ("ours", "x:latest")):
-        run("umoci", "unpack", *rootless, "--image", f"{tmp_path}/{place}:{tag}", tmp_path / f"{place}-bundle")
-    found = tree(tmp_path / "ours-bundle/rootfs")
-    assert found == tree(tmp_path / "theirs-bundle/rootfs")
-    assert found == {"d/0": "0", "d/2": "2", "d/same": "2"}
 
 
 def forms(tar: bytes) -> dict[str, bytes]:
@@ -316,25 +181,3 @@ def test_a_multi_platform_index(registry: RealRegistry, store: Store, other: Sto
         assert str(pulled.image.manifest_digest) == str(loaded.manifest_digest) == manifests[number]["digest"]
         target = f"{registry.host}/{architecture}:1"
         assert push(store, place, Settings(), target=target).digest == pulled.image.manifest_digest
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: podman of an ordinary user needs subordinate user IDs")
-@pytest.mark.parametrize("program", ["podman", "buildah"])
-def test_through_podman_and_buildah(other: Store, tmp_path: Path, run: Run, tool: Tool, program: str) -> None:
-    """They unpack every layer, and make its tar again from that: the image ID is verified on both ways."""
-    layers = many_layers()[:12]
-    archive = tmp_path / "a.tar"
-    archive.write_bytes(docker_archive([(layers, ["app:1"])]))
-    [image] = other.load(archive)
-    other.save(["app:1"], tmp_path / "ours.tar", "oci-archive")
-    # They want to write below /run, which is read-only while root's tests run.
-    writable = ("--dev-bind", "/", "/", "--tmpfs", "/run", "--tmpfs", "/var/tmp", tool(program))
-    storage = (*writable, "--root", tmp_path / "storage", "--runroot", tmp_path / "run", "--storage-driver", "vfs")
-    run("bwrap", *storage, "pull", "-q", f"oci-archive:{tmp_path}/ours.tar")
-    found = run("bwrap", *storage, "images", "--no-trunc", "--format", "{{.ID}}").split()
-    assert [text.removeprefix("sha256:") for text in found] == [image.id.hex]
-    run("bwrap", *storage, "push", "-q", found[0], f"oci-archive:{tmp_path}/theirs.tar:back:1")
-    run("bwrap", *storage, "push", "-q", found[0], f"docker-archive:{tmp_path}/docker.tar:back:2")
-    for place in ("theirs.tar", "docker.tar"):
-        [back] = Store.open(tmp_path / place.partition(".")[0]).load(tmp_path / place)
-        assert identity(back) == identity(image)
