@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
             except Trouble as trouble:
                 rows[scenario.name] = Row(troubles=[f"{scenario.name}: {trouble}"])
                 print(rows[scenario.name].troubles[0], file=sys.stderr, flush=True)
+            print(line_of(scenario.name, rows[scenario.name], options.actions.split(",")), file=sys.stderr, flush=True)
     finally:
         os.kill(registry, signal.SIGKILL)
     report(rows, options.actions.split(","), time.monotonic() - start)
@@ -158,13 +159,17 @@ def name_of(lab: Lab, at: int) -> str:
     return "not reached"
 
 
+def line_of(name: str, row: Row, actions: list[str]) -> str:
+    cells = [str(row.reached[action]) for action in actions]
+    return f"| {name} | {row.points} | {row.distinct} | {' | '.join(cells)} | {len(row.troubles)} |"
+
+
 def report(rows: dict[str, Row], actions: list[str], seconds: float) -> None:
     """A table in markdown."""
     print("| Command | Points | distinct | " + " | ".join(actions) + " | not as it must be |")
     print("|---|---|---|" + "---|" * len(actions) + "---|")
     for name, row in rows.items():
-        cells = [str(row.reached[action]) for action in actions]
-        print(f"| {name} | {row.points} | {row.distinct} | {' | '.join(cells)} | {len(row.troubles)} |")
+        print(line_of(name, row, actions))
     total = [str(sum(row.reached[action] for row in rows.values())) for action in actions]
     points = sum(row.points for row in rows.values())
     distinct = sum(row.distinct for row in rows.values())
