@@ -183,10 +183,17 @@ def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
     """Replace a file's content by rename; with permission bits if they are given."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
-        temporary.write_bytes(data)
+        write_private(temporary, data)
         if mode is not None:
             temporary.chmod(mode)
         temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as stream:
+        stream.write(data)

@@ -20,6 +20,7 @@ from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.image import Image
 from rootlay.store.store import Store
+from rootlay.store.uppers import write_private
 from rootlay.store.value import field, replace, value
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
@@ -241,7 +242,7 @@ def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
             os.link(source.path / name, target.path / name)
     for name in ETC_FILES:
         if (source.path / name).exists():
-            (target.path / name).write_bytes((source.path / name).read_bytes())
+            write_private(target.path / name, (source.path / name).read_bytes())
             (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
 
 
@@ -250,4 +251,4 @@ def _keep(store: Store, digest: Digest, target: Path, document: Callable[[], byt
     try:
         os.link(store.layout.blob_path(digest), target)
     except OSError:  # an image of a bundle, blobs of another user's or on another file system
-        target.write_bytes(document())
+        write_private(target, document())

@@ -1,7 +1,8 @@
 """The C core dies, or the kernel refuses, at every call by which one of its operations changes something.
 
 The operations and the states that are allowed are those of tests/vfs/test_crash.py, which does the same to the Python
-rules. EDQUOT, EIO and EROFS are tried with ROOTLAY_TEST_LONG alone. The core is compiled with numbered points (engine.c), and each break happens in a process of its own.
+rules. EDQUOT, EIO and EROFS are tried with ROOTLAY_TEST_LONG alone. The core is compiled with numbered points
+(engine.c), and each break happens in a process of its own.
 """
 
 from __future__ import annotations

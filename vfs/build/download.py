@@ -13,14 +13,17 @@ import os
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import DigestMismatch, StoreError
 from rootlay.store.registry.address import follow
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.settings import Settings
-from rootlay.store.registry.transport import Request, Response, Transport
 from rootlay.vfs.build.remote import file_name
+
+if TYPE_CHECKING:
+    from rootlay.store.registry.transport import Response, Transport
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _REDIRECTS_MAX = 10
@@ -56,6 +59,8 @@ def download(url: str, directory: Path, settings: Settings, checksum: str | None
         DigestMismatch: not what the checksum says.
         BadDigest, ValueError: a checksum of no known form.
     """
+    from rootlay.store.registry.transport import Transport  # here: urllib3 opens a socket when it is imported
+
     wanted = None if checksum is None else Digest.parse(checksum)
     target = directory / file_name(url)
     with closing(Transport(settings)) as transport:
@@ -75,6 +80,8 @@ def download(url: str, directory: Path, settings: Settings, checksum: str | None
 
 def _open(transport: Transport, url: str) -> Response:
     """The answer behind all redirects."""
+    from rootlay.store.registry.transport import Request
+
     here = url
     for _ in range(_REDIRECTS_MAX):
         response = transport.send(Request("GET", here.partition("#")[0]))

@@ -26,7 +26,7 @@ from rootlay.store.entry import Entry
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from rootlay.store.store import Store
-from rootlay.store.uppers import replace_file
+from rootlay.store.uppers import replace_file, write_private
 from rootlay.store.value import replace
 from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.build.failure import BuildCancelled
@@ -147,8 +147,8 @@ class RunContainer:
             labels={OWNER: owner_mark()},
         )
         self._record = record = self._containers.create(config)
-        (record.path / MANIFEST_COPY).write_bytes(manifest.to_bytes())
-        (record.path / CONFIG_COPY).write_bytes(document)
+        write_private(record.path / MANIFEST_COPY, manifest.to_bytes())
+        write_private(record.path / CONFIG_COPY, document)
         write_etc(record)
         with open(record.path / "hosts", "a", encoding="utf-8") as file:
             file.writelines(f"{address}\t{name}\n" for address, name in self._hosts)

@@ -37,17 +37,16 @@ class Identity:
 
 
 def find_identity(user: str, read: Reader) -> Identity:
-    """Resolve `[user|uid][:group|gid]` as Docker does; the empty string is root.
+    """Resolve `[user|uid][:group|gid]` as Docker does; the empty string is root. The umask is 022, not the caller's.
 
     Root needs no look-up, which keeps the common start fast. A number need not exist in the image.
 
     Raises:
         UnknownUser: a name that the image does not have.
     """
-    umask = process_umask()
     name, _, group = user.partition(":")
     if name in ("", "0", "root") and not group:
-        return Identity(groups=(0,), umask=umask)
+        return Identity(groups=(0,))
     passwd = parse_table(read(b"/etc/passwd"), 7)
     groups = parse_table(read(b"/etc/group"), 4)
     entry = (
@@ -68,7 +67,7 @@ def find_identity(user: str, read: Reader) -> Identity:
     elif entry:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
     groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as Docker has done since CVE-2022-36109
-    return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"), umask)
+    return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"))
 
 
 def process_umask() -> int:
