@@ -70,10 +70,11 @@ def find_asked_by_name(views: Path, image: str) -> Asked | None:
 def write_asked(root: Path, chain_hex: str, asked: Asked) -> None:
     """Make it the record of a stack. Atomic; where the store cannot be written there is none."""
     from rootlay.store.durable import staging_directory
+    from rootlay.store.uppers import write_private
 
     with suppress(OSError), staging_directory(root / "tmp") as staging:
         staged = staging / "asked"
-        staged.write_bytes(asked.to_bytes())
+        write_private(staged, asked.to_bytes())
         os.replace(staged, root / "views" / f"{chain_hex}{SUFFIX}")
 
 
