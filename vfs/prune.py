@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from dataclasses import dataclass
 
 from rootlay.store.container import Containers
@@ -12,6 +13,8 @@ from rootlay.store.removal import Removed
 from rootlay.store.store import Store
 from rootlay.vfs.needed import needed
 from rootlay.vfs.run.processes import has_guests
+
+ABANDONED_NS = 3600 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,12 @@ def prune(store: Store, *, dry_run: bool = False) -> Pruned:
 def _is_stopped(record: ContainerRecord) -> bool:
     """Whether its program is over, and nobody is about to start another one."""
     state = record.state()
-    if (not state.started_ns and not state.finished_ns) or state.elsewhere:
+    if state.elsewhere:
         return False
+    if not state.started_ns and not state.finished_ns:
+        # Kept for `start`; but a `run --rm` that was killed before it came to that has no other end.
+        age_ns = time.time_ns() - record.config.created_ns
+        return record.config.auto_remove and age_ns > ABANDONED_NS and not _has_living_session(record)
     return not has_guests(os.path.realpath(record.path)) and not _has_living_session(record)
 
 

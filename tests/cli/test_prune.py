@@ -51,3 +51,13 @@ def test_a_container_whose_runner_was_killed_counts_as_stopped(small: Rootlay) -
     state.write_text(json.dumps(killed))
     assert json.loads(small.out("prune", "--json"))["containers"] == ["c"]
     assert os.listdir(small.root / "containers" / "names") == []
+
+
+def test_what_a_killed_run_made_and_never_started_goes_after_an_hour(small: Rootlay) -> None:
+    small("create", "--name", "mine", "small", "true")
+    small("create", "--rm", "--name", "old", "small", "true")
+    small("create", "--rm", "--name", "young", "small", "true")
+    [record] = [path for path in (small.root / "containers").glob("*/config.json") if '"old"' in path.read_text()]
+    record.write_text(json.dumps({**json.loads(record.read_text()), "created_ns": 1}))
+    small("prune")
+    assert {row["name"] for row in json.loads(small.out("ps", "-a", "--json"))} == {"mine", "young"}

@@ -140,7 +140,8 @@ def judge(lab: Lab, scenario: Scenario, broken: labs.Victim, at: int, action: st
     else:
         if code < 0 or code == 99 or "Traceback" in broken.output:
             raise Trouble(f"exit code {code}: {broken.output[-1500:]}")
-        if code != 0 and code not in scenario.again and not scenario.engine and "rootlay: " not in broken.output:
+        told = "rootlay: " in broken.output or scenario.damage  # fsck tells it with the finding
+        if code != 0 and code not in scenario.again and not scenario.engine and not told:
             raise Trouble(f"exit code {code} without a word: {broken.output[-1500:]!r}")
     done = code == 0 and not (action == "kill" and scenario.engine)
     lab.child(lambda: lab.verify(scenario, before, after, done))

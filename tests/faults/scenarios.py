@@ -2,7 +2,7 @@
 
 Each begins with a store that has the image `base`. `prepare` is done once, `words` is what is interrupted at every
 point, in a copy. `{lab}` stands for the copy's directory, with `store` and `out` in it; `{in}` for the inputs, `{host}`
-for the registry.
+for the registry. Names are no beginnings of IDs (hexadecimal digits).
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ def damage_store(store: Path) -> None:
 
 
 CHANGED = (
-    ("create", "--name", "c", "base", "true"),
-    ("cp", "{in}/tree", "c:/added"),
-    ("cp", "{in}/motd", "c:/etc/motd"),
+    ("create", "--name", "work", "base", "true"),
+    ("cp", "{in}/tree", "work:/added"),
+    ("cp", "{in}/motd", "work:/etc/motd"),
 )
-NEXT = (*CHANGED, ("commit", "c", "next"))
-SNAPPED = (*CHANGED, ("snapshot", "create", "c", "s"), ("cp", "{in}/motd", "c:/later"))
+NEXT = (*CHANGED, ("commit", "work", "next"))
+SNAPPED = (*CHANGED, ("snapshot", "create", "work", "s"), ("cp", "{in}/motd", "work:/later"))
 
 SCENARIOS = (
     Scenario("import", ("import", "{in}/app.tar.gz", "app")),
@@ -70,23 +70,23 @@ SCENARIOS = (
     Scenario("pull", ("pull", "--plain-http", "{host}/app:1")),
     Scenario("pull --lazy", ("pull", "--plain-http", "--lazy", "{host}/lazy:1")),
     Scenario("create", ("create", "--name", "k", "base", "true"), again=(0, 125)),
-    Scenario("cp into (copy-up)", ("cp", "{in}/motd", "c:/etc/group"), CHANGED, steps=True),
-    Scenario("cp out (reads)", ("cp", "c:/etc", "{lab}/out/etc"), CHANGED),
-    Scenario("commit", ("commit", "c", "next"), CHANGED),
+    Scenario("cp into (copy-up)", ("cp", "{in}/motd", "work:/etc/group"), CHANGED, steps=True),
+    Scenario("cp out (reads)", ("cp", "work:/etc", "{lab}/out/etc"), CHANGED),
+    Scenario("commit", ("commit", "work", "next"), CHANGED),
     Scenario("build COPY", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile", "{in}/context")),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
-    Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "c")), again=(0, 10)),
-    Scenario("rm", ("rm", "c"), SNAPPED, again=(0, 14)),
-    Scenario("rm of a fork's origin", ("rm", "c"), (*SNAPPED, ("fork", "c@s", "--name", "d")), again=(0, 14)),
-    Scenario("prune", ("prune",), (*NEXT, ("rm", "c"), ("rmi", "next"), ("import", "{in}/app.tar.gz", "app"))),
-    Scenario("snapshot", ("snapshot", "create", "c", "s"), CHANGED, again=(0, 51)),
-    Scenario("snapshot rm", ("snapshot", "rm", "c", "s"), SNAPPED, again=(0, 50)),
-    Scenario("rollback", ("rollback", "c", "s"), SNAPPED),
-    Scenario("fork", ("fork", "c@s", "--name", "d"), SNAPPED, again=(0, 16)),
-    Scenario("rename", ("rename", "c", "e"), CHANGED, again=(0, 14, 16)),
+    Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
+    Scenario("rm", ("rm", "work"), SNAPPED, again=(0, 14)),
+    Scenario("rm of a fork's origin", ("rm", "work"), (*SNAPPED, ("fork", "work@s", "--name", "twin")), again=(0, 14)),
+    Scenario("prune", ("prune",), (*NEXT, ("rm", "work"), ("rmi", "next"), ("import", "{in}/app.tar.gz", "app"))),
+    Scenario("snapshot", ("snapshot", "create", "work", "s"), CHANGED, again=(0, 51)),
+    Scenario("snapshot rm", ("snapshot", "rm", "work", "s"), SNAPPED, again=(0, 50)),
+    Scenario("rollback", ("rollback", "work", "s"), SNAPPED),
+    Scenario("fork", ("fork", "work@s", "--name", "twin"), SNAPPED, again=(0, 16)),
+    Scenario("rename", ("rename", "work", "moved"), CHANGED, again=(0, 14, 16)),
     Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("saved.tar",)),
-    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "c"), CHANGED),
+    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED),
     Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("base.rlay",)),
     Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
     Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
