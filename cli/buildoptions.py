@@ -13,6 +13,7 @@ from rootlay.cli.spec import Context, Option, UsageError, Values
 if TYPE_CHECKING:
     from rootlay.store.image import Image
     from rootlay.store.manifest import Platform
+    from rootlay.store.progress import Progress
     from rootlay.vfs.build.cacheplace import CachePlace
     from rootlay.vfs.build.options import BuildOptions, Fetch
     from rootlay.vfs.build.source import SourceTree
@@ -195,13 +196,11 @@ def named_contexts(values: Values) -> dict[str, str]:
 def _fetch(values: Values, context: Context) -> Fetch:
     """Pulls a base image that is not in the store."""
 
-    def fetch(reference: str, platform: Platform) -> Image:
-        from rootlay.cli.progress import show_progress
+    def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
         from rootlay.store.registry.pull import pull
         from rootlay.store.store import Store
 
-        with show_progress(context) as progress:
-            store = Store.open(context.root)
-            return pull(store, reference, settings_of(values, context), platform=platform, progress=progress).image
+        store = Store.open(context.root)
+        return pull(store, reference, settings_of(values, context), platform=platform, progress=progress).image
 
     return fetch

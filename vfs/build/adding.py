@@ -6,6 +6,7 @@ its files. What is fetched lies in a scratch directory until the layer is writte
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -22,12 +23,16 @@ class Adding:
 
     Args:
         staging: an empty directory, which stays until the layer is written.
+        check: called now and then; may raise to give up.
     """
 
-    def __init__(self, options: BuildOptions, staging: Path, instruction: Add) -> None:
+    def __init__(
+        self, options: BuildOptions, staging: Path, instruction: Add, check: Callable[[], None] = lambda: None
+    ) -> None:
         self._options = options
         self._staging = staging
         self._instruction = instruction
+        self._check = check
 
     def source(self, path: str, context: SourceTree) -> tuple[SourceTree, str]:
         """The tree of a source, and the path in it.
@@ -39,7 +44,7 @@ class Adding:
             return context, path
         directory = Path(mkdtemp(prefix="add-", dir=self._staging))
         if kind == "url":
-            file = download(path, directory, self._options.settings, self._instruction.checksum)
+            file = download(path, directory, self._options.settings, self._instruction.checksum, self._check)
             return HostTree(directory), _escaped(file.name)
         root = fetch_git(
             parse_git(path), directory, self._options.environment,

@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import errno
 import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -28,7 +29,6 @@ from rootlay.store.jsonfield import dump, objects, parse_object
 from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
-from rootlay.store.progress import silent
 from rootlay.store.reference import Reference
 from rootlay.store.registry.settings import Settings
 from rootlay.store.uppers import replace_file
@@ -120,10 +120,18 @@ def parse_steps(manifest: Manifest, data: bytes, what: str) -> Steps:
 class TravelledSteps:
     """What other places know of steps. Thread safe."""
 
-    def __init__(self, store: Store, sources: Iterable[tuple[str, Source]], note: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        sources: Iterable[tuple[str, Source]],
+        note: Callable[[str], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`check` is called now and then while something comes, and may raise to give up."""
         self._store = store
         self._sources = tuple(sources)
         self._note = note
+        self._check = check
         self._lists: list[tuple[str, Source, Steps]] | None = None
         self._lock = threading.Lock()
 
@@ -136,7 +144,8 @@ class TravelledSteps:
             try:
                 self._bring(name, source, record)
             except (StoreError, OSError) as error:
-                if isinstance(error, OSError) or error.fault == "disk":
+                self._check()
+                if (error.errno == errno.ENOSPC) if isinstance(error, OSError) else error.fault == "disk":
                     raise
                 self._note(f"--cache-from {name}: {error}")
                 continue
@@ -157,7 +166,7 @@ class TravelledSteps:
     def _bring(self, name: str, source: Source, record: CachedLayer) -> None:
         blob, diff_id = record.layer.descriptor, record.layer.diff_id
         what = f"{name}: {blob.digest.short}"
-        loader = LayerLoader(self._store.layout, silent, what, blob.size)
+        loader = LayerLoader(self._store.layout, lambda done, total, label: self._check(), what, blob.size)
         loader.load(LayerSource(what, source.chunks(blob), blob, diff_id), blob.size)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import closing
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -46,13 +47,20 @@ class DownloadFailed(StoreError):
         self.reason = reason
 
 
-def download(url: str, directory: Path, settings: Settings, checksum: str | None = None) -> Path:
+def download(
+    url: str,
+    directory: Path,
+    settings: Settings,
+    checksum: str | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Path:
     """Download a URL.
 
     Args:
         directory: where to; the file is named for the URL. After an error there may be a part of it.
         settings: proxies, certificates and timeouts.
         checksum: `sha256:…` (also sha384, sha512).
+        check: called for each chunk that has come; may raise to give up.
 
     Raises:
         DownloadFailed: no answer, or not a good one.
@@ -66,7 +74,7 @@ def download(url: str, directory: Path, settings: Settings, checksum: str | None
     with closing(Transport(settings)) as transport:
         try:
             with _open(transport, url) as response:
-                found = _write(response, target, url, wanted.algorithm if wanted else "sha256")
+                found = _write(response, target, url, wanted.algorithm if wanted else "sha256", check)
                 modified = response.header("Last-Modified")
         except (RegistryUnreachable, BadRegistryAnswer) as error:
             raise DownloadFailed(url, str(error)) from error
@@ -96,12 +104,13 @@ def _open(transport: Transport, url: str) -> Response:
     raise DownloadFailed(url, f"more than {_REDIRECTS_MAX} redirects")
 
 
-def _write(response: Response, target: Path, url: str, algorithm: str) -> str:
+def _write(response: Response, target: Path, url: str, algorithm: str, check: Callable[[], None]) -> str:
     """Store the body; its hash in hex."""
     hasher = hashlib.new(algorithm)
     count = 0
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:
         for chunk in response.iter_chunks():
+            check()
             file.write(chunk)
             hasher.update(chunk)
             count += len(chunk)

@@ -9,12 +9,15 @@ from pathlib import Path
 from rootlay.store.image import Image
 from rootlay.store.manifest import Platform
 from rootlay.store.platform import host_platform
+from rootlay.store.progress import Progress
 from rootlay.store.registry.settings import Settings
 from rootlay.vfs.build.cacheplace import CachePlace
 from rootlay.vfs.build.source import SourceTree
 
-Fetch = Callable[[str, Platform], Image]
-"""Brings an image that is not in the store from wherever images come from. Raises UnknownImage and registry errors."""
+Fetch = Callable[[str, Platform, Progress], Image]
+"""Brings an image that is not in the store from wherever images come from. Raises UnknownImage and registry errors.
+
+The progress raises KeyboardInterrupt when the build was stopped: that is to be let through."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,13 +81,15 @@ class StageBuild:
 
         Raises BuildFailed, BadDockerfile, UnknownImage, StoreNotWritable, DiskFull, EngineMissing.
         """
-        state = self._base()
+        self._total += sum(map(counts_as_step, self._node.stage.instructions))
+        base = self._node.base
+        with self._shown(f"FROM {base.image}" + (f" AS {base.name}" if base.name else "")):
+            state = self._base()
         triggers = self._triggers(state)
         state = replace(state, image=changed(state.image, config=without_triggers(state.config)))
         scope = self._outer.stage(state.config.env)
         instructions = (*triggers, *self._node.stage.instructions)
-        self._total += sum(map(counts_as_step, instructions))
-        self._show_base()
+        self._total += sum(map(counts_as_step, triggers))
         try:
             for instruction in instructions:
                 expanded = expand(instruction, scope)
@@ -116,11 +118,6 @@ class StageBuild:
     def _triggers(self, state: ImageState) -> list[Instruction]:
         """The ONBUILD triggers of the base, which run first."""
         return [parse_trigger(text, f"ONBUILD of {self._node.base.image}") for text in triggers_of(state.config)]
-
-    def _show_base(self) -> None:
-        base = self._node.base
-        with self._shown(f"FROM {base.image}" + (f" AS {base.name}" if base.name else "")):
-            pass
 
     def _shown(self, text: str) -> Shown:
         self._position += 1
@@ -211,7 +208,7 @@ class StageBuild:
             for path in instruction.paths:
                 copier.copy(tree, path)
         else:
-            adding = Adding(self._workshop.options, staging, instruction)
+            adding = Adding(self._workshop.options, staging, instruction, self._workshop.check)
             for path in instruction.paths:
                 copier.copy(*adding.source(path, self._workshop.context), unpack=adding.unpacks(path))
         for file in instruction.files:

@@ -15,6 +15,7 @@ from rootlay.store.errors import UnknownImage
 from rootlay.store.image import Image
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.platform import fits, parse_platform
+from rootlay.store.progress import Progress
 from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
 from rootlay.vfs.build.cache import CachedLayer, StepCache
@@ -31,6 +32,7 @@ from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.create import ensure_view
 
 LOCK_POLL_S = 0.05
+FETCH_LINE_S = 1.0
 Make = Callable[[], WrittenLayer]
 
 
@@ -51,7 +53,9 @@ class Workshop:
         self.report = report
         self.cache = StepCache(store)
         self.steps: dict[str, CachedLayer] = {}
-        self._elsewhere = TravelledSteps(store, sources_of(options.cache_from, options.settings), report.note)
+        self._elsewhere = TravelledSteps(
+            store, sources_of(options.cache_from, options.settings), report.note, self.check
+        )
         self.trees = Trees(store)
         self.caches = CacheMounts(store.root)
         self.digests = ContentDigests(store.root / "build" / "digests.json")
@@ -62,6 +66,8 @@ class Workshop:
         self._images: dict[tuple[str, str], Image] = {}
         self._running: set[RunContainer] = set()
         self._lock = threading.Lock()
+        self._fetching: dict[tuple[str, str], threading.Lock] = {}
+        self._showing = threading.local()
 
     @property
     def epoch_ns(self) -> int | None:
@@ -91,6 +97,8 @@ class Workshop:
         platform = self.options.platform if platform_text is None else parse_platform(platform_text)
         key = (reference, str(platform))
         with self._lock:
+            alone = self._fetching.setdefault(key, threading.Lock())
+        with alone:
             if key not in self._images:
                 self._images[key] = self._find(reference, key, source)
             return self._images[key]
@@ -100,18 +108,43 @@ class Workshop:
         fetch = self.options.fetch
         try:
             if self.options.pull and fetch is not None:
-                image = fetch(reference, platform)
+                image = fetch(reference, platform, self._progress())
             else:
                 image = self.store.image(reference)
         except UnknownImage:
             if fetch is None:
                 raise
-            image = fetch(reference, platform)
+            image = fetch(reference, platform, self._progress())
         if image.config.architecture and not fits(platform, image.config.platform):
             raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
         self.store.layout.claim("layer", image.diff_ids)
         ensure_view(self.store, image)
         return image
+
+    def _progress(self) -> Progress:
+        """Tells of a fetch as output of the step that this thread shows; may be called from other threads."""
+        step: Step | None = getattr(self._showing, "step", None)
+        told = time.monotonic()
+
+        def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
+            nonlocal told
+            if self.cancelled.is_set():
+                raise KeyboardInterrupt  # what has arrived stays for the next time
+            if step is not None and time.monotonic() - told >= FETCH_LINE_S:
+                told = time.monotonic()
+                share = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
+                self.report.output(step, f"{label}: {done_bytes / 1e6:.1f}{share} MB\n".encode())
+
+        return progress
+
+    def show(self, step: Step | None) -> None:
+        """The step that this thread works for now."""
+        self._showing.step = step
+
+    def check(self) -> None:
+        """Raises BuildCancelled when the build was stopped: to be called now and then in long work."""
+        if self.cancelled.is_set():
+            raise BuildCancelled
 
     # ---- layers
 
@@ -121,8 +154,7 @@ class Workshop:
         Args:
             text: the step's, for those who list the cache.
         """
-        if self.cancelled.is_set():
-            raise BuildCancelled
+        self.check()
         found = None if self.options.no_cache else self.cache.find(key)
         cached = found is not None
         if found is None:
@@ -211,10 +243,12 @@ class Shown:
         self._size_bytes, self._cached = size_bytes, cached
 
     def __enter__(self) -> Shown:
+        self._workshop.show(self.step)
         self._workshop.report.start(self.step)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._workshop.show(None)
         seconds = time.monotonic() - self._begin
         if kind is not None:
             self._workshop.report.fail(self.step, seconds)

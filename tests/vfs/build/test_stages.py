@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from rootlay.store.container import Containers
+from rootlay.store.image import Image
+from rootlay.store.manifest import Platform
+from rootlay.store.progress import Progress
 from rootlay.vfs.build.failure import BuildCancelled, BuildFailed, RunFailed
+from rootlay.vfs.build.report import Step
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.run.processes import iter_guests
 from tests.vfs.build.conftest import Notes, Yard
@@ -68,6 +75,59 @@ def test_a_stage_that_fails_stops_the_others(yard: Yard) -> None:
             "FROM scratch\nCOPY --from=a /a /\nCOPY --from=b /b /\n"
         )
     assert not list(Containers(yard.store.root).iter_all())
+
+
+class Endless(BaseHTTPRequestHandler):
+    """A server that never comes to an end."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                self.wfile.write(bytes(1 << 20))
+                time.sleep(0.01)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        """Nothing."""
+
+
+def test_a_stage_that_fails_stops_downloads_and_pulls(yard: Yard) -> None:
+    def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
+        while True:
+            progress(1, None, reference)
+            time.sleep(0.01)
+
+    rest = "FROM base AS b\nRUN sleep 0.3; exit 9\nFROM scratch\nCOPY --from=a /x /\nCOPY --from=b /x /\n"
+    with pytest.raises(RunFailed, match="exit code 9"):
+        yard.build(f"FROM never-here AS a\n{rest}", fetch=fetch)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endless) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(RunFailed, match="exit code 9"):
+            yard.build(f"FROM base AS a\nADD http://127.0.0.1:{server.server_port}/x /x\n{rest}")
+        server.shutdown()
+
+
+def test_a_fetch_is_seen_and_does_not_hold_others_up(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rootlay.vfs.build.workshop.FETCH_LINE_S", 0.0)
+    other_done = threading.Event()
+
+    def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
+        progress(1_500_000, 3_000_000, "layer")
+        assert other_done.wait(60)
+        return yard.store.image("base")
+
+    class Watching(Notes):
+        def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
+            super().finish(step, seconds, size_bytes, cached=cached)
+            if step.text == "RUN echo the other":
+                other_done.set()
+
+    notes = Watching()
+    text = "FROM far-away AS a\nFROM base AS b\nRUN echo the other\nFROM a\nCOPY --from=b /etc /x\n"
+    yard.build(text, notes, fetch=fetch, no_cache=True)
+    assert "layer: 1.5 of 3.0 MB\n" in notes.text
 
 
 def test_two_builds_at_the_same_time_share_the_work(yard: Yard) -> None:
