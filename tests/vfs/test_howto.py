@@ -17,7 +17,7 @@ from tests.cli.rootfs import build_rootfs
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
-@pytest.mark.parametrize("name", ["files.md", "snapshots.md", "building.md"])
+@pytest.mark.parametrize("name", ["activation.md", "files.md", "snapshots.md", "building.md"])
 def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "tree").mkdir()
     build_rootfs(tmp_path / "tree")

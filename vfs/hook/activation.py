@@ -21,6 +21,7 @@ import warnings
 from contextvars import Token
 from types import TracebackType
 
+from rootlay.vfs.hook import forkgate
 from rootlay.vfs.hook.box import Box
 from rootlay.vfs.hook.library import INSIDE, hook_library, os_error
 
@@ -76,19 +77,17 @@ class Activation:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        token, self._token = self._token, None
-        if token is None:
+        token, inside = self._token, self._inside
+        if token is None or inside is None:
             raise ActivationMisused("this activation has not been entered")
         try:
             INSIDE.reset(token)
-        except ValueError as misuse:
+        except ValueError as misuse:  # still entered
             raise ActivationMisused("an activation is left in the context in which it was entered") from misuse
-        finally:
-            if self._inside is not None:
-                _changed(self._inside, entered=False)
-            self._inside = None
-            del token
-            hook_library().sweep()
+        self._token = self._inside = None
+        _changed(inside, entered=False)
+        del token, inside  # the last references, often
+        hook_library().sweep()
 
 
 def enter_box(box: Box) -> Inside:
@@ -122,6 +121,18 @@ def _changed(inside: Inside, *, entered: bool) -> None:
             _entered[:] = [other for other in _entered if other is not inside]
         same = len({id(other.box) for other in _entered}) == 1
         hook_library().native(_entered[-1] if same else None)
+
+
+whole_process: list[Inside] = []  # of whole.py
+
+
+def _before_fork() -> None:
+    inside = INSIDE.get() or next(iter(whole_process), None)
+    if isinstance(inside, Inside):
+        inside.box.prepare_programs()
+
+
+forkgate.first.append(_before_fork)
 
 
 def _renew_lock() -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.attach import open_lower
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.vfs.hook.forkgate import busy
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
@@ -121,10 +122,16 @@ class Box:
         if self._served is not None:
             self._served.renew()
 
+    def prepare_programs(self) -> None:
+        """Have everything ready for programs that are started inside; trouble shows when one is started."""
+        if not self.closed and self._served is None:
+            with self._library.outside():
+                self._start_session()
+
     def _start_session(self) -> int:
         """Called by C before the first program is started inside: 0 or a negative errno."""
         try:
-            with self._opening:
+            with busy(), self._opening:
                 if self._served is None:
                     flags = BIND_READ_ONLY | BIND_OWNER
                     binds = [LaunchBind(os.fsencode(path), os.fsencode(path), flags) for path in self._visible]
@@ -143,10 +150,11 @@ class Box:
         try:
             if self._process != os.getpid():  # a forked child: the parent's locks and temporary files are not ours
                 self._process, self._lower, self._opening = os.getpid(), None, threading.Lock()
-            with self._opening:
-                if self._lower is None:
-                    self._lower = open_lower(self._root, self._chain)
-            self._lower[1].hydrate(entry)
+            with busy():
+                with self._opening:
+                    if self._lower is None:
+                        self._lower = open_lower(self._root, self._chain)
+                self._lower[1].hydrate(entry)
         except OSError as error:
             return -(error.errno or errno.EIO)
         except Exception:  # nothing may be raised through C; the hydrator process answers likewise
@@ -159,6 +167,7 @@ class Box:
             return
         self.closed = True
         self._library.close(self.address)
+        self._library.sweep()  # threads that have ended may still remember a context
         with self._library.outside():
             self._instance.unload()
             self._launch.unlink(missing_ok=True)

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 
 from rootlay.vfs.container import Container
-from rootlay.vfs.hook.activation import enter_box
+from rootlay.vfs.hook.activation import enter_box, whole_process
 from rootlay.vfs.hook.library import hook_library
 
-_kept: list[object] = []
+_kept: list[Container] = []
 
 
 def enter_process(container: Container, *, cwd: str = "") -> None:
@@ -34,4 +34,5 @@ def enter_process(container: Container, *, cwd: str = "") -> None:
     inside = enter_box(activation.box)
     hook_library().everywhere(inside)
     os.chdir(where)
-    _kept.extend((container, inside))
+    whole_process.append(inside)
+    _kept.append(container)

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from rootlay.store.container import Bind
+from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Image, Store
 from tests.cli.rootfs import build_rootfs, copy_program
 

@@ -22,8 +22,19 @@ def pointers() -> dict[tuple[str, int], int]:
 
 def hooked_pointers() -> int:
     """How many of them lead into the hook library."""
+    low, high = hook_range()
+    return sum(low <= value < high for value in pointers().values()) if high else 0
+
+
+def hook_range() -> tuple[int, int]:
+    """Where the hook library's code is; (0, 0): it is not loaded."""
     code = [(low, high) for low, high, mode, _, path in _maps() if path.endswith("/_hook.so") and "x" in mode]
-    return sum(low <= value < high for low, high in code[:1] for value in pointers().values())
+    return code[0] if code else (0, 0)
+
+
+def libc_range() -> tuple[int, int]:
+    ends = [(low, high) for low, high, _, _, path in _maps() if path.rpartition("/")[2].startswith("libc.so")]
+    return min(low for low, _ in ends), max(high for _, high in ends)
 
 
 def _maps() -> Iterator[tuple[int, int, str, int, str]]:

@@ -1,0 +1,108 @@
+"""File operations by Python's `os`, or by what has its names: the same code in each engine.
+
+As a program (`python -c SOURCE`), it answers lines on standard input: the root, an operation, its arguments, as Python
+literals.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import stat
+import sys
+from typing import Any
+
+CHUNK = 1 << 20
+
+
+class Operations:
+    """Each returns what is to be compared, or the name of an error. Paths are relative to `root`."""
+
+    def __init__(self, fs: Any, root: str) -> None:
+        self.fs = fs
+        self.root = root
+
+    def do(self, name: str, *arguments: Any) -> Any:
+        return self.attempt(name, *arguments)
+
+    def attempt(self, name: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self, name)(*arguments)
+        except OSError as error:
+            return f"error: {os.strerror(error.errno or 0)}"
+
+    def at(self, path: str) -> str:
+        return f"{self.root}/{path}" if path else self.root
+
+    def mkdir(self, path: str, mode: int) -> None:
+        self.fs.mkdir(self.at(path), mode)
+
+    def rmdir(self, path: str) -> None:
+        self.fs.rmdir(self.at(path))
+
+    def unlink(self, path: str) -> None:
+        self.fs.unlink(self.at(path))
+
+    def rename(self, old: str, new: str) -> None:
+        self.fs.rename(self.at(old), self.at(new))
+
+    def link(self, old: str, new: str) -> None:
+        self.fs.link(self.at(old), self.at(new))
+
+    def symlink(self, target: str, path: str) -> None:
+        self.fs.symlink(target, self.at(path))
+
+    def chmod(self, path: str, mode: int) -> None:
+        self.fs.chmod(self.at(path), mode)
+
+    def truncate(self, path: str, size: int) -> None:
+        self.fs.truncate(self.at(path), size)
+
+    def utime(self, path: str, seconds: int) -> None:
+        self.fs.utime(self.at(path), ns=(seconds * 10**9, seconds * 10**9))
+
+    def write(self, path: str, flags: int, mode: int, data: bytes) -> int:
+        fd = self.fs.open(self.at(path), flags | os.O_WRONLY, mode)
+        try:
+            return os.write(fd, data)
+        finally:
+            os.close(fd)
+
+    def read(self, path: str) -> bytes:
+        fd = self.fs.open(self.at(path), os.O_RDONLY)
+        try:
+            return os.read(fd, CHUNK)
+        finally:
+            os.close(fd)
+
+    def listing(self, path: str) -> list[str]:
+        return sorted(os.fsdecode(name) for name in self.fs.listdir(self.at(path)))
+
+    def readlink(self, path: str) -> str:
+        return os.fsdecode(self.fs.readlink(self.at(path)))
+
+    def look(self, path: str) -> dict[str, Any]:
+        """Everything about one name, and what it leads to."""
+        shown = self.fs.lstat(self.at(path))
+        fields: dict[str, Any] = {"mode": shown.st_mode, "size": shown.st_size, "nlink": shown.st_nlink}
+        fields |= {"mtime": shown.st_mtime_ns, "uid": shown.st_uid, "gid": shown.st_gid, "ino": shown.st_ino}
+        if stat.S_ISDIR(shown.st_mode):
+            del fields["size"], fields["nlink"]
+            return {**fields, "names": self.listing(path)}
+        if stat.S_ISLNK(shown.st_mode):
+            return {**fields, "target": self.readlink(path), "through": self.attempt("read", path)}
+        return {**fields, "content": self.read(path)}
+
+
+def serve(root: str) -> None:
+    operations = Operations(os, root)
+    os.umask(0o022)
+    for line in sys.stdin:
+        root, name, *arguments = ast.literal_eval(line)
+        operations.root = root
+        sys.stdout.write(repr(operations.do(name, *arguments)) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve("")

@@ -1,0 +1,229 @@
+"""The Python rules, the hook engine and the trap engine at work on one container, by turns, cannot be told apart.
+
+Each random operation is done by one of the three. After it all three look at the names that it was about, and see the
+same, to the inode number; so does a plain directory on which the same was done, as far as it can.
+
+    ROOTLAY_TEST_ENGINE_EXAMPLES   histories of up to 60 operations (300: more than 10,000 operations)
+"""
+
+from __future__ import annotations
+
+import ast
+import contextvars
+import itertools
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
+
+from rootlay.store.containerrecord import Bind
+from rootlay.vfs import Container, Store
+from tests.cli.rootfs import build_rootfs, copy_program
+from tests.vfs.hook import operations
+from tests.vfs.hook.operations import Operations
+
+EXAMPLES = int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
+LONGEST = 60
+ENGINES = ("rules", "hook", "trap")
+ONLY_OURS = ("ino", "mtime", "uid", "gid")  # not to be compared with a plain directory
+FIELDS = ("mode", "size", "nlink", "mtime_ns", "uid", "gid", "ino")
+SEEN: dict[str, int] = dict.fromkeys(ENGINES, 0)
+
+names = st.sampled_from(["a", "b", "c", "x", "y", "new"])
+paths = st.lists(names, min_size=1, max_size=3).map("/".join)
+kept = st.sampled_from(["a", "b", "a/x", "a/y", "a/s", "b/c", "b/c/z", "b/new", "c", "x"])  # what is there at first
+some = st.one_of(kept, kept, paths)
+modes = st.sampled_from([0o755, 0o700, 0o750])
+data = st.sampled_from([b"", b"some", b"long " * 1000])
+flags = st.sampled_from([0, os.O_CREAT, os.O_CREAT | os.O_TRUNC, os.O_CREAT | os.O_EXCL, os.O_APPEND, os.O_TRUNC])
+changes = st.one_of(
+    st.tuples(st.just("mkdir"), some, modes),
+    st.tuples(st.just("rmdir"), some),
+    st.tuples(st.just("unlink"), some),
+    st.tuples(st.just("rename"), some, some),
+    st.tuples(st.just("rename"), some, some),
+    st.tuples(st.just("link"), some, some),
+    st.tuples(st.just("symlink"), st.sampled_from(["a", "x", "../a", "b/c", "none", "y"]), some),
+    st.tuples(st.just("chmod"), some, modes),
+    st.tuples(st.just("truncate"), some, st.sampled_from([0, 3, 9000])),
+    st.tuples(st.just("utime"), some, st.integers(1, 2**31)),
+    st.tuples(st.just("write"), some, flags, st.just(0o640), data),
+    st.tuples(st.just("write"), some, flags, st.just(0o640), data),
+    st.tuples(st.just("read"), some),
+    st.tuples(st.just("listing"), some),
+    st.tuples(st.just("readlink"), some),
+)
+histories = st.lists(st.tuples(st.sampled_from(ENGINES), changes), min_size=20, max_size=LONGEST)
+
+
+class Rules:
+    """The overlay with the names of `os`."""
+
+    def __init__(self, container: Container) -> None:
+        overlay = container.overlay
+        for name in ("mkdir", "rmdir", "unlink", "rename", "link", "symlink", "truncate", "listdir", "readlink"):
+            setattr(self, name, getattr(overlay, name))
+        self.open, self.chmod, self._overlay = overlay.open, overlay.chmod, overlay
+
+    def lstat(self, path: str) -> Any:
+        shown = self._overlay.lstat(path)
+        return SimpleNamespace(**{f"st_{name}": getattr(shown, name) for name in FIELDS})
+
+    def utime(self, path: str, *, ns: tuple[int, int]) -> None:
+        self._overlay.utimens(path, ns)
+
+
+class Hooked(Operations):
+    """Inside an activation: in a context that stays in it."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(os, "")
+        with container.activate():
+            self._context = contextvars.copy_context()
+
+    def do(self, name: str, *arguments: Any) -> Any:
+        return self._context.run(self.attempt, name, *arguments)
+
+
+class Trapped(Operations):
+    """A process inside."""
+
+    def __init__(self, container: Container) -> None:
+        super().__init__(os, "")
+        source = Path(operations.__file__).read_text()
+        command = [os.path.realpath(sys.executable), "-I", "-c", source]
+        self._process = container.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def do(self, name: str, *arguments: Any) -> Any:
+        process = self._process
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(repr((self.root, name, *arguments)) + "\n")
+        process.stdin.flush()
+        return ast.literal_eval(process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+def fill(root: Path) -> None:
+    """What each history begins with, as the lower layer has it."""
+    (root / "a").mkdir(parents=True)
+    (root / "b/c").mkdir(parents=True)
+    for name in ("a/x", "a/y", "b/c/z", "x"):
+        (root / name).write_text(f"of the lower layer: {name}\n")
+        (root / name).chmod(0o644)
+    (root / "a/s").symlink_to("x")
+
+
+def change(operations_: Operations) -> None:
+    """And what the upper layer makes of it: a file is gone, a directory is another one, a file has changed."""
+    for step in (
+        ("unlink", "a/y"),
+        ("unlink", "b/c/z"),
+        ("rmdir", "b/c"),
+        ("mkdir", "b/c", 0o755),
+        ("write", "b/c/x", os.O_CREAT, 0o644, b"another"),
+        ("write", "b/new", os.O_CREAT, 0o644, b"new"),
+        ("write", "x", os.O_APPEND, 0o644, b"more"),
+    ):
+        assert not str(operations_.do(*step)).startswith("error"), step
+
+
+class World:
+    """One container of an image in which the tree is there once for each history, and a place for plain ones."""
+
+    def __init__(self, base: Path) -> None:
+        self.base = base
+        tree = base / "tree"
+        tree.mkdir()
+        build_rootfs(tree)
+        copy_program(Path(sys.executable), tree, tree / "bin/unused")
+        for number in range(EXAMPLES + 1):
+            fill(tree / f"w{number}")
+        store = Store.open(base / "store")
+        with store.import_rootfs(tree, "lower").container() as first:
+            for number in range(EXAMPLES + 1):
+                change(Operations(Rules(first), f"/w{number}"))
+            image = first.commit("both")
+        prefix = sys.base_prefix
+        self.container = image.container(binds=[Bind(prefix, prefix, True)])
+        self.trap = Trapped(self.container)
+        self.engines: dict[str, Operations] = {
+            "rules": Operations(Rules(self.container), ""),
+            "hook": Hooked(self.container),
+            "trap": self.trap,
+        }
+        self._numbers = itertools.count()
+
+    def begin(self) -> Operations:
+        """Go to the next tree; returns the plain one."""
+        number = next(self._numbers)
+        for engine in self.engines.values():
+            engine.root = f"/w{number}"
+        plain = self.base / f"plain{number}"
+        fill(plain)
+        oracle = Operations(os, str(plain))
+        change(oracle)
+        return oracle
+
+    def close(self) -> None:
+        self.trap.close()
+        self.container.close()
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    before = os.umask(0o022)
+    made = World(tmp_path_factory.mktemp("engines"))
+    yield made
+    made.close()
+    os.umask(before)
+
+
+def comparable(shown: Any) -> Any:
+    if isinstance(shown, dict):
+        return {name: value for name, value in shown.items() if name not in ONLY_OURS}
+    return shown
+
+
+def around(step: tuple[Any, ...]) -> list[str]:
+    """The names that an operation is about, and the directories that they are in."""
+    about = [step[2]] if step[0] == "symlink" else [word for word in step[1:] if isinstance(word, str)]
+    return sorted({name for path in about for name in (path, path.rpartition("/")[0])})
+
+
+def test_three_engines_agree_by_turns(world: World) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(histories)
+    def history(steps: list[tuple[str, tuple[Any, ...]]]) -> None:
+        oracle = world.begin()
+        for done, (engine, step) in enumerate(steps):
+            SEEN[engine] += 1
+            expected, found = oracle.do(*step), world.engines[engine].do(*step)
+            assert found == expected, (engine, step, steps[: done + 1])
+            for path in around(step):
+                shown = {name: each.do("look", path) for name, each in world.engines.items()}
+                assert shown["rules"] == shown["hook"] == shown["trap"], (path, engine, step, steps[: done + 1])
+                assert comparable(shown["rules"]) == comparable(oracle.do("look", path)), (path, steps[: done + 1])
+        shutil.rmtree(oracle.root)
+
+    history()
+    assert sum(SEEN.values()) >= EXAMPLES * 30
+    assert min(SEEN.values()) > sum(SEEN.values()) / 5
