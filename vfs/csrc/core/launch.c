@@ -142,9 +142,10 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     u8 *map = rl_map_file(rl_launch_str(d->bloom), 0, &size, d->flags & RL_DIR_UPPER);
     /* An unusable filter only costs time: without one we always look. But then nobody who has a usable
      * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
-    if (map && size >= RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) && !memcmp(map, RL_BLOOM_MAGIC, 8))
-        l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
-    u32 version = l->bloom ? *(const u32 *)(const void *)(map + 8) : 0;
+    if (!map || size < RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) || memcmp(map, RL_BLOOM_MAGIC, 8))
+        return;
+    l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
+    u32 version = *(const u32 *)(const void *)(map + 8);
     if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
         counts = map + RL_BLOOM_COUNTS;
         sections = version >= RL_BLOOM_SECTIONS;

@@ -93,7 +93,7 @@ long rl_view_path(u32 id, char *out, size_t size)
     out[n] = 0;
     for (size_t at = n; at;) {
         const struct rl_view_entry *e = rl_view_entry(id);
-        const char *name = rl_view_text(e->name, e->name_len);
+        const char *name = e ? rl_view_text(e->name, e->name_len) : NULL;
         if (!name)
             return -EIO;
         at -= e->name_len;
