@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rootlay.cli.spec import Context
+from rootlay.store.errors import printable_text
 from rootlay.store.value import value
 
 Row = dict[str, Any]
@@ -21,11 +22,14 @@ class Column:
 
 
 def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool) -> None:
-    """One line a row, padded; with `as_json` the rows themselves, whole and machine-readable."""
+    """One line a row, padded; what is not printable is escaped. With `as_json` the rows themselves, whole."""
     if as_json:
         print(json.dumps(list(rows), indent=2, default=str), file=context.out)
         return
-    lines = [[column.title for column in columns], *([column.value(row) for column in columns] for row in rows)]
+    lines = [
+        [column.title for column in columns],
+        *([printable_text(column.value(row)) for column in columns] for row in rows),
+    ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     for line in lines:
         print(

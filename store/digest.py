@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from rootlay.store.errors import BadManifest
+from rootlay.store.errors import BadManifest, printable_text
 from rootlay.store.value import value
 
 if sys.version_info >= (3, 12):  # the interpreter's own: `hashlib` loads OpenSSL, which takes 3 ms of each start
@@ -29,16 +29,16 @@ class Digest:
         """Raise BadManifest unless this is a digest."""
         length = _HEX_LENGTH.get(self.algorithm)
         if length is None:
-            raise BadManifest(f"{self.algorithm}:{self.hex}"[:100], "unknown digest algorithm")
+            raise BadManifest(printable_text(f"{self.algorithm}:{self.hex}"[:100]), "unknown digest algorithm")
         if len(self.hex) != length or not _HEX.match(self.hex):
-            raise BadManifest(f"{self.algorithm}:{self.hex}"[:160], "malformed digest")
+            raise BadManifest(printable_text(f"{self.algorithm}:{self.hex}"[:160]), "malformed digest")
 
     @classmethod
     def parse(cls, text: str) -> Digest:
         """Parse `sha256:…`. Raises BadManifest."""
         algorithm, colon, hexa = text.partition(":")
         if not colon:
-            raise BadManifest(text[:100], "malformed digest")
+            raise BadManifest(printable_text(text[:100]), "malformed digest")
         return cls(algorithm, hexa)
 
     @classmethod

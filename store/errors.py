@@ -19,7 +19,13 @@ Fault = Literal["caller", "image", "disk", "network"]
 
 def printable(path: bytes) -> str:
     """Show raw path bytes in a message: what is not printable UTF-8 is escaped."""
-    text = path.decode("utf-8", "backslashreplace")
+    return printable_text(path.decode("utf-8", "backslashreplace"))
+
+
+def printable_text(text: str) -> str:
+    """Show a stranger's text in a message or a listing: what could move the cursor, or is no text, is escaped."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
