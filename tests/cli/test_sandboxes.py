@@ -74,6 +74,17 @@ def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
 
 
+def test_works_where_no_memory_may_become_code(small: Rootlay) -> None:
+    """As a service with systemd's MemoryDenyWriteExecute."""
+    deny = "import ctypes, os, sys; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0) and sys.exit(77)"
+    deny += "; os.execv(sys.argv[1], sys.argv[1:])"
+    prefix = (sys.executable, "-c", deny)
+    done = run(small, *prefix, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
+    if done.returncode == 77:
+        pytest.skip("PR_SET_MDWE: Linux 6.3 is needed")
+    assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
+
+
 def test_says_in_one_line_that_seccomp_is_refused(small: Rootlay) -> None:
     tree = str(Path(__file__).parents[2])
     prefix = (sys.executable, "-c", NO_SECCOMP, tree)

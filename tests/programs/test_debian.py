@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -174,3 +175,61 @@ def test_apt_installs_and_removes_packages(debian: Machine) -> None:
     assert int(triggers) >= 1
     assert gone == "4"
     assert ((host.stat().st_mtime_ns, host.read_bytes()) if host.exists() else None) == before
+
+
+FACTS = """
+import os, stat
+for top in ("/srv/facts",):
+    for name in sorted(os.listdir(top)):
+        path = f"{top}/{name}"
+        st = os.lstat(path)
+        capability = {x: os.getxattr(path, x).hex() for x in os.listxattr(path)} if stat.S_ISREG(st.st_mode) else {}
+        print(name, oct(st.st_mode), st.st_uid, st.st_gid, os.major(st.st_rdev), os.minor(st.st_rdev), capability)
+"""
+MAKE_FACTS = """
+import os, stat
+os.makedirs("/srv/facts"); os.chdir("/srv/facts"); os.umask(0)
+for name, uid, gid, mode in (("plain", 0, 0, 0o644), ("owned", 100, 65534, 0o600), ("setuid", 0, 42, 0o4755),
+                             ("setgid", 7, 42, 0o2755), ("closed", 33, 33, 0)):
+    open(name, "w").close(); os.chown(name, uid, gid); os.chmod(name, mode)
+os.mknod("device", stat.S_IFCHR | 0o666, os.makedev(1, 3)); os.mknod("disk", stat.S_IFBLK | 0o660, os.makedev(8, 1))
+os.mkfifo("fifo", 0o622); os.mkdir("sticky"); os.chown("sticky", 5, 6); os.chmod("sticky", 0o3777)
+os.symlink("plain", "link"); os.lchown("link", 11, 12)
+open("capable", "w").close()
+os.setxattr("capable", "security.capability", bytes.fromhex("0100000200040000" + "00" * 12))
+if os.fork() == 0:  # a daemon that has left root makes files of its own
+    os.setgroups([]); os.setgid(34); os.setuid(33); os.chdir("/srv/facts/sticky")
+    open("/srv/facts/sticky/own", "w").close(); os._exit(0)
+os.wait(); os.rename("sticky/own", "dropped")
+"""
+
+
+def test_stat_tar_commit_and_export_agree_on_owners_devices_and_capabilities(debian: Machine, tmp_path: Path) -> None:
+    rootlay = debian.rootlay
+    (tmp_path / "make.py").write_text(MAKE_FACTS)
+    (tmp_path / "facts.py").write_text(FACTS)
+    script = "python3 /x/make.py; cd /srv; tar -cf /facts.tar --numeric-owner facts; mv facts first"
+    script += "; tar -xpf /facts.tar --numeric-owner; rm /facts.tar; python3 - <<'P'\n"
+    script += "import os; os.setxattr('/srv/facts/capable', 'security.capability', os.getxattr('/srv/first/capable',"
+    script += " 'security.capability'))\nP\nrm -r first; python3 /x/facts.py"
+    inside = rootlay.out("run", "--name", "facts", "-v", f"{tmp_path}:/x", "image", "--", "bash", "-ec", script)
+    assert "capable 0o100666 0 0 0 0 {'security.capability': '0100000200040000" in inside
+    assert "device 0o20666 0 0 1 3 {}" in inside
+    assert "dropped 0o100666 33 6 0 0 {}" in inside
+    assert len(inside.splitlines()) == 12
+    try:
+        rootlay("commit", "facts", "facts:1")
+        again = rootlay.out("run", "--rm", "-v", f"{tmp_path}:/x", "facts:1", "--", "python3", "/x/facts.py")
+        assert again == inside
+        rootlay("export", "facts", "-o", str(tmp_path / "out.tar"))
+        with tarfile.open(tmp_path / "out.tar") as archive:
+            members = {m.name.removeprefix("./"): m for m in archive}
+        for line in inside.splitlines():
+            name, mode, uid, gid, major, minor = line.split()[:6]
+            m = members[f"srv/facts/{name}"]
+            assert (m.mode, m.uid, m.gid) == (int(mode, 8) & 0o7777, int(uid), int(gid)), name
+            if m.ischr() or m.isblk():
+                assert (m.devmajor, m.devminor) == (int(major), int(minor)), name
+        assert "SCHILY.xattr.security.capability" in members["srv/facts/capable"].pax_headers
+    finally:
+        rootlay("rm", "-f", "facts")

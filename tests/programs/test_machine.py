@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.programs.conftest import Machine
@@ -142,3 +144,22 @@ def test_stress_ng_verifies(machine: Machine, half: int) -> None:
     [ $passed -ge 24 ] || echo $passed passed
     """
     assert machine.sh(script.replace("HALF", str(half)), needs="stress-ng") == ""
+
+
+LONG_STRESSORS = (
+    "access chmod chown dentry dir fallocate filename flock fstat getdent hdd link mknod rename symlink utime xattr"
+)
+
+
+def test_stress_ng_verifies_for_a_minute(machine: Machine) -> None:
+    """The stressors of names and attributes, all at once."""
+    if not os.environ.get("ROOTLAY_TEST_LONG"):
+        pytest.skip("ROOTLAY_TEST_LONG is not set")
+    stressors = " ".join(f"--{name} 1" for name in LONG_STRESSORS.split())
+    script = (
+        f"stress-ng {stressors} --timeout 60 --verify --temp-path /tmp 2>&1 | grep -o 'failed: .*\\|passed: [0-9]*'"
+    )
+    assert machine.sh(script, needs="stress-ng").split("\n")[:2] == [
+        f"passed: {len(LONG_STRESSORS.split())}",
+        "failed: 0",
+    ]
