@@ -192,7 +192,7 @@ def make_launch(
             tree.parent.mkdir(mode=0o700, exist_ok=True)
             tree.mkdir(mode=0o700, exist_ok=True)
     view, view_offset, view_bytes = _view(real_root, record.config.chain)
-    own = _binds(record, base)
+    own = _binds(real_root, record, base)
     named = {bind.vpath for bind in own}
     return Launch(
         engine=os.fsencode(engine),
@@ -266,7 +266,7 @@ def _lower(path: str) -> LaunchDir:
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 
 
-def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
+def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
@@ -274,10 +274,16 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
     for name in ETC_FILES:
         if (base / name).exists():
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
+    if not record.config.binds:
+        return list(found.values())
+    from rootlay.vfs.run.mounttarget import resolve_targets
+
+    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
+    inside = resolve_targets(root, record, targets.values())
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0)
-        target = "/" + "/".join(part for part in bind.target.split("/") if part)
+        target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags)
     return list(found.values())
 
