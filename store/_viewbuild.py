@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
+
+from rootlay.store.nativeview import ENTRY_BYTES
 
 _LENGTHS = struct.Struct("<II")
 _BATCH = 8192
@@ -48,8 +50,11 @@ def _load() -> ctypes.CDLL:
         ("rl_merge_number", ctypes.c_int, (pointer,)),
         ("rl_merge_entries", u32, (pointer,)),
         ("rl_merge_error", ctypes.POINTER(_Error), (pointer,)),
-        ("rl_merge_native_size", u64, (pointer,)),
-        ("rl_merge_native", None, (pointer, ctypes.c_char_p, pointer)),
+        ("rl_merge_native_head_size", u64, (pointer,)),
+        ("rl_merge_native_head", None, (pointer, ctypes.c_char_p, pointer)),
+        ("rl_merge_native_entries", u32, (pointer, u32, u32, u32, pointer)),
+        ("rl_merge_native_strings_size", u64, (pointer, u32, u32)),
+        ("rl_merge_native_strings", None, (pointer, u32, u32, pointer)),
         ("rl_merge_records_size", u64, (pointer, u32, u32)),
         ("rl_merge_records", None, (pointer, u32, u32, pointer)),
         ("rl_view_lookup", ctypes.c_int64, (pointer, size, u32, ctypes.c_char_p, size)),
@@ -106,14 +111,28 @@ class Merge:
         payload: int = _C.rl_merge_records_size(self._merge, 1, entries - 1) - _LENGTHS.size * (entries - 1)
         return entries, payload
 
-    def native(self, chain_id: bytes, /) -> memoryview:
-        """The native view (docs/format.md §5), for a chain ID of 32 raw bytes."""
+    def iter_native(self, chain_id: bytes, /) -> Iterator[bytes]:
+        """The native view (docs/format.md §5) in pieces, for a chain ID of 32 raw bytes: a whole one may be large."""
         self._require("finished")
         if len(chain_id) != 32:
             raise ValueError("a chain ID has 32 bytes")
-        out = ctypes.create_string_buffer(_C.rl_merge_native_size(self._merge))
-        _C.rl_merge_native(self._merge, chain_id, out)
-        return memoryview(out).cast("B")  # not a copy: it may be large
+        head = ctypes.create_string_buffer(_C.rl_merge_native_head_size(self._merge))
+        _C.rl_merge_native_head(self._merge, chain_id, head)
+        yield head.raw
+        del head
+        entries: int = _C.rl_merge_entries(self._merge)
+        pieces = [(first, min(_BATCH, entries - first)) for first in range(1, entries, _BATCH)]
+        yield bytes(ENTRY_BYTES)
+        end = 1
+        for first, count in pieces:
+            out = ctypes.create_string_buffer(count * ENTRY_BYTES)
+            end = _C.rl_merge_native_entries(self._merge, first, count, end, out)
+            yield out.raw
+        yield b"\0"
+        for first, count in pieces:
+            out = ctypes.create_string_buffer(_C.rl_merge_native_strings_size(self._merge, first, count))
+            _C.rl_merge_native_strings(self._merge, first, count, out)
+            yield out.raw
 
     def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]:
         """(key, value) of the LMDB view, in key order, from entry id `first` on."""

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -68,12 +68,13 @@ def publish(staged: Path, final: Path) -> None:
     sync_path(final.parent)
 
 
-def write_file(staging: Path, final: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `final`, durably, by way of the directory `staging`. Atomic: replaces what is there."""
+def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write `data`, or all of its pieces, to `final`, durably, by way of the directory `staging`. Atomic: replaces what
+    is there."""
     staged = staging / f"{final.name}.new"
     fd = create_file(staged)
     with open(fd, "wb") as stream:
-        stream.write(data)
+        stream.writelines((data,) if isinstance(data, bytes) else data)
     publish(staged, final)
 
 

@@ -165,7 +165,7 @@ def _write(
         staged = staging / final.name
         items = view_items(merge, entries, meta)
         write_sorted(staged, items, payload_bytes + len(META_KEY) + len(meta), entries)
-        write_file(staging, final.with_suffix(".view"), merge.native(chain.raw))
+        write_file(staging, final.with_suffix(".view"), merge.iter_native(chain.raw))
         publish(staged, final)
 
 

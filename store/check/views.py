@@ -70,8 +70,10 @@ def _is_sound(scope: Scope, layer: Digest) -> bool:
 def _compare(scope: Scope, view: View) -> None:
     """Merge the layers again. Raises CorruptStore where the result is not the view, byte for byte."""
     merge, (entries, _) = merge_layers(scope.store, view.layers)
-    if merge.native(view.chain_id.raw) != view.native_path.read_bytes():
-        raise CorruptStore(view.native_path.name, "it is not what its layers make")
+    with open(view.native_path, "rb") as stream:
+        same = all(stream.read(len(piece)) == piece for piece in merge.iter_native(view.chain_id.raw))
+        if not same or stream.read(1):
+            raise CorruptStore(view.native_path.name, "it is not what its layers make")
     meta = b""
     stored = LmdbFile(view.path)
     try:

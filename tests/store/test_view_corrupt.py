@@ -39,7 +39,7 @@ def build(*layers: Records) -> tuple[Records, bytes]:
     for layer in layers:
         merge.add(layer)
     entries, _ = merge.finish()
-    return merge.records(1, entries), merge.native(bytes(32))
+    return merge.records(1, entries), b"".join(merge.iter_native(bytes(32)))
 
 
 def with_entry(parent: int, name: bytes, packed: bytes) -> Records:
@@ -144,7 +144,7 @@ def test_a_failed_merge_stays_failed() -> None:
     merge = Merge()
     with pytest.raises(ValueError, match="no root"):
         merge.add(sample()[1:])
-    for call in (lambda: merge.add(sample()), merge.finish, lambda: merge.native(bytes(32))):
+    for call in (lambda: merge.add(sample()), merge.finish, lambda: list(merge.iter_native(bytes(32)))):
         with pytest.raises(ValueError, match="has failed"):
             call()
 
@@ -173,7 +173,7 @@ def test_methods_out_of_order_are_refused() -> None:
     with pytest.raises(ValueError, match="is finished"):
         merge.add([])
     with pytest.raises(ValueError, match="32 bytes"):
-        merge.native(b"short")
+        list(merge.iter_native(b"short"))
     assert merge.records(0, 99) == merge.records(1, 1)
     assert merge.records(2, 1) == merge.records(0xFFFFFFFF, 0xFFFFFFFF) == []
 

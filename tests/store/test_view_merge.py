@@ -190,7 +190,7 @@ def merged(layers: list[LayerModel]) -> tuple[Records, bytes]:
     entries, payload = merge.finish()
     records = merge.records(1, entries)
     assert payload == sum(len(k) + len(v) for k, v in records)
-    return records, merge.native(bytes(32))
+    return records, b"".join(merge.iter_native(bytes(32)))
 
 
 def check_native(records: Records, native: bytes, path: Path) -> None:

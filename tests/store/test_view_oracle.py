@@ -16,6 +16,7 @@ import pytest
 
 from rootlay.store.entry import EntryType
 from rootlay.store.hydrate import Hydrator
+from rootlay.store.ingest import LayerSource, ingest_layer
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
@@ -170,7 +171,8 @@ def seen_in_directory(root: Path) -> dict[str, Seen]:
 
 def seen_in_view(root: Path, layers: list[bytes]) -> dict[str, Seen]:
     store = Store.open(root)
-    diff_ids = [store.import_rootfs(io.BytesIO(layer), None).diff_ids[0] for layer in layers]
+    with store.layout.importing():  # as layers, not as images: their hard links may lead below
+        diff_ids = [ingest_layer(store.layout, LayerSource("layer", [layer])).diff_id for layer in layers]
     view = View.open(view_path(root, build_view(store, diff_ids)))
     nodes = {path[1:].decode(): node for path, node in view.iter_walk() if node.id != 1}
     groups: dict[int, set[str]] = {}

@@ -125,9 +125,9 @@ static struct rl_view_header header(const struct vb_merge *m)
     return h;
 }
 
-u64 vb_native_size(const struct vb_merge *m)
+u64 vb_native_head_size(const struct vb_merge *m)
 {
-    return header(m).file_bytes;
+    return header(m).off_entries;
 }
 
 static u32 type_bits(u8 type)
@@ -142,23 +142,26 @@ static u32 type_bits(u8 type)
     }
 }
 
-/* Append one string to the table; returns its offset there. */
-static u32 put_string(u8 *strings, u32 *end, const void *bytes, size_t len)
+/* Room for one string in the table; returns its offset there. */
+static u32 string_at(u32 *end, size_t len)
 {
     u32 start = *end;
     if (!len)
         return 0;
-    memcpy(strings + start, bytes, len);
     *end += (u32)len + 1;
     return start;
 }
 
-static void native_entry(const struct vb_merge *m, u32 id, u8 *strings, u32 *end, struct rl_view_entry *e)
+static u64 entry_hash(const struct vb_merge *m, const struct vb_dentry *d)
+{
+    return vb_hash(m->dentry[d->parent].id, d->name, d->name_len);
+}
+
+static void native_entry(const struct vb_merge *m, u32 id, u32 *end, struct rl_view_entry *e)
 {
     const struct vb_dentry *d = &m->dentry[m->order[id]];
     const struct vb_inode *inode = &m->inode[d->inode];
     const u8 *value = inode->value;
-    char source[RL_PATH_MAX];
     *e = (struct rl_view_entry){
         .parent = m->dentry[d->parent].id, .name_len = d->name_len, .type = inode->type,
         .mode = type_bits(inode->type) | vb_u32(value + 16), .uid = vb_u32(value + 20), .gid = vb_u32(value + 24),
@@ -166,33 +169,71 @@ static void native_entry(const struct vb_merge *m, u32 id, u8 *strings, u32 *end
         .layer = inode->layer, .ino = inode->id, .first_child = d->first, .children = d->count,
         .link_len = vb_u32(value + 28), .source_len = (u32)source_len(m, d), .xattrs_len = (u32)xattrs_len(value),
         .rdev_major = vb_u32(value + 56), .rdev_minor = vb_u32(value + 60)};
-    e->hash = (u32)(vb_hash(e->parent, d->name, d->name_len) >> 32);
+    e->hash = (u32)(entry_hash(m, d) >> 32);
     if (inode->type == 'l')
         e->size = e->link_len;
-    if (e->source_len)
-        vb_path(m, inode->home, source);
-    e->name = put_string(strings, end, d->name, d->name_len);
-    e->link = put_string(strings, end, value + VB_HEAD, e->link_len);
-    e->source = put_string(strings, end, source, e->source_len);
-    e->xattrs = put_string(strings, end, value + VB_HEAD + e->link_len, e->xattrs_len);
+    e->name = string_at(end, d->name_len);
+    e->link = string_at(end, e->link_len);
+    e->source = string_at(end, e->source_len);
+    e->xattrs = string_at(end, e->xattrs_len);
 }
 
-void vb_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
+void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
 {
     struct rl_view_header h = header(m);
-    u32 end = 1;
-    memset(out, 0, (size_t)h.file_bytes);
+    memset(out, 0, (size_t)h.off_entries);
     memcpy(h.chain_id, chain_id, sizeof h.chain_id);
     memcpy(out, &h, sizeof h);
     for (u32 id = 1; id < m->entries; id++) {
-        struct rl_view_entry e;
-        native_entry(m, id, out + h.off_strings, &end, &e);
-        memcpy(out + h.off_entries + sizeof e * id, &e, sizeof e);
-        const struct vb_dentry *d = &m->dentry[m->order[id]];
-        u64 bucket = vb_hash(e.parent, d->name, d->name_len) & (h.buckets - 1);
+        u64 bucket = entry_hash(m, &m->dentry[m->order[id]]) & (h.buckets - 1);
         while (vb_u32(out + h.off_buckets + 4 * bucket))
             bucket = (bucket + 1) & (h.buckets - 1);
         vb_put32(out + h.off_buckets + 4 * bucket, id);
+    }
+}
+
+u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out)
+{
+    for (u32 id = first; id < first + count; id++) {
+        struct rl_view_entry e;
+        native_entry(m, id, &end, &e);
+        memcpy(out, &e, sizeof e);
+        out += sizeof e;
+    }
+    return end;
+}
+
+u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count)
+{
+    u64 size = 0;
+    for (u32 id = first; id < first + count; id++)
+        size += string_bytes(m, &m->dentry[m->order[id]]);
+    return size;
+}
+
+static u8 *put_string(u8 *out, const void *bytes, size_t len)
+{
+    if (!len)
+        return out;
+    memcpy(out, bytes, len);
+    out[len] = 0;
+    return out + len + 1;
+}
+
+void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out)
+{
+    char source[RL_PATH_MAX];
+    for (u32 id = first; id < first + count; id++) {
+        const struct vb_dentry *d = &m->dentry[m->order[id]];
+        const struct vb_inode *inode = &m->inode[d->inode];
+        const u8 *value = inode->value;
+        size_t link_len = vb_u32(value + 28), from = source_len(m, d);
+        if (from)
+            vb_path(m, inode->home, source);
+        out = put_string(out, d->name, d->name_len);
+        out = put_string(out, value + VB_HEAD, link_len);
+        out = put_string(out, source, from);
+        out = put_string(out, value + VB_HEAD + link_len, xattrs_len(value));
     }
 }
 

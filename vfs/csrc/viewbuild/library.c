@@ -51,9 +51,27 @@ EXPORT u32 rl_merge_entries(const struct vb_merge *m) { return m->entries; }
 
 EXPORT const struct vb_error *rl_merge_error(const struct vb_merge *m) { return &m->error; }
 
-EXPORT u64 rl_merge_native_size(const struct vb_merge *m) { return vb_native_size(m); }
+EXPORT u64 rl_merge_native_head_size(const struct vb_merge *m) { return vb_native_head_size(m); }
 
-EXPORT void rl_merge_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out) { vb_native(m, chain_id, out); }
+EXPORT void rl_merge_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out)
+{
+    vb_native_head(m, chain_id, out);
+}
+
+EXPORT u32 rl_merge_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out)
+{
+    return vb_native_entries(m, first, count, end, out);
+}
+
+EXPORT u64 rl_merge_native_strings_size(const struct vb_merge *m, u32 first, u32 count)
+{
+    return vb_native_strings_size(m, first, count);
+}
+
+EXPORT void rl_merge_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out)
+{
+    vb_native_strings(m, first, count, out);
+}
 
 /* Packed size of the view records of `count` entries from `first` on; both within 1 … entries. */
 EXPORT u64 rl_merge_records_size(const struct vb_merge *m, u32 first, u32 count)

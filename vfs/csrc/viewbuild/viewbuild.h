@@ -159,9 +159,13 @@ u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r);
 
 /* Give every present name its id. Call once, after the last layer. */
 int vb_number(struct vb_merge *m);
-u64 vb_native_size(const struct vb_merge *m);
-/* Write the native view; `out` has vb_native_size bytes. */
-void vb_native(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
+/* The native form, in pieces that follow each other in the file: header and buckets; entry 0 (zeros) and the entries;
+ * the string of offset 0 (a NUL) and the strings of all entries. `end`: where the next string goes, 1 for entry 1. */
+u64 vb_native_head_size(const struct vb_merge *m);
+void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
+u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out);
+u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count);
+void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out);
 /* Key and value of the view record of entry `id`, as sections 4 wants them. */
 size_t vb_key_size(const struct vb_merge *m, u32 id);
 void vb_key(const struct vb_merge *m, u32 id, u8 *out);
