@@ -48,6 +48,7 @@ def source(tmp_path: Path, small_tar: Path, kind: str) -> Path:
             stream.write(os.urandom(8192))
         stream.seek(SIZE - len(END))
         stream.write(END.encode())
+        stream.truncate(SIZE)
     tar, more = tmp_path / "image.tar", tmp_path / "more.tar"
     shutil.copyfile(small_tar, tar)
     sparse = ["-S"] if kind == "holes" else []
