@@ -13,7 +13,6 @@
 #define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
 #define RL_EXEC_ARGUMENTS 6 /* engine LAUNCH STATE EXE-VPATH EXECFN ARGV[0] */
 
-u8 rl_boot_stack[131072] __attribute__((aligned(16)));
 const char *rl_launch_path;
 
 static struct rl_exec program;

@@ -1,6 +1,7 @@
 /* Call sites that trap are patched to jump here: a signal and its return cost more than most calls.
  *
- * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set.
+ * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set, and not before the process has
+ *    trapped RL_PATCH_WARM times: the shortest programs end before a patch has paid for itself.
  * 2. A patched call first tries the quick way (fast.c): on the program's own stack, with no signal blocked and
  *    nothing held, so that a handler may run, or jump away, at any time. At most about 1.5 KiB deep.
  * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
@@ -12,6 +13,8 @@
 #include "patch.h"
 
 #define RL_PATCH_AFTER 2
+#define RL_PATCH_WARM 8
+#define RL_PATCH_TRIED 0x80000000u
 #define RL_HOT 256
 
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
@@ -21,6 +24,7 @@ static struct {
     u64 ip;
     u32 traps;
 } hot[RL_HOT];
+static u32 trapped; /* no more than RL_PATCH_WARM */
 
 static int may_patch(long nr)
 {
@@ -49,15 +53,18 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
 
     if (!may_patch(c->nr))
         return;
+    if (trapped < RL_PATCH_WARM)
+        trapped++;
     if (hot[i].ip != ip) {
         hot[i].ip = ip;
         hot[i].traps = 0;
     }
-    if (++hot[i].traps != RL_PATCH_AFTER || !rl_patch_read_site(c, ip, (u64)c->nr, sp, &site))
+    if (hot[i].traps & RL_PATCH_TRIED || ++hot[i].traps < RL_PATCH_AFTER || trapped < RL_PATCH_WARM)
         return;
-    if (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
-        hot[i].traps--; /* another time */
-    else {
+    if (!rl_patch_read_site(c, ip, (u64)c->nr, sp, &site)) {
+        hot[i].traps |= RL_PATCH_TRIED;
+    } else if (!__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) { /* or another time */
+        hot[i].traps |= RL_PATCH_TRIED;
         if (site.shared)
             fill_map();
         rl_patch_write_site(&site);

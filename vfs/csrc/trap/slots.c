@@ -5,7 +5,8 @@
  *    forked child: slots of threads that the child does not have are free there.
  * 2. A vfork child that execs never returns to free its slot; exec.c has the kernel clear the word
  *    in the moment in which the child leaves the shared memory (set_tid_address).
- * 3. Nobody blocks for long inside a slot, so waiting for one is a matter of yielding.
+ * 3. The engine itself starts on the first one's stack (x86_64/gate.S): pages that every process needs anyway.
+ * 4. Nobody blocks for long inside a slot, so waiting for one is a matter of yielding.
  */
 #include "engine.h"
 
@@ -14,7 +15,7 @@
 #define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
 #define RL_PAGE 4096
 
-static struct rl_slot slots[RL_SLOTS] __attribute__((aligned(4096)));
+struct rl_slot rl_slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));
 const u64 rl_slot_bytes = sizeof(struct rl_slot);
 
@@ -49,7 +50,7 @@ struct rl_slot *rl_slot_claim(void)
 
             if (__atomic_load_n(&words[i], __ATOMIC_RELAXED) == 0 &&
                 __atomic_compare_exchange_n(&words[i], &zero, 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-                return &slots[i];
+                return &rl_slots[i];
         }
         rl_sys0(__NR_sched_yield);
     }
@@ -62,5 +63,5 @@ void rl_slot_free(struct rl_slot *slot)
 
 u32 *rl_slot_word(const struct rl_slot *slot)
 {
-    return &words[slot - slots];
+    return &words[slot - rl_slots];
 }

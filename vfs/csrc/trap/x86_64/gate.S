@@ -219,8 +219,9 @@ rl_enter:
 _start:
     xor %ebp, %ebp
     mov %rsp, %rdi
-    lea rl_boot_stack(%rip), %rsp
-    add $131072, %rsp
+    lea rl_slots(%rip), %rsp
+    lea rl_slot_bytes(%rip), %rdx
+    add (%rdx), %rsp
     call rl_main
     hlt
     .section .note.GNU-stack, "", @progbits
