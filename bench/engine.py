@@ -34,6 +34,7 @@ C_FILES = (
     "echo 'all: $(patsubst %.c,%.o,$(wildcard *.c))' > Makefile"
 )
 LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
+READ = "find /usr/share /usr/lib -xdev -type f | head -2000 | tail -1000 > /tmp/list; xargs cat < /tmp/list > /dev/null"
 IDENTITY = "git config --global user.email a@b && git config --global user.name a"
 FILES = "rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done"
 COPIES = f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"
@@ -60,9 +61,10 @@ WORK = {
     "make of 20 C files": Work("cd /tmp/c && make -s", f"{C_FILES}; rm -f /tmp/c/*.o"),
     "python3 -c import": Work("python3 -c 'import json, argparse, subprocess, email, http.client, unittest'"),
     "sh -c : x50": Work("i=0; while [ $i -lt 50 ]; do sh -c :; i=$((i+1)); done"),
-    "rm -rf of a lower tree": Work("rm -rf /usr/share", "", ("rm -rf /tmp/copy", COPY), 1),
     "append to 1000 lower": Work(APPEND, LIST, PLAIN_APPEND, 1),
-    "append to 1000 read": Work(APPEND, f"{LIST}; xargs cat < /tmp/list > /dev/null", PLAIN_APPEND, 1),
+    "append to 1000 read": Work(APPEND, READ, PLAIN_APPEND, 1),
+    # last: the others need what it removes
+    "rm -rf of a lower tree": Work("rm -rf /usr/share", "", ("rm -rf /tmp/copy", COPY), 1),
 }  # fmt: skip
 
 
