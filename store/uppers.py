@@ -82,10 +82,12 @@ class Snapshot:
     frozen: tuple[FrozenUpper, ...]
 
     def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
         return {"version": VERSION, **as_dict(self), "frozen": [as_dict(frozen) for frozen in self.frozen]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Snapshot:
+        """From what is stored."""
         return cls(data["container"], data["name"], data["created_ns"], frozen_from_json(data["frozen"]))
 
 

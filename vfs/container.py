@@ -10,6 +10,10 @@ Rules:
 1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
 2. Files are hydrated by a process of its own, started with the first program, which outlives the caller if programs do.
 3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
+4. A process that was forked may use the handle, but closing it there gives nothing up: container, session and hydrator
+   are those of the process that opened it.
+5. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
+   from a file system object that was open before.
 """
 
 from __future__ import annotations
@@ -27,13 +31,14 @@ from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.grave import bury
 from rootlay.store.treewalk import iter_tree
+from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.program import make_program
 from rootlay.vfs.run.served import ServedSession, reap_hydrators
 from rootlay.vfs.run.session import Session
 
 if TYPE_CHECKING:
-    from rootlay.store.uppers import FrozenUpper, Snapshot
+    from rootlay.store.uppers import Snapshot
     from rootlay.vfs.compare import Changes
     from rootlay.vfs.fsspecfs import RootlayFileSystem
     from rootlay.vfs.hook.activation import Activation
@@ -41,9 +46,6 @@ if TYPE_CHECKING:
     from rootlay.vfs.images import Image
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
-    from rootlay.vfs.stack import DirLayer, Stack
-
-SMALL_FILE_BYTES = 4 << 20
 
 
 @stays_outside
@@ -59,6 +61,7 @@ class Container:
     def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
         self._root = root
         self._ephemeral = ephemeral
+        self._owner = os.getpid()
         self._overlay: Overlay | None = None
         self._served: ServedSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
@@ -66,10 +69,12 @@ class Container:
 
     @property
     def id(self) -> str:
+        """64 hexadecimal digits."""
         return self.record.id
 
     @property
     def name(self) -> str:
+        """The name it was given, or one that was chosen."""
         return self.record.name
 
     @property
@@ -167,6 +172,7 @@ class Container:
         key = (self.record.config.user if user is None else user, tuple(through))
         box = self._boxes.get(key)
         if box is None:
+            require_container(self.record)
             box = Box(self._root, self.record, find_identity(key[0], self._read), through)
             self._boxes[key] = box
         return Activation(box, cwd if cwd is not None else self.record.config.working_dir or "/")
@@ -270,7 +276,14 @@ class Container:
         bury_later(put_away(self._root, self.record, force=force))
 
     def close(self) -> None:
-        """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent."""
+        """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent.
+
+        In a process that was forked from the one that opened it: does nothing but end the use here.
+        """
+        if os.getpid() != self._owner:
+            if self._overlay is not None:
+                self._overlay.close()
+            return
         if self._ephemeral:
             self._ephemeral = False
             self.remove(force=True)
@@ -313,6 +326,7 @@ class Container:
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
         if self._served is None:
+            require_container(self.record)
             self._served = ServedSession(self._root, self.record)
         return self._served.session
 
@@ -345,63 +359,3 @@ def bury_later(grave: Path) -> None:
             threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
             return
     bury(grave)
-
-
-def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
-    """The overlay of a container: its upper, its directory lowers, and the view of its image.
-
-    Raises:
-        CorruptStore: a view or layer is damaged.
-    """
-    from rootlay.vfs.overlay import Overlay
-
-    return Overlay(open_stack(root, directory_layers(record), record.config.chain, record.lock), owned=True)
-
-
-def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:
-    """Directory layers, top first, over the view of a chain ID (empty: none).
-
-    Raises:
-        CorruptStore: the view is damaged.
-    """
-    from rootlay.vfs.stack import Ownership, Stack
-
-    view = hydrator = None
-    if chain:
-        from rootlay.store.attach import open_lower
-
-        view, hydrator = open_lower(root, chain)
-    return Stack(dirs, view, hydrator, Ownership(os.geteuid(), os.getegid()), lock)
-
-
-def directory_layers(record: ContainerRecord) -> tuple[DirLayer, ...]:
-    """What lies over the view of a container: its upper, the frozen ones, its directory lowers."""
-    from rootlay.vfs.stack import DirLayer
-
-    stack = record.stack()
-    upper = DirLayer.at(os.path.realpath(record.upper_of(stack)), writable=True, bloom=record.bloom_of(stack))
-    return (upper, *frozen_layers(record, stack.frozen), *lower_layers(record))
-
-
-def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> list[DirLayer]:
-    """Frozen uppers as layers, top first."""
-    from rootlay.vfs.stack import DirLayer
-
-    containers = Path(os.path.realpath(record.path)).parent
-    return [DirLayer.at(upper.upper(containers), marks=True, bloom=upper.bloom(containers)) for upper in frozen]
-
-
-def lower_layers(record: ContainerRecord) -> list[DirLayer]:
-    """The host directories that a container was created with as layers, top first."""
-    from rootlay.vfs.stack import DirLayer
-
-    return [DirLayer.at(path or "/", marks=bool(path)) for path in reversed(record.config.lowers)]
-
-
-def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
-    """The content of a small file inside, without hydrating it; None when there is none."""
-    try:
-        with overlay.open_content(path) as file:
-            return file.read(SMALL_FILE_BYTES)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None

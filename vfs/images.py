@@ -8,7 +8,7 @@ with image.container() as c: …
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,13 @@ from rootlay.vfs.create import ContainerOptions, create_container
 
 if TYPE_CHECKING:
     from rootlay.store.digest import Digest
+    from rootlay.store.uppers import Snapshot
     from rootlay.vfs.build.addlayer import Content
     from rootlay.vfs.build.report import Report
+    from rootlay.vfs.compare import Changes
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.states import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Image:
 
     @property
     def id(self) -> str:
+        """The image ID, `sha256:…`; the path of a bundle, or `host`."""
         return str(self.stored.id) if self.stored else self.reference
 
     @classmethod
@@ -257,6 +261,29 @@ class Store:
             UnknownContainer: there is none.
         """
         return Container(self.root, Containers(self.root).find(reference))
+
+    def diff(self, before: Image | Container | Snapshot, after: Image | Container | Snapshot) -> Changes:
+        """What leads from one state to another: of images, containers as they are now, snapshots, in any pairing.
+
+        The cost follows the difference (see rootlay.vfs.compare). The result is a list of changes that can be applied
+        to a real directory (`apply`).
+
+        Raises:
+            UnknownContainer: a snapshot's container is gone.
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.states import diff_states
+
+        return diff_states(self.root, self._state(before), self._state(after))
+
+    def _state(self, state: Image | Container | Snapshot) -> State | StoredImage | Callable[[], Overlay]:
+        from rootlay.vfs.states import State
+
+        if isinstance(state, Image):
+            return state.stored if state.stored is not None else state.open_overlay
+        if isinstance(state, Container):
+            return State(state.record)
+        return State(Containers(self.root).find(state.container), state)
 
     def overlay(self, *lowers: str | os.PathLike[str], name: str = "", upper: str = "", base: str = "") -> Container:
         """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""

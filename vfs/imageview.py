@@ -17,7 +17,7 @@ from rootlay.store.containerrecord import HOST_IMAGE
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.image import Image
 from rootlay.store.store import Store
-from rootlay.vfs.container import open_stack
+from rootlay.vfs.containerstack import open_stack
 from rootlay.vfs.create import ensure_view
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Stack

@@ -54,7 +54,7 @@ from rootlay.store.uppers import (
 from rootlay.store.value import replace
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.container import frozen_layers, open_overlay
+from rootlay.vfs.containerstack import frozen_layers, open_overlay
 from rootlay.vfs.create import copy_files
 from rootlay.vfs.flatten import flatten, has_redirects
 from rootlay.vfs.run.processes import has_guests

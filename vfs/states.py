@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerRecord
@@ -11,7 +11,7 @@ from rootlay.store.image import Image
 from rootlay.store.uppers import Snapshot
 from rootlay.store.value import value
 from rootlay.vfs.compare import Changes, compare
-from rootlay.vfs.container import frozen_layers, lower_layers, open_overlay, open_stack
+from rootlay.vfs.containerstack import frozen_layers, lower_layers, open_overlay, open_stack
 from rootlay.vfs.imageview import open_image
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Stack
@@ -26,15 +26,19 @@ class State:
     base: bool = False
 
 
+Compared = State | Image | Callable[[], Overlay]
+"""What can be compared; what the store does not know (a bundle, the machine's root) is opened by a call."""
+
+
 @contextlib.contextmanager
-def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
+def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
     """A state as a file system; read-only but for a container's own.
 
     Raises:
         CorruptStore: a view or layer is damaged.
     """
-    if isinstance(state, Image):
-        with open_image(root, state) as overlay:
+    if not isinstance(state, State):
+        with open_image(root, state) if isinstance(state, Image) else state() as overlay:
             yield overlay
         return
     if state.snapshot is None and not state.base:
@@ -51,7 +55,7 @@ def open_state(root: Path, state: State | Image) -> Iterator[Overlay]:
         yield overlay
 
 
-def diff_states(root: Path, before: State | Image, after: State | Image) -> Changes:
+def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
     """What leads from one state to another: see rootlay.vfs.compare."""
     with open_state(root, before) as one, open_state(root, after) as other:
         return Changes(compare(one, other), lambda: open_state(root, after))

@@ -9,7 +9,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
-    from rootlay.vfs.container import open_overlay
+    from rootlay.vfs.containerstack import open_overlay
     from rootlay.vfs.transfer import copy_in, copy_out
 
     source, target = values.required("source"), values.required("target")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rootlay.store.container import Containers
 from rootlay.store.store import Store
-from rootlay.vfs.container import open_overlay, read_small_file
+from rootlay.vfs.containerstack import open_overlay, read_small_file
 from rootlay.vfs.imageview import open_image
 from tests.faults.lab import call
 from tests.faults.state import digest_of

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rootlay.vfs.container import read_small_file
+from rootlay.vfs.containerstack import read_small_file
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.user import find_identity
 

@@ -31,7 +31,7 @@ from rootlay.store.value import replace
 from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.build.failure import BuildCancelled
 from rootlay.vfs.build.state import ImageState
-from rootlay.vfs.container import open_overlay, read_small_file
+from rootlay.vfs.containerstack import open_overlay, read_small_file
 from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay

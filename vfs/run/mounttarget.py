@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def resolve_targets(root: Path, record: ContainerRecord, targets: Iterable[str]) -> dict[str, str]:
     """The canonical path of each target (absolute paths), by the target."""
-    from rootlay.vfs.container import open_overlay
+    from rootlay.vfs.containerstack import open_overlay
 
     found = {}
     with open_overlay(root, record) as overlay:

@@ -1,0 +1,69 @@
+"""Write docs/api.md, the reference of the Python API, from the docstrings.
+
+    python docs/make_api.py            # with rootlay and fsspec installed; writes docs/api.md
+    python docs/make_api.py --print    # to standard output
+
+What is in `rootlay.vfs.__all__` is the public API: those classes, and their public methods and properties.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import rootlay.vfs
+
+HEAD = """# Python API
+
+Made from the docstrings by `python docs/make_api.py`; a test holds that no public name is missing. Everything here is \
+importable from `rootlay.vfs`. How-tos: [files](howto/files.md), [snapshots](howto/snapshots.md), \
+[pytest](howto/pytest.md).
+"""
+
+
+def members(cls: type) -> Iterator[tuple[str, Any]]:
+    """The public methods and properties that a class defines itself, in its own order."""
+    for name, member in vars(cls).items():
+        plain = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
+        if not name.startswith("_") and (isinstance(plain, property) or inspect.isfunction(plain)):
+            yield name, plain
+
+
+def documentation(cls: type, name: str, member: Any) -> str:
+    """The docstring of a member, or that of the method it overrides."""
+    return inspect.getdoc(member) or inspect.getdoc(getattr(cls, name)) or ""
+
+
+def signature(member: Any) -> str:
+    """Parameters and result, as they are written."""
+    if isinstance(member, property):
+        shown = inspect.signature(member.fget).return_annotation
+        return f": {shown}"
+    return str(inspect.signature(member)).replace("'", "").replace("(self, ", "(").replace("(self)", "()")
+
+
+def indented(text: str) -> str:
+    """A docstring as a paragraph of its own, its layout kept."""
+    return "```text\n" + text + "\n```" if "\n" in text else text
+
+
+def reference() -> str:
+    """The whole page."""
+    parts = [HEAD]
+    for name in rootlay.vfs.__all__:
+        cls = getattr(rootlay.vfs, name)
+        parts.append(f"## {name}\n\n{indented(inspect.getdoc(cls) or '')}\n")
+        for member_name, member in members(cls):
+            text = indented(documentation(cls, member_name, member))
+            parts.append(f"### {name}.{member_name}\n\n`{member_name}{signature(member)}`\n\n{text}\n")
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    if "--print" in sys.argv[1:]:
+        print(reference(), end="")
+    else:
+        Path(__file__).with_name("api.md").write_text(reference(), encoding="utf-8")
