@@ -31,6 +31,7 @@ HEADER_BYTES = 4096
 # Tables start at a multiple of the largest page size of the architectures that Linux runs on.
 ALIGNMENT = 1 << 16
 SUFFIX = ".bundle"
+MAX_LAYERS = 1 << 16  # of a header that is believed; no builder gets near it
 
 _FIXED = Struct("<8sIIQII")
 _TABLE = Struct("<QQ32s")
@@ -79,7 +80,7 @@ class BundleHeader:
         if version != VERSION or header_bytes != HEADER_BYTES:
             raise CorruptStore(what, f"a bundle of version {version}; this rootlay reads version {VERSION}")
         digest = hashlib.sha256(page[:_DIGEST_AT]).digest()
-        if digest != page[_DIGEST_AT:]:
+        if digest != page[_DIGEST_AT:] or layers > MAX_LAYERS:
             raise CorruptStore(what, "its header is damaged")
         tables = {}
         for number, name in enumerate(_NAMES):
@@ -87,6 +88,8 @@ class BundleHeader:
             table = Table(*_TABLE.unpack_from(page, at))
             if table.offset < HEADER_BYTES or table.offset % ALIGNMENT or table.offset + table.length > file_bytes:
                 raise CorruptStore(what, "a table outside the file")
+            if not table.length and layers:
+                raise CorruptStore(what, f"its table of {name} is empty")
             tables[name] = table
         return cls(file_bytes, layers, tables, Digest("sha256", digest.hex()))
 
@@ -125,6 +128,8 @@ class Bundle:
     def map_table(self, name: str) -> mmap.mmap:
         """A table, mapped read-only; the caller closes it."""
         table = self.header.tables[name]
+        if not table.length:  # of an image without layers; nothing cannot be mapped
+            return mmap.mmap(-1, 1, access=mmap.ACCESS_READ)
         return mmap.mmap(self._fd, table.length, access=mmap.ACCESS_READ, offset=table.offset)
 
     def verify_tables(self) -> None:
@@ -162,7 +167,7 @@ class Bundle:
             try:
                 found = json.loads(b"".join(self.iter_range(table.offset, table.length)))
                 self._files = {str(name): (int(place[0]), int(place[1])) for name, place in found.items()}
-            except (ValueError, TypeError, AttributeError, IndexError) as error:
+            except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
                 raise CorruptStore(self.what, "its table of files is damaged") from error
             if any(o < 0 or n < 0 or o + n > self.header.file_bytes for o, n in self._files.values()):
                 raise CorruptStore(self.what, "a file outside the bundle")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import shutil
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from store_archives import docker_archive, make_tar
 
 from rootlay.store.attach import attach, link_path, open_lower
-from rootlay.store.bundle import HEADER_BYTES, Bundle, is_bundle
+from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Bundle, Table, is_bundle
 from rootlay.store.bundlewrite import write_bundle
 from rootlay.store.digest import Digest
 from rootlay.store.entry import EntryType
@@ -198,6 +200,38 @@ def test_damaged_header(store: Store, bundle: Path) -> None:
     damage(bundle, 100)
     with pytest.raises(CorruptStore, match="header"):
         attach(store.root, bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"layers": 1 << 31}, "header"),
+        ({"tables": {"files": (1 << 16, 0)}}, "empty"),
+        ({"tables": {"view": (1 << 40, 1 << 40)}}, "outside"),
+        ({"tables": {"view": (5000, 1)}}, "outside"),
+    ],
+)
+def test_a_header_that_lies(store: Store, bundle: Path, change: dict[str, Any], match: str) -> None:
+    header = Bundle(bundle).header
+    tables = {name: Table(*place, bytes(32)) for name, place in change.get("tables", {}).items()}
+    lying = replace(header, layers=change.get("layers", header.layers), tables={**header.tables, **tables})
+    with open(bundle, "r+b") as file:
+        file.write(lying.pack())
+    with pytest.raises(CorruptStore, match=match):
+        attach(store.root, bundle)
+
+
+@pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a": [1e999, 1]}', b'{"a": [1]}', b"[]", b'{"a": [-1, 2]}'])
+def test_a_table_of_files_that_lies(store: Store, bundle: Path, text: bytes) -> None:
+    header = Bundle(bundle).header
+    end = -(-header.file_bytes // ALIGNMENT) * ALIGNMENT
+    tables = {**header.tables, "files": Table(end, len(text), hashlib.sha256(text).digest())}
+    with open(bundle, "r+b") as file:
+        file.write(replace(header, file_bytes=end + len(text), tables=tables).pack())
+        file.seek(end)
+        file.write(text)
+    with pytest.raises(CorruptStore):
+        Bundle(bundle).has("a")
 
 
 def test_truncated(store: Store, bundle: Path, tmp_path: Path) -> None:
