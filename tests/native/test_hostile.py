@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ OPEN_DOORS = {
     "middle-of-the-gate", "gate/proc/self/root", "gate-reopen-path", "gate-reopen-path-write",
     "gate-chdir-open", "gate-fifo", "gate-bind", "passed-descriptor-reopen", "sibling",
 }  # fmt: skip
+WRITING_DOORS = {"gate-reopen-path-write", "gate-fifo", "gate-bind"}
 MIN_ABI = 2
 SCOPE_ABI = 6
 
@@ -57,7 +59,7 @@ def outside(tmp_path: Path) -> Iterator[Outside]:
         file.write_text("canary\n")
     name = f"rootlay-test-{os.getpid()}"
     abstract, named = socket.socket(socket.AF_UNIX), socket.socket(socket.AF_UNIX)
-    with contextlib.chdir(tmp_path), abstract, named:
+    with tempfile.TemporaryDirectory() as short, contextlib.chdir(short), abstract, named:  # a socket's name is short
         abstract.bind("\0" + name)
         named.bind("s")
         for listener in (abstract, named):
@@ -69,8 +71,7 @@ def outside(tmp_path: Path) -> Iterator[Outside]:
             assert holder.stdin
             assert holder.stdout
             holder.stdout.readline()
-            short = Path(f"/proc/{os.getpid()}/cwd/s") if len(str(tmp_path / "s")) > 100 else tmp_path / "s"
-            yield Outside(canary, spare, holder.pid, name, short)
+            yield Outside(canary, spare, holder.pid, name, Path(short, "s"))
             assert holder.poll() is None, "the process outside was killed"
             holder.stdin.close()
 
@@ -130,4 +131,5 @@ def test_without_confinement_the_gate_is_open(engine: Path, programs: Path, tmp_
     words = [gone / "canary", outside.spare, outside.pid, "", outside.named, guest.upper]
     done = guest.run("/t/accomplices-glibc", *map(str, words), timeout=30)
     reached = {line.split()[0].decode() for line in done.stdout.splitlines() if line.endswith(b" reached")}
-    assert reached >= OPEN_DOORS, done
+    # The host is read-only for root, see guest.guard.
+    assert reached >= OPEN_DOORS - (WRITING_DOORS if os.getuid() == 0 else set()), done

@@ -235,4 +235,4 @@ def test_streams_are_pulled_in_any_chunking() -> None:
 
 
 def test_access_names_are_those_of_the_format() -> None:
-    assert {access.value for access in Access} == {"tar", "gzip", "zstd", "pack"}
+    assert {access.value for access in Access} == {"tar", "gzip", "zstd", "pack", "lazy"}

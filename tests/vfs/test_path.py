@@ -38,7 +38,7 @@ def test_nul_is_refused_as_by_os() -> None:
         (b"a", None),
         (b".whx", None),
         (b".wh.a", Mark("whiteout", b"a")),
-        (b".wh...", Mark("whiteout", b"..")),
+        (b".wh...", Mark("temporary", None)),
         (b".wh..wh..opq", Mark("opaque", None)),
         (b".wh..wh.m.a", Mark("record", b"a")),
         (b".wh..wh.m.", Mark("record", b"")),

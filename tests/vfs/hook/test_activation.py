@@ -107,10 +107,10 @@ def test_every_pointer_is_put_back(container: Container) -> None:
     activation = container.activate()
     assert hooked_pointers() == 0
     with activation:
-        assert hooked_pointers() > 50
+        assert hooked_pointers() > 0
         with container.activate():
             pass
-        assert hooked_pointers() > 50
+        assert hooked_pointers() > 0
     assert hooked_pointers() == 0
 
 

@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
+from rootlay.store.errors import UnknownContainer
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.hook.activation import ActivationMisused
 from rootlay.vfs.run.user import UnknownUser
@@ -136,7 +137,7 @@ def test_a_container_that_is_removed_elsewhere(image: Image) -> None:
 def test_a_removed_container_cannot_be_entered(image: Image) -> None:
     container = image.container("gone")
     Store(image.root).container("gone").remove()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UnknownContainer, match="gone"):
         container.activate()
     container.close()
     assert hooked_pointers() == 0

@@ -35,11 +35,11 @@ def test_every_pointer_has_its_old_value_afterwards(container: Container) -> Non
     before = pointers()
     with container.activate():
         inside = pointers()
-        assert hooked_pointers() > 50
+        assert hooked_pointers() > 0
     after = pointers()
     low, high = hook_range()
     changed = [slot for slot in before if low <= inside.get(slot, 0) < high]
-    assert len(changed) > 50
+    assert len(changed) > 0
     low, high = libc_range()  # a slot that nobody has used so far may have been bound since
     assert [slot for slot in changed if after[slot] != before[slot] and not low <= after[slot] < high] == []
     assert hooked_pointers() == 0
