@@ -22,6 +22,7 @@ class IgnoringTree:
         self._rules = rules
         # Of directories only: each file is asked for about once.
         self._matches: dict[bytes, Match] = {}
+        self._visible: set[bytes] = set()  # directories that are left out, but for something in them
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         found = self._tree.lstat(path)
@@ -35,19 +36,46 @@ class IgnoringTree:
 
     def _match(self, path: bytes, *, keep: bool) -> Match:
         known = self._matches.get(path)
-        if known is None:
-            directory = path.rpartition(b"/")[0]
-            parent = self._match(directory, keep=True) if directory else None
-            known = self._rules.match(os.fsdecode(path[1:]), parent)
-            if keep:
-                self._matches[path] = known
+        if known is not None:
+            return known
+        parent: Match | None = None
+        end = 0
+        while end < len(path):  # from the top, as what is above tells of what is below
+            end = path.find(b"/", end + 1)
+            end = len(path) if end < 0 else end
+            known = self._matches.get(path[:end])
+            if known is None:
+                known = self._rules.match(os.fsdecode(path[1:end]), parent)
+                if keep or end < len(path):
+                    self._matches[path[:end]] = known
+            parent = known
+        assert known is not None  # the root has no match
         return known
 
     def _has_visible(self, directory: bytes) -> bool:
         """Whether a directory that is left out holds something that is not."""
-        if not self._rules.may_take_back(os.fsdecode(directory[1:])):
-            return False
-        return any(self.lstat(join(directory, name)) is not None for name in self._tree.listdir(directory))
+        if directory in self._visible:
+            return True
+        top = directory
+        pending = [top]
+        while pending:
+            directory = pending.pop()
+            if not self._rules.may_take_back(os.fsdecode(directory[1:])):
+                continue
+            for name in self._tree.listdir(directory):
+                path = join(directory, name)
+                found = self._tree.lstat(path)
+                if found is None:
+                    continue
+                is_directory = stat.S_ISDIR(found.mode)
+                if not self._match(path, keep=is_directory).excluded:
+                    while len(directory) >= len(top):
+                        self._visible.add(directory)
+                        directory = directory.rpartition(b"/")[0]
+                    return True
+                if is_directory:
+                    pending.append(path)
+        return False
 
     def readlink(self, path: bytes) -> bytes:
         return self._tree.readlink(path)

@@ -11,7 +11,7 @@ import shutil
 import stat
 from pathlib import Path
 
-from rootlay.vfs.build.source import SourceTree, join
+from rootlay.vfs.build.source import SourceEntry, SourceTree, join
 
 _COPY_BYTES = 1 << 20
 
@@ -24,21 +24,27 @@ def materialise(tree: SourceTree, path: bytes, target: Path) -> None:
     found = tree.lstat(path)
     if found is None:
         raise FileNotFoundError(2, os.strerror(2), os.fsdecode(path))
-    _write(tree, path, os.fsencode(target), {})
+    names: dict[object, bytes] = {}
+    directories: list[tuple[bytes, SourceEntry]] = []
+    pending = [(path, os.fsencode(target))]
+    while pending:
+        path, place = pending.pop()
+        found = tree.lstat(path)
+        if found is None:
+            continue
+        if stat.S_ISDIR(found.mode):
+            os.makedirs(place, exist_ok=True)
+            directories.append((place, found))
+            pending += [(join(path, name), os.path.join(place, name)) for name in reversed(tree.listdir(path))]
+        else:
+            _write(tree, path, found, place, names)
+    for place, found in reversed(directories):  # what is in one changes its time
+        os.chmod(place, stat.S_IMODE(found.mode) & 0o1777 | 0o700)
+        os.utime(place, ns=(found.mtime_ns, found.mtime_ns))
 
 
-def _write(tree: SourceTree, path: bytes, target: bytes, names: dict[object, bytes]) -> None:
-    found = tree.lstat(path)
-    if found is None:
-        return
+def _write(tree: SourceTree, path: bytes, found: SourceEntry, target: bytes, names: dict[object, bytes]) -> None:
     mode = found.mode
-    if stat.S_ISDIR(mode):
-        os.makedirs(target, exist_ok=True)
-        for name in tree.listdir(path):
-            _write(tree, join(path, name), os.path.join(target, name), names)
-        os.chmod(target, stat.S_IMODE(mode) & 0o1777 | 0o700)
-        os.utime(target, ns=(found.mtime_ns, found.mtime_ns))
-        return
     first = None if found.identity is None else names.setdefault(found.identity, target)
     if first is not None and first != target:
         os.link(first, target, follow_symlinks=False)

@@ -45,13 +45,7 @@ def _walk(tree: SourceTree, directory: bytes, parts: list[str], follow: bool, de
     if found is None or not stat.S_ISDIR(found.mode):
         return
     if deep and part == "**":
-        yield from _walk(tree, directory, rest, follow, deep) if rest else ()
-        for name in tree.listdir(place):
-            below = tree.lstat(join(place, name))
-            if below is not None and stat.S_ISDIR(below.mode):
-                yield from _walk(tree, join(directory, name), parts, follow, deep)
-            if below is not None and not rest:
-                yield join(directory, name)
+        yield from _walk_deep(tree, directory, place, rest, follow)
         return
     if not has_wildcards(part):
         path = join(directory, unescape(part).encode("utf-8", "surrogateescape"))
@@ -61,3 +55,29 @@ def _walk(tree: SourceTree, directory: bytes, parts: list[str], follow: bool, de
     for name in tree.listdir(place):
         if match(part, name.decode("utf-8", "surrogateescape")) and tree.lstat(join(place, name)) is not None:
             yield from _walk(tree, join(directory, name), rest, follow, deep)
+
+
+def _walk_deep(tree: SourceTree, directory: bytes, place: bytes, rest: list[str], follow: bool) -> Iterator[bytes]:
+    """`**/rest`, or `**` alone: what is in a directory before it. No recursion: trees may be deep."""
+    if rest:
+        yield from _walk(tree, directory, rest, follow, True)
+    pending = [(directory, place, iter(tree.listdir(place)))]
+    while pending:
+        directory, place, names = pending[-1]
+        for name in names:
+            below = tree.lstat(join(place, name))
+            if below is None:
+                continue
+            path = join(directory, name)
+            if stat.S_ISDIR(below.mode):
+                if rest:
+                    yield from _walk(tree, path, rest, follow, True)
+                inner = join(place, name)
+                pending.append((path, inner, iter(tree.listdir(inner))))
+                break
+            if not rest:
+                yield path
+        else:
+            pending.pop()
+            if not rest and pending:
+                yield directory

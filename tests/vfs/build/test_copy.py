@@ -14,9 +14,15 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from rootlay.vfs.build.build import build
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.failure import BuildFailed
-from tests.vfs.build.conftest import Yard
+from rootlay.vfs.build.ignore import parse_ignore
+from rootlay.vfs.build.ignoring import IgnoringTree
+from rootlay.vfs.build.options import BuildOptions
+from rootlay.vfs.build.parser import parse
+from rootlay.vfs.build.source import HostTree
+from tests.vfs.build.conftest import Notes, Yard
 
 
 @pytest.mark.parametrize(
@@ -292,3 +298,36 @@ def test_many_files_in_one_copy(yard: Yard) -> None:
     built = yard.build("FROM base\nCOPY d /d\n")
     assert sum(len(built.ls(f"/d/{part}")) for part in range(7)) == 300
     assert built.read("/d/5/299") == "299"
+
+
+def _write_deep(yard: Yard) -> None:
+    place = str(yard.context)
+    for _ in range(1000):
+        place += "/d"
+        os.mkdir(place)
+    Path(place, "deep").write_text("found\n")
+
+
+@pytest.mark.parametrize(
+    ("ignore", "instruction", "expected"),
+    [
+        ("", "COPY d /new", True),
+        ("", "COPY --parents d/**/deep /new/", True),
+        ("**/deep", "COPY d /new", False),
+        ("d\n!**/deep", "COPY d /new", True),
+    ],
+)
+def test_deep_trees(yard: Yard, ignore: str, instruction: str, expected: bool) -> None:
+    _write_deep(yard)
+    tree = IgnoringTree(HostTree(yard.context), parse_ignore(ignore))
+    image = build(yard.store, parse(f"FROM scratch\n{instruction}\n"), tree, BuildOptions(), Notes()).image
+    assert any(name.endswith("/deep") for name in yard.layer_names(image)) == expected
+
+
+@pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_LONG"), reason="20 s: set ROOTLAY_TEST_LONG")
+def test_deep_trees_from_a_stage_into_a_bind(yard: Yard) -> None:
+    _write_deep(yard)
+    text = "FROM scratch AS one\nCOPY d /d\nFROM base\nCOPY --from=one /d /e\n"
+    text += "RUN --mount=from=one,target=/m ls /m > /out\n"
+    built = yard.build(text)
+    assert built.read("/out") == "d\n"
