@@ -93,6 +93,7 @@ def test_path_of_4095_bytes_works(overlay: Overlay) -> None:
 def test_deepest_path_works_below_a_long_real_path(build: StackBuilder) -> None:
     """4095 bytes of virtual path and the upper's own path do not fit together into PATH_MAX."""
     overlay = build.overlay()
+    before = len(os.listdir("/proc/self/fd"))
     path = b""
     while len(path) + 256 <= 4090:
         path += b"/" + b"d" * 255
@@ -109,7 +110,7 @@ def test_deepest_path_works_below_a_long_real_path(build: StackBuilder) -> None:
         [os.path.basename(path), os.path.basename(path)[:-1] + b"g"]
     )
     overlay.unlink(path)
-    assert len(os.listdir("/proc/self/fd")) < 50
+    assert len(os.listdir("/proc/self/fd")) <= before + 1  # the upper itself, kept open
 
 
 def test_dangling_link_is_created_through(overlay: Overlay) -> None:
