@@ -36,7 +36,7 @@ def settings(tmp_path: Path) -> Settings:
     return impatient(tmp_path)
 
 
-@pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0])
+@pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0], ids=["less", "more", "nothing"])
 def test_a_wrong_length(fake: FakeRegistry, store: Store, settings: Settings, length: int) -> None:
     fake.blobs[DIGEST] = (BLOB + bytes(10))[:length]
     rejected(store, f"{fake.host}/app:1", settings, DigestMismatch, "size")
