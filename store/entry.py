@@ -64,6 +64,9 @@ TYPE_BITS = {
 }
 """st_mode type bits of what a view can hold."""
 
+ENTRY_TYPES = {bits: kind for kind, bits in TYPE_BITS.items()}
+"""The inverse."""
+
 _BY_CODE = {t.value[0]: t for t in EntryType}
 _CODE = {t: t.value[0] for t in EntryType}
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from rootlay.store.descent import Down, Walk, descend
-from rootlay.store.entry import TYPE_BITS, Entry, EntryType
+from rootlay.store.entry import ENTRY_TYPES, Entry, EntryType
 from rootlay.vfs import longpath, xattr
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.content import data_runs, open_content
@@ -31,8 +31,6 @@ from rootlay.vfs.whiteout import is_long
 
 Kind = Literal["A", "C", "D"]
 LayerItem = tuple[bytes, Entry, BinaryIO | None]
-
-_ENTRY_TYPES = {bits: kind for kind, bits in TYPE_BITS.items()}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -190,7 +188,7 @@ class _LayerWalk:
     def _entry(self, found: Found, *, opaque: bool = False, sparse: tuple[tuple[int, int], ...] | None = None) -> Entry:
         shown = self._overlay.context.attributes(found)
         return Entry(
-            type=_ENTRY_TYPES[stat.S_IFMT(shown.mode)],
+            type=ENTRY_TYPES[stat.S_IFMT(shown.mode)],
             mode=shown.permissions,
             uid=shown.uid,
             gid=shown.gid,

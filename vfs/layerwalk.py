@@ -7,8 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rootlay.vfs.pyfs import import_pyfs
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.layerfs import LayerFS
 
 _BASIC = frozenset(["basic"])
+T = TypeVar("T")
 
 
 class NameInfo(Info):
@@ -98,24 +99,22 @@ class LayerWalker(Walker):
             for here, found in self._directories(fs, path, namespaces):
                 yield Step(here, [info for info in found if info.is_dir], [info for info in found if not info.is_dir])
         else:
-            for here, directories, others in self._names(fs, path):
+            for here, (directories, others) in self._names(fs, path):
                 yield Step(here, list(map(DirectoryInfo, directories)), list(map(FileInfo, others)))
 
     def files(self, fs: Any, path: str = "/") -> Iterator[str]:
         if not self._is_plain(fs):
             yield from super().files(fs, path)
             return
-        for here, _, others in self._names(fs, path):
-            stem = here.rstrip("/") + "/"
-            yield from [stem + name for name in others]
+        for here, (_, others) in self._names(fs, path):
+            yield from _below(here, others)
 
     def dirs(self, fs: Any, path: str = "/") -> Iterator[str]:
         if not self._is_plain(fs):
             yield from super().dirs(fs, path)
             return
-        for here, directories, _ in self._names(fs, path):
-            stem = here.rstrip("/") + "/"
-            yield from [stem + name for name in directories]
+        for here, (directories, _) in self._names(fs, path):
+            yield from _below(here, directories)
 
     def info(self, fs: Any, path: str = "/", namespaces: Collection[str] | None = None) -> Iterator[tuple[str, Info]]:
         if not self._is_plain(fs):
@@ -135,36 +134,42 @@ class LayerWalker(Walker):
             and not any(one is not None for one in filters)
         )
 
-    def _names(self, fs: LayerFS, path: str) -> Iterator[tuple[str, list[str], list[str]]]:
-        """Each directory from `path` on, breadth first, with the names of directories and others in it."""
-        level = [abspath(normpath(path))]
-        depth = 0
-        while level:
-            below: list[str] = []
-            depth += 1
-            deeper = self.max_depth is None or depth < self.max_depth
-            for here in level:
-                directories, others = fs.split_names(here)
-                if deeper:
-                    stem = here.rstrip("/") + "/"
-                    below += [stem + name for name in directories]
-                yield here, directories, others
-            level = below
+    def _names(self, fs: LayerFS, path: str) -> Iterator[tuple[str, tuple[list[str], list[str]]]]:
+        """Each directory from `path` on, with the names of directories and others in it."""
+
+        def look(here: str) -> tuple[list[str], tuple[list[str], list[str]]]:
+            found = fs.split_names(here)
+            return found[0], found
+
+        return self._breadth_first(path, look)
 
     def _directories(
         self, fs: LayerFS, path: str, namespaces: Collection[str] | None
     ) -> Iterator[tuple[str, list[Info]]]:
-        """Each directory from `path` on, breadth first, with the information of what is in it."""
+        """Each directory from `path` on, with the information of what is in it."""
+
+        def look(here: str) -> tuple[list[str], list[Info]]:
+            found = list(fs.scandir(here, namespaces))
+            return [info.name for info in found if info.is_dir], found
+
+        return self._breadth_first(path, look)
+
+    def _breadth_first(self, path: str, look: Callable[[str], tuple[list[str], T]]) -> Iterator[tuple[str, T]]:
+        """Each directory from `path` on with what `look` found in it, which is the names of directories, and more."""
         level = [abspath(normpath(path))]
         depth = 0
         while level:
-            below: list[str] = []
+            inner: list[str] = []
             depth += 1
             deeper = self.max_depth is None or depth < self.max_depth
             for here in level:
-                found = list(fs.scandir(here, namespaces))
+                directories, found = look(here)
                 if deeper:
-                    stem = here.rstrip("/") + "/"
-                    below += [stem + info.name for info in found if info.is_dir]
+                    inner += _below(here, directories)
                 yield here, found
-            level = below
+            level = inner
+
+
+def _below(here: str, names: list[str]) -> list[str]:
+    stem = here.rstrip("/") + "/"
+    return [stem + name for name in names]

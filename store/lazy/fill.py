@@ -21,7 +21,7 @@ from rootlay.store.ingest import LayerSource
 from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import Layout
 from rootlay.store.lazy.blockcache import DATA_NAME, BlockCache
-from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
+from rootlay.store.lazy.origin import Origin
 from rootlay.store.lazy.segments import FETCH_BYTES_MAX, FetchRange
 from rootlay.store.partialblob import iter_partial, partial_path
 from rootlay.store.progress import silent
@@ -31,11 +31,6 @@ _STEP_BYTES = 1 << 20
 _NICE = 10
 
 Report = Callable[[int], None]
-
-
-def is_lazy(layout: Layout, own_id: Digest) -> bool:
-    """Whether `layers/<own_id>` is a lazy layer's."""
-    return (layout.layer_directory(own_id) / ORIGIN_NAME).exists()
 
 
 def bring_all(

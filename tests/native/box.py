@@ -8,7 +8,7 @@ import socket
 import stat
 import struct
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -150,3 +150,16 @@ def ln(target: bytes, **k: object) -> Node:
 def fails(code: int) -> pytest.RaisesExc[OSError]:
     """The block fails with this errno."""
     return pytest.raises(OSError, match=rf"\[Errno {code}\]")
+
+
+def forked(action: Callable[[], object]) -> int:
+    """Do it in a child of this process; the child's PID. It exits with 1 if the action raises."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            action()
+            code = 0
+        finally:
+            os._exit(code)
+    return pid

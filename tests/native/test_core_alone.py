@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from box import Box, d, f, fails
+from box import Box, d, f, fails, forked
 
 COUNT = 150
 NODES = {b"/d": d(), **{b"/d/%d" % i: f(b"lower %d\n" % i) for i in range(COUNT)}}
@@ -56,18 +56,6 @@ def test_the_lock_is_taken_while_somebody_holds_it_or_died_with_it(box: Box) -> 
         box.core.stat(b"/d/1")
 
 
-def run(action: Callable[[], object]) -> int:
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            action()
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
-
-
 def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box) -> None:
     """Whichever comes first: afterwards every file is gone, and each was removed exactly once."""
     core = box.core
@@ -90,7 +78,7 @@ def test_what_is_removed_while_others_copy_it_up_is_gone(box: Box) -> None:
                     raise
 
     read, write = os.pipe()
-    children = [run(copy_up), run(lambda: remove(write)), run(lambda: remove(write)), run(copy_up)]
+    children = [forked(copy_up), forked(lambda: remove(write)), forked(lambda: remove(write)), forked(copy_up)]
     os.close(write)
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 4
     with os.fdopen(read, "rb") as file:

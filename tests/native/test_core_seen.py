@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from box import Box, d, f, fails
+from box import Box, d, f, fails, forked
 
 NODES = {b"/low": d(), b"/low/sub": d(), b"/low/sub/f": f(b"lower\n")}
 
@@ -24,15 +24,7 @@ def box(make: Callable[..., Box]) -> Box:
 
 def elsewhere(action: Callable[[], object]) -> None:
     """Do it in another process, which shares nothing with this one but the files."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            action()
-            code = 0
-        finally:
-            os._exit(code)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(forked(action), 0)[1]) == 0
 
 
 def test_a_directory_that_was_seen_is_not_asked_for_again(box: Box) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
 # pytest's importlib mode leaves sys.path alone.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from exchange import IMAGES, Run, Tool
+from registry_fake import FakeRegistry
+from registry_faulty import faulty_fake, impatient
 from store_archives import docker_archive, make_tar, snapshot
 
 
@@ -36,6 +39,26 @@ def unchanged(store: Store) -> Iterator[Store]:
     yield store
     assert snapshot(store.root) == before
     assert not list((store.root / "tmp").iterdir())
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeRegistry]:
+    """A registry that can be told to misbehave, with one image."""
+    found = faulty_fake()
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A client that does not wait for long."""
+    return impatient(tmp_path)
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Store:
+    """A second, empty store."""
+    return Store.open(tmp_path / "other")
 
 
 @pytest.fixture(scope="session")

@@ -57,11 +57,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]
         yield found
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "other")
-
-
 def name_of(host: str, kind: str) -> str:
     return f"{host}/{kind.replace(':', '-')}:1"
 

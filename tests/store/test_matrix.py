@@ -27,11 +27,6 @@ from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "other")
-
-
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_skopeo_and_back(
     sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str

@@ -6,12 +6,10 @@ import gzip
 import json
 import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, TAR, faulty_fake, impatient, is_blob, rejected
+from registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
 from store_archives import INDEX, make_tar
 
 from rootlay.store.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia, WrongPlatform
@@ -22,18 +20,6 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    found = faulty_fake()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return impatient(tmp_path)
 
 
 @pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0], ids=["less", "more", "nothing"])

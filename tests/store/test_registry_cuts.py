@@ -6,12 +6,10 @@ import gzip
 import json
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, TAR, faulty_fake, impatient, is_blob, rejected
+from registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
 from store_archives import make_tar, sha256
 
 from rootlay.store.registry.errors import (
@@ -23,18 +21,6 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    found = faulty_fake()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return impatient(tmp_path)
 
 
 def test_a_cut_is_resumed_where_it_was(fake: FakeRegistry, store: Store, settings: Settings) -> None:

@@ -80,11 +80,6 @@ def fill(store: Store, tmp_path: Path) -> None:
     store.load(tmp_path / "a.tar")
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "other")
-
-
 def test_all_that_should_work(setup: Setup, other: Store) -> None:
     """Pull; pull again: no blob; a child: its top layer; a kill in the middle of a blob: the rest. At the socket."""
     with Wire(("127.0.0.1", setup.registry.port)) as wire:

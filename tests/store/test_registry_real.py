@@ -31,12 +31,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]
         yield found
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    """A second, empty store."""
-    return Store.open(tmp_path / "other")
-
-
 def layers(count: int, seed: str = "", size: int = 3000) -> tuple[list[bytes], list[bytes]]:
     """Tars, and their gzip forms. The content does not compress."""
     tars = [make_tar([(f"file{seed}{n}", "f", os.urandom(size)), ("dir", "d", None)]) for n in range(count)]

@@ -47,11 +47,6 @@ def source(store: Store, registry: RealRegistry, tmp_path: Path) -> Store:
     return store
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "other")
-
-
 def partials(store: Store) -> list[Path]:
     return list((store.root / "tmp").glob("partial-*"))
 

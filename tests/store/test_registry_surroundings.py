@@ -23,7 +23,7 @@ import pytest
 from registry_fake import FakeRegistry, Handler, Seen
 from registry_real import PASSWORD, USER, RealRegistry, running
 from store_archives import docker_archive, make_tar
-from wire import Wire
+from wire import Wire, serving
 
 from rootlay.store.registry.errors import AccessDenied, RegistryUnreachable
 from rootlay.store.registry.proxies import Proxies
@@ -97,12 +97,8 @@ def proxy_to(registry: RealRegistry, login: str = "") -> Iterator[Proxy]:
     server.daemon_threads = True
     user = f"{login}@" if login else ""
     proxy.url = f"http://{user}127.0.0.1:{server.server_address[1]}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    try:
+    with serving(server):
         yield proxy
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -114,11 +110,6 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
 
 def settings_for(registry: RealRegistry, proxy: Proxy) -> Settings:
     return Settings(ca_file=registry.ca, proxies=Proxies(proxy.url, proxy.url), retry=RetryRules(2, 0.01, 0.02))
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "other")
 
 
 def load(store: Store, tmp_path: Path, layers: int = 1, size: int = 1000) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import SECRET, faulty_fake, impatient, is_blob, rejected, with_login
+from registry_faulty import SECRET, is_blob, rejected, with_login
 
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.errors import (
@@ -20,18 +18,6 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    found = faulty_fake()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return impatient(tmp_path)
 
 
 def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeRegistry, store: Store, settings: Settings) -> None:

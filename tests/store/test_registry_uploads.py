@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, faulty_fake, impatient, with_login
+from registry_faulty import BLOB, DIGEST, with_login
 from store_archives import sha256
 
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-
-
-@pytest.fixture
-def fake() -> Iterator[FakeRegistry]:
-    found = faulty_fake()
-    yield found
-    found.stop()
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return impatient(tmp_path)
 
 
 def push_source(store: Store, fake: FakeRegistry, settings: Settings) -> str:

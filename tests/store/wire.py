@@ -6,9 +6,22 @@ import contextlib
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from socketserver import BaseServer
 from types import TracebackType
 
 _CHUNK_BYTES = 1 << 16
+
+
+@contextlib.contextmanager
+def serving(server: BaseServer) -> Iterator[None]:
+    """A server at work in a thread, until the block ends."""
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 class Wire:

@@ -23,10 +23,10 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 
 from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Stack
+from rootlay.vfs.stack import LowerHydrator, LowerView, Stack
 from tests.vfs.memory_view import LayerEntry
 from tests.vfs.oracle import Shape
-from tests.vfs.test_stateful import BASE, EXAMPLES, SECOND, STEPS, OverlayMachine, fill_plain
+from tests.vfs.test_stateful import EXAMPLES, STEPS, OverlayMachine
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 sys.path.insert(0, str(NATIVE))
@@ -141,12 +141,7 @@ class JointMachine(OverlayMachine):
     @initialize(with_view=st.booleans(), with_plain=st.booleans(), seed=st.integers(0, 1 << 32))
     def start(self, with_view: bool, with_plain: bool, seed: int) -> None:  # type: ignore[override]  # a seed more
         self.choose = random.Random(seed)
-        if with_view:
-            self.view = self.make_view(BASE, SECOND)
-        if with_plain:
-            fill_plain(self.base / "lower")
-            self.lowers = [DirLayer.at(self.base / "lower")]
-        self.open_upper()
+        self.open_lowers(with_view, with_plain)
         self.plain.mkdir()
         self.copy_merged(b"", self.plain)
 

@@ -27,15 +27,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from rootlay.vfs.stack import DirLayer
 from tests.vfs.test_core_agrees import JointMachine, core
 from tests.vfs.test_stateful import (
-    BASE,
-    SECOND,
     OverlayMachine,
     Pick,
     contents,
-    fill_plain,
     loose_paths,
     owners,
     paths,
@@ -89,12 +85,7 @@ class AgainstKernel(OverlayMachine):
     @initialize(with_view=st.booleans(), with_plain=st.booleans(), seed=st.integers(0, 1 << 32))
     def start(self, with_view: bool, with_plain: bool, seed: int) -> None:  # type: ignore[override]
         self.choose = random.Random(seed)
-        if with_view:
-            self.view = self.make_view(BASE, SECOND)
-        if with_plain:
-            fill_plain(self.base / "lower")
-            self.lowers = [DirLayer.at(self.base / "lower")]
-        self.open_upper()
+        self.open_lowers(with_view, with_plain)
         mounted, self.plain = self.plain, self.base / "kernel-lower"
         self.plain.mkdir()
         self.copy_merged(b"", self.plain)

@@ -105,14 +105,18 @@ class OverlayMachine(RuleBasedStateMachine):
 
     @initialize(with_view=st.booleans(), with_plain=st.booleans())
     def start(self, with_view: bool, with_plain: bool) -> None:
+        self.open_lowers(with_view, with_plain)
+        self.plain.mkdir()
+        self.copy_merged(b"", self.plain)
+
+    def open_lowers(self, with_view: bool, with_plain: bool) -> None:
+        """The lowers that are wanted, and the first upper on them."""
         if with_view:
             self.view = self.make_view(BASE, SECOND)
         if with_plain:
             fill_plain(self.base / "lower")
             self.lowers = [DirLayer.at(self.base / "lower")]
         self.open_upper()
-        self.plain.mkdir()
-        self.copy_merged(b"", self.plain)
 
     def open_upper(self) -> None:
         self.count += 1

@@ -48,11 +48,6 @@ def merge_env(env: Iterable[str], changes: Mapping[str, str]) -> tuple[str, ...]
     return tuple(f"{name}={value}" for name, value in merged.items())
 
 
-def env_of(config: RunConfig) -> dict[str, str]:
-    """The config's environment by name."""
-    return dict(entry.split("=", 1) for entry in config.env if "=" in entry)
-
-
 def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool = False) -> ImageConfig | None:
     """The image config after an instruction that changes nothing else; None for one that does more.
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from rootlay.store.entry import Entry, EntryType
+from rootlay.store.entry import ENTRY_TYPES, Entry, EntryType
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.glob import has_wildcards
-from rootlay.vfs.build.layerplan import ENTRY_TYPES, LayerPlan, Planned
+from rootlay.vfs.build.layerplan import LayerPlan, Planned
 from rootlay.vfs.build.owner import Owner
 from rootlay.vfs.build.source import SourceEntry, SourceTree, join, resolve
 from rootlay.vfs.build.wildcard import iter_matches, unescape

@@ -34,15 +34,6 @@ def has_wildcards(name: str) -> bool:
     return False
 
 
-def split_wildcards(path: str) -> tuple[str, str]:
-    """A clean path's part before the first component that is a pattern, and the rest; both may be empty."""
-    parts = path.split("/")
-    for at, part in enumerate(parts):
-        if has_wildcards(part):
-            return "/".join(parts[:at]), "/".join(parts[at:])
-    return path, ""
-
-
 def translate_set(pattern: str, at: int) -> tuple[str, int]:
     """The set that starts behind the `[` at `at`, as one of `re`, and where the pattern goes on. Raises BadValue."""
     at += 1

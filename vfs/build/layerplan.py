@@ -15,20 +15,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import BinaryIO
 
-from rootlay.store.entry import Entry, EntryType
+from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.layerwriter import LayerWriter
 from rootlay.vfs.build.source import OverlayTree, SourceEntry, join
 from rootlay.vfs.overlay import Overlay
 
-ENTRY_TYPES = {
-    stat.S_IFREG: EntryType.FILE,
-    stat.S_IFDIR: EntryType.DIRECTORY,
-    stat.S_IFLNK: EntryType.SYMLINK,
-    stat.S_IFCHR: EntryType.CHAR_DEVICE,
-    stat.S_IFBLK: EntryType.BLOCK_DEVICE,
-    stat.S_IFIFO: EntryType.FIFO,
-}
-_TYPE_BITS = {kind: bits for bits, kind in ENTRY_TYPES.items()}
 DIRECTORY_MODE = 0o755
 
 
@@ -81,7 +72,7 @@ class LayerPlan:
             entry = planned.entry
             if entry.type is EntryType.WHITEOUT:
                 return None
-            return SourceEntry(_TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
+            return SourceEntry(TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
         return self._lstat_below(path)
 
     def _lstat_below(self, path: bytes) -> SourceEntry | None:

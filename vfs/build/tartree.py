@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import io
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,19 +19,11 @@ from typing import BinaryIO
 from rootlay.store.bytestream import ByteStream
 from rootlay.store.codec import decompress
 from rootlay.store.content import ContentReader
-from rootlay.store.entry import Entry, EntryType, Xattrs
+from rootlay.store.entry import TYPE_BITS, Entry, EntryType, Xattrs
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.tarreader import TarReader
 from rootlay.vfs.build.source import SourceEntry, join, resolve
 
-_FORMATS = {
-    EntryType.DIRECTORY: stat.S_IFDIR,
-    EntryType.FILE: stat.S_IFREG,
-    EntryType.SYMLINK: stat.S_IFLNK,
-    EntryType.CHAR_DEVICE: stat.S_IFCHR,
-    EntryType.BLOCK_DEVICE: stat.S_IFBLK,
-    EntryType.FIFO: stat.S_IFIFO,
-}
 _IMPLICIT = Entry(EntryType.DIRECTORY, mode=0o755)
 
 
@@ -95,7 +86,7 @@ class TarTree:
             return None
         entry = node.entry
         return SourceEntry(
-            _FORMATS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns,
+            TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns,
             (entry.major, entry.minor), id(node) if node.names > 1 else None,
         )  # fmt: skip
 

@@ -33,18 +33,23 @@ rl_restorer:
     mov $15, %rax
     syscall
 
-/* Makes a call in the program's own context (resume.c has set the registers and laid down struct
- * rl_resume_frame at %rsp), gives the program its registers back and returns behind its own site. */
-    .globl rl_gate_call
-    .type rl_gate_call, @function
-rl_gate_call:
-    syscall
+/* The argument registers, from struct rl_resume_frame at %rsp. */
+    .macro ARGUMENTS_BACK
     mov 0(%rsp), %rdi
     mov 8(%rsp), %rsi
     mov 16(%rsp), %rdx
     mov 24(%rsp), %r10
     mov 32(%rsp), %r8
     mov 40(%rsp), %r9
+    .endm
+
+/* Makes a call in the program's own context (resume.c has set the registers and laid down struct
+ * rl_resume_frame at %rsp), gives the program its registers back and returns behind its own site. */
+    .globl rl_gate_call
+    .type rl_gate_call, @function
+rl_gate_call:
+    syscall
+    ARGUMENTS_BACK
     mov 48(%rsp), %rcx
     mov 56(%rsp), %rsp
     jmp *%rcx
@@ -74,12 +79,7 @@ rl_gate_then_done:
     mov 64(%rsp), %rax
     mov 72(%rsp), %rcx
 rl_gate_leave:
-    mov 0(%rsp), %rdi
-    mov 8(%rsp), %rsi
-    mov 16(%rsp), %rdx
-    mov 24(%rsp), %r10
-    mov 32(%rsp), %r8
-    mov 40(%rsp), %r9
+    ARGUMENTS_BACK
     mov 56(%rsp), %rsp
     jmp *%rcx
 rl_gate_accept_done:
