@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator
 
+from rootlay.store.descent import Down, Walk, descend
 from rootlay.vfs.build.glob import has_wildcards, match
 from rootlay.vfs.build.source import SourceTree, join, resolve
 
@@ -32,52 +33,38 @@ def iter_matches(
         BadValue: a malformed pattern.
     """
     parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    yield from dict.fromkeys(_walk(tree, start, parts, follow, deep))
+    yield from dict.fromkeys(descend(_walk(tree, start, parts, follow, deep)))
 
 
-def _walk(tree: SourceTree, directory: bytes, parts: list[str], follow: bool, deep: bool) -> Iterator[bytes]:
+def _walk(
+    tree: SourceTree, directory: bytes, parts: list[str], follow: bool, deep: bool, place: bytes | None = None
+) -> Walk[bytes]:
+    """What matches below a directory, which is at `place` behind all links, if that is known."""
     if not parts:
         yield directory
         return
     part, rest = parts[0], parts[1:]
-    place = resolve(tree, directory) if follow else directory
+    if place is None:
+        place = resolve(tree, directory) if follow else directory
     found = tree.lstat(place)
     if found is None or not stat.S_ISDIR(found.mode):
         return
     if deep and part == "**":
-        yield from _walk_deep(tree, directory, place, rest, follow)
+        if rest:
+            yield Down(_walk(tree, directory, rest, follow, deep, place))
+        for name in tree.listdir(place):
+            inner = join(place, name)
+            below = tree.lstat(inner)
+            if below is not None and stat.S_ISDIR(below.mode):
+                yield Down(_walk(tree, join(directory, name), parts, follow, deep, inner))
+            if below is not None and not rest:
+                yield join(directory, name)
         return
     if not has_wildcards(part):
         path = join(directory, unescape(part).encode("utf-8", "surrogateescape"))
         if tree.lstat(resolve(tree, path) if follow else path) is not None:
-            yield from _walk(tree, path, rest, follow, deep)
+            yield Down(_walk(tree, path, rest, follow, deep))
         return
     for name in tree.listdir(place):
         if match(part, name.decode("utf-8", "surrogateescape")) and tree.lstat(join(place, name)) is not None:
-            yield from _walk(tree, join(directory, name), rest, follow, deep)
-
-
-def _walk_deep(tree: SourceTree, directory: bytes, place: bytes, rest: list[str], follow: bool) -> Iterator[bytes]:
-    """`**/rest`, or `**` alone: what is in a directory before it. No recursion: trees may be deep."""
-    if rest:
-        yield from _walk(tree, directory, rest, follow, True)
-    pending = [(directory, place, iter(tree.listdir(place)))]
-    while pending:
-        directory, place, names = pending[-1]
-        for name in names:
-            below = tree.lstat(join(place, name))
-            if below is None:
-                continue
-            path = join(directory, name)
-            if stat.S_ISDIR(below.mode):
-                if rest:
-                    yield from _walk(tree, path, rest, follow, True)
-                inner = join(place, name)
-                pending.append((path, inner, iter(tree.listdir(inner))))
-                break
-            if not rest:
-                yield path
-        else:
-            pending.pop()
-            if not rest and pending:
-                yield directory
+            yield Down(_walk(tree, join(directory, name), rest, follow, deep))
