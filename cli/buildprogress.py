@@ -79,7 +79,7 @@ class PlainReport:
         *lines, rest = (self._pending.pop(step.number, b"") + data).split(b"\n")
         self._pending[step.number] = rest
         seconds = time.monotonic() - self._begins[step.number]
-        self._say(*(f"#{step.number} {seconds:.3f} {_shown(line)}" for line in lines))
+        self._say(*(f"#{step.number} {seconds:.3f} {outcome(line)}" for line in lines))
 
     def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
         self._flush(step)
@@ -99,7 +99,7 @@ class PlainReport:
         rest = self._pending.pop(step.number, b"")
         if rest:
             seconds = time.monotonic() - self._begins[step.number]
-            self._say(f"#{step.number} {seconds:.3f} {_shown(rest)}")
+            self._say(f"#{step.number} {seconds:.3f} {outcome(rest)}")
 
     def _say(self, *lines: str) -> None:
         if lines:
@@ -108,6 +108,6 @@ class PlainReport:
                 self._out.flush()
 
 
-def _shown(line: bytes) -> str:
+def outcome(line: bytes) -> str:
     """A line of a command; of a progress bar that rewrites itself, what it came to."""
     return line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, TextIO
 
+from rootlay.cli.buildprogress import outcome
 from rootlay.cli.listing import size
 
 if TYPE_CHECKING:
@@ -145,8 +146,7 @@ def _shown(running: _Running) -> list[str]:
 
 def _text(line: bytes) -> str:
     """A line as it would be read: of one that rewrites itself what it came to, without escape sequences."""
-    text = line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")
-    return _ESCAPES.sub("", text.expandtabs())
+    return _ESCAPES.sub("", outcome(line).expandtabs())
 
 
 def _terminal(out: TextIO) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rootlay.store.errors import BadManifest
 from rootlay.store.imageconfig import RunConfig
@@ -41,7 +41,7 @@ def apply_change(config: RunConfig, change: str) -> RunConfig:
         if name == "ENTRYPOINT":
             return replace(config, entrypoint=_command(rest, config), cmd=None)
         if name == "ENV":
-            return replace(config, env=_merge(config.env, _pairs(rest)))
+            return replace(config, env=merge_env(config.env, _pairs(rest)))
         if name == "LABEL":
             return replace(config, labels={**config.labels, **_pairs(rest)})
         if name == "USER":
@@ -87,7 +87,8 @@ def _pairs(rest: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words)
 
 
-def _merge(env: tuple[str, ...], pairs: dict[str, str]) -> tuple[str, ...]:
+def merge_env(env: Iterable[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
+    """`NAME=value` entries with some set: a known name keeps its place, a new one goes to the end."""
     merged = dict(entry.split("=", 1) for entry in env if "=" in entry)
     merged.update(pairs)
     return tuple(f"{name}={value}" for name, value in merged.items())

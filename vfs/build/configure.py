@@ -5,10 +5,10 @@ Source: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go, whose resu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from rootlay.store.configchange import DEFAULT_SHELL
+from rootlay.store.configchange import DEFAULT_SHELL, merge_env
 from rootlay.store.imageconfig import ImageConfig, RunConfig
 from rootlay.store.value import replace
 from rootlay.vfs.build.instruction import (
@@ -39,13 +39,6 @@ def shell_of(config: RunConfig) -> tuple[str, ...]:
 def words_of(command: Command, config: RunConfig) -> tuple[str, ...]:
     """The argument vector of a command in either form."""
     return (*shell_of(config), *command.words) if command.shell else command.words
-
-
-def merge_env(env: Iterable[str], changes: Mapping[str, str]) -> tuple[str, ...]:
-    """`NAME=value` entries with some set: a known name keeps its place, a new one goes to the end."""
-    merged = dict(entry.split("=", 1) for entry in env if "=" in entry)
-    merged.update(changes)
-    return tuple(f"{name}={value}" for name, value in merged.items())
 
 
 def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool = False) -> ImageConfig | None:

@@ -201,6 +201,3 @@ class LayerPlan:
 
 def _shown(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
-
-
-__all__ = ["Conflict", "LayerPlan", "Planned", "join"]
