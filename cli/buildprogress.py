@@ -2,7 +2,7 @@
 
 #2 [1/3] FROM debian
 #3 [2/3] RUN apt-get update
-#3 0.412 Get:1 http://deb.debian.org/debian trixie InRelease
+#3 0.412 Reading package lists...
 #3 DONE 4.1s 12.3MB
 #4 CACHED
 """
