@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.bloom import HEADER_BYTES, MAGIC, VERSION, create_bloom
+from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, VERSION, create_bloom, header_fits
 
 RECORD = b"\x00"
 OPAQUE = b"\x01"
@@ -64,10 +64,10 @@ class Bloom:
         self.path = path
         with path.open("r+b") as file:
             self._map = mmap.mmap(file.fileno(), 0)
-        magic, version, log2 = struct.unpack_from("<8sII", self._map, 0)
-        if magic != MAGIC or not 1 <= version <= VERSION or len(self._map) != HEADER_BYTES + (1 << log2 >> 3):
+        if not header_fits(self._map[:HEADER_BYTES]) or len(self._map) != FILE_BYTES:
             self._map.close()
             raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
+        _, version, log2 = struct.unpack_from("<8sII", self._map)
         self._mask = (1 << log2) - 1
         self._counting = bool(version >= COUNTING_VERSION)
         self._setter: _AtomicOr | None = None

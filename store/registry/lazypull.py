@@ -30,6 +30,7 @@ from rootlay.store.manifest import Descriptor
 from rootlay.store.registry.blobrange import NoRanges
 from rootlay.store.registry.lazyfetch import make_origin
 from rootlay.store.registry.repository import Repository
+from rootlay.store.zstdframes import WINDOW_BYTES_MAX
 
 ESTARGZ_TOC_NAME = "stargz.index.json"
 _FOOTER_BYTES = 51
@@ -94,8 +95,9 @@ def _read_chunked(read: _Reader, place: TocPlace) -> tuple[Iterator[TocFile], in
         raise DigestMismatch(f"{read.what}: table of contents", place.digest, Digest.of(packed))
     if place.toc_bytes > TOC_BYTES_MAX:
         raise BadManifest(read.what, f"its table of contents is longer than {TOC_BYTES_MAX} bytes")
-    try:
-        toc = zstandard.ZstdDecompressor().decompress(packed, max_output_size=place.toc_bytes)
+    try:  # as a stream: a frame's own claim of its size would be allocated
+        with zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).stream_reader(packed) as stream:
+            toc = stream.read(place.toc_bytes)
     except zstandard.ZstdError as error:
         raise BadManifest(read.what, f"its table of contents is damaged: {error}") from error
     return iter_toc(_decoded(toc), read.what), place.offset

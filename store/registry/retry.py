@@ -55,7 +55,8 @@ def parse_retry_after(text: str | None, now: datetime | None = None) -> float | 
     """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number or a date."""
     if not text:
         return None
-    if _SECONDS.fullmatch(text.strip()):
+    text = text.strip()
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         then = parsedate_to_datetime(text)

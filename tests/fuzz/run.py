@@ -2,7 +2,7 @@
 
     tests/fuzz/run [--minutes M] [--corpus DIR] [TARGET …]
 
-Targets: those of targets.py, under atheris, and `core`: the resolver core in C, under libFuzzer with ASan and UBSan.
+Targets: those of targets.py, under atheris, and those of core/, in C, under libFuzzer with ASan and UBSan.
 M minutes (0.1) for each. What it finds grows in DIR (a temporary one), which the next run goes on with; crashes stay in
 DIR/crashes. An input that fails goes, when the fault is mended, to tests/fuzz/corpus/TARGET/, where each test run tries
 it.
@@ -16,6 +16,7 @@ import argparse
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -25,8 +26,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "core"))
 
-from build import build, find_clang
-from seeds import core_seeds, seeds
+from build import HARNESSES, build, find_clang
+from seeds import native_seeds, seeds
 from targets import TARGETS
 
 HERE = Path(__file__).resolve().parent
@@ -49,13 +50,15 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     """Run libFuzzer until the time is over or something fails."""
     found, made = corpus / target, corpus / f"{target}.seeds"
     crashes = corpus / "crashes"
-    for directory in (found, made, crashes, corpus / "scratch"):
+    for directory in (found, made, crashes):
         directory.mkdir(parents=True, exist_ok=True)
     for number, data in enumerate(start):
         (made / str(number)).write_bytes(data)
     before = set(crashes.iterdir())
+    memory = Path("/dev/shm")
+    scratch = Path(tempfile.mkdtemp(prefix="rootlay-fuzz-", dir=memory if os.access(memory, os.W_OK) else corpus))
     environ = {
-        **os.environ, "FUZZ_SCRATCH": str(corpus / "scratch"),
+        **os.environ, "FUZZ_SCRATCH": str(scratch),
         "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=8",
     }  # fmt: skip
     limits = [f"-max_total_time={max(1, round(minutes * 60))}", f"-max_len={_INPUT_BYTES_MAX}", "-timeout=20"]
@@ -63,6 +66,7 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     done = subprocess.run(
         [*command, *limits, str(found), str(made)], capture_output=True, env=environ, check=False, cwd=corpus
     )
+    shutil.rmtree(scratch, ignore_errors=True)
     log = (done.stdout + done.stderr).decode(errors="replace")
     states = _STATE.findall(log)
     count = _DONE.findall(log)
@@ -79,14 +83,14 @@ def fuzz(targets: list[str], minutes: float, corpus: Path) -> list[Outcome]:
     """All that can be run here; what cannot is said on standard error."""
     outcomes = []
     for target in targets:
-        if target == "core":
+        if target in HARNESSES:
             clang = find_clang()
             if clang is None:
-                print("core: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
+                print(f"{target}: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
                 continue
             with tempfile.TemporaryDirectory() as directory:
-                command = [str(build(clang, Path(directory)))]
-                outcomes.append(_fuzz(target, command, minutes, corpus, core_seeds()))
+                command = [str(build(clang, Path(directory), target))]
+                outcomes.append(_fuzz(target, command, minutes, corpus, native_seeds(target)))
         elif importlib.util.find_spec("atheris") is None:
             print(f"{target}: left out, atheris is not installed", file=sys.stderr)
         else:
@@ -97,7 +101,7 @@ def fuzz(targets: list[str], minutes: float, corpus: Path) -> list[Outcome]:
 
 def main() -> int:
     """The command."""
-    known = [*TARGETS, "core"]
+    known = [*TARGETS, *HARNESSES]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=0.1)
     parser.add_argument("--corpus", type=Path)

@@ -139,6 +139,45 @@ def _toc() -> list[bytes]:
     return [json.dumps({"version": 1, "entries": entries}).encode()]
 
 
+def _layers() -> list[bytes]:
+    """Two layers behind each other, the second with what changes the first."""
+    over = io.BytesIO()
+    with tarfile.open(fileobj=over, mode="w") as tar:
+        for name, kind, link in (
+            ("d/.wh.f", b"0", ""), ("d/l", b"5", ""), ("c", b"5", ""), ("c/.wh..wh..opq", b"0", ""), ("p", b"1", "d/h"),
+            ("d/h", b"0", ""), (".wh.low", b"0", ""), ("e/.wh.x", b"0", ""),
+        ):  # fmt: skip
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname = kind, link
+            tar.addfile(info)
+    found = []
+    for lower in _tar()[:1]:
+        base = lower[: len(lower) - len(lower) % 512]
+        upper = over.getvalue()[: len(base)].ljust(len(base), b"\0")
+        found += [base + upper, upper + base]
+    return found
+
+
+def _footers() -> list[bytes]:
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w") as tar:
+        toc = _toc()[0]
+        info = tarfile.TarInfo("stargz.index.json")
+        info.size = len(toc)
+        tar.addfile(info, io.BytesIO(toc))
+    blob = b"x" * 20 + gzip.compress(inner.getvalue())
+    footer = (
+        b"\x1f\x8b\x08\4"
+        + bytes(4)
+        + b"\0\xff\x1a\0SG\x16\0"
+        + b"%016x" % 20
+        + b"STARGZ"
+        + b"\1\0\0\xff\xff"
+        + bytes(8)
+    )
+    return [blob + footer, zstandard.compress(_toc()[0])]
+
+
 def seeds(target: str) -> list[bytes]:
     """The inputs to start a target from."""
     if target == "every":
@@ -153,20 +192,85 @@ def seeds(target: str) -> list[bytes]:
             Entry(EntryType.SYMLINK, 4, 4, link=b"x/y").pack(),
         ],
         "record": lambda: [b"u=1;g=2;m=100644;d=1:3;i=99;x757365722e61=76;r=/a;b", b"r=/x"],
-        "texts": lambda: [b'Bearer realm="https://a/t",scope="a:b:pull", Basic realm=x', b"u:x:1:2:n:/h:/s\n"],
+        "layers": _layers, "footers": _footers,
+        "headers": lambda: [
+            b'Bearer realm="https://a/t",scope="a:b:pull", Basic realm=x', b"bytes 0-9/10", b"/v2/x?y=z", b"//h/x",
+            b"https://h:1/x", b"http://h/", b"file:///etc/passwd", b"120", b"Fri, 31 Dec 1999 23:59:59 GMT",
+        ],
+        "bloom": lambda: [b"RLBLOOM1" + struct.pack("<II", 3, 23) + bytes(48), b"RLBLOOM1" + struct.pack("<II", 1, 99)],
+        "accounts": lambda: [
+            b"u:g\nu:x:1:2:n:/h:/s\ng:x:3:u,v:::\n", b"7:8\n", b"-1\n", b"0:0:0\n", "²\n²:x:²:²:::".encode(),
+        ],
     }[target]()  # fmt: skip
     return made + [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
 
 
-def core_seeds() -> list[bytes]:
-    """Inputs for core/fuzz.c: flags, number of calls, calls (op and two paths by number), a view."""
+def _elf() -> bytes:
+    """A small library: an interpreter, two segments, what it needs, a run path."""
+    strings = b"\0libx.so\0$ORIGIN/../lib:/usr/lib\0"
+    interp = b"/lib64/ld-linux-x86-64.so.2\0"
+    at = 64 + 5 * 56
+    dynamic = b"".join(
+        struct.pack("<QQ", tag, value)
+        for tag, value in ((1, 1), (29, 9), (5, 0x1000 + at), (10, len(strings)), (6, 0x2000), (0, 0))
+    )
+    dynamic_at = at + len(strings) + len(interp) + -(len(strings) + len(interp)) % 8
+    total = dynamic_at + len(dynamic)
+    segments = [
+        (3, 4, at + len(strings), 0, len(interp), len(interp), 1),
+        (1, 5, 0, 0x1000, total, total, 4096),
+        (1, 6, 0, 0x3000, total, total + 5000, 4096),
+        (2, 6, dynamic_at, 0x3000 + dynamic_at, len(dynamic), len(dynamic), 8),
+        (0x6474E551, 6, 0, 0, 0, 0, 16),
+    ]
+    header = b"\x7fELF\2\1\1".ljust(16, b"\0") + struct.pack(
+        "<HHIQQQIHHHHHH", 3, 62, 1, 0x1000, 64, 0, 0, 64, 56, 5, 64, 0, 0
+    )
+    table = b"".join(
+        struct.pack("<IIQQQQQQ", kind, flags, offset, address, address, size, memory, align)
+        for kind, flags, offset, address, size, memory, align in segments
+    )
+    return (header + table + strings + interp).ljust(dynamic_at, b"\0") + dynamic
+
+
+def _program_seeds() -> list[bytes]:
+    sites = b"\x90\xb8\1\0\0\0\x0f\5\xc3" + b"\x90\x48\x8b\x44\x24\x08\x0f\5\xc3" + bytes(16)
+    fixed = bytearray(_elf())
+    fixed[16] = 2
+    scripts = [b"#!/bin/sh\n", b"#! /usr/bin/env  python3 -x \nrest", b"#!" + b"x" * 300]
+    return [b"\3" + _elf(), b"\3" + bytes(fixed), b"\1" + sites, b"\2" + b"123z"] + [b"\0" + text for text in scripts]
+
+
+def _library_seeds() -> list[bytes]:
+    relocations = b"".join(
+        struct.pack("<QQQ", n * 3, (n % 4) << 32 | kind, 0) for n, kind in enumerate((7, 6, 1, 7, 8))
+    )
+    return [b"\1" + _elf(), b"\0" + relocations, b"\0" + relocations * 4]
+
+
+def _merge_seeds() -> list[bytes]:
+    scripts = [bytes(n * (k + 1) % 251 for k in range(256)) for n in (1, 5, 7, 11, 13)]
+    entries = [(b"\0\0\0\0", Entry(EntryType.DIRECTORY, 1, 1)), (b"\0\0\0\1a", Entry(EntryType.FILE, 2, 2, size=3))]
+    packed = b"".join(struct.pack("<II", len(key), len(entry.pack())) + key + entry.pack() for key, entry in entries)
+    whole = struct.pack(">H", len(packed)) + packed
+    return [b"\0\1a" + views()[0], b"\1" + whole + whole, *(b"\2" + script for script in scripts)]
+
+
+def native_seeds(harness: str) -> list[bytes]:
+    """Inputs to start a harness of core/ from."""
+    made = {"core": _core_seeds, "program": _program_seeds, "library": _library_seeds, "merge": _merge_seeds}[harness]()
+    return made + [path.read_bytes() for path in sorted((CORPUS / harness).glob("*"))]
+
+
+def _core_seeds() -> list[bytes]:
+    """Flags, number of calls, calls (op and two paths by number), a view."""
     found = []
-    for flags in (0, 2, 4, 16, 22, 1, 3):
+    for flags in (0, 2, 4, 16, 22, 1, 3, 34):
         for first in range(0, 30, 5):
             script = b"".join(
                 bytes((first + op % 5, path, (path + op) % 26, 1)) for op in range(5) for path in range(26)
             )
-            found += [bytes((flags, 120)) + script[:480] + view for view in views()]
+            found += [bytes((flags, 24)) + script[at : at + 96] + view for at in (0, 192, 384) for view in views()]
     plant = (
         b"\x1c"
         + bytes((128 + 11,))

@@ -13,29 +13,38 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
+from rootlay.store import _viewbuild
+from rootlay.store.bloom import FILE_BYTES
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, MAGIC, SHEBANG_BYTES, is_bundle
 from rootlay.store.bundleview import BundleView
 from rootlay.store.bytestream import ByteStream
 from rootlay.store.codec import open_codec
 from rootlay.store.dockerload import _parse as parse_docker_manifest
-from rootlay.store.entry import Entry
+from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import BadManifest, BadReference, CorruptStore, StoreError
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.layertree import LayerTree
+from rootlay.store.lazy.identity import TocPlace
 from rootlay.store.lazy.toc import iter_toc
 from rootlay.store.manifest import Index, Manifest, Platform
 from rootlay.store.nativeview import NativeView
 from rootlay.store.reference import Reference
+from rootlay.store.registry.address import follow
+from rootlay.store.registry.blobrange import _CONTENT_RANGE
 from rootlay.store.registry.challenge import parse_challenges
+from rootlay.store.registry.errors import BadRegistryAnswer
+from rootlay.store.registry.lazypull import NotLazy, _read_chunked, _read_estargz
+from rootlay.store.registry.retry import parse_retry_after
 from rootlay.store.tarheader import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
 from rootlay.store.tarreader import TarReader
+from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.build.errors import BadDockerfile
 from rootlay.vfs.build.expand import expand
 from rootlay.vfs.build.ignore import parse_ignore
 from rootlay.vfs.build.parser import parse as parse_dockerfile
 from rootlay.vfs.build.scope import GlobalScope
 from rootlay.vfs.record import Record
-from rootlay.vfs.run.user import parse_table
+from rootlay.vfs.run.user import UnknownUser, find_identity, parse_table
 
 _OUTPUT_BYTES_MAX = 16 << 20  # of a decompressor: what comes after is more of the same
 _LINUX = Platform("linux", "amd64")
@@ -177,15 +186,18 @@ def _look_around(nodes: Iterable[tuple[int, bytes, object]], children: Callable[
             return
 
 
+class Heap(bytes):
+    """Bytes in the place of a mapping."""
+
+    def close(self) -> None:
+        """As mmap's."""
+
+
 def native_view(data: bytes) -> None:
     """The native view, by Python's reader. The C core's is fuzzed by core/fuzz.c."""
 
-    class _Map(bytes):
-        def close(self) -> None:
-            """As mmap's."""
-
     with suppress(StoreError):
-        view = NativeView.of(_Map(data), "fuzz")  # type: ignore[arg-type]
+        view = NativeView.of(Heap(data), "fuzz")  # type: ignore[arg-type]
         for entry_id in range(1, min(view.entries, 100) + 1):
             for ask in (view.entry, view.key, view.path, view.list_types):
                 with suppress(CorruptStore):
@@ -220,18 +232,101 @@ def record(data: bytes) -> None:
     assert found.redirect is None or b"/../" not in found.redirect + b"/"
 
 
-def texts(data: bytes) -> None:
-    """A registry's challenge, and an image's /etc/passwd."""
-    parse_challenges(data.decode("latin-1"))
-    for row in parse_table(data, 7):
+def layers(data: bytes) -> None:
+    """A stack of two layers: whiteouts, opaque directories, hard links, things in each other's place."""
+    merge, names = _viewbuild.Merge(), set()
+    data = fix_checksums(data)
+    middle = len(data) // 1024 * 512  # of the blocks of a tar
+    for part in (data[:middle], data[middle:]):
+        tree = LayerTree(1 << 22)
+        with suppress(StoreError):
+            for name, entry in TarReader(ByteStream([part]), "fuzz"):
+                tree.add(name, entry)
+        tree.finish()
+        records = list(tree.iter_sorted())
+        names |= {key[4:] for key, _ in records}
+        try:
+            merge.add(records)
+        except _viewbuild.MissingTarget:
+            return
+        except ValueError as error:  # of what the reader lets pass, only this does not merge
+            if "4095 bytes" not in str(error):
+                raise
+            return
+    entries, _ = merge.finish()
+    found = b"".join(merge.iter_native(bytes(32)))
+    view = NativeView.of(Heap(found), "fuzz")  # type: ignore[arg-type]
+    assert view.entries == entries - 1
+    for entry_id in range(1, min(entries, 300)):
+        parent, name = view.key(entry_id)
+        assert name in names
+        assert entry_id == 1 or (view.find(parent, name) == entry_id and b".wh." not in name[:4])
+        assert b"/../" not in view.path(entry_id) + b"/"
+        assert view.entry(entry_id).type is not EntryType.WHITEOUT
+
+
+class _AnyDigest:
+    def fits(self, _: bytes) -> bool:
+        return True
+
+
+def footers(data: bytes) -> None:
+    """Where eStargz and zstd:chunked blobs have their table of contents, and what packs it."""
+
+    class Blob:
+        what, size = "fuzz", len(data)
+
+        def __call__(self, start: int, end: int) -> bytes:
+            if not 0 <= start < end <= self.size:
+                raise BadManifest(self.what, "outside")
+            return data[start:end]
+
+    place = TocPlace("", _AnyDigest(), 0, len(data), 1 << 16)  # type: ignore[arg-type]
+    for read in (_read_estargz, _read_chunked):
+        with suppress(BadManifest, NotLazy):
+            for _ in read(Blob(), place)[0]:  # type: ignore[arg-type]
+                pass
+
+
+def headers(data: bytes) -> None:
+    """What a registry says in headers: WWW-Authenticate, Content-Range, Location, Retry-After."""
+    text = data.decode("latin-1")
+    parse_challenges(text)
+    wait_s = parse_retry_after(text)
+    assert wait_s is None or wait_s >= 0
+    if found := _CONTENT_RANGE.match(text):
+        assert int(found[1]) < 10**18
+    with suppress(BadRegistryAnswer):
+        assert follow("https://registry.example/v2/", text).startswith("https://")
+
+
+def bloom(data: bytes) -> None:
+    """Filters of uppers, which a program inside can write. The C core's reader is fuzzed by core/core.c."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        if data[:1] == b"R":
+            file.truncate(FILE_BYTES)
+        file.flush()
+        with suppress(ValueError), Bloom(Path(file.name)) as found:
+            found.add(b"/a")
+            assert b"/a" in found
+
+
+def accounts(data: bytes) -> None:
+    """An image's passwd and group, and the user that its config names."""
+    user, _, table = data.partition(b"\n")
+    for row in parse_table(table, 7):
         assert int(row[2]) >= 0
+    with suppress(UnknownUser):
+        found = find_identity(user.decode("utf-8", "surrogateescape"), lambda path: table)
+        assert all(0 <= number < 2**32 - 1 for number in (found.uid, found.gid, *found.groups))
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     function.__name__: function
     for function in (
         tar, pax, frames, documents, reference, dockerfile, dockerignore, bundle, native_view, layer_entry, toc, record,
-        texts,
+        layers, footers, headers, bloom, accounts,
     )
 }  # fmt: skip
 

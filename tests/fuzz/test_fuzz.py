@@ -16,9 +16,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "core"))
 
-from build import find_clang
+from build import HARNESSES, find_clang
 from run import fuzz
-from seeds import core_seeds, seeds
+from seeds import native_seeds, seeds
 from targets import TARGETS, mutated
 
 SECONDS = 60 if os.environ.get("ROOTLAY_TEST_LONG") else 6
@@ -46,9 +46,10 @@ def test_a_moment_of_atheris(tmp_path: Path) -> None:
     assert outcome.edges > 2  # it sees where it goes
 
 
-def test_a_moment_of_libfuzzer_for_the_core(tmp_path: Path) -> None:
+@pytest.mark.parametrize("harness", HARNESSES)
+def test_a_moment_of_libfuzzer(harness: str, tmp_path: Path) -> None:
     if find_clang() is None:
         pytest.skip("needs a clang with libFuzzer (Debian: clang libclang-rt-dev)")
-    [outcome] = fuzz(["core"], SECONDS / 60, tmp_path)
+    [outcome] = fuzz([harness], SECONDS / 60 / (1 if harness == "core" else 3), tmp_path)
     assert outcome.crashes == ()
-    assert outcome.executions >= len(core_seeds())
+    assert outcome.executions >= len(native_seeds(harness))

@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+from rootlay.store.errors import printable_text
 from rootlay.store.value import value
+
+_ID_MAX = (1 << 31) - 1  # Docker's limit
 
 Reader = Callable[[bytes], "bytes | None"]
 """Reads a small file inside the container by its virtual path; None when it is not there."""
 
 
 class UnknownUser(LookupError):
-    """`-u` or the image names a user or group that the image's files do not have."""
+    """`-u` or the image names a user or group that the image's files do not have, or that cannot be."""
 
-    def __init__(self, kind: str, name: str) -> None:
+    def __init__(self, kind: str, name: str, reason: str = "") -> None:
         file = "passwd" if kind == "user" else "group"
-        super().__init__(f"unable to find {kind} {name}: no matching entry in the image's {file} file")
+        reason = reason or f"no matching entry in the image's {file} file"
+        super().__init__(f"unable to find {kind} {printable_text(name[:100])}: {reason}")
         self.kind = kind
         self.name = name
 
@@ -39,12 +43,13 @@ class Identity:
 def find_identity(user: str, read: Reader) -> Identity:
     """Resolve `[user|uid][:group|gid]` as Docker does; the empty string is root. The umask is 022, not the caller's.
 
-    Root needs no look-up, which keeps the common start fast. A number need not exist in the image.
+    Root needs no look-up, which keeps the common start fast. A number need not exist in the image. What comes after a
+    second colon is passed over, as there.
 
     Raises:
-        UnknownUser: a name that the image does not have.
+        UnknownUser: a name that the image does not have; a number that is no user's.
     """
-    name, _, group = user.partition(":")
+    name, group = (*user.split(":"), "")[:2]
     if name in ("", "0", "root") and not group:
         return Identity(groups=(0,))
     passwd = parse_table(read(b"/etc/passwd"), 7)
@@ -54,20 +59,25 @@ def find_identity(user: str, read: Reader) -> Identity:
         if name
         else ["root", "", "0", "0", "", "/root", ""]
     )
-    if entry is None and not name.isdigit():
-        raise UnknownUser("user", name)
-    uid = int(entry[2]) if entry else int(name)
+    uid = int(entry[2]) if entry else _number("user", name)
     gid = int(entry[3]) if entry else 0
     extra: tuple[int, ...] = ()
     if group:
         row = next((row for row in groups if group in (row[0], row[2])), None)
-        if row is None and not group.isdigit():
-            raise UnknownUser("group", group)
-        gid = int(row[2]) if row else int(group)
+        gid = int(row[2]) if row else _number("group", group)
     elif entry:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
     groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as Docker has done since CVE-2022-36109
     return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"))
+
+
+def _number(kind: str, text: str) -> int:
+    """An identity that is none of the image's."""
+    if not _is_number(text[1:] if text[:1] in ("+", "-") else text):
+        raise UnknownUser(kind, text)
+    if len(text) > 20 or not 0 <= int(text) <= _ID_MAX:
+        raise UnknownUser(kind, text, f"numbers are from 0 to {_ID_MAX}")
+    return int(text)
 
 
 def process_umask() -> int:
@@ -84,8 +94,16 @@ def process_umask() -> int:
 def parse_table(content: bytes | None, columns: int) -> list[list[str]]:
     """Rows of a passwd-like file; broken lines are passed over, as libc does."""
     rows = []
-    for line in (content or b"").decode("utf-8", "surrogateescape").splitlines():
+    for line in (content or b"").decode("utf-8", "surrogateescape").split("\n"):
         row = line.split(":")
-        if len(row) >= columns and row[2].isdigit() and (columns < 7 or row[3].isdigit()):
+        if len(row) >= columns and _is_id(row[2]) and (columns < 7 or _is_id(row[3])):
             rows.append(row)
     return rows
+
+
+def _is_id(text: str) -> bool:
+    return len(text) < 20 and _is_number(text) and int(text) < (1 << 32) - 1
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit()  # alone it holds for "²", too

@@ -1,4 +1,4 @@
-"""Builds the harness of the resolver core with libFuzzer, AddressSanitizer and UBSan."""
+"""Builds the harnesses of our C with libFuzzer, AddressSanitizer and UBSan: one `.c` here for each target."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import shutil
 import subprocess
 from pathlib import Path
 
-CORE = Path(__file__).resolve().parents[3] / "vfs" / "csrc" / "core"
-HARNESS = Path(__file__).with_name("fuzz.c")
+SOURCES = Path(__file__).resolve().parents[3] / "vfs" / "csrc"
+CORE = SOURCES / "core"
+HERE = Path(__file__).resolve().parent
+#: core: the resolver core; program: what the trap engine reads of programs; library: what the hook engine reads of
+#: shared libraries; merge: the merge of layer indexes into a view.
+HARNESSES = ("core", "program", "library", "merge")
 _FLAGS = ["-std=gnu11", "-O1", "-g"]
 _CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 # The core's own, in the place of which the sanitizer's are wanted: those check what they touch.
@@ -29,22 +33,30 @@ def _has_fuzzer(clang: str) -> bool:
     return subprocess.run(command, input=source.encode(), capture_output=True, check=False).returncode == 0
 
 
-def build(clang: str, directory: Path) -> Path:
-    """The harness, built in a directory. Raises CalledProcessError."""
+def build_core(compiler: str, directory: Path, extra: tuple[str, ...] = ()) -> list[Path]:
+    """Objects of the core with the sanitizers, and its plain way to the kernel as plain_sys(). CalledProcessError."""
     renamed = [f"-D{name}=core_{name}" for name in _LIBC]
     objects = []
     for source in [*sorted(CORE.glob("*.c")), CORE / "plain" / "plain.c"]:
         objects.append(directory / f"{source.stem}.o")
-        flags = ["-ffreestanding", "-c", str(source), "-o", str(objects[-1])]
+        flags = ["-ffreestanding", "-fPIC", "-c", str(source), "-o", str(objects[-1])]
         if source.stem == "plain":  # its rl_sys() is the harness's way to the kernel
             flags += ["-Drl_sys=plain_sys"]
         else:
-            flags += ["-fsanitize=fuzzer-no-link", *_CHECKS, *(renamed if source.stem == "mem" else [])]
-        subprocess.run([clang, *_FLAGS, *flags], check=True)
-    harness = directory / "core-fuzz"
-    warnings = ["-Wall", "-Wextra", "-Werror"]
-    subprocess.run(
-        [clang, *_FLAGS, *warnings, "-fsanitize=fuzzer", *_CHECKS, f"-I{CORE}", HARNESS, *objects, "-o", harness],
-        check=True,
-    )
-    return harness
+            flags += [*extra, *_CHECKS, *(renamed if source.stem == "mem" else [])]
+        subprocess.run([compiler, *_FLAGS, *flags], check=True)
+    return objects
+
+
+def build(clang: str, directory: Path, harness: str = "core") -> Path:
+    """A harness, built in a directory. Raises CalledProcessError."""
+    objects: list[Path] = []
+    if harness == "core":
+        objects = build_core(clang, directory, ("-fsanitize=fuzzer-no-link",))
+    elif harness == "merge":
+        objects = sorted((SOURCES / "viewbuild").glob("*.c"))
+    program = directory / f"{harness}-fuzz"
+    warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
+    flags = [*_FLAGS, *warnings, "-fsanitize=fuzzer", *_CHECKS, f"-I{CORE}", f"-I{SOURCES}"]
+    subprocess.run([clang, *flags, HERE / f"{harness}.c", *objects, "-o", program, "-ldl", "-lpthread"], check=True)
+    return program

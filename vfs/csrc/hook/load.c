@@ -73,16 +73,18 @@ static const char *string(const struct file *f, size_t at)
 static void read_dynamic(struct file *f)
 {
     const ElfW(Ehdr) *head = (const void *)f->map;
-    const ElfW(Phdr) *p = (const void *)(f->map + head->e_phoff);
+    const ElfW(Phdr) *p;
     const ElfW(Dyn) *dynamic = NULL;
     size_t count = 0, strings = 0;
 
     if (memcmp(head->e_ident, ELFMAG, SELFMAG) || head->e_ident[EI_CLASS] != ELFCLASS64 ||
-        head->e_phentsize != sizeof *p || head->e_phoff > f->bytes ||
+        head->e_phentsize != sizeof *p || head->e_phoff > f->bytes || head->e_phoff % sizeof(ElfW(Addr)) ||
         head->e_phnum > (f->bytes - head->e_phoff) / sizeof *p)
         return;
+    p = (const void *)(f->map + head->e_phoff);
     for (int i = 0; i < head->e_phnum; i++)
-        if (p[i].p_type == PT_DYNAMIC && p[i].p_offset <= f->bytes && p[i].p_filesz <= f->bytes - p[i].p_offset) {
+        if (p[i].p_type == PT_DYNAMIC && p[i].p_offset % sizeof(ElfW(Addr)) == 0 && p[i].p_offset <= f->bytes &&
+            p[i].p_filesz <= f->bytes - p[i].p_offset) {
             dynamic = (const void *)(f->map + p[i].p_offset);
             count = p[i].p_filesz / sizeof *dynamic;
         }

@@ -10,6 +10,7 @@
 
 #define RL_PAGE 4096ull
 #define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
+#define RL_PROGRAM_END (1ull << 47) /* behind the last address that a program can have, by a page or more */
 #define RL_PROT_READ 1
 #define RL_PROT_WRITE 2
 #define RL_PROT_EXEC 4
@@ -80,6 +81,12 @@ static long read_interp(int fd, const Elf64_Phdr *p, char *interp, size_t size)
     return interp[n - 1] ? -ENOEXEC : 0;
 }
 
+/* As the kernel has it: nothing of a segment may lie where no program can be. Then it lies in what reserve() took. */
+static int segment_ok(const Elf64_Phdr *p)
+{
+    return p->p_filesz <= p->p_memsz && p->p_memsz <= RL_PROGRAM_END && p->p_vaddr <= RL_PROGRAM_END - p->p_memsz;
+}
+
 static long check(int fd, struct headers *h, char *interp, size_t size)
 {
     long r = read_headers(fd, h);
@@ -89,8 +96,11 @@ static long check(int fd, struct headers *h, char *interp, size_t size)
     for (u32 i = 0; r >= 0 && i < h->e.e_phnum; i++) {
         if (h->p[i].p_type == PT_INTERP && interp[0] == 0)
             r = read_interp(fd, &h->p[i], interp, size);
-        if (h->p[i].p_type == PT_LOAD)
-            loads++;
+        if (h->p[i].p_type != PT_LOAD)
+            continue;
+        loads++;
+        if (r >= 0 && !segment_ok(&h->p[i]))
+            r = -ENOEXEC;
     }
     return r < 0 ? r : loads ? 0 : -ENOEXEC;
 }

@@ -1,10 +1,14 @@
 /* libFuzzer's harness for the resolver core: a native view of any bytes, an upper in which a hostile program has put any
  * names, and a script of calls.
  *
- * Built by core.py with AddressSanitizer and UBSan. What the core maps is copied to the heap, so that each byte beyond
- * a file is found; what it does to files, it does below a scratch directory (FUZZ_SCRATCH).
+ * Built by build.py with AddressSanitizer and UBSan. What the core maps is copied to the heap, so that each byte beyond
+ * a file is found; what it does to files, it does below a scratch directory (FUZZ_SCRATCH: a tmpfs is fastest).
  *
- * Input: u8 flags, u8 calls, then the calls (op, then its arguments), then the view.
+ * Input: u8 flags (1 no view, 2 a filter, 4 and 8 layers, 16 not root, 32 a filter that says yes to all), u8 calls, then
+ * the calls (op, then its arguments), then the view.
+ *
+ * One process does all executions, and a call costs what its system calls cost: launch files are written once, the
+ * filter (a megabyte) stays on the heap and is wiped only when something was set in it, and a script is CALLS long.
  */
 #include "inside.h"
 
@@ -24,26 +28,27 @@ long plain_sys(long nr, long a, long b, long c, long d, long e, long f);
 /* ---- the kernel, but for mmap of files --------------------------------------------------------- */
 
 #define MAPS 64
-static struct {
-    void *p;
-    size_t n;
-} maps[MAPS];
+#define CALLS 24
+#define BLOOM_BYTES (RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)))
+static void *maps[MAPS];
+static u8 *filter; /* of BLOOM_BYTES, on the heap */
 
 static void *copy_of(int fd, long n, long offset)
 {
+    if (n == BLOOM_BYTES)
+        return filter;
     for (int i = 0; i < MAPS; i++)
-        if (!maps[i].p) {
-            maps[i].p = malloc((size_t)n);
-            maps[i].n = (size_t)n;
+        if (!maps[i]) {
+            maps[i] = malloc((size_t)n);
             for (long at = 0; at < n;) {
-                long r = plain_sys(__NR_pread64, fd, (long)((char *)maps[i].p + at), n - at, offset + at, 0, 0);
+                long r = plain_sys(__NR_pread64, fd, (long)((char *)maps[i] + at), n - at, offset + at, 0, 0);
                 if (r <= 0) {
-                    memset((char *)maps[i].p + at, 0, (size_t)(n - at));
+                    memset((char *)maps[i] + at, 0, (size_t)(n - at));
                     break;
                 }
                 at += r;
             }
-            return maps[i].p;
+            return maps[i];
         }
     abort();
 }
@@ -54,9 +59,9 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
         return (long)copy_of((int)e, b, f);
     if (nr == __NR_munmap)
         for (int i = 0; i < MAPS; i++)
-            if (maps[i].p == (void *)a) {
-                free(maps[i].p);
-                maps[i].p = NULL;
+            if (maps[i] == (void *)a) {
+                free(maps[i]);
+                maps[i] = NULL;
                 return 0;
             }
     return plain_sys(nr, a, b, c, d, e, f);
@@ -65,14 +70,30 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
 static void unmap_all(void)
 {
     for (int i = 0; i < MAPS; i++) {
-        free(maps[i].p);
-        maps[i].p = NULL;
+        free(maps[i]);
+        maps[i] = NULL;
     }
+}
+
+enum { WIPED, SOME, ALL };
+static int filled = SOME; /* which bits of the filter are set */
+static int with_filter;
+
+static void fill_filter(int want)
+{
+    if (filled != want)
+        memset(filter, want == ALL ? 0xff : 0, BLOOM_BYTES);
+    memset(filter, 0, RL_BLOOM_HEADER);
+    memcpy(filter, RL_BLOOM_MAGIC, 8);
+    filter[8] = RL_BLOOM_VERSION;
+    filter[12] = RL_BLOOM_LOG2;
+    filled = want;
 }
 
 /* ---- the container ------------------------------------------------------------------------------ */
 
-static char scratch[256], upper[300], bloom[300], viewfile[300], launchfile[300], lockfile[300];
+#define LAUNCHES 16 /* with a view or without, with a filter or without, 0 to 3 layers */
+static char scratch[256], upper[300], bloom[300], viewfile[300], launchfile[LAUNCHES][300], lockfile[300];
 
 static void write_file(const char *path, const void *data, size_t n)
 {
@@ -91,7 +112,7 @@ static struct rl_str put_text(const char *base, const char *s)
     return r;
 }
 
-static void write_launch(int with_view, int with_bloom, int layers)
+static void write_launch(const char *file, int with_view, int with_bloom, int layers)
 {
     static char buf[8192] __attribute__((aligned(8)));
     struct rl_launch *l = (void *)buf;
@@ -118,7 +139,7 @@ static void write_launch(int with_view, int with_bloom, int layers)
     l->lock = put_text(buf, lockfile);
     l->container_id = put_text(buf, "fuzz");
     l->file_bytes = (u32)(text - buf);
-    write_file(launchfile, buf, l->file_bytes);
+    write_file(file, buf, l->file_bytes);
 }
 
 struct dirent64 {
@@ -171,17 +192,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     strcpy(upper, scratch), strcat(upper, "/upper");
     strcpy(bloom, scratch), strcat(bloom, "/bloom");
     strcpy(viewfile, scratch), strcat(viewfile, "/view");
-    strcpy(launchfile, scratch), strcat(launchfile, "/launch");
     strcpy(lockfile, scratch), strcat(lockfile, "/lock");
     plain_sys(__NR_mkdir, (long)upper, 0700, 0, 0, 0, 0);
-    size_t n = RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3));
-    char *full = malloc(n);
-    memset(full, 0xff, n);
-    memset(full, 0, RL_BLOOM_HEADER);
-    memcpy(full, RL_BLOOM_MAGIC, 8);
-    full[8] = RL_BLOOM_VERSION, full[12] = RL_BLOOM_LOG2;
-    write_file(bloom, full, n);
-    free(full);
+    filter = malloc(BLOOM_BYTES);
+    fill_filter(WIPED);
+    write_file(bloom, filter, BLOOM_BYTES);
+    for (int i = 0; i < LAUNCHES; i++) {
+        char number[3] = {(char)('a' + i), 0, 0};
+        strcpy(launchfile[i], scratch), strcat(launchfile[i], "/launch-"), strcat(launchfile[i], number);
+        write_launch(launchfile[i], !(i & 1), i & 2, i >> 2);
+    }
     return 0;
 }
 
@@ -234,6 +254,8 @@ static void plant(void)
     strcat(real, p);
     if (strstr(real, ".."))
         return;
+    if (with_filter)
+        fill_filter(ALL); /* whoever can plant names can set the bits for them */
     switch (byte() & 3) {
     case 0:
         plain_sys(__NR_symlink, (long)path2(), (long)real, 0, 0, 0, 0);
@@ -337,15 +359,20 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     end = data + size;
     size_t script = size - 2 < calls * 4u ? size - 2 : calls * 4u;
     const u8 *bytes = at + script;
-    write_file(viewfile, bytes, (size_t)(end - bytes));
+    if (!(flags & 1))
+        write_file(viewfile, bytes, (size_t)(end - bytes));
     end = bytes;
-    write_launch(!(flags & 1), flags & 2, (int)(flags >> 2 & 3));
+    with_filter = flags & 2;
+    if (with_filter)
+        fill_filter(flags & 32 ? ALL : WIPED);
     rl_me.uid = rl_me.euid = rl_me.suid = rl_me.fsuid = flags & 16 ? 1000 : 0;
-    if (rl_core_init(launchfile) == 0) {
-        while (at < end)
+    if (rl_core_init(launchfile[flags & 15]) == 0) {
+        for (int i = 0; i < CALLS && at < end; i++)
             call();
         rl_chdir("/");
     }
+    if (with_filter && filled == WIPED)
+        filled = SOME;
     unmap_all();
     plain_sys(__NR_chdir, (long)scratch, 0, 0, 0, 0, 0);
     empty(upper);
