@@ -22,6 +22,12 @@ PLATFORM_OPTION = Option(
     "Which one of a multi-platform image, as linux/arm64 (this machine's by default).",
     "OS/ARCH",
 )
+WHICH_PLATFORM_OPTION = Option(
+    ("--platform",), "text", "Only this one of a multi-platform image (the whole of it by default).", "OS/ARCH"
+)
+ALL_PLATFORMS_OPTION = Option(
+    ("--all-platforms",), "flag", "The whole multi-platform image: its index and all that it lists, bit for bit."
+)
 
 
 def settings_of(values: Values, context: Context) -> Settings:
@@ -40,6 +46,14 @@ def settings_of(values: Values, context: Context) -> Settings:
         ca_file=ca_file,
         plain_http=values.flag("plain_http"),
     )
+
+
+def one_or_all(values: Values) -> tuple[Platform | None, bool]:
+    """`--platform`, and whether `--all-platforms` is given. Raises UsageError for both."""
+    platform, every = platform_of(values), values.flag("all_platforms")
+    if every and platform is not None:
+        raise UsageError("--platform and --all-platforms: only one of them")
+    return platform, every
 
 
 def platform_of(values: Values) -> Platform | None:

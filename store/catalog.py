@@ -5,19 +5,35 @@ Rules:
    by digest `debian@sha256:…`, which may be the digest of an index); one descriptor for each name. An image that lost
    its last name to another one stays, with a descriptor without a name.
 2. The functions that change an index are pure; `Layout.update_index` applies them.
+3. A descriptor may be that of a multi-platform index: then its images are members of one entry (`rootlay.store.members`
+   says of which documents), and a name leads to the one for this machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
 from rootlay.store.digest import Digest
-from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, StoreError, UnknownImage
+from rootlay.store.errors import (
+    AmbiguousImage,
+    BadManifest,
+    BadReference,
+    CorruptStore,
+    StoreError,
+    UnknownImage,
+    WrongPlatform,
+)
 from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.layout import Layout
-from rootlay.store.manifest import MANIFESTS, REF_NAME, Descriptor, Index, Manifest
+from rootlay.store.manifest import INDEXES, MANIFESTS, REF_NAME, Descriptor, Index, Manifest, Platform
 from rootlay.store.progress import Note
 from rootlay.store.reference import Reference
 from rootlay.store.value import replace
+
+if TYPE_CHECKING:
+    from rootlay.store.members import Member
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -87,20 +103,67 @@ class Catalog:
         self._layout = layout
         self.index = layout.read_index()
 
-    def _manifests(self) -> dict[Digest, Descriptor]:
-        """One descriptor for each image manifest, in the index's order. Nested indexes are not ours and left alone."""
-        return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in MANIFESTS}
+    def _entries(self) -> dict[Digest, Descriptor]:
+        """One descriptor for each image, in the index's order: of a manifest, or of a multi-platform index."""
+        kinds = MANIFESTS | INDEXES
+        return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in kinds}
+
+    def documents(self, entry: Descriptor) -> list[Member]:
+        """What a multi-platform index lists and is here, children first. Raises CorruptStore, BadManifest."""
+        from rootlay.store.members import iter_members  # here: most images have one platform
+
+        def read(descriptor: Descriptor) -> bytes | None:
+            here = descriptor.digest == entry.digest or self._layout.has_blob(descriptor.digest)
+            return self._layout.read_blob(descriptor.digest) if here else None
+
+        return list(iter_members(read, entry, str(entry.digest)))
+
+    def members(self, entry: Descriptor) -> list[Descriptor]:
+        """The manifests of the images that an entry leads to and that are here: more than one only of a multi-platform
+        index. Raises CorruptStore, BadManifest."""
+        if entry.media_type not in INDEXES:
+            return [entry]
+        return [
+            found.descriptor
+            for found in self.documents(entry)
+            if found.manifest is not None and found.is_image and self._layout.has_blob(found.manifest.config.digest)
+        ]
 
     def read_manifest(self, descriptor: Descriptor) -> Manifest:
         """Raises CorruptStore, BadManifest."""
         return Manifest.parse(self._layout.read_blob(descriptor.digest), str(descriptor.digest))
 
-    def read(self, descriptor: Descriptor) -> Image:
-        """The image of a manifest's descriptor. Raises CorruptStore, BadManifest."""
-        manifest = self.read_manifest(descriptor)
+    def read(self, entry: Descriptor, member: Descriptor | None = None) -> Image:
+        """The image that an entry of the index leads to.
+
+        Args:
+            member: which one of a multi-platform image, as an image of its own that has no names. None: that for this
+                machine, or the first one where there is none.
+
+        Raises CorruptStore, BadManifest.
+        """
+        chosen = member or self._for_this_machine(entry)
+        manifest = self.read_manifest(chosen)
         config = ImageConfig.parse(self._layout.read_blob(manifest.config.digest), str(manifest.config.digest))
-        names = sorted(d.ref_name for d in self.index.manifests if d.digest == descriptor.digest and d.ref_name)
-        return Image(unnamed(descriptor), manifest, config, tuple(names))
+        names = () if member is not None else self._names(entry)
+        index = unnamed(entry) if member is None and entry.media_type in INDEXES else None
+        return Image(unnamed(chosen), manifest, config, names, index)
+
+    def _names(self, entry: Descriptor) -> tuple[str, ...]:
+        return tuple(sorted(d.ref_name for d in self.index.manifests if d.digest == entry.digest and d.ref_name))
+
+    def _for_this_machine(self, entry: Descriptor) -> Descriptor:
+        if entry.media_type not in INDEXES:
+            return entry
+        from rootlay.store.platform import choose, host_platform
+
+        members = self.members(entry)
+        if not members:
+            raise BadManifest(str(entry.digest), "none of the images that it lists is here")
+        try:
+            return choose(members, host_platform())
+        except WrongPlatform:
+            return members[0]
 
     def images(self, note: Note | None = None) -> list[Image]:
         """All images, each once.
@@ -111,9 +174,10 @@ class Catalog:
         Raises CorruptStore, BadManifest.
         """
         found = []
-        for descriptor in reversed(self._manifests().values()):
+        for descriptor in reversed(self._entries().values()):
             try:
-                found.append(self.read(descriptor))
+                if self.members(descriptor):  # an index of other things is another tool's, and left alone
+                    found.append(self.read(descriptor))
             except StoreError as error:
                 if note is None:
                     raise
@@ -122,24 +186,66 @@ class Catalog:
                 note(f"{shown} is left out: {error} (`rootlay fsck` says more)")
         return found
 
+    def each(self) -> Iterator[Image]:
+        """All images one by one, those of multi-platform indexes too. Raises CorruptStore, BadManifest."""
+        for entry in self._entries().values():
+            for member in self.members(entry):
+                yield self.read(entry, member if member is not entry else None)
+
     def records(self, note: Note | None = None) -> list[ImageRecord]:
         """One record for each name, and one for each image without a name; newest image first. See `images`."""
-        found = [
-            ImageRecord(name, image.id, image.manifest_digest, image.created, image.size)
-            for image in self.images(note)
-            for name in image.references or (None,)
-        ]
+        found = []
+        for image in self.images(note):
+            size, platforms = (image.size, ()) if image.index is None else self._extent(image.index)
+            found += [
+                ImageRecord(name, image.id, image.entry.digest, image.created, size, platforms)
+                for name in image.references or (None,)
+            ]
         return sorted(found, key=lambda record: (record.created, record.reference or ""), reverse=True)
 
-    def get(self, text: str) -> Image:
+    def _extent(self, entry: Descriptor) -> tuple[int, tuple[str, ...]]:
+        """Bytes of all documents and blobs of a multi-platform image, and its platforms."""
+        sizes: dict[Digest, int] = {}
+        platforms = []
+        for found in self.documents(entry):
+            sizes[found.descriptor.digest] = len(found.data)
+            sizes |= {blob.digest: blob.size for blob in found.blobs}
+            if found.is_image:
+                platforms.append(str(found.descriptor.platform or "unknown"))
+        return sum(sizes.values()), tuple(platforms)
+
+    def get(self, text: str, wanted: Platform | None = None) -> Image:
         """The image of a name, a name and digest, an ID or a prefix of an ID that fits one image only.
 
-        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore.
+        Args:
+            wanted: which one of a multi-platform image, as an image of its own; None: see `read`.
+
+        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore, WrongPlatform (only if one is wanted).
         """
-        descriptor = self.find_named(text) or self._find_by_id(text)
-        if descriptor is None:
+        entry, member = self.locate(text)
+        if wanted is None or member is not None:
+            return self.read(entry, member)
+        from rootlay.store.platform import choose, fits
+
+        if entry.media_type in INDEXES:
+            return replace(self.read(entry, choose(self.members(entry), wanted)), references=self._names(entry))
+        image = self.read(entry)
+        if not fits(wanted, image.config.platform):
+            raise WrongPlatform(str(wanted), (str(image.config.platform),))
+        return image
+
+    def locate(self, text: str) -> tuple[Descriptor, Descriptor | None]:
+        """Where the image is that `get` would read: the entry of the index, and which one of a multi-platform image it
+        is where that was asked for by its own digest or ID. Raises as `get`."""
+        entry = self.find_named(text)
+        if entry is not None:
+            digest = Reference.parse(text).digest
+            chosen = (m for _, m in self._ids(entry) if m is not None and digest in (_, m.digest)) if digest else ()
+            return entry, next(iter(chosen), None)
+        found = self._find_by_id(text)
+        if found is None:
             raise UnknownImage(text)
-        return self.read(descriptor)
+        return found
 
     def find_named(self, text: str) -> Descriptor | None:
         """The descriptor of a name, or of a name with a digest."""
@@ -157,27 +263,39 @@ class Catalog:
                 continue
             if reference.tag is not None and not same_name(descriptor.ref_name, reference):
                 continue
-            known = (stored.digest, descriptor.digest, self.read_manifest(descriptor).config.digest)
-            if reference.digest in known:
+            if reference.digest in (stored.digest, descriptor.digest):
+                return descriptor
+            if any(reference.digest in (image_id, m and m.digest) for image_id, m in self._ids(descriptor)):
                 return descriptor
         return None
 
-    def _find_by_id(self, text: str) -> Descriptor | None:
+    def _ids(self, entry: Descriptor) -> list[tuple[Digest, Descriptor | None]]:
+        """The image IDs of an entry; with the manifest's descriptor where it is one of a multi-platform index."""
+        if entry.media_type not in INDEXES:
+            return [(self.read_manifest(entry).config.digest, None)]
+        return [(self.read_manifest(member).config.digest, member) for member in self.members(entry)]
+
+    def _find_by_id(self, text: str) -> tuple[Descriptor, Descriptor | None] | None:
         prefix = _id_prefix(text)
         if prefix is None:
             return None
-        found: dict[Digest, Descriptor] = {}
+        entries = self._entries()
+        for entry in entries.values():
+            if prefix == entry.digest.hex:
+                return entry, None
+        found: dict[Digest, tuple[Descriptor, Descriptor | None]] = {}
         damage: StoreError | None = None
-        for descriptor in self._manifests().values():
-            if prefix == descriptor.digest.hex:
-                return descriptor
+        for entry in entries.values():
             try:
-                image_id = self.read_manifest(descriptor).config.digest
+                ids = self._ids(entry)
             except StoreError as error:  # another image's damage is not in the way
                 damage = error
                 continue
-            if image_id.hex.startswith(prefix):
-                found[image_id] = descriptor
+            for image_id, member in ids:
+                if member is not None and prefix == member.digest.hex:
+                    return entry, member
+                if image_id.hex.startswith(prefix) and (member is None or image_id not in found):
+                    found[image_id] = entry, member
         if len(found) > 1:
             raise AmbiguousImage(text, map(str, found))
         if not found and damage is not None:
@@ -193,7 +311,12 @@ def _id_prefix(text: str) -> str | None:
 
 def check_present(layout: Layout, manifest: Manifest) -> None:
     """Raise CorruptStore unless all blobs of an image are here, or are layers that were pulled lazily."""
-    for descriptor in (manifest.config, *manifest.layers):
+    check_blobs(layout, (manifest.config, *manifest.layers))
+
+
+def check_blobs(layout: Layout, blobs: Iterable[Descriptor]) -> None:
+    """Raise CorruptStore unless all of them are here, or are layers that were pulled lazily."""
+    for descriptor in blobs:
         if not layout.has_blob(descriptor.digest):
             from rootlay.store.lazy.identity import find_lazy
 

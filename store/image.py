@@ -11,12 +11,17 @@ from rootlay.store.value import value
 
 @value
 class Image:
-    """One image: config, manifest, and the names it had when it was read."""
+    """One image: config, manifest, and the names it had when it was read.
+
+    `index`: the multi-platform index that the names lead to, out of which this image was chosen. Without it the names
+    (and `index.json`) lead to the manifest itself.
+    """
 
     descriptor: Descriptor  # of the manifest, as the index has it
     manifest: Manifest
     config: ImageConfig
     references: tuple[str, ...] = ()  # familiar form, `debian:latest`
+    index: Descriptor | None = None
 
     def __post_init__(self) -> None:
         """Raise BadManifest unless layers and diff IDs pair up."""
@@ -30,6 +35,11 @@ class Image:
     def id(self) -> Digest:
         """The image ID: the digest of the config."""
         return self.manifest.config.digest
+
+    @property
+    def entry(self) -> Descriptor:
+        """What `index.json` has: the multi-platform index, or the manifest."""
+        return self.index or self.descriptor
 
     @property
     def manifest_digest(self) -> Digest:
@@ -59,10 +69,15 @@ class Image:
 
 @value
 class ImageRecord:
-    """One line of a listing: an image under one of its names, or under none."""
+    """One line of a listing: an image under one of its names, or under none.
+
+    A multi-platform image is one line: `id` and `created` are those of its image for this machine, `manifest_digest` is
+    that of the index, `size` counts all blobs, and `platforms` names what it holds; otherwise that is empty.
+    """
 
     reference: str | None
     id: Digest
     manifest_digest: Digest
     created: str
     size: int
+    platforms: tuple[str, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
 from rootlay.store.entry import META_KEY
 from rootlay.store.layer import LayerMeta
@@ -12,7 +13,14 @@ from rootlay.store.lmdbfile import write_sorted
 from rootlay.store.segment import Checkpoint
 
 
-def write_layer_index(path: Path, tree: LayerTree, checkpoints: list[Checkpoint], meta: LayerMeta) -> None:
+class Checkpoints(Protocol):
+    """Checkpoints in order; iterated more than once."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[Checkpoint]: ...
+
+
+def write_layer_index(path: Path, tree: LayerTree, checkpoints: Checkpoints, meta: LayerMeta) -> None:
     """Write the index to the new file `path`; the caller publishes it."""
     meta_json = meta.to_json()
 

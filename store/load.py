@@ -22,7 +22,7 @@ from rootlay.store.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.limits import Budget
 from rootlay.store.manifest import Platform
-from rootlay.store.ociload import load_oci
+from rootlay.store.ociload import Platforms, load_oci
 from rootlay.store.platform import host_platform
 from rootlay.store.progress import Note, Progress, unheard
 from rootlay.store.reference import Reference
@@ -41,6 +41,7 @@ def load(
     link: bool = False,
     only: Collection[str] = (),
     note: Note = unheard,
+    all_platforms: bool = False,
 ) -> list[Image]:
     """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
 
@@ -51,7 +52,9 @@ def load(
         link: leave the layers' blobs where they are, in a directory (an OCI layout, such as another store), and link
             to them. Only their indexes are made here, after one verifying pass over each.
         only: names of the images to take; all if empty. For OCI layouts.
-        platform: which one of a multi-platform image to take. None: this machine's.
+        platform: which one of a multi-platform image to take. None: the whole image, if this machine's is in it and
+            nothing is missing; else (and with `link`) this machine's alone.
+        all_platforms: the whole, and an error where something is missing.
         note: told what was left out.
 
     Raises:
@@ -61,6 +64,7 @@ def load(
     """
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
+    platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
     with store.layout.importing(), ExitStack() as stack:
         if link:
             if not isinstance(source, Path) or not source.is_dir():
@@ -71,7 +75,7 @@ def load(
         else:
             files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout"):
-            loaded = load_oci(store, files, name, wanted, progress, only, note)
+            loaded = load_oci(store, files, name, wanted, progress, only, note, platforms)
         elif link or only:
             raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
         elif files.has("manifest.json"):

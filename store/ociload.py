@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_name, read_document
 from rootlay.store.errors import (
@@ -13,12 +13,14 @@ from rootlay.store.errors import (
     BadReference,
     DigestMismatch,
     NotAnArchive,
+    StoreError,
     UnknownImage,
     UnsupportedMedia,
     WrongPlatform,
 )
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.indexload import gather, load_index, require_platform
 from rootlay.store.ingest import LayerSource
 from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
 from rootlay.store.layerload import LayerLoader
@@ -33,6 +35,7 @@ from rootlay.store.manifest import (
     Manifest,
     Platform,
 )
+from rootlay.store.members import DEPTH_MAX, Member
 from rootlay.store.platform import choose, fits, host_platform, is_attestation
 from rootlay.store.progress import Note, Progress, unheard
 from rootlay.store.reference import Reference
@@ -41,8 +44,7 @@ from rootlay.store.value import replace
 if TYPE_CHECKING:
     from rootlay.store.store import Store
 
-# Indexes point to indexes; nobody nests deeper than this, but somebody may nest for ever.
-_DEPTH_MAX = 8
+Platforms = Literal["one", "all", "whole"]
 
 
 def load_oci(
@@ -53,10 +55,14 @@ def load_oci(
     progress: Progress,
     only: Collection[str] = (),
     note: Note = unheard,
+    platforms: Platforms = "one",
 ) -> list[Image]:
     """Load all images that `index.json` names, or those in `only`, for the platform `wanted`.
 
     What is no image (a signature, an attestation, a chart) is left out with a note, unless there is nothing else.
+
+    Args:
+        platforms: of a multi-platform image take `one`, `all`, or all if all is there (`whole`).
 
     Raises as `rootlay.store.load`.
     """
@@ -68,7 +74,11 @@ def load_oci(
     if not chosen:
         raise BadManifest(f"{files.what}: index.json", "it names no image")
     check_single(name, len(chosen))
-    return [_load_image(store, files, descriptor, name or _name(descriptor), wanted, progress) for descriptor in chosen]
+    return [
+        _load_whole(store, files, descriptor, name or _name(descriptor), wanted, progress, platforms)
+        or _load_image(store, files, descriptor, name or _name(descriptor), wanted, progress)
+        for descriptor in chosen
+    ]
 
 
 def load_unnamed(store: Store, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
@@ -187,7 +197,7 @@ def _document(files: ImageFiles, descriptor: Descriptor) -> bytes:
 
 def _resolve(files: ImageFiles, descriptor: Descriptor, wanted: Platform) -> tuple[Descriptor, bytes]:
     """The descriptor and bytes of the image manifest for `wanted`, through nested indexes."""
-    for _ in range(_DEPTH_MAX):
+    for _ in range(DEPTH_MAX):
         if descriptor.media_type not in INDEXES | MANIFESTS:
             raise UnsupportedMedia(f"{files.what}: {descriptor.digest}", f"not an image: {descriptor.media_type}")
         data = _document(files, descriptor)
@@ -198,7 +208,7 @@ def _resolve(files: ImageFiles, descriptor: Descriptor, wanted: Platform) -> tup
             descriptor = nested.manifests[0]
         else:
             descriptor = choose(nested.manifests, wanted)
-    raise BadManifest(f"{files.what}: index.json", f"indexes are nested more than {_DEPTH_MAX} deep")
+    raise BadManifest(f"{files.what}: index.json", f"indexes are nested more than {DEPTH_MAX} deep")
 
 
 def check_platform(config: ImageConfig, wanted: Platform) -> None:
@@ -219,16 +229,61 @@ def read_image(files: ImageFiles) -> Image:
     return Image(descriptor, manifest, config, tuple(name.familiar for name in names if name is not None))
 
 
+def _load_whole(
+    store: Store,
+    files: ImageFiles,
+    top: Descriptor,
+    name: Reference | None,
+    wanted: Platform,
+    progress: Progress,
+    platforms: Platforms,
+) -> Image | None:
+    """A multi-platform image with all that it lists; None where one image of it, or the only one, is to be taken."""
+    if platforms == "one" or top.media_type not in INDEXES:
+        return None
+
+    def read(descriptor: Descriptor) -> bytes:
+        return _document(files, descriptor)
+
+    def load_image(member: Member) -> None:
+        _bring(store, files, member.descriptor, member.data, name, None, progress)
+
+    try:
+        members = gather(files, read, top)
+        if platforms == "whole":
+            require_platform(members, wanted)
+    except StoreError:
+        if platforms == "all":
+            raise
+        return None  # some of it is elsewhere: docker saves only the platform that it has; or nothing is for us
+    return load_index(store, files, members, name, load_image)
+
+
 def _load_image(
     store: Store, files: ImageFiles, top: Descriptor, name: Reference | None, wanted: Platform, progress: Progress
 ) -> Image:
     descriptor, document = _resolve(files, top, wanted)
+    config = _bring(store, files, descriptor, document, name, wanted, progress)
+    return store.add_manifest(document, name, config.platform)
+
+
+def _bring(
+    store: Store,
+    files: ImageFiles,
+    descriptor: Descriptor,
+    document: bytes,
+    name: Reference | None,
+    wanted: Platform | None,
+    progress: Progress,
+) -> ImageConfig:
+    """Config and layers of an image into the store; `wanted` None: for whatever platform it is."""
     what = f"{files.what}: {descriptor.digest}"
     manifest = Manifest.parse(document, what)
     check_kind(manifest, what)
     config_bytes = _document(files, manifest.config)
     config = ImageConfig.parse(config_bytes, f"{files.what}: {manifest.config.digest}")
-    check_platform(config, wanted)
+    if wanted is not None:
+        check_platform(config, wanted)
     check_layers(manifest, config, what)
     for layer in manifest.layers:
         if is_foreign(layer) and not files.has(blob_name(layer.digest)):
@@ -237,7 +292,7 @@ def _load_image(
     load_layers(store, files, Image(descriptor, manifest, config), label, progress)
     with store.layout.staging() as staging:
         store.layout.add_blob(staging, config_bytes, manifest.config.digest)
-    return store.add_manifest(document, name, config.platform)
+    return config
 
 
 def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:

@@ -25,7 +25,7 @@ from rootlay.store.layout import Layout
 from rootlay.store.partialblob import remove_partials
 from rootlay.store.reference import Reference
 from rootlay.store.removetree import remove_tree
-from rootlay.store.roots import InUse, Needed, needed_by_all, needed_by_image
+from rootlay.store.roots import InUse, Needed, needed_by_all, needed_by_entry
 from rootlay.store.treewalk import iter_tree
 
 GRACE_S = 3600
@@ -50,7 +50,7 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
     """
     with _sweeping(layout) as sweep:
         catalog = Catalog(layout)
-        image = catalog.get(text)
+        image = catalog.read(catalog.locate(text)[0])  # one of several platforms goes with the others
         by_name = catalog.find_named(text)
         if by_name is not None and by_name.ref_name is not None and len(image.references) > 1:
             reference = Reference.parse(by_name.ref_name)
@@ -58,8 +58,8 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
             return Removed(untagged=(by_name.ref_name,))
         if len(image.references) > 1 and not force:
             raise ImageInUse(text, f"it has the names {', '.join(image.references)}; remove those, or use force")
-        candidates = needed_by_image(layout, image)
-        layout.update_index(lambda index: without_image(index, image.manifest_digest))
+        candidates = needed_by_entry(layout, image.entry)
+        layout.update_index(lambda index: without_image(index, image.entry.digest))
         freed, places = sweep.run(needed_by_all(layout, in_use), candidates)
         return Removed(image.references, (image.id,), freed, places)
 
@@ -74,9 +74,9 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
         gone = [image for image in Catalog(layout).images() if not image.references]
         candidates = Needed()
         for image in gone:
-            candidates.add(needed_by_image(layout, image))
+            candidates.add(needed_by_entry(layout, image.entry))
         if dry_run:
-            needed = needed_by_all(layout, in_use, without={image.manifest_digest for image in gone})
+            needed = needed_by_all(layout, in_use, without={image.entry.digest for image in gone})
         else:
             _forget(layout, gone)
             needed = needed_by_all(layout, in_use)
@@ -113,7 +113,7 @@ def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> Non
 
 def _forget(layout: Layout, images: Iterable[Image]) -> None:
     for image in images:
-        digest = image.manifest_digest
+        digest = image.entry.digest
         layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
 
 

@@ -21,7 +21,7 @@ from rootlay.store.layer import Layer, layer_exists
 from rootlay.store.layout import Layout
 from rootlay.store.lazy.identity import lazy_id, stack_ids
 from rootlay.store.lease import read_leases
-from rootlay.store.manifest import MANIFESTS, Descriptor, Manifest
+from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Index, Manifest
 
 _ANY_DIGEST = re.compile(rb"sha256:([0-9a-f]{64})")
 
@@ -48,7 +48,7 @@ def needed_by_all(layout: Layout, in_use: InUse, without: Collection[Digest] = (
     """What must stay. Preconditions: the caller holds the remove lock.
 
     Args:
-        without: manifests that do not count, though `index.json` has them.
+        without: entries (manifests, indexes) that do not count, though `index.json` has them.
 
     The leases are read first: what a process hands over to a record meanwhile is in one of the two.
     """
@@ -60,7 +60,20 @@ def needed_by_all(layout: Layout, in_use: InUse, without: Collection[Digest] = (
     used = tuple(in_use())
     needed.views.update(digest.hex for digest in used)
     _need_layers(layout, used, needed)
-    pending = [d for d in Catalog(layout).index.manifests if d.digest not in without]
+    _mark(layout, (d for d in Catalog(layout).index.manifests if d.digest not in without), needed)
+    return needed
+
+
+def needed_by_entry(layout: Layout, entry: Descriptor) -> Needed:
+    """What one image needs: a manifest, or a multi-platform index with all that it lists."""
+    needed = Needed()
+    _mark(layout, (entry,), needed)
+    return needed
+
+
+def _mark(layout: Layout, roots: Iterable[Descriptor], needed: Needed) -> None:
+    """Everything that can be reached from `roots`."""
+    pending = list(roots)
     seen: set[Digest] = set()
     while pending:
         descriptor = pending.pop()
@@ -69,16 +82,6 @@ def needed_by_all(layout: Layout, in_use: InUse, without: Collection[Digest] = (
         seen.add(descriptor.digest)
         needed.blobs.add(descriptor.digest.hex)
         pending += _references(layout, descriptor, needed)
-    return needed
-
-
-def needed_by_image(layout: Layout, image: Image) -> Needed:
-    """What one image needs."""
-    needed = Needed()
-    descriptors = (image.descriptor, image.manifest.config, *image.manifest.layers)
-    needed.blobs.update(descriptor.digest.hex for descriptor in descriptors)
-    _need_stacks(layout, image, needed)
-    return needed
 
 
 def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
@@ -112,6 +115,9 @@ def _references(layout: Layout, descriptor: Descriptor, needed: Needed) -> Itera
             needed.blobs.update(d.digest.hex for d in (manifest.config, *manifest.layers))
             config = ImageConfig.parse(layout.read_blob(manifest.config.digest), str(manifest.config.digest))
             _need_stacks(layout, Image(descriptor, manifest, config), needed)
+            return
+        if descriptor.media_type in INDEXES:
+            yield from Index.parse(layout.read_blob(descriptor.digest), str(descriptor.digest)).manifests
             return
     except (BadManifest, CorruptStore):
         pass

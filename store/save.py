@@ -17,9 +17,11 @@ from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import BadReference, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import dump
-from rootlay.store.layout import LAYOUT_VERSION
+from rootlay.store.layercheck import is_foreign
+from rootlay.store.layout import LAYOUT_VERSION, Layout
 from rootlay.store.lazy.identity import check_whole
-from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index
+from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index, Platform
+from rootlay.store.members import whole_index
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
@@ -43,6 +45,7 @@ def save(
     archive_format: str,
     *,
     compression: str | None = None,
+    platform: Platform | None = None,
     progress: Progress = silent,
 ) -> None:
     """Write the images `references` (names or IDs) to `out`: a stream, a file, or for `oci-dir` a new directory.
@@ -51,15 +54,18 @@ def save(
 
     Args:
         compression: of the layers, for the OCI formats (see `recompress`); None: the blobs as they are.
+        platform: which one of multi-platform images. None: the whole of them in the OCI formats as they are; this
+            machine's in docker-archives, and where they are compressed anew.
 
-    Raises UnknownImage, AmbiguousImage, CorruptStore, UnsupportedMedia (the format), FileExistsError, OSError.
+    Raises UnknownImage, AmbiguousImage, CorruptStore, UnsupportedMedia (the format), WrongPlatform, FileExistsError,
+    OSError.
     """
     if archive_format not in FORMATS:
         raise UnsupportedMedia(archive_format, f"no such format (there are {', '.join(FORMATS)})")
     if compression not in (None, "none") and archive_format == "docker-archive":
         raise UnsupportedMedia(archive_format, "its layers are plain tars: choose oci-archive or oci-dir to compress")
     with store.layout.holding(), ExitStack() as stack:
-        images = _gather(store, references)
+        images = _gather(store, references, platform)
         for image, _ in images:
             check_whole(store.layout, image)
             check_present(store.layout, image.manifest)
@@ -70,7 +76,7 @@ def save(
             if compression is not None:
                 directory = stack.enter_context(store.staging())
                 images, blobs = _recompressed(store, images, compression, directory, progress)
-            files = _oci_files(blobs, images)
+            files = _oci_files(blobs, [_extent(store.layout, image) for image, _ in images], images)
         _write(out, archive_format, files)
 
 
@@ -99,15 +105,26 @@ def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) ->
         _write_archive(out, files)
 
 
-def _gather(store: Store, references: Collection[str]) -> list[_Named]:
+def _gather(store: Store, references: Collection[str], platform: Platform | None) -> list[_Named]:
     """Each image once, with the names it was asked for by."""
     found: dict[Digest, _Named] = {}
     for text in references:
-        image = store.image(text)
+        image = store.image(text, platform)
         name = next((Reference.parse(n) for n in image.references if _means(text, n)), None)
-        _, names = found.get(image.manifest_digest, (image, ()))
-        found[image.manifest_digest] = (image, names if name is None or name in names else (*names, name))
+        _, names = found.get(image.entry.digest, (image, ()))
+        found[image.entry.digest] = (image, names if name is None or name in names else (*names, name))
     return list(found.values())
+
+
+def _extent(layout: Layout, image: Image) -> tuple[Descriptor, ...]:
+    """All blobs of an image, the document that `index.json` will lead to last. Raises CorruptStore, NotFetched."""
+    if image.index is None:
+        return (*image.manifest.layers, image.manifest.config, image.descriptor)
+    found: list[Descriptor] = []
+    for member in whole_index(layout, image.index):
+        found += [blob for blob in member.blobs if layout.has_blob(blob.digest) or not is_foreign(blob)]
+        found.append(member.descriptor)
+    return tuple(found)
 
 
 def _means(text: str, name: str) -> bool:
@@ -150,22 +167,22 @@ def dump_list(items: Sequence[Mapping[str, object]]) -> bytes:
     return b"[" + b",".join(dump(item) for item in items) + b"]"
 
 
-def _oci_files(blobs: Blobs, images: list[_Named]) -> Iterator[_File]:
+def _oci_files(blobs: Blobs, extents: list[tuple[Descriptor, ...]], images: list[_Named]) -> Iterator[_File]:
     """The blobs as they are, `oci-layout`, and an `index.json` for these images only."""
     seen: set[Digest] = set()
     manifests: list[Descriptor] = []
-    for image, names in images:
-        for descriptor in (*image.manifest.layers, image.manifest.config, image.descriptor):
+    for (image, names), extent in zip(images, extents, strict=True):
+        for descriptor in extent:
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
                 path = blobs.path(descriptor.digest)
                 yield blob_name(descriptor.digest), path.stat().st_size, _iter_path(path)
-        plain = {k: v for k, v in image.descriptor.annotations.items() if k not in (REF_NAME, CONTAINERD_NAME)}
+        plain = {k: v for k, v in image.entry.annotations.items() if k not in (REF_NAME, CONTAINERD_NAME)}
         for name in names:
             annotations = {**plain, CONTAINERD_NAME: str(name), REF_NAME: name.familiar}
-            manifests.append(replace(image.descriptor, annotations=annotations))
+            manifests.append(replace(image.entry, annotations=annotations))
         if not names:
-            manifests.append(replace(image.descriptor, annotations=plain))
+            manifests.append(replace(image.entry, annotations=plain))
     for path_name, data in (
         ("oci-layout", dump({"imageLayoutVersion": LAYOUT_VERSION})),
         ("index.json", Index(tuple(manifests)).to_bytes()),

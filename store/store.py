@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.catalog import Catalog, check_present, with_name
+from rootlay.store.catalog import Catalog, check_blobs, check_present, with_name
 from rootlay.store.digest import Digest
 from rootlay.store.durable import sweep
-from rootlay.store.errors import CorruptStore
+from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig, RunConfig
 from rootlay.store.layout import Layout
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from rootlay.store.layer import Layer
     from rootlay.store.limits import Limits
+    from rootlay.store.members import Member
     from rootlay.store.removal import Removed
 
 
@@ -71,12 +72,16 @@ class Store:
         """
         return Catalog(self.layout).records(note)
 
-    def image(self, reference: str) -> Image:
+    def image(self, reference: str, platform: Platform | None = None) -> Image:
         """An image by name, `name:tag`, `name@digest`, ID or unique prefix of an ID.
 
-        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore.
+        Args:
+            platform: which one of a multi-platform image, as an image of its own; None: the one for this machine, or
+                the first where there is none.
+
+        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore; WrongPlatform (only where one is asked for).
         """
-        return Catalog(self.layout).get(reference)
+        return Catalog(self.layout).get(reference, platform)
 
     def add_image(
         self, config: ImageConfig, layers: Sequence[Descriptor], reference: str | None, *, config_bytes: bytes = b""
@@ -116,16 +121,39 @@ class Store:
         self.layout.update_index(lambda index: with_name(index, plain, name))
         return self._read_again(image)
 
+    def add_index(self, documents: Iterable[Member], name: Reference | None) -> Image:
+        """Record a multi-platform image whose blobs are in the store: its documents, children first.
+
+        Preconditions and errors as `add_manifest`.
+        """
+        from rootlay.store.viewbuild import check_links
+
+        top: Descriptor | None = None
+        catalog = Catalog(self.layout)
+        with self.layout.staging() as staging:
+            for found in documents:
+                if found.manifest is not None:
+                    check_blobs(self.layout, found.blobs)
+                top = Descriptor(found.descriptor.media_type, found.descriptor.digest, len(found.data))
+                self.layout.add_blob(staging, found.data, top.digest)
+                if found.is_image:
+                    check_links(self, catalog.read(found.descriptor))
+        if top is None:
+            raise BadManifest("index", "no documents")
+        entry = top
+        self.layout.update_index(lambda index: with_name(index, entry, name))
+        return Catalog(self.layout).read(entry)
+
     def _read_again(self, image: Image) -> Image:
         """The image with the names it has now."""
-        return Catalog(self.layout).read(image.descriptor)
+        return Catalog(self.layout).read(image.entry)
 
     def tag(self, image: Image | str, reference: str) -> Image:
         """Give an image one more name, which another image loses. Raises BadReference, UnknownImage."""
         name = Reference.parse(reference).with_default_tag()
         with self.layout.use():
-            found = self.image(image if isinstance(image, str) else str(image.manifest_digest))
-            self.layout.update_index(lambda index: with_name(index, found.descriptor, name))
+            found = self.image(image if isinstance(image, str) else str(image.entry.digest))
+            self.layout.update_index(lambda index: with_name(index, found.entry, name))
         return self._read_again(found)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
@@ -205,12 +233,14 @@ class Store:
         link: bool = False,
         only: Collection[str] = (),
         note: Note = unheard,
+        all_platforms: bool = False,
     ) -> list[Image]:
         """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.load`)."""
         from rootlay.store.load import load
 
         return load(
-            self, source, reference=reference, platform=platform, progress=progress, link=link, only=only, note=note
+            self, source, reference=reference, platform=platform, progress=progress, link=link, only=only, note=note,
+            all_platforms=all_platforms,
         )  # fmt: skip
 
     def save(
@@ -220,9 +250,10 @@ class Store:
         format: str = "docker-archive",  # noqa: A002
         *,
         compression: str | None = None,
+        platform: Platform | None = None,
         progress: Progress = silent,
     ) -> None:
         """Write images to an archive or a directory (see `rootlay.store.save`)."""
         from rootlay.store.save import save
 
-        save(self, references, out, format, compression=compression, progress=progress)
+        save(self, references, out, format, compression=compression, platform=platform, progress=progress)

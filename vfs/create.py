@@ -86,7 +86,7 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
 
     Raises:
         ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
-        UnknownImage, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing has been made.
+        UnknownImage, WrongPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing has been made.
     """
     if options.confine not in CONFINE or options.network not in NETWORK:
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
@@ -124,12 +124,22 @@ def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -
         if is_bundle(options.image):
             return _from_bundle(store, options, environ)
     image = store.image(options.image)
+    if image.index is not None:
+        _check_platform(image)
     try:
         layers = ensure_view(store, image)
     except CorruptStore:
         store.image(options.image)  # removed by somebody else meanwhile? then that is what is to be said
         raise
     return image, _from_image(image, chain_id(layers), layers, options, environ)
+
+
+def _check_platform(image: Image) -> None:
+    """Raise WrongPlatform where a multi-platform image has nothing for this machine."""
+    from rootlay.store.ociload import check_platform
+    from rootlay.store.platform import host_platform
+
+    check_platform(image.config, host_platform())
 
 
 def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:

@@ -26,13 +26,15 @@ def action(values: Values, context: Context) -> int:
         for identity in dict.fromkeys(row["id"] for row in rows):
             print(_shown(identity, digits), file=context.out)
     else:
-        columns = (
+        columns = [
             Column("REPOSITORY", lambda row: row["repository"] or "<none>"),
             Column("TAG", lambda row: row["tag"] or "<none>"),
             Column("IMAGE ID", lambda row: _shown(row["id"], digits)),
             Column("CREATED", lambda row: age_of(row["created"])),
             Column("SIZE", lambda row: size(row["size"])),
-        )
+        ]
+        if any(row["platforms"] for row in rows):
+            columns.append(Column("PLATFORMS", lambda row: ", ".join(row["platforms"])))
         print_table(context, rows, columns, as_json=values.flag("json"))
     print_notes(context, damaged)
     return CODES["CorruptStore"] if damaged else 0
@@ -62,6 +64,7 @@ def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
                 "digest": str(record.manifest_digest),
                 "created": record.created,
                 "size": record.size,
+                "platforms": list(record.platforms),
             }
         )
     return rows
@@ -69,7 +72,8 @@ def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
 
 VERB = Verb(
     name="images",
-    help="List images. SIZE is what their layers take in the store, compressed.",
+    help="List images. SIZE is what their layers take in the store, compressed. Of an image that is here for several "
+    "platforms the ID is that of the one for this machine.",
     action=action,
     options=(
         Option(("-q", "--quiet"), "flag", "IDs only."),

@@ -45,6 +45,7 @@ def _image(context: Context, reference: str) -> dict[str, Any]:
     from rootlay.store.store import Store
 
     image = Store.open(context.root).image(reference)
+    index = {} if image.index is None else {"index": image.index.to_json()}
     return {
         "type": "image",
         "id": str(image.id),
@@ -56,6 +57,7 @@ def _image(context: Context, reference: str) -> dict[str, Any]:
         "diff_ids": [str(diff_id) for diff_id in image.diff_ids],
         "config": json.loads(image.config.to_bytes()),
         "manifest": json.loads(image.manifest.to_bytes()),
+        **index,
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.progress import print_notes, show_progress
+from rootlay.cli.registryoptions import ALL_PLATFORMS_OPTION, PLATFORM_OPTION, one_or_all
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -17,6 +18,9 @@ def action(values: Values, context: Context) -> int:
     source = values.text("input") or values.text("file")
     if source is None and sys.stdin.isatty():
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
+    platform, every = one_or_all(values)
+    if every and values.flag("link"):
+        raise UsageError("--link and --all-platforms: only one of them")
     store = Store.open(context.root, limits=limits_of(values))
     notes: list[str] = []
     with show_progress(context) as progress:
@@ -26,6 +30,8 @@ def action(values: Values, context: Context) -> int:
             link=values.flag("link"),
             only=values.many("image"),
             note=notes.append,
+            platform=platform,
+            all_platforms=every,
         )
     print_notes(context, notes)
     for image in images:
@@ -36,7 +42,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="load",
-    help="Load images: a docker-archive (docker save), an OCI layout (directory or tar), or a bundle. All or nothing.",
+    help="Load images: a docker-archive (docker save), an OCI layout (directory or tar), or a bundle. All or nothing. "
+    "A multi-platform image comes as a whole if the archive has all of it.",
     action=action,
     options=(
         Option(("-i", "--input"), "text", "Archive or directory (standard input by default).", "FILE|DIR"),
@@ -46,6 +53,8 @@ VERB = Verb(
             "flag",
             "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them.",
         ),
+        PLATFORM_OPTION,
+        ALL_PLATFORMS_OPTION,
         *LIMIT_OPTIONS,
     ),
     arguments=(Argument("file", "Archive or directory, instead of -i.", required=False),),

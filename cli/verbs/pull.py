@@ -5,7 +5,7 @@ from __future__ import annotations
 from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.listing import size
 from rootlay.cli.progress import print_notes, show_progress
-from rootlay.cli.registryoptions import PLATFORM_OPTION, REGISTRY_OPTIONS, platform_of, settings_of
+from rootlay.cli.registryoptions import ALL_PLATFORMS_OPTION, PLATFORM_OPTION, REGISTRY_OPTIONS, one_or_all, settings_of
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -15,7 +15,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.create import ensure_view
 
     settings = settings_of(values, context)
-    platform = platform_of(values)
+    platform, every = one_or_all(values)
     store = Store.open(context.root, limits=limits_of(values))
     notes: list[str] = []
     with show_progress(context) as progress:
@@ -27,6 +27,7 @@ def action(values: Values, context: Context) -> int:
             progress=progress,
             lazy=values.flag("lazy"),
             note=notes.append,
+            all_platforms=every,
         )
     print_notes(context, notes)
     ensure_view(store, found.image)
@@ -36,7 +37,9 @@ def action(values: Values, context: Context) -> int:
     layers = len(found.image.diff_ids)
     print(f"Digest: {found.digest}", file=context.out)
     line = f"Fetched {found.fetched_layers} of {layers} layers, {size(found.fetched_bytes)}"
-    if found.lazy_layers:
+    if every:
+        line = f"Fetched {found.fetched_layers} layers of all platforms, {size(found.fetched_bytes)}"
+    elif found.lazy_layers:
         whole = size(sum(layer.size for layer in found.image.manifest.layers))
         line = f"Fetched {size(found.fetched_bytes)} of {whole}; {found.lazy_layers} of {layers} layers come as used"
     print(line, file=context.out)
@@ -56,6 +59,7 @@ VERB = Verb(
             "Of layers that have a table of contents (eStargz, zstd:chunked) fetch that alone: files come when used.",
         ),
         PLATFORM_OPTION,
+        ALL_PLATFORMS_OPTION,
         *REGISTRY_OPTIONS,
         *LIMIT_OPTIONS,
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rootlay.cli.listing import size
 from rootlay.cli.progress import show_progress
-from rootlay.cli.registryoptions import REGISTRY_OPTIONS, settings_of
+from rootlay.cli.registryoptions import REGISTRY_OPTIONS, WHICH_PLATFORM_OPTION, platform_of, settings_of
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -21,6 +21,7 @@ def action(values: Values, context: Context) -> int:
             settings,
             target=values.text("target"),
             compression=values.text("compression"),
+            platform=platform_of(values),
             progress=progress,
         )
     if values.flag("quiet"):
@@ -43,6 +44,7 @@ VERB = Verb(
             "Re-encode the layers: gzip, zstd or none. The image ID stays; the digest changes.",
             "KIND",
         ),
+        WHICH_PLATFORM_OPTION,
         *REGISTRY_OPTIONS,
     ),
     arguments=(

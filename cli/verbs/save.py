@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from rootlay.cli.progress import show_progress
+from rootlay.cli.registryoptions import WHICH_PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -20,8 +21,13 @@ def action(values: Values, context: Context) -> int:
     compression = values.text("compression")
     with show_progress(context) as progress:
         store.save(
-            values.many("image"), out, values.required("format"), compression=compression, progress=progress
-        )  # fmt: skip
+            values.many("image"),
+            out,
+            values.required("format"),
+            compression=compression,
+            platform=platform_of(values),
+            progress=progress,
+        )
     return 0
 
 
@@ -38,6 +44,7 @@ VERB = Verb(
             "Re-encode the layers: gzip, zstd or none (as they are, by default). The image ID stays. OCI formats only.",
             "KIND",
         ),
+        WHICH_PLATFORM_OPTION,
     ),
     arguments=(Argument("image", "Images.", many=True),),
 )

@@ -13,9 +13,9 @@ from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, StoreError
-from rootlay.store.image import Image
+from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import find_lazy
-from rootlay.store.manifest import MANIFESTS, Descriptor
+from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Index
 
 # Documents are read whenever an image is used, so they are always verified in full.
 _DOCUMENT_BYTES = 64 << 10
@@ -68,6 +68,9 @@ def check_images(scope: Scope) -> Iterator[Finding]:
         return  # said already
     for descriptor in {found.digest: found for found in catalog.index.manifests}.values():
         name = descriptor.ref_name or descriptor.digest.short
+        if descriptor.media_type in INDEXES:
+            yield from _check_index(scope, catalog, descriptor, name)
+            continue
         if descriptor.media_type and descriptor.media_type not in MANIFESTS:
             if not scope.layout.has_blob(descriptor.digest):
                 yield _broken(scope, descriptor, name, f"{descriptor.digest} is missing")
@@ -78,10 +81,49 @@ def check_images(scope: Scope) -> Iterator[Finding]:
             yield _broken(scope, descriptor, name, str(error).removeprefix("the store is damaged: "))
             continue
         for layer in image.manifest.layers:
-            yield from _check_layer_blob(scope, image, name, layer)
+            yield from _check_layer_blob(scope, name, layer)
 
 
-def _check_layer_blob(scope: Scope, image: Image, name: str, layer: Descriptor) -> Iterator[Finding]:
+def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -> Iterator[Finding]:
+    """A multi-platform image: every manifest and blob that it lists is here. What is missing is no reason to take the
+    rest away, unless no image is left of it."""
+    try:
+        documents = catalog.documents(entry)
+        images = catalog.members(entry)
+    except StoreError as error:
+        yield _broken(scope, entry, name, str(error).removeprefix("the store is damaged: "))
+        return
+    listed = {
+        child.digest: child
+        for found in documents
+        if found.manifest is None
+        for child in Index.parse(found.data, name).manifests
+    }
+    missing = [child for digest, child in listed.items() if not scope.layout.has_blob(digest)]
+    for child in missing if images else ():
+        text = f"{child.platform or 'manifest'} {child.digest} is missing: pull or load the image again"
+        yield Finding("image-incomplete", name, text)
+    for found in documents:
+        if found.manifest is None:
+            continue
+        if not scope.layout.has_blob(found.manifest.config.digest):
+            text = f"config {found.manifest.config.digest} is missing: pull or load the image again"
+            yield Finding("image-incomplete", name, text)
+        if found.is_image and scope.layout.has_blob(found.manifest.config.digest):
+            try:
+                image = catalog.read(entry, found.descriptor)
+            except StoreError as error:
+                yield Finding("image-incomplete", name, str(error).removeprefix("the store is damaged: "))
+                continue
+            for layer in image.manifest.layers:
+                yield from _check_layer_blob(scope, name, layer)
+        else:
+            for layer in found.manifest.layers:
+                if not is_foreign(layer):
+                    yield from _check_layer_blob(scope, name, layer)
+
+
+def _check_layer_blob(scope: Scope, name: str, layer: Descriptor) -> Iterator[Finding]:
     path = scope.layout.blob_path(layer.digest)
     try:
         size = path.stat().st_size

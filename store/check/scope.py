@@ -42,9 +42,11 @@ class Scope:
         """The images that can be read."""
         with suppress(StoreError):
             catalog = Catalog(self.layout)
-            for descriptor in catalog.index.manifests:
+            for entry in catalog.index.manifests:
                 with suppress(StoreError):
-                    yield catalog.read(descriptor)
+                    for member in catalog.members(entry):
+                        with suppress(StoreError):
+                            yield catalog.read(entry, member if member is not entry else None)
 
     def containers(self) -> Iterator[ContainerRecord]:
         """The containers whose records can be read, by ID."""

@@ -9,19 +9,20 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.catalog import with_name
+from rootlay.store.catalog import with_name, without_image
 from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.digest import Digest
 from rootlay.store.durable import write_file
 from rootlay.store.errors import StoreError
 from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump
+from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME
 from rootlay.store.lazy.origin import ORIGIN_NAME
 from rootlay.store.lock import try_lock
-from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
+from rootlay.store.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
+from rootlay.store.members import whole_index
 from rootlay.store.reference import Reference
 from rootlay.store.removetree import remove_tree
 
@@ -100,7 +101,8 @@ def _check_index(scope: Scope) -> Iterator[Finding]:
 
 
 def _index_from_blobs(scope: Scope) -> Index:
-    """An index of all whole images among the blobs, with the names that containers remember."""
+    """An index of all whole images among the blobs, with the names that containers remember. What a multi-platform
+    index among them lists comes with that."""
     index = Index()
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
@@ -117,7 +119,27 @@ def _index_from_blobs(scope: Scope) -> Index:
             media_type = manifest.media_type or OCI_MANIFEST
             descriptor = Descriptor(media_type, digest, len(data), platform=config.platform)
             index = with_name(index, descriptor, _name_in_containers(scope, digest))
+    for entry, listed in _whole_indexes(scope):
+        name = next((name for digest in listed if (name := _name_in_containers(scope, digest)) is not None), None)
+        for digest in listed:
+            index = without_image(index, digest)
+        index = with_name(index, entry, name)
     return index
+
+
+def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...]]]:
+    """The multi-platform indexes among the blobs all of whose documents and blobs are here, and what they list."""
+    for path in sorted((scope.layout.blobs / "sha256").iterdir()):
+        if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
+            continue
+        with suppress(StoreError, ValueError):
+            source = parse_object(path.read_bytes(), path.name)
+            kind = str(source.get("mediaType") or OCI_INDEX)
+            if kind in INDEXES and "manifests" in source:
+                entry = Descriptor(kind, Digest("sha256", path.name), path.stat().st_size)
+                documents = whole_index(scope.layout, entry)
+                if any(found.is_image for found in documents):
+                    yield entry, tuple(found.descriptor.digest for found in documents if found.manifest is not None)
 
 
 def _name_in_containers(scope: Scope, manifest: Digest) -> Reference | None:

@@ -3,7 +3,8 @@
 Sources: containerd/stargz-snapshotter, docs/estargz.md; containers/storage, pkg/chunked/internal/minimal.
 
 Rules:
-1. Entries are read one after the other out of the text: a table of 300,000 entries is never a tree of Python objects.
+1. Entries are read one after the other while the text comes (`jsonstream`): a table of 300,000 entries is never whole
+   in memory, neither as text nor as objects.
 2. What comes out is checked as far as it says something about itself; names and links are the layer tree's to judge.
 """
 
@@ -11,9 +12,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,10 +21,10 @@ from typing import Any
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType, Xattrs
 from rootlay.store.errors import BadManifest
+from rootlay.store.lazy.jsonstream import iter_entries
 
 # A table is about 250 bytes an entry.
 TOC_BYTES_MAX = 256 << 20
-_SPACE = re.compile(r"[ \t\r\n]*")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)\Z")
 _TYPES = {
     "dir": EntryType.DIRECTORY,
@@ -65,10 +65,10 @@ class TocFile:
     chunks: list[Chunk] = field(default_factory=list)
 
 
-def iter_toc(text: str, what: str) -> Iterator[TocFile]:
-    """The files of a table, in the order of the tar. Raises BadManifest."""
+def iter_toc(chunks: Iterable[bytes], what: str) -> Iterator[TocFile]:
+    """The files of a table, in the order of the tar, out of the bytes of its text. Raises BadManifest."""
     current: TocFile | None = None
-    for item in _iter_entries(text, what):
+    for item in _iter_entries(chunks, what):
         if item.get("type") == "chunk":
             if current is None or not current.chunks:
                 raise BadManifest(what, "a chunk of nothing")
@@ -81,42 +81,14 @@ def iter_toc(text: str, what: str) -> Iterator[TocFile]:
         yield _settled(current, what)
 
 
-def _iter_entries(text: str, what: str) -> Iterator[dict[str, Any]]:
-    """The objects in the list `entries` of the top-level object."""
-    decode = json.JSONDecoder().raw_decode
+def _iter_entries(chunks: Iterable[bytes], what: str) -> Iterator[dict[str, Any]]:
     try:
-        at = _expect(text, 0, "{")
-        while text[at] != "}":
-            name, at = decode(text, at)
-            at = _expect(text, at, ":")
-            if name == "entries":
-                at = _expect(text, at, "[")
-                while text[at] != "]":
-                    item, at = decode(text, at)
-                    if not isinstance(item, dict):
-                        raise BadManifest(what, "an entry that is no object")
-                    yield item
-                    at = _skip(text, at)
-                    at = _skip(text, at + 1) if text[at] == "," else at
-                at += 1
-            else:
-                _, at = decode(text, at)
-            at = _skip(text, at)
-            at = _skip(text, at + 1) if text[at] == "," else at
-    except (ValueError, IndexError, RecursionError) as error:
+        for item in iter_entries(chunks):
+            if not isinstance(item, dict):
+                raise BadManifest(what, "an entry that is no object")
+            yield item
+    except (ValueError, RecursionError) as error:
         raise BadManifest(what, "its table of contents is not JSON") from error
-
-
-def _skip(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return at if found is None else found.end()
-
-
-def _expect(text: str, at: int, character: str) -> int:
-    at = _skip(text, at)
-    if text[at] != character:
-        raise ValueError(character)
-    return _skip(text, at + 1)
 
 
 def _number(item: dict[str, Any], name: str, what: str) -> int:

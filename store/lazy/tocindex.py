@@ -6,17 +6,17 @@ each chunk is a segment.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
-from tarfile import TarInfo
 
 from rootlay.store.codec import Access
 from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry, EntryType
+from rootlay.store.entry import Entry
 from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.layer import LayerMeta
 from rootlay.store.layerindex import write_layer_index
@@ -27,6 +27,7 @@ from rootlay.store.manifest import Descriptor
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 
 _WINDOW = Struct("<QQ32s")
+_ROW = Struct("<QQQ?32s")  # start, inner, length, zeros, SHA-256
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def write_toc_index(
     """
     what = f"layer {layer.digest.short}"
     tree = LayerTree()
-    chunks: list[Chunk] = []
+    chunks = _ChunkTable(content_end, what)
     at = 0
     for file in files:
         entry = replace(file.entry, offset=at)
@@ -74,12 +75,12 @@ def write_toc_index(
         for chunk in file.chunks:
             if chunk.length > SEGMENT_BYTES_MAX and not chunk.zeros:
                 raise BadManifest(what, f"chunks of more than {SEGMENT_BYTES_MAX} bytes")
-            chunks += _cut(chunk)
+            for piece in _cut(chunk):
+                chunks.add(piece)
         at += entry.size
     tree.finish()
-    checkpoints = _checkpoints(chunks, content_end, what)
     meta = LayerMeta(own_id, layer.digest, layer.media_type, len(tree), at, at, Access.LAZY, tree.lower_links)
-    write_layer_index(path, tree, checkpoints, meta)
+    write_layer_index(path, tree, chunks, meta)
 
 
 def _cut(chunk: Chunk) -> list[Chunk]:
@@ -92,30 +93,57 @@ def _cut(chunk: Chunk) -> list[Chunk]:
     ]
 
 
-def _checkpoints(chunks: list[Chunk], content_end: int, what: str) -> list[Checkpoint]:
-    """A chunk whose end the table does not give ends where the next one starts."""
-    starts = sorted({chunk.start for chunk in chunks if not chunk.zeros})
-    following = dict(pairwise([*starts, content_end]))  # a layer may have no content at all
-    found = []
-    at = 0
-    for chunk in chunks:
+class _ChunkTable:
+    """The chunks of a layer, packed: there is one for each file, and more. Iterated they are checkpoints.
+
+    A chunk whose end the table of contents does not give ends where the next one starts.
+    """
+
+    def __init__(self, content_end: int, what: str) -> None:
+        self._content_end = content_end
+        self._what = what
+        self._rows = bytearray()
+        self._starts = array("Q")
+        self._is_sorted = True
+
+    def __len__(self) -> int:
+        return len(self._rows) // _ROW.size
+
+    def add(self, chunk: Chunk) -> None:
+        """The next chunk."""
         if chunk.zeros or chunk.digest is None:
-            start, end, digest = min(chunk.start, content_end), min(chunk.start, content_end), bytes(32)
-        else:
-            start, end, digest = chunk.start, following[chunk.start], chunk.digest.raw
-            if not 0 <= start < end <= content_end:
-                raise BadManifest(what, "its table of contents has a chunk outside the blob")
-            if end - start > 2 * SEGMENT_BYTES_MAX:
-                raise BadManifest(what, "its table of contents has chunks too far apart")
-        place = ChunkPlace(end, chunk.inner, digest)
-        found.append(Checkpoint(at, start, 0, chunk.length, place.pack()))
-        at += chunk.length
-    return found
+            self._rows += _ROW.pack(chunk.start, chunk.inner, chunk.length, True, bytes(32))
+            return
+        self._rows += _ROW.pack(chunk.start, chunk.inner, chunk.length, False, chunk.digest.raw)
+        self._is_sorted = self._is_sorted and (not self._starts or self._starts[-1] <= chunk.start)
+        self._starts.append(chunk.start)
+
+    def __iter__(self) -> Iterator[Checkpoint]:
+        """Raises BadManifest."""
+        if not self._is_sorted:
+            self._starts = array("Q", sorted(self._starts))
+            self._is_sorted = True
+        at = 0
+        for start, inner, length, zeros, sha256 in _ROW.iter_unpack(self._rows):
+            begin, end = (min(start, self._content_end),) * 2 if zeros else (start, self._end(start))
+            yield Checkpoint(at, begin, 0, length, ChunkPlace(end, inner, sha256).pack())
+            at += length
+
+    def _end(self, start: int) -> int:
+        following = bisect_right(self._starts, start)
+        end = self._starts[following] if following < len(self._starts) else self._content_end
+        if not 0 <= start < end <= self._content_end:
+            raise BadManifest(self._what, "its table of contents has a chunk outside the blob")
+        if end - start > 2 * SEGMENT_BYTES_MAX:
+            raise BadManifest(self._what, "its table of contents has chunks too far apart")
+        return end
 
 
-def toc_entry(toc: bytes, start: int, header: TarInfo) -> TocFile:
-    """The entry of the table itself, which an eStargz has at the end of its tar, in a member of its own."""
-    chunk = Chunk(start, 0, header.offset_data, 0, len(toc), Digest.of(toc))
-    mode, mtime_ns = header.mode & 0o7777, int(header.mtime) * 1_000_000_000
-    entry = Entry(EntryType.FILE, mode=mode, uid=header.uid, gid=header.gid, size=len(toc), mtime_ns=mtime_ns)
-    return TocFile(header.name.encode(), entry, None, [chunk])
+def toc_entry(name: bytes, member: Entry, start: int, digest: Digest) -> TocFile:
+    """The entry of the table itself, which an eStargz has at the end of its tar, in a member of its own.
+
+    Args:
+        member: what that tar says; its offset counts from the member's start, which is at `start` in the blob.
+    """
+    chunk = Chunk(start, 0, member.offset, 0, member.size, digest)
+    return TocFile(name, replace(member, offset=0), None, [chunk])

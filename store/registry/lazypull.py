@@ -2,22 +2,26 @@
 
 Rules:
 1. The table is verified by the digest in the manifest's annotation, whatever its own footer says.
-2. A layer that cannot be pulled lazily says why (`NotLazy`), and is then fetched whole.
+2. It is spooled to the store's disk as it comes, and parsed from there piece by piece: its size is no matter of memory.
+3. A layer that cannot be pulled lazily says why (`NotLazy`), and is then fetched whole.
 """
 
 from __future__ import annotations
 
-import io
+import hashlib
 import re
-import tarfile
 import zlib
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Protocol
 
 import zstandard
 
+from rootlay.store.bytestream import ByteStream, iter_file
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, DigestMismatch
+from rootlay.store.durable import create_file
+from rootlay.store.entry import Entry, EntryType
+from rootlay.store.errors import BadManifest, DigestMismatch, NotAnArchive, TruncatedArchive
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.layer import INDEX_NAME
 from rootlay.store.layout import Layout
@@ -30,9 +34,13 @@ from rootlay.store.manifest import Descriptor
 from rootlay.store.registry.blobrange import NoRanges
 from rootlay.store.registry.lazyfetch import make_origin
 from rootlay.store.registry.repository import Repository
+from rootlay.store.tarreader import TarReader
 from rootlay.store.zstdframes import WINDOW_BYTES_MAX
 
-ESTARGZ_TOC_NAME = "stargz.index.json"
+ESTARGZ_TOC_NAME = b"stargz.index.json"
+# What is asked for at a time, and what is decompressed at a time.
+_RANGE_BYTES = 8 << 20
+_TEXT_BYTES = 1 << 16
 _FOOTER_BYTES = 51
 _FOOTER = re.compile(rb"\x1f\x8b\x08.{7}\x1a\x00SG\x16\x00([0-9a-f]{16})STARGZ", re.DOTALL)
 
@@ -51,6 +59,8 @@ def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_
     place, own_id = find_toc(layer), lazy_id(layer)
     if place is None or own_id is None:
         raise NotLazy("it has no table of contents that the manifest vouches for")
+    if place.digest.algorithm != "sha256":
+        raise NotLazy(f"its table of contents is known by {place.digest.algorithm} only")
     name = f"{repository.session.domain}/{repository.path}"
     origin = make_origin(repository, Origin(name, layer, diff_id))
     if origin is None:
@@ -59,12 +69,12 @@ def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_
         if layout.has_layer(own_id):
             return 0
         read = _Reader(repository, layer, what)
-        try:
-            files, content_end = _read_estargz(read, place) if place.kind == "estargz" else _read_chunked(read, place)
-        except NoRanges as error:
-            raise NotLazy(error.reason) from error
         with layout.staging() as staging:
-            write_toc_index(staging / INDEX_NAME, files, own_id, layer, content_end, layout.budget)
+            try:
+                table = _fetch(read, place, staging / "toc")
+            except NoRanges as error:
+                raise NotLazy(error.reason) from error
+            write_toc_index(staging / INDEX_NAME, table.files(), own_id, layer, table.content_end, layout.budget)
             BlockCache.create(staging, layer.size)
             (staging / ORIGIN_NAME).write_bytes(origin.to_bytes())
             layout.publish_layer(staging, own_id, (DATA_NAME, HAVE_NAME, ORIGIN_NAME, INDEX_NAME))
@@ -82,52 +92,133 @@ class _Reader:
         self._layer = layer
 
     def __call__(self, start: int, end: int) -> bytes:
-        if not 0 <= start < end <= self.size or end - start > TOC_BYTES_MAX:
+        if not 0 <= start < end <= self.size:
             raise BadManifest(self.what, "its table of contents is outside the blob")
         self.bytes += end - start
         return self._repository.read_range(self._layer, start, end, self.what)
 
 
-def _read_chunked(read: _Reader, place: TocPlace) -> tuple[Iterator[TocFile], int]:
-    """The files of a zstd:chunked blob, and where its content ends."""
-    packed = read(place.offset, place.offset + place.length)
-    if not place.digest.fits(packed):
-        raise DigestMismatch(f"{read.what}: table of contents", place.digest, Digest.of(packed))
-    if place.toc_bytes > TOC_BYTES_MAX:
-        raise BadManifest(read.what, f"its table of contents is longer than {TOC_BYTES_MAX} bytes")
-    try:  # as a stream: a frame's own claim of its size would be allocated
-        with zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).stream_reader(packed) as stream:
-            toc = stream.read(place.toc_bytes)
-    except zstandard.ZstdError as error:
-        raise BadManifest(read.what, f"its table of contents is damaged: {error}") from error
-    return iter_toc(_decoded(toc), read.what), place.offset
+def _spool(read: _Reader, start: int, end: int, path: Path) -> None:
+    """Write the bytes from `start` to `end` of the blob to the new file `path`. Raises BadManifest."""
+    if not 0 <= start < end <= read.size or end - start > TOC_BYTES_MAX:
+        raise BadManifest(read.what, "its table of contents is outside the blob")
+    with open(create_file(path), "wb") as stream:
+        for begin in range(start, end, _RANGE_BYTES):
+            stream.write(read(begin, min(end, begin + _RANGE_BYTES)))
 
 
-def _read_estargz(read: _Reader, place: TocPlace) -> tuple[Iterator[TocFile], int]:
-    """The files of an eStargz blob, the table itself among them, and where its content ends."""
-    footer = _FOOTER.match(read(max(0, read.size - _FOOTER_BYTES), read.size))
-    if footer is None:
-        raise NotLazy("its end is not that of an eStargz")
-    position, end = int(footer[1], 16), read.size - _FOOTER_BYTES
-    tail = zlib.decompressobj(GZIP_WINDOW_BITS)
-    try:
-        data = tail.decompress(read(position, end), TOC_BYTES_MAX)
-    except zlib.error as error:
-        raise BadManifest(read.what, f"its table of contents is damaged: {error}") from error
-    try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as tar:
-            member = tar.next()
-            stream = None if member is None or member.name != ESTARGZ_TOC_NAME else tar.extractfile(member)
-            toc = b"" if stream is None else stream.read()
-            attributes = tarfile.TarInfo() if member is None else member
-    except tarfile.TarError as error:
-        raise BadManifest(read.what, f"its table of contents is damaged: {error}") from error
-    if not place.digest.fits(toc):
-        raise DigestMismatch(f"{read.what}: table of contents", place.digest, Digest.of(toc))
-    own = toc_entry(toc, position, attributes)
-    return chain(iter_toc(_decoded(toc), read.what), (own,)), end
+class _Table(Protocol):
+    """A table of contents that has been fetched and verified; `content_end` is where in the blob chunks end at the
+    latest."""
+
+    content_end: int
+
+    def files(self) -> Iterator[TocFile]:
+        """All files of the layer. Raises BadManifest."""
 
 
-def _decoded(toc: bytes) -> str:
-    """Names need not be UTF-8."""
-    return toc.decode("utf-8", "surrogateescape")
+def _fetch(read: _Reader, place: TocPlace, spool: Path) -> _Table:
+    """Raises NotLazy, NoRanges, BadManifest, DigestMismatch."""
+    return _ChunkedTable(read, place, spool) if place.kind == "zstd:chunked" else _StargzTable(read, place, spool)
+
+
+class _ChunkedTable:
+    """That of a zstd:chunked blob: a frame, whose digest is known."""
+
+    def __init__(self, read: _Reader, place: TocPlace, spool: Path) -> None:
+        self.content_end = place.offset
+        self._what = read.what
+        self._spool = spool
+        self._toc_bytes = place.toc_bytes
+        if place.toc_bytes > TOC_BYTES_MAX:
+            raise BadManifest(read.what, f"its table of contents is longer than {TOC_BYTES_MAX} bytes")
+        _spool(read, place.offset, place.offset + place.length, spool)
+        with open(spool, "rb") as stream:
+            actual = _digest(place.digest.algorithm, iter_file(stream))
+        if actual != place.digest:
+            raise DigestMismatch(f"{read.what}: table of contents", place.digest, actual)
+
+    def files(self) -> Iterator[TocFile]:
+        """All files of the layer. Raises BadManifest."""
+        return iter_toc(self._text(), self._what)
+
+    def _text(self) -> Iterator[bytes]:
+        left = self._toc_bytes
+        with open(self._spool, "rb") as stream:
+            try:
+                reader = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX).stream_reader(stream)
+                while chunk := reader.read(_TEXT_BYTES):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise BadManifest(self._what, "its table of contents is longer than it says")
+                    yield chunk
+            except zstandard.ZstdError as error:
+                raise BadManifest(self._what, f"its table of contents is damaged: {error}") from error
+
+
+class _StargzTable:
+    """That of an eStargz: a tar with one member, in a gzip member at the end of the blob, found by the footer. Its
+    digest is that of the JSON text, so it is read twice: verified, then parsed."""
+
+    def __init__(self, read: _Reader, place: TocPlace, spool: Path) -> None:
+        footer = _FOOTER.match(read(max(0, read.size - _FOOTER_BYTES), read.size))
+        if footer is None:
+            raise NotLazy("its end is not that of an eStargz")
+        self.content_end = read.size - _FOOTER_BYTES
+        self._what = read.what
+        self._spool = spool
+        self._position = int(footer[1], 16)
+        self._digest = place.digest
+        _spool(read, self._position, self.content_end, spool)
+        actual = _digest(place.digest.algorithm, self._text())
+        if actual != place.digest:
+            raise DigestMismatch(f"{read.what}: table of contents", place.digest, actual)
+
+    def files(self) -> Iterator[TocFile]:
+        """All files of the layer, the table itself among them. Raises BadManifest."""
+        yield from iter_toc(self._text(), self._what)
+        for name, member in self._members(ByteStream(self._tar())):
+            yield toc_entry(name, member, self._position, self._digest)
+            return
+
+    def _text(self) -> Iterator[bytes]:
+        stream = ByteStream(self._tar())
+        for _, member in self._members(stream):
+            left = member.size
+            while left and (chunk := stream.take(min(left, _TEXT_BYTES))):
+                left -= len(chunk)
+                yield chunk
+            return
+
+    def _members(self, stream: ByteStream) -> Iterator[tuple[bytes, Entry]]:
+        """The table's own member; nothing if the first one is something else."""
+        try:
+            for name, member in TarReader(stream, self._what):
+                if name == ESTARGZ_TOC_NAME and member.type is EntryType.FILE:
+                    yield name, member
+                return
+        except (NotAnArchive, TruncatedArchive) as error:
+            raise BadManifest(self._what, f"its table of contents is damaged: {error}") from error
+
+    def _tar(self) -> Iterator[bytes]:
+        unpack = zlib.decompressobj(GZIP_WINDOW_BITS)
+        left = TOC_BYTES_MAX
+        with open(self._spool, "rb") as stream:
+            try:
+                for packed in iter_file(stream):
+                    while packed and not unpack.eof:
+                        chunk = unpack.decompress(packed, _TEXT_BYTES)
+                        packed = unpack.unconsumed_tail
+                        left -= len(chunk)
+                        if left < 0:
+                            raise BadManifest(self._what, f"its table of contents is longer than {TOC_BYTES_MAX} bytes")
+                        yield chunk
+            except zlib.error as error:
+                raise BadManifest(self._what, f"its table of contents is damaged: {error}") from error
+
+
+def _digest(algorithm: str, chunks: Iterable[bytes]) -> Digest:
+    hashed = hashlib.new(algorithm)
+    for chunk in chunks:
+        hashed.update(chunk)
+    return Digest(algorithm, hashed.hexdigest())

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore, StoreError
+from rootlay.store.errors import BadManifest, CorruptStore, StoreError, UnknownImage, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.indexload import store_blob
 from rootlay.store.ingest import LayerSource
 from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
 from rootlay.store.layerload import LayerLoader
@@ -28,7 +29,8 @@ from rootlay.store.layout import Layout
 from rootlay.store.lazy.fill import bring_all, keep_as_partial
 from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.lazy.origin import Origin
-from rootlay.store.manifest import Descriptor, Index, Manifest, Platform
+from rootlay.store.manifest import INDEXES, Descriptor, Index, Manifest, Platform
+from rootlay.store.members import DEPTH_MAX, iter_members
 from rootlay.store.ociload import check_platform
 from rootlay.store.partialblob import KEPT_S, iter_partial, partial_path, partial_size, remove_partials
 from rootlay.store.platform import choose, host_platform
@@ -40,11 +42,10 @@ from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.work import SharedProgress, run_all
+from rootlay.store.value import replace
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
-
-_DEPTH_MAX = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def pull(
     progress: Progress = silent,
     lazy: bool = False,
     note: Note = unheard,
+    all_platforms: bool = False,
 ) -> Pulled:
     """Fetch an image and give it its name. Durable; the name changes last.
 
@@ -75,6 +77,7 @@ def pull(
         platform: which one of a multi-platform image to take. None: this machine's.
         lazy: of layers with a table of contents (eStargz, zstd:chunked) fetch that alone; content comes when it is
             used. Other layers are fetched whole, with a note.
+        all_platforms: of a multi-platform image take the index and all that it lists, attestations and all.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
@@ -85,19 +88,20 @@ def pull(
     wanted = platform or host_platform()
     remove_partials(store.layout, KEPT_S)
     with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
-        return _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None).run()
+        work = _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None)
+        return work.run_all_platforms() if all_platforms else work.run()
 
 
 def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:
     """What a reference names, and the manifest in it for a platform (None: no choice is made, both are the same)."""
     target = str(name.digest) if name.digest is not None else str(name.tag)
     top = found = repository.get_manifest(target, name.familiar)
-    for _ in range(_DEPTH_MAX):
+    for _ in range(DEPTH_MAX):
         if wanted is None or not found.is_index:
             return top, found
         descriptor = choose(Index.parse(found.data, name.familiar).manifests, wanted)
         found = repository.get_manifest(str(descriptor.digest), f"{name.familiar}@{descriptor.digest}")
-    raise BadManifest(name.familiar, f"indexes are nested more than {_DEPTH_MAX} deep")
+    raise BadManifest(name.familiar, f"indexes are nested more than {DEPTH_MAX} deep")
 
 
 def _worth_keeping(error: BaseException) -> bool:
@@ -133,19 +137,68 @@ class _Pull:
         """See `pull`."""
         current = self._find_current()
         if current is not None:
-            return Pulled(current, current.manifest_digest, 0, 0, self._count_lazy(current.manifest))
+            return Pulled(current, current.entry.digest, 0, 0, self._count_lazy(current.manifest))
         top, document = resolve(self._repository, self._name, self._wanted)
         manifest = Manifest.parse(document.data, self._name.familiar)
         config_bytes = self._config_bytes(manifest)
         config = ImageConfig.parse(config_bytes, f"{self._name.familiar}: config")
         if not top.is_index:
             check_platform(config, self._wanted)
-        self._fetch_layers(manifest, config)
-        with self._layout.staging() as staging:
-            self._layout.add_blob(staging, config_bytes, manifest.config.digest)
+        self._bring(manifest, config, config_bytes)
         image = self._store.add_manifest(document.data, self._name, config.platform)
         lazy = self._count_lazy(manifest)
         return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes, lazy)
+
+    def run_all_platforms(self) -> Pulled:
+        """See `pull`. What is no index is pulled as it is, for whatever platform it says."""
+        name = self._name.familiar
+        top, _ = resolve(self._repository, self._name, None)
+
+        def read(descriptor: Descriptor) -> bytes:
+            if descriptor.digest == top.descriptor.digest:
+                return top.data
+            if self._layout.has_blob(descriptor.digest):
+                return self._layout.read_blob(descriptor.digest)
+            return self._repository.get_manifest(str(descriptor.digest), f"{name}@{descriptor.digest}").data
+
+        members = list(iter_members(read, top.descriptor, name))
+        if not any(member.is_image for member in members):
+            raise UnsupportedMedia(name, "no image for Linux in it")
+        platform: Platform | None = None
+        for member in members:
+            if member.manifest is not None and member.is_image:
+                config_bytes = self._config_bytes(member.manifest)
+                config = ImageConfig.parse(config_bytes, f"{name}: config")
+                self._bring(member.manifest, config, config_bytes)
+                platform = config.platform
+            else:
+                for blob in member.blobs:
+                    self._fetch_blob(blob)
+        if top.is_index:
+            image = self._store.add_index(members, self._name)
+        else:
+            image = self._store.add_manifest(top.data, self._name, platform)
+        lazy = self._count_lazy(image.manifest)
+        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes, lazy)
+
+    def _bring(self, manifest: Manifest, config: ImageConfig, config_bytes: bytes) -> None:
+        """Layers and config into the store."""
+        self._fetch_layers(manifest, config)
+        with self._layout.staging() as staging:
+            self._layout.add_blob(staging, config_bytes, manifest.config.digest)
+
+    def _fetch_blob(self, blob: Descriptor) -> None:
+        """A blob that is kept as it is."""
+        if self._layout.has_blob(blob.digest):
+            return
+        what = f"{self._name.familiar}: {blob.digest.short}"
+        try:
+            store_blob(self._layout, self._repository.iter_blob(blob, what), blob, what)
+        except NotInRegistry as error:
+            if is_foreign(blob):
+                raise missing_foreign(blob, self._name.familiar) from error
+            raise
+        self._fetched_bytes += blob.size
 
     def _count_lazy(self, manifest: Manifest) -> int:
         return sum(not self._layout.has_blob(layer.digest) for layer in manifest.layers)
@@ -158,7 +211,7 @@ class _Pull:
 
     def _find_current(self) -> Image | None:
         """The image, if the store has it and the registry's tag still points to it. A HEAD costs nothing where pulls
-        are counted. An index is always fetched: the store keeps only the manifest that it took from it."""
+        are counted. Where the store keeps only a manifest out of an index, the index is fetched."""
         catalog = Catalog(self._layout)
         descriptor = catalog.find_named(str(self._name))
         if descriptor is None or self._name.tag is None or self._name.digest is not None:
@@ -166,8 +219,10 @@ class _Pull:
         if self._repository.find_digest(self._name.tag, self._name.familiar) != descriptor.digest:
             return None
         try:
-            image = catalog.read(descriptor)
-        except CorruptStore:  # removed by somebody since we found its name
+            image = catalog.get(str(self._name), self._wanted)
+            if descriptor.media_type in INDEXES:
+                image = replace(image, index=descriptor)
+        except (CorruptStore, UnknownImage):  # removed by somebody since we found its name
             return None
         config = image.manifest.config.digest
         if not self._layout.has_blob(config) or not all(map(self._is_here, image.manifest.layers)):

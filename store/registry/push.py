@@ -1,4 +1,8 @@
-"""`push`: an image of the store into a registry, bit for bit. What is there already is not sent."""
+"""`push`: an image of the store into a registry, bit for bit. What is there already is not sent.
+
+A multi-platform image goes as a whole: the blobs of all that its index lists, the manifests by their digests, and the
+index, which gets the tag.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ from rootlay.store.errors import BadReference
 from rootlay.store.image import Image
 from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import check_whole
-from rootlay.store.manifest import Descriptor
+from rootlay.store.manifest import Descriptor, Platform
+from rootlay.store.members import Member, whole_index
 from rootlay.store.progress import Progress, silent, unheard
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
@@ -24,6 +29,7 @@ from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.upload import Upload
 from rootlay.store.registry.work import SharedProgress, run_all
+from rootlay.store.value import replace
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
@@ -31,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pushed:
-    """The manifest's digest, and what it cost. Sizes in bytes."""
+    """The digest that the tag has there (a manifest's, or an index's), and what it cost. Sizes in bytes."""
 
     digest: Digest
     sent_blobs: int
@@ -45,6 +51,7 @@ def push(
     *,
     target: str | None = None,
     compression: str | None = None,
+    platform: Platform | None = None,
     progress: Progress = silent,
 ) -> Pushed:
     """Send an image. Idempotent; a tag appears there when all blobs have.
@@ -53,33 +60,44 @@ def push(
         image_name: a name or ID in the store.
         target: the name there, `[HOST/]NAME[:TAG]`; None: `image_name`.
         compression: of the layers there (see `recompress`); None: bit for bit as they are here.
+        platform: which one of a multi-platform image. None: the whole, its index and all that it lists; with
+            `compression` this machine's.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
-        UnknownImage, AmbiguousImage, BadReference, CorruptStore.
+        UnknownImage, AmbiguousImage, BadReference, CorruptStore, WrongPlatform, NotFetched.
     """
     name = Reference.parse(target or image_name)
     if name.digest is not None:
         raise BadReference(name.familiar, "an image is pushed to a tag, not to a digest")
     with store.layout.holding(), ExitStack() as stack:
-        image = store.image(image_name)
+        image = store.image(image_name, platform)
         check_whole(store.layout, image)
         check_present(store.layout, image.manifest)
         blobs = Blobs(store.layout, {})
         if compression is not None:
             directory = stack.enter_context(store.staging())
             image, blobs = recompress(store, image, compression, directory, progress)
-        neighbours = _neighbours(store, image, name)
+        members = _members(store, image, blobs)
+        neighbours = _neighbours(store, members, name)
         paths = tuple(dict.fromkeys(path for found in neighbours.values() for path in found[:1]))
         with Session(settings, name.domain) as session:
             repository = Repository(session, name, push=True, sources=paths)
-            return _send(blobs, image, name, repository, neighbours, progress)
+            return _send(blobs, members, name, repository, neighbours, progress)
 
 
-def _neighbours(store: Store, image: Image, name: Reference) -> dict[Digest, tuple[str, ...]]:
+def _members(store: Store, image: Image, found: Blobs) -> list[Member]:
+    """The documents to send, children first: those of a multi-platform image, or the manifest alone."""
+    if image.index is not None:
+        return whole_index(store.layout, image.index)
+    descriptor = replace(image.descriptor, media_type=image.manifest.media_type)
+    return [Member(descriptor, found.path(image.manifest_digest).read_bytes(), image.manifest)]
+
+
+def _neighbours(store: Store, members: list[Member], name: Reference) -> dict[Digest, tuple[str, ...]]:
     """For each blob the other repositories of the same registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
-    wanted = {blob.digest for blob in (image.manifest.config, *image.manifest.layers)}
+    wanted = {blob.digest for member in members for blob in member.blobs}
     for other in Catalog(store.layout).images(note=unheard):  # one that is damaged has nothing to offer
         names = (Reference.parse(text) for text in other.references)
         paths = tuple(n.path for n in names if n.domain == name.domain and n.path != name.path)
@@ -91,14 +109,14 @@ def _neighbours(store: Store, image: Image, name: Reference) -> dict[Digest, tup
 
 def _send(
     found: Blobs,
-    image: Image,
+    members: list[Member],
     name: Reference,
     repository: Repository,
     neighbours: dict[Digest, tuple[str, ...]],
     progress: Progress,
 ) -> Pushed:
-    own = (layer for layer in image.manifest.layers if not is_foreign(layer))
-    blobs = {blob.digest: blob for blob in (*own, image.manifest.config)}
+    """All blobs side by side, then the documents one after the other: the tag's comes last."""
+    blobs = {blob.digest: blob for member in members for blob in member.blobs if not is_foreign(blob)}
     shared = SharedProgress(progress, sum(blob.size for blob in blobs.values()), name.familiar)
     lock = threading.Lock()
     sent: list[Descriptor] = []
@@ -112,9 +130,8 @@ def _send(
     jobs: list[Callable[[], None]] = [partial(job, number, blob) for number, blob in enumerate(blobs.values())]
     session = repository.session
     run_all(jobs, session.settings.parallel, session.stop)
-    document = Document(
-        Descriptor(image.manifest.media_type, image.manifest_digest, image.descriptor.size),
-        found.path(image.manifest_digest).read_bytes(),
-    )
-    repository.put_manifest(str(name.tag), document, name.familiar)
-    return Pushed(image.manifest_digest, len(sent), sum(blob.size for blob in sent))
+    *children, top = (Document(member.descriptor, member.data) for member in members)
+    for child in children:
+        repository.put_manifest(str(child.descriptor.digest), child, f"{name.familiar}@{child.descriptor.digest}")
+    repository.put_manifest(str(name.tag), top, name.familiar)
+    return Pushed(top.descriptor.digest, len(sent), sum(blob.size for blob in sent))

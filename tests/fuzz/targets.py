@@ -33,7 +33,7 @@ from rootlay.store.registry.address import follow
 from rootlay.store.registry.blobrange import _CONTENT_RANGE
 from rootlay.store.registry.challenge import parse_challenges
 from rootlay.store.registry.errors import BadRegistryAnswer
-from rootlay.store.registry.lazypull import NotLazy, _read_chunked, _read_estargz
+from rootlay.store.registry.lazypull import NotLazy, _ChunkedTable, _StargzTable
 from rootlay.store.registry.retry import parse_retry_after
 from rootlay.store.tarheader import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
 from rootlay.store.tarreader import TarReader
@@ -218,7 +218,7 @@ def layer_entry(data: bytes) -> None:
 def toc(data: bytes) -> None:
     """Tables of contents of lazily pulled layers."""
     with suppress(BadManifest):
-        for _ in iter_toc(data.decode("utf-8", "surrogateescape"), "fuzz"):
+        for _ in iter_toc((data[:7], data[7:]), "fuzz"):
             pass
 
 
@@ -266,7 +266,10 @@ def layers(data: bytes) -> None:
 
 
 class _AnyDigest:
-    def fits(self, _: bytes) -> bool:
+    algorithm = "sha256"
+    __hash__ = None  # type: ignore[assignment]  # compared only
+
+    def __eq__(self, _: object) -> bool:
         return True
 
 
@@ -282,9 +285,9 @@ def footers(data: bytes) -> None:
             return data[start:end]
 
     place = TocPlace("", _AnyDigest(), 0, len(data), 1 << 16)  # type: ignore[arg-type]
-    for read in (_read_estargz, _read_chunked):
-        with suppress(BadManifest, NotLazy):
-            for _ in read(Blob(), place)[0]:  # type: ignore[arg-type]
+    for table in (_StargzTable, _ChunkedTable):
+        with tempfile.TemporaryDirectory() as name, suppress(BadManifest, NotLazy):
+            for _ in table(Blob(), place, Path(name, "toc")).files():  # type: ignore[arg-type]
                 pass
 
 

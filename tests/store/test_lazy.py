@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from rootlay.store.hydrate import Hydrator
 from rootlay.store.lazy.blockcache import BlockCache
 from rootlay.store.lazy.fill import bring_all, settle
 from rootlay.store.lazy.identity import lazy_id
+from rootlay.store.lazy.jsonstream import VALUE_CHARS_MAX
 from rootlay.store.lazy.segments import ContentUnreachable
 from rootlay.store.lazy.toc import iter_toc
 from rootlay.store.registry.lazyfetch import open_fetch
@@ -340,13 +342,42 @@ def replace_annotation(annotations: object) -> dict[str, str]:
 )  # fmt: skip
 def test_tables_that_are_none(text: str) -> None:
     with pytest.raises(StoreError):
-        list(iter_toc(text, "x"))
+        list(iter_toc([text.encode()], "x"))
 
 
 def test_a_table_may_say_more_than_we_know() -> None:
     text = '{"version": 1, "more": {"entries": []}, "entries": [ {"type": "dir", "name": "a/", "new": 1} ], "z": []}'
-    [found] = iter_toc(text, "x")
+    [found] = iter_toc([text.encode()], "x")
     assert (found.name, found.entry) == (b"a/", replace(Entry(EntryType.DIRECTORY), mode=0))
+
+
+def test_a_table_is_read_as_it_comes() -> None:
+    """Wherever it is cut: inside of numbers, escapes, and characters of several bytes; names that are not UTF-8."""
+    entries = [{"type": "dir", "name": "\u00e4\U0001f600/", "mode": 493}, {"type": "reg", "name": 'q"\\', "uid": 12345}]
+    text = json.dumps({"version": 123, "entries": entries, "z": 45.5}, ensure_ascii=False).encode() + b" "
+    text = text.replace(b'"z"', b'"\xff\\ud83d"')
+    expected = list(iter_toc([text], "x"))
+    assert [found.entry.uid for found in expected] == [0, 12345]
+    for at in range(len(text)):
+        assert list(iter_toc([text[:at], text[at:]], "x")) == expected, text[:at]
+    assert list(iter_toc([text[at : at + 1] for at in range(len(text))], "x")) == expected
+
+
+@pytest.mark.parametrize("value", ['"' + "x" * (3 << 20) + '"', "[" * (3 << 20), "9" * (3 << 20), "1 " * 10])
+def test_a_table_of_one_endless_value(value: str) -> None:
+    """No value may be longer than any real one: what is held of the text is bounded."""
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        text = ('{"entries": [' + value).encode()
+        for at in range(0, len(text), 1000):
+            taken += 1000
+            yield text[at : at + 1000]
+
+    with pytest.raises(BadManifest):
+        list(iter_toc(chunks(), "x"))
+    assert taken < 5 * VALUE_CHARS_MAX // 2
 
 
 def test_blocks(tmp_path: Path) -> None:

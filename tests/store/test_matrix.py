@@ -26,6 +26,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
+pytestmark = pytest.mark.timeout(3000 if LONG else 300)  # umoci needs minutes for Debian, and for 50,000 files
+
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_skopeo_and_back(

@@ -22,6 +22,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
+pytestmark = pytest.mark.timeout(3000 if LONG else 300)  # umoci needs minutes for Debian, and for 50,000 files
+
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_umoci_and_back(
@@ -167,23 +169,32 @@ def test_what_buildah_has_built_goes_through_us(other: Store, storage: Storage, 
 
 
 @needs_root
-def test_an_index_that_podman_has_made(other: Store, storage: Storage, tmp_path: Path) -> None:
-    """podman makes and pushes an index of several platforms; we take each of them out of it, and push it back."""
+@pytest.mark.parametrize("program", ["podman", "buildah"])
+def test_an_index_that_podman_has_made(other: Store, storage: Storage, tmp_path: Path, program: str) -> None:
+    """They make and push an index of several platforms; we take each of them out of it, and all of it, and push it
+    back; and they take their platform out of what we have pushed."""
     machine = json.loads(make_config([]))["architecture"]
     several = "localhost/several:1"
-    storage("podman", "manifest", "create", several)
+    storage(program, "manifest", "create", several)
     for architecture in (machine, "s390x"):
         layout = LayoutBuilder()
         tar = make_tar([("arch", "f", architecture)])
         layout.name(layout.manifest([tar], [gzip.compress(tar)], architecture), "app:1")
         (tmp_path / f"{architecture}.tar").write_bytes(layout.tar())
-        storage("podman", "manifest", "add", several, f"oci-archive:{tmp_path}/{architecture}.tar")
+        storage(program, "manifest", "add", several, f"oci-archive:{tmp_path}/{architecture}.tar")
     with running(tmp_path / "registry") as registry:
         place = f"{registry.host}/several:1"
-        storage("podman", "manifest", "push", "-q", "--all", "--tls-verify=false", several, f"docker://{place}")
+        storage(program, "manifest", "push", "-q", "--all", "--tls-verify=false", several, f"docker://{place}")
         for architecture in (machine, "s390x"):
             pulled = pull(other, place, Settings(), platform=Platform("linux", architecture))
             assert pulled.image.config.architecture == architecture
             assert_content(other, pulled.image)
             back = push(other, place, Settings(), target=f"{registry.host}/back:{architecture}")
             assert back.digest == pulled.image.manifest_digest != pulled.digest
+        whole = pull(other, place, Settings(), all_platforms=True)
+        assert whole.image.index is not None
+        target = f"{registry.host}/whole:1"
+        assert push(other, place, Settings(), target=target).digest == whole.digest == whole.image.index.digest
+        storage(program, "pull", "-q", "--tls-verify=false", target)
+        found = storage(program, "images", "--no-trunc", "--format", "{{.ID}}").split()
+        assert f"sha256:{whole.image.id.hex}" in found

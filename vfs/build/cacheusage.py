@@ -54,7 +54,7 @@ def list_cache(store: Store) -> list[CacheItem]:
 
 
 def _iter_items(store: Store) -> Iterator[CacheItem]:
-    of_images = {diff_id for image in Catalog(store.layout).images() for diff_id in image.diff_ids}
+    of_images = {diff_id for image in Catalog(store.layout).each() for diff_id in image.diff_ids}
     for path, used, record in StepCache(store).iter_records():
         yield _step(path, used, record, shared=record.layer.diff_id in of_images)
     for directory, used in CacheMounts(store.root).iter_all():

@@ -1,0 +1,66 @@
+"""Multi-platform images on the command line: `--all-platforms`, `--platform`, and what listings say of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rootlay.cli.failure import CODES
+from tests.cli.conftest import Rootlay
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
+
+from multi_images import HERE, OTHER, several
+from registry_real import RealRegistry, running
+from store_archives import LayoutBuilder
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]:
+    with running(tmp_path_factory.mktemp("registry") / "r") as found:
+        yield found
+
+
+def test_all_platforms(registry: RealRegistry, rootlay: Rootlay, tmp_path: Path) -> None:
+    """The whole of a multi-platform image: pulled, listed, shown, pushed, saved, loaded, removed."""
+    layout = LayoutBuilder()
+    top = several(layout)
+    layout.name(top, "several:1")
+    archive = tmp_path / "a.tar"
+    archive.write_bytes(layout.tar())
+    assert rootlay.out("load", "-i", str(archive)) == "Loaded image: several:1\n"
+    place = f"{registry.host}/several:1"
+    assert f"Digest: {top['digest']}\n" in rootlay.out("push", "several:1", place)
+    other = Rootlay(tmp_path / "other")
+    other.fails("pull", "--all-platforms", "--platform", "linux/s390x", place, code=2)
+    assert f"Digest: {top['digest']}\n" in other.out("pull", "--all-platforms", place)
+    [row] = json.loads(other.out("images", "--json"))
+    assert (row["digest"], row["platforms"]) == (top["digest"], [f"linux/{HERE}", f"linux/{OTHER}"])
+    header, line = other.out("images").splitlines()
+    assert header.rstrip().endswith("PLATFORMS")
+    assert f"linux/{HERE}, linux/{OTHER}" in line
+    [shown] = json.loads(other.out("inspect", place))
+    assert (shown["index"]["digest"], shown["config"]["architecture"]) == (top["digest"], HERE)
+    assert f"Digest: {top['digest']}\n" in other.out("push", place, f"{registry.host}/back:1")
+    one = other.out("push", "-q", "--platform", f"linux/{OTHER}", place, f"{registry.host}/one:1").strip()
+    assert one in layout.files[f"blobs/{str(top['digest']).replace(':', '/')}"].decode()
+    other("create", "--name", "c", place, "/x")
+    other("cp", "c:/arch", str(tmp_path / "arch"))
+    assert (tmp_path / "arch").read_text() == f"linux/{HERE}"
+    other.fails("rmi", place, code=CODES["ImageInUse"])
+    other("rm", "c")
+    other("rmi", place)
+    assert json.loads(other.out("images", "--json")) == []
+
+
+def test_a_multi_platform_image_for_other_machines_is_not_run(rootlay: Rootlay, tmp_path: Path) -> None:
+    layout = LayoutBuilder()
+    layout.name(several(layout, here="riscv64"), "several:1")
+    source = layout.write(tmp_path / "layout")
+    rootlay.fails("load", "-i", str(source), code=CODES["WrongPlatform"])
+    rootlay("load", "--all-platforms", "-i", str(source))
+    assert "riscv64" in rootlay.fails("run", "--rm", "several:1", "/x", code=125)
