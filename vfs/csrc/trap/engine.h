@@ -120,6 +120,10 @@ long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
 long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again);
 /* accept or accept4 in the gate, and then getpeername for the program's address. */
 long rl_resume_accept(struct rl_call *c, const u64 arg[6]);
+/* recvmmsg in the gate, as the program made it, and when n messages have come once more, trapped: argument 0 then bears
+ * the mark, and argument 2 is n. */
+#define RL_CAME_MARK (0x6e50726dull << 32)
+long rl_resume_many(struct rl_call *c);
 
 /* ---- signals.c, fault.c ------------------------------------------------------------------------ */
 

@@ -5,15 +5,19 @@
  *    program's own context (resume.c), and is made again when something has come.
  * 3. Where nothing can have to be translated, the call itself waits, at the program's own site: it remains a point
  *    of cancellation. One that waits by rule 2 is cancelled only when something has come.
- * 4. Internet addresses pass through ports.c.
+ * 4. recvmmsg, whose time-out is for the whole of it, waits in the kernel, with the program's buffers; names are
+ *    translated there when it has done.
+ * 5. Internet addresses pass through ports.c.
  */
 #include "sockets.h"
 
 #define RL_SO_PASSCRED 16
+#define RL_AF_INET 2
 #define RL_SO_DOMAIN 39
 #define RL_F_GETFL 3
 #define RL_O_NONBLOCK 04000
 #define RL_MSG_WAITALL 0x100
+#define RL_MSG_WAITFORONE 0x10000
 #define RL_MOST_MESSAGES 1024
 
 static long option(int fd, int name)
@@ -205,21 +209,80 @@ long rl_do_recvmsg(struct rl_call *c)
     return n == -EAGAIN ? wait_for(c, flags, is_special(c, &asked)) : n;
 }
 
-/* From a socket whose names or senders have to be translated, as many messages as are there. */
-long rl_do_recvmmsg(struct rl_call *c)
+/* Messages that have come, in place: names with room for any, and senders. How many, or -EFAULT. */
+static long translate_many(struct rl_call *c)
 {
-    u32 count = (u32)c->arg[2] < RL_MOST_MESSAGES ? (u32)c->arg[2] : RL_MOST_MESSAGES, i, bytes;
-    struct rl_message_of_many *many = (void *)c->arg[1], first;
-    u32 flags = (u32)c->arg[3];
+    struct rl_message_of_many *many = (void *)c->arg[1];
+    u32 count = (u32)c->arg[2];
+    struct rl_address a;
+    struct rl_message m;
+
+    for (u32 i = 0; i < count; i++) {
+        u32 bytes;
+
+        if (rl_guest_read(c, &m, (u64)&many[i].m, sizeof m) < 0)
+            return -EFAULT;
+        bytes = m.name_bytes < sizeof a ? m.name_bytes : sizeof a;
+        if (m.name && bytes) {
+            long n;
+
+            memset(&a, 0, sizeof a);
+            if (rl_guest_read(c, &a, m.name, bytes) < 0 || (n = give(c, &a, bytes, m.name, sizeof a)) < 0)
+                return -EFAULT;
+            m.name_bytes = (u32)n;
+        }
+        if (m.control_bytes && rl_credentials_received(c, m.control, m.control_bytes) < 0)
+            return -EFAULT;
+        if (rl_guest_write(c, (u64)&many[i].m, &m, sizeof m) < 0)
+            return -EFAULT;
+    }
+    return count;
+}
+
+/* Room for the longest name that the kernel may report: it can be translated where it is. */
+static u32 room_for_any(int fd)
+{
+    switch (option(fd, RL_SO_DOMAIN)) {
+    case RL_AF_UNIX: return 2 + RL_SUN_PATH;
+    case RL_AF_INET: return 16;
+    default: return 28; /* struct sockaddr_in6 */
+    }
+}
+
+/* Names that may be cut: as many messages as are there, through a buffer of ours. */
+static long receive_ready(struct rl_call *c, u32 count)
+{
+    struct rl_message_of_many *many = (void *)c->arg[1];
+    u32 flags = (u32)c->arg[3], i, bytes;
+    struct rl_message asked;
     long n = 0;
 
-    if (rl_guest_read(c, &first, c->arg[1], sizeof first) < 0 || !is_special(c, &first.m))
-        return as_it_is(c);
     for (i = 0; i < count; i++) {
-        n = receive(c, (u64)&many[i].m, flags & ~(u32)0x10000 /* MSG_WAITFORONE */, &first.m);
+        n = receive(c, (u64)&many[i].m, flags & ~(u32)RL_MSG_WAITFORONE, &asked);
         bytes = (u32)n;
         if (n < 0 || (n = rl_guest_write(c, (u64)&many[i].bytes, &bytes, sizeof bytes)) < 0)
             break;
     }
     return i ? (long)i : n == -EAGAIN ? wait_for(c, flags, 1) : n;
+}
+
+/* The kernel waits, counts the time and is interrupted (rl_resume_many). */
+long rl_do_recvmmsg(struct rl_call *c)
+{
+    u32 count = (u32)c->arg[2] < RL_MOST_MESSAGES ? (u32)c->arg[2] : RL_MOST_MESSAGES;
+    const struct rl_message_of_many *many = (const void *)c->arg[1];
+    struct rl_message asked;
+    int special = 0, roomy = 1;
+    u32 room;
+
+    if ((c->arg[0] & ~0xffffffffull) == RL_CAME_MARK)
+        return translate_many(c);
+    room = room_for_any((int)c->arg[0]);
+    for (u32 i = 0; i < count; i++) {
+        if (rl_guest_read(c, &asked, (u64)&many[i].m, sizeof asked) < 0)
+            break;
+        special |= is_special(c, &asked);
+        roomy &= asked.name == 0 || asked.name_bytes >= room;
+    }
+    return !special ? as_it_is(c) : roomy ? rl_resume_many(c) : receive_ready(c, count);
 }

@@ -24,7 +24,7 @@ struct rl_ucontext {
 #define RL_RED_ZONE 128
 #define RL_RET_OPCODE 0xc3
 
-/* What rl_gate_call, rl_gate_then and rl_gate_accept pop. */
+/* What rl_gate_call, rl_gate_then, rl_gate_accept and rl_gate_many pop. */
 struct rl_resume_frame {
     u64 arg[6];
     u64 ip;

@@ -67,6 +67,13 @@ rl_gate_then:
 rl_gate_accept:
     syscall
     jmp rl_gate_accept_done
+
+/* The same for recvmmsg: what has come is translated by a call that traps. */
+    .globl rl_gate_many
+    .type rl_gate_many, @function
+rl_gate_many:
+    syscall
+    jmp rl_gate_many_done
     nop
     .globl rl_gate_end
 rl_gate_end:
@@ -95,6 +102,18 @@ rl_gate_accept_done:
     mov 64(%rsp), %rax
 1:  mov 48(%rsp), %rcx
     jmp rl_gate_leave
+rl_gate_many_done:
+    test %rax, %rax
+    jle 1b
+    mov %rax, %rdx
+    mov 0(%rsp), %eax
+    movabs $0x6e50726d00000000, %rdi /* RL_CAME_MARK */
+    or %rax, %rdi
+    mov 8(%rsp), %rsi
+    mov $299, %eax            /* recvmmsg */
+    nop                       /* no site to patch */
+    syscall
+    jmp 1b
 
 /* SIGSYS. On the frame's stack only until a slot is claimed. */
     .globl rl_sigsys_entry

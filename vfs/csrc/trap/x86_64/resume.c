@@ -55,7 +55,7 @@ static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
     return nr == c->nr && passes && rl_guest_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
 }
 
-extern char rl_gate_call[], rl_gate_then[], rl_gate_accept[];
+extern char rl_gate_call[], rl_gate_then[], rl_gate_accept[], rl_gate_many[];
 
 static const u8 where[6] = {RL_RDI, RL_RSI, RL_RDX, RL_R10, RL_R8, RL_R9};
 
@@ -115,4 +115,9 @@ long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, i
 long rl_resume_accept(struct rl_call *c, const u64 arg[6])
 {
     return from_the_site(c) ? 0 : in_gate(c, rl_gate_accept, c->nr, arg, 0, 0);
+}
+
+long rl_resume_many(struct rl_call *c)
+{
+    return from_the_site(c) ? 0 : in_gate(c, rl_gate_many, c->nr, c->arg, 0, 0);
 }
