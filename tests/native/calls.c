@@ -123,7 +123,7 @@ static int refused_calls(void)
     r &= raw(425, 8, 0, 0) == -ENOSYS && raw(426, 0, 0, 0) == -ENOSYS && raw(427, 0, 0, 0) == -ENOSYS;
     r &= raw(SYS_mount, 0, 0, 0) == -EPERM && raw(SYS_umount2, 0, 0, 0) == -EPERM;
     r &= raw(SYS_pivot_root, 0, 0, 0) == -EPERM;
-    r &= raw(SYS_open_by_handle_at, 0, 0, 0) == -EPERM && raw(SYS_name_to_handle_at, AT_FDCWD, (long)"/", 0) == -EOPNOTSUPP;
+    r &= raw(SYS_open_by_handle_at, 0, 0, 0) == -EPERM;
     r &= raw(SYS_fanotify_init, 0, 0, 0) == -ENOSYS && raw(SYS_fanotify_mark, 0, 0, 0) == -ENOSYS;
     r &= raw(SYS_unshare, CLONE_NEWNS | CLONE_NEWUSER, 0, 0) == -EPERM;
     r &= raw(SYS_chroot, (long)"/etc", 0, 0) == -EPERM;
@@ -286,6 +286,50 @@ static int datagram_answers(void)
     return r;
 }
 
+struct handle {
+    unsigned bytes;
+    int type;
+    unsigned char data[128];
+    int mount;
+};
+
+static long handle_of(const char *path, int flags, struct handle *h)
+{
+    *h = (struct handle){.bytes = sizeof h->data};
+    return syscall(SYS_name_to_handle_at, AT_FDCWD, path, h, &h->mount, flags);
+}
+
+static int same(const struct handle *a, const struct handle *b)
+{
+    return a->bytes && a->bytes == b->bytes && a->type == b->type && a->mount == b->mount &&
+           memcmp(a->data, b->data, a->bytes) == 0;
+}
+
+/* A handle is a file's for life, whatever it is called and in whichever layer its content is; it opens nothing. */
+static int file_handles(void)
+{
+    struct handle before, h, other;
+    int f, r = handle_of("/etc/os-release", 0, &before) == 0 && handle_of("/etc/../etc/os-release", 0, &h) == 0;
+
+    r &= same(&before, &h) && handle_of("/etc/passwd", 0, &other) == 0 && !same(&before, &other);
+    f = open("/etc/os-release", O_WRONLY | O_APPEND);
+    r &= write(f, "\n", 1) == 1 && handle_of("/etc/os-release", 0, &h) == 0 && same(&before, &h);
+    r &= rename("/etc/os-release", "/etc/renamed") == 0 && symlink("renamed", "/etc/os-release") == 0;
+    r &= handle_of("/etc/os-release", 0, &h) == 0 && !same(&before, &h);
+    r &= handle_of("/etc/os-release", AT_SYMLINK_FOLLOW, &h) == 0 && same(&before, &h);
+    h = (struct handle){.bytes = sizeof h.data};
+    r &= syscall(SYS_name_to_handle_at, f, "", &h, &h.mount, AT_EMPTY_PATH) == 0 && same(&before, &h);
+    r &= syscall(SYS_open_by_handle_at, AT_FDCWD, &h, O_RDONLY) == -1 && errno == EPERM;
+    h.bytes = 1;
+    r &= syscall(SYS_name_to_handle_at, f, "", &h, &h.mount, AT_EMPTY_PATH) == -1 && errno == EOVERFLOW;
+    r &= h.bytes == before.bytes && rename("/etc/renamed", "/etc/os-release") == 0;
+    h.bytes = 129;
+    r &= syscall(SYS_name_to_handle_at, AT_FDCWD, "/", &h, &h.mount, 0) == -1 && errno == EINVAL;
+    r &= syscall(SYS_name_to_handle_at, AT_FDCWD, "/", 8, &h.mount, 0) == -1 && errno == EFAULT;
+    close(f);
+    return r;
+}
+
 static int old_getdents(void)
 {
     char buf[4096];
@@ -305,7 +349,7 @@ int main(int argc, char **argv)
         CASE(registers_are_kept), CASE(registers_are_kept_by_a_resumed_call), CASE(goroutine_stack), CASE(bad_pointers),
         CASE(path_ending_at_a_page), CASE(refused_calls), CASE(unknown_numbers), CASE(i386_entry),
         CASE(engine_memory_is_guarded), CASE(identity), CASE(capabilities_kept),
-        CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents),
+        CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents), CASE(file_handles),
         END_OF_CASES};
 
     return run_cases(cases, argc, argv);

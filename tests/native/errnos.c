@@ -138,6 +138,16 @@ static int make_trees(int count)
     return 0;
 }
 
+/* A file system without handles says so when it has found the file. */
+static long handle(int dir, const char *p, int flags)
+{
+    struct { unsigned bytes; int type; char data[128]; } h = {.bytes = 128};
+    int mount;
+    long r = syscall(SYS_name_to_handle_at, dir, p, &h, &mount, flags);
+
+    return r < 0 && errno == EOPNOTSUPP ? 0 : r;
+}
+
 static void reading(const char *p)
 {
     struct stat st;
@@ -193,6 +203,12 @@ static void reading(const char *p)
     int i = inotify_init1(IN_CLOEXEC);
     ASK("inotify", p, syscall(SYS_inotify_add_watch, i, p, IN_MODIFY));
     close(i);
+    ASK("name_to_handle", p, handle(AT_FDCWD, p, 0));
+    ASK("name_to_handle-follow", p, handle(AT_FDCWD, p, AT_SYMLINK_FOLLOW));
+    ASK("name_to_handle-empty", p, handle(4, p, AT_EMPTY_PATH));
+    ASK("name_to_handle-file", p, handle(3, p, 0));
+    ASK("name_to_handle-badfd", p, handle(999, p, 0));
+    ASK("name_to_handle-badflag", p, handle(AT_FDCWD, p, 0x4000));
     if (*p != '/' && strcmp(p, ".."))
         ASK("chroot", p, syscall(SYS_chroot, p));
 }

@@ -43,7 +43,7 @@ def test_every_call_answers_as_outside(guest: Guest, programs: Path, tmp_path: P
     made = guest.run("sh", "-c", f"{busybox} mkdir /tmp/plain && {busybox} chown {uid}:{gid} /tmp/plain")
     assert made.returncode == 0, made.stderr
     groups = ",".join(map(str, os.getgroups()))
-    inside = guest.run("/t/errnos", mode, state=f"{uid}:{gid}:022:{groups}", cwd="/tmp/plain")
+    inside = guest.run("/t/errnos", mode, state=f"{uid}:{gid}:022:{groups}", cwd="/tmp/plain", timeout=600)
     assert inside.returncode == 0, inside.stderr
     lines = outside.splitlines()
     assert len(lines) > at_least
@@ -54,8 +54,8 @@ TREES = 1200
 UNREADABLE = (("read", "ok"), ("dir", "ENOTEMPTY"))
 
 
-@pytest.mark.parametrize("state", ["lower", "copied"])
-def test_every_call_answers_as_outside_on_the_image_s_files(engine: Path, tmp_path: Path, state: str) -> None:
+@pytest.mark.parametrize("layer", ["lower", "copied"])
+def test_every_call_answers_as_outside_on_the_image_s_files(engine: Path, tmp_path: Path, layer: str) -> None:
     """`lower`: files that nobody has changed yet; `copied`: that have just been copied up."""
     uid, gid = os.getuid(), os.getgid()
     if uid == 0:
@@ -69,10 +69,11 @@ def test_every_call_answers_as_outside_on_the_image_s_files(engine: Path, tmp_pa
         (lower / name).mkdir()
     shutil.copy(program, lower / "errnos")
     lower.chmod(0o555)  # nobody's own root can be written outside, either
-    words = ["each", str(TREES), state]
+    words = ["each", str(TREES), layer]
     outside = subprocess.run([program, *words], cwd=plain, capture_output=True, text=True, check=True).stdout
     guest = make_guest(engine, lower, tmp_path / "box", flags=PATCH, mapped=(uid, gid))
-    inside = guest.run("/errnos", *words, state=f"{uid}:{gid}:022:{','.join(map(str, os.getgroups()))}", cwd="/trees")
+    state = f"{uid}:{gid}:022:{','.join(map(str, os.getgroups()))}"
+    inside = guest.run("/errnos", *words, state=state, cwd="/trees", timeout=600)
     assert inside.returncode == 0, (inside.stdout[-500:], inside.stderr)
     lines = outside.splitlines()
     assert len(lines) > 2000

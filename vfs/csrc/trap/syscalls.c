@@ -153,7 +153,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(signalfd), OK(timerfd_create), OK(eventfd), OK(fallocate), OK(timerfd_settime), OK(timerfd_gettime), COME(accept4, accept, 1),
     OK(signalfd4), OK(eventfd2), OK(epoll_create1), OK(dup3), OK(pipe2), OK(inotify_init1), OK(preadv), OK(pwritev),
     OK(rt_tgsigqueueinfo), OK(perf_event_open), COME(recvmmsg, recvmmsg, N), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
-    OK(prlimit64), NO(name_to_handle_at, EOPNOTSUPP), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
+    OK(prlimit64), P1(name_to_handle_at, name_to_handle_at, 0, 1, 2, 4, 0x1600, RL_NO_GATE, N), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
     WAIT(sendmmsg, sendmmsg, N, RL_HANDLED), NO(setns, EPERM), OK(getcpu), OK(process_vm_readv), OK(process_vm_writev), OK(kcmp),
     NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 7),
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
