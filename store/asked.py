@@ -45,8 +45,15 @@ class Asked:
         return cls(os.fsdecode(image), tuple(trees.decode("ascii").split()), found)
 
     def still_there(self, layers: Path) -> bool:
-        """Whether the hydrated trees that it speaks of exist."""
-        return all((layers / name / "tree").is_dir() for name in self.trees)
+        """Whether the hydrated trees that it speaks of have files."""
+        return all(has_hydrated(layers / name) for name in self.trees)
+
+
+def has_hydrated(layer: Path) -> bool:
+    """Whether anything of a layer has been hydrated. (Each session makes the empty tree: it confines to it.)"""
+    with suppress(OSError), os.scandir(layer / "tree") as entries:
+        return next(entries, None) is not None
+    return False
 
 
 def find_asked(views: Path, chain_hex: str) -> Asked | None:

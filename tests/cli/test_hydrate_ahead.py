@@ -11,11 +11,35 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import Rootlay
 
 PATIENCE_S = 120
-READ = "usr/share/doc/one/readme"
-UNREAD = "usr/share/doc/two/readme"
+COUNT = 600
+#: Far from the programs and from each other, so that neither is made because a neighbour was asked for.
+READ, UNREAD = "many/200", "many/400"
+
+
+def content(number: int) -> bytes:
+    return b"%d\n" % number * 1000
+
+
+@pytest.fixture
+def tree(small_tree: Path, tmp_path: Path) -> Path:
+    """The root file system of the image `many`."""
+    target = tmp_path / "tree"
+    shutil.copytree(small_tree, target, symlinks=True)
+    (target / "many").mkdir()
+    for number in range(COUNT):
+        (target / f"many/{number:03}").write_bytes(content(number))
+    return target
+
+
+@pytest.fixture
+def many(rootlay: Rootlay, tree: Path) -> Rootlay:
+    rootlay("import", str(tree), "many")
+    return rootlay
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -27,10 +51,10 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def waiting_program(small: Rootlay, image: str) -> Iterator[None]:
+def waiting_program(many: Rootlay, image: str) -> Iterator[None]:
     """A container whose only program waits: it asks for no file but its own and its libraries."""
     command = [sys.executable, "-m", "rootlay.cli.main", "run", "-i", "--rm", image, "cat"]
-    environ = {**os.environ, "ROOTLAY_ROOT": str(small.root)}
+    environ = {**os.environ, "ROOTLAY_ROOT": str(many.root)}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environ) as process:
         assert process.stdin
         assert process.stdout
@@ -42,66 +66,62 @@ def waiting_program(small: Rootlay, image: str) -> Iterator[None]:
     assert process.returncode == 0
 
 
-def trees(small: Rootlay) -> set[Path]:
-    return set((small.root / "layers").glob("*/tree"))
+def layers(many: Rootlay) -> set[Path]:
+    return {path.parent / "tree" for path in (many.root / "layers").glob("*/index.lmdb")}
 
 
-def records(small: Rootlay) -> set[Path]:
-    return set((small.root / "views").glob("*.asked"))
+def records(many: Rootlay) -> list[Path]:
+    return list((many.root / "views").glob("*.asked"))
 
 
-def first_run(small: Rootlay) -> Path:
-    """Read a file of the image; the tree of its layer."""
-    assert small.out("run", "--rm", "small", "cat", f"/{READ}") == "one\n"
-    until(lambda: bool(records(small)))
-    (tree,) = trees(small)
-    return tree
+def first_run(many: Rootlay) -> Path:
+    """Read a file of the image. The hydrated tree of its layer."""
+    assert many("run", "--rm", "many", "cat", f"/{READ}").stdout == content(200)
+    until(lambda: bool(records(many)))
+    (hydrated,) = layers(many)
+    assert (hydrated / READ).exists()
+    return hydrated
 
 
-def test_what_was_read_is_made_again_before_it_is_asked_for(small: Rootlay) -> None:
-    tree = first_run(small)
-    assert (tree / READ).exists()
-    shutil.rmtree(tree)
-    with waiting_program(small, "small"):
-        until(lambda: (tree / READ).exists())
-    assert (tree / READ).read_text() == "one\n"
-    assert not (tree / UNREAD).exists(), "what nobody has read is not made"
+def test_what_was_read_is_made_again_before_it_is_asked_for(many: Rootlay) -> None:
+    hydrated = first_run(many)
+    shutil.rmtree(hydrated)
+    with waiting_program(many, "many"):
+        until(lambda: (hydrated / READ).exists())
+    assert (hydrated / READ).read_bytes() == content(200)
+    assert not (hydrated / UNREAD).exists(), "what nobody has read is not made"
 
 
-def test_a_later_image_of_the_name_finds_it_made(small: Rootlay, small_tree: Path, tmp_path: Path) -> None:
-    before = first_run(small)
-    later = tmp_path / "later"
-    shutil.copytree(small_tree, later, symlinks=True)
-    (later / READ).write_text("new\n")
-    small("import", str(later), "small:2")
-    with waiting_program(small, "small:2"):
-        until(lambda: any((tree / READ).exists() for tree in trees(small) - {before}))
-    (tree,) = trees(small) - {before}
-    assert (tree / READ).read_text() == "new\n"
-    assert not (tree / UNREAD).exists()
-    assert (before / READ).read_text() == "one\n"
+def test_without_a_record_it_is_not(many: Rootlay) -> None:
+    """The other tests prove nothing if it would be made all the same."""
+    hydrated = first_run(many)
+    shutil.rmtree(hydrated)
+    (record,) = records(many)
+    record.unlink()
+    with waiting_program(many, "many"):
+        pass
+    until(lambda: bool(records(many)))  # its hydrator has done
+    assert (hydrated / "bin/cat").exists()
+    assert not (hydrated / READ).exists()
 
 
-def test_a_program_is_served_while_files_are_made_ahead(small: Rootlay, tmp_path: Path) -> None:
+def test_a_later_image_of_the_name_finds_it_made(many: Rootlay, tree: Path) -> None:
+    before = first_run(many)
+    (tree / READ).write_text("new\n")
+    many("import", str(tree), "many:2")
+    (hydrated,) = layers(many) - {before}
+    with waiting_program(many, "many:2"):
+        until(lambda: (hydrated / READ).exists())
+    assert (hydrated / READ).read_text() == "new\n"
+    assert not (hydrated / UNREAD).exists()
+    assert (before / READ).read_bytes() == content(200)
+
+
+def test_a_program_is_served_while_files_are_made_ahead(many: Rootlay) -> None:
     """It asks in the opposite order, and for what was not asked for before."""
-    image = tmp_path / "many"
-    small("export", "-o", str(tmp_path / "small.tar"), _container(small))
-    image.mkdir()
-    subprocess.run(["tar", "-xf", str(tmp_path / "small.tar"), "-C", str(image)], check=True)
-    (image / "many").mkdir()
-    for number in range(300):
-        (image / "many" / f"{number:03}").write_bytes(b"%d\n" % number * 1000)
-    small("import", str(image), "many")
-    names = [f"/many/{number:03}" for number in range(0, 300, 2)]
-    small("run", "--rm", "many", "cat", *names)
-    until(lambda: bool(records(small)))
-    for tree in trees(small):
-        shutil.rmtree(tree)
-    everything = [f"/many/{number:03}" for number in reversed(range(300))]
-    expected = b"".join(b"%d\n" % number * 1000 for number in reversed(range(300)))
-    assert small("run", "--rm", "many", "cat", *everything).stdout == expected
-
-
-def _container(small: Rootlay) -> str:
-    small("create", "--name", "whole", "small")
-    return "whole"
+    many("run", "--rm", "many", "cat", *(f"/many/{number:03}" for number in range(0, COUNT, 2)))
+    until(lambda: bool(records(many)))
+    (hydrated,) = layers(many)
+    shutil.rmtree(hydrated)
+    got = many("run", "--rm", "many", "cat", *(f"/many/{number:03}" for number in reversed(range(COUNT)))).stdout
+    assert got == b"".join(content(number) for number in reversed(range(COUNT)))

@@ -71,7 +71,7 @@ class LowerFiles:
 
     def end(self) -> None:
         """Write down what was asked for, if anything was."""
-        from rootlay.store.asked import PATHS_MAX, Asked, write_asked
+        from rootlay.store.asked import PATHS_MAX, Asked, has_hydrated, write_asked
 
         if self._view is None or self._hydrator is None or not (self._asked or self._beforehand):
             return
@@ -79,7 +79,7 @@ class LowerFiles:
         found = (self._hydrator.file_path(entry) for entry in self._asked)
         paths = dict.fromkeys([*before, *(path for path in found if path is not None)])
         layers = (layer.hex for layer in self._view.layers)
-        trees = tuple(name for name in layers if (self._root / "layers" / name / "tree").is_dir())
+        trees = tuple(name for name in layers if has_hydrated(self._root / "layers" / name))
         write_asked(self._root, self._hex(), Asked(self._image, trees, tuple(paths)[:PATHS_MAX]))
 
     def _hex(self) -> str:

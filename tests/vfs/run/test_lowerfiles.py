@@ -102,6 +102,7 @@ def test_what_was_asked_for_is_made_again_when_the_tree_is_gone(case: Case) -> N
     case.session("case", "/usr/b/001")
     case.session("case", "/usr/big")
     shutil.rmtree(case.tree)
+    case.tree.mkdir()  # as every session does
     case.session("case")
     assert case.made() == {"usr/b/001", "usr/big"}
 
