@@ -1,4 +1,4 @@
-"""Inside other people's sandboxes: Docker's default seccomp profile, a restricted pod, no seccomp at all."""
+"""Inside other people's sandboxes: Docker's and Podman's seccomp profiles, a restricted pod, no seccomp at all."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tests.cli import docker_seccomp
 from tests.cli.conftest import Rootlay
 
 LAUNCHER = docker_seccomp.__file__
+PODMANS = "/usr/share/containers/seccomp.json"
 SCRIPT = "echo new > /etc/motd; mkdir /a; mv /etc/motd /a/b; cat /a/b; sh -c 'exit 3'; echo $?; ls /usr/share/doc"
 EXPECTED = "new\n3\none\ntwo\n"
 NO_SECCOMP = """
 import ctypes, os, struct, sys
 sys.path.insert(0, sys.argv.pop(1))
 from tests.cli import docker_seccomp as d
-d.ALLOWED = [name for name in d.numbers() if name not in ("seccomp",)]
-d.install()
+d.install(d.only([name for name in d.numbers() if name != "seccomp"]))
 os.execvp(sys.argv[1], sys.argv[1:])
 """
 
@@ -39,39 +39,74 @@ def run(small: Rootlay, *prefix: str, words: tuple[str, ...]) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=120, check=False)
 
 
-def test_works_under_dockers_default_profile(small: Rootlay) -> None:
-    done = run(small, sys.executable, LAUNCHER, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
+@pytest.fixture(params=["docker", PODMANS], ids=["docker", "podman"])
+def profile(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    """The launcher that puts a default profile on a command."""
+    name: str = request.param
+    if name != "docker" and not Path(name).exists():
+        pytest.skip("Podman is not installed")
+    return (sys.executable, LAUNCHER, name)
+
+
+REFUSED = """
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+for call in ((161, b"/"), (135, 0x1234), (41, 40, 1, 0), (435, None, 0), (39,)):
+    print("ok" if libc.syscall(*call) >= 0 else errno.errorcode[ctypes.get_errno()], end=" ")
+"""
+
+
+def test_the_profiles_are_in_force(profile: tuple[str, ...]) -> None:
+    """chroot, a personality that none may have, a socket of AF_VSOCK, clone3, getpid."""
+    done = subprocess.run([*profile, sys.executable, "-c", REFUSED], capture_output=True, text=True, check=True)
+    chroot, personality, vsock, clone3, getpid = done.stdout.split()
+    assert (chroot, getpid) == ("EPERM", "ok")
+    if profile[-1] == "docker":
+        assert (personality, vsock, clone3) == ("EPERM", "EPERM", "ENOSYS")
+    else:
+        assert personality == "ENOSYS"
+
+
+def test_works_under_a_default_profile(small: Rootlay, profile: tuple[str, ...]) -> None:
+    done = run(small, *profile, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
     assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
 
 
-def test_confines_under_dockers_default_profile(small: Rootlay) -> None:
+def test_confines_under_a_default_profile(small: Rootlay, profile: tuple[str, ...]) -> None:
     report = json.loads(run(small, words=("doctor", "--json")).stdout)
     if any(finding["name"] == "landlock" and finding["status"] == "warn" for finding in report):
         pytest.skip("this kernel has no Landlock of ABI 6")
     words = ("run", "--rm", "--confine=require", "small", "cat", "/etc/motd")
-    done = run(small, sys.executable, LAUNCHER, words=words)
+    done = run(small, *profile, words=words)
     assert (done.returncode, done.stdout) == (0, "welcome\n"), done
 
 
-def test_doctor_finds_nothing_wrong_under_dockers_default_profile(small: Rootlay) -> None:
-    done = run(small, sys.executable, LAUNCHER, words=("doctor", "--json"))
+def test_doctor_finds_nothing_wrong_under_a_default_profile(small: Rootlay, profile: tuple[str, ...]) -> None:
+    done = run(small, *profile, words=("doctor", "--json"))
     assert [f for f in json.loads(done.stdout) if f["status"] == "fail"] == []
     assert done.returncode == 0
 
 
-def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path) -> None:
-    """Read-only root but for the store and a temporary directory, no capability, no_new_privs, the default profile."""
+@pytest.mark.parametrize("writable", ["store and /tmp", "store"])
+def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path, writable: str) -> None:
+    """What Kubernetes' `restricted` level leaves: no root, no capability, no_new_privs, the runtime's seccomp profile;
+    and a read-only root with one volume, or two."""
     bwrap = shutil.which("bwrap")
     if not bwrap or subprocess.run([bwrap, "--ro-bind", "/", "/", "true"], check=False, capture_output=True).returncode:
         pytest.skip("bwrap is not installed, or may not be used here")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    box = (bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(small.root), str(small.root))
-    box += ("--bind", str(scratch), "/tmp", "--cap-drop", "ALL", "--unshare-pid", "--", sys.executable, LAUNCHER)
-    if str(small.root).startswith("/tmp/") or LAUNCHER.startswith("/tmp/"):
-        box = tuple("/var/tmp" if word == "/tmp" else word for word in box)
+    box = [bwrap, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", str(small.root), str(small.root)]
+    if writable != "store":
+        # Where the store is in /tmp itself, another directory has its part.
+        box += ["--bind", str(scratch), "/var/tmp" if str(small.root).startswith("/tmp/") else "/tmp"]
+    if os.geteuid() == 0:
+        box += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
+    box += ["--cap-drop", "ALL", "--unshare-pid", "--", sys.executable, LAUNCHER, "docker"]
     done = run(small, *box, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
     assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
+    report = run(small, *box, words=("doctor", "--json"))
+    assert [f for f in json.loads(report.stdout) if f["status"] == "fail"] == []
 
 
 def test_works_where_no_memory_may_become_code(small: Rootlay) -> None:
