@@ -25,8 +25,9 @@ importable from `rootlay.vfs`. How-tos: [files](howto/files.md), [snapshots](how
 
 
 def members(cls: type) -> Iterator[tuple[str, Any]]:
-    """The public methods and properties that a class defines itself, in its own order."""
-    for name, member in vars(cls).items():
+    """The public methods and properties that a class, or one of rootlay's that it is made of, defines, in order."""
+    own = [base for base in cls.__mro__ if base.__module__.startswith("rootlay.")]
+    for name, member in {name: member for base in reversed(own) for name, member in vars(base).items()}.items():
         plain = member.__func__ if isinstance(member, (classmethod, staticmethod)) else member
         if not name.startswith("_") and (isinstance(plain, property) or inspect.isfunction(plain)):
             yield name, plain

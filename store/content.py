@@ -2,17 +2,15 @@
 
 Rules:
 1. A segment is read whole, and its CRC-32 and length are checked before one byte of it is handed out.
-2. Recently read segments are kept, `CACHE_BYTES` of them at most per layer. Thread safe.
+2. What was read is kept for a while (`rootlay.store.segmentcache`). Thread safe.
 """
 
 from __future__ import annotations
 
 import io
 import os
-import threading
 import zlib
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -24,9 +22,9 @@ from rootlay.store.entry import EntryType, SparseMap
 from rootlay.store.errors import CorruptStore
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.segment import Checkpoint
+from rootlay.store.segmentcache import SegmentCache
 from rootlay.store.zstdframes import decompress_frames
 
-CACHE_BYTES = 16 << 20
 _READ_BYTES = 1 << 17
 _GZIP_TRAILER_BYTES = 8
 
@@ -34,15 +32,19 @@ _GZIP_TRAILER_BYTES = 8
 class SegmentReader:
     """The uncompressed tar of one layer. Close it."""
 
-    def __init__(self, path: Path, access: Access, checkpoints: Iterable[Checkpoint]) -> None:
-        """Read from the blob or pack at `path`. Raises CorruptStore if it is missing."""
+    def __init__(
+        self, path: Path, access: Access, checkpoints: Iterable[Checkpoint], scratch: Path | None = None
+    ) -> None:
+        """Read from the blob or pack at `path`; `scratch` is a directory for what is needed again and again.
+
+        Raises CorruptStore if it is missing.
+        """
         self._path = path
         self._access = access
         self._checkpoints = list(checkpoints)
         self._starts = [c.tar_offset for c in self._checkpoints]
-        self._cache: OrderedDict[int, bytes] = OrderedDict()
-        self._cached_bytes = 0
-        self._lock = threading.Lock()
+        last = self._checkpoints[-1] if self._checkpoints else None
+        self._cache = SegmentCache(scratch, last.tar_offset + last.length if last else 0)
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -50,6 +52,7 @@ class SegmentReader:
 
     def close(self) -> None:
         """Close the blob. Idempotent; readers of content must be done."""
+        self._cache.close()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -59,28 +62,23 @@ class SegmentReader:
         index = bisect_right(self._starts, tar_offset) - 1
         if index < 0:
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
-        data = self._segment(index)
-        start = tar_offset - self._starts[index]
+        ready = self._cache.find(index, self._starts[index], tar_offset, count)
+        if ready is None:
+            ready = self._decompressed(index), tar_offset - self._starts[index]
+        data, start = ready
         if start >= len(data):
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
         return memoryview(data)[start : start + count]
 
     def find_ready(self, tar_offset: int, count: int) -> tuple[bytes, int] | None:
-        """The segment that holds these bytes, and where in it they start, if it is one and decompressed already."""
+        """Bytes that hold these ones, and where in them they start, if that is one segment and decompressed already."""
         index = bisect_right(self._starts, tar_offset) - 1
-        with self._lock:
-            data = self._cache.get(index)
-        if data is None or tar_offset + count > self._starts[index] + len(data):
+        if index < 0 or tar_offset + count > self._starts[index] + self._checkpoints[index].length:
             return None
-        return data, tar_offset - self._starts[index]
+        return self._cache.find(index, self._starts[index], tar_offset, count)
 
-    def _segment(self, index: int) -> bytes:
+    def _decompressed(self, index: int) -> bytes:
         """The verified bytes of a segment."""
-        with self._lock:
-            data = self._cache.get(index)
-            if data is not None:
-                self._cache.move_to_end(index)
-                return data
         checkpoint = self._checkpoints[index]
         try:
             data = self._decode(index, checkpoint)
@@ -88,13 +86,7 @@ class SegmentReader:
             raise CorruptStore(str(self._path), f"unreadable at byte {checkpoint.blob_offset}: {error}") from error
         if not self._is_intact(checkpoint, data):
             raise CorruptStore(str(self._path), f"damaged at byte {checkpoint.blob_offset}")
-        with self._lock:
-            if index not in self._cache:
-                self._cache[index] = data
-                self._cached_bytes += len(data)
-                while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
-                    _, dropped = self._cache.popitem(last=False)
-                    self._cached_bytes -= len(dropped)
+        self._cache.add(index, checkpoint.tar_offset, data)
         return data
 
     def _is_intact(self, checkpoint: Checkpoint, data: bytes) -> bool:

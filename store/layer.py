@@ -141,7 +141,7 @@ class Layer:
 
                 self._segments = LazySegments(self.path, self.iter_checkpoints())
             if self._segments is None:
-                self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints())
+                self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints(), self.path)
             return self._segments
 
     def open_content(self, entry: Extent) -> BinaryIO:

@@ -11,19 +11,15 @@ Rules:
 2. `rootlay://IMAGE!/PATH` and `rootlay+container://NAME!/PATH` say where and what; without `!/` a URL is a path, and
    image or container come as options, or from the URL behind `::`.
 3. Reading streams a file's content and hydrates nothing. Writing is a change of the container, as any other.
-4. Links: `info` follows them; in a listing a link to a file is a file, any other is neither file nor directory, so
-   that a walk does not run in circles.
-5. Errors are those of `os` for the same operation.
+4. Errors are those of `os` for the same operation.
 Contract: https://filesystem-spec.readthedocs.io/; its own suite, `fsspec.tests.abstract`.
 """
 
 from __future__ import annotations
 
 import errno
-import io
 import os
 import shutil
-import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
@@ -32,20 +28,16 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
-from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.container import Container
 from rootlay.vfs.content import copy_content
+from rootlay.vfs.fsspeclisting import info_of, list_infos, list_names
+from rootlay.vfs.fsspecpending import PendingFile
+from rootlay.vfs.fsspecurl import CONTAINER_PROTOCOL, PROTOCOL, image_of_file, options_of_url, path_of_url
 from rootlay.vfs.images import Image, Store
-from rootlay.vfs.listing import iter_children
-from rootlay.vfs.lookup import Found
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.tree import copy_file, make_directories, remove_tree
 
-PROTOCOL = "rootlay"
-CONTAINER_PROTOCOL = "rootlay+container"
-_PREFIXES = (f"{CONTAINER_PROTOCOL}://", f"{PROTOCOL}://")
 _CHUNK_BYTES = 1 << 20
-_NS = 1_000_000_000
 _FLAGS = {
     "w": os.O_CREAT | os.O_TRUNC,
     "x": os.O_CREAT | os.O_EXCL,
@@ -104,7 +96,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
             return
         self._container = None
         if fo is not None:
-            image = _image_of_file(Store.open(store), fo, target_protocol, target_options or {})
+            image = image_of_file(Store.open(store), fo, target_protocol, target_options or {})
         elif isinstance(image, str):
             image = Store.open(store).image(image)
         assert isinstance(image, Image)
@@ -128,21 +120,11 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):
             return [cls._strip_protocol(one) for one in path]
-        text = stringify_path(path)
-        for prefix in _PREFIXES:
-            if text.startswith(prefix):
-                text = text.removeprefix(prefix)
-                text = text.partition("!/")[2] if "!/" in text else text.removesuffix("!")
-                break
-        return "/" + text.strip("/")
+        return path_of_url(stringify_path(path))
 
     @staticmethod
     def _get_kwargs_from_urls(url: str) -> dict[str, str]:
-        for prefix, option in zip(_PREFIXES, ("container", "image"), strict=True):
-            if url.startswith(prefix) and "!" in url:
-                name, mark, _ = url.removeprefix(prefix).partition("!/")
-                return {option: name if mark else name.removesuffix("!")}
-        return {}
+        return options_of_url(url)
 
     def unstrip_protocol(self, name: str) -> str:
         """The URL of a path."""
@@ -158,38 +140,12 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """Name, size in bytes, type, times in s, mode, uid, gid, ino, nlink; of what a link leads to."""
-        name = self._strip_protocol(path)
-        found = self.overlay.get(name, follow=False)
-        return self._info(name, found, follow_directories=True)
+        return info_of(self.overlay, self._strip_protocol(path))
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """What is in a directory, sorted, as `info` has it; of anything else, itself."""
         name = self._strip_protocol(path)
-        found = self.overlay.get(name)
-        if not found.is_dir:
-            return [self.info(name)] if detail else [name]
-        stem = name.rstrip("/") + "/"
-        if not detail:
-            return [stem + os.fsdecode(listed.name) for listed in self.overlay.scandir(name)]
-        children = iter_children(self.overlay.context.lookup, found)
-        return [self._info(stem + os.fsdecode(child.name), child) for child in children]
-
-    def _info(self, name: str, found: Found, *, follow_directories: bool = False) -> dict[str, Any]:
-        shown, kind = found, _type_of(found)
-        if found.is_link:
-            try:
-                target = self.overlay.get(name)
-            except OSError:
-                if follow_directories:
-                    raise
-            else:
-                if target.is_file or follow_directories:
-                    shown, kind = target, _type_of(target)
-        fields = _fields(name, self.overlay.context.attributes(shown), kind)
-        fields["islink"] = found.is_link
-        if found.is_link:
-            fields["destination"] = os.fsdecode(self.overlay.readlink(name))
-        return fields
+        return list_infos(self.overlay, name) if detail else list_names(self.overlay, name)
 
     def lexists(self, path: str, **_: Any) -> bool:
         """Whether there is something, be it a link that leads nowhere."""
@@ -362,58 +318,3 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
 
     def _isfilestore(self) -> bool:
         return True
-
-
-class PendingFile(io.BufferedWriter):
-    """A file written inside `fs.transaction`: it has its name from `commit` on, complete, or never."""
-
-    def __init__(self, overlay: Overlay, name: str, *, exclusive: bool) -> None:
-        self._overlay = overlay
-        self._target = name
-        self._exclusive = exclusive
-        self._pending = f"{name.rpartition('/')[0]}/.rootlay-{uuid.uuid4().hex}"
-        descriptor = overlay.open(self._pending, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-        super().__init__(io.FileIO(descriptor, "wb"))
-
-    def commit(self) -> None:
-        """Give the file its name. Raises FileExistsError where it was opened to be new and is not."""
-        self.close()
-        self._overlay.rename(self._pending, self._target, 1 if self._exclusive else 0)
-
-    def discard(self) -> None:
-        """Forget the file."""
-        self.close()
-        self._overlay.unlink(self._pending)
-
-
-def _type_of(found: Found) -> str:
-    return "directory" if found.is_dir else "file" if found.is_file else "other"
-
-
-def _fields(name: str, attributes: Attributes, kind: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "size": attributes.size,
-        "type": kind,
-        "created": attributes.ctime_ns / _NS,
-        "mtime": attributes.mtime_ns / _NS,
-        "mode": attributes.mode,
-        "uid": attributes.uid,
-        "gid": attributes.gid,
-        "ino": attributes.ino,
-        "nlink": attributes.nlink,
-    }
-
-
-def _image_of_file(store: Store, path: str, protocol: str | None, options: dict[str, Any]) -> Image:
-    """The image in a local file, which may come from a chain of URLs."""
-    if protocol not in (None, "", "file", "local"):
-        import fsspec
-
-        cached = fsspec.filesystem("simplecache", target_protocol=protocol, target_options=options)
-        with cached.open(path, "rb") as stream:
-            return store.load(stream.name)
-    from rootlay.vfs.imageview import find_bundle
-
-    bundle = find_bundle(os.path.abspath(path))
-    return store.image(bundle) if bundle else store.load(path)

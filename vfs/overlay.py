@@ -116,6 +116,15 @@ class Overlay:
         return self.context.existing(raw_path(path), follow=follow)
 
     @operation()
+    def look(self, path: str) -> Found:
+        """The object at a path, itself a link or not; remembered where that can be, for who only looks."""
+        beginning = self.remembered.begin()
+        found = self.context.existing(raw_path(path), follow=False)
+        if beginning is not None:
+            self.remembered.add(beginning, path, found)
+        return found
+
+    @operation()
     def resolve(self, path: PathArgument) -> ImagePath:
         """The canonical path of an existing object: no links, no `..`."""
         return ImagePath(self.context.existing(raw_path(path), follow=True).path or b"/")

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 OBJECTS_MAX = 100_000
 """Objects and names that are remembered at most, some 50 MB; then everything is forgotten at once."""
 
+LOOKED_MAX = 200
+"""Length of a path up to which directories on the way are looked up for being remembered."""
+
 Position = tuple[int, int, int, int]
 """Where a path's two bits are in the filter: byte, mask, byte, mask."""
 
@@ -131,11 +134,17 @@ class Remembered:
         return known if self._holds(known) else None
 
     def _look(self, era: Era, path: str) -> _Object | None:
-        """Look a name up in a directory that is remembered."""
-        directory, _, name = path.rpartition("/")
-        parent = era.objects.get(directory or "/")
-        if parent is None or not parent.found.is_dir or not self._holds(parent):
+        """Look a name up in a directory that is remembered, or can be."""
+        directory, slash, name = path.rpartition("/")
+        if not slash or len(directory) > LOOKED_MAX:
             return None
+        if directory:
+            parent = era.objects.get(directory) or self._look(era, directory)
+            if parent is None or not parent.found.is_dir or not self._holds(parent):
+                return None
+            above, start = parent.found, parent.hash
+        else:
+            above, start = self._lookup.root(), FNV_START
         if name in ("", ".", "..") or "\0" in name:
             return None
         try:
@@ -144,8 +153,8 @@ class Remembered:
             return None
         if len(raw) > NAME_MAX_BYTES or is_reserved(raw):
             return None
-        found = self._lookup.child(parent.found, raw)
-        return None if found is None else self._add(era, path, found, self._hash(b"/" + raw, parent.hash))
+        found = self._lookup.child(above, raw)
+        return None if found is None else self._add(era, path, found, self._hash(b"/" + raw, start))
 
     def _hash(self, path: bytes, start: int = FNV_START) -> int:
         return fnv1a(path, start) if self._bloom is not None else 0

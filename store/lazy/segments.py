@@ -54,7 +54,7 @@ class LazySegments(SegmentReader):
             self._blocks = BlockCache(directory)
         except FileNotFoundError as error:
             raise CorruptStore(str(directory), "the cache of a lazy layer is missing") from error
-        super().__init__(self._blocks.path, Access.LAZY, checkpoints)
+        super().__init__(self._blocks.path, Access.LAZY, checkpoints, directory)
         self._directory = directory
         self._fetch = fetch
         self._fetching = threading.Lock()

@@ -1,4 +1,4 @@
-"""Stacks of layers for the tests of the overlay rules."""
+"""Stacks of layers for the tests of the overlay rules; a small real image for those of the objects above them."""
 
 import os
 import sys
@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.vfs import Image, Store
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
+from tests.cli.rootfs import build_rootfs
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
 
 
@@ -60,3 +62,24 @@ def build(tmp_path: Path) -> Iterator[StackBuilder]:
     yield builder
     for overlay in builder.opened:
         overlay.close()
+
+
+@pytest.fixture(scope="session")
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small root file system, unpacked; not to be changed."""
+    target = tmp_path_factory.mktemp("rootfs") / "tree"
+    target.mkdir()
+    build_rootfs(target)
+    return target
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """An empty store of the test's own."""
+    return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def image(store: Store, tree: Path) -> Image:
+    """`tree` as the image `small`."""
+    return store.import_rootfs(tree, "small")

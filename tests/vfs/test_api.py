@@ -16,25 +16,6 @@ from rootlay.store.containerrecord import Bind
 from rootlay.store.errors import NameInUse, UnknownContainer, UnknownImage
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.run.user import UnknownUser
-from tests.cli.rootfs import build_rootfs
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("api") / "tree"
-    target.mkdir()
-    build_rootfs(target)
-    return target
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "store")
-
-
-@pytest.fixture
-def image(store: Store, tree: Path) -> Image:
-    return store.import_rootfs(tree, "small")
 
 
 def test_the_example_of_the_readme_works(store: Store, image: Image) -> None:

@@ -117,13 +117,17 @@ CHANGES = (
 
 def test_programs_inside_change_what_was_remembered(image: Image) -> None:
     with image.container("busy") as c:
-        fs = c.fs
+        fs, spec = c.fs, c.fsspec
         assert len(contents(fs)) == 35
+        assert len(spec.find("/many", withdirs=True)) == 36
         for change in CHANGES:
             c.run(["sh", "-c", change], check=True)
             with Store.open(image.root).container("busy") as other:
                 fresh = other.fs.exists("/many") and contents(other.fs)
+                fresh_spec = other.fsspec.find("/many", withdirs=True, detail=True)
             assert (fs.exists("/many") and contents(fs)) == fresh, change
+            assert spec.find("/many", withdirs=True, detail=True) == fresh_spec
+            assert spec.glob("/many/*") == ([] if not fresh else [f"/many/{name}" for name in fs.listdir("/many")])
         c.snapshot()
         assert not fs.exists("/many")
         c.rollback()
@@ -151,8 +155,9 @@ def test_the_long_way_is_gone_once(image: Image, monkeypatch: pytest.MonkeyPatch
         fs = c.fs
         expected = contents(fs)
         calls = []
-        original = Overlay.get
-        monkeypatch.setattr(Overlay, "get", lambda *a, **k: calls.append(a) or original(*a, **k))
+        for name in ("get", "look"):
+            original = getattr(Overlay, name)
+            monkeypatch.setattr(Overlay, name, lambda *a, call=original, **k: calls.append(a) or call(*a, **k))
         assert contents(fs) == expected
         assert calls == []
         fs.touch("/many/d0/new")

@@ -24,26 +24,7 @@ from rootlay.store.errors import ContainerRunning, NameInUse, UnknownContainer
 from rootlay.vfs import Container, Image, Store, snapshots
 from rootlay.vfs.snapshots import FROZEN_MAX
 from rootlay.vfs.states import State, diff_states
-from tests.cli.rootfs import build_rootfs
 from tests.vfs.oracle import attributes_of, shape_of_overlay
-
-
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("snapshots") / "tree"
-    target.mkdir()
-    build_rootfs(target)
-    return target
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store.open(tmp_path / "store")
-
-
-@pytest.fixture
-def image(store: Store, tree: Path) -> Image:
-    return store.import_rootfs(tree, "small")
 
 
 def lines(changes: object) -> list[str]:

@@ -1,0 +1,117 @@
+"""What has been decompressed of a layer: the last of it in memory, what was needed again in a file without a name.
+
+Rules:
+1. At most `CACHE_BYTES` are in memory. Who reads in the order of the tar needs no more, and never writes.
+2. A segment that is decompressed a second time had been forgotten too early: it goes to the file as well, so none is
+   decompressed three times. The file has no name (O_TMPFILE), goes with its process, is sparse, and holds
+   `SPILL_BYTES` at most. Where the directory cannot be written, its file system has no such files, or the disk is
+   full, segments are decompressed again.
+3. What comes in has been verified, and nobody else can reach either place. The file is read through a mapping: a
+   program that closes descriptors which are not its own cannot make us read another file, nor, by a look before, write
+   one.
+4. Thread safe. A forked child shares the file: the same bytes are at the same place in it, whoever writes them.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+CACHE_BYTES = 16 << 20
+SPILL_BYTES = 1 << 30
+
+
+class SegmentCache:
+    """Segments by number. Close it."""
+
+    def __init__(self, directory: Path | None, tar_bytes: int) -> None:
+        """The file is made in `directory`, when it is needed; None: in memory alone. `tar_bytes`: of all segments."""
+        self._spill = None if directory is None else _Spill(directory, tar_bytes)
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, bytes] = OrderedDict()
+        self._kept_bytes = 0
+        self._seen: set[int] = set()
+
+    def close(self) -> None:
+        """Give up both places. Idempotent."""
+        if self._spill is not None:
+            self._spill.close()
+
+    def find(self, number: int, start: int, tar_offset: int, count: int) -> tuple[bytes, int] | None:
+        """Bytes that hold the segment from `tar_offset` on, `count` of them where it has as many, and where in them
+        they start. `start` is where the segment starts in the tar. None: it has to be decompressed."""
+        with self._lock:
+            data = self._kept.get(number)
+            if data is not None:
+                self._kept.move_to_end(number)
+                return data, tar_offset - start
+            found = None if self._spill is None else self._spill.find(number, tar_offset - start, count)
+        return None if found is None else (found, 0)
+
+    def add(self, number: int, start: int, data: bytes) -> None:
+        """Keep a segment that has just been decompressed and verified."""
+        with self._lock:
+            if number not in self._kept:
+                self._kept[number] = data
+                self._kept_bytes += len(data)
+                while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
+                    _, dropped = self._kept.popitem(last=False)
+                    self._kept_bytes -= len(dropped)
+            if number in self._seen and self._spill is not None:
+                self._spill.add(number, start, data)
+            self._seen.add(number)
+
+
+class _Spill:
+    """The file of rule 2. Best effort: after an error it takes no more, and what it has stays good."""
+
+    def __init__(self, directory: Path, tar_bytes: int) -> None:
+        self._directory = directory
+        self._tar_bytes = tar_bytes
+        self._room = SPILL_BYTES
+        self._places: dict[int, tuple[int, int]] = {}  # start and end in the file, which are those in the tar
+        self._map: mmap.mmap | None = None
+        self._fd = -1
+        self._identity = (0, 0)
+
+    def find(self, number: int, offset: int, count: int) -> bytes | None:
+        """`count` bytes of a segment from `offset` in it on, or as many as it has; None: it is not here."""
+        place = self._places.get(number)
+        if place is None or self._map is None:
+            return None
+        start, end = place
+        return self._map[start + offset : min(end, start + offset + count)]
+
+    def add(self, number: int, start: int, data: bytes) -> None:
+        if number in self._places or len(data) > self._room:
+            return
+        try:
+            if self._map is None:
+                self._open()
+            status = os.fstat(self._fd)
+            if (status.st_dev, status.st_ino) != self._identity or os.pwrite(self._fd, data, start) != len(data):
+                self._room = 0
+                return
+        except (OSError, ValueError):
+            self._room = 0
+            return
+        self._room -= len(data)
+        self._places[number] = (start, start + len(data))
+
+    def _open(self) -> None:
+        self._fd = os.open(self._directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        status = os.fstat(self._fd)
+        self._identity = (status.st_dev, status.st_ino)
+        os.ftruncate(self._fd, self._tar_bytes)
+        self._map = mmap.mmap(self._fd, self._tar_bytes, prot=mmap.PROT_READ)
+
+    def close(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+        if self._map is not None:
+            self._map.close()
+        self._map, self._room = None, 0
