@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import resource
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -26,6 +28,13 @@ OLDEST_KERNEL = (4, 19)
 FAST_KERNEL = (5, 11)  # the kernel skips the filter for calls that it always allows
 FEW_MAPPINGS = 65530
 LITTLE_SPACE_BYTES = 1 << 30
+#: Below these, or where there is any limit at all, programs fail in ways that are hard to understand.
+LIMITS = (
+    ("open files", resource.RLIMIT_NOFILE, 1024),
+    ("processes", resource.RLIMIT_NPROC, 256),
+    ("file size", resource.RLIMIT_FSIZE, resource.RLIM_INFINITY),
+    ("address space", resource.RLIMIT_AS, resource.RLIM_INFINITY),
+)
 
 
 @value
@@ -74,7 +83,8 @@ def _machine() -> Iterator[Finding]:
 
 def _kernel() -> Iterator[Finding]:
     release = os.uname().release
-    version = tuple(int(part) for part in release.partition("-")[0].split(".")[:2])
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(numbers[1]), int(numbers[2])) if numbers else OLDEST_KERNEL
     if version < OLDEST_KERNEL:
         yield Finding("kernel", "warn", release, "older than what rootlay is tested with (4.19)")
     elif version < FAST_KERNEL:
@@ -146,7 +156,10 @@ def _store(root: Path, folder: Path) -> Iterator[Finding]:
         return
     can = try_store(folder)
     missing = [name for name in ("link", "symlink", "lock", "map", "mode") if can.get(name)]
-    if missing:
+    if can.get("execute"):
+        advice = "programs of images are run from the store: choose one that is not mounted `noexec` with --root"
+        yield Finding("store", "fail", f"{where}: nothing there may be executed", advice)
+    elif missing:
         advice = "choose a store on a local file system (ext4, xfs, btrfs, tmpfs) with --root"
         yield Finding("store", "fail", f"{where}: no {', '.join(missing)}", advice)
     elif kind == "lustre" and "flock" not in options:
@@ -185,6 +198,11 @@ def _space(folder: Path) -> Iterator[Finding]:
 
 
 def _limits() -> Iterator[Finding]:
+    limits = [(name, resource.getrlimit(number)[0], enough) for name, number, enough in LIMITS]
+    low = [name for name, limit, enough in limits if _is_below(limit, enough)]
+    text = ", ".join(f"{name} {limit}" for name, limit, _ in limits if limit != resource.RLIM_INFINITY) or "none"
+    advice = f"programs may fail for it: raise the limit of {', '.join(low)} (ulimit)" if low else ""
+    yield Finding("limits", "warn" if low else "ok", text, advice)
     count = int(_read("/proc/sys/vm/max_map_count") or FEW_MAPPINGS)
     advice = "large programs may run out of mappings: sysctl vm.max_map_count=262144" if count < FEW_MAPPINGS else ""
     yield Finding("max_map_count", "warn" if advice else "ok", str(count), advice)
@@ -221,6 +239,10 @@ def _surroundings(environ: Mapping[str, str]) -> Iterator[Finding]:
         yield Finding("user", "warn", "root", advice)
     else:
         yield Finding("user", "ok", f"uid {os.geteuid()}")
+
+
+def _is_below(limit: int, enough: int) -> bool:
+    return limit != resource.RLIM_INFINITY and (enough == resource.RLIM_INFINITY or limit < enough)
 
 
 def _read(path: str) -> str:

@@ -89,7 +89,7 @@ def try_program(engine: Path, folder: Path) -> str:
 
 
 def try_store(folder: Path) -> dict[str, int]:
-    """What a file system lets us do, each as 0 or an errno: link, symlink, lock, map, xattr, rename over."""
+    """What a file system lets us do, each as 0 or an errno."""
     import fcntl
     import mmap
 
@@ -111,6 +111,8 @@ def try_store(folder: Path) -> dict[str, int]:
             attempt("symlink", lambda: os.symlink("u=0;g=0", box / "c"))
             attempt("lock", lambda: fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB))
             attempt("map", lambda: mmap.mmap(file.fileno(), mmap.PAGESIZE).close())
+            executable = mmap.PROT_READ | mmap.PROT_EXEC
+            attempt("execute", lambda: mmap.mmap(file.fileno(), mmap.PAGESIZE, prot=executable).close())
             attempt("xattr", lambda: os.setxattr(box / "a", b"user.rootlay", b"1"))
             attempt("mode", lambda: os.chmod(box / "a", 0o700))
     return found

@@ -214,6 +214,13 @@ void rl_make_mount_points(void);
 long rl_state_parse(const char *text, u64 *sigmask);
 size_t rl_state_print(char *out, u64 sigmask);
 
+/* ---- identity as others see it: start.c ---------------------------------------------------------- */
+
+/* Who this process is inside, for those who may not read its memory (peercred.c): an entry in the auxiliary vector
+ * that the kernel shows of it, the effective uid in the lower half. To be called when that has changed. */
+#define RL_AT_IDENTITY 0x6e50726cull
+void rl_tell_identity(void);
+
 /* ---- capability.c ------------------------------------------------------------------------------ */
 
 int rl_capable(u32 capability);

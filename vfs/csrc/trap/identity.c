@@ -125,6 +125,7 @@ static long set_uids(u32 real, u32 effective, u32 saved)
     me->suid = saved == RL_KEEP ? me->suid : saved;
     me->fsuid = me->euid;
     rl_caps_after(old);
+    rl_tell_identity();
     return 0;
 }
 
@@ -139,6 +140,7 @@ static long set_gids(u32 real, u32 effective, u32 saved)
     me->egid = effective == RL_KEEP ? me->egid : effective;
     me->sgid = saved == RL_KEEP ? me->sgid : saved;
     me->fsgid = me->egid;
+    rl_tell_identity();
     return 0;
 }
 

@@ -3,8 +3,12 @@
  *
  * 1. A real user other than the container's own is reported as he is.
  * 2. A peer that runs in this very engine keeps its identity at the engine's own address of it: it is read from there.
- * 3. Any other process of the same user, or one that may not be read, counts as the caller, as owners of binds do.
+ * 3. Where its memory may not be read (Yama's ptrace_scope 1, as on Ubuntu, wants a descendant for that), the entry
+ *    tells that it put into its auxiliary vector (start.c): a process with threads that changed who it is tells there
+ *    who it was.
+ * 4. Any other process of the same user, or one that may not be read, counts as the caller, as owners of binds do.
  */
+#include <asm/fcntl.h>
 #include <linux/capability.h>
 #include <linux/uio.h>
 
@@ -12,6 +16,7 @@
 
 #define RL_SCM_CREDENTIALS 2
 #define RL_PROBE_BYTES 64
+#define RL_AUXV_WORDS 64
 
 struct rl_ucred {
     i32 pid;
@@ -34,17 +39,45 @@ static int runs_this_engine(i32 pid)
     return read_peer(pid, probe, rl_gate_start, sizeof probe) == 0 && memcmp(probe, rl_gate_start, sizeof probe) == 0;
 }
 
+/* The identity that a process shows: 0, or -ESRCH. */
+static long read_shown(i32 pid, u32 *uid, u32 *gid)
+{
+    u64 auxv[RL_AUXV_WORDS];
+    char path[32];
+    long fd, n;
+
+    rl_put_text(rl_put_number(rl_put_text(path, "/proc/"), (u64)pid, 10), "/auxv");
+    fd = rl_sys3(__NR_open, (long)path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return -ESRCH;
+    n = rl_sys3(__NR_read, fd, (long)auxv, sizeof auxv) / 8;
+    rl_sys1(__NR_close, fd);
+    for (long i = 0; i + 1 < n; i += 2)
+        if (auxv[i] == RL_AT_IDENTITY) {
+            *uid = (u32)auxv[i + 1];
+            *gid = (u32)(auxv[i + 1] >> 32);
+            return 0;
+        }
+    return -ESRCH;
+}
+
 static void make_virtual(struct rl_ucred *cred)
 {
+    u32 uid = rl_me.euid, gid = rl_me.egid;
     struct rl_identity peer;
 
-    if (cred->pid == (i32)rl_sys0(__NR_getpid) || !runs_this_engine(cred->pid) ||
-        read_peer(cred->pid, &peer, &rl_me, sizeof peer) < 0)
-        peer = rl_me;
+    if (cred->pid == (i32)rl_sys0(__NR_getpid)) {
+        ;
+    } else if (runs_this_engine(cred->pid) && read_peer(cred->pid, &peer, &rl_me, sizeof peer) == 0) {
+        uid = peer.euid;
+        gid = peer.egid;
+    } else {
+        read_shown(cred->pid, &uid, &gid);
+    }
     if (cred->uid == rl_launch->host_uid)
-        cred->uid = peer.euid;
+        cred->uid = uid;
     if (cred->gid == rl_launch->host_gid)
-        cred->gid = peer.egid;
+        cred->gid = gid;
 }
 
 /* Only the option SO_PEERCRED comes here, of whatever level. */

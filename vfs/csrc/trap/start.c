@@ -8,6 +8,7 @@
  */
 #include <linux/auxvec.h>
 #include <linux/prctl.h>
+#include <linux/stat.h>
 
 #include "engine.h"
 
@@ -16,6 +17,7 @@
 #define RL_PROT_ALL 7
 #define RL_PROT_GROWSDOWN 0x01000000
 #define RL_GRND_INSECURE 4
+#define RL_SHOWN_WORDS 48 /* of the kernel's 52 or so (AT_VECTOR_SIZE) */
 #define RL_BRK_RANDOM_PAGES 0x1fffull /* 32 MiB */
 
 void rl_enter(u64 stack, u64 entry) __attribute__((noreturn));
@@ -90,33 +92,73 @@ static u64 *build_stack(const struct rl_start *s, u64 **auxv_out, u64 *auxv_word
     return sp;
 }
 
+/* What the kernel has been told of this process, and shows of it. */
+static struct prctl_mm_map told;
+static u64 shown[RL_SHOWN_WORDS];
+
+static long tell(void)
+{
+    return rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&told, sizeof told, 0, 0);
+}
+
+static u64 identity_now(void) { return (u64)rl_me.egid << 32 | rl_me.euid; }
+
+/* The program's auxiliary vector and, where there is room, the entry that is not for the program. */
+static void show(const u64 *auxv, u64 words)
+{
+    u64 *to = shown;
+
+    told.auxv = (__u64 *)shown;
+    if (words + 2 > RL_SHOWN_WORDS) {
+        told.auxv = (__u64 *)auxv;
+        told.auxv_size = (u32)(words * 8);
+        return;
+    }
+    *to++ = RL_AT_IDENTITY;
+    *to++ = identity_now();
+    memcpy(to, auxv, words * 8);
+    told.auxv_size = (u32)((words + 2) * 8);
+}
+
+/* With threads the heap might grow at the same time, and be told to have not: then the old identity stays. */
+static int has_threads(void)
+{
+    struct statx sx;
+
+    return rl_sys(__NR_statx, RL_AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) < 0 || sx.stx_nlink != 3;
+}
+
+void rl_tell_identity(void)
+{
+    if (shown[0] != RL_AT_IDENTITY || shown[1] == identity_now() || rl_memory_is_borrowed() || has_threads())
+        return;
+    shown[1] = identity_now();
+    told.brk = (u64)rl_sys1(__NR_brk, 0);
+    tell();
+}
+
 static u64 text_end(const char *text) { return (u64)text + strlen(text) + 1; }
 
 /* Without this the process would show the engine's arguments and have its heap behind the engine. */
 static void tell_kernel(const struct rl_start *s, const struct rl_image *main, u64 *sp, u64 *auxv, u64 words, u64 gap)
 {
-    struct prctl_mm_map m;
     u64 envc = count_words(s->envp);
-    long r;
 
-    memset(&m, 0, sizeof m);
-    m.start_code = main->start_code;
-    m.end_code = main->end_code;
-    m.start_data = main->start_data;
-    m.end_data = main->end_data;
-    m.start_brk = m.brk = main->end + gap;
-    m.start_stack = (u64)sp;
-    m.arg_start = (u64)s->argv[0];
-    m.arg_end = text_end(s->argv[s->argc - 1]);
-    m.env_start = envc ? (u64)s->envp[0] : m.arg_end;
-    m.env_end = envc ? text_end(s->envp[envc - 1]) : m.arg_end;
-    m.auxv = (__u64 *)auxv;
-    m.auxv_size = (u32)(words * 8);
-    m.exe_fd = (u32)-1;
-    r = rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&m, sizeof m, 0, 0);
-    if (r < 0) { /* keep the heap where the kernel put it, then: it is the part that may displease */
-        m.start_brk = m.brk = (u64)rl_sys1(__NR_brk, 0);
-        rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&m, sizeof m, 0, 0);
+    told.start_code = main->start_code;
+    told.end_code = main->end_code;
+    told.start_data = main->start_data;
+    told.end_data = main->end_data;
+    told.start_brk = told.brk = main->end + gap;
+    told.start_stack = (u64)sp;
+    told.arg_start = (u64)s->argv[0];
+    told.arg_end = text_end(s->argv[s->argc - 1]);
+    told.env_start = envc ? (u64)s->envp[0] : told.arg_end;
+    told.env_end = envc ? text_end(s->envp[envc - 1]) : told.arg_end;
+    told.exe_fd = (u32)-1;
+    show(auxv, words);
+    if (tell() < 0) { /* keep the heap where the kernel put it, then: it is the part that may displease */
+        told.start_brk = told.brk = (u64)rl_sys1(__NR_brk, 0);
+        tell();
     }
 }
 
