@@ -3,14 +3,13 @@
 Rules:
 1. Layers go in as zstd tars of many frames: blobs that are of that form already as they are, all others framed anew.
    Diff IDs, config and image ID stay what they are; the manifest changes only where a blob had to.
-2. The header is written last and the file renamed into place: a bundle is complete or absent.
+2. The header is written last, and the file has no name before (`outfile`): a bundle is complete or absent.
 3. The same image gives the same bytes (for one version of zstd).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -28,6 +27,7 @@ from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import BLOB_LEVEL
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.manifest import CONTAINERD_NAME, OCI_LAYER_ZSTD, OCI_MANIFEST, REF_NAME, Descriptor, Index, Manifest
+from rootlay.store.outfile import output_file
 from rootlay.store.progress import Progress, silent
 from rootlay.store.segment import Checkpoint
 from rootlay.store.value import replace
@@ -60,17 +60,8 @@ def write_bundle(store: Store, image: Image, out: Path, progress: Progress = sil
 
 
 def _write(store: Store, image: Image, out: Path, progress: Progress) -> Digest:
-    staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    fd = os.open(staged, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
-    try:
-        with open(fd, "wb") as stream:
-            header = _Writer(store, image, stream, progress).run()
-            os.fsync(fd)
-        os.replace(staged, out)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-    return header
+    with output_file(out, _MODE) as stream:
+        return _Writer(store, image, stream, progress).run()
 
 
 class _Writer:

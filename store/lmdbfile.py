@@ -34,6 +34,7 @@ _COPY_BYTES = 1 << 20
 # last page, transaction.
 _META = Struct("<16xI4x8x8xI44x48xQQ")
 _META_MAGIC = 0xBEEFC0DE
+_KERNELS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM)
 _OPEN: dict[tuple[int, int], _Shared] = {}
 _OPEN_LOCK = threading.Lock()
 
@@ -208,10 +209,13 @@ def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None
 
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
-    """LMDB calls a disk that gets full "Input/output error" as often as not: ask the disk itself for `count` bytes."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    try:
-        os.posix_fallocate(fd, 0, count)
-    finally:
-        os.close(fd)
-    raise OSError(errno.EIO, str(error), str(path)) from error
+    """LMDB's errors carry the kernel's only as text. And it calls a disk that gets full "Input/output error" as often
+    as not: ask the disk itself for `count` bytes."""
+    number = next((one for one in _KERNELS if str(error).endswith(os.strerror(one))), errno.EIO)
+    if number == errno.EIO:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, count)
+        finally:
+            os.close(fd)
+    raise OSError(number, os.strerror(number), str(path)) from error

@@ -22,10 +22,10 @@ from rootlay.store.layout import LAYOUT_VERSION, Layout
 from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index, Platform
 from rootlay.store.members import whole_index
+from rootlay.store.outfile import output_directory, output_file
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
-from rootlay.store.removetree import remove_tree
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
 from rootlay.store.value import replace
 
@@ -100,7 +100,8 @@ def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) ->
             raise UnsupportedMedia(archive_format, "a directory cannot be written to a stream")
         _write_directory(out, files)
     elif isinstance(out, Path):
-        _write_archive_file(out, files)
+        with output_file(out) as stream:
+            _write_archive(stream, files)
     else:
         _write_archive(out, files)
 
@@ -195,22 +196,6 @@ def _iter_path(path: Path) -> Iterator[bytes]:
         yield from iter_file(stream)
 
 
-def _write_archive_file(out: Path, files: Iterator[_File]) -> None:
-    """Write beside `out`, then rename: a half-written archive never has the final name. A device is written to."""
-    if out.exists() and not out.is_file():
-        with open(out, "wb") as stream:
-            _write_archive(stream, files)
-        return
-    staged = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    try:
-        with open(staged, "wb") as stream:
-            _write_archive(stream, files)
-        os.replace(staged, out)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
-
-
 def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:
     """Directories have entries of their own: skopeo gives those that it must make itself to root, which fails for
     everybody else."""
@@ -230,14 +215,12 @@ def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:
 
 
 def _write_directory(out: Path, files: Iterator[_File]) -> None:
-    out.mkdir()
-    try:
+    with output_directory(out) as directory:
         for path, _, chunks in files:
-            target = out / path
+            target = directory / path
             target.parent.mkdir(parents=True, exist_ok=True)
             with open(create_file(target), "wb") as stream:
                 for chunk in chunks:
                     stream.write(chunk)
-    except BaseException:
-        remove_tree(out, ignore_errors=True)
-        raise
+                stream.flush()
+                os.fsync(stream.fileno())

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
+    from rootlay.store.outfile import output_file
     from rootlay.vfs.container import Container
 
     container = Container(context.root, Containers(context.root).find(values.required("container")))
     target = values.text("output")
     if target is None and sys.stdout.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
-    if target in (None, "-"):
+    if target is None or target == "-":
         container.export(sys.stdout.buffer)
     else:
-        with open(target or "-", "wb") as out:
+        with output_file(Path(target)) as out:
             container.export(out)
     return 0
 

@@ -1,10 +1,14 @@
 """Break every command at every point: `python -m tests.faults` (see docs/robustness.md).
 
-    python -m tests.faults [--actions kill,ENOSPC,…] [--sample N] [--seed N] [--work DIRECTORY] [SCENARIO…]
+    python -m tests.faults [--actions kill,ENOSPC,…] [--sample N] [--seed N] [--jobs N] [--rows DIRECTORY]
+                           [--table FILE] [SCENARIO…]
 
 Without --sample every point of every scenario is tried with every action. --sample N tries N points of each scenario
 and action, evenly spread. Prints a table; exit code 1 if anything was not as it must be, each with the words that
-repeat it. The shim must be loaded before Python starts: this program starts itself again with LD_PRELOAD.
+repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign that
+was interrupted goes on with the commands that are not there. --table writes the table of all rows into a document.
+
+The shim must be loaded before Python starts: each worker is this program once more, with LD_PRELOAD.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -23,6 +28,9 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "store")]
 
 from tests.faults.builds import build_engine, build_shim  # noqa: E402
 from tests.faults.control import ACTIONS, Control  # noqa: E402
+from tests.faults.document import write_document  # noqa: E402
+from tests.faults.row import read_rows, table  # noqa: E402
+from tests.faults.scenarios import SCENARIOS  # noqa: E402
 
 
 def parse() -> argparse.Namespace:
@@ -31,7 +39,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=0)
     parser.add_argument("--at", type=int, default=0, help="this point alone")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--work", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--rows", type=Path, help="where results are kept")
+    parser.add_argument("--table", type=Path, help="the document whose table is to be written")
     parser.add_argument("--list", action="store_true", help="print every point and do nothing")
     parser.add_argument("scenario", nargs="*")
     return parser.parse_args()
@@ -39,41 +49,55 @@ def parse() -> argparse.Namespace:
 
 def main() -> int:
     options = parse()
-    if "ROOTLAY_FAULT_ROOT" not in os.environ:
-        return start_again(options)
-    from tests.faults.campaign import run
+    if "ROOTLAY_FAULT_ROOT" in os.environ:
+        from tests.faults.campaign import run
 
-    return run(options)
-
-
-def start_again(options: argparse.Namespace) -> int:
-    """Build, and become a process with the shim."""
+        run(options)
+        return 0
     # Programs inside a confined container may open what is in /dev/shm, and little else: the engine's injector has to.
     shared = Path(tempfile.mkdtemp(prefix="rl-faults-", dir="/dev/shm"))
-    work = Path(os.path.realpath(options.work or shared / "work"))
-    work.mkdir(parents=True, exist_ok=True)
-    Control(shared / "control")
-    (work / "lab").mkdir(exist_ok=True)
+    rows = options.rows or shared / "rows"
+    rows.mkdir(parents=True, exist_ok=True)
+    done = {row.name.replace("/", "-") for row in read_rows(rows, [s.name for s in SCENARIOS])}
+    for mark in rows.glob("*.taken"):
+        if mark.stem not in done:
+            mark.unlink()
+    start = time.monotonic()
+    workers = [start_worker(shared / str(number), rows) for number in range(options.jobs)]
+    statuses = [worker.wait() for worker in workers]
+    found = read_rows(rows, [s.name for s in SCENARIOS])
+    text = table(found, options.actions.split(","))
+    breaks = sum(sum(row.reached.values()) for row in found)
+    print(f"{text}\n{breaks} breaks in {time.monotonic() - start:.0f} s")
+    if options.table:
+        write_document(options.table, found, options.actions.split(","))
+    wrong = any(row.troubles for row in found) or any(statuses)
+    if wrong:
+        print(f"kept: {shared}", file=sys.stderr)
+    else:
+        subprocess.run(["chmod", "-R", "u+rwX", str(shared)], check=True)
+        shutil.rmtree(shared)
+    return int(wrong)
+
+
+def start_worker(place: Path, rows: Path) -> subprocess.Popen[bytes]:
+    """Build what a worker needs, and start it with the shim."""
+    work = Path(os.path.realpath(place)) / "work"
+    (work / "lab").mkdir(parents=True)
+    Control(place / "control")
     build_shim(work / "shim.so")
     if os.uname().machine == "x86_64":
-        build_engine(work / "engine", shared / "control", shared / "log")
+        build_engine(work / "engine", place / "control", place / "log")
     environment = {
         **os.environ,
         "LD_PRELOAD": str(work / "shim.so"),
         "ROOTLAY_FAULT_ROOT": str(work / "lab"),
-        "ROOTLAY_FAULT_CONTROL": str(shared / "control"),
-        "ROOTLAY_FAULT_LOG": str(shared / "log"),
+        "ROOTLAY_FAULT_CONTROL": str(place / "control"),
+        "ROOTLAY_FAULT_LOG": str(place / "log"),
         "HOME": str(work),
     }
-    words = [sys.executable, "-m", "tests.faults", *sys.argv[1:]]
-    os.chdir(REPOSITORY)
-    status = os.spawnve(os.P_WAIT, sys.executable, words, environment)
-    if status == 0:
-        subprocess.run(["chmod", "-R", "u+rwX", str(work)], check=True)
-        shutil.rmtree(shared)
-    else:
-        print(f"kept: {work}", file=sys.stderr)
-    return status
+    words = [sys.executable, "-m", "tests.faults", *sys.argv[1:], "--rows", str(rows)]
+    return subprocess.Popen(words, env=environment, cwd=REPOSITORY)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.cli.rootfs import build_rootfs
@@ -31,7 +31,8 @@ class Scenario:
     """`again` are exit codes that the same command may have when it is repeated after a crash.
 
     `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
-    changes its container in several steps, so the container may be in between.
+    changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
+    in `out` that was asked for, and the file.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Scenario:
     engine: bool = False
     steps: bool = False
     damage: Callable[[Path], None] | None = None
-    kept: tuple[str, ...] = field(default=())
+    kept: tuple[str, str] | None = None
 
 
 def damage_store(store: Path) -> None:
@@ -73,6 +74,7 @@ SCENARIOS = (
     Scenario("cp into (copy-up)", ("cp", "{in}/motd", "work:/etc/group"), CHANGED, steps=True),
     Scenario("cp out (reads)", ("cp", "work:/etc", "{lab}/out/etc"), CHANGED),
     Scenario("commit", ("commit", "work", "next"), CHANGED),
+    Scenario("commit two uppers", ("commit", "work", "next"), (*SNAPPED,)),
     Scenario("build COPY", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile", "{in}/context")),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
@@ -85,9 +87,14 @@ SCENARIOS = (
     Scenario("rollback", ("rollback", "work", "s"), SNAPPED),
     Scenario("fork", ("fork", "work@s", "--name", "twin"), SNAPPED, again=(0, 16)),
     Scenario("rename", ("rename", "work", "moved"), CHANGED, again=(0, 14, 16)),
-    Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("saved.tar",)),
-    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED),
-    Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("base.rlay",)),
+    Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("load -i", "saved.tar")),
+    Scenario("save over a file", ("save", "-o", "{lab}/out/saved.tar", "base"),
+             (("import", "{in}/app.tar.gz", "app"), ("save", "-o", "{lab}/out/saved.tar", "app")),
+             kept=("load -i", "saved.tar")),
+    Scenario("save a directory", ("save", "--format", "oci-dir", "-o", "{lab}/out/saved", "base"), again=(0, 1),
+             kept=("load -i", "saved")),
+    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED, kept=("import", "root.tar")),
+    Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("load -i", "base.rlay")),
     Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
     Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
     Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True),

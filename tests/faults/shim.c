@@ -212,7 +212,21 @@ OTHER(ssize_t, pwritev64, TAKES, fd, "", (int fd, const struct iovec *v, int n, 
       syscall(SYS_pwritev, fd, v, n, at, 0L))
 OTHER(int, ftruncate, TAKES, fd, "", (int fd, off_t n), syscall(SYS_ftruncate, fd, n))
 OTHER(int, ftruncate64, TAKES, fd, "", (int fd, off64_t n), syscall(SYS_ftruncate, fd, n))
+OTHER(int, fallocate, TAKES, fd, "", (int fd, int mode, off_t at, off_t n), syscall(SYS_fallocate, fd, mode, at, n))
+OTHER(int, fallocate64, TAKES, fd, "", (int fd, int mode, off64_t at, off64_t n), syscall(SYS_fallocate, fd, mode, at, n))
 OTHER(int, truncate, TAKES, AT_FDCWD, path, (const char *path, off_t n), syscall(SYS_truncate, path, n))
 OTHER(int, truncate64, TAKES, AT_FDCWD, path, (const char *path, off64_t n), syscall(SYS_truncate, path, n))
 OTHER(ssize_t, sendfile, TAKES, to, "", (int to, int from, off_t *at, size_t n), syscall(SYS_sendfile, to, from, at, n))
 OTHER(ssize_t, sendfile64, TAKES, to, "", (int to, int from, off64_t *at, size_t n), syscall(SYS_sendfile, to, from, at, n))
+
+/* This one returns its error. */
+int posix_fallocate(int fd, off_t at, off_t n)
+{
+    if (point("posix_fallocate", TAKES, fd, "") < 0 || syscall(SYS_fallocate, fd, 0, at, n) < 0)
+        return errno;
+    return 0;
+}
+int posix_fallocate64(int fd, off64_t at, off64_t n)
+{
+    return posix_fallocate(fd, at, n);
+}

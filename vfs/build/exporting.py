@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.image import Image
+from rootlay.store.outfile import output_file
 from rootlay.store.progress import Note
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
@@ -74,16 +75,5 @@ def _open(dest: str, stdout: BinaryIO) -> Iterator[BinaryIO]:
     if dest == STDOUT:
         yield stdout
         return
-    path = Path(dest)
-    if path.exists() and not path.is_file():  # a device
-        with open(path, "wb") as stream:
-            yield stream
-        return
-    staged = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(staged, "wb") as stream:
-            yield stream
-        os.replace(staged, path)
-    except BaseException:
-        staged.unlink(missing_ok=True)
-        raise
+    with output_file(Path(dest)) as stream:
+        yield stream

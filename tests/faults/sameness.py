@@ -1,0 +1,96 @@
+"""Whether two breaks left the same: a digest of a lab, without what differs from one run of a command to the next.
+
+A state that was looked at once need not be looked at again: many points, and most errors, leave a store as it was.
+
+1. In the digest: every path, type, mode, hard link, target of a symbolic link, and all content; times that are not of
+   this run (those of hydrated files come from the image).
+2. Not in it: process numbers; times of this run, and the numbers of three and more digits in a container's own records
+   (they are times and process numbers); inode numbers; the content of what lies in `tmp/`, which nobody reads once its
+   writer is dead (docs/format.md), but for the beginnings of blobs; `build/digests.json`, which is made of inodes.
+3. What a command draws by lot is the same in each run (`steady`): random names need no exception.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+_PROCESS = re.compile(r"(?<![0-9a-z])(\d{2,8})(?=[-.][0-9a-f]+(\.lock)?$|-copy$)")
+_TEMPORARY = re.compile(r"(?<=\.wh\.\.wh\.t\.).*|(?<=\.rootlay-)[0-9a-f]+")
+_NUMBERS = re.compile(rb"\d{3,}")
+
+
+class Sameness:
+    """Digests of what is below `top`; `since` is when this run began, ns."""
+
+    def __init__(self, top: Path, since_ns: int) -> None:
+        self._top = top
+        self._since_ns = since_ns
+
+    def digest(self) -> str:
+        """Of everything that is there now."""
+        whole = hashlib.sha256()
+        for row in sorted(self._rows()):
+            whole.update(repr(row).encode())
+        return whole.hexdigest()
+
+    def _rows(self) -> Iterator[tuple[str, ...]]:
+        groups: dict[int, str] = {}
+        for directory, names, files in os.walk(self._top):
+            for name in sorted([*names, *files]):
+                path = os.path.join(directory, name)
+                status = os.lstat(path)
+                shown = self._shown(path)
+                yield (
+                    shown,
+                    f"{status.st_mode:o}",
+                    groups.setdefault(status.st_ino, shown) if stat.S_ISREG(status.st_mode) else "",
+                    str(status.st_mtime_ns) if status.st_mtime_ns < self._since_ns else "",
+                    self._content(path, shown, status),
+                )
+
+    def _shown(self, path: str) -> str:
+        parts = os.path.relpath(path, self._top).split("/")
+        return "/".join(_TEMPORARY.sub("", _PROCESS.sub("N", part)) for part in parts)
+
+    def _content(self, path: str, shown: str, status: os.stat_result) -> str:
+        if stat.S_ISLNK(status.st_mode):
+            return os.readlink(path)
+        if not stat.S_ISREG(status.st_mode) or shown == "store/build/digests.json":
+            return ""
+        parts = shown.split("/")
+        if parts[1:2] == ["tmp"] and not parts[2].startswith("partial-"):
+            return ""
+        with open(path, "rb") as stream:
+            data = stream.read()
+        if parts[1:2] == ["containers"] and not any(part.startswith("upper") for part in parts[3:4]):
+            data = _NUMBERS.sub(b"N", data) if len(data) < 1 << 16 else data
+        return hashlib.sha256(data).hexdigest()
+
+
+def make_steady() -> None:
+    """Let this process draw the same lots as every other that was made steady, and date images alike."""
+    import datetime
+
+    import rootlay.store.rootfs
+    import rootlay.vfs.commit
+
+    numbers = itertools.count()
+
+    def urandom(size: int) -> bytes:
+        return hashlib.shake_128(b"%d" % next(numbers)).digest(size)
+
+    class Datetime(datetime.datetime):
+        @classmethod
+        def now(cls, zone: datetime.tzinfo | None = None) -> Datetime:
+            return cls(2026, 1, 1, tzinfo=zone)
+
+    os.urandom = urandom
+    rootlay.store.rootfs.datetime = Datetime  # type: ignore[attr-defined]
+    rootlay.vfs.commit.datetime = Datetime  # type: ignore[attr-defined]
+    os.environ["SOURCE_DATE_EPOCH"] = "1700000000"
