@@ -143,7 +143,7 @@ class Containers:
         if holder is not None and not unfinished:
             raise NameInUse(name, holder[:12])
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
-        replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode())
+        replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode(), durable=True)
         (self._names / record.name).unlink(missing_ok=True)
         return renamed
 

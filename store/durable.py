@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -59,6 +60,16 @@ def sync_path(path: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_tree(top: Path) -> None:
+    """Bring a tree to the disk: each file and directory below `top`, and itself. For trees that replace older ones."""
+    for directory, _, files in os.walk(top, topdown=False):
+        for name in files:
+            path = Path(directory, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                sync_path(path)
+        sync_path(Path(directory))
 
 
 def publish(staged: Path, final: Path) -> None:

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.durable import publish
 from rootlay.store.lock import UseLock
 from rootlay.store.value import as_dict, value
 
@@ -105,8 +106,8 @@ def read_stack(container: Path) -> UpperStack:
 
 
 def write_stack(container: Path, stack: UpperStack) -> None:
-    """Replace the stack of a container's directory (atomic)."""
-    replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode())
+    """Replace the stack of a container's directory (atomic, durable: old uppers are found through it)."""
+    replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode(), durable=True)
 
 
 def iter_snapshots(container: Path) -> Iterator[Snapshot]:
@@ -121,9 +122,9 @@ def iter_snapshots(container: Path) -> Iterator[Snapshot]:
 
 
 def write_snapshot(container: Path, snapshot: Snapshot) -> None:
-    """Write a snapshot's record (atomic)."""
+    """Write a snapshot's record (atomic, durable)."""
     (container / SNAPSHOTS).mkdir(exist_ok=True, mode=0o700)
-    replace_file(container / SNAPSHOTS / f"{snapshot.name}.json", json.dumps(snapshot.to_json()).encode())
+    replace_file(container / SNAPSHOTS / f"{snapshot.name}.json", json.dumps(snapshot.to_json()).encode(), durable=True)
 
 
 def references_of(container: Path) -> set[str]:
@@ -181,14 +182,21 @@ def _collect(container: Path, named: set[str], grave: Path) -> None:
                 (container / victim).rename(grave / victim)
 
 
-def replace_file(path: Path, data: bytes, mode: int | None = None) -> None:
-    """Replace a file's content by rename; with permission bits if they are given."""
+def replace_file(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
+    """Replace a file's content by rename; with permission bits if they are given.
+
+    Args:
+        durable: after a power failure, too, there is the old content or the new. For what older things depend on.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         write_private(temporary, data)
         if mode is not None:
             temporary.chmod(mode)
-        temporary.rename(path)
+        if durable:
+            publish(temporary, path)
+        else:
+            temporary.rename(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -39,6 +39,7 @@ from rootlay.store.containererrors import (
     UpperKeptElsewhere,
 )
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.durable import sync_path, sync_tree
 from rootlay.store.errors import ContainerRunning, UnknownContainer
 from rootlay.store.uppers import (
     SNAPSHOTS,
@@ -174,6 +175,8 @@ def _switch(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUppe
     _forget_aliases(record, stack)
     new = UpperStack(_new_upper(record), frozen)
     _begin(record, new, frozen)
+    for path in (record.bloom_of(new), record.upper_of(new)):
+        sync_path(path)  # before the stack that names it
     write_stack(record.path, new)
     return new
 
@@ -255,6 +258,8 @@ def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[Fr
         count += 1
     name = _new_upper(record)
     flatten(frozen_layers(record, frozen[:count]), record.path / name, record.path / bloom_name(name))
+    sync_tree(record.path / name)  # the uppers that it stands for may go, and were on the disk
+    sync_path(record.path / bloom_name(name))
     merged = FrozenUpper(f"{record.id}/{name}", weight)
     return _limit(record, (merged, *frozen[count:]))
 

@@ -13,11 +13,12 @@ CLEAN, REPAIRED, DAMAGED = 0, 1, 4
 def action(values: Values, context: Context) -> int:
     from rootlay.store.check.finding import Outcome, quarantined
     from rootlay.store.check.run import check_store
+    from rootlay.vfs.build.check import check_build_cache
     from rootlay.vfs.check import check_uppers
 
     as_json = values.flag("json")
     outcomes: list[Outcome] = []
-    more = (check_uppers,)
+    more = (check_uppers, check_build_cache)
     for outcome in check_store(context.root, deep=values.flag("deep"), repair=values.flag("repair"), more=more):
         outcomes.append(outcome)
         if not as_json:

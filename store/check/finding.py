@@ -38,6 +38,7 @@ CODES: dict[str, str] = {
     "image-incomplete": "an image with a missing layer",
     "layer-damaged": "a layer's index or pack is damaged, or does not agree with its tar",
     "layer-lost": "a layer that a container needs is gone",
+    "lazy-damaged": "what a lazily pulled layer keeps beside its index is damaged",
     "view-damaged": "a view is damaged, or does not agree with its layers",
     "view-lost": "a view that a container needs is gone",
     "bundle-gone": "the bundle that a container was made from is gone, damaged or another one",
@@ -51,6 +52,7 @@ CODES: dict[str, str] = {
     "bloom-damaged": "an upper's filter is missing or damaged, or denies something that is there",
     "mark-damaged": "a reserved name in an upper that means nothing",
     "upper-mode": "a file in an upper that its owner cannot read and write",
+    "cache-damaged": "a record of the build cache cannot be read",
 }
 """All codes, with what they mean (docs/robustness.md lists them; a test compares)."""
 

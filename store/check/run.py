@@ -15,6 +15,7 @@ from rootlay.store.check.blobs import check_blobs, check_images
 from rootlay.store.check.containers import check_containers
 from rootlay.store.check.finding import Finding, Outcome, Quarantine
 from rootlay.store.check.layers import check_layers
+from rootlay.store.check.lazylayers import check_lazy_layers
 from rootlay.store.check.scope import Check, Scope
 from rootlay.store.check.structure import check_structure
 from rootlay.store.check.trees import check_trees
@@ -27,6 +28,7 @@ CHECKS: tuple[Check, ...] = (
     check_structure,
     check_blobs,
     check_images,
+    check_lazy_layers,
     check_layers,
     check_views,
     check_trees,

@@ -313,8 +313,12 @@ class _Pull:
                 self._fetched_bytes += end - start
             return self._repository.read_range(layer, start, end, what)
 
-        bring_all(directory, fetch, report)
-        keep_as_partial(self._layout, own_id, Origin.read(directory))
+        try:
+            origin = Origin.read(directory)
+            bring_all(directory, fetch, report)
+        except (FileNotFoundError, CorruptStore):
+            return  # it cannot be said what is here of it: all of it is fetched
+        keep_as_partial(self._layout, own_id, origin)
 
     def _fetch_once(self, diff_id: Digest, layer: Descriptor, kept: Path, report: Progress) -> None:
         what = f"{self._name.familiar}: layer {layer.digest.short}"

@@ -5,8 +5,8 @@
 
 Without --sample every point of every scenario is tried with every action. --sample N tries N points of each scenario
 and action, evenly spread. Prints a table; exit code 1 if anything was not as it must be, each with the words that
-repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign that
-was interrupted goes on with the commands that are not there. --table writes the table of all rows into a document.
+repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign goes
+on with the actions that are not there. --table writes the table of all rows into a document.
 
 The shim must be loaded before Python starts: each worker is this program once more, with LD_PRELOAD.
 """
@@ -58,10 +58,8 @@ def main() -> int:
     shared = Path(tempfile.mkdtemp(prefix="rl-faults-", dir="/dev/shm"))
     rows = options.rows or shared / "rows"
     rows.mkdir(parents=True, exist_ok=True)
-    done = {row.name.replace("/", "-") for row in read_rows(rows, [s.name for s in SCENARIOS])}
     for mark in rows.glob("*.taken"):
-        if mark.stem not in done:
-            mark.unlink()
+        mark.unlink()
     start = time.monotonic()
     workers = [start_worker(shared / str(number), rows) for number in range(options.jobs)]
     statuses = [worker.wait() for worker in workers]

@@ -29,6 +29,13 @@ def build_shim(out: Path) -> Path:
     return out
 
 
+def build_recorder(out: Path) -> Path:
+    """The LD_PRELOAD library of `python -m tests.faults.power`."""
+    flags = ["-shared", "-fPIC", "-O2", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra", "-Werror"]
+    _cc(*flags, str(HERE / "recorder.c"), "-o", str(out))
+    return out
+
+
 def build_engine(out: Path, control: Path, log: Path) -> Path:
     """The trap engine; `out` must be called `engine` (rootlay.vfs.run.processes knows programs by that)."""
     trap = sorted([*CSRC.glob("trap/*.c"), *CSRC.glob("trap/x86_64/*.[cS]")])

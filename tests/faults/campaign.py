@@ -15,7 +15,7 @@ import rootlay.vfs.run.session
 from tests.faults import lab as labs
 from tests.faults.control import Control
 from tests.faults.lab import Lab, Trouble
-from tests.faults.row import Row
+from tests.faults.row import Row, read_rows
 from tests.faults.scenarios import SCENARIOS, Scenario, make_inputs, serve
 from tests.faults.state import View, state_of
 
@@ -43,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
             wanted = not options.scenario or scenario.name in options.scenario
             if not wanted or (scenario.engine and not engine.exists()) or not take(scenario, options):
                 continue
-            row = Row(scenario.name)
+            row = next(iter(read_rows(options.rows, [scenario.name])), Row(scenario.name))
+            if set(options.actions.split(",")) <= set(row.finished):
+                continue
             try:
                 try_all(lab, scenario, options, row)
             except Trouble as trouble:
@@ -105,7 +107,13 @@ def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row)
         print(f"== {scenario.name}\n{lab.log.read_text()}", end="")
         return
     seen: set[tuple[str, bool]] = set()
+    states = row.states
     for action in options.actions.split(","):
+        if action in row.finished:
+            continue
+        row.reached.pop(action, None)
+        row.codes.pop(action, None)
+        row.troubles = [text for text in row.troubles if f", {action} at " not in text]
         for at in points_of(whole.points, options):
             lab.restore(template)
             try:
@@ -122,9 +130,9 @@ def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row)
                 row.troubles.append(what)
                 print(f"{what}\n  again: python -m tests.faults --actions {action} --at {at} '{scenario.name}'",
                       file=sys.stderr, flush=True)  # fmt: skip
-            row.states = len(seen)
-            if at % 20 == 0:
-                row.write(options.rows)
+            row.states = states + len(seen)
+        row.finished += [action]
+        row.write(options.rows)
 
 
 def points_of(count: int, options: argparse.Namespace) -> list[int]:

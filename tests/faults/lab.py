@@ -219,7 +219,7 @@ class Lab:
                 wrong += differences(state, after, after)
             if wrong:
                 raise Trouble("; ".join(wrong))
-        self._check_outputs(scenario)
+        self.check_outputs(scenario)
         if scenario.damage is None and (code := call(["run", "--rm", "base", "true"])[0]):
             raise Trouble(f"run: exit code {code}")
         again, text = call(self.words(scenario.words))
@@ -246,7 +246,7 @@ class Lab:
                 raise Trouble(f"of what could not be explained is left: {kept}")
         return {"leftovers": len(json.loads(text)["findings"])}
 
-    def _check_outputs(self, scenario: Scenario) -> None:
+    def check_outputs(self, scenario: Scenario) -> None:
         """A file that was asked for is whole or absent; beside it is at most what needed a name while it was made."""
         if scenario.kept is None:
             return

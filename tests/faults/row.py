@@ -16,6 +16,7 @@ class Row:
         reached: breaks by action that came about.
         states: different states that breaks have left, each looked at by the whole battery.
         codes: exit codes, by action.
+        finished: the actions of which every point was tried.
         troubles: what was not as it must be.
     """
 
@@ -25,6 +26,7 @@ class Row:
     reached: dict[str, int] = field(default_factory=dict)
     states: int = 0
     codes: dict[str, dict[str, int]] = field(default_factory=dict)
+    finished: list[str] = field(default_factory=list)
     troubles: list[str] = field(default_factory=list)
 
     def exited(self, action: str, code: int) -> None:

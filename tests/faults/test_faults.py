@@ -35,3 +35,16 @@ def test_sample_of_points(action: str, count: int) -> None:
     done = subprocess.run([*command, *chosen], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"seed {seed}\n{done.stderr}\n{done.stdout}"
     assert " breaks in " in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler (cc)")
+@pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs /dev/shm, as the tests above")
+@pytest.mark.timeout(0 if SAMPLE else 300)
+def test_power_failures() -> None:
+    seed = random.randrange(1000)
+    names = [scenario.name for scenario in SCENARIOS if not scenario.engine]
+    words = ["--seed", str(seed), "--sample", SAMPLE or "1", *([] if SAMPLE else random.sample(names, 2))]
+    command = [sys.executable, "-m", "tests.faults.power", *words]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"seed {seed}\n{done.stderr}\n{done.stdout}"
+    assert "| all of these |" in done.stdout

@@ -21,10 +21,14 @@ from rootlay.store.check.finding import CODES, Outcome, quarantined
 from rootlay.store.check.run import check_store
 from rootlay.store.container import Containers
 from rootlay.store.digest import Digest
-from rootlay.store.entry import META_KEY, Entry, entry_key
+from rootlay.store.entry import CHECKPOINT_PREFIX, META_KEY, Entry, entry_key
 from rootlay.store.layer import Layer
+from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.lmdbfile import LmdbFile, write_sorted
 from rootlay.store.store import Store as ImageStore
+from rootlay.vfs.bloom import Bloom
+from rootlay.vfs.build.cache import CachedLayer, StepCache
+from rootlay.vfs.build.check import check_build_cache
 from rootlay.vfs.check import check_uppers
 from rootlay.vfs.create import ContainerOptions, create_container
 from rootlay.vfs.images import Store
@@ -35,6 +39,8 @@ BASE = make_tar(
 )
 TOP = make_tar([("etc/.wh.link", "f", ""), ("etc/new", "f", "new"), ("bin/hard", "h", "bin/tool")])
 DEAD = 2**22 + 1  # above the largest process number
+KEY = "ab" * 32  # of a step in the build cache
+LONG = "n" * 252  # a name whose whiteout is a link
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +67,10 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
             c.overlay.real_path(path)
     with contextlib.closing(Store.open(root).overlay(name="b", base=str(base / "app.rlay"))):
         pass
+    found = ImageStore.open(root)
+    layer = WrittenLayer(found.image("app").diff_ids[0], found.image("app").manifest.layers[0])
+    StepCache(found).add(KEY, CachedLayer(layer, "2026-01-01T00:00:00Z", "RUN true"))
+    (root / "build" / "digests.json").write_text("{}")
     return base
 
 
@@ -75,7 +85,7 @@ class Damaged:
         self.root = self.base / "store"
 
     def check(self, *, deep: bool = False, repair: bool = False) -> list[Outcome]:
-        return list(check_store(self.root, deep=deep, repair=repair, more=(check_uppers,)))
+        return list(check_store(self.root, deep=deep, repair=repair, more=(check_uppers, check_build_cache)))
 
     def container(self, name: str = "c") -> Path:
         return (self.root / "containers" / "names" / name).resolve()
@@ -162,6 +172,55 @@ def lie_about_size(key: bytes, value: bytes) -> bytes:
     return value.replace(b'"entries": ', b'"entries": 1') if key == META_KEY else value
 
 
+def rename_entry(old: bytes, new: bytes) -> Callable[[Path], None]:
+    """Give an entry of a layer's index another name."""
+
+    def change(layer: Path) -> None:
+        file = LmdbFile(layer / "index.lmdb")
+        rows = sorted((key[:4] + new if key[4:] == old else key, value) for key, value in file.iter_from(b"\0"))
+        file.close()
+        (layer / "index.lmdb").unlink()
+        write_sorted(layer / "index.lmdb", rows, 2 * sum(len(k) + len(v) for k, v in rows), len(rows))
+
+    return change
+
+
+def orphan(key: bytes, value: bytes) -> bytes:
+    """Make `d`, which has a child, a file."""
+    return b"f" + value[1:] if key[4:] == b"d" and key < b"\xff" else value
+
+
+def shift_content(key: bytes, value: bytes) -> bytes:
+    """Content that lies outside the tar."""
+    if key >= b"\xff\xff\xff\xfe" or Entry.unpack(value).size != 5000:
+        return value
+    return value[:48] + (1 << 40).to_bytes(8, "little") + value[56:]
+
+
+def shorten_checkpoint(key: bytes, value: bytes) -> bytes:
+    if not key.startswith(CHECKPOINT_PREFIX):
+        return value
+    return value[:12] + (int.from_bytes(value[12:16], "little") - 1).to_bytes(4, "little") + value[16:]
+
+
+def forget_name(d: Damaged) -> None:
+    """Clear the bits of one thing that is in an upper."""
+    with Bloom(d.container() / "bloom") as bloom:
+        bits = bloom.bits(b"/etc/motd")
+    data = bytearray((d.container() / "bloom").read_bytes())
+    for bit in bits:
+        data[HEADER_BYTES + bit // 8] &= ~(1 << bit % 8)
+    (d.container() / "bloom").write_bytes(data)
+
+
+def step_of(d: Damaged) -> Path:
+    return d.root / "build" / "steps" / KEY[:2] / f"{KEY}.json"
+
+
+def snapshot_of(d: Damaged) -> Path:
+    return d.container() / "snapshots" / "s.json"
+
+
 def replace_link(path: Path, target: str) -> None:
     path.unlink()
     path.symlink_to(target)
@@ -221,11 +280,22 @@ CASES: dict[str, Case] = {
     ),
     "layer index without a root": Case(lambda d: rewrite_index(d.layer(), misplace), ("layer-damaged",)),
     "layer index of wrong size": Case(lambda d: rewrite_index(d.layer(), lie_about_size), ("layer-damaged",)),
+    "layer index with an impossible name": Case(
+        lambda d: rename_entry(b"motd", b"..")(d.layer()), ("layer-damaged",)
+    ),
+    "layer index with a lost child": Case(lambda d: rewrite_index(d.layer(), orphan), ("layer-damaged",)),
+    "layer index with content outside": Case(lambda d: rewrite_index(d.layer(), shift_content), ("layer-damaged",)),
+    "layer index with a gap": Case(lambda d: rewrite_index(d.layer(), shorten_checkpoint), ("layer-damaged",)),
     "layer index says otherwise": Case(lambda d: rewrite_index(d.layer(), change_entry), ("layer-damaged",), deep=True),
     "layer index missing": Case(lambda d: (d.layer() / "index.lmdb").unlink(), ("layer-lost",)),
     "view cut": Case(lambda d: cut(d.view(".lmdb")), ("view-damaged",), kept=True),
     "native view cut": Case(lambda d: cut(d.view(".view")), ("view-damaged",), kept=True),
     "native view changed": Case(lambda d: flip(d.view(".view"), -2), ("view-damaged",), deep=True, kept=True),
+    "native view's header": Case(lambda d: flip(d.view(".view"), 9), ("view-damaged",), kept=True),
+    "view of another stack": Case(
+        lambda d: [shutil.copy(d.view(s), d.root / "views" / f"{'0' * 64}{s}") for s in (".lmdb", ".view")],
+        ("view-damaged",), kept=True,
+    ),
     "view missing": Case(lambda d: [d.view(s).unlink() for s in (".lmdb", ".view")], ("view-lost",)),
     "half a view": Case(lambda d: d.view(".lmdb").unlink(), ("leftover", "view-lost")),
     "bundle gone": Case(lambda d: (d.base / "app.rlay").unlink(), ("bundle-gone",), lost=True),
@@ -250,12 +320,35 @@ CASES: dict[str, Case] = {
     ),
     "state not JSON": Case(lambda d: (d.container() / "state.json").write_bytes(b"{"), ("state-damaged",), kept=True),
     "snapshot cut": Case(lambda d: cut(d.container() / "snapshots/s.json"), ("snapshot-damaged",), kept=True),
+    "snapshot of another name": Case(
+        lambda d: snapshot_of(d).rename(snapshot_of(d).with_name("t.json")), ("snapshot-damaged",), kept=True
+    ),
+    "stack of another version": Case(
+        lambda d: (d.container() / "stack.json").write_bytes(b'{"version": 9}'),
+        ("container-damaged", "leftover"), kept=True,
+    ),
     "frozen upper gone": Case(
         lambda d: shutil.rmtree(d.frozen()), ("snapshot-damaged", "upper-lost"), lost=True, kept=True
     ),
     "filter cut": Case(lambda d: cut(d.container() / "bloom"), ("bloom-damaged",), kept=True),
     "filter missing": Case(lambda d: (d.container() / "bloom").unlink(), ("bloom-damaged",)),
     "filter empty": Case(bare_bloom, ("bloom-damaged",)),
+    "filter of another size": Case(
+        lambda d: flip(d.container() / "bloom", 12), ("bloom-damaged",), kept=True
+    ),
+    "filter forgets one name": Case(forget_name, ("bloom-damaged",)),
+    "record that is a file": Case(
+        lambda d: (d.upper() / ".wh..wh.m.x").write_bytes(b""), ("mark-damaged",), kept=True
+    ),
+    "redirect to nowhere": Case(
+        lambda d: (d.upper() / ".wh..wh.m.x").symlink_to("r=relative"), ("mark-damaged",), kept=True
+    ),
+    "opaque with content": Case(
+        lambda d: (d.frozen() / "etc/.wh..wh..opq").write_bytes(b"x"), ("mark-damaged", "bloom-damaged"), kept=True
+    ),
+    "whiteout of another long name": Case(
+        lambda d: (d.upper() / ".wh..wh.w.0123456789abcdef").symlink_to(LONG), ("mark-damaged",), kept=True
+    ),
     "record of no meaning": Case(lambda d: replace_link(record_of(d), "u=x"), ("mark-damaged",), kept=True),
     "whiteout with content": Case(
         lambda d: (d.upper() / ".wh.bin").write_bytes(b"content"), ("mark-damaged",), kept=True
@@ -265,6 +358,23 @@ CASES: dict[str, Case] = {
     "half a record": Case(lambda d: (d.container() / f".state.json.{DEAD}.ab").write_bytes(b""), ("leftover",)),
     "half removed": Case(lambda d: (d.root / f"tmp/removed-{DEAD}-ab").write_bytes(b""), ("leftover",)),
     "half a link": Case(lambda d: link_half(d), ("leftover",)),
+    "step cut": Case(lambda d: cut(step_of(d)), ("cache-damaged",), kept=True),
+    "step of another version": Case(
+        lambda d: step_of(d).write_text(step_of(d).read_text().replace('"version": 1', '"version": 7', 1)),
+        ("cache-damaged",), kept=True,
+    ),
+    "step in another place": Case(
+        lambda d: step_of(d).rename(step_of(d).with_name("cd" * 32 + ".json")), ("unknown-file",), kept=True
+    ),
+    "digests not JSON": Case(
+        lambda d: (d.root / "build/digests.json").write_bytes(b"["), ("cache-damaged",), kept=True
+    ),
+    "strange file in the build cache": Case(
+        lambda d: (d.root / "build/x").write_bytes(b""), ("unknown-file",), kept=True
+    ),
+    "half a step": Case(
+        lambda d: step_of(d).with_name(f".{KEY}.json.{DEAD}.ab12cd").write_bytes(b""), ("leftover",)
+    ),
     "name without container": Case(
         lambda d: (d.root / "containers/names/x").symlink_to("../" + "0" * 64), ("leftover",)
     ),
@@ -319,7 +429,8 @@ def test_the_document_lists_every_code() -> None:
 
 
 def test_every_code_has_a_case() -> None:
-    assert {code for case in CASES.values() for code in case.codes} == set(CODES)
+    # The lazy layers' is in tests/store/test_check_lazy.py.
+    assert {code for case in CASES.values() for code in case.codes} == set(CODES) - {"lazy-damaged"}
 
 
 def test_nothing_is_found_in_a_healthy_store(damaged: Damaged) -> None:

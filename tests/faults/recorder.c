@@ -1,0 +1,239 @@
+/* The order in which a command names, renames, removes and syncs what is below one directory: an LD_PRELOAD library.
+ * disk.py makes of it what a disk may hold after a power failure.
+ *
+ *   ROOTLAY_FAULT_ROOT, ROOTLAY_FAULT_CONTROL   as for shim.c; recorded is while `armed`
+ *   ROOTLAY_FAULT_RECORD                        a directory: `events`, and a copy of each file as it was synced
+ *
+ * An event is a line of fields between tabs, written when the call has succeeded: name, then
+ *
+ *   open INODE MODE PATH       a new file (PATH empty: without a name yet)
+ *   mkdir INODE MODE PATH | symlink INODE TARGET PATH
+ *   rename FROM TO | link INODE PATH | unlink PATH
+ *   chmod INODE MODE
+ *   sync INODE MODE COPY       a file; COPY is its name in the directory
+ *   syncdir PATH
+ *
+ * Paths are relative to the root. What is written without fsync needs no event: it is lost. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "control.h"
+
+static struct control *control;
+static const char *root, *record;
+static size_t root_len;
+static uint32_t copies;
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *c = getenv("ROOTLAY_FAULT_CONTROL");
+    root = getenv("ROOTLAY_FAULT_ROOT");
+    record = getenv("ROOTLAY_FAULT_RECORD");
+    if (!root || !record || !c)
+        return;
+    root_len = strlen(root);
+    int fd = (int)syscall(SYS_openat, AT_FDCWD, c, O_RDWR | O_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    syscall(SYS_close, fd);
+    if (p != MAP_FAILED)
+        control = p;
+}
+
+static int recording(void)
+{
+    return control && control->armed;
+}
+
+/* A path below the root, relative to it; NULL elsewhere. */
+static const char *inside(int dirfd, const char *path, char *out, size_t size)
+{
+    char link[64], base[4096];
+    if (path[0] != '/') {
+        snprintf(link, sizeof link, dirfd == AT_FDCWD ? "/proc/self/cwd" : "/proc/self/fd/%d", dirfd);
+        ssize_t n = syscall(SYS_readlinkat, AT_FDCWD, link, base, sizeof base - 1);
+        base[n < 0 ? 0 : n] = 0;
+        snprintf(out, size, *path ? "%s/%s" : "%s%s", base, path);
+    } else {
+        snprintf(out, size, "%s", path);
+    }
+    return strncmp(out, root, root_len) == 0 && (out[root_len] == '/' || !out[root_len]) ? out + root_len : NULL;
+}
+
+static void note(const char *format, ...)
+{
+    char line[9000], name[4200];
+    va_list list;
+    va_start(list, format);
+    int n = vsnprintf(line, sizeof line, format, list);
+    va_end(list);
+    snprintf(name, sizeof name, "%s/events", record);
+    long fd = syscall(SYS_openat, AT_FDCWD, name, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    syscall(SYS_write, fd, line, (size_t)n);
+    syscall(SYS_close, fd);
+}
+
+static void copy_of(int fd, const char *name)
+{
+    char path[4200], data[65536];
+    off_t at = 0;
+    ssize_t n;
+    snprintf(path, sizeof path, "%s/%s", record, name);
+    long out = syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd); /* ours may not be open for reading */
+    long in = syscall(SYS_openat, AT_FDCWD, link, O_RDONLY | O_CLOEXEC, 0);
+    while ((n = syscall(SYS_pread64, in, data, sizeof data, at)) > 0) {
+        syscall(SYS_write, out, data, (size_t)n);
+        at += n;
+    }
+    syscall(SYS_close, in);
+    syscall(SYS_close, out);
+}
+
+static void linked_to(const char *target, int dirfd, const char *path)
+{
+    char text[8300];
+    const char *in = inside(dirfd, path, text, sizeof text);
+    if (in)
+        note("symlink\t0\t%s\t%s\n", target, in);
+}
+
+static void made(const char *what, int dirfd, const char *path)
+{
+    char text[8300];
+    struct stat s;
+    const char *in = inside(dirfd, path, text, sizeof text);
+    if (in && syscall(SYS_newfstatat, AT_FDCWD, text, &s, AT_SYMLINK_NOFOLLOW) == 0)
+        note("%s\t%lu\t%o\t%s\n", what, (unsigned long)s.st_ino, s.st_mode, in);
+}
+
+static int opened(int dirfd, const char *path, int flags, mode_t mode)
+{
+    int nameless = (flags & O_TMPFILE) == O_TMPFILE;
+    struct stat s;
+    int is_new = recording() && (nameless || ((flags & O_CREAT) && syscall(SYS_newfstatat, dirfd, path, &s, 0) < 0));
+    int fd = (int)syscall(SYS_openat, dirfd, path, flags, mode);
+    if (fd >= 0 && is_new) {
+        int saved = errno;
+        char text[8300];
+        if (nameless && inside(dirfd, path, text, sizeof text) && syscall(SYS_fstat, fd, &s) == 0)
+            note("open\t%lu\t%o\t\n", (unsigned long)s.st_ino, s.st_mode);
+        else if (!nameless)
+            made("open", dirfd, path);
+        errno = saved;
+    }
+    return fd;
+}
+
+static mode_t mode_of(int flags, va_list list)
+{
+    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(list, mode_t) : 0;
+}
+
+#define OPEN(name, first, dirfd)                                                                                       \
+    int name(first const char *path, int flags, ...)                                                                   \
+    {                                                                                                                  \
+        va_list list;                                                                                                  \
+        va_start(list, flags);                                                                                         \
+        mode_t mode = mode_of(flags, list);                                                                            \
+        va_end(list);                                                                                                  \
+        return opened(dirfd, path, flags, mode);                                                                       \
+    }
+#define DIRFD int dir,
+OPEN(open, , AT_FDCWD)
+OPEN(open64, , AT_FDCWD)
+OPEN(openat, DIRFD, dir)
+OPEN(openat64, DIRFD, dir)
+
+/* `call`, and where it has worked, `noted`. */
+#define CALL(name, parameters, call, noted)                                                                            \
+    int name parameters                                                                                                \
+    {                                                                                                                  \
+        int done = (int)(call);                                                                                        \
+        if (done == 0 && recording()) {                                                                                \
+            int saved = errno;                                                                                         \
+            noted;                                                                                                     \
+            errno = saved;                                                                                             \
+        }                                                                                                              \
+        return done;                                                                                                   \
+    }
+
+static void renamed(int fromdir, const char *from, int todir, const char *to)
+{
+    char a[8300], b[8300];
+    const char *x = inside(fromdir, from, a, sizeof a), *y = inside(todir, to, b, sizeof b);
+    if (x && y)
+        note("rename\t%s\t%s\n", x, y);
+}
+
+static void linked(int dir, const char *to)
+{
+    char text[8300];
+    struct stat s;
+    const char *in = inside(dir, to, text, sizeof text);
+    if (in && syscall(SYS_newfstatat, AT_FDCWD, text, &s, AT_SYMLINK_NOFOLLOW) == 0)
+        note("link\t%lu\t%s\n", (unsigned long)s.st_ino, in);
+}
+
+static void removed(int dir, const char *path)
+{
+    char text[8300];
+    const char *in = inside(dir, path, text, sizeof text);
+    if (in)
+        note("unlink\t%s\n", in);
+}
+
+static void moded(int dir, const char *path, int flags)
+{
+    struct stat s;
+    char text[8300];
+    if (inside(dir, path, text, sizeof text) && syscall(SYS_newfstatat, dir, path, &s, flags) == 0)
+        note("chmod\t%lu\t%o\n", (unsigned long)s.st_ino, s.st_mode);
+}
+
+static void synced(int fd)
+{
+    struct stat s;
+    char text[8300], name[32];
+    const char *in = inside(fd, "", text, sizeof text);
+    if (!in || syscall(SYS_fstat, fd, &s) < 0)
+        return;
+    if (S_ISDIR(s.st_mode)) {
+        note("syncdir\t%s\n", in);
+        return;
+    }
+    snprintf(name, sizeof name, "%d-%u", getpid(), __atomic_add_fetch(&copies, 1, __ATOMIC_SEQ_CST));
+    copy_of(fd, name);
+    note("sync\t%lu\t%o\t%s\n", (unsigned long)s.st_ino, s.st_mode, name);
+}
+
+CALL(fsync, (int fd), syscall(SYS_fsync, fd), synced(fd))
+CALL(fdatasync, (int fd), syscall(SYS_fdatasync, fd), synced(fd))
+CALL(rename, (const char *from, const char *to), syscall(SYS_rename, from, to), renamed(AT_FDCWD, from, AT_FDCWD, to))
+CALL(renameat, (int fromdir, const char *from, int todir, const char *to), syscall(SYS_renameat, fromdir, from, todir, to),
+     renamed(fromdir, from, todir, to))
+CALL(link, (const char *from, const char *to), syscall(SYS_link, from, to), linked(AT_FDCWD, to))
+CALL(linkat, (int fromdir, const char *from, int todir, const char *to, int flags),
+     syscall(SYS_linkat, fromdir, from, todir, to, flags), linked(todir, to))
+CALL(symlink, (const char *text, const char *path), syscall(SYS_symlink, text, path), linked_to(text, AT_FDCWD, path))
+CALL(symlinkat, (const char *text, int dir, const char *path), syscall(SYS_symlinkat, text, dir, path),
+     linked_to(text, dir, path))
+CALL(unlink, (const char *path), syscall(SYS_unlink, path), removed(AT_FDCWD, path))
+CALL(unlinkat, (int dir, const char *path, int flags), syscall(SYS_unlinkat, dir, path, flags), removed(dir, path))
+CALL(rmdir, (const char *path), syscall(SYS_rmdir, path), removed(AT_FDCWD, path))
+CALL(mkdir, (const char *path, mode_t mode), syscall(SYS_mkdir, path, mode), made("mkdir", AT_FDCWD, path))
+CALL(mkdirat, (int dir, const char *path, mode_t mode), syscall(SYS_mkdirat, dir, path, mode), made("mkdir", dir, path))
+CALL(chmod, (const char *path, mode_t mode), syscall(SYS_chmod, path, mode), moded(AT_FDCWD, path, 0))
+CALL(fchmod, (int fd, mode_t mode), syscall(SYS_fchmod, fd, mode), moded(fd, "", AT_EMPTY_PATH))
+CALL(fchmodat, (int dir, const char *path, mode_t mode, int flags), syscall(flags ? 452 : SYS_fchmodat, dir, path, mode, flags),
+     moded(dir, path, flags))
