@@ -84,10 +84,13 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     where = name or root
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
         return "the container was removed meanwhile", CODES["UnknownContainer"]
+    in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"{where}: no space left on the device; free some or choose another store with --root", CODES["DiskFull"]
+        advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
+        return f"{where}: no space left on the device; {advice}", CODES["DiskFull"]
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES["StoreNotWritable"]
+        advice = "choose a store that you can write to with --root" if in_store else "choose another place"
+        return f"{where}: {error.strerror}; {advice}", CODES["StoreNotWritable"]
     return f"{where}: {error.strerror or error}", GENERAL
 
 

@@ -511,3 +511,16 @@ def test_a_layer_directory_opens_after_its_index_was_rebuilt(damaged: Damaged) -
     damaged.check(repair=True)
     assert dict(Layer(directory, damaged.root / "blobs").iter_raw()) == before
     assert link_path(damaged.root, Digest("sha256", "0" * 64)).name.startswith("0")
+
+
+def test_the_table_of_invariants_names_every_case() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "invariants.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [\w, ]+ \| [^|]+ \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    named: dict[str, set[str]] = {}
+    for codes, cases in rows:
+        for case in cases.split("; "):
+            named.setdefault(case.strip(), set()).update(re.findall(r"`([a-z-]+)`", codes))
+    here = {name: codes for name, codes in named.items() if "lazy-damaged" not in codes}
+    assert set(here) | {"blob cut", "blob missing"} == set(CASES)  # those are cases of lazy layers as well
+    assert [name for name, codes in here.items() if not codes & set(CASES[name].codes)] == []
+    assert {code for codes in named.values() for code in codes} == set(CODES)
