@@ -31,7 +31,7 @@ ALL_PLATFORMS_OPTION = Option(
 
 
 def settings_of(values: Values, context: Context) -> Settings:
-    """Flags, proxies, CA file and Docker's config directory. Raises UsageError."""
+    """Flags, proxies, CA file, Docker's config directory, and how slow a transfer may be. Raises UsageError."""
     from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
@@ -40,12 +40,23 @@ def settings_of(values: Values, context: Context) -> Settings:
     if ca_file is not None and not os.access(ca_file, os.R_OK):
         raise UsageError(f"{ca_file}: no such CA file, or not readable")
     directory = context.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
+    usual = Settings()
     return Settings(
         docker_config=Path(directory) / "config.json",
         proxies=Proxies.parse(context.environ),
         ca_file=ca_file,
         plain_http=values.flag("plain_http"),
+        speed_limit_bytes=_number(context, "ROOTLAY_SPEED_LIMIT", usual.speed_limit_bytes),
+        speed_time_s=max(1, _number(context, "ROOTLAY_SPEED_TIME", int(usual.speed_time_s))),
     )
+
+
+def _number(context: Context, name: str, usual: int) -> int:
+    """A number in the environment. Raises UsageError."""
+    text = context.environ.get(name) or str(usual)
+    if not text.isascii() or not text.isdigit() or len(text) > 12:
+        raise UsageError(f"{name}={text[:40]}: not a number")
+    return int(text)
 
 
 def one_or_all(values: Values) -> tuple[Platform | None, bool]:

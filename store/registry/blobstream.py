@@ -3,7 +3,7 @@
 Rules:
 1. Exactly the promised number of bytes comes out, or an error. Who reads them checks the digest.
 2. A registry that ignores the Range is read again from the start, and what is known is skipped.
-3. Each attempt that brings bytes starts the count of attempts again.
+3. Each attempt that brings bytes, and not too slowly, starts the count of attempts again.
 """
 
 from __future__ import annotations
@@ -36,12 +36,10 @@ class BlobStream:
         """The bytes. Raises DigestMismatch (the length), and as `Session.call`."""
         attempts = self._session.attempts()
         while self._done < self._size:
+            before = self._done
             try:
-                before = self._done
                 with self._open() as response:
                     for chunk in self._iter_new(response):
-                        if before != self._done:
-                            attempts.progress()
                         if self._session.stop.is_set():
                             raise RegistryUnreachable(response.host, "stopped", passing=False)
                         yield chunk
@@ -50,6 +48,8 @@ class BlobStream:
                         response.host, f"{self._call.what} ended after {self._done} of {self._size} bytes"
                     )
             except RegistryUnreachable as error:
+                if self._done != before and not error.slow:
+                    attempts.progress()
                 attempts.after(error)
 
     def _open(self) -> Response:

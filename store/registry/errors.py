@@ -8,17 +8,20 @@ from rootlay.store.errors import StoreError
 class RegistryUnreachable(StoreError):
     """No connection, no valid certificate, a cut, or an answer that means "later" (429, 5xx), and retries did not help.
 
-    `passing`: it is worth trying again; `retry_after_s`: when the registry said so.
+    `passing`: it is worth trying again; `retry_after_s`: when the registry said so; `slow`: bytes came, but too few.
     """
 
     fault = "network"
 
-    def __init__(self, host: str, reason: str, *, passing: bool = True, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, host: str, reason: str, *, passing: bool = True, retry_after_s: float | None = None, slow: bool = False
+    ) -> None:
         super().__init__(f"{host}: {reason}")
         self.host = host
         self.reason = reason
         self.passing = passing
         self.retry_after_s = retry_after_s
+        self.slow = slow
 
 
 class AccessDenied(StoreError):

@@ -21,4 +21,6 @@ class Settings:
     retry: RetryRules = field(default_factory=RetryRules)
     connect_timeout_s: float = 20.0
     read_timeout_s: float = 60.0  # without a single byte
+    speed_limit_bytes: int = 1024  # a second, at least; 0: no matter how slow
+    speed_time_s: float = 60.0  # over which that is counted
     upload_chunk_bytes: int = 32 << 20

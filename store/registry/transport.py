@@ -4,15 +4,21 @@ Rules:
 1. Certificates are always verified: the system's trust, and a CA file where one is given.
 2. Whoever gets a Response closes it. A body that is not read to its end costs the connection.
 3. Trouble on the way is RegistryUnreachable; `passing` says whether a second attempt may help.
+4. Nobody is waited for for ever: there is a limit without a single byte, one for the head of an answer, and one for the
+   speed of a body (`pace`). What is sent has to be taken, a piece of CHUNK_BYTES within the first.
 """
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -22,12 +28,17 @@ from urllib3.exceptions import SSLError as TlsError
 from rootlay.store.bytestream import CHUNK_BYTES
 from rootlay.store.registry.address import Origin
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
+from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.settings import Settings
 
 _AGENT = "rootlay"
 # What is read to its end for the sake of the connection.
 _DRAIN_BYTES_MAX = 64 << 10
 _PROXY_SCHEMES = ("http", "https")
+_POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {
+    "http": urllib3.HTTPConnectionPool,
+    "https": urllib3.HTTPSConnectionPool,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +67,9 @@ class Request:
 class Response:
     """An answer whose body has not been read."""
 
-    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str) -> None:
+    def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, pace: Pace) -> None:
         self._raw = raw
+        self._pace = pace
         self.url = url
         self.status = raw.status
         self.host = Origin.of(url).host
@@ -68,12 +80,36 @@ class Response:
         return found
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """The body as it comes. Raises RegistryUnreachable where it is cut short."""
+        """The body as it comes, in pieces of CHUNK_BYTES at most; what has come before trouble comes before the error.
+
+        Raises RegistryUnreachable where it is cut short, or comes too slowly.
+        """
+        parts: list[bytes] = []
+        have = 0
         try:
-            while chunk := self._raw.read(CHUNK_BYTES, decode_content=False):
-                yield chunk
-        except (HTTPError, OSError, ValueError) as error:
+            while part := self._read_some(CHUNK_BYTES - have):
+                parts.append(part)
+                have += len(part)
+                if have == CHUNK_BYTES:
+                    yield b"".join(parts)
+                    parts, have = [], 0
+        except (RegistryUnreachable, HTTPError, OSError, ValueError) as error:
+            if parts:
+                yield b"".join(parts)
+            if isinstance(error, RegistryUnreachable):
+                raise
             raise RegistryUnreachable(self.host, f"the connection was cut: {_reason(error)}") from error
+        if parts:
+            yield b"".join(parts)
+
+    def _read_some(self, count: int) -> bytes:
+        """What is there, at most `count` bytes; nothing at the end."""
+        started = time.monotonic()
+        part = self._raw.read1(count, decode_content=False)
+        trouble = self._pace.took(time.monotonic() - started, len(part))
+        if trouble:
+            raise RegistryUnreachable(self.host, trouble, slow=True)
+        return part
 
     def read(self, limit_bytes: int, what: str) -> bytes:
         """A whole small body, then closed. Raises BadRegistryAnswer if it is longer than `limit_bytes`."""
@@ -105,6 +141,41 @@ class Response:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _patient(kind: type[Any], seconds: float) -> type[Any]:
+    """A class of connections, as `kind`, which get the head of an answer within `seconds` or not at all: the timeout of
+    a socket is for each byte anew."""
+
+    class Connection(kind):  # type: ignore[misc]  # one of two
+        def getresponse(self) -> Any:
+            deadline = _Deadline(self.sock, seconds)
+            try:
+                found = super().getresponse()
+            finally:
+                deadline.cancel()
+            if deadline.passed:  # to http.client a connection that ends ends the head, too
+                found.close()
+                raise TimeoutError(None, "the head of its answer does not come to an end")
+            return found
+
+    return Connection
+
+
+class _Deadline(threading.Timer):
+    """Shuts a connection down after some time."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        super().__init__(seconds, self._shut)
+        self.daemon = True
+        self.passed = False
+        self._sock = sock
+        self.start()
+
+    def _shut(self) -> None:
+        self.passed = True
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
 
 
 class Transport:
@@ -143,7 +214,7 @@ class Transport:
             raise BadRegistryAnswer(origin.host, "malformed URL") from error
         except (HTTPError, OSError) as error:
             raise RegistryUnreachable(origin.host, _reason(error)) from error
-        return Response(raw, request.url)
+        return Response(raw, request.url, Pace(self._settings.speed_limit_bytes, self._settings.speed_time_s))
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:
         with self._lock:
@@ -155,7 +226,7 @@ class Transport:
     def _make(self, proxy: str | None) -> urllib3.PoolManager:
         size = self._settings.parallel + 1
         if proxy is None:
-            return urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=self._context())
+            return self._limited(urllib3.PoolManager(num_pools=16, maxsize=size, ssl_context=self._context()))
         try:
             parts = urlsplit(proxy)
             known = parts.scheme in _PROXY_SCHEMES and bool(parts.hostname) and parts.port != 0
@@ -168,10 +239,21 @@ class Transport:
         if parts.username is not None:
             login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             headers = urllib3.make_headers(proxy_basic_auth=login)
-        return urllib3.ProxyManager(
-            bare, num_pools=16, maxsize=size, proxy_headers=headers, ssl_context=self._context(),
-            proxy_ssl_context=self._context(),
+        return self._limited(
+            urllib3.ProxyManager(
+                bare, num_pools=16, maxsize=size, proxy_headers=headers, ssl_context=self._context(),
+                proxy_ssl_context=self._context(),
+            )
         )  # fmt: skip
+
+    def _limited(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
+        """With connections that do not wait for ever for the head of an answer."""
+        seconds = self._settings.read_timeout_s + self._settings.speed_time_s
+        manager.pool_classes_by_scheme = {
+            scheme: type("Pool", (pool,), {"ConnectionCls": _patient(pool.ConnectionCls, seconds)})
+            for scheme, pool in _POOLS.items()
+        }
+        return manager
 
     def _context(self) -> ssl.SSLContext:
         if self._trust is None:
