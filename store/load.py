@@ -1,11 +1,13 @@
 """`load`: all images of an archive into the store. What kind of archive it is, is found out here.
 
 A tar that is compressed as a whole, or comes as a stream, is spooled to the store's `tmp/` first: the list of layers
-may stand behind them.
+may stand behind them. It is spooled as zstd frames that can be read anywhere: of plain layers a third of their size, of
+compressed ones no more than they are.
 """
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack
@@ -15,9 +17,11 @@ from typing import TYPE_CHECKING, BinaryIO
 from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
 from rootlay.store.bundle import Bundle, is_bundle
 from rootlay.store.bytestream import iter_file
-from rootlay.store.codec import Compression, decompress, peek, sniff
+from rootlay.store.codec import Access, Compression, decompress, peek, sniff
+from rootlay.store.content import ContentReader, SegmentReader
 from rootlay.store.dockerload import load_docker
 from rootlay.store.durable import create_file
+from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.limits import Budget
@@ -26,9 +30,13 @@ from rootlay.store.ociload import Platforms, load_oci
 from rootlay.store.platform import host_platform
 from rootlay.store.progress import Note, Progress, unheard
 from rootlay.store.reference import Reference
+from rootlay.store.zstdframes import FrameWriter
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
+
+# As fast as most disks.
+SPOOL_LEVEL = 1
 
 
 def load(
@@ -104,9 +112,8 @@ def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Pro
         files = TarFiles(stream, what)
     else:
         staging = stack.enter_context(store.layout.staging())
-        spool = staging / "archive"
-        _spool(spool, chunks, what, store.layout.budget, progress)
-        files = TarFiles(_enter(stack, spool), what)
+        stream = _spool(staging / "archive", chunks, what, store.layout.budget, progress, stack)
+        files = TarFiles(stream, what)
     return files
 
 
@@ -116,9 +123,13 @@ def _enter(stack: ExitStack, path: Path) -> BinaryIO:
     return stream
 
 
-def _spool(path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progress: Progress) -> None:
-    """Write the uncompressed archive to `path`. Its layers count again when they are unpacked: twice the size at most,
-    as an archive of compressed layers has no more to give. Raises TooLarge."""
+def _spool(
+    path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progress: Progress, stack: ExitStack
+) -> BinaryIO:
+    """Write the archive to `path`; a seekable stream of the uncompressed one, closed by `stack`. Its layers count again
+    when they are unpacked: twice the size at most, as an archive of compressed layers has no more to give.
+
+    Raises TooLarge."""
     label = os.path.basename(what)
     read = done = 0
 
@@ -128,12 +139,17 @@ def _spool(path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progr
             read += len(chunk)
             yield chunk
 
-    with open(create_file(path), "wb", buffering=0) as spool:
+    frames = FrameWriter(SPOOL_LEVEL)
+    with open(create_file(path), "wb") as spool:
         for chunk in decompress(counted(), what):
             budget.take_bytes(len(chunk), what)
             budget.check_ratio(read, done + len(chunk), what)
-            view = memoryview(chunk)
-            while view:
-                view = view[spool.write(view) :]
+            for piece in frames.write(chunk):
+                spool.write(piece)
             done += len(chunk)
             progress(done, None, f"{label}: unpacking")
+        for piece in frames.finish():
+            spool.write(piece)
+    segments = SegmentReader(path, Access.ZSTD, frames.log.finish())
+    stack.callback(segments.close)
+    return io.BufferedReader(ContentReader(segments, Entry(EntryType.FILE, size=done)))

@@ -96,7 +96,7 @@ def test_every_path(registry: RealRegistry, tmp_path: Path, kind: str) -> None:
     tar = tmp_path / "image.tar"
     KINDS[kind](tar)
     place = f"{registry.host}/{kind.replace(' ', '-')}"
-    one, two, three, four, five = (Rootlay(tmp_path / name) for name in ("1", "2", "3", "4", "5"))
+    one, two, three, four, five, six = (Rootlay(tmp_path / name) for name in "123456")
     publish("zstd:chunked", [tar.read_bytes()], f"{place}:lazy", tmp_path / "scratch")
     steps: list[tuple[Rootlay, tuple[object, ...]]] = [
         (one, ("import", tar, "app")),
@@ -109,6 +109,7 @@ def test_every_path(registry: RealRegistry, tmp_path: Path, kind: str) -> None:
         (one, ("export", "c", "-o", tmp_path / "export.tar")),
         (two, ("load", "-i", tmp_path / "docker.tar")),
         (three, ("load", "-i", tmp_path / "gzip.tar")),
+        (six, ("load", "-i", tmp_path / "docker.tar.gz")),
         (three, ("optimize", "app")),
         (three, ("bundle", "app", "-o", tmp_path / "again.rlay")),
         (three, ("push", "app", f"{place}:1")),
@@ -124,6 +125,8 @@ def test_every_path(registry: RealRegistry, tmp_path: Path, kind: str) -> None:
     ]
     found = {}
     for number, (rootlay, words) in enumerate(steps):
+        if words[-1] == tmp_path / "docker.tar.gz":
+            subprocess.run(["gzip", "-1", "-k", tmp_path / "docker.tar"], check=True)
         shown = " ".join(str(word).removeprefix(f"{tmp_path}/").replace(place, "HOST/app") for word in words)
         found[f"{number} {shown}"] = peak_mb(rootlay, *words)
         if LONG:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import lzma
 import os
 import subprocess
 from collections.abc import Callable
@@ -300,3 +301,24 @@ def test_layers_made_by_umoci(store: Store, tmp_path: Path, tool: Callable[[str]
         {"d": directory, "d/new": file},
     ]
     assert [bool(layer[b"d"] and layer[b"d"].opaque) for layer in found] == [False, False, True]
+
+
+@pytest.mark.parametrize("packer", ["gzip", "xz", "zstd", "none"])
+def test_what_is_spooled_is_spooled_compressed(store: Store, tmp_path: Path, packer: str) -> None:
+    """An archive that is compressed as a whole, or comes as a stream, never lies in `tmp/` at its full size."""
+    tar = make_tar([("text", "f", b"".join(b"line %d\n" % number for number in range(2_000_000)))])
+    archive = docker_archive([([tar, BASE], ["app:1"])])
+    pack = {"gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress, "none": bytes}[packer]
+    source = io.BytesIO(pack(archive))
+    most = 0
+
+    def watch(done_bytes: int, total_bytes: int | None, label: str) -> None:
+        nonlocal most
+        spooled = list(store.layout.tmp.glob("*/archive"))
+        assert spooled
+        most = max(most, *(path.stat().st_size for path in spooled))
+
+    store.load(source, progress=watch)
+    assert 0 < most < len(archive) // 2
+    assert_readable(store, "app:1", [tar, BASE])
+    assert not list(store.layout.tmp.iterdir())
