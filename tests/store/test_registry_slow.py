@@ -167,9 +167,7 @@ def test_an_upload_that_nobody_takes(store: Store, tmp_path: Path, hasty: Settin
                     return
                 for _ in range(length):
                     client.recv(1)
-                status = {b"H": b"404 Not Found", b"P": b"202 Accepted"}[head[:1]]
-                if head.startswith(b"PUT"):
-                    status = b"201 Created"
+                status = {b"POST": b"202 Accepted", b"PUT ": b"201 Created"}.get(head[:4], b"404 Not Found")
                 client.sendall(b"HTTP/1.1 " + status + b"\r\nLocation: /v2/up/1\r\nContent-Length: 0\r\n\r\n")
 
     threading.Thread(target=serve, daemon=True).start()

@@ -170,7 +170,8 @@ def _store(root: Path, folder: Path) -> Iterator[Finding]:
         yield Finding("store", "warn", where, advice)
     elif kind in NETWORK:
         advice = (
-            "a network file system: slow for many small files, and other machines' containers look stopped from here. "
+            "a network file system: slow for many small files, and containers of other machines cannot be stopped from "
+            "here. "
             "Keep containers on a local --root, and link images from here (`load --link`) or bundle them"
         )
         yield Finding("store", "warn", where, advice)
