@@ -1,17 +1,18 @@
 """How soon does a program start from a bundle nobody has touched yet, against the same tree unpacked?
 
-    python bench/bundle.py DEBIAN.tar [-n 5] [--bare]
+    python bench/bundle.py DEBIAN.tar [-n 5] [--bare] [--user NAME]
 
 Before each run the page cache is told to forget the files (posix_fadvise DONTNEED on each of them; as root the whole
-cache is dropped). "First" runs have no hydrated file either, as on a node that sees the bundle for the first time.
-Baselines: the unpacked tree as a lower (`--lower`), and with --bare (as root) chroot. Printed: ms, minimum and median;
-sizes and numbers of files.
+cache is dropped, and with --user everything else is done as that ordinary user). "First" runs have no hydrated file
+either, as on a node that sees the bundle for the first time. Baselines: the unpacked tree as a lower (`--lower`), and
+with --bare (as root) chroot. Printed: ms, minimum and median; sizes and numbers of files.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import pwd
 import shutil
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 PROGRAM = ["python3", "-c", "import json; print(json.dumps(1))"]
 
@@ -38,9 +40,9 @@ def forget(*roots: Path) -> None:
                 os.close(fd)
 
 
-def timed(command: list[str], environ: dict[str, str]) -> float:
+def timed(command: list[str], environ: dict[str, str], who: dict[str, Any]) -> float:
     start = time.perf_counter()
-    done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, **who)
     assert done.stdout.strip() == b"1", done.stdout
     return (time.perf_counter() - start) * 1e3
 
@@ -50,22 +52,34 @@ def main() -> None:
     parser.add_argument("debian", type=Path)
     parser.add_argument("-n", type=int, default=5)
     parser.add_argument("--bare", action="store_true")
+    parser.add_argument("--user", default=None)
     options = parser.parse_args()
+    who: dict[str, Any] = {}
+    if options.user:
+        account = pwd.getpwnam(options.user)
+        who = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     rootlay = str(Path(sys.executable).with_name("rootlay"))
     with tempfile.TemporaryDirectory(prefix="rootlay-bench-") as name:
         scratch = Path(name)
+        if who:
+            os.chown(scratch, who["user"], who["group"])
         store, local, tree, bundle = scratch / "store", scratch / "local", scratch / "tree", scratch / "image.rlay"
-        environ = {**os.environ, "ROOTLAY_ROOT": str(local)}
+        environ = {**os.environ, "ROOTLAY_ROOT": str(local), "HOME": str(scratch)}
         at_store = {**environ, "ROOTLAY_ROOT": str(store)}
         subprocess.run(
-            [rootlay, "import", options.debian, "image"], env=at_store, check=True, stdout=subprocess.DEVNULL
+            [rootlay, "import", options.debian, "image"], env=at_store, check=True, stdout=subprocess.DEVNULL, **who
         )
         start = time.perf_counter()
-        subprocess.run([rootlay, "bundle", "image", "-o", bundle], env=at_store, check=True, stdout=subprocess.DEVNULL)
-        print(f"bundle written in {time.perf_counter() - start:.1f} s")
-        tree.mkdir()
         subprocess.run(
-            ["tar", "-C", tree, "-xf", options.debian, "--no-same-owner", "--exclude=./dev/*"], check=True, timeout=600
+            [rootlay, "bundle", "image", "-o", bundle], env=at_store, check=True, stdout=subprocess.DEVNULL, **who
+        )
+        print(f"bundle written in {time.perf_counter() - start:.1f} s")
+        subprocess.run(["mkdir", tree], check=True, **who)
+        subprocess.run(
+            ["tar", "-C", tree, "-xf", options.debian, "--no-same-owner", "--exclude=./dev/*"],
+            check=True,
+            timeout=600,
+            **who,
         )
         files = sum(1 for _ in tree.rglob("*"))
         size = sum(p.lstat().st_size for p in tree.rglob("*") if p.is_file())
@@ -83,7 +97,7 @@ def main() -> None:
             for case, (command, prepare) in cases.items():
                 prepare()
                 forget(bundle, tree, local)
-                took[case].append(timed(command, environ))
+                took[case].append(timed(command, environ, {} if command[0] == "chroot" else who))
         print("\n| | min ms | median ms |\n|---|---|---|")
         for case, runs in took.items():
             print(f"| {case} | {min(runs):.0f} | {statistics.median(runs):.0f} |")
