@@ -97,6 +97,7 @@ class Changer:
             if not found.is_file:
                 raise os_error(errno.EINVAL, request)
             found = context.copy_up.ensure(found, limit=size)
+            context.upper.make_writable(found)
             os.truncate(context.upper.real(found.path), size)
 
     # ---- extended attributes
@@ -125,7 +126,7 @@ class Changer:
                 raise os_error(errno.ENODATA, request)
             if len(value) > xattr.VALUE_MAX_BYTES:
                 raise os_error(errno.E2BIG, request)
-            found = context.copy_up.ensure(found)
+            found = context.upper.make_writable(context.copy_up.ensure(found))
             record = xattr.store(context.upper.real(found.path), found.record, name, value, request)
             context.upper.change_record(found, record)
 
@@ -135,7 +136,7 @@ class Changer:
             found = self._xattr_target(request, name, follow)
             if name not in xattr.all_xattrs(context.stack, found):
                 raise os_error(errno.ENODATA, request)
-            found = context.copy_up.ensure(found)
+            found = context.upper.make_writable(context.copy_up.ensure(found))
             kept = tuple(item for item in found.record.xattrs if item[0] != name)
             context.upper.change_record(found, replace(found.record, xattrs=kept))
             if name.startswith(b"user."):

@@ -25,6 +25,8 @@ from rootlay.vfs.whiteout import Mark, is_long, parse_mark, record_name, whiteou
 
 __all__ = ["check_store", "check_uppers"]
 
+_NEEDED = {stat.S_IFDIR: 0o700, stat.S_IFREG: 0o400}
+
 
 def check_uppers(scope: Scope) -> Iterator[Finding]:
     """Every upper that a container stands on, each once."""
@@ -78,7 +80,7 @@ class _UpperCheck:
         mark = parse_mark(name)
         if mark is None:
             self._ask(bloom, path)
-            need = 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+            need = _NEEDED.get(stat.S_IFMT(status.st_mode), 0o600)
             if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
                 yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
             return

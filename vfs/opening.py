@@ -56,6 +56,7 @@ class Opener:
             found = self._checked(place, flags)
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
                 found = self._context.copy_up.ensure(found, limit=0 if flags & os.O_TRUNC else None)
+                self._context.upper.make_writable(found)
             path = real_path(self._context.stack, found)
         # Outside the lock: the open of a FIFO waits for its other end.
         return os.open(path, (flags & ~_SPENT) | (flags & os.O_TRUNC) | os.O_NOFOLLOW)

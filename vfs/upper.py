@@ -17,6 +17,7 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rootlay.store.removetree import remove_tree
 from rootlay.vfs import longpath
@@ -147,6 +148,20 @@ class Upper:
         os.symlink(record.format(), self.real(temporary))
         os.rename(self.real(temporary), self.real(mark))
 
+    def make_writable(self, found: Found) -> Found:
+        """Before the real file of an object of the upper is opened for writing: its own mode may not allow that.
+
+        Who may write is answered by the mode that programs see; from now on the record holds it.
+        """
+        real = found.real
+        if real is None or not stat.S_ISREG(real.st_mode) or real.st_mode & 0o200:
+            return found
+        record = replace(found.record, mode=found.mode)
+        self.change_record(found, record)
+        path = self.real(found.path)
+        os.chmod(path, stat.S_IMODE(real.st_mode) | 0o200)
+        return replace(found, record=record, real=os.lstat(path))
+
     def change_record(self, found: Found, record: Record) -> None:
         """Give an object of the upper another record, under all its names where it has hard links.
 
@@ -259,7 +274,8 @@ class Upper:
 def real_mode(mode: int) -> int:
     """Permission bits to give a real file that stands for one of `mode`.
 
-    The container's user keeps access whatever the mode says; set-id bits are never real.
+    The container's user keeps access whatever the mode says; set-id bits are never real. (The engine leaves out the
+    owner's write bit of a regular file where the mode has none: see `Upper.make_writable`.)
     """
     keep = 0o700 if stat.S_ISDIR(mode) else 0o600
     return (mode & 0o1777) | keep

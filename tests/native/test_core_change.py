@@ -66,14 +66,43 @@ def test_modes_that_a_real_file_cannot_have_are_recorded(box: Box) -> None:
     core = box.core
     core.chmod(b"/bin/su", 0o6511)
     assert stat.S_IMODE(core.stat(b"/bin/su").mode) == 0o6511
-    assert stat.S_IMODE((box.upper / "bin/su").stat().st_mode) == 0o711
+    assert stat.S_IMODE((box.upper / "bin/su").stat().st_mode) == 0o511
     core.chmod(b"/bin/su", 0o755)
     assert "m=" not in (box.record("bin/su") or "")
     core.mkdir(b"/tmp/closed", 0o000)
     core.mkdir(b"/tmp/closed/in")
     assert stat.S_IMODE(core.stat(b"/tmp/closed").mode) == 0
+    core.write(b"/tmp/shut", b"1", mode=0o044)
+    assert (stat.S_IMODE(core.stat(b"/tmp/shut").mode), box.record("tmp/shut")) == (0o044, "m=100044")
+
+
+@pytest.mark.parametrize("how", ["open", "truncate", "xattr", "descriptor"])
+def test_a_file_that_its_owner_may_only_read_has_a_record_once_root_changes_it(box: Box, how: str) -> None:
+    """What git does to each object is no more work than it is outside."""
+    core, real = box.core, box.upper / "tmp/ro"
     core.write(b"/tmp/ro", b"1", mode=0o444)
+    assert (stat.S_IMODE(core.stat(b"/tmp/ro").mode), box.record("tmp/ro")) == (0o444, None)
+    assert stat.S_IMODE(real.stat().st_mode) == 0o444
+    core.link(b"/tmp/ro", b"/tmp/second")
+    core.unlink(b"/tmp/second")
+    core.rename(b"/tmp/ro", b"/tmp/moved")
+    core.rename(b"/tmp/moved", b"/tmp/ro")
+    assert box.upper_names("tmp") == ["ro"]
+    core.identity(1000, 1000)
+    with fails(errno.EACCES):
+        core.write(b"/tmp/ro", b"2", os.O_WRONLY)
+    core.identity(0, 0)
+    change = {
+        "open": lambda: core.write(b"/tmp/ro", b"22", os.O_WRONLY),
+        "truncate": lambda: core.truncate(b"/tmp/ro", 2),
+        "xattr": lambda: core.setxattr(b"/tmp/ro", b"user.a", b"b"),
+        "descriptor": lambda: core.setxattr(None, b"user.a", b"b", fd=fd),
+    }
+    fd = core.open(b"/tmp/ro", os.O_RDONLY)
+    change[how]()
+    os.close(fd)
     assert (stat.S_IMODE(core.stat(b"/tmp/ro").mode), box.record("tmp/ro")) == (0o444, "m=100444")
+    assert core.stat(b"/tmp/ro").size == (1 if how in ("xattr", "descriptor") else 2)
 
 
 def test_owners_are_recorded_and_set_id_bits_fall(box: Box) -> None:

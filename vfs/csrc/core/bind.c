@@ -7,9 +7,14 @@
 static u64 hashes[RL_MAX_BINDS];
 static u64 filter; /* bit h & 63 of every mount point's hash */
 
+/* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
+ * in it is not there.) */
+static u8 directory[RL_MAX_BINDS];
+
 void rl_bind_init(void)
 {
     filter = 0;
+    memset(directory, 0, rl_launch->binds < RL_MAX_BINDS ? rl_launch->binds : RL_MAX_BINDS);
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         hashes[i] = rl_fnv(RL_FNV_START, b.vpath, b.vlen);
@@ -81,6 +86,20 @@ long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out)
     return rl_join(out, RL_REAL_MAX, b.host, b.hlen, v + from, len - from, "", 0);
 }
 
+/* Is a directory mounted at this path, of the FNV state h? */
+int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self)
+{
+    int bind = rl_launch->binds ? rl_bind_at(h, v, len) : -1;
+    if (bind < 0 || bind >= RL_MAX_BINDS || !directory[bind])
+        return 0;
+    memset(self, 0, sizeof *self);
+    self->hash = h;
+    self->vlen = len;
+    self->bind = bind;
+    self->mode = S_IFDIR | 0755; /* nobody asks: the kernel decides below it */
+    return 1;
+}
+
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit)
 {
     struct rl_bind b = rl_bind((u32)bind);
@@ -93,6 +112,8 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
         return 0;
     if (r < 0)
         return r;
+    if (mount && bind < RL_MAX_BINDS && rl_isdir(hit->sx.stx_mode))
+        directory[bind] = 1;
     hit->what = RL_IN_BIND;
     hit->mode = hit->sx.stx_mode;
     hit->uid = hit->sx.stx_uid;

@@ -109,15 +109,35 @@ long rl_symlink(const char *target, int dirfd, const char *path)
     return make_at(dirfd, path, &t);
 }
 
-/* The second name of an object of the upper, with the record of the first. */
+/* The record of the first name, which somebody has made while we gave the object its second name without the lock. */
+static long link_late(struct rl_walk *from, struct rl_walk *to, const char *source, u32 n, const char *real, u32 len)
+{
+    char text[RL_PATH_MAX];
+    struct rl_record rec;
+    long r = rl_lock(to);
+    if (r < 0)
+        return r;
+    r = rl_record_load(from, rl_vhash(from), source, n, text, &rec);
+    if (r > 0)
+        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
+    rl_unlock(to);
+    return r < 0 ? r : 0;
+}
+
+/* The second name of an object of the upper, with the record of the first. Without the lock where that is one step:
+ * no name has a record, and none is hidden. */
 static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
 {
     char source[RL_REAL_MAX], text[RL_PATH_MAX];
     struct rl_record rec;
+    u32 now;
+    int alone = rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
     long n = rl_upper_path(from->v, from->vlen, source);
-    long r = n < 0 ? n : rl_lock(to);
+    long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
     if (r < 0)
         return r;
+    if (alone)
+        return rl_undisturbed(now) ? 0 : link_late(from, to, source, (u32)n, real, len);
     r = rl_record_load(from, rl_vhash(from), source, (u32)n, text, &rec);
     if (r >= 0 && k_exists(real))
         r = -EEXIST;

@@ -87,7 +87,7 @@ static long open_source(struct rl_walk *w)
 /* The copy's descriptor comes first: the program's is the lowest. */
 long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t)
 {
-    u32 mode = rl_real_mode(a->mode) & 07777;
+    u32 mode = rl_written_mode(a->mode) & 07777;
     long to = -EMFILE, from = -1, r = 0;
     int kept = keeps(w, a, data);
     if (kept)

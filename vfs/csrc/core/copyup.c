@@ -45,7 +45,7 @@ static long copy_record(const struct rl_attr *a, int with_ino, const char *field
     struct rl_record rec;
     rec.has = n ? RL_HAS_XATTR : 0;
     rec.xattrs_len = n;
-    rl_owner_fields(&o, rl_real_mode(a->mode), &rec);
+    rl_owner_fields(&o, rl_written_mode(a->mode), &rec);
     if (with_ino) {
         rec.has |= RL_HAS_INO;
         rec.ino = a->ino;
@@ -104,7 +104,7 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
         return r;
     rl_changing();
     r = dir_with(w, k, dir, len, self, hit);
-    rl_changed();
+    rl_changed_one(rl_fnv(RL_FNV_START, w->v, len), w->v, len);
     if (mine)
         rl_unlock(w);
     return r;
@@ -190,7 +190,7 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
         s->text[n] = 0;
         r = k_symlink(s->text, temp);
     } else if (type != S_IFREG) {
-        r = k_mknod(temp, rl_real_mode(a->mode), 0);
+        r = k_mknod(temp, rl_written_mode(a->mode), 0);
     } else {
         r = rl_copy_file(w, a, data, temp, t);
     }

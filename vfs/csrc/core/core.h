@@ -76,7 +76,7 @@ struct rl_open {
     int flags;
     unsigned mode;
     int done_fd;  /* >= 0: prepare has already opened it, do not call open */
-    int regular;  /* a regular file: to open it does not block */
+    int regular;  /* certainly no FIFO, which to open may block */
     u32 state[8]; /* the core's own */
     char vpath[RL_PATH_MAX];
 };

@@ -43,6 +43,53 @@ long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n
     return r;
 }
 
+/* Who may write (root, or a group) is answered by the mode that is shown; the real file is the host user's, whom its
+ * own bits bind. From now on the record holds the mode. */
+long rl_loosen(struct rl_walk *w)
+{
+    struct rl_edit e;
+    struct statx *sx = &w->hit.sx;
+    if (w->hit.what != RL_IN_LAYER || w->hit.layer != 0 || !rl_isreg(w->hit.mode) || (w->hit.mode & 0200))
+        return 0;
+    long r = rl_edit_begin(w, &e);
+    if (r < 0)
+        return r;
+    r = k_lstat(e.real, sx);
+    if (r >= 0 && !(sx->stx_mode & 0200)) {
+        e.rec.mode = e.rec.has & RL_HAS_MODE ? e.rec.mode : sx->stx_mode;
+        e.rec.has |= RL_HAS_MODE;
+        r = rl_edit_store(w, &e, NULL, 0);
+        if (r >= 0)
+            r = k_chmod(e.real, (sx->stx_mode & 07777) | 0200);
+    }
+    rl_unlock(w);
+    return r;
+}
+
+struct again {
+    struct rl_scratch s;
+    struct rl_walk w;
+    char real[RL_REAL_MAX];
+};
+
+/* The same for a file of the upper that is opened once more through /proc. Where it has no name (any more) the kernel's
+ * answer will have to do. */
+void rl_loosen_magic(const char *link, const struct statx *sx)
+{
+    struct again *m = rl_take(sizeof *m);
+    if (!m)
+        return;
+    rl_walk_start(&m->w, &m->s);
+    long n = k_readlink(link, m->real, sizeof m->real - 1);
+    if (n > 0) {
+        m->real[n] = 0;
+        if (rl_virtual_path(m->real, m->s.text, sizeof m->s.text) >= 0 && rl_resolve_plain(&m->w, m->s.text) == 0 &&
+            m->w.hit.what == RL_IN_LAYER && m->w.hit.sx.stx_ino == sx->stx_ino)
+            rl_loosen(&m->w);
+    }
+    rl_give(m, sizeof *m);
+}
+
 void rl_edit_cancel(struct rl_walk *w)
 {
     rl_unlock(w);

@@ -186,6 +186,7 @@ void rl_bind_init(void);
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
+int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_read_only(const struct rl_ctx *dir);
@@ -246,7 +247,7 @@ long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
  * ask for the name later. */
 void rl_known_opened(int fd, u32 id, int directory);
 /* The visible path of a directory. 1: of the view, whatever covers it; 2: of the upper; 0: neither. */
-int rl_known_directory(int fd, char *out, size_t size);
+int rl_known_directory(int fd, char *out, size_t size, u32 *tree);
 
 /* ---- seen.c ------------------------------------------------------------------------------------ */
 
@@ -263,6 +264,7 @@ int rl_seen_name(const struct statx *sx, char *out, size_t size);
 /* Around every change of a directory that may be remembered (seen.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
+void rl_changed_one(u64 hash, const char *path, u32 len);
 /* Around everything that happens under the upper's lock. */
 void rl_section_begin(void);
 void rl_section_end(void);
@@ -306,6 +308,7 @@ void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
 long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r);
 long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n);
+int rl_unrecorded(const struct rl_walk *w); /* the upper certainly has no record of w->v */
 void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
 u64 rl_vhash(const struct rl_walk *w);
 long rl_copyup_parents(struct rl_walk *w);
@@ -327,6 +330,7 @@ struct rl_keep {
 };
 void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore);
 u32 rl_real_mode(u32 mode);
+u32 rl_written_mode(u32 mode);
 void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o);
 /* Write or remove the record so that the object at w->v shows as `o`; `real` is its real mode. */
 long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
@@ -348,6 +352,9 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e); /* takes the lock */
 long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n); /* keeps the lock */
 long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n);
 void rl_edit_cancel(struct rl_walk *w);
+/* Before the real file of the walk's object is opened for writing: it may be one that only the mode's owner reads. */
+long rl_loosen(struct rl_walk *w);
+void rl_loosen_magic(const char *link, const struct statx *sx);
 /* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a
  * lower file without a name. */
 long rl_by_fd(struct rl_walk *w, int fd);

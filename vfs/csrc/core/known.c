@@ -15,6 +15,7 @@
 static struct line {
     u32 version; /* odd: being written */
     u32 id;
+    u32 tree; /* the layer whose tree it is in */
     u32 epoch; /* of the launch file that it was learned under */
     u64 hash; /* FNV state of the entry's path */
     u64 dev, ino;
@@ -40,7 +41,7 @@ static u64 device_of(const struct statx *sx)
     return rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
 }
 
-static u32 remembered(const struct statx *sx, u64 *hash)
+static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree)
 {
     struct line *l = line_of(sx), copy;
     u32 before = __atomic_load_n(&l->version, __ATOMIC_ACQUIRE);
@@ -52,16 +53,18 @@ static u32 remembered(const struct statx *sx, u64 *hash)
         copy.btime_ns != sx->stx_btime.tv_nsec)
         return 0;
     *hash = copy.hash;
+    *tree = copy.tree;
     return copy.id;
 }
 
-static void remember(const struct statx *sx, u32 id, u64 hash)
+static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree)
 {
     struct line *l = line_of(sx);
     u32 version = __atomic_load_n(&l->version, __ATOMIC_RELAXED);
     if (version & 1 || !__atomic_compare_exchange_n(&l->version, &version, version + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return;
     l->id = id;
+    l->tree = tree;
     l->epoch = epoch;
     l->hash = hash;
     l->dev = device_of(sx);
@@ -105,7 +108,7 @@ static long name_of(int fd, char *real, size_t size)
 }
 
 /* By the descriptor's name. */
-static u32 named(int fd, u64 *hash)
+static u32 named(int fd, u64 *hash, u32 *layer)
 {
     char real[512];
     const char *tree;
@@ -114,8 +117,10 @@ static u32 named(int fd, u64 *hash)
         return 0;
     for (u32 i = 0; i < rl_launch->view_layers; i++) {
         u32 len = rl_tree(i, &tree);
-        if (len && (u32)n > len && real[len] == '/' && !memcmp(real, tree, len))
+        if (len && (u32)n > len && real[len] == '/' && !memcmp(real, tree, len)) {
+            *layer = i;
             return entry_of(i, real + len, (u32)n - len, hash);
+        }
     }
     return 0;
 }
@@ -130,17 +135,17 @@ static int covered(u64 hash)
 }
 
 /* 0: not one of a layer's, or not to be told apart. */
-static u32 known(int fd, const struct statx *sx, u64 *hash)
+static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree)
 {
     if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
         return 0;
     if (rl_isreg(sx->stx_mode))
         spent = 0;
-    u32 id = remembered(sx, hash);
-    if (!id && (id = named(fd, hash)) != 0) {
+    u32 id = remembered(sx, hash, tree);
+    if (!id && (id = named(fd, hash, tree)) != 0) {
         if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;
-        remember(sx, id, *hash);
+        remember(sx, id, *hash, *tree);
     }
     return id;
 }
@@ -155,13 +160,13 @@ void rl_known_opened(int fd, u32 id, int directory)
     long n = rl_view_path(id, path, sizeof path);
     if (n >= 0 && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
         (directory ? rl_isdir(sx.stx_mode) : rl_isreg(sx.stx_mode)))
-        remember(&sx, id, rl_fnv(RL_FNV_START, path, (u32)n));
+        remember(&sx, id, rl_fnv(RL_FNV_START, path, (u32)n), rl_view_entry(id)->layer);
 }
 
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
 {
     u64 hash;
-    u32 id = known(fd, sx, &hash);
+    u32 tree, id = known(fd, sx, &hash, &tree);
     if (!id || covered(hash))
         return RL_QUICK_NO;
     rl_attr_view(id, out);
@@ -189,7 +194,7 @@ static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, ch
     return 1;
 }
 
-int rl_known_directory(int fd, char *out, size_t size)
+int rl_known_directory(int fd, char *out, size_t size, u32 *tree)
 {
     struct statx sx;
     u64 hash, dev;
@@ -198,7 +203,7 @@ int rl_known_directory(int fd, char *out, size_t size)
     if (rl_seen_name(&sx, out, size))
         return 2;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
-    u32 id = rl_tree_device(dev) ? known(fd, &sx, &hash) : 0;
+    u32 id = rl_tree_device(dev) ? known(fd, &sx, &hash, tree) : 0;
     if (id)
         return rl_view_path(id, out, size) >= 0;
     return rl_writable() && dev == rl_layers[0].dev && sx.stx_nlink && in_upper(fd, &sx, out, size) ? 2 : 0;

@@ -28,7 +28,7 @@ static long wanted(int flags)
 
 static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struct rl_open *o)
 {
-    u32 real_mode = rl_real_mode(owner->mode);
+    u32 real_mode = rl_written_mode(owner->mode);
     long r = rl_lock(w);
     if (r < 0)
         return r;
@@ -102,7 +102,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask : (mode & 0777 & ~rl_me.umask) | 0600;
+    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask : (mode & 0777 & ~rl_me.umask) | 0400;
     return r;
 }
 
@@ -127,11 +127,14 @@ static long open_bind(struct rl_walk *w, struct rl_open *o)
     if ((b.flags & RL_BIND_RO) && wants_write(o->flags) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
         return -EROFS;
     long r = rl_object_real(w, o->real);
+    if (r >= 0 && w->hit.magic && wants_write(o->flags) && !rl_me.fsuid && !(w->hit.sx.stx_mode & 0200))
+        rl_loosen_magic(o->real, &w->hit.sx);
     if (r >= 0 && !wants_write(o->flags) && rl_proc_maps(w)) {
         r = rl_maps_open(o->real, o->flags);
         if (r >= 0)
             o->done_fd = (int)r;
     }
+    o->regular = !w->hit.magic && (w->hit.mode & S_IFMT) != S_IFIFO;
     return r;
 }
 
@@ -165,6 +168,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         r = rl_copyup(w, !(o->flags & O_TRUNC));
         if (r >= 0)
             r = rl_drop_setid(w);
+        if (r >= 0 && w->fd < 0)
+            r = rl_loosen(w);
         if (r < 0)
             return r == -ENOENT ? -ESTALE : r;
         if (w->fd >= 0) {
@@ -226,7 +231,8 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         return -EINVAL;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
-    if (!resolve && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
+    int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the quick way does not say where the file is */
+    if (quick && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
         o->flags = flags;
         o->mode = 0;
         o->vpath[0] = 0;

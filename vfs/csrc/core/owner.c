@@ -1,13 +1,20 @@
 /* Owner and mode of new objects: what the real file holds and what a record must say. */
 #include "inside.h"
 
-/* The mode that the real file gets for a mode that programs see. */
+/* The mode that the real file gets for a mode that programs see. A regular file that its owner may read keeps its own,
+ * so that no record is needed (git makes each object with 0444): see rl_loosen(). */
 u32 rl_real_mode(u32 mode)
 {
-    u32 type = mode & S_IFMT;
+    u32 type = mode & S_IFMT, keep = type == S_IFREG ? 0400u : type == S_IFDIR ? 0700u : 0600u;
     if (type == S_IFCHR || type == S_IFBLK)
         type = S_IFREG;
-    return type | (mode & 01777) | (type == S_IFDIR ? 0700u : 0600u);
+    return type | (mode & 01777) | keep;
+}
+
+/* As rl_real_mode(), of a file that is about to be opened for writing, or to get attributes. */
+u32 rl_written_mode(u32 mode)
+{
+    return rl_real_mode(mode) | 0200u;
 }
 
 void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o)

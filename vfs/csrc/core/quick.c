@@ -7,7 +7,9 @@
  *    unusually deep, goes the full way. A relative path starts at a directory that known.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction.
  * 4. A regular file that the upper really has at its own path, and of which there is no record, is what the kernel says:
- *    the topmost layer decides. */
+ *    the topmost layer decides.
+ * 5. A path that is relative to the very directory of the layer that has the object goes to the kernel as it is: it need
+ *    not walk down from the root again. */
 #include "inside.h"
 
 #define DEPTH 24
@@ -34,6 +36,10 @@ struct quick {
 /* Where a path starts, and whether it is one of rule 4. */
 struct start {
     const char *base; /* of a relative path, else NULL */
+    int dirfd;
+    int how;   /* what rl_known_directory() said of it */
+    u32 tree;
+    int plain; /* no link was followed, and there was no `..` */
     int upper;
     char buf[BASE];
 };
@@ -160,6 +166,7 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
             q.depth++;
             continue;
         }
+        s->plain = !q.up && !q.links;
         u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
         if (!id)
             return -ENOENT;
@@ -182,33 +189,39 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
 static long find(struct start *s, int dirfd, const char *path, int follow_last)
 {
     s->base = NULL;
-    s->upper = 0;
+    s->upper = s->plain = s->how = 0;
+    s->dirfd = AT_FDCWD;
     if (!*path || strlen(path) > LONGEST)
         return RL_QUICK_NO;
     if (*path != '/') {
-        if (!rl_known_directory(dirfd, s->buf, sizeof s->buf))
+        s->how = rl_known_directory(dirfd, s->buf, sizeof s->buf, &s->tree);
+        if (!s->how)
             return RL_QUICK_NO;
+        s->dirfd = dirfd;
         s->base = s->buf;
     }
     return walk(s, path, follow_last);
 }
 
-/* Rule 4: the real path of a path that find() has left to the upper, and its attributes. 0 or RL_QUICK_NO. */
+/* Rule 4: the real path of a path that find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
+ * 0 or RL_QUICK_NO. */
 static long upper_file(const struct start *s, const char *path, char *real, struct rl_attr *out)
 {
     struct statx sx;
     const struct rl_layer *l = &rl_layers[0];
     const char *base = s->base ? s->base : "";
-    u32 n = (u32)strlen(base), k = (u32)strlen(path);
-    if (!s->upper || l->len + n + k + 2 > REAL)
+    u32 b = (u32)strlen(base), k = (u32)strlen(path), n = 0;
+    if (!s->upper || l->len + b + k + 2 > REAL)
         return RL_QUICK_NO;
-    memcpy(real, l->path, l->len);
-    memcpy(real + l->len, base, n);
-    n += l->len;
-    if (s->base)
-        real[n++] = '/';
+    if (s->how != 2) { /* else rule 5 */
+        memcpy(real, l->path, l->len);
+        memcpy(real + l->len, base, b);
+        n = l->len + b;
+        if (s->base)
+            real[n++] = '/';
+    }
     memcpy(real + n, path, k + 1);
-    if (k_lstat(real, &sx) < 0 || !rl_isreg(sx.stx_mode))
+    if (k_statx(s->how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_QUICK_NO;
     rl_attr_real(&sx, out);
     out->uid = rl_launch->map_uid;
@@ -284,7 +297,7 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
         r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    r = k_open(real, flags, 0);
+    r = k4(__NR_openat, s->how == 2 ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* gone again: perhaps there is something below */
 }
 
@@ -307,9 +320,10 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    if (rl_view_real((u32)id, real, size) < 0)
+    int here = s.base && s.plain && s.how == 1 && s.tree == e->layer && !e->source_len;
+    if (!here && rl_view_real((u32)id, real, size) < 0)
         return RL_QUICK_NO;
-    r = k_open(real, flags, 0);
+    r = k4(__NR_openat, here ? s.dirfd : AT_FDCWD, (long)(here ? path : real), flags, 0);
     if (r >= 0 && !e->source_len)
         rl_known_opened((int)r, (u32)id, e->type == 'd');
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */

@@ -3,7 +3,8 @@
  * 1. A change of more than one step happens under the upper's lock.
  * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: whoever takes the lock
  *    meanwhile (a copy-up, which looks for the whiteout before it gives the copy its name) is counted (seen.c), and then
- *    what came of both is looked at under the lock. */
+ *    what came of both is looked at under the lock.
+ * 3. A file that only the upper has, without a record, goes by one step in the same way. */
 #include "inside.h"
 
 long rl_empty(struct rl_walk *w, int *marks)
@@ -132,6 +133,36 @@ static int over_whiteout(struct rl_walk *w)
     return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
 }
 
+/* Only the upper has it, and it has no record. */
+static int upper_alone(struct rl_walk *w)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() &&
+           rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+}
+
+/* Rule 3. Who was at work meanwhile may have put the directory elsewhere, to where something below shows. */
+static long remove_plain(struct rl_walk *w, u32 since)
+{
+    long r = rl_upper_path(w->v, w->vlen, w->s->real);
+    if (r >= 0)
+        r = k_unlink(w->s->real, 0);
+    if (r < 0 || rl_undisturbed(since))
+        return r;
+    r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = rl_again(w);
+    if (r >= 0 && w->hit.what != RL_NONE && w->hit.layer != 0) {
+        r = rl_copyup_parents(w);
+        if (r >= 0)
+            r = rl_whiteout_make(w);
+    }
+    rl_unlock(w);
+    return r < 0 ? r : 0;
+}
+
 static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
 {
     int rmdir = flags & AT_REMOVEDIR, hidden = 0;
@@ -144,6 +175,8 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
         return r;
     if (w->hit.what == RL_IN_BIND)
         return remove_bind(w, flags);
+    if (alone && upper_alone(w))
+        return remove_plain(w, now);
     if (alone && untouched(w)) {
         r = rl_copyup_parents(w);
         if (r >= 0)
@@ -155,7 +188,8 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     r = rl_lock(w);
     if (r < 0)
         return r;
-    r = rl_again(w);
+    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else nobody else can have changed it */
+        r = rl_again(w);
     if (hidden && (r < 0 || w->hit.what == RL_NONE || !over_whiteout(w))) {
         rl_unlock(w);
         return 0;
@@ -168,7 +202,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     if (r >= 0)
         r = remove_locked(w, rmdir);
     if (seen)
-        rl_changed();
+        rl_changed_one(rl_vhash(w), w->v, w->vlen);
     rl_unlock(w);
     return r;
 }

@@ -5,7 +5,9 @@
  * 2. The lock is held; order: Bloom bits of the new names, whiteout of the old name (means nothing while
  *    the object is still there), record of the new name, the rename itself, then the old name's record
  *    and the new name's whiteout go.
- * 3. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
+ * 3. A file that only the upper has, without a record, moves by one step and without the lock to a name that nothing
+ *    below has either; what was done meanwhile is looked at afterwards, as in remove.c.
+ * 4. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
 #include "inside.h"
 
 struct side {
@@ -248,12 +250,57 @@ static long locked(struct move *m, unsigned flags)
     return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0);
 }
 
+/* Rule 3: is this name nobody's but the upper's, without a record? */
+static int bare(struct rl_walk *w)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
+    return (upper || (w->hit.what == RL_NONE && !w->hit.white)) && (w->dir.mask & 1) && rl_unrecorded(w) &&
+           rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+}
+
+/* Somebody held the lock while we moved a to b: a record made for a belongs to b, and what shows at a is hidden. */
+static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
+{
+    struct rl_record rec;
+    long r = rl_lock(a);
+    if (r < 0)
+        return r;
+    r = rl_record_load(a, rl_vhash(a), m->a.real, m->a.len, m->a.text, &rec);
+    if (r > 0 && !k_exists(m->a.real)) {
+        r = rl_record_store(b, rl_vhash(b), m->b.real, m->b.len, m->a.text, (u32)strlen(m->a.text));
+        rl_record_drop(a, rl_vhash(a), m->a.real, m->a.len);
+    }
+    if (r >= 0)
+        r = rl_again(a);
+    if (r >= 0 && a->hit.what != RL_NONE && a->hit.layer != 0)
+        r = rl_whiteout_make(a);
+    rl_unlock(a);
+    return r < 0 ? r : 0;
+}
+
+static long move_bare(struct move *m, u32 since)
+{
+    struct rl_walk *a = &m->a.w, *b = &m->b.w;
+    long n = rl_upper_path(a->v, a->vlen, m->a.real), k = rl_upper_path(b->v, b->vlen, m->b.real);
+    if (n < 0 || k < 0)
+        return n < 0 ? n : k;
+    m->a.len = (u32)n;
+    m->b.len = (u32)k;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(b), RL_KEY_PATH));
+    long r = k_rename(m->a.real, m->b.real, 0);
+    return r < 0 || rl_undisturbed(since) ? r : move_late(a, b, m);
+}
+
 static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int newdirfd, const char *newpath,
                         unsigned flags)
 {
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
     rl_walk_start(a, &m->s);
     rl_walk_start(b, &m->s);
+    u32 now;
+    int alone = rl_quiet(&now) && !flags;
     long r = rl_resolve(a, olddirfd, oldpath, RL_NAME, 0);
     if (r >= 0)
         r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
@@ -267,12 +314,16 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
             r = rl_bind_real(&b->dir, b->v, b->vlen, m->b.real);
         return r < 0 ? r : k_rename(m->a.real, m->b.real, flags);
     }
+    if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))
+        return move_bare(m, now);
     r = rl_lock(a);
     if (r < 0)
         return r;
-    r = rl_again(a);
-    if (r >= 0)
-        r = rl_again(b);
+    if (!a->quiet || !rl_first_since(a->moment)) { /* else nobody else can have changed it */
+        r = rl_again(a);
+        if (r >= 0)
+            r = rl_again(b);
+    }
     int seen = rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode);
     if (seen)
         rl_changing();

@@ -50,7 +50,11 @@ static void push(struct course *c, const struct rl_ctx *self)
 static int remembered(const struct course *c, u32 len)
 {
     const struct rl_ctx *cur = &c->cur;
-    return cur->bind < 0 && rl_seen(rl_fnv(cur->hash, c->w->v + cur->vlen, len - cur->vlen), &c->w->self);
+    if (cur->bind >= 0)
+        return 0;
+    u64 h = rl_fnv(cur->hash, c->w->v + cur->vlen, len - cur->vlen);
+    int bind = !(c->resolve & RESOLVE_NO_XDEV) && rl_bind_seen(h, c->w->v, len, &c->w->self);
+    return bind || rl_seen(h, &c->w->self);
 }
 
 /* Look w->v[0..len) up in the current directory. */
@@ -147,7 +151,8 @@ static long start(struct course *c, int dirfd, const char *path)
         return -EXDEV;
     if (path[0] == '/' && !boxed)
         return 0;
-    r = rl_known_directory(dirfd, w->v, RL_PATH_MAX) ? (long)strlen(w->v) : rl_fd_virtual(w->s, dirfd, w->v);
+    u32 tree;
+    r = rl_known_directory(dirfd, w->v, RL_PATH_MAX, &tree) ? (long)strlen(w->v) : rl_fd_virtual(w->s, dirfd, w->v);
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);

@@ -6,13 +6,16 @@
  * 2. The counts are read before the file system is; what was read holds as long as nobody has begun a change since.
  *    While a change is going on, and after one whose maker died in it until the next one, nothing is remembered.
  * 3. A directory in a layer that others may change (--lower, the machine's own root) is not remembered.
- * 4. The tables are caches without locks: a writer that is interrupted for good costs one line.
+ * 4. The tables are caches without locks: a writer that is interrupted for good costs one line. A key has WAYS lines to
+ *    choose from, and what was asked for since it was last passed over stays: the directories that a program works in
+ *    are not driven out by those that it visits.
  * 5. A second pair counts how often the lock was taken and given back, so that a change of one step can do without it
  *    and learn afterwards whether it was alone (remove.c). */
 #include "inside.h"
 
-#define LINES 128
-#define NAMES 32
+#define WAYS 4
+#define LINES (32 * WAYS)
+#define NAMES (8 * WAYS)
 #define NAME_BYTES 168
 
 struct counts { /* written under the upper's lock, read without */
@@ -24,15 +27,19 @@ static int sections;          /* everybody counts the second pair */
 static u32 foreign;           /* layers of rule 3 */
 static int used;              /* something has been remembered */
 
-static struct line {
+struct head {
     u32 version; /* odd: being written */
     u32 at;
+    u32 recent; /* rule 4 */
+};
+
+static struct line {
+    struct head head;
     struct rl_ctx dir;
 } lines[LINES];
 
 static struct name {
-    u32 version;
-    u32 at;
+    struct head head;
     u64 dev, ino;
     i64 btime_s;
     u32 btime_ns;
@@ -67,6 +74,36 @@ void rl_changed(void)
 {
     if (counts)
         __atomic_store_n(&counts->ended, __atomic_load_n(&counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+}
+
+static int line_open(u32 *version);
+static void line_close(u32 *version);
+
+/* What was right before the change is right after it, as long as nobody else changed anything. */
+static void carry(struct head *h, u32 before)
+{
+    if (h->version && h->at == before && line_open(&h->version)) {
+        if (h->at == before)
+            h->at = before + 1;
+        line_close(&h->version);
+    }
+}
+
+/* As rl_changed(), after a change of the directory at this path alone, which has nothing below it that may be
+ * remembered: this process goes on remembering all others. */
+void rl_changed_one(u64 hash, const char *path, u32 len)
+{
+    if (!counts)
+        return;
+    u32 before = __atomic_load_n(&counts->begun, __ATOMIC_RELAXED) - 1;
+    int first = __atomic_load_n(&counts->ended, __ATOMIC_RELAXED) == before;
+    rl_changed();
+    for (u32 i = 0; used && first && i < LINES; i++)
+        if (lines[i].dir.hash != hash)
+            carry(&lines[i].head, before);
+    for (u32 i = 0; used && first && i < NAMES; i++)
+        if (len >= NAME_BYTES || memcmp(names[i].path, path, len) || names[i].path[len])
+            carry(&names[i].head, before);
 }
 
 int rl_moment(u32 *now)
@@ -133,33 +170,62 @@ static u32 line_version(const u32 *version)
     return now & 1 ? 0 : now;
 }
 
-static int line_kept(const u32 *version, u32 before)
+static int line_kept(struct head *h, u32 before)
 {
     __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return __atomic_load_n(version, __ATOMIC_RELAXED) == before;
+    if (__atomic_load_n(&h->version, __ATOMIC_RELAXED) != before)
+        return 0;
+    if (!h->recent)
+        h->recent = 1;
+    return 1;
+}
+
+/* The line to write a new key into, of the WAYS of `size` bytes each from `set` on (rule 4). */
+static void *choose(void *set, size_t size)
+{
+    static u32 turn;
+    u32 first = turn++;
+    for (u32 i = 0; i < WAYS; i++) {
+        struct head *h = (struct head *)((char *)set + i * size);
+        if (!h->version || !unchanged(h->at))
+            return h;
+    }
+    for (u32 i = 0; i < WAYS; i++) {
+        struct head *h = (struct head *)((char *)set + (first + i) % WAYS * size);
+        if (!h->recent)
+            return h;
+        h->recent = 0;
+    }
+    return (char *)set + first % WAYS * size;
 }
 
 /* ---- directories by path ---------------------------------------------------------------------------- */
 
-static struct line *line_of(u64 hash)
+static struct line *lines_of(u64 hash)
 {
-    return &lines[rl_mix(hash) % LINES];
+    return &lines[rl_mix(hash) % (LINES / WAYS) * WAYS];
 }
 
 void rl_seen_add(u32 now, const struct rl_ctx *dir)
 {
-    struct line *l = line_of(dir->hash);
     if (dir->bind >= 0 || !dir->mask || (dir->mask & foreign))
         return;
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])
             return;
-    if (!line_open(&l->version))
+    struct line *set = lines_of(dir->hash), *l = NULL;
+    for (u32 i = 0; i < WAYS && !l; i++)
+        if (set[i].head.version && set[i].dir.hash == dir->hash)
+            l = &set[i];
+    if (!l)
+        l = choose(set, sizeof *set);
+    if (!line_open(&l->head.version))
         return;
     used = 1;
-    l->at = now;
+    l->head.at = now;
+    l->head.recent = 0;
     l->dir = *dir;
-    line_close(&l->version);
+    line_close(&l->head.version);
 }
 
 /* The names below a directory that was renamed with its lower part are not those of the view. */
@@ -172,20 +238,24 @@ int rl_seen_own(const struct rl_ctx *dir)
 
 int rl_seen(u64 hash, struct rl_ctx *out)
 {
-    struct line *l = line_of(hash);
-    u32 before = used ? line_version(&l->version) : 0; /* looking at it would be a page fault */
-    if (!before || l->dir.hash != hash)
+    struct line *l = lines_of(hash), *end = l + WAYS;
+    if (!used) /* looking at them would be a page fault */
         return 0;
-    u32 at = l->at;
-    *out = l->dir;
-    return line_kept(&l->version, before) && out->hash == hash && unchanged(at);
+    for (; l < end; l++) {
+        u32 before = line_version(&l->head.version), at = l->head.at;
+        if (!before || l->dir.hash != hash)
+            continue;
+        *out = l->dir;
+        return line_kept(&l->head, before) && out->hash == hash && unchanged(at);
+    }
+    return 0;
 }
 
 /* ---- names of descriptors --------------------------------------------------------------------------- */
 
-static struct name *name_of(const struct statx *sx)
+static struct name *names_of(const struct statx *sx)
 {
-    return &names[(sx->stx_ino * RL_MIX >> 32) % NAMES];
+    return &names[(sx->stx_ino * RL_MIX >> 32) % (NAMES / WAYS) * WAYS];
 }
 
 static u64 device_of(const struct statx *sx)
@@ -195,29 +265,46 @@ static u64 device_of(const struct statx *sx)
 
 void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len)
 {
-    struct name *n = name_of(sx);
-    if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME) || !line_open(&n->version))
+    if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME))
+        return;
+    struct name *set = names_of(sx), *n = NULL;
+    for (u32 i = 0; i < WAYS && !n; i++)
+        if (set[i].head.version && set[i].ino == sx->stx_ino && set[i].dev == device_of(sx))
+            n = &set[i];
+    if (!n)
+        n = choose(set, sizeof *set);
+    if (!line_open(&n->head.version))
         return;
     used = 1;
-    n->at = now;
+    n->head.at = now;
+    n->head.recent = 0;
     n->dev = device_of(sx);
     n->ino = sx->stx_ino;
     n->btime_s = sx->stx_btime.tv_sec;
     n->btime_ns = sx->stx_btime.tv_nsec;
     memcpy(n->path, path, len);
     n->path[len] = 0;
-    line_close(&n->version);
+    line_close(&n->head.version);
+}
+
+static int same_inode(const struct name *n, const struct statx *sx)
+{
+    return n->ino == sx->stx_ino && n->dev == device_of(sx) && n->btime_s == sx->stx_btime.tv_sec &&
+           n->btime_ns == sx->stx_btime.tv_nsec;
 }
 
 int rl_seen_name(const struct statx *sx, char *out, size_t size)
 {
-    struct name *n = name_of(sx);
-    u32 before = used ? line_version(&n->version) : 0, i = 0;
-    if (!before || n->ino != sx->stx_ino || n->dev != device_of(sx) || n->btime_s != sx->stx_btime.tv_sec ||
-        n->btime_ns != sx->stx_btime.tv_nsec || !sx->stx_nlink)
+    struct name *n = names_of(sx), *end = n + WAYS;
+    if (!used || !sx->stx_nlink)
         return 0;
-    u32 at = n->at;
-    for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
-        ;
-    return i < NAME_BYTES && i < size && line_kept(&n->version, before) && unchanged(at);
+    for (; n < end; n++) {
+        u32 before = line_version(&n->head.version), at = n->head.at, i = 0;
+        if (!before || !same_inode(n, sx))
+            continue;
+        for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
+            ;
+        return i < NAME_BYTES && i < size && line_kept(&n->head, before) && unchanged(at);
+    }
+    return 0;
 }

@@ -32,7 +32,7 @@ static long apply(struct rl_walk *w, struct rl_owner *o)
         rl_changing();
     r = show_as(w, o, &e);
     if (seen)
-        rl_changed();
+        rl_changed_one(e.fnv, w->v, w->vlen);
     rl_unlock(w);
     return r;
 }
@@ -212,6 +212,8 @@ long rl_truncate(const char *path, i64 size)
         r = rl_copyup(&w, size != 0);
     if (r >= 0)
         r = rl_drop_setid(&w);
+    if (r >= 0)
+        r = rl_loosen(&w);
     if (r >= 0)
         r = rl_object_real(&w, s.real);
     if (r < 0)

@@ -160,6 +160,11 @@ long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, cons
     return r;
 }
 
+int rl_unrecorded(const struct rl_walk *w)
+{
+    return !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_BLOOM_RECORD));
+}
+
 void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len)
 {
     struct rl_scratch *s = w->s;

@@ -304,7 +304,9 @@ static long change(int fd, const char *path, const struct change *c, int flags)
     if (r < 0)
         return r;
     if (rl_xattr_real(c->name, w.hit.mode)) {
-        r = rl_object_real(&w, s.real);
+        r = rl_loosen(&w);
+        if (r >= 0)
+            r = rl_object_real(&w, s.real);
         if (r >= 0)
             r = real_change(s.real, c, 0);
         if (r != -EOPNOTSUPP)
