@@ -1,6 +1,7 @@
 """What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
 
-    python bench/engine.py IMAGE.tar [--rounds 3] [--only NAME,…] [--methods NAME,…] [--scratch DIR]
+    python bench/engine.py IMAGE.tar [--rounds 3] [--only calls,spawn,programs,NAME,…] [--methods NAME,…]
+                           [--scratch DIR]
 
 IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
 compiler. The rounds are interleaved; prints a Markdown table in microseconds, with the ratio of minima to the baseline,
@@ -134,6 +135,26 @@ def overlay(mount: list[str], scratch: Path, tree: Path) -> Iterator[Runner]:
             subprocess.run(["umount", str(base / "merged")], check=False)
 
 
+#: Makes the mount in namespaces of its own and ends with the command: the daemon goes with the process namespace.
+FUSE = """m=$1 o=$2; shift 2; fuse-overlayfs -o "$o" "$m" && mount --rbind /dev "$m/dev" &&
+mount -t proc proc "$m/proc" && exec chroot "$m" "$@"
+"""
+FUSE_BY_HAND = ("unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--", "sh", "-c", FUSE, "sh")
+
+
+@contextmanager
+def fuse_by_user(scratch: Path, tree: Path) -> Iterator[Runner]:
+    """As `overlay`, of fuse-overlayfs by an ordinary user; each command mounts it anew, outside what is measured."""
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
+        base = Path(name)
+        for part in ("upper", "work", "merged"):
+            (base / part).mkdir()
+        options = f"lowerdir={tree},upperdir={base}/upper,workdir={base}/work"
+        with prefixed(*FUSE_BY_HAND, str(base / "merged"), options) as run:
+            yield run
+        subprocess.run(["chmod", "-R", "u+rwX", str(base)], check=False)
+
+
 def works(method: Method) -> bool:
     try:
         with method.enter() as run:
@@ -162,9 +183,13 @@ def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
         Method("rootlay --no-patch", lambda: prefixed(*by_hand, "--no-patch", "bench"), layered=True),
         Method("bwrap --overlay", lambda: prefixed(*bwrap_overlay), layered=True),
         Method("overlayfs", lambda: overlay(kernel, scratch, tree), layered=True),
-        Method("fuse-overlayfs", lambda: overlay(["fuse-overlayfs"], scratch, tree), layered=True),
+        Method(
+            "fuse-overlayfs",
+            lambda: overlay(["fuse-overlayfs"], scratch, tree) if os.geteuid() == 0 else fuse_by_user(scratch, tree),
+            layered=True,
+        ),
         Method("fakechroot", lambda: prefixed("fakechroot", "chroot", str(tree))),
-        Method("proot", lambda: prefixed("proot", "-r", str(tree), "-w", "/")),
+        Method("proot", lambda: prefixed("proot", "-r", str(tree), "-b", "/dev", "-b", "/proc", "-w", "/")),
     ]
     return [method for method in found if works(method)]
 
@@ -183,7 +208,7 @@ def measure(method: Method, only: set[str]) -> None:
         if not only or "spawn" in only:
             attempt(method, run, ["/micro", "-s", "200", "spawn /bin/true", "/bin/true"])
         for name, work in WORK.items():
-            if only and name not in only:
+            if only and not only & {name, "programs"}:
                 continue
             command, setup = work.command, work.setup
             if not method.layered and work.plain:
@@ -221,7 +246,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("image", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="", help="calls, spawn, or names of the table's lines, with commas")
+    parser.add_argument("--only", default="", help="calls, spawn, programs, or names of the table's lines, with commas")
     parser.add_argument("--methods", default="", help="of the table's columns, with commas")
     parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")
     options = parser.parse_args()

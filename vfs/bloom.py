@@ -21,6 +21,8 @@ from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, VERSION, create_bloom,
 
 RECORD = b"\x00"
 OPAQUE = b"\x01"
+SHARED = b"\x02"
+"""Of the root's path: some file has a shared record."""
 
 FNV_START = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3

@@ -15,9 +15,10 @@ from rootlay.store.check.scope import Scope
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import printable
 from rootlay.store.removetree import remove_tree
-from rootlay.vfs import longpath
+from rootlay.vfs import longpath, sharedrecord
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.bloom import SHARED as SHARED_KIND
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.record import Record
 from rootlay.vfs.run.processes import has_guests
@@ -83,6 +84,8 @@ class _UpperCheck:
             need = _NEEDED.get(stat.S_IFMT(status.st_mode), 0o600)
             if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
                 yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
+            if stat.S_ISREG(status.st_mode):
+                yield from self._shared(bloom, path)
             return
         if mark.kind == "temporary":
             if not self._busy:
@@ -98,6 +101,23 @@ class _UpperCheck:
                     return quarantine.take("mark-damaged", real, text)
 
             yield Finding("mark-damaged", self._place(path), text, fix)
+
+    def _shared(self, bloom: Bloom, path: bytes) -> Iterator[Finding]:
+        """The record that the names of a file share."""
+        real = self._real(path)
+        try:
+            if sharedrecord.find_shared(real) is not None:
+                self._ask(bloom, b"", SHARED_KIND)
+            return
+        except ValueError as error:
+            text = f"a shared record that cannot be read: {error}"
+
+        def fix(quarantine: Quarantine) -> Status:
+            with longpath.operation():
+                os.removexattr(self._real(path), sharedrecord.NAME, follow_symlinks=False)
+            return "removed"
+
+        yield Finding("mark-damaged", self._place(path), text, fix)
 
     def _mark_trouble(
         self,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from rootlay.store.descent import Down, Walk, finish
 from rootlay.store.treewalk import iter_tree
-from rootlay.vfs import longpath
+from rootlay.vfs import longpath, sharedrecord
 from rootlay.vfs.content import copy_content
 from rootlay.vfs.listing import list_real
 from rootlay.vfs.lookup import Found, Part
@@ -101,7 +101,7 @@ class _Flattening:
                 if layer.has_whiteout(part.path, name):
                     return replace(first, parts=tuple(parts), rest=None)
                 continue
-            record = layer.record(part.path, name)
+            record = layer.record(part.path, name, real)
             if not stat.S_ISDIR(real.st_mode):
                 cut = replace(first, parts=tuple(parts))
                 return cut if parts else _Node((Part(part.layer, place),), None, record, real)
@@ -190,7 +190,7 @@ class _Flattening:
         source, target = self._layers[part.layer].real(part.path), self._upper.real(place)
         if stat.S_ISREG(real.st_mode) or stat.S_ISDIR(real.st_mode):
             for name in os.listxattr(source):
-                if name.startswith("user."):
+                if name.startswith("user.") and name != sharedrecord.NAME:
                     os.setxattr(target, name, os.getxattr(source, name))
         if not stat.S_ISLNK(real.st_mode):
             os.chmod(target, stat.S_IMODE(real.st_mode))

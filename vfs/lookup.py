@@ -96,7 +96,7 @@ class Lookup:
         if parts:
             top = self.stack.dirs[parts[0].layer]
             real = os.lstat(top.real(b""))
-            record = self._record(parts[0].layer, b"", b"") if top.marks else NO_RECORD
+            record = top.record(b"", b"") if top.marks else NO_RECORD
             if base == 0 and self.stack.writable and record.mode is None:
                 record = self._inherited(record, parts[1:2], node)
         return Found(None, b"", b"", tuple(parts), node, None if opaque_top else b"", real, record)
@@ -136,7 +136,7 @@ class Lookup:
                     below = None if part.layer == directory.parts[0].layer else below
                     break
                 continue
-            own = self._record(part.layer, part.path, name) if layer.marks else NO_RECORD
+            own = layer.record(part.path, name, found) if layer.marks else NO_RECORD
             if not stat.S_ISDIR(found.st_mode):
                 if not parts:
                     return Found(directory, name, path, (Part(part.layer, place),), None, None, found, own)
@@ -193,6 +193,3 @@ class Lookup:
         if node is None or (merging and not stat.S_ISDIR(TYPE_BITS[node.type])):
             return None
         return node
-
-    def _record(self, layer: int, directory: bytes, name: bytes) -> Record:
-        return self.stack.dirs[layer].record(directory, name)

@@ -8,6 +8,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ from rootlay.store.entry import EntryType
 from rootlay.vfs import longpath
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
+from rootlay.vfs.sharedrecord import find_shared
 from rootlay.vfs.whiteout import OPAQUE, is_long, record_name, whiteout_name
 
 
@@ -118,13 +120,20 @@ class DirLayer:
         """Whether the layer marks a directory as opaque. Precondition: `marks`."""
         return self.find_stat(directory + b"/" + OPAQUE) is not None
 
-    def record(self, directory: bytes, name: bytes) -> Record:
+    def record(self, directory: bytes, name: bytes, real: os.stat_result | None = None) -> Record:
         """The record of a name in a directory (the root's name is empty). Precondition: `marks`.
+
+        Args:
+            real: lstat of the object. Of a regular file the record that all its names share comes first.
 
         Raises:
             OSError: EIO, the record is malformed.
         """
         try:
+            if real is not None and stat.S_ISREG(real.st_mode):
+                shared = find_shared(self.real(directory + b"/" + name))
+                if shared is not None:
+                    return shared
             return Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
         except (FileNotFoundError, NotADirectoryError):
             return NO_RECORD

@@ -23,10 +23,12 @@ from rootlay.store.removetree import remove_tree
 from rootlay.vfs import longpath
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.bloom import SHARED as SHARED_KIND
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.record import Record
+from rootlay.vfs.sharedrecord import find_shared, store_shared
 from rootlay.vfs.stack import Stack
 from rootlay.vfs.whiteout import OPAQUE, TEMPORARY, is_long, parse_mark, record_name, whiteout_name
 
@@ -165,14 +167,27 @@ class Upper:
     def change_record(self, found: Found, record: Record) -> None:
         """Give an object of the upper another record, under all its names where it has hard links.
 
-        Records belong to names, so that the other names have to be found: a scan of the upper, which only
-        hard-linked files with a changed record pay. The names' directories keep their times.
+        Of a regular file with several names, or that had them, it becomes an attribute. Where that cannot be, the
+        other names have to be found, by a scan of the upper; their directories keep their times.
+
+        Raises:
+            OSError: ENOSPC where there is no room to change an attribute that is there.
         """
         if record == found.record:
             return
+        real, many = found.real, found.real is not None and not found.is_dir and found.real.st_nlink > 1
+        if real is not None and stat.S_ISREG(real.st_mode):
+            path = self.real(found.path)
+            shared = find_shared(path) is not None
+            if many or shared:
+                self.announce(b"", SHARED_KIND)
+                if store_shared(path, record):
+                    return
+                if shared:
+                    raise os_error(errno.ENOSPC, found.path)
         paths = [found.path]
-        if found.real is not None and not found.is_dir and found.real.st_nlink > 1:
-            paths.extend(path for path in self._names_of(found.real) if path != found.path)
+        if real is not None and many:
+            paths.extend(path for path in self._names_of(real) if path != found.path)
         for path in paths:
             with self.keeping_times(split(path)[0]):
                 self.write_record(path, record)

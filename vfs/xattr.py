@@ -5,7 +5,8 @@
 2. `security.*`, `trusted.*` and `system.posix_acl_*` are recorded, never real: they need privileges, or would
    change what the kernel lets the container's user do.
 3. `user.*` on anything else is refused as the kernel refuses it (EPERM).
-4. What the machine itself puts on every file (`security.selinux`) is not the container's and never shows.
+4. What the machine itself puts on every file (`security.selinux`) is not the container's and never shows; nor does
+   the record that the names of a file share.
 """
 
 import errno
@@ -13,12 +14,14 @@ import os
 import stat
 from dataclasses import replace
 
+from rootlay.vfs import sharedrecord
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.record import RECORD_MAX_BYTES, Record
 from rootlay.vfs.stack import Stack
 
-_HIDDEN = frozenset({b"security.selinux", b"security.ima", b"security.evm"})
+_SHARED = os.fsencode(sharedrecord.NAME)
+_HIDDEN = frozenset({b"security.selinux", b"security.ima", b"security.evm", _SHARED})
 _NAMESPACES = (b"user.", b"security.", b"trusted.", b"system.")
 NAME_MAX_BYTES = 255
 VALUE_MAX_BYTES = 65536
@@ -34,7 +37,7 @@ def all_xattrs(stack: Stack, found: Found) -> dict[bytes, bytes]:
         merged = _real_xattrs(layer.real(part.path), only_user=layer.marks)
         merged.update(found.record.xattrs)
     elif found.node is not None:
-        merged = dict(found.node.xattrs)
+        merged = {name: value for name, value in found.node.xattrs if name != _SHARED}
     return dict(sorted(merged.items()))
 
 
@@ -61,6 +64,8 @@ def check_name(name: bytes, mode: int, path: bytes, *, write: bool) -> None:
     """Refuse a name as the kernel does. Raises ERANGE, EOPNOTSUPP, EPERM (write), ENODATA (read)."""
     if not 0 < len(name) <= NAME_MAX_BYTES:
         raise os_error(errno.ERANGE, path)
+    if name == _SHARED:
+        raise os_error(errno.EPERM if write else errno.ENODATA, path)
     if not name.startswith(_NAMESPACES):
         raise os_error(errno.EOPNOTSUPP, path)
     if name.startswith(b"user.") and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -51,7 +51,7 @@ CODES: dict[str, str] = {
     "upper-lost": "an upper that a container stands on is gone",
     "bloom-damaged": "an upper's filter is missing or damaged, or denies something that is there",
     "mark-damaged": "a reserved name in an upper that means nothing",
-    "upper-mode": "a file in an upper that its owner cannot read and write",
+    "upper-mode": "a file in an upper that its owner cannot read (a directory: use)",
     "cache-damaged": "a record of the build cache cannot be read",
 }
 """All codes, with what they mean (docs/robustness.md lists them; a test compares)."""

@@ -26,6 +26,7 @@ from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.lmdbfile import LmdbFile, write_sorted
 from rootlay.store.store import Store as ImageStore
+from rootlay.vfs import sharedrecord
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.check import check_build_cache
@@ -350,6 +351,12 @@ CASES: dict[str, Case] = {
         lambda d: (d.upper() / ".wh..wh.w.0123456789abcdef").symlink_to(LONG), ("mark-damaged",), kept=True
     ),
     "record of no meaning": Case(lambda d: replace_link(record_of(d), "u=x"), ("mark-damaged",), kept=True),
+    "shared record of no meaning": Case(
+        lambda d: os.setxattr(d.frozen() / "etc/motd", sharedrecord.NAME, b"u=x"), ("mark-damaged",)
+    ),
+    "filter denies a shared record": Case(
+        lambda d: os.setxattr(d.frozen() / "etc/motd", sharedrecord.NAME, b"u=5"), ("bloom-damaged",)
+    ),
     "whiteout with content": Case(
         lambda d: (d.upper() / ".wh.bin").write_bytes(b"content"), ("mark-damaged",), kept=True
     ),

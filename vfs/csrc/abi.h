@@ -86,6 +86,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_WH_RECORD_LONG ".wh..wh.n."
 #define RL_WH_LONG ".wh..wh.w."
 #define RL_WH_TEMP ".wh..wh.t."
+#define RL_XATTR_SHARED "user.rootlay.record"
 #define RL_WH_MAX_NAME 251     /* longest NAME that fits after RL_WH */
 #define RL_RECORD_MAX_NAME 244 /* longest NAME that fits after RL_WH_RECORD */
 
@@ -99,6 +100,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_COUNTS 16
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
+#define RL_BLOOM_SHARED 0x02 /* of the root's: some file of the upper has RL_XATTR_SHARED */
 
 /* docs/format.md §8 */
 #define RL_LAUNCH_MAGIC "RLLAUNC1"

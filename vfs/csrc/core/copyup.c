@@ -38,7 +38,8 @@ void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
     }
 }
 
-/* The record that a copy of `hit` needs. Length of the text. */
+/* The record that a copy of `hit` needs. Length of the text. (A copy of one of several hard links is a file of its own
+ * from now on.) */
 static long copy_record(const struct rl_attr *a, int with_ino, const char *fields, u32 n, char *text)
 {
     struct rl_owner o = {a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor};
@@ -240,7 +241,7 @@ static long other_with(struct rl_walk *w, struct work *k, int data)
     rl_attr_of(NULL, &w->hit, &k->a);
     long text = rl_xattr_fields(w, &w->dir, w->vlen, &w->hit, k->fields);
     if (text >= 0)
-        text = copy_record(&k->a, 1, k->fields, (u32)text, k->record);
+        text = copy_record(&k->a, k->a.nlink < 2, k->fields, (u32)text, k->record);
     long r = text < 0 ? text : rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n);
     if (r < 0)
         return r;

@@ -1,6 +1,30 @@
 /* Changing the record of an object, and finding the object of a descriptor. */
 #include "inside.h"
 
+/* Has the file several names, or had it when its record was changed? (Others may have linked it since the walk.) */
+static long shared_begin(struct rl_edit *e)
+{
+    struct statx sx;
+    long r = k_lstat(e->real, &sx);
+    e->shared = 0;
+    if (r < 0 || !rl_isreg(sx.stx_mode))
+        return r;
+    long n = rl_shared_load(&rl_layers[0], e->real, e->text);
+    if (n == -ENODATA) {
+        e->shared = sx.stx_nlink > 1;
+        return 0;
+    }
+    e->shared = 2;
+    return n < 0 || rl_record_parse(e->text, (u32)n, &e->rec) < 0 ? -EIO : 0;
+}
+
+/* 1: it is to be beside the name. */
+static long shared_store(struct rl_walk *w, struct rl_edit *e, u32 n)
+{
+    long r = e->shared ? rl_shared_store(e->real, w->s->text, n) : 1;
+    return r == 1 && e->shared == 2 ? -ENOSPC : r;
+}
+
 long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
 {
     long r = rl_lock(w);
@@ -12,6 +36,8 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
         e->fnv = rl_vhash(w);
         r = rl_record_load(w, e->fnv, e->real, e->len, e->text, &e->rec);
     }
+    if (r >= 0)
+        r = shared_begin(e);
     if (r < 0)
         rl_unlock(w);
     return r < 0 ? r : 0;
@@ -29,8 +55,12 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
     }
     long r = rl_record_format(&e->rec, fields, e->text + e->rec.redirect, w->s->text);
     if (r >= 0 && !rl_same(w->s->text, e->text)) {
+        u32 len = (u32)r;
+        r = shared_store(w, e, len);
+        if (r != 1)
+            return r;
         rl_keep_times(e->real, e->len, &keep, 0);
-        r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, (u32)r);
+        r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, len);
         rl_keep_times(e->real, e->len, &keep, 1);
     }
     return r < 0 ? r : 0;

@@ -88,6 +88,14 @@ long rl_record_parse(const char *text, u32 len, struct rl_record *r);
  * -ENOSPC when it does not fit. Length 0: nothing to record. */
 long rl_record_format(const struct rl_record *r, const char *xattrs, const char *redirect, char *out);
 
+/* ---- shared.c ---------------------------------------------------------------------------------- */
+
+struct rl_scratch;
+int rl_shared_any(const struct rl_layer *l);
+long rl_shared_load(const struct rl_layer *l, const char *real, char *text);
+long rl_shared_store(const char *real, const char *text, u32 n);
+long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u32 len);
+
 /* ---- marks.c: names of marks ------------------------------------------------------------------- */
 
 int rl_reserved(const char *name, u32 len);
@@ -345,6 +353,7 @@ struct rl_edit {
     struct rl_record rec;
     u64 fnv;
     u32 len;
+    int shared; /* the record belongs to the file (shared.c); 2: it does already */
     char real[RL_REAL_MAX];
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
 };

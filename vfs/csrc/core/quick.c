@@ -114,7 +114,7 @@ static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
 /* May the upper have an object of this path, and nobody else, and no record of it? */
 static int upper_alone(u64 hash)
 {
-    return rl_nlayers == 1 && rl_writable() && (rl_layers[0].flags & RL_DIR_MARKS) &&
+    return rl_nlayers == 1 && rl_writable() && (rl_layers[0].flags & RL_DIR_MARKS) && !rl_shared_any(&rl_layers[0]) &&
            !rl_bloom_test(&rl_layers[0], rl_bloom_key(hash, RL_BLOOM_RECORD));
 }
 

@@ -34,10 +34,16 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
                    len - from);
 }
 
-/* Read the record of the object at real[0..len) of a layer; absent: hit->rec stays empty. */
-static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len, struct rl_record *rec)
+/* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: hit->rec stays empty. */
+static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len,
+                        struct rl_record *rec)
 {
     rec->has = 0;
+    if (rl_isreg(mode) && rl_shared_any(l)) {
+        long n = rl_shared_load(l, s->real, s->text);
+        if (n != -ENODATA)
+            return n < 0 || rl_record_parse(s->text, (u32)n, rec) < 0 ? -EIO : 1;
+    }
     if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)))
         return 0;
     if (rl_record_path(s->mark, sizeof s->mark, s->real, len, l->len) < 0)
@@ -204,7 +210,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     if (!first && !rl_isdir(sx->stx_mode))
         return 1;
     struct rl_record other, *rec = first ? &hit->rec : &other;
-    r = read_record(s, l, fnv, (u32)n, rec);
+    r = read_record(s, l, fnv, sx->stx_mode, (u32)n, rec);
     if (r < 0)
         return r;
     if (first) {
@@ -314,7 +320,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
         const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
         memcpy(w->s->real, l->path, l->len + 1);
         if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
-            read_record(w->s, l, RL_FNV_START, l->len, &below.rec) >= 0) {
+            read_record(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
             show(l, &below);
             below.what = RL_IN_LAYER;
             hit->lower_ino = below.sx.stx_ino;
@@ -343,7 +349,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
         long r = k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &hit->sx);
         if (r < 0)
             return r;
-        r = read_record(s, l, RL_FNV_START, l->len, &hit->rec);
+        r = read_record(s, l, RL_FNV_START, S_IFDIR, l->len, &hit->rec);
         if (r < 0)
             return r;
         hit->what = RL_IN_LAYER;

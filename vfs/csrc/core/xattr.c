@@ -9,6 +9,8 @@
 
 static int readable_name(const char *name)
 {
+    if (rl_same(name, RL_XATTR_SHARED))
+        return 0;
     return rl_xattr_user(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
 }
 
@@ -43,9 +45,7 @@ static long fields_of(struct rl_walk *w, const char **from, const char **end)
         return 0;
     long r = rl_object_real(w, w->s->real);
     if (r >= 0)
-        r = rl_record_path(w->s->mark, sizeof w->s->mark, w->s->real, (u32)r, rl_layers[h->layer].len);
-    if (r >= 0)
-        r = k_readlink(w->s->mark, w->s->text, sizeof w->s->text - 1);
+        r = rl_record_text(w->s, &rl_layers[h->layer], h->sx.stx_mode, (u32)r);
     if (r < (long)(h->rec.xattrs + h->rec.xattrs_len))
         return r < 0 ? r : -EIO;
     *from = w->s->text + h->rec.xattrs;
@@ -111,6 +111,8 @@ long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t
     long r = object(&w, fd, path, flags);
     if (r < 0)
         return r;
+    if (rl_same(name, RL_XATTR_SHARED))
+        return -ENODATA;
     if (r == 0)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
     struct rl_hit *h = &w.hit;
@@ -183,7 +185,7 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
         return n;
     n = k4(__NR_llistxattr, (long)w->s->real, (long)real, sizeof real, 0);
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
-        if (rl_xattr_user(real + o))
+        if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
 }
@@ -289,6 +291,8 @@ static long change(int fd, const char *path, const struct change *c, int flags)
     long r = rl_object(&w, fd, path, flags);
     if (r < 0)
         return r;
+    if (rl_same(c->name, RL_XATTR_SHARED))
+        return c->value ? -EPERM : -ENODATA;
     if (r == 0)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
                         : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);

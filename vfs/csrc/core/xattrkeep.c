@@ -110,9 +110,7 @@ long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const
     } else if (rl_xattr_marked(h) && (h->rec.has & RL_HAS_XATTR)) {
         long r = source_path(w, dir, len, h);
         if (r >= 0)
-            r = rl_record_path(w->s->mark, sizeof w->s->mark, w->s->real, (u32)r, rl_layers[h->layer].len);
-        if (r >= 0)
-            r = k_readlink(w->s->mark, w->s->text, sizeof w->s->text - 1);
+            r = rl_record_text(w->s, &rl_layers[h->layer], h->sx.stx_mode, (u32)r);
         if (r < (long)h->rec.xattrs + h->rec.xattrs_len)
             return r < 0 ? r : 0;
         memcpy(out, w->s->text + h->rec.xattrs, h->rec.xattrs_len);
@@ -131,7 +129,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
         for (u32 n = 0; rl_xattr_next(e, &n, &p);) {
             memcpy(name, p.name, p.name_len);
             name[p.name_len] = 0;
-            if (rl_xattr_real(name, h->mode))
+            if (rl_xattr_real(name, h->mode) && !rl_same(name, RL_XATTR_SHARED))
                 rl_sys(__NR_lsetxattr, (long)real, (long)name, (long)p.value, p.value_len, 0, 0);
         }
         return;
@@ -142,7 +140,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
     long n = source_names(w, dir, len, h, list, sizeof list);
     char *value = n > 0 ? k_mmap(RL_XATTR_VALUE) : NULL;
     for (long o = 0; value && o < n; o += (long)strlen(list + o) + 1) {
-        if (!rl_xattr_user(list + o))
+        if (!rl_xattr_user(list + o) || rl_same(list + o, RL_XATTR_SHARED))
             continue;
         long k = k4(__NR_lgetxattr, (long)w->s->real, (long)(list + o), (long)value, RL_XATTR_VALUE);
         if (k >= 0)

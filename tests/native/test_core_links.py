@@ -1,0 +1,216 @@
+"""What is recorded of a file with several names is one, whatever name is asked: as the kernel has it of an inode."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import random
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from box import Box, f, fails
+from corelib import NOFOLLOW, Core
+from image import NODES
+
+from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.sharedrecord import NAME
+from rootlay.vfs.stack import DirLayer, Stack
+
+#: What chmod() gives; a real file cannot have most of them.
+MODES = (0o644, 0o444, 0o000, 0o200, 0o4755, 0o2711, 0o6555, 0o1600)
+NAMES = tuple(f"n{i}" for i in range(6))
+STEPS = 400
+
+
+@pytest.fixture
+def box(make: Callable[..., Box]) -> Box:
+    return make(NODES)
+
+
+def without_xattrs(path: Path) -> bool:
+    try:
+        os.setxattr(path, "user.rootlay.test", b"")
+    except OSError as error:
+        return error.errno == errno.EOPNOTSUPP
+    os.removexattr(path, "user.rootlay.test")
+    return False
+
+
+@pytest.fixture(autouse=True)
+def needs_xattrs(tmp_path: Path) -> None:
+    if without_xattrs(tmp_path):
+        pytest.skip("the file system of the temporary directory has no user.* attributes")
+
+
+@dataclass
+class Step:
+    """One operation: the same on names of the container and of a plain directory."""
+
+    core: Core
+    plain: Path
+    name: str
+    other: str
+    mode: int
+    number: int
+
+    def inside(self, what: str) -> object:
+        core, here, there = self.core, b"/tmp/w/" + self.name.encode(), b"/tmp/w/" + self.other.encode()
+        calls: dict[str, Callable[[], object]] = {
+            "make": lambda: core.mknod(here, stat.S_IFREG | self.mode),
+            "link": lambda: core.link(here, there),
+            "chmod": lambda: core.chmod(here, self.mode),
+            "chown": lambda: core.chown(here, self.number, self.number),
+            "rename": lambda: core.rename(here, there),
+            "unlink": lambda: core.unlink(here),
+            "xattr": lambda: core.setxattr(here, b"user.a", b"%d" % self.number),
+            "write": lambda: core.write(here, b"x", os.O_WRONLY),
+        }
+        return calls[what]()
+
+    def outside(self, what: str) -> object:
+        here, there = self.plain / self.name, self.plain / self.other
+        calls: dict[str, Callable[[], object]] = {
+            "make": lambda: make_file(here, self.mode),
+            "link": lambda: os.link(here, there),
+            "chmod": lambda: here.chmod(self.mode),
+            "chown": lambda: chown(here),
+            "rename": lambda: here.rename(there),
+            "unlink": here.unlink,
+            "xattr": lambda: mark(here, self.number),
+            "write": here.stat,
+        }
+        return calls[what]()
+
+
+OPERATIONS = ("make", "link", "link", "chmod", "chown", "rename", "unlink", "xattr", "write")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_any_order_of_changes_shows_as_on_a_plain_directory(box: Box, tmp_path: Path, seed: int) -> None:
+    """Links, renames, removals, modes and attributes are compared with the kernel's; owners, which it gives to root
+    alone, with one number for each of its inodes."""
+    core, plain, choose = box.core, tmp_path / "plain", random.Random(seed)
+    plain.mkdir()
+    core.mkdir(b"/tmp/w", 0o777)
+    owner: dict[int, int] = {}
+    for _ in range(STEPS):
+        what = choose.choice(OPERATIONS)
+        names = (choose.choice(NAMES), choose.choice(NAMES))
+        step = Step(core, plain, *names, choose.choice(MODES), choose.randrange(4))
+        assert code_of(step.inside, what) == code_of(step.outside, what), (what, names)
+        present = {name: os.lstat(plain / name) for name in os.listdir(plain)}
+        if what == "chown" and step.name in present:
+            owner[present[step.name].st_ino] = step.number
+        owner = {info.st_ino: owner.get(info.st_ino, 0) for info in present.values()}
+        compare(core, plain, present, owner)
+    assert python_agrees(box, plain)
+
+
+def compare(core: Core, plain: Path, present: dict[str, os.stat_result], owner: dict[int, int]) -> None:
+    shown = {name: core.lstat(b"/tmp/w/" + name.encode()) for name in present}
+    for name, info in present.items():
+        got = shown[name]
+        assert (got.mode, got.nlink) == (info.st_mode, info.st_nlink), name
+        assert (got.uid, got.gid) == (owner[info.st_ino],) * 2, name
+        same = {other for other in present if present[other].st_ino == info.st_ino}
+        assert {other for other in present if shown[other].ino == got.ino} == same
+        assert core.listxattr(b"/tmp/w/" + name.encode()) == [os.fsencode(x) for x in os.listxattr(plain / name)]
+
+
+def make_file(path: Path, mode: int) -> None:
+    os.mknod(path, stat.S_IFREG | 0o600)
+    path.chmod(mode & ~0o022)
+
+
+def chown(path: Path) -> None:
+    """What chown(2) does to the mode: set-id bits go."""
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    path.chmod(mode & ~stat.S_ISUID & (~stat.S_ISGID if mode & stat.S_IXGRP else ~0))
+
+
+def mark(path: Path, value: int) -> None:
+    """As root, whom modes do not keep away."""
+    mode = stat.S_IMODE(path.lstat().st_mode)
+    path.chmod(0o600)
+    os.setxattr(path, "user.a", b"%d" % value)
+    path.chmod(mode)
+
+
+def code_of(action: Callable[[str], object], what: str) -> int:
+    try:
+        action(what)
+    except OSError as error:
+        return error.errno or -1
+    return 0
+
+
+def python_agrees(box: Box, plain: Path) -> bool:
+    layer = DirLayer.at(box.upper, writable=True)
+    with contextlib.closing(Overlay(Stack((layer,)))) as overlay:
+        for name in os.listdir(plain):
+            path = b"/tmp/w/" + name.encode()
+            found, shown = overlay.lstat(path), box.core.lstat(path)
+            for field in ("mode", "uid", "gid", "ino", "nlink", "size"):
+                assert getattr(found, field) == getattr(shown, field), (name, field)
+    return True
+
+
+def test_a_name_that_never_saw_the_change_shows_it(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/a", b"1")
+    core.link(b"/tmp/a", b"/tmp/b")
+    core.mkdir(b"/tmp/d")
+    core.rename(b"/tmp/b", b"/tmp/d/b")
+    core.chown(b"/tmp/a", 5, 6)
+    core.setxattr(b"/tmp/a", b"security.capability", b"\x01cap")
+    core.unlink(b"/tmp/a")
+    core.link(b"/tmp/d/b", b"/tmp/c")
+    core.rename(b"/tmp/d", b"/tmp/e")
+    for name in (b"/tmp/e/b", b"/tmp/c"):
+        assert (core.stat(name).uid, core.stat(name).gid) == (5, 6)
+        assert core.getxattr(name, b"security.capability") == b"\x01cap"
+    fd = core.open(b"/tmp/c", os.O_RDONLY)
+    assert (core.fstat(fd).uid, core.stat(b"/tmp/c").nlink) == (5, 2)
+    core.chown(None, 0, 0, dirfd=fd)
+    os.close(fd)
+    assert core.stat(b"/tmp/e/b").uid == 0
+
+
+def test_no_program_sees_where_it_is_kept(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/a", b"1")
+    core.link(b"/tmp/a", b"/tmp/b")
+    core.chown(b"/tmp/a", 5, 5)
+    assert os.getxattr(box.upper / "tmp/b", NAME) == b"u=5;g=5"
+    assert core.listxattr(b"/tmp/a") == []
+    name = NAME.encode()
+    with fails(errno.ENODATA):
+        core.getxattr(b"/tmp/a", name)
+    with fails(errno.EPERM):
+        core.setxattr(b"/tmp/a", name, b"u=0")
+    with fails(errno.ENODATA):
+        core.removexattr(b"/tmp/a", name)
+    assert core.stat(b"/tmp/b").uid == 5
+
+
+def test_a_shared_record_of_no_meaning_is_an_error(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/a", b"1")
+    core.link(b"/tmp/a", b"/tmp/b")
+    core.chown(b"/tmp/a", 5, 5)
+    os.setxattr(box.upper / "tmp/b", NAME, b"u=x")
+    with fails(errno.EIO):
+        core.stat(b"/tmp/a")
+
+
+def test_a_copy_of_one_of_several_lower_names_is_a_file_of_its_own(make: Callable[..., Box]) -> None:
+    two = f(mode=0o755, same_as=b"/bin/su", source=b"/bin/su")
+    core = make({**NODES, b"/bin/two": two}).core
+    assert core.stat(b"/bin/two").ino == core.stat(b"/bin/su").ino
+    core.chown(b"/bin/two", 9, 9, flags=NOFOLLOW)
+    assert core.stat(b"/bin/two").ino != core.stat(b"/bin/su").ino
+    assert (core.stat(b"/bin/two").nlink, core.stat(b"/bin/su").uid) == (1, NODES[b"/bin/su"].uid)
