@@ -19,7 +19,17 @@ from tests.native.engine_launch import CONFINE, DIR_MARKS, DIR_UPPER, PATCH, UPP
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
-PROGRAMS = ("signals", "processes", "calls", "hostile", "sockets", "patches", "localsockets", "accomplices")
+PROGRAMS = (
+    "signals",
+    "processes",
+    "calls",
+    "hostile",
+    "sockets",
+    "patches",
+    "localsockets",
+    "accomplices",
+    "neighbours",
+)
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
 include({sources}/trap/trap.cmake)

@@ -12,7 +12,7 @@
 typedef long (*gate_function)(long nr, long a, long b, long c, long d, long e, long f);
 static gate_function gate;
 static const char *canary;
-static char text[4400];
+static char text[4400] __attribute__((unused));
 
 static void say(const char *name, long r)
 {
@@ -23,7 +23,7 @@ static void say(const char *name, long r)
     fflush(stdout);
 }
 
-static long result(long r) { return r < 0 ? -errno : r; }
+static inline long result(long r) { return r < 0 ? -errno : r; }
 
 /* rl_sys of the engine, found by its code: mov %rdi,%rax; mov %rsi,%rdi … syscall; ret. */
 static void find_gate(void)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import pty
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -115,6 +117,39 @@ def test_a_hostile_program_reaches_nothing_outside(prison: Guest, outside: Outsi
     assert len(outcome) > 50, sorted(outcome)
     assert outside.canary.read_text() == "canary\n"
     assert not list(outside.canary.parent.glob("canary.*"))
+
+
+#: SECURITY.md: shared with the user's other processes.
+SHARED = {"terminal-write", "shared-memory"}
+LEGACY_PUSH = Path("/proc/sys/dev/tty/legacy_tiocsti")
+
+
+@pytest.mark.parametrize("libc", ["glibc", "musl"])
+def test_neighbours_keep_what_is_theirs(prison: Guest, outside: Outside, programs: Path, libc: str) -> None:
+    """A terminal outside and a file in /dev/shm are shared, as SECURITY.md says; nothing can be pushed into the former,
+    and nothing be learnt of processes outside."""
+    if not (programs / "t" / f"neighbours-{libc}").exists():
+        pytest.skip(f"no static {libc} here")
+    owner, master = pty.fork()
+    if owner == 0:
+        os.execvp("sleep", ["sleep", "600"])
+    terminal = os.readlink(f"/proc/{owner}/fd/0")
+    with tempfile.NamedTemporaryFile(dir="/dev/shm") as shared:
+        shared.write(b"canary\n")
+        shared.flush()
+        done = prison.run(f"/t/neighbours-{libc}", str(outside.canary), str(owner), terminal, shared.name)
+    os.kill(owner, signal.SIGKILL)
+    os.waitpid(owner, 0)
+    os.close(master)
+    lines = done.stdout.decode().splitlines()
+    assert lines[-1:] == ["done"], (lines, done.stderr)
+    outcome = dict(line.split(" ", 1) for line in lines[:-1])
+    reached = {name for name, how in outcome.items() if how == "reached"}
+    if os.getuid() == 0:  # guest.guard gives it devices of its own
+        assert reached <= SHARED, outcome
+    else:
+        assert reached == SHARED, outcome
+    assert len(outcome) > 12, sorted(outcome)
 
 
 def test_without_confinement_the_gate_is_open(engine: Path, programs: Path, tmp_path: Path, outside: Outside) -> None:

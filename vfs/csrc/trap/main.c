@@ -156,6 +156,8 @@ static _Noreturn void cannot_run(const char *prog, long error)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this x86_64 machine: built for ", machine);
     if (error == -ENOENT)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": its interpreter is not in the image", NULL);
+    if (error == -EPERM) /* who may not execute it is told EACCES: this comes from mapping it */
+        rl_die(RL_EXIT_CANNOT_RUN, prog, ": Operation not permitted: is its layer mounted noexec? See `rootlay doctor`", NULL);
     rl_die(RL_EXIT_CANNOT_RUN, prog, ": ", rl_error_text(error));
 }
 
