@@ -20,16 +20,9 @@ HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
-    "signals",
-    "processes",
-    "calls",
-    "hostile",
-    "sockets",
-    "patches",
-    "localsockets",
-    "accomplices",
-    "neighbours",
-)
+    "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
+    "hostile", "accomplices", "neighbours",
+)  # fmt: skip
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
 include({sources}/trap/trap.cmake)

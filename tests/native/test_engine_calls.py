@@ -9,7 +9,7 @@ import pytest
 
 from tests.native.guest import HERE, Guest
 
-PROGRAMS = ("signals", "processes", "calls", "patches", "localsockets")
+PROGRAMS = ("signals", "processes", "calls", "patches", "localsockets", "manymessages")
 CASES = [
     (program, case)
     for program in PROGRAMS

@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 from tests.cli.conftest import Rootlay
 
 HERE = Path(__file__).parent
+HANGS_S = 1200  # longer than the longest takes on a busy machine
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Machine:
         missing = self.rootlay.out("run", "--rm", "image", "--", "sh", "-c", f"{probe} true").split()
         if missing:
             pytest.skip(f"the image has no {', '.join(missing)}")
-        return self.rootlay.out("run", "--rm", *options, "image", "--", "bash", "-ec", script)
+        return self.rootlay.out("run", "--rm", *options, "image", "--", "bash", "-ec", script, timeout_s=HANGS_S)
 
 
 def _machine(tmp_path_factory: pytest.TempPathFactory, variable: str) -> Machine:

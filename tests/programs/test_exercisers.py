@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 
 from tests.programs.conftest import Machine
 
-PROCESSES, OPERATIONS = 4, 2000
+#: Of the tree exerciser: how many at once, and how many operations each.
+PROCESSES, OPERATIONS = (32, 5000) if os.environ.get("ROOTLAY_TEST_LONG") else (16, 500)
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,14 @@ def logs(tree: Path) -> list[str]:
     return [(tree / f"log.{i}").read_text() for i in range(PROCESSES)]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("place", ["upper", "bind"])
 def test_trees_behave_as_in_a_plain_directory(debian: Machine, exercisers: Path, tmp_path: Path, place: str) -> None:
     plain, bound = tmp_path / "plain", tmp_path / "bound"
     plain.mkdir()
     bound.mkdir()
     words = [str(PROCESSES), str(OPERATIONS), "7"]
-    subprocess.run([exercisers / "treeops", plain, *words], check=True, capture_output=True, timeout=120)
+    subprocess.run([exercisers / "treeops", plain, *words], check=True, capture_output=True, timeout=600)
     where = "/bound/t" if place == "bind" else "/tmp/t"
     script = f"mkdir {where}; /x/treeops {where} {' '.join(words)}"
     script += "" if place == "bind" else "; cp -r /tmp/t /bound/"

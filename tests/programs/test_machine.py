@@ -63,8 +63,18 @@ def test_node_and_npm(machine: Machine) -> None:
     echo 'module.exports=42' > i.js; npm pack --silent >/dev/null; cd ../a; npm init -y >/dev/null
     npm install --offline --no-audit --no-fund --silent ../p/loc-1.0.0.tgz; node -e 'console.log(require("loc"))'
     node -e 'require("child_process").execFile("echo",["hi"],(e,o)=>console.log(e,o.trim()))'
+    cat > w.js <<'J'
+const {Worker} = require("worker_threads"), fs = require("fs");
+new Worker('require("fs").writeFileSync("/tmp/worker", "x")', {eval: true}).on("exit", code => {
+  console.log("worker", code, fs.existsSync("/tmp/worker"));
+  fs.mkdirSync("/tmp/watched");
+  const watcher = fs.watch("/tmp/watched", (event, name) => { console.log(event, name); watcher.close(); });
+  setTimeout(() => fs.writeFileSync("/tmp/watched/new", "x"), 100);
+});
+J
+    node w.js
     """
-    assert machine.sh(script, needs="node npm") == "42\nnull hi\n"
+    assert machine.sh(script, needs="node npm") == "42\nnull hi\nworker 0 true\nrename new\n"
 
 
 def test_pip_installs_a_local_wheel(machine: Machine) -> None:
@@ -151,6 +161,7 @@ LONG_STRESSORS = (
 )
 
 
+@pytest.mark.timeout(1800)
 def test_stress_ng_verifies_for_a_minute(machine: Machine) -> None:
     """The stressors of names and attributes, all at once."""
     if not os.environ.get("ROOTLAY_TEST_LONG"):
