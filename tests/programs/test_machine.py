@@ -141,13 +141,13 @@ C
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_stress_ng_verifies(machine: Machine, half: int) -> None:
-    """All stressors of its class `filesystem`, a second each, two of each at once: a minute in all. `handle` and
-    `statmount` need calls that are refused (docs/compatibility.md)."""
+    """All stressors of its class `filesystem`, a second each, two of each at once: a minute in all. `statmount` needs a
+    call that is refused (docs/compatibility.md)."""
     script = r"""
     all=$(stress-ng --class filesystem? 2>&1 | sed -n 's/.*stressors: //p'); passed=0 number=0
     for s in $all xattr; do
       number=$((number + 1)); [ $((number % 2)) = HALF ] || continue
-      case $s in handle | statmount) continue;; esac
+      [ $s != statmount ] || continue
       stress-ng --$s 2 --timeout 1 --verify --temp-path /tmp >/tmp/log 2>&1 || { echo $s; cat /tmp/log; }
       ! grep -q 'passed: 2' /tmp/log || passed=$((passed + 1))
     done
@@ -156,21 +156,17 @@ def test_stress_ng_verifies(machine: Machine, half: int) -> None:
     assert machine.sh(script.replace("HALF", str(half)), needs="stress-ng") == ""
 
 
-LONG_STRESSORS = (
-    "access chmod chown dentry dir fallocate filename flock fstat getdent hdd link mknod rename symlink utime xattr"
-)
-
-
 @pytest.mark.timeout(1800)
 def test_stress_ng_verifies_for_a_minute(machine: Machine) -> None:
-    """The stressors of names and attributes, all at once."""
+    """The whole class at once, one of each. `inotify` is left to the test above: it gives each event one second to
+    come, which fifty others at work do not."""
     if not os.environ.get("ROOTLAY_TEST_LONG"):
         pytest.skip("ROOTLAY_TEST_LONG is not set")
-    stressors = " ".join(f"--{name} 1" for name in LONG_STRESSORS.split())
-    script = (
-        f"stress-ng {stressors} --timeout 60 --verify --temp-path /tmp 2>&1 | grep -o 'failed: .*\\|passed: [0-9]*'"
-    )
-    assert machine.sh(script, needs="stress-ng").split("\n")[:2] == [
-        f"passed: {len(LONG_STRESSORS.split())}",
-        "failed: 0",
-    ]
+    script = """
+    class="--class filesystem --all 1 --exclude inotify,statmount"
+    stress-ng $class --timeout 60 --verify --temp-path /tmp >/tmp/log 2>&1 || cat /tmp/log
+    grep -o 'failed: .*\\|passed: [0-9]*\\|^.*fail: .*' /tmp/log
+    """
+    out = machine.sh(script, needs="stress-ng").splitlines()
+    assert out[1:] == ["failed: 0"], out
+    assert int(out[0].removeprefix("passed: ")) >= 45
