@@ -43,7 +43,7 @@ def _machine(tmp_path_factory: pytest.TempPathFactory, variable: str) -> Machine
     if not source:
         pytest.skip(f"{variable} does not name a Debian root file system")
     rootlay = Rootlay(tmp_path_factory.mktemp("programs") / "store")
-    rootlay("import", source, "image")
+    rootlay("import", source, "image", timeout_s=HANGS_S)
     return Machine(rootlay)
 
 
