@@ -6,6 +6,7 @@ each chunk is a segment.
 
 from __future__ import annotations
 
+import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -28,6 +29,7 @@ from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 
 _WINDOW = Struct("<QQ32s")
 _ROW = Struct("<QQQ?32s")  # start, inner, length, zeros, SHA-256
+_ROWS_AT_A_TIME = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,15 @@ def write_toc_index(
     Raises BadManifest, UnsafePath, UnsupportedMedia, TooLarge.
     """
     what = f"layer {layer.digest.short}"
+    with _ChunkTable(path.parent, content_end, what) as chunks:
+        _write(path, files, chunks, own_id, layer, budget)
+
+
+def _write(
+    path: Path, files: Iterable[TocFile], chunks: _ChunkTable, own_id: Digest, layer: Descriptor, budget: Budget
+) -> None:
+    what = f"layer {layer.digest.short}"
     tree = LayerTree()
-    chunks = _ChunkTable(content_end, what)
     at = 0
     for file in files:
         entry = replace(file.entry, offset=at)
@@ -94,27 +103,34 @@ def _cut(chunk: Chunk) -> list[Chunk]:
 
 
 class _ChunkTable:
-    """The chunks of a layer, packed: there is one for each file, and more. Iterated they are checkpoints.
-
-    A chunk whose end the table of contents does not give ends where the next one starts.
+    """The chunks of a layer, in a file that has no name: there is one for each file of the layer, and more. Iterated
+    they are checkpoints. A chunk whose end the table of contents does not give ends where the next one starts.
     """
 
-    def __init__(self, content_end: int, what: str) -> None:
+    def __init__(self, directory: Path, content_end: int, what: str) -> None:
         self._content_end = content_end
         self._what = what
-        self._rows = bytearray()
+        self._rows = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 -- closed by `__exit__`
+        self._count = 0
         self._starts = array("Q")
         self._is_sorted = True
 
+    def __enter__(self) -> _ChunkTable:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rows.close()
+
     def __len__(self) -> int:
-        return len(self._rows) // _ROW.size
+        return self._count
 
     def add(self, chunk: Chunk) -> None:
         """The next chunk."""
+        self._count += 1
         if chunk.zeros or chunk.digest is None:
-            self._rows += _ROW.pack(chunk.start, chunk.inner, chunk.length, True, bytes(32))
+            self._rows.write(_ROW.pack(chunk.start, chunk.inner, chunk.length, True, bytes(32)))
             return
-        self._rows += _ROW.pack(chunk.start, chunk.inner, chunk.length, False, chunk.digest.raw)
+        self._rows.write(_ROW.pack(chunk.start, chunk.inner, chunk.length, False, chunk.digest.raw))
         self._is_sorted = self._is_sorted and (not self._starts or self._starts[-1] <= chunk.start)
         self._starts.append(chunk.start)
 
@@ -124,10 +140,15 @@ class _ChunkTable:
             self._starts = array("Q", sorted(self._starts))
             self._is_sorted = True
         at = 0
-        for start, inner, length, zeros, sha256 in _ROW.iter_unpack(self._rows):
+        for start, inner, length, zeros, sha256 in self._read():
             begin, end = (min(start, self._content_end),) * 2 if zeros else (start, self._end(start))
             yield Checkpoint(at, begin, 0, length, ChunkPlace(end, inner, sha256).pack())
             at += length
+
+    def _read(self) -> Iterator[tuple[int, int, int, bool, bytes]]:
+        self._rows.seek(0)
+        while rows := self._rows.read(_ROW.size * _ROWS_AT_A_TIME):
+            yield from _ROW.iter_unpack(rows)
 
     def _end(self, start: int) -> int:
         following = bisect_right(self._starts, start)
