@@ -21,7 +21,7 @@ from rootlay.store.codec import Access
 from rootlay.store.entry import EntryType, SparseMap
 from rootlay.store.errors import CorruptStore
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS
-from rootlay.store.segment import Checkpoint
+from rootlay.store.segment import Checkpoint, CheckpointTable
 from rootlay.store.segmentcache import SegmentCache
 from rootlay.store.zstdframes import decompress_frames
 
@@ -41,10 +41,9 @@ class SegmentReader:
         """
         self._path = path
         self._access = access
-        self._checkpoints = list(checkpoints)
-        self._starts = [c.tar_offset for c in self._checkpoints]
-        last = self._checkpoints[-1] if self._checkpoints else None
-        self._cache = SegmentCache(scratch, last.tar_offset + last.length if last else 0)
+        self._checkpoints = CheckpointTable(checkpoints)
+        count = len(self._checkpoints)
+        self._cache = SegmentCache(scratch, self._checkpoints.end(count - 1) if count else 0)
         try:
             self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError as error:
@@ -59,12 +58,12 @@ class SegmentReader:
 
     def read_some(self, tar_offset: int, count: int) -> memoryview:
         """At least one and at most `count` bytes of the tar from `tar_offset` on. Raises CorruptStore."""
-        index = bisect_right(self._starts, tar_offset) - 1
+        index = self._checkpoints.find(tar_offset)
         if index < 0:
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
-        ready = self._cache.find(index, self._starts[index], tar_offset, count)
+        ready = self._cache.find(index, self._checkpoints.start(index), tar_offset, count)
         if ready is None:
-            ready = self._decompressed(index), tar_offset - self._starts[index]
+            ready = self._decompressed(index), tar_offset - self._checkpoints.start(index)
         data, start = ready
         if start >= len(data):
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
@@ -72,10 +71,10 @@ class SegmentReader:
 
     def find_ready(self, tar_offset: int, count: int) -> tuple[bytes, int] | None:
         """Bytes that hold these ones, and where in them they start, if that is one segment and decompressed already."""
-        index = bisect_right(self._starts, tar_offset) - 1
-        if index < 0 or tar_offset + count > self._starts[index] + self._checkpoints[index].length:
+        index = self._checkpoints.find(tar_offset)
+        if index < 0 or tar_offset + count > self._checkpoints.end(index):
             return None
-        return self._cache.find(index, self._starts[index], tar_offset, count)
+        return self._cache.find(index, self._checkpoints.start(index), tar_offset, count)
 
     def _decompressed(self, index: int) -> bytes:
         """The verified bytes of a segment."""

@@ -7,6 +7,9 @@ other without gaps; the last one ends with the tar.
 from __future__ import annotations
 
 import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
@@ -50,6 +53,50 @@ class Checkpoint:
         except struct_error as error:
             raise CorruptStore("layer index", "malformed checkpoint") from error
         return cls(tar_offset, blob_offset, crc32, length, value[_VALUE.size :])
+
+
+class CheckpointTable:
+    """The checkpoints of a layer, in order, packed: a layer that was pulled lazily has one for each of its files."""
+
+    __slots__ = ("_blob_offsets", "_crc32s", "_lengths", "_starts", "_window_ends", "_windows")
+
+    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
+        self._starts = array("Q")
+        self._blob_offsets = array("Q")
+        self._crc32s = array("L")
+        self._lengths = array("Q")
+        self._windows = bytearray()
+        self._window_ends = array("Q", (0,))
+        for checkpoint in checkpoints:
+            self._starts.append(checkpoint.tar_offset)
+            self._blob_offsets.append(checkpoint.blob_offset)
+            self._crc32s.append(checkpoint.crc32)
+            self._lengths.append(checkpoint.length)
+            self._windows += checkpoint.window
+            self._window_ends.append(len(self._windows))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> Checkpoint:
+        """The checkpoint of that number, from 0."""
+        begin, end = self._window_ends[index : index + 2]
+        window = bytes(self._windows[begin:end])
+        return Checkpoint(
+            self._starts[index], self._blob_offsets[index], self._crc32s[index], self._lengths[index], window
+        )
+
+    def start(self, index: int) -> int:
+        """Where in the tar a segment starts."""
+        return self._starts[index]
+
+    def end(self, index: int) -> int:
+        """Where in the tar it ends."""
+        return self._starts[index] + self._lengths[index]
+
+    def find(self, tar_offset: int) -> int:
+        """The number of the segment that may hold a byte of the tar; -1 if it is before all of them."""
+        return bisect_right(self._starts, tar_offset) - 1
 
 
 class SegmentLog:
