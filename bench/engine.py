@@ -38,7 +38,7 @@ LIST = "find /usr/share /usr/lib -xdev -type f | head -1000 > /tmp/list"
 READ = "find /usr/share /usr/lib -xdev -type f | head -2000 | tail -1000 > /tmp/list; xargs cat < /tmp/list > /dev/null"
 IDENTITY = "git config --global user.email a@b && git config --global user.name a"
 FILES = "rm -rf /tmp/g; mkdir /tmp/g; cd /tmp/g; git init -q .; for i in $(seq 500); do echo $i > f$i; done"
-COPIES = f"{LIST}; mkdir -p /tmp/copies; i=0; while read f; do i=$((i+1)); cp $f /tmp/copies/$i; done < /tmp/list"
+COPIES = f"{LIST}; mkdir -p /tmp/copies; xargs cp --backup=numbered -t /tmp/copies < /tmp/list"
 APPEND = "while read f; do echo x >> $f; done < /tmp/list"
 PLAIN_APPEND = ("cd /tmp/copies && for f in *; do echo x >> $f; done", COPIES)
 COPY = "rm -rf /tmp/copy && cp -a /usr/share /tmp/copy"

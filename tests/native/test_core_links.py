@@ -15,6 +15,7 @@ import pytest
 from box import Box, f, fails
 from corelib import NOFOLLOW, Core
 from image import NODES
+from launchfile import MARKS, Dir
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.sharedrecord import NAME
@@ -205,6 +206,22 @@ def test_a_shared_record_of_no_meaning_is_an_error(box: Box) -> None:
     os.setxattr(box.upper / "tmp/b", NAME, b"u=x")
     with fails(errno.EIO):
         core.stat(b"/tmp/a")
+
+
+def test_a_copy_of_a_frozen_upper_s_file_takes_it_along(make: Callable[..., Box], tmp_path: Path) -> None:
+    below = make(NODES)
+    below.core.write(b"/tmp/a", b"1")
+    below.core.link(b"/tmp/a", b"/tmp/b")
+    below.core.chown(b"/tmp/a", 5, 6)
+    below.core.setxattr(b"/tmp/a", b"security.capability", b"\x01cap")
+    frozen = below.upper.rename(tmp_path / "frozen")
+    core = make(lowers=[Dir(str(frozen), MARKS)]).core
+    assert (core.stat(b"/tmp/b").uid, core.stat(b"/tmp/b").nlink) == (5, 2)
+    core.write(b"/tmp/b", b"2", os.O_WRONLY)
+    assert (core.stat(b"/tmp/b").uid, core.stat(b"/tmp/b").gid, core.stat(b"/tmp/b").nlink) == (5, 6, 1)
+    assert core.getxattr(b"/tmp/b", b"security.capability") == b"\x01cap"
+    core.chown(b"/tmp/b", 7, 7)
+    assert (core.stat(b"/tmp/b").uid, core.stat(b"/tmp/a").uid) == (7, 5)
 
 
 def test_a_copy_of_one_of_several_lower_names_is_a_file_of_its_own(make: Callable[..., Box]) -> None:

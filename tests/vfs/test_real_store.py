@@ -90,6 +90,8 @@ def change(overlay: Overlay) -> None:
     os.close(descriptor)
     overlay.truncate("/moved/new", 8 << 20)
     overlay.link("/moved/new", "/link")
+    overlay.chown("/link", 3, 4)
+    overlay.chmod("/moved/new", 0o4755)
     overlay.unlink(b"/other/\xff")
     overlay.rmdir("/other")
     overlay.mkdir("/other")
