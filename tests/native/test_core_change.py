@@ -105,6 +105,15 @@ def test_a_file_that_its_owner_may_only_read_has_a_record_once_root_changes_it(b
     assert core.stat(b"/tmp/ro").size == (1 if how in ("xattr", "descriptor") else 2)
 
 
+def test_a_mode_that_a_crash_left_behind_its_record_keeps_nobody_from_writing(box: Box) -> None:
+    core = box.core
+    core.write(b"/tmp/f", b"1")
+    core.chmod(b"/tmp/f", 0o4644)
+    (box.upper / "tmp/f").chmod(0o444)
+    core.write(b"/tmp/f", b"2", os.O_WRONLY)
+    assert (core.read(b"/tmp/f"), stat.S_IMODE(core.stat(b"/tmp/f").mode)) == (b"2", 0o4644)
+
+
 def test_owners_are_recorded_and_set_id_bits_fall(box: Box) -> None:
     core = box.core
     core.chown(b"/bin/su", 5, 0xFFFFFFFF)

@@ -79,7 +79,7 @@ long rl_loosen(struct rl_walk *w)
 {
     struct rl_edit e;
     struct statx *sx = &w->hit.sx;
-    if (w->hit.what != RL_IN_LAYER || w->hit.layer != 0 || !rl_isreg(w->hit.mode) || (w->hit.mode & 0200))
+    if (w->hit.what != RL_IN_LAYER || w->hit.layer != 0 || !rl_isreg(w->hit.mode) || (w->hit.mode & sx->stx_mode & 0200))
         return 0;
     long r = rl_edit_begin(w, &e);
     if (r < 0)
