@@ -232,6 +232,8 @@ u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
 /* Is the walk's object the descriptor's: the lower object (of the view: `id`), its copy in the upper, or the
  * upper's own file? */
 int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, const struct statx *sx);
+/* What the program sees of a real object of a layer, from hit->sx and hit->rec. */
+void rl_show_real(const struct rl_layer *l, struct rl_hit *h);
 void rl_show_view(u32 id, struct rl_hit *h);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
 /* Into out[RL_PATH_MAX]; length, 0 for the root. */
@@ -280,6 +282,14 @@ void rl_section_end(void);
 int rl_quiet(u32 *now);
 int rl_undisturbed(u32 since); /* nobody has taken the lock since then */
 int rl_first_since(u32 since); /* we hold it, and nobody else has since then */
+
+/* ---- recall.c ---------------------------------------------------------------------------------- */
+
+void rl_recall_init(void);
+/* The record of a file of the upper, as it was read when `moment` holders of its lock had been (rl_quiet()). */
+void rl_recall_add(u32 moment, const struct statx *sx, const struct rl_record *rec);
+int rl_recall(const struct statx *sx, struct rl_record *rec);     /* 0: not remembered */
+int rl_recall_attr(const struct statx *sx, struct rl_attr *out); /* likewise; else what the file shows */
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@ static struct line {
     i64 btime_s;
     u32 btime_ns;
 } lines[LINES];
+static u16 told[LINES]; /* by entry: the number of the line that it was last written to, plus one */
 static u32 epoch;
 static i32 spent; /* rule 4: files opened since somebody asked */
 #define CREDIT 8
@@ -72,6 +73,14 @@ static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree)
     l->btime_s = sx->stx_btime.tv_sec;
     l->btime_ns = sx->stx_btime.tv_nsec;
     __atomic_store_n(&l->version, version + 2, __ATOMIC_RELEASE);
+    told[id % LINES] = (u16)(l - lines + 1);
+}
+
+/* Was this entry remembered, and is it still? (If its file is another one by now, the next question by descriptor tells.) */
+static int is_told(u32 id)
+{
+    u32 at = told[id % LINES];
+    return at && lines[at - 1].id == id && lines[at - 1].epoch == epoch;
 }
 
 /* The entry at rel[0..len) of a tree, as long as it is the visible path; the FNV state of that. */
@@ -154,7 +163,7 @@ void rl_known_opened(int fd, u32 id, int directory)
 {
     struct statx sx;
     char path[256];
-    if (!directory && spent >= CREDIT)
+    if ((!directory && spent >= CREDIT) || is_told(id))
         return;
     spent += !directory;
     long n = rl_view_path(id, path, sizeof path);

@@ -6,8 +6,8 @@
  * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is
  *    unusually deep, goes the full way. A relative path starts at a directory that known.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction.
- * 4. A regular file that the upper really has at its own path, and of which there is no record, is what the kernel says:
- *    the topmost layer decides.
+ * 4. A regular file that the upper really has at its own path is what the kernel says, where there is no record of it or
+ *    that is remembered (recall.c): the topmost layer decides.
  * 5. A path that is relative to the very directory of the layer that has the object goes to the kernel as it is: it need
  *    not walk down from the root again. */
 #include "inside.h"
@@ -111,11 +111,13 @@ static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
     return 1;
 }
 
-/* May the upper have an object of this path, and nobody else, and no record of it? */
+/* May the upper have an object of this path, and nobody else? 2: and a record of it. */
 static int upper_alone(u64 hash)
 {
-    return rl_nlayers == 1 && rl_writable() && (rl_layers[0].flags & RL_DIR_MARKS) && !rl_shared_any(&rl_layers[0]) &&
-           !rl_bloom_test(&rl_layers[0], rl_bloom_key(hash, RL_BLOOM_RECORD));
+    const struct rl_layer *l = &rl_layers[0];
+    if (rl_nlayers != 1 || !rl_writable() || !(l->flags & RL_DIR_MARKS))
+        return 0;
+    return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? 2 : 1;
 }
 
 /* The entry that a path leads to, -errno, or RL_QUICK_NO. */
@@ -160,7 +162,7 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
         if (rl_bind_hash(hash))
             return RL_QUICK_NO;
         if (layers_may_know(hash)) {
-            s->upper = last && !q.up && !q.links && upper_alone(hash);
+            s->upper = last && !q.up && !q.links ? upper_alone(hash) : 0;
             if (last || q.depth + 1 == DEPTH || !enter_seen(&q.at[q.depth + 1], hash))
                 return RL_QUICK_NO;
             q.depth++;
@@ -223,6 +225,8 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
     memcpy(real + n, path, k + 1);
     if (k_statx(s->how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_QUICK_NO;
+    if (s->upper == 2)
+        return rl_recall_attr(&sx, out) ? 0 : RL_QUICK_NO;
     rl_attr_real(&sx, out);
     out->uid = rl_launch->map_uid;
     out->gid = rl_launch->map_gid;

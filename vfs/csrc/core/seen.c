@@ -53,6 +53,7 @@ void rl_seen_init(void *header, int with_sections)
         memset(names, 0, sizeof names);
     }
     used = 0;
+    rl_recall_init();
     counts = header;
     sections = with_sections;
     foreign = 0;

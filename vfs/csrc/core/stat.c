@@ -39,7 +39,8 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
     rl_walk_start(&w, &s);
     long n = rl_fd_real(fd, s.real, sizeof s.real);
     if (n < 0 || s.real[0] != '/') {
-        if (sx->stx_nlink == 0 || n >= 0)
+        int ours = n == -ENOENT && rl_classify(s.real, (u32)strlen(s.real)).place == RL_PLACE_LAYER; /* by another name */
+        if (sx->stx_nlink == 0 || n >= 0 || ours)
             nameless(sx, out);
         return 0;
     }
@@ -60,6 +61,8 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         r = rl_resolve_plain(&w, s.text);
     if (r >= 0 && rl_same_object(&w, &at, id, sx)) {
         rl_attr_of(&w.self, &w.hit, out);
+        if (w.hit.what == RL_IN_LAYER && w.hit.layer == 0 && !w.hit.rec.has && w.quiet)
+            rl_recall_add(w.moment, &w.hit.sx, &w.hit.rec);
     } else if (id) { /* its name is gone or another's: it is still what the view says */
         w.hit.lower_ino = 0;
         rl_show_view(id, &w.hit);
@@ -77,7 +80,7 @@ static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
     if (r < 0)
         return r;
     rl_attr_real(sx, out);
-    if (!rl_own_device(out->dev))
+    if (!rl_own_device(out->dev) || rl_recall_attr(sx, out))
         return 0;
     return rl_known_file(fd, sx, out);
 }

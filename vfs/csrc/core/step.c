@@ -68,8 +68,7 @@ static int is_whiteout(struct rl_scratch *s, const struct rl_layer *l, u32 len)
            k_exists(s->mark);
 }
 
-/* What the program sees of a real object of a layer. */
-static void show(const struct rl_layer *l, struct rl_hit *h)
+void rl_show_real(const struct rl_layer *l, struct rl_hit *h)
 {
     int marks = l->flags & RL_DIR_MARKS;
     h->mode = h->rec.has & RL_HAS_MODE ? h->rec.mode : h->sx.stx_mode;
@@ -210,13 +209,16 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     if (!first && !rl_isdir(sx->stx_mode))
         return 1;
     struct rl_record other, *rec = first ? &hit->rec : &other;
-    r = read_record(s, l, fnv, sx->stx_mode, (u32)n, rec);
+    int recalled = i == 0 && rl_recall(sx, rec);
+    r = recalled ? 1 : read_record(s, l, fnv, sx->stx_mode, (u32)n, rec);
     if (r < 0)
         return r;
+    if (i == 0 && r > 0 && !recalled && w->quiet)
+        rl_recall_add(w->moment, sx, rec);
     if (first) {
         hit->what = RL_IN_LAYER;
         hit->layer = (i32)i;
-        show(l, hit);
+        rl_show_real(l, hit);
     }
     if (!hit->lower_ino && (i > 0 || !rl_writable()))
         hit->lower_ino = rec->has & RL_HAS_INO ? rec->ino : sx->stx_ino;
@@ -321,7 +323,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
         memcpy(w->s->real, l->path, l->len + 1);
         if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
             read_record(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
-            show(l, &below);
+            rl_show_real(l, &below);
             below.what = RL_IN_LAYER;
             hit->lower_ino = below.sx.stx_ino;
         }
@@ -354,7 +356,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
             return r;
         hit->what = RL_IN_LAYER;
         hit->layer = (i32)i;
-        show(l, hit);
+        rl_show_real(l, hit);
         if (i == 0 && rl_writable())
             root_below(w, c, hit);
         else
