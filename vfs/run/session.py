@@ -185,7 +185,8 @@ def make_launch(
     base = Path(os.path.realpath(record.path))
     real_root = Path(os.path.realpath(root))
     stack = record.stack()
-    upper = os.path.realpath(record.upper_of(stack))
+    # The container's own upper is a directory of it, never a link.
+    upper = os.path.realpath(record.config.upper) if record.config.upper else f"{base}/{stack.upper}"
     trees = [real_root / "layers" / layer.partition(":")[2] / "tree" for layer in record.config.layers]
     for tree in trees:  # the confinement can only allow what exists
         if not tree.is_dir():
