@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.faults.campaign import preload
 from tests.faults.lab import call
 from tests.faults.scenarios import make_inputs, serve
+from tests.stress.lockorder import read_reports
 from tests.stress.worker import Worker, Wrong
 
 
@@ -35,11 +36,16 @@ def run(work: Path, workers: int, seconds: float, seed: int) -> int:
         wrong = [text for result in results for text in result["wrong"]]
         wrong += [f"worker {number} died" for number in failed]
         wrong += check(first, results)
+        pairs, against = read_reports(work / "locks")
+        wrong += [f"against the order of locks: {text}" for text in against]
     finally:
         os.kill(registry, signal.SIGKILL)
         os.waitpid(registry, 0)
         first.ask(lambda: call(["rm", "-f", "shared"]))
     report(results, wrong, workers, seconds, seed)
+    print("\nLocks wanted while others were held:")
+    for pair, count in sorted(pairs.items()):
+        print(f"- {pair}: {count}")
     return 1 if wrong else 0
 
 

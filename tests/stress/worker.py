@@ -21,6 +21,7 @@ from rootlay.vfs.containerstack import open_overlay, read_small_file
 from rootlay.vfs.imageview import open_image
 from tests.faults.lab import call
 from tests.faults.state import digest_of
+from tests.stress.lockorder import report, watch
 
 HANGS_S = 180
 LINES = 300
@@ -191,10 +192,12 @@ class Worker:
             for fd in (0, 1):
                 os.dup2(null, fd)
             faulthandler.dump_traceback_later(HANGS_S / 2, file=2)
+            locks = watch(self.store)
             try:
                 answer = str(question())  # type: ignore[operator]
             except BaseException:
                 answer = "99\n" + traceback.format_exc()
+            report(locks, self.store.parent / "locks")
             with open(write_end, "w") as pipe:
                 pipe.write(answer)
             os._exit(0)

@@ -1,0 +1,100 @@
+"""Whether the locks of a process are taken in the order of docs/robustness.md.
+
+`watch` looks at each flock(2) of Python that may wait: the same thread must hold no lock of the same rank or a later
+one. Locks that their owners alone hold (leases, staging directories: others only try them) have no rank. What is seen
+goes to a file, a line for each process: pairs of held and wanted, and what was against the order.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import threading
+from collections import Counter
+from pathlib import Path
+
+# The table of docs/robustness.md, in its order.
+RANKS: tuple[tuple[int, str, re.Pattern[str]], ...] = (
+    (1, "references", re.compile(r"containers/lock")),
+    (2, "container", re.compile(r"containers/[0-9a-f]{64}/lock")),
+    (3, "step", re.compile(r"locks/step-[0-9a-f]+\.lock")),
+    (4, "layer", re.compile(r"locks/sha256-[0-9a-f]+\.lock")),
+    (5, "use", re.compile(r"locks/use")),
+    (6, "view or index", re.compile(r"locks/(view-[0-9a-f]+|index)\.lock")),
+)
+
+
+def rank_of(path: str, store: Path) -> tuple[int, str] | None:
+    """The rank of a lock's file, and what it is called; None: it has none."""
+    relative = path.removeprefix(f"{store}/").removesuffix(" (deleted)")
+    return next(((rank, name) for rank, name, pattern in RANKS if pattern.fullmatch(relative)), None)
+
+
+class Watch:
+    """What this process has seen. Locks are given back by closing them: one is held while its descriptor is open."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._flock = fcntl.flock
+        self._held: dict[int, tuple[str, int]] = {}
+        self.pairs: Counter[str] = Counter()
+        self.wrong: list[str] = []
+
+    def flock(self, file: int, operation: int) -> None:
+        """Stands for fcntl.flock."""
+        fd = file if isinstance(file, int) else file.fileno()
+        path = os.readlink(f"/proc/self/fd/{fd}")
+        wanted = rank_of(path, self._store)
+        if wanted is not None and not operation & (fcntl.LOCK_NB | fcntl.LOCK_UN):
+            self._compare(path, wanted)
+        self._flock(fd, operation)
+        if operation & fcntl.LOCK_UN:
+            self._held.pop(fd, None)
+        elif wanted is not None:
+            self._held[fd] = (path, threading.get_ident())
+
+    def _compare(self, path: str, wanted: tuple[int, str]) -> None:
+        for fd, (held_path, thread) in list(self._held.items()):
+            held = rank_of(held_path, self._store)
+            if thread != threading.get_ident() or held is None or not _is_open(fd, held_path):
+                continue
+            pair = f"{held[1]} -> {wanted[1]}"
+            self.pairs[pair] += 1
+            if held[0] >= wanted[0] and held_path != path:
+                self.wrong.append(f"{pair}: waits for {path}, holds {held_path}")
+
+
+def _is_open(fd: int, path: str) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}").removesuffix(" (deleted)") == path
+    except FileNotFoundError:
+        return False
+
+
+def watch(store: Path) -> Watch:
+    """Look at all locks of this process from now on, for `report`."""
+    found = Watch(store)
+    fcntl.flock = found.flock  # type: ignore[assignment]
+    return found
+
+
+def report(seen: Watch, out: Path) -> None:
+    """Append what was seen to a file."""
+    if seen.pairs or seen.wrong:
+        line = json.dumps({"pairs": seen.pairs, "wrong": seen.wrong}) + "\n"
+        fd = os.open(out, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.write(fd, line.encode())
+        os.close(fd)
+
+
+def read_reports(out: Path) -> tuple[Counter[str], list[str]]:
+    """Of all processes: how often each pair was seen, and what was against the order."""
+    pairs: Counter[str] = Counter()
+    wrong: list[str] = []
+    for line in out.read_text().splitlines() if out.exists() else ():
+        row = json.loads(line)
+        pairs.update(row["pairs"])
+        wrong += row["wrong"]
+    return pairs, wrong
