@@ -2,8 +2,9 @@
 
 Rules:
 1. A check sees the store as the repairs before it left it.
-2. Lock order: the use lock (shared while looking, exclusively while repairing: no importer is half-way), then what the
-   single checks take: `index`, a layer's, a view's, an upper's. Containers may run meanwhile.
+2. Lock order: the use lock (shared while looking, exclusively while repairing: nobody takes a new lease), then what the
+   repairs take: `index`, a view's. A layer's lock stands before it, so no repair takes one: what an importer that is
+   half-way publishes as well is the same, and atomic. Containers may run meanwhile.
 """
 
 from __future__ import annotations
