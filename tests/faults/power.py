@@ -1,6 +1,6 @@
 """Let the power fail at every step of every command: `python -m tests.faults.power` (see docs/robustness.md).
 
-    python -m tests.faults.power [--sample N] [--seed N] [--rows DIRECTORY] [SCENARIO…]
+    python -m tests.faults.power [--sample N] [--seed N] [SCENARIO…]
 
 A command is run once, with recorder.c below it. For each beginning of its events, and for its end, the disk is made
 that a power failure might leave (disk.py), and looked at:
