@@ -14,8 +14,10 @@ The shim must be loaded before Python starts: each worker is this program once m
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[1]
+_PR_SET_PDEATHSIG = 1
 sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "store")]
 
 from tests.faults.builds import build_engine, build_shim  # noqa: E402
@@ -95,7 +98,12 @@ def start_worker(place: Path, rows: Path) -> subprocess.Popen[bytes]:
         "HOME": str(work),
     }
     words = [sys.executable, "-m", "tests.faults", *sys.argv[1:], "--rows", str(rows)]
-    return subprocess.Popen(words, env=environment, cwd=REPOSITORY)
+    return subprocess.Popen(words, env=environment, cwd=REPOSITORY, preexec_fn=die_with_parent)
+
+
+def die_with_parent() -> None:
+    """In a worker: be killed when the one who waits for us is."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 if __name__ == "__main__":

@@ -253,7 +253,7 @@ class Lab:
         command, name = scenario.kept
         path = self.copy / "out" / name
         if path.exists():
-            code, text = call(["--root", str(self.copy / "check"), *command.split(), str(path)])
+            code, text = call(["--root", str(self.copy / "check"), *command.replace("{}", str(path)).split()])
             if code:
                 raise Trouble(f"{name} is there, and not whole: {text}")
         beside = [other for other in os.listdir(path.parent) if other != name]

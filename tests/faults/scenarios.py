@@ -32,7 +32,7 @@ class Scenario:
 
     `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
     changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
-    in `out` that was asked for, and the file.
+    in `out` that was asked for (`{}`), and the file.
     """
 
     name: str
@@ -87,14 +87,14 @@ SCENARIOS = (
     Scenario("rollback", ("rollback", "work", "s"), SNAPPED),
     Scenario("fork", ("fork", "work@s", "--name", "twin"), SNAPPED, again=(0, 16)),
     Scenario("rename", ("rename", "work", "moved"), CHANGED, again=(0, 14, 16)),
-    Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("load -i", "saved.tar")),
+    Scenario("save", ("save", "-o", "{lab}/out/saved.tar", "base"), kept=("load -i {}", "saved.tar")),
     Scenario("save over a file", ("save", "-o", "{lab}/out/saved.tar", "base"),
              (("import", "{in}/app.tar.gz", "app"), ("save", "-o", "{lab}/out/saved.tar", "app")),
-             kept=("load -i", "saved.tar")),
+             kept=("load -i {}", "saved.tar")),
     Scenario("save a directory", ("save", "--format", "oci-dir", "-o", "{lab}/out/saved", "base"), again=(0, 1),
-             kept=("load -i", "saved")),
-    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED, kept=("import", "root.tar")),
-    Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("load -i", "base.rlay")),
+             kept=("load -i {}", "saved")),
+    Scenario("export", ("export", "-o", "{lab}/out/root.tar", "work"), CHANGED, kept=("import {} check", "root.tar")),
+    Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("load -i {}", "base.rlay")),
     Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
     Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
     Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True),

@@ -25,7 +25,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler (cc)")
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs /dev/shm, which confined programs may open")
-@pytest.mark.timeout(0 if SAMPLE else 300)
+@pytest.mark.timeout(0 if SAMPLE else 900)
 @pytest.mark.parametrize(("action", "count"), [("kill", 10), ("ENOSPC,EDQUOT,EIO,EROFS", 3)])
 def test_sample_of_points(action: str, count: int) -> None:
     seed = random.randrange(1000)
@@ -39,7 +39,7 @@ def test_sample_of_points(action: str, count: int) -> None:
 
 @pytest.mark.skipif(not shutil.which("cc"), reason="needs a C compiler (cc)")
 @pytest.mark.skipif(not os.access("/dev/shm", os.W_OK), reason="needs /dev/shm, as the tests above")
-@pytest.mark.timeout(0 if SAMPLE else 300)
+@pytest.mark.timeout(0 if SAMPLE else 900)
 def test_power_failures() -> None:
     seed = random.randrange(1000)
     names = [scenario.name for scenario in SCENARIOS if not scenario.engine]
