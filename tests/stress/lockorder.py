@@ -17,9 +17,9 @@ from pathlib import Path
 
 # The table of docs/robustness.md, in its order.
 RANKS: tuple[tuple[int, str, re.Pattern[str]], ...] = (
-    (1, "references", re.compile(r"containers/lock")),
-    (2, "container", re.compile(r"containers/[0-9a-f]{64}/lock")),
-    (3, "step", re.compile(r"locks/step-[0-9a-f]+\.lock")),
+    (1, "step", re.compile(r"locks/step-[0-9a-f]+\.lock")),
+    (2, "references", re.compile(r"containers/lock")),
+    (3, "container", re.compile(r"containers/[0-9a-f]{64}/lock")),
     (4, "layer", re.compile(r"locks/sha256-[0-9a-f]+\.lock")),
     (5, "use", re.compile(r"locks/use")),
     (6, "view or index", re.compile(r"locks/(view-[0-9a-f]+|index)\.lock")),
@@ -48,18 +48,18 @@ class Watch:
         path = os.readlink(f"/proc/self/fd/{fd}")
         wanted = rank_of(path, self._store)
         if wanted is not None and not operation & (fcntl.LOCK_NB | fcntl.LOCK_UN):
-            self._compare(path, wanted)
+            self._compare(fd, path, wanted)
         self._flock(fd, operation)
         if operation & fcntl.LOCK_UN:
             self._held.pop(fd, None)
         elif wanted is not None:
             self._held[fd] = (path, threading.get_ident())
 
-    def _compare(self, path: str, wanted: tuple[int, str]) -> None:
+    def _compare(self, own: int, path: str, wanted: tuple[int, str]) -> None:
         for fd, (held_path, thread) in list(self._held.items()):
             held = rank_of(held_path, self._store)
-            if thread != threading.get_ident() or held is None or not _is_open(fd, held_path):
-                continue
+            if fd == own or held is None or thread != threading.get_ident() or not _is_open(fd, held_path):
+                continue  # a descriptor of the same number is another one: the first was closed
             pair = f"{held[1]} -> {wanted[1]}"
             self.pairs[pair] += 1
             if held[0] >= wanted[0] and held_path != path:
