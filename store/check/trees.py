@@ -70,7 +70,11 @@ class _TreeCheck:
             return "rebuilt"
 
         text = f"mode {stat.S_IMODE(status.st_mode):o} instead of {mode:o}"
-        yield Finding("tree-damaged", self._place(path), text, fix)
+        if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == _OWNER_RWX:
+            # Its maker died before it could give the new directory its mode.
+            yield Finding("leftover", self._place(path), text, fix, leftover=True)
+        else:
+            yield Finding("tree-damaged", self._place(path), text, fix)
 
     def _check_file(self, path: bytes, status: os.stat_result, entry: Entry) -> Iterator[Finding]:
         if entry.type is EntryType.SYMLINK:

@@ -305,6 +305,7 @@ CASES: dict[str, Case] = {
     "hydrated file changed": Case(lambda d: same_mode_flip(d.layer() / "tree/bin/tool"), ("tree-damaged",), deep=True),
     "hydrated file's mode": Case(lambda d: (d.layer() / "tree/bin/tool").chmod(0o777), ("tree-damaged",)),
     "hydrated directory's mode": Case(lambda d: (d.layer() / "tree/bin").chmod(0o777), ("tree-damaged",)),
+    "hydrated directory half made": Case(lambda d: (d.layer() / "tree/bin").chmod(0o700), ("leftover",)),
     "hydrated directory a file": Case(lambda d: to_file(d.layer(1) / "tree/etc"), ("tree-damaged",), kept=True),
     "strange hydrated file": Case(lambda d: (d.layer() / "tree/x").write_bytes(b""), ("tree-unknown",), kept=True),
     "record cut": Case(lambda d: cut(d.container() / "config.json"), ("container-damaged", "leftover"), kept=True),
