@@ -7,8 +7,8 @@ that a power failure might leave (disk.py), and looked at:
 
 1. Images are as before or as after; those that a finished command made are there; no finding of `fsck --deep` is about
    blobs, images, layers' indexes, views or index.json.
-2. `fsck --deep --repair` ends well; what it finds may be derived data (hydrated files), or what is not synced by
-   design: containers and uppers.
+2. `fsck --deep --repair` ends well; what it finds may be derived data (hydrated files, records of the build cache), or
+   what is not synced by design: containers and uppers.
 3. The command, `prune` and `fsck` work afterwards.
 
 Prints a table. Exit code 1 if anything was not as it must be.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 UNSYNCED = frozenset(
     {
-        *("tree-damaged", "tree-unknown"),
+        *("tree-damaged", "tree-unknown", "cache-damaged"),
         *("container-damaged", "name-broken", "state-damaged", "snapshot-damaged"),
         *("upper-lost", "bloom-damaged", "mark-damaged", "upper-mode"),
     }
