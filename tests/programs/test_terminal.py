@@ -38,9 +38,11 @@ def bash(machine: Machine) -> Iterator[Session]:
 
 
 def test_stop_background_foreground_and_interrupt(debian: Machine) -> None:
+    # Times that nobody else sleeps.
+    stopped, interrupted = f"400.{os.getpid()}", f"500.{os.getpid()}"
     with bash(debian) as session:
         session.type(b"cat | sed s/one/two/; echo code-$?\n")
-        session.settle()
+        session.settle("sed", "s/one/two/")
         session.type(b"one\n")
         session.expect(b"two\r\n")
         session.type(b"\x1a")
@@ -49,23 +51,24 @@ def test_stop_background_foreground_and_interrupt(debian: Machine) -> None:
         session.type(b"jobs -p | wc -l\n")
         session.expect(b"1\r\n")
         session.type(b"fg\n")
-        session.settle()
+        session.settle("sed", "s/one/two/")
         session.type(b"one\n")
         session.expect(b"two\r\n")
         session.type(b"\x04")
         session.expect(b"$ ")
         session.type(b"sleep 300 &\n")
         session.expect(b"$ ")
-        session.type(b"sleep 400\n")
-        session.settle()
+        session.type(f"sleep {stopped}\n".encode())
+        session.settle("sleep", stopped)
         session.type(b"\x1a")
         session.expect(b"Stopped")
         session.type(b"bg %2; jobs -r | wc -l\n")
         session.expect(b"2\r\n")
-        session.type(b"kill %1 %2; wait; jobs | wc -l; sleep 500\n")
+        session.type(f"kill %1 %2; wait; jobs | wc -l; sleep {interrupted}\n".encode())
         session.expect(b"0\r\n")
-        session.settle()
+        session.settle("sleep", interrupted)
         session.type(b"\x03")
+        session.expect(b"^C")
         session.expect(b"$ ")
         session.type(b"echo ended-$?\n")
         session.expect(b"ended-130")
