@@ -91,6 +91,8 @@ def test_doctor_finds_nothing_wrong_under_a_default_profile(small: Rootlay, prof
 def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path, writable: str) -> None:
     """What Kubernetes' `restricted` level leaves: no root, no capability, no_new_privs, the runtime's seccomp profile;
     and a read-only root with one volume, or two."""
+    if os.geteuid() == 0:
+        pytest.skip("such a pod does not run as root: the ordinary user's run has this test")
     bwrap = shutil.which("bwrap")
     if not bwrap or subprocess.run([bwrap, "--ro-bind", "/", "/", "true"], check=False, capture_output=True).returncode:
         pytest.skip("bwrap is not installed, or may not be used here")
@@ -100,8 +102,6 @@ def test_works_in_a_restricted_pod(small: Rootlay, tmp_path: Path, writable: str
     if writable != "store":
         # Where the store is in /tmp itself, another directory has its part.
         box += ["--bind", str(scratch), "/var/tmp" if str(small.root).startswith("/tmp/") else "/tmp"]
-    if os.geteuid() == 0:
-        box += ["--unshare-user", "--uid", "1000", "--gid", "1000"]
     box += ["--cap-drop", "ALL", "--unshare-pid", "--", sys.executable, LAUNCHER, "docker"]
     done = run(small, *box, words=("run", "--rm", "small", "sh", "-c", SCRIPT))
     assert (done.returncode, done.stdout, done.stderr) == (0, EXPECTED, "")
