@@ -24,11 +24,16 @@ ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 @value
 class Bind:
-    """A host path visible inside: `-v HOST:CTR[:ro]`."""
+    """A host path visible inside: `-v HOST:CTR[:ro]`.
+
+    `owner` is the user and the group that all of it is shown to belong to; its mode then says who may use it. Empty:
+    the caller's own files are shown as the user's inside.
+    """
 
     host: str
     target: str
     read_only: bool = False
+    owner: tuple[int, ...] = ()
 
 
 @value
@@ -73,7 +78,9 @@ class ContainerConfig:
         known = {name: data[name] for name in fields(cls) if name in data}
         for name in ("layers", "lowers", "argv", "env", "ports"):
             known[name] = tuple(known.get(name, ()))
-        known["binds"] = tuple(Bind(**bind) for bind in known.get("binds", ()))
+        known["binds"] = tuple(
+            Bind(**{**bind, "owner": tuple(bind.get("owner", ()))}) for bind in known.get("binds", ())
+        )
         return cls(**known)
 
 

@@ -5,7 +5,8 @@ Rules:
    the container are taken away again (`rootlay.vfs.build.runcontainer`).
 2. A bind of a plain context directory is the directory itself, read-only. Of anything else (a stage, an image, an
    archive, a context with .dockerignore), and where it may be written to, it is a copy, thrown away afterwards.
-3. A secret is in a file of mode 0600 on a tmpfs, or in an environment variable; its content is in no cache key.
+3. A secret is in a file on a tmpfs that only the caller can reach, or in an environment variable; its content is in no
+   cache key. Its owner and mode inside are what the mount says, and count.
 4. `cache_key` has what the result may depend on: the content of binds, and the words of everything else.
 """
 
@@ -28,6 +29,7 @@ from rootlay.vfs.build.mount import Mount
 from rootlay.vfs.build.source import HostTree, SourceTree, resolve
 
 MEMORY = Path("/dev/shm")
+SECRET_MODE = 0o400
 SSH_TARGET = "/run/buildkit/ssh_agent.{}"
 
 Digest = Callable[[str | None, bytes], str]
@@ -76,7 +78,12 @@ class Mounting:
             if mount.type == "bind":
                 tree = self._sources.tree(mount.from_)
                 content = self._sources.digest(mount.from_, self._place(tree, mount))
-            words = (mount.type, mount.target, mount.id, str(mount.env), str(mount.readonly), str(mount.mode))
+            words = (
+                mount.type,
+                mount.target,
+                mount.id,
+                *map(str, (mount.env, mount.readonly, mount.mode, mount.uid, mount.gid)),
+            )
             found.append([*words, content])
         return found
 
@@ -133,10 +140,13 @@ class Mounting:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as out:
             out.write(content)
-        if mount.mode is not None:
-            file.chmod(mount.mode & 0o777 | 0o400)
+        file.chmod(SECRET_MODE if mount.mode is None else mount.mode & 0o777 | 0o400)
         target = mount.target or f"/run/secrets/{name}"
-        return [Bind(str(file), _absolute(target, self._working_dir), read_only=True)]
+        return [
+            Bind(
+                str(file), _absolute(target, self._working_dir), read_only=True, owner=(mount.uid or 0, mount.gid or 0)
+            )
+        ]
 
     def _ssh(self, mount: Mount) -> list[Bind]:
         socket = self._sources.sockets.get(mount.id or "default")

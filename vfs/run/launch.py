@@ -33,6 +33,7 @@ DIR_MARKS = 2
 BIND_READ_ONLY = 1
 BIND_PROC = 2
 BIND_OWNER = 4
+BIND_GIVEN = 8
 
 
 @value
@@ -46,11 +47,16 @@ class LaunchDir:
 
 @value
 class LaunchBind:
-    """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags."""
+    """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags.
+
+    `uid` and `gid` count with BIND_GIVEN.
+    """
 
     vpath: bytes
     host: bytes
     flags: int = 0
+    uid: int = 0
+    gid: int = 0
 
 
 @value
@@ -106,7 +112,9 @@ class Launch:
         tables = [struct.pack("<IIIII12x", *pool.add(d.path), *pool.add(d.bloom), d.flags) for d in self.dirs]
         tables += [struct.pack("<II", *pool.add(path)) for path in self.layers]
         binds = sorted(self.binds, key=lambda bind: (-len(bind.vpath), bind.vpath))
-        tables += [struct.pack("<IIIII12x", *pool.add(b.vpath), *pool.add(b.host), b.flags) for b in binds]
+        tables += [
+            struct.pack("<IIIIIII4x", *pool.add(b.vpath), *pool.add(b.host), b.flags, b.uid, b.gid) for b in binds
+        ]
         tables += [
             struct.pack("<IIII16s", p.protocol, p.inside, p.outside, {0: 0, 4: 4, 16: 6}[len(p.addr)], p.addr)
             for p in self.ports

@@ -21,6 +21,7 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
+    BIND_GIVEN,
     BIND_OWNER,
     BIND_PROC,
     BIND_READ_ONLY,
@@ -283,9 +284,9 @@ def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     inside = resolve_targets(root, record, targets.values())
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
-        flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0)
+        flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | (BIND_GIVEN if bind.owner else 0)
         target = inside[targets[bind.target]]
-        found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags)
+        found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())
 
 

@@ -126,7 +126,7 @@ def test_a_secret_is_in_a_file_or_a_variable_and_in_no_layer_history_or_key(yard
         "RUN --mount=type=secret,id=pw,env=PW echo $PW; test ! -e /run/secrets/pw\n"
     )
     built = yard.build(text, secrets={"pw": b"hush-hush"})
-    assert built.notes.text == "hush-hush600\nhush-hushhush-hush\n"
+    assert built.notes.text == "hush-hush400\nhush-hushhush-hush\n"
     for number in range(1, len(built.image.diff_ids)):
         layer = yard.store.layer(built.image.diff_ids[number])
         assert b"hush" not in b"".join(layer.iter_tar())
@@ -135,6 +135,22 @@ def test_a_secret_is_in_a_file_or_a_variable_and_in_no_layer_history_or_key(yard
     assert b"hush" not in built.image.config.to_bytes()
     assert yard.build(text, secrets={"pw": b"another"}).notes.cached == ["RUN"] * 3
     assert not list(Path("/dev/shm").glob("rootlay-secret-*"))
+
+
+def test_owner_and_mode_of_a_secret_show_and_count(yard: Yard) -> None:
+    """As BuildKit: root's and 0400 unless told; the user of the RUN may read it if the mode lets him."""
+    show = "stat -c '%u %g %a' {0}; stat -c '%u %g' - < {0}"
+    built = yard.build(
+        "FROM base\n"
+        f"RUN --mount=type=secret,id=pw {show.format('/run/secrets/pw')}\n"
+        f"RUN --mount=type=secret,id=pw,target=/s,uid=3,gid=4,mode=0440 {show.format('/s')}\n"
+        "USER 1000:1000\n"
+        "RUN --mount=type=secret,id=pw,target=/s,uid=1000 cat /s; test -r /s && echo yes\n"
+        "RUN --mount=type=secret,id=pw,target=/s,gid=1000,mode=0440 cat /s; test -r /s && echo yes\n"
+        "RUN --mount=type=secret,id=pw,target=/s cat /s; test -r /s || echo no\n",
+        secrets={"pw": b"hush "},
+    )
+    assert built.notes.text == ("0 0 400\n0 0\n3 4 440\n3 4\nhush yes\nhush yes\ncat: /s: Permission denied\nno\n")
 
 
 def test_a_required_secret_that_is_not_given(yard: Yard) -> None:

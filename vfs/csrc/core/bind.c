@@ -100,6 +100,36 @@ int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self)
     return 1;
 }
 
+void rl_bind_owner(const struct rl_bind *b, u32 *uid, u32 *gid)
+{
+    if (b->flags & RL_BIND_GIVEN) {
+        *uid = b->uid;
+        *gid = b->gid;
+    } else if (b->flags & RL_BIND_OWNER) {
+        if (*uid == rl_launch->host_uid)
+            *uid = rl_me.fsuid;
+        if (*gid == rl_launch->host_gid)
+            *gid = rl_me.fsgid;
+    }
+}
+
+int rl_bind_device(u64 dev)
+{
+    static u64 devices[RL_MAX_BINDS];
+    static int known;
+    struct statx sx;
+    for (u32 i = 0; !known && i < rl_launch->binds; i++) {
+        struct rl_bind b = rl_bind(i);
+        if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+            devices[i] = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
+    }
+    known = 1;
+    for (u32 i = 0; i < rl_launch->binds; i++)
+        if (devices[i] == dev + 1)
+            return 1;
+    return 0;
+}
+
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit)
 {
     struct rl_bind b = rl_bind((u32)bind);
@@ -118,12 +148,7 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
     hit->mode = hit->sx.stx_mode;
     hit->uid = hit->sx.stx_uid;
     hit->gid = hit->sx.stx_gid;
-    if (b.flags & RL_BIND_OWNER) {
-        if (hit->uid == rl_launch->host_uid)
-            hit->uid = rl_me.fsuid;
-        if (hit->gid == rl_launch->host_gid)
-            hit->gid = rl_me.fsgid;
-    }
+    rl_bind_owner(&b, &hit->uid, &hit->gid);
     self->mode = hit->mode;
     self->uid = hit->uid;
     self->gid = hit->gid;

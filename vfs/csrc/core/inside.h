@@ -34,6 +34,7 @@ struct rl_bind {
     const char *vpath, *host;
     u32 vlen, hlen;
     u32 flags;
+    u32 uid, gid;
 };
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
@@ -195,6 +196,8 @@ int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
+void rl_bind_owner(const struct rl_bind *b, u32 *uid, u32 *gid); /* as it is shown, for what the real file says */
+int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_read_only(const struct rl_ctx *dir);

@@ -93,7 +93,8 @@ u32 rl_tree(u32 layer, const char **path)
 struct rl_bind rl_bind(u32 i)
 {
     const struct rl_launch_bind *b = &rl_binds[i];
-    struct rl_bind out = {rl_launch_str(b->vpath), rl_launch_str(b->host), b->vpath.len, b->host.len, b->flags};
+    struct rl_bind out = {rl_launch_str(b->vpath), rl_launch_str(b->host), b->vpath.len, b->host.len, b->flags,
+                          b->uid, b->gid};
     return out;
 }
 
@@ -116,7 +117,7 @@ int rl_own_device(u64 dev)
     for (u32 i = 0; i < rl_nlayers; i++)
         if (rl_layers[i].dev == dev)
             return 1;
-    return rl_tree_device(dev);
+    return rl_tree_device(dev) || rl_bind_device(dev);
 }
 
 static void *counts; /* of the writable upper's filter */

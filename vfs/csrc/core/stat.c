@@ -49,10 +49,7 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         return 0;
     if (at.place == RL_PLACE_BIND) {
         struct rl_bind b = rl_bind(at.index);
-        if ((b.flags & RL_BIND_OWNER) && out->uid == rl_launch->host_uid)
-            out->uid = rl_me.fsuid;
-        if ((b.flags & RL_BIND_OWNER) && out->gid == rl_launch->host_gid)
-            out->gid = rl_me.fsgid;
+        rl_bind_owner(&b, &out->uid, &out->gid);
         return 0;
     }
     long r = rl_virtual_path(s.real, s.text, sizeof s.text);
@@ -119,7 +116,9 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
             mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
         else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
             return -EROFS;
-        r = rl_object_real(&w, s.real);
+        r = b.flags & RL_BIND_GIVEN ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
+        if (r == 0)
+            r = rl_object_real(&w, s.real);
         return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
