@@ -1,0 +1,96 @@
+"""podman, with a storage of its own, as whoever runs the tests: of an ordinary user it needs `uidmap` and lines in
+/etc/subuid and /etc/subgid.
+
+runc where it is installed: crun, podman's own choice, does not run where cgroups of both versions are mounted.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+_CONFIG = """\
+[containers]
+cgroups = "enabled"
+default_ulimits = []
+log_driver = "k8s-file"
+netns = "host"
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+{runtime}
+"""
+
+
+class Podman:
+    """Use it as a context manager; at the end its storage is gone.
+
+    Raises:
+        PodmanUnusable: it is not installed, or cannot run a container here.
+    """
+
+    def __init__(self, place: Path) -> None:
+        if not shutil.which("podman"):
+            raise PodmanUnusable("podman is not installed")
+        self._place = place
+        for name in ("home", "runtime", "tmp"):
+            (place / name).mkdir(parents=True, mode=0o700)
+        runtime = 'runtime = "runc"' if shutil.which("runc") else ""
+        (place / "containers.conf").write_text(_CONFIG.format(runtime=runtime))
+        self._words = ["podman", "--root", str(place / "storage"), "--runroot", str(place / "run")]
+
+    def load(self, archive: Path, name: str) -> None:
+        """Bring an image in."""
+        self._run("load", "-q", "-i", str(archive))
+        self._run("image", "exists", f"localhost/{name}")
+
+    def run(self, name: str, *words: str) -> str:
+        """What the image's program prints."""
+        return self._run("run", "--rm", "--pull=never", "--network=none", f"localhost/{name}", *words)
+
+    def remove(self, name: str) -> None:
+        self._run("rmi", "--force", f"localhost/{name}")
+
+    def probe(self) -> None:
+        """Raises PodmanUnusable where the smallest container does not run."""
+        busybox = shutil.which("busybox")
+        if busybox is None:
+            raise PodmanUnusable("busybox, for a first container, is not installed")
+        tree = self._place / "tree"
+        tree.mkdir()
+        shutil.copy(busybox, tree / "busybox")
+        subprocess.run(["tar", "-C", str(tree), "-cf", str(self._place / "probe.tar"), "."], check=True)
+        try:
+            self._run("import", "-q", str(self._place / "probe.tar"), "localhost/probe")
+            if self.run("probe", "/busybox", "echo", "works") != "works\n":
+                raise PodmanUnusable("podman runs a container, but its output is lost")
+        except subprocess.CalledProcessError as error:
+            raise PodmanUnusable(f"podman cannot run containers here: {error.stderr.strip()[-300:]}") from error
+
+    def close(self) -> None:
+        """Idempotent."""
+        if os.geteuid() != 0:  # the files belong to subordinate users
+            subprocess.run(
+                ["podman", "unshare", "rm", "-rf", str(self._place / "storage")], check=False, env=self._env()
+            )
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    def _run(self, *words: str) -> str:
+        done = subprocess.run([*self._words, *words], check=True, capture_output=True, text=True, env=self._env())
+        return done.stdout
+
+    def _env(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "CONTAINERS_CONF": str(self._place / "containers.conf"),
+            "HOME": str(self._place / "home"),
+            "XDG_RUNTIME_DIR": str(self._place / "runtime"),
+            "TMPDIR": str(self._place / "tmp"),
+            "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
+        }
+
+
+class PodmanUnusable(Exception):
+    """Says why."""
