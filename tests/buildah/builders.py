@@ -1,6 +1,6 @@
-"""The two builders, each with its store, and what they built as a tree and a config to compare.
+"""The builders, each with its store, and what they built as a tree and a config to compare.
 
-The trees are unpacked by umoci, so neither builder judges its own layers.
+The trees are unpacked by umoci, so no builder judges its own layers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,10 @@ import os
 import stat
 import subprocess
 import sys
+import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -33,6 +34,8 @@ class Outcome:
 
 class Buildah:
     """buildah, with chroot isolation and a storage of its own."""
+
+    name = "buildah"
 
     def __init__(self, program: str, place: Path, base: Path) -> None:
         self._place = place
@@ -80,8 +83,46 @@ class Buildah:
         return _run([*self._words, *words], cwd=cwd, env={"HOME": home, "TMPDIR": home, "PATH": os.environ["PATH"]})
 
 
+class Docker:
+    """BuildKit in a docker daemon."""
+
+    name = "docker"
+
+    def __init__(self, address: str, place: Path, base: Path) -> None:
+        self._place = place
+        place.mkdir()
+        self._words = ["docker", "--host", address]
+        self._run("load", "-q", "-i", str(base))
+
+    def build(self, case: Case, context: Path, layout: Path) -> dict[str, Any]:
+        """Build to an OCI layout; the config."""
+        self._run(
+            "build", "-q", "--network=none", "--no-cache", "--provenance=false",
+            *case.options, "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context,
+        )  # fmt: skip
+        archive = layout.with_suffix(".tar")
+        self._run("save", "-o", str(archive), BUILT)
+        self._run("rmi", "--force", BUILT)
+        _run(["skopeo", "copy", "-q", f"docker-archive:{archive}", f"oci:{layout}:built"], cwd=context)
+        with tarfile.open(archive) as tar:
+            (item,) = json.load(_member(tar, "manifest.json"))
+            config: dict[str, Any] = json.load(_member(tar, item["Config"]))
+        return config
+
+    def _run(self, *words: str, cwd: Path | None = None) -> str:
+        return _run([*self._words, *words], cwd=cwd, env={**os.environ, "HOME": str(self._place)})
+
+
+def _member(tar: tarfile.TarFile, name: str) -> IO[bytes]:
+    found = tar.extractfile(name)
+    assert found is not None, name
+    return found
+
+
 class Rootlay:
     """`rootlay build`, as an ordinary user."""
+
+    name = "rootlay"
 
     def __init__(self, place: Path, base: Path) -> None:
         place.mkdir()

@@ -13,7 +13,6 @@ from rootlay.store.imageconfig import ImageConfig, RunConfig
 from rootlay.store.value import replace
 from rootlay.vfs.build.instruction import (
     Cmd,
-    Command,
     Entrypoint,
     Env,
     Expose,
@@ -27,6 +26,7 @@ from rootlay.vfs.build.instruction import (
     User,
     Volume,
 )
+from rootlay.vfs.build.piece import Command
 
 T = TypeVar("T", bound=Instruction)
 
@@ -59,7 +59,9 @@ def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool 
 
 
 def _cmd(config: RunConfig, instruction: Cmd) -> RunConfig:
-    return replace(config, cmd=words_of(instruction.command, config))
+    # ArgsEscaped means something on Windows only, but Docker writes it everywhere.
+    extra = {**config.extra, "ArgsEscaped": True}
+    return replace(config, cmd=words_of(instruction.command, config), extra=extra)
 
 
 def _env(config: RunConfig, instruction: Env) -> RunConfig:
