@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -48,8 +49,13 @@ class WrittenLayer:
 class LayerWriter:
     """Use it as a context manager: leaving it without `finish` aborts."""
 
-    def __init__(self, store: Store | Layout) -> None:
-        """Start a layer in `store`. Raises StoreNotWritable, DiskFull."""
+    def __init__(self, store: Store | Layout, check: Callable[[], None] = lambda: None) -> None:
+        """Start a layer in `store`. Raises StoreNotWritable, DiskFull.
+
+        Args:
+            check: called for every entry and every piece of content; may raise to give up.
+        """
+        self._check = check
         self._layout = store if isinstance(store, Layout) else store.layout
         self._stack = ExitStack()
         try:
@@ -99,6 +105,7 @@ class LayerWriter:
             path = (directory + b"/" if directory else b"") + WHITEOUT_PREFIX + name
             normalise(path)
             entry = Entry(EntryType.FILE, mtime_ns=entry.mtime_ns)
+        self._check()
         self._write_entry(path, entry, content)
         if entry.opaque and entry.type is EntryType.DIRECTORY:
             marker = (path + b"/" if path else b"") + OPAQUE_NAME
@@ -124,6 +131,7 @@ class LayerWriter:
                 content.seek(base + start)
             left = length
             while left:
+                self._check()
                 data = content.read(min(left, _COPY_BYTES))
                 if not data:
                     raise EOFError(f"{os.fsdecode(path)} is shorter than its size says")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tempfile
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from rootlay.cli.buildprogress import PROGRESS_OPTIONS, how_of, open_report
 from rootlay.cli.buildsources import open_named, surroundings
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+CANCELLED = 130
 
 
 def action(values: Values, context: Context) -> int:
@@ -38,6 +42,9 @@ def action(values: Values, context: Context) -> int:
                 result = build(store, dockerfile, source.visible(name), options, report)
             deliver(store, result, outputs, values, context, report.note)
     except KeyboardInterrupt:
+        if threading.active_count() > 1:  # they wait for the network: Python would wait for them
+            print("rootlay: the build was cancelled", file=context.err, flush=True)
+            os._exit(CANCELLED)
         raise BuildCancelled from None
     if how_of(values, context) != "quiet":
         summary(result, outputs, context)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
+from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.download import download
 from rootlay.vfs.build.gitsource import fetch_git
 from rootlay.vfs.build.instruction import Add
@@ -44,11 +45,15 @@ class Adding:
             return context, path
         directory = Path(mkdtemp(prefix="add-", dir=self._staging))
         if kind == "url":
-            file = download(path, directory, self._options.settings, self._instruction.checksum, self._check)
+            file = abandonable(
+                lambda: download(path, directory, self._options.settings, self._instruction.checksum, self._check),
+                self._check,
+            )
             return HostTree(directory), _escaped(file.name)
         root = fetch_git(
             parse_git(path), directory, self._options.environment,
             keep_git_dir=self._instruction.keep_git_dir, checksum=self._instruction.checksum,
+            check=self._check,
         )  # fmt: skip
         return HostTree(root), "/"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from rootlay.store.errors import StoreError
 from rootlay.store.image import Image
@@ -22,8 +23,9 @@ from rootlay.store.reference import Reference
 from rootlay.store.removal import remove_views
 from rootlay.store.store import Store
 from rootlay.store.value import replace as changed
+from rootlay.vfs.build.abandon import abandonable
+from rootlay.vfs.build.dockerfile import Dockerfile
 from rootlay.vfs.build.graph import StageNode, find_target, plan_stages
-from rootlay.vfs.build.instruction import Dockerfile
 from rootlay.vfs.build.options import BuildOptions
 from rootlay.vfs.build.report import Report, Silent
 from rootlay.vfs.build.schedule import Schedule
@@ -127,12 +129,14 @@ def _write_caches(workshop: Workshop, image: Image) -> None:
         return
     from rootlay.vfs.build.cachetravel import write_cache
 
+    store = workshop.store
     own = {key: step for key, step in workshop.steps.items() if step.layer.diff_id in image.diff_ids}
     for place in workshop.options.cache_to:
         try:
-            write_cache(
-                workshop.store, place, workshop.steps if place.all_steps else own, workshop.options.settings
-            )  # fmt: skip
+            steps = workshop.steps if place.all_steps else own
+            abandonable(
+                partial(write_cache, store, place, steps, workshop.options.settings), workshop.check, store.layout
+            )
         except (StoreError, OSError) as error:
             if not place.may_fail:
                 raise

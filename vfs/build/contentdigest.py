@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from rootlay.store.durable import make_directories
@@ -27,10 +27,15 @@ _READ_BYTES = 1 << 20
 
 
 class ContentDigests:
-    """Digests of files by their stamps, kept in `<root>/build/digests.json`. Save what was learnt with `save`."""
+    """Digests of files by their stamps, kept in `<root>/build/digests.json`. Save what was learnt with `save`.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        check: called now and then while files are read; may raise to give up.
+    """
+
+    def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
         self._path = path
+        self._check = check
         self._known: dict[str, str] | None = None
         self._new: dict[str, str] = {}
 
@@ -46,6 +51,7 @@ class ContentDigests:
         found = hashlib.sha256()
         with planned.open() as stream:
             while data := stream.read(_READ_BYTES):
+                self._check()
                 found.update(data)
         if stamp is not None and time.time_ns() - max(stamp[3], stamp[4]) > SETTLED_NS:
             self._new[key] = found.hexdigest()

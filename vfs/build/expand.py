@@ -17,6 +17,7 @@ from rootlay.vfs.build import instruction as tree
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.lexer import Lexer
 from rootlay.vfs.build.mount import expand_mount, parse_mounts
+from rootlay.vfs.build.piece import Heredoc, Pair
 from rootlay.vfs.build.port import parse_ports
 from rootlay.vfs.build.scope import Scope
 
@@ -51,7 +52,7 @@ def _maybe(word: Callable[[str], str], text: str | None) -> str | None:
     return None if text is None else word(text) or None
 
 
-def _files(instruction: tree.Copy | tree.Add, scope: Scope) -> tuple[tree.Heredoc, ...]:
+def _files(instruction: tree.Copy | tree.Add, scope: Scope) -> tuple[Heredoc, ...]:
     lexer = Lexer("\\", skip_quotes=True)  # whatever the escape directive says (BuildKit)
     return tuple(
         replace(file, content=lexer.word(file.content, scope.variables)) if file.expands else file
@@ -86,14 +87,14 @@ def _run(instruction: tree.Run, scope: Scope) -> tree.Run:
 
 def _pairs(instruction: tree.Env | tree.Label, scope: Scope) -> tree.Instruction:
     word = _words(scope)
-    pairs = tuple(tree.Pair(word(pair.key), word(pair.value or "")) for pair in instruction.pairs)
+    pairs = tuple(Pair(word(pair.key), word(pair.value or "")) for pair in instruction.pairs)
     if not all(pair.key for pair in pairs):
         raise BadValue("a name is empty after expansion")
     return replace(instruction, pairs=pairs)
 
 
 def _arg(instruction: tree.Arg, scope: Scope) -> tree.Arg:
-    return replace(instruction, pairs=tuple(tree.Pair(*pair) for pair in scope.arg_values(instruction)))
+    return replace(instruction, pairs=tuple(Pair(*pair) for pair in scope.arg_values(instruction)))
 
 
 def _expose(instruction: tree.Expose, scope: Scope) -> tree.Expose:

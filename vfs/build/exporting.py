@@ -21,6 +21,7 @@ from rootlay.store.outfile import output_file
 from rootlay.store.progress import Note
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.output import STDOUT, Output
 from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.export import export_tree
@@ -53,7 +54,8 @@ def write_output(store: Store, image: Image, output: Output, stdout: BinaryIO, s
 def _push(store: Store, image: Image, name: str, output: Output, settings: Settings) -> None:
     from rootlay.store.registry.push import push
 
-    push(store, str(image.manifest_digest), settings, target=name, compression=output.compression)
+    reference, compression = str(image.manifest_digest), output.compression
+    abandonable(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
 
 
 def _save(store: Store, image: Image, output: Output, stdout: BinaryIO) -> None:

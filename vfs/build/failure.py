@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rootlay.store.errors import StoreError
-from rootlay.vfs.build.instruction import Source
+from rootlay.vfs.build.piece import Source
 
 
 class BuildFailed(StoreError):

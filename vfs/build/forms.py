@@ -18,6 +18,7 @@ from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.flags import Flags, Kind
 from rootlay.vfs.build.heredoc import RawHeredoc, find_mark
 from rootlay.vfs.build.mount import check_mount
+from rootlay.vfs.build.piece import Command, Heredoc, Pair, Source
 from rootlay.vfs.build.suggest import near_miss
 from rootlay.vfs.build.words import exec_form, split_blanks, split_first_blank, split_words
 
@@ -38,7 +39,7 @@ class Statement:
         heredocs: the here-documents that follow it.
     """
 
-    source: tree.Source
+    source: Source
     flags: tuple[str, ...]
     rest: str
     escape: str
@@ -72,10 +73,10 @@ def run(statement: Statement) -> tree.Run:
     if statement.heredocs and command.shell:
         if find_mark(command.words[0]) is not None:
             script = statement.heredocs[0].heredoc
-            command = tree.Command((script.content,), True)
+            command = Command((script.content,), True)
         else:
             documents = "".join(f"\n{document.raw}{document.mark.name}" for document in statement.heredocs)
-            command = tree.Command((command.words[0] + documents,), True)
+            command = Command((command.words[0] + documents,), True)
     return tree.Run(
         statement.source,
         command,
@@ -141,7 +142,7 @@ def arg(statement: Statement) -> tree.Arg:
         key, equals, value = word.partition("=")
         if not key:
             raise BadValue("a name cannot be empty")
-        pairs.append(tree.Pair(key, value if equals else None))
+        pairs.append(Pair(key, value if equals else None))
     return tree.Arg(statement.source, tuple(pairs))
 
 
@@ -201,7 +202,7 @@ def healthcheck(statement: Statement) -> tree.Healthcheck:
         raise BadValue("the command after CMD is missing")
     return tree.Healthcheck(
         statement.source,
-        tree.Command((text,), True) if words is None else tree.Command(words, False),
+        Command((text,), True) if words is None else Command(words, False),
         _interval(flags, "interval"),
         _interval(flags, "timeout"),
         _interval(flags, "start-period"),
@@ -218,9 +219,9 @@ def shell(statement: Statement) -> tree.Shell:
     return tree.Shell(statement.source, _some(words))
 
 
-def _command(statement: Statement) -> tree.Command:
+def _command(statement: Statement) -> Command:
     words = exec_form(statement.rest)
-    return tree.Command((statement.rest,), True) if words is None else tree.Command(words, False)
+    return Command((statement.rest,), True) if words is None else Command(words, False)
 
 
 def _list(rest: str) -> Sequence[str]:
@@ -241,7 +242,7 @@ def _one_argument(statement: Statement) -> str:
     return statement.rest
 
 
-def _pairs(statement: Statement) -> tuple[tree.Pair, ...]:
+def _pairs(statement: Statement) -> tuple[Pair, ...]:
     """`key=value…`, or the old `key value`; which one, the first word tells."""
     statement.options()
     words = _some(split_words(statement.rest, statement.escape))
@@ -249,7 +250,7 @@ def _pairs(statement: Statement) -> tuple[tree.Pair, ...]:
         old = split_first_blank(statement.rest)
         if len(old) < 2:
             raise BadValue("needs two arguments: write key=value")
-        return (tree.Pair(old[0], old[1]),)
+        return (Pair(old[0], old[1]),)
     pairs = []
     for word in words:
         key, equals, value = word.partition("=")
@@ -257,11 +258,11 @@ def _pairs(statement: Statement) -> tuple[tree.Pair, ...]:
             raise BadValue(f"no '=' in {word!r}: write key=value, with quotes around a value that has spaces")
         if not key:
             raise BadValue("a name cannot be empty")
-        pairs.append(tree.Pair(key, value))
+        pairs.append(Pair(key, value))
     return tuple(pairs)
 
 
-def _sources(statement: Statement) -> tuple[tuple[str, ...], tuple[tree.Heredoc, ...], str]:
+def _sources(statement: Statement) -> tuple[tuple[str, ...], tuple[Heredoc, ...], str]:
     """Paths, heredocs and destination of COPY and ADD."""
     words = _list(statement.rest)
     if len(words) < 2:

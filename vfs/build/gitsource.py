@@ -3,14 +3,18 @@
 Rules:
 1. Only the one commit is fetched where the server allows that (`--depth 1`); submodules come with it.
 2. Git never asks for a password: who is not let in gets an error. Hooks and templates of this machine are not used.
-3. Files have the modes of a checkout with umask 022, whatever the caller's is.
+3. Git and its children are a process group, which ends with `fetch_git`, however that ends.
+4. Files have the modes of a checkout with umask 022, whatever the caller's is.
 """
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rootlay.store.errors import StoreError
@@ -20,6 +24,7 @@ from rootlay.vfs.build.remote import GitReference
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
 _FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHOWN_CHARACTERS = 300
+_POLL_S = 0.1
 
 
 class GitFailed(StoreError):
@@ -45,6 +50,7 @@ def fetch_git(
     *,
     keep_git_dir: bool = False,
     checksum: str | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Path:
     """Check a repository out.
 
@@ -53,6 +59,7 @@ def fetch_git(
         environment: for git: PATH, HOME, SSH_AUTH_SOCK, proxies, …
         keep_git_dir: leave `.git` there.
         checksum: the commit, or its first digits, that it must be.
+        check: called every now and then; may raise to give up.
 
     Returns:
         The directory to copy from: `directory` or the subdirectory that the reference names.
@@ -60,7 +67,7 @@ def fetch_git(
     Raises:
         GitFailed: no git command, no such repository, ref or subdirectory, no access, another commit.
     """
-    git = _Git(reference.remote, directory, environment)
+    git = _Git(reference.remote, directory, environment, check)
     git.run("init", "--quiet", "--template=")
     git.run("remote", "add", "origin", "--", reference.remote)
     commit = _fetch(git, reference.ref)
@@ -106,8 +113,9 @@ def _subdirectory(directory: Path, reference: GitReference) -> Path:
 class _Git:
     """The git command in one checkout."""
 
-    def __init__(self, remote: str, directory: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, remote: str, directory: Path, environment: Mapping[str, str], check: Callable[[], None]) -> None:
         self._remote = remote
+        self._check = check
         self._directory = directory
         self._environment = {
             **{name: value for name, value in environment.items() if not name.startswith("GIT_DIR")},
@@ -121,24 +129,39 @@ class _Git:
         """Run it; its output without the last newline. Raises GitFailed with its last line."""
         options = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 ("git", *options, *arguments),
                 cwd=self._directory,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
-                check=False,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 umask=0o022,
+                process_group=0,
             )
         except FileNotFoundError:
             self.missing = True
             raise GitFailed(self._remote, "the git command is not installed") from None
-        if done.returncode:
-            text = done.stderr.decode("utf-8", "replace").strip()
+        out, err = self._wait(process)
+        if process.returncode:
+            text = err.decode("utf-8", "replace").strip()
             lines = [line for line in text.splitlines() if line.startswith(("fatal:", "error:"))] or text.splitlines()
             reason = lines[0].partition(": ")[2] or lines[0] if lines else f"git {arguments[0]} failed"
             raise GitFailed(self._remote, reason[:_SHOWN_CHARACTERS])
-        return done.stdout.decode("utf-8", "replace").rstrip("\n")
+        return out.decode("utf-8", "replace").rstrip("\n")
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        """What it prints. Raises what `check` raises."""
+        with process:
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        return process.communicate(timeout=_POLL_S)
+                    self._check()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
 
 
 def _without_password(remote: str) -> str:

@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from rootlay.vfs.build.dockerfile import Dockerfile, Stage
 from rootlay.vfs.build.failure import BuildFailed
-from rootlay.vfs.build.instruction import Add, Copy, Dockerfile, From, Instruction, Onbuild, Run, Stage
+from rootlay.vfs.build.instruction import Add, Copy, From, Instruction, Onbuild, Run
 from rootlay.vfs.build.mount import parse_mount
 from rootlay.vfs.build.scope import GlobalScope
 from rootlay.vfs.build.suggest import near_miss

@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 
 from rootlay.vfs.build.errors import BadValue
-from rootlay.vfs.build.instruction import Heredoc
 from rootlay.vfs.build.lexer import Lexer
+from rootlay.vfs.build.piece import Heredoc
 
 _MARK = re.compile(r"\d*<<(-?)([^<]*)", re.ASCII)
 _TABS = re.compile(r"^\t+", re.MULTILINE)

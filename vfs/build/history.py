@@ -27,13 +27,13 @@ from rootlay.vfs.build.instruction import (
     Label,
     Maintainer,
     Onbuild,
-    Pair,
     Shell,
     Stopsignal,
     User,
     Volume,
     Workdir,
 )
+from rootlay.vfs.build.piece import Pair
 
 COMMENT = "rootlay.dockerfile.v0"
 EPOCH = "1970-01-01T00:00:00Z"

@@ -1,4 +1,4 @@
-"""The syntax tree of a Dockerfile: what the parser gives, and what the builder walks.
+"""The instructions of a Dockerfile: what the parser gives, and what the builder walks.
 
 1. One frozen class per instruction. Every one has `source` (file, first and last line, the text as written) and the
    class variable `keyword`. A flag is a field; a flag that was not given is None, False or ().
@@ -17,66 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where an instruction stands.
-
-    Args:
-        file: as the user named it ("-" for standard input, "Dockerfile" by default); part of every message.
-        first_line: counted from 1.
-        last_line: inclusive; the end of the last heredoc where there are some.
-        text: the instruction as one line: continuations joined, comments inside left out, heredocs not included.
-            What progress output shows.
-    """
-
-    file: str
-    first_line: int
-    last_line: int
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.first_line}"
-
-
-@dataclass(frozen=True, slots=True)
-class Heredoc:
-    """One here-document of RUN, COPY or ADD.
-
-    Args:
-        name: the delimiter without its quotes: the file's name in COPY and ADD.
-        content: the lines between, each with its "\\n"; leading tabs already removed for `<<-`. In COPY and ADD,
-            variables of an unquoted heredoc are replaced by `expand`; in RUN they are the shell's affair.
-        expands: whether the delimiter was unquoted.
-        chomp: whether it was `<<-` (said for those who print it again).
-    """
-
-    name: str
-    content: str
-    expands: bool
-    chomp: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """The command of RUN, CMD, ENTRYPOINT or HEALTHCHECK.
-
-    Args:
-        words: exec form: the arguments. Shell form: one string, the text for `SHELL… TEXT`; for RUN, heredocs are
-            already put back into it, or are it (see Run.script).
-        shell: whether it is the shell form.
-    """
-
-    words: tuple[str, ...]
-    shell: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """`key=value` of ENV, LABEL or ARG; the value of an ARG without a default is None."""
-
-    key: str
-    value: str | None
+from rootlay.vfs.build.piece import Command, Heredoc, Pair, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,75 +273,3 @@ class Shell(Instruction):
     words: tuple[str, ...]
 
     keyword: ClassVar[str] = "SHELL"
-
-
-@dataclass(frozen=True, slots=True)
-class LintWarning:
-    """Something that works but should be changed; never changes the result.
-
-    Args:
-        rule: BuildKit's name of the check ("NoEmptyContinuation"), which `# check=skip=…` names.
-    """
-
-    rule: str
-    file: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message} ({self.rule})"
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One FROM and what follows it.
-
-    Args:
-        index: from 0: what `--from=0` means.
-        instructions: without the FROM itself.
-    """
-
-    index: int
-    base: From
-    instructions: tuple[Instruction, ...]
-
-    @property
-    def name(self) -> str | None:
-        """The name after AS, in lower case."""
-        return self.base.name
-
-
-@dataclass(frozen=True, slots=True)
-class Dockerfile:
-    """A whole file: the parser's result.
-
-    Args:
-        file: as in Source.
-        args: the ARGs before the first FROM, in order: the global scope.
-        stages: at least one.
-        directives: parser directives by lower-case name ("syntax", "escape", "check"), as written.
-        warnings: in order of lines, those that `# check=` skips left out.
-        warnings_are_errors: whether `# check=error=true` asks the build to fail if there are warnings.
-    """
-
-    file: str
-    args: tuple[Arg, ...]
-    stages: tuple[Stage, ...]
-    directives: dict[str, str]
-    warnings: tuple[LintWarning, ...] = ()
-    warnings_are_errors: bool = False
-
-    def find_stage(self, name: str, before: int | None = None) -> Stage | None:
-        """The stage of a name (any case; the last one if several have it) or of a number; None if there is none.
-
-        Args:
-            before: only the stages in front of this index: what FROM and --from in stage `before` may name.
-        """
-        wanted = name.lower()
-        stages = self.stages[:before]
-        for stage in reversed(stages):
-            if stage.name == wanted:
-                return stage
-        if wanted.isascii() and wanted.isdigit() and int(wanted) < len(stages):
-            return stages[int(wanted)]
-        return None

@@ -13,10 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rootlay.vfs.build import instruction as tree
+from rootlay.vfs.build.dockerfile import Dockerfile, Stage
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.forms import FORMS, Statement
 from rootlay.vfs.build.heredoc import RawHeredoc, find_marks
 from rootlay.vfs.build.lines import SPACES, Line, LineReader
+from rootlay.vfs.build.piece import Source
 from rootlay.vfs.build.suggest import near_miss
 from rootlay.vfs.build.words import exec_form, split_keyword
 
@@ -26,7 +28,7 @@ _WITH_HEREDOCS = ("ADD", "COPY", "RUN")
 _NO_TRIGGERS = ("FROM", "MAINTAINER", _ONBUILD)
 
 
-def parse(text: str | bytes, file: str = "Dockerfile") -> tree.Dockerfile:
+def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
     """Read a whole Dockerfile.
 
     Args:
@@ -38,12 +40,12 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> tree.Dockerfile:
     """
     reader = LineReader(text if isinstance(text, str) else text.decode("utf-8", "surrogateescape"), file)
     args: list[tree.Arg] = []
-    stages: list[tree.Stage] = []
+    stages: list[Stage] = []
     body: list[tree.Instruction] = []
     for found in _instructions(reader, file):
         if isinstance(found, tree.From):
             _close(stages, body)
-            stages.append(tree.Stage(len(stages), found, ()))
+            stages.append(Stage(len(stages), found, ()))
             body = []
         elif stages:
             body.append(found)
@@ -54,7 +56,7 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> tree.Dockerfile:
     _close(stages, body)
     if not stages:
         raise BadDockerfile(file, None, None, "no FROM" if args else "no instructions: a Dockerfile starts with FROM")
-    return tree.Dockerfile(file, tuple(args), tuple(stages), reader.directives)
+    return Dockerfile(file, tuple(args), tuple(stages), reader.directives)
 
 
 def parse_trigger(trigger: str, file: str) -> tree.Instruction:
@@ -75,11 +77,11 @@ def parse_trigger(trigger: str, file: str) -> tree.Instruction:
     return found[0]
 
 
-def _close(stages: list[tree.Stage], body: list[tree.Instruction]) -> None:
+def _close(stages: list[Stage], body: list[tree.Instruction]) -> None:
     """Give the last stage its instructions."""
     if stages:
         last = stages[-1]
-        stages[-1] = tree.Stage(last.index, last.base, tuple(body))
+        stages[-1] = Stage(last.index, last.base, tuple(body))
 
 
 def _instructions(reader: LineReader, file: str) -> Iterator[tree.Instruction]:
@@ -105,7 +107,7 @@ def _instruction(reader: LineReader, line: Line, file: str) -> tree.Instruction:
     if inner not in FORMS:
         raise BadValue(f"unknown instruction: {keyword}", near_miss(keyword, _KEYWORDS, any_case=True))
     heredocs = _heredocs(reader, line, inner, trigger_rest)
-    source = tree.Source(file, line.first, reader.line, line.text.strip(SPACES))
+    source = Source(file, line.first, reader.line, line.text.strip(SPACES))
     made = FORMS[inner](Statement(source, tuple(flags), trigger_rest, reader.escape, heredocs))
     if keyword.upper() != _ONBUILD:
         return made

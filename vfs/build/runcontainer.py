@@ -158,8 +158,7 @@ class RunContainer:
     def _execute(self, record: ContainerRecord, command: list[str], env: Mapping[str, str], output: Output) -> int:
         path = os.path.realpath(record.path)
         with self._starting:  # so that `cancel` comes before the start, or finds what has started
-            if self._cancelled:
-                raise BuildCancelled
+            self._check()
             process = subprocess.Popen(
                 command,
                 env=dict(env),
@@ -176,8 +175,7 @@ class RunContainer:
             kill_guests(path)
             process.wait()
             reader.join()
-        if self._cancelled:
-            raise BuildCancelled
+        self._check()
         return code if code >= 0 else 128 - code
 
     def commit(self, state: ImageState) -> WrittenLayer:
@@ -186,7 +184,7 @@ class RunContainer:
         Raises StoreNotWritable, DiskFull.
         """
         assert self._record is not None  # something has run
-        with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store) as writer:
+        with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store, self._check) as writer:
             _remove_stubs(overlay, self._targets)
             root_is_old = _root_is_old(overlay)
             for path, entry, content in iter_layer(overlay):
@@ -198,6 +196,10 @@ class RunContainer:
             layer = writer.finish()
         self._shows = (*state.diff_ids, layer.diff_id)
         return layer
+
+    def _check(self) -> None:
+        if self._cancelled:
+            raise BuildCancelled
 
     def cancel(self) -> None:
         """Stop what runs, now; `run` then raises BuildCancelled. Idempotent."""

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from rootlay.store.manifest import Platform
+from rootlay.vfs.build.dockerfile import Dockerfile
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
-from rootlay.vfs.build.instruction import Arg, Dockerfile, Env, From, Instruction
+from rootlay.vfs.build.instruction import Arg, Env, From, Instruction
 from rootlay.vfs.build.lexer import Lexer
 
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 import errno
-import os
 import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from rootlay.store.containerrecord import Bind
-from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.value import replace as changed
-from rootlay.vfs.build.adding import Adding
 from rootlay.vfs.build.cache import key_of
-from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of
 from rootlay.vfs.build.contentdigest import plan_digest
-from rootlay.vfs.build.copying import Copier, CopyOptions, MissingSource, absolute
+from rootlay.vfs.build.copying import MissingSource, absolute
+from rootlay.vfs.build.copyplan import plan_copy
+from rootlay.vfs.build.dockerfile import Dockerfile
 from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.expand import expand
 from rootlay.vfs.build.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
 from rootlay.vfs.build.history import created_by, run_created_by
-from rootlay.vfs.build.ignore import IgnoreRules, parse_excludes
-from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Dockerfile, Heredoc, Instruction, Run, Workdir
+from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Instruction, Run, Workdir
 from rootlay.vfs.build.layerplan import Conflict, LayerPlan
 from rootlay.vfs.build.mount import parse_mounts
 from rootlay.vfs.build.mounting import Mounting, MountSources
 from rootlay.vfs.build.owner import find_owner
 from rootlay.vfs.build.parser import parse_trigger
+from rootlay.vfs.build.piece import Heredoc
 from rootlay.vfs.build.report import Step
 from rootlay.vfs.build.runcontainer import RunContainer, RunRequest
 from rootlay.vfs.build.scope import GlobalScope, Scope
-from rootlay.vfs.build.source import OverlayTree, SourceTree, resolve
+from rootlay.vfs.build.source import resolve
+from rootlay.vfs.build.stagesources import StageSources
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.build.workshop import Shown, Workshop
-from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.user import UnknownUser
 
 SCRATCH = "scratch"
@@ -67,10 +65,10 @@ class StageBuild:
         states: Mapping[int, ImageState],
     ) -> None:
         self._workshop = workshop
-        self._dockerfile = dockerfile
         self._node = node
         self._outer = scope
         self._states = states
+        self._sources = StageSources(workshop, dockerfile, states)
         self._label = label_of(node.stage) if len(dockerfile.stages) > 1 else ""
         self._position = 0
         self._total = 1
@@ -175,7 +173,8 @@ class StageBuild:
     def _mounting(self, instruction: Run, state: ImageState, staging: Path) -> Mounting:
         workshop = self._workshop
         sources = MountSources(
-            lambda name: self._tree(name, instruction), lambda name, path: self._digest(name, path, instruction),
+            lambda name: self._sources.tree(name, instruction),
+            lambda name, path: self._sources.digest(name, path, instruction),
             workshop.caches, staging, workshop.pause, workshop.options.secrets, workshop.options.sockets,
         )  # fmt: skip
         return Mounting(parse_mounts(instruction.mounts), state.config.working_dir, sources)
@@ -195,65 +194,8 @@ class StageBuild:
             self._shown(instruction.source.text) as shown,
             self._workshop.store.staging() as staging,
         ):
-            plan = self._plan_copy(instruction, state, staging)
+            plan = plan_copy(self._workshop, self._sources, instruction, state, staging)
             return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
-
-    def _plan_copy(self, instruction: Copy | Add, state: ImageState, staging: Path) -> LayerPlan:
-        below = self._workshop.trees.open(state.diff_ids)
-        options = self._copy_options(instruction, below)
-        plan = LayerPlan(None if instruction.link else below, options.made_ns)
-        copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options, staging)
-        if isinstance(instruction, Copy):
-            tree = self._tree(instruction.from_, instruction)
-            for path in instruction.paths:
-                copier.copy(tree, path)
-        else:
-            adding = Adding(self._workshop.options, staging, instruction, self._workshop.check)
-            for path in instruction.paths:
-                copier.copy(*adding.source(path, self._workshop.context), unpack=adding.unpacks(path))
-        for file in instruction.files:
-            copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
-        for pattern in copier.unmatched:
-            self._workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
-        return plan
-
-    def _copy_options(self, instruction: Copy | Add, below: Overlay) -> CopyOptions:
-        try:
-            excludes = parse_excludes(instruction.exclude)
-            mode = None if instruction.chmod is None else ModeChange.parse(instruction.chmod)
-        except (ValueError, BadValue) as error:
-            raise BuildFailed(instruction.source, str(error)) from None
-        return CopyOptions(
-            owner=None if instruction.chown is None else find_owner(instruction.chown, below),
-            mode=mode,
-            excluded=_excluder(excludes) if excludes.rules else None,
-            parents=isinstance(instruction, Copy) and instruction.parents,
-            made_ns=self._workshop.now_ns(),
-        )
-
-    def _tree(self, name: str | None, instruction: Instruction) -> SourceTree:
-        """What --from, or from= of a mount, names: a context, a stage or an image; None is the main context."""
-        if name is None:
-            return self._workshop.context
-        if name.lower() in self._workshop.options.contexts:
-            return self._workshop.options.contexts[name.lower()]
-        return OverlayTree(self._workshop.trees.open(self._layers(name, instruction)))
-
-    def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
-        """The layers of a stage or an image."""
-        image = self._workshop.options.images.get(name.lower())
-        stage = None if image else self._dockerfile.find_stage(name)
-        if stage is not None:
-            return self._states[stage.index].diff_ids
-        return self._workshop.image(image or name, None, instruction.source).diff_ids
-
-    def _digest(self, name: str | None, path: bytes, instruction: Instruction) -> str:
-        """What is at a path of such a tree, for a cache key: layers tell their content."""
-        if name is not None and name.lower() not in self._workshop.options.contexts:
-            return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
-        plan = LayerPlan(None, 0)
-        Copier(plan, "/mount/", CopyOptions(), Path()).bring(self._tree(name, instruction), path)
-        return plan_digest(plan.iter_entries(), self._workshop.digests)
 
     def _workdir(self, instruction: Workdir, state: ImageState) -> ImageState:
         path = _normal(absolute(instruction.path, state.config.working_dir))
@@ -307,10 +249,6 @@ def _configured(instruction: Instruction, state: ImageState) -> ImageState:
         raise BuildFailed(instruction.source, "this instruction is not supported")
     after = state.with_image(image, created_by(instruction, image.config))
     return replace(after, cmd_is_own=True) if isinstance(instruction, Cmd) else after
-
-
-def _excluder(rules: IgnoreRules) -> Callable[[bytes], bool]:
-    return lambda path: rules.excludes(path.decode("utf-8", "surrogateescape"))
 
 
 def _is_program(instruction: Run) -> bool:

@@ -14,17 +14,19 @@ from rootlay.store.digest import Digest
 from rootlay.store.errors import UnknownImage
 from rootlay.store.image import Image
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
+from rootlay.store.manifest import Platform
 from rootlay.store.platform import fits, parse_platform
 from rootlay.store.progress import Progress
 from rootlay.store.rootfs import rfc3339
 from rootlay.store.store import Store
+from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.cachetravel import TravelledSteps, sources_of
 from rootlay.vfs.build.contentdigest import ContentDigests
 from rootlay.vfs.build.failure import BuildCancelled, BuildFailed
-from rootlay.vfs.build.instruction import Source
-from rootlay.vfs.build.options import BuildOptions
+from rootlay.vfs.build.options import BuildOptions, Fetch
+from rootlay.vfs.build.piece import Source
 from rootlay.vfs.build.report import Report, Step
 from rootlay.vfs.build.runcontainer import RunContainer
 from rootlay.vfs.build.source import SourceTree
@@ -58,7 +60,7 @@ class Workshop:
         )
         self.trees = Trees(store)
         self.caches = CacheMounts(store.root)
-        self.digests = ContentDigests(store.root / "build" / "digests.json")
+        self.digests = ContentDigests(store.root / "build" / "digests.json", self.check)
         self.cancelled = threading.Event()
         self.cached_steps = 0
         self.made_steps = 0
@@ -108,18 +110,22 @@ class Workshop:
         fetch = self.options.fetch
         try:
             if self.options.pull and fetch is not None:
-                image = fetch(reference, platform, self._progress())
+                image = self._fetch(fetch, reference, platform)
             else:
                 image = self.store.image(reference)
         except UnknownImage:
             if fetch is None:
                 raise
-            image = fetch(reference, platform, self._progress())
+            image = self._fetch(fetch, reference, platform)
         if image.config.architecture and not fits(platform, image.config.platform):
             raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
         self.store.layout.claim("layer", image.diff_ids)
         ensure_view(self.store, image)
         return image
+
+    def _fetch(self, fetch: Fetch, reference: str, platform: Platform) -> Image:
+        progress = self._progress()
+        return abandonable(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
 
     def _progress(self) -> Progress:
         """Tells of a fetch as output of the step that this thread shows; may be called from other threads."""
@@ -171,9 +177,14 @@ class Workshop:
     def _find_again(self, key: str) -> CachedLayer | None:
         """What somebody else has made meanwhile, or another place's cache has."""
         found = self.cache.find(key)
-        if found is None and (found := self._elsewhere.find(key)) is not None:
+        if found is None and (found := self._find_elsewhere(key)) is not None:
             self.cache.add(key, found)
         return found
+
+    def _find_elsewhere(self, key: str) -> CachedLayer | None:
+        if not self.options.cache_from:
+            return None
+        return abandonable(lambda: self._elsewhere.find(key), self.check, self.store.layout)
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
@@ -195,7 +206,7 @@ class Workshop:
 
     def writer(self) -> LayerWriter:
         """A new layer in the store."""
-        return LayerWriter(self.store)
+        return LayerWriter(self.store, self.check)
 
     def count(self, *, cached: bool) -> None:
         """Take note of a step for the summary."""

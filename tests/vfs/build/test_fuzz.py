@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rootlay.store.manifest import Platform
-from rootlay.vfs.build import instruction as tree
+from rootlay.vfs.build.dockerfile import Dockerfile
 from rootlay.vfs.build.errors import BadDockerfile
 from rootlay.vfs.build.expand import expand
 from rootlay.vfs.build.ignore import parse_ignore
@@ -24,7 +24,7 @@ LINUX = Platform("linux", "amd64")
 fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
-def read(text: str | bytes) -> tree.Dockerfile | None:
+def read(text: str | bytes) -> Dockerfile | None:
     """The tree; None where the error is as it should be."""
     try:
         return parse(text, "file")

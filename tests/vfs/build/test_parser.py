@@ -7,6 +7,7 @@ import pytest
 from rootlay.vfs.build import instruction as tree
 from rootlay.vfs.build.errors import BadDockerfile
 from rootlay.vfs.build.parser import parse, parse_trigger
+from rootlay.vfs.build.piece import Command, Source
 
 
 def first(text: str) -> tree.Instruction:
@@ -26,17 +27,17 @@ def test_keywords_are_known_in_any_case() -> None:
 
 def test_the_shell_form_is_one_string_and_the_exec_form_several() -> None:
     assert first("CMD echo  'a b'") == tree.Cmd(
-        tree.Source("Dockerfile", 2, 2, "CMD echo  'a b'"), tree.Command(("echo  'a b'",), True)
+        Source("Dockerfile", 2, 2, "CMD echo  'a b'"), Command(("echo  'a b'",), True)
     )
     command = first('CMD [ "echo", "a b" ]')
     assert isinstance(command, tree.Cmd)
-    assert command.command == tree.Command(("echo", "a b"), False)
+    assert command.command == Command(("echo", "a b"), False)
 
 
 def test_bad_json_is_the_shell_form() -> None:
     command = first("CMD ['echo']")
     assert isinstance(command, tree.Cmd)
-    assert command.command == tree.Command(("['echo']",), True)
+    assert command.command == Command(("['echo']",), True)
 
 
 def test_json_with_other_things_than_strings_is_an_error() -> None:

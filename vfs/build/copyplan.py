@@ -1,0 +1,65 @@
+"""The layer that a COPY or an ADD will make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rootlay.vfs.build.adding import Adding
+from rootlay.vfs.build.chmodspec import ModeChange
+from rootlay.vfs.build.copying import Copier, CopyOptions, absolute
+from rootlay.vfs.build.errors import BadValue
+from rootlay.vfs.build.failure import BuildFailed
+from rootlay.vfs.build.ignore import IgnoreRules, parse_excludes
+from rootlay.vfs.build.instruction import Add, Copy
+from rootlay.vfs.build.layerplan import LayerPlan
+from rootlay.vfs.build.owner import find_owner
+from rootlay.vfs.build.stagesources import StageSources
+from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.workshop import Workshop
+from rootlay.vfs.overlay import Overlay
+
+
+def plan_copy(
+    workshop: Workshop, sources: StageSources, instruction: Copy | Add, state: ImageState, staging: Path
+) -> LayerPlan:
+    """The layer's plan; what is fetched and unpacked for it lies in `staging` until it is written.
+
+    Raises BuildFailed, MissingSource, Conflict, BadValue, UnknownUser, OSError, and what ADD's sources raise.
+    """
+    below = workshop.trees.open(state.diff_ids)
+    options = _copy_options(workshop, instruction, below)
+    plan = LayerPlan(None if instruction.link else below, options.made_ns)
+    copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options, staging)
+    if isinstance(instruction, Copy):
+        tree = sources.tree(instruction.from_, instruction)
+        for path in instruction.paths:
+            copier.copy(tree, path)
+    else:
+        adding = Adding(workshop.options, staging, instruction, workshop.check)
+        for path in instruction.paths:
+            copier.copy(*adding.source(path, workshop.context), unpack=adding.unpacks(path))
+    for file in instruction.files:
+        copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
+    for pattern in copier.unmatched:
+        workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
+    return plan
+
+
+def _copy_options(workshop: Workshop, instruction: Copy | Add, below: Overlay) -> CopyOptions:
+    try:
+        excludes = parse_excludes(instruction.exclude)
+        mode = None if instruction.chmod is None else ModeChange.parse(instruction.chmod)
+    except (ValueError, BadValue) as error:
+        raise BuildFailed(instruction.source, str(error)) from None
+    return CopyOptions(
+        owner=None if instruction.chown is None else find_owner(instruction.chown, below),
+        mode=mode,
+        excluded=_excluder(excludes) if excludes.rules else None,
+        parents=isinstance(instruction, Copy) and instruction.parents,
+        made_ns=workshop.now_ns(),
+    )
+
+
+def _excluder(rules: IgnoreRules) -> Callable[[bytes], bool]:
+    return lambda path: rules.excludes(path.decode("utf-8", "surrogateescape"))

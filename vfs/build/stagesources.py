@@ -1,0 +1,54 @@
+"""What names mean inside of a stage: `--from` of COPY, `from=` of a mount."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from rootlay.store.digest import Digest, chain_id
+from rootlay.vfs.build.contentdigest import plan_digest
+from rootlay.vfs.build.copying import Copier, CopyOptions
+from rootlay.vfs.build.dockerfile import Dockerfile
+from rootlay.vfs.build.instruction import Instruction
+from rootlay.vfs.build.layerplan import LayerPlan
+from rootlay.vfs.build.source import OverlayTree, SourceTree
+from rootlay.vfs.build.state import ImageState
+from rootlay.vfs.build.workshop import Workshop
+
+
+class StageSources:
+    """The trees that one stage may copy from.
+
+    Args:
+        states: the stages that are done, by index.
+    """
+
+    def __init__(self, workshop: Workshop, dockerfile: Dockerfile, states: Mapping[int, ImageState]) -> None:
+        self._workshop = workshop
+        self._dockerfile = dockerfile
+        self._states = states
+
+    def tree(self, name: str | None, instruction: Instruction) -> SourceTree:
+        """A context, a stage or an image; None is the main context. Raises as `Workshop.image`."""
+        if name is None:
+            return self._workshop.context
+        if name.lower() in self._workshop.options.contexts:
+            return self._workshop.options.contexts[name.lower()]
+        return OverlayTree(self._workshop.trees.open(self._layers(name, instruction)))
+
+    def digest(self, name: str | None, path: bytes, instruction: Instruction) -> str:
+        """What is at a path of such a tree, for a cache key: layers tell their content."""
+        if name is not None and name.lower() not in self._workshop.options.contexts:
+            return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
+        plan = LayerPlan(None, 0)
+        Copier(plan, "/mount/", CopyOptions(), Path()).bring(self.tree(name, instruction), path)
+        return plan_digest(plan.iter_entries(), self._workshop.digests)
+
+    def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
+        """The layers of a stage or an image."""
+        image = self._workshop.options.images.get(name.lower())
+        stage = None if image else self._dockerfile.find_stage(name)
+        if stage is not None:
+            return self._states[stage.index].diff_ids
+        return self._workshop.image(image or name, None, instruction.source).diff_ids
