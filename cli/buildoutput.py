@@ -66,7 +66,8 @@ def deliver(
 
     for output in outputs:
         try:
-            write_output(store, result.image, output, sys.stdout.buffer, settings_of(values, context), note)
+            settings = settings_of(values, context)
+            write_output(store, result.image, result.names, output, sys.stdout.buffer, settings, note)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -91,8 +92,8 @@ def summary(result: BuildResult, outputs: Sequence[Output], context: Context) ->
         f"{size(image.size)} in all",
         file=context.err,
     )
-    if image.references:
-        print(f"named {', '.join(image.references)}", file=context.err)
+    if result.names:
+        print(f"named {', '.join(result.names)}", file=context.err)
     for output in outputs:
         if output.dest and output.dest != "-":
             print(f"wrote {output.dest}", file=context.err)

@@ -41,17 +41,16 @@ class Podman:
         (place / "containers.conf").write_text(_CONFIG.format(runtime=runtime))
         self._words = ["podman", "--root", str(place / "storage"), "--runroot", str(place / "run")]
 
-    def load(self, archive: Path, name: str) -> None:
-        """Bring an image in."""
-        self._run("load", "-q", "-i", str(archive))
-        self._run("image", "exists", f"localhost/{name}")
+    def load(self, archive: Path) -> str:
+        """Bring an image in; the name that podman gives it."""
+        return self._run("load", "-q", "-i", str(archive)).partition(": ")[2].strip()
 
     def run(self, name: str, *words: str) -> str:
         """What the image's program prints."""
-        return self._run("run", "--rm", "--pull=never", "--network=none", f"localhost/{name}", *words)
+        return self._run("run", "--rm", "--pull=never", "--network=none", name, *words)
 
     def remove(self, name: str) -> None:
-        self._run("rmi", "--force", f"localhost/{name}")
+        self._run("rmi", "--force", name)
 
     def probe(self) -> None:
         """Raises PodmanUnusable where the smallest container does not run."""
@@ -64,10 +63,10 @@ class Podman:
         subprocess.run(["tar", "-C", str(tree), "-cf", str(self._place / "probe.tar"), "."], check=True)
         try:
             self._run("import", "-q", str(self._place / "probe.tar"), "localhost/probe")
-            if self.run("probe", "/busybox", "echo", "works") != "works\n":
+            if self.run("localhost/probe", "/busybox", "echo", "works") != "works\n":
                 raise PodmanUnusable("podman runs a container, but its output is lost")
-        except subprocess.CalledProcessError as error:
-            raise PodmanUnusable(f"podman cannot run containers here: {error.stderr.strip()[-300:]}") from error
+        except PodmanFailed as error:
+            raise PodmanUnusable(f"it cannot run containers here: {error}") from error
 
     def close(self) -> None:
         """Idempotent."""
@@ -78,7 +77,9 @@ class Podman:
         shutil.rmtree(self._place, ignore_errors=True)
 
     def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._words, *words], check=True, capture_output=True, text=True, env=self._env())
+        done = subprocess.run([*self._words, *words], check=False, capture_output=True, text=True, env=self._env())
+        if done.returncode:
+            raise PodmanFailed(f"podman {' '.join(words)}: {done.stderr.strip()[-500:]}")
         return done.stdout
 
     def _env(self) -> dict[str, str]:
@@ -90,6 +91,10 @@ class Podman:
             "TMPDIR": str(self._place / "tmp"),
             "PODMAN_IGNORE_CGROUPSV1_WARNING": "1",
         }
+
+
+class PodmanFailed(Exception):
+    """Has its last words."""
 
 
 class PodmanUnusable(Exception):

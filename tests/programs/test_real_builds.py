@@ -144,10 +144,10 @@ class Workplace:
             return
         archive = self.directory / f"{name}.tar"
         self.rootlay("save", "-o", str(archive), name)
-        self.podman.load(archive, name)
+        loaded = self.podman.load(archive)
         archive.unlink()
-        assert self.podman.run(name, *words) == expected
-        self.podman.remove(name)
+        assert self.podman.run(loaded, *words) == expected
+        self.podman.remove(loaded)
 
 
 @pytest.fixture(scope="module")
@@ -244,4 +244,4 @@ def test_podman_takes_part(podman: Podman | str) -> None:
     """Where it does not, the tests above have run their results in rootlay alone."""
     if isinstance(podman, str):
         pytest.skip(podman)
-    assert podman.run("probe", "/busybox", "echo", "again") == "again\n"
+    assert podman.run("localhost/probe", "/busybox", "echo", "again") == "again\n"

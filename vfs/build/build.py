@@ -44,6 +44,7 @@ class BuildResult:
 
     Args:
         image: as it is in the store.
+        names: those that this build has given it; it may have others.
         cached_steps, made_steps: how many steps had a layer in the cache, and how many were done.
         seconds: how long it took.
         inherited_layers: how many of the image's layers are the base image's.
@@ -51,6 +52,7 @@ class BuildResult:
     """
 
     image: Image
+    names: tuple[str, ...]
     cached_steps: int
     made_steps: int
     seconds: float
@@ -100,6 +102,7 @@ def build(
         remove_views(store.layout, workshop.made_views, lambda: needed(store))
     return BuildResult(
         image,
+        tags,
         workshop.cached_steps,
         workshop.made_steps,
         time.monotonic() - begin,

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -31,15 +31,20 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay import Overlay
 
 
-def write_output(store: Store, image: Image, output: Output, stdout: BinaryIO, settings: Settings, note: Note) -> None:
+def write_output(
+    store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO, settings: Settings, note: Note
+) -> None:
     """Write an image of the store out.
+
+    Args:
+        names: what it is called there, where the output does not say.
 
     Raises:
         OSError: the destination cannot be written.
         BadReference, AccessDenied, RegistryRefused, …: it cannot be pushed.
     """
     if output.kind == "image":
-        for name in (output.names or image.references) if output.push else ():
+        for name in (output.names or names) if output.push else ():
             _push(store, image, name, output, settings)
     elif output.kind == "local":
         with _tree(store, image) as tree:
@@ -48,7 +53,7 @@ def write_output(store: Store, image: Image, output: Output, stdout: BinaryIO, s
         with _tree(store, image) as tree, _open(output.dest, stdout) as out:
             export_tree(tree, out)
     else:
-        _save(store, image, output, stdout)
+        _save(store, image, names, output, stdout)
 
 
 def _push(store: Store, image: Image, name: str, output: Output, settings: Settings) -> None:
@@ -58,10 +63,10 @@ def _push(store: Store, image: Image, name: str, output: Output, settings: Setti
     abandonable(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
 
 
-def _save(store: Store, image: Image, output: Output, stdout: BinaryIO) -> None:
+def _save(store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:
     kind = "docker-archive" if output.kind == "docker" else "oci-dir" if output.unpacked else "oci-archive"
     target = stdout if output.dest == STDOUT else Path(output.dest)
-    store.save(image.references or [str(image.manifest_digest)], target, kind, compression=output.compression)
+    store.save(names or [str(image.manifest_digest)], target, kind, compression=output.compression)
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
     ROOTLAY_TEST_NETWORK=1 tests/run tests/vfs/build/test_debian.py                        # four binary packages
     ROOTLAY_TEST_NETWORK=1 ROOTLAY_TEST_LONG=1 tests/run tests/vfs/build/test_debian.py    # all, and some sources
 
-Needs apt with its lists; no root.
+With ROOTLAY_TEST_BUILDKIT (test_buildkit.py) BuildKit is asked about each of them, too: what is refused here, it
+refuses, and what it refuses is refused here. Needs apt with its lists; no root.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import pytest
 
 from rootlay.vfs.build.errors import BadDockerfile
 from rootlay.vfs.build.parser import parse
+from tests.vfs.build.buildkit_oracle import BuildKit
 
+ORACLE = os.environ.get("ROOTLAY_TEST_BUILDKIT", "")
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 PACKAGES = [
     "golang-github-openshift-imagebuilder-dev",
@@ -53,6 +56,9 @@ _NO_DOCKERFILE = {
     r"/charliecloud/.*/seccomp/Dockerfile$": "RSYNC is charliecloud's own",
     r"/share/due/templates/.*/Dockerfile\.config$": "a piece without FROM",
 }
+
+_LONG_LINES = "/long-text/"
+"""BuildKit refuses a line of more than 65,535 bytes, which can be read here."""
 
 
 def _run(*words: str, cwd: Path) -> None:
@@ -127,22 +133,38 @@ def _shipped(tmp_path: Path) -> Iterator[tuple[str, bytes]]:
             archive.unlink()
 
 
+def _asked(buildkit: BuildKit | None, name: str, content: bytes) -> str | None:
+    """What BuildKit says against a file, empty for nothing; None if it is not asked."""
+    if buildkit is None or _LONG_LINES in name:
+        return None
+    answer = buildkit.ask({"kind": "parse", "text": content.decode("utf-8", "replace")})
+    return str(answer.get("error", ""))
+
+
 @pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_NETWORK"), reason="set ROOTLAY_TEST_NETWORK to ask the servers")
 @pytest.mark.skipif(shutil.which("apt-get") is None, reason="needs apt")
 @pytest.mark.skipif(os.getuid() == 0, reason="needs no root: asked once, as an ordinary user")
 @pytest.mark.timeout(1800 if LONG else 300)
 def test_every_dockerfile_that_debian_ships_parses(tmp_path: Path) -> None:
     parsed, refused, unexpected = 0, 0, []
+    buildkit = BuildKit(Path(ORACLE)) if ORACLE else None
     for name, content in _shipped(tmp_path):
         reason = next((why for pattern, why in _NO_DOCKERFILE.items() if re.search(pattern, name)), None)
+        theirs = _asked(buildkit, name, content)
         try:
             parse(content.decode("utf-8", "surrogateescape"))
         except BadDockerfile as error:
             refused += 1
             if reason is None:
                 unexpected.append(f"{name}: {error}")
+            if theirs == "":
+                unexpected.append(f"{name}: {error}; BuildKit takes it")
         else:
             parsed += 1
+            if theirs:
+                unexpected.append(f"{name}: BuildKit: {theirs}")
+    if buildkit is not None:
+        buildkit.close()
     print(f"{parsed} parsed, {refused} rightly refused")
     assert not unexpected, "\n".join(unexpected)
     assert parsed > 150

@@ -68,7 +68,7 @@ def write(yard: Yard, output: str, text: str = TREE) -> tuple[bytes, list[str]]:
     """Build, and write it out; what went to standard output, and the notes."""
     stream, notes = io.BytesIO(), []
     image = yard.build(text, tags=("written:1",)).image
-    write_output(yard.store, image, parse_output(output), stream, Settings(), notes.append)
+    write_output(yard.store, image, image.references, parse_output(output), stream, Settings(), notes.append)
     return stream.getvalue(), notes
 
 
