@@ -76,6 +76,11 @@ SCENARIOS = (
     Scenario("commit", ("commit", "work", "next"), CHANGED),
     Scenario("commit two uppers", ("commit", "work", "next"), (*SNAPPED,)),
     Scenario("build COPY", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile", "{in}/context")),
+    Scenario("build ADD", ("build", "-q", "-t", "app", "-f", "{in}/context/Addfile", "{in}/context")),
+    Scenario("build --cache-to", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
+                                  "--cache-to", "type=local,dest={lab}/out/cache", "{in}/context")),
+    Scenario("build -o tar", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
+                              "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"), kept=("app.tar",)),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
     Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
@@ -131,6 +136,8 @@ def make_inputs(place: Path) -> None:
     context.mkdir()
     (context / "Dockerfile").write_text("FROM base\nRUN echo hi > /made; rm -r /usr/share/doc\nCOPY file /copied\n")
     (context / "Copyfile").write_text("FROM base\nCOPY file /copied\nENV A=b\nCOPY file /again/\n")
+    (context / "Addfile").write_text("FROM base\nADD archive.tar.gz /added/\n")
+    (context / "archive.tar.gz").write_bytes(gzip.compress(first, 1))
     (context / "file").write_text("file\n")
     registry = {"first": first.hex(), "second": second.hex()}
     (place / "registry.json").write_text(json.dumps(registry))
