@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import pwd
 import resource
 import shutil
 import subprocess
@@ -73,13 +74,13 @@ class Rootlay:
         self.name = "rootlay"
         self.rounds_max = 1000
         self.storage = scratch / "rootlay"
-        self._before = ["runuser", "-u", user, "--"] if user else []
-        self._command = [*self._before, sys.executable, "-m", "rootlay.cli.main", "--root", str(self.storage)]
+        self._user = user
+        self._command = [str(Path(sys.executable).with_name("rootlay")), "--root", str(self.storage)]
         self.storage.mkdir(mode=0o777)
         self.storage.chmod(0o777)
 
     def _do(self, *words: str) -> None:
-        run([*self._command, *words])
+        run([*self._command, *words], self._user)
 
     def cpu_s(self) -> float:
         return 0.0
@@ -91,7 +92,7 @@ class Rootlay:
         self._do("build", "-q", "-t", name, str(context))
 
     def clean(self) -> None:
-        subprocess.run([*self._command, "rmi", "built"], check=False, capture_output=True)
+        run([*self._command, "rmi", "built"], self._user, may_fail=True)
         self._do("builder", "prune", "--all")
 
     def change(self, count: int, image: str) -> Callable[[], object]:
@@ -104,8 +105,8 @@ class Rootlay:
             "    (d / f'f{n}').write_text('changed')\n"
             "c.overlay.context.upper.announce_all()\n"
         )
-        subprocess.run([*self._command, "rm", "changed"], check=False, capture_output=True)
-        run([*self._before, sys.executable, "-c", script, str(self.storage), str(count), image])
+        run([*self._command, "rm", "changed"], self._user, may_fail=True)
+        run([sys.executable, "-c", script, str(self.storage), str(count), image], self._user)
         return lambda: self._do("commit", "changed", "built")
 
     def close(self) -> None:
@@ -240,9 +241,20 @@ def unmount_below(directory: Path) -> None:
         subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
-def run(command: Sequence[str]) -> str:
-    done = subprocess.run(command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    if done.returncode:
+def run(command: Sequence[str], user: str | None = None, *, may_fail: bool = False) -> str:
+    entry = None if user is None else pwd.getpwnam(user)
+    done = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        user=None if entry is None else entry.pw_uid,
+        group=None if entry is None else entry.pw_gid,
+        extra_groups=None if entry is None else [],
+        env=None if entry is None else {**os.environ, "HOME": entry.pw_dir},
+    )
+    if done.returncode and not may_fail:
         raise SystemExit(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
 
