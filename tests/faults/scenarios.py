@@ -80,7 +80,7 @@ SCENARIOS = (
     Scenario("build --cache-to", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
                                   "--cache-to", "type=local,dest={lab}/out/cache", "{in}/context")),
     Scenario("build -o tar", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
-                              "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"), kept=("app.tar",)),
+                              "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"), kept=("import", "app.tar")),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
     Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
