@@ -144,6 +144,20 @@ def test_two_builds_at_the_same_time_share_the_work(yard: Yard) -> None:
     assert sorted(len(notes.cached) for notes in found) == [0, 1, 1]
 
 
+def test_two_processes_share_the_work(yard: Yard) -> None:
+    yard.write("Dockerfile", f"FROM base\nRUN echo {os.getpid()} > /shared; sleep 0.5\nRUN echo end\n")
+    words = [sys.executable, "-m", "rootlay.cli.main", "--root", str(yard.store.root)]
+    words += ["build", "--progress=plain", "--source-date-epoch=1", "."]
+    running = [
+        subprocess.Popen(words, cwd=yard.context, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    told = [process.communicate(timeout=120) for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0]
+    assert len({out for out, _ in told}) == 1  # one image
+    assert sum(err.count(" CACHED") for _, err in told) == 4  # each step was done once
+
+
 def test_views_of_stacks_in_between_do_not_stay(yard: Yard) -> None:
     yard.write("f")
     built = yard.build("FROM base\nRUN echo in-between > /x\nCOPY f /\nRUN echo 2 > /y\nCOPY f /f2\n")
