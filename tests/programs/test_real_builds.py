@@ -67,7 +67,8 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca,target=
     PIP_CERT=/run/ca.crt /app/venv/bin/pip install -q --disable-pip-version-check --find-links . -r requirements.txt
 COPY app.py .
 COPY --chmod=755 runtime .
-RUN ./runtime /usr/bin/python3 /usr/lib/python3.*/lib-dynload/*.so && cp -a --parents /usr/lib/python3.* /out
+RUN ./runtime /usr/bin/python3 /usr/lib/python3.*/lib-dynload/*.so $(find venv -name '*.so' -exec realpath {} +) \\
+ && cp -a --parents /usr/lib/python3.* /out
 FROM scratch
 COPY --from=build /out /
 COPY --from=build /app /app

@@ -5,6 +5,8 @@
 #include "inside.h"
 
 static u64 hashes[RL_MAX_BINDS];
+static u64 devices[RL_MAX_BINDS]; /* and one: of binds whose owners are shown otherwise; 0 for others */
+static int devices_known;
 static u64 filter; /* bit h & 63 of every mount point's hash */
 
 /* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
@@ -13,6 +15,7 @@ static u8 directory[RL_MAX_BINDS];
 
 void rl_bind_init(void)
 {
+    devices_known = 0;
     filter = 0;
     memset(directory, 0, rl_launch->binds < RL_MAX_BINDS ? rl_launch->binds : RL_MAX_BINDS);
     for (u32 i = 0; i < rl_launch->binds; i++) {
@@ -115,15 +118,14 @@ void rl_bind_owner(const struct rl_bind *b, u32 *uid, u32 *gid)
 
 int rl_bind_device(u64 dev)
 {
-    static u64 devices[RL_MAX_BINDS];
-    static int known;
     struct statx sx;
-    for (u32 i = 0; !known && i < rl_launch->binds; i++) {
+    for (u32 i = 0; !devices_known && i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
+        devices[i] = 0;
         if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
             devices[i] = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
     }
-    known = 1;
+    devices_known = 1;
     for (u32 i = 0; i < rl_launch->binds; i++)
         if (devices[i] == dev + 1)
             return 1;
