@@ -237,7 +237,7 @@ def unmount_below(directory: Path) -> None:
     """What a tool has left mounted, the innermost first."""
     with open("/proc/self/mounts") as mounts:
         found = [line.split()[1] for line in mounts]
-    for point in reversed([point for point in found if point.startswith(f"{directory}/")]):
+    for point in reversed([point for point in found if f"{point}/".startswith(f"{directory}/")]):
         subprocess.run(["umount", "-l", point], check=False, capture_output=True)
 
 
