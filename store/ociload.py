@@ -246,7 +246,8 @@ def _load_whole(
         return _document(files, descriptor)
 
     def load_image(member: Member) -> None:
-        _bring(store, files, member.descriptor, member.data, name, None, progress)
+        unsaid = platforms == "whole" and member.descriptor.platform is None  # then the config has to say it
+        _bring(store, files, member.descriptor, member.data, name, wanted if unsaid else None, progress)
 
     try:
         members = gather(files, read, top)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from exchange import assert_content
 from multi_images import HERE, OTHER, several
-from store_archives import LayoutBuilder, sha256
+from store_archives import LayoutBuilder, make_tar, sha256
 
 from rootlay.store.check.run import check_store
 from rootlay.store.errors import BadManifest, ImageInUse, WrongPlatform
@@ -137,6 +137,14 @@ def test_an_image_for_other_machines(store: Store, tmp_path: Path) -> None:
     [image] = store.load(source, all_platforms=True)
     assert image.config.architecture == "riscv64"
     assert str(image.entry.digest) == top["digest"]
+
+
+def test_an_index_that_does_not_say_for_which_machine(unchanged: Store, tmp_path: Path) -> None:
+    """Then the image's config does."""
+    layout = LayoutBuilder()
+    layout.name(layout.index([layout.manifest([make_tar([("f", "f", "x")])], architecture=OTHER)]), "app:1")
+    with pytest.raises(WrongPlatform, match=OTHER):
+        unchanged.load(layout.write(tmp_path / "theirs"))
 
 
 def test_names_come_and_go(store: Store, tmp_path: Path) -> None:
