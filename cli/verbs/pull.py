@@ -30,7 +30,8 @@ def action(values: Values, context: Context) -> int:
             all_platforms=every,
         )
     print_notes(context, notes)
-    ensure_view(store, found.image)
+    if not found.lazy_layers:  # of those the first container makes it, when the tables of contents are out of memory
+        ensure_view(store, found.image)
     if values.flag("quiet"):
         print(found.image.id, file=context.out)
         return 0
