@@ -12,6 +12,7 @@ import os
 import zlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -27,6 +28,8 @@ from rootlay.store.zstdframes import decompress_frames
 
 _READ_BYTES = 1 << 17
 _GZIP_TRAILER_BYTES = 8
+# More than frames are ever longer than their content.
+_BEHIND_BYTES = 1 << 20
 
 
 class SegmentReader:
@@ -98,7 +101,13 @@ class SegmentReader:
             return self._inflate(checkpoint)
         last = index + 1 == len(self._checkpoints)
         end = os.fstat(self._fd).st_size if last else self._checkpoints[index + 1].blob_offset
-        return decompress_frames(self._pread(checkpoint.blob_offset, end - checkpoint.blob_offset), checkpoint.length)
+        count, near = end - checkpoint.blob_offset, 2 * checkpoint.length + _BEHIND_BYTES
+        if last and count > near:  # a table of contents follows, as long as there are many files
+            with suppress(zstandard.ZstdError):
+                found = decompress_frames(self._pread(checkpoint.blob_offset, near), checkpoint.length)
+                if len(found) == checkpoint.length:
+                    return found
+        return decompress_frames(self._pread(checkpoint.blob_offset, count), checkpoint.length)
 
     def _pread(self, offset: int, count: int) -> bytes:
         data = os.pread(self._fd, count, offset)

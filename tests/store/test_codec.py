@@ -6,6 +6,7 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import random
 import zlib
 from collections.abc import Iterator
@@ -236,3 +237,28 @@ def test_streams_are_pulled_in_any_chunking() -> None:
 
 def test_access_names_are_those_of_the_format() -> None:
     assert {access.value for access in Access} == {"tar", "gzip", "zstd", "pack", "lazy"}
+
+
+def test_what_follows_the_last_frame_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """zstd:chunked has its table of contents there, tens of MB where there are many files."""
+    frames = FrameWriter(1)
+    tar = os.urandom(1_000_000)
+    blob = b"".join([*frames.write(tar), *frames.finish()])
+    blob += (0x184D2A50).to_bytes(4, "little") + (20_000_000).to_bytes(4, "little") + bytes(20_000_000)
+    (tmp_path / "blob").write_bytes(blob)
+    counts = []
+    real = os.pread
+
+    def pread(fd: int, count: int, offset: int) -> bytes:
+        counts.append(count)
+        return real(fd, count, offset)
+
+    reader = SegmentReader(tmp_path / "blob", Access.ZSTD, frames.log.finish())
+    monkeypatch.setattr(os, "pread", pread)
+    at = 0
+    while at < len(tar):
+        piece = bytes(reader.read_some(at, 1 << 20))
+        assert tar[at : at + len(piece)] == piece
+        at += len(piece)
+    reader.close()
+    assert sum(counts) < 5_000_000
