@@ -4,7 +4,8 @@
  *     history DIRECTORY SEED FIRST LAST EVERY
  *
  * Operations FIRST to before LAST are done; the digest is printed after every EVERYth, and as a listing when EVERY is 0.
- * A time is part of the digest where it was set by an operation (a day long ago).
+ * A time is part of the digest where it was set by an operation (a day long ago); the number of links while FIRST is 0:
+ * later, overlayfs still counts names of lower files that are gone, where an image that was committed has them no more.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -39,7 +40,7 @@ static uint64_t mix(uint64_t h, const void *data, size_t n)
 
 /* ---- what the tree looks like -------------------------------------------------------------------------- */
 
-static int listing;
+static int listing, with_links;
 static uint64_t digest;
 static struct {
     dev_t dev;
@@ -107,7 +108,7 @@ static void look(const char *path)
     }
     int is_dir = S_ISDIR(st.st_mode);
     n = snprintf(line, sizeof line, "%s %o %u:%u n%d #%d s%lld r%x t%lld c%llx x%llx\n", path, st.st_mode, st.st_uid,
-                 st.st_gid, is_dir ? 0 : (int)st.st_nlink, is_dir ? 0 : number_of(&st), is_dir ? 0 : (long long)st.st_size,
+                 st.st_gid, is_dir || !with_links ? 0 : (int)st.st_nlink, is_dir ? 0 : number_of(&st), is_dir ? 0 : (long long)st.st_size,
                  S_ISCHR(st.st_mode) ? (unsigned)st.st_rdev : 0,
                  st.st_mtime < LONG_AGO ? (long long)st.st_mtime : -1ll, (unsigned long long)content(path, &st),
                  (unsigned long long)attributes(path));
@@ -258,7 +259,7 @@ int main(int argc, char **argv)
     umask(022);
     uint64_t seed = strtoull(argv[2], NULL, 10);
     int first = atoi(argv[3]), last = atoi(argv[4]), every = atoi(argv[5]);
-    listing = every == 0;
+    listing = every == 0, with_links = first == 0;
     for (int i = first; i < last; i++) {
         state = seed * 0x9e3779b97f4a7c15ull + (uint64_t)i * 0xbf58476d1ce4e5b9ull + 1;
         below(2), below(2);
