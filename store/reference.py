@@ -80,7 +80,8 @@ class Reference:
         if self.domain != DEFAULT_DOMAIN:
             return self.name
         short = self.path.removeprefix(_OFFICIAL)
-        return short if "/" not in short else self.path
+        short = short if "/" not in short else self.path
+        return short if _split_domain(short) == (DEFAULT_DOMAIN, self.path) else self.name
 
     @property
     def familiar(self) -> str:

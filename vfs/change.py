@@ -7,6 +7,7 @@ between the last two shows the new state where it is recorded, the old one where
 import errno
 import os
 import stat
+import time
 from dataclasses import replace
 
 from rootlay.vfs import xattr
@@ -96,9 +97,13 @@ class Changer:
             context.require(found, WRITE, request)
             if not found.is_file:
                 raise os_error(errno.EINVAL, request)
+            lower = None if found.is_in(0) else context.attributes(found)
             found = context.copy_up.ensure(found, limit=size)
             context.upper.make_writable(found)
-            os.truncate(context.upper.real(found.path), size)
+            real = context.upper.real(found.path)
+            os.truncate(real, size)
+            if lower is not None and lower.size > size:  # the copy is that long already: to the kernel no change
+                os.utime(real, ns=(lower.atime_ns, time.time_ns()), follow_symlinks=False)
 
     # ---- extended attributes
 

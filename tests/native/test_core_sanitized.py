@@ -24,7 +24,12 @@ LEFT_OUT = ("test_core_stack.py", "test_core_sanitized.py")
 
 
 #: Must be found, or the rest means nothing: a write behind the end of a buffer.
-CONTROL = "import ctypes, sys; ctypes.CDLL(sys.argv[1]).rl_put(ctypes.create_string_buffer(4), b'longer than that')"
+CONTROL = """
+import ctypes, sys
+core, libc = ctypes.CDLL(sys.argv[1]), ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+core.rl_put(ctypes.c_void_p(libc.malloc(4)), b"longer than that")
+"""
 
 
 def runtime_of(compiler: str, name: str) -> str:

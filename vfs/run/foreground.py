@@ -83,8 +83,8 @@ def spawn(
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)
-    except OSError as error:
-        os.write(2, f"rootlay: cannot start the engine: {error}\n".encode())
+    except OSError as error:  # E2BIG is about what the program is given
+        os.write(2, f"rootlay: cannot start the engine: {error.strerror}\n".encode())
     finally:
         os._exit(125)
 

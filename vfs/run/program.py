@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.errors import StoreError, printable_text
 from rootlay.store.value import value
 from rootlay.vfs.run.user import Identity, Reader, find_identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class ImpossibleProgram(StoreError):
+    """An image or a caller wants a NUL in an argument, a variable or a path: no system call can be given that."""
+
+    fault = "caller"
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"a NUL in what is to be run: {printable_text(text[:100])}")
+        self.text = text
 
 
 @value
@@ -36,6 +47,7 @@ def make_program(
 
     Raises:
         UnknownUser: see find_identity.
+        ImpossibleProgram: a NUL.
     """
     config = record.config
     identity = find_identity(config.user if user is None else user, read)
@@ -45,17 +57,29 @@ def make_program(
         **({"TERM": "xterm"} if tty else {}),
         "HOME": identity.home,
     }
-    merged |= dict(entry.split("=", 1) for entry in config.env if "=" in entry)
+    merged |= dict(_pairs(config.env))
     merged |= env or {}
     directory = cwd if cwd is not None else config.working_dir or "/"
     if not directory.startswith("/"):
         directory = os.path.join(config.working_dir or "/", directory)
-    return Program(tuple(argv if argv else config.argv), merged, directory, identity)
+    program = Program(tuple(argv if argv else config.argv), merged, directory, identity)
+    for text in (*program.argv, directory, *merged, *merged.values()):
+        if "\0" in text:
+            raise ImpossibleProgram(text)
+    return program
+
+
+def _pairs(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The variables of an image; what has no name, or no sign behind it, is none."""
+    for entry in entries:
+        name, sign, text = entry.partition("=")
+        if name and sign:
+            yield name, text
 
 
 def merge_env(base: Sequence[str], extra: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
     """Docker's `-e`: `NAME=value`, or `NAME` alone to take the caller's own value (nothing when it has none)."""
-    merged = dict(entry.split("=", 1) for entry in base if "=" in entry)
+    merged = dict(_pairs(base))
     for entry in extra:
         name, sign, value = entry.partition("=")
         if sign:

@@ -104,8 +104,12 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
         if (from >= 0)
             k_close(from);
     }
+    /* Without its content it is on its way to be truncated: that is a change, and nobody else makes it one. */
+    i64 times[4] = {t[0], t[1], t[2], t[3]};
+    if (!data && (a->size || (w->want >= 0 && (w->want & O_TRUNC))))
+        times[3] = UTIME_NOW_;
     if (r >= 0)
-        r = k_utimens(to, NULL, t, 0);
+        r = k_utimens(to, NULL, times, 0);
     if (r == -EOPNOTSUPP) /* of the times */
         r = 0;
     if (r >= 0 && kept)

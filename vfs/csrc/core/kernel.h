@@ -24,6 +24,7 @@
 #define RL_MAP_PRIVATE 2
 #define RL_MAP_ANON 0x20
 #define RL_LOCK_EX 2
+#define UTIME_NOW_ ((1 << 30) - 1)
 #define RL_F_DUPFD 0
 #define RL_F_GETFL 3
 #define RL_F_DUPFD_CLOEXEC 1030

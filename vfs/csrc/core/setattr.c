@@ -1,7 +1,6 @@
 /* chmod, chown, utimens, truncate. What the real file cannot hold goes into its record. */
 #include "inside.h"
 
-#define UTIME_NOW_ ((1 << 30) - 1)
 #define UTIME_OMIT_ ((1 << 30) - 2)
 
 static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
