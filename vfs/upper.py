@@ -239,7 +239,8 @@ class Upper:
         place = directory if real_directory is None else real_directory
         if real_directory is not None:
             self.announce(real_directory, OPAQUE_KIND)
-        os.close(os.open(self.real(place + b"/" + OPAQUE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with self.keeping_times(place):  # the mark is no change that a program made
+            os.close(os.open(self.real(place + b"/" + OPAQUE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
     # ---- whole directories
 

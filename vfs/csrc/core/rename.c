@@ -157,6 +157,19 @@ static long travel_record(struct side *x, char *path)
     return rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
 }
 
+/* The mark is no change that a program made: the directory keeps its time. */
+static long opaque(const struct side *x, u64 to)
+{
+    struct statx sx;
+    int known = k_lstat(x->real, &sx) == 0;
+    long r = rl_opaque_make(x->real, x->len, to);
+    if (known && r >= 0) {
+        i64 t[4] = {sx.stx_atime.tv_sec, sx.stx_atime.tv_nsec, sx.stx_mtime.tv_sec, sx.stx_mtime.tv_nsec};
+        k_utimens(AT_FDCWD, x->real, t, AT_SYMLINK_NOFOLLOW);
+    }
+    return r;
+}
+
 /* x's object is about to get y's name. */
 static long prepare(struct side *x, struct side *y, char *path)
 {
@@ -166,7 +179,7 @@ static long prepare(struct side *x, struct side *y, char *path)
     if (r >= 0 && rl_isdir(x->w.hit.mode)) {
         r = rl_bits_below(x->real, x->len, to);
         if (r >= 0 && !(x->rec.has & RL_HAS_REDIRECT) && y->lower_dir)
-            r = rl_opaque_make(x->real, x->len, to);
+            r = opaque(x, to);
     }
     return r < 0 ? r : n;
 }

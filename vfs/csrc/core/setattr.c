@@ -194,6 +194,7 @@ long rl_truncate(const char *path, i64 size)
 {
     struct rl_scratch s;
     struct rl_walk w;
+    struct statx sx;
     rl_walk_start(&w, &s);
     if (size < 0)
         return -EINVAL;
@@ -221,7 +222,10 @@ long rl_truncate(const char *path, i64 size)
     long fd = k_open(s.real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    r = k4(__NR_ftruncate, fd, size, 0, 0);
+    /* To its own size it changes nothing: truncate(2) leaves the time then, ftruncate(2) sets it. */
+    r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
+    if (r < 0 || sx.stx_size != (u64)size)
+        r = k4(__NR_ftruncate, fd, size, 0, 0);
     k_close(fd);
     return r;
 }

@@ -62,7 +62,7 @@ void rl_signals_init(void)
     action(RL_SIGSYS, &k, &old);
     own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     for (u32 i = 0; i < 2; i++) {
-        struct rl_sigaction *v = rl_virtual_action(faults[i]);
+        struct rl_sigaction *v = &own[i + 1];
 
         action(faults[i], NULL, &old);
         *v = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
@@ -79,10 +79,11 @@ static int is_ours(const struct rl_sigaction *k)
  * alone (posix_spawn resets every handler). It runs without the engine's fault handler from then on. */
 static long borrowed_action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
 {
+    const struct rl_sigaction *shown = rl_virtual_action(sig);
     long r = action(sig, NULL, old);
 
-    if (r >= 0 && is_ours(old))
-        *old = *rl_virtual_action(sig);
+    if (r >= 0 && shown && is_ours(old))
+        *old = *shown;
     return r >= 0 && want && sig != RL_SIGSYS ? action(sig, want, NULL) : r;
 }
 
@@ -93,7 +94,7 @@ void rl_signals_before_exec(void)
     struct rl_sigaction now;
 
     for (u32 i = 0; i < 3; i++)
-        if (rl_virtual_action(sigs[i])->handler == RL_SIG_IGN && action(sigs[i], NULL, &now) == 0 && is_ours(&now))
+        if (own[i].handler == RL_SIG_IGN && action(sigs[i], NULL, &now) == 0 && is_ours(&now))
             action(sigs[i], &ignore, NULL);
 }
 
