@@ -93,27 +93,27 @@ class Graph:
         return found
 
     def need(self) -> dict[str, int]:
-        """Bytes of stack of a call of each function; a recursion it can reach is added as deep as it goes."""
+        """Bytes of stack of a call of each function; a recursion on the way is as deep as it goes."""
+        more: dict[str, tuple[frozenset[str], int]] = {}
+        for cycle in self.cycles():
+            each = sum(self.frame[member] + 8 for member in cycle)
+            more |= dict.fromkeys(cycle, (cycle, RECURSIONS[plain_names(cycle)] * each))
         done: dict[str, int] = {}
-        reached: dict[str, set[str]] = {}
+
+        def enter(name: str, above: tuple[str, ...]) -> int:
+            """What a call costs; that of a recursion where it is entered."""
+            cycle, extra = more.get(name, (frozenset(), 0))
+            return visit(name, above) + (0 if above and above[-1] in cycle else extra)
 
         def visit(name: str, above: tuple[str, ...]) -> int:
             if name in above:
                 return 0
             if name not in done:
-                callees = [c for c in self.calls.get(name, ()) if c in self.frame]
-                deepest = max((visit(c, (*above, name)) for c in callees), default=0)
-                done[name] = self.frame[name] + 8 + deepest
-                reached[name] = {name}.union(*(reached.get(c, set()) for c in callees))
+                callees = (enter(c, (*above, name)) for c in self.calls.get(name, ()) if c in self.frame)
+                done[name] = self.frame[name] + 8 + max(callees, default=0)
             return done[name]
 
-        for name in self.frame:
-            visit(name, ())
-        for cycle in self.cycles():
-            more = RECURSIONS[plain_names(cycle)] * sum(self.frame[member] + 8 for member in cycle)
-            for name, below in reached.items():
-                done[name] += more if below & cycle else 0
-        return done
+        return {name: enter(name, ()) for name in self.frame}
 
 
 def plain_names(cycle: Iterable[str]) -> frozenset[str]:
