@@ -3,7 +3,7 @@
  * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set, and not before the process has
  *    trapped RL_PATCH_WARM times: the shortest programs end before a patch has paid for itself.
  * 2. A patched call first tries the quick way (fast.c): on the program's own stack, with no signal blocked and
- *    nothing held, so that a handler may run, or jump away, at any time. At most 2.5 KiB deep.
+ *    nothing held, so that a handler may run, or jump away, at any time. At most 2.75 KiB deep.
  * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
  * 4. What may block, swap the signal mask or not return (rows with a pass argument, execve, prctl, …) traps: for
  *    these the program's `syscall` instruction is still there, and a handler that asks for rl_resume() is
