@@ -9,6 +9,7 @@ from pathlib import Path
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
 from rootlay.store.errors import CorruptStore
+from rootlay.store.layer import layer_exists
 from rootlay.store.lazy.blockcache import BLOCK_BYTES, DATA_NAME, HAVE_NAME, BlockCache
 from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
 
@@ -19,6 +20,8 @@ def check_lazy_layers(scope: Scope) -> Iterator[Finding]:
     Which blocks are there, and what is in them, is nothing to check: each chunk is verified whenever it is read.
     """
     for directory in sorted(scope.layout.layers.iterdir()):
+        if not layer_exists(directory):
+            continue  # the index comes last: a pull that was killed, and goes on from here
         if any((directory / name).exists() for name in (ORIGIN_NAME, DATA_NAME, HAVE_NAME)):
             yield from _check(scope, directory)
 

@@ -76,6 +76,13 @@ def test_a_healthy_lazy_layer_is_no_finding(lazy: tuple[Store, str]) -> None:
     assert check(lazy[0]) == []
 
 
+def test_what_a_killed_pull_has_put_beside_an_index_to_come_is_no_finding(lazy: tuple[Store, str]) -> None:
+    directory = lazy[0].layout.layers / ("0" * 64)
+    directory.mkdir()
+    (directory / DATA_NAME).write_bytes(b"12345")
+    assert check(lazy[0]) == []
+
+
 @pytest.mark.parametrize("name", DAMAGE)
 def test_what_has_arrived_is_fetched_again(name: str, lazy: tuple[Store, str]) -> None:
     store, image = lazy
