@@ -89,6 +89,21 @@ static long real_get(struct rl_walk *w, const char *name, void *value, size_t si
     return r < 0 ? r : k4(nr, (long)w->s->real, (long)name, (long)value, (long)size);
 }
 
+/* Of what is not a bind's; the name is a good one. */
+static long get(struct rl_walk *w, const char *name, void *value, size_t size)
+{
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_VIEW)
+        return get_view(rl_view_entry(h->view), name, value, size);
+    if (!rl_xattr_marked(h))
+        return real_get(w, name, value, size);
+    long r = get_recorded(w, name, value, size);
+    if (r != -ENODATA || !rl_xattr_real(name, h->mode))
+        return r;
+    r = real_get(w, name, value, size);
+    return r == -EOPNOTSUPP ? -ENODATA : r;
+}
+
 /* As rl_object(), but reading is allowed everywhere. */
 static long object(struct rl_walk *w, int fd, const char *path, int flags)
 {
@@ -128,13 +143,7 @@ long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t
         if (r < 0)
             return r;
     }
-    if (h->what == RL_IN_VIEW)
-        return get_view(rl_view_entry(h->view), name, value, size);
-    r = get_recorded(&w, name, value, size);
-    if (r != -ENODATA || !rl_xattr_real(name, h->mode))
-        return r;
-    r = real_get(&w, name, value, size);
-    return r == -EOPNOTSUPP ? -ENODATA : r;
+    return get(&w, name, value, size);
 }
 
 /* Add a name to the list that is being made. */
@@ -303,6 +312,8 @@ static long change(int fd, const char *path, const struct change *c, int flags)
     r = bad_name(c->name);
     if (r >= 0)
         r = may_set(&w.hit, c->name);
+    if (r >= 0 && !c->value && rl_writable())
+        r = get(&w, c->name, NULL, 0); /* what is not there is not removed: nor is the file copied up for it */
     if (r >= 0)
         r = rl_copyup(&w, 1);
     if (r < 0)
