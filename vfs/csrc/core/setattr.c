@@ -222,7 +222,7 @@ long rl_truncate(const char *path, i64 size)
     long fd = k_open(s.real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    /* To its own size it changes nothing: truncate(2) leaves the time then, ftruncate(2) sets it. */
+    /* To its own size it changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2) would. */
     r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
     if (r < 0 || sx.stx_size != (u64)size)
         r = k4(__NR_ftruncate, fd, size, 0, 0);
