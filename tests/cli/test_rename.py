@@ -9,19 +9,19 @@ from tests.cli.conftest import Rootlay
 
 
 def killed_rename(small: Rootlay, link: str) -> Path:
-    """A container `c` with a second name, as a rename leaves it that is killed. The link."""
-    small("create", "--name", "c", "small", "true")
+    """A container `one` with a second name, as a rename leaves it that is killed. The link."""
+    small("create", "--name", "one", "small", "true")
     names = small.root / "containers" / "names"
-    (names / link).symlink_to(os.readlink(names / "c"))
+    (names / link).symlink_to(os.readlink(names / "one"))
     return names / link
 
 
 def test_a_killed_rename_can_be_finished(small: Rootlay) -> None:
-    killed_rename(small, "d")
-    small("rename", "c", "d")
-    assert "d" in small.out("ps", "-a")
-    assert "no such container" in small.fails("rm", "c", code=14)
-    small("rm", "d")
+    killed_rename(small, "two")  # names that are no beginning of an ID
+    small("rename", "one", "two")
+    assert "two" in small.out("ps", "-a")
+    assert "no such container" in small.fails("rm", "one", code=14)
+    small("rm", "two")
 
 
 def test_a_name_that_a_killed_rename_left_is_free_after_a_while(small: Rootlay) -> None:
@@ -31,7 +31,7 @@ def test_a_name_that_a_killed_rename_left_is_free_after_a_while(small: Rootlay) 
     assert "leftover: containers/names/old" in small.out("fsck")
     small("create", "--name", "old", "small", "true")
     assert small.out("fsck", "--deep") == "nothing wrong was found\n"
-    small("rm", "old", "c")
+    small("rm", "old", "one")
 
 
 def test_repair_removes_such_a_name(small: Rootlay) -> None:
@@ -39,4 +39,4 @@ def test_repair_removes_such_a_name(small: Rootlay) -> None:
     os.utime(link, ns=(0, 0), follow_symlinks=False)
     small("fsck", "--repair")
     assert not link.is_symlink()
-    small("rm", "c")
+    small("rm", "one")

@@ -13,13 +13,16 @@ from rootlay.vfs.run.user import Identity, Reader, find_identity
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class ImpossibleProgram(StoreError):
-    """An image or a caller wants a NUL in an argument, a variable or a path: no system call can be given that."""
+class ImpossibleProgram(StoreError, ValueError):
+    """An image or a caller wants a NUL in an argument, a variable or a path: no system call can be given that.
+
+    A ValueError too, as `subprocess.run` raises it.
+    """
 
     fault = "caller"
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"a NUL in what is to be run: {printable_text(text[:100])}")
+        super().__init__(f"an embedded null byte in what is to be run: {printable_text(text[:100])}")
         self.text = text
 
 
