@@ -32,7 +32,7 @@ def lies() -> list[Lie]:
         ("no equals sign", ["A"], 0, "A=\n"), ("no name", ["=x", "A=1"], 0, "A=1\n"), ("empty", ["", "A=1"], 0, "A=1\n"),
         ("twice", ["A=1", "A=2"], 0, "A=2\n"), ("equals signs", ["A=b=c=d"], 0, "A=b=c=d\n"),
         ("not UTF-8", ["A=\udcff"], 0, "A=\udcff\n"), ("newline", ["A=1\n2"], 0, "A=1\n2\n"),
-        ("NUL", ["A=\0b"], 125, "NUL"), ("giant", ["A=" + GIANT], 125, "rgument list too long"),
+        ("NUL", ["A=\0b"], 125, "null byte"), ("giant", ["A=" + GIANT], 125, "rgument list too long"),
         ("loader's", ["LD_PRELOAD=/nowhere.so", "A=1"], 0, "A=1\n"),
         ("no list", {"A": "b"}, 25, "Env"), ("no text", [1], 25, "Env"), ("null", None, 0, "A=\n"),
     ):  # fmt: skip
@@ -48,13 +48,13 @@ def lies() -> list[Lie]:
     for place, code, words in (
         ("", 0, "w=/ "), ("/", 0, "w=/ "), ("/new/deep", 0, "w=/new/deep "), ("/../../new", 0, "w=/new "), ("/f", 125, "/f"),
         ("/f/below", 125, "/f"), ("new", 125, "new"), ("../x", 125, "../x"), ("/loop", 125, "/loop"), ("/loop/x", 125, "/loop"),
-        ("/abs", 0, "w=/"), ("//a//b/.", 0, "w=/a/b "), ("/" + "n" * 300, 125, "nnn"), ("/" + "n/" * 3000, 125, "n/n"), ("/a\0b", 125, "NUL"), ("/a b\n", 0, "w=/a b"),
+        ("/abs", 0, "w=/"), ("//a//b/.", 0, "w=/a/b "), ("/" + "n" * 300, 125, "nnn"), ("/" + "n/" * 3000, 125, "n/n"), ("/a\0b", 125, "null byte"), ("/a b\n", 0, "w=/a b"),
     ):  # fmt: skip
         cases.append((f"WorkingDir: {place[:20]!r}", {"WorkingDir": place}, code, words))
     nothing = {"Cmd": None, "Entrypoint": None}
     for name, config, code, words in (
         ("nothing", nothing, 125, "no command"), ("empty lists", {"Cmd": [], "Entrypoint": []}, 125, "no command"),
-        ("empty text", {"Cmd": [""]}, 127, ""), ("NUL", {"Cmd": ["/bin/sh\0"]}, 125, "NUL"),
+        ("empty text", {"Cmd": [""]}, 127, ""), ("NUL", {"Cmd": ["/bin/sh\0"]}, 125, "null byte"),
         ("not there", {"Cmd": ["/nowhere"]}, 127, "/nowhere"), ("not there in PATH", {"Cmd": ["nowhere"]}, 127, "nowhere"),
         ("a directory", {"Cmd": ["/etc"]}, 126, "/etc"), ("not executable", {"Cmd": ["/f"]}, 126, "/f"),
         ("no program", {"Cmd": ["/noise"]}, 126, "/noise"), ("a script of itself", {"Cmd": ["/self"]}, 126, "/self"),
