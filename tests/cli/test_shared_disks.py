@@ -22,14 +22,18 @@ SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")
 
 
 def content(root: Path) -> dict[str, object]:
-    """The images of a store: bytes of files, targets of links. Not its containers, nor the hints that a run leaves when
-    it is over (docs/format.md §3)."""
-    paths = (path for path in root.rglob("*") if path.relative_to(root).parts[0] not in ("containers", "locks", "tmp"))
-    return {
-        str(path.relative_to(root)): os.readlink(path) if path.is_symlink() else path.read_bytes()
-        for path in paths
-        if path.is_symlink() or (path.is_file() and path.suffix != ".asked")
-    }
+    """The images of a store: bytes of files, targets of links. Not its containers, nor what a run of its owner makes
+    later, when it is over: hints and hydrated files (docs/format.md §3)."""
+    found: dict[str, object] = {}
+    for path in root.rglob("*"):
+        parts = path.relative_to(root).parts
+        if parts[0] in ("containers", "locks", "tmp") or "tree" in parts or path.suffix == ".asked":
+            continue
+        if path.is_symlink():
+            found["/".join(parts)] = os.readlink(path)
+        elif path.is_file():
+            found["/".join(parts)] = path.read_bytes()
+    return found
 
 
 def on_machine(name: str, shared: Path, root: Path, *words: str) -> subprocess.Popen[str]:
