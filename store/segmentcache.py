@@ -8,7 +8,8 @@ Rules:
    full, segments are decompressed again.
 3. What comes in has been verified, and nobody else can reach either place. The file is read through a mapping: a
    program that closes descriptors which are not its own cannot make us read another file, nor, by a look before, write
-   one.
+   one. Pages of the mapping that were read are given back now and then: they are in the kernel's cache, and count as
+   ours while they are mapped.
 4. Thread safe. A forked child shares the file: the same bytes are at the same place in it, whoever writes them.
 """
 
@@ -22,6 +23,7 @@ from pathlib import Path
 
 CACHE_BYTES = 16 << 20
 SPILL_BYTES = 1 << 30
+_FAULT_BYTES = 64 << 10  # what the kernel maps around a page that is touched
 
 
 class SegmentCache:
@@ -74,6 +76,7 @@ class _Spill:
         self._room = SPILL_BYTES
         self._places: dict[int, tuple[int, int]] = {}  # start and end in the file, which are those in the tar
         self._map: mmap.mmap | None = None
+        self._mapped = 0
         self._fd = -1
         self._identity = (0, 0)
 
@@ -83,7 +86,12 @@ class _Spill:
         if place is None or self._map is None:
             return None
         start, end = place
-        return self._map[start + offset : min(end, start + offset + count)]
+        found = self._map[start + offset : min(end, start + offset + count)]
+        self._mapped += max(len(found), _FAULT_BYTES)
+        if self._mapped > CACHE_BYTES:
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._mapped = 0
+        return found
 
     def add(self, number: int, start: int, data: bytes) -> None:
         if number in self._places or len(data) > self._room:
