@@ -8,19 +8,17 @@
  * 4. Most programs ask for the attributes of what they have just opened (ld.so, cat, tar): files are remembered when they
  *    are opened, since that is when their names are at hand. Who opens CREDIT files without asking pays no longer for
  *    that, until he asks. */
-#include "inside.h"
+#include "line.h"
 
 #define LINES 4096 /* 256 KiB, of which only what is used becomes memory */
 
 static struct line {
-    u32 version; /* odd: being written */
+    u32 version;
     u32 id;
     u32 tree; /* the layer whose tree it is in */
     u32 epoch; /* of the launch file that it was learned under */
     u64 hash; /* FNV state of the entry's path */
-    u64 dev, ino;
-    i64 btime_s;
-    u32 btime_ns;
+    struct rl_inode inode;
 } lines[LINES];
 static u16 told[LINES]; /* by entry: the number of the line that it was last written to, plus one */
 static u32 epoch;
@@ -37,21 +35,12 @@ static struct line *line_of(const struct statx *sx)
     return &lines[(sx->stx_ino * RL_MIX >> 32) % LINES];
 }
 
-static u64 device_of(const struct statx *sx)
-{
-    return rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
-}
-
 static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree)
 {
     struct line *l = line_of(sx), copy;
-    u32 before = __atomic_load_n(&l->version, __ATOMIC_ACQUIRE);
+    u32 before = rl_line_version(&l->version);
     copy = *(volatile struct line *)l;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (before & 1 || __atomic_load_n(&l->version, __ATOMIC_RELAXED) != before)
-        return 0;
-    if (!copy.id || copy.epoch != epoch || copy.ino != sx->stx_ino || copy.dev != device_of(sx) || copy.btime_s != sx->stx_btime.tv_sec ||
-        copy.btime_ns != sx->stx_btime.tv_nsec)
+    if (!before || !rl_line_kept(&l->version, before) || copy.epoch != epoch || !rl_inode_is(&copy.inode, sx))
         return 0;
     *hash = copy.hash;
     *tree = copy.tree;
@@ -61,18 +50,14 @@ static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree)
 static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree)
 {
     struct line *l = line_of(sx);
-    u32 version = __atomic_load_n(&l->version, __ATOMIC_RELAXED);
-    if (version & 1 || !__atomic_compare_exchange_n(&l->version, &version, version + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!rl_line_open(&l->version))
         return;
     l->id = id;
     l->tree = tree;
     l->epoch = epoch;
     l->hash = hash;
-    l->dev = device_of(sx);
-    l->ino = sx->stx_ino;
-    l->btime_s = sx->stx_btime.tv_sec;
-    l->btime_ns = sx->stx_btime.tv_nsec;
-    __atomic_store_n(&l->version, version + 2, __ATOMIC_RELEASE);
+    l->inode = rl_inode_of(sx);
+    rl_line_close(&l->version);
     told[id % LINES] = (u16)(l - lines + 1);
 }
 

@@ -7,18 +7,16 @@
  *    not be looked up again.
  * 3. Records with extended attributes are not: their text is elsewhere.
  * 4. A cache without locks, as in seen.c: a writer that is interrupted for good costs one line. */
-#include "inside.h"
+#include "line.h"
 
 #define LINES 64
 #define FIELDS (RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
 
 static int used; /* something has been remembered */
 static struct line {
-    u32 version; /* odd: being written */
-    u32 at;      /* holders of the lock before it was read */
-    u64 dev, ino;
-    i64 btime_s;
-    u32 btime_ns;
+    u32 version;
+    u32 at; /* holders of the lock before it was read */
+    struct rl_inode inode;
     struct rl_record rec;
 } lines[LINES];
 
@@ -41,21 +39,17 @@ static struct line *line_of(const struct statx *sx)
 
 void rl_recall_add(u32 moment, const struct statx *sx, const struct rl_record *rec)
 {
-    u64 dev = rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
+    struct rl_inode inode = rl_inode_of(sx);
     struct line *l = line_of(sx);
-    u32 now = __atomic_load_n(&l->version, __ATOMIC_RELAXED);
-    if (!may_be_kept(sx) || (rec->has & ~FIELDS) || dev != rl_layers[0].dev || !rl_undisturbed(moment))
+    if (!may_be_kept(sx) || (rec->has & ~FIELDS) || inode.dev != rl_layers[0].dev || !rl_undisturbed(moment))
         return;
-    if (now & 1 || !__atomic_compare_exchange_n(&l->version, &now, now + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!rl_line_open(&l->version))
         return;
     used = 1;
     l->at = moment;
-    l->dev = dev;
-    l->ino = sx->stx_ino;
-    l->btime_s = sx->stx_btime.tv_sec;
-    l->btime_ns = sx->stx_btime.tv_nsec;
+    l->inode = inode;
     l->rec = *rec;
-    __atomic_store_n(&l->version, now + 2, __ATOMIC_RELEASE);
+    rl_line_close(&l->version);
 }
 
 int rl_recall(const struct statx *sx, struct rl_record *rec)
@@ -63,14 +57,12 @@ int rl_recall(const struct statx *sx, struct rl_record *rec)
     struct line *l = line_of(sx);
     if (!used || !may_be_kept(sx)) /* looking would be a page fault */
         return 0;
-    u32 before = __atomic_load_n(&l->version, __ATOMIC_ACQUIRE);
-    if (!before || before & 1 || l->ino != sx->stx_ino || l->dev != rl_makedev(sx->stx_dev_major, sx->stx_dev_minor) ||
-        l->btime_s != sx->stx_btime.tv_sec || l->btime_ns != sx->stx_btime.tv_nsec)
+    u32 before = rl_line_version(&l->version);
+    if (!before || !rl_inode_is(&l->inode, sx))
         return 0;
     u32 at = l->at;
     *rec = l->rec;
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    return __atomic_load_n(&l->version, __ATOMIC_RELAXED) == before && rl_undisturbed(at);
+    return rl_line_kept(&l->version, before) && rl_undisturbed(at);
 }
 
 int rl_recall_attr(const struct statx *sx, struct rl_attr *out)

@@ -136,10 +136,7 @@ static int over_whiteout(struct rl_walk *w)
 /* Only the upper has it, and it has no record. */
 static int upper_alone(struct rl_walk *w)
 {
-    struct rl_ctx self;
-    struct rl_hit below;
-    return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() &&
-           rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+    return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() && rl_upper_only(w);
 }
 
 /* Rule 3. Who was at work meanwhile may have put the directory elsewhere, to where something below shows. */

@@ -266,11 +266,8 @@ static long locked(struct move *m, unsigned flags)
 /* Rule 3: is this name nobody's but the upper's, without a record? */
 static int bare(struct rl_walk *w)
 {
-    struct rl_ctx self;
-    struct rl_hit below;
     int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
-    return (upper || (w->hit.what == RL_NONE && !w->hit.white)) && (w->dir.mask & 1) && rl_unrecorded(w) &&
-           rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+    return (upper || (w->hit.what == RL_NONE && !w->hit.white)) && (w->dir.mask & 1) && rl_upper_only(w);
 }
 
 /* Somebody held the lock while we moved a to b: a record made for a belongs to b, and what shows at a is hidden. */

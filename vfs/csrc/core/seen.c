@@ -11,7 +11,7 @@
  *    are not driven out by those that it visits.
  * 5. A second pair counts how often the lock was taken and given back, so that a change of one step can do without it
  *    and learn afterwards whether it was alone (remove.c). */
-#include "inside.h"
+#include "line.h"
 
 #define WAYS 4
 #define LINES (32 * WAYS)
@@ -40,9 +40,7 @@ static struct line {
 
 static struct name {
     struct head head;
-    u64 dev, ino;
-    i64 btime_s;
-    u32 btime_ns;
+    struct rl_inode inode;
     char path[NAME_BYTES];
 } names[NAMES];
 
@@ -77,16 +75,13 @@ void rl_changed(void)
         __atomic_store_n(&counts->ended, __atomic_load_n(&counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
-static int line_open(u32 *version);
-static void line_close(u32 *version);
-
 /* What was right before the change is right after it, as long as nobody else changed anything. */
 static void carry(struct head *h, u32 before)
 {
-    if (h->version && h->at == before && line_open(&h->version)) {
+    if (h->version && h->at == before && rl_line_open(&h->version)) {
         if (h->at == before)
             h->at = before + 1;
-        line_close(&h->version);
+        rl_line_close(&h->version);
     }
 }
 
@@ -152,29 +147,9 @@ static int unchanged(u32 since)
 
 /* ---- lines that are written and read at once ------------------------------------------------------- */
 
-/* 0: somebody else is writing. */
-static int line_open(u32 *version)
-{
-    u32 now = __atomic_load_n(version, __ATOMIC_RELAXED);
-    return !(now & 1) && __atomic_compare_exchange_n(version, &now, now + 1, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
-}
-
-static void line_close(u32 *version)
-{
-    __atomic_store_n(version, *version + 1, __ATOMIC_RELEASE);
-}
-
-/* Version 0 has never been written. */
-static u32 line_version(const u32 *version)
-{
-    u32 now = __atomic_load_n(version, __ATOMIC_ACQUIRE);
-    return now & 1 ? 0 : now;
-}
-
 static int line_kept(struct head *h, u32 before)
 {
-    __atomic_thread_fence(__ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&h->version, __ATOMIC_RELAXED) != before)
+    if (!rl_line_kept(&h->version, before))
         return 0;
     if (!h->recent)
         h->recent = 1;
@@ -220,13 +195,13 @@ void rl_seen_add(u32 now, const struct rl_ctx *dir)
             l = &set[i];
     if (!l)
         l = choose(set, sizeof *set);
-    if (!line_open(&l->head.version))
+    if (!rl_line_open(&l->head.version))
         return;
     used = 1;
     l->head.at = now;
     l->head.recent = 0;
     l->dir = *dir;
-    line_close(&l->head.version);
+    rl_line_close(&l->head.version);
 }
 
 /* The names below a directory that was renamed with its lower part are not those of the view. */
@@ -243,7 +218,7 @@ int rl_seen(u64 hash, struct rl_ctx *out)
     if (!used) /* looking at them would be a page fault */
         return 0;
     for (; l < end; l++) {
-        u32 before = line_version(&l->head.version), at = l->head.at;
+        u32 before = rl_line_version(&l->head.version), at = l->head.at;
         if (!before || l->dir.hash != hash)
             continue;
         *out = l->dir;
@@ -259,39 +234,26 @@ static struct name *names_of(const struct statx *sx)
     return &names[(sx->stx_ino * RL_MIX >> 32) % (NAMES / WAYS) * WAYS];
 }
 
-static u64 device_of(const struct statx *sx)
-{
-    return rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
-}
-
 void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len)
 {
     if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME))
         return;
     struct name *set = names_of(sx), *n = NULL;
+    u64 dev = rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
     for (u32 i = 0; i < WAYS && !n; i++)
-        if (set[i].head.version && set[i].ino == sx->stx_ino && set[i].dev == device_of(sx))
+        if (set[i].head.version && set[i].inode.ino == sx->stx_ino && set[i].inode.dev == dev)
             n = &set[i];
     if (!n)
         n = choose(set, sizeof *set);
-    if (!line_open(&n->head.version))
+    if (!rl_line_open(&n->head.version))
         return;
     used = 1;
     n->head.at = now;
     n->head.recent = 0;
-    n->dev = device_of(sx);
-    n->ino = sx->stx_ino;
-    n->btime_s = sx->stx_btime.tv_sec;
-    n->btime_ns = sx->stx_btime.tv_nsec;
+    n->inode = rl_inode_of(sx);
     memcpy(n->path, path, len);
     n->path[len] = 0;
-    line_close(&n->head.version);
-}
-
-static int same_inode(const struct name *n, const struct statx *sx)
-{
-    return n->ino == sx->stx_ino && n->dev == device_of(sx) && n->btime_s == sx->stx_btime.tv_sec &&
-           n->btime_ns == sx->stx_btime.tv_nsec;
+    rl_line_close(&n->head.version);
 }
 
 int rl_seen_name(const struct statx *sx, char *out, size_t size)
@@ -300,8 +262,8 @@ int rl_seen_name(const struct statx *sx, char *out, size_t size)
     if (!used || !sx->stx_nlink)
         return 0;
     for (; n < end; n++) {
-        u32 before = line_version(&n->head.version), at = n->head.at, i = 0;
-        if (!before || !same_inode(n, sx))
+        u32 before = rl_line_version(&n->head.version), at = n->head.at, i = 0;
+        if (!before || !rl_inode_is(&n->inode, sx))
             continue;
         for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
             ;

@@ -379,6 +379,13 @@ long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit)
     return step(w, &below, w->v, w->vlen, self, hit, 0);
 }
 
+int rl_upper_only(struct rl_walk *w)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    return rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+}
+
 long rl_again(struct rl_walk *w)
 {
     return w->vlen ? rl_step(w, &w->dir, w->v, w->vlen, &w->self, &w->hit) : rl_root_hit(w, &w->self, &w->hit, 1);
