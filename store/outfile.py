@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from rootlay.store.durable import sync_path
 from rootlay.store.removetree import remove_tree
 
 _MODE = 0o666  # less the umask, like every file that a program is asked to write
@@ -36,7 +37,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
         with open(path, "wb") as stream:
             yield stream
         return
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     try:
         fd, named = _open(path.parent, partial, mode)
     except OSError as error:
@@ -68,7 +69,7 @@ def output_directory(path: Path) -> Iterator[Path]:
     """
     if os.path.lexists(path):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial(path)
     partial.mkdir()
     try:
         yield partial
@@ -107,8 +108,8 @@ def _link_to(fd: int, path: Path) -> None:
 def _sync(directory: Path) -> None:
     """Bring the name to the disk. Best effort: some file systems sync no directories, and the file is there."""
     with contextlib.suppress(OSError):
-        fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync_path(directory)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
