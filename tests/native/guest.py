@@ -85,7 +85,7 @@ def make_guest(
     lock = box / "lock"
     lock.touch()
     # A short way to the upper, for the names of sockets.
-    alias = Path(tempfile.gettempdir(), f"a-{secrets.token_hex(3)}")
+    alias = Path(tempfile.gettempdir(), f"a-{secrets.token_hex(5)}")
     alias.symlink_to(upper)
     launch = Launch(
         engine=bytes(engine),

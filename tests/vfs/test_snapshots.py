@@ -6,7 +6,6 @@ import contextlib
 import os
 import sys
 from pathlib import Path
-from subprocess import Popen
 
 import pytest
 
@@ -187,14 +186,15 @@ def test_nesting_has_no_limit(image: Image) -> None:
 def test_running_programs_are_refused(store: Store, image: Image) -> None:
     with image.container("busy") as c:
         before = c.snapshot()
-        sleeper: Popen[bytes] = c.popen(["sleep", "60"])
-        for attempt in (c.snapshot, c.rollback, c.fork, store.container("busy").snapshot):
-            with pytest.raises(ContainerRunning):
-                attempt()
-        with c.fork(snapshot=before) as fork:  # that does not concern who runs
-            assert fork.fs.exists("/etc/motd")
-        sleeper.kill()
-        sleeper.wait()
+        with c.popen(["sleep", "60"]) as sleeper:
+            try:
+                for attempt in (c.snapshot, c.rollback, c.fork, store.container("busy").snapshot):
+                    with pytest.raises(ContainerRunning):
+                        attempt()
+                with c.fork(snapshot=before) as fork:  # that does not concern who runs
+                    assert fork.fs.exists("/etc/motd")
+            finally:
+                sleeper.kill()
         c.rollback()
         with pytest.raises(ContainerRunning):  # the other handle still has its session and may start programs
             store.container("busy").snapshot()

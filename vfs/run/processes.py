@@ -15,6 +15,9 @@ from collections.abc import Iterator
 
 from rootlay.store.value import value
 
+EXEC_PATIENCE_S = 5.0
+"""How long a process of the engine is waited for that has no arguments yet."""
+
 
 @value
 class GuestProcess:
@@ -42,13 +45,26 @@ def iter_guests(container_path: str) -> Iterator[int]:
             if os.path.basename(os.readlink(f"/proc/{entry}/exe")) != "engine":
                 continue
             # In this order: what is in neither belongs to nobody of ours.
-            for name in ("cmdline", "maps"):
-                with open(f"/proc/{entry}/{name}", "rb") as file:
-                    if mark in file.read():
-                        yield int(entry)
-                        break
+            if mark in _arguments(entry) or mark in _read(f"/proc/{entry}/maps"):
+                yield int(entry)
         except OSError:  # gone, or another user's
             continue
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def _arguments(entry: str) -> bytes:
+    """The argument vector of a process, waited for while the kernel loads its program: in the midst of an exec a
+    process has its new executable already, and neither arguments nor more than that in its maps. Whoever started it
+    may know by then that the exec has succeeded."""
+    deadline = time.monotonic() + EXEC_PATIENCE_S
+    while not (found := _read(f"/proc/{entry}/cmdline")) and time.monotonic() < deadline:
+        os.readlink(f"/proc/{entry}/exe")  # raises where the process has died
+        time.sleep(0.001)
+    return found
 
 
 def _may_have_guests(container_path: str) -> bool:
