@@ -6,8 +6,10 @@ runc where it is installed: crun, podman's own choice, does not run where cgroup
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -74,7 +76,14 @@ class Podman:
             subprocess.run(
                 ["podman", "unshare", "rm", "-rf", str(self._place / "storage")], check=False, env=self._env()
             )
+            self._stop_pause()
         shutil.rmtree(self._place, ignore_errors=True)
+
+    def _stop_pause(self) -> None:
+        """End the process that keeps an ordinary user's namespaces from one command to the next."""
+        for file in (self._place / "runtime").rglob("pause.pid"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
 
     def _run(self, *words: str) -> str:
         done = subprocess.run([*self._words, *words], check=False, capture_output=True, text=True, env=self._env())

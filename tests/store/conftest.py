@@ -11,13 +11,16 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.hydrate import Hydrator
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.store.view import View
 
 # pytest's importlib mode leaves sys.path alone.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from exchange import IMAGES, Run, Tool
+from memory_layers import MemoryStore, small_store
 from registry_fake import FakeRegistry
 from registry_faulty import faulty_fake, impatient
 from store_archives import docker_archive, make_tar, snapshot
@@ -53,6 +56,27 @@ def fake() -> Iterator[FakeRegistry]:
 def settings(tmp_path: Path) -> Settings:
     """A client that does not wait for long."""
     return impatient(tmp_path)
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> MemoryStore:
+    """A store in memory with one of each kind of entry."""
+    return small_store(tmp_path / "store")
+
+
+@pytest.fixture
+def view(memory: MemoryStore) -> Iterator[View]:
+    """Its view."""
+    opened = memory.view()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def hydrator(memory: MemoryStore, view: View) -> Iterator[Hydrator]:
+    """Its hydrator."""
+    with Hydrator(memory, view) as opened:
+        yield opened
 
 
 @pytest.fixture
