@@ -18,7 +18,6 @@ from rootlay.store.archive import blob_name
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, BundleHeader, Table
 from rootlay.store.bundleview import OFFSET, RUN, SEGMENT, SPARSE_HEAD
 from rootlay.store.bytestream import iter_file
-from rootlay.store.catalog import check_present
 from rootlay.store.codec import Access
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
@@ -28,6 +27,7 @@ from rootlay.store.layerwriter import BLOB_LEVEL
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.manifest import CONTAINERD_NAME, OCI_LAYER_ZSTD, OCI_MANIFEST, REF_NAME, Descriptor, Index, Manifest
 from rootlay.store.outfile import output_file
+from rootlay.store.present import check_present
 from rootlay.store.progress import Progress, silent
 from rootlay.store.segment import Checkpoint
 from rootlay.store.value import replace

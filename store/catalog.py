@@ -1,17 +1,12 @@
-"""Which images there are, and what they are called: reading and changing `index.json`.
+"""Which images there are: looking them up in `index.json`, by names (`rootlay.store.imagenames`), digests and IDs.
 
-Rules:
-1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`; for what was pulled
-   by digest `debian@sha256:…`, which may be the digest of an index); one descriptor for each name. An image that lost
-   its last name to another one stays, with a descriptor without a name.
-2. The functions that change an index are pure; `Layout.update_index` applies them.
-3. A descriptor may be that of a multi-platform index: then its images are members of one entry (`rootlay.store.members`
-   says of which documents), and a name leads to the one for this machine.
+A descriptor may be that of a multi-platform index: then its images are members of one entry (`rootlay.store.members`
+says of which documents), and a name leads to the one for this machine.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.store.digest import Digest
@@ -19,15 +14,15 @@ from rootlay.store.errors import (
     AmbiguousImage,
     BadManifest,
     BadReference,
-    CorruptStore,
     StoreError,
     UnknownImage,
     WrongPlatform,
 )
 from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.imagenames import parsed, same_name, unnamed
 from rootlay.store.layout import Layout
-from rootlay.store.manifest import INDEXES, MANIFESTS, REF_NAME, Descriptor, Index, Manifest, Platform
+from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Manifest, Platform
 from rootlay.store.progress import Note
 from rootlay.store.reference import Reference
 from rootlay.store.value import replace
@@ -36,64 +31,6 @@ if TYPE_CHECKING:
     from rootlay.store.members import Member
 
 _HEX = frozenset("0123456789abcdef")
-
-
-def same_name(stored: str | None, reference: Reference) -> bool:
-    """Whether the name in an index means `reference`: the tag counts, and where there is none the digest."""
-    found = _parsed(stored)
-    if found is None:
-        return False
-    if reference.tag is None:
-        return found == reference
-    return (found.name, found.tag) == (reference.name, reference.tag)
-
-
-def _parsed(stored: str | None) -> Reference | None:
-    """A name in an index; None for what other tools may write there that is no reference."""
-    if stored is None:
-        return None
-    try:
-        return Reference.parse(stored)
-    except BadReference:
-        return None
-
-
-def unnamed(descriptor: Descriptor) -> Descriptor:
-    """The descriptor without the name that an index gave it."""
-    return replace(descriptor, annotations={k: v for k, v in descriptor.annotations.items() if k != REF_NAME})
-
-
-def with_name(index: Index, descriptor: Descriptor, reference: Reference | None) -> Index:
-    """The index in which `reference` names the image of `descriptor`; None: it is there without a name."""
-    plain = unnamed(descriptor)
-    if reference is None:
-        if any(d.digest == descriptor.digest for d in index.manifests):
-            return index
-        return replace(index, manifests=(*index.manifests, plain))
-    name = reference if reference.tag is None else reference.with_default_tag()
-    named = replace(plain, annotations={**plain.annotations, REF_NAME: name.familiar})
-    kept: list[Descriptor] = []
-    dropped: list[Descriptor] = []
-    for found in index.manifests:
-        nameless_twin = found.digest == descriptor.digest and found.ref_name is None
-        if same_name(found.ref_name, name):
-            dropped.append(found)
-        elif not nameless_twin:
-            kept.append(found)
-    for old in dropped:
-        if old.digest != descriptor.digest and not any(d.digest == old.digest for d in kept):
-            kept.append(unnamed(old))
-    return replace(index, manifests=(*kept, named))
-
-
-def without_name(index: Index, reference: Reference) -> Index:
-    """The index without that name; an image goes with its last one."""
-    return replace(index, manifests=tuple(d for d in index.manifests if not same_name(d.ref_name, reference)))
-
-
-def without_image(index: Index, digest: Digest) -> Index:
-    """The index without any descriptor of that manifest."""
-    return replace(index, manifests=tuple(d for d in index.manifests if d.digest != digest))
 
 
 class Catalog:
@@ -258,7 +195,7 @@ class Catalog:
         if reference.digest is None:
             return next((d for d in self.index.manifests if same_name(d.ref_name, reference)), None)
         for descriptor in self.index.manifests:
-            stored = _parsed(descriptor.ref_name)
+            stored = parsed(descriptor.ref_name)
             if stored is None or stored.name != reference.name:
                 continue
             if reference.tag is not None and not same_name(descriptor.ref_name, reference):
@@ -307,18 +244,3 @@ def _id_prefix(text: str) -> str | None:
     """The hex digits of an image ID or of its beginning."""
     digits = text.removeprefix("sha256:")
     return digits if digits and len(digits) <= 64 and _HEX.issuperset(digits) else None
-
-
-def check_present(layout: Layout, manifest: Manifest) -> None:
-    """Raise CorruptStore unless all blobs of an image are here, or are layers that were pulled lazily."""
-    check_blobs(layout, (manifest.config, *manifest.layers))
-
-
-def check_blobs(layout: Layout, blobs: Iterable[Descriptor]) -> None:
-    """Raise CorruptStore unless all of them are here, or are layers that were pulled lazily."""
-    for descriptor in blobs:
-        if not layout.has_blob(descriptor.digest):
-            from rootlay.store.lazy.identity import find_lazy
-
-            if find_lazy(layout, descriptor) is None:
-                raise CorruptStore(str(descriptor.digest), "the blob is missing")

@@ -17,10 +17,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from rootlay.store.catalog import Catalog, without_image, without_name
+from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
 from rootlay.store.errors import ImageInUse, StoreError
 from rootlay.store.image import Image
+from rootlay.store.imagenames import without_image, without_name
 from rootlay.store.layout import Layout
 from rootlay.store.partialblob import remove_partials
 from rootlay.store.reference import Reference

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.archive import blob_name
 from rootlay.store.bytestream import iter_file
-from rootlay.store.catalog import check_present
 from rootlay.store.digest import Digest
 from rootlay.store.durable import create_file
 from rootlay.store.entry import Entry, EntryType
@@ -23,6 +22,7 @@ from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import CONTAINERD_NAME, REF_NAME, Descriptor, Index, Platform
 from rootlay.store.members import whole_index
 from rootlay.store.outfile import output_directory, output_file
+from rootlay.store.present import check_present
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference

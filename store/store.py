@@ -7,14 +7,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.catalog import Catalog, check_blobs, check_present, with_name
+from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
 from rootlay.store.durable import sweep
 from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.image import Image, ImageRecord
 from rootlay.store.imageconfig import ImageConfig, RunConfig
+from rootlay.store.imagenames import with_name
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
+from rootlay.store.present import check_blobs, check_present
 from rootlay.store.progress import Note, Progress, silent, unheard
 from rootlay.store.reference import Reference
 

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rootlay.store.bytestream import iter_file
-from rootlay.store.catalog import Catalog, without_image
+from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, StoreError
+from rootlay.store.imagenames import without_image
 from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Index

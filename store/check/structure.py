@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.catalog import with_name, without_image
 from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.digest import Digest
 from rootlay.store.durable import write_file
 from rootlay.store.errors import StoreError
 from rootlay.store.imageconfig import ImageConfig
+from rootlay.store.imagenames import with_name, without_image
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME

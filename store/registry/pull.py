@@ -8,40 +8,29 @@ Rules:
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Generator
-from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore, StoreError, UnknownImage, UnsupportedMedia
+from rootlay.store.errors import BadManifest, CorruptStore, UnknownImage, UnsupportedMedia
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import ImageConfig
 from rootlay.store.indexload import store_blob
-from rootlay.store.ingest import LayerSource
-from rootlay.store.layercheck import check_kind, check_layers, is_foreign, missing_foreign
-from rootlay.store.layerload import LayerLoader
+from rootlay.store.layercheck import check_kind, is_foreign, missing_foreign
 from rootlay.store.layout import Layout
-from rootlay.store.lazy.fill import bring_all, keep_as_partial
-from rootlay.store.lazy.identity import find_lazy
-from rootlay.store.lazy.origin import Origin
 from rootlay.store.manifest import INDEXES, Descriptor, Index, Manifest, Platform
 from rootlay.store.members import DEPTH_MAX, iter_members
 from rootlay.store.ociload import check_platform
-from rootlay.store.partialblob import KEPT_S, iter_partial, partial_path, partial_size, remove_partials
+from rootlay.store.partialblob import KEPT_S, remove_partials
 from rootlay.store.platform import choose, host_platform
 from rootlay.store.progress import Note, Progress, silent, unheard
 from rootlay.store.reference import Reference
 from rootlay.store.registry.errors import NotInRegistry
-from rootlay.store.registry.lazypull import NotLazy, pull_lazily
+from rootlay.store.registry.layerfetch import LayerFetcher, worth_keeping
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
-from rootlay.store.registry.work import SharedProgress, run_all
 from rootlay.store.value import replace
 
 if TYPE_CHECKING:
@@ -87,7 +76,7 @@ def pull(
     name = Reference.parse(reference)
     wanted = platform or host_platform()
     remove_partials(store.layout, KEPT_S)
-    with Session(settings, name.domain) as session, store.layout.importing(keep=_worth_keeping):
+    with Session(settings, name.domain) as session, store.layout.importing(keep=worth_keeping):
         work = _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None)
         return work.run_all_platforms() if all_platforms else work.run()
 
@@ -104,11 +93,6 @@ def resolve(repository: Repository, name: Reference, wanted: Platform | None) ->
     raise BadManifest(name.familiar, f"indexes are nested more than {DEPTH_MAX} deep")
 
 
-def _worth_keeping(error: BaseException) -> bool:
-    """Whether layers that are complete stay after `error`."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, StoreError) and error.fault == "network")
-
-
 class _Pull:
     """One pull."""
 
@@ -121,17 +105,13 @@ class _Pull:
         progress: Progress,
         lazily: Note | None,
     ) -> None:
-        """`lazily`: pull lazily, and tell what is not; None: pull whole."""
+        """`lazily`: see LayerFetcher."""
         self._store = store
         self._layout: Layout = store.layout
         self._repository = repository
         self._name = name
         self._wanted = wanted
-        self._progress = progress
-        self._lazily = lazily
-        self._lock = threading.Lock()
-        self._fetched_layers = 0
-        self._fetched_bytes = 0
+        self._layers = LayerFetcher(store.layout, repository, name, progress, lazily)
 
     def run(self) -> Pulled:
         """See `pull`."""
@@ -147,7 +127,7 @@ class _Pull:
         self._bring(manifest, config, config_bytes)
         image = self._store.add_manifest(document.data, self._name, config.platform)
         lazy = self._count_lazy(manifest)
-        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes, lazy)
+        return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 
     def run_all_platforms(self) -> Pulled:
         """See `pull`. What is no index is pulled as it is, for whatever platform it says."""
@@ -179,11 +159,11 @@ class _Pull:
         else:
             image = self._store.add_manifest(top.data, self._name, platform)
         lazy = self._count_lazy(image.manifest)
-        return Pulled(image, top.descriptor.digest, self._fetched_layers, self._fetched_bytes, lazy)
+        return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 
     def _bring(self, manifest: Manifest, config: ImageConfig, config_bytes: bytes) -> None:
         """Layers and config into the store."""
-        self._fetch_layers(manifest, config)
+        self._layers.fetch(manifest, config)
         with self._layout.staging() as staging:
             self._layout.add_blob(staging, config_bytes, manifest.config.digest)
 
@@ -198,16 +178,10 @@ class _Pull:
             if is_foreign(blob):
                 raise missing_foreign(blob, self._name.familiar) from error
             raise
-        self._fetched_bytes += blob.size
+        self._layers.bytes += blob.size
 
     def _count_lazy(self, manifest: Manifest) -> int:
         return sum(not self._layout.has_blob(layer.digest) for layer in manifest.layers)
-
-    def _is_here(self, layer: Descriptor) -> bool:
-        """Whether a layer is here in the way that is asked for."""
-        if self._layout.has_blob(layer.digest):
-            return True
-        return self._lazily is not None and find_lazy(self._layout, layer) is not None
 
     def _find_current(self) -> Image | None:
         """The image, if the store has it and the registry's tag still points to it. A HEAD costs nothing where pulls
@@ -225,7 +199,7 @@ class _Pull:
         except (CorruptStore, UnknownImage):  # removed by somebody since we found its name
             return None
         config = image.manifest.config.digest
-        if not self._layout.has_blob(config) or not all(map(self._is_here, image.manifest.layers)):
+        if not self._layout.has_blob(config) or not all(map(self._layers.is_here, image.manifest.layers)):
             return None
         check_platform(image.config, self._wanted)
         return image
@@ -236,103 +210,3 @@ class _Pull:
         if self._layout.has_blob(manifest.config.digest):
             return self._layout.read_blob(manifest.config.digest)
         return self._repository.read_blob(manifest.config, what)
-
-    def _fetch_layers(self, manifest: Manifest, config: ImageConfig) -> None:
-        what = self._name.familiar
-        check_layers(manifest, config, what)
-        pairs = dict(zip(config.diff_ids, manifest.layers, strict=True))
-        shared = SharedProgress(self._progress, sum(layer.size for layer in pairs.values()), what)
-        current = self._layout.current
-
-        def job(number: int, diff_id: Digest, layer: Descriptor) -> None:
-            with self._layout.joining(current):
-                self._fetch(number, diff_id, layer, shared)
-
-        jobs: list[Callable[[], None]] = [partial(job, number, *pair) for number, pair in enumerate(pairs.items())]
-        session = self._repository.session
-        try:
-            run_all(jobs, session.settings.parallel, session.stop)
-        except BaseException as error:
-            if not _worth_keeping(error):
-                for diff_id, layer in pairs.items():
-                    partial_path(self._layout.tmp, diff_id, layer.digest).unlink(missing_ok=True)
-            raise
-
-    def _fetch(self, number: int, diff_id: Digest, layer: Descriptor, shared: SharedProgress) -> None:
-        """One layer. What an earlier pull has left is tried once; it may be damaged, and goes if it is."""
-        if self._fetch_lazily(diff_id, layer):
-            shared.report(number, layer.size)
-            return
-
-        def report(done_bytes: int, total_bytes: int | None, label: str) -> None:
-            shared.report(number, done_bytes)
-
-        kept = partial_path(self._layout.tmp, diff_id, layer.digest)
-        self._complete(diff_id, layer, lambda done: shared.report(number, done))
-        while True:
-            start = partial_size(kept, layer.size)
-            try:
-                self._fetch_once(diff_id, layer, kept, report)
-                kept.unlink(missing_ok=True)  # where the layer has come by another way
-                return
-            except NotInRegistry as error:
-                if is_foreign(layer):
-                    raise missing_foreign(layer, self._name.familiar) from error
-                raise
-            except BaseException as error:
-                if not _worth_keeping(error):
-                    kept.unlink(missing_ok=True)
-                if not start or not (isinstance(error, StoreError) and error.fault == "image"):
-                    raise
-
-    def _fetch_lazily(self, diff_id: Digest, layer: Descriptor) -> bool:
-        """Have the layer's table of contents, if that is what is asked for and possible."""
-        if self._lazily is None or self._layout.has_blob(layer.digest):
-            return False
-        what = f"{self._name.familiar}: layer {layer.digest.short}"
-        try:
-            fetched = pull_lazily(self._layout, self._repository, layer, diff_id, what)
-        except NotLazy as error:
-            self._lazily(f"{what} is fetched whole: {error}")
-            return False
-        with self._lock:
-            self._fetched_layers += bool(fetched)
-            self._fetched_bytes += fetched
-        return True
-
-    def _complete(self, diff_id: Digest, layer: Descriptor, report: Callable[[int], None]) -> None:
-        """Fetch what is missing of a layer that is here lazily; the import then finds all of it."""
-        own_id = None if self._layout.has_blob(layer.digest) else find_lazy(self._layout, layer)
-        if own_id is None:
-            return
-        what = f"{self._name.familiar}: layer {layer.digest.short}"
-        directory = self._layout.layer_directory(own_id)
-
-        def fetch(start: int, end: int) -> bytes:
-            with self._lock:
-                self._fetched_bytes += end - start
-            return self._repository.read_range(layer, start, end, what)
-
-        try:
-            origin = Origin.read(directory)
-            bring_all(directory, fetch, report)
-        except (FileNotFoundError, CorruptStore):
-            return  # it cannot be said what is here of it: all of it is fetched
-        keep_as_partial(self._layout, own_id, origin)
-
-    def _fetch_once(self, diff_id: Digest, layer: Descriptor, kept: Path, report: Progress) -> None:
-        what = f"{self._name.familiar}: layer {layer.digest.short}"
-
-        def chunks() -> Generator[bytes, None, None]:
-            start = partial_size(kept, layer.size)  # only now: the layer's lock is held
-            with self._lock:
-                self._fetched_layers += 1
-            yield from iter_partial(kept, start) if start else ()
-            for chunk in self._repository.iter_blob(layer, what, start):
-                with self._lock:
-                    self._fetched_bytes += len(chunk)
-                yield chunk
-
-        with closing(chunks()) as stream:
-            source = LayerSource(what, stream, layer, diff_id, partial=kept)
-            LayerLoader(self._layout, report, what, layer.size).load(source, layer.size)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rootlay.store.catalog import Catalog, check_present
+from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadReference
 from rootlay.store.image import Image
@@ -21,6 +21,7 @@ from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import check_whole
 from rootlay.store.manifest import Descriptor, Platform
 from rootlay.store.members import Member, whole_index
+from rootlay.store.present import check_present
 from rootlay.store.progress import Progress, silent, unheard
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
