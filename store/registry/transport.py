@@ -10,15 +10,12 @@ Rules:
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -27,6 +24,7 @@ from urllib3.exceptions import SSLError as TlsError
 
 from rootlay.store.bytestream import CHUNK_BYTES
 from rootlay.store.registry.address import Origin
+from rootlay.store.registry.connection import patient
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.settings import Settings
@@ -143,41 +141,6 @@ class Response:
         self.close()
 
 
-def _patient(kind: type[Any], seconds: float) -> type[Any]:
-    """A class of connections, as `kind`, which get the head of an answer within `seconds` or not at all: the timeout of
-    a socket is for each byte anew."""
-
-    class Connection(kind):  # type: ignore[misc]  # one of two
-        def getresponse(self) -> Any:
-            deadline = _Deadline(self.sock, seconds)
-            try:
-                found = super().getresponse()
-            finally:
-                deadline.cancel()
-            if deadline.passed:  # to http.client a connection that ends ends the head, too
-                found.close()
-                raise TimeoutError(None, "the head of its answer does not come to an end")
-            return found
-
-    return Connection
-
-
-class _Deadline(threading.Timer):
-    """Shuts a connection down after some time."""
-
-    def __init__(self, sock: socket.socket, seconds: float) -> None:
-        super().__init__(seconds, self._shut)
-        self.daemon = True
-        self.passed = False
-        self._sock = sock
-        self.start()
-
-    def _shut(self) -> None:
-        self.passed = True
-        with contextlib.suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-
-
 class Transport:
     """Connections, kept and reused. Thread safe; close it."""
 
@@ -250,7 +213,7 @@ class Transport:
         """With connections that do not wait for ever for the head of an answer."""
         seconds = self._settings.read_timeout_s + self._settings.speed_time_s
         manager.pool_classes_by_scheme = {
-            scheme: type("Pool", (pool,), {"ConnectionCls": _patient(pool.ConnectionCls, seconds)})
+            scheme: type("Pool", (pool,), {"ConnectionCls": patient(pool.ConnectionCls, seconds)})
             for scheme, pool in _POOLS.items()
         }
         return manager

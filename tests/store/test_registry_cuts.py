@@ -45,6 +45,50 @@ def test_a_cut_is_resumed_where_it_was(fake: FakeRegistry, store: Store, setting
     assert ranges == [None, "bytes=100000-", "bytes=1100000-"]
 
 
+def heads(start: int) -> bytes:
+    """The head of an answer with what a blob has from `start` on."""
+    status = b"206 Partial Content" if start else b"200 OK"
+    lines = [b"HTTP/1.1 " + status, b"X: y", b"Content-Length: %d" % (len(BLOB) - start)]
+    lines += [b"Content-Range: bytes %d-%d/%d" % (start, len(BLOB) - 1, len(BLOB))] if start else []
+    return b"\r\n".join([*lines, b"", b""])
+
+
+@pytest.mark.parametrize("left", [1, 2, 3, 20, 40, 50, 60, 70, 80, 90, 100, 105])
+def test_a_cut_in_the_head_of_an_answer(fake: FakeRegistry, store: Store, settings: Settings, left: int) -> None:
+    """Wherever it is: it is no answer, and the next attempt goes on. `left`: bytes that are missing of the head."""
+    cuts = [2]
+
+    def hook(handler: Handler, seen: Seen) -> bool:
+        if not is_blob(seen):
+            return False
+        start = int(seen.headers.get("range", "bytes=0-")[6:-1])
+        if start and cuts:
+            cuts[0] -= 1
+            handler.wfile.write(heads(start)[:-left])
+            if not cuts[0]:
+                cuts.clear()
+            handler.cut()
+            return True
+        handler.wfile.write(heads(start) + (BLOB[start:] if start else BLOB[:100_000]))
+        handler.cut()
+        return True
+
+    fake.hook = hook
+    assert pull(store, f"{fake.host}/app:1", settings).fetched_bytes == len(BLOB)
+    ranges = [seen.headers.get("range") for seen in fake.seen if is_blob(seen)]
+    assert ranges == [None, *["bytes=100000-"] * 3]
+
+
+def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+    def hook(handler: Handler, seen: Seen) -> bool:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
+        handler.cut()
+        return True
+
+    fake.hook = hook
+    rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "cut in the head")
+
+
 def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: Store, settings: Settings) -> None:
     down = []
 

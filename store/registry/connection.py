@@ -1,0 +1,78 @@
+"""Connections that get the whole head of an answer, in time, or an error.
+
+http.client sets a timeout for each byte anew, and takes a connection that ends for the end of the head: headers would
+be missing without a word, and a resumed blob would be one of another length.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import socket
+import threading
+from typing import Any
+
+
+def patient(kind: type[Any], seconds: float) -> type[Any]:
+    """A class of connections, as `kind`, which get the whole head of an answer within `seconds` or not at all: the
+    timeout of a socket is for each byte anew."""
+
+    class Connection(kind):  # type: ignore[misc]  # one of two
+        response_class = _WholeHead
+
+        def getresponse(self) -> Any:
+            deadline = _Deadline(self.sock, seconds)
+            try:
+                return super().getresponse()
+            except OSError as error:
+                if deadline.passed:
+                    raise TimeoutError(None, "the head of its answer does not come to an end") from error
+                raise
+            finally:
+                deadline.cancel()
+
+    return Connection
+
+
+class _WholeHead(http.client.HTTPResponse):
+    """To http.client a connection that ends ends the head, too: headers would be missing without a word."""
+
+    def begin(self) -> None:
+        stream: Any = self.fp
+        self.fp = _Head(stream)  # type: ignore[assignment]  # all that `begin` reads
+        try:
+            super().begin()
+        finally:
+            self.fp = stream
+
+
+class _Head:
+    """The lines of a head. An end before the first is left to http.client."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._begun = False
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._stream.readline(limit)
+        if (line or self._begun) and not line.endswith(b"\n") and len(line) < limit:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was cut in the head of its answer")
+        self._begun = True
+        return line
+
+
+class _Deadline(threading.Timer):
+    """Shuts a connection down after some time."""
+
+    def __init__(self, sock: socket.socket, seconds: float) -> None:
+        super().__init__(seconds, self._shut)
+        self.daemon = True
+        self.passed = False
+        self._sock = sock
+        self.start()
+
+    def _shut(self) -> None:
+        self.passed = True
+        with contextlib.suppress(OSError):
+            self._sock.shutdown(socket.SHUT_RDWR)
