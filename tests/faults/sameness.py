@@ -6,7 +6,7 @@ A state that was looked at once need not be looked at again: many points, and mo
    this run (those of hydrated files come from the image).
 2. Not in it: process numbers; times of this run, and the numbers of three and more digits in a container's own records
    (they are times and process numbers); inode numbers; the content of what lies in `tmp/`, which nobody reads once its
-   writer is dead (docs/format.md), but for the beginnings of blobs; `build/digests.json`, which is made of inodes.
+   writer is dead (docs/format.md), but for the beginnings of blobs; `build/digests`, which is made of inodes.
 3. What a command draws by lot is the same in each run (`steady`): random names need no exception.
 """
 
@@ -61,7 +61,7 @@ class Sameness:
     def _content(self, path: str, shown: str, status: os.stat_result) -> str:
         if stat.S_ISLNK(status.st_mode):
             return os.readlink(path)
-        if not stat.S_ISREG(status.st_mode) or shown == "store/build/digests.json":
+        if not stat.S_ISREG(status.st_mode) or shown == "store/build/digests":
             return ""
         parts = shown.split("/")
         if parts[1:2] == ["tmp"] and not parts[2].startswith("partial-"):

@@ -30,6 +30,7 @@ from rootlay.vfs import sharedrecord
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.check import check_build_cache
+from rootlay.vfs.build.digestfile import MAGIC
 from rootlay.vfs.check import check_uppers
 from rootlay.vfs.create import ContainerOptions, create_container
 from rootlay.vfs.images import Store
@@ -71,7 +72,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = ImageStore.open(root)
     layer = WrittenLayer(found.image("app").diff_ids[0], found.image("app").manifest.layers[0])
     StepCache(found).add(KEY, CachedLayer(layer, "2026-01-01T00:00:00Z", "RUN true"))
-    (root / "build" / "digests.json").write_text("{}")
+    (root / "build" / "digests").write_bytes(MAGIC)
     return base
 
 
@@ -374,8 +375,11 @@ CASES: dict[str, Case] = {
     "step in another place": Case(
         lambda d: step_of(d).rename(step_of(d).with_name("cd" * 32 + ".json")), ("unknown-file",), kept=True
     ),
-    "digests not JSON": Case(
-        lambda d: (d.root / "build/digests.json").write_bytes(b"["), ("cache-damaged",), kept=True
+    "digests cut": Case(
+        lambda d: (d.root / "build/digests").write_bytes(MAGIC + b"[" * 51), ("cache-damaged",), kept=True
+    ),
+    "digests of another version": Case(
+        lambda d: (d.root / "build/digests").write_bytes(b"RLdigst\2"), ("cache-damaged",), kept=True
     ),
     "strange file in the build cache": Case(
         lambda d: (d.root / "build/x").write_bytes(b""), ("unknown-file",), kept=True

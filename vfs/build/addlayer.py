@@ -7,9 +7,8 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 from rootlay.store.configchange import apply_changes
@@ -22,8 +21,9 @@ from rootlay.store.store import Store
 from rootlay.store.value import replace
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.copying import Copier, CopyOptions, clean
-from rootlay.vfs.build.layerplan import LayerPlan, Planned
+from rootlay.vfs.build.layerplan import LayerPlan
 from rootlay.vfs.build.owner import Owner, find_owner
+from rootlay.vfs.build.planned import FileContent, Planned
 from rootlay.vfs.build.source import HostTree, resolve
 from rootlay.vfs.build.trees import Trees
 
@@ -63,12 +63,15 @@ def add_layer(
         UnknownUser, BadReference, BadManifest (a change), FileNotFoundError, StoreNotWritable, DiskFull.
     """
     now_ns = time.time_ns() if epoch_s is None else epoch_s * 1_000_000_000
-    with store.layout.importing(), store.staging() as staging, closing(Trees(store)) as trees:
+    with ExitStack() as stack:
+        stack.enter_context(store.layout.importing())
+        staging = stack.enter_context(store.staging())
+        trees = stack.enter_context(closing(Trees(store)))
         store.prepare(image)
         below = trees.open(image.diff_ids)
         change = None if mode is None else ModeChange.parse(mode)
         options = CopyOptions(owner=find_owner(owner, below), mode=change, made_ns=now_ns)
-        plan = LayerPlan(below, now_ns)
+        plan = stack.enter_context(LayerPlan(below, now_ns, staging))
         for path, content in sorted(files.items()):
             if isinstance(content, os.PathLike):
                 _copy(plan, path, Path(content), options, staging)
@@ -104,4 +107,4 @@ def _put(plan: LayerPlan, path: str, content: bytes, options: CopyOptions) -> No
     plan.make_directories(target.rpartition(b"/")[0] or b"/", owner.uid, owner.gid)
     mode = FILE_MODE if options.mode is None else stat.S_IMODE(options.mode.apply(stat.S_IFREG | FILE_MODE))
     entry = Entry(EntryType.FILE, mode=mode, uid=owner.uid, gid=owner.gid, size=len(content), mtime_ns=options.made_ns)
-    plan.add(target, Planned(entry, partial(io.BytesIO, content)))
+    plan.add(target, Planned(entry, FileContent(lambda _: io.BytesIO(content))))

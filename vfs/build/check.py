@@ -11,10 +11,12 @@ from rootlay.store.check.finding import Finding, remove_file
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.errors import BadManifest
 from rootlay.vfs.build.cache import VERSION, CachedLayer, StepCache
+from rootlay.vfs.build.contentdigest import FILE
+from rootlay.vfs.build.digestfile import DigestFile
 
-_FILES = frozenset({"steps", "mounts", "digests.json"})
+_FILES = frozenset({"steps", "mounts", FILE})
 _STEP = re.compile(r"[0-9a-f]{64}\.json")
-_HALF = re.compile(r"\.(?:[0-9a-f]{64}|digests)\.json\.(\d+)\.[0-9a-f]+")
+_HALF = re.compile(r"\.(?:[0-9a-f]{64}\.json|digests)\.(\d+)\.[0-9a-f]+")
 
 
 def check_build_cache(scope: Scope) -> Iterator[Finding]:
@@ -24,12 +26,11 @@ def check_build_cache(scope: Scope) -> Iterator[Finding]:
         if path.name not in _FILES:
             yield from _stray(scope, path)
     try:
-        if not isinstance(json.loads((top / "digests.json").read_bytes()), dict):
-            yield _damaged(scope, top / "digests.json", "not a JSON object")
+        DigestFile(top / FILE).close()
     except FileNotFoundError:
         pass
-    except ValueError:
-        yield _damaged(scope, top / "digests.json", "not JSON")
+    except ValueError as error:
+        yield _damaged(scope, top / FILE, str(error))
     steps = StepCache(scope.store).path
     for directory in sorted(steps.iterdir()) if steps.is_dir() else ():
         if not directory.is_dir():

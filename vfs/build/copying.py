@@ -22,8 +22,9 @@ from pathlib import Path
 from rootlay.store.entry import ENTRY_TYPES, Entry, EntryType
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.glob import has_wildcards
-from rootlay.vfs.build.layerplan import LayerPlan, Planned
+from rootlay.vfs.build.layerplan import LayerPlan
 from rootlay.vfs.build.owner import Owner
+from rootlay.vfs.build.planned import FileContent, Planned
 from rootlay.vfs.build.source import SourceEntry, SourceTree, join, resolve
 from rootlay.vfs.build.wildcard import iter_matches, unescape
 
@@ -75,6 +76,7 @@ class Copier:
         self._is_directory = raw.endswith((b"/", b"/.", b"/.."))
         self._destination = raw
         self._unmatched: list[str] = []
+        self._trees: dict[int, SourceTree] = {}  # kept, for identities are told apart by them
 
     @property
     def unmatched(self) -> Sequence[str]:
@@ -221,9 +223,10 @@ class Copier:
             major=found.device[0], minor=found.device[1], xattrs=tree.xattrs(path),
             link=tree.readlink(path) if kind is EntryType.SYMLINK else b"",
         )  # fmt: skip
-        identity = None if found.identity is None else (id(tree), found.identity)
-        opener = partial(tree.open, path) if kind is EntryType.FILE else None
-        self._plan.add(target, Planned(entry, opener, found.stamp, identity))
+        self._trees[id(tree)] = tree
+        identity = None if found.identity is None else repr((id(tree), found.identity)).encode()
+        content = FileContent(tree.open, path) if kind is EntryType.FILE else None
+        self._plan.add(target, Planned(entry, content, found.stamp, identity))
 
     def write(self, name: str, content: bytes) -> None:
         """A heredoc as a file. Raises Conflict."""
@@ -238,7 +241,7 @@ class Copier:
         entry = Entry(
             EntryType.FILE, mode=mode, uid=owner.uid, gid=owner.gid, size=len(content), mtime_ns=self._options.made_ns
         )
-        self._plan.add(target, Planned(entry, partial(io.BytesIO, content)))
+        self._plan.add(target, Planned(entry, FileContent(lambda _: io.BytesIO(content))))
 
 
 def clean(path: bytes) -> bytes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rootlay.vfs.build.adding import Adding
@@ -20,16 +21,30 @@ from rootlay.vfs.build.workshop import Workshop
 from rootlay.vfs.overlay import Overlay
 
 
+@contextlib.contextmanager
 def plan_copy(
     workshop: Workshop, sources: StageSources, instruction: Copy | Add, state: ImageState, staging: Path
-) -> LayerPlan:
+) -> Iterator[LayerPlan]:
     """The layer's plan; what is fetched and unpacked for it lies in `staging` until it is written.
 
     Raises BuildFailed, MissingSource, Conflict, BadValue, UnknownUser, OSError, and what ADD's sources raise.
     """
     below = workshop.trees.open(state.diff_ids)
     options = _copy_options(workshop, instruction, below)
-    plan = LayerPlan(None if instruction.link else below, options.made_ns)
+    with LayerPlan(None if instruction.link else below, options.made_ns, staging) as plan:
+        _fill(plan, options, workshop, sources, instruction, state, staging)
+        yield plan
+
+
+def _fill(
+    plan: LayerPlan,
+    options: CopyOptions,
+    workshop: Workshop,
+    sources: StageSources,
+    instruction: Copy | Add,
+    state: ImageState,
+    staging: Path,
+) -> None:
     copier = Copier(plan, absolute(instruction.destination, state.config.working_dir), options, staging)
     if isinstance(instruction, Copy):
         tree = sources.tree(instruction.from_, instruction)
@@ -43,7 +58,6 @@ def plan_copy(
         copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
     for pattern in copier.unmatched:
         workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
-    return plan
 
 
 def _copy_options(workshop: Workshop, instruction: Copy | Add, below: Overlay) -> CopyOptions:

@@ -6,7 +6,9 @@ know what lies at the target of a COPY asks a few names of each new layer instea
 Rules:
 1. Those of the OCI image specification, as `rootlay.store._viewbuild` states them: the topmost layer that has a name,
    or its whiteout, decides; directories merge unless opaque; an implicit directory has the attributes of what is below.
-2. Ids of the ready view are kept; what lies in a layer above it gets a number from `FIRST_ID` on, when first met.
+2. Ids of the ready view are kept; what lies in a layer above it gets a number from `FIRST_ID` on: a directory when it
+   is first met, anything else whenever it is met, for only directories are remembered. Inode numbers are always the
+   same: the layer's number and the one in its index.
 3. Implements `rootlay.vfs.stack.LowerView` and `LowerHydrator`, so that `rootlay.vfs.overlay.Overlay` works on it.
    Nothing is hydrated: content is read with `open`.
 """
@@ -26,6 +28,7 @@ from rootlay.store.layer import Layer
 from rootlay.vfs.stack import LowerHydrator, LowerNode, LowerView
 
 FIRST_ID = 1 << 40
+_INODE_BITS = 48
 _ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
 
 
@@ -67,8 +70,7 @@ class LayeredView:
         self._content = content
         self._layers = tuple(layers)
         self._directories: dict[int, _Directory] = {}
-        self._nodes: dict[tuple[int, bytes], LowerNode | None] = {}
-        self._inodes: dict[tuple[int, int], int] = {}
+        self._merged: dict[tuple[int, bytes], LowerNode] = {}
         self._next_id = FIRST_ID
         self._lock = threading.RLock()
         parts = [(number, entry) for number, entry in self._roots()]
@@ -88,9 +90,12 @@ class LayeredView:
             return None if self._base is None else self._base.find(parent_id, name)
         with self._lock:
             key = (parent_id, name)
-            if key not in self._nodes:
-                self._nodes[key] = self._look(self._directories[parent_id], name, len(self._layers))
-            return self._nodes[key]
+            found = self._merged.get(key)
+            if found is None:
+                found = self._look(self._directories[parent_id], name, len(self._layers))
+                if found is not None and found.type is EntryType.DIRECTORY:
+                    self._merged[key] = found
+            return found
 
     def _look(self, directory: _Directory, name: bytes, limit: int) -> LowerNode | None:
         """`name` as the layers below number `limit` show it."""
@@ -128,7 +133,7 @@ class LayeredView:
     def _object(self, number: int, entry: Entry) -> LowerNode | None:
         if entry.type is EntryType.HARDLINK:
             return self._at(entry.link, number)
-        ino = self._inodes.setdefault((number, entry.ino), self._next_id)
+        ino = (number + 1 << _INODE_BITS) + entry.ino
         return MergedNode(
             self._take_id(), entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns, entry.nlink, ino,
             entry.link, entry.xattrs, entry.major, entry.minor, entry.sparse, number, entry,

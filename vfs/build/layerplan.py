@@ -11,52 +11,55 @@ Rules:
 from __future__ import annotations
 
 import stat
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import BinaryIO
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
 
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.layerwriter import LayerWriter
+from rootlay.vfs.build.planned import Planned
+from rootlay.vfs.build.plantable import PlanTable
 from rootlay.vfs.build.source import OverlayTree, SourceEntry, join
 from rootlay.vfs.overlay import Overlay
 
 DIRECTORY_MODE = 0o755
+_REMEMBERED_MAX = 10_000
 
 
 class Conflict(ValueError):
     """A directory and something else are to be at one path. The message is for the user."""
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """One entry.
-
-    Args:
-        entry: of a file with several names, too, the whole file's.
-        open: gives the content of a file.
-        stamp: changes whenever the content may have changed; None where nothing is known.
-        identity: the same for all names of one file; None where it has one.
-    """
-
-    entry: Entry
-    open: Callable[[], BinaryIO] | None = None
-    stamp: tuple[int, ...] | None = None
-    identity: object = None
-
-
 class LayerPlan:
     """Paths are absolute and canonical: links on the way to them are resolved by `rootlay.vfs.build.source.resolve`.
+
+    Use it as a context manager, or close it. Its memory does not grow with the number of files.
 
     Args:
         below: the tree that the layer will lie on; None for one that must not be asked (`COPY --link`).
         made_ns: the time of directories that are made on the way.
+        directory: for what does not fit into memory; None: a plan of a few entries.
     """
 
-    def __init__(self, below: Overlay | None, made_ns: int) -> None:
+    def __init__(self, below: Overlay | None, made_ns: int, directory: Path | None = None) -> None:
         self._below = None if below is None else OverlayTree(below)
         self._made_ns = made_ns
-        self._planned: dict[bytes, Planned] = {}
-        self._known: dict[bytes, SourceEntry | None] = {}
+        self._table = PlanTable(directory)
+        # Whether there are directories at these paths below.
+        self._directories: dict[bytes, bool] = {}
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._table.close()
+
+    def __enter__(self) -> LayerPlan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     @property
     def is_apart(self) -> bool:
@@ -67,30 +70,38 @@ class LayerPlan:
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         """What will be at a path: as planned, else as it is below."""
-        planned = self._planned.get(path)
-        if planned is not None:
-            entry = planned.entry
-            if entry.type is EntryType.WHITEOUT:
-                return None
-            return SourceEntry(TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
-        return self._lstat_below(path)
+        entry = self._table.find_entry(path)
+        if entry is None:
+            return self._lstat_below(path)
+        if entry.type is EntryType.WHITEOUT:
+            return None
+        return SourceEntry(TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
+
+    def find(self, path: bytes) -> Planned | None:
+        """What this layer will have at a path."""
+        return self._table.find(path)
 
     def _lstat_below(self, path: bytes) -> SourceEntry | None:
-        if self._below is None:
+        # Nothing is below what is not there: a new directory of many files costs one look.
+        if self._below is None or (path != b"/" and not self._is_directory_below(path.rpartition(b"/")[0] or b"/")):
             return None
-        if path not in self._known:
-            parent = path.rpartition(b"/")[0] or b"/"
-            # Nothing is below what is not there: a new directory of many files costs one look.
-            above = self._lstat_below(parent) if path != b"/" else None
-            hopeless = path != b"/" and (above is None or not stat.S_ISDIR(above.mode))
-            self._known[path] = None if hopeless else self._below.lstat(path)
-        return self._known[path]
+        return self._below.lstat(path)
+
+    def _is_directory_below(self, path: bytes) -> bool:
+        known = self._directories.get(path)
+        if known is None:
+            found = self._lstat_below(path)
+            known = found is not None and stat.S_ISDIR(found.mode)
+            if len(self._directories) >= _REMEMBERED_MAX:
+                self._directories.clear()
+            self._directories[path] = known
+        return known
 
     def readlink(self, path: bytes) -> bytes:
         """The text of a link, planned or below."""
-        planned = self._planned.get(path)
-        if planned is not None:
-            return planned.entry.link
+        entry = self._table.find_entry(path)
+        if entry is not None:
+            return entry.link
         assert self._below is not None  # `lstat` has found a link there
         return self._below.readlink(path)
 
@@ -114,7 +125,7 @@ class LayerPlan:
             path = path.rpartition(b"/")[0] or b"/"
         for directory in reversed(missing):
             entry = Entry(EntryType.DIRECTORY, mode=mode, uid=uid, gid=gid, mtime_ns=self._made_ns)
-            self._planned[directory] = Planned(entry)
+            self._table.put(directory, Planned(entry))
 
     def add(self, path: bytes, planned: Planned) -> None:
         """Put something at a path whose directory is there already, or planned. Raises Conflict."""
@@ -125,7 +136,7 @@ class LayerPlan:
                 f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
                 else f"cannot replace the directory {_shown(path)} by a file"
             )  # fmt: skip
-        self._planned[path] = planned
+        self._table.put(path, planned)
 
     def replace(self, path: bytes, planned: Planned) -> None:
         """As `add`, but a directory that is below keeps its content under new attributes, and anything else makes way:
@@ -133,9 +144,8 @@ class LayerPlan:
         found = self.lstat(path)
         is_directory = planned.entry.type is EntryType.DIRECTORY
         if found is not None and stat.S_ISDIR(found.mode) and not is_directory:
-            for inside in [known for known in self._planned if known.startswith(path + b"/")]:
-                del self._planned[inside]
-        self._planned[path] = planned
+            self._table.delete_below(path)
+        self._table.put(path, planned)
 
     def remove(self, directory: bytes, path: bytes) -> None:
         """Take away what the image has at a path.
@@ -149,10 +159,10 @@ class LayerPlan:
         target = join(directory, name)
         if name in (b"", b".", b".."):
             raise Conflict(f"{_shown(path)} cannot be removed")
-        if any(known == target or known.startswith(target + b"/") for known in self._planned):
+        if self._table.has_any(target):
             raise Conflict(f"{_shown(path)} is both added and removed")
         if self._lstat_below(target) is not None:
-            self._planned[target] = Planned(Entry(EntryType.WHITEOUT, mtime_ns=self._made_ns))
+            self._table.put(target, Planned(Entry(EntryType.WHITEOUT, mtime_ns=self._made_ns)))
 
     # ---- writing
 
@@ -161,20 +171,18 @@ class LayerPlan:
 
         Of the names of one file the first has the content, the others are hard links to it.
         """
-        whole = dict(self._planned)
-        for path in self._planned:
-            parent = path.rpartition(b"/")[0]
-            while parent and parent not in whole:
-                whole[parent] = Planned(self._directory_below(parent))
-                parent = parent.rpartition(b"/")[0]
-        first_names: dict[object, bytes] = {}
-        for path in sorted(whole, key=lambda path: path.split(b"/")):
-            planned, name = whole[path], path[1:]
+        last = b""
+        for path, planned in self._table:
+            name = path[1:]
             if not name:
                 continue
-            first = name if planned.identity is None else first_names.setdefault(planned.identity, name)
-            if first != name:
-                planned = Planned(replace(planned.entry, type=EntryType.HARDLINK, size=0, link=first, xattrs=()))
+            for directory in _new_parents(path, last):
+                yield directory[1:], Planned(self._directory_below(directory))
+            last = path
+            first = None if planned.identity is None else self._table.first_name(planned.identity)
+            if first is not None and first != path:
+                linked = replace(planned.entry, type=EntryType.HARDLINK, size=0, link=first[1:], xattrs=())
+                planned = Planned(linked)
             yield name, planned
 
     def _directory_below(self, path: bytes) -> Entry:
@@ -192,11 +200,20 @@ class LayerPlan:
             entry = planned.entry
             if epoch_ns is not None and entry.mtime_ns > epoch_ns:
                 entry = replace(entry, mtime_ns=epoch_ns)
-            if planned.open is None:
+            if planned.content is None:
                 writer.add(path, entry)
                 continue
-            with planned.open() as content:
+            with planned.content.open() as content:
                 writer.add(path, entry, content)
+
+
+def _new_parents(path: bytes, last: bytes) -> Iterator[bytes]:
+    """The directories above a path, from the top, that are neither what was written last nor above it."""
+    at = path.find(b"/", 1)
+    while at > 0:
+        if last[:at] != path[:at] or last[at : at + 1] not in (b"", b"/"):
+            yield path[:at]
+        at = path.find(b"/", at + 1)
 
 
 def _shown(path: bytes) -> str:

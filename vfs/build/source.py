@@ -14,13 +14,34 @@ import os
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from struct import Struct
+from typing import BinaryIO, NamedTuple, Protocol
 
 from rootlay.store.entry import Xattrs
 from rootlay.vfs import xattr
 from rootlay.vfs.overlay import Overlay
 
 LINKS_MAX = 40
+_STAMP = Struct("<QQQqq")
+
+
+class Stamp(NamedTuple):
+    """Which file of the host, and since when it is as it is: bytes, ns since the epoch."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def pack(self) -> bytes:
+        """Forty bytes."""
+        return _STAMP.pack(*self)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Stamp:
+        """The inverse of `pack`."""
+        return cls(*_STAMP.unpack(data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +59,7 @@ class SourceEntry:
     mtime_ns: int
     device: tuple[int, int] = (0, 0)
     identity: object = None
-    stamp: tuple[int, ...] | None = None
+    stamp: Stamp | None = None
 
 
 class LinkTree(Protocol):
@@ -97,7 +118,7 @@ class HostTree:
             found.st_mode, 0, 0, found.st_size if plain else 0, found.st_mtime_ns,
             (os.major(found.st_rdev), os.minor(found.st_rdev)),
             (found.st_dev, found.st_ino) if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode) else None,
-            (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if plain else None,
+            Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if plain else None,
         )  # fmt: skip
 
     def _is_left_out(self, path: bytes, mode: int) -> bool:

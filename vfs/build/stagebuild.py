@@ -174,7 +174,7 @@ class StageBuild:
         workshop = self._workshop
         sources = MountSources(
             lambda name: self._sources.tree(name, instruction),
-            lambda name, path: self._sources.digest(name, path, instruction),
+            lambda name, path: self._sources.digest(name, path, instruction, staging),
             workshop.caches, staging, workshop.pause, workshop.options.secrets, workshop.options.sockets,
         )  # fmt: skip
         return Mounting(parse_mounts(instruction.mounts), state.config.working_dir, sources)
@@ -193,8 +193,8 @@ class StageBuild:
         with (
             self._shown(instruction.source.text) as shown,
             self._workshop.store.staging() as staging,
+            plan_copy(self._workshop, self._sources, instruction, state, staging) as plan,
         ):
-            plan = plan_copy(self._workshop, self._sources, instruction, state, staging)
             return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
 
     def _workdir(self, instruction: Workdir, state: ImageState) -> ImageState:
@@ -206,13 +206,13 @@ class StageBuild:
         with self._shown(text) as shown:
             below = self._workshop.trees.open(state.diff_ids)
             owner = find_owner(state.config.user, below) if state.config.user else None
-            plan = LayerPlan(below, self._workshop.now_ns())
-            plan.make_directories(
-                resolve(plan, path.encode("utf-8", "surrogateescape")),
-                owner.uid if owner else 0,
-                owner.gid if owner else 0,
-            )
-            return self._written(shown, state, plan, text, instruction)
+            with LayerPlan(below, self._workshop.now_ns()) as plan:
+                plan.make_directories(
+                    resolve(plan, path.encode("utf-8", "surrogateescape")),
+                    owner.uid if owner else 0,
+                    owner.gid if owner else 0,
+                )
+                return self._written(shown, state, plan, text, instruction)
 
     # ---- layers
 

@@ -37,13 +37,13 @@ class StageSources:
             return self._workshop.options.contexts[name.lower()]
         return OverlayTree(self._workshop.trees.open(self._layers(name, instruction)))
 
-    def digest(self, name: str | None, path: bytes, instruction: Instruction) -> str:
-        """What is at a path of such a tree, for a cache key: layers tell their content."""
+    def digest(self, name: str | None, path: bytes, instruction: Instruction, staging: Path) -> str:
+        """What is at a path of such a tree, for a cache key: layers tell their content. `staging`: as for COPY."""
         if name is not None and name.lower() not in self._workshop.options.contexts:
             return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
-        plan = LayerPlan(None, 0)
-        Copier(plan, "/mount/", CopyOptions(), Path()).bring(self.tree(name, instruction), path)
-        return plan_digest(plan.iter_entries(), self._workshop.digests)
+        with LayerPlan(None, 0, staging) as plan:
+            Copier(plan, "/mount/", CopyOptions(), staging).bring(self.tree(name, instruction), path)
+            return plan_digest(plan.iter_entries(), self._workshop.digests)
 
     def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
         """The layers of a stage or an image."""

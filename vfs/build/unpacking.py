@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import stat
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -28,8 +29,9 @@ from rootlay.store.layertree import normalise
 from rootlay.store.tarheader import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tarreader import TarReader
 from rootlay.vfs.build.copying import CopyOptions
-from rootlay.vfs.build.layerplan import LayerPlan, Planned
+from rootlay.vfs.build.layerplan import LayerPlan
 from rootlay.vfs.build.owner import Owner
+from rootlay.vfs.build.planned import FileContent, Planned
 from rootlay.vfs.build.source import join, resolve
 
 Opener = Callable[[], BinaryIO]
@@ -58,7 +60,7 @@ class Unpacker:
         self._target = target
         self._options = options
         self._staging = staging
-        self._number = 0
+        self._sources: dict[Path, Callable[[bytes], BinaryIO]] = {}
 
     def unpack(self, open_content: Opener, what: str) -> None:
         """Add everything in an archive.
@@ -70,17 +72,15 @@ class Unpacker:
         place = self._expand(open_content, what)
         owner = self._options.owner or Owner()
         self._plan.make_directories(self._target, owner.uid, owner.gid)
-        known: dict[bytes, Planned] = {}
         with open(place, "rb") as stream:
             for name, entry in TarReader(ByteStream(iter_file(stream)), what):
                 path = self._place(normalise(name))
                 if path != self._target:
-                    self._add(path, entry, place, known, what)
+                    self._add(path, entry, place, what)
 
     def _expand(self, open_content: Opener, what: str) -> Path:
         """The decompressed archive as a file."""
-        self._number += 1
-        place = self._staging / f"archive-{self._number}"
+        place = self._staging / f"archive-{os.urandom(4).hex()}"
         with open_content() as source, open(create_file(place), "wb") as out:
             for piece in decompress(iter_file(source), what):
                 out.write(piece)
@@ -94,39 +94,48 @@ class Unpacker:
         above = resolve(self._plan, self._target + b"/" + directory) if directory else self._target
         return join(above, name)
 
-    def _add(self, path: bytes, entry: Entry, place: Path, known: dict[bytes, Planned], what: str) -> None:
+    def _add(self, path: bytes, entry: Entry, place: Path, what: str) -> None:
         parent = path.rpartition(b"/")[0] or b"/"
         owner = self._options.owner or Owner()
         self._plan.make_directories(parent, owner.uid, owner.gid)
-        if entry.type is EntryType.HARDLINK:
-            planned = self._linked(entry, known, what)
-        else:
-            planned = self._planned(path, entry, place)
-        known[path] = planned
+        linked = entry.type is EntryType.HARDLINK
+        planned = self._linked(entry, place, what) if linked else self._planned(entry, place)
         self._plan.replace(path, planned)
 
-    def _planned(self, path: bytes, entry: Entry, place: Path) -> Planned:
+    def _planned(self, entry: Entry, place: Path) -> Planned:
         mode = entry.mode
         if self._options.mode is not None and entry.type is not EntryType.SYMLINK:
             kind = stat.S_IFDIR if entry.type is EntryType.DIRECTORY else stat.S_IFREG
             mode = stat.S_IMODE(self._options.mode.apply(kind | mode))
         owner = self._options.owner or Owner(entry.uid, entry.gid)
         whole = dataclasses.replace(entry, mode=mode, uid=owner.uid, gid=owner.gid, offset=0)
-        if entry.type is not EntryType.FILE:
+        if entry.type is EntryType.DIRECTORY:
             return Planned(whole)
-        dense = dataclasses.replace(whole, sparse=None)
-        return Planned(dense, partial(_content, place, entry), None, (str(place), path))
+        identity = _identity(place, b"%d" % entry.offset)  # a later entry of the same name is another file
+        if entry.type is not EntryType.FILE:
+            return Planned(whole, identity=identity)
+        content = FileContent(self._source(place), dataclasses.replace(entry, xattrs=()).pack())
+        return Planned(dataclasses.replace(whole, sparse=None), content, identity=identity)
 
-    def _linked(self, entry: Entry, known: dict[bytes, Planned], what: str) -> Planned:
-        target = self._place(normalise(entry.link))
-        found = known.get(target)
-        if found is None or found.entry.type is EntryType.DIRECTORY:
+    def _source(self, place: Path) -> Callable[[bytes], BinaryIO]:
+        if place not in self._sources:
+            self._sources[place] = partial(_open_content, place)
+        return self._sources[place]
+
+    def _linked(self, entry: Entry, place: Path, what: str) -> Planned:
+        found = self._plan.find(self._place(normalise(entry.link)))
+        if found is None or found.identity is None or not found.identity.startswith(_identity(place)):
             raise UnsafePath(entry.link, f"a hard link to what is not in {what}")
         return found
 
 
-def _content(place: Path, entry: Entry) -> BinaryIO:
-    """The content of a file of the decompressed archive, holes filled."""
+def _identity(place: Path, entry: bytes = b"") -> bytes:
+    return os.fsencode(place) + b"\0" + entry
+
+
+def _open_content(place: Path, packed: bytes) -> BinaryIO:
+    """The content of a file of the decompressed archive, by its packed entry, holes filled."""
+    entry = Entry.unpack(packed)
     stream = open(place, "rb")  # noqa: SIM115 -- closed by whoever reads the content
     return io.BufferedReader(_Runs(stream, entry))
 

@@ -23,7 +23,7 @@ from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.cachetravel import TravelledSteps, sources_of
-from rootlay.vfs.build.contentdigest import ContentDigests
+from rootlay.vfs.build.contentdigest import FILE, ContentDigests
 from rootlay.vfs.build.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.options import BuildOptions, Fetch
 from rootlay.vfs.build.piece import Source
@@ -60,7 +60,7 @@ class Workshop:
         )
         self.trees = Trees(store)
         self.caches = CacheMounts(store.root)
-        self.digests = ContentDigests(store.root / "build" / "digests.json", self.check)
+        self.digests = ContentDigests(store.root / "build" / FILE, self.check)
         self.cancelled = threading.Event()
         self.cached_steps = 0
         self.made_steps = 0

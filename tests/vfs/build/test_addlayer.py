@@ -18,7 +18,7 @@ def added(yard: Yard, *arguments: object, base: str = "base", **options: object)
     """add_layer on an image, and its tree."""
     image = add_layer(yard.store, yard.store.image(base), *arguments, **options)  # type: ignore[arg-type]
     built = yard.build("FROM scratch\n")
-    return Built(built.result.__class__(image, 0, 1, 0.0, 1, True), built.notes, yard.trees.open(image.diff_ids))
+    return Built(built.result.__class__(image, (), 0, 1, 0.0, 1, True), built.notes, yard.trees.open(image.diff_ids))
 
 
 def test_text_bytes_and_paths_become_files(yard: Yard) -> None:

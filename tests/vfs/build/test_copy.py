@@ -8,6 +8,7 @@ import io
 import lzma
 import os
 import socket
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -240,6 +241,48 @@ def test_add_extracts_archives_whatever_their_name(yard: Yard, compress: str) ->
     assert built.mode("/new") == (0o755, 0, 0)
     assert built.tree.lstat("/new/top/file").mtime_ns == 1_000_000_000 * 10**9
     assert built.tree.lstat("/new/top/file").ino == built.tree.lstat("/new/top/hard").ino
+
+
+def test_add_of_two_archives(yard: Yard) -> None:
+    for name in ("a", "b"):
+        with tarfile.open(yard.context / f"{name}.tar", "w") as tar:
+            tar.addfile(_entry(name, 2), io.BytesIO(name.encode() * 2))
+            tar.addfile(_entry("both", 1), io.BytesIO(name.encode()))
+    built = yard.build("FROM base\nADD *.tar /x/\n")
+    assert [built.read(f"/x/{name}") for name in ("a", "b", "both")] == ["aa", "bb", "b"]
+
+
+def _entry(name: str, size: int, link: str = "") -> tarfile.TarInfo:
+    found = tarfile.TarInfo(name)
+    found.size = size
+    if link:
+        found.type, found.linkname = tarfile.LNKTYPE, link
+    return found
+
+
+def test_names_of_a_file_that_an_archive_replaces_later_keep_its_content(yard: Yard) -> None:
+    """As `tar -x` has it."""
+    with tarfile.open(yard.context / "a.tar", "w") as tar:
+        tar.addfile(_entry("a", 3), io.BytesIO(b"old"))
+        tar.addfile(_entry("b", 0, link="a"))
+        tar.addfile(_entry("a", 3), io.BytesIO(b"new"))
+        tar.addfile(_entry("c", 0, link="a"))
+    subprocess.run(["tar", "-C", yard.context, "-xf", "a.tar"], check=True, cwd=yard.context)
+    built = yard.build("FROM base\nADD a.tar /x/\n")
+    for name in "abc":
+        assert built.read(f"/x/{name}") == (yard.context / name).read_text()
+    same = built.tree.lstat("/x/a").ino == built.tree.lstat("/x/c").ino
+    assert same == ((yard.context / "a").stat().st_ino == (yard.context / "c").stat().st_ino)
+    assert built.tree.lstat("/x/b").nlink == 1
+
+
+def test_a_hard_link_to_what_another_archive_has(yard: Yard) -> None:
+    with tarfile.open(yard.context / "a.tar", "w") as tar:
+        tar.addfile(_entry("a", 3), io.BytesIO(b"old"))
+    with tarfile.open(yard.context / "b.tar", "w") as tar:
+        tar.addfile(_entry("b", 0, link="a"))
+    with pytest.raises(BuildFailed, match="a hard link to what is not in"):
+        yard.build("FROM base\nADD a.tar b.tar /x/\n")
 
 
 def test_add_with_chown_unpack_false_and_copy(yard: Yard) -> None:
