@@ -69,11 +69,11 @@ def one_or_all(values: Values) -> tuple[Platform | None, bool]:
 
 def platform_of(values: Values) -> Platform | None:
     """`--platform`, or None. Raises UsageError."""
-    from rootlay.store.platform import parse_platform
-
     text = values.text("platform")
     if text is None:
         return None
+    from rootlay.store.platform import parse_platform
+
     platform = parse_platform(text)
     if not platform.os or not platform.architecture:
         raise UsageError(f"--platform {text}: not of the form OS/ARCH[/VARIANT]")

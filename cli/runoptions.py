@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs.create import ContainerOptions
@@ -44,6 +45,7 @@ CREATE_OPTIONS = (
         "[ADDR:]HOST:CTR[/udp]",
     ),
     Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
+    PLATFORM_OPTION,
 )
 ARGUMENTS = (
     Argument(
@@ -55,8 +57,8 @@ ARGUMENTS = (
 )
 
 
-def to_options(values: Values, context: Context, *, auto_remove: bool) -> ContainerOptions:
-    """Turn parsed values into what the library takes.
+def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: bool = False) -> ContainerOptions:
+    """Turn parsed values into what the library takes. `to_run`: the container's program is to be started now.
 
     Raises:
         UsageError: a bind or an environment file that is not one.
@@ -90,6 +92,8 @@ def to_options(values: Values, context: Context, *, auto_remove: bool) -> Contai
         confine=confine_mode(values) or "auto",
         network=_choice("--network", values.text("network") or "host", ("host", "none")),
         ports=_ports(values),
+        platform=platform_of(values),
+        to_run=to_run,
     )
 
 

@@ -127,6 +127,19 @@ class WrongPlatform(StoreError):
         super().__init__(f"no image for platform {wanted}; this one has: {', '.join(self.found) or 'none'}")
 
 
+class ForeignPlatform(StoreError):
+    """Programs of an image for another platform are to run on this machine."""
+
+    def __init__(self, image: str, found: str, here: str) -> None:
+        super().__init__(
+            f"{image} is for {found}, and this machine, {here}, cannot run its programs (`create` makes a container "
+            "of it all the same, for its files)"
+        )
+        self.image = image
+        self.found = found
+        self.here = here
+
+
 class BadReference(StoreError):
     """Not an image reference in Docker's grammar."""
 

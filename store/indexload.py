@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.archive import ImageFiles, blob_name
+from rootlay.store.archive import ImageFiles, LinkedFiles, blob_name
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, DigestMismatch, UnsupportedMedia, WrongPlatform
 from rootlay.store.image import Image
-from rootlay.store.layout import Layout, StagedBlob
+from rootlay.store.layout import Layout, LinkedBlob, StagedBlob
 from rootlay.store.manifest import INDEXES, Descriptor, Platform
 from rootlay.store.members import Member, iter_members
 from rootlay.store.platform import fits
@@ -76,17 +77,22 @@ def load_index(
         else:
             for blob in member.blobs:
                 path = blob_name(blob.digest)
-                store_blob(store.layout, files.iter_chunks(path), blob, f"{files.what}: {path}")
+                link = files.real_path(path) if isinstance(files, LinkedFiles) else None
+                store_blob(store.layout, files.iter_chunks(path), blob, f"{files.what}: {path}", link)
     return store.add_index(members, name)
 
 
-def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str) -> None:
-    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge."""
+def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str, link: Path | None = None) -> None:
+    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge.
+
+    Args:
+        link: where it is, if it is to stay there.
+    """
     if layout.has_blob(blob.digest):
         return
     digest = hashlib.new(blob.digest.algorithm)
     with layout.staging() as staging:
-        staged = StagedBlob(staging / "blob")
+        staged = StagedBlob(staging / "blob") if link is None else LinkedBlob(staging / "blob", link)
         try:
             for chunk in _bounded(chunks, blob, what):
                 layout.budget.take_bytes(len(chunk), what)

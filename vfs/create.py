@@ -17,8 +17,10 @@ from pathlib import Path
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import HOST_IMAGE, Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
-from rootlay.store.errors import CorruptStore, StoreError
+from rootlay.store.errors import CorruptStore, ForeignPlatform, StoreError, WrongPlatform
 from rootlay.store.image import Image
+from rootlay.store.manifest import Platform
+from rootlay.store.platform import fits, host_platform
 from rootlay.store.store import Store
 from rootlay.store.uppers import write_private
 from rootlay.store.value import field, replace, value
@@ -52,8 +54,9 @@ class ContainerOptions:
     """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
-    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `confine`: auto,
-    require, off; `network`: host, none; `ports`: as docker's -p.
+    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: which
+    one of a multi-platform image (None: this machine's); `to_run`: its programs are to run, so they must be for this
+    machine. `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
     """
 
     image: str = ""
@@ -75,6 +78,8 @@ class ContainerOptions:
     network: str = "host"
     ports: tuple[str, ...] = ()
     need_command: bool = True
+    platform: Platform | None = None
+    to_run: bool = False
 
 
 def create_container(root: Path, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerRecord:
@@ -86,7 +91,8 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
 
     Raises:
         ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
-        UnknownImage, WrongPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing has been made.
+        UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing
+            has been made.
     """
     if options.confine not in CONFINE or options.network not in NETWORK:
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
@@ -117,15 +123,17 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
 def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image | None, ContainerConfig]:
     """What the container stands on: an image of the store, one in a bundle, or no image."""
     if options.image in ("", HOST_IMAGE):
+        _check_wanted(host_platform(), options.platform)
         return None, _from_host(options, environ)
     if "/" in options.image:
         from rootlay.store.bundle import is_bundle
 
         if is_bundle(options.image):
             return _from_bundle(store, options, environ)
-    image = store.image(options.image)
+    image = store.image(options.image, options.platform)
     if image.index is not None:
-        _check_platform(image)
+        _check_wanted(image.config.platform, host_platform())
+    _check_runs(image, options)
     try:
         layers = ensure_view(store, image)
     except CorruptStore:
@@ -134,12 +142,17 @@ def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -
     return image, _from_image(image, chain_id(layers), layers, options, environ)
 
 
-def _check_platform(image: Image) -> None:
-    """Raise WrongPlatform where a multi-platform image has nothing for this machine."""
-    from rootlay.store.ociload import check_platform
-    from rootlay.store.platform import host_platform
+def _check_wanted(found: Platform, wanted: Platform | None) -> None:
+    """Raise WrongPlatform for what says that it is for something else than is wanted."""
+    if wanted is not None and found.architecture and not fits(wanted, found):
+        raise WrongPlatform(str(wanted), (str(found),))
 
-    check_platform(image.config, host_platform())
+
+def _check_runs(image: Image, options: ContainerOptions) -> None:
+    """Raise ForeignPlatform where programs that are for another machine are to be run."""
+    found, here = image.config.platform, host_platform()
+    if options.to_run and found.architecture and not fits(here, found):
+        raise ForeignPlatform(options.image, str(found), str(here))
 
 
 def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:
@@ -149,6 +162,8 @@ def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, 
     bundle = attach(store.root, Path(options.image))
     try:
         image = read_image(bundle)
+        _check_wanted(image.config.platform, options.platform)
+        _check_runs(image, options)
         return image, _from_image(image, bundle.id, bundle.layer_ids, options, environ)
     finally:
         bundle.close()

@@ -19,8 +19,6 @@ def action(values: Values, context: Context) -> int:
     if source is None and sys.stdin.isatty():
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
     platform, every = one_or_all(values)
-    if every and values.flag("link"):
-        raise UsageError("--link and --all-platforms: only one of them")
     store = Store.open(context.root, limits=limits_of(values))
     notes: list[str] = []
     with show_progress(context) as progress:
@@ -51,7 +49,8 @@ VERB = Verb(
         Option(
             ("--link",),
             "flag",
-            "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them.",
+            "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them. "
+            "Of a multi-platform image only this machine's, without --platform or --all-platforms.",
         ),
         PLATFORM_OPTION,
         ALL_PLATFORMS_OPTION,

@@ -13,7 +13,8 @@ def action(values: Values, context: Context) -> int:
 
     context = for_image(context, values.text("image") or "")
     remove = values.flag("rm")
-    record = create_container(context.root, to_options(values, context, auto_remove=remove), context.environ)
+    options = to_options(values, context, auto_remove=remove, to_run=True)
+    record = create_container(context.root, options, context.environ)
     if values.flag("detach"):
         return run_program(context, record, trace=values.text("trace"), patch=not values.flag("no_patch"))
     return attach(

@@ -64,3 +64,39 @@ def test_a_multi_platform_image_for_other_machines_is_not_run(rootlay: Rootlay, 
     rootlay.fails("load", "-i", str(source), code=CODES["WrongPlatform"])
     rootlay("load", "--all-platforms", "-i", str(source))
     assert "riscv64" in rootlay.fails("run", "--rm", "several:1", "/x", code=125)
+
+
+def test_containers_of_a_chosen_platform(rootlay: Rootlay, tmp_path: Path) -> None:
+    """`create --platform` takes that one; what is for another machine can be looked into, and not be run."""
+    layout = LayoutBuilder()
+    layout.name(several(layout), "several:1")
+    rootlay("load", "-i", str(layout.write(tmp_path / "layout")))
+    for name, architecture in (("a", OTHER), ("b", HERE)):
+        rootlay("create", "--platform", f"linux/{architecture}", "--name", name, "several:1", "/x")
+        rootlay("cp", f"{name}:/arch", str(tmp_path / name))
+        assert (tmp_path / name).read_text() == f"linux/{architecture}"
+    rootlay("commit", "a", "changed:1")
+    assert json.loads(rootlay.out("inspect", "changed:1"))[0]["config"]["architecture"] == OTHER
+    kept = rootlay.out("ps", "-a", "-q")
+    for words in (("--platform", f"linux/{OTHER}", "several:1"), ("changed:1",)):
+        told = rootlay.fails("run", "--rm", *words, "/x", code=125)
+        assert f"is for linux/{OTHER}" in told
+        assert f"linux/{HERE}" in told
+    told = rootlay.fails("create", "--platform", "linux/riscv64", "several:1", "/x", code=125)
+    assert "no image for platform linux/riscv64" in told
+    assert f"linux/{HERE}, linux/{OTHER}" in told
+    for image in ("host", "changed:1"):
+        assert "no image for platform" in rootlay.fails("create", "--platform", "linux/riscv64", image, "/x", code=125)
+    assert "OS/ARCH" in rootlay.fails("create", "--platform", "riscv64", "several:1", "/x", code=125)
+    assert rootlay.out("ps", "-a", "-q") == kept
+
+
+def test_a_bundle_is_for_one_platform(rootlay: Rootlay, tmp_path: Path) -> None:
+    layout = LayoutBuilder()
+    layout.name(several(layout), "several:1")
+    rootlay("load", "-i", str(layout.write(tmp_path / "layout")))
+    bundle = tmp_path / "app.rlay"
+    rootlay("bundle", "several:1", "-o", str(bundle))
+    rootlay("create", "--platform", f"linux/{HERE}", str(bundle), "/x")
+    told = rootlay.fails("create", "--platform", f"linux/{OTHER}", str(bundle), "/x", code=125)
+    assert f"no image for platform linux/{OTHER}; this one has: linux/{HERE}" in told

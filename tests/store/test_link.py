@@ -8,10 +8,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from store_archives import make_tar, snapshot
+from multi_images import HERE, OTHER, several
+from store_archives import LayoutBuilder, make_tar, snapshot
 
-from rootlay.store.errors import CorruptStore, DigestMismatch, UnknownImage, UnsupportedMedia
+from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, UnknownImage, UnsupportedMedia
 from rootlay.store.hydrate import Hydrator
+from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
@@ -45,6 +47,48 @@ def test_links_what_it_indexes(shared: Store, store: Store) -> None:
     assert snapshot(shared.root) == before
     with pytest.raises(UnknownImage):
         store.image("two")
+
+
+@pytest.mark.parametrize("which", ["this machine's", "another's", "all"])
+def test_of_a_multi_platform_image(store: Store, tmp_path: Path, which: str) -> None:
+    layout = LayoutBuilder()
+    top = several(layout)
+    layout.name(top, "several:1")
+    source = layout.write(tmp_path / "layout")
+    before = snapshot(source)
+    platform = Platform("linux", OTHER) if which == "another's" else None
+    (image,) = store.load(source, link=True, platform=platform, all_platforms=which == "all")
+    assert image.config.architecture == (OTHER if which == "another's" else HERE)
+    links = {path.name for path in (store.root / "blobs" / "sha256").iterdir() if path.is_symlink()}
+    if which == "all":
+        assert image.index is not None
+        assert str(image.index.digest) == top["digest"]
+        # Windows' layer and config, and what the attestations say and are about, are nothing to index.
+        assert len(links) > 3
+        store.save(["several:1"], tmp_path / "copy", "oci-dir")
+        (again,) = Store.open(tmp_path / "third").load(tmp_path / "copy", all_platforms=True)
+        assert again.index == image.index
+    else:
+        assert links == {layer.digest.hex for layer in image.manifest.layers}
+    store.remove("several:1")
+    assert snapshot(source) == before
+    assert list((store.root / "blobs" / "sha256").iterdir()) == []
+
+
+def test_a_linked_blob_of_another_system_is_verified(store: Store, tmp_path: Path) -> None:
+    layout = LayoutBuilder()
+    layout.name(several(layout), "several:1")
+    source = layout.write(tmp_path / "layout")
+    store.load(source, link=True, all_platforms=True)
+    linked = [path for path in (store.root / "blobs" / "sha256").iterdir() if path.is_symlink()]
+    for blob in linked:
+        damaged = blob.resolve()
+        good = damaged.read_bytes()
+        damaged.chmod(0o600)
+        damaged.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
+        with pytest.raises((DigestMismatch, CorruptStore, NotAnArchive)):
+            Store.open(tmp_path / f"other-{blob.name[:8]}").load(source, link=True, all_platforms=True)
+        damaged.write_bytes(good)
 
 
 def test_removes_the_link_and_not_what_it_leads_to(shared: Store, store: Store) -> None:
