@@ -45,6 +45,7 @@ CODES: dict[str, int] = {
     "DiskFull": 31,
     "EngineMissing": 32,
     "UnknownUser": 33,
+    "ForeignPlatform": 34,
     "RunFailed": 61,
     "BuildFailed": 62,
     "BuildCancelled": 130,
