@@ -13,10 +13,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
-from tests.cli.rootfs import build_rootfs
-
 
 @dataclass(frozen=True)
 class Rootlay:
@@ -56,14 +52,6 @@ class Rootlay:
         assert len(lines) == 1, lines
         assert lines[0].startswith("rootlay: ")
         return lines[0]
-
-
-@pytest.fixture(scope="session")
-def small_tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("small") / "tree"
-    target.mkdir()
-    build_rootfs(target)
-    return target
 
 
 @pytest.fixture(scope="session")

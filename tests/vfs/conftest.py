@@ -14,7 +14,6 @@ from rootlay.vfs.stack import DirLayer, Ownership, Stack
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
-from tests.cli.rootfs import build_rootfs
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
 
 
@@ -64,15 +63,6 @@ def build(tmp_path: Path) -> Iterator[StackBuilder]:
         overlay.close()
 
 
-@pytest.fixture(scope="session")
-def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small root file system, unpacked; not to be changed."""
-    target = tmp_path_factory.mktemp("rootfs") / "tree"
-    target.mkdir()
-    build_rootfs(target)
-    return target
-
-
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty store of the test's own."""
@@ -80,6 +70,6 @@ def store(tmp_path: Path) -> Store:
 
 
 @pytest.fixture
-def image(store: Store, tree: Path) -> Image:
-    """`tree` as the image `small`."""
-    return store.import_rootfs(tree, "small")
+def image(store: Store, small_tree: Path) -> Image:
+    """The small root file system as the image `small`."""
+    return store.import_rootfs(small_tree, "small")

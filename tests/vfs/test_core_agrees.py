@@ -26,7 +26,8 @@ from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import LowerHydrator, LowerView, Stack
 from tests.vfs.memory_view import LayerEntry
 from tests.vfs.oracle import Shape
-from tests.vfs.test_stateful import EXAMPLES, STEPS, OverlayMachine
+from tests.vfs.overlay_machine import OverlayMachine
+from tests.vfs.test_stateful import EXAMPLES, STEPS
 
 NATIVE = Path(__file__).resolve().parents[1] / "native"
 sys.path.insert(0, str(NATIVE))

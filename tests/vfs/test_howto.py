@@ -12,18 +12,15 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.vfs import Store
-from tests.cli.rootfs import build_rootfs
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto"
 
 
 @pytest.mark.parametrize("name", ["activation.md", "files.md", "snapshots.md", "building.md"])
-def test_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "tree").mkdir()
-    build_rootfs(tmp_path / "tree")
+def test_examples_run(name: str, small_tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = Store.open(tmp_path / "store")
-    store.import_rootfs(tmp_path / "tree", "small")
+    store.import_rootfs(small_tree, "small")
     scope: dict[str, Any] = {"store": store}
     blocks = re.findall(r"^```python\n(.*?)^```", (HOWTO / name).read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     assert blocks

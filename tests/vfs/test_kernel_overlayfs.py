@@ -27,15 +27,9 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
+from tests.vfs.overlay_machine import OverlayMachine
+from tests.vfs.overlay_paths import Pick, contents, loose_paths, owners, paths
 from tests.vfs.test_core_agrees import JointMachine, core
-from tests.vfs.test_stateful import (
-    OverlayMachine,
-    Pick,
-    contents,
-    loose_paths,
-    owners,
-    paths,
-)
 
 OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "600"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))

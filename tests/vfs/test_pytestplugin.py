@@ -12,17 +12,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 
 from rootlay.vfs import Store
 from rootlay.vfs.pytestplugin import LABEL
-from tests.cli.rootfs import build_rootfs
 from tests.vfs.pytest_project import leftovers, run_pytest, start, write_examples
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    base = tmp_path_factory.mktemp("plugin")
-    (base / "tree").mkdir()
-    build_rootfs(base / "tree")
-    store = Store.open(base / "store")
-    store.import_rootfs(base / "tree", "small")
+def store(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+    store = Store.open(tmp_path_factory.mktemp("plugin") / "store")
+    store.import_rootfs(small_tree, "small")
     return store
 
 

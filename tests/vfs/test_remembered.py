@@ -21,7 +21,7 @@ from tests.cli.rootfs import build_rootfs
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, symlink
 from tests.vfs.oracle import shape_of_directory
-from tests.vfs.test_stateful import OverlayMachine
+from tests.vfs.overlay_machine import OverlayMachine
 
 # isort: split
 from fs import errors

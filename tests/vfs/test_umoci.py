@@ -18,8 +18,8 @@ from rootlay.store.store import Store
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
 from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
+from tests.vfs.overlay_machine import BASE, SECOND
 from tests.vfs.test_real_store import RealImage, with_streams
-from tests.vfs.test_stateful import BASE, SECOND
 
 MISSING = [tool for tool in ("umoci", "zstd") if shutil.which(tool) is None]
 OCI = "application/vnd.oci.image"

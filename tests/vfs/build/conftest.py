@@ -23,7 +23,6 @@ from rootlay.vfs.build.report import Step
 from rootlay.vfs.build.source import HostTree
 from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.overlay import Overlay
-from tests.cli.rootfs import build_rootfs
 
 
 class Notes:
@@ -110,14 +109,10 @@ class Yard:
 
 
 @pytest.fixture(scope="session")
-def base_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+def base_store(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
     """A store with the image `base`, shared by all tests: none may remove from it."""
-    place = tmp_path_factory.mktemp("build")
-    tree = place / "tree"
-    tree.mkdir()
-    build_rootfs(tree)
-    store = Store.open(place / "store")
-    store.import_rootfs(tree, "base")
+    store = Store.open(tmp_path_factory.mktemp("build") / "store")
+    store.import_rootfs(small_tree, "base")
     return store
 
 
