@@ -77,9 +77,10 @@ def main() -> None:
         subprocess.run(command, cwd=base / "tests", check=True, stdout=subprocess.DEVNULL)
         rows = json.loads((base / "tests" / "result.json").read_bytes())
     print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}, ", end="")
-    print(f"{os.cpu_count()} cores, {options.files} files")
+    print(f"{os.cpu_count()} cores, {options.files:,} files\n")
+    print("| fixture | min, ms | median, ms |\n|---|---|---|")
     for name, (least, median) in rows.items():
-        print(f"{name:<30} min {least:8.2f}   median {median:8.2f} ms")
+        print(f"| {name.removeprefix('test_')} | {least:.2f} | {median:.2f} |")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     bench/snapshots.py [--image TREE_OR_TAR] [--counts 10,1000,100000] [--rounds 5]
 
 Baseline, in the same run: a copy (`cp -a`) of the changed files, which is what each would take without layers. Times in
-ms, median of the rounds. `cleanup` is the removal of what a rollback dropped, which goes on beside the caller's work.
+ms, median of the rounds (100,000 files: one round, since making and copying them takes minutes). `cleanup` is the
+removal of what a rollback dropped, which goes on beside the caller's work.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ from functools import partial
 from pathlib import Path
 
 from rootlay.vfs import Image, Store
+
+COLUMNS = ("snapshot", "fork", "rollback", "cleanup", "cp -a")
+ONE_ROUND = 100_000
 
 
 def ms(call: Callable[[], object]) -> float:
@@ -57,7 +61,7 @@ def change(upper: Path, count: int) -> None:
 
 
 def measure(image: Image, count: int, rounds: int, scratch: Path) -> dict[str, float]:
-    times: dict[str, list[float]] = {name: [] for name in ("snapshot", "fork", "rollback", "cleanup", "cp -a")}
+    times: dict[str, list[float]] = {name: [] for name in COLUMNS}
     for _ in range(rounds):
         with image.container() as c:
             c.overlay.mkdir("/first")
@@ -76,7 +80,7 @@ def measure(image: Image, count: int, rounds: int, scratch: Path) -> dict[str, f
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def measure_container(image: Image, rounds: int) -> dict[str, float]:
+def measure_container(image: Image, rounds: int) -> dict[str, list[float]]:
     times: dict[str, list[float]] = {"create + drop": [], "create + first write + drop": [], "fork + write + drop": []}
     kept = image.container("prepared")
     kept.fs.writetext("/data", "prepared")
@@ -94,7 +98,7 @@ def measure_container(image: Image, rounds: int) -> dict[str, float]:
         times["create + first write + drop"].append(ms(write))
         times["fork + write + drop"].append(ms(fork))
     kept.remove()
-    return {name: statistics.median(values) for name, values in times.items()}
+    return times
 
 
 def main() -> None:
@@ -108,12 +112,14 @@ def main() -> None:
         store = Store.open(scratch / "store")
         image = store.import_rootfs(options.image or small_tree(scratch / "tree"), "base")
         print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}, ", end="")
-        print(f"{os.cpu_count()} cores, image {options.image or 'of 100 files'}")
-        for name, value in measure_container(image, options.rounds).items():
-            print(f"{name:<30}{value:>10.2f} ms")
+        print(f"{os.cpu_count()} cores, image {options.image or 'of 100 files'}\n")
+        print("| | min, ms | median, ms |\n|---|---|---|")
+        for name, values in measure_container(image, options.rounds).items():
+            print(f"| {name} | {min(values):.2f} | {statistics.median(values):.2f} |")
+        print("\n| changed files | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
         for count in map(int, options.counts.split(",")):
-            found = measure(image, count, options.rounds, scratch)
-            print(f"{count:>7} changed files: " + ", ".join(f"{name} {value:.2f}" for name, value in found.items()))
+            found = measure(image, count, 1 if count >= ONE_ROUND else options.rounds, scratch)
+            print(f"| {count:,} | " + " | ".join(f"{found[name]:,.1f}" for name in COLUMNS) + " |", flush=True)
 
 
 if __name__ == "__main__":
