@@ -1,12 +1,14 @@
 """A core of its own for each container: a copy of `_hook_core.so`, loaded as a library that nobody else shares.
 
 The dynamic linker knows libraries by name and inode, so each copy is a file of its own: in memory, or, where programs
-may not be run from there, in the container's directory for the moment of loading.
+may not be run from there, in the container's directory for the moment of loading. A few that are no longer used stay
+loaded, as they were in the beginning, for the next containers.
 """
 
 from __future__ import annotations
 
 import _ctypes
+import contextlib
 import ctypes
 import os
 from pathlib import Path
@@ -14,6 +16,8 @@ from pathlib import Path
 from rootlay.vfs.hook.library import hook_library
 
 SOURCE = Path(__file__).parent.parent / "_hook_core.so"
+SPARE_MAX = 4
+_spare: list[CoreInstance] = []
 
 
 class CoreInstance:
@@ -24,19 +28,27 @@ class CoreInstance:
         self._memory = memory  # its number is the library's name, so it stays open, where no program closes it
         self.address = ctypes.addressof(ctypes.c_char.in_dll(library, "rl_hook_core"))
 
-    def unload(self) -> None:
-        """Only when no thread is in it."""
+    def release(self) -> None:
+        """Give it up. Only when it has no container (any more)."""
+        if len(_spare) < SPARE_MAX:
+            _spare.append(self)
+        else:
+            self._unload()
+
+    def _unload(self) -> None:
         _ctypes.dlclose(self._library._handle)
         if self._memory >= 0:
             hook_library().public(self._memory)
 
 
 def load_instance(directory: Path) -> CoreInstance:
-    """Load one more copy. Call it outside every container.
+    """A copy that nobody uses. Call it outside every container.
 
     Raises:
         OSError: it cannot be loaded.
     """
+    with contextlib.suppress(IndexError):
+        return _spare.pop()
     content = SOURCE.read_bytes()
     try:
         memory = hook_library().private(None, os.memfd_create("rootlay-core", os.MFD_CLOEXEC))

@@ -63,6 +63,37 @@ def test_relative_names_and_the_working_directory_are_the_activations_own(contai
     assert os.getcwd() == before
 
 
+def test_relative_names_are_never_those_of_the_machine(
+    container: Container, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine's working directory has files of these names; inside, one is the image's, one copied up, one new."""
+    for name in ("passwd", "motd", "new", "sub"):
+        (tmp_path / name).write_text("of the machine")
+    monkeypatch.chdir(tmp_path)
+    with container.activate(cwd="/etc"):
+        Path("motd").write_text("changed\n")
+        Path("new").write_text("new\n")
+        os.mkdir("sub")
+        for _ in range(3):  # the quick ways, too
+            assert Path("passwd").read_text().startswith("root:")
+            assert Path("motd").read_text() == "changed\n"
+            assert Path("new").read_text() == "new\n"
+            assert os.stat("new").st_size == 4
+            assert os.listdir("sub") == []
+            assert not os.access("none", os.F_OK)
+        directory = os.open(".", os.O_RDONLY)
+        opened = os.open("new", os.O_RDONLY, dir_fd=directory)
+        assert os.read(opened, 9) == b"new\n"
+        os.close(opened)
+        os.close(directory)
+        os.chdir("sub")
+        Path("motd").write_text("deeper\n")
+        assert Path("motd").read_text() == "deeper\n"
+        assert Path("../motd").read_text() == "changed\n"
+        assert not Path("passwd").exists()
+    assert Path("motd").read_text() == Path("new").read_text() == "of the machine"
+
+
 def test_errors_name_what_the_program_named(container: Container) -> None:
     with container.activate():
         with pytest.raises(FileNotFoundError) as caught:

@@ -119,3 +119,57 @@ with Store.open({str(site._root)!r}).container({site.id!r}) as container:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr == ""
     assert hooked_pointers() == 0
+
+
+PLUGIN = "const char *plugin(void) { return PLUGIN; }\n"
+LOADER = """
+#include <dlfcn.h>
+
+const char *loaded(const char *name)
+{
+    void *handle = dlopen(name, RTLD_NOW);
+    const char *(*plugin)(void) = handle ? (const char *(*)(void))dlsym(handle, "plugin") : 0;
+    return plugin ? plugin() : handle ? "no such function" : dlerror();
+}
+"""
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc")
+def test_libraries_by_their_bare_names(container: Container, tmp_path: Path) -> None:
+    """As ctypes.util.find_library gives them, and as a library loads its plugins: whether they have a SONAME or not."""
+    (tmp_path / "plugin.c").write_text(PLUGIN)
+    (tmp_path / "loader.c").write_text(LOADER)
+    flags = ["gcc", "-shared", "-fPIC", "-O1"]
+
+    def build(name: str, source: str, *more: str) -> bytes:
+        subprocess.run([*flags, "-o", tmp_path / name, tmp_path / source, *more], check=True)
+        return (tmp_path / name).read_bytes()
+
+    container.fs.makedirs("/opt/app/plugins")
+    container.fs.makedirs("/usr/local/lib", recreate=True)
+    for directory, name, *more in (
+        ("/usr/local/lib", "libusual-of-the-image.so.1", "-Wl,-soname,libusual-of-the-image.so.1"),
+        ("/opt/app/plugins", "libplugin-of-the-image.so"),
+    ):
+        container.fs.writebytes(f"{directory}/{name}", build(name, "plugin.c", f'-DPLUGIN="{directory}"', *more))
+    loader = build("libloader.so", "loader.c", "-Wl,-rpath,$ORIGIN/plugins")
+    container.fs.writebytes("/opt/app/libloader.so", loader)
+    code = f"""
+import ctypes
+from rootlay.vfs import Store
+with Store.open({str(container._root)!r}).container({container.id!r}) as container:
+    with container.activate():
+        usual = ctypes.CDLL("libusual-of-the-image.so.1")
+        usual.plugin.restype = ctypes.c_char_p
+        assert usual.plugin() == b"/usr/local/lib"
+        loader = ctypes.CDLL("/opt/app/libloader.so")
+        loader.loaded.restype = ctypes.c_char_p
+        assert loader.loaded(b"libplugin-of-the-image.so") == b"/opt/app/plugins"
+        assert loader.loaded(b"libusual-of-the-image.so.1") == b"/usr/local/lib"
+        assert b"libnone-of-the-image.so: cannot open" in loader.loaded(b"libnone-of-the-image.so")
+        assert loader.loaded(b"libm.so.6") == b"no such function"
+    assert usual.plugin() == b"/usr/local/lib"
+    assert b"cannot open" in loader.loaded(b"libother-of-the-image.so")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr == ""

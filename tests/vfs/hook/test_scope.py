@@ -6,6 +6,9 @@ import asyncio
 import contextvars
 import ctypes
 import os
+import re
+import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +19,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
-from rootlay.vfs import Container, Image
+from rootlay.vfs import Container, Image, Store
+from rootlay.vfs.hook import instance
 from rootlay.vfs.hook.executor import ContextThreadPoolExecutor
 from tests.vfs.hook.pointers import hook_range, hooked_pointers, libc_range, pointers
 
@@ -179,4 +183,30 @@ def test_inside_and_outside_at_once_under_load(image: Image, tmp_path: Path) -> 
     assert counts["outside"] > 10
     assert counts["in three"] > 10
     assert os.listdir(tmp_path) == ["same"]
+    assert hooked_pointers() == 0
+
+
+def test_a_core_is_reused_as_if_it_were_new(image: Image, tmp_path: Path) -> None:
+    """Its variables are all zero at first (hook/instance.c clears them), and nothing of the one before is left."""
+    if shutil.which("readelf"):
+        listing = subprocess.run(["readelf", "-SW", instance.SOURCE], capture_output=True, text=True).stdout
+        assert ".bss" in listing
+        assert not re.search(r" \.t?data +PROGBITS", listing), "a variable that is not zero at first: set it in init"
+    other = Store.open(tmp_path / "store")
+    (tmp_path / "tree/etc").mkdir(parents=True)
+    (tmp_path / "tree/usr/share/doc/other").mkdir(parents=True)
+    (tmp_path / "tree/etc/motd").write_text("another\n")
+    another = other.import_rootfs(tmp_path / "tree", "other")
+    for _ in range(3):
+        with image.container() as c, c.activate():
+            assert "one" in os.listdir("/usr/share/doc")
+            for _ in range(20):
+                assert Path("/etc/motd").read_text() == "welcome\n"
+            Path("/new").write_text("new")
+        with another.container() as c, c.activate():
+            assert os.listdir("/usr/share/doc") == ["other"]
+            for _ in range(20):
+                assert Path("/etc/motd").read_text() == "another\n"
+            assert not os.path.exists("/new")
+            assert not os.path.exists("/usr/share/doc/one")
     assert hooked_pointers() == 0

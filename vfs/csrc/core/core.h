@@ -111,9 +111,14 @@ long rl_removexattr(int fd, const char *path, const char *name, int flags);
 long rl_getdents64(int fd, void *buf, size_t size);
 /* A descriptor that rl_getdents64 may know is being closed or replaced; harmless for any fd. */
 void rl_forget_fd(int fd);
+void rl_forget_lists(void); /* all of them; nobody else is in the core */
 long rl_chdir(const char *path);
 long rl_fchdir(int fd);
 long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
+
+/* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such; negative: none. NULL: it
+ * never does. */
+extern long (*rl_tree_descriptor)(u32 layer);
 
 /* ---- quick answers: the view alone (quick.c) ---------------------------------------------------- */
 

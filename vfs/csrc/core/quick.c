@@ -9,7 +9,8 @@
  * 4. A regular file that the upper really has at its own path is what the kernel says, where there is no record of it or
  *    that is remembered (recall.c): the topmost layer decides.
  * 5. A path that is relative to the very directory of the layer that has the object goes to the kernel as it is: it need
- *    not walk down from the root again. */
+ *    not walk down from the root again. So does one from the root, where the engine keeps a descriptor of the layer's
+ *    tree. */
 #include "inside.h"
 
 #define DEPTH 24
@@ -305,6 +306,8 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* gone again: perhaps there is something below */
 }
 
+long (*rl_tree_descriptor)(u32 layer);
+
 long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
     if (flags & ~(QUICK_OPEN | 0100000 /* what x86_64's C libraries pass as O_LARGEFILE */))
@@ -325,9 +328,20 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     if (r < 0)
         return r;
     int here = s.base && s.plain && s.how == 1 && s.tree == e->layer && !e->source_len;
-    if (!here && rl_view_real((u32)id, real, size) < 0)
-        return RL_QUICK_NO;
-    r = k4(__NR_openat, here ? s.dirfd : AT_FDCWD, (long)(here ? path : real), flags, 0);
+    long at = s.dirfd, tree = -1;
+    if (!s.base && s.plain && !e->source_len && rl_tree_descriptor)
+        tree = rl_tree_descriptor(e->layer);
+    if (tree >= 0) {
+        at = tree;
+        while (*path == '/')
+            path++;
+    } else if (!here) {
+        if (rl_view_real((u32)id, real, size) < 0)
+            return RL_QUICK_NO;
+        at = AT_FDCWD;
+        path = real;
+    }
+    r = k4(__NR_openat, at, (long)path, flags, 0);
     if (r >= 0 && !e->source_len)
         rl_known_opened((int)r, (u32)id, e->type == 'd');
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */

@@ -17,12 +17,12 @@ static struct slot {
 } slots[SLOTS];
 static u32 busy, turn;
 
-static i32 ended = -1; /* the descriptor of the view's last directory that was read to its end */
+static i32 ended; /* one more than the descriptor of the view's last directory that was read to its end; 0: none */
 
 /* Such a position means nothing to anybody else. */
 int rl_quick_end(int fd)
 {
-    return fd >= 0 && fd == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
+    return fd >= 0 && fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
 }
 
 static int slots_take(void)
@@ -53,6 +53,12 @@ void rl_forget_fd(int fd)
         if (slots[i].fd == fd)
             slot_drop(&slots[i]);
     slots_give();
+}
+
+void rl_forget_lists(void)
+{
+    for (u32 i = 0; i < SLOTS; i++)
+        slot_drop(&slots[i]);
 }
 
 static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, const char *name, u32 len)
@@ -277,6 +283,6 @@ long rl_getdents64(int fd, void *buf, size_t size)
     if (r >= 0)
         n = k4(__NR_lseek, fd, pos, 0, 0);
     if (pos == END && known == 1)
-        __atomic_store_n(&ended, fd, __ATOMIC_RELAXED);
+        __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
     return r >= 0 && n < 0 ? n : r;
 }

@@ -78,6 +78,25 @@ static long hydrate(u32 entry, void *who)
     return r;
 }
 
+static long keep_descriptor(long fd, int keep)
+{
+    int up;
+
+    if (!keep) {
+        rl_hook_public((int)fd);
+        return 0;
+    }
+    if (getpid() != rl_process) { /* a child of vfork(): its descriptors are its own, its memory is not */
+        close((int)fd);
+        return -1;
+    }
+    up = rl_private_keep(rl_thread()->busy, (int)fd);
+    if (up >= rl_lowest_private)
+        return up;
+    close(up);
+    return -1;
+}
+
 /* `identity`: uid, gid, umask, number of groups, groups. `ask`: makes an entry's real file, returns 0 or -errno. */
 static int start_core(const struct rl_core *core, const char *launch, const u32 *identity, void *ask)
 {
@@ -86,6 +105,7 @@ static int start_core(const struct rl_core *core, const char *launch, const u32 
     *core->working_directory = working_directory;
     *core->hydrate = ask ? hydrate : NULL;
     *core->who = ask;
+    *core->descriptor = keep_descriptor;
     me->uid = me->euid = me->suid = me->fsuid = identity[0];
     me->gid = me->egid = me->sgid = me->fsgid = identity[1];
     me->umask = identity[2];

@@ -83,6 +83,8 @@ void rl_note_umask(unsigned mask);
 
 void rl_private_init(void);
 int rl_private_fd(int fd); /* 1: ours, which no program may close */
+/* The same file by a number of ours; the descriptor itself, where there is none. */
+int rl_private_keep(struct rl_box *box, int fd);
 int rl_kept(int fd); /* a new descriptor: moved where it is a box's, see rl_thread.owner */
 void rl_private_forget(int fd);
 void rl_private_end(const struct rl_box *box);

@@ -3,13 +3,20 @@
  * 1. The process's working directory and umask belong to everybody in it. The container's working directory is a
  *    descriptor, which the hooks keep for each activation; the core's few uses of the kernel's are turned to it here.
  * 2. The kernel's umask stays what it is: what the core makes gets its exact mode afterwards.
- * 3. What init maps is remembered, so that a container can be left without a trace.
+ * 3. What init maps is remembered, so that a container can be left without a trace. Afterwards the instance is as it was
+ *    when it was loaded, and serves another container: loading one more takes longer than all the rest of its life.
  */
 #include "../core/inside.h"
 #include "api.h"
 
 #define RL_EXPORT __attribute__((visibility("default"), used))
 #define MAPPINGS 64
+#define TREES 16 /* layers that may have a descriptor */
+#define OFTEN 8  /* files of a layer that are opened before it gets one */
+#define PAGE 4096ul
+#define MADV_DONTNEED_ 4
+
+extern char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
 struct rl_identity rl_me;
 
@@ -21,6 +28,11 @@ static struct {
 } mapping[MAPPINGS];
 static u32 mappings;
 static int starting;
+static long (*descriptor)(long fd, int keep);
+static struct {
+    u32 asked;
+    i32 fd; /* one more than it is; 0: none */
+} trees[TREES];
 
 static inline long raw(long nr, long a, long b, long c, long d, long e, long f)
 {
@@ -88,6 +100,12 @@ static int is_own_directory(const char *path)
     return rl_number(&path, 10, &pid) && rl_same(path, "/cwd") && (long)pid == raw(__NR_getpid, 0, 0, 0, 0, 0, 0);
 }
 
+/* What a path is relative to. */
+static long from_directory(long dirfd, const char *path)
+{
+    return dirfd == AT_FDCWD && *path != '/' ? working_directory(0, 0) : dirfd;
+}
+
 long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
 {
     switch (nr) {
@@ -102,6 +120,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
     case __NR_mknodat:
         return make_object(nr, a, b, c, d, e, f);
     case __NR_openat:
+        a = from_directory(a, (const char *)b);
         if (c & O_CREAT)
             return make_object(nr, a, b, c, d, e, f);
         break;
@@ -113,13 +132,33 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
         }
         break;
     case __NR_statx:
-        if (a == AT_FDCWD && *(const char *)b != '/')
-            a = working_directory(0, 0);
+        a = from_directory(a, (const char *)b);
         break;
     default:
         break;
     }
     return raw(nr, a, b, c, d, e, f);
+}
+
+static long tree_descriptor(u32 layer)
+{
+    const char *path;
+    i32 fd = layer < TREES ? __atomic_load_n(&trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
+    if (fd || __atomic_add_fetch(&trees[layer].asked, 1, __ATOMIC_RELAXED) != OFTEN || !rl_tree(layer, &path))
+        return fd - 1;
+    long made = raw(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+    if (made >= 0)
+        made = descriptor(made, 1);
+    if (made >= 0)
+        __atomic_store_n(&trees[layer].fd, (i32)made + 1, __ATOMIC_RELEASE);
+    return made;
+}
+
+static void forget_trees(void)
+{
+    for (u32 i = 0; i < TREES; i++)
+        if (trees[i].fd > 0)
+            descriptor(trees[i].fd - 1, 0);
 }
 
 static long hydrate_through(u32 entry)
@@ -135,14 +174,34 @@ static void forget_mappings(void)
     }
 }
 
+/* Every variable of the core is zero at first; those that are not, init sets. */
+static void clear(void)
+{
+    char *low = (char *)(((size_t)__bss_start + PAGE - 1) & ~(PAGE - 1)), *high = (char *)((size_t)_end & ~(PAGE - 1));
+
+    memset(__bss_start, 0, (size_t)(low - __bss_start));
+    raw(__NR_madvise, (long)low, high - low, MADV_DONTNEED_, 0, 0, 0);
+    memset(high, 0, (size_t)(_end - high));
+    __asm__ volatile("" ::: "memory");
+}
+
+static void done(void)
+{
+    rl_forget_lists();
+    forget_trees();
+    forget_mappings();
+    clear();
+}
+
 static long start(const char *launch_path)
 {
     rl_hydrate_here = hydrate_entry ? hydrate_through : NULL;
+    rl_tree_descriptor = tree_descriptor;
     starting = 1;
     long r = rl_core_init(launch_path);
     starting = 0;
     if (r < 0)
-        forget_mappings();
+        done();
     return r;
 }
 
@@ -154,11 +213,12 @@ static const char *alias(void)
 #define RL_CORE_ENTRY(name) .name = rl_##name,
 RL_EXPORT const struct rl_core rl_hook_core = {
     .init = start,
-    .done = forget_mappings,
+    .done = done,
     .me = &rl_me,
     .alias = alias,
     .working_directory = &working_directory,
     .hydrate = &hydrate_entry,
     .who = &hydrate_who,
+    .descriptor = &descriptor,
     RL_CORE_CALLS(RL_CORE_ENTRY)
 };

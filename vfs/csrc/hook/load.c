@@ -102,6 +102,17 @@ static void read_dynamic(struct file *f)
     }
 }
 
+/* A library's own beginning may have been inside, and left: we are in the core again. */
+static void *open_library(struct rl_inside *here, const char *name, int flags)
+{
+    struct rl_thread *t = rl_thread();
+    void *handle = dlopen(name, flags);
+
+    t->now = here;
+    t->busy = here->box;
+    return handle;
+}
+
 static void *load(struct rl_inside *here, const char *path, int flags, int depth);
 
 /* One entry of a run path, $ORIGIN replaced, and a name behind it. 0: too long. */
@@ -130,16 +141,18 @@ static int place(char *out, const char *entry, size_t n, const char *origin, siz
     return 1;
 }
 
-static int from_run_path(struct rl_inside *here, const char *run_path, const char *origin, const char *name, int depth)
+static void *from_run_path(struct rl_inside *here, const char *run_path, const char *origin, const char *name,
+                           int flags, int depth)
 {
     char path[RL_PATH_MAX];
     size_t origin_bytes = (size_t)(strrchr(origin, '/') - origin);
+    void *found = NULL;
 
-    for (const char *p = run_path; p && *p; p += strcspn(p, ":"), p += *p == ':')
+    for (const char *p = run_path; !found && p && *p; p += strcspn(p, ":"), p += *p == ':')
         if (place(path, p, strcspn(p, ":"), origin, origin_bytes, name) &&
-            RL_CORE(here)->access(AT_FDCWD, path, R_OK, 0) == 0 && load(here, path, RTLD_LAZY | RTLD_LOCAL, depth + 1))
-            return 1;
-    return 0;
+            RL_CORE(here)->access(AT_FDCWD, path, R_OK, 0) == 0)
+            found = load(here, path, flags, depth + 1);
+    return found;
 }
 
 #if defined(__x86_64__)
@@ -148,11 +161,20 @@ static int from_run_path(struct rl_inside *here, const char *run_path, const cha
 #define TRIPLE "aarch64-linux-gnu"
 #endif
 
+static const char usual[] = "/usr/local/lib:/lib/" TRIPLE ":/usr/lib/" TRIPLE ":/lib64:/usr/lib64:/lib:/usr/lib";
+
+static int is_loaded(const char *name)
+{
+    void *handle = dlopen(name, RTLD_LAZY | RTLD_NOLOAD);
+
+    return handle && dlclose(handle) == 0;
+}
+
 /* What the library needs and nobody has loaded: by its own path in the container, as the machine has it, or from the
  * container's usual directories. */
 static void load_needed(struct rl_inside *here, const char *path, const char *real, int depth)
 {
-    static const char usual[] = "/usr/local/lib:/lib/" TRIPLE ":/usr/lib/" TRIPLE ":/lib64:/usr/lib64:/lib:/usr/lib";
+    const int lazy = RTLD_LAZY | RTLD_LOCAL;
     struct file f;
 
     if (depth >= DEPTH || map_file(real, &f) != 0)
@@ -160,10 +182,10 @@ static void load_needed(struct rl_inside *here, const char *path, const char *re
     read_dynamic(&f);
     for (int i = 0; i < f.count; i++) {
         const char *name = f.needed[i];
-        if (strchr(name, '/') || dlopen(name, RTLD_LAZY | RTLD_NOLOAD))
+        if (strchr(name, '/') || is_loaded(name))
             continue;
-        if (!from_run_path(here, f.run_path, path, name, depth) && !dlopen(name, RTLD_LAZY | RTLD_LOCAL))
-            from_run_path(here, usual, path, name, depth);
+        if (!from_run_path(here, f.run_path, path, name, lazy, depth) && !open_library(here, name, lazy))
+            from_run_path(here, usual, path, name, lazy, depth);
     }
     munmap((void *)f.map, f.bytes);
 }
@@ -184,18 +206,42 @@ static void *load(struct rl_inside *here, const char *path, int flags, int depth
         path = full;
     }
     load_needed(here, path, real, depth);
-    return dlopen(real, flags);
+    return open_library(here, real, flags);
+}
+
+/* A bare name is searched for by the linker, along the caller's own run path and where the machine keeps its libraries.
+ * In the same order, what only the container has; NULL: it is the linker's business. */
+static __attribute__((noinline)) void *load_bare(const void *caller, const char *name, int flags)
+{
+    RL_INSIDE(here);
+    char path[RL_PATH_MAX];
+    struct file f;
+    Dl_info by;
+    void *found = NULL;
+
+    if (!here || !rl_thread() || is_loaded(name))
+        return NULL;
+    if (dladdr(caller, &by) && by.dli_fname && by.dli_fname[0] == '/' &&
+        RL_CORE(here)->virtual_path(by.dli_fname, path, sizeof path) > 0 && map_file(by.dli_fname, &f) == 0) {
+        read_dynamic(&f);
+        found = from_run_path(here, f.run_path, path, name, flags, 0);
+        munmap((void *)f.map, f.bytes);
+    }
+    if (!found && !open_library(here, name, RTLD_LAZY | RTLD_LOCAL))
+        found = from_run_path(here, usual, "/", name, flags, 0);
+    return found;
 }
 
 void *rl_h_dlopen(const char *path, int flags)
 {
-    void *handle;
+    void *handle = NULL;
 
-    /* A bare name is searched for along the caller's own run path: the linker must see who calls, so this is a jump.
-     * What it loads is hooked when it is asked for a symbol. */
-    if (!path || !strchr(path, '/'))
-        return dlopen(path, flags);
-    {
+    if (!path || !strchr(path, '/')) {
+        if (path && *path && !(flags & RTLD_NOLOAD))
+            handle = load_bare(__builtin_return_address(0), path, flags);
+        if (!handle) /* The linker must see who calls, so this is a jump; hooked when it is asked for a symbol. */
+            return dlopen(path, flags);
+    } else {
         RL_INSIDE(here);
         struct rl_thread *t = rl_thread();
         if (here && t && !rl_through(here, path)) {

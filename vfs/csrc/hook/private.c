@@ -26,8 +26,7 @@ int rl_private_fd(int fd)
     return fd >= rl_lowest_private && n < RL_PRIVATE_MAX && __atomic_load_n(&owner[n], __ATOMIC_RELAXED);
 }
 
-/* The same file by a number of ours; the descriptor itself, where there is none. */
-static int keep(struct rl_box *box, int fd)
+int rl_private_keep(struct rl_box *box, int fd)
 {
     int up = fcntl(fd, F_DUPFD_CLOEXEC, rl_lowest_private);
     unsigned n = (unsigned)(up - rl_lowest_private);
@@ -44,7 +43,7 @@ int rl_kept(int fd)
 {
     struct rl_thread *t = rl_installed && fd >= 0 ? rl_thread() : NULL;
 
-    return t && t->owner ? keep(t->owner, fd) : fd;
+    return t && t->owner ? rl_private_keep(t->owner, fd) : fd;
 }
 
 void rl_private_forget(int fd)
@@ -65,7 +64,7 @@ void rl_private_end(const struct rl_box *box)
 /* `box` NULL: until rl_hook_public. */
 RL_PUBLIC int rl_hook_private(struct rl_box *box, int fd)
 {
-    return keep(box ? box : &nobodys, fd);
+    return rl_private_keep(box ? box : &nobodys, fd);
 }
 
 RL_PUBLIC void rl_hook_public(int fd)

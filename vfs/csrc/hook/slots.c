@@ -4,7 +4,9 @@
  *    functions, as sqlite has). Objects that the engine consists of, and libc and the dynamic linker, are left alone.
  * 2. A slot is put back only if it still holds our hook: somebody else may have changed it since.
  * 3. Each object is patched once; dlopen() and dlsym() come here for those that were loaded meanwhile.
- * 4. A page that the linker made read-only after relocation is writable for the moment of the change.
+ * 4. Pages that the linker made read-only after relocation are writable while the slots of their object are changed.
+ * 5. What has been put back stays known: as long as no object has been unloaded, hooks are put in place again without a
+ *    look at the relocations. Slots are touched inside of dl_iterate_phdr() alone, which keeps objects from going away.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -29,6 +31,7 @@
 
 struct slot {
     void **at, *old, *hook;
+    ElfW(Addr) relro, relro_end; /* of its object */
 };
 
 /* What an object's dynamic section says. */
@@ -46,6 +49,7 @@ static size_t slot_count, slot_room;
 static const void **seen;
 static size_t seen_count, seen_room;
 static unsigned long long last_adds, last_subs;
+static int unloaded; /* some slots may be those of an object that is gone */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 volatile int rl_installed;
 
@@ -92,31 +96,42 @@ static int read_object(const struct dl_phdr_info *info, struct object *o)
     return o->symbols && o->strings;
 }
 
-static int put(void **at, void *value, ElfW(Addr) relro, ElfW(Addr) relro_end)
-{
-    ElfW(Addr) address = (ElfW(Addr))at, page = address & ~(PAGE - 1);
-    int guarded = address >= (relro & ~(PAGE - 1)) && address < (relro_end & ~(PAGE - 1));
+static ElfW(Addr) opened, opened_end; /* the pages of rule 4, at the moment */
 
-    if (guarded && mprotect((void *)page, PAGE, PROT_READ | PROT_WRITE) != 0)
-        return -1;
-    __atomic_store_n(at, value, __ATOMIC_RELEASE);
-    if (guarded)
-        mprotect((void *)page, PAGE, PROT_READ);
+static void close_pages(void)
+{
+    if (opened != opened_end)
+        mprotect((void *)opened, opened_end - opened, PROT_READ);
+    opened = opened_end = 0;
+}
+
+static int put(const struct slot *s, void *value)
+{
+    ElfW(Addr) address = (ElfW(Addr))s->at, low = s->relro & ~(PAGE - 1), high = s->relro_end & ~(PAGE - 1);
+
+    if (address >= low && address < high && opened != low) {
+        close_pages();
+        if (mprotect((void *)low, high - low, PROT_READ | PROT_WRITE) != 0)
+            return -1;
+        opened = low;
+        opened_end = high;
+    }
+    __atomic_store_n(s->at, value, __ATOMIC_RELEASE);
     return 0;
 }
 
-static int remember(void **at, void *old, void *hook)
+static struct slot *remember(struct slot s)
 {
     if (slot_count == slot_room) {
         size_t room = slot_room ? slot_room * 2 : 4096;
         struct slot *more = realloc(slots, room * sizeof *more);
         if (!more)
-            return -1;
+            return NULL;
         slots = more;
         slot_room = room;
     }
-    slots[slot_count++] = (struct slot){at, old, hook};
-    return 0;
+    slots[slot_count] = s;
+    return &slots[slot_count++];
 }
 
 static int is_new(const void *dynamic)
@@ -144,14 +159,19 @@ static void patch_object(const struct object *o)
             unsigned type = (unsigned)ELF64_R_TYPE(r->r_info);
             const ElfW(Sym) *s = &o->symbols[ELF64_R_SYM(r->r_info)];
             void **at = (void **)(o->base + r->r_offset), *hook;
+            const struct slot *new;
 
             if (type != JUMP_SLOT && type != GLOBAL_DATA && (type != POINTER || r->r_addend))
                 continue;
             if (s->st_shndx != SHN_UNDEF || !(hook = rl_hook_for(o->strings + s->st_name)))
                 continue;
-            if (*at && *at != hook && remember(at, *at, hook) == 0 && put(at, hook, o->relro, o->relro_end) != 0)
+            if (*at == hook)
+                continue;
+            new = remember((struct slot){at, *at, hook, o->relro, o->relro_end});
+            if (new && *at && put(new, hook) != 0) /* 0: another thread is loading it, or nobody has it */
                 slot_count--;
         }
+    close_pages();
 }
 
 static int visit(struct dl_phdr_info *info, size_t size, void *changed)
@@ -163,8 +183,10 @@ static int visit(struct dl_phdr_info *info, size_t size, void *changed)
         if (info->dlpi_adds == last_adds && info->dlpi_subs == last_subs)
             return 1;
         last_adds = info->dlpi_adds;
-        if (info->dlpi_subs != last_subs)
+        if (info->dlpi_subs != last_subs) {
             seen_count = 0; /* an address may belong to another object now; patching twice does no harm */
+            unloaded = slot_count != 0;
+        }
         last_subs = info->dlpi_subs;
         *(int *)changed = 1;
     }
@@ -184,34 +206,60 @@ void rl_slots_follow(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* The slots of an object that is still loaded are put back. */
+/* Rule 5: the slots that are known get their hooks again. Whoever is bound lazily may have been bound since. */
+static int place_again(struct dl_phdr_info *info, size_t size, void *unused)
+{
+    (void)size;
+    (void)unused;
+    if (info->dlpi_subs != last_subs) {
+        slot_count = seen_count = 0;
+        return 1;
+    }
+    for (size_t k = 0; k < slot_count; k++) {
+        void *old = *slots[k].at;
+        if (old && old != slots[k].hook && put(&slots[k], slots[k].hook) == 0)
+            slots[k].old = old;
+    }
+    close_pages();
+    return 1;
+}
+
+static void put_back(const struct slot *s, int *count)
+{
+    if (*s->at == s->hook && put(s, s->old) == 0)
+        ++*count;
+}
+
+/* All slots are put back, where no object has been unloaded; otherwise those of each object that is still there. */
 static int restore(struct dl_phdr_info *info, size_t size, void *count)
 {
-    struct object o;
-
     (void)size;
-    if (!read_object(info, &o))
-        return 0;
+    if (info->dlpi_subs == last_subs && !unloaded) {
+        for (size_t k = 0; k < slot_count; k++)
+            put_back(&slots[k], count);
+        close_pages();
+        return 1;
+    }
     for (int i = 0; i < info->dlpi_phnum; i++) {
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-        ElfW(Addr) low = o.base + p->p_vaddr, high = low + p->p_memsz;
+        ElfW(Addr) low = info->dlpi_addr + p->p_vaddr, high = low + p->p_memsz;
 
-        for (size_t k = 0; p->p_type == PT_LOAD && k < slot_count; k++) {
-            ElfW(Addr) at = (ElfW(Addr))slots[k].at;
-            if (at >= low && at < high && *slots[k].at == slots[k].hook &&
-                put(slots[k].at, slots[k].old, o.relro, o.relro_end) == 0)
-                ++*(int *)count;
-        }
+        for (size_t k = 0; p->p_type == PT_LOAD && k < slot_count; k++)
+            if ((ElfW(Addr))slots[k].at >= low && (ElfW(Addr))slots[k].at < high)
+                put_back(&slots[k], count);
     }
+    close_pages();
     return 0;
 }
 
 /* Put the hooks in place. Returns how many slots hold one. */
 RL_PUBLIC int rl_hook_install(void)
 {
-    int changed = 1;
+    int changed = 0;
 
     pthread_mutex_lock(&lock);
+    if (!rl_installed)
+        dl_iterate_phdr(place_again, NULL);
     rl_installed = 1;
     dl_iterate_phdr(visit, &changed);
     pthread_mutex_unlock(&lock);
@@ -230,8 +278,11 @@ RL_PUBLIC int rl_hook_uninstall(void)
     }
     rl_installed = 0;
     dl_iterate_phdr(restore, &count);
-    slot_count = seen_count = 0;
-    last_adds = last_subs = 0;
+    if (unloaded) {
+        slot_count = seen_count = 0;
+        last_adds = 0; /* everything is read again */
+        unloaded = 0;
+    }
     pthread_mutex_unlock(&lock);
     return count;
 }
