@@ -56,11 +56,12 @@ class Containers:
         self.path = root / "containers"
         self._names = self.path / "names"
 
-    def create(self, config: ContainerConfig, stack: UpperStack | None = None) -> ContainerRecord:
+    def create(self, config: ContainerConfig, stack: UpperStack | None = None, *, kept: bool = True) -> ContainerRecord:
         """Make the directory, the empty upper and the record. `config.id` and `.name` may be empty: then chosen.
 
         Args:
             stack: frozen uppers to stand on; the caller holds the reference lock.
+            kept: somebody may look for the stack after a power failure.
 
         Raises:
             NameInUse: another container has the name. Nothing is left behind.
@@ -89,7 +90,7 @@ class Containers:
                 record.upper.mkdir(mode=0o755)
             create_bloom(path / "bloom", record.upper if config.upper else None)
             if stack is not None:
-                write_stack(path, stack)
+                write_stack(path, stack, durable=kept)
             replace_file(path / "config.json", json.dumps(config.to_json()).encode())
         except BaseException:
             self.abandon(record)
@@ -159,7 +160,7 @@ class Containers:
         """
         for alias in record.aliases:
             with contextlib.suppress(OSError):
-                if os.readlink(alias) == os.path.realpath(record.upper):
+                if os.readlink(alias) == record.real_upper:
                     alias.unlink()
         # Under the lock: nobody makes a reference to the upper between the look and the removal.
         with changing(self.path), _held(record.lock):

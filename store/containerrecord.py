@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.realpath import real_directory
 from rootlay.store.uppers import UpperStack, bloom_name, read_stack, replace_file
 from rootlay.store.value import as_dict, field, fields, value
 
@@ -124,6 +125,11 @@ class ContainerRecord:
     def name(self) -> str:
         return self.config.name
 
+    @property
+    def real_path(self) -> str:
+        """The real path of its directory, which is never a link itself; also of one that is gone."""
+        return f"{real_directory(self.path.parent)}/{self.path.name}"
+
     def stack(self) -> UpperStack:
         """The uppers that the container stands on now: snapshots and rollbacks change them."""
         return read_stack(self.path)
@@ -135,6 +141,12 @@ class ContainerRecord:
 
     def upper_of(self, stack: UpperStack) -> Path:
         return Path(self.config.upper) if self.config.upper else self.path / stack.upper
+
+    @property
+    def real_upper(self) -> str:
+        """The real path of the writable upper of now, which is a directory of the container's own, never a link, unless
+        the user keeps it elsewhere."""
+        return os.path.realpath(self.config.upper) if self.config.upper else f"{self.real_path}/{self.stack().upper}"
 
     def bloom_of(self, stack: UpperStack) -> Path:
         return self.path / bloom_name(stack.upper)

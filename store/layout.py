@@ -32,6 +32,7 @@ from rootlay.store.lease import Kind, Lease
 from rootlay.store.limits import Budget, Import, Limits
 from rootlay.store.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.manifest import Index
+from rootlay.store.smallfile import read_small
 
 LAYOUT_VERSION = "1.0.0"
 _DIRECTORIES = ("blobs", "blobs/sha256", "layers", "views", "containers", "tmp", "locks")
@@ -124,7 +125,7 @@ class Layout:
     def check(self) -> None:
         """Raise StoreError unless this is a store of a known version."""
         try:
-            data = (self.root / "oci-layout").read_bytes()
+            data = read_small(self.root / "oci-layout")
         except FileNotFoundError:
             raise StoreError(f"no store at {self.root}") from None
         except OSError as error:
@@ -248,7 +249,7 @@ class Layout:
     def read_blob(self, digest: Digest) -> bytes:
         """A small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
         try:
-            data = self.blob_path(digest).read_bytes()
+            data = read_small(self.blob_path(digest))
         except FileNotFoundError as error:
             raise CorruptStore(str(digest), "the blob is missing") from error
         if not digest.fits(data):
@@ -292,7 +293,7 @@ class Layout:
     def read_index(self) -> Index:
         """`index.json`. Raises CorruptStore, BadManifest, StoreNotWritable."""
         try:
-            return Index.parse(self._index_json.read_bytes(), str(self._index_json))
+            return Index.parse(read_small(self._index_json), str(self._index_json))
         except FileNotFoundError as error:
             raise CorruptStore(str(self._index_json), "missing") from error
         except PermissionError as error:

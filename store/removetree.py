@@ -16,12 +16,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
+import sys
 from collections.abc import Iterator
 
 LEVELS_MAX = 64
 _ROUNDS_MAX = 100
+_ALL = sys.maxsize - 1
 _OWNER_RWX = 0o700
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -47,8 +50,24 @@ def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = No
     return removal.freed_bytes
 
 
+def remove_some(path: os.PathLike[str] | str, entries: int) -> bool:
+    """As `remove_tree`, but no more than so many names. Returns whether nothing is left: else call that for the rest.
+
+    Raises:
+        OSError: as there.
+    """
+    removal = _Removal(entries)
+    removal.run(os.fsencode(path), None)
+    if removal.error is not None:
+        raise removal.error
+    return removal.left >= 0
+
+
 class _Removal:
-    def __init__(self) -> None:
+    """`left`: how many names may still be removed; below 0, that was not enough."""
+
+    def __init__(self, left: int = _ALL) -> None:
+        self.left = left
         self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in the one above, what is to do
         self._hoisted = 0
         self.freed_bytes = 0
@@ -58,7 +77,7 @@ class _Removal:
         for _ in range(_ROUNDS_MAX):
             self.error = None
             self._round(path, parent)
-            if not self._interfered():
+            if self.left < 0 or not self._interfered():
                 return
 
     def _interfered(self) -> bool:
@@ -68,7 +87,7 @@ class _Removal:
         try:
             with self._noting():
                 self._enter(path, parent)
-            while self._levels:
+            while self._levels and self.left >= 0:
                 fd, name, directories = self._levels[-1]
                 if directories:
                     self._down(directories.pop())
@@ -118,7 +137,10 @@ class _Removal:
         self._levels.append((fd, name, directories))
         found: list[os.DirEntry[str]] = []
         with self._noting(), os.scandir(fd) as scan:
-            found = list(scan)
+            found = list(itertools.islice(scan, self.left + 1))
+        self.left -= len(found)
+        if self.left < 0:
+            return
         for entry in found:
             with self._noting():
                 if entry.is_dir(follow_symlinks=False):

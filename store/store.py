@@ -85,6 +85,10 @@ class Store:
         """
         return Catalog(self.layout).get(reference, platform)
 
+    def has_image(self, image: Image) -> bool:
+        """Whether an image that was read before is still here, under whatever names. Raises CorruptStore."""
+        return any(found.digest == image.entry.digest for found in self.layout.read_index().manifests)
+
     def add_image(
         self, config: ImageConfig, layers: Sequence[Descriptor], reference: str | None, *, config_bytes: bytes = b""
     ) -> Image:

@@ -23,6 +23,7 @@ from typing import Any
 
 from rootlay.store.durable import publish
 from rootlay.store.lock import UseLock
+from rootlay.store.smallfile import write_all
 from rootlay.store.value import as_dict, value
 
 VERSION = 1
@@ -105,9 +106,14 @@ def read_stack(container: Path) -> UpperStack:
     return UpperStack.from_json(json.loads(data))
 
 
-def write_stack(container: Path, stack: UpperStack) -> None:
-    """Replace the stack of a container's directory (atomic, durable: old uppers are found through it)."""
-    replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode(), durable=True)
+def write_stack(container: Path, stack: UpperStack, *, durable: bool = True) -> None:
+    """Replace the stack of a container's directory (atomic).
+
+    Args:
+        durable: as `replace_file`: old uppers are found through it. False for a container that nobody will look for
+            after a power failure.
+    """
+    replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode(), durable=durable)
 
 
 def iter_snapshots(container: Path) -> Iterator[Snapshot]:
@@ -205,5 +211,7 @@ def replace_file(path: Path, data: bytes, mode: int | None = None, *, durable: b
 def write_private(path: Path, data: bytes) -> None:
     """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb") as stream:
-        stream.write(data)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)

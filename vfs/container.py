@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.grave import bury
-from rootlay.store.treewalk import iter_tree
+from rootlay.store.removetree import remove_some
 from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.program import make_program
@@ -228,7 +228,8 @@ class Container:
         from rootlay.vfs.snapshots import fork_container
 
         wanted = None if snapshot is None else self._snapshot(snapshot)
-        made = fork_container(self._containers, self.record, name, wanted, self._launches())
+        own = self._launches()
+        made = fork_container(self._containers, self.record, name, wanted, own, kept=bool(name))
         self._renew()
         return Container(self._root, made, ephemeral=not name)
 
@@ -354,8 +355,5 @@ FILES_AT_ONCE = 100
 def bury_later(grave: Path) -> None:
     """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
     it."""
-    for entries, _ in enumerate(iter_tree(grave)):
-        if entries >= FILES_AT_ONCE:
-            threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
-            return
-    bury(grave)
+    if not remove_some(grave, FILES_AT_ONCE):
+        threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()

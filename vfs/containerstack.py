@@ -66,7 +66,7 @@ def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> lis
     """Frozen uppers as layers, top first."""
     from rootlay.vfs.stack import DirLayer
 
-    containers = Path(os.path.realpath(record.path)).parent
+    containers = Path(record.real_path).parent
     return [DirLayer.at(upper.upper(containers), marks=True, bloom=upper.bloom(containers)) for upper in frozen]
 
 

@@ -82,12 +82,15 @@ class ContainerOptions:
     to_run: bool = False
 
 
-def create_container(root: Path, options: ContainerOptions, environ: Mapping[str, str]) -> ContainerRecord:
+def create_container(
+    root: Path, options: ContainerOptions, environ: Mapping[str, str], known: Image | None = None
+) -> ContainerRecord:
     """Create a container and everything that it needs to start.
 
     Args:
         root: the store's root; made when it is not there.
         environ: the caller's environment: for `-e NAME` without a value, and the whole of it for `host`.
+        known: the image that `options` names, where it has been read already.
 
     Raises:
         ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
@@ -104,7 +107,7 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
             raise MissingDirectory(bind.host, "bind")
     store = Store.open(root)
     with store.layout.holding():  # until the record says what is needed
-        image, config = _from(store, options, environ)
+        image, config = _from(store, options, environ, known)
         if options.need_command and not config.argv:
             raise NoCommand(options.image or "(none)")
         if options.upper:
@@ -120,7 +123,9 @@ def create_container(root: Path, options: ContainerOptions, environ: Mapping[str
     return record
 
 
-def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image | None, ContainerConfig]:
+def _from(
+    store: Store, options: ContainerOptions, environ: Mapping[str, str], known: Image | None
+) -> tuple[Image | None, ContainerConfig]:
     """What the container stands on: an image of the store, one in a bundle, or no image."""
     if options.image in ("", HOST_IMAGE):
         _check_wanted(host_platform(), options.platform)
@@ -130,7 +135,10 @@ def _from(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -
 
         if is_bundle(options.image):
             return _from_bundle(store, options, environ)
-    image = store.image(options.image, options.platform)
+    if known is not None and options.platform is None and store.has_image(known):
+        image = known
+    else:
+        image = store.image(options.image, options.platform)
     if image.index is not None:
         _check_wanted(image.config.platform, host_platform())
     _check_runs(image, options)

@@ -173,7 +173,7 @@ class Image:
             need_command=False,
             **options,
         )
-        return Container(self.root, create_container(self.root, wanted, environ or {}), ephemeral=not name)
+        return Container(self.root, create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
 
 
 class Store:

@@ -131,9 +131,18 @@ def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapsho
 
 
 def fork_container(
-    containers: Containers, record: ContainerRecord, name: str, snapshot: Snapshot | None, own: Collection[Path]
+    containers: Containers,
+    record: ContainerRecord,
+    name: str,
+    snapshot: Snapshot | None,
+    own: Collection[Path],
+    *,
+    kept: bool = True,
 ) -> ContainerRecord:
     """A new container with the state of another one, or of its snapshot; configured alike, changed apart.
+
+    Args:
+        kept: it is to outlive a power failure.
 
     Raises:
         NameInUse, BadContainerName: nothing has happened.
@@ -148,7 +157,9 @@ def fork_container(
             if find_snapshot(record, snapshot.name) != snapshot:
                 raise UnknownSnapshot(record.name, snapshot.name)
         stack = UpperStack(frozen=frozen)
-        made = containers.create(replace(record.config, id="", name=name, created_ns=0, auto_remove=False), stack)
+        made = containers.create(
+            replace(record.config, id="", name=name, created_ns=0, auto_remove=False), stack, kept=kept
+        )
         try:
             copy_files(record, made)
             _begin(made, stack, frozen)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.removetree import LEVELS_MAX, remove_tree
+from rootlay.store.removetree import LEVELS_MAX, remove_some, remove_tree
 from rootlay.store.treewalk import iter_tree
 
 DEEP = 1100  # more than Python's recursion limit; 11 KB of path
@@ -146,3 +146,18 @@ def test_several_removers_of_one_tree_do_not_disturb_each_other(tmp_path: Path) 
             for future in [pool.submit(remove_tree, tmp_path / str(number)) for _ in range(4)]:
                 future.result()
         assert not (tmp_path / str(number)).exists()
+
+
+@pytest.mark.parametrize(("most", "gone"), [(0, False), (9, False), (10, True), (1000, True)])
+def test_no_more_than_so_many_names(tmp_path: Path, most: int, gone: bool) -> None:
+    for number in range(8):  # ten names: `d`, `d/e` and these
+        path = tmp_path / "tree" / ("d/e" if number > 3 else "d")
+        path.mkdir(parents=True, exist_ok=True)
+        (path / str(number)).touch()
+    assert remove_some(tmp_path / "tree", most) is gone
+    assert (tmp_path / "tree").exists() is not gone
+    left = sum(len(directories) + len(files) for _, directories, files in os.walk(tmp_path / "tree"))
+    assert left >= 10 - most
+    remove_tree(tmp_path / "tree")
+    assert not (tmp_path / "tree").exists()
+    assert remove_some(tmp_path / "nothing", 1)

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.attach import open_lower
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.realpath import real_directory
+from rootlay.store.smallfile import write_all
 from rootlay.vfs.hook.forkgate import busy
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
@@ -55,7 +57,7 @@ class Box:
         self._prepare = Prepare(self._start_session)
         self._served: ServedSession | None = None
         self._token = session_token()  # of the session, when there is one
-        self._launch = Path(os.path.realpath(record.path)) / f"launch-{session_token()}"
+        self._launch = Path(f"{record.real_path}/launch-{session_token()}")
         self._record = record
         self._visible = () if "" in record.config.lowers else interpreter_paths(through)
         with self._library.outside():
@@ -63,12 +65,12 @@ class Box:
             try:
                 self.address = self._start()
             except BaseException:
-                self._instance.unload()
+                self._instance.release()
                 raise
         for path in self._visible:
             self._library.through(self.address, os.fsencode(path), 0)
         # rootlay's own work on the container, called from inside, must find the real files
-        self._library.through(self.address, os.fsencode(os.path.realpath(root)), 1)
+        self._library.through(self.address, os.fsencode(real_directory(root)), 1)
         self._library.on_program(self.address, self._prepare)
 
     def _start(self) -> int:
@@ -92,8 +94,10 @@ class Box:
             hydrator=os.fsencode(socket_of(self._record, self._token)) if self._chain else b"",
         ).pack()
         fd = os.open(self._launch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(launch)
+        try:
+            write_all(fd, launch)
+        finally:
+            os.close(fd)
 
     def _numbers(self) -> ctypes.Array[ctypes.c_uint32]:
         who = self.identity
@@ -115,10 +119,10 @@ class Box:
             self.address, instance.address, os.fsencode(self._launch), self._numbers(), ask, ctypes.byref(failed)
         )
         if failed.value > 0:
-            instance.unload()
+            instance.release()
             raise os_error(failed.value, self._record.path)
         self._instance = instance
-        old.unload()
+        old.release()
         if self._served is not None:
             self._served.renew()
 
@@ -169,7 +173,7 @@ class Box:
         self._library.close(self.address)
         self._library.sweep()  # threads that have ended may still remember a context
         with self._library.outside():
-            self._instance.unload()
+            self._instance.release()
             self._launch.unlink(missing_ok=True)
             if self._served is not None:
                 self._served.close()

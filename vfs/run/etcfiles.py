@@ -7,9 +7,9 @@ them, so that a container in which no program ever runs does not pay for them.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rootlay.store.containerrecord import HOST_IMAGE, ContainerRecord
+from rootlay.store.smallfile import read_small
 from rootlay.store.uppers import replace_file
 
 ETC_FILES = ("resolv.conf", "hosts", "hostname")
@@ -36,6 +36,6 @@ def write_etc(record: ContainerRecord) -> None:
 
 def _read(path: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return read_small(path)
     except OSError:
         return b""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from rootlay.store.container import Containers
@@ -25,10 +24,10 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
 
 def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
     """As `remove_container`, up to where its files are out of sight: at the path returned, for `bury`. Quick."""
-    path = os.path.realpath(record.path)
+    path = record.real_path
     machine = record.state().elsewhere
     if machine and not force:
         raise RunsElsewhere(record.name, machine)
-    if (has_guests(path) and not force) or not kill_guests(path):
+    if (not force and has_guests(path)) or not kill_guests(path):
         raise ContainerRunning(record.name)
     return Containers(root).put_away(record)

@@ -18,6 +18,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.realpath import real_directory
+from rootlay.store.smallfile import write_all
 from rootlay.store.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
@@ -132,7 +134,7 @@ def open_session(
         OSError: the container's directory cannot be written, or is gone.
     """
     engine = engine_path()
-    base = Path(os.path.realpath(record.path))
+    base = Path(record.real_path)
     token = token or session_token()
     launch_path = base / f"launch-{token}"
     socket_path = renew.socket_path if renew else socket_of(record, token)
@@ -150,8 +152,10 @@ def open_session(
         binds=binds,
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(launch.pack())
+    try:
+        write_all(fd, launch.pack())
+    finally:
+        os.close(fd)
     if renew:
         os.rename(launch_path, renew.launch)
         launch_path = renew.launch
@@ -165,7 +169,7 @@ def session_token() -> str:
 
 def socket_of(record: ContainerRecord, token: str) -> Path:
     """The hydrator's socket of a session of this process."""
-    return Path(os.path.realpath(record.path)) / f"hydrate-{token}"
+    return Path(f"{record.real_path}/hydrate-{token}")
 
 
 def make_launch(
@@ -183,8 +187,8 @@ def make_launch(
     Raises:
         OSError: the store cannot be written, or the container is gone.
     """
-    base = Path(os.path.realpath(record.path))
-    real_root = Path(os.path.realpath(root))
+    base = Path(record.real_path)
+    real_root = Path(real_directory(root))
     stack = record.stack()
     # The container's own upper is a directory of it, never a link.
     upper = os.path.realpath(record.config.upper) if record.config.upper else f"{base}/{stack.upper}"
