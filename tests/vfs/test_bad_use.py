@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from rootlay.vfs import Container, Image, Store, UnknownContainer
-from tests.cli.rootfs import build_rootfs
 
 # isort: split
 from fs import errors
 
 
 @pytest.fixture(scope="module")
-def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
-    base = tmp_path_factory.mktemp("baduse")
-    (base / "tree").mkdir()
-    build_rootfs(base / "tree")
-    return Store.open(base / "store").import_rootfs(base / "tree", "small")
+def image(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return Store.open(tmp_path_factory.mktemp("baduse") / "store").import_rootfs(small_tree, "small")
 
 
 def in_child(action: Callable[[], None]) -> int:
@@ -58,6 +51,15 @@ def test_names_with_nul_are_refused_everywhere(image: Image) -> None:
                 use("/a\0b")
         with pytest.raises(ValueError, match="null"):
             c.run(["true\0"])
+        for ask in (c.fsspec.info, c.fsspec.cat_file, c.fsspec.mkdir, c.fsspec.rm_file):
+            with pytest.raises(ValueError, match="null"):
+                ask("/a\0b")
+        with pytest.raises(ValueError, match="null"), c.activate(cwd="/a\0b"):
+            pass
+        with c.activate():
+            for ask in (os.stat, os.mkdir, os.listdir, open):
+                with pytest.raises(ValueError, match="null"):
+                    ask("/a\0b")
         assert c.diff() == []
 
 
