@@ -92,6 +92,7 @@ class Box:
             self._record,
             flags=0,
             hydrator=os.fsencode(socket_of(self._record, self._token)) if self._chain else b"",
+            alias_later=True,
         ).pack()
         fd = os.open(self._launch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         try:

@@ -181,8 +181,12 @@ def make_launch(
     trace: bytes = b"",
     engine: Path = Path(),
     binds: Iterable[LaunchBind] = (),
+    alias_later: bool = False,
 ) -> Launch:
     """What an engine is told of a container as it is now; `flags` are FLAG_*, but for FLAG_UPPER.
+
+    Args:
+        alias_later: the engine makes the short link to the upper itself, when it needs it.
 
     Raises:
         OSError: the store cannot be written, or the container is gone.
@@ -225,7 +229,7 @@ def make_launch(
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
         ports=_ports(record.config.ports),
-        alias=_alias(record, upper),
+        alias=os.fsencode(record.aliases[0]) if alias_later else _alias(record, upper),
     )
 
 

@@ -19,7 +19,8 @@ struct rl_core {
     long (*init)(const char *launch_path);
     void (*done)(void); /* as before init; nobody may be in the core */
     struct rl_identity *me;
-    const char *(*alias)(void); /* a short link to the upper, or "" */
+    const char *(*alias)(void); /* a short link to the upper, to be made where it is missing, or "" */
+    const char *(*upper)(void);
     /* Set by the user of the instance, before init: */
     long (**working_directory)(long nr, long path_or_fd); /* chdir(real), fchdir(fd); nr 0: the descriptor */
     long (**hydrate)(u32 entry, void *who);

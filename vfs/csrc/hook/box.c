@@ -27,7 +27,7 @@ static const char *no_alias(void)
 
 static struct rl_identity nobody;
 #define RL_STALE_ENTRY(name) .name = (void *)stale,
-static const struct rl_core stale_core = {.me = &nobody, .alias = no_alias, RL_CORE_CALLS(RL_STALE_ENTRY)};
+static const struct rl_core stale_core = {.me = &nobody, .alias = no_alias, .upper = no_alias, RL_CORE_CALLS(RL_STALE_ENTRY)};
 
 static long working_directory(long nr, long where)
 {

@@ -210,12 +210,18 @@ static const char *alias(void)
     return rl_launch_str(rl_launch->alias);
 }
 
+static const char *upper(void)
+{
+    return rl_writable() ? rl_layers[0].path : "";
+}
+
 #define RL_CORE_ENTRY(name) .name = rl_##name,
 RL_EXPORT const struct rl_core rl_hook_core = {
     .init = start,
     .done = done,
     .me = &rl_me,
     .alias = alias,
+    .upper = upper,
     .working_directory = &working_directory,
     .hydrate = &hydrate_entry,
     .who = &hydrate_who,

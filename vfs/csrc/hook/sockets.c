@@ -1,7 +1,8 @@
 /* AF_UNIX names are paths: translated on the way in, and back in getsockname and getpeername.
  *
  * A real path hardly ever fits the 108 bytes of sun_path: the upper is named by way of the launch file's alias, a short
- * symbolic link, and what does not fit all the same through a descriptor of its directory. Names that accept, recvfrom
+ * symbolic link, which is made here when it is needed (most activations bind no socket), and what does not fit all the
+ * same through a descriptor of its directory. Names that accept, recvfrom
  * and recvmsg report are left as they are (the trap engine does the same: vfs/csrc/trap/sockets.c).
  */
 #define _GNU_SOURCE
@@ -33,14 +34,29 @@ static const char *path_of(const struct rl_inside *here, const struct sockaddr *
     return rl_through(here, out) ? NULL : out;
 }
 
-/* The part of a real path that lies below the upper; NULL: it does not. */
+/* Somebody else may have made a link of that name first: only one of ours, which leads to the upper, will do. */
+static int has_alias(const char *alias, const char *upper)
+{
+    char text[REAL_BYTES];
+    struct stat st;
+    ssize_t n = -1;
+
+    for (int i = 0; i < 2 && n < 0; i++) {
+        if (i && symlink(upper, alias) != 0)
+            return 0;
+        n = readlink(alias, text, sizeof text);
+    }
+    return n == (ssize_t)strlen(upper) && !memcmp(text, upper, (size_t)n) && lstat(alias, &st) == 0 &&
+           st.st_uid == geteuid();
+}
+
+/* The part of a real path that lies below the upper, which the alias leads to; NULL: it does not. */
 static const char *below_upper(const struct rl_inside *here, const char *real)
 {
-    char upper[REAL_BYTES];
-    const char *alias = RL_CORE(here)->alias();
-    ssize_t n = *alias ? readlink(alias, upper, sizeof upper) : -1;
+    const char *alias = RL_CORE(here)->alias(), *upper = RL_CORE(here)->upper();
+    size_t n = strlen(upper);
 
-    return n > 0 && n < (ssize_t)sizeof upper && !memcmp(real, upper, (size_t)n) && real[n] == '/' ? real + n : NULL;
+    return *alias && n && !strncmp(real, upper, n) && real[n] == '/' && has_alias(alias, upper) ? real + n : NULL;
 }
 
 static int put_address(struct translated *t, const char *start, const char *end)
