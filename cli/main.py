@@ -6,6 +6,7 @@ rich; Typer has the rest: help, completion, and all that is wrong with a command
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from pathlib import Path
@@ -14,10 +15,14 @@ from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.registry import VERBS, load_verb
 from rootlay.cli.spec import RUNNING_VERBS, Context
 
+GARBAGE_AT = 50_000
+"""Objects between two looks for garbage in circles (Python: 700): we leave little, and imports make many objects."""
+
 
 def main(words: list[str] | None = None) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     words = sys.argv[1:] if words is None else words
+    gc.set_threshold(GARBAGE_AT)
     environ = dict(os.environ)
     root, rest = _split_root(words)
     given = bool(root or environ.get("ROOTLAY_ROOT"))

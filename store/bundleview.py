@@ -15,8 +15,8 @@ from struct import Struct
 from struct import error as struct_error
 from typing import BinaryIO
 
+from rootlay.store.access import Access
 from rootlay.store.bundle import Bundle
-from rootlay.store.codec import Access
 from rootlay.store.content import ContentReader, Extent, SegmentReader
 from rootlay.store.digest import Digest
 from rootlay.store.entry import ROOT_ID, Entry, EntryType, SparseMap, Xattrs

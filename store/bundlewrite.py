@@ -14,11 +14,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from rootlay.store.access import Access
 from rootlay.store.archive import blob_name
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, BundleHeader, Table
 from rootlay.store.bundleview import OFFSET, RUN, SEGMENT, SPARSE_HEAD
 from rootlay.store.bytestream import iter_file
-from rootlay.store.codec import Access
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import dump

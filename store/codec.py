@@ -6,18 +6,23 @@ The compression is recognised by its magic number: media types and file names li
 
 from __future__ import annotations
 
-import bz2
-import lzma
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import Enum
 from itertools import chain
+from typing import TYPE_CHECKING
 
+from rootlay.store.access import Access
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsupportedMedia
-from rootlay.store.gzipstream import GZIP_MAGIC, GzipIndexer, GzipStream
+from rootlay.store.gzipindexer import GzipIndexer
+from rootlay.store.gzipstream import GZIP_MAGIC, GzipStream
 from rootlay.store.libz import load
 from rootlay.store.segment import SEGMENT_BYTES, SegmentLog
+from rootlay.store.value import value
 from rootlay.store.zstdframes import ZstdIndexer, is_zstd
+
+if TYPE_CHECKING:
+    from bz2 import BZ2Decompressor
+    from lzma import LZMADecompressor
 
 HEAD_BYTES = 512
 _OUT_BYTES = 1 << 18
@@ -32,16 +37,6 @@ class Compression(Enum):
     ZSTD = "zstd"
     XZ = "xz"
     BZIP2 = "bzip2"
-
-
-class Access(Enum):
-    """How a layer's content is reached later; the value is `access` in the layer index."""
-
-    TAR = "tar"
-    GZIP = "gzip"
-    ZSTD = "zstd"
-    PACK = "pack"
-    LAZY = "lazy"
 
 
 _UNSUPPORTED = {
@@ -84,7 +79,7 @@ def peek(chunks: Iterable[bytes], count: int = HEAD_BYTES) -> tuple[bytes, Itera
     return head[:count], chain((head,), rest) if head else rest
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Decoder:
     """A stream being decompressed. Once `chunks` is exhausted, `log` has the segments that can be read in place."""
 
@@ -146,6 +141,8 @@ def _iter_plain(chunks: Iterable[bytes], log: SegmentLog) -> Iterator[bytes]:
 
 def _iter_streams(chunks: Iterable[bytes], compression: Compression, what: str) -> Iterator[bytes]:
     """xz or bzip2, maybe several streams in a row, with bounded memory."""
+    from lzma import LZMAError
+
     stream = _new_stream(compression)
     ended = False
     for chunk in chunks:
@@ -158,7 +155,7 @@ def _iter_streams(chunks: Iterable[bytes], compression: Compression, what: str) 
                 stream, ended = _new_stream(compression), False
             try:
                 out = stream.decompress(data, _OUT_BYTES)
-            except (lzma.LZMAError, OSError) as error:
+            except (LZMAError, OSError) as error:
                 raise NotAnArchive(what, f"damaged {compression.value} stream: {error}") from error
             if out:
                 yield out
@@ -168,7 +165,11 @@ def _iter_streams(chunks: Iterable[bytes], compression: Compression, what: str) 
         raise TruncatedArchive(what, f"the {compression.value} stream ends early")
 
 
-def _new_stream(compression: Compression) -> lzma.LZMADecompressor | bz2.BZ2Decompressor:
+def _new_stream(compression: Compression) -> LZMADecompressor | BZ2Decompressor:
     if compression is Compression.XZ:
-        return lzma.LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
-    return bz2.BZ2Decompressor()
+        from lzma import LZMADecompressor
+
+        return LZMADecompressor(memlimit=_XZ_MEMORY_BYTES)
+    from bz2 import BZ2Decompressor
+
+    return BZ2Decompressor()

@@ -20,6 +20,8 @@ from rootlay.store.value import as_dict, field, fields, value
 HOST_IMAGE = "host"
 """The image that is the machine's own root."""
 VERSION = 1
+MANIFEST_COPY = "manifest.json"
+CONFIG_COPY = "image.json"
 ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 
@@ -27,8 +29,9 @@ ALIAS_PLACES = ("/tmp", "/dev/shm")
 class Bind:
     """A host path visible inside: `-v HOST:CTR[:ro]`.
 
-    `owner` is the user and the group that all of it is shown to belong to; its mode then says who may use it. Empty:
-    the caller's own files are shown as the user's inside.
+    `owner` is the user and the group that what is mounted is shown to belong to, and, if there is a third, its
+    permission bits, which then say who may use it. Otherwise, and below it: the caller's own files are shown as the
+    user's inside.
     """
 
     host: str

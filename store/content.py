@@ -18,7 +18,7 @@ from typing import Protocol
 
 import zstandard
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.entry import EntryType, SparseMap
 from rootlay.store.errors import CorruptStore
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS

@@ -11,13 +11,14 @@ and `finally` blocks run.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from rootlay.store.value import value
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Down(Generic[T]):
     """A step of a walk: first all that this walk gives, then on with the one at hand."""
 

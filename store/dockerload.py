@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rootlay.store.archive import ImageFiles, read_document
@@ -23,6 +22,7 @@ from rootlay.store.manifest import Platform
 from rootlay.store.ociload import check_platform, check_single
 from rootlay.store.progress import Progress
 from rootlay.store.reference import Reference
+from rootlay.store.value import value
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _CONFIG_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Item:
     """One image of `manifest.json`."""
 
@@ -56,8 +56,8 @@ def _parse(data: bytes, what: str) -> list[_Item]:
     if not isinstance(source, list) or not source:
         raise BadManifest(what, "not a list of images")
     items = []
-    for value in source:
-        found = as_object(value, what)
+    for item in source:
+        found = as_object(item, what)
         names = tuple(Reference.parse(text) for text in texts(found, "RepoTags", what) or ())
         items.append(_Item(field(found, "Config", str, what), names, texts(found, "Layers", what) or ()))
     return items

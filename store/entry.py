@@ -9,12 +9,12 @@ Rules:
 from __future__ import annotations
 
 import stat
-from dataclasses import dataclass
 from enum import Enum
 from struct import Struct
 from struct import error as struct_error
 
 from rootlay.store.errors import CorruptStore
+from rootlay.store.value import value
 
 ROOT_ID = 1
 NAME_BYTES_MAX = 255
@@ -71,7 +71,7 @@ _BY_CODE = {t.value[0]: t for t in EntryType}
 _CODE = {t: t.value[0] for t in EntryType}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entry:
     """One name of a layer. Sizes and offsets in bytes, mode without type bits, times in ns since the epoch."""
 
@@ -114,8 +114,8 @@ class Entry:
         if not self.xattrs and self.sparse is None:
             return head + self.link
         parts = [head, self.link]
-        for name, value in self.xattrs:
-            parts += (_XATTR.pack(len(name), len(value)), name, value)
+        for name, data in self.xattrs:
+            parts += (_XATTR.pack(len(name), len(data)), name, data)
         if self.sparse is not None:
             parts.append(_COUNT.pack(len(self.sparse)))
             parts += (_RUN.pack(offset, length) for offset, length in self.sparse)

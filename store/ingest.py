@@ -14,11 +14,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
+from rootlay.store.access import Access
 from rootlay.store.bytestream import ByteStream, iter_file
-from rootlay.store.codec import Access, Compression, Decoder, decompress, open_codec, peek, sniff
+from rootlay.store.codec import Compression, Decoder, decompress, open_codec, peek, sniff
 from rootlay.store.digest import Digest
 from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, StoreError, TruncatedArchive
 from rootlay.store.layer import INDEX_NAME, PACK_NAME, LayerMeta
@@ -31,6 +31,7 @@ from rootlay.store.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, De
 from rootlay.store.partialblob import PartialBlob
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.tarreader import TarReader
+from rootlay.store.value import value
 from rootlay.store.zstdframes import FrameWriter
 
 # A pack is a cache that can be rebuilt: speed before size.
@@ -49,7 +50,7 @@ _MEDIA_TYPES = {
 Report = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LayerSource:
     """A layer to be imported, and what is promised about it."""
 

@@ -7,17 +7,17 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.content import ContentReader, Extent, SegmentReader
 from rootlay.store.digest import Digest
 from rootlay.store.entry import CHECKPOINT_PREFIX, FIRST_RESERVED_KEY, META_KEY, Entry, EntryType, entry_key
 from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.lmdbfile import LmdbFile
 from rootlay.store.segment import Checkpoint
+from rootlay.store.value import value
 
 INDEX_VERSION = 1
 INDEX_NAME = "index.lmdb"
@@ -27,7 +27,7 @@ TREE_NAME = "tree"
 _BUFFER_BYTES = 1 << 17
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LayerMeta:
     """What a layer index says about itself. Sizes in bytes."""
 
@@ -115,24 +115,24 @@ class Layer:
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Entry]]:
         """The names that this layer has in a directory, whiteouts included, sorted by bytes."""
         prefix = entry_key(parent_id, b"")
-        for key, value in self._index.iter_from(prefix):
+        for key, data in self._index.iter_from(prefix):
             if not key.startswith(prefix):
                 return
-            yield key[len(prefix) :], Entry.unpack(value)
+            yield key[len(prefix) :], Entry.unpack(data)
 
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
         """All (key, packed entry) in key order."""
-        for key, value in self._index.iter_from(b"\0"):
+        for key, data in self._index.iter_from(b"\0"):
             if key >= FIRST_RESERVED_KEY:
                 return
-            yield key, value
+            yield key, data
 
     def iter_checkpoints(self) -> Iterator[Checkpoint]:
         """Where the pieces of its data that can be read on their own start, in order."""
-        for key, value in self._index.iter_from(CHECKPOINT_PREFIX):
+        for key, data in self._index.iter_from(CHECKPOINT_PREFIX):
             if not key.startswith(CHECKPOINT_PREFIX):
                 return
-            yield Checkpoint.parse(key, value)
+            yield Checkpoint.parse(key, data)
 
     def _open_segments(self) -> SegmentReader:
         with self._lock:

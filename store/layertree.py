@@ -15,10 +15,10 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rootlay.store.entry import NAME_BYTES_MAX, PATH_BYTES_MAX, ROOT_ID, TARGET_BYTES_MAX, Entry, EntryType, entry_key
 from rootlay.store.errors import UnsafePath, UnsupportedMedia
+from rootlay.store.value import replace
 
 WHITEOUT_PREFIX = b".wh."
 RESERVED_PREFIX = b".wh..wh."

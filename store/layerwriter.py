@@ -13,11 +13,10 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import UnsafePath
@@ -28,6 +27,7 @@ from rootlay.store.layout import Layout, StagedBlob
 from rootlay.store.manifest import OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.tarheader import BLOCK_BYTES
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
+from rootlay.store.value import replace, value
 from rootlay.store.zstdframes import FrameWriter
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ BLOB_LEVEL = 3
 _COPY_BYTES = 1 << 18
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WrittenLayer:
     """A layer that is in the store, though no image names it yet."""
 

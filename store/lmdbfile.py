@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -173,6 +171,9 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
     if is_shared(path.parent):
         # LMDB maps a file that it changes, which is for local disks; a finished one is only read. The disk at hand
         # may be small, so it is a file of its own, gone before the next one is made.
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="rootlay-") as local:
             _write(Path(local) / path.name, items, payload_bytes, count)
             with open(create_file(path), "wb") as target, open(Path(local) / path.name, "rb") as source:

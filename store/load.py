@@ -14,10 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from rootlay.store.access import Access
 from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
 from rootlay.store.bundle import Bundle, is_bundle
 from rootlay.store.bytestream import iter_file
-from rootlay.store.codec import Access, Compression, decompress, peek, sniff
+from rootlay.store.codec import Compression, decompress, peek, sniff
 from rootlay.store.content import ContentReader, SegmentReader
 from rootlay.store.dockerload import load_docker
 from rootlay.store.durable import create_file

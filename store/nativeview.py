@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import mmap
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
 from rootlay.store.digest import Digest
 from rootlay.store.entry import TYPE_BITS
 from rootlay.store.errors import CorruptStore
+from rootlay.store.value import value
 
 MAGIC = b"RLVIEW1\n"
 VERSION = 1
@@ -46,7 +46,7 @@ def key_hash(parent: int, name: bytes) -> int:
     return h ^ (h >> 29)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NativeHeader:
     """The file's own description. Offsets and sizes in bytes; `entries` counts entry 0, too."""
 
@@ -84,7 +84,7 @@ class NativeHeader:
         )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NativeEntry:
     """One entry as the C core sees it. `mode` is a full st_mode; `source` is empty where it is the visible path."""
 

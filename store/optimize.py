@@ -8,10 +8,9 @@ stays: the blob is the truth, and what `push` and `save` give away.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.digest import Digest
 from rootlay.store.durable import create_file
 from rootlay.store.entry import META_KEY
@@ -21,13 +20,14 @@ from rootlay.store.layout import Layout
 from rootlay.store.lmdbfile import write_sorted
 from rootlay.store.progress import Progress, silent
 from rootlay.store.segment import Checkpoint
+from rootlay.store.value import replace, value
 from rootlay.store.zstdframes import FrameWriter
 
 PACK_FRAME_BYTES = 128 << 10
 _PACK_LEVEL = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Optimized:
     """What was done to a layer: bytes of the new pack, 0 where it was quick already."""
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ from rootlay.store.manifest import (
     Descriptor,
 )
 from rootlay.store.progress import Progress, silent
-from rootlay.store.value import replace
+from rootlay.store.value import replace, value
 from rootlay.store.zstdframes import FrameWriter
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ COMPRESSIONS = tuple(_KINDS)
 _GZIP_LEVEL = 6
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Blobs:
     """Where blobs are: those that were made for the occasion, and the store's."""
 

@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from rootlay.store.catalog import Catalog
@@ -28,11 +27,12 @@ from rootlay.store.reference import Reference
 from rootlay.store.removetree import remove_tree
 from rootlay.store.roots import InUse, Needed, needed_by_all, needed_by_entry
 from rootlay.store.treewalk import iter_tree
+from rootlay.store.value import value
 
 GRACE_S = 3600
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Removed:
     """What `remove` did: names and images that are gone, files and directories by their place in the store, bytes."""
 
@@ -147,12 +147,12 @@ def _sweeping(layout: Layout) -> Iterator[_Sweep]:
                 remove_tree(path, ignore_errors=True)
 
 
-@dataclass(slots=True)
 class _Sweep:
     """Puts out of sight what nobody needs."""
 
-    layout: Layout
-    staging: Path
+    def __init__(self, layout: Layout, staging: Path) -> None:
+        self.layout = layout
+        self.staging = staging
 
     def run(
         self, needed: Needed, candidates: Needed, *, dry_run: bool = False, grace_s: float = GRACE_S

@@ -22,14 +22,10 @@ from rootlay.store.manifest import Platform
 from rootlay.store.platform import host_platform
 from rootlay.store.progress import Progress
 from rootlay.store.reference import Reference
+from rootlay.store.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
-
-
-def rfc3339(moment: datetime) -> str:
-    """`2024-05-01T12:00:00.123456Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def import_rootfs(

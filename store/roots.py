@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.digest import Digest, chain_id
@@ -29,13 +28,13 @@ InUse = Callable[[], Iterable[Digest]]
 """Diff IDs of layers and chain IDs of views that records outside `index.json` need."""
 
 
-@dataclass(slots=True)
 class Needed:
     """Blobs by digest; layers and views by diff ID and chain ID; all in hex."""
 
-    blobs: set[str] = field(default_factory=set)
-    layers: set[str] = field(default_factory=set)
-    views: set[str] = field(default_factory=set)
+    def __init__(self, blobs: Iterable[str] = (), layers: Iterable[str] = (), views: Iterable[str] = ()) -> None:
+        self.blobs = set(blobs)
+        self.layers = set(layers)
+        self.views = set(views)
 
     def add(self, other: Needed) -> None:
         """What `other` has, too."""

@@ -10,12 +10,12 @@ import zlib
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable
-from dataclasses import dataclass
 from struct import Struct
 from struct import error as struct_error
 
 from rootlay.store.entry import CHECKPOINT_PREFIX
 from rootlay.store.errors import CorruptStore
+from rootlay.store.value import value
 
 # Median size of a gzip segment is 1.3 times this; the index takes 3.5 % of the blob.
 SEGMENT_BYTES = 1 << 20
@@ -26,7 +26,7 @@ _VALUE = Struct("<QII")
 _OFFSET = Struct(">Q")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Checkpoint:
     """The start of a segment. Offsets and length in bytes; `window` is zstd-compressed, for gzip only."""
 

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as Base64Error
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from rootlay.store.entry import Xattrs
 from rootlay.store.errors import NotAnArchive
+from rootlay.store.value import value
 
 BLOCK_BYTES = 512
 ZERO_BLOCK = bytes(BLOCK_BYTES)
@@ -34,7 +34,7 @@ class HeaderError(NotAnArchive):
     """A header that cannot be one. The reader adds where it was."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Header:
     """One header block, decoded; sizes in bytes, mtime in ns, names without their padding."""
 
@@ -189,15 +189,15 @@ def pax_xattrs(fields: PaxFields) -> Xattrs:
     """Extended attributes, sorted by name: star's `SCHILY.xattr.`, else libarchive's (name in percent-encoding, value
     in base64). Raises HeaderError."""
     found: dict[bytes, bytes] = {}
-    for key, value in fields.items():
+    for key, data in fields.items():
         if key.startswith(b"LIBARCHIVE.xattr."):
             try:
-                found[unquote_to_bytes(key[17:])] = b64decode(value + b"=" * (-len(value) % 4), validate=True)
+                found[unquote_to_bytes(key[17:])] = b64decode(data + b"=" * (-len(data) % 4), validate=True)
             except Base64Error:
                 raise HeaderError("pax header", "an extended attribute is not base64") from None
-    for key, value in fields.items():
+    for key, data in fields.items():
         if key.startswith(b"SCHILY.xattr."):
-            found[key[13:]] = value
+            found[key[13:]] = data
     for name in found:
         if not name or len(name) > XATTR_NAME_BYTES_MAX or b"\0" in name:
             raise HeaderError("pax header", "bad name of an extended attribute")

@@ -1,47 +1,95 @@
 """Frozen, slotted value classes without the `dataclasses` module.
 
 `import dataclasses` takes 8 ms (it imports inspect), and each class that it makes about 0.6 ms, because it compiles
-source text: 30 ms of the start of every `rootlay run` (bench/startup.py). Classes on that path use this instead; type
-checkers treat them as frozen dataclasses. Off that path dataclasses are the rule: their instances are made faster.
+source text: 30 ms of the start of every `rootlay run`, and as much again of a `commit` or a `build`
+(bench/startup.py). All value classes use this instead; type checkers treat them as frozen dataclasses.
 
 Rules:
-1. Fields are the annotated names of the class itself; no inheritance of fields. Defaults are shared, so they must be
-   immutable; for others say `field(factory)`.
+1. Fields are the annotated names of the class, behind those of the value class that it inherits from. Defaults are
+   shared, so they must be immutable; for others say `field(default_factory=…)`.
 2. Equality by class and fields; hashable if the fields are; `replace` makes a changed copy.
+3. A class of which many instances are made gets compiled methods when COMPILE_AT of them are there: from then on they
+   are made and compared as fast as those of a dataclass.
 """
 
 from __future__ import annotations
 
+import itertools
+import operator
 from collections.abc import Callable
-from typing import Any, TypeVar, dataclass_transform
+from typing import Any, TypeVar, dataclass_transform, overload
 
 T = TypeVar("T")
 
+COMPILE_AT = 50
 
-class _Factory:
-    __slots__ = ("make",)
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+class _Field:
+    __slots__ = ("default", "make", "shown")
+
+    def __init__(self, default: Any, make: Callable[[], Any] | None, shown: bool) -> None:
+        self.default = default
         self.make = make
+        self.shown = shown
 
 
-def field(*, default_factory: Callable[[], Any]) -> Any:
-    """A default that is made anew for each instance."""
-    return _Factory(default_factory)
+_UNSET: Any = object()
+
+
+def field(*, default: Any = _UNSET, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:  # noqa: A002 (as in dataclasses)
+    """What there is to say of a field: a default, or one that is made anew for each instance; whether it is shown."""
+    return _Field(default, default_factory, repr)
+
+
+@overload
+def value(cls: type[T], /) -> type[T]: ...
+@overload
+def value(*, order: bool = False, slots: bool = True) -> Callable[[type[T]], type[T]]: ...
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def value(cls: type[T]) -> type[T]:
-    """Class decorator: see the module. The class is made anew, with slots."""
-    names = tuple(cls.__annotations__)
-    defaults = {name: cls.__dict__[name] for name in names if name in cls.__dict__}
-    body = {key: item for key, item in cls.__dict__.items() if key not in defaults and key not in _DROPPED}
-    body |= {"__slots__": names, "__fields__": names, "__defaults__": defaults, "__qualname__": cls.__qualname__}
-    for name, method in _METHODS.items():
-        body.setdefault(name, method)
+def value(cls: type[T] | None = None, /, *, order: bool = False, slots: bool = True) -> Any:
+    """Class decorator: see the module. The class is made anew, with slots.
+
+    Args:
+        order: instances are compared by <, too, by their fields.
+        slots: False: instances have a `__dict__`, for cached properties.
+    """
+    if cls is None:
+        return lambda given: _make(given, order, slots)
+    return _make(cls, order, slots)
+
+
+def _make(cls: type[Any], order: bool, slots: bool) -> type[Any]:
+    own = tuple(name for name, kind in cls.__annotations__.items() if not _of_class(kind))
+    inherited: tuple[str, ...] = getattr(cls, "__fields__", ())
+    defaults = dict(getattr(cls, "__defaults__", {}))
+    hidden = set(getattr(cls, "__hidden__", ()))
+    for name in own:
+        given = cls.__dict__.get(name, _UNSET)
+        if isinstance(given, _Field):
+            hidden |= set() if given.shown else {name}
+            given = given if given.make else given.default
+        if given is not _UNSET:
+            defaults[name] = given
+    body = {key: item for key, item in cls.__dict__.items() if key not in own and key not in _DROPPED}
+    names = (*inherited, *own)
+    body |= {"__fields__": names, "__defaults__": defaults, "__hidden__": hidden, "__qualname__": cls.__qualname__}
+    body["__generated__"] = tuple(name for name in _COMPILED if name not in body)
+    if slots:
+        body["__slots__"] = own
+    for name, method in (_METHODS | (_ORDERING if order else {})).items():
+        if not (inherited and name == "__post_init__"):
+            body.setdefault(name, method)
+    body["__left__"] = COMPILE_AT
     metaclass: Any = type(cls)
-    made: type[T] = metaclass(cls.__name__, cls.__bases__, body)
+    made: type[Any] = metaclass(cls.__name__, cls.__bases__, body)
     return made
+
+
+def _of_class(annotation: Any) -> bool:
+    """Whether it is `ClassVar[…]`, as text or as an object: not a field."""
+    return str(annotation).removeprefix("typing.").startswith("ClassVar")
 
 
 def replace(instance: T, **changes: Any) -> T:
@@ -75,7 +123,7 @@ def _init(self: Any, *given: Any, **named: Any) -> None:
             item = named.pop(name)
         elif name in self.__defaults__:
             item = self.__defaults__[name]
-            if isinstance(item, _Factory):
+            if isinstance(item, _Field) and item.make:
                 item = item.make()
         else:
             raise TypeError(f"{type(self).__name__} needs a value for {name}")
@@ -83,6 +131,39 @@ def _init(self: Any, *given: Any, **named: Any) -> None:
     if named:
         raise TypeError(f"{type(self).__name__} has no field {next(iter(named))}, or it was given twice")
     self.__post_init__()
+    cls = type(self)
+    cls.__left__ -= 1
+    if cls.__left__ == 0:
+        _compile(cls)
+
+
+def _compile(cls: Any) -> None:
+    """Give a class methods made for it (rule 3)."""
+    names, defaults = cls.__fields__, cls.__defaults__
+    if any(first in defaults and second not in defaults for first, second in itertools.pairwise(names)):
+        return  # no parameter without a default may follow one that has one
+    scope: dict[str, Any] = {"_set": _set, "_unset": _UNSET, "_defaults": defaults, "_class": cls}
+    parameters, sets = [], []
+    for name in names:
+        made = isinstance(defaults.get(name), _Field)
+        parameters.append(f"{name}={'_unset' if made else f'_defaults[{name!r}]'}" if name in defaults else name)
+        sets.append(
+            f"_set(self, {name!r}, _defaults[{name!r}].make() if {name} is _unset else {name})"
+            if made
+            else f"_set(self, {name!r}, {name})"
+        )
+    if cls.__post_init__ is not _post_init:
+        sets.append("self.__post_init__()")
+    mine, theirs = (f"({''.join(f'{whose}.{name}, ' for name in names)})" for whose in ("self", "other"))
+    texts = {
+        "__init__": f"def __init__(self, {', '.join(parameters)}):\n " + "\n ".join(sets or ["pass"]),
+        "__eq__": "def __eq__(self, other):\n"
+        f" return {mine} == {theirs} if type(other) is type(self) else NotImplemented",
+        "__hash__": f"def __hash__(self):\n return hash((_class, *{mine}))",
+    }
+    for name in cls.__generated__:
+        exec(texts[name], scope)
+        setattr(cls, name, scope[name])
 
 
 def _post_init(self: Any) -> None:
@@ -100,8 +181,18 @@ def _hash(self: Any) -> int:
 
 
 def _repr(self: Any) -> str:
-    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self.__fields__)
+    names = (name for name in self.__fields__ if name not in self.__hidden__)
+    shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in names)
     return f"{type(self).__qualname__}({shown})"
+
+
+def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, object], Any]:
+    def method(self: Any, other: object) -> Any:
+        if type(other) is not type(self):
+            return NotImplemented
+        return compare(tuple(as_dict(self).values()), tuple(as_dict(other).values()))
+
+    return method
 
 
 def _frozen(self: Any, name: str, item: object = None) -> None:
@@ -127,4 +218,11 @@ _METHODS: dict[str, Any] = {
     "__delattr__": _frozen,
     "__getstate__": _get_state,
     "__setstate__": _set_state,
+}
+_COMPILED = ("__init__", "__eq__", "__hash__")
+_ORDERING: dict[str, Any] = {
+    "__lt__": _ordered(operator.lt),
+    "__le__": _ordered(operator.le),
+    "__gt__": _ordered(operator.gt),
+    "__ge__": _ordered(operator.ge),
 }

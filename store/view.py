@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
@@ -31,6 +30,7 @@ from rootlay.store.entry import (
 from rootlay.store.errors import CorruptStore
 from rootlay.store.lmdbfile import LmdbFile
 from rootlay.store.nativeview import NativeView
+from rootlay.store.value import value
 
 VERSION = 1
 
@@ -44,7 +44,7 @@ _FILE = EntryType.FILE.value[0]
 _TYPES = {t.value[0]: t for t in EntryType}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Node:
     """One name of the merged tree. Sizes and offsets in bytes, mode without type bits, times in ns since the epoch.
 
@@ -158,11 +158,11 @@ class View:
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Node]]:
         """The children of a directory, sorted by name (bytes)."""
         prefix = _PARENT.pack(parent_id)
-        for key, value in self._file.iter_from(prefix):
+        for key, data in self._file.iter_from(prefix):
             if not key.startswith(prefix):
                 return
             if len(key) > _PARENT.size:
-                yield key[_PARENT.size :], Node.unpack(value)
+                yield key[_PARENT.size :], Node.unpack(data)
 
     def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
         """Names and st_mode types of a directory's children, sorted by name (bytes): quicker than `iter_children`."""
@@ -179,21 +179,21 @@ class View:
         if after:
             with closing(self.open_native()) as native:
                 start = entry_key(*native.key(after)) + b"\0"  # the key behind it
-        for key, value in self._file.iter_from(start):
+        for key, data in self._file.iter_from(start):
             if key >= FIRST_RESERVED_KEY:
                 return
             parent_id, name = split_key(key)
-            yield parent_id, name, Node.unpack(value)
+            yield parent_id, name, Node.unpack(data)
 
     def iter_places(self) -> Iterator[tuple[int, int, int]]:
         """Where the content of plain files is, as (id, layer, offset in its uncompressed tar), in the order of the ids.
 
         Faster than `iter_nodes`. Without hard links' further names, and files that are elsewhere in their layer's tree.
         """
-        for key, value in self._file.iter_from(b"\0"):
+        for key, data in self._file.iter_from(b"\0"):
             if key >= FIRST_RESERVED_KEY:
                 return
-            layer, source_len, code, id_, ino, offset = _PLACE.unpack_from(value)
+            layer, source_len, code, id_, ino, offset = _PLACE.unpack_from(data)
             if code == _FILE and id_ == ino and not source_len:
                 yield id_, layer, offset
 

@@ -16,7 +16,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from rootlay.store._viewbuild import Merge, MissingTarget
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.durable import make_directory, publish, staging_directory, translated, write_file
 from rootlay.store.entry import META_KEY
@@ -28,6 +27,7 @@ from rootlay.store.lock import acquire
 from rootlay.store.nativeview import HEADER_BYTES, NativeHeader
 
 if TYPE_CHECKING:
+    from rootlay.store._viewbuild import Merge
     from rootlay.store.store import Store
 
 _VERSION = 1
@@ -142,6 +142,8 @@ def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes
 
 def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
     """The finished merge, and its number of entries and payload bytes."""
+    from rootlay.store._viewbuild import Merge, MissingTarget
+
     merge = Merge()
     for diff_id in diff_ids:
         try:

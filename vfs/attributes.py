@@ -11,8 +11,8 @@
 
 import os
 import stat
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.lookup import Found
 from rootlay.vfs.stack import Stack
 
@@ -22,7 +22,7 @@ DIRECTORY_BYTES = 4096
 """Size to show for a directory of the view, as most file systems have it."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Attributes:
     """struct stat, with times in ns, sizes in bytes and blocks of 512 bytes. `mode` holds the type bits."""
 

@@ -8,8 +8,8 @@ import errno
 import os
 import stat
 import time
-from dataclasses import replace
 
+from rootlay.store.value import replace
 from rootlay.vfs import xattr
 from rootlay.vfs.context import Context
 from rootlay.vfs.errors import os_error

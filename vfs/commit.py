@@ -10,7 +10,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import os
 import shlex
 from collections.abc import Iterator, Sequence
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING
 from rootlay.store.attach import link_path, load_attached
 from rootlay.store.bloom import create_bloom
 from rootlay.store.configchange import apply_changes
-from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.containerrecord import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History, ImageConfig, RunConfig
@@ -29,10 +28,9 @@ from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.manifest import Descriptor, Manifest
 from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
-from rootlay.store.rootfs import rfc3339
+from rootlay.store.rfc3339 import rfc3339
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 
 if TYPE_CHECKING:
@@ -87,15 +85,15 @@ def commit_container(
 @contextlib.contextmanager
 def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
     """The same tree with all uppers as one: those of a container with snapshots are merged in a scratch directory."""
+    count = 1 + len(record.stack().frozen)
+    if count == 1:
+        yield overlay
+        return
     from rootlay.store.grave import bury
     from rootlay.vfs.flatten import flatten
     from rootlay.vfs.overlay import Overlay
     from rootlay.vfs.stack import DirLayer
 
-    count = 1 + len(record.stack().frozen)
-    if count == 1:
-        yield overlay
-        return
     scratch = record.path.parent.parent / "tmp" / f"commit-{os.getpid()}-{os.urandom(4).hex()}"
     try:
         (scratch / "upper").mkdir(parents=True)
@@ -103,7 +101,7 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
         with overlay.context.upper.locked():
             flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom")
         merged = DirLayer.at(os.path.realpath(scratch / "upper"), writable=True, bloom=scratch / "bloom")
-        stack = dataclasses.replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
+        stack = replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
         with Overlay(stack) as one:
             yield one
     finally:

@@ -18,10 +18,7 @@ Rules:
 
 from __future__ import annotations
 
-import dataclasses
 import os
-import subprocess
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -31,13 +28,14 @@ from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.grave import bury
 from rootlay.store.removetree import remove_some
+from rootlay.store.value import replace
 from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.outside import stays_outside
-from rootlay.vfs.run.program import make_program
-from rootlay.vfs.run.served import ServedSession, reap_hydrators
-from rootlay.vfs.run.session import Session
+from rootlay.vfs.run.reaping import reap_hydrators
 
 if TYPE_CHECKING:
+    import subprocess
+
     from rootlay.store.uppers import Snapshot
     from rootlay.vfs.compare import Changes
     from rootlay.vfs.fsspecfs import RootlayFileSystem
@@ -46,6 +44,8 @@ if TYPE_CHECKING:
     from rootlay.vfs.images import Image
     from rootlay.vfs.layerfs import LayerFS
     from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.run.served import ServedSession
+    from rootlay.vfs.run.session import Session
 
 
 @stays_outside
@@ -121,6 +121,10 @@ class Container:
         """
         if isinstance(args, str) or not args:
             raise ValueError("args is a sequence of strings, program first")
+        import subprocess
+
+        from rootlay.vfs.run.program import make_program
+
         program = make_program(self.record, self._read, argv=tuple(args), env=env, cwd=cwd, user=user)
         command = self._open_session().command(program.argv, program.cwd, program.identity)
         return subprocess.Popen(command, env=program.env, **options)
@@ -136,6 +140,8 @@ class Container:
         **options: Any,
     ) -> subprocess.CompletedProcess[Any]:
         """Run a program inside to its end: subprocess.run's arguments, result and exceptions, and popen's."""
+        import subprocess
+
         if input is not None:
             options["stdin"] = subprocess.PIPE
         if capture_output:
@@ -315,7 +321,7 @@ class Container:
         if self._overlay is not None:
             stack = self._overlay.stack
             if stack.dirs != (dirs := directory_layers(self.record)):
-                self._overlay.rebind(dataclasses.replace(stack, dirs=dirs))
+                self._overlay.rebind(replace(stack, dirs=dirs))
         if self._served is not None:
             self._served.renew()
         for box in self._boxes.values():
@@ -326,6 +332,8 @@ class Container:
 
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
+        from rootlay.vfs.run.served import ServedSession
+
         if self._served is None:
             require_container(self.record)
             self._served = ServedSession(self._root, self.record)
@@ -356,4 +364,6 @@ def bury_later(grave: Path) -> None:
     """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
     it."""
     if not remove_some(grave, FILES_AT_ONCE):
+        import threading
+
         threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()

@@ -15,8 +15,8 @@ import contextlib
 import errno
 import os
 import stat
-from dataclasses import replace
 
+from rootlay.store.value import replace
 from rootlay.vfs import xattr
 from rootlay.vfs.attributes import Attributes, attributes
 from rootlay.vfs.content import copy_content, real_path

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from rootlay.store.container import Containers
-from rootlay.store.containerrecord import HOST_IMAGE, Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containerrecord import CONFIG_COPY, HOST_IMAGE, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.errors import CorruptStore, ForeignPlatform, StoreError, WrongPlatform
 from rootlay.store.image import Image
@@ -27,9 +27,6 @@ from rootlay.store.value import field, replace, value
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
-
-MANIFEST_COPY = "manifest.json"
-CONFIG_COPY = "image.json"
 
 
 class NoCommand(StoreError):

@@ -15,11 +15,11 @@ Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links
 
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
 from rootlay.store.descent import Down, Walk, descend
 from rootlay.store.entry import ENTRY_TYPES, Entry, EntryType
+from rootlay.store.value import value
 from rootlay.vfs import longpath, xattr
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.content import data_runs, open_content
@@ -33,7 +33,7 @@ Kind = Literal["A", "C", "D"]
 LayerItem = tuple[bytes, Entry, BinaryIO | None]
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class Change:
     """One line of a diff: what happened to a path."""
 

@@ -12,11 +12,11 @@ Rules:
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rootlay.store.descent import Down, Walk, finish
 from rootlay.store.treewalk import iter_tree
+from rootlay.store.value import replace, value
 from rootlay.vfs import longpath, sharedrecord
 from rootlay.vfs.content import copy_content
 from rootlay.vfs.listing import list_real
@@ -26,7 +26,7 @@ from rootlay.vfs.stack import DirLayer, Stack
 from rootlay.vfs.upper import Upper, split
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Node:
     """What the layers say of a path: contributing parts, top first, and where it goes on below them (None: nowhere)."""
 

@@ -6,15 +6,15 @@
 
 import errno
 import stat
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.errors import os_error
 
 READ, WRITE, EXECUTE = 4, 2, 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Identity:
     """A user inside. `umask` in octal, as `os.umask` has it."""
 

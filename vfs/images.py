@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,8 @@ from rootlay.store.container import Containers
 from rootlay.store.containerrecord import HOST_IMAGE, Bind
 from rootlay.store.image import Image as StoredImage
 from rootlay.store.store import Store as ImageStore
+from rootlay.store.value import value
 from rootlay.vfs.container import Container
-from rootlay.vfs.create import ContainerOptions, create_container
 
 if TYPE_CHECKING:
     from rootlay.store.digest import Digest
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.states import State
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Image:
     """An image of a store; `stored` is what the store knows of it: None for `host`, and for a bundle at a path."""
 
@@ -163,6 +162,8 @@ class Image:
         Raises:
             NameInUse, MissingDirectory: nothing has been made.
         """
+        from rootlay.vfs.create import ContainerOptions, create_container
+
         wanted = ContainerOptions(
             image=self.id,
             name=name,
@@ -287,6 +288,8 @@ class Store:
 
     def overlay(self, *lowers: str | os.PathLike[str], name: str = "", upper: str = "", base: str = "") -> Container:
         """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
+        from rootlay.vfs.create import ContainerOptions, create_container
+
         wanted = ContainerOptions(
             image=base, name=name, lowers=tuple(os.fspath(path) for path in lowers), upper=upper, need_command=False
         )

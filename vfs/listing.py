@@ -6,14 +6,14 @@ Sorted by bytes, without duplicates, without marks: the same on every call while
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from rootlay.store.entry import TYPE_BITS
+from rootlay.store.value import value
 from rootlay.vfs.lookup import Found, Lookup
 from rootlay.vfs.whiteout import RECORD_MAX_NAME, long_whiteout_target, parse_mark
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Listed:
     """One name of a directory. `type` is the st_mode type, as d_type."""
 
@@ -52,7 +52,7 @@ def iter_children(lookup: Lookup, directory: Found) -> Iterator[Found]:
             yield found
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RealListing:
     """One real directory of a layer: ordinary names with their types, names whited out, names with a record."""
 

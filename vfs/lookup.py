@@ -9,15 +9,15 @@
 
 import os
 import stat
-from dataclasses import dataclass, replace
 from functools import cached_property
 
 from rootlay.store.entry import TYPE_BITS
+from rootlay.store.value import replace, value
 from rootlay.vfs.record import NO_RECORD, Record
 from rootlay.vfs.stack import LowerNode, Stack
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Part:
     """A real object that contributes: directory layer number, path in that layer (`b""` is its root)."""
 
@@ -25,7 +25,7 @@ class Part:
     path: bytes
 
 
-@dataclass(frozen=True)
+@value(slots=False)
 class Found:
     """An object of the merged tree.
 

@@ -13,9 +13,9 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeVar
 
+from rootlay.store.value import replace
 from rootlay.vfs.context import Context
 from rootlay.vfs.copyup import owner_record, stand_in_type
 from rootlay.vfs.errors import os_error

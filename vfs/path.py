@@ -6,7 +6,8 @@
 """
 
 import os
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 PATH_MAX_BYTES = 4096
 """Longest path the kernel takes, the final NUL included (limits.h)."""
@@ -14,7 +15,7 @@ PATH_MAX_BYTES = 4096
 NAME_MAX_BYTES = 255
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@value(order=True)
 class ImagePath:
     """A canonical absolute path inside an image. Compare and sort by bytes."""
 

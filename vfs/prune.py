@@ -5,19 +5,19 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
 
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.removal import Removed
 from rootlay.store.store import Store
+from rootlay.store.value import value
 from rootlay.vfs.needed import needed
 from rootlay.vfs.run.processes import has_guests
 
 ABANDONED_NS = 3600 * 10**9
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pruned:
     """The names of containers that went, what went with the images, and all bytes that became free."""
 

@@ -7,14 +7,15 @@ A hostile program can write into its upper what it likes, past the engine: whoev
 
 from binascii import unhexlify
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 XATTR_NAME_MAX_BYTES = 255
 RECORD_MAX_BYTES = 4095
 """Longest target of a symbolic link on every Linux file system that has them."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Record:
     """The fields of a record; None means: as the real file says.
 
@@ -77,8 +78,8 @@ class Record:
             yield b"d=%d:%d" % self.device
         if self.ino is not None:
             yield b"i=%d" % self.ino
-        for name, value in sorted(self.xattrs):
-            yield b"x%s=%s" % (name.hex().encode(), value.hex().encode())
+        for name, data in sorted(self.xattrs):
+            yield b"x%s=%s" % (name.hex().encode(), data.hex().encode())
         if self.redirect is not None:
             yield b"r=" + self.redirect
 

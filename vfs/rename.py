@@ -18,8 +18,8 @@ exchanges two pairs at once.
 
 import errno
 import os
-from dataclasses import replace
 
+from rootlay.store.value import replace
 from rootlay.vfs.context import Context
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found

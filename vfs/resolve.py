@@ -8,9 +8,9 @@
 
 import errno
 import os
-from dataclasses import dataclass
 from typing import Literal
 
+from rootlay.store.value import value
 from rootlay.vfs.attributes import attributes
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.identity import EXECUTE, Identity
@@ -23,7 +23,7 @@ MAX_LINKS = 40
 Last = Literal["name", "root", "dot", "dotdot"]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Place:
     """Where a path leads.
 

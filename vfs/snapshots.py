@@ -21,7 +21,6 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import fcntl
 import os
 import time
@@ -250,7 +249,7 @@ def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
         shown = overlay.context.attributes(root)
         upper = overlay.context.upper
         with upper.keeping_times(b""):
-            settled = dataclasses.replace(root.record, mode=shown.mode, uid=shown.uid, gid=shown.gid)
+            settled = replace(root.record, mode=shown.mode, uid=shown.uid, gid=shown.gid)
             upper.write_record(b"", settled)
 
 

@@ -10,11 +10,11 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from rootlay.store.entry import EntryType
+from rootlay.store.value import field, value
 from rootlay.vfs import longpath
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
@@ -74,7 +74,7 @@ class LowerHydrator(Protocol):
     def close(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DirLayer:
     """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
 
@@ -141,7 +141,7 @@ class DirLayer:
             raise os_error(errno.EIO, directory + b"/" + name) from error
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Ownership:
     """Who owns what no record speaks of (docs/format.md §8, map uid and map gid).
 
@@ -164,7 +164,7 @@ class Ownership:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stack:
     """A whole container's layers. Raises ValueError where only the first could be writable and another is.
 

@@ -17,9 +17,9 @@ import os
 import stat
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 
 from rootlay.store.removetree import remove_tree
+from rootlay.store.value import replace
 from rootlay.vfs import longpath
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND

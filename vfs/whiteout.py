@@ -5,9 +5,9 @@
    counts only when it is the name looked for.
 """
 
-from dataclasses import dataclass
 from typing import Literal
 
+from rootlay.store.value import value
 from rootlay.vfs.bloom import fnv1a
 
 PREFIX = b".wh."
@@ -45,7 +45,7 @@ def record_name(name: bytes) -> bytes:
     return RECORD_LONG + b"%016x" % fnv1a(name) if len(name) > RECORD_MAX_NAME else RECORD + name
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mark:
     """A reserved name, understood. `name` is None where the mark alone does not tell (a link under a hash)."""
 

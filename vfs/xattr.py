@@ -12,8 +12,8 @@
 import errno
 import os
 import stat
-from dataclasses import replace
 
+from rootlay.store.value import replace
 from rootlay.vfs import sharedrecord
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found

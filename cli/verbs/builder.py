@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from typing import TYPE_CHECKING
@@ -66,7 +65,9 @@ def _prune(values: Values, context: Context) -> int:
 
 
 def _row(item: CacheItem) -> Row:
-    row = dataclasses.asdict(item)
+    from rootlay.store.value import as_dict
+
+    row = as_dict(item)
     del row["layer"]
     return row
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rootlay.store.durable import make_directories, make_directory, sync_path, write_file
+from rootlay.store.value import value
 
 if TYPE_CHECKING:
     from rootlay.store.layout import Layout
@@ -60,7 +61,7 @@ Status = Literal["found", "rebuilt", "quarantined", "removed", "left"]
 Fix = Callable[["Quarantine"], Status]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Finding:
     """`place` is relative to the store's root, or names an image. `fix` mends it and says how; None: nothing can."""
 
@@ -75,7 +76,7 @@ class Finding:
         CODES[self.code]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outcome:
     """A finding, and what was done: `found` where no repair was asked for, `left` where it did not work (`reason`)."""
 

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from rootlay.store.access import Access
 from rootlay.store.bytestream import ByteStream, iter_file
 from rootlay.store.check.apart import examine_apart
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.codec import Access, decompress
+from rootlay.store.codec import decompress
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.digest import Digest
 from rootlay.store.entry import ROOT_ID, Entry, EntryType, split_key

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rootlay.store.catalog import Catalog
@@ -16,9 +15,10 @@ from rootlay.store.image import Image
 from rootlay.store.jsonfield import parse_object
 from rootlay.store.layout import Layout
 from rootlay.store.store import Store
+from rootlay.store.value import field, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scope:
     """A store, which may be damaged in any way. `deep`: read every byte, too.
 

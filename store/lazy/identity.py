@@ -10,20 +10,20 @@ Rules:
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, NotFetched
 from rootlay.store.image import Image
 from rootlay.store.layout import Layout
 from rootlay.store.manifest import Descriptor
+from rootlay.store.value import value
 
 ESTARGZ_DIGEST = "containerd.io/snapshot/stargz/toc.digest"
 _CHUNKED = "io.github.containers.zstd-chunked."
 _POSITION = re.compile(r"(\d{1,15}):(\d{1,15}):(\d{1,15}):1\Z")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TocPlace:
     """Where the table of contents of a blob is, and its digest.
 

@@ -7,7 +7,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, CorruptStore
 from rootlay.store.jsonfield import dump, field, optional, parse_object, texts
 from rootlay.store.manifest import Descriptor
+from rootlay.store.value import value
 
 ORIGIN_NAME = "origin.json"
 _VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """The blob, its layer's promised diff ID, and how to reach it."""
 

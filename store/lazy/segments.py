@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zstandard
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.content import SegmentReader
 from rootlay.store.errors import CorruptStore, StoreError
 from rootlay.store.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS

@@ -22,6 +22,7 @@ from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType, Xattrs
 from rootlay.store.errors import BadManifest
 from rootlay.store.lazy.jsonstream import iter_entries
+from rootlay.store.value import value
 
 # A table is about 250 bytes an entry.
 TOC_BYTES_MAX = 256 << 20
@@ -38,7 +39,7 @@ _TYPES = {
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Chunk:
     """A piece of a file. Offsets and lengths in bytes.
 

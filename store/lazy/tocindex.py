@@ -10,12 +10,11 @@ import tempfile
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry
 from rootlay.store.errors import BadManifest, CorruptStore
@@ -26,13 +25,14 @@ from rootlay.store.lazy.toc import Chunk, TocFile
 from rootlay.store.limits import Budget
 from rootlay.store.manifest import Descriptor
 from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
+from rootlay.store.value import replace, value
 
 _WINDOW = Struct("<QQ32s")
 _ROW = Struct("<QQQ?32s")  # start, inner, length, zeros, SHA-256
 _ROWS_AT_A_TIME = 1000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ChunkPlace:
     """What a segment's checkpoint says beyond its beginning: where its bytes end in the blob, how many come out before
     it, and the SHA-256 of its own."""

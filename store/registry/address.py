@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 from rootlay.store.reference import DEFAULT_DOMAIN
 from rootlay.store.registry.errors import BadRegistryAnswer
+from rootlay.store.value import value
 
 _PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = "registry-1.docker.io"
@@ -22,7 +22,7 @@ _USER = re.compile(r"//[^/]*@")
 _URL_CHARACTERS_MAX = 16 << 10
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Origin:
     """Whom a credential is for: scheme, host and port of a URL."""
 

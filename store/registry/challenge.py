@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PARAMETER = re.compile(rf'\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}|[^\s,"]+))\s*')
 _SCHEME = re.compile(rf"\s*({_TOKEN})(?=\s|,|\Z)\s*")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Challenge:
     """One challenge; the scheme and the parameters' names are in lower case."""
 

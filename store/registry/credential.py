@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass, field
+
+from rootlay.store.value import field, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Credential:
     """A user with a password, or an identity token (OAuth2 refresh token) that stands for both."""
 

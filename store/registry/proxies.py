@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from rootlay.store.registry.address import Origin, is_loopback
+from rootlay.store.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Proxies:
     """Proxy URLs by the scheme of the target (empty: none), and those who are reached without."""
 

@@ -8,7 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rootlay.store.catalog import Catalog
@@ -31,13 +30,13 @@ from rootlay.store.registry.layerfetch import LayerFetcher, worth_keeping
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
-from rootlay.store.value import replace
+from rootlay.store.value import replace, value
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pulled:
     """The image, and what it cost. Sizes in bytes."""
 

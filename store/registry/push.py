@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -30,13 +29,13 @@ from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.upload import Upload
 from rootlay.store.registry.work import SharedProgress, run_all
-from rootlay.store.value import replace
+from rootlay.store.value import replace, value
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pushed:
     """The digest that the tag has there (a manifest's, or an index's), and what it cost. Sizes in bytes."""
 

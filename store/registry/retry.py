@@ -5,17 +5,16 @@ from __future__ import annotations
 import random
 import re
 import threading
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 from rootlay.store.registry.errors import RegistryUnreachable
+from rootlay.store.value import value
 
 _SECONDS = re.compile(r"[0-9]+")
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RetryRules:
     """Waits double from `first_wait_s`, up to `longest_wait_s`, with jitter. A registry that wants a longer pause than
     `retry_after_max_s` gets none: its error goes to the user, who can decide better."""
@@ -58,6 +57,8 @@ def parse_retry_after(text: str | None, now: datetime | None = None) -> float | 
     text = text.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
+    from email.utils import parsedate_to_datetime  # here: it takes 5 ms to import
+
     try:
         then = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 
 from rootlay.store.errors import BadManifest
@@ -29,6 +28,7 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.retry import PASSING_STATUSES, Attempts, parse_retry_after
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.transport import Body, Request, Response, Transport
+from rootlay.store.value import field, value
 
 _REDIRECTS_MAX = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -38,7 +38,7 @@ _PROBE_TIMEOUT_S = 3.0
 _FIRST_ATTEMPTS = 3
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Call:
     """A request to a registry, and what is to be made of its answer."""
 

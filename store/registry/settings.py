@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rootlay.store.registry.proxies import Proxies
 from rootlay.store.registry.retry import RetryRules
+from rootlay.store.value import field, value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Settings:
     """Defaults are those of a machine without proxies, login and certificates of its own."""
 

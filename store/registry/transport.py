@@ -14,7 +14,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
@@ -28,6 +27,7 @@ from rootlay.store.registry.connection import patient
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.settings import Settings
+from rootlay.store.value import field, value
 
 _AGENT = "rootlay"
 # What is read to its end for the sake of the connection.
@@ -39,7 +39,7 @@ _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Body:
     """What a request sends: can be made again, for a second attempt."""
 
@@ -52,7 +52,7 @@ class Body:
         return cls(len(data), lambda: (data,) if data else ())
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """A request; `headers` may hold secrets."""
 

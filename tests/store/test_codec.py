@@ -16,8 +16,9 @@ import pytest
 import zstandard
 
 from rootlay.store import codec
+from rootlay.store.access import Access
 from rootlay.store.bytestream import ByteStream
-from rootlay.store.codec import Access, Compression, open_codec, sniff
+from rootlay.store.codec import Compression, open_codec, sniff
 from rootlay.store.content import SegmentReader
 from rootlay.store.errors import CorruptStore, NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.zstdframes import FrameWriter

@@ -18,7 +18,7 @@ import pytest
 import zstandard
 from store_archives import child_environment, make_tar, read_tree
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.entry import EntryType
 from rootlay.store.errors import UnsafePath
 from rootlay.store.imageconfig import RunConfig

@@ -10,7 +10,6 @@ import subprocess
 import tarfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from rootlay.store.ingest import LayerSource, ingest_layer
 from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 
 Item = tuple[bytes, Entry, bytes]
 

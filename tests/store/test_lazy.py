@@ -8,7 +8,6 @@ import os
 import random
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from registry_real import RealRegistry, running
 from store_archives import MANIFEST, make_tar, snapshot
 from wire import Wire
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, StoreError
@@ -35,6 +34,7 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
 

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 from store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.entry import EntryType
 from rootlay.store.errors import (
     BadManifest,

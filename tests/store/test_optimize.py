@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_archives import make_tar
 
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.entry import EntryType
 from rootlay.store.image import Image
 from rootlay.store.layer import Layer

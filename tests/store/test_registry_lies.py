@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 
 CONFIG_DIGEST = sha256(make_config([TAR]))
 # An answer that is longer than it should be is given up soon; the rest of this is in the sockets' buffers.

@@ -12,7 +12,7 @@ import os
 import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -36,6 +36,7 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 
 MODES = {
     "open": {},

@@ -13,7 +13,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,6 +30,7 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from rootlay.store.value import replace
 
 ATTEMPTS = 2
 QUICK_BYTES = 100_000  # come before it gets slow

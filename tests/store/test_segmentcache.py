@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store import segmentcache
-from rootlay.store.codec import Access
+from rootlay.store.access import Access
 from rootlay.store.content import SegmentReader
 from rootlay.store.segment import Checkpoint, SegmentLog
 

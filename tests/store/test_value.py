@@ -6,10 +6,12 @@ import copy
 import pickle
 import subprocess
 import sys
+from functools import cached_property
+from typing import ClassVar
 
 import pytest
 
-from rootlay.store.value import as_dict, field, replace, value
+from rootlay.store.value import COMPILE_AT, as_dict, field, replace, value
 
 
 @value
@@ -32,6 +34,79 @@ class Positive:
     def __post_init__(self) -> None:
         if self.n <= 0:
             raise ValueError("not positive")
+
+
+@value
+class Place(Point):
+    kind: ClassVar[str] = "place"
+
+    name: str = "here"
+    secret: str = field(default="hush", repr=False)
+
+
+@value(order=True)
+class Version:
+    major: int
+    minor: int = 0
+
+
+@value(slots=False)
+class Cached:
+    n: int
+
+    @cached_property
+    def twice(self) -> int:
+        return 2 * self.n
+
+
+def test_fields_are_inherited_and_some_are_not_shown() -> None:
+    place = Place(1, name="there")
+    assert (place.x, place.y, place.tags, place.name, place.secret, place.total) == (1, 2, {}, "there", "hush", 3)
+    assert repr(place) == "Place(x=1, y=2, tags={}, name='there')"
+    assert Place.kind == place.kind == "place"
+    assert Place(1) != Point(1)
+    assert not hasattr(place, "__dict__")
+    assert replace(place, x=2, secret="s") == Place(2, 2, {}, "there", "s")
+
+
+def test_order_and_cached_properties() -> None:
+    assert sorted([Version(2), Version(1, 5), Version(1)]) == [Version(1), Version(1, 5), Version(2)]
+    assert Version(1) <= Version(1) < Version(1, 1) >= Version(1)
+    assert not Version(1) > Version(1)
+    with pytest.raises(TypeError):
+        Version(1) < (1, 0)  # type: ignore[operator]  # noqa: B015
+    assert Cached(2).twice == 4
+    assert Cached(2) == Cached(2)
+
+
+@pytest.mark.parametrize("kind", [Point, Positive, Place, Version, Cached])
+def test_after_many_instances_everything_is_as_before(kind: type) -> None:
+    """Methods are compiled then; hashes stay, for instances may be in sets."""
+    few = [kind(n) for n in range(1, 9)]
+    texts = list(map(repr, few))
+    found = {few[0]: 1} if kind not in (Point, Place) else {}
+    for n in range(COMPILE_AT + 1):
+        kind(n + 1)
+    again = [kind(n) for n in range(1, 9)]
+    assert again == few
+    assert list(map(repr, again)) == texts
+    assert kind(1) != kind(2)
+    assert kind(1) != 1
+    for key in found:
+        assert key == kind(1)
+        assert found[kind(1)] == 1
+    assert kind(1).__init__.__code__.co_name == "__init__"
+    with pytest.raises(TypeError):
+        kind()
+    with pytest.raises(TypeError):
+        kind(1, unknown=1)
+    with pytest.raises(AttributeError):
+        kind(1).other = 2
+    if kind is Positive:
+        with pytest.raises(ValueError, match="not positive"):
+            kind(0)
+    if kind is Point:
+        assert kind(1).tags is not kind(1).tags
 
 
 def test_fields_defaults_equality_and_text() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from rootlay.store._viewbuild import Merge, MissingTarget, lookup
 from rootlay.store.entry import Entry, EntryType, entry_key
+from rootlay.store.value import replace
 from rootlay.store.view import Node
 
 D, F, L, H = EntryType.DIRECTORY, EntryType.FILE, EntryType.SYMLINK, EntryType.HARDLINK

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 from rootlay.store._viewbuild import Merge, MissingTarget, lookup
 from rootlay.store.entry import Entry, EntryType, entry_key, split_key
 from rootlay.store.nativeview import NativeView
+from rootlay.store.value import as_dict
 from rootlay.store.view import Node
 
 PathKey = tuple[bytes, ...]
@@ -176,7 +176,7 @@ def actual_nodes(records: Records) -> dict[bytes, dict[str, object]]:
     for _, node in nodes:
         names = [n.id for _, n in nodes if n.ino == node.ino]
         assert min(names) == node.ino
-        values = {f.name: getattr(node, f.name) for f in dataclasses.fields(node)}
+        values = as_dict(node)
         for unchecked in ("id", "ino", "major", "minor"):
             del values[unchecked]
         found[paths[node.id]] = values | {"names": {paths[i] for i in names}}

@@ -6,12 +6,12 @@ Its subclasses look at the overlay in other ways, or make it otherwise.
 import os
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rootlay.store.value import replace
 from rootlay.vfs.attributes import Attributes
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.diff import iter_changes, iter_layer

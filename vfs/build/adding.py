@@ -11,8 +11,6 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from rootlay.vfs.build.abandon import abandonable
-from rootlay.vfs.build.download import download
-from rootlay.vfs.build.gitsource import fetch_git
 from rootlay.vfs.build.instruction import Add
 from rootlay.vfs.build.options import BuildOptions
 from rootlay.vfs.build.remote import kind_of, parse_git
@@ -45,11 +43,15 @@ class Adding:
             return context, path
         directory = Path(mkdtemp(prefix="add-", dir=self._staging))
         if kind == "url":
+            from rootlay.vfs.build.download import download
+
             file = abandonable(
                 lambda: download(path, directory, self._options.settings, self._instruction.checksum, self._check),
                 self._check,
             )
             return HostTree(directory), _escaped(file.name)
+        from rootlay.vfs.build.gitsource import fetch_git
+
         root = fetch_git(
             parse_git(path), directory, self._options.environment,
             keep_git_dir=self._instruction.keep_git_dir, checksum=self._instruction.checksum,

@@ -16,7 +16,7 @@ from rootlay.store.entry import Entry, EntryType
 from rootlay.store.image import Image
 from rootlay.store.imageconfig import History
 from rootlay.store.layerwriter import LayerWriter
-from rootlay.store.rootfs import rfc3339
+from rootlay.store.rfc3339 import rfc3339
 from rootlay.store.store import Store
 from rootlay.store.value import replace
 from rootlay.vfs.build.chmodspec import ModeChange

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 
 from rootlay.store.errors import StoreError
@@ -22,6 +21,7 @@ from rootlay.store.platform import host_platform
 from rootlay.store.reference import Reference
 from rootlay.store.removal import remove_views
 from rootlay.store.store import Store
+from rootlay.store.value import replace, value
 from rootlay.store.value import replace as changed
 from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.dockerfile import Dockerfile
@@ -38,7 +38,7 @@ from rootlay.vfs.needed import needed
 from rootlay.vfs.run.orphans import remove_orphans
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BuildResult:
     """What came of a build.
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
@@ -22,6 +21,7 @@ from rootlay.store.bytestream import iter_file
 from rootlay.store.codec import peek
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.settings import Settings
+from rootlay.store.value import field, value
 from rootlay.vfs.build.download import download
 from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.gitsource import fetch_git
@@ -55,7 +55,7 @@ class BadContext(StoreError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Surroundings:
     """What a context may need.
 

@@ -18,7 +18,6 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +29,12 @@ from rootlay.store.lock import FileLock
 from rootlay.store.manifest import Descriptor
 from rootlay.store.store import Store
 from rootlay.store.uppers import replace_file
+from rootlay.store.value import value
 
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CachedLayer:
     """A layer that is in the store, when it was made (RFC 3339), and by which instruction, for people."""
 

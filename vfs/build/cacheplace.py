@@ -11,16 +11,16 @@ stages; `ignore-error=true` lets the build succeed where the cache cannot be wri
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from rootlay.store.value import value
 from rootlay.vfs.build.attributes import parse_attributes, truth
 from rootlay.vfs.build.errors import BadValue
 
 _KNOWN = ("type", "ref", "src", "dest", "mode", "ignore-error")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CachePlace:
     """One place.
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import shutil
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -26,7 +25,6 @@ from rootlay.store.durable import make_directories
 from rootlay.store.errors import BadManifest, StoreError
 from rootlay.store.ingest import LayerSource
 from rootlay.store.jsonfield import dump, objects, parse_object
-from rootlay.store.layerload import LayerLoader
 from rootlay.store.layout import LAYOUT_VERSION
 from rootlay.store.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.reference import Reference
@@ -166,6 +164,8 @@ class TravelledSteps:
     def _bring(self, name: str, source: Source, record: CachedLayer) -> None:
         blob, diff_id = record.layer.descriptor, record.layer.diff_id
         what = f"{name}: {blob.digest.short}"
+        from rootlay.store.layerload import LayerLoader
+
         loader = LayerLoader(self._store.layout, lambda done, total, label: self._check(), what, blob.size)
         loader.load(LayerSource(what, source.chunks(blob), blob, diff_id), blob.size)
 
@@ -199,6 +199,8 @@ def _write_directory(store: Store, directory: Path, manifest: Manifest, document
         target = directory / blob_name(layer.digest)
         if not target.exists():
             staged = target.with_name(f"{target.name}.partial")
+            import shutil
+
             shutil.copyfile(store.layout.blob_path(layer.digest), staged)
             staged.replace(target)
     top = manifest.to_bytes()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -19,12 +18,13 @@ from rootlay.store.digest import Digest
 from rootlay.store.grave import disk_bytes
 from rootlay.store.removal import remove_layers
 from rootlay.store.store import Store
+from rootlay.store.value import value
 from rootlay.vfs.build.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.needed import needed
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CacheItem:
     """One thing that the cache holds.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import stat
-from dataclasses import dataclass
+
+from rootlay.store.value import value
 
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[rwxXst]*|[ugo]))+)\Z")
 _ACTION = re.compile(r"([-+=])([ugo](?![rwxXst])|[rwxXst]*)")
@@ -12,7 +13,7 @@ _WHO = {"u": 0o4700, "g": 0o2070, "o": 0o1007}
 _BITS = {"r": 0o444, "w": 0o222, "x": 0o111}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ModeChange:
     """A change of permission bits. `octal` replaces them all; `clauses` are (who, [(operator, permissions)])."""
 

@@ -15,11 +15,11 @@ import io
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from rootlay.store.entry import ENTRY_TYPES, Entry, EntryType
+from rootlay.store.value import value
 from rootlay.vfs.build.chmodspec import ModeChange
 from rootlay.vfs.build.glob import has_wildcards
 from rootlay.vfs.build.layerplan import LayerPlan
@@ -42,7 +42,7 @@ class MissingSource(ValueError):
         self.path = path
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class CopyOptions:
     """What the flags say.
 

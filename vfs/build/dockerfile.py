@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from rootlay.store.value import value
 from rootlay.vfs.build.instruction import Arg, From, Instruction
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LintWarning:
     """Something that works but should be changed; never changes the result.
 
@@ -24,7 +23,7 @@ class LintWarning:
         return f"{self.file}:{self.line}: {self.message} ({self.rule})"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stage:
     """One FROM and what follows it.
 
@@ -43,7 +42,7 @@ class Stage:
         return self.base.name
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dockerfile:
     """A whole file: the parser's result.
 

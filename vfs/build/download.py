@@ -12,7 +12,6 @@ import hashlib
 import os
 from collections.abc import Callable
 from contextlib import closing
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +121,8 @@ def _write(response: Response, target: Path, url: str, algorithm: str, check: Ca
 
 
 def _seconds(modified: str | None) -> float:
+    from email.utils import parsedate_to_datetime
+
     try:
         return parsedate_to_datetime(modified or "").timestamp()
     except (ValueError, TypeError, OverflowError):

@@ -6,7 +6,6 @@ Source: Go's time.ParseDuration.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
 
 from rootlay.vfs.build.errors import BadValue
 
@@ -29,6 +28,8 @@ def parse_duration(text: str) -> int:
     unsigned = text[1:] if text[:1] in ("+", "-") else text
     if unsigned == "0":
         return 0
+    from decimal import Decimal
+
     total, at = Decimal(0), 0
     while match := _PART.match(unsigned, at):
         total += Decimal(match[1]) * _UNITS[match[2]]

@@ -10,9 +10,9 @@ Source: Dockerfile reference, "Environment replacement"; BuildKit frontend/docke
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, TypeVar, cast
 
+from rootlay.store.value import replace
 from rootlay.vfs.build import instruction as tree
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.lexer import Lexer

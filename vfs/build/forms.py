@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build import instruction as tree
 from rootlay.vfs.build.duration import parse_duration
 from rootlay.vfs.build.errors import BadValue
@@ -27,7 +27,7 @@ _SHORTEST_NS = 1_000_000  # of HEALTHCHECK's durations: Docker's container.Minim
 _RETRIES_LIMIT = 1 << 31
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Statement:
     """One instruction before it is understood.
 

@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build.dockerfile import Dockerfile, Stage
 from rootlay.vfs.build.failure import BuildFailed
 from rootlay.vfs.build.instruction import Add, Copy, From, Instruction, Onbuild, Run
@@ -19,7 +19,7 @@ from rootlay.vfs.build.scope import GlobalScope
 from rootlay.vfs.build.suggest import near_miss
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class StageNode:
     """A stage that is needed.
 

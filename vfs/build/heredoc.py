@@ -6,8 +6,8 @@ Source: BuildKit frontend/dockerfile/parser/parser.go, heredocsFromLine and Pars
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.lexer import Lexer
 from rootlay.vfs.build.piece import Heredoc
@@ -20,7 +20,7 @@ _PLAIN = Lexer(keep_unset=True)
 _QUOTED = Lexer(raw_quotes=True, keep_unset=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mark:
     """An announcement: the delimiter without quotes, whether it was unquoted, and whether it was `<<-`."""
 
@@ -29,7 +29,7 @@ class Mark:
     chomp: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RawHeredoc:
     """A heredoc with its lines as they stand in the file, tabs included."""
 

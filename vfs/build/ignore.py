@@ -18,8 +18,8 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.glob import match as glob_match
 from rootlay.vfs.build.glob import translate_set
@@ -53,7 +53,7 @@ def parse_excludes(patterns: Iterable[str]) -> IgnoreRules:
     return IgnoreRules(tuple(_rule(pattern) for pattern in stripped if pattern))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Rule:
     """One pattern, without its `!`."""
 
@@ -62,7 +62,7 @@ class Rule:
     fits: Callable[[str], bool]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Match:
     """The answer about one path, and what is needed for the paths in it.
 
@@ -75,7 +75,7 @@ class Match:
     fitting: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IgnoreRules:
     """All rules, in order. No rules leave nothing out."""
 

@@ -14,13 +14,13 @@ Source: Dockerfile reference 1.19 (docs.docker.com/reference/dockerfile).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import ClassVar
 
+from rootlay.store.value import value
 from rootlay.vfs.build.piece import Command, Heredoc, Pair, Source
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Instruction:
     """What all instructions have. Abstract."""
 
@@ -29,7 +29,7 @@ class Instruction:
     keyword: ClassVar[str]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class From(Instruction):
     """FROM [--platform=P] IMAGE [AS NAME].
 
@@ -46,7 +46,7 @@ class From(Instruction):
     keyword: ClassVar[str] = "FROM"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run(Instruction):
     """RUN [--mount=…]… [--network=…] [--security=…] [--device=…] COMMAND.
 
@@ -72,7 +72,7 @@ class Run(Instruction):
     keyword: ClassVar[str] = "RUN"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cmd(Instruction):
     """CMD COMMAND. `CMD []` has no words and clears an inherited one."""
 
@@ -81,7 +81,7 @@ class Cmd(Instruction):
     keyword: ClassVar[str] = "CMD"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Entrypoint(Instruction):
     """ENTRYPOINT COMMAND. `ENTRYPOINT []` has no words and clears an inherited one."""
 
@@ -90,7 +90,7 @@ class Entrypoint(Instruction):
     keyword: ClassVar[str] = "ENTRYPOINT"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Label(Instruction):
     """LABEL KEY=VALUE…, or the old form LABEL KEY VALUE. Quotes are removed by `expand`, as variables are replaced."""
 
@@ -99,7 +99,7 @@ class Label(Instruction):
     keyword: ClassVar[str] = "LABEL"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Maintainer(Instruction):
     """MAINTAINER NAME (deprecated, but still the image config's `author`)."""
 
@@ -108,7 +108,7 @@ class Maintainer(Instruction):
     keyword: ClassVar[str] = "MAINTAINER"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expose(Instruction):
     """EXPOSE PORT[-PORT][/PROTO]….
 
@@ -122,7 +122,7 @@ class Expose(Instruction):
     keyword: ClassVar[str] = "EXPOSE"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Env(Instruction):
     """ENV KEY=VALUE…, or the old form ENV KEY VALUE. All values of one ENV see the variables from before it."""
 
@@ -131,7 +131,7 @@ class Env(Instruction):
     keyword: ClassVar[str] = "ENV"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Copy(Instruction):
     """COPY [flags] SOURCE… DESTINATION.
 
@@ -160,7 +160,7 @@ class Copy(Instruction):
     keyword: ClassVar[str] = "COPY"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Add(Instruction):
     """ADD [flags] SOURCE… DESTINATION: as Copy, but a source may also be a URL or a git repository.
 
@@ -186,7 +186,7 @@ class Add(Instruction):
     keyword: ClassVar[str] = "ADD"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Volume(Instruction):
     """VOLUME PATH… or VOLUME ["PATH", …]: the same thing, but in the JSON form a path may hold spaces."""
 
@@ -195,7 +195,7 @@ class Volume(Instruction):
     keyword: ClassVar[str] = "VOLUME"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class User(Instruction):
     """USER NAME[:GROUP], names or numbers."""
 
@@ -204,7 +204,7 @@ class User(Instruction):
     keyword: ClassVar[str] = "USER"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Workdir(Instruction):
     """WORKDIR PATH, relative to the WORKDIR before it."""
 
@@ -213,7 +213,7 @@ class Workdir(Instruction):
     keyword: ClassVar[str] = "WORKDIR"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Arg(Instruction):
     """ARG NAME[=DEFAULT]…. A default sees the pairs before it in the same instruction."""
 
@@ -222,7 +222,7 @@ class Arg(Instruction):
     keyword: ClassVar[str] = "ARG"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Onbuild(Instruction):
     """ONBUILD INSTRUCTION.
 
@@ -237,7 +237,7 @@ class Onbuild(Instruction):
     keyword: ClassVar[str] = "ONBUILD"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Stopsignal(Instruction):
     """STOPSIGNAL NAME or NUMBER."""
 
@@ -246,7 +246,7 @@ class Stopsignal(Instruction):
     keyword: ClassVar[str] = "STOPSIGNAL"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Healthcheck(Instruction):
     """HEALTHCHECK NONE, or HEALTHCHECK [flags] CMD COMMAND.
 
@@ -266,7 +266,7 @@ class Healthcheck(Instruction):
     keyword: ClassVar[str] = "HEALTHCHECK"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shell(Instruction):
     """SHELL ["PROGRAM", "ARG", …]: what runs shell forms from here on."""
 

@@ -19,12 +19,12 @@ import errno
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType, SparseMap, Xattrs
 from rootlay.store.layer import Layer
+from rootlay.store.value import replace, value
 from rootlay.vfs.stack import LowerHydrator, LowerNode, LowerView
 
 FIRST_ID = 1 << 40
@@ -32,7 +32,7 @@ _INODE_BITS = 48
 _ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MergedNode:
     """A name of the merged tree; the fields are those of `rootlay.store.view.Node`. `layer` holds its content."""
 
@@ -54,7 +54,7 @@ class MergedNode:
     entry: Entry = _ROOT
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Directory:
     """What a merged directory consists of: (layer, id in it), topmost first, and the ready view's node below."""
 

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.value import replace
 from rootlay.vfs.build.planned import Planned
 from rootlay.vfs.build.plantable import PlanTable
 from rootlay.vfs.build.source import OverlayTree, SourceEntry, join

@@ -15,8 +15,8 @@ Source: BuildKit frontend/dockerfile/shell/lex.go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build import shellpattern
 from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.lines import SPACES
@@ -25,7 +25,7 @@ _SPECIAL = frozenset("@*#?-$!0")
 _DEEPEST = 100
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lexer:
     """How to read words.
 
@@ -61,7 +61,7 @@ class Lexer:
         return Lexed(result, words, frozenset(scan.unset))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lexed:
     """The result: as one word, as several, and the variables that were named but are not set."""
 

@@ -13,8 +13,8 @@ Source: BuildKit frontend/dockerfile/parser/parser.go; Dockerfile reference, "Fo
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
+from rootlay.store.value import value
 from rootlay.vfs.build.errors import BadDockerfile
 
 # Go's unicode.IsSpace; Python's str.isspace also takes U+001C … U+001F.
@@ -28,7 +28,7 @@ DIRECTIVES = ("syntax", "escape", "check")
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Line:
     """One logical line: what an instruction is read from.
 

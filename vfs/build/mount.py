@@ -8,9 +8,9 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
 from typing import Literal, cast
 
+from rootlay.store.value import replace, value
 from rootlay.vfs.build.errors import BadValue
 from rootlay.vfs.build.suggest import near_miss
 
@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("1", "t", "T", "TRUE", "true", "True"), ("0", "f", "F", "FALSE"
 _SIZE_UNITS = {unit: 1024**power for power, unit in enumerate(("", "k", "m", "g", "t", "p"))}
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mount:
     """One mount.
 

@@ -6,8 +6,10 @@ Rules:
 2. A bind of a plain context directory is the directory itself, read-only. Of anything else (a stage, an image, an
    archive, a context with .dockerignore), and where it may be written to, it is a copy, thrown away afterwards.
 3. A secret is in a file on a tmpfs that only the caller can reach, or in an environment variable; its content is in no
-   cache key. Its owner and mode inside are what the mount says, and count.
-4. `cache_key` has what the result may depend on: the content of binds, and the words of everything else.
+   cache key.
+4. Owner and mode of a secret, a socket and a cache inside are what the mount says, and count. With others a cache is
+   another cache, as with BuildKit; what is in one belongs to whoever runs in it.
+5. `cache_key` has what the result may depend on: the content of binds, and the words of everything else.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 
 from rootlay.store.containerrecord import Bind
 from rootlay.store.removetree import remove_tree
+from rootlay.store.value import field, value
 from rootlay.vfs.build.cachemount import CacheMounts
 from rootlay.vfs.build.copying import absolute, clean
 from rootlay.vfs.build.errors import BadValue
@@ -30,13 +32,15 @@ from rootlay.vfs.build.source import HostTree, SourceTree, resolve
 
 MEMORY = Path("/dev/shm")
 SECRET_MODE = 0o400
+SSH_MODE = 0o600
+CACHE_MODE = 0o755
 SSH_TARGET = "/run/buildkit/ssh_agent.{}"
 
 Digest = Callable[[str | None, bytes], str]
 """What the content at a path comes to, in the tree of a name."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class MountSources:
     """Where mounts come from.
 
@@ -110,15 +114,15 @@ class Mounting:
 
     def _cache(self, mount: Mount) -> list[Bind]:
         target = self._target(mount)
-        directory = self._stack.enter_context(
-            self._sources.caches.use(mount.id or target, mount.sharing, self._sources.wait)
-        )
+        owner = _owner(mount, CACHE_MODE) if _has_owner(mount) else ()
+        identity = "\0".join([mount.id or target, *map(str, owner)])
+        mode = owner[2] if owner else CACHE_MODE
+        caches, wait = self._sources.caches, self._sources.wait
+        directory = self._stack.enter_context(caches.use(identity, mount.sharing, wait, mode))
         if mount.from_ is not None and not any(directory.iterdir()):
             tree = self._sources.tree(mount.from_)
             materialise(tree, self._place(tree, mount), directory)
-        if mount.mode is not None:
-            directory.chmod(mount.mode & 0o777 | 0o700)
-        return [self._at(str(directory), mount, read_only=mount.readonly)]
+        return [self._at(str(directory), mount, read_only=mount.readonly, owner=owner[:2])]
 
     def _tmpfs(self, mount: Mount) -> list[Bind]:
         return [self._at(str(self._directory("tmpfs")), mount)]
@@ -140,13 +144,8 @@ class Mounting:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with open(descriptor, "wb") as out:
             out.write(content)
-        file.chmod(SECRET_MODE if mount.mode is None else mount.mode & 0o777 | 0o400)
         target = mount.target or f"/run/secrets/{name}"
-        return [
-            Bind(
-                str(file), _absolute(target, self._working_dir), read_only=True, owner=(mount.uid or 0, mount.gid or 0)
-            )
-        ]
+        return [Bind(str(file), _absolute(target, self._working_dir), True, _owner(mount, SECRET_MODE))]
 
     def _ssh(self, mount: Mount) -> list[Bind]:
         socket = self._sources.sockets.get(mount.id or "default")
@@ -157,7 +156,7 @@ class Mounting:
         target = mount.target or SSH_TARGET.format(self._sockets)
         self._sockets += 1
         self.env.setdefault("SSH_AUTH_SOCK", target)
-        return [Bind(str(socket), _absolute(target, self._working_dir))]
+        return [Bind(str(socket), _absolute(target, self._working_dir), False, _owner(mount, SSH_MODE))]
 
     # ---- parts
 
@@ -176,11 +175,11 @@ class Mounting:
     def _target(self, mount: Mount) -> str:
         return _absolute(mount.target or self._working_dir or "/", self._working_dir)
 
-    def _at(self, host: str, mount: Mount, *, read_only: bool = False) -> Bind:
+    def _at(self, host: str, mount: Mount, *, read_only: bool = False, owner: tuple[int, ...] = ()) -> Bind:
         target = self._target(mount)
         if target == "/":
             raise BadValue("--mount: the root itself cannot be a target")
-        return Bind(host, target, read_only)
+        return Bind(host, target, read_only, owner)
 
 
 _MAKERS: dict[str, Callable[[Mounting, Mount], list[Bind]]] = {
@@ -190,6 +189,15 @@ _MAKERS: dict[str, Callable[[Mounting, Mount], list[Bind]]] = {
     "secret": Mounting._secret,
     "ssh": Mounting._ssh,
 }
+
+
+def _has_owner(mount: Mount) -> bool:
+    return (mount.uid, mount.gid, mount.mode) != (None, None, None)
+
+
+def _owner(mount: Mount, default_mode: int) -> tuple[int, int, int]:
+    """Who owns what is mounted, and its permission bits."""
+    return mount.uid or 0, mount.gid or 0, (default_mode if mount.mode is None else mount.mode) & 0o777
 
 
 def _absolute(target: str, working_dir: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from rootlay.store.image import Image
@@ -11,6 +10,7 @@ from rootlay.store.manifest import Platform
 from rootlay.store.platform import host_platform
 from rootlay.store.progress import Progress
 from rootlay.store.registry.settings import Settings
+from rootlay.store.value import field, value
 from rootlay.vfs.build.cacheplace import CachePlace
 from rootlay.vfs.build.source import SourceTree
 
@@ -20,7 +20,7 @@ Fetch = Callable[[str, Platform, Progress], Image]
 The progress raises KeyboardInterrupt when the build was stopped: that is to be let through."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class BuildOptions:
     """The options of one build.
 

@@ -15,10 +15,10 @@ Source: docs.docker.com/reference/cli/docker/buildx/build, "Set the export actio
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, cast
 
 from rootlay.store.recompress import COMPRESSIONS
+from rootlay.store.value import value
 from rootlay.vfs.build.attributes import parse_attributes, truth
 from rootlay.vfs.build.errors import BadValue
 
@@ -35,7 +35,7 @@ _KNOWN = {
 _TO_FILES = ("local", "tar", "oci", "docker")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Output:
     """One `--output`.
 

@@ -6,14 +6,13 @@ Source: moby/buildkit, client/llb/fileop.go (WithUser), solver/llbsolver/file/us
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from rootlay.store.value import value
 from rootlay.vfs.containerstack import read_small_file
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.user import find_identity
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Owner:
     """Numbers, as they are stored."""
 

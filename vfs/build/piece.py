@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from rootlay.store.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Source:
     """Where an instruction stands.
 
@@ -26,7 +26,7 @@ class Source:
         return f"{self.file}:{self.first_line}"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Heredoc:
     """One here-document of RUN, COPY or ADD.
 
@@ -44,7 +44,7 @@ class Heredoc:
     chomp: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """The command of RUN, CMD, ENTRYPOINT or HEALTHCHECK.
 
@@ -58,7 +58,7 @@ class Command:
     shell: bool
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Pair:
     """`key=value` of ENV, LABEL or ARG; the value of an ARG without a default is None."""
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from rootlay.store.entry import Entry
+from rootlay.store.value import value
 from rootlay.vfs.build.source import Stamp
 
 Opener = Callable[[bytes], BinaryIO]
 """Opens what a source has at a place: a path, or whatever else the source knows its files by."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class FileContent:
     """The content of a file: what `source(place)` gives. One source for many files; places are small."""
 
@@ -25,7 +25,7 @@ class FileContent:
         return self.source(self.place)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Planned:
     """One entry.
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from rootlay.store.value import value
 from rootlay.vfs.build.errors import BadValue
 
 Kind = Literal["path", "url", "git"]
@@ -25,7 +25,7 @@ _SCP = re.compile(r"[a-zA-Z0-9\-_]+@[a-zA-Z0-9-.]+:(?!//)[^#\s]+(?:#.*)?")
 _UNNAMED = "__unnamed__"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GitReference:
     """A place in a git repository.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from rootlay.store.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Step:
     """One step that is shown.
 

@@ -11,28 +11,25 @@ Rules:
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from rootlay.store.container import Containers
-from rootlay.store.containerrecord import Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containerrecord import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from rootlay.store.store import Store
 from rootlay.store.uppers import replace_file, write_private
-from rootlay.store.value import replace
+from rootlay.store.value import replace, value
 from rootlay.store.viewbuild import build_view, view_path
 from rootlay.vfs.build.failure import BuildCancelled
 from rootlay.vfs.build.state import ImageState
 from rootlay.vfs.containerstack import open_overlay, read_small_file
-from rootlay.vfs.create import CONFIG_COPY, MANIFEST_COPY
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.run.burial import bury_in_background
@@ -52,7 +49,7 @@ Output = Callable[[bytes], None]
 """Takes what a command prints, as it comes."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class RunRequest:
     """A command to be run.
 
@@ -277,7 +274,7 @@ def _remove_stubs(overlay: Overlay, targets: Sequence[str]) -> None:
 
 
 def _at_epoch(entry: Entry, epoch_ns: int) -> Entry:
-    return dataclasses.replace(entry, mtime_ns=epoch_ns)
+    return replace(entry, mtime_ns=epoch_ns)
 
 
 def _root_is_old(overlay: Overlay) -> bool:

@@ -18,10 +18,10 @@ frontend/dockerfile/dockerfile2llb/convert.go (dispatchArg, dispatchEnv, buildMe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from rootlay.store.manifest import Platform
+from rootlay.store.value import field, replace, value
 from rootlay.vfs.build.dockerfile import Dockerfile
 from rootlay.vfs.build.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.instruction import Arg, Env, From, Instruction
@@ -30,7 +30,7 @@ from rootlay.vfs.build.lexer import Lexer
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class GlobalScope:
     """What FROM sees.
 
@@ -68,9 +68,9 @@ class GlobalScope:
         values.update({name: build_args[name] for name in values if name in build_args})
         lexer = Lexer(dockerfile.directives.get("escape", "\\"))
         for instruction in dockerfile.args:
-            for key, value in _values(instruction, values, build_args, lexer):
-                if value is not None:
-                    values[key] = value
+            for key, given in _values(instruction, values, build_args, lexer):
+                if given is not None:
+                    values[key] = given
         return cls(MappingProxyType(values), MappingProxyType(dict(build_args)), lexer.escape)
 
     def expand_from(self, base: From) -> From:
@@ -92,13 +92,13 @@ class GlobalScope:
     def proxies(self) -> dict[str, str]:
         """The proxy variables of each RUN's environment."""
         found = {}
-        for name, value in self.build_args.items():
+        for name, given in self.build_args.items():
             if name.upper() in PROXIES:
-                found[name.upper()] = found[name.lower()] = value
+                found[name.upper()] = found[name.lower()] = given
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Scope:
     """What an instruction of a stage sees.
 
@@ -122,8 +122,8 @@ class Scope:
         """Each name of an ARG with its value by rules 1, 2 and 5; None if it has none. Raises BadDockerfile."""
         values = dict(self.variables)
         outer, found = self.outer, []
-        for key, value in _values(instruction, values, outer.build_args, Lexer(outer.escape)):
-            known = outer.values.get(key) if value is None else value
+        for key, given in _values(instruction, values, outer.build_args, Lexer(outer.escape)):
+            known = outer.values.get(key) if given is None else given
             if known is not None:
                 values[key] = known
             found.append((key, known))

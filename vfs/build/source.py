@@ -13,11 +13,11 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol
 
 from rootlay.store.entry import Xattrs
+from rootlay.store.value import value
 from rootlay.vfs import xattr
 from rootlay.vfs.overlay import Overlay
 
@@ -44,7 +44,7 @@ class Stamp(NamedTuple):
         return cls(*_STAMP.unpack(data))
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class SourceEntry:
     """One object of a source. `mode` with type bits, times in ns, sizes in bytes.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import posixpath
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from rootlay.store.containerrecord import Bind
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.layerwriter import WrittenLayer
+from rootlay.store.value import replace
 from rootlay.store.value import replace as changed
 from rootlay.vfs.build.cache import key_of
 from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from rootlay.store.digest import Digest
 from rootlay.store.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.layerwriter import WrittenLayer
 from rootlay.store.manifest import Descriptor, Platform
+from rootlay.store.value import replace, value
 from rootlay.store.value import replace as changed
 from rootlay.vfs.build.history import COMMENT, settle_times
 from rootlay.vfs.run.program import DEFAULT_PATH
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ImageState:
     """An image that no store names yet.
 

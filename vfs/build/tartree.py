@@ -13,7 +13,6 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +22,7 @@ from rootlay.store.content import ContentReader
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType, Xattrs
 from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.tarreader import TarReader
+from rootlay.store.value import value
 from rootlay.vfs.build.scratchtable import ScratchTables
 from rootlay.vfs.build.source import SourceEntry, join, resolve
 
@@ -37,7 +37,7 @@ _ROOT = 1
 _REMEMBERED_MAX = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Node:
     """One object of the tree; hard links share one."""
 

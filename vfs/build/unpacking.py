@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import dataclasses
 import io
 import os
 import stat
@@ -28,6 +27,7 @@ from rootlay.store.errors import NotAnArchive, StoreError, UnsafePath
 from rootlay.store.layertree import normalise
 from rootlay.store.tarheader import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tarreader import TarReader
+from rootlay.store.value import replace
 from rootlay.vfs.build.copying import CopyOptions
 from rootlay.vfs.build.layerplan import LayerPlan
 from rootlay.vfs.build.owner import Owner
@@ -108,14 +108,14 @@ class Unpacker:
             kind = stat.S_IFDIR if entry.type is EntryType.DIRECTORY else stat.S_IFREG
             mode = stat.S_IMODE(self._options.mode.apply(kind | mode))
         owner = self._options.owner or Owner(entry.uid, entry.gid)
-        whole = dataclasses.replace(entry, mode=mode, uid=owner.uid, gid=owner.gid, offset=0)
+        whole = replace(entry, mode=mode, uid=owner.uid, gid=owner.gid, offset=0)
         if entry.type is EntryType.DIRECTORY:
             return Planned(whole)
         identity = _identity(place, b"%d" % entry.offset)  # a later entry of the same name is another file
         if entry.type is not EntryType.FILE:
             return Planned(whole, identity=identity)
-        content = FileContent(self._source(place), dataclasses.replace(entry, xattrs=()).pack())
-        return Planned(dataclasses.replace(whole, sparse=None), content, identity=identity)
+        content = FileContent(self._source(place), replace(entry, xattrs=()).pack())
+        return Planned(replace(whole, sparse=None), content, identity=identity)
 
     def _source(self, place: Path) -> Callable[[bytes], BinaryIO]:
         if place not in self._sources:

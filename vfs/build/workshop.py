@@ -17,7 +17,7 @@ from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.manifest import Platform
 from rootlay.store.platform import fits, parse_platform
 from rootlay.store.progress import Progress
-from rootlay.store.rootfs import rfc3339
+from rootlay.store.rfc3339 import rfc3339
 from rootlay.store.store import Store
 from rootlay.vfs.build.abandon import abandonable
 from rootlay.vfs.build.cache import CachedLayer, StepCache

@@ -11,6 +11,7 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.launch import LaunchBind
 from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.reaping import leave, reap_hydrators
 from rootlay.vfs.run.session import Session, open_session
 
 if TYPE_CHECKING:
@@ -50,21 +51,7 @@ class ServedSession:
             self._hydrator.stdin.close()
         # It goes by itself when the container is idle; what is left of it here is only its exit status.
         self._hydrator.returncode = self._hydrator.poll() or 0
-        _LEFT.append(self._hydrator.pid)
+        leave(self._hydrator.pid)
         if not has_guests(os.path.realpath(self.session.record.path)):
             self.session.forget()  # the hydrator would, a moment later; until then the container would look busy
         reap_hydrators()
-
-
-_LEFT: list[int] = []
-
-
-def reap_hydrators() -> None:
-    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
-    for pid in list(_LEFT):
-        try:
-            done, _ = os.waitpid(pid, os.WNOHANG)
-        except ChildProcessError:
-            done = pid
-        if done:
-            _LEFT.remove(pid)

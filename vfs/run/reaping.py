@@ -1,0 +1,23 @@
+"""Children that were left to end by themselves."""
+
+from __future__ import annotations
+
+import os
+
+_LEFT: list[int] = []
+
+
+def leave(pid: int) -> None:
+    """Remember a child to be collected later."""
+    _LEFT.append(pid)
+
+
+def reap_hydrators() -> None:
+    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
+    for pid in list(_LEFT):
+        try:
+            done, _ = os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            done = pid
+        if done:
+            _LEFT.remove(pid)
