@@ -71,7 +71,7 @@ class Buildah:
         self._run(
             "bud", "--isolation=chroot", "--ulimit=nofile=1024:1024", "--ulimit=nproc=4096:4096",
             "--format=docker", "--layers=false",
-            *case.options, "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context,
+            *case.options_at(self._place.parent), "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context,
         )  # fmt: skip
         self._run("push", "-q", BUILT, f"oci:{layout}:built")
         image: dict[str, Any] = json.loads(self._run("inspect", "--type=image", BUILT))["Docker"]
@@ -98,7 +98,7 @@ class Docker:
         """Build to an OCI layout; the config."""
         self._run(
             "build", "-q", "--network=none", "--no-cache", "--provenance=false",
-            *case.options, "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context,
+            *case.options_at(self._place.parent), "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context,
         )  # fmt: skip
         archive = layout.with_suffix(".tar")
         self._run("save", "-o", str(archive), BUILT)
@@ -139,7 +139,17 @@ class Rootlay:
                     os.chown(os.path.join(directory, name), self.user, self.user, follow_symlinks=False)
             # an owner's set-id bits do not outlive chown(2)
             (context / "setuid").chmod(0o4755)
-        self._run("build", "-q", *case.options, "-t", BUILT, "-f", str(context / "Dockerfile"), ".", cwd=context)
+        self._run(
+            "build",
+            "-q",
+            *case.options_at(self._place.parent),
+            "-t",
+            BUILT,
+            "-f",
+            str(context / "Dockerfile"),
+            ".",
+            cwd=context,
+        )
         self._run("save", "--format=oci-dir", "--compression=gzip", "-o", str(layout), BUILT)
         return oci_config(layout)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 Differences = Mapping[str, str]
 
@@ -37,6 +38,10 @@ class Case:
     differs: Differences = field(default_factory=dict)
     theirs: str = ""
     docker: Differences | str = field(default_factory=dict)
+
+    def options_at(self, place: Path) -> list[str]:
+        """The options, with the socket of an ssh agent that is in that directory."""
+        return [option.replace("{agent}", str(place / "agent")) for option in self.options]
 
     def dockerfile(self, builder: str) -> str:
         text = (builder == "buildah" and self.theirs) or self.text
@@ -113,6 +118,26 @@ CASES = [
     Case("run-mount-bind", "RUN --mount=target=/m,source=d cat /m/inner > /out; ls /m >> /out\n"),
     Case("run-mount-bind-written", "RUN --mount=type=bind,target=/m,rw touch /m/new && ls /m/new > /out\n"),
     Case("run-mount-cache", "RUN --mount=type=cache,target=/c touch /c/a\nRUN ls -d /c > /out || true\n"),
+    Case("run-mount-cache-default", "RUN --mount=type=cache,id=new,target=/c stat -c '%u %g %a' /c > /out\n"),
+    Case("run-mount-cache-owner", "RUN --mount=type=cache,target=/c,uid=1000,gid=1001,mode=0750 stat -c '%u %g %a' /c > /out\n"
+         "RUN --mount=type=cache,target=/c,uid=7 stat -c '%u %g %a' /c > /out7\n"),
+    Case("run-mount-cache-owner-counts", "USER 1000:1001\n"
+         "RUN --mount=type=cache,target=/c,uid=1000,mode=0700 touch /c/f && stat -c '%u %g' /c/f > /tmp/out\n"
+         "RUN --mount=type=cache,id=e,target=/c,uid=7,mode=0755 touch /c/f || echo refused > /tmp/out7\n"
+         "RUN --mount=type=cache,id=d,target=/c,gid=1001,mode=0750 ls /c && echo group > /tmp/out1001\n"),
+    Case("run-mount-ssh", "RUN --mount=type=ssh stat -c '%u %g %a' $SSH_AUTH_SOCK > /out; echo $SSH_AUTH_SOCK >> /out\n"
+         "RUN --mount=type=ssh,uid=1000,gid=1001,mode=0660 stat -c '%u %g %a' $SSH_AUTH_SOCK > /out1000\n",
+         ("--ssh=default={agent}",)),
+    Case("run-mount-ssh-owner-counts", "USER 1000:1001\n"
+         "RUN --mount=type=ssh test -w $SSH_AUTH_SOCK || echo refused > /tmp/out\n"
+         "RUN --mount=type=ssh,uid=1000 test -w $SSH_AUTH_SOCK && echo owner > /tmp/out1000\n"
+         "RUN --mount=type=ssh,gid=1001,mode=0660 test -w $SSH_AUTH_SOCK && echo group > /tmp/out1001\n",
+         ("--ssh=default={agent}",)),
+    Case("run-mount-secret-owner-counts", "USER 1000:1001\n"
+         "RUN --mount=type=secret,id=one cat /run/secrets/one > /tmp/out || echo refused > /tmp/out\n"
+         "RUN --mount=type=secret,id=one,target=/s,uid=1000 cat /s > /tmp/out1000\n"
+         "RUN --mount=type=secret,id=one,target=/t,gid=1001,mode=0040 cat /t > /tmp/out1001; stat -c '%u %g %a' /t >> /tmp/out1001\n",
+         ("--secret=id=one,src=secret",)),
     Case("run-mount-tmpfs", "RUN --mount=type=tmpfs,target=/t touch /t/a && ls /t > /out\n"),
     Case("run-mount-secret", "RUN --mount=type=secret,id=one cat /run/secrets/one > /out\n",
          ("--secret=id=one,src=secret",), differs={"run/secrets": "buildah leaves the directory that it made to mount on; BuildKit takes it away"}),

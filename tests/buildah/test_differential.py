@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -28,15 +30,19 @@ def umoci() -> str:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory that all may enter, with the base images in it."""
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory that all may enter, with the base images and the socket of an ssh agent in it."""
     _need("busybox")
     place = tmp_path_factory.mktemp("builders")
     for directory in (place, *place.parents):
         if not directory.stat().st_mode & 0o001:  # pytest closes its own to others
             directory.chmod(directory.stat().st_mode | 0o011)
     (place / "base.tar").write_bytes(base_images())
-    return place
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(str(place / "agent"))
+        agent.listen()
+        (place / "agent").chmod(0o666)
+        yield place
 
 
 @pytest.fixture(scope="module")

@@ -67,6 +67,23 @@ static long closed(long fd)
     return fd;
 }
 
+/* A file that may have no name, by its link in /proc: opened again, and given a name. */
+static void named(int fd, const char *name)
+{
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    unlink("removed");
+    SAY(write(fd, "text\n", 5) - 5);
+    SAY(stat(path, &st));
+    printf("%s: %u links\n", name, (unsigned)st.st_nlink);
+    SAY(closed(open(path, O_RDONLY)));
+    SAY(linkat(AT_FDCWD, path, AT_FDCWD, name, AT_SYMLINK_FOLLOW));
+    SAY(stat(name, &st));
+    printf("%s: %u links, %ld bytes, %o\n", name, (unsigned)st.st_nlink, (long)st.st_size, (unsigned)st.st_mode);
+    close(fd);
+}
+
 #define AT(call, ...) SAY(syscall(call, AT_FDCWD, BAD, ##__VA_ARGS__)), SAY(syscall(call, 999, BAD, ##__VA_ARGS__)), \
                       SAY(syscall(call, 999, "file", ##__VA_ARGS__)), SAY(syscall(call, pipe_end, "file", ##__VA_ARGS__)), \
                       SAY(syscall(call, 3, "file", ##__VA_ARGS__)), SAY(syscall(call, 999, "/", ##__VA_ARGS__))
@@ -180,6 +197,11 @@ static void descriptors(void)
     SAY(closed(open("dir", O_TMPFILE | O_RDWR, 0600)));
     SAY(closed(open("file", O_TMPFILE | O_RDWR, 0600)));
     SAY(closed(open("dir", O_TMPFILE | O_RDONLY, 0600)));
+    named(open("dir", O_TMPFILE | O_RDWR, 0640), "from-tmpfile");
+    named(open("dir", O_TMPFILE | O_WRONLY | O_EXCL, 0640), "from-exclusive");
+    named(open("removed", O_RDWR | O_CREAT, 0640), "from-removed");
+    put("named (deleted)");
+    named(open("named (deleted)", O_RDWR), "from-marked");
     SAY(closed(open("link", O_RDONLY | O_NOFOLLOW)));
     SAY(mkdirat(r, "x", 0700));
     SAY(unlinkat(AT_FDCWD, "dir", 0));

@@ -20,7 +20,6 @@ from tests.programs.podman import Podman, PodmanUnusable
 BUILD_S = 600
 # The package servers' certificates, as this machine trusts them: the images know of no CA, or not of ours.
 CA = next((path for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/cert.pem") if Path(path).exists()), "")
-LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 NETWORK = bool(os.environ.get("ROOTLAY_TEST_NETWORK"))
 
 C_PROJECT = {
@@ -121,40 +120,6 @@ CMD ["/usr/bin/node", "index.js"]
     "index.js": "console.log(require('greeting')(), process.getuid() !== 0);\n",
 }
 
-# rpm 4.20 runs scriptlets in namespaces of their own, which nobody without privileges gets, in Docker neither.
-RPM = {
-    "Dockerfile": """\
-FROM image
-RUN apt-get update -q && apt-get install -qy --no-install-recommends dnf rpm createrepo-c >/dev/null
-WORKDIR /src
-COPY hello.spec .
-RUN rpmbuild --quiet -bb --define "_topdir /src" hello.spec && createrepo_c -q RPMS
-RUN mkdir -p /etc/yum.repos.d /etc/rpm && echo '%__transaction_unshare %{nil}' > /etc/rpm/macros.unshare \\
- && printf '[local]\\nname=local\\nbaseurl=file:///src/RPMS\\ngpgcheck=0\\n' > /etc/yum.repos.d/local.repo
-RUN dnf -qy install hello
-RUN hello-rpm && cat /var/lib/hello && rpm -q hello && dnf -qy remove hello && test ! -e /usr/bin/hello-rpm
-""",
-    "hello.spec": """\
-Name: hello
-Version: 1
-Release: 1
-Summary: A greeting
-License: Apache-2.0
-BuildArch: noarch
-Provides: /bin/sh
-%description
-A greeting.
-%install
-mkdir -p %{buildroot}/usr/bin
-printf '#!/bin/sh\\necho hello from an rpm\\n' > %{buildroot}/usr/bin/hello-rpm
-chmod 755 %{buildroot}/usr/bin/hello-rpm
-%post
-echo the scriptlet ran as $(id -u) > /var/lib/hello
-%files
-/usr/bin/hello-rpm
-""",
-}
-
 
 @dataclass(frozen=True)
 class Workplace:
@@ -231,15 +196,6 @@ def test_apt_installs_git_gcc_and_python_that_build_a_c_program(at_debian: Workp
     assert again.count("CACHED") == 4  # purge, install, WORKDIR; and the same program came of it, so the last COPY
     again = at_debian.build("c-program", C_PROJECT | {"README.md": "changed\n"})
     assert again.count("CACHED") == 6  # what is in .dockerignore does not count
-
-
-@pytest.mark.skipif(not NETWORK, reason="ROOTLAY_TEST_NETWORK is not set: no package server to ask")
-@pytest.mark.skipif(not LONG, reason="ROOTLAY_TEST_LONG is not set")
-def test_dnf_installs_a_package_that_rpmbuild_has_made(at_debian: Workplace) -> None:
-    said = at_debian.build("rpm", RPM)
-    assert "hello from an rpm" in said
-    assert "the scriptlet ran as 0" in said
-    assert "hello-1-1.noarch" in said
 
 
 def write_wheel(directory: Path) -> None:

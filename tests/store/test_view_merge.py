@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rootlay.store._viewbuild import Merge, MissingTarget, lookup
 from rootlay.store.entry import Entry, EntryType, entry_key, split_key
 from rootlay.store.nativeview import NativeView
-from rootlay.store.value import as_dict
+from rootlay.store.value import as_dict, replace
 from rootlay.store.view import Node
 
 PathKey = tuple[bytes, ...]

@@ -5,7 +5,8 @@
 Rules:
 1. `shared`: everybody gets number 0. `locked`: number 0, one after the other. `private`: the first that is free.
 2. Whoever uses a directory holds its lock, shared or alone, so that `prune` leaves it alone.
-3. Owners cannot be kept on real files: everything in a cache belongs to the user who runs in it.
+3. Owners cannot be kept on real files: everything in a cache belongs to the user who runs in it, and so does the
+   directory, unless the mount gives it an owner (`rootlay.vfs.build.mounting`).
 """
 
 from __future__ import annotations
@@ -37,10 +38,13 @@ class CacheMounts:
         return self.path / hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
     @contextlib.contextmanager
-    def use(self, identity: str, sharing: Sharing, wait: Callable[[], None] = _pause) -> Iterator[Path]:
+    def use(
+        self, identity: str, sharing: Sharing, wait: Callable[[], None] = _pause, mode: int = 0o755
+    ) -> Iterator[Path]:
         """The directory for an id, as long as the block runs.
 
         Args:
+            mode: permission bits of a new one; the caller can always use it.
             wait: called again and again while another build has it `locked`; may raise to give up.
         """
         home = self._home(identity)
@@ -57,7 +61,9 @@ class CacheMounts:
                         wait()
                     continue
                 directory = home / str(number)
-                directory.mkdir(mode=0o755, exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    directory.mkdir()
+                    directory.chmod(mode | 0o700)
                 os.utime(directory)
                 yield directory
                 return

@@ -116,7 +116,8 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BIND_RO 1u
 #define RL_BIND_PROC 2u
 #define RL_BIND_OWNER 4u /* owners shown as the caller */
-#define RL_BIND_GIVEN 8u /* all belongs to uid and gid, and the bits say who may use it */
+#define RL_BIND_GIVEN 8u /* what is mounted belongs to uid and gid, and its bits say who may use it */
+#define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: these are the bits */
 struct rl_launch {
     char magic[8];
     u32 version;
@@ -157,7 +158,7 @@ struct rl_launch_bind {
     struct rl_str host;
     u32 flags;
     u32 uid, gid; /* with RL_BIND_GIVEN */
-    u32 pad;
+    u32 mode; /* with RL_BIND_MODE */
 };
 #define RL_PORT_TCP 6u
 #define RL_PORT_UDP 17u

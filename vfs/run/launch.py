@@ -34,6 +34,7 @@ BIND_READ_ONLY = 1
 BIND_PROC = 2
 BIND_OWNER = 4
 BIND_GIVEN = 8
+BIND_MODE = 16
 
 
 @value
@@ -49,7 +50,7 @@ class LaunchDir:
 class LaunchBind:
     """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags.
 
-    `uid` and `gid` count with BIND_GIVEN.
+    `uid` and `gid` count with BIND_GIVEN, `mode` with BIND_MODE.
     """
 
     vpath: bytes
@@ -57,6 +58,7 @@ class LaunchBind:
     flags: int = 0
     uid: int = 0
     gid: int = 0
+    mode: int = 0
 
 
 @value
@@ -113,7 +115,7 @@ class Launch:
         tables += [struct.pack("<II", *pool.add(path)) for path in self.layers]
         binds = sorted(self.binds, key=lambda bind: (-len(bind.vpath), bind.vpath))
         tables += [
-            struct.pack("<IIIIIII4x", *pool.add(b.vpath), *pool.add(b.host), b.flags, b.uid, b.gid) for b in binds
+            struct.pack("<8I", *pool.add(b.vpath), *pool.add(b.host), b.flags, b.uid, b.gid, b.mode) for b in binds
         ]
         tables += [
             struct.pack("<IIII16s", p.protocol, p.inside, p.outside, {0: 0, 4: 4, 16: 6}[len(p.addr)], p.addr)

@@ -24,6 +24,7 @@ from rootlay.store.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
+    BIND_MODE,
     BIND_OWNER,
     BIND_PROC,
     BIND_READ_ONLY,
@@ -43,6 +44,7 @@ from rootlay.vfs.run.launch import (
 )
 from rootlay.vfs.run.user import Identity
 
+_OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind.owner` holds
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
@@ -292,7 +294,7 @@ def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     inside = resolve_targets(root, record, targets.values())
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
-        flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | (BIND_GIVEN if bind.owner else 0)
+        flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())

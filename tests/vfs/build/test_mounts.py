@@ -83,6 +83,35 @@ def test_a_new_cache_starts_with_what_from_gives_it(yard: Yard) -> None:
     assert yard.build(f"FROM base\nRUN {mount} cat /c/one/readme # again\n").notes.text == "x\n"
 
 
+def test_owner_and_mode_of_a_cache_show_and_count(yard: Yard) -> None:
+    """With others it is another cache, as with BuildKit."""
+    cache = "RUN --mount=type=cache,id=test-owned,target=/c"
+    built = yard.build(
+        "FROM base\n"
+        f"{cache},uid=1000,gid=1001,mode=0750 stat -c '%u %g %a' /c - < /c; echo hers > /c/f; mkdir /c/d\n"
+        f"{cache},uid=7,gid=8,mode=0711 stat -c '%u %g %a' /c; ls /c; echo his > /c/f\n"
+        f"{cache},mode=0775 stat -c '%u %g %a' /c; ls /c\n"
+        "USER 1000:1001\n"
+        f"{cache},uid=1000,gid=1001,mode=0750 cat /c/f; touch /c/g /c/d/g && rm /c/f && mv /c/g /c/f; ls /c\n"
+        f"{cache},uid=7,gid=8,mode=0711 ls /c; cat /c/f; touch /c/g; mkdir /c/d; rm /c/f; mv /c/f /c/g; "
+        "cd /c; test -w . || echo no\n"
+        f"{cache},uid=7,gid=8,mode=0700 cat /c/f || cd /c 2>/dev/null || echo no\n"
+        f"{cache},uid=7,gid=1001,mode=0770 touch /c/new && ls /c\n"
+    )
+    said = built.notes.text.splitlines()
+    assert said[:4] == ["1000 1001 750", "1000 1001 750", "7 8 711", "0 0 775"]
+    assert said[4:7] == ["hers", "d", "f"]
+    assert [line.rpartition(": ")[2] for line in said[7:]] == [
+        "Permission denied",
+        "his",
+        *["Permission denied"] * 4,
+        "no",
+        "Permission denied",
+        "no",
+        "new",
+    ]
+
+
 def test_sharing_of_caches(tmp_path: Path) -> None:
     caches = CacheMounts(tmp_path)
     with caches.use("a", "shared") as one, caches.use("a", "shared") as two, caches.use("b", "shared") as other:
@@ -169,6 +198,19 @@ def test_an_ssh_agent_can_be_reached(yard: Yard, tmp_path: Path) -> None:
         )
     assert built.notes.text == "/run/buildkit/ssh_agent.0\n"
     assert "run" not in built.ls("/")
+
+
+def test_owner_and_mode_of_an_ssh_agent_s_socket_show_and_count(yard: Yard, tmp_path: Path) -> None:
+    show = "stat -c '%u %g %a' $SSH_AUTH_SOCK; test -w $SSH_AUTH_SOCK && echo yes || echo no"
+    with socket.socket(socket.AF_UNIX) as agent:
+        path = tmp_path / "agent"
+        agent.bind(str(path))
+        built = yard.build(
+            f"FROM base\nRUN --mount=type=ssh {show}\nUSER 1000:1001\nRUN --mount=type=ssh {show}\n"
+            f"RUN --mount=type=ssh,uid=1000 {show}\nRUN --mount=type=ssh,gid=1001,mode=0660 {show}\n",
+            sockets={"default": path},
+        )
+    assert built.notes.text == "0 0 600\nyes\n0 0 600\nno\n1000 0 600\nyes\n0 1001 660\nyes\n"
 
 
 def test_no_network(yard: Yard) -> None:

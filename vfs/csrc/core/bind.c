@@ -1,7 +1,7 @@
 /* Binds: host paths visible inside, /proc, /sys and /dev among them.
  *
  * The walk goes through a bind component by component, so that a symbolic link is read in the virtual
- * root and `..` cannot leave. Permissions inside are the kernel's business. */
+ * root and `..` cannot leave. Permissions inside are the kernel's business, but for what is mounted with an owner. */
 #include "inside.h"
 
 static u64 hashes[RL_MAX_BINDS];
@@ -103,11 +103,13 @@ int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self)
     return 1;
 }
 
-void rl_bind_owner(const struct rl_bind *b, u32 *uid, u32 *gid)
+void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid)
 {
-    if (b->flags & RL_BIND_GIVEN) {
+    if (top && (b->flags & RL_BIND_GIVEN)) {
         *uid = b->uid;
         *gid = b->gid;
+        if (b->flags & RL_BIND_MODE)
+            *mode = (*mode & S_IFMT) | b->mode;
     } else if (b->flags & RL_BIND_OWNER) {
         if (*uid == rl_launch->host_uid)
             *uid = rl_me.fsuid;
@@ -144,13 +146,15 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
         return 0;
     if (r < 0)
         return r;
-    if (mount && bind < RL_MAX_BINDS && rl_isdir(hit->sx.stx_mode))
+    int given = mount && (b.flags & RL_BIND_GIVEN);
+    if (mount && !given && bind < RL_MAX_BINDS && rl_isdir(hit->sx.stx_mode))
         directory[bind] = 1;
+    hit->given = self->given = (u8)given;
     hit->what = RL_IN_BIND;
     hit->mode = hit->sx.stx_mode;
     hit->uid = hit->sx.stx_uid;
     hit->gid = hit->sx.stx_gid;
-    rl_bind_owner(&b, &hit->uid, &hit->gid);
+    rl_bind_owner(&b, mount, &hit->mode, &hit->uid, &hit->gid);
     self->mode = hit->mode;
     self->uid = hit->uid;
     self->gid = hit->gid;

@@ -8,7 +8,8 @@ long rl_create_begin(struct rl_walk *w, char *real)
     if (w->dir.bind >= 0) {
         if (rl_read_only(&w->dir))
             return -EROFS;
-        return rl_bind_real(&w->dir, w->v, w->vlen, real);
+        long may = rl_may_change(w, 0);
+        return may < 0 ? may : rl_bind_real(&w->dir, w->v, w->vlen, real);
     }
     if (w->self.bind >= 0)
         return -EROFS; /* a mount point whose host path is gone */

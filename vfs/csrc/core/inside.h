@@ -34,7 +34,7 @@ struct rl_bind {
     const char *vpath, *host;
     u32 vlen, hlen;
     u32 flags;
-    u32 uid, gid;
+    u32 uid, gid, mode;
 };
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
@@ -118,6 +118,7 @@ struct rl_ctx {
     u32 view;  /* its view entry; 0: the view has no part in it */
     i32 bind;  /* the bind it is in, or -1 */
     u32 mode, uid, gid;
+    u8 given;              /* in a bind: its bits say who may use it, as elsewhere */
     u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
 };
 
@@ -126,6 +127,7 @@ struct rl_hit {
     u8 what;
     u8 white; /* nothing there, because the upper has a whiteout */
     u8 magic; /* a /proc link that only the kernel can follow */
+    u8 given; /* as of rl_ctx */
     i32 layer;
     u32 view;
     u32 mode, uid, gid; /* as the program sees them */
@@ -197,7 +199,8 @@ int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
-void rl_bind_owner(const struct rl_bind *b, u32 *uid, u32 *gid); /* as it is shown, for what the real file says */
+/* As it is shown, for what the real file says. `top`: it is what is mounted, not below it. */
+void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
 int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
@@ -206,6 +209,7 @@ int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path 
 /* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
  * -ENOLINK: only the kernel can follow it. */
 long rl_proc_link(struct rl_walk *w, u32 len);
+long rl_proc_target(struct rl_walk *w, u32 len); /* the same to go on with: only the kernel finds what has no name */
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
 int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
 

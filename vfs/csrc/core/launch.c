@@ -94,7 +94,7 @@ struct rl_bind rl_bind(u32 i)
 {
     const struct rl_launch_bind *b = &rl_binds[i];
     struct rl_bind out = {rl_launch_str(b->vpath), rl_launch_str(b->host), b->vpath.len, b->host.len, b->flags,
-                          b->uid, b->gid};
+                          b->uid, b->gid, b->mode};
     return out;
 }
 

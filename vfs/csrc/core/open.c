@@ -126,9 +126,7 @@ static long open_bind(struct rl_walk *w, struct rl_open *o)
     struct rl_bind b = rl_bind((u32)w->self.bind);
     if ((b.flags & RL_BIND_RO) && wants_write(o->flags) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
         return -EROFS;
-    long r = b.flags & RL_BIND_GIVEN ? rl_permit(w->hit.mode, w->hit.uid, w->hit.gid, (u32)wanted(o->flags), 0) : 0;
-    if (r == 0)
-        r = rl_object_real(w, o->real);
+    long r = rl_object_real(w, o->real);
     if (r >= 0 && w->hit.magic && wants_write(o->flags) && !rl_me.fsuid && !(w->hit.sx.stx_mode & 0200))
         rl_loosen_magic(o->real, &w->hit.sx);
     if (r >= 0 && !wants_write(o->flags) && rl_proc_maps(w)) {

@@ -34,7 +34,7 @@ long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
 
 long rl_may(const struct rl_hit *h, u32 want)
 {
-    return h->what == RL_IN_BIND ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
+    return h->what == RL_IN_BIND && !h->given ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
 }
 
 /* The root's own bits are not read on every walk: read them into w->dir if that is the root. */
@@ -56,7 +56,7 @@ long rl_root_mode(struct rl_walk *w)
 long rl_may_change(struct rl_walk *w, int victim)
 {
     struct rl_ctx *d = &w->dir;
-    if (d->bind >= 0 || !rl_me.fsuid)
+    if ((d->bind >= 0 && !d->given) || !rl_me.fsuid)
         return 0;
     long r = rl_root_mode(w);
     if (r < 0)

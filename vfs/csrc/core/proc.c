@@ -81,3 +81,15 @@ long rl_proc_link(struct rl_walk *w, u32 len)
         n = rl_virtual_path(w->s->text, out, RL_PATH_MAX);
     return n < 0 ? -ENOLINK : (long)strlen(out);
 }
+
+/* Of a file that has been removed, or never had a name (O_TMPFILE), the link's text is a name and a mark. */
+long rl_proc_target(struct rl_walk *w, u32 len)
+{
+    static const char mark[] = " (deleted)";
+    const u32 n = sizeof mark - 1;
+    w->s->text[0] = 0;
+    long r = rl_proc_link(w, len);
+    u32 real = (u32)strlen(w->s->text);
+    int marked = r >= 0 && real > n && !memcmp(w->s->text + real - n, mark, n);
+    return marked && !k_exists(w->s->text) ? -ENOLINK : r;
+}

@@ -71,11 +71,9 @@ static long check(struct rl_walk *w, int rmdir)
         return rl_isdir(w->hit.mode) ? -EISDIR : -ENOTDIR;
     if (rl_bind_below(w->v, w->vlen))
         return -EBUSY;
-    if (w->hit.what != RL_IN_BIND) {
-        long r = rl_may_change(w, 1);
-        if (r < 0)
-            return r;
-    }
+    long r = rl_may_change(w, 1);
+    if (r < 0)
+        return r;
     if (rmdir && !rl_isdir(w->hit.mode))
         return -ENOTDIR;
     return rl_isdir(w->hit.mode) && !rmdir ? -EISDIR : 0;

@@ -77,8 +77,12 @@ static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     if (inside(a, b))
         return swap ? -EINVAL : -ENOTEMPTY;
     long r = check_binds(a, b);
-    if (r < 0 || a->dir.bind >= 0)
+    if (r < 0)
         return r;
+    if (a->dir.bind >= 0) {
+        r = rl_may_change(a, 1);
+        return r < 0 ? r : rl_may_change(b, there);
+    }
     if (there && same_file(a, b))
         return 1;
     u32 name = b->dir.vlen + 1;

@@ -205,7 +205,7 @@ static long link_text(struct course *c, u32 len, const char **text)
             if (c->resolve & RESOLVE_NO_MAGICLINKS)
                 return -ELOOP;
             *text = w->s->mark;
-            return rl_proc_link(w, len);
+            return rl_proc_target(w, len);
         }
         long r = rl_bind_real(&w->self, w->v, len, w->s->real);
         if (r < 0)
@@ -302,7 +302,7 @@ static long found(struct course *c, u32 len, int last)
 /* May we look names up in the current directory? */
 static long searchable(const struct course *c)
 {
-    if (!rl_me.fsuid || c->cur.bind >= 0)
+    if (!rl_me.fsuid || (c->cur.bind >= 0 && !c->cur.given))
         return 0;
     return rl_permit(c->cur.mode, c->cur.uid, c->cur.gid, RL_X_OK, 0);
 }

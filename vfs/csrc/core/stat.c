@@ -49,7 +49,7 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         return 0;
     if (at.place == RL_PLACE_BIND) {
         struct rl_bind b = rl_bind(at.index);
-        rl_bind_owner(&b, &out->uid, &out->gid);
+        rl_bind_owner(&b, (u32)n == at.rest, &out->mode, &out->uid, &out->gid);
         return 0;
     }
     long r = rl_virtual_path(s.real, s.text, sizeof s.text);
@@ -116,7 +116,7 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
             mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
         else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
             return -EROFS;
-        r = b.flags & RL_BIND_GIVEN ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
+        r = h->given ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
         if (r == 0)
             r = rl_object_real(&w, s.real);
         return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);

@@ -228,7 +228,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
 static void hit_clear(struct rl_hit *h)
 {
     h->what = RL_NONE;
-    h->white = h->magic = 0;
+    h->white = h->magic = h->given = 0;
     h->layer = -1;
     h->view = h->mode = h->uid = h->gid = 0;
     h->lower_ino = 0;
@@ -242,6 +242,7 @@ static void ctx_child(const struct rl_ctx *dir, const char *base, u32 len, struc
     self->mask = 0;
     self->view = 0;
     self->bind = -1;
+    self->given = 0;
     memcpy(self->alias, dir->alias, sizeof self->alias);
 }
 

@@ -5,8 +5,6 @@
 #define RL_S_IFMT 0170000u
 #define RL_S_IFDIR 0040000u
 #define RL_X_OK 1
-#define RL_R_OK 4
-#define RL_AT_EACCESS 0x200
 #define RL_IN_DONT_FOLLOW 0x02000000
 #define RL_DENTS_BYTES 32768 /* at most this much of a listing at a time */
 

@@ -26,6 +26,9 @@
 #define RL_AT_REMOVEDIR 0x200
 #define RL_AT_SYMLINK_FOLLOW 0x400
 #define RL_AT_EMPTY_PATH 0x1000
+#define RL_AT_EACCESS 0x200
+#define RL_R_OK 4
+#define RL_W_OK 2
 
 #define RL_SIGBIT(sig) (1ull << ((sig)-1))
 #define RL_SIGBUS 7

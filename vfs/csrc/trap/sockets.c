@@ -69,9 +69,12 @@ static long short_address(const char *real, struct rl_address *out)
 
 static long peer_address(const char *path, struct rl_address *out, int *dir, char *real)
 {
-    long r = rl_real_path(RL_AT_FDCWD, path, 0, 0, real, RL_BUF_BYTES / 2), n;
+    long r = rl_access(RL_AT_FDCWD, path, RL_W_OK, RL_AT_EACCESS), n;
 
     *dir = -1;
+    if (r == -EACCES)
+        return r;
+    r = rl_real_path(RL_AT_FDCWD, path, 0, 0, real, RL_BUF_BYTES / 2);
     if (r < 0 || (n = short_address(real, out)) > 0)
         return r < 0 ? r : n;
     r = open_path(real);
