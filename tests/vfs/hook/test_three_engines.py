@@ -225,5 +225,5 @@ def test_three_engines_agree_by_turns(world: World) -> None:
         shutil.rmtree(oracle.root)
 
     history()
-    assert sum(SEEN.values()) >= EXAMPLES * 30
+    assert sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
     assert min(SEEN.values()) > sum(SEEN.values()) / 5
