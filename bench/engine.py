@@ -1,16 +1,17 @@
 """What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
 
     python bench/engine.py IMAGE.tar [--rounds 3] [--only calls,spawn,programs,NAME,…] [--methods NAME,…]
-                           [--scratch DIR]
+                           [--scratch DIR] [--limit SECONDS]
 
 IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
-compiler. The rounds are interleaved; prints a Markdown table in microseconds, with the ratio of minima to the baseline,
-the first column: a bare chroot as root, else bwrap on the unpacked tree; for the single calls of an ordinary user the
-same static program on the plain directory. For commands there is a second ratio, of the least processor time of the
-command and its children: on a busy machine it is the one to read. Peers that are not installed or not allowed here are
-left out; so are `rootlay --confine=off` and `--no-patch` unless they are asked for. The columns `filter` and
-`filter+landlock` are the baseline under a seccomp filter that does nothing and, in the second, Landlock with a single
-rule (floor.c): what every engine of this kind pays.
+compiler. The rounds are interleaved; prints Markdown tables of the ratio of minima to the baseline, the first column:
+a bare chroot as root, else bwrap on the unpacked tree; for the single calls of an ordinary user the same static program
+on the plain directory. For commands there is a second ratio in brackets, of the least processor time of the command and
+its children: on a busy machine it is the one to read. (PRoot's tracer and FUSE's daemon are neither, so theirs is left
+out.) A command is ended after --limit seconds: `> N`. Peers that are not installed or not allowed here are left out; so
+are `rootlay --confine=off` and `--no-patch` unless they are asked for. The columns `filter` and `filter+landlock` are
+the baseline under a seccomp filter that does nothing and, in the second, Landlock with a single rule (floor.c): what
+every engine of this kind pays. With one round `--only programs` takes some four minutes.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,11 +72,11 @@ WORK = {
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """Of one line in one round, in microseconds. `cpu` is 0 for single calls."""
+    """Of one line in one round, in microseconds. `cpu` is 0 for single calls. `cut`: it was not done by then."""
 
     low: float
-    middle: float
     cpu: float
+    cut: bool
 
 
 #: Runs a command on the tree and gives its standard output; RuntimeError when it fails.
@@ -84,11 +85,13 @@ Runner = Callable[[list[str]], str]
 
 @dataclass(slots=True)
 class Method:
-    """A way to run programs on the tree. `layered`: the tree is below a writable layer, new for each `enter`."""
+    """A way to run programs on the tree. `layered`: the tree is below a writable layer, new for each `enter`.
+    `helped`: another process works for it, whose processor time is not seen."""
 
     name: str
     enter: Callable[[], AbstractContextManager[Runner]]
     layered: bool = False
+    helped: bool = False
     results: dict[str, list[Figure]] = field(default_factory=dict)
 
 
@@ -164,11 +167,12 @@ def works(method: Method) -> bool:
     return True
 
 
-def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
-    """The baseline first."""
+def methods(scratch: Path, tree: Path, image: Image, wanted: Collection[str]) -> list[Method]:
+    """The baseline first; all that work here and are wanted, or all that are not variants of rootlay."""
     devices = ("--dev", "/dev", "--proc", "/proc", "--")
     bwrap = ("bwrap", "--bind", str(tree), "/", *devices)
     bwrap_overlay = ("bwrap", "--overlay-src", str(tree), "--tmp-overlay", "/", *devices)
+    proot = ("proot", "-r", str(tree), "-b", "/dev", "-b", "/proc", "-w", "/")
     kernel = ["mount", "-t", "overlay", "overlay"]
     rootlay = str(Path(sys.executable).with_name("rootlay"))
     by_hand = (rootlay, "--root", str(scratch / "store"), "run", "--rm", "-e", "HOME", "-e", "PATH", "-e", "LC_ALL")
@@ -187,20 +191,25 @@ def methods(scratch: Path, tree: Path, image: Image) -> list[Method]:
             "fuse-overlayfs",
             lambda: overlay(["fuse-overlayfs"], scratch, tree) if os.geteuid() == 0 else fuse_by_user(scratch, tree),
             layered=True,
+            helped=True,
         ),
         Method("fakechroot", lambda: prefixed("fakechroot", "chroot", str(tree))),
-        Method("proot", lambda: prefixed("proot", "-r", str(tree), "-b", "/dev", "-b", "/proc", "-w", "/")),
+        Method("proot", lambda: prefixed(*proot), helped=True),
     ]
-    return [method for method in found if works(method)]
+    return [
+        method
+        for method in found
+        if (method.name in wanted if wanted else not method.name.startswith("rootlay -")) and works(method)
+    ]
 
 
 def parse(text: str, method: Method) -> None:
     for line in text.splitlines():
-        name, *figures = line.rsplit(" ", 3)
-        method.results.setdefault(name, []).append(Figure(*(float(figure) / 1e3 for figure in figures)))
+        name, low, _, cpu, cut = line.rsplit(" ", 4)
+        method.results.setdefault(name, []).append(Figure(float(low) / 1e3, float(cpu) / 1e3, cut == "1"))
 
 
-def measure(method: Method, only: set[str]) -> None:
+def measure(method: Method, only: set[str], limit: int) -> None:
     """One round of everything that is asked for; what fails is said and left out."""
     with method.enter() as run:
         if not only or "calls" in only:
@@ -213,7 +222,7 @@ def measure(method: Method, only: set[str]) -> None:
             command, setup = work.command, work.setup
             if not method.layered and work.plain:
                 command, setup = work.plain
-            attempt(method, run, ["/micro", "-t", str(work.rounds), name, setup, command])
+            attempt(method, run, ["/micro", "-t", str(work.rounds), str(limit), name, setup, command])
 
 
 def attempt(method: Method, run: Runner, command: list[str]) -> None:
@@ -224,22 +233,58 @@ def attempt(method: Method, run: Runner, command: list[str]) -> None:
 
 
 def report(found: list[Method]) -> None:
-    print(f"Linux {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; microseconds (ratio of minima")
-    print("[, of processor time])\n")
-    print("| |" + "".join(f" {method.name} |" for method in found))
-    print("|---|" + "---|" * len(found))
-    for name in dict.fromkeys(name for method in found for name in method.results):
-        base = next(method.results[name] for method in found if name in method.results)
-        print(f"| {name} |" + "".join(f" {cell(method.results.get(name), base)} |" for method in found), flush=True)
+    print(f"Linux {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; ratios of minima")
+    names = list(dict.fromkeys(name for method in found for name in method.results))
+    for unit, timed in (("µs", False), ("ms (of processor time)", True)):
+        rows = [name for name in names if any(is_timed(method, name) for method in found) == timed]
+        if rows:
+            print(f"\n| {unit} |" + "".join(f" {method.name} |" for method in found))
+            print("|---|" + "---|" * len(found))
+        for name in rows:
+            base = next(method for method in found if name in method.results)
+            print(f"| {name} |" + "".join(f" {cell(method, base, name)} |" for method in found), flush=True)
 
 
-def cell(rounds: list[Figure] | None, base: list[Figure]) -> str:
-    if rounds is None:
+def is_timed(method: Method, name: str) -> bool:
+    """A shell's command, as opposed to a single call or spawn."""
+    return name in WORK and name in method.results
+
+
+def cell(method: Method, base: Method, name: str) -> str:
+    if name not in method.results:
         return "-"
-    low, cpu = min(figure.low for figure in rounds), min(figure.cpu for figure in rounds)
-    ratio = low / min(figure.low for figure in base)
-    base_cpu = min(figure.cpu for figure in base)
-    return f"{low:.2f} ({ratio:.2f})" if not base_cpu else f"{low:.0f} ({ratio:.2f}, {cpu / base_cpu:.2f})"
+    low, cpu = (min(getattr(f, kind) for f in method.results[name]) for kind in ("low", "cpu"))
+    base_low, base_cpu = (min(getattr(f, kind) for f in base.results[name]) for kind in ("low", "cpu"))
+    if method is base:
+        return f"{low / 1e3:.1f}" if is_timed(method, name) else f"{low:.3g}"
+    ratio = low / base_low
+    if all(figure.cut for figure in method.results[name]):
+        return f"> {ratio:.0f}"
+    text = f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}"
+    if method.name == "rootlay":
+        text = f"**{text}**" if is_timed(method, name) else f"{low:.3g} (**{text}**)"
+    return f"{text} ({cpu / base_cpu:.2f})" if base_cpu and not method.helped else text
+
+
+def prepare(stack: ExitStack, tar: Path, scratch_parent: Path | None) -> tuple[Path, Path, Image]:
+    """Unpack the tree with the measuring programs, and make it an image. All go with the stack."""
+    scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-bench-", dir=scratch_parent)))
+    tree = scratch / "tree"
+    tree.mkdir()
+    for program in ("micro", "floor"):
+        source = Path(__file__).with_name(f"{program}.c")
+        subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / program), str(source)], check=True)
+    unpack = ["tar", "-xf", str(tar), "-C", str(tree), "--exclude=./dev/*"]
+    subprocess.run(unpack, check=False, stderr=subprocess.DEVNULL)
+    for program in ("micro", "floor"):
+        shutil.copy(scratch / program, tree / program)
+    packed = scratch / "image.tar"
+    subprocess.run(["tar", "-cf", str(packed), "-C", str(tree), "."], check=True)
+    image = Store.open(scratch / "store").import_rootfs(packed, "bench")
+    packed.unlink()
+    if os.geteuid() == 0:
+        subprocess.run(["cp", "-a", "/dev/null", "/dev/urandom", str(tree / "dev")], check=True)
+    return scratch, tree, image
 
 
 def main() -> None:
@@ -249,31 +294,13 @@ def main() -> None:
     parser.add_argument("--only", default="", help="calls, spawn, programs, or names of the table's lines, with commas")
     parser.add_argument("--methods", default="", help="of the table's columns, with commas")
     parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")
+    parser.add_argument("--limit", type=int, default=12, help="seconds that a command may take")
     options = parser.parse_args()
     only = set(filter(None, options.only.split(",")))
     wanted = set(filter(None, options.methods.split(",")))
     with ExitStack() as stack:
-        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rl-bench-", dir=options.scratch)))
-        tree = scratch / "tree"
-        tree.mkdir()
-        for program in ("micro", "floor"):
-            source = Path(__file__).with_name(f"{program}.c")
-            subprocess.run(["cc", "-O2", "-static", "-o", str(scratch / program), str(source)], check=True)
-        unpack = ["tar", "-xf", str(options.image), "-C", str(tree), "--exclude=./dev/*"]
-        subprocess.run(unpack, check=False, stderr=subprocess.DEVNULL)
-        for program in ("micro", "floor"):
-            shutil.copy(scratch / program, tree / program)
-        tar = scratch / "image.tar"
-        subprocess.run(["tar", "-cf", str(tar), "-C", str(tree), "."], check=True)
-        image = Store.open(scratch / "store").import_rootfs(tar, "bench")
-        tar.unlink()
-        if os.geteuid() == 0:
-            subprocess.run(["cp", "-a", "/dev/null", "/dev/urandom", str(tree / "dev")], check=True)
-        found = [
-            method
-            for method in methods(scratch, tree, image)
-            if (method.name in wanted if wanted else not method.name.startswith("rootlay -"))
-        ]
+        scratch, tree, image = prepare(stack, options.image, options.scratch)
+        found = methods(scratch, tree, image, wanted)
         plain = Method("plain", prefixed)
         micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
         for _ in range(options.rounds):
@@ -281,7 +308,7 @@ def main() -> None:
                 with prefixed() as run:
                     parse(run(micro), plain)
             for method in found:
-                measure(method, only)
+                measure(method, only, options.limit)
         report([plain, *found] if plain.results else found)
 
 

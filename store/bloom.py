@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 MAGIC = b"RLBLOOM1"
-VERSION = 3  # 1 had no counts of changes, 2 none of holders of the lock; both are read as well
+VERSION = 4  # 1 had no counts of changes, 2 none of holders of the lock, 3 no near bits; all are read as well
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8

@@ -30,6 +30,10 @@ MIX = 0x9E3779B97F4A7C15
 MASK64 = (1 << 64) - 1
 
 COUNTING_VERSION = 2
+NEAR_VERSION = 4
+NEAR_LOG2_BITS = 17
+"""Since that version a path's first bit is among the first 2^17: one page or two answer most look-ups."""
+
 _BEGUN, _ENDED, _TAKEN, _GIVEN = 4, 5, 6, 7  # 32-bit words of the file
 
 _SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
@@ -71,6 +75,7 @@ class Bloom:
             raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
         _, version, log2 = struct.unpack_from("<8sII", self._map)
         self._mask = (1 << log2) - 1
+        self._near = (1 << (NEAR_LOG2_BITS if version >= NEAR_VERSION else log2)) - 1
         self._counting = bool(version >= COUNTING_VERSION)
         self._setter: _AtomicOr | None = None
 
@@ -95,7 +100,7 @@ class Bloom:
     def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
         """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, OPAQUE)."""
         value = finish(fnv1a(kind, fnv1a(path)))
-        return value & self._mask, (value >> 32) & self._mask
+        return value & self._near, (value >> 32) & self._mask
 
     @property
     def map(self) -> mmap.mmap:
@@ -110,7 +115,7 @@ class Bloom:
     def position(self, value: int) -> tuple[int, int, int, int]:
         """Where the bits of an unfinished hash are in the file: byte and mask of each."""
         value = finish(value)
-        one, two = value & self._mask, (value >> 32) & self._mask
+        one, two = value & self._near, (value >> 32) & self._mask
         return HEADER_BYTES + (one >> 3), 1 << (one & 7), HEADER_BYTES + (two >> 3), 1 << (two & 7)
 
     def __contains__(self, path: bytes) -> bool:

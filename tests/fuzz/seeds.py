@@ -197,7 +197,7 @@ def seeds(target: str) -> list[bytes]:
             b'Bearer realm="https://a/t",scope="a:b:pull", Basic realm=x', b"bytes 0-9/10", b"/v2/x?y=z", b"//h/x",
             b"https://h:1/x", b"http://h/", b"file:///etc/passwd", b"120", b"Fri, 31 Dec 1999 23:59:59 GMT",
         ],
-        "bloom": lambda: [b"RLBLOOM1" + struct.pack("<II", 3, 23) + bytes(48), b"RLBLOOM1" + struct.pack("<II", 1, 99)],
+        "bloom": lambda: [b"RLBLOOM1" + struct.pack("<II", 4, 23) + bytes(48), b"RLBLOOM1" + struct.pack("<II", 1, 99)],
         "accounts": lambda: [
             b"u:g\nu:x:1:2:n:/h:/s\ng:x:3:u,v:::\n", b"7:8\n", b"-1\n", b"0:0:0\n", "²\n²:x:²:²:::".encode(),
         ],

@@ -44,13 +44,11 @@ class Attr(ctypes.Structure):
 
 class Open(ctypes.Structure):
     _fields_ = [
-        ("real", ctypes.c_char * (PATH_MAX + 512)),
         ("flags", ctypes.c_int),
         ("mode", ctypes.c_uint),
         ("done_fd", ctypes.c_int),
         ("regular", ctypes.c_int),
-        ("state", ctypes.c_uint32 * 8),
-        ("vpath", ctypes.c_char * PATH_MAX),
+        ("real", ctypes.c_char * (PATH_MAX + 512)),
     ]
 
 
@@ -75,7 +73,8 @@ class Core:
     def __init__(self, library: Path) -> None:
         self.lib = ctypes.CDLL(str(library))
         self.me = Identity.in_dll(self.lib, "rl_me")
-        self.exe = (ctypes.c_char * PATH_MAX).in_dll(self.lib, "rl_exe_vpath")
+        self.exe = ctypes.c_char_p.in_dll(self.lib, "rl_exe_vpath")
+        self.launch = b""  # the core keeps a pointer to it
 
     def call(self, name: str, *args: object) -> int:
         f = getattr(self.lib, name)
@@ -87,7 +86,8 @@ class Core:
         return r
 
     def init(self, launch: Path) -> None:
-        self.call("rl_core_init", os.fsencode(launch))
+        self.launch = os.fsencode(launch)
+        self.call("rl_core_init", self.launch)
 
     def identity(self, uid: int, gid: int, groups: tuple[int, ...] = (), umask: int = 0o022) -> None:
         for kind in ("", "e", "s", "fs"):

@@ -12,7 +12,7 @@ from viewfile import fnv, mix
 
 UPPER, MARKS = 1, 2
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4
-BITS_LOG2 = 23
+BITS_LOG2, NEAR_LOG2 = 23, 17
 
 
 class Bloom:
@@ -20,16 +20,15 @@ class Bloom:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        header = struct.pack("<8sII48s", b"RLBLOOM1", 3, BITS_LOG2, b"")
+        header = struct.pack("<8sII48s", b"RLBLOOM1", 4, BITS_LOG2, b"")
         with path.open("wb") as f:
             f.write(header)
             f.truncate(64 + (1 << (BITS_LOG2 - 3)))
 
     def add(self, path: bytes, kind: bytes = b"") -> None:
         h = mix(fnv(path + kind))
-        mask = (1 << BITS_LOG2) - 1
         with self.path.open("r+b") as f:
-            for bit in (h & mask, (h >> 32) & mask):
+            for bit in (h & ((1 << NEAR_LOG2) - 1), (h >> 32) & ((1 << BITS_LOG2) - 1)):
                 at = 64 + (bit >> 6) * 8
                 f.seek(at)
                 word = int.from_bytes(f.read(8), "little") | 1 << (bit & 63)

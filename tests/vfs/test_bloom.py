@@ -21,12 +21,23 @@ def test_file_has_the_documented_form(tmp_path: Path) -> None:
     with Bloom.create(tmp_path / "bloom") as bloom:
         bloom.add(b"/a")
         value = finish(fnv1a(b"/a"))
-        expected = {value & 0x7FFFFF, (value >> 32) & 0x7FFFFF}
+        expected = {value & 0x1FFFF, (value >> 32) & 0x7FFFFF}
     raw = (tmp_path / "bloom").read_bytes()
     assert len(raw) == 64 + (1 << 20)
-    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 3, 23)
+    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 4, 23)
     words = struct.unpack_from(f"<{1 << 17}Q", raw, 64)
     assert {64 * i + b for i, word in enumerate(words) if word for b in range(64) if word >> b & 1} == expected
+
+
+def test_a_filter_of_the_third_version_has_its_bits_where_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "bloom"
+    Bloom.create(path).close()
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<I", raw, 8, 3)
+    path.write_bytes(raw)
+    with Bloom(path) as bloom:
+        value = finish(fnv1a(b"/a"))
+        assert bloom.bits(b"/a") == (value & 0x7FFFFF, (value >> 32) & 0x7FFFFF)
 
 
 def test_kinds_have_bits_of_their_own(tmp_path: Path) -> None:

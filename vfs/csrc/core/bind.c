@@ -5,7 +5,7 @@
 #include "inside.h"
 
 static u64 hashes[RL_MAX_BINDS];
-static u64 devices[RL_MAX_BINDS]; /* and one: of binds whose owners are shown otherwise; 0 for others */
+static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown otherwise; 0 for others */
 static int devices_known;
 static u64 filter; /* bit h & 63 of every mount point's hash */
 

@@ -18,6 +18,10 @@
 
 #include "../abi.h"
 
+/* Large, or not needed by most processes. The linker sorts by alignment: so these lie together, and what every process
+ * writes shares a few pages; each page is a fault in every program that is started. */
+#define RL_BULK __attribute__((aligned(64)))
+
 /* ---- provided by the engine ------------------------------------------------------------------ */
 
 /* A raw system call that is never trapped. Returns the kernel's value or -errno. */
@@ -35,7 +39,7 @@ extern struct rl_identity rl_me;
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-/* Map the launch file's view and bloom filters. `path` is a real path. Once a process. Sets the kernel's umask
+/* Map the launch file's view and bloom filters. `path` is a real path, and stays where it is. Once a process. Sets the kernel's umask
  * to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
 long rl_core_init(const char *launch_path);
 extern const struct rl_launch *rl_launch;
@@ -72,13 +76,11 @@ long rl_statfs(const char *path, void *out);
  * it, the engine opens (AT_FDCWD, o->real, o->flags, o->mode), finish settles ownership or cleans up.
  * `fd` of finish may be -errno; it returns what the program is to see. */
 struct rl_open {
-    char real[RL_PATH_MAX + 512];
     int flags;
     unsigned mode;
     int done_fd;  /* >= 0: prepare has already opened it, do not call open */
     int regular;  /* certainly no FIFO, which to open may block */
-    u32 state[8]; /* the core's own */
-    char vpath[RL_PATH_MAX];
+    char real[RL_PATH_MAX + 512];
 };
 /* `resolve`: RESOLVE_* of openat2, 0 for open. */
 long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o);
@@ -156,6 +158,6 @@ long rl_created(const char *real);
 long rl_virtual_path(const char *real, char *out, size_t size);
 
 /* What the program image of this process is called inside, for /proc/self/exe. */
-extern char rl_exe_vpath[RL_PATH_MAX];
+extern const char *rl_exe_vpath;
 
 #endif

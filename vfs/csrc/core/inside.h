@@ -28,6 +28,7 @@ struct rl_layer {
     u32 len;
     u32 flags;
     u64 *bloom; /* the words, or NULL: always look */
+    u32 near;   /* mask of a path's first bit */
     u64 dev;
 };
 struct rl_bind {
@@ -39,7 +40,7 @@ struct rl_bind {
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
 extern const struct rl_launch_bind *rl_binds;
-extern char rl_launch_file[RL_PATH_MAX];
+extern const char *rl_launch_file;
 extern int rl_host_layer; /* a layer with the empty path exists */
 #define RL_MAX_BINDS 256
 int rl_writable(void);

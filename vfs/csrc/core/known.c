@@ -10,7 +10,7 @@
  *    that, until he asks. */
 #include "line.h"
 
-#define LINES 4096 /* 256 KiB, of which only what is used becomes memory */
+#define LINES 64 /* a page: another would be one more fault in every program that opens files */
 
 static struct line {
     u32 version;

@@ -11,18 +11,17 @@ int rl_host_layer;
 
 static const char *base;
 static const struct rl_str *trees;
-char rl_launch_file[RL_PATH_MAX];
+const char *rl_launch_file;
 
 void *rl_map_file(const char *path, u64 offset, u64 *size, int writable)
 {
-    struct statx sx;
     long fd = k_open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
     if (fd < 0)
         return NULL;
-    long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r == 0 && sx.stx_size > offset && sx.stx_size - offset >= *size) {
+    long r = k4(__NR_lseek, fd, 0, 2, 0); /* its size, by the cheapest call */
+    if (r > 0 && (u64)r > offset && (u64)r - offset >= *size) {
         if (!*size)
-            *size = sx.stx_size - offset;
+            *size = (u64)r - offset;
         r = rl_sys(__NR_mmap, 0, (long)*size, RL_PROT_READ | (writable ? RL_PROT_WRITE : 0), RL_MAP_SHARED, fd,
                    (long)offset);
     } else {
@@ -141,12 +140,14 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
         return;
     u64 size = 0;
     u8 *map = rl_map_file(rl_launch_str(d->bloom), 0, &size, d->flags & RL_DIR_UPPER);
+    u32 version = map && size > 12 ? *(const u32 *)(const void *)(map + 8) : 0;
     /* An unusable filter only costs time: without one we always look. But then nobody who has a usable
      * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
-    if (!map || size < RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) || memcmp(map, RL_BLOOM_MAGIC, 8))
+    if (!map || size < RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) || memcmp(map, RL_BLOOM_MAGIC, 8) ||
+        version > RL_BLOOM_VERSION)
         return;
     l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
-    u32 version = *(const u32 *)(const void *)(map + 8);
+    l->near = (1u << (version >= RL_BLOOM_NEAR ? RL_BLOOM_NEAR_LOG2 : RL_BLOOM_LOG2)) - 1;
     if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
         counts = map + RL_BLOOM_COUNTS;
         sections = version >= RL_BLOOM_SECTIONS;
@@ -162,8 +163,7 @@ long rl_core_init(const char *launch_path)
     if (!launch_ok(l, size))
         return -EINVAL;
     rl_launch = l;
-    if (strlen(launch_path) < sizeof rl_launch_file)
-        rl_put(rl_launch_file, launch_path);
+    rl_launch_file = launch_path;
     base = (const char *)l;
     trees = (const void *)(base + l->off_view_layers);
     rl_binds = (const void *)(base + l->off_binds);

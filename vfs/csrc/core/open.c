@@ -220,11 +220,27 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 #define RESOLVE_KNOWN 0x1fu
 #define RESOLVE_CACHED_ 0x20u
 
-long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
+/* Apart, so that the quick way does not reach below these buffers: a page or two more. */
+static __attribute__((noinline)) long prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve,
+                                              struct rl_open *o)
 {
     struct rl_scratch s;
     struct rl_walk w;
     long r = -ESTALE;
+    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
+        rl_walk_start(&w, &s);
+        o->flags = flags;
+        o->mode = 0;
+        o->done_fd = -1;
+        o->regular = 0;
+        r = attempt(&w, dirfd, path, mode, resolve, o);
+    }
+    return r == -ESTALE ? -EAGAIN : r < 0 ? r : 0;
+}
+
+long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
+{
+    long r;
     if (resolve & RESOLVE_CACHED_)
         return -EAGAIN;
     if (resolve & ~(u64)RESOLVE_KNOWN)
@@ -235,24 +251,10 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     if (quick && (r = rl_quick_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_QUICK_NO) {
         o->flags = flags;
         o->mode = 0;
-        o->vpath[0] = 0;
         o->done_fd = (int)r;
         return r < 0 ? r : 0;
     }
-    r = -ESTALE;
-    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
-        rl_walk_start(&w, &s);
-        o->flags = flags;
-        o->mode = 0;
-        o->done_fd = -1;
-        o->regular = 0;
-        r = attempt(&w, dirfd, path, mode, resolve, o);
-    }
-    if (r < 0)
-        return r == -ESTALE ? -EAGAIN : r;
-    memcpy(o->vpath, w.v, w.vlen);
-    o->vpath[w.vlen] = 0;
-    return 0;
+    return prepare(dirfd, path, flags, mode, resolve, o);
 }
 
 /* Nothing is left to do: names, records and whiteouts were settled before the descriptor existed. */

@@ -5,7 +5,7 @@
 #include "inside.h"
 
 #define BLOCKS 6u
-static u8 blocks[BLOCKS][RL_BLOCK] __attribute__((aligned(16)));
+static u8 blocks[BLOCKS][RL_BLOCK] RL_BULK;
 static u32 taken[BLOCKS];
 
 void *rl_take(size_t n)

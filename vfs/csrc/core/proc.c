@@ -5,7 +5,7 @@
  * of the container is found in its maps (procmaps.c). */
 #include "inside.h"
 
-char rl_exe_vpath[RL_PATH_MAX];
+const char *rl_exe_vpath;
 
 /* The part of a /proc path behind the process: "/exe", "/fd/3"; NULL when it is no process's. */
 static const char *process_part(const char *rel, u64 *pid)
@@ -58,7 +58,7 @@ long rl_proc_link(struct rl_walk *w, u32 len)
     if (!part)
         return -ENOLINK;
     int exe = rl_same(part, "/exe");
-    if (exe && rl_exe_vpath[0] && (long)pid == k4(__NR_getpid, 0, 0, 0, 0)) {
+    if (exe && rl_exe_vpath && (long)pid == k4(__NR_getpid, 0, 0, 0, 0)) {
         rl_put(out, rl_exe_vpath);
         return (long)strlen(out);
     }

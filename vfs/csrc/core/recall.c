@@ -18,7 +18,7 @@ static struct line {
     u32 at; /* holders of the lock before it was read */
     struct rl_inode inode;
     struct rl_record rec;
-} lines[LINES];
+} lines[LINES] RL_BULK;
 
 void rl_recall_init(void)
 {

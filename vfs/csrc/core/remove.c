@@ -4,8 +4,9 @@
  * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: whoever takes the lock
  *    meanwhile (a copy-up, which looks for the whiteout before it gives the copy its name) is counted (seen.c), and then
  *    what came of both is looked at under the lock.
- * 3. A file that only the upper has, without a record, goes by one step in the same way. */
-#include "inside.h"
+ * 3. A file that only the upper has, without a record, goes by one step in the same way.
+ * 4. A directory of the view that rm -r has emptied is read once (husk.h). */
+#include "husk.h"
 
 long rl_empty(struct rl_walk *w, int *marks)
 {
@@ -38,7 +39,7 @@ static long clear_marks(const char *real)
 }
 
 /* The marks go only once the directory has left its name: they still hide what is below. */
-long rl_dir_remove(const char *real, u32 len, int marks)
+static long dir_remove(const char *real, u32 len, int marks, const struct rl_husk *husk)
 {
     char temp[RL_REAL_MAX];
     long r = marks ? -ENOTEMPTY : k_unlink(real, AT_REMOVEDIR);
@@ -49,12 +50,17 @@ long rl_dir_remove(const char *real, u32 len, int marks)
         r = k_rename(real, temp, 0);
     if (r < 0)
         return r;
-    r = clear_marks(temp);
+    r = husk ? rl_husk_clear(husk) : clear_marks(temp);
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
     if (r < 0) /* somebody has made a file in it meanwhile */
         k_rename(temp, real, RL_RENAME_NOREPLACE);
     return r;
+}
+
+long rl_dir_remove(const char *real, u32 len, int marks)
+{
+    return dir_remove(real, len, marks, NULL);
 }
 
 static long check(struct rl_walk *w, int rmdir)
@@ -85,14 +91,14 @@ static long remove_bind(struct rl_walk *w, int flags)
     return r < 0 ? r : k_unlink(w->s->real, flags);
 }
 
-/* The lock is held. */
-static long remove_locked(struct rl_walk *w, int rmdir)
+/* The lock is held. `husk`: it is a directory, and one. */
+static long remove_known(struct rl_walk *w, int rmdir, const struct rl_husk *husk)
 {
     struct rl_ctx self;
     struct rl_hit below;
     char real[RL_REAL_MAX];
-    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = 0;
-    long r = rmdir ? rl_empty(w, &marks) : 0;
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = husk != NULL;
+    long r = rmdir && !husk ? rl_empty(w, &marks) : 0;
     if (r >= 0)
         r = rl_step_lower(w, &self, &below);
     if (r < 0)
@@ -108,11 +114,21 @@ static long remove_locked(struct rl_walk *w, int rmdir)
     if (!upper)
         return 0;
     long n = rl_upper_path(w->v, w->vlen, real);
-    r = n < 0 ? n : rmdir ? rl_dir_remove(real, (u32)n, marks) : k_unlink(real, 0);
+    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, husk) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
     if (r >= 0)
         rl_record_drop(w, rl_vhash(w), real, (u32)n);
+    return r;
+}
+
+static long remove_locked(struct rl_walk *w, int rmdir)
+{
+    struct rl_husk husk;
+    int is_husk = rmdir && rl_husk_open(w, &husk);
+    long r = remove_known(w, rmdir, is_husk ? &husk : NULL);
+    if (is_husk)
+        rl_husk_close(&husk);
     return r;
 }
 

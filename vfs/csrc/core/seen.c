@@ -36,13 +36,13 @@ struct head {
 static struct line {
     struct head head;
     struct rl_ctx dir;
-} lines[LINES];
+} lines[LINES] RL_BULK;
 
 static struct name {
     struct head head;
     struct rl_inode inode;
     char path[NAME_BYTES];
-} names[NAMES];
+} names[NAMES] RL_BULK;
 
 void rl_seen_init(void *header, int with_sections)
 {

@@ -95,15 +95,10 @@ long rl_fstat(int fd, struct rl_attr *out)
     return r == RL_QUICK_NO ? fstat_named(&sx, fd, out) : r;
 }
 
-long rl_access(int dirfd, const char *path, int mode, int flags)
+static __attribute__((noinline)) long access_path(int dirfd, const char *path, int mode, int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    if (mode & ~7)
-        return -EINVAL;
-    long quick = rl_quick_access(dirfd, path, mode, flags);
-    if (quick != RL_QUICK_NO)
-        return quick;
     rl_walk_start(&w, &s);
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
     long r = rl_resolve(&w, dirfd, path, how, 0);
@@ -132,6 +127,14 @@ long rl_access(int dirfd, const char *path, int mode, int flags)
     return r;
 }
 
+long rl_access(int dirfd, const char *path, int mode, int flags)
+{
+    if (mode & ~7)
+        return -EINVAL;
+    long r = rl_quick_access(dirfd, path, mode, flags);
+    return r != RL_QUICK_NO ? r : access_path(dirfd, path, mode, flags);
+}
+
 static long copy_out(char *buf, size_t size, const char *text, long n)
 {
     if (n < 0)
@@ -142,18 +145,12 @@ static long copy_out(char *buf, size_t size, const char *text, long n)
     return n;
 }
 
-long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
+static __attribute__((noinline)) long readlink_path(int dirfd, const char *path, char *buf, size_t size)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    if ((long)size <= 0)
-        return -EINVAL;
-    const char *quick;
-    long r = rl_quick_readlink(dirfd, path, &quick);
-    if (r != RL_QUICK_NO)
-        return copy_out(buf, size, quick, r);
     rl_walk_start(&w, &s);
-    r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
+    long r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
     if (r < 0)
         return r;
     if (!rl_islnk(w.hit.mode))
@@ -172,6 +169,15 @@ long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
     }
     r = rl_object_real(&w, s.real);
     return r < 0 ? r : k_readlink(s.real, buf, size);
+}
+
+long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
+{
+    const char *quick;
+    if ((long)size <= 0)
+        return -EINVAL;
+    long r = rl_quick_readlink(dirfd, path, &quick);
+    return r != RL_QUICK_NO ? copy_out(buf, size, quick, r) : readlink_path(dirfd, path, buf, size);
 }
 
 long rl_statfs(const char *path, void *out)

@@ -62,7 +62,7 @@ static int same_directory(const char *a, const char *b)
  * half as much as the link. 1: it was there. */
 static long make_mark(const char *path)
 {
-    static char last[RL_REAL_MAX];
+    static char last[RL_REAL_MAX] RL_BULK;
     static u32 busy; /* for ever in a child forked at the wrong moment: then each mark is its own */
     int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
     long r = mine && same_directory(last, path) ? k_link(last, path, 0) : -ENOENT;

@@ -195,10 +195,15 @@ static void done(void)
 
 static long start(const char *launch_path)
 {
+    static char path[RL_PATH_MAX]; /* the caller's is his own */
+
+    if (strlen(launch_path) >= sizeof path)
+        return -ENAMETOOLONG;
+    memcpy(path, launch_path, strlen(launch_path) + 1);
     rl_hydrate_here = hydrate_entry ? hydrate_through : NULL;
     rl_tree_descriptor = tree_descriptor;
     starting = 1;
-    long r = rl_core_init(launch_path);
+    long r = rl_core_init(path);
     starting = 0;
     if (r < 0)
         done();

@@ -1,7 +1,8 @@
 /* ELF images: checked and mapped as the kernel's binfmt_elf does it.
  *
  * A position-independent image is mapped into a reservation of its whole extent, aligned as its
- * segments ask; a fixed one must not overlap anything (MAP_FIXED_NOREPLACE).
+ * segments ask; a fixed one must not overlap anything (MAP_FIXED_NOREPLACE). Where segments follow each other without a
+ * gap, the first of them, mapped too long, is the reservation.
  */
 #include <asm/fcntl.h>
 #include <linux/elf.h>
@@ -19,9 +20,10 @@
 #define RL_MAP_ANONYMOUS 0x20
 #define RL_MAP_NOREPLACE 0x100000
 
-struct headers {
+struct headers { /* the first bytes of the file, as long as the program headers follow the ELF header */
     Elf64_Ehdr e;
     Elf64_Phdr p[RL_PROGRAM_HEADERS];
+    long n; /* how many of them there are; 0: they do not follow it */
 };
 
 static u64 page_down(u64 a) { return a & ~(RL_PAGE - 1); }
@@ -54,7 +56,7 @@ const char *rl_elf_machine_name(const u8 *head, size_t n)
 static long read_headers(int fd, struct headers *h)
 {
     u64 bytes;
-    long n = rl_sys4(__NR_pread64, fd, (long)h, sizeof *h, 0);
+    long n = rl_sys4(__NR_pread64, fd, (long)h, offsetof(struct headers, n), 0);
 
     if (n < 0)
         return n;
@@ -63,19 +65,23 @@ static long read_headers(int fd, struct headers *h)
         h->e.e_phnum == 0 || h->e.e_phnum > RL_PROGRAM_HEADERS)
         return -ENOEXEC;
     bytes = h->e.e_phnum * sizeof h->p[0];
-    if (h->e.e_phoff == sizeof h->e && n >= (long)(sizeof h->e + bytes))
+    h->n = h->e.e_phoff == sizeof h->e && n >= (long)(sizeof h->e + bytes) ? n : 0;
+    if (h->n)
         return 0;
     n = rl_sys4(__NR_pread64, fd, (long)h->p, (long)bytes, (long)h->e.e_phoff);
     return n < 0 ? n : n == (long)bytes ? 0 : -ENOEXEC;
 }
 
-static long read_interp(int fd, const Elf64_Phdr *p, char *interp, size_t size)
+static long read_interp(int fd, const struct headers *h, const Elf64_Phdr *p, char *interp, size_t size)
 {
-    long n;
+    long n = (long)p->p_filesz;
 
     if (p->p_filesz < 2 || p->p_filesz > size)
         return -ENOEXEC;
-    n = rl_sys4(__NR_pread64, fd, (long)interp, (long)p->p_filesz, (long)p->p_offset);
+    if (p->p_offset < (u64)h->n && p->p_filesz <= (u64)h->n - p->p_offset)
+        memcpy(interp, (const char *)h + p->p_offset, p->p_filesz);
+    else
+        n = rl_sys4(__NR_pread64, fd, (long)interp, (long)p->p_filesz, (long)p->p_offset);
     if (n != (long)p->p_filesz)
         return n < 0 ? n : -ENOEXEC;
     return interp[n - 1] ? -ENOEXEC : 0;
@@ -95,7 +101,7 @@ static long check(int fd, struct headers *h, char *interp, size_t size)
     interp[0] = 0;
     for (u32 i = 0; r >= 0 && i < h->e.e_phnum; i++) {
         if (h->p[i].p_type == PT_INTERP && interp[0] == 0)
-            r = read_interp(fd, &h->p[i], interp, size);
+            r = read_interp(fd, h, &h->p[i], interp, size);
         if (h->p[i].p_type != PT_LOAD)
             continue;
         loads++;
@@ -134,19 +140,46 @@ static void measure(const struct headers *h, u64 *low, u64 *high, u64 *align)
     *high = page_up(*high);
 }
 
-/* Room for the image. The bias to add to its addresses, or -errno. */
-static long reserve(const struct headers *h, u64 want_base, u64 low, u64 high, u64 align)
+static int protection(const Elf64_Phdr *p)
+{
+    return (p->p_flags & PF_R ? RL_PROT_READ : 0) | (p->p_flags & PF_W ? RL_PROT_WRITE : 0) |
+           (p->p_flags & PF_X ? RL_PROT_EXEC : 0);
+}
+
+/* The first segment, when every page from `low` on belongs to one that is mapped from the file, or follows one. */
+static const Elf64_Phdr *first_of_all(const struct headers *h, u64 low)
+{
+    const Elf64_Phdr *first = NULL;
+    u64 end = low;
+
+    for (u32 i = 0; i < h->e.e_phnum; i++) {
+        const Elf64_Phdr *p = &h->p[i];
+
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (page_down(p->p_vaddr) != end || p->p_filesz == 0 || ((p->p_offset ^ p->p_vaddr) & (RL_PAGE - 1)))
+            return NULL;
+        end = page_up(p->p_vaddr + p->p_memsz);
+        if (first == NULL)
+            first = p;
+    }
+    return first;
+}
+
+/* Room for the image; `first`: that segment is in it. The bias to add to its addresses, or -errno. */
+static long reserve(int fd, const struct headers *h, const Elf64_Phdr *first, u64 want_base, u64 low, u64 high, u64 align)
 {
     u64 bytes = high - low, start, slack;
-    long m;
+    int prot = first ? protection(first) : 0, flags = RL_MAP_PRIVATE | (first ? 0 : RL_MAP_ANONYMOUS);
+    long from = first ? (long)page_down(first->p_offset) : 0, m;
 
+    fd = first ? fd : -1;
     if (h->e.e_type == ET_EXEC) {
-        m = rl_sys(__NR_mmap, (long)low, (long)bytes, 0, RL_MAP_PRIVATE | RL_MAP_ANONYMOUS | RL_MAP_NOREPLACE, -1, 0);
+        m = rl_sys(__NR_mmap, (long)low, (long)bytes, prot, flags | RL_MAP_NOREPLACE, fd, from);
         return m < 0 ? m : m == (long)low ? 0 : -EEXIST;
     }
     slack = align - RL_PAGE;
-    m = rl_sys(__NR_mmap, (long)(want_base & ~(align - 1)), (long)(bytes + slack), 0, RL_MAP_PRIVATE | RL_MAP_ANONYMOUS,
-               -1, 0);
+    m = rl_sys(__NR_mmap, (long)(want_base & ~(align - 1)), (long)(bytes + slack), prot, flags, fd, from);
     if (m < 0)
         return m;
     start = ((u64)m + align - 1) & ~(align - 1);
@@ -172,14 +205,14 @@ static long map_bss(u64 from, u64 to, u64 file_end, int has_file, int prot)
     return m < 0 ? m : 0;
 }
 
-static long map_segment(int fd, const Elf64_Phdr *p, u64 bias)
+/* `there`: it is the reservation itself. */
+static long map_segment(int fd, const Elf64_Phdr *p, u64 bias, int there)
 {
     u64 start = p->p_vaddr + bias, file_end = start + p->p_filesz, end = start + p->p_memsz;
-    int prot = (p->p_flags & PF_R ? RL_PROT_READ : 0) | (p->p_flags & PF_W ? RL_PROT_WRITE : 0) |
-               (p->p_flags & PF_X ? RL_PROT_EXEC : 0);
+    int prot = protection(p);
     u64 inside = p->p_vaddr & (RL_PAGE - 1);
 
-    if (p->p_filesz) {
+    if (p->p_filesz && !there) {
         long m;
 
         if ((p->p_offset & (RL_PAGE - 1)) != inside)
@@ -231,6 +264,7 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
 long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp)
 {
     struct headers h;
+    const Elf64_Phdr *first = NULL;
     u64 low = 0, high = 0, align;
     long r, bias = 0;
 
@@ -239,11 +273,12 @@ long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp)
     r = check((int)fd, &h, interp, RL_PATH_MAX);
     if (r >= 0) {
         measure(&h, &low, &high, &align);
-        bias = r = reserve(&h, want_base, low, high, align);
+        first = align == RL_PAGE ? first_of_all(&h, low) : NULL;
+        bias = r = reserve((int)fd, &h, first, want_base, low, high, align);
     }
     for (u32 i = 0; (r >= 0 || r < -4095) && i < h.e.e_phnum; i++)
         if (h.p[i].p_type == PT_LOAD)
-            r = map_segment((int)fd, &h.p[i], (u64)bias);
+            r = map_segment((int)fd, &h.p[i], (u64)bias, first == &h.p[i]);
     rl_sys1(__NR_close, fd);
     if (r < 0 && r >= -4095)
         return r;

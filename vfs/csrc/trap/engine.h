@@ -99,6 +99,7 @@ long rl_guest_text(struct rl_call *c, char *to, u64 from, size_t size, long too_
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
 #define RL_MADV_WIPEONFORK 18
+extern struct rl_slot rl_slots[];
 void rl_slots_init(void);
 struct rl_slot *rl_slot_claim(void);
 void rl_slot_free(struct rl_slot *slot);
@@ -186,11 +187,13 @@ struct rl_start {
     char **envp;
     u64 *auxv;
     const char *execfn;
+    const char *real;                            /* where the program was found; "": look for it */
+    const char *interpreter, *interpreter_real; /* and what it called its interpreter, and where that was */
     u64 sigmask;
     int memfd; /* to close when the program is mapped, or -1 */
 };
-/* Maps the program and its interpreter and jumps. Returns only on failure. `program` is overwritten. */
-long rl_start_program(struct rl_exec *program, const struct rl_start *s);
+/* Maps the program, which rl_exe_vpath names, and its interpreter, and jumps. Returns only on failure. */
+long rl_start_program(const struct rl_start *s);
 
 #define RL_OWN_FD "/proc/self/fd/" /* EXE-VPATH of a program that is a memfd: this and a number */
 #define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */

@@ -1,11 +1,13 @@
 /* execve and execveat: the kernel executes the engine, whose arguments say what to run.
  *
- *     engine LAUNCH STATE EXE-VPATH EXECFN ARGV…
+ *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…
  *
  * 1. Everything that can fail is checked first, since behind the kernel's execve there is nobody left
  *    to give an errno to: headers of the program and of its interpreter, in the kernel's order.
  * 2. Set-id bits are not honoured (no_new_privs could not either); AT_SECURE is 0.
  * 3. The environment is the program's own array, untouched.
+ * 4. The real files of the program and of its interpreter (empty: it has none), and what the program calls that, are
+ *    handed over: the next engine need not look them up again, unless they are gone or others by then.
  */
 #include <asm/fcntl.h>
 #include <linux/prctl.h>
@@ -16,7 +18,7 @@
 #define RL_INTERPRETERS 5 /* the kernel's limit of nested scripts */
 #define RL_STATE_BYTES 1024
 #define RL_MEMFD_FLOOR 100
-#define RL_PREFIX 5 /* engine LAUNCH STATE EXE-VPATH EXECFN */
+#define RL_PREFIX 8 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL */
 
 struct head {
     char text[RL_SCRIPT_HEAD + 1];
@@ -36,22 +38,21 @@ struct plan {
 };
 _Static_assert(sizeof(struct plan) <= RL_BUF_BYTES, "the plan lives in the slot");
 
-/* An ELF file's headers and those of its interpreter. `fd` is closed. */
-static long check_elf(struct rl_call *c, long fd)
+/* The headers of an ELF file's interpreter. */
+static long check_interpreter(struct rl_call *c, const char *interp)
 {
-    char *interp = c->slot->path2;
-    long r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
+    long r, fd;
 
-    rl_sys1(__NR_close, fd);
-    if (r < 0 || *interp == 0)
-        return r;
+    c->slot->exec2.real[0] = 0;
+    if (*interp == 0)
+        return 0;
     r = rl_exec_find(RL_AT_FDCWD, interp, 0, &c->slot->exec2);
     if (r < 0)
         return r;
     fd = rl_exec_open(&c->slot->exec2);
     if (fd < 0)
         return fd;
-    r = rl_elf_check((int)fd, interp, RL_PATH_MAX);
+    r = rl_elf_check((int)fd, c->slot->exec2.vpath, RL_PATH_MAX); /* which nobody needs any more */
     rl_sys1(__NR_close, fd);
     return r == -ENOEXEC ? -ELIBBAD : r;
 }
@@ -59,18 +60,18 @@ static long check_elf(struct rl_call *c, long fd)
 /* Reads one link of the chain. 1: an ELF program that can run; 0: a script, parsed into h. */
 static long look_at(struct rl_call *c, struct head *h)
 {
-    long fd = rl_exec_open(&c->slot->exec), n;
+    long fd = rl_exec_open(&c->slot->exec), r, n = 0;
 
     if (fd < 0)
         return fd;
-    n = rl_sys4(__NR_pread64, fd, (long)h->text, RL_SCRIPT_HEAD, 0);
-    if (n >= 4 && memcmp(h->text, "\177ELF", 4) == 0) {
-        n = check_elf(c, fd);
-        return n < 0 ? n : 1;
-    }
+    r = rl_elf_check((int)fd, c->slot->path2, RL_PATH_MAX);
+    if (r == -ENOEXEC)
+        n = rl_sys4(__NR_pread64, fd, (long)h->text, RL_SCRIPT_HEAD, 0);
     rl_sys1(__NR_close, fd);
-    if (n < 0)
-        return n;
+    if (r >= 0)
+        r = check_interpreter(c, c->slot->path2);
+    if (r != -ENOEXEC || n < 0)
+        return n < 0 ? n : r < 0 ? r : 1;
     h->text[n] = 0;
     return rl_script_parse(h->text, n, &h->interp, &h->arg);
 }
@@ -179,6 +180,9 @@ static long make_argv(struct rl_call *c, struct plan *p, u64 argv, u64 **out)
     *to++ = (u64)p->state;
     *to++ = (u64)c->slot->exec.vpath;
     *to++ = (u64)p->execfn;
+    *to++ = (u64)c->slot->exec.real;
+    *to++ = (u64)c->slot->path2;
+    *to++ = (u64)c->slot->exec2.real;
     for (u32 i = 0; i < p->before_count; i++)
         *to++ = (u64)p->before[i];
     if ((u64)n > skip) {

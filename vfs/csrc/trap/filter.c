@@ -30,7 +30,7 @@ struct builder {
     u32 fix_at[RL_FIXUPS];
     i32 fix_row[RL_FIXUPS];
 };
-static struct builder b;
+static struct builder b RL_BULK;
 
 static void emit(u16 code, u32 k, u8 yes, u8 no)
 {

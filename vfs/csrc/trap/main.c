@@ -2,7 +2,7 @@
  *
  *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by people and rootlay
  *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, in the place of an execve
- *     engine LAUNCH STATE EXE-VPATH EXECFN ARGV…     by exec.c, the filter being inherited
+ *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…     by exec.c, the filter being inherited
  *
  * Exit codes of --run and --exec: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
  * not found; otherwise what the program exits with.
@@ -11,11 +11,11 @@
 
 #define RL_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
-#define RL_EXEC_ARGUMENTS 6 /* engine LAUNCH STATE EXE-VPATH EXECFN ARGV[0] */
+#define RL_EXEC_ARGUMENTS 9 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV[0] */
 
 const char *rl_launch_path;
 
-static struct rl_exec program;
+static struct rl_exec program RL_BULK;
 
 static void init(const char *launch, const char *state, u64 *sigmask)
 {
@@ -43,20 +43,17 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
 
     init(argv[1], argv[2], &s->sigmask);
     rl_signals_init();
-    rl_put_text(rl_exe_vpath, vpath);
+    rl_exe_vpath = vpath;
     s->execfn = argv[4];
-    s->argv = argv + 5;
-    s->argc = argc - 5;
+    s->real = argv[5];
+    s->interpreter = argv[6];
+    s->interpreter_real = argv[7];
+    s->argv = argv + 8;
+    s->argc = argc - 8;
     s->memfd = -1;
-    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number)) {
+    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number))
         s->memfd = (int)number;
-        rl_put_text(program.real, vpath);
-        r = rl_start_program(&program, s);
-    } else {
-        r = rl_exec_find(RL_AT_FDCWD, vpath, 0, &program);
-        if (r >= 0)
-            r = rl_start_program(&program, s);
-    }
+    r = rl_start_program(s);
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
 
@@ -65,7 +62,7 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
 /* The working directory is made when it is missing, as Docker does: root's, whoever the program runs as. */
 static void make_directory(const char *cwd)
 {
-    static char part[RL_PATH_MAX];
+    static char part[RL_PATH_MAX] RL_BULK;
     struct rl_identity caller = rl_me;
     size_t n = strlen(cwd);
 
@@ -165,8 +162,8 @@ static _Noreturn void cannot_run(const char *prog, long error)
  * the kernel. */
 static long run_script(const char *path, const struct rl_start *s)
 {
-    static struct rl_ucontext uc;
-    static struct rl_call c;
+    static struct rl_ucontext uc RL_BULK;
+    static struct rl_call c RL_BULK;
 
     uc.sigmask = s->sigmask;
     c.uc = &uc;
@@ -199,7 +196,7 @@ static void confine(void)
 /* `words`: how many of argv come before the program's own. */
 static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 {
-    static char path[RL_PATH_MAX];
+    static char path[RL_PATH_MAX] RL_BULK;
     const char *prog = argv[5];
     long r;
 
@@ -217,12 +214,14 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
     r = rl_filter_install();
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");
-    rl_put_text(rl_exe_vpath, program.vpath);
+    rl_exe_vpath = program.vpath;
     s->execfn = path;
+    s->real = program.real;
+    s->interpreter = s->interpreter_real = "";
     s->memfd = -1;
     s->argv = argv + words;
     s->argc = argc - words;
-    r = is_script(program.real) ? run_script(path, s) : rl_start_program(&program, s);
+    r = is_script(program.real) ? run_script(path, s) : rl_start_program(s);
     cannot_run(prog, r);
 }
 

@@ -4,7 +4,7 @@
 
 void rl_make_mount_points(void)
 {
-    static char path[RL_PATH_MAX];
+    static char path[RL_PATH_MAX] RL_BULK;
     const struct rl_launch_bind *bind = (const void *)((const char *)rl_launch + rl_launch->off_binds);
     struct rl_identity caller = rl_me;
 

@@ -31,13 +31,11 @@ static long action(int sig, const struct rl_sigaction *want, struct rl_sigaction
     return rl_sys4(__NR_rt_sigaction, sig, (long)want, (long)old, RL_SIGSET_BYTES);
 }
 
-/* What the kernel gets when the program asks for `want`: the engine's handler in front. */
-long rl_install_action(int sig, const struct rl_sigaction *want)
+/* What the kernel gets of SIGSEGV and SIGBUS when the program asks for `want`: the engine's handler in front. */
+static struct rl_sigaction in_front(const struct rl_sigaction *want)
 {
     struct rl_sigaction k = *want;
 
-    if (sig == RL_SIGSYS)
-        return 0; /* the kernel's action is set once */
     if (k.handler == RL_SIG_DFL || k.handler == RL_SIG_IGN)
         k = (struct rl_sigaction){.flags = RL_SA_ONSTACK};
     k.handler = (u64)rl_fault_entry;
@@ -47,7 +45,14 @@ long rl_install_action(int sig, const struct rl_sigaction *want)
         k.restorer = (u64)rl_restorer;
     }
     k.mask &= ~RL_SIGBIT(RL_SIGSYS);
-    return action(sig, &k, NULL);
+    return k;
+}
+
+long rl_install_action(int sig, const struct rl_sigaction *want)
+{
+    struct rl_sigaction k = in_front(want);
+
+    return sig == RL_SIGSYS ? 0 : action(sig, &k, NULL); /* the kernel's action for SIGSYS is set once */
 }
 
 void rl_signals_init(void)
@@ -61,12 +66,10 @@ void rl_signals_init(void)
     k.mask = ~RL_SIG_FAULTS;
     action(RL_SIGSYS, &k, &old);
     own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
+    k = in_front(&(struct rl_sigaction){.handler = RL_SIG_DFL}); /* the same as for RL_SIG_IGN */
     for (u32 i = 0; i < 2; i++) {
-        struct rl_sigaction *v = &own[i + 1];
-
-        action(faults[i], NULL, &old);
-        *v = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
-        rl_install_action(faults[i], v);
+        action(faults[i], &k, &old);
+        own[i + 1] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     }
 }
 

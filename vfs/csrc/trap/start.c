@@ -6,6 +6,7 @@
  *    are the kernel's.
  * 3. From the moment in which the program's signal mask is set nothing of the engine runs but the jump.
  */
+#include <asm/fcntl.h>
 #include <linux/auxvec.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>
@@ -172,25 +173,37 @@ static void set_name(const char *execfn)
     rl_sys(__NR_prctl, PR_SET_NAME, (long)base, 0, 0, 0, 0);
 }
 
-long rl_start_program(struct rl_exec *program, const struct rl_start *s)
+/* A descriptor of the file at `path`, which was at `real` a moment ago: somebody may have removed it since. */
+static long open_found(const char *real, const char *path)
+{
+    static struct rl_exec found RL_BULK;
+    long fd = *real ? rl_sys3(__NR_open, (long)real, O_RDONLY | O_CLOEXEC, 0) : -ENOENT, r;
+
+    if (fd >= 0)
+        return fd;
+    r = rl_exec_find(RL_AT_FDCWD, path, 0, &found);
+    return r < 0 ? r : rl_exec_open(&found);
+}
+
+long rl_start_program(const struct rl_start *s)
 {
     static struct rl_image main, interp;
-    static char interpreter[RL_PATH_MAX];
+    char *interpreter = rl_slots[0].path; /* nobody else uses it yet */
     u64 base, gap, *sp, *auxv, words, mask;
     int dynamic;
     long r;
 
     random_places(&base, &gap);
-    r = rl_elf_map(rl_exec_open(program), base, &main, interpreter);
+    r = rl_elf_map(open_found(s->real, rl_exe_vpath), base, &main, interpreter);
     if (r < 0)
         return r;
     if (s->memfd >= 0)
         rl_sys1(__NR_close, s->memfd);
     dynamic = interpreter[0] != 0;
     if (dynamic) {
-        r = rl_exec_find(RL_AT_FDCWD, interpreter, 0, program);
-        if (r >= 0)
-            r = rl_elf_map(rl_exec_open(program), 0, &interp, interpreter);
+        const char *real = rl_text_equal(s->interpreter, interpreter) ? s->interpreter_real : "";
+
+        r = rl_elf_map(open_found(real, interpreter), 0, &interp, interpreter);
         if (r < 0)
             return r;
     }
