@@ -7,7 +7,7 @@ for each command: user and kernel time, instructions, page faults and system cal
 does nothing and Landlock (floor.c), and in rootlay; then which system calls there are more of in rootlay than in the
 chroot. The counts are of the command and its children alone, the second time that it runs. Instructions and calls do
 not depend on what else the machine does. A call that traps is counted as what the program asked for, and what the
-engine then asks of the kernel as well.
+engine then asks of the kernel as well. Where the machine has no counters there are no instructions.
 """
 
 from __future__ import annotations
@@ -93,14 +93,18 @@ def count(method: Method, work: Work, scratch: Path) -> Count:
     return Count(*times, int(faults), instructions.get("u", 0), instructions.get("k", 0), calls)
 
 
+def count_of(millions: float) -> str:
+    return f"{millions:.1f}" if millions else "not counted here"
+
+
 def report(name: str, counts: dict[str, Count]) -> None:
     print(f"\n| {name} |" + "".join(f" {method} |" for method in counts))
     print("|---|" + "---|" * len(counts))
     rows = {
         "user time, ms": [f"{c.user_ms:.0f}" for c in counts.values()],
         "kernel time, ms": [f"{c.kernel_ms:.0f}" for c in counts.values()],
-        "instructions of programs and engine, millions": [f"{c.user_instructions:.1f}" for c in counts.values()],
-        "instructions of the kernel, millions": [f"{c.kernel_instructions:.1f}" for c in counts.values()],
+        "instructions of programs and engine, millions": [count_of(c.user_instructions) for c in counts.values()],
+        "instructions of the kernel, millions": [count_of(c.kernel_instructions) for c in counts.values()],
         "page faults": [f"{c.faults:,}" for c in counts.values()],
         "system calls": [f"{sum(c.calls.values()):,}" for c in counts.values()],
     }
