@@ -215,7 +215,7 @@ def measure(method: Method, only: set[str], limit: int) -> None:
         if not only or "calls" in only:
             attempt(method, run, ["/micro", *(f"/{path}" for path in CALLS)])
         if not only or "spawn" in only:
-            attempt(method, run, ["/micro", "-s", "200", "spawn /bin/true", "/bin/true"])
+            attempt(method, run, ["/micro", "-s", "200", "spawn of /bin/true", "/bin/true"])
         for name, work in WORK.items():
             if only and not only & {name, "programs"}:
                 continue
