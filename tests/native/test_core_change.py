@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, fails
+from box import Box, d, f, fails
 from corelib import NOFOLLOW
 from image import INO, NODES
 from launchfile import Dir
@@ -332,3 +332,23 @@ def test_a_descriptor_outlives_its_name(box: Box) -> None:
     with fails(errno.ENOENT):
         core.stat(b"/etc/conf")
     os.close(fd)
+
+
+@pytest.mark.parametrize("count", [3, 3000])  # read at once, or not
+def test_what_rm_has_emptied_goes_with_its_whiteouts(make: Callable[..., Box], count: int) -> None:
+    names = [b"/many/%d" % number for number in range(count)]
+    core = (box := make({b"/many": d(), **dict.fromkeys(names, f(b"x"))})).core
+    core.chmod(names[0], 0o4755)  # a copy, and its record
+    for name in names[:-1]:
+        core.unlink(name)
+    with fails(errno.ENOTEMPTY):
+        core.rmdir(b"/many")
+    core.unlink(names[-1])
+    core.write(b"/many/new", b"x")
+    with fails(errno.ENOTEMPTY):
+        core.rmdir(b"/many")
+    core.unlink(b"/many/new")
+    core.rmdir(b"/many")
+    assert box.upper_names(".") == [".wh.many"]
+    core.mkdir(b"/many", 0o755)
+    assert core.listdir(b"/many") == []

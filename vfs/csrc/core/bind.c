@@ -80,6 +80,16 @@ int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n)
     return 1;
 }
 
+int rl_bind_in(const char *v, u32 len)
+{
+    const char *name;
+    u32 n;
+    for (u32 i = 0; i < rl_launch->binds; i++)
+        if (rl_bind_child(i, v, len, &name, &n))
+            return 1;
+    return 0;
+}
+
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out)
 {
     struct rl_bind b = rl_bind((u32)c->bind);

@@ -33,16 +33,6 @@ static int all_hidden(const struct rl_husk *h, u32 view)
     return hidden == rl_view_entry(view)->children;
 }
 
-static int has_mount_point(const struct rl_walk *w)
-{
-    const char *name;
-    u32 n;
-    for (u32 i = 0; i < rl_launch->binds; i++)
-        if (rl_bind_child(i, w->v, w->vlen, &name, &n))
-            return 1;
-    return 0;
-}
-
 static long read_all(struct rl_husk *h)
 {
     long n;
@@ -56,8 +46,8 @@ int rl_husk_open(const struct rl_walk *w, struct rl_husk *h)
 {
     const struct rl_ctx *d = &w->self;
     int r = 0;
-    if (w->hit.what != RL_IN_LAYER || d->mask != 1 || !d->view || d->alias[0] || !rl_writable() || has_mount_point(w) ||
-        rl_upper_path(w->v, w->vlen, w->s->real) < 0 || !(h->entries = rl_take(RL_BLOCK)))
+    if (w->hit.what != RL_IN_LAYER || d->mask != 1 || !d->view || d->alias[0] || !rl_writable() ||
+        rl_bind_in(w->v, w->vlen) || rl_upper_path(w->v, w->vlen, w->s->real) < 0 || !(h->entries = rl_take(RL_BLOCK)))
         return 0;
     h->fd = rl_spare_open(w->s->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (h->fd >= 0)

@@ -205,6 +205,7 @@ void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *g
 int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
+int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */
 int rl_read_only(const struct rl_ctx *dir);
 int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
 /* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;

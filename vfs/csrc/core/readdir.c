@@ -223,16 +223,6 @@ static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
     return ino;
 }
 
-static int has_bind_child(const struct rl_walk *w)
-{
-    const char *name;
-    u32 n;
-    for (u32 i = 0; i < rl_launch->binds; i++)
-        if (rl_bind_child(i, w->v, w->vlen, &name, &n))
-            return 1;
-    return 0;
-}
-
 long rl_getdents64(int fd, void *buf, size_t size)
 {
     struct rl_scratch s;
@@ -273,7 +263,7 @@ long rl_getdents64(int fd, void *buf, size_t size)
             return r;
         if (!rl_isdir(w.hit.mode))
             return -ENOTDIR;
-        int only = w.self.mask == 1 && !w.self.view && !has_bind_child(&w);
+        int only = w.self.mask == 1 && !w.self.view && !rl_bind_in(w.v, w.vlen);
         if (only && at.place == RL_PLACE_LAYER && at.index == 0)
             return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
         if (pos >= END)
