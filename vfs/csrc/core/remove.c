@@ -110,6 +110,8 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_husk *hus
             r = rl_whiteout_make(w);
         if (r < 0)
             return r;
+        if (r > 0 && !upper) /* made without the lock (rule 2) since we looked: somebody else has removed it */
+            return -ENOENT;
     }
     if (!upper)
         return 0;
