@@ -1,7 +1,8 @@
 """What has been decompressed of a layer: the last of it in memory, what was needed again in a file without a name.
 
 Rules:
-1. At most `CACHE_BYTES` are in memory. Who reads in the order of the tar needs no more, and never writes.
+1. At most `CACHE_BYTES` are in memory, and what small segments take there beside their bytes counts. Who reads in the
+   order of the tar needs no more, and never writes.
 2. A segment that is decompressed a second time had been forgotten too early: it goes to the file as well, so none is
    decompressed three times. The file has no name (O_TMPFILE), goes with its process, is sparse, and holds
    `SPILL_BYTES` at most. Where the directory cannot be written, its file system has no such files, or the disk is
@@ -24,6 +25,8 @@ from pathlib import Path
 CACHE_BYTES = 16 << 20
 SPILL_BYTES = 1 << 30
 _FAULT_BYTES = 64 << 10  # what the kernel maps around a page that is touched
+_MAPPED_BYTES = 4 << 20
+_ENTRY_BYTES = 200  # of a segment beside its bytes: a layer that was pulled lazily has one for each file
 
 
 class SegmentCache:
@@ -35,7 +38,7 @@ class SegmentCache:
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
-        self._seen: set[int] = set()
+        self._seen = bytearray()  # by number: one that was here before
 
     def close(self) -> None:
         """Give up both places. Idempotent."""
@@ -58,13 +61,15 @@ class SegmentCache:
         with self._lock:
             if number not in self._kept:
                 self._kept[number] = data
-                self._kept_bytes += len(data)
+                self._kept_bytes += len(data) + _ENTRY_BYTES
                 while self._kept_bytes > CACHE_BYTES and len(self._kept) > 1:
                     _, dropped = self._kept.popitem(last=False)
-                    self._kept_bytes -= len(dropped)
-            if number in self._seen and self._spill is not None:
+                    self._kept_bytes -= len(dropped) + _ENTRY_BYTES
+            if number >= len(self._seen):
+                self._seen.extend(bytes(number + 1 - len(self._seen)))
+            if self._seen[number] and self._spill is not None:
                 self._spill.add(number, start, data)
-            self._seen.add(number)
+            self._seen[number] = 1
 
 
 class _Spill:
@@ -88,7 +93,7 @@ class _Spill:
         start, end = place
         found = self._map[start + offset : min(end, start + offset + count)]
         self._mapped += max(len(found), _FAULT_BYTES)
-        if self._mapped > CACHE_BYTES:
+        if self._mapped > _MAPPED_BYTES:
             self._map.madvise(mmap.MADV_DONTNEED)
             self._mapped = 0
         return found

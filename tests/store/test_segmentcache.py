@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def read_at_random(reader: SegmentReader, times: int = 400) -> None:
 
 @pytest.fixture(autouse=True)
 def _small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(segmentcache, "CACHE_BYTES", 3 * SEGMENT)
+    monkeypatch.setattr(segmentcache, "CACHE_BYTES", 3 * (SEGMENT + segmentcache._ENTRY_BYTES))
 
 
 @pytest.fixture
@@ -116,3 +117,18 @@ def test_a_forked_child_reads_the_same(reader: Counting) -> None:
             os._exit(status)
     read_at_random(reader)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_many_small_segments_take_no_more_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segmentcache, "CACHE_BYTES", 1 << 20)
+    cache = segmentcache.SegmentCache(None, 100_000)
+    tracemalloc.start()
+    try:
+        for number in range(100_000):
+            cache.add(number, number, b"%d" % number)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 2 << 20
+    assert cache.find(99_999, 99_999, 99_999, 5) == (b"99999", 0)
+    cache.close()
