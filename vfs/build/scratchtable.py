@@ -8,16 +8,16 @@ Thread safe.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 CACHE_KIB = 4096
+_ROWS = 100  # at a time
 _SETUP = f"""
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
@@ -37,45 +37,63 @@ class ScratchTables:
     def __init__(self, schema: str, directory: Path | None = None) -> None:
         place = ":memory:" if directory is None else str(directory / f"tables-{os.urandom(4).hex()}")
         self._lock = threading.Lock()
-        with self._alone():
+        try:
             self._database = sqlite3.connect(place, isolation_level=None, check_same_thread=False)
             self._database.executescript(f"{_SETUP}{schema};BEGIN")
+        except sqlite3.Error as error:
+            raise _as_os_error(error) from error
         if directory is not None:
             os.unlink(place)
 
     def close(self) -> None:
         """Idempotent."""
-        with self._alone():
+        with self._lock:
             self._database.close()
 
     def run(self, statement: str, *values: Any) -> int:
         """Change something; the row number of what was put in."""
-        with self._alone():
-            return self._database.execute(statement, values).lastrowid or 0
+        with self._lock:
+            try:
+                return self._database.execute(statement, values).lastrowid or 0
+            except sqlite3.Error as error:
+                raise _as_os_error(error) from error
+
+    def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
+        """The same for each row."""
+        with self._lock:
+            try:
+                self._database.executemany(statement, rows)
+            except sqlite3.Error as error:
+                raise _as_os_error(error) from error
 
     def one(self, query: str, *values: Any) -> Sequence[Any] | None:
         """The first row."""
-        with self._alone():
-            row: Sequence[Any] | None = self._database.execute(query, values).fetchone()
+        with self._lock:
+            try:
+                row: Sequence[Any] | None = self._database.execute(query, values).fetchone()
+            except sqlite3.Error as error:
+                raise _as_os_error(error) from error
             return row
 
     def rows(self, query: str, *values: Any) -> Iterator[Sequence[Any]]:
         """All rows, one by one. Nothing may change what is looked at meanwhile."""
-        with self._alone():
-            found = self._database.execute(query, values)
-        while True:
-            with self._alone():
-                row: Sequence[Any] | None = found.fetchone()
-            if row is None:
-                return
-            yield row
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
         with self._lock:
             try:
-                yield
+                found = self._database.execute(query, values)
             except sqlite3.Error as error:
-                full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
-                code = errno.ENOSPC if full else errno.EIO
-                raise OSError(code, f"{os.strerror(code)} ({error})") from error
+                raise _as_os_error(error) from error
+        while True:
+            with self._lock:
+                try:
+                    some: list[Sequence[Any]] = found.fetchmany(_ROWS)
+                except sqlite3.Error as error:
+                    raise _as_os_error(error) from error
+            if not some:
+                return
+            yield from some
+
+
+def _as_os_error(error: sqlite3.Error) -> OSError:
+    full = getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_FULL
+    code = errno.ENOSPC if full else errno.EIO
+    return OSError(code, f"{os.strerror(code)} ({error})")

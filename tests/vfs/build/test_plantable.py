@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.entry import Entry, EntryType
-from rootlay.vfs.build import contentdigest, digestfile
+from rootlay.vfs.build import contentdigest, digestfile, plantable
 from rootlay.vfs.build.contentdigest import ContentDigests
 from rootlay.vfs.build.digestfile import DigestFile, find_file, record, write_file
 from rootlay.vfs.build.planned import FileContent, Planned
@@ -23,9 +23,11 @@ NAMES = (b"a", b"b", b"a-b", b"a.", b"\xff", b"\x01", b"n" * 200)
 OLD = Stamp(1, 2, 3, 4, 5)
 
 
-@pytest.fixture(params=["in memory", "in a file"])
-def table(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[PlanTable]:
-    found = PlanTable(None if request.param == "in memory" else tmp_path)
+@pytest.fixture(params=["held", "in memory", "in a file"])
+def table(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PlanTable]:
+    if request.param != "held":
+        monkeypatch.setattr(plantable, "HELD_MAX", 50)
+    found = PlanTable(tmp_path if request.param == "in a file" else None)
     yield found
     found.close()
 
