@@ -175,17 +175,21 @@ def _collect(container: Path, named: set[str], grave: Path) -> None:
         return
     uppers = {name for name in names if name == FIRST_UPPER or name.startswith(f"{FIRST_UPPER}-")}
     kept = {name for name in uppers if f"{container.name}/{name}" in named}
-    grave.parent.mkdir(exist_ok=True, parents=True, mode=0o700)
     if not alive and not kept:
-        container.rename(grave)
+        _move(container, grave)
         return
     going = uppers - kept if alive else set(names) - kept - {bloom_name(name) for name in kept}
-    if going:
-        grave.mkdir(mode=0o700)
     for name in sorted(going):
         for victim in {name, bloom_name(name)} if name in uppers else {name}:
-            with contextlib.suppress(FileNotFoundError):
-                (container / victim).rename(grave / victim)
+            _move(container / victim, grave / victim)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Into a grave. Whoever sweeps `tmp/` may remove that at any moment: nobody needs what is in it."""
+    while os.path.lexists(source):
+        with contextlib.suppress(FileNotFoundError):
+            target.parent.mkdir(exist_ok=True, parents=True, mode=0o700)
+            source.rename(target)
 
 
 def replace_file(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:

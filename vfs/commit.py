@@ -89,14 +89,13 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
     if count == 1:
         yield overlay
         return
-    from rootlay.store.grave import bury
+    from rootlay.store.durable import staging_directory
     from rootlay.vfs.flatten import flatten
     from rootlay.vfs.overlay import Overlay
     from rootlay.vfs.stack import DirLayer
 
-    scratch = record.path.parent.parent / "tmp" / f"commit-{os.getpid()}-{os.urandom(4).hex()}"
-    try:
-        (scratch / "upper").mkdir(parents=True)
+    with staging_directory(record.path.parent.parent / "tmp") as scratch:  # that nobody sweeps
+        (scratch / "upper").mkdir()
         create_bloom(scratch / "bloom", None)
         with overlay.context.upper.locked():
             flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom")
@@ -104,8 +103,6 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
         stack = replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
         with Overlay(stack) as one:
             yield one
-    finally:
-        bury(scratch)
 
 
 def _base(record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:

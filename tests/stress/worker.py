@@ -128,10 +128,12 @@ class Worker:
         self.lines += [one, two]
 
     def snapshots(self) -> None:
-        container, twin = self.name("s"), self.name("f")
+        container, twin, tag = self.name("s"), self.name("f"), self.name("t")
         self.must("create", "--name", container, "base", "true")
         self.must("snapshot", "create", container, "clean")
         self.must("cp", str(self.inputs / "motd"), f"{container}:/etc/motd")
+        self.must("commit", container, tag)  # of two uppers
+        self.has(tag, self.known["commit"])
         self.must("fork", f"{container}@clean", "--name", twin)
         self.must("rollback", container, "clean")
         for name in (container, twin):

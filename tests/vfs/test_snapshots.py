@@ -19,6 +19,7 @@ from rootlay.store.containererrors import (
     UnknownSnapshot,
     UpperKeptElsewhere,
 )
+from rootlay.store.durable import sweep
 from rootlay.store.errors import ContainerRunning, NameInUse, UnknownContainer
 from rootlay.vfs import Container, Image, Store, snapshots
 from rootlay.vfs.snapshots import FROZEN_MAX
@@ -54,6 +55,47 @@ def test_rollback_restores_what_the_snapshot_had(image: Image) -> None:
         assert c.fs.readtext("/etc/motd") == "one+"
         c.rollback("before")
         assert c.fs.readtext("/etc/motd") == "one"
+
+
+def test_a_commit_of_two_uppers_is_whole_whoever_opens_the_store_meanwhile(
+    store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rootlay.vfs import flatten
+
+    def flatten_and_sweep(*arguments: object) -> None:
+        merge(*arguments)  # type: ignore[arg-type]
+        sweep(store.root / "tmp")  # as each opening of the store does
+
+    merge = flatten.flatten
+    monkeypatch.setattr(flatten, "flatten", flatten_and_sweep)
+    with image.container() as c:
+        c.fs.makedirs("/new/deep")
+        c.fs.writetext("/new/deep/file", "one")
+        c.snapshot("s")
+        c.fs.writetext("/new/deep/other", "two")
+        committed = c.commit("two")
+    with committed.open_fs() as fs:
+        assert fs.readtext("/new/deep/file") + fs.readtext("/new/deep/other") == "onetwo"
+
+
+def test_removal_goes_on_whoever_sweeps_meanwhile(store: Store, image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    with image.container("origin") as c:
+        c.snapshot("s")
+        fork = c.fork("twin", snapshot="s")
+        fork.close()
+        c.remove()
+    rename, swept = Path.rename, []
+
+    def sweep_and_rename(source: Path, target: Path) -> Path:
+        if len(swept) < 2 and "removed-" in str(target):
+            swept.append(source)
+            sweep(store.root / "tmp")
+        return rename(source, target)
+
+    monkeypatch.setattr(Path, "rename", sweep_and_rename)
+    Containers(store.root).discard(Containers(store.root).find("twin"))
+    assert swept
+    assert not uppers(store)
 
 
 def test_a_file_system_object_taken_before_goes_along(image: Image) -> None:
