@@ -9,12 +9,15 @@ import os
 import struct
 from pathlib import Path
 
+from rootlay.store.boot import ID_BYTES, boot_id
+
 MAGIC = b"RLBLOOM1"
 VERSION = 4  # 1 had no counts of changes, 2 none of holders of the lock, 3 no near bits; all are read as well
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
-_HEADER = struct.pack("<8sII48x", MAGIC, VERSION, LOG2_BITS)
+BOOT_OFFSET = 32
+_HEADER = struct.Struct("<8sII16x16s16x")
 
 
 def create_bloom(path: Path, upper: Path | None) -> None:
@@ -37,10 +40,24 @@ def header_fits(header: bytes) -> bool:
     return bool(magic == MAGIC and 1 <= version <= VERSION and log2 == LOG2_BITS)
 
 
+def boot_of(path: Path) -> bytes:
+    """The start of a machine since which it is known that a filter has all bits; empty where it is not a filter."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b""
+    try:
+        header = os.read(fd, HEADER_BYTES)
+        whole = header_fits(header) and os.fstat(fd).st_size == FILE_BYTES
+    finally:
+        os.close(fd)
+    return header[BOOT_OFFSET : BOOT_OFFSET + ID_BYTES] if whole else b""
+
+
 def _create(path: Path, full: bool) -> None:
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, _HEADER)
+        os.write(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id()))
         if full:
             os.pwrite(fd, b"\xff" * (FILE_BYTES - HEADER_BYTES), HEADER_BYTES)
         else:

@@ -258,6 +258,8 @@ class Hydrator:
             if node.type is EntryType.FILE and node.size:
                 with self._layers.use(node.layer) as layer, layer.open_content(node.entry()) as content:
                     _copy(content, fd, node)
+            if node.sparse is not None:
+                os.fsync(fd)  # its size is there before its content (rootlay.store.treemend)
             settle_file(staged, fd, directory, name, node.mode, node.mtime_ns)
         except BaseException:
             with suppress(FileNotFoundError):

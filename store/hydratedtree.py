@@ -4,7 +4,8 @@ Rules:
 1. No symbolic link inside a tree is ever followed: every step is an `openat` with O_NOFOLLOW from the tree's root.
 2. A file is complete or absent: it is written elsewhere in the same file system and linked into place. Two writers
    of one file both succeed, and the first one's file stays, so that descriptors agree on its inode number.
-3. Nothing is synced: a tree is derived data. A file of the wrong size, as a power cut may leave one, is replaced.
+3. Nothing is synced, since a tree is derived data. A file of the wrong size, as a power failure may leave one, is
+   replaced; programs that would not ask are kept from it by rootlay.store.treemend.
 """
 
 from __future__ import annotations

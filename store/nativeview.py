@@ -223,4 +223,20 @@ class NativeView:
         self._map.close()
 
 
+def open_native_at(path: Path, offset: int, length: int) -> NativeView:
+    """A view that is a part of a file, as a launch file names it: bytes; length 0 for the whole file.
+
+    Raises FileNotFoundError, CorruptStore.
+    """
+    if not length:
+        return NativeView.open(path)
+    with open(path, "rb") as stream:
+        mapped = mmap.mmap(stream.fileno(), length, offset=offset, access=mmap.ACCESS_READ)
+    try:
+        return NativeView.of(mapped, str(path))
+    except BaseException:
+        mapped.close()
+        raise
+
+
 _ENTRY_KEY = Struct("<IIH")

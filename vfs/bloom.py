@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, VERSION, create_bloom, header_fits
+from rootlay.store.bloom import BOOT_OFFSET, FILE_BYTES, HEADER_BYTES, VERSION, create_bloom, header_fits
 
 RECORD = b"\x00"
 OPAQUE = b"\x01"
@@ -130,6 +130,10 @@ class Bloom:
         for bit in self.bits(path, kind):
             if not self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1:
                 self._set(bit)
+
+    def looked_at(self, boot: bytes) -> None:
+        """Note that all bits are there since this start of the machine (rootlay.store.boot)."""
+        self._map[BOOT_OFFSET : BOOT_OFFSET + len(boot)] = boot
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:

@@ -16,13 +16,11 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import printable
 from rootlay.store.removetree import remove_tree
 from rootlay.vfs import longpath, sharedrecord
-from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
-from rootlay.vfs.bloom import RECORD as RECORD_KIND
-from rootlay.vfs.bloom import SHARED as SHARED_KIND
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.record import Record
 from rootlay.vfs.run.processes import has_guests
-from rootlay.vfs.whiteout import Mark, is_long, parse_mark, record_name, whiteout_name
+from rootlay.vfs.upperkeys import Key, keys_in
+from rootlay.vfs.whiteout import Mark, long_whiteout_target, parse_mark
 
 __all__ = ["check_store", "check_uppers"]
 
@@ -53,7 +51,7 @@ class _UpperCheck:
         self._upper = os.fsencode(upper)
         self._bloom = bloom
         self._busy = writable and (has_guests(os.path.realpath(record.path)) or _runs_elsewhere(record))
-        self._denied: list[tuple[bytes, bytes]] = []
+        self._denied: list[Key] = []
 
     def run(self) -> Iterator[Finding]:
         with Bloom(self._bloom) as bloom:
@@ -61,37 +59,36 @@ class _UpperCheck:
             while waiting:
                 directory = waiting.pop()
                 try:
-                    with longpath.operation(), os.scandir(self._real(directory)) as listing:
+                    with longpath.operation(), os.scandir(longpath.roomy(self._upper + directory)) as listing:
                         found = {item.name: item.stat(follow_symlinks=False) for item in listing}
                 except OSError as error:
                     if not self._busy:
                         yield self._mode(directory, f"cannot be listed: {error.strerror}", 0o700)
                     continue
+                keys = longpath.scoped(keys_in(directory, found, self._real))
+                self._denied += (key for key in keys if not bloom.may_have(*key))
                 for name, status in sorted(found.items()):
-                    yield from longpath.scoped(self._check(bloom, directory, name, status, found))
+                    yield from longpath.scoped(self._check(directory, name, status))
                     if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None:
                         waiting.append(directory + b"/" + name)
         if self._denied:
             yield self._denial()
 
-    def _check(
-        self, bloom: Bloom, directory: bytes, name: bytes, status: os.stat_result, found: dict[bytes, os.stat_result]
-    ) -> Iterator[Finding]:
+    def _check(self, directory: bytes, name: bytes, status: os.stat_result) -> Iterator[Finding]:
         path = directory + b"/" + name
         mark = parse_mark(name)
         if mark is None:
-            self._ask(bloom, path)
             need = _NEEDED.get(stat.S_IFMT(status.st_mode), 0o600)
             if not stat.S_ISLNK(status.st_mode) and status.st_mode & need != need:
                 yield self._mode(path, f"mode {stat.S_IMODE(status.st_mode):o} lacks {need:o}", need)
             if stat.S_ISREG(status.st_mode):
-                yield from self._shared(bloom, path)
+                yield from self._shared(path)
             return
         if mark.kind == "temporary":
             if not self._busy:
                 yield self._left(path)
             return
-        text = self._mark_trouble(bloom, directory, mark, path, status, found)
+        text = self._mark_trouble(mark, path, status)
         if text:
             real = Path(os.fsdecode(self._upper + path))
             fix: Fix | None = None
@@ -102,12 +99,11 @@ class _UpperCheck:
 
             yield Finding("mark-damaged", self._place(path), text, fix)
 
-    def _shared(self, bloom: Bloom, path: bytes) -> Iterator[Finding]:
+    def _shared(self, path: bytes) -> Iterator[Finding]:
         """The record that the names of a file share."""
         real = self._real(path)
         try:
-            if sharedrecord.find_shared(real) is not None:
-                self._ask(bloom, b"", SHARED_KIND)
+            sharedrecord.find_shared(real)
             return
         except ValueError as error:
             text = f"a shared record that cannot be read: {error}"
@@ -119,53 +115,15 @@ class _UpperCheck:
 
         yield Finding("mark-damaged", self._place(path), text, fix)
 
-    def _mark_trouble(
-        self,
-        bloom: Bloom,
-        directory: bytes,
-        mark: Mark,
-        path: bytes,
-        status: os.stat_result,
-        found: dict[bytes, os.stat_result],
-    ) -> str:
-        """What is wrong with a mark; empty: nothing. What it says has to be in the filter."""
+    def _mark_trouble(self, mark: Mark, path: bytes, status: os.stat_result) -> str:
+        """What is wrong with a mark; empty: nothing."""
         link = os.readlink(self._real(path)) if stat.S_ISLNK(status.st_mode) else None
         if mark.kind == "record":
-            return self._record_trouble(bloom, directory, mark, link, found)
-        if mark.kind == "opaque":
-            self._ask(bloom, directory, OPAQUE_KIND)
-            return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
-        if mark.name is None:
-            if link is None or not is_long(link) or directory + b"/" + whiteout_name(link) != path:
-                return "not the whiteout of a long name"
-            self._ask(bloom, directory + b"/" + link)
-            return ""
-        self._ask(bloom, directory + b"/" + mark.name)
+            return _record_trouble(link)
+        if mark.kind == "whiteout" and mark.name is None:
+            fits = link is not None and long_whiteout_target(path.rpartition(b"/")[2], link) is not None
+            return "" if fits else "not the whiteout of a long name"
         return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
-
-    def _record_trouble(
-        self, bloom: Bloom, directory: bytes, mark: Mark, link: bytes | None, found: dict[bytes, os.stat_result]
-    ) -> str:
-        if link is None:
-            return "a record that is no symbolic link"
-        try:
-            record = Record.parse(link)
-        except ValueError as error:
-            return f"a record that cannot be read: {error}"
-        if record.redirect is not None and not record.redirect.startswith(b"/"):
-            return "a redirect to a path that is not absolute"
-        if mark.name is not None:
-            self._ask(bloom, directory + b"/" + mark.name if mark.name else directory, RECORD_KIND)
-        else:
-            for name in found:
-                if parse_mark(name) is None and record_name(name).startswith(b".wh..wh.n."):
-                    self._ask(bloom, directory + b"/" + name, RECORD_KIND)
-        return ""
-
-    def _ask(self, bloom: Bloom, path: bytes, kind: bytes = b"") -> None:
-        """Whether the filter knows something that is there. Bits are set before it appears."""
-        if not bloom.may_have(path, kind):
-            self._denied.append((path, kind))
 
     def _denial(self) -> Finding:
         denied = list(self._denied)
@@ -209,6 +167,19 @@ class _UpperCheck:
         real = Path(os.fsdecode(self._upper + path))
         inside = real.is_relative_to(self._scope.layout.root)
         return self._scope.place(real) if inside else printable(os.fsencode(real))
+
+
+def _record_trouble(link: bytes | None) -> str:
+    """What is wrong with a record that is a link to `link`; empty: nothing."""
+    if link is None:
+        return "a record that is no symbolic link"
+    try:
+        record = Record.parse(link)
+    except ValueError as error:
+        return f"a record that cannot be read: {error}"
+    if record.redirect is not None and not record.redirect.startswith(b"/"):
+        return "a redirect to a path that is not absolute"
+    return ""
 
 
 def _runs_elsewhere(record: ContainerRecord) -> bool:

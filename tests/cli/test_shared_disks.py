@@ -27,7 +27,7 @@ def content(root: Path) -> dict[str, object]:
     found: dict[str, object] = {}
     for path in root.rglob("*"):
         parts = path.relative_to(root).parts
-        if parts[0] in ("containers", "locks", "tmp") or "tree" in parts or path.suffix == ".asked":
+        if parts[0] in ("containers", "locks", "tmp") or "tree" in parts or path.suffix in (".asked", ".boots"):
             continue
         if path.is_symlink():
             found["/".join(parts)] = os.readlink(path)

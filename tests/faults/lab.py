@@ -274,6 +274,20 @@ def call(words: list[str]) -> tuple[int, str]:
     return code, text if code == 0 or text.startswith("{") else text + err.getvalue()
 
 
+def call_program(words: list[str], place: Path) -> tuple[int, str]:
+    """Run a command line in this process. Exit code, and what the program inside wrote, by way of a file `place`."""
+    before = os.dup(1)
+    with open(place, "w+b") as out:
+        os.dup2(out.fileno(), 1)
+        try:
+            code, _ = call(words)
+        finally:
+            os.dup2(before, 1)
+            os.close(before)
+        out.seek(0)
+        return code, out.read().decode(errors="replace")
+
+
 def children() -> list[int]:
     """Our children, adopted ones included."""
     with open(f"/proc/{os.getpid()}/task/{os.getpid()}/children") as listing:

@@ -32,7 +32,7 @@ class Scenario:
 
     `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
     changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
-    in `out` that was asked for (`{}`), and the file.
+    in `out` that was asked for (`{}`), and the file. `shows`: what a program that only reads writes, whenever it runs.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Scenario:
     steps: bool = False
     damage: Callable[[Path], None] | None = None
     kept: tuple[str, str] | None = None
+    shows: str = ""
 
 
 def damage_store(store: Path) -> None:
@@ -80,7 +81,8 @@ SCENARIOS = (
     Scenario("build --cache-to", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
                                   "--cache-to", "type=local,dest={lab}/out/cache", "{in}/context")),
     Scenario("build -o tar", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
-                              "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"), kept=("import", "app.tar")),
+                              "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"),
+             kept=("import {} check", "app.tar")),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
     Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
@@ -102,7 +104,7 @@ SCENARIOS = (
     Scenario("bundle", ("bundle", "base", "-o", "{lab}/out/base.rlay"), kept=("load -i {}", "base.rlay")),
     Scenario("optimize", ("optimize", "app"), (("import", "{in}/app.tar.gz", "app"),)),
     Scenario("fsck --repair", ("fsck", "--deep", "--repair"), CHANGED, damage=damage_store, again=(0, 1)),
-    Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True),
+    Scenario("run (hydrate)", (*RUN, "--rm", "base", "cat", "/etc/motd"), engine=True, shows="welcome\n"),
     Scenario("run (change)", (*RUN, "--name", "k", "base", "sh", "-c", TOUCH), engine=True, steps=True, again=(125,)),
     Scenario("start (change)", ("start", "-a", "k"),
              (("create", "--name", "k", "base", "sh", "-c", f"({TOUCH}) 2>/dev/null; echo y >> /etc/passwd"),),

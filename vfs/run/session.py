@@ -21,6 +21,7 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.realpath import real_directory
 from rootlay.store.smallfile import write_all
 from rootlay.store.value import value
+from rootlay.vfs.run.afterboot import NativeViewPlace, look_at_filters, look_at_trees
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -204,16 +205,18 @@ def make_launch(
             tree.parent.mkdir(mode=0o700, exist_ok=True)
             tree.mkdir(mode=0o700, exist_ok=True)
     view, view_offset, view_bytes = _view(real_root, record.config.chain)
+    if view:
+        place = NativeViewPlace(view, view_offset, view_bytes)
+        look_at_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
+    filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
+    look_at_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
     own = _binds(real_root, record, base)
     named = {bind.vpath for bind in own}
     return Launch(
         engine=os.fsencode(engine),
         dirs=(
             LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
-            *(
-                LaunchDir(os.fsencode(frozen.upper(base.parent)), os.fsencode(frozen.bloom(base.parent)), DIR_MARKS)
-                for frozen in stack.frozen
-            ),
+            *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
             *(_lower(path) for path in reversed(record.config.lowers)),
         ),
         layers=tuple(os.fsencode(tree) for tree in trees),

@@ -1,0 +1,61 @@
+"""Which start of the machine this is, and what has been looked at since (docs/format.md §3, §7).
+
+Hydrated files and filters are not synced: a power failure may leave them short. Whoever uses them first after another
+start of the machine looks, once. A mark of what was looked at need not be synced either: whatever a power failure
+leaves of it names no later start.
+
+On the path of every `rootlay run`: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+ID_BYTES = 16
+SUFFIX = ".boots"
+_PATH = "/proc/sys/kernel/random/boot_id"
+_MARK_BYTES_MAX = 2048  # machines that share a disk are noted beside each other
+
+_known: bytes | None = None
+
+
+def boot_id() -> bytes:
+    """`ID_BYTES` bytes that no other start of a machine has; empty where the kernel does not tell."""
+    global _known
+    if _known is None:
+        _known = b""
+        with suppress(OSError, ValueError):
+            _known = bytes.fromhex(_read(_PATH).decode().replace("-", ""))
+    return _known
+
+
+def is_noted(mark: str, boot: bytes) -> bool:
+    """Whether a file of `note` has this start of a machine."""
+    with suppress(OSError):
+        return _line(boot) in _read(mark)
+    return False
+
+
+def note(mark: str, boot: bytes) -> None:
+    """Add a start to a file, made where it is missing. Where it cannot be written it is not, and looked at again."""
+    with suppress(OSError):
+        fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            if os.fstat(fd).st_size + 2 * ID_BYTES >= _MARK_BYTES_MAX:
+                os.ftruncate(fd, 0)
+            os.write(fd, _line(boot))
+        finally:
+            os.close(fd)
+
+
+def _line(boot: bytes) -> bytes:
+    return boot.hex().encode() + b"\n"
+
+
+def _read(path: str) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, _MARK_BYTES_MAX)
+    finally:
+        os.close(fd)
