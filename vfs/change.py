@@ -100,10 +100,10 @@ class Changer:
             lower = None if found.is_in(0) else context.attributes(found)
             found = context.copy_up.ensure(found, limit=size)
             context.upper.make_writable(found)
-            real = context.upper.real(found.path)
+            real = context.upper.pinned(found.path)
             os.truncate(real, size)
             if lower is not None and lower.size > size:  # the copy is that long already: to the kernel no change
-                os.utime(real, ns=(lower.atime_ns, time.time_ns()), follow_symlinks=False)
+                os.utime(real, ns=(lower.atime_ns, time.time_ns()))
 
     # ---- extended attributes
 
@@ -174,4 +174,4 @@ class Changer:
         recorded = mode if found.parent is None else recorded_mode(mode, kind)
         upper.change_record(found, replace(record, mode=recorded))
         if kind != stat.S_IFLNK:
-            os.chmod(upper.real(found.path), real_mode(mode))
+            os.chmod(upper.pinned(found.path), real_mode(mode))

@@ -158,7 +158,7 @@ def _names_of(overlay: Overlay, directory: Found, index: int) -> set[bytes]:
     if index < len(directory.parts):
         part = directory.parts[index]
         layer = overlay.stack.dirs[part.layer]
-        listed = list_real(layer.real(part.path), layer.marks)
+        listed = list_real(layer.pinned(part.path), layer.marks)
         return listed.types.keys() | listed.whiteouts
     assert directory.node is not None  # the last source
     assert overlay.stack.view is not None  # it is an entry of that

@@ -89,7 +89,7 @@ class CopyUp:
         record = replace(self._dress(b"", root, attributes(self._stack, 0, root)), ino=None)
         self._upper.write_record(b"", record)
         shown = attributes(self._stack, 0, root)
-        os.utime(self._upper.real(b""), ns=(shown.atime_ns, shown.mtime_ns))
+        os.utime(self._upper.pinned(b""), ns=(shown.atime_ns, shown.mtime_ns))
 
     def _copy_directory(self, parent: Found, found: Found) -> None:
         shown = attributes(self._stack, 0, found)
@@ -142,7 +142,7 @@ class CopyUp:
         for name, value in xattr.all_xattrs(self._stack, found).items():
             record = xattr.store(real, record, name, value, found.path)
         if kind != stat.S_IFLNK:
-            os.chmod(real, real_mode(shown.mode))
+            os.chmod(self._upper.pinned(temporary), real_mode(shown.mode))
         os.utime(real, ns=(shown.atime_ns, shown.mtime_ns), follow_symlinks=False)
         return record
 

@@ -130,7 +130,7 @@ class _Flattening:
         whiteouts: set[bytes] = set()
         with longpath.operation():
             for part in directory.parts:
-                listed = list_real(self._layers[part.layer].real(part.path), True)
+                listed = list_real(self._layers[part.layer].pinned(part.path), True)
                 names |= listed.types.keys()
                 whiteouts |= listed.whiteouts
         for name in sorted(names | whiteouts):

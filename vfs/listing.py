@@ -31,7 +31,7 @@ def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
     hidden: set[bytes] = set()
     for part in directory.parts:
         layer = lookup.stack.dirs[part.layer]
-        own = list_real(layer.real(part.path), layer.marks)
+        own = list_real(layer.pinned(part.path), layer.marks)
         for name, kind in own.types.items():
             if name not in hidden and name not in merged:
                 recorded = name in own.recorded or (layer.marks and len(name) > RECORD_MAX_NAME)
@@ -88,7 +88,7 @@ def list_real(real: bytes, marks: bool) -> RealListing:
 
 def list_upper(lookup: Lookup, path: bytes) -> RealListing:
     """What the writable layer itself says in one directory."""
-    return list_real(lookup.stack.upper.real(path), True)
+    return list_real(lookup.stack.upper.pinned(path), True)
 
 
 def _long_name(entry: "os.DirEntry[bytes]") -> bytes | None:

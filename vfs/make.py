@@ -132,17 +132,17 @@ class Maker:
         upper = self._context.upper
         if self._context.lookup.lower_child(place.directory, place.name) is None:
             os.mkdir(self._real(path), 0o700)
-            os.chmod(self._real(path), real_mode(mode))
+            os.chmod(self._context.upper.pinned(path), real_mode(mode))
             return
         temporary = upper.temporary(path.rpartition(b"/")[0])
         os.mkdir(self._real(temporary), 0o700)
-        os.chmod(self._real(temporary), real_mode(mode))
+        os.chmod(upper.pinned(temporary), real_mode(mode))
         upper.set_opaque(path, temporary)
         os.rename(self._real(temporary), self._real(path))
 
     def _make_node(self, path: bytes, mode: int) -> None:
         os.mknod(self._real(path), stand_in_type(mode) | 0o600)
-        os.chmod(self._real(path), real_mode(mode))
+        os.chmod(self._context.upper.pinned(path), real_mode(mode))
 
     def _open_new(self, path: bytes, flags: int, mode: int) -> int:
         descriptor = os.open(self._real(path), (flags & ~os.O_TRUNC) | os.O_CREAT | os.O_EXCL, 0o600)

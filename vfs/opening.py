@@ -133,5 +133,5 @@ class Opener:
             if not found.is_dir:
                 raise os_error(errno.ENOTDIR, request)
             self._context.require(found, WRITE, request)
-            real = self._context.upper.real(self._context.copy_up.ensure(found).path)
+            real = self._context.upper.pinned(self._context.copy_up.ensure(found).path)
             return os.open(real, flags, (mode & ~self._context.identity.umask) | 0o600)

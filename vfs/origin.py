@@ -42,7 +42,7 @@ def origin_fields(overlay: Overlay, found: Found) -> dict[str, object]:
     if layer.writable and found.parent is not None:
         fields["copied_up"] = overlay.context.lookup.lower_child(found.parent, found.name) is not None
     if found.is_dir and layer.marks:
-        listed = list_real(layer.real(part.path), True)
+        listed = list_real(layer.pinned(part.path), True)
         fields["opaque"] = listed.opaque
         fields["whiteouts"] = sorted(os.fsdecode(name) for name in listed.whiteouts)
     if found.record.redirect is not None:

@@ -29,15 +29,18 @@ def find_shared(real: bytes) -> Record | None:
     return Record.parse(text)
 
 
-def store_shared(real: bytes, record: Record) -> bool:
+def store_shared(real: bytes, pinned: bytes, record: Record) -> bool:
     """Make `record` the shared record of a real regular file. Atomic.
+
+    Args:
+        real, pinned: the file's path, as `DirLayer.real` and `DirLayer.pinned` give it.
 
     Returns:
         False where the file system has no such attributes, or no room: the names have to have it.
     """
     mode = stat.S_IMODE(os.lstat(real).st_mode)
     if not mode & 0o200:
-        os.chmod(real, mode | 0o200)
+        os.chmod(pinned, mode | 0o200)
     try:
         os.setxattr(real, NAME, record.format(), follow_symlinks=False)
     except OSError as error:
@@ -46,5 +49,5 @@ def store_shared(real: bytes, record: Record) -> bool:
         return False
     finally:
         if not mode & 0o200:
-            os.chmod(real, mode)
+            os.chmod(pinned, mode)
     return True

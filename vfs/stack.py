@@ -78,13 +78,15 @@ class LowerHydrator(Protocol):
 class DirLayer:
     """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
 
-    Paths inside the layer are `b""` for its root, else `/a/b`.
+    Paths inside the layer are `b""` for its root, else `/a/b`. `guarded`: somebody may replace directories by links
+    while we work on it, so that no path of names is trusted.
     """
 
     path: bytes
     writable: bool = False
     marks: bool = False
     bloom: Path | None = None
+    guarded: bool = False
 
     @classmethod
     def at(
@@ -94,13 +96,20 @@ class DirLayer:
         writable: bool = False,
         marks: bool | None = None,
         bloom: Path | None = None,
+        guarded: bool = False,
     ) -> "DirLayer":
         """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
-        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
+        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom, guarded)
 
     def real(self, path: bytes) -> bytes:
-        """The real path of a path inside, usable in a system call until the operation ends."""
+        """The real path of a path inside, usable until the operation ends in a system call that follows no link."""
+        if self.guarded:
+            return longpath.guarded(self.path, path)
         return longpath.usable(self.path + path or b"/")
+
+    def pinned(self, path: bytes) -> bytes:
+        """As `real`, for what is no link, in system calls that would follow one: listing, chmod, truncate, utime."""
+        return longpath.pinned(self.path, path) if self.guarded else self.real(path)
 
     def find_stat(self, path: bytes) -> os.stat_result | None:
         """lstat of a path inside; None where there is nothing."""

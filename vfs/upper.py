@@ -33,6 +33,7 @@ from rootlay.vfs.stack import Stack
 from rootlay.vfs.whiteout import OPAQUE, TEMPORARY, is_long, parse_mark, record_name, whiteout_name
 
 _counter = itertools.count()
+_MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
@@ -83,6 +84,10 @@ class Upper:
         """The real path of a path in the layer."""
         return self.layer.real(path)
 
+    def pinned(self, path: bytes) -> bytes:
+        """The real path of what is no link, for system calls that would follow one."""
+        return self.layer.pinned(path)
+
     def announce(self, path: bytes, kind: bytes = b"") -> None:
         """Set the Bloom bits of something about to appear."""
         if self._bloom is not None:
@@ -112,7 +117,7 @@ class Upper:
         """Put a directory's times back after a change that is none of the program's business."""
         before = os.lstat(self.real(directory))
         yield
-        os.utime(self.real(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
+        os.utime(self.pinned(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def announce_all(self) -> None:
         """Set the bits of everything that is in the upper: for a filter that is younger than its upper."""
@@ -161,7 +166,7 @@ class Upper:
         record = replace(found.record, mode=found.mode)
         self.change_record(found, record)
         path = self.real(found.path)
-        os.chmod(path, stat.S_IMODE(real.st_mode) | 0o200)
+        os.chmod(self.pinned(found.path), stat.S_IMODE(real.st_mode) | 0o200)
         return replace(found, record=record, real=os.lstat(path))
 
     def change_record(self, found: Found, record: Record) -> None:
@@ -181,7 +186,7 @@ class Upper:
             shared = find_shared(path) is not None
             if many or shared:
                 self.announce(b"", SHARED_KIND)
-                if store_shared(path, record):
+                if store_shared(path, self.pinned(found.path), record):
                     return
                 if shared:
                     raise os_error(errno.ENOSPC, found.path)
@@ -203,7 +208,7 @@ class Upper:
         pending = [directory]
         while pending:
             here = pending.pop()
-            with longpath.operation(), os.scandir(self.real(here)) as entries:
+            with longpath.operation(), os.scandir(self.pinned(here)) as entries:
                 for entry in entries:
                     yield here, entry
                     if entry.is_dir(follow_symlinks=False):
@@ -240,7 +245,7 @@ class Upper:
         if real_directory is not None:
             self.announce(real_directory, OPAQUE_KIND)
         with self.keeping_times(place):  # the mark is no change that a program made
-            os.close(os.open(self.real(place + b"/" + OPAQUE), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            os.close(os.open(self.real(place + b"/" + OPAQUE), _MARK, 0o600))
 
     # ---- whole directories
 
@@ -266,7 +271,7 @@ class Upper:
 
     def _announce_long_records(self, directory: bytes, place: bytes) -> None:
         """A record under a hash does not tell its name: take all long names of the directory."""
-        for name in os.listdir(self.real(directory)):
+        for name in os.listdir(self.pinned(directory)):
             if parse_mark(name) is None and record_name(name)[: len(b".wh..wh.n.")] == b".wh..wh.n.":
                 self.announce(place + b"/" + name, RECORD_KIND)
 
@@ -281,7 +286,7 @@ class Upper:
         """
         temporary = self.temporary(split(path)[0])
         os.rename(self.real(path), self.real(temporary))
-        if any(parse_mark(name) is None for name in os.listdir(self.real(temporary))):
+        if any(parse_mark(name) is None for name in os.listdir(self.pinned(temporary))):
             os.rename(self.real(temporary), self.real(path))
             raise os_error(errno.ENOTEMPTY, path)
         remove_tree(self.real(temporary))

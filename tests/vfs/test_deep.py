@@ -87,7 +87,7 @@ def test_a_deep_image_is_read_changed_and_committed(store: Store, image: Image, 
         assert changes[-1] == f"C /{DEEP}/file"
         assert len(changes) == LEVELS + 1
         second = c.commit("deep:2")
-        assert longpath.enter() == 0  # no descriptor of a long path is left
+        assert longpath.held() == 0  # no descriptor of a long path is left
     with second.container() as c, c.overlay.open_content(f"/{DEEP}/link") as content:
         assert content.read() == b"deeper"
 
