@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +24,11 @@ from rootlay.store.uppers import (
 )
 
 RECORD_FILE = "config.json"
+# The table of docs/format.md §9, and `config.json`.
+_KNOWN = re.compile(
+    r"(config|state|stack|manifest|image)\.json|lock|log|resolv\.conf|hosts|hostname|snapshots|(upper|bloom)(-[0-9a-f]+)?"
+    r"|(launch|hydrate|trouble)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
+)
 _BROKEN = (OSError, ValueError, KeyError, TypeError, StoreError)
 
 
@@ -58,7 +64,7 @@ def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
     yield from _check_state(scope, record)
     yield from _check_snapshots(scope, path)
     yield from _check_uppers(scope, record)
-    yield from _check_sessions(scope, path)
+    yield from _check_files(scope, path)
 
 
 def _damaged(scope: Scope, path: Path, text: str) -> Finding:
@@ -151,9 +157,13 @@ def _fill_bloom(path: Path, text: str) -> Fix:
     return fix
 
 
-def _check_sessions(scope: Scope, container: Path) -> Iterator[Finding]:
-    """Records that were being written, by a process that is gone."""
+def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
+    """What is in a container's directory: nothing unknown, and no record half written by a process that is gone."""
     for path in sorted(container.iterdir()):
+        if not _KNOWN.fullmatch(path.name):
+            text = "docs/format.md does not know it"
+            yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
+            continue
         parts = path.name.split(".")
         half = path.name.startswith(".") and len(parts) >= 4 and parts[-2].isdigit()
         if half and not process_lives(int(parts[-2])):

@@ -14,6 +14,7 @@ from rootlay.vfs.stack import DirLayer, Ownership, Stack
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
+from tests.vfs.damaged_store import damaged, store_to_damage  # noqa: F401 (fixtures)
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
 
 
