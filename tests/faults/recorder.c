@@ -16,16 +16,10 @@
  * Paths are relative to the root. What is written without fsync needs no event: it is lost. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#include "control.h"
+#include "wrap.h"
 
 static struct control *control;
 static const char *root, *record;
@@ -34,19 +28,12 @@ static uint32_t copies;
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *c = getenv("ROOTLAY_FAULT_CONTROL");
     root = getenv("ROOTLAY_FAULT_ROOT");
     record = getenv("ROOTLAY_FAULT_RECORD");
-    if (!root || !record || !c)
+    if (!root || !record)
         return;
     root_len = strlen(root);
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, c, O_RDWR | O_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    syscall(SYS_close, fd);
-    if (p != MAP_FAILED)
-        control = p;
+    control = map_control();
 }
 
 static int recording(void)
@@ -134,26 +121,6 @@ static int opened(int dirfd, const char *path, int flags, mode_t mode)
     }
     return fd;
 }
-
-static mode_t mode_of(int flags, va_list list)
-{
-    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(list, mode_t) : 0;
-}
-
-#define OPEN(name, first, dirfd)                                                                                       \
-    int name(first const char *path, int flags, ...)                                                                   \
-    {                                                                                                                  \
-        va_list list;                                                                                                  \
-        va_start(list, flags);                                                                                         \
-        mode_t mode = mode_of(flags, list);                                                                            \
-        va_end(list);                                                                                                  \
-        return opened(dirfd, path, flags, mode);                                                                       \
-    }
-#define DIRFD int dir,
-OPEN(open, , AT_FDCWD)
-OPEN(open64, , AT_FDCWD)
-OPEN(openat, DIRFD, dir)
-OPEN(openat64, DIRFD, dir)
 
 /* `call`, and where it has worked, `noted`. */
 #define CALL(name, parameters, call, noted)                                                                            \

@@ -11,20 +11,14 @@
  * The kernel is asked by syscall(2): the wrapped functions are not needed. */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
-#include <unistd.h>
-#include "control.h"
+#include "wrap.h"
 
 static struct control *control;
 static char root[4096];
@@ -33,20 +27,13 @@ static const char *log_path;
 
 __attribute__((constructor)) static void start(void)
 {
-    const char *r = getenv("ROOTLAY_FAULT_ROOT"), *c = getenv("ROOTLAY_FAULT_CONTROL"), *l = getenv("ROOTLAY_FAULT_LOG");
-    if (!r || !c)
-        return;
-    int fd = (int)syscall(SYS_openat, AT_FDCWD, c, O_RDWR | O_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    syscall(SYS_close, fd);
-    if (p == MAP_FAILED)
+    const char *r = getenv("ROOTLAY_FAULT_ROOT");
+    if (!r)
         return;
     root_len = strlen(r);
     memcpy(root, r, root_len + 1);
-    log_path = l;
-    control = p;
+    log_path = getenv("ROOTLAY_FAULT_LOG");
+    control = map_control();
 }
 
 static int below(const char *path)
@@ -127,34 +114,6 @@ static int opened(int dirfd, const char *path, int flags, mode_t mode)
     }
     return (int)syscall(SYS_openat, dirfd, path, flags, mode);
 }
-
-static mode_t mode_of(int flags, va_list list)
-{
-    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE ? va_arg(list, mode_t) : 0;
-}
-
-#define OPEN(name)                                                                                                     \
-    int name(const char *path, int flags, ...)                                                                         \
-    {                                                                                                                  \
-        va_list list;                                                                                                  \
-        va_start(list, flags);                                                                                         \
-        mode_t mode = mode_of(flags, list);                                                                            \
-        va_end(list);                                                                                                  \
-        return opened(AT_FDCWD, path, flags, mode);                                                                    \
-    }
-#define OPENAT(name)                                                                                                   \
-    int name(int dirfd, const char *path, int flags, ...)                                                              \
-    {                                                                                                                  \
-        va_list list;                                                                                                  \
-        va_start(list, flags);                                                                                         \
-        mode_t mode = mode_of(flags, list);                                                                            \
-        va_end(list);                                                                                                  \
-        return opened(dirfd, path, flags, mode);                                                                       \
-    }
-OPEN(open)
-OPEN(open64)
-OPENAT(openat)
-OPENAT(openat64)
 
 /* A call that the kernel has by the same name and arguments. */
 #define CALL(type, name, kind, dirfd, path, parameters, ...)                                                           \
