@@ -3,8 +3,10 @@
  *
  *     history DIRECTORY SEED FIRST LAST EVERY
  *
- * Operations FIRST to before LAST are done; the digest is printed after every EVERYth, and as a listing when EVERY is 0.
- * A time is part of the digest where it was set by an operation (a day long ago); the number of links while FIRST is 0:
+ * Operations FIRST to before LAST are done; the digest is printed after every EVERYth, and as a listing when EVERY is 0
+ * (after the last; with FIRST equal to LAST, without any).
+ * A time is part of the digest where it was set by an operation (a day long ago), but not that of a FIFO, which a write
+ * changes here as on other file systems, and not on overlayfs; the number of links while FIRST is 0:
  * later, overlayfs still counts names of lower files that are gone, where an image that was committed has them no more.
  */
 #define _GNU_SOURCE
@@ -111,7 +113,7 @@ static void look(const char *path)
     n = snprintf(line, sizeof line, "%s %o %u:%u n%d #%d s%lld r%x t%lld c%llx x%llx\n", path, st.st_mode, st.st_uid,
                  st.st_gid, is_dir || !with_links ? 0 : (int)st.st_nlink, is_dir ? 0 : number_of(&st), is_dir ? 0 : (long long)st.st_size,
                  S_ISCHR(st.st_mode) ? (unsigned)st.st_rdev : 0,
-                 st.st_mtime < LONG_AGO ? (long long)st.st_mtime : -1ll, (unsigned long long)content(path, &st),
+                 st.st_mtime < LONG_AGO && !S_ISFIFO(st.st_mode) ? (long long)st.st_mtime : -1ll, (unsigned long long)content(path, &st),
                  (unsigned long long)attributes(path));
     digest = mix(digest, line, (size_t)n);
     if (listing)
@@ -293,6 +295,14 @@ static int operate(char *what)
     }
 }
 
+static void show(void)
+{
+    digest = 0;
+    file_count = 0;
+    look(".");
+    printf("  tree %llx\n", (unsigned long long)digest);
+}
+
 int main(int argc, char **argv)
 {
     char what[2200];
@@ -309,12 +319,10 @@ int main(int argc, char **argv)
         errno = 0;
         int r = operate(what);
         printf("%d %s = %d %s\n", i, what, r, r < 0 ? strerrorname_np(errno) : "");
-        if (every ? (i + 1) % every == 0 : i + 1 == last) {
-            digest = 0;
-            file_count = 0;
-            look(".");
-            printf("  tree %llx\n", (unsigned long long)digest);
-        }
+        if (every ? (i + 1) % every == 0 : i + 1 == last)
+            show();
     }
+    if (first == last)
+        show();
     return 0;
 }
