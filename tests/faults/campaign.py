@@ -156,7 +156,7 @@ def judge(scenario: Scenario, broken: labs.Victim, action: str) -> bool:
         # fsck tells it with the finding; a program inside may say more than we do.
         if code not in (0, *scenario.again) and not scenario.engine and not scenario.damage:
             told = [line for line in broken.output.splitlines() if line.startswith("rootlay: ")]
-            if len(told) != 1 or code not in CODES[action]:
+            if len(told) != 1 or code not in (*CODES[action], *scenario.refused):
                 raise Trouble(f"exit code {code}, not one of {CODES[action]} with one line: {broken.output[-1500:]!r}")
     return code == 0 and not (action == "kill" and scenario.engine)
 

@@ -32,7 +32,8 @@ class Scenario:
 
     `engine`: a program runs in it, so it needs an engine (and its points include the C core's). `steps`: the program
     changes its container in several steps, so the container may be in between. `kept`: a command that takes the file
-    in `out` that was asked for (`{}`), and the file. `shows`: what a program that only reads writes, whenever it runs.
+    in `out` that was asked for (`{}`), and the file. `refused`: exit codes by which it tells of an error there.
+    `shows`: what a program that only reads writes, whenever it runs.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Scenario:
     steps: bool = False
     damage: Callable[[Path], None] | None = None
     kept: tuple[str, str] | None = None
+    refused: tuple[int, ...] = ()
     shows: str = ""
 
 
@@ -82,7 +84,7 @@ SCENARIOS = (
                                   "--cache-to", "type=local,dest={lab}/out/cache", "{in}/context")),
     Scenario("build -o tar", ("build", "-q", "-t", "app", "-f", "{in}/context/Copyfile",
                               "-o", "type=tar,dest={lab}/out/app.tar", "{in}/context"),
-             kept=("import {} check", "app.tar")),
+             kept=("import {} check", "app.tar"), refused=(62,)),
     Scenario("build RUN", ("build", "-q", "-t", "app", "{in}/context"), engine=True),
     Scenario("tag", ("tag", "base", "other")),
     Scenario("rmi", ("rmi", "next"), (*NEXT, ("rm", "work")), again=(0, 10)),
