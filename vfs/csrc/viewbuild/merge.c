@@ -131,6 +131,8 @@ static size_t first_child(const struct vb_merge *m, u32 parent)
 /* Breadth first. A record that this does not reach hangs below a file, below nothing or in a circle. */
 static int place_all(struct vb_merge *m)
 {
+    if (!m->records)
+        return 0;
     u32 *queue = malloc(m->records * sizeof *queue);
     size_t done = 0, waiting = 1, placed = 1;
     if (!queue)
