@@ -80,7 +80,8 @@ class Disk:
         elif call == "link":
             self._put(words[1], self._nodes[int(words[0])])
         elif call == "unlink":
-            self._take(words[0])
+            directory, _, name = words[0].rpartition("/")
+            self._find(directory).names.pop(name, None)  # not there: a socket, which no event makes
         elif call == "chmod" and int(words[0]) in self._nodes:
             self._nodes[int(words[0])].mode = int(words[1], 8)
         elif call == "sync" and int(words[0]) in self._nodes:
