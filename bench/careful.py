@@ -13,7 +13,6 @@ what fsync costs is elapsed time, on the disk that TMPDIR is on.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import io
 import os
 import tempfile
@@ -24,6 +23,7 @@ from pathlib import Path
 from rootlay.store.attach import open_lower
 from rootlay.store.store import Store as ImageStore
 from rootlay.store.treemend import mend_trees
+from rootlay.store.value import replace
 from rootlay.vfs import Container, Store
 from rootlay.vfs.bloommend import mend_bloom
 from rootlay.vfs.diff import iter_changes, iter_layer
@@ -111,10 +111,10 @@ def fill(container: Container) -> None:
 
 def work_of(container: Container, work: Callable[[Overlay], object], guarded: bool) -> Callable[[], object]:
     stack = container.overlay.stack
-    dirs = (dataclasses.replace(stack.dirs[0], guarded=guarded), *stack.dirs[1:])
+    dirs = (replace(stack.dirs[0], guarded=guarded), *stack.dirs[1:])
 
     def run() -> object:
-        with Overlay(dataclasses.replace(stack, dirs=dirs)) as overlay:
+        with Overlay(replace(stack, dirs=dirs)) as overlay:
             return work(overlay)
 
     return run

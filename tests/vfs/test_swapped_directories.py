@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.value import replace
 from rootlay.vfs import longpath
 from rootlay.vfs.diff import iter_changes, iter_layer, iter_tree
 from rootlay.vfs.overlay import Overlay
@@ -176,7 +177,7 @@ def attack(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attacker], None]:
 @contextlib.contextmanager
 def opened(build: StackBuilder, lower: DirLayer, *, guarded: bool = True) -> Iterator[Overlay]:
     stack = build.stack(lower)
-    dirs = (dataclasses.replace(stack.dirs[0], guarded=guarded), *stack.dirs[1:])
+    dirs = (replace(stack.dirs[0], guarded=guarded), *stack.dirs[1:])
     with Overlay(Stack(dirs, None, None, stack.ownership, stack.lock)) as overlay:
         yield overlay
 
