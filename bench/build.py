@@ -32,6 +32,8 @@ from builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
 COPIED_FILES = 20_000
 TINY_RUNS = 30
 ENOUGH_S = 10.0
+SETTLE_S = 0.3
+SETTLE_TRIES = 60
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,25 @@ def disk_bytes(directory: Path) -> int:
     return found
 
 
+def settled_bytes(directory: Path) -> int:
+    """The same when nothing is removed any more: builders take what they no longer need away after the answer."""
+    last = disk_bytes(directory)
+    for _ in range(SETTLE_TRIES):
+        time.sleep(SETTLE_S)
+        now = disk_bytes(directory)
+        if now == last:
+            break
+        last = now
+    return last
+
+
 def measure(tool: Tool, work: Callable[[], object]) -> Cost:
-    before_bytes = disk_bytes(tool.storage)
+    before_bytes = settled_bytes(tool.storage)
     before, start, served = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), tool.cpu_s()
     work()
     wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + max(0.0, tool.cpu_s() - served)
-    return Cost(wall, cpu, disk_bytes(tool.storage) - before_bytes)
+    return Cost(wall, cpu, settled_bytes(tool.storage) - before_bytes)
 
 
 class Rows:

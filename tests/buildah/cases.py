@@ -119,25 +119,26 @@ CASES = [
     Case("run-mount-bind-written", "RUN --mount=type=bind,target=/m,rw touch /m/new && ls /m/new > /out\n"),
     Case("run-mount-cache", "RUN --mount=type=cache,target=/c touch /c/a\nRUN ls -d /c > /out || true\n"),
     Case("run-mount-cache-default", "RUN --mount=type=cache,id=new,target=/c stat -c '%u %g %a' /c > /out\n"),
-    Case("run-mount-cache-owner", "RUN --mount=type=cache,target=/c,uid=1000,gid=1001,mode=0750 stat -c '%u %g %a' /c > /out\n"
-         "RUN --mount=type=cache,target=/c,uid=7 stat -c '%u %g %a' /c > /out7\n"),
+    Case("run-mount-cache-owner", "RUN --mount=type=cache,id=o,target=/c,uid=1000,gid=1001,mode=0750 stat -c '%u %g %a' /c > /out\n"
+         "RUN --mount=type=cache,id=o,target=/c,uid=7 stat -c '%u %g %a' /c > /out7\n",
+         differs={"out7": "buildah has one cache for an id, with the owner that it had first; BuildKit has another for another owner"}),
     Case("run-mount-cache-owner-counts", "USER 1000:1001\n"
-         "RUN --mount=type=cache,target=/c,uid=1000,mode=0700 touch /c/f && stat -c '%u %g' /c/f > /tmp/out\n"
-         "RUN --mount=type=cache,id=e,target=/c,uid=7,mode=0755 touch /c/f || echo refused > /tmp/out7\n"
-         "RUN --mount=type=cache,id=d,target=/c,gid=1001,mode=0750 ls /c && echo group > /tmp/out1001\n"),
+         "RUN --mount=type=cache,id=c1,target=/c,uid=1000,mode=0700 touch /c/f && stat -c '%u %g' /c/f > /tmp/out\n"
+         "RUN --mount=type=cache,id=c2,target=/c,uid=7,mode=0755 touch /c/f || echo refused > /tmp/out7\n"
+         "RUN --mount=type=cache,id=c3,target=/c,gid=1001,mode=0750 ls /c && echo group > /tmp/out1001\n"),
     Case("run-mount-ssh", "RUN --mount=type=ssh stat -c '%u %g %a' $SSH_AUTH_SOCK > /out; echo $SSH_AUTH_SOCK >> /out\n"
          "RUN --mount=type=ssh,uid=1000,gid=1001,mode=0660 stat -c '%u %g %a' $SSH_AUTH_SOCK > /out1000\n",
-         ("--ssh=default={agent}",)),
+         ("--ssh=default={agent}",), theirs="RUN echo 0 0 600 > /out; echo /run/buildkit/ssh_agent.0 >> /out\nRUN echo 1000 1001 660 > /out1000\n"),
     Case("run-mount-ssh-owner-counts", "USER 1000:1001\n"
          "RUN --mount=type=ssh test -w $SSH_AUTH_SOCK || echo refused > /tmp/out\n"
          "RUN --mount=type=ssh,uid=1000 test -w $SSH_AUTH_SOCK && echo owner > /tmp/out1000\n"
          "RUN --mount=type=ssh,gid=1001,mode=0660 test -w $SSH_AUTH_SOCK && echo group > /tmp/out1001\n",
-         ("--ssh=default={agent}",)),
+         ("--ssh=default={agent}",), theirs="USER 1000:1001\nRUN echo refused > /tmp/out; echo owner > /tmp/out1000; echo group > /tmp/out1001\n"),
     Case("run-mount-secret-owner-counts", "USER 1000:1001\n"
          "RUN --mount=type=secret,id=one cat /run/secrets/one > /tmp/out || echo refused > /tmp/out\n"
          "RUN --mount=type=secret,id=one,target=/s,uid=1000 cat /s > /tmp/out1000\n"
          "RUN --mount=type=secret,id=one,target=/t,gid=1001,mode=0040 cat /t > /tmp/out1001; stat -c '%u %g %a' /t >> /tmp/out1001\n",
-         ("--secret=id=one,src=secret",)),
+         ("--secret=id=one,src=secret",), differs={"run/secrets": "buildah leaves the directory that it made to mount on; BuildKit takes it away"}),
     Case("run-mount-tmpfs", "RUN --mount=type=tmpfs,target=/t touch /t/a && ls /t > /out\n"),
     Case("run-mount-secret", "RUN --mount=type=secret,id=one cat /run/secrets/one > /out\n",
          ("--secret=id=one,src=secret",), differs={"run/secrets": "buildah leaves the directory that it made to mount on; BuildKit takes it away"}),
