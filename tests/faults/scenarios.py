@@ -138,7 +138,7 @@ def make_inputs(place: Path) -> None:
     (place / "oci.tar").write_bytes(layout.tar())
     context = place / "context"
     context.mkdir()
-    (context / "Dockerfile").write_text("FROM base\nRUN echo hi > /made; rm -r /usr/share/doc\nCOPY file /copied\n")
+    (context / "Dockerfile").write_text("FROM base\nRUN echo hi > /made && rm -r /usr/share/doc\nCOPY file /copied\n")
     (context / "Copyfile").write_text("FROM base\nCOPY file /copied\nENV A=b\nCOPY file /again/\n")
     (context / "Addfile").write_text("FROM base\nADD archive.tar.gz /added/\n")
     (context / "archive.tar.gz").write_bytes(gzip.compress(first, 1))
