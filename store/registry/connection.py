@@ -44,7 +44,8 @@ class _WholeHead(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            self.fp = stream
+            if self.fp is not None:  # it closes what is no HTTP
+                self.fp = stream
 
 
 class _Head:
@@ -53,6 +54,7 @@ class _Head:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._begun = False
+        self.close = stream.close
 
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)

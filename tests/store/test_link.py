@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -160,7 +161,7 @@ def test_lmdb_is_not_written_on_a_shared_file_system(
             opened.append(path)
         return really(path, **options)
 
-    monkeypatch.setattr(lmdbfile.tempfile, "tempdir", str(local))
+    monkeypatch.setattr(tempfile, "tempdir", str(local))
     monkeypatch.setattr(lmdbfile.lmdb, "open", record)
     monkeypatch.setattr(lmdbfile, "is_shared", lambda path: True)
     (image,) = store.load(shared.root, only=["one"])

@@ -234,7 +234,7 @@ def make_launch(
         container_id=record.id.encode(),
         hostname=record.config.hostname.encode(),
         ports=_ports(record.config.ports),
-        alias=os.fsencode(record.aliases[0]) if alias_later else _alias(record, upper),
+        alias=_place_of_alias(record) if alias_later else _alias(record, upper),
     )
 
 
@@ -273,6 +273,11 @@ def _alias(record: ContainerRecord, upper: str) -> bytes:
             if os.lstat(alias).st_uid == os.geteuid() and os.readlink(alias) == upper:
                 return os.fsencode(alias)
     return b""
+
+
+def _place_of_alias(record: ContainerRecord) -> bytes:
+    """Where such a link can be made."""
+    return next((os.fsencode(alias) for alias in record.aliases if os.access(alias.parent, os.W_OK)), b"")
 
 
 def _lower(path: str) -> LaunchDir:
