@@ -30,9 +30,11 @@ except OSError as error:
 
 
 @pytest.fixture
-def agent(tmp_path: Path) -> Iterator[Path]:
+def agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(tmp_path / "agent"))
+        with monkeypatch.context() as here:
+            here.chdir(tmp_path)  # a socket's name has 107 bytes
+            listener.bind("agent")
         listener.listen(9)
         yield tmp_path / "agent"
 
@@ -46,6 +48,7 @@ def agent(tmp_path: Path) -> Iterator[Path]:
         ("7:6", (5, 6, 0o600), "5 6 0o600\nPermission denied\nPermission denied\n"),
         ("7:8", (5, 6, 0o664), "5 6 0o664\nPermission denied\nPermission denied\n"),
     ],
+    ids=["root", "owner", "group", "not the group", "others"],
 )
 def test_only_whom_its_owner_and_mode_allow_may_connect_to_a_socket(
     user: str, owner: tuple[int, ...], said: str, agent: Path, tmp_path: Path

@@ -205,9 +205,9 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
         return -EISDIR;
     if ((w->slash || (flags & O_DIRECTORY)) && !rl_isdir(h->mode))
         return -ENOTDIR;
-    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
-    if (tmpfile_flags(flags) && !path_only)
+    if (tmpfile_flags(flags) && !path_only) /* to it O_EXCL says that it never gets a name */
         return open_tmpfile(w, mode, o);
+    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
     if (path_only)
         return open_path(w, o);
     if (rl_islnk(h->mode))
