@@ -17,6 +17,7 @@ below a commit of ten).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import resource
@@ -49,7 +50,9 @@ class Cost:
 def disk_bytes(directory: Path) -> int:
     found = 0
     for top, _, names in os.walk(directory):
-        found += sum(os.lstat(os.path.join(top, name)).st_blocks * 512 for name in names)
+        for name in names:
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile, in the background
+                found += os.lstat(os.path.join(top, name)).st_blocks * 512
     return found
 
 
