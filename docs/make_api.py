@@ -9,6 +9,7 @@ What is in `rootlay.vfs.__all__` is the public API: those classes, and their pub
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +44,8 @@ def signature(member: Any) -> str:
     if isinstance(member, property):
         shown = inspect.signature(member.fget).return_annotation
         return f": {shown}"
-    return str(inspect.signature(member)).replace("'", "").replace("(self, ", "(").replace("(self)", "()")
+    shown = re.sub(r" object at 0x[0-9a-f]+>", ">", str(inspect.signature(member)))  # the same each time
+    return shown.replace("'", "").replace("(self, ", "(").replace("(self)", "()")
 
 
 def indented(text: str) -> str:
