@@ -29,7 +29,7 @@ GROUPS = (
 TIDY = (
     "-*,clang-analyzer-core.*,clang-analyzer-deadcode.*,clang-analyzer-unix.*,bugprone-sizeof-*,bugprone-infinite-loop"
 )
-#: Arrays of pointers are what they are.
+#: Arrays of pointers are what they are (the option is not in every version: some places say NOLINT).
 POINTERS = "{CheckOptions: [{key: bugprone-sizeof-expression.WarnOnSizeOfPointerToAggregate, value: false}]}"
 #: A hook hands on to libc's function what the program gave it, NULL too: libc says what that means.
 HOOKS = ",-clang-analyzer-core.NonNullParamChecker"

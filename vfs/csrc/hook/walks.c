@@ -39,7 +39,8 @@ int rl_h_scandir(const char *path, struct dirent ***out, int (*wanted)(const str
         if (wanted && !wanted(e))
             continue;
         if (n == room) {
-            struct dirent **more = realloc(list, (room = room ? room * 2 : 32) * sizeof *more);
+            room = room ? room * 2 : 32;
+            struct dirent **more = realloc(list, room * sizeof *more); /* NOLINT(bugprone-sizeof-expression) */
             if (!more)
                 break;
             list = more;
@@ -56,7 +57,7 @@ int rl_h_scandir(const char *path, struct dirent ***out, int (*wanted)(const str
     }
     rl_h_closedir(dir);
     if (order && n)
-        qsort(list, n, sizeof *list, (compare *)order);
+        qsort(list, n, sizeof *list, (compare *)order); /* NOLINT(bugprone-sizeof-expression): of pointers */
     errno = saved;
     *out = list;
     return (int)n;
