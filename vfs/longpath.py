@@ -81,8 +81,7 @@ def usable(path: bytes) -> bytes:
     base = -1
     while len(path) > _CHUNK_BYTES:
         cut = path.rindex(b"/", 0, _CHUNK_BYTES)
-        base = os.open(path[:cut], _FLAGS, dir_fd=None if base < 0 else base)
-        _open.descriptors.append(base)
+        base = _keep(os.open(path[:cut], _FLAGS, dir_fd=None if base < 0 else base))
         path = path[cut + 1 :]
     return b"/proc/self/fd/%d/%s" % (base, path)
 

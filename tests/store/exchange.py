@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 
+import pytest
 from store_archives import make_tar
 
 from rootlay.store.digest import Digest
@@ -39,6 +40,12 @@ def debian() -> list[bytes] | None:
 
 IMAGES = {"debian": debian, "100-layers": many_layers, "50000-files": many_files}
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))  # a minute more of compressing Debian
+
+
+def skip_the_long(name: str) -> None:
+    """What takes minutes with every tool is skipped unless it is asked for."""
+    if name != "100-layers" and not LONG:
+        pytest.skip("ROOTLAY_TEST_LONG is not set")
 
 
 def identity(image: Image) -> tuple[Digest, tuple[Digest, ...]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from exchange import IMAGES, LONG, Run, Tool, assert_content, identity
+from exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
 from multi_images import HERE, several
 from store_archives import LayoutBuilder
 
@@ -41,8 +41,7 @@ def test_from_us_through_docker_and_back(
     sources: Callable[[str], Store], other: Store, docker: Docker, tmp_path: Path, name: str
 ) -> None:
     """It unpacks every layer, and makes its tar again from that: the image ID is verified on both ways."""
-    if name != "100-layers" and not LONG:
-        pytest.skip("ROOTLAY_TEST_LONG is not set")
+    skip_the_long(name)
     store = sources(name)
     image = store.image("app:1")
     store.save(["app:1"], tmp_path / "ours.tar")

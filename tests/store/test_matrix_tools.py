@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exchange import IMAGES, LONG, Run, Tool, assert_content, identity
+from exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
 from registry_real import running
 from store_archives import LayoutBuilder, make_config, make_tar
 
@@ -70,8 +70,7 @@ def test_what_umoci_has_written_goes_through_us(
     sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str
 ) -> None:
     """umoci unpacks the same tree before and after, and the manifest is the same."""
-    if name != "100-layers" and not LONG:
-        pytest.skip("ROOTLAY_TEST_LONG is not set")
+    skip_the_long(name)
     sources(name).save(["app:1"], tmp_path / "theirs", "oci-dir", compression="gzip")
     (tmp_path / "extra").write_text("by umoci")
     run("umoci", "insert", "--rootless", "--image", f"{tmp_path}/theirs:app:1", tmp_path / "extra", "/extra")
@@ -128,8 +127,7 @@ def test_through_podman_and_buildah(
     sources: Callable[[str], Store], storage: Storage, tmp_path: Path, program: str, name: str
 ) -> None:
     """They unpack every layer, and make its tar again from that: the image ID is verified on both ways."""
-    if name != "100-layers" and not LONG:
-        pytest.skip("ROOTLAY_TEST_LONG is not set")
+    skip_the_long(name)
     store = sources(name)
     image = store.image("app:1")
     store.save(["app:1"], tmp_path / "ours.tar", "oci-archive")

@@ -10,6 +10,15 @@ from rootlay.store.bloom import HEADER_BYTES
 from rootlay.vfs.bloom import FNV_START, OPAQUE, RECORD, Bloom, finish, fnv1a
 
 
+def with_header(path: Path, form: str, at: int, *fields: int) -> Path:
+    """A new filter with other fields in its header."""
+    Bloom.create(path).close()
+    raw = bytearray(path.read_bytes())
+    struct.pack_into(form, raw, at, *fields)
+    path.write_bytes(raw)
+    return path
+
+
 def test_fnv1a_gives_the_published_values() -> None:
     """http://www.isthe.com/chongo/tech/comp/fnv/, test vectors of FNV-1a 64."""
     assert fnv1a(b"") == FNV_START
@@ -30,11 +39,7 @@ def test_file_has_the_documented_form(tmp_path: Path) -> None:
 
 
 def test_a_filter_of_the_third_version_has_its_bits_where_they_were(tmp_path: Path) -> None:
-    path = tmp_path / "bloom"
-    Bloom.create(path).close()
-    raw = bytearray(path.read_bytes())
-    struct.pack_into("<I", raw, 8, 3)
-    path.write_bytes(raw)
+    path = with_header(tmp_path / "bloom", "<I", 8, 3)
     with Bloom(path) as bloom:
         value = finish(fnv1a(b"/a"))
         assert bloom.bits(b"/a") == (value & 0x7FFFFF, (value >> 32) & 0x7FFFFF)
@@ -99,22 +104,14 @@ def test_changes_are_counted_while_they_last_and_when_they_are_over(tmp_path: Pa
 
 
 def test_the_next_change_makes_up_for_one_whose_maker_died(tmp_path: Path) -> None:
-    path = tmp_path / "bloom"
-    Bloom.create(path).close()
-    raw = bytearray(path.read_bytes())
-    struct.pack_into("<II", raw, 16, 0xFFFFFFFF, 7)
-    path.write_bytes(raw)
+    path = with_header(tmp_path / "bloom", "<II", 16, 0xFFFFFFFF, 7)
     with Bloom(path) as bloom, bloom.changing():
         assert counts(path) == (0, 7)
     assert counts(path) == (0, 0)
 
 
 def test_a_filter_of_the_first_version_has_no_counts(tmp_path: Path) -> None:
-    path = tmp_path / "bloom"
-    Bloom.create(path).close()
-    raw = bytearray(path.read_bytes())
-    struct.pack_into("<I", raw, 8, 1)
-    path.write_bytes(raw)
+    path = with_header(tmp_path / "bloom", "<I", 8, 1)
     with Bloom(path) as bloom:
         with bloom.changing():
             bloom.add(b"/a")

@@ -39,8 +39,8 @@ extern struct rl_identity rl_me;
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-/* Map the launch file's view and bloom filters. `path` is a real path, and stays where it is. Once a process. Sets the kernel's umask
- * to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
+/* Map the launch file's view and bloom filters. `path` is a real path, and stays where it is. Once a process. Sets the
+ * kernel's umask to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
 long rl_core_init(const char *launch_path);
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
