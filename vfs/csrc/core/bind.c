@@ -8,6 +8,7 @@ static u64 hashes[RL_MAX_BINDS];
 static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown otherwise; 0 for others */
 static int devices_known;
 static u64 filter; /* bit h & 63 of every mount point's hash */
+static u64 within; /* likewise of the directories that they are mounted in */
 
 /* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
  * in it is not there.) */
@@ -16,13 +17,22 @@ static u8 directory[RL_MAX_BINDS];
 void rl_bind_init(void)
 {
     devices_known = 0;
-    filter = 0;
+    filter = within = 0;
     memset(directory, 0, rl_launch->binds < RL_MAX_BINDS ? rl_launch->binds : RL_MAX_BINDS);
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         hashes[i] = rl_fnv(RL_FNV_START, b.vpath, b.vlen);
         filter |= 1ull << (hashes[i] & 63);
+        u32 n = b.vlen;
+        while (n && b.vpath[--n] != '/')
+            ;
+        within |= 1ull << (rl_fnv(RL_FNV_START, b.vpath, n) & 63);
     }
+}
+
+int rl_bind_may_be_in(u64 hash)
+{
+    return (int)(within >> (hash & 63) & 1);
 }
 
 int rl_bind_hash(u64 hash)

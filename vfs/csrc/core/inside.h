@@ -120,6 +120,7 @@ struct rl_ctx {
     i32 bind;  /* the bind it is in, or -1 */
     u32 mode, uid, gid;
     u8 given;              /* in a bind: its bits say who may use it, as elsewhere */
+    u8 own;                /* remembered (seen.c): its view entry, if any, has this path */
     u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
 };
 
@@ -206,6 +207,7 @@ int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown oth
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */
+int rl_bind_may_be_in(u64 hash);        /* 0: none is */
 int rl_read_only(const struct rl_ctx *dir);
 int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
 /* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
@@ -263,11 +265,22 @@ long rl_may_change(struct rl_walk *w, int victim);
 void rl_known_init(void);
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
-/* `fd` has just been opened by the name of this entry, which lies at its own path in its layer's tree: cheaper than to
- * ask for the name later. */
-void rl_known_opened(int fd, u32 id, int directory);
-/* The visible path of a directory. 1: of the view, whatever covers it; 2: of the upper; 0: neither. */
-int rl_known_directory(int fd, char *out, size_t size, u32 *tree);
+/* `fd` has just been opened by the name of this entry, which lies at its own path (of the FNV state `hash`) in its layer's
+ * tree: cheaper than to ask for the name later. `clear`: as of rl_base, at the moment `now`. */
+void rl_known_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);
+/* A descriptor's directory, as far as it is known without a walk. */
+struct rl_base {
+    int how;   /* 1: of the view, whatever covers it; 2: of the upper; 0: neither */
+    u32 id;    /* 1: its entry */
+    u32 tree;  /* 1: the layer whose tree it is in */
+    int clear; /* 1: names in it may be looked up from it on (known.c, rule 5) */
+    u64 hash;  /* FNV state over its path */
+};
+/* b->how. 2: its visible path is in out[size]; 1: rl_base_path() tells. */
+int rl_known_directory(int fd, struct rl_base *b, char *out, size_t size);
+long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length */
+void rl_base_clear(const struct rl_base *b, u32 now); /* it is, since the moment `now` */
+int rl_base_covered(const struct rl_base *b);         /* the upper may have a part in it by now */
 
 /* ---- seen.c ------------------------------------------------------------------------------------ */
 
@@ -277,10 +290,9 @@ void rl_seen_init(void *header, int with_sections);
 int rl_moment(u32 *now);
 void rl_seen_add(u32 now, const struct rl_ctx *dir);
 int rl_seen(u64 hash, struct rl_ctx *out); /* 0: not remembered */
-int rl_seen_own(const struct rl_ctx *dir); /* its view entry has its own path */
 /* The path inside of a descriptor's directory in the upper. */
 void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len);
-int rl_seen_name(const struct statx *sx, char *out, size_t size);
+int rl_seen_name(const struct statx *sx, u64 *hash, char *out, size_t size);
 /* Around every change of a directory that may be remembered (seen.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
@@ -422,6 +434,7 @@ struct rl_list {
     int marks; /* there are whiteouts and the like in its directories */
 };
 long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
+long rl_list_view(struct rl_walk *w, struct rl_list *l);  /* the same of w->self.view alone */
 void rl_list_free(struct rl_list *l);
 
 #endif

@@ -7,7 +7,10 @@
  * 3. The table is a cache without locks: a writer that is interrupted for good costs one line of it.
  * 4. Most programs ask for the attributes of what they have just opened (ld.so, cat, tar): files are remembered when they
  *    are opened, since that is when their names are at hand. Who opens CREDIT files without asking pays no longer for
- *    that, until he asks. */
+ *    that, until he asks.
+ * 5. A directory is clear when a walk from the root has come to it, and no layer and no bind knows its own name: names in
+ *    it are then looked up from it on. That holds until a directory is removed or renamed (rl_moment()); what the upper
+ *    gets of the names above it otherwise are parts to merge with. */
 #include "line.h"
 
 #define LINES 64 /* a page: another would be one more fault in every program that opens files */
@@ -17,6 +20,7 @@ static struct line {
     u32 id;
     u32 tree; /* the layer whose tree it is in */
     u32 epoch; /* of the launch file that it was learned under */
+    u32 clear_at; /* rule 5: one more than the moment, or 0 */
     u64 hash; /* FNV state of the entry's path */
     struct rl_inode inode;
 } lines[LINES];
@@ -35,7 +39,7 @@ static struct line *line_of(const struct statx *sx)
     return &lines[(sx->stx_ino * RL_MIX >> 32) % LINES];
 }
 
-static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree)
+static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree, u32 *clear_at)
 {
     struct line *l = line_of(sx), copy;
     u32 before = rl_line_version(&l->version);
@@ -44,10 +48,11 @@ static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree)
         return 0;
     *hash = copy.hash;
     *tree = copy.tree;
+    *clear_at = copy.clear_at;
     return copy.id;
 }
 
-static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree)
+static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree, u32 clear_at)
 {
     struct line *l = line_of(sx);
     if (!rl_line_open(&l->version))
@@ -56,6 +61,7 @@ static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree)
     l->tree = tree;
     l->epoch = epoch;
     l->hash = hash;
+    l->clear_at = clear_at;
     l->inode = rl_inode_of(sx);
     rl_line_close(&l->version);
     told[id % LINES] = (u16)(l - lines + 1);
@@ -129,38 +135,37 @@ static int covered(u64 hash)
 }
 
 /* 0: not one of a layer's, or not to be told apart. */
-static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree)
+static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clear_at)
 {
     if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
         return 0;
     if (rl_isreg(sx->stx_mode))
         spent = 0;
-    u32 id = remembered(sx, hash, tree);
+    u32 id = remembered(sx, hash, tree, clear_at);
     if (!id && (id = named(fd, hash, tree)) != 0) {
         if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;
-        remember(sx, id, *hash, *tree);
+        *clear_at = 0;
+        remember(sx, id, *hash, *tree, 0);
     }
     return id;
 }
 
-void rl_known_opened(int fd, u32 id, int directory)
+void rl_known_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now)
 {
     struct statx sx;
-    char path[256];
     if ((!directory && spent >= CREDIT) || is_told(id))
         return;
     spent += !directory;
-    long n = rl_view_path(id, path, sizeof path);
-    if (n >= 0 && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
+    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
         (directory ? rl_isdir(sx.stx_mode) : rl_isreg(sx.stx_mode)))
-        remember(&sx, id, rl_fnv(RL_FNV_START, path, (u32)n), rl_view_entry(id)->layer);
+        remember(&sx, id, hash, rl_view_entry(id)->layer, directory && clear ? now + 1 : 0);
 }
 
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
 {
     u64 hash;
-    u32 tree, id = known(fd, sx, &hash, &tree);
+    u32 tree, clear_at, id = known(fd, sx, &hash, &tree, &clear_at);
     if (!id || covered(hash))
         return RL_QUICK_NO;
     rl_attr_view(id, out);
@@ -188,17 +193,46 @@ static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, ch
     return 1;
 }
 
-int rl_known_directory(int fd, char *out, size_t size, u32 *tree)
+int rl_known_directory(int fd, struct rl_base *b, char *out, size_t size)
 {
     struct statx sx;
-    u64 hash, dev;
+    u64 dev;
+    u32 now, clear_at;
+    int keep = rl_moment(&now);
+    b->how = b->clear = 0;
     if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
         return 0;
-    if (rl_seen_name(&sx, out, size))
-        return 2;
+    if (rl_seen_name(&sx, &b->hash, out, size))
+        return b->how = 2;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
-    u32 id = rl_tree_device(dev) ? known(fd, &sx, &hash, tree) : 0;
-    if (id)
-        return rl_view_path(id, out, size) >= 0;
-    return rl_writable() && dev == rl_layers[0].dev && sx.stx_nlink && in_upper(fd, &sx, out, size) ? 2 : 0;
+    b->id = rl_tree_device(dev) ? known(fd, &sx, &b->hash, &b->tree, &clear_at) : 0;
+    if (b->id) {
+        b->clear = keep && clear_at == now + 1;
+        return b->how = 1;
+    }
+    if (!rl_writable() || dev != rl_layers[0].dev || !sx.stx_nlink || !in_upper(fd, &sx, out, size))
+        return 0;
+    b->hash = rl_fnv(RL_FNV_START, out, (u32)strlen(out));
+    return b->how = 2;
+}
+
+long rl_base_path(const struct rl_base *b, char *out, size_t size)
+{
+    return b->how == 1 ? rl_view_path(b->id, out, size) : (long)strlen(out);
+}
+
+void rl_base_clear(const struct rl_base *b, u32 now)
+{
+    u32 at = told[b->id % LINES];
+    struct line *l = at ? &lines[at - 1] : NULL;
+    if (!l || !rl_line_open(&l->version))
+        return;
+    if (l->id == b->id && l->epoch == epoch)
+        l->clear_at = now + 1;
+    rl_line_close(&l->version);
+}
+
+int rl_base_covered(const struct rl_base *b)
+{
+    return covered(b->hash);
 }

@@ -249,17 +249,17 @@ static long emit(struct gather *g, const struct item *items, struct rl_list *l)
     return 0;
 }
 
-long rl_list_build(struct rl_walk *w, struct rl_list *l)
+static long build(struct rl_walk *w, struct rl_list *l, u32 layers, int binds)
 {
     struct gather g = {w, NULL, 0, 0, 0, NULL};
     struct item *spare = NULL;
     long r = 0;
     memset(l, 0, sizeof *l);
-    for (u32 m = w->self.mask; m && r >= 0; m &= m - 1)
+    for (u32 m = layers; m && r >= 0; m &= m - 1)
         r = add_layer(&g, (u32)__builtin_ctz(m));
     if (r >= 0 && w->self.view)
         r = add_view(&g);
-    if (r >= 0)
+    if (r >= 0 && binds)
         r = add_binds(&g);
     if (r >= 0 && g.count) {
         spare = rl_take(g.cap * sizeof *spare);
@@ -275,6 +275,16 @@ long rl_list_build(struct rl_walk *w, struct rl_list *l)
         rl_give(c, c->size);
     }
     return r;
+}
+
+long rl_list_build(struct rl_walk *w, struct rl_list *l)
+{
+    return build(w, l, w->self.mask, 1);
+}
+
+long rl_list_view(struct rl_walk *w, struct rl_list *l)
+{
+    return build(w, l, 0, 0);
 }
 
 void rl_list_free(struct rl_list *l)

@@ -18,6 +18,7 @@
 #define BASE 256 /* of the path that a relative one starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
 #define REAL 400     /* of a real path in the upper */
+#define FROM_ROOT (RL_QUICK_NO + 1) /* the path leaves the directory that it is relative to */
 
 /* A directory on the way: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
  * may be looked up in it: 0 or -EACCES. */
@@ -31,18 +32,20 @@ struct quick {
     struct place at[DEPTH];
     const char *text[TEXTS]; /* what follows the links that are being followed */
     u32 depth, texts, links;
-    int up; /* there was a `..` */
+    int up;     /* there was a `..` */
+    int rooted; /* at[0] is the root, not the directory that the path is relative to */
 };
 
-/* Where a path starts, and whether it is one of rule 4. */
+/* Where a path starts, and what came of it. */
 struct start {
-    const char *base; /* of a relative path, else NULL */
     int dirfd;
-    int how;   /* what rl_known_directory() said of it */
-    u32 tree;
+    struct rl_base base; /* of a relative path; else base.how is 0 */
+    int keep;            /* what is found holds for the moment `now` */
+    u32 now;
     int plain; /* no link was followed, and there was no `..` */
-    int upper;
-    char buf[BASE];
+    int upper; /* rule 4 */
+    u64 hash;  /* of the entry's own path */
+    char buf[BASE]; /* the path of the base */
 };
 
 /* May a directory layer have an object, a whiteout or a record of this path? */
@@ -102,14 +105,25 @@ static const char *follow(struct quick *q, const struct rl_view_entry *e, const 
     return text;
 }
 
-/* A directory of the path, of whose hash a layer knows: it must have been seen. */
+/* A directory that was seen: which it has to be when a layer knows of its hash. */
 static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
 {
     struct rl_ctx c;
-    if (!rl_seen(hash, &c) || !rl_seen_own(&c))
+    if (!rl_seen(hash, &c) || !c.own)
         return 0;
     *at = (struct place){hash, c.view, searchable(c.mode, c.uid, c.gid)};
     return 1;
+}
+
+/* The directory that a path is relative to, without the walk to it. */
+static int enter_base(const struct rl_base *b, struct place *at)
+{
+    if (b->clear) {
+        const struct rl_view_entry *e = rl_view_entry(b->id);
+        *at = (struct place){b->hash, b->id, searchable(e->mode, e->uid, e->gid)};
+        return 1;
+    }
+    return enter_seen(at, b->hash) && (b->how == 2 || at->id == b->id);
 }
 
 /* May the upper have an object of this path, and nobody else? 2: and a record of it. */
@@ -121,17 +135,28 @@ static int upper_alone(u64 hash)
     return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? 2 : 1;
 }
 
-/* The entry that a path leads to, -errno, or RL_QUICK_NO. */
-static __attribute__((noinline)) long walk(struct start *s, const char *p, int follow_last)
+/* The walk has come from the root to the directory that the path is relative to. */
+static void at_base(struct start *s, const struct place *at)
+{
+    const struct rl_base *b = &s->base;
+    if (b->how == 1 && s->keep && at->id == b->id && at->hash == b->hash && !layers_may_know(at->hash))
+        rl_base_clear(b, s->now);
+}
+
+/* The entry that a path leads to from `from` on, by way of `base` if that is not NULL (whoever has a directory open need
+ * not be allowed to search those above it). -errno, RL_QUICK_NO or FROM_ROOT. */
+static __attribute__((noinline)) long walk(struct start *s, const struct place *from, int rooted, const char *base,
+                                           const char *p, int follow_last)
 {
     struct quick q;
     q.depth = q.texts = q.links = 0;
     q.up = 0;
-    if (!enter_root(&q.at[0]))
-        return RL_QUICK_NO;
-    if (s->base) {
+    q.rooted = rooted;
+    q.at[0] = *from;
+    s->upper = s->plain = 0;
+    if (base) {
         q.text[q.texts++] = p;
-        p = s->base;
+        p = base;
     }
     for (;;) {
         while (*p == '/')
@@ -140,6 +165,9 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
             if (!q.texts)
                 return RL_QUICK_NO; /* the root, or a slash at the end */
             p = q.text[--q.texts];
+            if (base)
+                at_base(s, &q.at[q.depth]);
+            base = NULL;
             continue;
         }
         const char *name = p;
@@ -148,10 +176,12 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
         u32 n = (u32)(p - name);
         int last = !*p && !q.texts, dots = name[0] != '.' ? 0 : n == 1 ? 1 : n == 2 && name[1] == '.' ? 2 : 0;
         const struct place *dir = &q.at[q.depth];
-        if (dir->may < 0)
+        if (dir->may < 0 && !base)
             return dir->may;
         if (dots && last)
             return RL_QUICK_NO;
+        if (dots == 2 && !q.depth && !q.rooted)
+            return FROM_ROOT;
         if (dots) {
             q.depth -= dots == 2 && q.depth;
             q.up |= dots == 2;
@@ -177,8 +207,11 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
         if (e->type == 'l' && (!last || follow_last)) {
             if (!(p = follow(&q, e, p)))
                 return RL_QUICK_NO;
+            if (*p == '/' && !q.rooted)
+                return FROM_ROOT;
             continue;
         }
+        s->hash = hash;
         if (last)
             return id;
         if (e->type != 'd')
@@ -191,19 +224,25 @@ static __attribute__((noinline)) long walk(struct start *s, const char *p, int f
 
 static long find(struct start *s, int dirfd, const char *path, int follow_last)
 {
-    s->base = NULL;
-    s->upper = s->plain = s->how = 0;
+    struct place from;
+    const char *base = NULL;
+    s->upper = s->base.how = 0;
     s->dirfd = AT_FDCWD;
+    s->keep = rl_moment(&s->now);
     if (!*path || strlen(path) > LONGEST)
         return RL_QUICK_NO;
     if (*path != '/') {
-        s->how = rl_known_directory(dirfd, s->buf, sizeof s->buf, &s->tree);
-        if (!s->how)
+        if (!rl_known_directory(dirfd, &s->base, s->buf, sizeof s->buf))
             return RL_QUICK_NO;
         s->dirfd = dirfd;
-        s->base = s->buf;
+        long r = enter_base(&s->base, &from) ? walk(s, &from, 0, NULL, path, follow_last) : FROM_ROOT;
+        if (r != FROM_ROOT)
+            return r;
+        if (rl_base_path(&s->base, s->buf, sizeof s->buf) < 0)
+            return RL_QUICK_NO;
+        base = s->buf;
     }
-    return walk(s, path, follow_last);
+    return enter_root(&from) ? walk(s, &from, 1, base, path, follow_last) : RL_QUICK_NO;
 }
 
 /* Rule 4: the real path of a path that find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
@@ -212,19 +251,22 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
 {
     struct statx sx;
     const struct rl_layer *l = &rl_layers[0];
-    const char *base = s->base ? s->base : "";
-    u32 b = (u32)strlen(base), k = (u32)strlen(path), n = 0;
-    if (!s->upper || l->len + b + k + 2 > REAL)
+    u32 k = (u32)strlen(path), n = 0;
+    if (!s->upper || l->len + k + 1 > REAL)
         return RL_QUICK_NO;
-    if (s->how != 2) { /* else rule 5 */
+    if (s->base.how != 2) { /* else rule 5 */
         memcpy(real, l->path, l->len);
-        memcpy(real + l->len, base, b);
-        n = l->len + b;
-        if (s->base)
-            real[n++] = '/';
+        n = l->len;
+    }
+    if (s->base.how == 1) {
+        long b = rl_base_path(&s->base, real + n, REAL - n);
+        if (b < 0 || n + (u32)b + k + 2 > REAL)
+            return RL_QUICK_NO;
+        n += (u32)b;
+        real[n++] = '/';
     }
     memcpy(real + n, path, k + 1);
-    if (k_statx(s->how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+    if (k_statx(s->base.how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_QUICK_NO;
     if (s->upper == 2)
         return rl_recall_attr(&sx, out) ? 0 : RL_QUICK_NO;
@@ -302,7 +344,7 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
         r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    r = k4(__NR_openat, s->how == 2 ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
+    r = k4(__NR_openat, s->base.how == 2 ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* gone again: perhaps there is something below */
 }
 
@@ -327,9 +369,9 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    int here = s.base && s.plain && s.how == 1 && s.tree == e->layer && !e->source_len;
+    int here = s.plain && s.base.how == 1 && s.base.tree == e->layer && !e->source_len;
     long at = s.dirfd, tree = -1;
-    if (!s.base && s.plain && !e->source_len && rl_tree_descriptor)
+    if (!s.base.how && s.plain && !e->source_len && rl_tree_descriptor)
         tree = rl_tree_descriptor(e->layer);
     if (tree >= 0) {
         at = tree;
@@ -343,6 +385,6 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
     }
     r = k4(__NR_openat, at, (long)path, flags, 0);
     if (r >= 0 && !e->source_len)
-        rl_known_opened((int)r, (u32)id, e->type == 'd');
+        rl_known_opened((int)r, (u32)id, e->type == 'd', s.hash, s.keep, s.now);
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */
 }

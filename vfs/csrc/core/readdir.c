@@ -99,18 +99,23 @@ static long deliver(const struct rl_list *l, char *buf, size_t size, size_t at, 
     return (long)at;
 }
 
-static long dots(struct rl_walk *w, u64 parent, char *buf, size_t size, i64 *pos)
+/* Inode numbers of a directory and of the one above it. */
+struct inos {
+    u64 own, parent;
+};
+
+static long dots(const struct inos *ino, char *buf, size_t size, i64 *pos)
 {
     size_t at = 0;
     if (*pos == 0) {
-        long n = put(buf, size, at, rl_ino_of(&w->self, &w->hit), 1, 4, ".", 1);
+        long n = put(buf, size, at, ino->own, 1, 4, ".", 1);
         if (!n)
             return -EINVAL;
         at += (size_t)n;
         *pos = 1;
     }
     if (*pos == 1) {
-        long n = put(buf, size, at, w->vlen ? parent : rl_ino_of(&w->self, &w->hit), 2, 4, "..", 2);
+        long n = put(buf, size, at, ino->parent, 2, 4, "..", 2);
         if (!n)
             return at ? (long)at : -EINVAL;
         at += (size_t)n;
@@ -192,14 +197,15 @@ static void to_slot(int fd, u64 hash, struct rl_list *l)
     slots_give();
 }
 
-static long merged(struct rl_walk *w, u64 parent, int fd, char *buf, size_t size, i64 *pos)
+static long merged(struct rl_walk *w, long (*list)(struct rl_walk *, struct rl_list *), const struct inos *ino, int fd,
+                   char *buf, size_t size, i64 *pos)
 {
     struct rl_list l;
     u64 hash = w->self.hash;
-    long at = dots(w, parent, buf, size, pos);
+    long at = dots(ino, buf, size, pos);
     if (at < 0 || *pos < 2)
         return at;
-    long r = rl_list_build(w, &l);
+    long r = list(w, &l);
     if (r < 0)
         return r;
     r = deliver(&l, buf, size, (size_t)at, pos);
@@ -208,6 +214,35 @@ static long merged(struct rl_walk *w, u64 parent, int fd, char *buf, size_t size
     else
         to_slot(fd, hash, &l);
     return r;
+}
+
+/* The next call goes on from `pos`. */
+static long delivered(long r, int fd, i64 pos, int of_view)
+{
+    long n = r < 0 ? r : k4(__NR_lseek, fd, pos, 0, 0);
+    if (pos == END && of_view)
+        __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
+    return n < 0 ? n : r;
+}
+
+static u64 view_ino(u32 id)
+{
+    return RL_INO_BASE + rl_view_entry(id)->ino;
+}
+
+/* A clear directory that the view alone has: without a walk. */
+static long clear(struct rl_walk *w, const struct rl_base *b, int fd, char *buf, size_t size)
+{
+    struct inos ino = {view_ino(b->id), view_ino(rl_view_entry(b->id)->parent)};
+    i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
+    if (pos < 0 || pos >= END)
+        return pos < 0 ? pos : 0;
+    long r = pos > 1 ? from_slot(fd, b->hash, buf, size, &pos) : -ENOENT;
+    w->self.view = b->id;
+    w->self.hash = b->hash;
+    if (r == -ENOENT)
+        r = merged(w, rl_list_view, &ino, fd, buf, size, &pos);
+    return delivered(r, fd, pos, 1);
 }
 
 /* Inode number of the directory above v[0..len). */
@@ -229,9 +264,11 @@ long rl_getdents64(int fd, void *buf, size_t size)
     struct rl_walk w;
     rl_walk_start(&w, &s);
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
-    u32 tree;
-    int known = rl_known_directory(fd, s.text, sizeof s.text, &tree);
-    long n = known ? (long)strlen(s.text) : rl_fd_real(fd, s.real, sizeof s.real);
+    struct rl_base b;
+    int known = rl_known_directory(fd, &b, s.text, sizeof s.text);
+    if (known == 1 && b.clear && !rl_base_covered(&b) && !rl_bind_may_be_in(b.hash))
+        return clear(&w, &b, fd, buf, size);
+    long n = known ? rl_base_path(&b, s.text, sizeof s.text) : rl_fd_real(fd, s.real, sizeof s.real);
     if (n < 0)
         return k_getdents(fd, buf, size);
     if (!known)
@@ -268,11 +305,9 @@ long rl_getdents64(int fd, void *buf, size_t size)
             return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
         if (pos >= END)
             return 0;
-        r = merged(&w, parent, fd, buf, size, &pos);
+        struct inos ino = {rl_ino_of(&w.self, &w.hit), parent};
+        ino.parent = w.vlen ? parent : ino.own;
+        r = merged(&w, rl_list_build, &ino, fd, buf, size, &pos);
     }
-    if (r >= 0)
-        n = k4(__NR_lseek, fd, pos, 0, 0);
-    if (pos == END && known == 1)
-        __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
-    return r >= 0 && n < 0 ? n : r;
+    return delivered(r, fd, pos, known == 1);
 }

@@ -209,12 +209,11 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     }
     if (r >= 0)
         r = check(w, rmdir);
-    int seen = rmdir && w->hit.what == RL_IN_LAYER;
-    if (seen)
+    if (rmdir)
         rl_changing();
     if (r >= 0)
         r = remove_locked(w, rmdir);
-    if (seen)
+    if (rmdir)
         rl_changed_one(rl_vhash(w), w->v, w->vlen);
     rl_unlock(w);
     return r;

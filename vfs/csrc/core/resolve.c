@@ -151,8 +151,10 @@ static long start(struct course *c, int dirfd, const char *path)
         return -EXDEV;
     if (path[0] == '/' && !boxed)
         return 0;
-    u32 tree;
-    r = rl_known_directory(dirfd, w->v, RL_PATH_MAX, &tree) ? (long)strlen(w->v) : rl_fd_virtual(w->s, dirfd, w->v);
+    struct rl_base b;
+    r = rl_known_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_path(&b, w->v, RL_PATH_MAX) : -ENOENT;
+    if (r < 0)
+        r = rl_fd_virtual(w->s, dirfd, w->v);
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);

@@ -41,6 +41,7 @@ static struct line {
 static struct name {
     struct head head;
     struct rl_inode inode;
+    u64 hash; /* FNV state over the path */
     char path[NAME_BYTES];
 } names[NAMES] RL_BULK;
 
@@ -182,6 +183,14 @@ static struct line *lines_of(u64 hash)
     return &lines[rl_mix(hash) % (LINES / WAYS) * WAYS];
 }
 
+/* The names below a directory that was renamed with its lower part are not those of the view. */
+static int is_own(const struct rl_ctx *dir)
+{
+    char path[NAME_BYTES];
+    long n = dir->view ? rl_view_path(dir->view, path, sizeof path) : 0;
+    return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
+}
+
 void rl_seen_add(u32 now, const struct rl_ctx *dir)
 {
     if (dir->bind >= 0 || !dir->mask || (dir->mask & foreign))
@@ -189,6 +198,7 @@ void rl_seen_add(u32 now, const struct rl_ctx *dir)
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])
             return;
+    int own = is_own(dir);
     struct line *set = lines_of(dir->hash), *l = NULL;
     for (u32 i = 0; i < WAYS && !l; i++)
         if (set[i].head.version && set[i].dir.hash == dir->hash)
@@ -201,15 +211,8 @@ void rl_seen_add(u32 now, const struct rl_ctx *dir)
     l->head.at = now;
     l->head.recent = 0;
     l->dir = *dir;
+    l->dir.own = (u8)own;
     rl_line_close(&l->head.version);
-}
-
-/* The names below a directory that was renamed with its lower part are not those of the view. */
-int rl_seen_own(const struct rl_ctx *dir)
-{
-    char path[NAME_BYTES];
-    long n = dir->view ? rl_view_path(dir->view, path, sizeof path) : 0;
-    return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
 }
 
 int rl_seen(u64 hash, struct rl_ctx *out)
@@ -251,12 +254,13 @@ void rl_seen_name_add(u32 now, const struct statx *sx, const char *path, u32 len
     n->head.at = now;
     n->head.recent = 0;
     n->inode = rl_inode_of(sx);
+    n->hash = rl_fnv(RL_FNV_START, path, len);
     memcpy(n->path, path, len);
     n->path[len] = 0;
     rl_line_close(&n->head.version);
 }
 
-int rl_seen_name(const struct statx *sx, char *out, size_t size)
+int rl_seen_name(const struct statx *sx, u64 *hash, char *out, size_t size)
 {
     struct name *n = names_of(sx), *end = n + WAYS;
     if (!used || !sx->stx_nlink)
@@ -265,6 +269,7 @@ int rl_seen_name(const struct statx *sx, char *out, size_t size)
         u32 before = rl_line_version(&n->head.version), at = n->head.at, i = 0;
         if (!before || !rl_inode_is(&n->inode, sx))
             continue;
+        *hash = n->hash;
         for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
             ;
         return i < NAME_BYTES && i < size && line_kept(&n->head, before) && unchanged(at);
