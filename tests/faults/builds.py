@@ -17,7 +17,7 @@ ENGINE_FLAGS = (
     "-U_FORTIFY_SOURCE"
 ).split()
 ENGINE_LINK = (
-    "-nostdlib -static -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax "
+    "-nostdlib -static -Wl,-Ttext-segment=0x550e50000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,--no-relax "
     "-Wl,--build-id=none"
 ).split()
 

@@ -163,7 +163,7 @@ static int i386_entry(void)
 
 static int engine_memory_is_guarded(void)
 {
-    long engine = 0x6e5000000000;
+    long engine = 0x550e50000000;
 
     return raw(SYS_munmap, engine, 4096, 0) == -EINVAL && raw(SYS_mprotect, engine, 4096, 7) == -EINVAL &&
            access("/etc/os-release", R_OK) == 0;

@@ -3,6 +3,10 @@
 # -fPIE and -static together: code that reaches its data relative to the instruction pointer (the
 # address is above 2 GiB), linked to run where it is linked. Sorted by alignment: see RL_BULK in core.h. Code and constants
 # share a segment: one mapping and one page fault less in each process.
+#
+# The address lies where kernels put position-independent programs (0x55…), some terabytes before the first of them:
+# the sanitizers of threads and of memory accept no mapping outside a program's usual ranges, and that of addresses
+# takes the first 16 TiB.
 enable_language(ASM)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -20,7 +24,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     $<$<C_COMPILER_ID:GNU>:-fno-tree-loop-distribute-patterns>
     -fcf-protection=none -U_FORTIFY_SOURCE -fdata-sections)
   target_link_options(rl_engine PRIVATE
-    -nostdlib -static -Wl,-Ttext-segment=0x6e5000000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-relax
+    -nostdlib -static -Wl,-Ttext-segment=0x550e50000000 -Wl,-z,noexecstack -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,--no-relax
     -Wl,--build-id=none -Wl,--sort-section=alignment)
   install(TARGETS rl_engine RUNTIME DESTINATION rootlay/vfs)
 endif()
