@@ -162,6 +162,7 @@ void rl_signals_init(void);
 void rl_signals_before_exec(void);
 void rl_signals_after_failed_exec(void);
 struct rl_sigaction *rl_virtual_action(int sig);
+int rl_holds_sigsys(int sig); /* the program has put SIGSYS into the mask of this action */
 long rl_install_action(int sig, const struct rl_sigaction *want);
 
 /* ---- exec.c, elf.c, start.c -------------------------------------------------------------------- */

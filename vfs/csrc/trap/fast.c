@@ -161,21 +161,23 @@ static long fast_sigprocmask(const struct rl_syscall *row, const u64 *arg)
     return rl_sys4(__NR_rt_sigprocmask, (long)arg[0], arg[1] ? (long)&set : 0, (long)arg[2], 8);
 }
 
-/* posix_spawn asks for all 64 signals in each child. The three that the engine is behind go the long way. */
+/* posix_spawn asks for all 64 signals in each child. The three that the engine is behind go the long way, and so does a
+ * mask with SIGSYS in it. */
 static long fast_sigaction(const struct rl_syscall *row, const u64 *arg)
 {
     struct rl_sigaction want;
 
     (void)row;
-    if (arg[3] != 8 || rl_virtual_action((int)arg[0]))
+    if (arg[3] != 8 || rl_virtual_action((int)arg[0]) || rl_holds_sigsys((int)arg[0]))
         return RL_QUICK_NO;
     if (arg[1]) {
         if (rl_faults_blocked)
             return RL_QUICK_NO;
         if (rl_copy_raw(&want, (const void *)arg[1], sizeof want, here()) < 0)
             return -EFAULT;
+        if (want.mask & RL_SIGBIT(RL_SIGSYS))
+            return RL_QUICK_NO;
         rl_note_mask(want.mask);
-        want.mask &= ~RL_SIGBIT(RL_SIGSYS);
     }
     return rl_sys4(__NR_rt_sigaction, (long)arg[0], arg[1] ? (long)&want : 0, (long)arg[2], 8);
 }

@@ -5,6 +5,7 @@
  * 2. The program's actions for the three signals are kept here; what it asks for SIGSEGV and SIGBUS
  *    (mask, flags) is also what the kernel gets, with the engine's handler in front (fault.c).
  * 3. A mask the program sets is applied to the saved context: sigreturn installs it.
+ * 4. Of an action's mask SIGSYS is remembered, so that what the program reads is what it has set.
  */
 #include "engine.h"
 #include "syscalls.h"
@@ -15,6 +16,7 @@ extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
 
 u32 rl_faults_blocked;
 static struct rl_sigaction own[3]; /* the program's: SIGSYS, SIGSEGV, SIGBUS */
+static u64 holding;                /* signals that have SIGSYS in the mask of their action, in the program's eyes */
 
 struct rl_sigaction *rl_virtual_action(int sig)
 {
@@ -24,6 +26,16 @@ struct rl_sigaction *rl_virtual_action(int sig)
     case RL_SIGBUS: return &own[2];
     default: return NULL;
     }
+}
+
+int rl_holds_sigsys(int sig) { return sig > 0 && sig <= 64 && (__atomic_load_n(&holding, __ATOMIC_RELAXED) & RL_SIGBIT(sig)) != 0; }
+
+static void hold(int sig, u64 mask)
+{
+    if (mask & RL_SIGBIT(RL_SIGSYS))
+        __atomic_fetch_or(&holding, RL_SIGBIT(sig), __ATOMIC_RELAXED);
+    else if (rl_holds_sigsys(sig))
+        __atomic_fetch_and(&holding, ~RL_SIGBIT(sig), __ATOMIC_RELAXED);
 }
 
 static long action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
@@ -116,6 +128,25 @@ void rl_signals_after_failed_exec(void)
     rl_install_action(RL_SIGBUS, &own[2]);
 }
 
+/* Of a signal that is not the engine's. */
+static long plain_action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
+{
+    struct rl_sigaction k;
+    int held = rl_holds_sigsys(sig);
+    long r;
+
+    if (want) {
+        k = *want;
+        k.mask &= ~RL_SIGBIT(RL_SIGSYS);
+    }
+    r = action(sig, want ? &k : NULL, old);
+    if (r >= 0 && held)
+        old->mask |= RL_SIGBIT(RL_SIGSYS);
+    if (r >= 0 && want && !rl_memory_is_borrowed())
+        hold(sig, want->mask);
+    return r;
+}
+
 long rl_do_rt_sigaction(struct rl_call *c)
 {
     int sig = (int)c->arg[0];
@@ -133,12 +164,12 @@ long rl_do_rt_sigaction(struct rl_call *c)
     } else if (virtual) {
         old = *virtual;
         if (c->arg[1]) {
+            want.mask &= ~(RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP)); /* as the kernel does */
             *virtual = want;
             r = rl_install_action(sig, &want);
         }
     } else {
-        want.mask &= ~RL_SIGBIT(RL_SIGSYS);
-        r = action(sig, c->arg[1] ? &want : NULL, &old);
+        r = plain_action(sig, c->arg[1] ? &want : NULL, &old);
     }
     if (r >= 0 && c->arg[2])
         r = rl_guest_write(c, c->arg[2], &old, sizeof old);
