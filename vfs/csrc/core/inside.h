@@ -425,6 +425,10 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
 void *rl_take(size_t n); /* not zeroed; NULL: no memory. Cheap up to RL_BLOCK bytes. */
 void rl_give(void *p, size_t n);
 
+/* ---- readdir.c --------------------------------------------------------------------------------- */
+
+void rl_quick_begin(int fd); /* a directory has been opened anew: rl_quick_end() does not hold of it */
+
 /* ---- listing.c --------------------------------------------------------------------------------- */
 
 struct rl_list {
@@ -434,7 +438,11 @@ struct rl_list {
     int marks; /* there are whiteouts and the like in its directories */
 };
 long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
-long rl_list_view(struct rl_walk *w, struct rl_list *l);  /* the same of w->self.view alone */
+u64 rl_list_position(const char *name, u32 len);
+
+/* ---- viewlist.c -------------------------------------------------------------------------------- */
+
+long rl_list_view(u32 id, struct rl_list *l); /* as rl_list_build(), of a directory that the view alone has */
 void rl_list_free(struct rl_list *l);
 
 #endif

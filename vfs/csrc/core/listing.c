@@ -32,6 +32,11 @@ struct gather {
     struct chunk *chunks;
 };
 
+u64 rl_list_position(const char *name, u32 len)
+{
+    return (rl_mix(rl_fnv(RL_FNV_START, name, len)) >> (64 - POSITION_BITS)) + 2;
+}
+
 static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u32 order)
 {
     if (g->count == g->cap) {
@@ -47,7 +52,7 @@ static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u
         g->cap = cap;
     }
     struct item *it = &g->items[g->count++];
-    it->pos = (rl_mix(rl_fnv(RL_FNV_START, name, len)) >> (64 - POSITION_BITS)) + 2;
+    it->pos = rl_list_position(name, len);
     it->name = name;
     it->ino = ino;
     it->len = (u16)len;
@@ -249,17 +254,17 @@ static long emit(struct gather *g, const struct item *items, struct rl_list *l)
     return 0;
 }
 
-static long build(struct rl_walk *w, struct rl_list *l, u32 layers, int binds)
+long rl_list_build(struct rl_walk *w, struct rl_list *l)
 {
     struct gather g = {w, NULL, 0, 0, 0, NULL};
     struct item *spare = NULL;
     long r = 0;
     memset(l, 0, sizeof *l);
-    for (u32 m = layers; m && r >= 0; m &= m - 1)
+    for (u32 m = w->self.mask; m && r >= 0; m &= m - 1)
         r = add_layer(&g, (u32)__builtin_ctz(m));
     if (r >= 0 && w->self.view)
         r = add_view(&g);
-    if (r >= 0 && binds)
+    if (r >= 0)
         r = add_binds(&g);
     if (r >= 0 && g.count) {
         spare = rl_take(g.cap * sizeof *spare);
@@ -275,16 +280,6 @@ static long build(struct rl_walk *w, struct rl_list *l, u32 layers, int binds)
         rl_give(c, c->size);
     }
     return r;
-}
-
-long rl_list_build(struct rl_walk *w, struct rl_list *l)
-{
-    return build(w, l, w->self.mask, 1);
-}
-
-long rl_list_view(struct rl_walk *w, struct rl_list *l)
-{
-    return build(w, l, 0, 0);
 }
 
 void rl_list_free(struct rl_list *l)

@@ -384,6 +384,8 @@ long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t si
         path = real;
     }
     r = k4(__NR_openat, at, (long)path, flags, 0);
+    if (r >= 0 && e->type == 'd')
+        rl_quick_begin((int)r);
     if (r >= 0 && !e->source_len)
         rl_known_opened((int)r, (u32)id, e->type == 'd', s.hash, s.keep, s.now);
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* not hydrated yet */

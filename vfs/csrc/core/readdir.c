@@ -17,12 +17,19 @@ static struct slot {
 } slots[SLOTS];
 static u32 busy, turn;
 
-static i32 ended; /* one more than the descriptor of the view's last directory that was read to its end; 0: none */
+/* One more than the descriptor of the view's last directory that was read to its end, and not opened since; 0: none. */
+static i32 ended;
 
 /* Such a position means nothing to anybody else. */
 int rl_quick_end(int fd)
 {
     return fd >= 0 && fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
+}
+
+void rl_quick_begin(int fd)
+{
+    if (fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED))
+        __atomic_store_n(&ended, 0, __ATOMIC_RELAXED);
 }
 
 static int slots_take(void)
@@ -197,22 +204,28 @@ static void to_slot(int fd, u64 hash, struct rl_list *l)
     slots_give();
 }
 
-static long merged(struct rl_walk *w, long (*list)(struct rl_walk *, struct rl_list *), const struct inos *ino, int fd,
-                   char *buf, size_t size, i64 *pos)
+/* A directory to list: `w->self`, or, without `w`, one that the view alone has. */
+struct listed {
+    struct rl_walk *w;
+    u32 view;
+    u64 hash;
+    struct inos ino;
+};
+
+static long merged(const struct listed *d, int fd, char *buf, size_t size, i64 *pos)
 {
     struct rl_list l;
-    u64 hash = w->self.hash;
-    long at = dots(ino, buf, size, pos);
+    long at = dots(&d->ino, buf, size, pos);
     if (at < 0 || *pos < 2)
         return at;
-    long r = list(w, &l);
+    long r = d->w ? rl_list_build(d->w, &l) : rl_list_view(d->view, &l);
     if (r < 0)
         return r;
     r = deliver(&l, buf, size, (size_t)at, pos);
     if (*pos == END || r < 0)
         rl_list_free(&l);
     else
-        to_slot(fd, hash, &l);
+        to_slot(fd, d->hash, &l);
     return r;
 }
 
@@ -231,17 +244,15 @@ static u64 view_ino(u32 id)
 }
 
 /* A clear directory that the view alone has: without a walk. */
-static long clear(struct rl_walk *w, const struct rl_base *b, int fd, char *buf, size_t size)
+static long clear(const struct rl_base *b, int fd, char *buf, size_t size)
 {
-    struct inos ino = {view_ino(b->id), view_ino(rl_view_entry(b->id)->parent)};
+    struct listed d = {NULL, b->id, b->hash, {view_ino(b->id), view_ino(rl_view_entry(b->id)->parent)}};
     i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
     if (pos < 0 || pos >= END)
         return pos < 0 ? pos : 0;
     long r = pos > 1 ? from_slot(fd, b->hash, buf, size, &pos) : -ENOENT;
-    w->self.view = b->id;
-    w->self.hash = b->hash;
     if (r == -ENOENT)
-        r = merged(w, rl_list_view, &ino, fd, buf, size, &pos);
+        r = merged(&d, fd, buf, size, &pos);
     return delivered(r, fd, pos, 1);
 }
 
@@ -267,7 +278,7 @@ long rl_getdents64(int fd, void *buf, size_t size)
     struct rl_base b;
     int known = rl_known_directory(fd, &b, s.text, sizeof s.text);
     if (known == 1 && b.clear && !rl_base_covered(&b) && !rl_bind_may_be_in(b.hash))
-        return clear(&w, &b, fd, buf, size);
+        return clear(&b, fd, buf, size);
     long n = known ? rl_base_path(&b, s.text, sizeof s.text) : rl_fd_real(fd, s.real, sizeof s.real);
     if (n < 0)
         return k_getdents(fd, buf, size);
@@ -305,9 +316,9 @@ long rl_getdents64(int fd, void *buf, size_t size)
             return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
         if (pos >= END)
             return 0;
-        struct inos ino = {rl_ino_of(&w.self, &w.hit), parent};
-        ino.parent = w.vlen ? parent : ino.own;
-        r = merged(&w, rl_list_build, &ino, fd, buf, size, &pos);
+        u64 own = rl_ino_of(&w.self, &w.hit);
+        struct listed d = {&w, 0, w.self.hash, {own, w.vlen ? parent : own}};
+        r = merged(&d, fd, buf, size, &pos);
     }
     return delivered(r, fd, pos, known == 1);
 }
