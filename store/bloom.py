@@ -12,7 +12,8 @@ from pathlib import Path
 from rootlay.store.boot import ID_BYTES, boot_id
 
 MAGIC = b"RLBLOOM1"
-VERSION = 4  # 1 had no counts of changes, 2 none of holders of the lock, 3 no near bits; all are read as well
+VERSION = 5
+"""1 had no counts of changes, 2 none of holders of the lock, 3 no near bits, 4 no bits of moved paths; all are read."""
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8

@@ -23,6 +23,8 @@ RECORD = b"\x00"
 OPAQUE = b"\x01"
 SHARED = b"\x02"
 """Of the root's path: some file has a shared record."""
+MOVED = b"\x03"
+"""A redirect names this path of the layers below; of the root's path: there is some redirect."""
 
 FNV_START = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
@@ -31,6 +33,8 @@ MASK64 = (1 << 64) - 1
 
 COUNTING_VERSION = 2
 NEAR_VERSION = 4
+MOVES_VERSION = 5
+_VERSION_OFFSET = 8
 NEAR_LOG2_BITS = 17
 """Since that version a path's first bit is among the first 2^17: one page or two answer most look-ups."""
 
@@ -77,6 +81,7 @@ class Bloom:
         self._mask = (1 << log2) - 1
         self._near = (1 << (NEAR_LOG2_BITS if version >= NEAR_VERSION else log2)) - 1
         self._counting = bool(version >= COUNTING_VERSION)
+        self._version = version
         self._setter: _AtomicOr | None = None
 
     @classmethod
@@ -98,7 +103,7 @@ class Bloom:
         self.close()
 
     def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
-        """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, OPAQUE)."""
+        """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, …)."""
         value = finish(fnv1a(kind, fnv1a(path)))
         return value & self._near, (value >> 32) & self._mask
 
@@ -123,6 +128,8 @@ class Bloom:
 
     def may_have(self, path: bytes, kind: bytes = b"") -> bool:
         """False proves that the upper has no such thing."""
+        if kind == MOVED and self._version < MOVES_VERSION:
+            return True
         return all(self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1 for bit in self.bits(path, kind))
 
     def add(self, path: bytes, kind: bytes = b"") -> None:
@@ -132,7 +139,13 @@ class Bloom:
                 self._set(bit)
 
     def looked_at(self, boot: bytes) -> None:
-        """Note that all bits are there since this start of the machine (rootlay.store.boot)."""
+        """Note that all bits are there since this start of the machine (rootlay.store.boot).
+
+        With the bits of moved paths the filter is one of the version that has them.
+        """
+        if self._version == NEAR_VERSION:
+            self._version = MOVES_VERSION
+            struct.pack_into("<I", self._map, _VERSION_OFFSET, MOVES_VERSION)
         self._map[BOOT_OFFSET : BOOT_OFFSET + len(boot)] = boot
 
     @contextlib.contextmanager

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from rootlay.store.removetree import remove_tree
 from rootlay.store.value import replace
 from rootlay.vfs import longpath
+from rootlay.vfs.bloom import MOVED as MOVED_KIND
 from rootlay.vfs.bloom import OPAQUE as OPAQUE_KIND
 from rootlay.vfs.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.bloom import SHARED as SHARED_KIND
@@ -151,6 +152,9 @@ class Upper:
                 os.unlink(self.real(mark))
             return
         self.announce(path, RECORD_KIND)
+        if record.redirect is not None:
+            self.announce(b"", MOVED_KIND)
+            self.announce(record.redirect, MOVED_KIND)
         temporary = self.temporary(directory)
         os.symlink(record.format(), self.real(temporary))
         os.rename(self.real(temporary), self.real(mark))

@@ -8,7 +8,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 
 from rootlay.vfs import longpath, sharedrecord
-from rootlay.vfs.bloom import OPAQUE, RECORD, SHARED
+from rootlay.vfs.bloom import MOVED, OPAQUE, RECORD, SHARED
 from rootlay.vfs.record import Record
 from rootlay.vfs.whiteout import Mark, long_whiteout_target, parse_mark, record_name
 
@@ -75,6 +75,9 @@ def _of_record(
         record = None
     if record is None or (record.redirect is not None and not record.redirect.startswith(b"/")):
         return
+    if record.redirect is not None:
+        yield b"", MOVED
+        yield record.redirect, MOVED
     if mark.name is not None:
         yield directory + b"/" + mark.name if mark.name else directory, RECORD
         return

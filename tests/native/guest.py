@@ -81,7 +81,7 @@ def make_guest(
     upper.mkdir(parents=True)
     upper.chmod(0o755)
     bloom = box / "bloom"
-    bloom.write_bytes(b"RLBLOOM1" + (4).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
+    bloom.write_bytes(b"RLBLOOM1" + (5).to_bytes(4, "little") + (23).to_bytes(4, "little") + bytes(BLOOM_BYTES - 16))
     lock = box / "lock"
     lock.touch()
     # A short way to the upper, for the names of sockets.

@@ -20,7 +20,7 @@ class Bloom:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        header = struct.pack("<8sII48s", b"RLBLOOM1", 4, BITS_LOG2, b"")
+        header = struct.pack("<8sII48s", b"RLBLOOM1", 5, BITS_LOG2, b"")
         with path.open("wb") as f:
             f.write(header)
             f.truncate(64 + (1 << (BITS_LOG2 - 3)))
@@ -45,6 +45,10 @@ class Bloom:
                     self.add(here, b"\1")
                 elif name.startswith(b".wh..wh.m."):
                     self.add(here + b"/" + name[10:] if name[10:] else here, b"\0")
+                    _, redirected, target = os.readlink(os.path.join(folder, name)).partition(b"r=")
+                    if redirected:
+                        self.add(b"", b"\3")
+                        self.add(target, b"\3")
                 elif name.startswith(b".wh."):
                     self.add(here + b"/" + name[4:])
                 else:

@@ -33,7 +33,7 @@ def test_file_has_the_documented_form(tmp_path: Path) -> None:
         expected = {value & 0x1FFFF, (value >> 32) & 0x7FFFFF}
     raw = (tmp_path / "bloom").read_bytes()
     assert len(raw) == 64 + (1 << 20)
-    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 4, 23)
+    assert struct.unpack_from("<8sII", raw) == (b"RLBLOOM1", 5, 23)
     words = struct.unpack_from(f"<{1 << 17}Q", raw, 64)
     assert {64 * i + b for i, word in enumerate(words) if word for b in range(64) if word >> b & 1} == expected
 

@@ -94,15 +94,17 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_MAGIC "RLBLOOM1"
 #define RL_BLOOM_LOG2 23
 #define RL_BLOOM_HEADER 64
-#define RL_BLOOM_VERSION 4
+#define RL_BLOOM_VERSION 5
 #define RL_BLOOM_COUNTING 2u /* versions from this on have the counts of changes */
 #define RL_BLOOM_SECTIONS 3u /* … and those of the lock's holders */
 #define RL_BLOOM_NEAR 4u     /* … and a path's first bit among the first 2^RL_BLOOM_NEAR_LOG2 */
 #define RL_BLOOM_NEAR_LOG2 17
+#define RL_BLOOM_MOVES 5u    /* … and the paths that redirects name */
 #define RL_BLOOM_COUNTS 16
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
 #define RL_BLOOM_SHARED 0x02 /* of the root's: some file of the upper has RL_XATTR_SHARED */
+#define RL_BLOOM_MOVED 0x03  /* a redirect names this path; of the root's: there is some redirect */
 
 /* docs/format.md §8 */
 #define RL_LAUNCH_MAGIC "RLLAUNC1"

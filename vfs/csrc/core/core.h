@@ -154,7 +154,7 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
 long rl_real_path(int dirfd, const char *path, int flags, int create, char *real, size_t size);
 long rl_created(const char *real);
 
-/* What a program inside calls this real path; -ENOENT when it is none of ours. */
+/* What a program inside calls this real path, or called it before it was removed; -ENOENT when it is none of ours. */
 long rl_virtual_path(const char *real, char *out, size_t size);
 
 /* What the program image of this process is called inside, for /proc/self/exe. */

@@ -143,11 +143,11 @@ long rl_by_fd(struct rl_walk *w, int fd)
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
         return at.place == RL_PLACE_BIND && (rl_bind(at.index).flags & RL_BIND_RO) ? -EROFS : 0;
     int upper = at.place == RL_PLACE_LAYER && at.index == 0 && rl_writable();
-    u32 id = at.place == RL_PLACE_TREE ? rl_view_of_tree(at.index, s->real + at.rest, (u32)n - at.rest) : 0;
-    r = rl_virtual_path(s->real, s->text, sizeof s->text);
+    struct rl_origin o;
+    r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
     if (r >= 0)
         r = rl_resolve_plain(w, s->text);
-    if (r >= 0 && rl_same_object(w, &at, id, &sx))
+    if (r >= 0 && rl_same_object(w, &o, &sx))
         return 1;
     return upper ? 0 : -EROFS;
 }

@@ -29,6 +29,7 @@ struct rl_layer {
     u32 flags;
     u64 *bloom; /* the words, or NULL: always look */
     u32 near;   /* mask of a path's first bit */
+    u32 tells_moves; /* the filter knows the paths that redirects name */
     u64 dev;
 };
 struct rl_bind {
@@ -240,16 +241,41 @@ struct rl_real {
     u32 rest;  /* offset in the real path where the part inside it starts */
 };
 struct rl_real rl_classify(const char *real, u32 len);
+/* What a real path or a descriptor leads to. */
+struct rl_origin {
+    int place;     /* RL_OUTSIDE: nothing to compare with */
+    u32 index;     /* as of rl_real */
+    u32 id;        /* RL_PLACE_TREE: its entry, or 0 */
+    int directory; /* RL_PLACE_TREE: it is one */
+    u64 hash;      /* RL_PLACE_LAYER, but for the top one: FNV state over its real path */
+};
 u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
-/* Is the walk's object the descriptor's: the lower object (of the view: `id`), its copy in the upper, or the
- * upper's own file? */
-int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, const struct statx *sx);
+/* Of a real path that was classified: what programs call it now, into out[RL_PATH_MAX]. Length, 0 for the root. -ENOENT:
+ * it has no name. */
+long rl_real_virtual(const char *real, u32 len, const struct rl_real *at, char *out, struct rl_origin *o);
+/* Is the walk's object the descriptor's: the lower object, its copy in the upper, or the upper's own file? */
+int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const struct statx *sx);
 /* What the program sees of a real object of a layer, from hit->sx and hit->rec. */
 void rl_show_real(const struct rl_layer *l, struct rl_hit *h);
 void rl_show_view(u32 id, struct rl_hit *h);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
 /* Into out[RL_PATH_MAX]; length, 0 for the root. */
-long rl_fd_virtual(struct rl_scratch *s, int fd, char *out);
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o);
+
+/* ---- moves.c, moved.c, redirect.c ------------------------------------------------------------------ */
+
+void rl_moves_note(const char *path, u32 len); /* before a redirect names this path */
+int rl_moves_entry(u32 id);                    /* 0: this entry and what is above it were never renamed */
+u32 rl_moves_layers(u32 below);                /* those above the layer `below` that may have redirects */
+int rl_moves_on(u32 below, const char *path, u32 len); /* 0: they have none for this path and those above it */
+void rl_moved_init(void);
+/* `path`, of `len` bytes in char[RL_PATH_MAX], is where the object shows unless what is on the way was renamed: make it
+ * the one where it shows. `real`: of an object of a directory layer. Length; -ENOENT: it was removed, `path` is as it
+ * was. */
+long rl_moved(const struct rl_origin *o, const char *real, char *path, u32 len);
+/* Is the directory `c` of the walk (its path in w->v) the very one, and not another of its name? */
+int rl_is_origin(const struct rl_walk *w, const struct rl_ctx *c, const struct rl_origin *o);
+long rl_redirect_find(u32 layer, const char *path, u32 len, char *out, u32 *from);
 
 /* ---- perm.c ------------------------------------------------------------------------------------ */
 
@@ -278,7 +304,8 @@ struct rl_base {
 };
 /* b->how. 2: its visible path is in out[size]; 1: rl_base_path() tells. */
 int rl_known_directory(int fd, struct rl_base *b, char *out, size_t size);
-long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length */
+long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length; unless it was renamed */
+long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o); /* its name now, into out[RL_PATH_MAX] */
 void rl_base_clear(const struct rl_base *b, u32 now); /* it is, since the moment `now` */
 int rl_base_covered(const struct rl_base *b);         /* the upper may have a part in it by now */
 

@@ -2,8 +2,8 @@
  *
  * 1. The name comes from /proc/self/fd once; the answer is remembered by device, inode and birth time, which the
  *    inode of another file does not share. Layers are immutable, so it stays right.
- * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it); then the
- *    view's attributes are the file's.
+ * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it), and nothing on it
+ *    may have been renamed (moves.c); then the view's attributes are the file's.
  * 3. The table is a cache without locks: a writer that is interrupted for good costs one line of it.
  * 4. Most programs ask for the attributes of what they have just opened (ld.so, cat, tar): files are remembered when they
  *    are opened, since that is when their names are at hand. Who opens CREDIT files without asking pays no longer for
@@ -166,7 +166,7 @@ long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out)
 {
     u64 hash;
     u32 tree, clear_at, id = known(fd, sx, &hash, &tree, &clear_at);
-    if (!id || covered(hash))
+    if (!id || covered(hash) || rl_moves_entry(id))
         return RL_QUICK_NO;
     rl_attr_view(id, out);
     return 0;
@@ -219,6 +219,13 @@ int rl_known_directory(int fd, struct rl_base *b, char *out, size_t size)
 long rl_base_path(const struct rl_base *b, char *out, size_t size)
 {
     return b->how == 1 ? rl_view_path(b->id, out, size) : (long)strlen(out);
+}
+
+long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o)
+{
+    long n = rl_base_path(b, out, RL_PATH_MAX);
+    *o = (struct rl_origin){b->how == 1 ? RL_PLACE_TREE : RL_PLACE_LAYER, 0, b->id, 1, 0};
+    return n < 0 ? n : rl_moved(o, "", out, (u32)n);
 }
 
 void rl_base_clear(const struct rl_base *b, u32 now)

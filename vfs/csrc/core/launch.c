@@ -129,6 +129,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     l->len = d->path.len;
     l->flags = d->flags;
     l->bloom = NULL;
+    l->tells_moves = 0;
     l->dev = 0;
     if (!l->len)
         rl_host_layer = 1;
@@ -148,6 +149,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
         return;
     l->bloom = (u64 *)(void *)(map + RL_BLOOM_HEADER);
     l->near = (1u << (version >= RL_BLOOM_NEAR ? RL_BLOOM_NEAR_LOG2 : RL_BLOOM_LOG2)) - 1;
+    l->tells_moves = version >= RL_BLOOM_MOVES;
     if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
         counts = map + RL_BLOOM_COUNTS;
         sections = version >= RL_BLOOM_SECTIONS;
@@ -178,6 +180,7 @@ long rl_core_init(const char *launch_path)
     }
     rl_bind_init();
     rl_known_init();
+    rl_moved_init();
     rl_seen_init(counts, sections);
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);

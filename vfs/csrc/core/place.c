@@ -57,12 +57,15 @@ long rl_getcwd(char *buf, size_t size)
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    long n = rl_fd_virtual(&s, AT_FDCWD, s.text);
+    struct rl_origin o;
+    long n = rl_fd_virtual(&s, AT_FDCWD, s.text, &o);
     if (n < 0)
         return n;
     long r = rl_resolve_plain(&w, s.text);
     if (r < 0)
         return r == -ENOTDIR ? -ENOENT : r;
+    if (!rl_isdir(w.hit.mode) || !rl_is_origin(&w, &w.self, &o))
+        return -ENOENT;
     if (!w.vlen)
         w.v[w.vlen++] = '/';
     if (w.vlen + 1 > size)

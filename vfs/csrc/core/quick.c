@@ -135,12 +135,17 @@ static int upper_alone(u64 hash)
     return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? 2 : 1;
 }
 
-/* The walk has come from the root to the directory that the path is relative to. */
-static void at_base(struct start *s, const struct place *at)
+/* The walk has come from the root to where the directory is that the path is relative to. 0: it was renamed. */
+static int at_base(struct start *s, const struct place *at)
 {
     const struct rl_base *b = &s->base;
-    if (b->how == 1 && s->keep && at->id == b->id && at->hash == b->hash && !layers_may_know(at->hash))
+    if (b->how != 1)
+        return 1;
+    if (at->id != b->id)
+        return 0;
+    if (s->keep && at->hash == b->hash && !layers_may_know(at->hash))
         rl_base_clear(b, s->now);
+    return 1;
 }
 
 /* The entry that a path leads to from `from` on, by way of `base` if that is not NULL (whoever has a directory open need
@@ -165,8 +170,8 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
             if (!q.texts)
                 return RL_QUICK_NO; /* the root, or a slash at the end */
             p = q.text[--q.texts];
-            if (base)
-                at_base(s, &q.at[q.depth]);
+            if (base && !at_base(s, &q.at[q.depth]))
+                return RL_QUICK_NO;
             base = NULL;
             continue;
         }
@@ -202,7 +207,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         s->plain = !q.up && !q.links;
         u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
         if (!id)
-            return -ENOENT;
+            return base ? RL_QUICK_NO : -ENOENT;
         const struct rl_view_entry *e = rl_view_entry(id);
         if (e->type == 'l' && (!last || follow_last)) {
             if (!(p = follow(&q, e, p)))

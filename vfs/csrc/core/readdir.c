@@ -279,7 +279,10 @@ long rl_getdents64(int fd, void *buf, size_t size)
     int known = rl_known_directory(fd, &b, s.text, sizeof s.text);
     if (known == 1 && b.clear && !rl_base_covered(&b) && !rl_bind_may_be_in(b.hash))
         return clear(&b, fd, buf, size);
-    long n = known ? rl_base_path(&b, s.text, sizeof s.text) : rl_fd_real(fd, s.real, sizeof s.real);
+    struct rl_origin o;
+    long n = known ? rl_base_virtual(&b, s.text, &o) : rl_fd_real(fd, s.real, sizeof s.real);
+    if (n < 0 && known)
+        return n;
     if (n < 0)
         return k_getdents(fd, buf, size);
     if (!known)
@@ -292,10 +295,10 @@ long rl_getdents64(int fd, void *buf, size_t size)
     if (pos < 0)
         return pos == -ESPIPE ? -ENOTDIR : pos;
     if (!known)
-        n = rl_virtual_path(s.real, s.text, sizeof s.text);
+        n = rl_real_virtual(s.real, (u32)n, &at, s.text, &o);
     if (n < 0)
         return n;
-    u32 len = n == 1 ? 0 : (u32)n;
+    u32 len = (u32)n;
     long r = -ENOENT;
     if (pos >= END && !(at.place == RL_PLACE_LAYER && at.index == 0))
         return 0;
@@ -311,6 +314,8 @@ long rl_getdents64(int fd, void *buf, size_t size)
             return r;
         if (!rl_isdir(w.hit.mode))
             return -ENOTDIR;
+        if (!rl_is_origin(&w, &w.self, &o))
+            return -ENOENT;
         int only = w.self.mask == 1 && !w.self.view && !rl_bind_in(w.v, w.vlen);
         if (only && at.place == RL_PLACE_LAYER && at.index == 0)
             return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);

@@ -1,6 +1,7 @@
 /* From what the kernel calls a file to what the program calls it: by the longest prefix.
  *
- * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. */
+ * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. What a layer below
+ * the upper has keeps its real path for ever: moved.c finds the name that it was given since. */
 #include "inside.h"
 
 /* `path` is real[0..len) or a directory above it. Compared backwards: the trees of layers differ near
@@ -86,52 +87,64 @@ u32 rl_view_of_tree(u32 layer, const char *rel, u32 len)
     return rl_view_by_source(layer, rel, len);
 }
 
-static long view_name(u32 layer, const char *rel, u32 len, char *out)
+static long view_name(const char *rel, u32 len, char *out, struct rl_origin *o)
 {
-    u32 id = rl_view_of_tree(layer, rel, len);
+    u32 id = o->id = rl_view_of_tree(o->index, rel, len);
     if (!id && !len)
         return rl_join(out, RL_PATH_MAX, "", 0, "", 0, "", 0);
-    return id ? rl_view_path(id, out, RL_PATH_MAX) : -ENOENT;
+    const struct rl_view_entry *e = rl_view_entry(id);
+    o->directory = e && e->type == 'd';
+    return e ? rl_view_path(id, out, RL_PATH_MAX) : -ENOENT;
 }
 
-static long virtual_name(const char *real, u32 len, char *out)
+long rl_real_virtual(const char *real, u32 len, const struct rl_real *at, char *out, struct rl_origin *o)
 {
-    struct rl_real at = rl_classify(real, len);
-    const char *rest = real + at.rest;
-    u32 n = len - at.rest;
-    if (at.place == RL_OUTSIDE)
+    const char *rest = real + at->rest;
+    u32 n = len - at->rest;
+    long r;
+    o->place = at->place;
+    o->index = at->index;
+    o->id = 0;
+    if (at->place == RL_OUTSIDE)
         return -ENOENT;
     if (n == 1 && rest[0] == '/')
         n = 0; /* the host's own root */
-    if (at.place == RL_PLACE_TREE)
-        return view_name(at.index, rest, n, out);
-    if (at.place == RL_PLACE_LAYER)
-        return rl_join(out, RL_PATH_MAX, rest, n, "", 0, "", 0);
-    struct rl_bind b = rl_bind(at.index);
-    return rl_join(out, RL_PATH_MAX, b.vpath, b.vlen, rest, n, "", 0);
+    if (at->place == RL_PLACE_BIND) {
+        struct rl_bind b = rl_bind(at->index);
+        return rl_join(out, RL_PATH_MAX, b.vpath, b.vlen, rest, n, "", 0);
+    }
+    if (at->place == RL_PLACE_TREE)
+        r = view_name(rest, n, out, o);
+    else
+        r = rl_join(out, RL_PATH_MAX, rest, n, "", 0, "", 0);
+    if (at->place == RL_PLACE_LAYER && at->index)
+        o->hash = rl_fnv(RL_FNV_START, real, at->rest + n);
+    return r < 0 ? r : rl_moved(o, real, out, (u32)r);
 }
 
-long rl_fd_virtual(struct rl_scratch *s, int fd, char *out)
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o)
 {
     char *real = s->real;
+    o->place = RL_OUTSIDE;
     long n = rl_fd_real(fd, real, sizeof s->real);
     if (n < 0)
         return n;
     if (real[0] != '/')
         return -ENOTDIR; /* a pipe, a socket, … */
-    return virtual_name(real, (u32)n, out);
+    struct rl_real at = rl_classify(real, (u32)n);
+    return rl_real_virtual(real, (u32)n, &at, out, o);
 }
 
-int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, const struct statx *sx)
+int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const struct statx *sx)
 {
     const struct rl_hit *h = &w->hit;
     if (rl_isdir(sx->stx_mode))
-        return rl_isdir(h->mode);
-    if (at->place == RL_PLACE_TREE)
-        return id && rl_ino_of(&w->self, h) == RL_INO_BASE + rl_view_entry(id)->ino;
+        return rl_isdir(h->mode) && rl_is_origin(w, &w->self, o);
+    if (o->place == RL_PLACE_TREE)
+        return o->id && rl_ino_of(&w->self, h) == RL_INO_BASE + rl_view_entry(o->id)->ino;
     if (h->what != RL_IN_LAYER)
         return 0;
-    if (h->layer == (i32)at->index)
+    if (h->layer == (i32)o->index)
         return h->sx.stx_ino == sx->stx_ino && h->sx.stx_dev_major == sx->stx_dev_major &&
                h->sx.stx_dev_minor == sx->stx_dev_minor;
     return (h->rec.has & RL_HAS_INO) && h->rec.ino == sx->stx_ino;
@@ -139,15 +152,23 @@ int rl_same_object(const struct rl_walk *w, const struct rl_real *at, u32 id, co
 
 long rl_virtual_path(const char *real, char *out, size_t size)
 {
-    char v[RL_PATH_MAX];
-    long n = virtual_name(real, (u32)strlen(real), v);
-    if (n < 0)
-        return n;
+    struct rl_origin o;
+    u32 len = (u32)strlen(real);
+    struct rl_real at = rl_classify(real, len);
+    char *v = rl_take(RL_PATH_MAX);
+    if (!v)
+        return -ENOMEM;
+    long n = rl_real_virtual(real, len, &at, v, &o);
+    if (n == -ENOENT && (o.id || o.place == RL_PLACE_LAYER))
+        n = (long)strlen(v); /* removed: it has no other name than its last in the layers below */
     if (!n)
         v[n++] = '/';
-    if ((size_t)n >= size)
-        return -ENAMETOOLONG;
-    memcpy(out, v, (size_t)n);
-    out[n] = 0;
+    if (n >= 0 && (size_t)n >= size)
+        n = -ENAMETOOLONG;
+    if (n >= 0) {
+        memcpy(out, v, (size_t)n);
+        out[n] = 0;
+    }
+    rl_give(v, RL_PATH_MAX);
     return n;
 }

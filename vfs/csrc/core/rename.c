@@ -158,6 +158,8 @@ static long travel_record(struct side *x, char *path)
         x->rec.redirect_len = (u32)n;
         redirect = path;
     }
+    if (x->rec.has & RL_HAS_REDIRECT)
+        rl_moves_note(redirect, x->rec.redirect_len);
     return rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
 }
 

@@ -3,7 +3,7 @@
  * 1. Symbolic links are interpreted in the virtual root and never leave it.
  * 2. `..` is physical: it restores the parent as it was walked, up to KEPT levels; deeper ones are
  *    walked again from the root.
- * 3. A relative path starts from its descriptor's virtual name. */
+ * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory. */
 #include "inside.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -138,6 +138,24 @@ static long enter_root(struct rl_walk *w)
     return r;
 }
 
+/* To the directory of a descriptor. */
+static long start_at(struct course *c, int dirfd)
+{
+    struct rl_walk *w = c->w;
+    struct rl_base b;
+    struct rl_origin o;
+    long r = rl_known_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
+                                                               : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    if (r < 0)
+        return r;
+    r = walk_again(c, (u32)r);
+    if (r == -ENOTDIR) { /* the descriptor is no directory's, or its directory was removed and a file has the name */
+        struct statx *sx = &w->s->sx;
+        return k_statx(dirfd, "", AT_EMPTY_PATH, sx) == 0 && rl_isdir(sx->stx_mode) ? -ENOENT : r;
+    }
+    return r < 0 || rl_is_origin(w, &c->cur, &o) ? r : -ENOENT;
+}
+
 static long start(struct course *c, int dirfd, const char *path)
 {
     struct rl_walk *w = c->w;
@@ -151,13 +169,7 @@ static long start(struct course *c, int dirfd, const char *path)
         return -EXDEV;
     if (path[0] == '/' && !boxed)
         return 0;
-    struct rl_base b;
-    r = rl_known_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_path(&b, w->v, RL_PATH_MAX) : -ENOENT;
-    if (r < 0)
-        r = rl_fd_virtual(w->s, dirfd, w->v);
-    if (r < 0)
-        return r;
-    r = walk_again(c, (u32)r);
+    r = start_at(c, dirfd);
     c->floor = boxed ? c->depth : 0;
     return r;
 }
@@ -372,7 +384,8 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     w->slash = w->dot = 0;
     long r;
     if (!n) { /* the descriptor itself: by its name, which has no links in it */
-        r = rl_fd_virtual(w->s, dirfd, c.rest);
+        struct rl_origin o;
+        r = rl_fd_virtual(w->s, dirfd, c.rest, &o);
         if (r < 0)
             return r;
         path = r ? c.rest : "/";

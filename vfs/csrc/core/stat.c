@@ -52,17 +52,17 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         rl_bind_owner(&b, (u32)n == at.rest, &out->mode, &out->uid, &out->gid);
         return 0;
     }
-    long r = rl_virtual_path(s.real, s.text, sizeof s.text);
-    u32 id = at.place == RL_PLACE_TREE ? rl_view_of_tree(at.index, s.real + at.rest, (u32)n - at.rest) : 0;
+    struct rl_origin o;
+    long r = rl_real_virtual(s.real, (u32)n, &at, s.text, &o);
     if (r >= 0)
         r = rl_resolve_plain(&w, s.text);
-    if (r >= 0 && rl_same_object(&w, &at, id, sx)) {
+    if (r >= 0 && rl_same_object(&w, &o, sx)) {
         rl_attr_of(&w.self, &w.hit, out);
         if (w.hit.what == RL_IN_LAYER && w.hit.layer == 0 && !w.hit.rec.has && w.quiet)
             rl_recall_add(w.moment, &w.hit.sx, &w.hit.rec);
-    } else if (id) { /* its name is gone or another's: it is still what the view says */
+    } else if (o.id) { /* its name is gone or another's: it is still what the view says */
         w.hit.lower_ino = 0;
-        rl_show_view(id, &w.hit);
+        rl_show_view(o.id, &w.hit);
         rl_attr_of(NULL, &w.hit, out);
     } else {
         nameless(sx, out);

@@ -227,7 +227,7 @@ int rl_h_fchdir(int fd)
 
 long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size)
 {
-    char link[40];
+    char link[40], name[RL_PATH_MAX];
     long r = RL_CORE(here)->getcwd(out, size);
 
     if (r != -ENOENT || size < 2)
@@ -237,6 +237,8 @@ long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size)
     if (r < 0)
         return -errno;
     out[r] = 0;
+    if (RL_CORE(here)->virtual_path(out, name, sizeof name) >= 0) /* the container's, and removed */
+        return -ENOENT;
     return rl_through(here, out) ? r + 1 : -ENOENT;
 }
 
