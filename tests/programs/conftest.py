@@ -28,14 +28,15 @@ class Machine:
     """Throw-away containers of one image."""
 
     rootlay: Rootlay
+    image: str = "image"
 
     def sh(self, script: str, *options: str, needs: str = "") -> str:
         """Standard output of a bash script that must succeed; `needs`: the programs it uses."""
         probe = " ".join(f"command -v {name} >/dev/null || echo {name};" for name in needs.split())
-        missing = self.rootlay.out("run", "--rm", "image", "--", "sh", "-c", f"{probe} true").split()
+        missing = self.rootlay.out("run", "--rm", self.image, "--", "sh", "-c", f"{probe} true").split()
         if missing:
             pytest.skip(f"the image has no {', '.join(missing)}")
-        return self.rootlay.out("run", "--rm", *options, "image", "--", "bash", "-ec", script, timeout_s=HANGS_S)
+        return self.rootlay.out("run", "--rm", *options, self.image, "--", "bash", "-ec", script, timeout_s=HANGS_S)
 
 
 def _machine(tmp_path_factory: pytest.TempPathFactory, variable: str) -> Machine:
@@ -55,6 +56,15 @@ def debian(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 @pytest.fixture(scope="session")
 def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return _machine(tmp_path_factory, "ROOTLAY_TEST_PROGRAMS")
+
+
+def with_packages(machine: Machine, name: str, packages: str) -> Machine:
+    """An image `name`: that of `machine` with these packages of Debian, installed inside."""
+    install = f"apt-get update -q && apt-get install -qy --no-install-recommends {packages} && apt-get clean"
+    machine.rootlay("run", "--name", name, machine.image, "--", "sh", "-c", install, timeout_s=3 * HANGS_S)
+    machine.rootlay("commit", name, name, timeout_s=HANGS_S)
+    machine.rootlay("rm", name)
+    return Machine(machine.rootlay, name)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,10 @@
-"""Programs that care where in memory things are: sanitizers, and ELF files of unusual layouts."""
+"""Programs that care where in memory things are: sanitizers, ELF files of unusual layouts, readers of maps."""
 
 from __future__ import annotations
 
+import re
 import shlex
+from pathlib import Path
 
 import pytest
 
@@ -121,3 +123,17 @@ C
     '/opt/other loader/ld.so' ./p2; cd /; /w/p{len(LINKED) - 1} 2>/dev/null || echo $?
     """
     assert debian.sh(script, needs="gcc").splitlines() == ["ok"] * (len(LINKED) + 1) + ["127"]
+
+
+def _order(maps: str) -> list[str]:
+    """What a program reads of itself, from its libraries up: one name for each run of mappings."""
+    names = re.findall(r"(libc\.so|ld-linux|\[vdso\]|\[stack\])", maps)
+    return [name for i, name in enumerate(names) if i == 0 or names[i - 1] != name]
+
+
+def test_maps_have_the_order_of_the_kernels_own(debian: Machine) -> None:
+    """PMIx of Open MPI misses the stack when its line follows that of the vdso."""
+    outside = Path("/proc/self/maps").read_text()
+    if "ld-linux" not in outside:
+        pytest.skip("this Python has no dynamic loader")
+    assert _order(debian.sh("exec cat /proc/self/maps")) == _order(outside)

@@ -4,7 +4,9 @@
  * 1. The new vectors go below the ones that the kernel made; the strings stay where they are.
  * 2. Of the auxiliary vector only what differs is changed: AT_RANDOM, AT_SYSINFO_EHDR and the rest
  *    are the kernel's.
- * 3. From the moment in which the program's signal mask is set nothing of the engine runs but the jump.
+ * 3. The interpreter goes right above the vdso, as where the kernel loads it: old PMIx (Open MPI) reads /proc/self/maps two
+ *    lines at a time where a name in brackets is, and would miss the stack in the line behind the vdso's.
+ * 4. From the moment in which the program's signal mask is set nothing of the engine runs but the jump.
  */
 #include <asm/fcntl.h>
 #include <linux/auxvec.h>
@@ -19,6 +21,7 @@
 #define RL_PROT_GROWSDOWN 0x01000000
 #define RL_GRND_INSECURE 4
 #define RL_SHOWN_WORDS 48 /* of the kernel's 52 or so (AT_VECTOR_SIZE) */
+#define RL_VDSO_ROOM 0x10000ull /* a vdso and its data are smaller */
 #define RL_BRK_RANDOM_PAGES 0x1fffull /* 32 MiB */
 
 void rl_enter(u64 stack, u64 entry) __attribute__((noreturn));
@@ -91,6 +94,15 @@ static u64 *build_stack(const struct rl_start *s, u64 **auxv_out, u64 *auxv_word
     *auxv_out = to;
     *auxv_words = auxc;
     return sp;
+}
+
+/* Rule 3; 0: anywhere. */
+static u64 interpreter_place(const u64 *av)
+{
+    for (; av[0] != AT_NULL; av += 2)
+        if (av[0] == AT_SYSINFO_EHDR)
+            return av[1] + RL_VDSO_ROOM;
+    return 0;
 }
 
 /* What the kernel has been told of this process, and shows of it. */
@@ -203,7 +215,7 @@ long rl_start_program(const struct rl_start *s)
     if (dynamic) {
         const char *real = rl_text_equal(s->interpreter, interpreter) ? s->interpreter_real : "";
 
-        r = rl_elf_map(open_found(real, interpreter), 0, &interp, interpreter);
+        r = rl_elf_map(open_found(real, interpreter), interpreter_place(s->auxv), &interp, interpreter);
         if (r < 0)
             return r;
     }
