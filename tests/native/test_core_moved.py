@@ -198,6 +198,24 @@ def test_a_directory_that_is_removed(box: Box, again: bool, moved: bool) -> None
     os.close(fd)
 
 
+def test_while_others_rename_it(box: Box, low: int) -> None:
+    """It is never absent, whenever one looks."""
+    if not box.launch.dirs[0].bloom:
+        pytest.skip("without a filter nobody counts what others do")
+    core, rounds = box.core, 150
+
+    def rename() -> None:
+        for number in range(rounds):
+            core.rename(b"/a/b" if number % 2 == 0 else b"/z", b"/z" if number % 2 == 0 else b"/a/b")
+
+    child, done = forked(rename), (0, 0)
+    while not done[0]:
+        assert core.stat(b"f", dirfd=low).size == 6
+        assert core.stat(b"d/x", dirfd=low).size == 2
+        done = os.waitpid(child, os.WNOHANG)
+    assert os.waitstatus_to_exitcode(done[1]) == 0
+
+
 def test_files_below_a_renamed_directory(box: Box) -> None:
     core = box.core
     fd = core.open(b"/a/b/c/f", os.O_RDONLY)

@@ -315,6 +315,7 @@ int rl_base_covered(const struct rl_base *b);         /* the upper may have a pa
 void rl_seen_init(void *header, int with_sections);
 /* How many changes have begun. 0: what is read now must not be remembered. */
 int rl_moment(u32 *now);
+int rl_stirred(u32 since); /* a change has begun since then, or was not over */
 void rl_seen_add(u32 now, const struct rl_ctx *dir);
 int rl_seen(u64 hash, struct rl_ctx *out); /* 0: not remembered */
 /* The path inside of a descriptor's directory in the upper. */

@@ -197,7 +197,7 @@ static long find(struct work *k, const struct rl_origin *o, const char *path, u3
 {
     u64 key = o->place == RL_PLACE_TREE ? o->id : o->hash;
     for (u32 i = 0; i < TRIES; i++) {
-        u32 now, then;
+        u32 now = 0;
         int quiet = rl_moment(&now);
         if (quiet && is_gone(key, now))
             return -ENOENT;
@@ -213,10 +213,11 @@ static long find(struct work *k, const struct rl_origin *o, const char *path, u3
             return r;
         if (r > 0 && leads(k, k->path, (u32)r, o))
             return r;
-        if (quiet && rl_moment(&then) && then == now) {
+        if (rl_stirred(now))
+            continue;
+        if (quiet)
             gone_add(key, now);
-            return -ENOENT;
-        }
+        break;
     }
     return -ENOENT;
 }

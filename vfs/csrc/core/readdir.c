@@ -310,10 +310,10 @@ long rl_getdents64(int fd, void *buf, size_t size)
         name[len] = 0;
         u64 parent = pos <= 1 ? parent_ino(&w, name, len) : 0;
         r = rl_resolve_plain(&w, name);
+        if (r >= 0 && !rl_isdir(w.hit.mode))
+            r = -ENOTDIR;
         if (r < 0)
-            return r;
-        if (!rl_isdir(w.hit.mode))
-            return -ENOTDIR;
+            return r == -ENOTDIR && known ? -ENOENT : r; /* removed, and a file has its name */
         if (!rl_is_origin(&w, &w.self, &o))
             return -ENOENT;
         int only = w.self.mask == 1 && !w.self.view && !rl_bind_in(w.v, w.vlen);

@@ -3,7 +3,9 @@
  * 1. Symbolic links are interpreted in the virtual root and never leave it.
  * 2. `..` is physical: it restores the parent as it was walked, up to KEPT levels; deeper ones are
  *    walked again from the root.
- * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory. */
+ * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory.
+ * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
+ *    its name is learnt and walked: then the walk begins again. */
 #include "inside.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -16,6 +18,7 @@
 
 #define KEPT 24
 #define REST (2 * RL_PATH_MAX)
+#define TRIES 16
 
 struct course {
     struct rl_walk *w;
@@ -369,9 +372,25 @@ static long walk(struct course *c)
     }
 }
 
+static long attempt(struct course *c, int dirfd, const char *path)
+{
+    struct rl_walk *w = c->w;
+    c->links = c->floor = 0;
+    w->slash = w->dot = 0;
+    long r = start(c, dirfd, path);
+    if (r >= 0)
+        r = walk(c);
+    if (r < 0 || !(c->flags & RL_EXISTS))
+        return r;
+    if (w->hit.what == RL_NONE)
+        return -ENOENT;
+    return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
+}
+
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve)
 {
     struct course c;
+    u32 now = 0;
     u32 n = (u32)strlen(path);
     if (n >= RL_PATH_MAX)
         return -ENAMETOOLONG;
@@ -380,8 +399,6 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     c.w = w;
     c.flags = flags;
     c.resolve = resolve;
-    c.links = c.floor = 0;
-    w->slash = w->dot = 0;
     long r;
     if (!n) { /* the descriptor itself: by its name, which has no links in it */
         struct rl_origin o;
@@ -394,15 +411,12 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
         memcpy(c.rest, path, n + 1);
         path = c.rest;
     }
-    r = start(&c, dirfd, path);
-    if (r < 0)
-        return r;
-    r = walk(&c);
-    if (r < 0 || !(flags & RL_EXISTS))
-        return r;
-    if (w->hit.what == RL_NONE)
-        return -ENOENT;
-    return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
+    for (int i = 0;; i++) {
+        rl_moment(&now);
+        r = attempt(&c, dirfd, path);
+        if (r != -ENOENT || path[0] == '/' || path == c.rest || i == TRIES || !rl_stirred(now)) /* rule 4 */
+            return r;
+    }
 }
 
 long rl_resolve_plain(struct rl_walk *w, const char *vpath)

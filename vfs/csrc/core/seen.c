@@ -111,6 +111,12 @@ int rl_moment(u32 *now)
     return *now == __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE);
 }
 
+int rl_stirred(u32 since)
+{
+    return counts && (__atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) != since ||
+                      __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE) != since);
+}
+
 void rl_section_begin(void)
 {
     if (counts)
