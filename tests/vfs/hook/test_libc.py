@@ -104,6 +104,67 @@ def test_watches_are_of_files_inside(container: Container) -> None:
         os.close(fd)
 
 
+class Handle(ctypes.Structure):
+    """struct file_handle, with room for the kernel's longest."""
+
+    _fields_ = (("room", ctypes.c_uint), ("type", ctypes.c_int), ("text", ctypes.c_ubyte * 128))
+
+
+def handle(path: bytes, dirfd: int = -100, flags: int = 0, room: int = 128) -> tuple[int, int, bytes, int]:
+    """Bytes, type, content and mount."""
+    found, mount = Handle(room), ctypes.c_int(-1)
+    if libc().name_to_handle_at(dirfd, path, ctypes.byref(found), ctypes.byref(mount), flags) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"{os.strerror(code)}: {found.room}")
+    return found.room, found.type, bytes(found.text[: found.room]), mount.value
+
+
+def test_handles_are_a_files_for_life(container: Container) -> None:
+    follow, empty = 0x400, 0x1000
+    with container.activate():
+        os.symlink("share/doc/one/readme", "/usr/link")
+        first = handle(b"/usr/share/doc/one/readme")
+        assert handle(b"/usr/share/../share/doc/one/readme") == first == handle(b"/usr/link", flags=follow)
+        assert handle(b"/usr/link") != first != handle(b"/usr/share/doc/two/readme")
+        Path("/usr/share/doc/one/readme").write_text("copied up")
+        assert handle(b"/usr/share/doc/one/readme") == first
+        os.rename("/usr/share/doc", "/moved")
+        os.chdir("/moved/one")
+        assert handle(b"readme") == first
+        fd = os.open("readme", os.O_RDONLY)
+        assert handle(b"", fd, empty) == first
+        os.close(fd)
+        found, mount = Handle(128), ctypes.c_int()
+        number = 303 if os.uname().machine == "x86_64" else 264
+        libc().syscall(number, -100, b"readme", ctypes.byref(found), ctypes.byref(mount), 0)
+        assert (found.room, found.type, bytes(found.text[: found.room]), mount.value) == first
+        for name, more, says in (
+            (b"none", {}, "No such file"),
+            (b"readme", {"flags": 0x4000}, "Invalid"),
+            (b"readme", {"room": 129}, "Invalid"),
+            (b"readme", {"room": 1}, f"Value too large.*: {first[0]}"),
+        ):
+            with pytest.raises(OSError, match=says):
+                handle(name, **more)
+
+
+def test_handles_of_descriptors_from_outside_are_the_kernels(container: Container, tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    fd, directory = os.open(tmp_path / "f", os.O_RDONLY), os.open(tmp_path, os.O_RDONLY)
+    try:
+        expected = handle(b"", fd, 0x1000)
+    except OSError:
+        expected = None  # a file system without
+    with container.activate():
+        if expected is None:
+            with pytest.raises(OSError, match="not supported"):
+                handle(b"", fd, 0x1000)
+        else:
+            assert handle(b"", fd, 0x1000) == handle(b"f", directory) == expected
+    os.close(fd)
+    os.close(directory)
+
+
 def test_descriptors_of_the_engine_are_out_of_a_programs_way(container: Container) -> None:
     before = set(os.listdir("/proc/self/fd"))  # of other tests in this process
     with container.activate():

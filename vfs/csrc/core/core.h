@@ -157,6 +157,18 @@ long rl_created(const char *real);
 /* What a program inside calls this real path, or called it before it was removed; -ENOENT when it is none of ours. */
 long rl_virtual_path(const char *real, char *out, size_t size);
 
+/* A file's handle (handle.c), for name_to_handle_at with its flags. The mount's number, or -errno. */
+#define RL_HANDLE_MAX 128   /* MAX_HANDLE_SZ: more room than that is -EINVAL */
+#define RL_HANDLE_BYTES 16  /* of what follows the head */
+#define RL_HANDLE_HEAD 8
+#define RL_HANDLE_TYPE 0x72 /* none of the kernel's FILEID_* */
+struct rl_handle {
+    u32 bytes;
+    i32 type;
+    u64 dev, ino;
+};
+long rl_handle(int dirfd, const char *path, int flags, struct rl_handle *h);
+
 /* What the program image of this process is called inside, for /proc/self/exe. */
 extern const char *rl_exe_vpath;
 

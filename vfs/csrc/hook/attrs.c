@@ -1,4 +1,4 @@
-/* Attributes: stat's many forms, permissions, owners, times, extended attributes. */
+/* Attributes: stat's many forms, permissions, owners, times, extended attributes, handles. */
 #define _GNU_SOURCE
 #include <string.h>
 #include <sys/inotify.h>
@@ -381,6 +381,32 @@ int rl_h_fremovexattr(int fd, const char *name)
 {
     RL_INSIDE(here);
     return here ? (int)rl_result(RL_CORE(here)->removexattr(fd, NULL, name, 0)) : fremovexattr(fd, name);
+}
+
+/* ---- handles ------------------------------------------------------------------------------------------- */
+
+int rl_h_name_to_handle_at(int dirfd, const char *path, struct file_handle *out, int *mount, int flags)
+{
+    RL_INSIDE(here);
+    struct rl_handle h;
+    unsigned room;
+    long r;
+
+    if (!here || !path || rl_through(here, path))
+        return name_to_handle_at(dirfd, path, out, mount, flags);
+    if (!*path && (flags & AT_EMPTY_PATH) && rl_outside(here, dirfd, path))
+        return name_to_handle_at(dirfd, path, out, mount, flags);
+    r = RL_CORE(here)->handle(dirfd, path, flags, &h);
+    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
+        return name_to_handle_at(dirfd, path, out, mount, flags);
+    if (r < 0)
+        return (int)rl_result(r);
+    room = out->handle_bytes;
+    if (room > RL_HANDLE_MAX)
+        return rl_fail(EINVAL);
+    *mount = (int)r;
+    memcpy(out, &h, room < RL_HANDLE_BYTES ? RL_HANDLE_HEAD : sizeof h);
+    return room < RL_HANDLE_BYTES ? rl_fail(EOVERFLOW) : 0;
 }
 
 /* ---- watching ------------------------------------------------------------------------------------------ */

@@ -155,6 +155,7 @@ int rl_h_open(const char *path, int flags, ...);
 int rl_h_openat(int dirfd, const char *path, int flags, ...);
 int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct statx *sx);
 int rl_h_fstatat(int dirfd, const char *path, struct stat *st, int flags);
+int rl_h_name_to_handle_at(int dirfd, const char *path, struct file_handle *out, int *mount, int flags);
 int rl_h_faccessat(int dirfd, const char *path, int mode, int flags);
 int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned flags);
 ssize_t rl_h_getdents64(int fd, void *buffer, size_t bytes);

@@ -78,6 +78,8 @@ long rl_h_syscall(long nr, ...)
         return rl_h_renameat2((int)a, (const char *)b, (int)c, (const char *)d, (unsigned)e);
     case SYS_getdents64:
         return rl_h_getdents64((int)a, (void *)b, (size_t)c);
+    case SYS_name_to_handle_at:
+        return rl_h_name_to_handle_at((int)a, (const char *)b, (struct file_handle *)c, (int *)d, (int)e);
     case SYS_statx:
         return rl_h_statx((int)a, (const char *)b, (int)c, (unsigned)d, (struct statx *)e);
 #ifdef SYS_open

@@ -37,6 +37,7 @@
     X("posix_spawn_file_actions_addopen", spawn_addopen) X("system", system) X("popen", popen) X("pclose", pclose)     \
     X("bind", bind) X("connect", connect) X("sendto", sendto) X("sendmsg", sendmsg) X("getsockname", getsockname)      \
     X("getpeername", getpeername) X("inotify_add_watch", inotify_add_watch) X("getdents64", getdents64)                \
+    X("name_to_handle_at", name_to_handle_at)                                                                         \
     BOTH(X, scandir) BOTH(X, glob)                      \
     X("getpwnam", getpwnam) X("getpwuid", getpwuid) X("getpwnam_r", getpwnam_r) X("getpwuid_r", getpwuid_r)            \
     X("setpwent", setpwent) X("getpwent", getpwent) X("endpwent", endpwent) X("getgrnam", getgrnam)                    \
