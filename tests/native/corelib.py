@@ -216,9 +216,9 @@ class Core:
 
     # ---- directories
 
-    def getdents(self, fd: int, size: int = 32768) -> list[Entry]:
+    def getdents(self, fd: int, size: int = 32768, call: str = "rl_getdents64") -> list[Entry]:
         buf = ctypes.create_string_buffer(size)
-        n = self.call("rl_getdents64", fd, buf, size)
+        n = self.call(call, fd, buf, size)
         out = []
         at = 0
         while at < n:

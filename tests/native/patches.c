@@ -225,6 +225,44 @@ static int threads(void)
     return bad == 0;
 }
 
+/* Names and positions of a listing, in buffers of `size` bytes; "" when it goes wrong. */
+static char *listing(int dir, size_t size)
+{
+    static char text[2][8192];
+    static int turn;
+    char buf[4096], *out = text[turn++ & 1];
+    long n;
+
+    *out = 0;
+    lseek(dir, 0, SEEK_SET);
+    while ((n = syscall(SYS_getdents64, dir, buf, size)) > 0)
+        for (long at = 0; at < n; at += *(unsigned short *)(buf + at + 16))
+            sprintf(out + strlen(out), "%s %llu %d\n", buf + at + 19, *(unsigned long long *)(buf + at), buf[at + 18]);
+    if (n < 0)
+        *out = 0;
+    return out;
+}
+
+/* A small directory is listed in one go, on the program's own stack. */
+static int listings(void)
+{
+    char buf[4096];
+    int dir = open("/etc", O_RDONLY | O_DIRECTORY), r = 1;
+
+    for (int i = 0; i < TIMES; i++) {
+        r &= strstr(listing(dir, 4096), "os-release ") && strcmp(listing(dir, 4096), listing(dir, 48)) == 0;
+        r &= syscall(SYS_getdents64, dir, buf, 4096) == 0; /* it stays at its end */
+        lseek(dir, 0, SEEK_SET);
+        r &= syscall(SYS_getdents64, dir, 8L, 4096) == -1 && errno == EFAULT;
+        r &= syscall(SYS_getdents64, dir, buf, 8) == -1 && errno == EINVAL;
+        r &= syscall(SYS_getdents64, dir, buf, 4096) > 0;
+    }
+    r &= !strstr(listing(dir, 4096), "made ") && close(open("/etc/made", O_CREAT | O_WRONLY, 0600)) == 0;
+    r &= strstr(listing(dir, 4096), "made ") && strcmp(listing(dir, 4096), listing(dir, 48)) == 0;
+    r &= unlink("/etc/made") == 0 && !strstr(listing(dir, 4096), "made ");
+    return r & (close(dir) == 0);
+}
+
 static int show_site(const char *name)
 {
     const unsigned char *code = !strcmp(name, "plain") ? plain_code : !strcmp(name, "crossing") ? crossing_code : shared_code;
@@ -262,7 +300,7 @@ static int no_new_code_is_allowed(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(threads), CASE(answers), CASE(registers_are_kept), CASE(red_zone_is_kept), CASE(shared_site_keeps_other_calls),
+        CASE(threads), CASE(listings), CASE(answers), CASE(registers_are_kept), CASE(red_zone_is_kept), CASE(shared_site_keeps_other_calls),
         CASE(longjmp_out_of_patched_calls), CASE(signals_during_patched_calls), CASE(masks), CASE(writable_code),
         CASE(children_of_every_kind), CASE(bad_pointers), CASE(no_new_code_is_allowed), END_OF_CASES};
 

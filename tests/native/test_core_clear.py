@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from box import Box, d, f, fails, forked, ln
+from corelib import Entry
 from launchfile import Bind
 
 NODES = {
@@ -146,3 +147,50 @@ def test_binds_in_it_and_over_it(make: Callable[..., Box], tmp_path: Path) -> No
         assert {e.ino for e in box.core.getdents(fd) if e.name == b"f"} == {(tmp_path / "host").stat().st_ino}
         assert os.read(box.core.open(b"f", os.O_RDONLY, dirfd=fd), 9) == b"host's"
         os.close(fd)
+
+
+def quickly(box: Box, fd: int, size: int = 1024) -> list[Entry] | None:
+    """The listing, if it is answered without a walk and without anything held."""
+    try:
+        return box.core.getdents(fd, size, "rl_quick_list")
+    except OverflowError:  # RL_QUICK_NO
+        return None
+
+
+def test_a_few_names_are_listed_at_once(box: Box, sub: int) -> None:
+    expected = box.core.entries(b"/low/sub")
+    assert [e.name for e in expected[:2]] == [b".", b".."]
+    for _ in range(2):
+        os.lseek(sub, 0, os.SEEK_SET)
+        assert quickly(box, sub) == expected
+        assert quickly(box, sub) == []
+        assert box.core.getdents(sub) == []
+    box.core.lib.rl_quick_list_again(sub)
+    assert quickly(box, sub, 60) is None  # no room: nothing is lost
+    assert box.core.getdents(sub) == expected
+    os.lseek(sub, 0, os.SEEK_SET)
+    assert box.core.getdents(sub, 24)[0].name == b"."
+    assert quickly(box, sub) is None  # in the middle
+    assert box.core.getdents(sub) == expected[1:]
+    os.lseek(sub, 0, os.SEEK_SET)
+    elsewhere(lambda: box.core.write(b"/low/sub/new", b""))
+    assert quickly(box, sub) is None
+    assert len(box.core.getdents(sub)) == len(expected) + 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 23, 24, 25, 500])
+def test_the_view_s_listing_is_the_merged_one(make: Callable[..., Box], count: int) -> None:
+    """Whether a directory is listed on the stack, from the view, or merged, its order is the same."""
+    nodes = {b"/d": d(), **{b"/d/%d" % n: (d() if n % 3 else f()) for n in range(count)}}
+    box = make(nodes)
+    for fd in opened(box, b"/d"):
+        with fails(errno.ENOENT):
+            box.core.stat(b"none", dirfd=fd)
+        few = quickly(box, fd)
+        assert (few is None) == (count > 24)
+        os.lseek(fd, 0, os.SEEK_SET)
+        view = box.core.getdents(fd)
+        assert few in (None, view)
+        box.core.write(b"/d/new", b"")
+        os.lseek(fd, 0, os.SEEK_SET)
+        assert [e for e in box.core.getdents(fd) if e.name != b"new"] == view

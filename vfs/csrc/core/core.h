@@ -129,7 +129,9 @@ extern long (*rl_tree_descriptor)(u32 layer);
 #define RL_QUICK_NO (-0x7fffffffffffffffL)
 long rl_quick_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
 long rl_quick_fstat(int fd, struct rl_attr *out);
-int rl_quick_end(int fd); /* a listing of a directory of the view that has reached its end */
+/* A listing that fits into buf[size], or has reached its end. When it cannot be passed on: rl_quick_list_again(). */
+long rl_quick_list(int fd, char *buf, size_t size);
+void rl_quick_list_again(int fd);
 long rl_quick_access(int dirfd, const char *path, int mode, int flags);
 long rl_quick_readlink(int dirfd, const char *path, const char **text); /* length */
 long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */

@@ -455,7 +455,7 @@ void rl_give(void *p, size_t n);
 
 /* ---- readdir.c --------------------------------------------------------------------------------- */
 
-void rl_quick_begin(int fd); /* a directory has been opened anew: rl_quick_end() does not hold of it */
+void rl_quick_begin(int fd); /* a directory has been opened anew: rl_quick_list() has not reached its end */
 
 /* ---- listing.c --------------------------------------------------------------------------------- */
 
@@ -471,6 +471,8 @@ u64 rl_list_position(const char *name, u32 len);
 /* ---- viewlist.c -------------------------------------------------------------------------------- */
 
 long rl_list_view(u32 id, struct rl_list *l); /* as rl_list_build(), of a directory that the view alone has */
+/* The same, of a few entries, into buf[size], with nothing held. Bytes, or RL_QUICK_NO. */
+long rl_list_few(u32 id, char *buf, size_t size);
 void rl_list_free(struct rl_list *l);
 
 #endif

@@ -1,8 +1,8 @@
 /* getdents64: merged listings with the kernel's own file position as the cursor.
  *
  * 1. A directory that only the upper has is read by the kernel and filtered; it can never become merged.
- * 2. All others are read from a merged list (listing.c). Position 0 is `.`, 1 is `..`, then hashes; END
- *    after the last entry.
+ * 2. All others are read from a merged list (listing.c), or the view's own (viewlist.c). Position 0 is `.`, 1 is `..`,
+ *    then hashes; END after the last entry.
  * 3. Lists that did not fit into one call are kept in a few slots. The slots are a cache: whoever finds
  *    them busy (another thread, or for ever in a child forked at the wrong moment) builds a list. */
 #include "inside.h"
@@ -21,7 +21,7 @@ static u32 busy, turn;
 static i32 ended;
 
 /* Such a position means nothing to anybody else. */
-int rl_quick_end(int fd)
+static int at_end(int fd)
 {
     return fd >= 0 && fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
 }
@@ -229,10 +229,10 @@ static long merged(const struct listed *d, int fd, char *buf, size_t size, i64 *
     return r;
 }
 
-/* The next call goes on from `pos`. */
-static long delivered(long r, int fd, i64 pos, int of_view)
+/* The next call goes on from `pos`. `ahead`: the position is END already. */
+static long delivered(long r, int fd, i64 pos, int ahead, int of_view)
 {
-    long n = r < 0 ? r : k4(__NR_lseek, fd, pos, 0, 0);
+    long n = r < 0 || (ahead && pos == END) ? r : k4(__NR_lseek, fd, pos, 0, 0);
     if (pos == END && of_view)
         __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
     return n < 0 ? n : r;
@@ -243,17 +243,64 @@ static u64 view_ino(u32 id)
     return RL_INO_BASE + rl_view_entry(id)->ino;
 }
 
-/* A clear directory that the view alone has: without a walk. */
-static long clear(const struct rl_base *b, int fd, char *buf, size_t size)
+/* The position. Most listings go from the beginning to the end in one call: then it is what it will be afterwards. */
+static i64 position(int fd, int *ahead)
+{
+    i64 at = k4(__NR_lseek, fd, END, 1, 0);
+    *ahead = at == END;
+    if (at < 0)
+        return k4(__NR_lseek, fd, 0, 1, 0);
+    return *ahead ? 0 : k4(__NR_lseek, fd, at - END, 0, 0);
+}
+
+static struct listed listed_view(const struct rl_base *b)
 {
     struct listed d = {NULL, b->id, b->hash, {view_ino(b->id), view_ino(rl_view_entry(b->id)->parent)}};
-    i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
+    return d;
+}
+
+/* A clear directory that the view alone has: without a walk. */
+static int is_clear(const struct rl_base *b)
+{
+    return b->how == 1 && b->clear && !rl_base_covered(b) && !rl_bind_may_be_in(b->hash);
+}
+
+static long clear(const struct rl_base *b, int fd, char *buf, size_t size)
+{
+    struct listed d = listed_view(b);
+    int ahead;
+    i64 pos = position(fd, &ahead);
     if (pos < 0 || pos >= END)
         return pos < 0 ? pos : 0;
     long r = pos > 1 ? from_slot(fd, b->hash, buf, size, &pos) : -ENOENT;
     if (r == -ENOENT)
         r = merged(&d, fd, buf, size, &pos);
-    return delivered(r, fd, pos, 1);
+    if (r < 0 && ahead)
+        k4(__NR_lseek, fd, 0, 0, 0);
+    return delivered(r, fd, pos, ahead, 1);
+}
+
+long rl_quick_list(int fd, char *buf, size_t size)
+{
+    struct rl_base b;
+    i64 pos = 0;
+    int ahead;
+    if (at_end(fd))
+        return 0;
+    rl_known_directory(fd, &b, buf, size);
+    if (!is_clear(&b))
+        return RL_QUICK_NO;
+    struct listed d = listed_view(&b);
+    long at = dots(&d.ino, buf, size, &pos), n = at < 0 || pos < 2 ? RL_QUICK_NO : rl_list_few(b.id, buf + at, size - (size_t)at);
+    if (n < 0 || position(fd, &ahead) < 0 || !ahead)
+        return RL_QUICK_NO;
+    __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
+    return at + n;
+}
+
+void rl_quick_list_again(int fd)
+{
+    k4(__NR_lseek, fd, 0, 0, 0);
 }
 
 /* Inode number of the directory above v[0..len). */
@@ -277,7 +324,7 @@ long rl_getdents64(int fd, void *buf, size_t size)
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
     struct rl_base b;
     int known = rl_known_directory(fd, &b, s.text, sizeof s.text);
-    if (known == 1 && b.clear && !rl_base_covered(&b) && !rl_bind_may_be_in(b.hash))
+    if (is_clear(&b))
         return clear(&b, fd, buf, size);
     struct rl_origin o;
     long n = known ? rl_base_virtual(&b, s.text, &o) : rl_fd_real(fd, s.real, sizeof s.real);
@@ -325,5 +372,5 @@ long rl_getdents64(int fd, void *buf, size_t size)
         struct listed d = {&w, 0, w.self.hash, {own, w.vlen ? parent : own}};
         r = merged(&d, fd, buf, size, &pos);
     }
-    return delivered(r, fd, pos, known == 1);
+    return delivered(r, fd, pos, 0, known == 1);
 }

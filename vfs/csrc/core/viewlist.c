@@ -3,7 +3,8 @@
  * Equal positions are as good in one order as in another: readdir.c delivers them together. */
 #include "inside.h"
 
-#define RUN 12 /* entries that are sorted by insertion: fewer than most directories have */
+#define RUN 12 /* entries that are sorted by insertion */
+#define FEW 24 /* entries that are sorted on the stack */
 
 struct key {
     u64 pos;
@@ -60,20 +61,21 @@ static long read_keys(const struct rl_view_entry *d, struct key *keys)
     return bytes;
 }
 
-static void emit(const struct key *keys, u32 n, struct rl_list *l)
+/* Returns the end. */
+static char *emit(const struct key *keys, u32 n, char *at)
 {
     for (const struct key *k = keys; k < keys + n; k++) {
         const struct rl_view_entry *v = rl_view_entry(k->id);
-        struct rl_dirent *e = (void *)(l->buf + l->len);
+        struct rl_dirent *e = (void *)at;
         e->reclen = (u16)record_bytes(v->name_len);
         e->ino = RL_INO_BASE + v->ino;
         e->off = (i64)k->pos + 1;
         e->type = (u8)(v->mode >> 12 & 15);
         memcpy(e->name, rl_view_text(v->name, v->name_len), v->name_len);
         e->name[v->name_len] = 0;
-        l->len += e->reclen;
+        at += e->reclen;
     }
-    l->count = n;
+    return at;
 }
 
 long rl_list_view(u32 id, struct rl_list *l)
@@ -90,8 +92,22 @@ long rl_list_view(u32 id, struct rl_list *l)
         l->buf = rl_take(l->cap);
         r = l->buf ? 0 : -ENOMEM;
     }
-    if (r >= 0)
-        emit(sort(keys, keys + d->children, d->children), d->children, l);
+    if (r >= 0) {
+        l->len = (size_t)(emit(sort(keys, keys + d->children, d->children), d->children, l->buf) - l->buf);
+        l->count = d->children;
+    }
     rl_give(keys, 2 * half);
+    return r;
+}
+
+long rl_list_few(u32 id, char *buf, size_t size)
+{
+    struct key keys[FEW];
+    const struct rl_view_entry *d = rl_view_entry(id);
+    long r = d->children <= FEW ? read_keys(d, keys) : -EIO;
+    if (r < 0 || (size_t)r > size)
+        return RL_QUICK_NO;
+    insertion(keys, d->children);
+    emit(keys, d->children, buf);
     return r;
 }

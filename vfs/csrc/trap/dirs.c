@@ -20,11 +20,22 @@ struct rl_dirent {
     char name[]; /* the type is the last byte of the record */
 };
 
+/* May the program's buffer be written? Asked first, since a listing that cannot be passed on is lost. */
+static long touch(struct rl_call *c, u64 at)
+{
+    u8 byte;
+    long r = rl_guest_read(c, &byte, at, 1);
+
+    return r < 0 ? r : rl_guest_write(c, at, &byte, 1);
+}
+
 long rl_do_getdents64(struct rl_call *c)
 {
     u32 size = (u32)c->arg[2];
-    long r = rl_getdents64((int)c->arg[0], c->slot->buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
+    long r = size && touch(c, c->arg[1]) < 0 ? -EFAULT : 0;
 
+    if (r == 0)
+        r = rl_getdents64((int)c->arg[0], c->slot->buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
     if (r > 0 && rl_guest_write(c, c->arg[1], c->slot->buf, (size_t)r) < 0)
         return -EFAULT;
     return r;
@@ -35,9 +46,10 @@ long rl_do_getdents(struct rl_call *c)
 {
     u32 size = (u32)c->arg[2];
     u8 *buf = c->slot->buf, *out = buf + RL_DENTS_BYTES;
-    long r = rl_getdents64((int)c->arg[0], buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
-    long n = 0;
+    long r = size && touch(c, c->arg[1]) < 0 ? -EFAULT : 0, n = 0;
 
+    if (r == 0)
+        r = rl_getdents64((int)c->arg[0], buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
     for (long at = 0; at < r;) {
         const struct rl_dirent64 *from = (const struct rl_dirent64 *)(buf + at);
         struct rl_dirent *to = (struct rl_dirent *)(out + n);
