@@ -3,12 +3,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
+#include <sys/auxv.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -70,6 +72,118 @@ static int vfork_exec(void)
         waitpid(p, &status, 0);
     }
     return status == 0;
+}
+
+/* A vfork child's ids, mask and root are its own, though its memory is not: Go runs programs as somebody else so. */
+static int vfork_child_is_somebody_else(void)
+{
+    int status, r = 1;
+
+    for (volatile int i = 0; i < 60 && r; i++) {
+        pid_t p = vfork();
+        if (p == 0) {
+            syscall(SYS_setgid, 6);
+            syscall(SYS_setuid, 7);
+            umask(027);
+            if (i % 3 == 0)
+                execl(self, self, "--is-7", (char *)NULL);
+            if (i % 3 == 1)
+                execl("/nowhere", self, (char *)NULL);
+            _exit(syscall(SYS_getuid) == 7 && syscall(SYS_setuid, 0) == -1 ? 0 : 1);
+        }
+        waitpid(p, &status, 0);
+        r = status == 0 && getuid() == 0 && getegid() == 0 && umask(022) == 022 && setuid(0) == 0;
+    }
+    return r;
+}
+
+static int runs_as(const char *program, const char *words)
+{
+    int status;
+    pid_t p = fork();
+
+    if (p == 0) {
+        if (setgroups(0, NULL) || setgid(8) || setuid(7))
+            _exit(8);
+        execl(program, program, "--who", words, (char *)NULL);
+        _exit(9);
+    }
+    waitpid(p, &status, 0);
+    return status == 0;
+}
+
+/* Of a copy of this program, of user 5 and group 6: who it is then, and whether it is told to be careful. */
+static int set_id_bits(void)
+{
+    char buf[65536];
+    int from = open(self, O_RDONLY), to = open("/tmp/set-id", O_WRONLY | O_CREAT | O_EXCL, 0700), r = 1;
+    long n;
+
+    while ((n = read(from, buf, sizeof buf)) > 0)
+        if (write(to, buf, n) != n)
+            return 0;
+    close(to);
+    r &= chown("/tmp/set-id", 5, 6) == 0 && chmod("/tmp/set-id", 0755) == 0 && runs_as("/tmp/set-id", "7 7 7 8 8 8 0");
+    r &= chmod("/tmp/set-id", 04755) == 0 && runs_as("/tmp/set-id", "7 5 5 8 8 8 1");
+    r &= chmod("/tmp/set-id", 06755) == 0 && runs_as("/tmp/set-id", "7 5 5 8 6 6 1");
+    r &= chmod("/tmp/set-id", 02745) == 0 && runs_as("/tmp/set-id", "7 7 7 8 8 8 0");
+    int script = open("/tmp/set-id-script", O_WRONLY | O_CREAT, 0755);
+    n = snprintf(buf, sizeof buf, "#!%s --who\n", self);
+    r &= write(script, buf, n) == n && close(script) == 0 && chmod("/tmp/set-id-script", 06755) == 0;
+    r &= runs_as("/tmp/set-id-script", "7 7 7 8 8 8 0"); /* of a script they say nothing */
+    unlink("/tmp/set-id");
+    unlink("/tmp/set-id-script");
+    return r;
+}
+
+/* --who [SCRIPT --who] WORDS */
+static int who(const char *words)
+{
+    uid_t u[3];
+    gid_t g[3];
+    char said[100];
+
+    getresuid(u, u + 1, u + 2);
+    getresgid(g, g + 1, g + 2);
+    snprintf(said, sizeof said, "%u %u %u %u %u %u %lu", u[0], u[1], u[2], g[0], g[1], g[2], getauxval(AT_SECURE));
+    return strcmp(said, words) != 0;
+}
+
+static int status_says(pid_t p, uid_t uid, gid_t gid)
+{
+    char path[64], text[4096], want[64];
+    struct stat st;
+
+    snprintf(path, sizeof path, "/proc/%d/status", p);
+    int fd = open(path, O_RDONLY);
+    long n = read(fd, text, sizeof text - 1);
+
+    close(fd);
+    text[n > 0 ? n : 0] = 0;
+    snprintf(want, sizeof want, "\nUid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", uid, uid, uid, uid, gid, gid, gid, gid);
+    path[strlen(path) - 7] = 0;
+    return strstr(text, want) && strstr(text, "\nThreads:\t1\n") && stat(path, &st) == 0 && st.st_uid == uid && st.st_gid == gid;
+}
+
+/* What ps and userdel look at. */
+static int proc_tells_who_a_process_is(void)
+{
+    int ready[2], r, status;
+    char ch;
+
+    (void)!pipe(ready);
+    pid_t p = fork();
+    if (p == 0) {
+        if (setgid(6) || setuid(7) || write(ready[1], "", 1) != 1)
+            _exit(1);
+        pause();
+    }
+    r = read(ready[0], &ch, 1) == 1 && status_says(p, 7, 6) && status_says(getpid(), 0, 0);
+    kill(p, SIGKILL);
+    waitpid(p, &status, 0);
+    close(ready[0]);
+    close(ready[1]);
+    return r;
 }
 
 static void *fault_handler_seen;
@@ -436,7 +550,7 @@ static int sends_beside_a_thread(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(spawn_keeps_the_parents_handlers),
+        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(vfork_child_is_somebody_else), CASE(set_id_bits), CASE(proc_tells_who_a_process_is), CASE(spawn_keeps_the_parents_handlers),
         CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(trace_me),
         CASE(trace_a_vfork_child), CASE(other_processes_have_names_of_the_inside), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),
@@ -449,6 +563,10 @@ int main(int argc, char **argv)
     self = argv[0];
     if (argc > 1 && strcmp(argv[1], "--true") == 0)
         return access("/etc/os-release", R_OK) != 0;
+    if (argc > 1 && strcmp(argv[1], "--who") == 0)
+        return who(argv[argc - 1]);
+    if (argc > 1 && strcmp(argv[1], "--is-7") == 0)
+        return !(getuid() == 7 && getegid() == 6 && umask(0) == 027);
     if (argc > 1 && strcmp(argv[1], "--again") == 0)
         return execl(self, self, "--true", NULL);
     if (argc > 1 && strcmp(argv[1], "--wait") == 0)

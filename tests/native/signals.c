@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -65,6 +66,40 @@ static int alternate_stack(void)
     catch(SIGUSR1, note, SA_ONSTACK, 1);
     raise(SIGUSR1);
     return hits == 1 && can();
+}
+
+static stack_t shared;
+static volatile int threads_ok;
+
+static void *on_the_shared_stack(void *unused)
+{
+    volatile char mark[512];
+    int r = sigaltstack(&shared, NULL) == 0;
+
+    memset((char *)mark, 0x5a, sizeof mark);
+    for (int i = 0; i < 3000 && r; i++) {
+        r = access("/nowhere", F_OK) == -1 && access("/tmp/../etc/os-release", R_OK) == 0;
+        for (unsigned k = 0; k < sizeof mark; k++)
+            r &= mark[k] == 0x5a;
+    }
+    __atomic_fetch_add(&threads_ok, r, __ATOMIC_RELAXED);
+    return unused;
+}
+
+/* varnishd gives all its threads the same one. */
+static int one_alternate_stack_for_all_threads(void)
+{
+    pthread_t t[6];
+
+    shared = (stack_t){.ss_sp = malloc(65536), .ss_size = 65536};
+    threads_ok = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 6; i++)
+            pthread_create(&t[i], NULL, on_the_shared_stack, NULL);
+        for (int i = 0; i < 6; i++)
+            pthread_join(t[i], NULL);
+    }
+    return threads_ok == 18 && can();
 }
 
 static int bad_pointer_with_alternate_stack(void)
@@ -390,7 +425,7 @@ static int storm(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(all_blocked), CASE(alternate_stack),
+        CASE(all_blocked), CASE(alternate_stack), CASE(one_alternate_stack_for_all_threads),
         CASE(bad_pointer_with_alternate_stack), CASE(bad_pointer_on_the_alternate_stack), CASE(old_alternate_stack),
         CASE(longjmp_out_of_a_handler), CASE(longjmp_out_of_a_call), CASE(suspend_with_a_mask),
         CASE(ppoll_with_a_mask), CASE(pselect_with_a_mask), CASE(epoll_with_a_mask), CASE(mask_is_restored_after_ppoll),

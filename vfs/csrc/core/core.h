@@ -49,6 +49,9 @@ const char *rl_launch_str(struct rl_str s);
 #define RL_HYDRATE_ELSEWHERE 1
 extern long (*rl_hydrate_here)(u32 id);
 
+/* Set by an engine that can tell: who a process of the container, other than the calling one, is inside. 0 or -errno. */
+extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
+
 /* ---- attributes -------------------------------------------------------------------------------- */
 
 struct rl_attr {
@@ -118,6 +121,15 @@ long rl_chdir(const char *path);
 long rl_fchdir(int fd);
 long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
 
+/* The root of the process (root.c): its path in the container without a slash at the end; length 0: the container's own.
+ * `allowed`: the caller may change it. */
+extern char rl_root[];
+extern u32 rl_root_len;
+long rl_chroot(const char *path, int allowed);
+long rl_root_set(const char *v); /* a path as rl_root; -EINVAL */
+const char *rl_below_root(const char *v); /* a path in the container as the program knows it; outside of its root: as it is */
+long rl_show_name(char *v);               /* the same in place; length */
+
 /* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such; negative: none. NULL: it
  * never does. */
 extern long (*rl_tree_descriptor)(u32 layer);
@@ -156,7 +168,7 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
 long rl_real_path(int dirfd, const char *path, int flags, int create, char *real, size_t size);
 long rl_created(const char *real);
 
-/* What a program inside calls this real path, or called it before it was removed; -ENOENT when it is none of ours. */
+/* The path in the container of this real path, or what it was before it was removed; -ENOENT when it is none of ours. */
 long rl_virtual_path(const char *real, char *out, size_t size);
 
 /* A file's handle (handle.c), for name_to_handle_at with its flags. The mount's number, or -errno. */

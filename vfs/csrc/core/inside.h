@@ -190,10 +190,15 @@ long rl_again(struct rl_walk *w);
 #define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
 #define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
+#define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
 #define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
 /* A canonical virtual path; it may lie in the walk's own buffers. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath);
+
+/* ---- root.c ------------------------------------------------------------------------------------- */
+
+int rl_is_root(const char *v, u32 len); /* of the program; not to be asked when it has none of its own */
 
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
@@ -217,6 +222,17 @@ long rl_proc_link(struct rl_walk *w, u32 len);
 long rl_proc_target(struct rl_walk *w, u32 len); /* the same to go on with: only the kernel finds what has no name */
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
 int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
+
+/* Is it a process's status? Then its process. */
+int rl_proc_status(const struct rl_walk *w, u64 *pid);
+
+/* ---- proctold.c, procstatus.c ------------------------------------------------------------------- */
+
+long rl_told_begin(const char *name);   /* a descriptor to write to */
+long rl_told_end(long fd, int flags);   /* closes it: one for reading what was written, as open(2) would give it */
+long rl_status_open(const char *real, u64 pid, int flags); /* a descriptor; -ENODATA: the file itself will do */
+/* The owner of /proc/PID; rel[0..len): the path behind /proc. */
+void rl_proc_owner(const char *rel, u32 len, u32 *uid, u32 *gid);
 
 /* ---- open.c ------------------------------------------------------------------------------------ */
 

@@ -28,6 +28,8 @@ long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out)
             return r;
     }
     rl_attr_of(&w.self, h, &out->attr);
+    if (h->what == RL_IN_BIND)
+        out->attr.mode &= ~(u32)06000;
     memcpy(out->vpath, w.v, w.vlen);
     out->vpath[w.vlen] = 0;
     return 0;

@@ -134,6 +134,13 @@ static long open_bind(struct rl_walk *w, struct rl_open *o)
         if (r >= 0)
             o->done_fd = (int)r;
     }
+    u64 pid;
+    if (r >= 0 && !wants_write(o->flags) && rl_proc_status(w, &pid)) {
+        r = rl_status_open(o->real, pid, o->flags);
+        if (r >= 0)
+            o->done_fd = (int)r;
+        r = r == -ENODATA ? 0 : r;
+    }
     o->regular = !w->hit.magic && (w->hit.mode & S_IFMT) != S_IFIFO;
     return r;
 }

@@ -68,9 +68,12 @@ long rl_getcwd(char *buf, size_t size)
         return -ENOENT;
     if (!w.vlen)
         w.v[w.vlen++] = '/';
-    if (w.vlen + 1 > size)
+    w.v[w.vlen] = 0;
+    const char *shown = rl_below_root(w.v), *mark = rl_root_len && shown == w.v ? "(unreachable)" : "";
+    size_t len = strlen(shown), k = strlen(mark);
+    if (k + len + 1 > size)
         return -ERANGE;
-    memcpy(buf, w.v, w.vlen);
-    buf[w.vlen] = 0;
-    return (long)w.vlen + 1;
+    memcpy(buf, mark, k);
+    memcpy(buf + k, shown, len + 1);
+    return (long)(k + len) + 1;
 }

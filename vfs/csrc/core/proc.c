@@ -40,6 +40,13 @@ int rl_proc_maps(const struct rl_walk *w)
     return rl_same(part, "/maps") || rl_same(part, "/smaps");
 }
 
+int rl_proc_status(const struct rl_walk *w, u64 *pid)
+{
+    if (!rl_proc_magic(w, &w->self, w->vlen))
+        return 0;
+    return rl_same(process_part(w->v + rl_bind((u32)w->self.bind).vlen, pid), "/status");
+}
+
 /* Does this link, the program of another process, lead to the engine? */
 static int runs_engine(const char *target, char *buf)
 {
@@ -48,7 +55,8 @@ static int runs_engine(const char *target, char *buf)
     return rl_same(target, buf);
 }
 
-long rl_proc_link(struct rl_walk *w, u32 len)
+/* In the container, whatever the program's root is. */
+static long link_name(struct rl_walk *w, u32 len)
 {
     char *out = w->s->mark;
     struct rl_ctx *c = &w->self;
@@ -63,8 +71,8 @@ long rl_proc_link(struct rl_walk *w, u32 len)
         return (long)strlen(out);
     }
     if (rl_same(part, "/root")) {
-        rl_put(out, "/");
-        return 1;
+        int own = rl_root_len && (long)pid == k4(__NR_getpid, 0, 0, 0, 0);
+        return rl_put(out, own ? rl_root : "/") - out;
     }
     long r = rl_bind_real(c, w->v, len, w->s->real);
     if (r < 0)
@@ -82,13 +90,19 @@ long rl_proc_link(struct rl_walk *w, u32 len)
     return n < 0 ? -ENOLINK : (long)strlen(out);
 }
 
+long rl_proc_link(struct rl_walk *w, u32 len)
+{
+    long n = link_name(w, len);
+    return n < 0 ? n : rl_show_name(w->s->mark);
+}
+
 /* Of a file that has been removed, or never had a name (O_TMPFILE), the link's text is a name and a mark. */
 long rl_proc_target(struct rl_walk *w, u32 len)
 {
     static const char mark[] = " (deleted)";
     const u32 n = sizeof mark - 1;
     w->s->text[0] = 0;
-    long r = rl_proc_link(w, len);
+    long r = link_name(w, len);
     u32 real = (u32)strlen(w->s->text);
     int marked = r >= 0 && real > n && !memcmp(w->s->text + real - n, mark, n);
     return marked && !k_exists(w->s->text) ? -ENOLINK : r;

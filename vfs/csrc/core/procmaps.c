@@ -1,18 +1,16 @@
 /* /proc/PID/maps and smaps as the program is to see them, and the program that another process runs.
  *
  * 1. The kernel writes real paths; each becomes its name inside, and the engine's own files "[rootlay]".
- * 2. What is opened is a copy in memory, made at that moment: whoever keeps the descriptor sees no later change.
- * 3. The copy gets the lowest free number, as any other descriptor.
- * 4. Every process of a container runs the engine, as far as the kernel knows. The program is the file that is mapped
+ * 2. What is opened is a copy in memory (proctold.c), made at that moment: whoever keeps the descriptor sees no later
+ *    change.
+ * 3. Every process of a container runs the engine, as far as the kernel knows. The program is the file that is mapped
  *    where its code starts (/proc/PID/stat, field 26): both can be read without the right to trace it.
- * 5. So it is no use to leave to the kernel that a running program cannot be written (ETXTBSY). */
+ * 4. So it is no use to leave to the kernel that a running program cannot be written (ETXTBSY). */
 #include "inside.h"
 
 #define BUFFER 32768
 #define START_CODE 26
 #define SPACES_BEFORE_NAME 5
-#define MFD_CLOEXEC 1
-#define MFD_NOEXEC_SEAL 8
 
 struct work {
     long in, out;
@@ -117,7 +115,7 @@ static long put_line(struct work *k, char *line)
     if (name && is_ours(k, name))
         n = rl_put(k->name, "[rootlay]") - k->name, deleted = 0;
     else if (name)
-        n = rl_virtual_path(name, k->name, sizeof k->name);
+        n = rl_virtual_path(name, k->name, sizeof k->name) < 0 ? -ENOENT : rl_show_name(k->name);
     if (n < 0) {
         r = put(k, line, strlen(line));
     } else {
@@ -146,41 +144,20 @@ static struct work *begin(const char *real, long *error)
     return NULL;
 }
 
-/* A descriptor for reading what is in `fd`, which is closed, as open(2) would give it (rule 3). */
-static long reopen(long fd, int flags)
-{
-    char name[32];
-    rl_put_u64(rl_put(name, "/proc/self/fd/"), (u64)fd, 10);
-    long r = k_open(name, O_RDONLY | (flags & O_CLOEXEC), 0), low;
-    k_close(fd);
-    if (r < 0)
-        return r;
-    low = k4(__NR_fcntl, r, flags & O_CLOEXEC ? RL_F_DUPFD_CLOEXEC : RL_F_DUPFD, 0, 0);
-    if (low < 0 || low > r) {
-        if (low >= 0)
-            k_close(low);
-        return r;
-    }
-    k_close(r);
-    return low;
-}
-
 long rl_maps_open(const char *real, int flags)
 {
     long r;
     struct work *k = begin(real, &r);
     if (!k)
         return r;
-    r = k->out = k4(__NR_memfd_create, (long)"maps", MFD_CLOEXEC | MFD_NOEXEC_SEAL, 0, 0);
-    if (r == -EINVAL) /* before Linux 6.3 */
-        r = k->out = k4(__NR_memfd_create, (long)"maps", MFD_CLOEXEC, 0, 0);
+    r = k->out = rl_told_begin("maps");
     for (char *line; r >= 0 && (line = next_line(k)) != NULL;)
         r = put_line(k, line);
     if (r >= 0)
         r = flush(k);
     k_close(k->in);
     if (k->out >= 0 && r >= 0)
-        r = reopen(k->out, flags);
+        r = rl_told_end(k->out, flags);
     else if (k->out >= 0)
         k_close(k->out);
     k_munmap(k, sizeof *k);

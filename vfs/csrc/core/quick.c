@@ -234,7 +234,7 @@ static long find(struct start *s, int dirfd, const char *path, int follow_last)
     s->upper = s->base.how = 0;
     s->dirfd = AT_FDCWD;
     s->keep = rl_moment(&s->now);
-    if (!*path || strlen(path) > LONGEST)
+    if (rl_root_len || !*path || strlen(path) > LONGEST)
         return RL_QUICK_NO;
     if (*path != '/') {
         if (!rl_known_directory(dirfd, &s->base, s->buf, sizeof s->buf))

@@ -5,7 +5,8 @@
  *    walked again from the root.
  * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory.
  * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
- *    its name is learnt and walked: then the walk begins again. */
+ *    its name is learnt and walked: then the walk begins again.
+ * 5. An absolute path starts at the program's root (root.c). */
 #include "inside.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -26,6 +27,7 @@ struct course {
     u64 resolve;
     u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT do not go above this depth */
     u32 links;
+    int magic;             /* the link that is followed is one of /proc: it names an object, from the container's root */
     const char *p;         /* what is left of the path */
     struct rl_ctx cur;     /* where we are */
     struct rl_ctx st[KEPT]; /* st[k]: the directory at depth k, for k < depth */
@@ -95,6 +97,16 @@ static long walk_again(struct course *c, u32 len)
     return 0;
 }
 
+/* To the program's root. */
+static long to_own_root(struct course *c)
+{
+    to_root(c);
+    if (!rl_root_len)
+        return 0;
+    memcpy(c->w->v, rl_root, rl_root_len + 1);
+    return walk_again(c, rl_root_len);
+}
+
 static u32 parent_len(const struct rl_walk *w)
 {
     u32 n = w->vlen;
@@ -112,6 +124,8 @@ static long up(struct course *c)
             return -EXDEV;
         return 0;
     }
+    if (rl_root_len && rl_is_root(w->v, w->vlen))
+        return 0;
     int bind = c->cur.bind;
     u32 n = parent_len(w);
     if (c->depth - 1 < KEPT) {
@@ -171,7 +185,7 @@ static long start(struct course *c, int dirfd, const char *path)
     if (path[0] == '/' && (c->resolve & RESOLVE_BENEATH))
         return -EXDEV;
     if (path[0] == '/' && !boxed)
-        return 0;
+        return c->flags & RL_WHOLE ? 0 : to_own_root(c);
     r = start_at(c, dirfd);
     c->floor = boxed ? c->depth : 0;
     return r;
@@ -202,7 +216,13 @@ static long splice(struct course *c, const char *text, u32 n, const char *tail)
         return 0;
     }
     int bind = c->cur.bind;
-    to_root(c);
+    long r = 0;
+    if (c->magic)
+        to_root(c);
+    else
+        r = to_own_root(c);
+    if (r < 0)
+        return r;
     return (c->resolve & RESOLVE_NO_XDEV) && bind >= 0 ? -EXDEV : 0;
 }
 
@@ -211,6 +231,7 @@ static long link_text(struct course *c, u32 len, const char **text)
 {
     struct rl_walk *w = c->w;
     struct rl_hit *h = &w->hit;
+    c->magic = 0;
     if (h->what == RL_IN_VIEW) {
         const struct rl_view_entry *e = rl_view_entry(h->view);
         *text = rl_view_text(e->link, e->link_len);
@@ -222,6 +243,7 @@ static long link_text(struct course *c, u32 len, const char **text)
             if (c->resolve & RESOLVE_NO_MAGICLINKS)
                 return -ELOOP;
             *text = w->s->mark;
+            c->magic = 1;
             return rl_proc_target(w, len);
         }
         long r = rl_bind_real(&w->self, w->v, len, w->s->real);
@@ -248,6 +270,7 @@ static long settle_dot(struct course *c)
     }
     u32 len = w->vlen;
     w->v[len] = 0;
+    w->dot = w->dot ? w->dot : 3;
     if (c->depth - 1 < KEPT) {
         w->dir = c->st[c->depth - 1];
     } else {
@@ -406,6 +429,7 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
         if (r < 0)
             return r;
         path = r ? c.rest : "/";
+        c.flags |= RL_WHOLE;
     }
     if (flags & RL_PLAIN) {
         memcpy(c.rest, path, n + 1);
@@ -421,5 +445,5 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
 
 long rl_resolve_plain(struct rl_walk *w, const char *vpath)
 {
-    return rl_resolve(w, AT_FDCWD, vpath[0] ? vpath : "/", RL_EXISTS | RL_PLAIN, 0);
+    return rl_resolve(w, AT_FDCWD, vpath[0] ? vpath : "/", RL_EXISTS | RL_PLAIN | RL_WHOLE, 0);
 }

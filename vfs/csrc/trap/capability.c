@@ -10,13 +10,11 @@
 
 #define RL_CAPABILITIES ((1ull << (CAP_LAST_CAP + 1)) - 1)
 
-/* Of a user other than 0. A program's threads share them. */
-static u64 permitted, effective;
-static int keep; /* PR_SET_KEEPCAPS */
+struct rl_caps rl_caps;
 
 int rl_capable(u32 capability)
 {
-    return rl_me.euid == 0 || (effective >> capability & 1);
+    return rl_me.euid == 0 || (rl_caps.effective >> capability & 1);
 }
 
 /* capabilities(7), "Effect of user ID changes on capabilities". */
@@ -25,11 +23,11 @@ void rl_caps_after(const u32 old[3])
     int had_root = old[0] == 0 || old[1] == 0 || old[2] == 0;
 
     if (old[1] == 0 && rl_me.euid != 0) {
-        permitted = RL_CAPABILITIES;
-        effective = 0;
+        rl_caps.permitted = RL_CAPABILITIES;
+        rl_caps.effective = 0;
     }
-    if (had_root && rl_me.uid && rl_me.euid && rl_me.suid && !keep)
-        permitted = effective = 0;
+    if (had_root && rl_me.uid && rl_me.euid && rl_me.suid && !rl_caps.keep)
+        rl_caps.permitted = rl_caps.effective = 0;
 }
 
 static long check_header(struct rl_call *c, u32 *words)
@@ -53,7 +51,7 @@ static long check_header(struct rl_call *c, u32 *words)
 long rl_do_capget(struct rl_call *c)
 {
     struct __user_cap_data_struct data[2];
-    u64 may = rl_me.euid == 0 ? RL_CAPABILITIES : permitted, have = rl_me.euid == 0 ? may : effective;
+    u64 may = rl_me.euid == 0 ? RL_CAPABILITIES : rl_caps.permitted, have = rl_me.euid == 0 ? may : rl_caps.effective;
     u32 words;
     long r = check_header(c, &words);
 
@@ -81,10 +79,11 @@ long rl_do_capset(struct rl_call *c)
         want[0] |= (u64)data[i].effective << 32 * i;
         want[1] |= (u64)data[i].permitted << 32 * i;
     }
-    if (want[1] & ~permitted || want[0] & ~want[1])
+    if (want[1] & ~rl_caps.permitted || want[0] & ~want[1])
         return -EPERM;
-    effective = want[0];
-    permitted = want[1];
+    rl_identity_borrow();
+    rl_caps.effective = want[0];
+    rl_caps.permitted = want[1];
     return 0;
 }
 
@@ -95,8 +94,9 @@ long rl_do_prctl(struct rl_call *c)
     case PR_SET_KEEPCAPS:
         if (c->arg[1] > 1)
             return -EINVAL;
-        keep = (int)c->arg[1];
-        return rl_sys(__NR_prctl, PR_SET_KEEPCAPS, keep, 0, 0, 0, 0); /* for PR_GET_KEEPCAPS */
+        rl_identity_borrow();
+        rl_caps.keep = (int)c->arg[1];
+        return rl_sys(__NR_prctl, PR_SET_KEEPCAPS, rl_caps.keep, 0, 0, 0, 0); /* for PR_GET_KEEPCAPS */
     case PR_CAPBSET_DROP:
     case PR_SET_SECUREBITS:
         return rl_capable(CAP_SETPCAP) ? 0 : -EPERM;

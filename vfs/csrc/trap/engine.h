@@ -106,6 +106,7 @@ void rl_slot_free(struct rl_slot *slot);
 /* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has gone. */
 u32 *rl_slot_word(const struct rl_slot *slot);
 u32 *rl_patch_lock(void); /* 0: free; wiped in a forked child */
+u32 *rl_altstack_lock(void); /* likewise */
 /* This is a vfork child: what it changes in memory, it changes in its parent. */
 int rl_memory_is_borrowed(void);
 
@@ -217,9 +218,18 @@ void rl_make_mount_points(void);
 
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
-/* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask]`. 0 or -EINVAL. */
+/* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask[:root]]`. 0 or -EINVAL. */
 long rl_state_parse(const char *text, u64 *sigmask);
-size_t rl_state_print(char *out, u64 sigmask);
+/* After an exec of this file: its set-id bits. */
+void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file);
+size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask);
+
+/* ---- borrowed.c --------------------------------------------------------------------------------- */
+
+void rl_identity_borrow(void); /* before a change: of ids, groups, capabilities, umask, root */
+void rl_identity_return(void); /* right before the kernel's execve */
+void rl_identity_settle(void); /* before a call is handled */
+extern u32 rl_identity_lent;   /* there may be something to settle */
 
 /* ---- identity as others see it: start.c ---------------------------------------------------------- */
 
@@ -227,9 +237,20 @@ size_t rl_state_print(char *out, u64 sigmask);
  * that the kernel shows of it, the effective uid in the lower half. To be called when that has changed. */
 #define RL_AT_IDENTITY 0x6e50726cull
 void rl_tell_identity(void);
+int rl_has_threads(void);
+
+/* ---- peercred.c --------------------------------------------------------------------------------- */
+
+long rl_identity_read(u64 pid, struct rl_identity *out); /* of another process: 0 or -ESRCH */
 
 /* ---- capability.c ------------------------------------------------------------------------------ */
 
+/* Of a user other than 0. A program's threads share them. */
+struct rl_caps {
+    u64 permitted, effective;
+    int keep; /* PR_SET_KEEPCAPS */
+};
+extern struct rl_caps rl_caps;
 int rl_capable(u32 capability);
 /* After the user ids have changed; `old`: real, effective and saved before. */
 void rl_caps_after(const u32 old[3]);

@@ -4,7 +4,8 @@
  *
  * 1. Everything that can fail is checked first, since behind the kernel's execve there is nobody left
  *    to give an errno to: headers of the program and of its interpreter, in the kernel's order.
- * 2. Set-id bits are not honoured (no_new_privs could not either); AT_SECURE is 0.
+ * 2. Set-id bits make the program somebody else inside, which is a matter of record as everything about its identity:
+ *    on the machine it gains nothing. Not those of binds, as if mounted nosuid.
  * 3. The environment is the program's own array, untouched.
  * 4. The real files of the program and of its interpreter (empty: it has none), and what the program calls that, are
  *    handed over: the next engine need not look them up again, unless they are gone or others by then.
@@ -16,7 +17,7 @@
 #include "syscalls.h"
 
 #define RL_INTERPRETERS 5 /* the kernel's limit of nested scripts */
-#define RL_STATE_BYTES 1024
+#define RL_STATE_BYTES (1024 + RL_PATH_MAX)
 #define RL_MEMFD_FLOOR 100
 #define RL_PREFIX 8 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL */
 
@@ -100,6 +101,7 @@ static long find_memfd(struct rl_call *c, int dirfd, const char *path)
     rl_put_number(rl_put_text(c->slot->exec.real, RL_OWN_FD), (u64)n, 10);
     rl_put_text(c->slot->exec.vpath, c->slot->exec.real);
     c->slot->exec.view = 0;
+    c->slot->exec.attr.mode = 0;
     return 0;
 }
 
@@ -226,12 +228,15 @@ static void name_it(struct plan *p, int dirfd, const char *path)
 
 static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
 {
+    struct rl_identity me = rl_me;
     u32 *word = rl_slot_word(c->slot);
     u64 old_word = 0;
     int known;
     long r;
 
-    rl_state_print(p->state, c->uc->sigmask);
+    rl_identity_of_program(&me, &c->slot->exec.attr);
+    rl_state_print(p->state, &me, c->uc->sigmask);
+    rl_identity_return();
     rl_signals_before_exec();
     /* A vfork child leaves the slot behind in its parent's memory: the kernel frees it. */
     known = rl_sys(__NR_prctl, PR_GET_TID_ADDRESS, (long)&old_word, 0, 0, 0, 0) == 0;

@@ -219,5 +219,5 @@ long rl_fast(const struct rl_patched *p)
 {
     fast_call *call = p->nr < RL_SYSCALL_LIMIT ? calls[p->nr] : NULL;
 
-    return call ? call(rl_syscall_row((long)p->nr), p->arg) : RL_QUICK_NO;
+    return call && !rl_identity_lent ? call(rl_syscall_row((long)p->nr), p->arg) : RL_QUICK_NO;
 }

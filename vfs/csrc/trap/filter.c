@@ -22,6 +22,9 @@
 #define RL_DATA_IP 8
 #define RL_DATA_ARG(i) (16 + 8 * (u32)(i))
 #define RL_PR_SET_SYSCALL_USER_DISPATCH 59
+#define RL_AF_UNIX 1
+#define RL_AF_NETLINK 16
+#define RL_NETLINK_AUDIT 9
 
 struct builder {
     struct sock_filter code[RL_FILTER_LIMIT];
@@ -75,7 +78,7 @@ static void search(u32 low, u32 high)
     if (first + 1 == high) {
         const struct rl_syscall *row = rl_syscall_row(low);
 
-        if (row->action == RL_HARMLESS || (row->action == RL_SOCKET && !(rl_launch->flags & RL_LAUNCH_NO_NETWORK)))
+        if (row->action == RL_HARMLESS)
             leave(SECCOMP_RET_ALLOW);
         else if (row->action == RL_UNKNOWN)
             leave(SECCOMP_RET_ERRNO | ENOSYS);
@@ -139,6 +142,25 @@ static void prctl_tail(void)
     leave(SECCOMP_RET_ALLOW);
 }
 
+/* The kernel's audit log takes nothing from a user without privileges, and programs that are root inside fail over its EPERM
+ * (sshd, at a login on a terminal): it is as on a kernel without it. */
+static void socket_tail(const struct rl_syscall *row)
+{
+    load(RL_DATA_ARG(0));
+    if (rl_launch->flags & RL_LAUNCH_NO_NETWORK) {
+        emit(BPF_JMP | BPF_JEQ | BPF_K, RL_AF_UNIX, 0, 1);
+        leave(SECCOMP_RET_ALLOW);
+        leave(SECCOMP_RET_ERRNO | row->error);
+        return;
+    }
+    emit(BPF_JMP | BPF_JEQ | BPF_K, RL_AF_NETLINK, 1, 0);
+    leave(SECCOMP_RET_ALLOW);
+    load(RL_DATA_ARG(2));
+    emit(BPF_JMP | BPF_JEQ | BPF_K, RL_NETLINK_AUDIT, 0, 1);
+    leave(SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
+    leave(SECCOMP_RET_ALLOW);
+}
+
 static void tail(const struct rl_syscall *row)
 {
     switch (row->action) {
@@ -173,10 +195,7 @@ static void tail(const struct rl_syscall *row)
         prctl_tail();
         break;
     case RL_SOCKET: /* from the gate, too: the engine itself needs AF_UNIX alone */
-        load(RL_DATA_ARG(0));
-        emit(BPF_JMP | BPF_JEQ | BPF_K, 1 /* AF_UNIX */, 0, 1);
-        leave(SECCOMP_RET_ALLOW);
-        leave(SECCOMP_RET_ERRNO | row->error);
+        socket_tail(row);
         break;
     default:
         if (row->options & RL_NO_GATE) {

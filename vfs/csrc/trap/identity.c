@@ -10,6 +10,9 @@
 #include "syscalls.h"
 
 #define RL_KEEP 0xffffffffu /* -1: leave this id */
+#define RL_S_ISUID 04000u
+#define RL_S_ISGID 02000u
+#define RL_S_IXGRP 00010u
 
 struct rl_identity rl_me;
 
@@ -58,12 +61,13 @@ long rl_state_parse(const char *text, u64 *sigmask)
             return -EINVAL;
         *sigmask = value;
     }
+    if (*p == ':')
+        return rl_root_set(p + 1);
     return *p ? -EINVAL : 0;
 }
 
-size_t rl_state_print(char *out, u64 sigmask)
+size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask)
 {
-    const struct rl_identity *me = &rl_me;
     char *p = out;
 
     p = rl_put_text(rl_put_number(p, me->uid, 10), ",");
@@ -74,7 +78,17 @@ size_t rl_state_print(char *out, u64 sigmask)
     for (u32 i = 0; i < me->groups; i++)
         p = rl_put_number(i ? rl_put_text(p, ",") : p, me->group[i], 10);
     p = rl_put_number(rl_put_text(p, ":"), sigmask, 16);
+    if (rl_root_len)
+        p = rl_put_text(rl_put_text(p, ":"), rl_root);
     return (size_t)(p - out);
+}
+
+void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file)
+{
+    if (file->mode & RL_S_ISUID)
+        me->euid = me->suid = me->fsuid = file->uid;
+    if ((file->mode & RL_S_ISGID) && (file->mode & RL_S_IXGRP)) /* without: a mark for locks */
+        me->egid = me->sgid = me->fsgid = file->gid;
 }
 
 /* ---- reading ------------------------------------------------------------------------------------ */
@@ -120,6 +134,7 @@ static long set_uids(u32 real, u32 effective, u32 saved)
     if (!rl_capable(CAP_SETUID) && !(one_of(real, me->uid, me->euid, me->suid) && one_of(effective, me->uid, me->euid, me->suid) &&
                        one_of(saved, me->uid, me->euid, me->suid)))
         return -EPERM;
+    rl_identity_borrow();
     me->uid = real == RL_KEEP ? me->uid : real;
     me->euid = effective == RL_KEEP ? me->euid : effective;
     me->suid = saved == RL_KEEP ? me->suid : saved;
@@ -136,6 +151,7 @@ static long set_gids(u32 real, u32 effective, u32 saved)
     if (!rl_capable(CAP_SETGID) && !(one_of(real, me->gid, me->egid, me->sgid) && one_of(effective, me->gid, me->egid, me->sgid) &&
                        one_of(saved, me->gid, me->egid, me->sgid)))
         return -EPERM;
+    rl_identity_borrow();
     me->gid = real == RL_KEEP ? me->gid : real;
     me->egid = effective == RL_KEEP ? me->egid : effective;
     me->sgid = saved == RL_KEEP ? me->sgid : saved;
@@ -191,8 +207,10 @@ long rl_do_setfsuid(struct rl_call *c)
 {
     u32 id = (u32)c->arg[0], old = rl_me.fsuid;
 
-    if (id != RL_KEEP && (rl_capable(CAP_SETUID) || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid)))
+    if (id != RL_KEEP && (rl_capable(CAP_SETUID) || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid))) {
+        rl_identity_borrow();
         rl_me.fsuid = id;
+    }
     return old;
 }
 
@@ -200,8 +218,10 @@ long rl_do_setfsgid(struct rl_call *c)
 {
     u32 id = (u32)c->arg[0], old = rl_me.fsgid;
 
-    if (id != RL_KEEP && (rl_capable(CAP_SETGID) || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid)))
+    if (id != RL_KEEP && (rl_capable(CAP_SETGID) || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid))) {
+        rl_identity_borrow();
         rl_me.fsgid = id;
+    }
     return old;
 }
 
@@ -216,6 +236,7 @@ long rl_do_setgroups(struct rl_call *c)
         return -EINVAL;
     if (rl_guest_read(c, groups, c->arg[1], n * 4) < 0)
         return -EFAULT;
+    rl_identity_borrow();
     memcpy(rl_me.group, groups, n * 4);
     rl_me.groups = (u32)n;
     return 0;
@@ -226,6 +247,7 @@ long rl_do_umask(struct rl_call *c)
 {
     u32 old = rl_me.umask;
 
+    rl_identity_borrow();
     rl_me.umask = (u32)c->arg[0] & 0777;
     return old;
 }

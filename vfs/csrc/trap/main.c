@@ -31,6 +31,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
     if (rl_state_parse(state, sigmask) < 0)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
     rl_note_mask(*sigmask);
+    rl_identity_of = rl_identity_read;
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
@@ -221,7 +222,12 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
     s->memfd = -1;
     s->argv = argv + words;
     s->argc = argc - words;
-    r = is_script(program.real) ? run_script(path, s) : rl_start_program(s);
+    if (is_script(program.real)) {
+        r = run_script(path, s);
+    } else {
+        rl_identity_of_program(&rl_me, &program.attr);
+        r = rl_start_program(s);
+    }
     cannot_run(prog, r);
 }
 

@@ -61,18 +61,26 @@ static long read_shown(i32 pid, u32 *uid, u32 *gid)
     return -ESRCH;
 }
 
+long rl_identity_read(u64 pid, struct rl_identity *out)
+{
+    if (runs_this_engine((i32)pid) && read_peer((i32)pid, out, &rl_me, sizeof *out) == 0)
+        return 0;
+    *out = (struct rl_identity){.groups = 0};
+    if (read_shown((i32)pid, &out->euid, &out->egid) < 0)
+        return -ESRCH;
+    out->uid = out->suid = out->fsuid = out->euid;
+    out->gid = out->sgid = out->fsgid = out->egid;
+    return 0;
+}
+
 static void make_virtual(struct rl_ucred *cred)
 {
     u32 uid = rl_me.euid, gid = rl_me.egid;
     struct rl_identity peer;
 
-    if (cred->pid == (i32)rl_sys0(__NR_getpid)) {
-        ;
-    } else if (runs_this_engine(cred->pid) && read_peer(cred->pid, &peer, &rl_me, sizeof peer) == 0) {
+    if (cred->pid != (i32)rl_sys0(__NR_getpid) && rl_identity_read((u64)cred->pid, &peer) == 0) {
         uid = peer.euid;
         gid = peer.egid;
-    } else {
-        read_shown(cred->pid, &uid, &gid);
     }
     if (cred->uid == rl_launch->host_uid)
         cred->uid = uid;

@@ -43,6 +43,7 @@ long rl_dispatch(struct rl_call *c)
 {
     long r;
 
+    rl_identity_settle();
     c->row = rl_syscall_row(c->nr);
     if (c->row == NULL || c->row->handler == NULL)
         return -ENOSYS;

@@ -13,6 +13,7 @@
 #define RL_SLOTS 64
 #define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* process id of whom the memory belongs to; 0: not known yet */
 #define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
+#define RL_ALTSTACK_WORD (RL_PATCH_WORD - 1) /* held while a thread gets an alternate stack */
 #define RL_PAGE 4096
 
 struct rl_slot rl_slots[RL_SLOTS] __attribute__((aligned(4096)));
@@ -35,6 +36,7 @@ void rl_slots_init(void)
 }
 
 u32 *rl_patch_lock(void) { return &words[RL_PATCH_WORD]; }
+u32 *rl_altstack_lock(void) { return &words[RL_ALTSTACK_WORD]; }
 
 int rl_memory_is_borrowed(void)
 {

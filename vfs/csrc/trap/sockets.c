@@ -32,9 +32,9 @@ long rl_socket_name(const char *name, char *out)
 
     if (n && rl_text_starts(name, rl_launch_str(rl_launch->alias)) && name[n] == '/') {
         rl_put_text(out, name + n);
-        return (long)strlen(out);
+        return rl_show_name(out);
     }
-    return rl_virtual_path(name, out, RL_PATH_MAX);
+    return rl_virtual_path(name, out, RL_PATH_MAX) < 0 ? -ENOENT : rl_show_name(out);
 }
 
 static long open_path(const char *real)

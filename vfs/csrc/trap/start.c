@@ -64,7 +64,7 @@ static void fix_auxv(u64 *av, const struct rl_image *main, const struct rl_image
         case AT_EUID: av[1] = rl_me.euid; break;
         case AT_GID: av[1] = rl_me.gid; break;
         case AT_EGID: av[1] = rl_me.egid; break;
-        case AT_SECURE: av[1] = 0; break;
+        case AT_SECURE: av[1] = rl_me.uid != rl_me.euid || rl_me.gid != rl_me.egid; break;
         /* room for the frame of a trapped call on top of that of the program's own signal */
         case RL_AT_MINSIGSTKSZ: av[1] *= 2; break;
         default: break;
@@ -134,7 +134,7 @@ static void show(const u64 *auxv, u64 words)
 }
 
 /* With threads the heap might grow at the same time, and be told to have not: then the old identity stays. */
-static int has_threads(void)
+int rl_has_threads(void)
 {
     struct statx sx;
 
@@ -143,7 +143,7 @@ static int has_threads(void)
 
 void rl_tell_identity(void)
 {
-    if (shown[0] != RL_AT_IDENTITY || shown[1] == identity_now() || rl_memory_is_borrowed() || has_threads())
+    if (shown[0] != RL_AT_IDENTITY || shown[1] == identity_now() || rl_memory_is_borrowed() || rl_has_threads())
         return;
     shown[1] = identity_now();
     told.brk = (u64)rl_sys1(__NR_brk, 0);
@@ -206,7 +206,7 @@ long rl_start_program(const struct rl_start *s)
     long r;
 
     random_places(&base, &gap);
-    r = rl_elf_map(open_found(s->real, rl_exe_vpath), base, &main, interpreter);
+    r = rl_elf_map(open_found(s->real, rl_below_root(rl_exe_vpath)), base, &main, interpreter);
     if (r < 0)
         return r;
     if (s->memfd >= 0)

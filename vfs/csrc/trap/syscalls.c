@@ -108,7 +108,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(getpgid), DO(setfsuid, setfsuid, 0), DO(setfsgid, setfsgid, 0), OK(getsid),
     DO(capget, capget, 0), DO(capset, capset, 0),
     OK(rt_sigpending), OK(rt_sigtimedwait), OK(rt_sigqueueinfo), WAIT(rt_sigsuspend, rt_sigsuspend, 0, RL_HANDLED),
-    OK(sigaltstack), P1(utime, utime, N, 0, 1, N, 0, 0, N),
+    WAIT(sigaltstack, sigaltstack, 0, RL_HANDLED_IF), P1(utime, utime, N, 0, 1, N, 0, 0, N),
     P1(mknod, mknod, N, 0, 1, N, 0, 0, N), NO(uselib, ENOSYS), OK(personality), OK(ustat),
     P1(statfs, statfs, N, 0, 1, N, 0, 0, N), OK(fstatfs), OK(sysfs),
     OK(getpriority), OK(setpriority), OK(sched_setparam), OK(sched_getparam), OK(sched_setscheduler),

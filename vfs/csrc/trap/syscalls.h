@@ -17,7 +17,7 @@ enum rl_action {
     RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
     RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
     RL_PRCTL,       /* decided by argument 0 */
-    RL_SOCKET,      /* runs; without a network only for AF_UNIX, else fails with `error` */
+    RL_SOCKET,      /* runs, but for the audit log; without a network only for AF_UNIX, else fails with `error` */
     RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
 };
 
@@ -60,7 +60,7 @@ RL_HANDLER(connect); RL_HANDLER(bind); RL_HANDLER(sendto); RL_HANDLER(sendmsg); 
 RL_HANDLER(getsockname); RL_HANDLER(getpeername);
 RL_HANDLER(execve); RL_HANDLER(execveat);
 RL_HANDLER(rt_sigaction); RL_HANDLER(rt_sigprocmask); RL_HANDLER(rt_sigsuspend); RL_HANDLER(ppoll);
-RL_HANDLER(pselect6); RL_HANDLER(epoll_pwait);
+RL_HANDLER(pselect6); RL_HANDLER(epoll_pwait); RL_HANDLER(sigaltstack);
 RL_HANDLER(getuid); RL_HANDLER(geteuid); RL_HANDLER(getgid); RL_HANDLER(getegid);
 RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(setgid);
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
