@@ -42,7 +42,8 @@ def test_a_program_may_change_its_root(guest: Guest, program: Path, outside: lis
     assert inside.returncode == 0, inside.stderr
     assert len(outside) > 100
     exe = re.compile("readlink self/exe: .*/")  # is outside of the new root, and has another name there
-    assert [exe.sub("", line) for line in inside.stdout.decode().splitlines()] == [exe.sub("", line) for line in outside]
+    lines = inside.stdout.decode().splitlines()
+    assert [exe.sub("", line) for line in lines] == [exe.sub("", line) for line in outside]
 
 
 def test_only_root_may_change_it(guest: Guest) -> None:
