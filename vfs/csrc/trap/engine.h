@@ -87,6 +87,8 @@ void rl_unblock_faults(const struct rl_ucontext *uc);
 
 /* After a trapped call: `ip` and `sp` as they were when it trapped. */
 void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp);
+/* The site of execve in the code around `ip`, before it is called. */
+void rl_patch_exec(struct rl_call *c, u64 ip);
 
 /* ---- guest.c: the program's memory ------------------------------------------------------------- */
 

@@ -8,7 +8,9 @@
  * 4. What may block, swap the signal mask or not return (rows with a pass argument, execve, prctl, …) traps: for
  *    these the program's `syscall` instruction is still there, and a handler that asks for rl_resume() is
  *    run again from there.
- * 5. A fork in the middle of a patch leaves the lock free: its word is wiped in the child (slots.c).
+ * 5. Who asks to be traced and then executes (lldb's and ltrace's children) must not stop for a SIGSYS in between, which
+ *    his tracer would take for the exec: there execve's site is patched ahead, and exec.c runs as for any slow call.
+ * 6. A fork in the middle of a patch leaves the lock free: its word is wiped in the child (slots.c).
  */
 #include "patch.h"
 
@@ -16,6 +18,8 @@
 #define RL_PATCH_WARM 8
 #define RL_PATCH_TRIED 0x80000000u
 #define RL_HOT 256
+#define RL_CODE_PAGE 4096ull
+#define RL_CODE_PAGES 512 /* how far from the call of ptrace that of execve is looked for: in the same C library */
 
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 
@@ -70,6 +74,42 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
         rl_patch_write_site(&site);
         __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
     }
+}
+
+/* Patches the first call of execve in this page of the program's code. -EFAULT: there is no such page. 1: done. */
+static long patch_exec_in(struct rl_call *c, u64 page)
+{
+    const u8 *code = c->slot->buf;
+    struct rl_site site;
+
+    if (rl_guest_read(c, c->slot->buf, page, RL_CODE_PAGE) < 0)
+        return -EFAULT;
+    for (u32 i = 1; i + 8 < RL_CODE_PAGE; i++)
+        if (code[i] == 0xb8 && code[i + 1] == __NR_execve && code[i + 5] == 0x0f && code[i + 6] == 0x05 &&
+            rl_patch_read_site(c, page + i + 7, __NR_execve, 0, &site) && !site.shared) {
+            rl_patch_write_site(&site);
+            return 1;
+        }
+    return 0;
+}
+
+void rl_patch_exec(struct rl_call *c, u64 ip)
+{
+    u32 *lock = rl_patch_lock();
+    u64 page = ip & ~(RL_CODE_PAGE - 1);
+    long r = 0;
+
+    if ((rl_launch->flags & (RL_LAUNCH_PATCH | RL_LAUNCH_TRACE)) != RL_LAUNCH_PATCH ||
+        __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
+        return;
+    for (u64 i = 0; r == 0 && i < RL_CODE_PAGES; i++)
+        r = patch_exec_in(c, page + i * RL_CODE_PAGE);
+    for (u64 i = 1; r <= 0 && i < RL_CODE_PAGES; i++) {
+        r = patch_exec_in(c, page - i * RL_CODE_PAGE);
+        if (r < 0)
+            break;
+    }
+    __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- what x86_64/patch_entry.S calls --------------------------------------------------------------- */

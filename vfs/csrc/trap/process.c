@@ -45,6 +45,8 @@ long rl_do_ptrace(struct rl_call *c)
         wants_a_tracer = (u32)rl_sys0(__NR_gettid);
         return 0;
     }
+    if ((i32)c->arg[0] == RL_PTRACE_TRACEME)
+        rl_patch_exec(c, c->uc->reg[RL_RIP]); /* patch.c, rule 5 */
     return rl_sys4(__NR_ptrace, (long)c->arg[0], (long)c->arg[1], (long)c->arg[2], options);
 }
 
