@@ -1,4 +1,4 @@
-# packages: umoci skopeo buildah bubblewrap
+# packages: umoci skopeo bubblewrap
 # prints: hi
 # prints: 1
 # prints: bwrap: Creating new namespace failed: Operation not permitted
