@@ -149,6 +149,31 @@ static int who(const char *words)
     return strcmp(said, words) != 0;
 }
 
+/* What is open can be changed by its owner, though he could not get there: at(1) makes its jobs so. */
+static int open_file_in_a_closed_directory(void)
+{
+    struct stat st;
+    int status, fd, r = mkdir("/tmp/closed", 0700) == 0 && chmod("/tmp/closed", 0700) == 0;
+
+    umask(0700);
+    fd = open("/tmp/closed/f", O_CREAT | O_EXCL | O_WRONLY, 0400);
+    umask(022);
+    r &= fd >= 0 && fchown(fd, 7, 8) == 0;
+    pid_t p = fork();
+    if (p == 0) {
+        if (setgroups(0, NULL) || setgid(8) || setuid(7))
+            _exit(1);
+        _exit(!(access("/tmp/closed/f", F_OK) == -1 && fchmod(fd, 0750) == 0 && fstat(fd, &st) == 0 && st.st_uid == 7 &&
+                (st.st_mode & 07777) == 0750));
+    }
+    waitpid(p, &status, 0);
+    r &= status == 0 && stat("/tmp/closed/f", &st) == 0 && (st.st_mode & 07777) == 0750 && st.st_gid == 8;
+    unlink("/tmp/closed/f");
+    rmdir("/tmp/closed");
+    close(fd);
+    return r;
+}
+
 static int status_says(pid_t p, uid_t uid, gid_t gid)
 {
     char path[64], text[4096], want[64];
@@ -589,7 +614,7 @@ static int sends_beside_a_thread(void)
 int main(int argc, char **argv)
 {
     static const struct test_case cases[] = {
-        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(vfork_child_is_somebody_else), CASE(set_id_bits), CASE(proc_tells_who_a_process_is), CASE(spawn_keeps_the_parents_handlers),
+        CASE(spawn_many), CASE(spawn_of_nothing), CASE(vfork_exec), CASE(vfork_child_is_somebody_else), CASE(set_id_bits), CASE(open_file_in_a_closed_directory), CASE(proc_tells_who_a_process_is), CASE(spawn_keeps_the_parents_handlers),
         CASE(ignored_faults_survive_exec), CASE(exec_of_a_memfd), CASE(exec_of_a_descriptor), CASE(trace_me),
         CASE(trace_a_vfork_child), CASE(trace_a_forked_child), CASE(other_processes_have_names_of_the_inside), CASE(mask_survives_exec), CASE(exec_errors),
         CASE(empty_environment), CASE(many_arguments), CASE(threads_with_small_stacks),

@@ -339,10 +339,10 @@ static long found(struct course *c, u32 len, int last)
     return 0;
 }
 
-/* May we look names up in the current directory? */
+/* May we look names up in the current directory? On the way to what is open already nobody asks. */
 static long searchable(const struct course *c)
 {
-    if (!rl_me.fsuid || (c->cur.bind >= 0 && !c->cur.given))
+    if (!rl_me.fsuid || (c->flags & RL_WHOLE) || (c->cur.bind >= 0 && !c->cur.given))
         return 0;
     return rl_permit(c->cur.mode, c->cur.uid, c->cur.gid, RL_X_OK, 0);
 }
