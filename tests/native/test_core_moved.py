@@ -7,6 +7,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from box import Box, d, f, fails, forked, ln
@@ -194,26 +195,23 @@ def test_a_directory_that_is_removed(box: Box, again: bool, moved: bool) -> None
             core.call("rl_mkdir", fd, b"y", 0o755)
         with fails(errno.ENOENT):
             names(box, fd)
+        assert (core.stat(b".", dirfd=fd).mode, core.fstat(fd).mode) == (stat.S_IFDIR | 0o755,) * 2
+        assert core.fstat(fd).nlink == 0
+        same = core.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dirfd=fd)
+        with fails(errno.ENOENT):
+            names(box, same)
+        os.close(same)
+        with fails(errno.EISDIR):
+            core.open(b".", os.O_WRONLY | os.O_CREAT, dirfd=fd)
     assert core.listdir(top) == ([b"d", b"f", b"l"] if again else [b"f", b"l"])
     os.close(fd)
 
 
-def test_while_others_rename_it(box: Box, low: int) -> None:
-    """It is never absent, whenever one looks."""
-    if not box.launch.dirs[0].bloom:
-        pytest.skip("without a filter nobody counts what others do")
-    core, rounds = box.core, 150
-
-    def rename() -> None:
-        for number in range(rounds):
-            core.rename(b"/a/b" if number % 2 == 0 else b"/z", b"/z" if number % 2 == 0 else b"/a/b")
-
-    child, done = forked(rename), (0, 0)
-    while not done[0]:
-        assert core.stat(b"f", dirfd=low).size == 6
-        assert core.stat(b"d/x", dirfd=low).size == 2
-        done = os.waitpid(child, os.WNOHANG)
-    assert os.waitstatus_to_exitcode(done[1]) == 0
+def test_a_directory_from_elsewhere_is_not_opened(box: Box, tmp_path: Path) -> None:
+    fd = os.open(tmp_path, os.O_RDONLY)
+    with fails(errno.ENOENT):
+        box.core.open(b".", os.O_RDONLY, dirfd=fd)
+    os.close(fd)
 
 
 def test_files_below_a_renamed_directory(box: Box) -> None:

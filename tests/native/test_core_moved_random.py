@@ -150,6 +150,7 @@ def test_descriptors_of_what_is_renamed_and_removed_do_what_those_of_a_plain_dir
             log[-1] += f" {fd}:{where!r}"
             if where is None:
                 assert outcome(lambda fd=fd: box.core.stat(b"a", dirfd=fd)) == "ENOENT", "\n".join(log[-30:])  # type: ignore[misc]
+                assert box.core.stat(b".", dirfd=fd).nlink == box.core.fstat(fd).nlink == 0, "\n".join(log[-30:])
                 continue
             assert name_of(box.core, fd) == where, "\n".join(log[-30:])
             assert shown(box.core.fstat(fd)) == shown(os.fstat(plain)), "\n".join(log[-30:])

@@ -68,6 +68,8 @@ class Watcher:
             self.note("open", lambda: os.open("g", os.O_WRONLY | os.O_CREAT))
             self.note("stat by descriptor", lambda: os.stat("f", dir_fd=self.fd))
             self.note("names", lambda: os.listdir(self.fd))
+            self.note("itself", lambda: (os.stat(".").st_nlink, os.fstat(self.fd).st_nlink))
+            self.note("nothing", lambda: os.listdir("."))
             os.mkdir(there) if not os.path.exists(there) else None  # another of its name
 
     def end(self) -> None:

@@ -227,6 +227,29 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 #define RESOLVE_KNOWN 0x1fu
 #define RESOLVE_CACHED_ 0x20u
 
+/* Was a layer's directory opened by this descriptor? */
+static int is_of_a_layer(int fd, struct rl_scratch *s)
+{
+    long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: the kernel says that it was removed, and its name */
+    if (n < 0 && n != -ENOENT)
+        return 0;
+    int place = rl_classify(s->real, (u32)strlen(s->real)).place;
+    return place == RL_PLACE_LAYER || place == RL_PLACE_TREE;
+}
+
+/* A directory that was removed can still be opened by whoever is in it; nothing is in it any more. */
+static long open_removed(int dirfd, const char *path, struct rl_open *o, struct rl_scratch *s)
+{
+    if (!rl_same(path, ".") || tmpfile_flags(o->flags) || !is_of_a_layer(dirfd, s))
+        return -ENOENT;
+    if ((o->flags & O_CREAT) || wants_write(o->flags))
+        return -EISDIR;
+    long r = k4(__NR_openat, dirfd, (long)".", o->flags, 0);
+    if (r >= 0)
+        o->done_fd = (int)r;
+    return r;
+}
+
 /* Apart, so that the quick way does not reach below these buffers: a page or two more. */
 static __attribute__((noinline)) long prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve,
                                               struct rl_open *o)
@@ -242,6 +265,8 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
         o->regular = 0;
         r = attempt(&w, dirfd, path, mode, resolve, o);
     }
+    if (r == -ENOENT)
+        r = open_removed(dirfd, path, o, &s);
     return r == -ESTALE ? -EAGAIN : r < 0 ? r : 0;
 }
 

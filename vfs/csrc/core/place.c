@@ -6,7 +6,8 @@ long rl_dir_real(struct rl_walk *w, char *out)
     struct rl_hit *h = &w->hit;
     if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0) || !rl_writable())
         return rl_object_real(w, out);
-    /* Below a redirect a lower directory's own path is not its name here: make it one in the upper. */
+    /* A descriptor of a lower directory must lead back to the name here, as it does by way of a redirect (moved.c);
+     * where it does not, make the directory one of the upper. */
     long n = h->what == RL_IN_VIEW ? rl_view_real(h->view, out, RL_REAL_MAX) : rl_object_real(w, out);
     if (n < 0)
         return n;

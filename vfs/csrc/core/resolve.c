@@ -5,7 +5,7 @@
  *    walked again from the root.
  * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory.
  * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
- *    its name is learnt and walked: then the walk begins again.
+ *    its name is learnt and walked: then the walk begins again, a few times.
  * 5. An absolute path starts at the program's root (root.c). */
 #include "inside.h"
 

@@ -19,7 +19,9 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return rl_fstat(dirfd, out);
     long r = rl_quick_stat(dirfd, path, flags, out);
-    return r != RL_QUICK_NO ? r : stat_path(dirfd, path, flags, out);
+    if (r == RL_QUICK_NO)
+        r = stat_path(dirfd, path, flags, out);
+    return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
 }
 
 /* A file of ours that has no name (any more): the real attributes with the owners mapped. */
@@ -60,13 +62,17 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         rl_attr_of(&w.self, &w.hit, out);
         if (w.hit.what == RL_IN_LAYER && w.hit.layer == 0 && !w.hit.rec.has && w.quiet)
             rl_recall_add(w.moment, &w.hit.sx, &w.hit.rec);
-    } else if (o.id) { /* its name is gone or another's: it is still what the view says */
+        return 0;
+    }
+    if (o.id) { /* its name is gone or another's: it is still what the view says */
         w.hit.lower_ino = 0;
         rl_show_view(o.id, &w.hit);
         rl_attr_of(NULL, &w.hit, out);
     } else {
         nameless(sx, out);
     }
+    if (rl_isdir(sx->stx_mode) && (r >= 0 || r == -ENOENT || r == -ENOTDIR))
+        out->nlink = 0; /* removed: a directory has one name */
     return 0;
 }
 
