@@ -191,7 +191,7 @@ def test_mosquitto(servers: Machine) -> None:
 
 def test_people_become_others(servers: Machine) -> None:
     script = """
-    useradd -m -s /bin/bash joe; echo joe:pw | chpasswd; echo root:rootpw | chpasswd
+    useradd -m -u 4321 -s /bin/bash joe; echo joe:pw | chpasswd; echo root:rootpw | chpasswd
     cat > /su.exp <<'X'
 set timeout 20
 spawn su root -c "id -un"
