@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
+from stat import S_IFREG
 
 import pytest
-from box import Box, f, forked
+from box import Box, f, fails, forked
 
 NODES = {b"/low": f(b"lower", uid=7, gid=8, mode=0o640)}
 SEEN = tuple[int, int, int, int, int]
@@ -91,4 +93,53 @@ def test_two_names_are_never_remembered_as_one(box: Box) -> None:
     elsewhere(lambda: core.unlink(b"/plain"))
     assert core.fstat(fd).nlink == 1
     assert seen(box, b"/second", fd)[4] == 1
+    os.close(fd)
+
+
+def test_changes_by_the_descriptor_of_a_new_file(box: Box) -> None:
+    """Its name is not looked for; what others did meanwhile counts."""
+    core = box.core
+    fd = core.open(b"/new", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+    assert seen(box, b"/new", fd)[1:4] == (S_IFREG | 0o600, 0, 0)
+    for mode in (0o640, 0o4755, 0o444, 0o644):
+        core.chmod(None, mode, dirfd=fd)
+        assert seen(box, b"/new", fd)[1:4] == (S_IFREG | mode, 0, 0)
+    core.chown(None, 0, 0, dirfd=fd)
+    core.utimens(None, 10**18, 2 * 10**18, dirfd=fd)
+    assert core.stat(b"/new").mtime == 2 * 10**18
+    elsewhere(lambda: core.chown(b"/new", 5, 6))
+    core.chmod(None, 0o600, dirfd=fd)
+    core.utimens(None, 10**18, 3 * 10**18, dirfd=fd)
+    assert seen(box, b"/new", fd)[1:4] == (S_IFREG | 0o600, 5, 6)
+    assert core.stat(b"/new").mtime == 3 * 10**18
+    elsewhere(lambda: core.link(b"/new", b"/second"))
+    core.chmod(None, 0o640, dirfd=fd)
+    assert (core.stat(b"/second").mode, core.stat(b"/second").uid) == (S_IFREG | 0o640, 5)
+    elsewhere(lambda: (core.unlink(b"/new"), core.unlink(b"/second"), core.write(b"/new", b"another")))
+    core.chmod(None, 0o666, dirfd=fd)
+    assert core.stat(b"/new").mode == S_IFREG | 0o644
+    os.close(fd)
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_who_may_not_change_it_may_not_by_descriptor(box: Box, asked: bool) -> None:
+    core = box.core
+    fd = core.open(b"/new", os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+    if asked:
+        seen(box, b"/new", fd)
+    core.identity(1000, 1000)
+    for change in (
+        lambda: core.chmod(None, 0o666, dirfd=fd),
+        lambda: core.chown(None, 1000, 1000, dirfd=fd),
+        lambda: core.utimens(None, 0, 0, dirfd=fd),
+    ):
+        with fails(errno.EPERM):
+            change()
+    named = os.open(f"/proc/self/fd/{fd}", os.O_PATH)
+    core.identity(0, 0)
+    for change in (lambda: core.chmod(None, 0o666, dirfd=named), lambda: core.chown(None, 0, 0, dirfd=named)):
+        with fails(errno.EBADF):
+            change()
+    assert core.stat(b"/new").mode == S_IFREG | 0o644
+    os.close(named)
     os.close(fd)

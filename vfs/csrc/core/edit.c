@@ -132,6 +132,10 @@ long rl_by_fd(struct rl_walk *w, int fd)
     long r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
     if (r < 0)
         return r;
+    u32 id = rl_known_entry(&sx);
+    if (id && rl_view_path(id, s->text, sizeof s->text) >= 0 && rl_resolve_plain(w, s->text) == 0 &&
+        w->hit.what == RL_IN_VIEW && w->hit.view == id)
+        return 1;
     long n = rl_fd_real(fd, s->real, sizeof s->real);
     if (n == -ENOENT)
         return 0;

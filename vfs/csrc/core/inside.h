@@ -307,6 +307,10 @@ long rl_may_change(struct rl_walk *w, int victim);
 void rl_known_init(void);
 /* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_QUICK_NO: ask further. */
 long rl_known_file(int fd, const struct statx *sx, struct rl_attr *out);
+u32 rl_known_entry(const struct statx *sx); /* likewise the entry, without a system call; 0: ask further */
+void rl_known_asked(void);                  /* a program has asked for what it has opened */
+/* `fd` is a file without a record that has just been made in the upper, by a walk of this moment (rl_quiet()). */
+void rl_known_created(int fd, u32 moment);
 /* `fd` has just been opened by the name of this entry, which lies at its own path (of the FNV state `hash`) in its layer's
  * tree: cheaper than to ask for the name later. `clear`: as of rl_base, at the moment `now`. */
 void rl_known_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);

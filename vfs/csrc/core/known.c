@@ -13,6 +13,7 @@
  *    gets of the names above it otherwise are parts to merge with. */
 #include "line.h"
 
+#define NOT_ONE 0xffffffffu /* in the place of an entry: no file of a layer's tree */
 #define LINES 64 /* a page: another would be one more fault in every program that opens files */
 
 static struct line {
@@ -122,7 +123,8 @@ static u32 named(int fd, u64 *hash, u32 *layer)
             return entry_of(i, real + len, (u32)n - len, hash);
         }
     }
-    return 0;
+    *hash = *layer = 0;
+    return NOT_ONE;
 }
 
 static int covered(u64 hash)
@@ -140,23 +142,49 @@ static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clea
     if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
         return 0;
     if (rl_isreg(sx->stx_mode))
-        spent = 0;
+        rl_known_asked();
     u32 id = remembered(sx, hash, tree, clear_at);
     if (!id && (id = named(fd, hash, tree)) != 0) {
-        if ((rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
+        if (id != NOT_ONE && (rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;
         *clear_at = 0;
         remember(sx, id, *hash, *tree, 0);
     }
-    return id;
+    return id == NOT_ONE ? 0 : id;
+}
+
+/* Is it worth a system call to remember what has just been opened (rule 4)? */
+static int credit(void)
+{
+    return spent < CREDIT && ++spent;
+}
+
+void rl_known_asked(void)
+{
+    spent = 0;
+}
+
+void rl_known_created(int fd, u32 moment)
+{
+    struct statx sx;
+    struct rl_record none;
+    none.has = 0;
+    if (credit() && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0)
+        rl_recall_add(moment, &sx, &none);
+}
+
+u32 rl_known_entry(const struct statx *sx)
+{
+    u64 hash;
+    u32 tree, clear_at, id = rl_isreg(sx->stx_mode) && sx->stx_nlink ? remembered(sx, &hash, &tree, &clear_at) : 0;
+    return !id || id == NOT_ONE || covered(hash) || rl_moves_entry(id) ? 0 : id;
 }
 
 void rl_known_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now)
 {
     struct statx sx;
-    if ((!directory && spent >= CREDIT) || is_told(id))
+    if (is_told(id) || (!directory && !credit()))
         return;
-    spent += !directory;
     if (k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
         (directory ? rl_isdir(sx.stx_mode) : rl_isreg(sx.stx_mode)))
         remember(&sx, id, hash, rl_view_entry(id)->layer, directory && clear ? now + 1 : 0);

@@ -59,6 +59,8 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     u32 real_mode = rl_real_mode(owner.mode);
     if (rl_create_simple(w, &owner)) {
         r = k_open(o->real, o->flags | O_CREAT | O_EXCL, real_mode & 07777);
+        if (r >= 0 && w->quiet)
+            rl_known_created((int)r, w->moment);
     } else {
         r = create_marked(w, &owner, o);
         if (r >= 0)

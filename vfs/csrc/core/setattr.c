@@ -47,13 +47,46 @@ static void owner_now(const struct rl_walk *w, struct rl_owner *o)
     o->minor = a.rdev_minor;
 }
 
+/* What is recorded of a descriptor's file of the upper, when it is remembered: its name need not be found. */
+static int own_file(int fd, struct rl_hit *h)
+{
+    if (k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_recall(&h->sx, &h->rec))
+        return 0;
+    h->what = RL_IN_LAYER;
+    h->layer = 0;
+    rl_show_real(&rl_layers[0], h);
+    return 1;
+}
+
+/* A file without a record, and none for the new mode: one step, without the lock. Whoever had that meanwhile may have
+ * made one: then all is done once more. RL_QUICK_NO: it is not so simple. */
+static long chmod_own(int fd, u32 mode)
+{
+    struct rl_hit h;
+    u32 now;
+    if (!rl_quiet(&now) || !own_file(fd, &h) || h.rec.has)
+        return RL_QUICK_NO;
+    mode = S_IFREG | (mode & 07777);
+    if (rl_me.fsuid && !rl_in_group(h.gid))
+        mode &= ~(u32)S_ISGID;
+    if (rl_real_mode(mode) != mode)
+        return RL_QUICK_NO;
+    long r = rl_may_own(&h);
+    if (r >= 0)
+        r = k4(__NR_fchmod, fd, mode & 07777, 0, 0);
+    return r < 0 || rl_undisturbed(now) ? r : RL_QUICK_NO;
+}
+
 long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
     struct rl_owner o;
+    long r = path ? RL_QUICK_NO : chmod_own(dirfd, mode);
+    if (r != RL_QUICK_NO)
+        return r;
     rl_walk_start(&w, &s);
-    long r = rl_object(&w, dirfd, path, flags);
+    r = rl_object(&w, dirfd, path, flags);
     if (r < 0)
         return r;
     if (r == 0)
@@ -108,13 +141,27 @@ static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
+/* As chmod_own(), to the owner that it has: only the time of the change is new. */
+static long chown_own(int fd, u32 uid, u32 gid)
+{
+    struct rl_hit h;
+    if (!own_file(fd, &h) || h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) ||
+        (gid != ~0u && gid != h.gid))
+        return RL_QUICK_NO;
+    long r = may_chown(&h, uid, gid);
+    return r < 0 ? r : k4(__NR_fchown, fd, -1, -1, 0);
+}
+
 long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
     struct rl_owner o;
+    long r = path ? RL_QUICK_NO : chown_own(dirfd, uid, gid);
+    if (r != RL_QUICK_NO)
+        return r;
     rl_walk_start(&w, &s);
-    long r = rl_object(&w, dirfd, path, flags);
+    r = rl_object(&w, dirfd, path, flags);
     if (r < 0)
         return r;
     if (r == 0) {
@@ -158,10 +205,15 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    rl_walk_start(&w, &s);
+    long r;
     if (times && (bad_ns(times[1]) || bad_ns(times[3])))
         return -EINVAL;
-    long r = rl_object(&w, dirfd, path, flags);
+    if (!path && own_file(dirfd, &w.hit)) {
+        r = may_touch(&w.hit, times);
+        return r < 0 ? r : k_utimens(dirfd, NULL, times, 0);
+    }
+    rl_walk_start(&w, &s);
+    r = rl_object(&w, dirfd, path, flags);
     if (r < 0)
         return r;
     if (r == 0)
