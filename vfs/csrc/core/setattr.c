@@ -19,12 +19,30 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
     return rl_edit_store(w, e, NULL, 0);
 }
 
+/* A file without a record, and none for what it is to show: one step, without the lock. Whoever had that meanwhile may
+ * have made one: then all is done once more. RL_QUICK_NO: it is not so simple. */
+static long apply_alone(struct rl_walk *w, const struct rl_owner *o)
+{
+    const struct rl_hit *h = &w->hit;
+    u32 mode = rl_real_mode(o->mode);
+    if (!w->quiet || !rl_isreg(h->mode) || h->what != RL_IN_LAYER || h->layer || h->rec.has || h->sx.stx_nlink != 1 ||
+        !rl_unrecorded(w) || !rl_owner_plain(o, mode))
+        return RL_QUICK_NO;
+    long r = rl_upper_path(w->v, w->vlen, w->s->real);
+    if (r >= 0)
+        r = k_chmod(w->s->real, mode & 07777);
+    return r < 0 || rl_undisturbed(w->moment) ? r : RL_QUICK_NO;
+}
+
 /* Show the object as `o` from now on. The object is in the upper. */
 static long apply(struct rl_walk *w, struct rl_owner *o)
 {
     struct rl_edit e;
     int seen = rl_isdir(o->mode);
-    long r = rl_edit_begin(w, &e);
+    long r = apply_alone(w, o);
+    if (r != RL_QUICK_NO)
+        return r;
+    r = rl_edit_begin(w, &e);
     if (r < 0)
         return r;
     if (seen)
@@ -50,7 +68,10 @@ static void owner_now(const struct rl_walk *w, struct rl_owner *o)
 /* What is recorded of a descriptor's file of the upper, when it is remembered: its name need not be found. */
 static int own_file(int fd, struct rl_hit *h)
 {
-    if (k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_recall(&h->sx, &h->rec))
+    if (k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_isreg(h->sx.stx_mode))
+        return 0;
+    rl_known_asked();
+    if (!rl_recall(&h->sx, &h->rec))
         return 0;
     h->what = RL_IN_LAYER;
     h->layer = 0;
@@ -58,8 +79,7 @@ static int own_file(int fd, struct rl_hit *h)
     return 1;
 }
 
-/* A file without a record, and none for the new mode: one step, without the lock. Whoever had that meanwhile may have
- * made one: then all is done once more. RL_QUICK_NO: it is not so simple. */
+/* As apply_alone(). */
 static long chmod_own(int fd, u32 mode)
 {
     struct rl_hit h;
