@@ -7,7 +7,6 @@ import os
 import pty
 import struct
 import termios
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,7 +43,7 @@ def test_interrupt_reaches_the_foreground_program_only(guest: Guest) -> None:
     with shell(guest) as session:
         session.expect(b"> ")
         session.type(b"sleep 100\n")
-        time.sleep(0.3)
+        session.settle("sleep", "100")
         session.type(b"\x03")
         session.type(b"echo code=$?\n")
         session.expect(b"code=130")
@@ -55,7 +54,7 @@ def test_stop_and_continue(guest: Guest) -> None:
     with shell(guest) as session:
         session.expect(b"> ")
         session.type(b"cat\n")
-        time.sleep(0.3)  # until the shell has given the terminal back its line mode
+        session.settle("cat")  # the shell has given the terminal back its line mode by then
         session.type(b"one\n")
         session.expect(b"one\r\none\r\n")
         session.type(b"\x1a")
@@ -63,7 +62,7 @@ def test_stop_and_continue(guest: Guest) -> None:
         session.type(b"jobs\n")
         session.expect(b"Stopped")
         session.type(b"fg\n")
-        time.sleep(0.3)
+        session.settle("cat")
         session.type(b"two\n")
         session.expect(b"two\r\ntwo\r\n")
         session.type(b"\x04")
