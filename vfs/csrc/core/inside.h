@@ -376,6 +376,7 @@ long rl_view_openfd(u32 id, char *real, int flags);
 /* The real path of the walk's object (of a view entry: hydrated). Length. */
 long rl_object_real(struct rl_walk *w, char *out);
 
+long rl_resolve_directory(struct rl_walk *w, const char *path); /* a directory that may be entered: -ENOTDIR, -EACCES */
 /* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
 long rl_dir_real(struct rl_walk *w, char *out);
 

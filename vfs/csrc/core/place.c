@@ -20,17 +20,20 @@ long rl_dir_real(struct rl_walk *w, char *out)
     return rl_object_real(w, out);
 }
 
+long rl_resolve_directory(struct rl_walk *w, const char *path)
+{
+    long r = rl_resolve(w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
+    if (r < 0)
+        return r;
+    return rl_isdir(w->hit.mode) ? rl_may(&w->hit, RL_X_OK) : -ENOTDIR;
+}
+
 long rl_chdir(const char *path)
 {
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
-    if (r < 0)
-        return r;
-    if (!rl_isdir(w.hit.mode))
-        return -ENOTDIR;
-    r = rl_may(&w.hit, RL_X_OK);
+    long r = rl_resolve_directory(&w, path);
     if (r < 0)
         return r;
     r = rl_dir_real(&w, s.real);

@@ -291,7 +291,10 @@ long rl_quick_list(int fd, char *buf, size_t size)
     if (!is_clear(&b))
         return RL_QUICK_NO;
     struct listed d = listed_view(&b);
-    long at = dots(&d.ino, buf, size, &pos), n = at < 0 || pos < 2 ? RL_QUICK_NO : rl_list_few(b.id, buf + at, size - (size_t)at);
+    long at = dots(&d.ino, buf, size, &pos);
+    if (at < 0 || pos < 2)
+        return RL_QUICK_NO;
+    long n = rl_list_few(b.id, buf + at, size - (size_t)at);
     if (n < 0 || position(fd, &ahead) < 0 || !ahead)
         return RL_QUICK_NO;
     __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);

@@ -48,12 +48,7 @@ long rl_chroot(const char *path, int allowed)
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
-    if (r < 0)
-        return r;
-    if (!rl_isdir(w.hit.mode))
-        return -ENOTDIR;
-    r = rl_may(&w.hit, RL_X_OK);
+    long r = rl_resolve_directory(&w, path);
     if (r < 0 || !allowed)
         return r < 0 ? r : -EPERM;
     w.v[w.vlen] = 0;
