@@ -21,7 +21,7 @@ from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
 
-pytestmark = pytest.mark.skipif("ROOTLAY_TEST_DEBIAN" not in os.environ, reason="ROOTLAY_TEST_DEBIAN is not set")
+pytestmark = pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_DEBIAN"), reason="ROOTLAY_TEST_DEBIAN is not set")
 
 _TYPES = {
     tarfile.REGTYPE: EntryType.FILE,
@@ -99,9 +99,9 @@ def test_hydrated_files_are_those_of_the_tar(imported: tuple[Store, list[Digest]
 
 
 def test_building_is_fast(imported: tuple[Store, list[Digest]], view: View) -> None:
-    """30,000 entries in 0.3 s; three times that here, for a machine that is busy."""
+    """30,000 entries in 0.3 s; three times that here, of the processor's time: the machine may be busy."""
     store, diff_ids = imported
     view.path.unlink()
-    start = time.perf_counter()
+    start = time.process_time()
     build_view(store, diff_ids)
-    assert time.perf_counter() - start < 3 * 0.3 * max(1, view.entries / 30_000)
+    assert time.process_time() - start < 3 * 0.3 * max(1, view.entries / 30_000)
