@@ -1,8 +1,14 @@
-"""What tests of more than one folder stand on."""
+"""What tests of more than one folder stand on: a small tree, and the tiers (docs/testing.md).
+
+Every test is of one tier: that of its own marker, else `programs` where it uses an image of Debian, else that of its
+folder. tests/run selects by them.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,6 +18,76 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # importlib mode leaves it o
 from tests.cli.rootfs import build_rootfs
 
 pytest.register_assert_rewrite("tests.vfs.overlay_machine")
+
+HERE = Path(__file__).parent
+TIERS = ("unit", "engine", "oracles", "programs", "long")
+OF_FOLDER = {
+    "store": "unit",
+    "vfs": "unit",
+    "vfs/build": "engine",
+    "vfs/hook": "engine",
+    "vfs/run": "engine",
+    "native": "engine",
+    "cli": "engine",
+    "hostile": "engine",
+    "buildah": "oracles",
+    "programs": "programs",
+    "faults": "long",
+    "fuzz": "long",
+    "stress": "long",
+}
+DEBIAN = {"debian", "debian_root", "debian_store", "machine"}
+LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def tier_of(item: pytest.Item) -> str:
+    """The tier of a test."""
+    own = [name for name in TIERS if item.get_closest_marker(name)]
+    if own:
+        (tier,) = own
+        return tier
+    if DEBIAN & set(getattr(item, "fixturenames", ())):
+        return "programs"
+    return OF_FOLDER.get(item.path.parent.relative_to(HERE).as_posix(), "unit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(tier_of(item))
+        needs_root = item.get_closest_marker("needs_root")
+        if needs_root is not None and os.geteuid() != 0:
+            item.add_marker(pytest.mark.skip(reason=f"needs root: {needs_root.args[0]}"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LEFT_OUT] = Counter()
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    for item in items:
+        tier = tier_of(item)
+        kind = f"slow ones of {tier}" if tier in ("unit", "engine") and item.get_closest_marker("slow") else tier
+        item.config.stash[LEFT_OUT][kind] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist: say it to the one that prints
+        session.config.workeroutput["left out"] = dict(session.config.stash[LEFT_OUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: object) -> None:
+    output = getattr(node, "workeroutput", {})
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    config.stash[LEFT_OUT] = Counter(output.get("left out", {}))  # each process collects all
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left_out = config.stash[LEFT_OUT]
+    if left_out:
+        said = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))
+        terminalreporter.write_line(f"left out: {said}. `tests/run TIER` runs one, `tests/run all` every one.")
 
 
 @pytest.fixture(scope="session")

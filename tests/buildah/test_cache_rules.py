@@ -19,6 +19,8 @@ import pytest
 
 from tests.buildah.context import base_images
 
+pytestmark = pytest.mark.long_form
+
 DOCKER = os.environ.get("ROOTLAY_TEST_DOCKER", "")
 Words = tuple[str, ...]
 

@@ -6,7 +6,6 @@ both. Where they differ, the case says so with the reason. Docker's BuildKit: te
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.buildah.builders import Buildah, Rootlay
 from tests.buildah.cases import CASES, Case
 from tests.buildah.compare import compare
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="buildah and umoci see all owners only as root")
+pytestmark = pytest.mark.needs_root("buildah and umoci see all owners only as root")
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

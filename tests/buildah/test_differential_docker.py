@@ -11,7 +11,10 @@ from tests.buildah.builders import Docker, Rootlay
 from tests.buildah.cases import CASES, Case
 from tests.buildah.compare import compare
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="the daemon and umoci see all owners only as root")
+pytestmark = [
+    pytest.mark.long_form,
+    pytest.mark.needs_root("the daemon and umoci see all owners only as root"),
+]
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 DOCKERS = [case for case in CASES if LONG or case.differs or case.docker]
 """Without ROOTLAY_TEST_LONG those where builders do not agree: a daemon takes seconds for a Dockerfile."""

@@ -20,6 +20,8 @@ from tests.cli.conftest import Rootlay
 from tests.programs.podman import Podman, PodmanUnusable
 from tests.store.registry_real import RealRegistry, free_port, need, running
 
+pytestmark = [pytest.mark.oracles, pytest.mark.once]
+
 FILES = {"f": "file\n", "sub/g": "in a subdirectory\n", "sub/Dockerfile": "FROM small\nCOPY g /from-sub\n"}
 TEXT = "FROM small\nCOPY --chown=7:8 --chmod=640 f /srv/\nRUN echo made > /made; ln -s made /link\nCMD cat /made\n"
 

@@ -16,6 +16,8 @@ import pytest
 from rootlay.store.durable import make_directories
 from tests.cli.conftest import Rootlay
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 LEVELS = 2040 if os.environ.get("ROOTLAY_TEST_LONG") else 1100
 DEEP = "/".join("d" * LEVELS)
 PATIENCE_S = 900

@@ -18,6 +18,8 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 
+pytestmark = pytest.mark.oracles
+
 CHANGE = (
     "echo new > /etc/motd; rm -r /usr/share/doc/one; mv /usr/share/doc/two /usr/share/doc/three;"
     "rm -r /var/empty; mkdir /var/empty; chown 12:34 /etc/passwd; chmod 4755 /script; ln -s a /symlink;"
@@ -164,7 +166,7 @@ def test_skopeo_reads_the_store_itself_and_its_copies_load(
         assert tar_tree(tmp_path / f"{number}.tar") == tree
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root: umoci keeps owners only then")
+@pytest.mark.needs_root("umoci keeps owners only then")
 def test_umoci_unpacks_the_same_tree(changed: tuple[Rootlay, dict[str, tuple[object, ...]]], tmp_path: Path) -> None:
     need("umoci")
     need("skopeo")

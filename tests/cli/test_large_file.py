@@ -25,6 +25,8 @@ from lazy_images import copy
 
 from tests.store.registry_real import RealRegistry, running
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 SIZE = (4 << 30) + 10
 END, MORE = "the end\n", "more\n"
 KINDS = ["holes", *(["content"] if os.environ.get("ROOTLAY_TEST_LONG") else [])]

@@ -15,6 +15,8 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 
+pytestmark = pytest.mark.once
+
 ROOTLAY = [sys.executable, "-m", "rootlay.cli.main"]
 IMAGES_OWN = ("tree", "upper", "resolv.conf", "hosts", "hostname")  # shown inside, with these modes
 SECRET = "correct-horse-battery-staple"

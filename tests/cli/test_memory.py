@@ -24,6 +24,8 @@ from lazy_images import publish
 
 from tests.store.registry_real import RealRegistry, running
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 PEAK_MB_MAX = 150
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 ENTRIES = 300_000 if LONG else 50_000

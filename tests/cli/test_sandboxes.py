@@ -14,6 +14,8 @@ import pytest
 from tests.cli import docker_seccomp
 from tests.cli.conftest import Rootlay
 
+pytestmark = pytest.mark.oracles
+
 LAUNCHER = docker_seccomp.__file__
 PODMANS = "/usr/share/containers/seccomp.json"
 SCRIPT = "echo new > /etc/motd; mkdir /a; mv /etc/motd /a/b; cat /a/b; sh -c 'exit 3'; echo $?; ls /usr/share/doc"

@@ -37,6 +37,8 @@ from tests.vfs.test_core_agrees import HydratorServer, Native, corelib, launchfi
 from tests.vfs.test_crash import LAYER, OPERATIONS, State, check, prepare, state
 from tests.vfs.test_real_store import with_streams
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 TRIED: Counter[str] = Counter()
 # The core makes a copy only for a change, and no device nodes here: what Python's rules are asked for by name.
 NATIVE = {name: operation for name, operation in OPERATIONS.items() if name not in ("copy up", "mknod")}

@@ -19,6 +19,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 
 from tests.faults.scenarios import SCENARIOS
 
+pytestmark = pytest.mark.once
+
 SAMPLE = os.environ.get("ROOTLAY_TEST_FAULTS")
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from conftest import CORE, FLAGS
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 SOURCES = CORE.parent
 HOSTED = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-strict-aliasing"]
 #: Files, and how they are compiled.

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from conftest import CORE, FLAGS
 
+pytestmark = pytest.mark.once
+
 HERE = Path(__file__).parent
 #: Of gcc: clang's needs its own runtime in the process, which not every distribution has as a shared library.
 CHECKS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer", "-O1", "-g"]

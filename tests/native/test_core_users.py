@@ -20,7 +20,10 @@ from viewfile import Node
 
 USERS = [(0, 0, ()), (1000, 1000, ()), (1001, 1000, ()), (1002, 1002, (1000,))]
 
-pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="needs root: the oracle is a real directory of several users")
+pytestmark = [
+    pytest.mark.oracles,
+    pytest.mark.needs_root("the oracle is a real directory of several users"),
+]
 
 
 class RealUser(Plain):

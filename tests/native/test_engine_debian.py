@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.native.guest import Guest
+
+pytestmark = pytest.mark.programs
 
 
 def test_dash_and_coreutils(debian: Guest) -> None:

@@ -19,6 +19,8 @@ from pathlib import Path
 import pytest
 from conftest import CORE, FLAGS
 
+pytestmark = pytest.mark.once
+
 SOURCES = CORE.parent
 CORE_BYTES = 48 << 10
 QUICK_BYTES = 11 << 8  # 2.75 KiB

@@ -10,6 +10,8 @@ import pytest
 
 from tests.programs.conftest import Machine
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 #: Of the tree exerciser: how many at once, and how many operations each.
 PROCESSES, OPERATIONS = (32, 5000) if os.environ.get("ROOTLAY_TEST_LONG") else (16, 500)
 

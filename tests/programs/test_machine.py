@@ -8,6 +8,8 @@ import pytest
 
 from tests.programs.conftest import Machine
 
+pytestmark = pytest.mark.long_form
+
 
 def test_postgresql_as_its_own_user(machine: Machine) -> None:
     script = """

@@ -17,6 +17,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 from tests.cli.conftest import Rootlay
 from tests.programs.conftest import Machine
 
+pytestmark = pytest.mark.long_form
+
 BUILD_S = 600
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 NETWORK = bool(os.environ.get("ROOTLAY_TEST_NETWORK"))

@@ -17,6 +17,8 @@ from tests.cli.conftest import Rootlay
 from tests.programs.conftest import Machine
 from tests.programs.podman import Podman, PodmanUnusable
 
+pytestmark = pytest.mark.once
+
 BUILD_S = 600
 # The package servers' certificates, as this machine trusts them: the images know of no CA, or not of ours.
 CA = next((path for path in ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/cert.pem") if Path(path).exists()), "")

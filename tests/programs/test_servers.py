@@ -16,6 +16,8 @@ import pytest
 
 from tests.programs.conftest import HANGS_S, Machine
 
+pytestmark = pytest.mark.long_form
+
 PACKAGES = (
     "redis-server mariadb-server apache2 openssh-server exim4-daemon-light bsd-mailx cron at varnish haproxy vsftpd "
     "rsync mosquitto mosquitto-clients screen expect netcat-openbsd curl psmisc"

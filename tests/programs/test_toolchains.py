@@ -17,6 +17,8 @@ import pytest
 from tests.programs.conftest import HERE, Machine, with_packages
 
 pytestmark = [
+    pytest.mark.long_form,
+    pytest.mark.once,
     pytest.mark.skipif(
         not (os.environ.get("ROOTLAY_TEST_LONG") and os.environ.get("ROOTLAY_TEST_NETWORK")),
         reason="ROOTLAY_TEST_LONG and ROOTLAY_TEST_NETWORK are not both set",

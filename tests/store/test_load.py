@@ -31,6 +31,8 @@ from rootlay.store.errors import (
 from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
 
+pytestmark = pytest.mark.once
+
 BASE = make_tar([("a", "f", "base"), ("d/b", "f", "b" * 3_000_000)])
 TOP = make_tar([("d/.wh.b", "f", ""), ("c", "f", "top")])
 OTHER_ARCHITECTURE = "s390x"

@@ -26,7 +26,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
-pytestmark = pytest.mark.timeout(3000 if LONG else 300)  # umoci needs minutes for Debian, and for 50,000 files
+# umoci needs minutes for Debian, and for 50,000 files
+pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.once, pytest.mark.timeout(3000 if LONG else 300)]
 
 
 @pytest.mark.parametrize("name", IMAGES)

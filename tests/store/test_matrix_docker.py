@@ -16,6 +16,8 @@ from rootlay.store.store import Store
 DOCKER = os.environ.get("ROOTLAY_TEST_DOCKER", "")
 Docker = Callable[..., str]
 pytestmark = [
+    pytest.mark.long_form,
+    pytest.mark.oracles,
     pytest.mark.skipif(
         not DOCKER or os.geteuid() != 0, reason="ROOTLAY_TEST_DOCKER does not name a docker daemon, or we are not root"
     ),

@@ -22,7 +22,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
-pytestmark = pytest.mark.timeout(3000 if LONG else 300)  # umoci needs minutes for Debian, and for 50,000 files
+# umoci needs minutes for Debian, and for 50,000 files
+pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.timeout(3000 if LONG else 300)]
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -101,9 +102,7 @@ def test_from_umoci_through_us_and_back(
     assert set(theirs) == {"d", "d/0", "d/2", "d/same"}
 
 
-needs_root = pytest.mark.skipif(
-    os.geteuid() != 0, reason="needs root: podman of an ordinary user needs subordinate user IDs"
-)
+needs_root = pytest.mark.needs_root("podman of an ordinary user needs subordinate user IDs")
 Storage = Callable[..., str]
 
 

@@ -22,6 +22,8 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 
+pytestmark = pytest.mark.oracles
+
 FAST = RetryRules(attempts=8, first_wait_s=0.05)
 
 

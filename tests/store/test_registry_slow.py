@@ -32,6 +32,8 @@ from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
 
+pytestmark = pytest.mark.once
+
 ATTEMPTS = 2
 QUICK_BYTES = 100_000  # come before it gets slow
 Hook = Callable[[Handler, Seen], bool]

@@ -19,6 +19,8 @@ from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tarheader import parse_number, pax_mtime_ns
 
+pytestmark = pytest.mark.once
+
 _TYPES = {
     tarfile.REGTYPE: EntryType.FILE, tarfile.AREGTYPE: EntryType.FILE, tarfile.CONTTYPE: EntryType.FILE,
     tarfile.GNUTYPE_SPARSE: EntryType.FILE, tarfile.LNKTYPE: EntryType.HARDLINK, tarfile.SYMTYPE: EntryType.SYMLINK,

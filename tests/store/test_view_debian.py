@@ -21,7 +21,11 @@ from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
 
-pytestmark = pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_DEBIAN"), reason="ROOTLAY_TEST_DEBIAN is not set")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.once,
+    pytest.mark.skipif(not os.environ.get("ROOTLAY_TEST_DEBIAN"), reason="ROOTLAY_TEST_DEBIAN is not set"),
+]
 
 _TYPES = {
     tarfile.REGTYPE: EntryType.FILE,

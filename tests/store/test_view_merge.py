@@ -17,6 +17,8 @@ from rootlay.store.nativeview import NativeView
 from rootlay.store.value import as_dict, replace
 from rootlay.store.view import Node
 
+pytestmark = pytest.mark.once
+
 PathKey = tuple[bytes, ...]
 Records = list[tuple[bytes, bytes]]
 D, F, L, P, H, W = (

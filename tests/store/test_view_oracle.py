@@ -21,6 +21,8 @@ from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
 
+pytestmark = pytest.mark.oracles
+
 NAMES = ["a", "b", "c", "dir"]
 _KINDS = {
     EntryType.DIRECTORY: stat.S_IFDIR,
@@ -237,7 +239,7 @@ def unpack_for_overlayfs(layer: bytes, directory: Path) -> None:
                 tar.extract(member, directory, filter="fully_trusted")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="mounting overlayfs needs root")
+@pytest.mark.needs_root("mounting overlayfs needs root")
 @pytest.mark.parametrize("seed", range(16))
 def test_view_equals_what_overlayfs_shows(tmp_path: Path, seed: int) -> None:
     layers, shown = make_stack(1000 + seed, tmp_path / "store", lower_links=False)

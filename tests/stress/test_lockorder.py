@@ -13,6 +13,8 @@ import pytest
 from rootlay.store.lock import UseLock, acquire, try_lock
 from tests.stress.lockorder import RANKS, Watch, watch
 
+pytestmark = pytest.mark.once
+
 LAYER = f"sha256-{'0' * 64}.lock"
 
 

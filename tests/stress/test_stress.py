@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 SECONDS = int(os.environ.get("ROOTLAY_TEST_STRESS", "8"))
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -13,6 +13,8 @@ import pytest
 
 import rootlay.vfs
 
+pytestmark = pytest.mark.once
+
 DOCS = Path(__file__).parents[2] / "docs"
 pytest.importorskip("fsspec", reason="fsspec is not installed")
 

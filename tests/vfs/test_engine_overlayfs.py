@@ -34,6 +34,8 @@ import pytest
 
 from tests.vfs.test_kernel_overlayfs import missing, unmount
 
+pytestmark = pytest.mark.oracles
+
 OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "2000"))
 SEED = int(os.environ.get("ROOTLAY_TEST_SEED", "1"))
 PART = 200  # operations between two commits

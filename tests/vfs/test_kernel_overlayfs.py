@@ -31,6 +31,8 @@ from tests.vfs.overlay_machine import OverlayMachine
 from tests.vfs.overlay_paths import Pick, contents, loose_paths, owners, paths
 from tests.vfs.test_core_agrees import JointMachine, core
 
+pytestmark = pytest.mark.oracles
+
 OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "600"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
 NAMES = st.sampled_from([b"user.a", b"user.b", b"trusted.b", b"security.c"])

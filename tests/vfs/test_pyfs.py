@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 RUN = [sys.executable, "-W", "error", "-c"]
 
 

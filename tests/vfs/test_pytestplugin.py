@@ -14,6 +14,8 @@ from rootlay.vfs import Store
 from rootlay.vfs.pytestplugin import LABEL
 from tests.vfs.pytest_project import leftovers, run_pytest, start, write_examples
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def store(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:

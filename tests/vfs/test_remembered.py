@@ -26,6 +26,8 @@ from tests.vfs.overlay_machine import OverlayMachine
 # isort: split
 from fs import errors
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "10"))
 
 

@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -20,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it o
 from rootlay.store.uppers import Snapshot
 from rootlay.vfs import Container, Store
 from tests.vfs.oracle import check_changes, outcome, shape_of_directory, shape_of_overlay
+
+pytestmark = pytest.mark.once
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "25"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))

@@ -21,6 +21,8 @@ from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
 from tests.vfs.overlay_machine import BASE, SECOND
 from tests.vfs.test_real_store import RealImage, with_streams
 
+pytestmark = pytest.mark.oracles
+
 MISSING = [tool for tool in ("umoci", "zstd") if shutil.which(tool) is None]
 OCI = "application/vnd.oci.image"
 

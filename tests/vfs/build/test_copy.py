@@ -25,6 +25,8 @@ from rootlay.vfs.build.parser import parse
 from rootlay.vfs.build.source import HostTree
 from tests.vfs.build.conftest import Notes, Yard
 
+pytestmark = pytest.mark.long_form
+
 
 @pytest.mark.parametrize(
     ("instruction", "expected"),

@@ -27,6 +27,8 @@ from rootlay.vfs.build.errors import BadDockerfile
 from rootlay.vfs.build.parser import parse
 from tests.vfs.build.buildkit_oracle import BuildKit
 
+pytestmark = [pytest.mark.long_form, pytest.mark.oracles]
+
 ORACLE = os.environ.get("ROOTLAY_TEST_BUILDKIT", "")
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))
 PACKAGES = [

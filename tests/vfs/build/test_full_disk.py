@@ -20,6 +20,8 @@ from rootlay.store.container import Containers
 from tests.vfs.build.conftest import Yard
 from tests.vfs.build.test_interrupted import strays
 
+pytestmark = pytest.mark.once
+
 LIMIT_BYTES = 4 << 20  # a container of its own takes files of more than 1 MiB
 LIMITED = (
     "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "

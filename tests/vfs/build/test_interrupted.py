@@ -16,6 +16,8 @@ from rootlay.store.container import Containers
 from rootlay.vfs.needed import needed
 from tests.vfs.build.conftest import Yard
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 TEXT = """\
 FROM base AS a
 RUN echo {number} > /a; for i in 1 2 3; do echo $i; done

@@ -25,6 +25,8 @@ from rootlay.vfs.needed import needed
 from tests.vfs.build.conftest import Yard
 from tests.vfs.build.test_interrupted import strays
 
+pytestmark = pytest.mark.once
+
 LONG_S = 55  # below the 60 s after which a silent server is given up
 
 

@@ -15,10 +15,13 @@ from tests.vfs.hook import cpython
 
 TESTS = ["test_os", "test_posixpath", "test_pathlib", "test_glob"]
 
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("test.test_os") is None,
-    reason="this Python is without its own tests (Debian: libpython3.13-testsuite)",
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(
+        importlib.util.find_spec("test.test_os") is None,
+        reason="this Python is without its own tests (Debian: libpython3.13-testsuite)",
+    ),
+]
 
 
 @pytest.fixture(scope="module")

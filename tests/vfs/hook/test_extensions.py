@@ -20,6 +20,8 @@ sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it o
 from rootlay.vfs import Image
 from tests.vfs.hook import extensions
 
+pytestmark = pytest.mark.long_form
+
 LARGE = ("pyarrow", "polars")
 
 

@@ -22,6 +22,8 @@ from rootlay.vfs import Image
 from tests.vfs.hook import packages
 from tests.vfs.hook.test_extensions import LARGE
 
+pytestmark = [pytest.mark.long_form, pytest.mark.once]
+
 
 def is_wanted(library: str) -> bool:
     is_large = library in LARGE and not os.environ.get("ROOTLAY_TEST_LONG")

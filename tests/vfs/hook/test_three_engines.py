@@ -32,6 +32,8 @@ from tests.cli.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations
 from tests.vfs.hook.operations import Operations
 
+pytestmark = pytest.mark.once
+
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
 LONGEST = 60
 ENGINES = ("rules", "hook", "trap")
