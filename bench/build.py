@@ -1,6 +1,6 @@
 """What do builds and commits cost, next to `buildah bud` with its overlay and its vfs driver, and `docker build`?
 
-    bench/build.py BASE.tar [--as USER] [--parts builds,apt] [--tools rootlay,overlay,vfs,docker] [--rounds 3]
+    python -m bench.build BASE.tar [--as USER] [--parts builds,apt] [--tools rootlay,overlay,vfs,docker] [--rounds 3]
                    [--limit 90] [--counts 10,1000,100000] [--sizes 0,20000]
 
 BASE.tar is a Debian root file system with python3. As root the others take part; rootlay then runs as `--as` USER, as
@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
+from tests.buildah.builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
 
 COPIED_FILES = 20_000
 TINY_RUNS = 30

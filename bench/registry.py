@@ -1,6 +1,6 @@
 """Questions: what does a pull cost, against other clients; and how soon does a program run that is pulled lazily?
 
-    python bench/registry.py ROOTFS.tar [--rounds N] [--dir DIR] [--only pull,lazy] [--mbit 100]
+    python -m bench.registry ROOTFS.tar [--rounds N] [--dir DIR] [--only pull,lazy] [--mbit 100]
 
 The root file system (1 GB or so, with python3) becomes an image of one layer in a docker-registry on this machine: as
 gzip, and as zstd:chunked (by skopeo). All clients reach it through a relay that counts bytes.
@@ -30,10 +30,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "store"))
-
-from registry_real import RealRegistry, running
-from wire import Wire
+from tests.store.registry_real import RealRegistry, running
+from tests.store.wire import Wire
 
 PROGRAM = ["python3", "-c", "import json; print(1)"]
 _ROOTLAY = [sys.executable, "-m", "rootlay.cli.main"]

@@ -1,6 +1,6 @@
 """Where does the time of a command inside go?
 
-    python bench/where.py IMAGE.tar [--only NAME,…] [--scratch DIR]
+    python -m bench.where IMAGE.tar [--only NAME,…] [--scratch DIR]
 
 The commands are those of engine.py, IMAGE.tar is what it takes. Needs root, perf and strace. Prints a Markdown table
 for each command: user and kernel time, instructions, page faults and system calls in a bare chroot, under a filter that
@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine import WORK, Method, Work, methods, prepare
+from bench.engine import WORK, Method, Work, methods, prepare
 
 METHODS = ("chroot", "filter+landlock", "rootlay")
 EXTRA = {

@@ -7,15 +7,15 @@ folder. tests/run selects by them.
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1]))  # importlib mode leaves it out
-
+from rootlay.vfs.pyfs import import_pyfs
 from tests.cli.rootfs import build_rootfs
+
+import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
 pytest.register_assert_rewrite("tests.vfs.overlay_machine")
 

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -18,14 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Rootlay
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-
-from lazy_images import copy
-
+from tests.store.lazy_images import copy
 from tests.store.registry_real import RealRegistry, running
 
-pytestmark = [pytest.mark.long_form, pytest.mark.once]
+pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 
 SIZE = (4 << 30) + 10
 END, MORE = "the end\n", "more\n"

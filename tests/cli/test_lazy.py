@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-
-from lazy_images import KINDS, publish
-
 from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
+from tests.store.lazy_images import KINDS, publish
 from tests.store.registry_real import RealRegistry, running
 from tests.store.wire import Wire
 

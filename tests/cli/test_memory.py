@@ -17,14 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Rootlay
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-
-from lazy_images import publish
-
+from tests.store.lazy_images import publish
 from tests.store.registry_real import RealRegistry, running
 
-pytestmark = [pytest.mark.long_form, pytest.mark.once]
+pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 
 PEAK_MB_MAX = 150
 LONG = bool(os.environ.get("ROOTLAY_TEST_LONG"))

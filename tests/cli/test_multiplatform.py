@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,12 +10,9 @@ import pytest
 
 from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "store"))
-
-from multi_images import HERE, OTHER, several
-from registry_real import RealRegistry, running
-from store_archives import LayoutBuilder
+from tests.store.multi_images import HERE, OTHER, several
+from tests.store.registry_real import RealRegistry, running
+from tests.store.store_archives import LayoutBuilder
 
 
 @pytest.fixture(scope="module")

@@ -11,16 +11,12 @@ import contextlib
 import os
 import shutil
 import signal
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "native"))
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.layerwriter import LayerWriter

@@ -15,8 +15,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from tests.faults.scenarios import SCENARIOS
 
 pytestmark = pytest.mark.once

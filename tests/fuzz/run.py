@@ -23,13 +23,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent / "core"))
-
-from seeds import native_seeds, seeds
-from targets import TARGETS
-
-from build import HARNESSES, build, find_clang
+from tests.fuzz.core.build import HARNESSES, build, find_clang
+from tests.fuzz.seeds import native_seeds, seeds
+from tests.fuzz.targets import TARGETS
 
 HERE = Path(__file__).resolve().parent
 _DONE = re.compile(r"Done (\d+) (?:runs )?in")
@@ -59,7 +55,7 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     memory = Path("/dev/shm")
     scratch = Path(tempfile.mkdtemp(prefix="rootlay-fuzz-", dir=memory if os.access(memory, os.W_OK) else corpus))
     environ = {
-        **os.environ, "FUZZ_SCRATCH": str(scratch),
+        **os.environ, "FUZZ_SCRATCH": str(scratch), "PYTHONPATH": str(HERE.parents[1]),
         "ASAN_OPTIONS": "detect_leaks=0:quarantine_size_mb=8",
     }  # fmt: skip
     limits = [f"-max_total_time={max(1, round(minutes * 60))}", f"-max_len={_INPUT_BYTES_MAX}", "-timeout=20"]
@@ -95,7 +91,7 @@ def fuzz(targets: list[str], minutes: float, corpus: Path) -> list[Outcome]:
         elif importlib.util.find_spec("atheris") is None:
             print(f"{target}: left out, atheris is not installed", file=sys.stderr)
         else:
-            command = [sys.executable, str(HERE / "one.py"), target]
+            command = [sys.executable, "-m", "tests.fuzz.one", target]
             outcomes.append(_fuzz(target, command, minutes, corpus, seeds(target)))
     return outcomes
 

@@ -9,24 +9,18 @@ import json
 import lzma
 import stat
 import struct
-import sys
 import tarfile
 from pathlib import Path
 
 import zstandard
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "native"))
-sys.path.insert(0, str(Path(__file__).parent))
-
-from targets import TARGETS
-from viewfile import Node, write_view
 
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Table
 from rootlay.store.bundle import BundleHeader as Header
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.tarwriter import encode_entry, padding
+from tests.fuzz.targets import TARGETS
+from tests.native.viewfile import Node, write_view
 
 CORPUS = Path(__file__).parent / "corpus"
 _DIGEST = "sha256:" + "ab" * 32

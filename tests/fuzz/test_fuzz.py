@@ -8,19 +8,14 @@ from __future__ import annotations
 import importlib.util
 import os
 import random
-import sys
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent / "core"))
-
-from run import fuzz
-from seeds import native_seeds, seeds
-from targets import TARGETS, mutated
-
-from build import HARNESSES, find_clang
+from tests.fuzz.core.build import HARNESSES, find_clang
+from tests.fuzz.run import fuzz
+from tests.fuzz.seeds import native_seeds, seeds
+from tests.fuzz.targets import TARGETS, mutated
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
 

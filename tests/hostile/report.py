@@ -1,4 +1,4 @@
-"""What became of the hostile archives, counted: `python tests/hostile/report.py`, as an ordinary user, prints the table
+"""What became of the hostile archives, counted: `python -m tests.hostile.report`, as an ordinary user, prints the table
 of docs/robustness.md.
 
 EXIT STATUS: 0 each has the outcome that is written for it, 1 one has another.
@@ -11,8 +11,6 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from rootlay.store.errors import StoreError
 from rootlay.store.store import Store

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.removetree import remove_tree
 from tests.hostile.archives import all_cases
@@ -19,7 +16,10 @@ from tests.hostile.taking import Outside, Prober, take
 CASES = all_cases()
 GROUPS = Counter(case.group for case in CASES)
 
-pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="hostile archives are tried as an ordinary user only")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() == 0, reason="hostile archives are tried as an ordinary user only"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from tests.cli.rootfs import build_rootfs
 from tests.hostile.configs import SHOW, Lie, lies
 from tests.hostile.documents import Layout, digest_of

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
-from corelib import Core
-from launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
-from viewfile import Node, WrittenView, write_view
+
+from tests.native.corelib import Core
+from tests.native.launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
+from tests.native.viewfile import Node, WrittenView, write_view
 
 D, F, L = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from tests.native.guest import debian, debian_root, engine, guest, programs
 
 __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs", "same_process"]
 
-from box import Box
-from corelib import Core
+from tests.native.box import Box
+from tests.native.corelib import Core
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]

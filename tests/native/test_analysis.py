@@ -12,9 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import CORE, FLAGS
 
-pytestmark = [pytest.mark.long_form, pytest.mark.once]
+from tests.native.conftest import CORE, FLAGS
+
+pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 
 SOURCES = CORE.parent
 HOSTED = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-strict-aliasing"]

@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from box import Box, d, f, fails, forked
+
+from tests.native.box import Box, d, f, fails, forked
 
 COUNT = 150
 NODES = {b"/d": d(), **{b"/d/%d" % i: f(b"lower %d\n" % i) for i in range(COUNT)}}

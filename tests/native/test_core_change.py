@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, fails
-from corelib import NOFOLLOW
-from image import INO, NODES
-from launchfile import Dir
+
+from tests.native.box import Box, d, f, fails
+from tests.native.corelib import NOFOLLOW
+from tests.native.image import INO, NODES
+from tests.native.launchfile import Dir
 
 
 @pytest.fixture

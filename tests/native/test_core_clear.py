@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, fails, forked, ln
-from corelib import Entry
-from launchfile import Bind
+
+from tests.native.box import Box, d, f, fails, forked, ln
+from tests.native.corelib import Entry
+from tests.native.launchfile import Bind
 
 NODES = {
     b"/low": d(),

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, f
+
+from tests.native.box import Box, f
 
 BIG = bytes(range(256)) * 1024
 NODES = {b"/small": f(b"lower\n", mtime_ns=10**18), b"/big": f(BIG), b"/empty": f(b"")}

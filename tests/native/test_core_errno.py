@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, ln
-from corelib import Core
-from plain import Plain
-from test_core_random import outcome, owned, put
-from viewfile import Node
+
+from tests.native.box import Box, d, f, ln
+from tests.native.corelib import Core
+from tests.native.plain import Plain
+from tests.native.test_core_random import outcome, owned, put
+from tests.native.viewfile import Node
 
 TREE: dict[bytes, Node] = {
     b"/dir": d(),

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from box import Box, f, fails
-from corelib import NOFOLLOW, Core
-from image import NODES
-from launchfile import MARKS, Dir
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.sharedrecord import NAME
 from rootlay.vfs.stack import DirLayer, Stack
+from tests.native.box import Box, f, fails
+from tests.native.corelib import NOFOLLOW, Core
+from tests.native.image import NODES
+from tests.native.launchfile import MARKS, Dir
 
 #: What chmod() gives; a real file cannot have most of them.
 MODES = (0o644, 0o444, 0o000, 0o200, 0o4755, 0o2711, 0o6555, 0o1600)

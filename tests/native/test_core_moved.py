@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, fails, forked, ln
-from corelib import Core
-from launchfile import MARKS, Bind, Dir
+
+from tests.native.box import Box, d, f, fails, forked, ln
+from tests.native.corelib import Core
+from tests.native.launchfile import MARKS, Bind, Dir
 
 LONG = b"n" * 250  # its record has a name of another kind
 NODES = {

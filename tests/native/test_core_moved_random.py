@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from box import Box
-from corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
-from plain import LIBC
-from test_core_moved import name_of, names
-from test_core_random import NAMES, STACKS, TREE, put
+
+from tests.native.box import Box
+from tests.native.corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
+from tests.native.plain import LIBC
+from tests.native.test_core_moved import name_of, names
+from tests.native.test_core_random import NAMES, STACKS, TREE, put
 
 
 @dataclass

@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, fails
-from corelib import FOLLOW, Core
-from image import NODES
+
+from tests.native.box import Box, d, f, fails
+from tests.native.corelib import FOLLOW, Core
+from tests.native.image import NODES
 
 
 @pytest.fixture

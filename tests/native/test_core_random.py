@@ -11,11 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, ln
-from corelib import Core
-from launchfile import MARKS, Dir
-from plain import Plain
-from viewfile import Node
+
+from tests.native.box import Box, d, f, ln
+from tests.native.corelib import Core
+from tests.native.launchfile import MARKS, Dir
+from tests.native.plain import Plain
+from tests.native.viewfile import Node
 
 # A tree with everything that can be moved, merged and hidden; the top of it in the view or in directory layers.
 TREE: dict[bytes, Node] = {

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from box import Box, d, f, fails, ln
-from corelib import Core
-from launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
-from viewfile import Node
+
+from tests.native.box import Box, d, f, fails, ln
+from tests.native.corelib import Core
+from tests.native.launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
+from tests.native.viewfile import Node
 
 INO = 1 << 48
 NODES = {

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from stat import S_IFREG
 
 import pytest
-from box import Box, f, fails, forked
+
+from tests.native.box import Box, f, fails, forked
 
 NODES = {b"/low": f(b"lower", uid=7, gid=8, mode=0o640)}
 SEEN = tuple[int, int, int, int, int]

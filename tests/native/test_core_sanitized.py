@@ -14,9 +14,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import CORE, FLAGS
 
-pytestmark = pytest.mark.once
+from tests.native.conftest import CORE, FLAGS
+
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 HERE = Path(__file__).parent
 #: Of gcc: clang's needs its own runtime in the process, which not every distribution has as a shared library.

@@ -8,7 +8,8 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from box import Box, d, f, fails, forked
+
+from tests.native.box import Box, d, f, fails, forked
 
 NODES = {b"/low": d(), b"/low/sub": d(), b"/low/sub/f": f(b"lower\n")}
 

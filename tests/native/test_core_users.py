@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from box import Box
-from corelib import NOFOLLOW, Core
-from plain import Plain
-from test_core_random import NAMES, TREE, an_operation, outcome, put, whole_tree
-from viewfile import Node
+
+from tests.native.box import Box
+from tests.native.corelib import NOFOLLOW, Core
+from tests.native.plain import Plain
+from tests.native.test_core_random import NAMES, TREE, an_operation, outcome, put, whole_tree
+from tests.native.viewfile import Node
 
 USERS = [(0, 0, ()), (1000, 1000, ()), (1001, 1000, ()), (1002, 1002, (1000,))]
 

@@ -12,6 +12,8 @@ import pytest
 from tests.native.engine_launch import PATCH
 from tests.native.guest import HERE, Guest, make_guest
 
+pytestmark = pytest.mark.slow
+
 #: Where two errors apply, the kernel and the engine may look in a different order.
 TWO_ERRORS = ("(too long)", "(long name)", "utimensat-bad ")
 

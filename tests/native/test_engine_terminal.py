@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import signal
 import struct
 import termios
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ def shell(guest: Guest) -> Iterator[Session]:
     command = [*guard(guest), str(guest.engine), "--run", str(guest.launch), "0:0:022:", "/", "/bin/sh", "-i"]
     pid, master = pty.fork()
     if pid == 0:
+        for number in (signal.SIGINT, signal.SIGQUIT):  # whoever starts the tests in the background ignores them
+            signal.signal(number, signal.SIG_DFL)
         os.execve(command[0], command, env)
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
     try:

@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from conftest import CORE, FLAGS
 
-pytestmark = pytest.mark.once
+from tests.native.conftest import CORE, FLAGS
+
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 SOURCES = CORE.parent
 CORE_BYTES = 48 << 10

@@ -7,12 +7,9 @@ names: Debian does not have it.
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from tests.cli.conftest import Rootlay
 from tests.programs.conftest import Machine

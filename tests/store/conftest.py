@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,15 +14,11 @@ from rootlay.store.hydrate import Hydrator
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.view import View
-
-# pytest's importlib mode leaves sys.path alone.
-sys.path.insert(0, str(Path(__file__).parent))
-
-from exchange import IMAGES, Run, Tool
-from memory_layers import MemoryStore, small_store
-from registry_fake import FakeRegistry
-from registry_faulty import faulty_fake, impatient
-from store_archives import docker_archive, make_tar, snapshot
+from tests.store.exchange import IMAGES, Run, Tool
+from tests.store.memory_layers import MemoryStore, small_store
+from tests.store.registry_fake import FakeRegistry
+from tests.store.registry_faulty import faulty_fake, impatient
+from tests.store.store_archives import docker_archive, make_tar, snapshot
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import os
 from collections.abc import Callable
 
 import pytest
-from store_archives import make_tar
 
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.store import Store
+from tests.store.store_archives import make_tar
 
 Tool = Callable[[str], str]
 Run = Callable[..., str]

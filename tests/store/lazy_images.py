@@ -6,9 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from estargz import make_estargz
-from registry_real import need
-from store_archives import MANIFEST, LayoutBuilder, docker_archive, make_config
+from tests.store.estargz import make_estargz
+from tests.store.registry_real import need
+from tests.store.store_archives import MANIFEST, LayoutBuilder, docker_archive, make_config
 
 KINDS = ["estargz", "zstd:chunked"]
 _GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"

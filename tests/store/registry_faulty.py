@@ -9,14 +9,14 @@ import os
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, Seen
-from store_archives import make_tar, sha256, snapshot
 
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_fake import FakeRegistry, Seen
+from tests.store.store_archives import make_tar, sha256, snapshot
 
 TAR = make_tar([("big", "f", os.urandom(3_000_000)), ("small", "f", "x")])
 BLOB = gzip.compress(TAR, 1)

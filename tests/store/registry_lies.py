@@ -11,10 +11,6 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from registry_fake import CONFIG, LAYER_GZIP, FakeRegistry, Handler, describe
-from registry_faulty import BLOB, SECRET, TAR
-from store_archives import INDEX, MANIFEST, make_config, sha256
-
 from rootlay.store.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia
 from rootlay.store.registry.errors import (
     AccessDenied,
@@ -23,6 +19,9 @@ from rootlay.store.registry.errors import (
     RegistryRefused,
     RegistryUnreachable,
 )
+from tests.store.registry_fake import CONFIG, LAYER_GZIP, FakeRegistry, Handler, describe
+from tests.store.registry_faulty import BLOB, SECRET, TAR
+from tests.store.store_archives import INDEX, MANIFEST, make_config, sha256
 
 _LAYER = describe(BLOB, LAYER_GZIP)
 _CONFIG = describe(make_config([TAR]), CONFIG)

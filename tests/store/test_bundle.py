@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_archives import docker_archive, make_tar
 
 from rootlay.store.attach import attach, link_path, open_lower
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Bundle, Table, is_bundle
@@ -22,6 +21,7 @@ from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, Trunc
 from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.store_archives import docker_archive, make_tar
 
 BIG = bytes(range(256)) * 9000  # several frames
 

@@ -8,9 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from lazy_images import estargz_layout
-from registry_fake import FakeRegistry
-from store_archives import make_tar
 
 from rootlay.store.check.finding import Outcome, quarantined
 from rootlay.store.check.run import check_store
@@ -23,6 +20,9 @@ from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
+from tests.store.lazy_images import estargz_layout
+from tests.store.registry_fake import FakeRegistry
+from tests.store.store_archives import make_tar
 
 CONTENT = os.urandom(200_000)
 SETTINGS = Settings(plain_http=True)

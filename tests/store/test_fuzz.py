@@ -11,7 +11,6 @@ import tarfile
 
 import pytest
 import zstandard
-from store_archives import make_tar, read_tree, tree_paths
 
 from rootlay.store.bytestream import ByteStream
 from rootlay.store.codec import open_codec
@@ -20,6 +19,7 @@ from rootlay.store.errors import StoreError
 from rootlay.store.layertree import LayerTree
 from rootlay.store.tarreader import TarReader
 from rootlay.store.tarwriter import encode_entry, padding
+from tests.store.store_archives import make_tar, read_tree, tree_paths
 
 
 def _rich_tar() -> bytes:

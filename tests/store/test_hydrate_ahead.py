@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from memory_layers import D, MemoryLayer, MemoryStore, node_of, tree_of
 
 from rootlay.store.entry import Entry
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.view import View
+from tests.store.memory_layers import D, MemoryLayer, MemoryStore, node_of, tree_of
 
 
 def bulk(memory: MemoryStore, count: int) -> MemoryLayer:

@@ -13,7 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from store_archives import make_config, make_tar, snapshot
 
 from rootlay.store.digest import Digest, chain_id
 from rootlay.store.entry import Entry, EntryType
@@ -24,6 +23,7 @@ from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
 from rootlay.store.platform import host_platform
 from rootlay.store.store import Store
+from tests.store.store_archives import make_config, make_tar, snapshot
 
 
 def add_image(store: Store, name: str | None, content: bytes, below: Image | None = None) -> Image:

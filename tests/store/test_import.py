@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from store_archives import child_environment, make_tar, read_tree
 
 from rootlay.store.access import Access
 from rootlay.store.entry import EntryType
@@ -24,6 +23,7 @@ from rootlay.store.errors import UnsafePath
 from rootlay.store.imageconfig import RunConfig
 from rootlay.store.store import Store
 from rootlay.store.viewbuild import BrokenHardLink
+from tests.store.store_archives import child_environment, make_tar, read_tree
 
 MEMBERS = [
     ("etc", "d", ""),

@@ -16,7 +16,6 @@ import pytest
 import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from store_archives import read_tar, read_tree, snapshot
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import UnsafePath
@@ -25,6 +24,7 @@ from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.store_archives import read_tar, read_tree, snapshot
 
 Item = tuple[bytes, Entry, bytes]
 

@@ -11,11 +11,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from lazy_images import KINDS, estargz_layout, publish
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_real import RealRegistry, running
-from store_archives import MANIFEST, make_tar, snapshot
-from wire import Wire
 
 from rootlay.store.access import Access
 from rootlay.store.digest import Digest, chain_id
@@ -37,6 +32,11 @@ from rootlay.store.store import Store
 from rootlay.store.value import replace
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
+from tests.store.lazy_images import KINDS, estargz_layout, publish
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_real import RealRegistry, running
+from tests.store.store_archives import MANIFEST, make_tar, snapshot
+from tests.store.wire import Wire
 
 NOISE = random.Random(1).randbytes(3_000_000)
 BASE = make_tar(

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from store_archives import make_config, make_tar
 
 from rootlay.store import limits
 from rootlay.store.errors import TooLarge
 from rootlay.store.limits import Budget, Limits
 from rootlay.store.store import Store
+from tests.store.store_archives import make_config, make_tar
 
 SMALL = Limits(size_bytes=1 << 20, entries=100, ratio=100)
 ZEROS = make_tar([("zeros", "f", bytes(4 << 20))])

@@ -9,8 +9,6 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from multi_images import HERE, OTHER, several
-from store_archives import LayoutBuilder, make_tar, snapshot
 
 from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, UnknownImage, UnsupportedMedia
 from rootlay.store.hydrate import Hydrator
@@ -18,6 +16,8 @@ from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
+from tests.store.multi_images import HERE, OTHER, several
+from tests.store.store_archives import LayoutBuilder, make_tar, snapshot
 
 
 @pytest.fixture

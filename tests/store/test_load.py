@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 from rootlay.store.access import Access
 from rootlay.store.entry import EntryType
@@ -30,6 +29,7 @@ from rootlay.store.errors import (
 )
 from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
+from tests.store.store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 pytestmark = pytest.mark.once
 

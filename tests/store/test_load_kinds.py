@@ -8,14 +8,14 @@ import json
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, describe
-from store_archives import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
 
 from rootlay.store.errors import UnsupportedMedia
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_fake import FakeRegistry, describe
+from tests.store.store_archives import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
 
 TAR = make_tar([("a", "f", "a")])
 BLOB = gzip.compress(TAR)

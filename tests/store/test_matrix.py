@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from estargz import make_estargz
-from exchange import IMAGES, LONG, Run, assert_content, identity
-from registry_real import RealRegistry, running
-from store_archives import LayoutBuilder, make_config, make_tar
 
 from rootlay.store.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.estargz import make_estargz
+from tests.store.exchange import IMAGES, LONG, Run, assert_content, identity
+from tests.store.registry_real import RealRegistry, running
+from tests.store.store_archives import LayoutBuilder, make_config, make_tar
 
 # umoci needs minutes for Debian, and for 50,000 files
 pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.once, pytest.mark.timeout(3000 if LONG else 300)]

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
-from multi_images import HERE, several
-from store_archives import LayoutBuilder
 
 from rootlay.store.store import Store
+from tests.store.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
+from tests.store.multi_images import HERE, several
+from tests.store.store_archives import LayoutBuilder
 
 DOCKER = os.environ.get("ROOTLAY_TEST_DOCKER", "")
 Docker = Callable[..., str]

@@ -12,15 +12,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
-from registry_real import running
-from store_archives import LayoutBuilder, make_config, make_tar
 
 from rootlay.store.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
+from tests.store.registry_real import running
+from tests.store.store_archives import LayoutBuilder, make_config, make_tar
 
 # umoci needs minutes for Debian, and for 50,000 files
 pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.timeout(3000 if LONG else 300)]

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 
 import pytest
-from exchange import assert_content
-from multi_images import HERE, OTHER, several
-from store_archives import LayoutBuilder, make_tar, sha256
 
 from rootlay.store.check.run import check_store
 from rootlay.store.errors import BadManifest, ImageInUse, WrongPlatform
 from rootlay.store.manifest import Platform
 from rootlay.store.removal import prune
 from rootlay.store.store import Store
+from tests.store.exchange import assert_content
+from tests.store.multi_images import HERE, OTHER, several
+from tests.store.store_archives import LayoutBuilder, make_tar, sha256
 
 
 def layout_of(*names: str, here: str = HERE) -> tuple[LayoutBuilder, dict[str, object]]:

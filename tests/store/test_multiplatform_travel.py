@@ -7,11 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from exchange import Run, assert_content
-from multi_images import HERE, OTHER, serve, several
-from registry_fake import FakeRegistry
-from registry_real import RealRegistry, running
-from store_archives import LayoutBuilder, sha256
 
 from rootlay.store.errors import NotFetched, WrongPlatform
 from rootlay.store.manifest import Platform
@@ -19,6 +14,11 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.exchange import Run, assert_content
+from tests.store.multi_images import HERE, OTHER, serve, several
+from tests.store.registry_fake import FakeRegistry
+from tests.store.registry_real import RealRegistry, running
+from tests.store.store_archives import LayoutBuilder, sha256
 
 HTTP = Settings(plain_http=True)
 

@@ -8,9 +8,6 @@ import os
 import time
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
-from store_archives import INDEX, make_tar
 
 from rootlay.store.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia, WrongPlatform
 from rootlay.store.manifest import Platform
@@ -20,6 +17,9 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
+from tests.store.store_archives import INDEX, make_tar
 
 
 @pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0], ids=["less", "more", "nothing"])

@@ -7,10 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login
-from registry_lies import LIES, Scene
-from store_archives import make_config, sha256, snapshot
 
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
@@ -20,6 +16,10 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login
+from tests.store.registry_lies import LIES, Scene
+from tests.store.store_archives import make_config, sha256, snapshot
 
 CONFIG_DIGEST = sha256(make_config([TAR]))
 # An answer that is longer than it should be is given up soon; the rest of this is in the sockets' buffers.

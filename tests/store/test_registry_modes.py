@@ -16,11 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_real import PASSWORD, USER, RealRegistry, running
-from store_archives import docker_archive, make_tar, snapshot
-from token_server import ISSUER, LEEWAY_S, SERVICE, token_server
-from wire import Wire
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import DigestMismatch, StoreError
@@ -37,6 +32,11 @@ from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_real import PASSWORD, USER, RealRegistry, running
+from tests.store.store_archives import docker_archive, make_tar, snapshot
+from tests.store.token_server import ISSUER, LEEWAY_S, SERVICE, token_server
+from tests.store.wire import Wire
 
 MODES = {
     "open": {},

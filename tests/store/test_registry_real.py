@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_real import PASSWORD, USER, RealRegistry, need, running
-from store_archives import LayoutBuilder, make_tar
 
 from rootlay.store.registry.credential import Credential
 from rootlay.store.registry.errors import AccessDenied, BadRegistryAnswer, NotInRegistry, RegistryUnreachable
@@ -21,6 +19,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_real import PASSWORD, USER, RealRegistry, need, running
+from tests.store.store_archives import LayoutBuilder, make_tar
 
 pytestmark = pytest.mark.oracles
 

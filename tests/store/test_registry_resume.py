@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from registry_real import RealRegistry, running
-from store_archives import docker_archive, make_tar
-from wire import Wire
 
 from rootlay.store.registry.errors import RegistryUnreachable
 from rootlay.store.registry.pull import Pulled, pull
@@ -21,6 +18,9 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_real import RealRegistry, running
+from tests.store.store_archives import docker_archive, make_tar
+from tests.store.wire import Wire
 
 SIZE = 12_000_000
 # Headers of a handful of answers, manifest and config.

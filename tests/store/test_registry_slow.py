@@ -16,10 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, is_blob
-from store_archives import make_tar
-from wire import Wire
 
 from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, UsageError, Values
@@ -31,8 +27,12 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_faulty import BLOB, is_blob
+from tests.store.store_archives import make_tar
+from tests.store.wire import Wire
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 ATTEMPTS = 2
 QUICK_BYTES = 100_000  # come before it gets slow

@@ -20,10 +20,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_real import PASSWORD, USER, RealRegistry, running
-from store_archives import docker_archive, make_tar
-from wire import Wire, serving
 
 from rootlay.store.registry.errors import AccessDenied, RegistryUnreachable
 from rootlay.store.registry.proxies import Proxies
@@ -33,6 +29,10 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_real import PASSWORD, USER, RealRegistry, running
+from tests.store.store_archives import docker_archive, make_tar
+from tests.store.wire import Wire, serving
 
 HUB, HOUSE = "registry-1.docker.io", "registry.house.example"
 LOGIN = "proxyuser:proxy-pass"

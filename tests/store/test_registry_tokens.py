@@ -7,8 +7,6 @@ import json
 import threading
 
 import pytest
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import SECRET, is_blob, rejected, with_login
 
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.errors import (
@@ -18,6 +16,8 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_faulty import SECRET, is_blob, rejected, with_login
 
 
 def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeRegistry, store: Store, settings: Settings) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from registry_fake import FakeRegistry, Handler, Seen
-from registry_faulty import BLOB, DIGEST, with_login
-from store_archives import sha256
-
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
+from tests.store.registry_fake import FakeRegistry, Handler, Seen
+from tests.store.registry_faulty import BLOB, DIGEST, with_login
+from tests.store.store_archives import sha256
 
 
 def push_source(store: Store, fake: FakeRegistry, settings: Settings) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_archives import make_tar
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import UnknownImage, UnsupportedMedia
 from rootlay.store.imageconfig import History
 from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.store import Store
+from tests.store.store_archives import make_tar
 
 FORMATS = ["docker-archive", "oci-archive", "oci-dir"]
 

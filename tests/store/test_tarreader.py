@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_archives import make_tar, read_tar
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tarheader import parse_number, pax_mtime_ns
+from tests.store.store_archives import make_tar, read_tar
 
 pytestmark = pytest.mark.once
 

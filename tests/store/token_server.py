@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from registry_real import need
-from wire import serving
+from tests.store.registry_real import need
+from tests.store.wire import serving
 
 SERVICE, ISSUER = "test-registry", "test-issuer"
 # How long after their end docker-registry still takes tokens.

@@ -1,7 +1,6 @@
 """Stacks of layers for the tests of the overlay rules; a small real image for those of the objects above them."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,9 +10,6 @@ from rootlay.vfs import Image, Store
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from tests.vfs.damaged_store import damaged, store_to_damage  # noqa: F401 (fixtures)
 from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
 

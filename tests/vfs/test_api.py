@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from rootlay.store.containerrecord import Bind
 from rootlay.store.errors import NameInUse, UnknownContainer, UnknownImage
 from rootlay.vfs import Container, Image, Store

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.attach import link_path
 from rootlay.store.check.finding import quarantined

@@ -11,7 +11,6 @@ import socket
 import stat
 import struct
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any, cast
@@ -24,23 +23,20 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import LowerHydrator, LowerView, Stack
+from tests.native import corelib, launchfile
 from tests.vfs.memory_view import LayerEntry
 from tests.vfs.oracle import Shape
 from tests.vfs.overlay_machine import OverlayMachine
 from tests.vfs.test_stateful import EXAMPLES, STEPS
 
-NATIVE = Path(__file__).resolve().parents[1] / "native"
-sys.path.insert(0, str(NATIVE))
-corelib: Any = pytest.importorskip("corelib", reason="needs tests/native/corelib.py, the C core's test library")
-launchfile: Any = pytest.importorskip("launchfile", reason="needs tests/native/launchfile.py")
 pytest.importorskip("rootlay.store._viewbuild", reason="the C extension rootlay.store._viewbuild is not built")
 
-from rootlay.store.hydrate import Hydrator  # noqa: E402
-from rootlay.store.layerwriter import LayerWriter  # noqa: E402
-from rootlay.store.store import Store  # noqa: E402
-from rootlay.store.view import View  # noqa: E402
-from rootlay.store.viewbuild import build_view, view_path  # noqa: E402
-from tests.vfs.test_real_store import with_streams  # noqa: E402
+from rootlay.store.hydrate import Hydrator
+from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.store import Store
+from rootlay.store.view import View
+from rootlay.store.viewbuild import build_view, view_path
+from tests.vfs.test_real_store import with_streams
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 FLAGS = [

@@ -13,8 +13,6 @@ from types import FrameType
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from rootlay.store.durable import make_directories
 from rootlay.store.errors import UnsafePath
 from rootlay.store.removal import prune

@@ -6,17 +6,13 @@ import contextlib
 import os
 import pickle
 import shutil
-import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 import fsspec
+import pytest
 from fsspec.tests.abstract import (
     AbstractCopyTests,
     AbstractFixtures,

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import io
 import random
-import sys
 import threading
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.errors import UnknownContainer, UnknownImage
 from rootlay.vfs import Image, Store

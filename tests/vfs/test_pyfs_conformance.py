@@ -6,13 +6,10 @@ suite asks `hassyspath` of it (test_layerfs.py, test_hassyspath_is_false_where_a
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import unittest
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.digest import Digest
 from rootlay.vfs import Container, Store

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.vfs import Image, Store
 from rootlay.vfs.layerfs import LayerFS

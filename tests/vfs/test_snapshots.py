@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.store.container import Containers
 from rootlay.store.containererrors import (

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
@@ -16,13 +15,11 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from rootlay.store.uppers import Snapshot
 from rootlay.vfs import Container, Store
 from tests.vfs.oracle import check_changes, outcome, shape_of_directory, shape_of_overlay
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "25"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))

@@ -24,7 +24,7 @@ from rootlay.vfs.stack import DirLayer, Stack
 from rootlay.vfs.transfer import copy_in, copy_out
 from tests.vfs.conftest import StackBuilder
 
-pytestmark = pytest.mark.long_form
+pytestmark = [pytest.mark.slow, pytest.mark.long_form]
 
 CANARY = b"canary"
 SWAPS = ("d", "d/f", "d/sub", "d/low", "d/low-sub") if os.environ.get("ROOTLAY_TEST_LONG") else ("d", "d/f", "d/sub")

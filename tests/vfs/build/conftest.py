@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from rootlay.store.image import Image
 from rootlay.store.store import Store

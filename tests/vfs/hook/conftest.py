@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.vfs import Container, Image, Store
 from tests.cli.rootfs import build_rootfs, copy_program
 

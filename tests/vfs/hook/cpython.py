@@ -1,6 +1,6 @@
 """CPython's own tests in three places: on a plain directory, inside an activation, inside `rootlay run`.
 
-As a program it is the second: `python cpython.py STORE IMAGE OUTPUT TEST…`.
+As a program it is the second: `python -m tests.vfs.hook.cpython STORE IMAGE OUTPUT TEST…`.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-sys.path.insert(0, str(Path(__file__).parents[3]))
-
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Image, Store
 from tests.cli.rootfs import build_rootfs, copy_program
 
+TREE = Path(__file__).resolve().parents[3]
 HOME = "/home/me"
 REPORT = "/tmp/report.xml"
 
@@ -53,8 +52,16 @@ def start_plain(base: Path, tests: list[str]) -> subprocess.Popen[bytes]:
 
 def start_inside(base: Path, tests: list[str]) -> subprocess.Popen[bytes]:
     """In an activation of this file's own process."""
-    command = [sys.executable, __file__, str(base / "store"), "small", str(base / "hook.xml"), *tests]
-    return _start(command, {**os.environ, **environment(HOME, "/tmp")}, base)
+    command = [
+        sys.executable,
+        "-m",
+        "tests.vfs.hook.cpython",
+        str(base / "store"),
+        "small",
+        str(base / "hook.xml"),
+        *tests,
+    ]
+    return _start(command, {**os.environ, **environment(HOME, "/tmp"), "PYTHONPATH": str(TREE)}, base)
 
 
 def container_for_engine(image: Image) -> Container:

@@ -1,4 +1,4 @@
-"""Compiled packages that the image brings. As a program: `python packages.py STORE IMAGE LIBRARY`.
+"""Compiled packages that the image brings. As a program: `python -m tests.vfs.hook.packages STORE IMAGE LIBRARY`.
 
 The library is imported inside, from the image's files, works on files inside, goes on working outside, and is imported
 by a program that is started inside.
@@ -16,8 +16,6 @@ import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-
-sys.path.insert(0, str(Path(__file__).parents[3]))
 
 from tests.vfs.hook.extensions import LIBRARIES
 

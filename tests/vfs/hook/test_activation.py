@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.vfs import Container, Image
 from rootlay.vfs.hook.activation import ActivationMisused
 from tests.vfs.hook.pointers import hooked_pointers

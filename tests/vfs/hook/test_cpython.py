@@ -4,12 +4,8 @@ engine, by the same interpreter, as the same user. No test is exempt."""
 from __future__ import annotations
 
 import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from tests.vfs.hook import cpython
 

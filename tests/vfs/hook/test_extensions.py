@@ -11,11 +11,8 @@ import importlib.util
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from rootlay.vfs import Image
 from tests.vfs.hook import extensions

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.vfs import Container
 from tests.vfs.hook.pointers import hooked_pointers
 

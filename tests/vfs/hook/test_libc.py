@@ -7,12 +7,9 @@ import grp
 import os
 import pwd
 import socket
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from rootlay.vfs import Container
 

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.store.errors import UnknownContainer
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.hook.activation import ActivationMisused

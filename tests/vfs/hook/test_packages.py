@@ -16,12 +16,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.vfs import Image
 from tests.vfs.hook import packages
 from tests.vfs.hook.test_extensions import LARGE
 
+TREE = Path(__file__).resolve().parents[3]
 pytestmark = [pytest.mark.long_form, pytest.mark.once]
 
 
@@ -46,6 +45,8 @@ def test_a_package_of_the_image_is_imported_and_works(packed: Image, library: st
         pytest.skip(f"{library} is not installed")
     if not is_wanted(library):
         pytest.skip("large: with ROOTLAY_TEST_LONG")
-    command = [sys.executable, packages.__file__, str(packed.root), "packages", library]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    command = [sys.executable, "-m", "tests.vfs.hook.packages", str(packed.root), "packages", library]
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(TREE)}
+    )
     assert done.returncode == 0, done.stderr

@@ -9,15 +9,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
 
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.hook import instance

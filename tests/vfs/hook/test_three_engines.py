@@ -24,15 +24,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Store
 from tests.cli.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations
 from tests.vfs.hook.operations import Operations
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.slow, pytest.mark.once]
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
 LONGEST = 60
