@@ -193,8 +193,8 @@ def compare(systems: dict[str, Operations], activation: Any, rounds: int) -> Non
     for name in systems["bare"]:
         row = [f"{best['bare', name]:,.2f}"]
         for system in others:
-            took = best.get((system, name))
-            row.append("" if took is None else f"{took / best['bare', name]:.2f}")
+            mean = best.get((system, name))
+            row.append("" if mean is None else f"{mean / best['bare', name]:.2f}")
         print(f"| {name} | " + " | ".join(row) + " |")
 
 

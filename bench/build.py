@@ -28,7 +28,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.buildah.builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
+from bench.builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
 
 COPIED_FILES = 20_000
 TINY_RUNS = 30

@@ -171,11 +171,11 @@ class Docker:
         log = scratch / "docker.log"
         places = [
             "--data-root",
-            self.storage,
+            str(self.storage),
             "--exec-root",
-            scratch / "docker-run",
+            str(scratch / "docker-run"),
             "--pidfile",
-            scratch / "docker.pid",
+            str(scratch / "docker.pid"),
         ]
         with open(log, "wb") as file:
             self._daemon = subprocess.Popen(

@@ -24,7 +24,7 @@ ROUNDS = 3
 class Handler(http.server.BaseHTTPRequestHandler):
     mib = 400
 
-    def log_message(self, *words: object) -> None:  # type: ignore[override]
+    def log_message(self, *words: object) -> None:
         """Quiet."""
 
     def do_GET(self) -> None:

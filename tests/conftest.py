@@ -37,7 +37,7 @@ OF_FOLDER = {
     "stress": "long",
 }
 DEBIAN = {"debian", "debian_root", "debian_store", "machine"}
-LEFT_OUT = pytest.StashKey[Counter[str]]()
+LEFT_OUT: pytest.StashKey[Counter[str]] = pytest.StashKey()
 
 
 def tier_of(item: pytest.Item) -> str:
@@ -73,7 +73,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if hasattr(session.config, "workeroutput"):  # a process of pytest-xdist: say it to the one that prints
-        session.config.workeroutput["left out"] = dict(session.config.stash[LEFT_OUT])
+        left_out = session.config.stash[LEFT_OUT]
+        session.config.workeroutput["left out"] = dict(left_out)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -161,7 +161,9 @@ class Rootlay:
 
 
 def _run(words: list[str], **how: Any) -> str:
-    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=280, **how)
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        words, capture_output=True, text=True, check=False, timeout=280, **how
+    )
     if done.returncode:
         pytest.fail(f"{words[-8:]}: {done.stdout[-300:]} {done.stderr}")
     return done.stdout

@@ -22,7 +22,7 @@ def compare(
         theirs, ours = pool.map(lambda builder: _outcome(builder, case, tmp_path / builder.name, umoci), builders)
     if isinstance(their_builder, Buildah):
         ours.config.pop("ArgsEscaped", None)  # Docker writes it with each CMD, buildah does not
-    different = {
+    different: dict[str, tuple[object, object]] = {
         path: (theirs.tree.get(path), ours.tree.get(path))
         for path in sorted(theirs.tree.keys() | ours.tree.keys())
         if theirs.tree.get(path) != ours.tree.get(path)

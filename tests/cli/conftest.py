@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,17 +27,17 @@ class Rootlay:
         input: bytes | None = None,  # noqa: A002 -- subprocess.run's own name
         code: int | None = 0,
         timeout_s: float = 120,
-        **options: object,
+        **options: Any,
     ) -> subprocess.CompletedProcess[bytes]:
         environ = {**os.environ, "ROOTLAY_ROOT": str(self.root), "COLUMNS": "200"}
-        done = subprocess.run(
+        done: subprocess.CompletedProcess[bytes] = subprocess.run(
             [sys.executable, "-m", "rootlay.cli.main", *words],
             input=input,
             capture_output=True,
             env=environ,
             timeout=timeout_s,
             check=False,
-            **options,  # type: ignore[call-overload]
+            **options,
         )
         if code is not None:
             assert done.returncode == code, (words, done.returncode, done.stdout[-2000:], done.stderr[-4000:])

@@ -40,8 +40,15 @@ def outside(edges: Path, tmp_path: Path) -> list[str]:
     work = tmp_path / "work"
     for name in ("ro", "other"):
         (work / name).mkdir(parents=True)
-    mounts = ["--ro-bind", tree(tmp_path / "ro"), work / "ro", "--bind", tree(tmp_path / "other"), work / "other"]
-    command = [bwrap, "--dev-bind", "/", "/", *mounts, "--chdir", work, edges / "edges", "ro", "other"]
+    mounts = [
+        "--ro-bind",
+        str(tree(tmp_path / "ro")),
+        str(work / "ro"),
+        "--bind",
+        str(tree(tmp_path / "other")),
+        str(work / "other"),
+    ]
+    command = [bwrap, "--dev-bind", "/", "/", *mounts, "--chdir", str(work), str(edges / "edges"), "ro", "other"]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.splitlines()
 
 

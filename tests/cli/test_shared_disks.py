@@ -42,7 +42,8 @@ def on_machine(name: str, shared: Path, root: Path, *words: str) -> subprocess.P
     if bwrap is None:
         pytest.skip("bubblewrap is not installed")
     around = ["--cap-add", "ALL"] if os.geteuid() == 0 else []
-    box = [bwrap, *around, "--dev-bind", "/", "/", "--ro-bind", shared, shared, "--unshare-uts", "--hostname", name]
+    box = [bwrap, *around, "--dev-bind", "/", "/", "--ro-bind", str(shared), str(shared)]
+    box += ["--unshare-uts", "--hostname", name]
     return subprocess.Popen(
         [*box, sys.executable, "-m", "rootlay.cli.main", *words],
         env={**os.environ, "ROOTLAY_ROOT": str(root)},
@@ -112,10 +113,14 @@ def network_disk(tmp_path: Path) -> Iterator[Path]:
     point = tmp_path / "disk"
     point.mkdir()
     one, other = socket.socketpair()
-    with closing(one), closing(other), subprocess.Popen([SFTP_SERVER], stdin=one, stdout=one) as server:
+    with (
+        closing(one),
+        closing(other),
+        subprocess.Popen([str(SFTP_SERVER)], stdin=one.fileno(), stdout=one.fileno()) as server,
+    ):
         mounted = subprocess.Popen(
-            [sshfs, "-f", "-o", "passive", f":{tmp_path}/served", point],
-            stdin=other, stdout=other, stderr=subprocess.PIPE,
+            [sshfs, "-f", "-o", "passive", f":{tmp_path}/served", str(point)],
+            stdin=other.fileno(), stdout=other.fileno(), stderr=subprocess.PIPE,
         )  # fmt: skip
         try:
             while not os.path.ismount(point):

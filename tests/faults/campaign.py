@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
 import rootlay.vfs.run.session
@@ -123,7 +124,7 @@ def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row)
                 done = judge(scenario, broken, action)
                 state = (lab.sameness.digest(), done)
                 if state not in seen:
-                    lab.child(lambda done=done: lab.verify(scenario, before, after, done))
+                    lab.child(partial(lab.verify, scenario, before, after, done))
                     seen.add(state)
             except Trouble as trouble:
                 what = f"{scenario.name}, {action} at {at} ({name_of(lab, at)}): {trouble}"

@@ -10,6 +10,7 @@ import lzma
 import stat
 import struct
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import zstandard
@@ -176,7 +177,7 @@ def seeds(target: str) -> list[bytes]:
     """The inputs to start a target from."""
     if target == "every":
         return [bytes((number,)) + data for number, name in enumerate(TARGETS) for data in seeds(name)]
-    made = {
+    makers: dict[str, Callable[[], list[bytes]]] = {
         "tar": _tar, "pax": _pax, "frames": _frames, "documents": _documents, "dockerfile": _dockerfiles,
         "native_view": views, "bundle": _bundles, "toc": _toc,
         "reference": lambda: [b"debian", b"r.example:5000/a/b:1@" + _DIGEST.encode(), b"localhost/x"],
@@ -195,8 +196,8 @@ def seeds(target: str) -> list[bytes]:
         "accounts": lambda: [
             b"u:g\nu:x:1:2:n:/h:/s\ng:x:3:u,v:::\n", b"7:8\n", b"-1\n", b"0:0:0\n", "²\n²:x:²:²:::".encode(),
         ],
-    }[target]()  # fmt: skip
-    return made + [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
+    }  # fmt: skip
+    return makers[target]() + [path.read_bytes() for path in sorted((CORPUS / target).glob("*"))]
 
 
 def _elf() -> bytes:

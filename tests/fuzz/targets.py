@@ -262,7 +262,7 @@ def layers(data: bytes) -> None:
         assert name in names
         assert entry_id == 1 or (view.find(parent, name) == entry_id and b".wh." not in name[:4])
         assert b"/../" not in view.path(entry_id) + b"/"
-        assert view.entry(entry_id).type is not EntryType.WHITEOUT
+        assert view.entry(entry_id).type != EntryType.WHITEOUT.value
 
 
 class _AnyDigest:

@@ -193,9 +193,9 @@ def _devices(canary: bytes) -> Iterator[Case]:
             yield Case("devices", f"{word} {numbers!r}", header(b"x", kind, device=numbers) + END, "NotAnArchive")
     yield Case("devices", "a fifo with a size", header(b"x", b"6", 512) + entry(b"y") + END, OK, {"x": "p", "y": "f"})
     yield Case("devices", "set-id bits of any owner", header(b"x", mode=b"0006755\0", uid=b"0001750\0") + END, OK)
-    for kind in b"MNZ89@":
-        outcome = "UnsupportedMedia" if kind in b"MN" else OK
-        yield Case("devices", f"the unknown type {chr(kind)}", entry(b"x", bytes((kind,))) + END, outcome)
+    for unknown in "MNZ89@":
+        outcome = "UnsupportedMedia" if unknown in "MN" else OK
+        yield Case("devices", f"the unknown type {unknown}", entry(b"x", unknown.encode()) + END, outcome)
 
 
 def _sparse(canary: bytes) -> Iterator[Case]:
@@ -300,7 +300,7 @@ def _numbers(canary: bytes) -> Iterator[Case]:
         ("no checksum", {"checksum": bytes(8)}, "NotAnArchive"), ("a wrong checksum", {"checksum": b"000001\0 "}, "NotAnArchive"),
         ("a foreign magic", {"magic": b"evilxx00"}, OK), ("no magic", {"magic": bytes(8)}, OK),
     ):  # fmt: skip
-        yield Case("numbers", word, header(b"x", **fields) + END, outcome)  # type: ignore[arg-type]
+        yield Case("numbers", word, header(b"x", **fields) + END, outcome)
 
 
 def _cut(canary: bytes) -> Iterator[Case]:

@@ -51,7 +51,8 @@ def lies() -> list[Lie]:
         ("/abs", 0, "w=/"), ("//a//b/.", 0, "w=/a/b "), ("/" + "n" * 300, 125, "nnn"), ("/" + "n/" * 3000, 125, "n/n"), ("/a\0b", 125, "null byte"), ("/a b\n", 0, "w=/a b"),
     ):  # fmt: skip
         cases.append((f"WorkingDir: {place[:20]!r}", {"WorkingDir": place}, code, words))
-    nothing = {"Cmd": None, "Entrypoint": None}
+    nothing: dict[str, Any] = {"Cmd": None, "Entrypoint": None}
+    config: dict[str, Any]
     for name, config, code, words in (
         ("nothing", nothing, 125, "no command"), ("empty lists", {"Cmd": [], "Entrypoint": []}, 125, "no command"),
         ("empty text", {"Cmd": [""]}, 127, ""), ("NUL", {"Cmd": ["/bin/sh\0"]}, 125, "null byte"),

@@ -98,15 +98,16 @@ def all_lies() -> Iterator[Lie]:
         yield Lie(
             f"a diff ID {word}",
             "DigestMismatch" if digest == other else outcome,
-            lambda x, d=digest: x.config["rootfs"].update(diff_ids=[d]),
-        )  # type: ignore[misc]
+            lambda x, d=digest: x.config["rootfs"].update(diff_ids=[d]),  # type: ignore[misc]
+        )
         yield Lie(
             f"a manifest's digest {word}",
             outcome,
-            lambda x, d=digest: x.index.update(
+            lambda x, d=digest: x.index.update(  # type: ignore[misc]
                 manifests=[{"mediaType": OCI + "manifest.v1+json", "digest": d, "size": 5}]
             ),
-        )  # type: ignore[misc]
+        )
+    value: object
     for word, size, outcome in (
         ("one more", 2049, "DigestMismatch"), ("0", 0, "DigestMismatch"), ("negative", -1, "BadManifest"), ("a fraction", 1.5, "BadManifest"),
         ("true", True, "BadManifest"), ("a text", "9", "BadManifest"), ("null", None, "BadManifest"), ("2^70", 1 << 70, "DigestMismatch"),
@@ -152,7 +153,7 @@ def all_lies() -> Iterator[Lie]:
         yield Lie(
             f"the name {name!r}",
             OK,
-            lambda x, n=name: x.index.update(
+            lambda x, n=name: x.index.update(  # type: ignore[misc]
                 manifests=[
                     {
                         "mediaType": OCI + "manifest.v1+json",
@@ -162,7 +163,7 @@ def all_lies() -> Iterator[Lie]:
                     }
                 ]
             ),
-        )  # type: ignore[misc]
+        )
 
 
 def _many(x: Layout) -> None:

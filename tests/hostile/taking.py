@@ -11,8 +11,10 @@ import os
 import shutil
 import stat
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from rootlay.store.errors import StoreError
 from rootlay.store.limits import Limits
@@ -142,11 +144,12 @@ def _write(container: Container) -> None:
         if len(paths) > _PATHS_MAX:
             break
     for path in reversed(paths):
-        for attempt in (
+        attempts: tuple[Callable[[bytes], object], ...] = (
             lambda p: os.close(overlay.open(p, os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK)),
             lambda p: overlay.chmod(p, 0o777), lambda p: overlay.mkdir(p + b"/made", 0o755),
             lambda p: overlay.rename(p, p + b".moved"), lambda p: overlay.symlink(b"x", p),
-        ):  # fmt: skip
+        )  # fmt: skip
+        for attempt in attempts:
             try:
                 attempt(path)
             except OSError:
@@ -155,7 +158,7 @@ def _write(container: Container) -> None:
 
 def _bring_out(container: Container, scratch: Path) -> None:
     try:
-        container.export(_Sink())
+        container.export(cast(BinaryIO, _Sink()))
         copy_all_out(container.overlay, os.fsencode(scratch / "out"), lambda text: None)
     except (OSError, StoreError):  # a file of 8 EiB, a name too long for the place: said, and no harm done
         pass

@@ -45,6 +45,6 @@ def test_a_lie_is_refused_or_harmless(lie: Lie, tmp_path: Path, monkeypatch: pyt
         with contextlib.redirect_stdout(out):
             assert main(words) == 0
         out.flush()
-        shown = out.buffer.getvalue().decode()  # type: ignore[attr-defined]
+        shown = out.buffer.getvalue().decode()
         assert "\x1b" not in shown, words
     assert os.listdir(tmp_path / "store" / "tmp") == []

@@ -22,7 +22,7 @@ def box(make: Callable[..., Box]) -> Box:
 
 
 def taken(box: Box) -> tuple[int, int]:
-    return struct.unpack_from("<II", box.bloom.path.read_bytes()[:64], TAKEN_AT)  # type: ignore[return-value]
+    return struct.unpack_from("<II", box.bloom.path.read_bytes()[:64], TAKEN_AT)
 
 
 def test_a_lower_file_is_removed_without_the_lock(box: Box) -> None:

@@ -93,7 +93,8 @@ def test_a_file_that_its_owner_may_only_read_has_a_record_once_root_changes_it(b
     with fails(errno.EACCES):
         core.write(b"/tmp/ro", b"2", os.O_WRONLY)
     core.identity(0, 0)
-    change = {
+    fd = -1
+    change: dict[str, Callable[[], object]] = {
         "open": lambda: core.write(b"/tmp/ro", b"22", os.O_WRONLY),
         "truncate": lambda: core.truncate(b"/tmp/ro", 2),
         "xattr": lambda: core.setxattr(b"/tmp/ro", b"user.a", b"b"),
@@ -212,7 +213,7 @@ def test_extended_attributes(box: Box) -> None:
 def test_without_an_upper_nothing_changes(make: Callable[..., Box]) -> None:
     core = make(NODES, writable=False).core
     assert core.read(b"/etc/conf") == b"original\n"
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: core.write(b"/etc/conf", b"x"),
         lambda: core.write(b"/etc/new", b"x"),
         lambda: core.mkdir(b"/etc/new"),
@@ -226,7 +227,8 @@ def test_without_an_upper_nothing_changes(make: Callable[..., Box]) -> None:
         lambda: core.truncate(b"/etc/conf", 0),
         lambda: core.setxattr(b"/etc/conf", b"user.x", b"x"),
         lambda: core.access(b"/etc/conf", os.W_OK),
-    ):
+    )
+    for call in calls:
         with fails(errno.EROFS):
             call()
     with fails(errno.EEXIST):

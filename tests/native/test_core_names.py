@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,12 +66,13 @@ def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> N
 
 
 def test_reserved_names_cannot_be_made(box: Box) -> None:
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: box.core.write(b"/tmp/.wh.x", b""),
         lambda: box.core.mkdir(b"/tmp/.wh..wh..opq"),
         lambda: box.core.rename(b"/etc/conf", b"/tmp/.wh.conf"),
         lambda: box.core.link(b"/etc/conf", b"/tmp/.wh.conf"),
-    ):
+    )
+    for call in calls:
         with fails(errno.EPERM):
             call()
 
@@ -164,12 +166,13 @@ def _worker(library: Path, launch: Path, number: int) -> None:
     for i in range(60):
         core.write(b"/log", b"%d %d\n" % (number, i), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         name = b"/dir/f%d" % (i % 7)
-        for action in (
-            lambda n=name: core.unlink(n),
-            lambda n=name: core.write(n, b"x", os.O_WRONLY | os.O_CREAT | os.O_EXCL),
-            lambda n=name: core.chmod(n, 0o4755),
-            lambda n=name: core.rename(n, b"/dir/g%d" % (number % 3)),
-        ):
+        actions: tuple[Callable[[], object], ...] = (
+            partial(core.unlink, name),
+            partial(core.write, name, b"x", os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+            partial(core.chmod, name, 0o4755),
+            partial(core.rename, name, b"/dir/g%d" % (number % 3)),
+        )
+        for action in actions:
             try:
                 action()
             except OSError as e:

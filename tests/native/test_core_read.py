@@ -341,14 +341,15 @@ def test_binds(make: Callable[..., Box], tmp_path: Path) -> None:
     core.write(b"/usr/mnt/new", b"n")
     assert (host / "new").read_text() == "n"
     core.rename(b"/usr/mnt/new", b"/usr/mnt/newer")
-    for call in (
+    calls: tuple[Callable[[], object], ...] = (
         lambda: core.write(b"/tmp/ro/x", b"x"),
         lambda: core.write(b"/etc/passwd", b"x"),
         lambda: core.unlink(b"/tmp/ro/file"),
         lambda: core.chmod(b"/tmp/ro/file", 0o600),
         lambda: core.access(b"/tmp/ro/file", os.W_OK),
         lambda: core.truncate(b"/tmp/ro/file", 0),
-    ):
+    )
+    for call in calls:
         with fails(errno.EROFS):
             call()
     with fails(errno.EXDEV):

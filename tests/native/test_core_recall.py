@@ -129,11 +129,12 @@ def test_who_may_not_change_it_may_not_by_descriptor(box: Box, asked: bool) -> N
     if asked:
         seen(box, b"/new", fd)
     core.identity(1000, 1000)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: core.chmod(None, 0o666, dirfd=fd),
         lambda: core.chown(None, 1000, 1000, dirfd=fd),
         lambda: core.utimens(None, 0, 0, dirfd=fd),
-    ):
+    )
+    for change in changes:
         with fails(errno.EPERM):
             change()
     named = os.open(f"/proc/self/fd/{fd}", os.O_PATH)

@@ -37,7 +37,7 @@ SCOPE_ABI = 6
 
 
 def landlock_abi() -> int:
-    return max(0, ctypes.CDLL(None).syscall(444, None, 0, 1))
+    return max(0, int(ctypes.CDLL(None).syscall(444, None, 0, 1)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from rootlay.store.content import Extent
 from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import CorruptStore
@@ -52,15 +53,15 @@ class MemoryLayer:
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
         return self._entries.iter_sorted()
 
-    def find_path(self, path: bytes) -> Entry | None:
+    def find_path(self, path: bytes, /) -> Entry | None:
         return self._by_path.get(path)
 
-    def open_content(self, entry: Entry) -> BinaryIO:
+    def open_content(self, entry: Extent, /) -> BinaryIO:
         if self.damaged:
             raise CorruptStore("blob", "damaged")
         return io.BytesIO(self.content[entry.offset])
 
-    def find_ready(self, entry: Entry) -> tuple[bytes, int] | None:
+    def find_ready(self, entry: Extent, /) -> tuple[bytes, int] | None:
         return (self.piece, entry.offset) if self.ready and self.piece is not None else None
 
     def merge_content(self) -> None:

@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
-    def log_message(self, *words: object) -> None:  # type: ignore[override]
+    def log_message(self, *words: object) -> None:
         """Quiet."""
 
     def handle_any(self) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from rootlay.store.bytestream import ByteStream
@@ -18,7 +19,7 @@ from rootlay.store.tarreader import TarReader
 Member = tuple[str, str, object]
 
 
-def make_tar(members: list[Member], format: int = tarfile.PAX_FORMAT, **fields: object) -> bytes:  # noqa: A002
+def make_tar(members: Sequence[Member], format: int = tarfile.PAX_FORMAT, **fields: object) -> bytes:  # noqa: A002
     """A tar by CPython's tarfile. A member is (name, kind, payload): kind `f` content, `d`, `l` and `h` target, `c`
     and `b` (major, minor), `p`."""
     out = io.BytesIO()

@@ -180,7 +180,7 @@ def test_a_store_without_write_permission(tmp_path: Path, where: str) -> None:
 @pytest.mark.parametrize("root", ["/proc/rootlay-store", "/dev/null/store", "/dev/null"])
 def test_a_place_where_no_store_can_be(tmp_path: Path, root: str) -> None:
     (tmp_path / "rootfs.tar").write_bytes(TAR)
-    command = [sys.executable, "-c", _IMPORT, root, tmp_path / "rootfs.tar"]
+    command = [sys.executable, "-c", _IMPORT, root, str(tmp_path / "rootfs.tar")]
     done = subprocess.run(command, check=True, capture_output=True, env=child_environment(), text=True)
     assert done.stdout.startswith("StoreNotWritable")
 

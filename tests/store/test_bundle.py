@@ -213,7 +213,7 @@ def test_damaged_header(store: Store, bundle: Path) -> None:
 )
 def test_a_header_that_lies(store: Store, bundle: Path, change: dict[str, Any], match: str) -> None:
     header = Bundle(bundle).header
-    tables = {name: Table(*place, bytes(32)) for name, place in change.get("tables", {}).items()}
+    tables = {name: Table(offset, length, bytes(32)) for name, (offset, length) in change.get("tables", {}).items()}
     lying = replace(header, layers=change.get("layers", header.layers), tables={**header.tables, **tables})
     with open(bundle, "r+b") as file:
         file.write(lying.pack())

@@ -44,7 +44,7 @@ def _pieces(blob: bytes, size: int) -> Iterator[bytes]:
 def _gzip_of_blocks(data: bytes, level: int, strategy: int = zlib.Z_DEFAULT_STRATEGY) -> bytes:
     """gzip with a full flush now and then: boundaries on bytes, windows that matter in between."""
     out = zlib.compressobj(level, zlib.DEFLATED, 31, 8, strategy)
-    parts = []
+    parts: list[bytes] = []
     for piece in _pieces(data, 200_000):
         parts += (out.compress(piece), out.flush(zlib.Z_SYNC_FLUSH))
     return b"".join((*parts, out.flush()))

@@ -46,7 +46,7 @@ _CHILD = """if 1:
 
 
 def run_child(root: Path, source: Path, kind: str, count: int) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-c", _CHILD, root, source, kind, str(count)]
+    command = [sys.executable, "-c", _CHILD, str(root), str(source), kind, str(count)]
     return subprocess.run(command, capture_output=True, env=child_environment())
 
 
@@ -103,7 +103,7 @@ def test_killed_at_random_moments(prepared: Path, tmp_path: Path) -> None:
     source.write_bytes(gzip.compress(TAR, 1))
     rng = random.Random(5)
     for _ in range(20):
-        command = [sys.executable, "-c", _CHILD, prepared, source, "import", "0"]
+        command = [sys.executable, "-c", _CHILD, str(prepared), str(source), "import", "0"]
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=child_environment()
         ) as child:
@@ -130,7 +130,7 @@ def test_a_killed_import_changes_nothing_that_was_there(prepared: Path, tmp_path
 def test_importers_at_once_all_succeed(prepared: Path, tmp_path: Path, kind: str) -> None:
     source = tmp_path / "source"
     source.write_bytes(gzip.compress(TAR, 1) if kind == "import" else docker_archive([([TAR, TOP], ["app"])]))
-    command = [sys.executable, "-c", _CHILD, prepared, source, kind, "0"]
+    command = [sys.executable, "-c", _CHILD, str(prepared), str(source), kind, "0"]
     children = [subprocess.Popen(command, stdout=subprocess.DEVNULL, env=child_environment()) for _ in range(4)]
     assert [child.wait() for child in children] == [0, 0, 0, 0]
     assert assert_all_or_nothing(prepared, [TAR] if kind == "import" else [TAR, TOP])
@@ -175,7 +175,7 @@ def test_a_removal_waits_for_importers(prepared: Path) -> None:
         print("removed", flush=True)
     """
     store = Store.open(prepared)
-    command = [sys.executable, "-c", code, prepared]
+    command = [sys.executable, "-c", code, str(prepared)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as child:
         assert child.stdout is not None
         with store.layout.use():

@@ -13,6 +13,7 @@ import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import pytest
 import zstandard
@@ -25,7 +26,7 @@ from rootlay.store.store import Store
 from rootlay.store.viewbuild import BrokenHardLink
 from tests.store.store_archives import child_environment, make_tar, read_tree
 
-MEMBERS = [
+MEMBERS: list[tuple[str, str, object]] = [
     ("etc", "d", ""),
     ("etc/motd", "f", "hello\n" * 1000),
     ("etc/link", "l", "motd"),
@@ -97,7 +98,7 @@ def test_a_pipe_is_imported(store: Store) -> None:
         assert child.stdout is not None
         child.stdin.write(TAR)
         child.stdin.close()
-        store.import_rootfs(child.stdout, "app")
+        store.import_rootfs(cast(BinaryIO, child.stdout), "app")
     assert_content(store, "app")
 
 
@@ -212,12 +213,12 @@ def test_two_readers_of_one_layer_and_a_forked_one(store: Store, tmp_path: Path)
 
 def test_memory_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "many.tar.gz"
-    with gzip.open(path, "wb", 1) as out, tarfile.open(fileobj=out, mode="w|") as tar:  # type: ignore[call-overload]
+    with gzip.open(path, "wb", 1) as out, tarfile.open(fileobj=out, mode="w|") as tar:
         for i in range(30_000):
             tar.addfile(tarfile.TarInfo(f"usr/share/doc/package-{i // 50}/some-file-name-{i}"))
         info = tarfile.TarInfo("zeros")
         info.size = 200_000_000
-        tar.addfile(info, _Zeros())
+        tar.addfile(info, cast(BinaryIO, _Zeros()))
     code = """if 1:
         import sys
         from pathlib import Path
@@ -226,7 +227,7 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
         # Not ru_maxrss: that counts the parent, too.
         print(next(l.split()[1] for l in open("/proc/self/status") if l.startswith("VmHWM")))
     """
-    command = [sys.executable, "-c", code, tmp_path / "store", path]
+    command = [sys.executable, "-c", code, str(tmp_path / "store"), str(path)]
     done = subprocess.run(command, check=True, capture_output=True, env=child_environment())
     assert int(done.stdout) / 1024 < 100  # KiB
 

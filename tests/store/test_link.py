@@ -7,6 +7,7 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,13 +157,13 @@ def test_lmdb_is_not_written_on_a_shared_file_system(
     opened = []
     really = lmdb.open
 
-    def record(path: str, **options: object) -> object:
+    def record(path: str, **options: Any) -> object:
         if not options.get("readonly"):
             opened.append(path)
         return really(path, **options)
 
     monkeypatch.setattr(tempfile, "tempdir", str(local))
-    monkeypatch.setattr(lmdbfile.lmdb, "open", record)
+    monkeypatch.setattr(lmdb, "open", record)
     monkeypatch.setattr(lmdbfile, "is_shared", lambda path: True)
     (image,) = store.load(shared.root, only=["one"])
     build_view(store, image.diff_ids)

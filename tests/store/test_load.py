@@ -296,11 +296,11 @@ def test_layers_made_by_umoci(store: Store, tmp_path: Path, tool: Callable[[str]
         found.append({path: layer.find_path(path) for path in (b"d", b"d/old", b"d/new")})
         layer.close()
     kinds = [{path.decode(): entry.type for path, entry in layer.items() if entry} for layer in found]
-    directory, file, whiteout = EntryType.DIRECTORY, EntryType.FILE, EntryType.WHITEOUT
+    a_directory, a_file, a_whiteout = EntryType.DIRECTORY, EntryType.FILE, EntryType.WHITEOUT
     assert kinds == [
-        {"d": directory, "d/old": file},
-        {"d": directory, "d/old": whiteout},
-        {"d": directory, "d/new": file},
+        {"d": a_directory, "d/old": a_file},
+        {"d": a_directory, "d/old": a_whiteout},
+        {"d": a_directory, "d/new": a_file},
     ]
     assert [bool(layer[b"d"] and layer[b"d"].opaque) for layer in found] == [False, False, True]
 
@@ -310,8 +310,10 @@ def test_what_is_spooled_is_spooled_compressed(store: Store, tmp_path: Path, pac
     """An archive that is compressed as a whole, or comes as a stream, never lies in `tmp/` at its full size."""
     tar = make_tar([("text", "f", b"".join(b"line %d\n" % number for number in range(2_000_000)))])
     archive = docker_archive([([tar, BASE], ["app:1"])])
-    pack = {"gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress, "none": bytes}[packer]
-    source = io.BytesIO(pack(archive))
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.compress, "xz": lzma.compress, "zstd": zstandard.compress, "none": bytes,
+    }  # fmt: skip
+    source = io.BytesIO(packers[packer](archive))
     most = 0
 
     def watch(done_bytes: int, total_bytes: int | None, label: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def expected_blobs(layout: LayoutBuilder) -> dict[str, bytes]:
     return {sha256(data): data for path, data in layout.files.items() if path.startswith("blobs/")}
 
 
-def findings(store: Store, **options: bool) -> list[str]:
+def findings(store: Store, **options: Any) -> list[str]:
     return [f"{outcome.finding.code} {outcome.finding.text}" for outcome in check_store(store.root, **options)]
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store import outfile
 from rootlay.store.outfile import output_directory, output_file
 
 
@@ -26,7 +25,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
                 raise OSError(errno.EOPNOTSUPP, "no such thing", str(path))
             return real(path, flags, mode)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(outfile.os, "open", refuse)
+        monkeypatch.setattr(os, "open", refuse)
     return str(request.param)
 
 

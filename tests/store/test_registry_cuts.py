@@ -90,7 +90,7 @@ def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: Stor
 
 
 def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: Store, settings: Settings) -> None:
-    down = []
+    down: list[threading.Timer] = []
 
     def hook(handler: Handler, seen: Seen) -> bool:
         if not is_blob(seen) or down:

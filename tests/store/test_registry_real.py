@@ -137,7 +137,7 @@ def test_the_registry_is_killed_in_the_middle_of_a_blob(store: Store, other: Sto
         load(store, tmp_path, name, layers(1, size=40_000_000))
         push(store, name, Settings())
         mark = registry.seen
-        killed = []
+        killed: list[int] = []
 
         def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
             if done_bytes > 5_000_000 and not killed:
@@ -155,7 +155,7 @@ def test_the_registry_is_killed_in_the_middle_of_an_upload(store: Store, other: 
     with running(tmp_path / "r") as registry:
         name = f"{registry.host}/big:1"
         load(store, tmp_path, name, layers(1, size=40_000_000))
-        killed = []
+        killed: list[int] = []
 
         def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
             if done_bytes > 25_000_000 and not killed:

@@ -51,7 +51,7 @@ class Proxy:
 class _Connection(BaseHTTPRequestHandler):
     proxy: Proxy
 
-    def log_message(self, *words: object) -> None:  # type: ignore[override]
+    def log_message(self, *words: object) -> None:
         """Quiet."""
 
     def _may(self) -> bool:

@@ -68,7 +68,7 @@ def token_server(directory: Path) -> Iterator[TokenServer]:
     found = TokenServer(directory)
 
     class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *words: object) -> None:  # type: ignore[override]
+        def log_message(self, *words: object) -> None:
             """Quiet."""
 
         def do_GET(self) -> None:

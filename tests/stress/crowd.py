@@ -11,6 +11,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from tests.faults.campaign import preload
 from tests.faults.lab import call
@@ -136,17 +137,17 @@ def _shared_log(first: Worker) -> str:
             return stream.read().decode()
 
 
-def report(results: list[dict[str, object]], wrong: list[str], workers: int, seconds: float, seed: int) -> None:
+def report(results: list[dict[str, Any]], wrong: list[str], workers: int, seconds: float, seed: int) -> None:
     """A table in markdown."""
     done: Counter[str] = Counter()
     for result in results:
-        done.update(result["done"])  # type: ignore[arg-type]
+        done.update(result["done"])
     print("| Action | Times |\n|---|---|")
     for name, count in sorted(done.items()):
         print(f"| {name.replace('_', ' ')} | {count} |")
     slowest = max(float(str(result["slowest"])) for result in results)
-    tags = sum(len(result["tags"]) for result in results)  # type: ignore[arg-type]
-    lines = sum(len(result["lines"]) for result in results)  # type: ignore[arg-type]
+    tags = sum(len(result["tags"]) for result in results)
+    lines = sum(len(result["lines"]) for result in results)
     print(
         f"\n{sum(done.values())} actions by {workers} processes in {seconds:.0f} s (seed {seed}); the slowest took "
         f"{slowest:.1f} s. At the end {tags} images and {lines} appended lines were expected and looked for; "

@@ -103,7 +103,7 @@ class Damaged:
         return self.container() / "upper"
 
     def upper(self) -> Path:
-        return self.container() / json.loads((self.container() / "stack.json").read_bytes())["upper"]
+        return self.container() / str(json.loads((self.container() / "stack.json").read_bytes())["upper"])
 
     def content(self) -> str:
         with contextlib.closing(Store.open(self.root).container("c")) as c:

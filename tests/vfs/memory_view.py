@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rootlay.store.entry import TYPE_BITS, Entry, EntryType
 
@@ -184,11 +184,11 @@ class MemoryHydrator:
         return io.BytesIO(self._view.content(node.id))
 
 
-def directory(path: bytes, mode: int = 0o755, *, opaque: bool = False, **fields: int) -> LayerEntry:
+def directory(path: bytes, mode: int = 0o755, *, opaque: bool = False, **fields: Any) -> LayerEntry:
     return path, Entry(EntryType.DIRECTORY, mode=mode, opaque=opaque, **fields), None
 
 
-def file(path: bytes, content: bytes = b"", mode: int = 0o644, **fields: int) -> LayerEntry:
+def file(path: bytes, content: bytes = b"", mode: int = 0o644, **fields: Any) -> LayerEntry:
     return path, Entry(EntryType.FILE, mode=mode, size=len(content), **fields), content
 
 

@@ -2,7 +2,7 @@
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def check_order(layer: list[LayerEntry]) -> None:
             others.add(parent)
 
 
-def check_changes(changes: dict[bytes, str], before: dict[bytes, Shape], after: dict[bytes, Shape]) -> None:
+def check_changes(changes: Mapping[bytes, str], before: dict[bytes, Shape], after: dict[bytes, Shape]) -> None:
     """Every line of a diff is true; every difference has a line, itself or that of the directory that came or went."""
     for path, kind in changes.items():
         assert (path in before, path in after) == {"A": (False, True), "C": (True, True), "D": (True, False)}[kind], (

@@ -6,6 +6,7 @@ Its subclasses look at the overlay in other ways, or make it otherwise.
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -369,8 +370,8 @@ class OverlayMachine(RuleBasedStateMachine):
 
     # ----
 
-    def same(self, ours: object, theirs: object) -> None:
-        assert outcome(ours) == outcome(theirs)  # type: ignore[arg-type]
+    def same(self, ours: Callable[[], object], theirs: Callable[[], object]) -> None:
+        assert outcome(ours) == outcome(theirs)
 
     @invariant()
     def trees_agree(self) -> None:

@@ -34,7 +34,11 @@ def in_child(action: Callable[[], None]) -> int:
 
 def test_a_read_only_view_says_so_and_stays_as_it_is(image: Image) -> None:
     with image.open_fs() as view:
-        for change in (lambda: view.writetext("/etc/motd", "x"), lambda: view.remove("/etc/motd")):
+        changes: list[Callable[[], object]] = [
+            lambda: view.writetext("/etc/motd", "x"),
+            lambda: view.remove("/etc/motd"),
+        ]
+        for change in changes:
             with pytest.raises(errors.ResourceReadOnly):
                 change()
         assert view.readtext("/etc/motd") == "welcome\n"

@@ -90,7 +90,7 @@ def test_create_does_not_replace(tmp_path: Path) -> None:
 
 
 def counts(path: Path, at: int = 16) -> tuple[int, int]:
-    return struct.unpack_from("<II", path.read_bytes(), at)  # type: ignore[return-value]
+    return struct.unpack_from("<II", path.read_bytes(), at)
 
 
 def test_changes_are_counted_while_they_last_and_when_they_are_over(tmp_path: Path) -> None:

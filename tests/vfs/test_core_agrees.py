@@ -136,7 +136,7 @@ class JointMachine(OverlayMachine):
         self.images: list[HydratorServer | Hydrator | View] = []
 
     @initialize(with_view=st.booleans(), with_plain=st.booleans(), seed=st.integers(0, 1 << 32))
-    def start(self, with_view: bool, with_plain: bool, seed: int) -> None:  # type: ignore[override]  # a seed more
+    def start(self, with_view: bool, with_plain: bool, seed: int) -> None:
         self.choose = random.Random(seed)
         self.open_lowers(with_view, with_plain)
         self.plain.mkdir()

@@ -46,7 +46,7 @@ def lines(overlay: Overlay) -> list[str]:
 
 
 def layer_entries(overlay: Overlay) -> list[LayerEntry]:
-    return [(path, entry, content and content.read()) for path, entry, content in iter_layer(overlay)]
+    return [(path, entry, None if content is None else content.read()) for path, entry, content in iter_layer(overlay)]
 
 
 def brief(overlay: Overlay) -> list[str]:
@@ -111,7 +111,7 @@ def test_diff_never_lists_the_lower_layers(overlay: Overlay) -> None:
     def forbidden(_: int) -> None:
         raise AssertionError("lower directory listed")
 
-    overlay.stack.view.iter_children = forbidden  # type: ignore[union-attr, assignment, method-assign]
+    overlay.stack.view.iter_children = forbidden  # type: ignore[union-attr, method-assign]
     assert lines(overlay) == ["C /etc", "A /etc/new", "D /etc/old"]
     assert brief(overlay) == ["d ", "d etc", "w etc/old", "f etc/new"]
 

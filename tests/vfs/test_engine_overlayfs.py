@@ -25,7 +25,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import zip_longest
 from pathlib import Path
@@ -225,7 +225,8 @@ def compare(sides: tuple[Kernel, Engine], seed: int, parts: int) -> int:
         before = [side.top for side in sides]
         theirs, ours = (side.run(seed, first, last, EVERY, keep=part + 1 < parts) for side in sides)
         if theirs != ours:
-            for side, top in zip(sides, before, strict=True):
+            both: Sequence[Kernel | Engine] = sides
+            for side, top in zip(both, before, strict=True):
                 side.top = top
             if part and parted_by_the_commit(sides, seed, first):
                 return first

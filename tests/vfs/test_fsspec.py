@@ -7,7 +7,7 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,7 @@ def test_files_as_images(store: Store, image: Image, tmp_path: Path) -> None:
     archive, bundle = tmp_path / "small.tar", tmp_path / "small.rlay"
     with archive.open("wb") as out:
         ImageStore.open(store.root).save(["small"], out)
+    assert image.stored is not None
     write_bundle(ImageStore.open(store.root), image.stored, bundle)
     other = {"store": str(tmp_path / "other")}
     for url in (f"rootlay://etc/motd::file://{archive}", f"rootlay://etc/motd::file://{bundle}"):
@@ -172,14 +173,15 @@ def test_files_as_images(store: Store, image: Image, tmp_path: Path) -> None:
 
 def test_an_image_is_read_only(store: Store, image: Image) -> None:
     fs = fsspec.filesystem("rootlay", image="small", **options(store))
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: fs.pipe_file("/new", b"x"),
         lambda: fs.pipe_file("/etc/motd", b"x"),
         lambda: fs.rm("/etc/motd"),
         lambda: fs.mv("/etc/motd", "/etc/other"),
         lambda: fs.mkdir("/new"),
         lambda: fs.touch("/etc/motd"),
-    ):
+    )
+    for change in changes:
         with pytest.raises(OSError, match="Read-only file system"):
             change()
     assert fs.cat_file("/etc/motd") == b"welcome\n"

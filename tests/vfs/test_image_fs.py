@@ -20,7 +20,7 @@ from fs import errors
 from fs.opener.errors import OpenerError
 
 BIG = bytes(random.Random(7).randrange(64) for _ in range(400_000))
-LAYERS = [
+LAYERS: list[list[tuple[str, str, object]]] = [
     [("etc", "d", None), ("etc/motd", "f", "base\n"), ("etc/gone", "f", "x"), ("d", "d", None), ("d/x", "f", "x")],
     [("etc", "d", None), ("etc/.wh.gone", "f", ""), ("etc/motd", "f", "top\n"), ("big", "f", BIG)],
     [("d", "d", None), ("d/.wh..wh..opq", "f", ""), ("d/y", "f", "y"), ("link", "l", "d")],
@@ -43,6 +43,7 @@ def image(store: Store) -> Image:
 
 def test_an_image_is_a_read_only_file_system(image: Image) -> None:
     with image.open_fs() as view:
+        assert isinstance(view, LayerFS)
         assert sorted(view.walk.files("/")) == ["/big", "/d/y", "/etc/motd", "/link/y"]
         assert view.readtext("/etc/motd") == "top\n"
         assert view.getmeta()["read_only"]

@@ -79,7 +79,7 @@ class AgainstKernel(OverlayMachine):
     done: ClassVar[Counter[str]] = Counter()
 
     @initialize(with_view=st.booleans(), with_plain=st.booleans(), seed=st.integers(0, 1 << 32))
-    def start(self, with_view: bool, with_plain: bool, seed: int) -> None:  # type: ignore[override]
+    def start(self, with_view: bool, with_plain: bool, seed: int) -> None:
         self.choose = random.Random(seed)
         self.open_lowers(with_view, with_plain)
         mounted, self.plain = self.plain, self.base / "kernel-lower"
@@ -102,7 +102,7 @@ class AgainstKernel(OverlayMachine):
         )
 
     @rule(path=paths, name=NAMES, value=contents, flags=st.sampled_from([0, 0, os.XATTR_CREATE, os.XATTR_REPLACE]))
-    def setxattr(self, path: Pick, name: bytes, value: bytes, flags: int = 0) -> None:  # type: ignore[override]
+    def setxattr(self, path: Pick, name: bytes, value: bytes, flags: int = 0) -> None:
         path_ = self.path(path)
         self.same(
             lambda: self.overlay.setxattr(path_, name, value[:100], flags),

@@ -3,7 +3,9 @@
 import os
 import stat
 import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -11,7 +13,7 @@ from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file, symlink
+from tests.vfs.memory_view import MemoryHydrator, directory, file, symlink
 
 # isort: split
 from fs import errors
@@ -34,11 +36,16 @@ def image_fs(build: StackBuilder) -> LayerFS:
     return LayerFS(build.overlay(layers=(layer,)))
 
 
+def hydrated(fs: LayerFS) -> list[int]:
+    """The files that have been made so far."""
+    return cast(MemoryHydrator, fs.overlay.stack.hydrator).hydrated
+
+
 def test_reading_does_not_hydrate(image_fs: LayerFS) -> None:
     assert image_fs.readbytes("/etc/motd") == b"hello\n"
-    assert image_fs.overlay.stack.hydrator.hydrated == []
+    assert hydrated(image_fs) == []
     assert Path(image_fs.getsyspath("/etc/motd")).read_bytes() == b"hello\n"
-    assert len(image_fs.overlay.stack.hydrator.hydrated) == 1
+    assert len(hydrated(image_fs)) == 1
 
 
 def test_append_keeps_the_lower_content(image_fs: LayerFS) -> None:
@@ -106,7 +113,11 @@ def test_links_are_made_and_read(image_fs: LayerFS) -> None:
     image_fs.appendtext("/etc/second", "more")
     assert image_fs.readtext("/etc/new") == "hello\nmore"
     assert image_fs.getinfo("/etc/motd", ["stat"]).get("stat", "st_nlink") == 2
-    for taken in (lambda: image_fs.symlink("x", "/etc/d"), lambda: image_fs.link("/etc/motd", "/etc/new")):
+    links: list[Callable[[], object]] = [
+        lambda: image_fs.symlink("x", "/etc/d"),
+        lambda: image_fs.link("/etc/motd", "/etc/new"),
+    ]
+    for taken in links:
         with pytest.raises(errors.DestinationExists):
             taken()
     with pytest.raises(errors.FileExpected):
@@ -143,7 +154,7 @@ def test_names_of_users_are_the_images_own(image_fs: LayerFS) -> None:
 
 def test_where_objects_come_from(image_fs: LayerFS) -> None:
     def origin(path: str) -> dict[str, object]:
-        raw: dict[str, object] = image_fs.getinfo(path, ["rootlay"]).raw["rootlay"]
+        raw: Mapping[str, object] = image_fs.getinfo(path, ["rootlay"]).raw["rootlay"]
         return {key: value for key, value in raw.items() if value and key != "place"}
 
     assert origin("/etc/motd") == {"source": "image"}
@@ -176,7 +187,7 @@ def test_scandir_pages(image_fs: LayerFS) -> None:
 def test_copy_keeps_holes_and_hydrates_nothing(image_fs: LayerFS) -> None:
     image_fs.copy("/etc/motd", "/copy")
     assert image_fs.readtext("/copy") == "hello\n"
-    assert image_fs.overlay.stack.hydrator.hydrated == []
+    assert hydrated(image_fs) == []
     with image_fs.openbin("/sparse", "w") as file:
         file.truncate(100 << 20)
     image_fs.copy("/sparse", "/sparse2", preserve_time=True)

@@ -77,7 +77,7 @@ def test_copy_up_keeps_holes(build: StackBuilder) -> None:
 
 
 def test_truncating_open_copies_nothing(overlay: Overlay) -> None:
-    overlay.stack.hydrator.open = None  # type: ignore[union-attr, assignment, method-assign]
+    overlay.stack.hydrator.open = None  # type: ignore[union-attr, method-assign]
     os.close(overlay.open("/d/f", os.O_WRONLY | os.O_TRUNC))
     assert overlay.stat("/d/f").size == 0
 
@@ -244,7 +244,7 @@ def test_file_put_into_a_directory_while_it_is_removed_is_kept(overlay: Overlay,
         empty(found, request)  # type: ignore[arg-type]
         (build.upper / "n" / "late").write_bytes(b"kept")
 
-    overlay._remover.require_empty = put  # type: ignore[assignment, method-assign]
+    overlay._remover.require_empty = put  # type: ignore[method-assign]
     with pytest.raises(OSError, match="not empty"):
         overlay.rmdir("/n")
     assert read(overlay, "/n/late") == b"kept"

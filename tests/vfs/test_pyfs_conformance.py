@@ -20,12 +20,12 @@ from tests.vfs.conftest import StackBuilder
 from tests.vfs.memory_view import directory, file, symlink
 
 if not hasattr(unittest.TestCase, "assertRaisesRegexp"):  # Python 3.12 removed what fs.test uses
-    unittest.TestCase.assertRaisesRegexp = unittest.TestCase.assertRaisesRegex  # type: ignore[attr-defined]
+    unittest.TestCase.assertRaisesRegexp = unittest.TestCase.assertRaisesRegex
 
 from fs.test import FSTestCases
 
 
-class LayerFSCases(FSTestCases):  # type: ignore[misc]
+class LayerFSCases(FSTestCases):
     """The suite over a stack that `make_stack` builds."""
 
     def make_stack(self, builder: StackBuilder) -> Overlay:
@@ -70,7 +70,7 @@ class TestLayerFSOverRemovedLowers(LayerFSCases, unittest.TestCase):
         return overlay
 
 
-class ContainerCases(FSTestCases):  # type: ignore[misc]
+class ContainerCases(FSTestCases):
     """The suite over a container that `make_container` leaves empty."""
 
     def make_container(self, base: Path, store: Store) -> Container:

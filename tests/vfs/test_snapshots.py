@@ -81,7 +81,8 @@ def test_removal_goes_on_whoever_sweeps_meanwhile(store: Store, image: Image, mo
         fork = c.fork("twin", snapshot="s")
         fork.close()
         c.remove()
-    rename, swept = Path.rename, []
+    rename = Path.rename
+    swept: list[Path] = []
 
     def sweep_and_rename(source: Path, target: Path) -> Path:
         if len(swept) < 2 and "removed-" in str(target):

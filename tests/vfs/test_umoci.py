@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import subprocess
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,19 +61,23 @@ def export(store: Store, layers: list[WrittenLayer], out: Path) -> None:
     (out / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
 
 
+def make(overlay: Overlay, path: bytes) -> None:
+    os.close(overlay.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o640))
+
+
 def change_at_random(overlay: Overlay, choose: random.Random) -> None:
     for _ in range(25):
         paths = [path for path in shape_of_overlay(overlay) if path]
         old, place = choose.choice(paths), choose.choice(paths)
         new = choose.choice([place, place + b"/" + choose.choice([b"a", b"b", b"z"])])
-        calls = [
-            lambda old=old, new=new: overlay.rename(old, new),
-            lambda old=old, new=new: overlay.rename(old, new),
-            lambda old=old: overlay.unlink(old),
-            lambda old=old: overlay.rmdir(old),
-            lambda new=new: overlay.mkdir(new),
-            lambda old=old, new=new: overlay.link(old, new),
-            lambda new=new: os.close(overlay.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o640)),
+        calls: list[Callable[[], object]] = [
+            partial(overlay.rename, old, new),
+            partial(overlay.rename, old, new),
+            partial(overlay.unlink, old),
+            partial(overlay.rmdir, old),
+            partial(overlay.mkdir, new),
+            partial(overlay.link, old, new),
+            partial(make, overlay, new),
         ]
         outcome(choose.choice(calls))
 

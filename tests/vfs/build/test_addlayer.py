@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_links_on_the_way_stay_inside_the_image(yard: Yard, tmp_path: Path) -> N
     ],
 )
 def test_what_does_not_fit_is_refused_and_makes_no_image(
-    yard: Yard, files: dict[str, str], options: dict[str, object], message: str
+    yard: Yard, files: dict[str, str], options: dict[str, Any], message: str
 ) -> None:
     before = {record.id for record in yard.store.images()}
     with pytest.raises(ValueError, match=message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def kept(yard: Yard) -> Path:
     return file
 
 
-def hits(yard: Yard, text: str = COPY, **options: object) -> int:
+def hits(yard: Yard, text: str = COPY, **options: Any) -> int:
     return len(yard.build(text, **options).notes.cached)
 
 

@@ -10,6 +10,7 @@ import os
 import socket
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -229,9 +230,11 @@ def _archive(compress: str) -> bytes:
             info.linkname = "top/file" if kind == tarfile.LNKTYPE else ""
             info.size = 5 if kind == tarfile.REGTYPE else 0
             tar.addfile(info, io.BytesIO(b"hello") if info.size else None)
-    pack = {"": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress,
-            "zst": zstandard.ZstdCompressor().compress}[compress]  # fmt: skip
-    return pack(out.getvalue())
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        "": bytes, "gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress,
+        "zst": zstandard.ZstdCompressor().compress,
+    }  # fmt: skip
+    return packers[compress](out.getvalue())
 
 
 @pytest.mark.parametrize("compress", ["", "gz", "bz2", "xz", "zst"])

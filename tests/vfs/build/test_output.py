@@ -66,7 +66,8 @@ def test_what_is_no_output_is_refused(text: str, message: str) -> None:
 
 def write(yard: Yard, output: str, text: str = TREE) -> tuple[bytes, list[str]]:
     """Build, and write it out; what went to standard output, and the notes."""
-    stream, notes = io.BytesIO(), []
+    stream = io.BytesIO()
+    notes: list[str] = []
     image = yard.build(text, tags=("written:1",)).image
     write_output(yard.store, image, image.references, parse_output(output), stream, Settings(), notes.append)
     return stream.getvalue(), notes

@@ -92,7 +92,7 @@ def test_extension_modules_and_the_libraries_beside_them(site: Container, tmp_pa
         [*flags, '-DINNER="of the image"', "-o", library, f"-Wl,-soname={library.name}", tmp_path / "inner.c"],
         check=True,
     )
-    command = [*flags, "-o", extension, tmp_path / "extension.c", library, "-Wl,-rpath,$ORIGIN/libs"]
+    command: list[str | Path] = [*flags, "-o", extension, tmp_path / "extension.c", library, "-Wl,-rpath,$ORIGIN/libs"]
     subprocess.run(command, check=True)
     site.fs.makedirs(f"{SITE}/libs")
     site.fs.writebytes(f"{SITE}/libs/{library.name}", library.read_bytes())

@@ -18,7 +18,7 @@ import pytest
 
 import rootlay.vfs.run.doctor as doctor
 from rootlay.store.filesystem import NETWORK, file_system_of
-from rootlay.vfs.run.session import EngineMissing
+from rootlay.vfs.run.session import EngineMissing, engine_path
 
 Patch = pytest.MonkeyPatch
 
@@ -130,7 +130,7 @@ def test_landlock(tmp_path: Path, monkeypatch: Patch, abi: int, status: str, tex
 
 def test_an_engine_that_is_not_installed(tmp_path: Path, monkeypatch: Patch) -> None:
     def missing() -> Path:
-        raise EngineMissing("the engine is not installed")
+        raise EngineMissing(tmp_path / "engine")
 
     assert line(tmp_path, "engine").status == "ok"
     monkeypatch.setattr(doctor, "engine_path", missing)
@@ -141,7 +141,7 @@ def test_an_engine_that_is_not_installed(tmp_path: Path, monkeypatch: Patch) -> 
 
 def test_an_engine_that_may_not_be_executed(tmp_path: Path, monkeypatch: Patch) -> None:
     """As where the installation is mounted noexec."""
-    engine = Path(shutil.copy(doctor.engine_path(), tmp_path / "engine"))
+    engine = Path(shutil.copy(engine_path(), tmp_path / "engine"))
     engine.chmod(0o644)
     monkeypatch.setattr(doctor, "engine_path", lambda: engine)
     found = line(tmp_path, "engine")
