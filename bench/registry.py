@@ -30,8 +30,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.store.registry_real import RealRegistry, running
-from tests.store.wire import Wire
+from tests.support.registry.real import RealRegistry, running
+from tests.support.registry.wire import Wire
 
 PROGRAM = ["python3", "-c", "import json; print(1)"]
 _ROOTLAY = [sys.executable, "-m", "rootlay.cli.main"]

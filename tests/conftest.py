@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs.pyfs import import_pyfs
-from tests.cli.rootfs import build_rootfs
+from tests.support.rootfs import build_rootfs
 
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
-pytest.register_assert_rewrite("tests.vfs.overlay_machine")
+pytest.register_assert_rewrite("tests.support.oracles.overlay_machine")
 
 HERE = Path(__file__).parent
 TIERS = ("unit", "engine", "oracles", "programs", "long")

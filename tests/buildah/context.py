@@ -14,7 +14,7 @@ from pathlib import Path
 
 import zstandard
 
-from tests.store.store_archives import docker_archive, make_config
+from tests.support.archives.make import docker_archive, make_config
 
 APPLETS = (
     "sh ash ls cat chown chmod mkdir rm rmdir mv cp ln touch echo printf test [ true false id env stat pwd find grep "

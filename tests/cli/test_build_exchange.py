@@ -18,7 +18,7 @@ import pytest
 
 from tests.cli.conftest import Rootlay
 from tests.programs.podman import Podman, PodmanUnusable
-from tests.store.registry_real import RealRegistry, free_port, need, running
+from tests.support.registry.real import RealRegistry, free_port, need, running
 
 pytestmark = [pytest.mark.oracles, pytest.mark.once]
 

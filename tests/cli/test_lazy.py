@@ -13,9 +13,9 @@ import pytest
 
 from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
-from tests.store.lazy_images import KINDS, publish
-from tests.store.registry_real import RealRegistry, running
-from tests.store.wire import Wire
+from tests.support.archives.lazy import KINDS, publish
+from tests.support.registry.real import RealRegistry, running
+from tests.support.registry.wire import Wire
 
 PAYLOAD = 4_000_000
 

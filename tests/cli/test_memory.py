@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Rootlay
-from tests.store.lazy_images import publish
-from tests.store.registry_real import RealRegistry, running
+from tests.support.archives.lazy import publish
+from tests.support.registry.real import RealRegistry, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 

@@ -10,9 +10,9 @@ import pytest
 
 from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
-from tests.store.multi_images import HERE, OTHER, several
-from tests.store.registry_real import RealRegistry, running
-from tests.store.store_archives import LayoutBuilder
+from tests.support.archives.make import LayoutBuilder
+from tests.support.archives.multi import HERE, OTHER, several
+from tests.support.registry.real import RealRegistry, running
 
 
 @pytest.fixture(scope="module")

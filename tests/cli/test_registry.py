@@ -13,7 +13,7 @@ import pytest
 
 from rootlay.cli.failure import CODES
 from tests.cli.conftest import Rootlay
-from tests.store.registry_real import PASSWORD, USER, RealRegistry, free_port, running
+from tests.support.registry.real import PASSWORD, USER, RealRegistry, free_port, running
 
 MEMORY_BYTES_MAX = 150 << 20
 

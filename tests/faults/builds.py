@@ -48,7 +48,7 @@ def build_engine(out: Path, control: Path, log: Path) -> Path:
 
 
 def build_core(out: Path, control: Path, log: Path) -> Path:
-    """The resolver core as a library to be called directly (tests/native/corelib.py)."""
+    """The resolver core as a library to be called directly (tests/support/boxes/corelib.py)."""
     objects = _core_objects(out.parent, control, log, ["-fPIC"])
     objects.append(str(out.parent / "plain.o"))
     _cc(*CORE_FLAGS, "-fPIC", "-c", str(CSRC / "core" / "plain" / "plain.c"), "-o", objects[-1])

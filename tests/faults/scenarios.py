@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cli.rootfs import build_rootfs
+from tests.support.rootfs import build_rootfs
 
 Words = tuple[str, ...]
 TOUCH = (
@@ -116,7 +116,7 @@ SCENARIOS = (
 
 def make_inputs(place: Path) -> None:
     """Everything that the command lines read."""
-    from tests.store.store_archives import LayoutBuilder, docker_archive, make_tar
+    from tests.support.archives.make import LayoutBuilder, docker_archive, make_tar
 
     (place / "tree" / "deep").mkdir(parents=True)
     (place / "tree" / "deep" / "file").write_bytes(b"content\n" * 9000)
@@ -170,8 +170,8 @@ def serve(place: Path) -> tuple[int, str]:
 def _serve(tars: dict[str, str], report: int) -> None:
     import signal
 
-    from tests.store.lazy_images import estargz_layout
-    from tests.store.registry_fake import FakeRegistry
+    from tests.support.archives.lazy import estargz_layout
+    from tests.support.registry.fake import FakeRegistry
 
     fake = FakeRegistry()
     first, second = (bytes.fromhex(tars[name]) for name in ("first", "second"))

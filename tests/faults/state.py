@@ -12,7 +12,7 @@ from rootlay.store.uppers import iter_snapshots
 from rootlay.vfs.imageview import open_image
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.states import State, open_state
-from tests.vfs.oracle import shape_of_overlay
+from tests.support.oracles.oracle import shape_of_overlay
 
 View = dict[str, str]
 

@@ -29,7 +29,7 @@ from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
 from tests.faults.builds import build_core
 from tests.faults.control import ACTIONS, Control
-from tests.native import corelib, launchfile
+from tests.support.boxes import corelib, launchfile
 from tests.vfs.test_core_agrees import HydratorServer, Native
 from tests.vfs.test_crash import LAYER, OPERATIONS, State, check, prepare, state
 from tests.vfs.test_real_store import with_streams

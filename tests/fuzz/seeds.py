@@ -21,7 +21,7 @@ from rootlay.store.digest import Digest
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.tarwriter import encode_entry, padding
 from tests.fuzz.targets import TARGETS
-from tests.native.viewfile import Node, write_view
+from tests.support.boxes.viewfile import Node, write_view
 
 CORPUS = Path(__file__).parent / "corpus"
 _DIGEST = "sha256:" + "ab" * 32

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.rootfs import build_rootfs
 from tests.hostile.configs import SHOW, Lie, lies
 from tests.hostile.documents import Layout, digest_of
+from tests.support.rootfs import build_rootfs
 
 pytestmark = pytest.mark.skipif(os.geteuid() == 0, reason="runs programs of hostile images: as an ordinary user only")
 

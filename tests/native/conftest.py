@@ -14,8 +14,8 @@ from tests.native.guest import debian, debian_root, engine, guest, programs
 
 __all__ = ["core_library", "debian", "debian_root", "engine", "guest", "programs", "same_process"]
 
-from tests.native.box import Box
-from tests.native.corelib import Core
+from tests.support.boxes.box import Box
+from tests.support.boxes.corelib import Core
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
 FLAGS = ["-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-ffreestanding", "-fno-stack-protector", "-fPIC"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.native.box import Box, d, f, fails, forked
+from tests.support.boxes.box import Box, d, f, fails, forked
 
 COUNT = 150
 NODES = {b"/d": d(), **{b"/d/%d" % i: f(b"lower %d\n" % i) for i in range(COUNT)}}

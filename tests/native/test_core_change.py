@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, fails
-from tests.native.corelib import NOFOLLOW
-from tests.native.image import INO, NODES
-from tests.native.launchfile import Dir
+from tests.support.boxes.box import Box, d, f, fails
+from tests.support.boxes.corelib import NOFOLLOW
+from tests.support.boxes.image import INO, NODES
+from tests.support.boxes.launchfile import Dir
 
 
 @pytest.fixture

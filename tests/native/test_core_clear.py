@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, fails, forked, ln
-from tests.native.corelib import Entry
-from tests.native.launchfile import Bind
+from tests.support.boxes.box import Box, d, f, fails, forked, ln
+from tests.support.boxes.corelib import Entry
+from tests.support.boxes.launchfile import Bind
 
 NODES = {
     b"/low": d(),

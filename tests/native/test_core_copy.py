@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, f
+from tests.support.boxes.box import Box, f
 
 BIG = bytes(range(256)) * 1024
 NODES = {b"/small": f(b"lower\n", mtime_ns=10**18), b"/big": f(BIG), b"/empty": f(b"")}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, ln
-from tests.native.corelib import Core
-from tests.native.plain import Plain
 from tests.native.test_core_random import outcome, owned, put
-from tests.native.viewfile import Node
+from tests.support.boxes.box import Box, d, f, ln
+from tests.support.boxes.corelib import Core
+from tests.support.boxes.plain import Plain
+from tests.support.boxes.viewfile import Node
 
 TREE: dict[bytes, Node] = {
     b"/dir": d(),

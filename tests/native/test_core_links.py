@@ -16,10 +16,10 @@ import pytest
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.sharedrecord import NAME
 from rootlay.vfs.stack import DirLayer, Stack
-from tests.native.box import Box, f, fails
-from tests.native.corelib import NOFOLLOW, Core
-from tests.native.image import NODES
-from tests.native.launchfile import MARKS, Dir
+from tests.support.boxes.box import Box, f, fails
+from tests.support.boxes.corelib import NOFOLLOW, Core
+from tests.support.boxes.image import NODES
+from tests.support.boxes.launchfile import MARKS, Dir
 
 #: What chmod() gives; a real file cannot have most of them.
 MODES = (0o644, 0o444, 0o000, 0o200, 0o4755, 0o2711, 0o6555, 0o1600)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, fails, forked, ln
-from tests.native.corelib import Core
-from tests.native.launchfile import MARKS, Bind, Dir
+from tests.support.boxes.box import Box, d, f, fails, forked, ln
+from tests.support.boxes.corelib import Core
+from tests.support.boxes.launchfile import MARKS, Bind, Dir
 
 LONG = b"n" * 250  # its record has a name of another kind
 NODES = {

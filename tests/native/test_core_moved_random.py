@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box
-from tests.native.corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
-from tests.native.plain import LIBC
 from tests.native.test_core_moved import name_of, names
 from tests.native.test_core_random import NAMES, STACKS, TREE, put
+from tests.support.boxes.box import Box
+from tests.support.boxes.corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
+from tests.support.boxes.plain import LIBC
 
 
 @dataclass

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, fails
-from tests.native.corelib import FOLLOW, Core
-from tests.native.image import NODES
+from tests.support.boxes.box import Box, d, f, fails
+from tests.support.boxes.corelib import FOLLOW, Core
+from tests.support.boxes.image import NODES
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, ln
-from tests.native.corelib import Core
-from tests.native.launchfile import MARKS, Dir
-from tests.native.plain import Plain
-from tests.native.viewfile import Node
+from tests.support.boxes.box import Box, d, f, ln
+from tests.support.boxes.corelib import Core
+from tests.support.boxes.launchfile import MARKS, Dir
+from tests.support.boxes.plain import Plain
+from tests.support.boxes.viewfile import Node
 
 # A tree with everything that can be moved, merged and hidden; the top of it in the view or in directory layers.
 TREE: dict[bytes, Node] = {

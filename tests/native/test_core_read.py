@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box, d, f, fails, ln
-from tests.native.corelib import Core
-from tests.native.launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
-from tests.native.viewfile import Node
+from tests.support.boxes.box import Box, d, f, fails, ln
+from tests.support.boxes.corelib import Core
+from tests.support.boxes.launchfile import BIND_OWNER, BIND_PROC, BIND_RO, MARKS, Bind, Dir
+from tests.support.boxes.viewfile import Node
 
 INO = 1 << 48
 NODES = {

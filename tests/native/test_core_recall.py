@@ -9,7 +9,7 @@ from stat import S_IFREG
 
 import pytest
 
-from tests.native.box import Box, f, fails, forked
+from tests.support.boxes.box import Box, f, fails, forked
 
 NODES = {b"/low": f(b"lower", uid=7, gid=8, mode=0o640)}
 SEEN = tuple[int, int, int, int, int]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.native.box import Box, d, f, fails, forked
+from tests.support.boxes.box import Box, d, f, fails, forked
 
 NODES = {b"/low": d(), b"/low/sub": d(), b"/low/sub/f": f(b"lower\n")}
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.box import Box
-from tests.native.corelib import NOFOLLOW, Core
-from tests.native.plain import Plain
 from tests.native.test_core_random import NAMES, TREE, an_operation, outcome, put, whole_tree
-from tests.native.viewfile import Node
+from tests.support.boxes.box import Box
+from tests.support.boxes.corelib import NOFOLLOW, Core
+from tests.support.boxes.plain import Plain
+from tests.support.boxes.viewfile import Node
 
 USERS = [(0, 0, ()), (1000, 1000, ()), (1001, 1000, ()), (1002, 1002, (1000,))]
 

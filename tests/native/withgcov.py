@@ -30,10 +30,22 @@ def build(directory: Path) -> bool:
     objects = []
     for source in [*sorted(CORE.glob("*.c")), CORE / "plain" / "plain.c"]:
         target = directory / f"{source.stem}.o"
-        command = [compiler, *flags, "-O0", "--coverage", "-fprofile-update=atomic", "-c", str(source), "-o", str(target)]
+        command = [
+            compiler,
+            *flags,
+            "-O0",
+            "--coverage",
+            "-fprofile-update=atomic",
+            "-c",
+            str(source),
+            "-o",
+            str(target),
+        ]
         subprocess.run(command, check=True)
         objects.append(str(target))
-    subprocess.run([compiler, "-shared", "--coverage", "-Wl,-Bsymbolic", *objects, "-o", str(directory / "core.so")], check=True)
+    subprocess.run(
+        [compiler, "-shared", "--coverage", "-Wl,-Bsymbolic", *objects, "-o", str(directory / "core.so")], check=True
+    )
     return True
 
 
@@ -42,7 +54,9 @@ def report(directory: Path) -> None:
     if not objects:
         sys.exit("the core's tests counted no lines")
     said = subprocess.run(["gcov", "-n", *objects], check=True, capture_output=True, text=True, cwd=directory).stdout
-    rows = [(Path(name).name, float(share), int(lines)) for name, share, lines in _TOTAL.findall(said) if str(CORE) in name]
+    rows = [
+        (Path(name).name, float(share), int(lines)) for name, share, lines in _TOTAL.findall(said) if str(CORE) in name
+    ]
     for name, share, lines in sorted(rows, key=lambda row: row[1])[:5]:
         print(f"coverage of the core, least: {name} {share:.0f} % of {lines} lines")
     reached = sum(share * lines for _, share, lines in rows) / sum(lines for _, _, lines in rows)

@@ -14,11 +14,11 @@ from rootlay.store.hydrate import Hydrator
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.view import View
-from tests.store.exchange import IMAGES, Run, Tool
-from tests.store.memory_layers import MemoryStore, small_store
-from tests.store.registry_fake import FakeRegistry
-from tests.store.registry_faulty import faulty_fake, impatient
-from tests.store.store_archives import docker_archive, make_tar, snapshot
+from tests.support.archives.exchange import IMAGES, Run, Tool
+from tests.support.archives.make import docker_archive, make_tar, snapshot
+from tests.support.archives.memory import MemoryStore, small_store
+from tests.support.registry.fake import FakeRegistry
+from tests.support.registry.faulty import faulty_fake, impatient
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from rootlay.store.errors import (
     UnsupportedMedia,
 )
 from rootlay.store.store import Store
-from tests.store.store_archives import child_environment, make_tar, snapshot
+from tests.support.archives.make import child_environment, make_tar, snapshot
 
 TAR = make_tar([("a", "f", os.urandom(100_000)), ("b", "f", os.urandom(100_000))])
 # Ends exactly between two entries: only the missing end marker tells.

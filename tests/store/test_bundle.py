@@ -21,7 +21,7 @@ from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, Trunc
 from rootlay.store.image import Image
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.store_archives import docker_archive, make_tar
+from tests.support.archives.make import docker_archive, make_tar
 
 BIG = bytes(range(256)) * 9000  # several frames
 

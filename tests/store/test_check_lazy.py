@@ -20,9 +20,9 @@ from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
-from tests.store.lazy_images import estargz_layout
-from tests.store.registry_fake import FakeRegistry
-from tests.store.store_archives import make_tar
+from tests.support.archives.lazy import estargz_layout
+from tests.support.archives.make import make_tar
+from tests.support.registry.fake import FakeRegistry
 
 CONTENT = os.urandom(200_000)
 SETTINGS = Settings(plain_http=True)

@@ -15,7 +15,7 @@ import pytest
 from rootlay.store.durable import staging_directory, sweep
 from rootlay.store.errors import UnknownImage
 from rootlay.store.store import Store
-from tests.store.store_archives import child_environment, docker_archive, make_tar, snapshot
+from tests.support.archives.make import child_environment, docker_archive, make_tar, snapshot
 
 TAR = make_tar([(f"d/{i}", "f", random.Random(i).randbytes(40_000)) for i in range(60)])
 TOP = make_tar([("d/.wh.1", "f", ""), ("new", "f", "x" * 100_000)])

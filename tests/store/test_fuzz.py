@@ -19,7 +19,7 @@ from rootlay.store.errors import StoreError
 from rootlay.store.layertree import LayerTree
 from rootlay.store.tarreader import TarReader
 from rootlay.store.tarwriter import encode_entry, padding
-from tests.store.store_archives import make_tar, read_tree, tree_paths
+from tests.support.archives.make import make_tar, read_tree, tree_paths
 
 
 def _rich_tar() -> bytes:

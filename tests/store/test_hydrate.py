@@ -13,7 +13,7 @@ import pytest
 from rootlay.store.entry import Entry
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.view import View
-from tests.store.memory_layers import HOLE, F, H, MemoryStore, node_of, tree_of
+from tests.support.archives.memory import HOLE, F, H, MemoryStore, node_of, tree_of
 
 
 def test_file_appears_whole_with_mode_and_time(memory: MemoryStore, view: View, hydrator: Hydrator) -> None:

@@ -11,7 +11,7 @@ import pytest
 from rootlay.store.entry import Entry
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.view import View
-from tests.store.memory_layers import D, MemoryLayer, MemoryStore, node_of, tree_of
+from tests.support.archives.memory import D, MemoryLayer, MemoryStore, node_of, tree_of
 
 
 def bulk(memory: MemoryStore, count: int) -> MemoryLayer:

@@ -15,7 +15,7 @@ import pytest
 from rootlay.store.durable import sweep
 from rootlay.store.hydrate import Hydrator
 from rootlay.store.view import View
-from tests.store.memory_layers import MemoryStore, node_of, tree_of
+from tests.support.archives.memory import MemoryStore, node_of, tree_of
 
 
 def test_damaged_content_is_eio_and_leaves_nothing(memory: MemoryStore, view: View, hydrator: Hydrator) -> None:

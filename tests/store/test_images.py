@@ -23,7 +23,7 @@ from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
 from rootlay.store.platform import host_platform
 from rootlay.store.store import Store
-from tests.store.store_archives import make_config, make_tar, snapshot
+from tests.support.archives.make import make_config, make_tar, snapshot
 
 
 def add_image(store: Store, name: str | None, content: bytes, below: Image | None = None) -> Image:

@@ -24,7 +24,7 @@ from rootlay.store.errors import UnsafePath
 from rootlay.store.imageconfig import RunConfig
 from rootlay.store.store import Store
 from rootlay.store.viewbuild import BrokenHardLink
-from tests.store.store_archives import child_environment, make_tar, read_tree
+from tests.support.archives.make import child_environment, make_tar, read_tree
 
 MEMBERS: list[tuple[str, str, object]] = [
     ("etc", "d", ""),

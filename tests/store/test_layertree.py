@@ -10,7 +10,7 @@ import pytest
 from rootlay.store.entry import ROOT_ID, Entry, EntryType
 from rootlay.store.errors import UnsafePath
 from rootlay.store.layertree import LayerTree, normalise
-from tests.store.store_archives import make_tar, read_tree
+from tests.support.archives.make import make_tar, read_tree
 
 D, F, L, H, W = EntryType.DIRECTORY, EntryType.FILE, EntryType.SYMLINK, EntryType.HARDLINK, EntryType.WHITEOUT
 

@@ -24,7 +24,7 @@ from rootlay.store.layer import Layer
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.store_archives import read_tar, read_tree, snapshot
+from tests.support.archives.make import read_tar, read_tree, snapshot
 
 Item = tuple[bytes, Entry, bytes]
 

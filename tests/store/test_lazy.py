@@ -32,11 +32,11 @@ from rootlay.store.store import Store
 from rootlay.store.value import replace
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
-from tests.store.lazy_images import KINDS, estargz_layout, publish
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_real import RealRegistry, running
-from tests.store.store_archives import MANIFEST, make_tar, snapshot
-from tests.store.wire import Wire
+from tests.support.archives.lazy import KINDS, estargz_layout, publish
+from tests.support.archives.make import MANIFEST, make_tar, snapshot
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.real import RealRegistry, running
+from tests.support.registry.wire import Wire
 
 NOISE = random.Random(1).randbytes(3_000_000)
 BASE = make_tar(

@@ -14,7 +14,7 @@ from rootlay.store.lease import Lease, read_leases
 from rootlay.store.lock import UseLock
 from rootlay.store.removal import prune
 from rootlay.store.store import Store
-from tests.store.store_archives import LayoutBuilder, child_environment, make_tar, sha256
+from tests.support.archives.make import LayoutBuilder, child_environment, make_tar, sha256
 
 TAR = make_tar([("a", "f", "a" * 1000)])
 ONE = Digest("sha256", "1" * 64)

@@ -15,7 +15,7 @@ from rootlay.store import limits
 from rootlay.store.errors import TooLarge
 from rootlay.store.limits import Budget, Limits
 from rootlay.store.store import Store
-from tests.store.store_archives import make_config, make_tar
+from tests.support.archives.make import make_config, make_tar
 
 SMALL = Limits(size_bytes=1 << 20, entries=100, ratio=100)
 ZEROS = make_tar([("zeros", "f", bytes(4 << 20))])

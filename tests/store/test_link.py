@@ -17,8 +17,8 @@ from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
 from rootlay.store.view import View
 from rootlay.store.viewbuild import build_view, view_path
-from tests.store.multi_images import HERE, OTHER, several
-from tests.store.store_archives import LayoutBuilder, make_tar, snapshot
+from tests.support.archives.make import LayoutBuilder, make_tar, snapshot
+from tests.support.archives.multi import HERE, OTHER, several
 
 
 @pytest.fixture

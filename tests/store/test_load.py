@@ -29,7 +29,7 @@ from rootlay.store.errors import (
 )
 from rootlay.store.manifest import Platform
 from rootlay.store.store import Store
-from tests.store.store_archives import LayoutBuilder, docker_archive, make_config, make_tar, sha256
+from tests.support.archives.make import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 pytestmark = pytest.mark.once
 

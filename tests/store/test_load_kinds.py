@@ -14,8 +14,8 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, describe
-from tests.store.store_archives import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
+from tests.support.archives.make import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
+from tests.support.registry.fake import FakeRegistry, describe
 
 TAR = make_tar([("a", "f", "a")])
 BLOB = gzip.compress(TAR)

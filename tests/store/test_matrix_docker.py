@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.store import Store
-from tests.store.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
-from tests.store.multi_images import HERE, several
-from tests.store.store_archives import LayoutBuilder
+from tests.support.archives.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
+from tests.support.archives.make import LayoutBuilder
+from tests.support.archives.multi import HERE, several
 
 DOCKER = os.environ.get("ROOTLAY_TEST_DOCKER", "")
 Docker = Callable[..., str]

@@ -18,9 +18,9 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
-from tests.store.registry_real import running
-from tests.store.store_archives import LayoutBuilder, make_config, make_tar
+from tests.support.archives.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
+from tests.support.archives.make import LayoutBuilder, make_config, make_tar
+from tests.support.registry.real import running
 
 # umoci needs minutes for Debian, and for 50,000 files
 pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.timeout(3000 if LONG else 300)]

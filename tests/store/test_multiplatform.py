@@ -14,9 +14,9 @@ from rootlay.store.errors import BadManifest, ImageInUse, WrongPlatform
 from rootlay.store.manifest import Platform
 from rootlay.store.removal import prune
 from rootlay.store.store import Store
-from tests.store.exchange import assert_content
-from tests.store.multi_images import HERE, OTHER, several
-from tests.store.store_archives import LayoutBuilder, make_tar, sha256
+from tests.support.archives.exchange import assert_content
+from tests.support.archives.make import LayoutBuilder, make_tar, sha256
+from tests.support.archives.multi import HERE, OTHER, several
 
 
 def layout_of(*names: str, here: str = HERE) -> tuple[LayoutBuilder, dict[str, object]]:

@@ -14,11 +14,11 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.exchange import Run, assert_content
-from tests.store.multi_images import HERE, OTHER, serve, several
-from tests.store.registry_fake import FakeRegistry
-from tests.store.registry_real import RealRegistry, running
-from tests.store.store_archives import LayoutBuilder, sha256
+from tests.support.archives.exchange import Run, assert_content
+from tests.support.archives.make import LayoutBuilder, sha256
+from tests.support.archives.multi import HERE, OTHER, serve, several
+from tests.support.registry.fake import FakeRegistry
+from tests.support.registry.real import RealRegistry, running
 
 HTTP = Settings(plain_http=True)
 

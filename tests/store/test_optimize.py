@@ -14,7 +14,7 @@ from rootlay.store.image import Image
 from rootlay.store.layer import Layer
 from rootlay.store.optimize import optimize_image
 from rootlay.store.store import Store
-from tests.store.store_archives import make_tar
+from tests.support.archives.make import make_tar
 
 CONTENT = {f"d/f{n}": random.Random(n).randbytes(40_000) for n in range(40)}
 

@@ -17,9 +17,9 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
-from tests.store.store_archives import INDEX, make_tar
+from tests.support.archives.make import INDEX, make_tar
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import BLOB, DIGEST, TAR, is_blob, rejected
 
 
 @pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0], ids=["less", "more", "nothing"])

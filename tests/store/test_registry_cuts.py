@@ -18,9 +18,9 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import BLOB, DIGEST, TAR, is_blob, rejected
-from tests.store.store_archives import make_tar, sha256
+from tests.support.archives.make import make_tar, sha256
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import BLOB, DIGEST, TAR, is_blob, rejected
 
 
 def test_a_cut_is_resumed_where_it_was(fake: FakeRegistry, store: Store, settings: Settings) -> None:

@@ -16,10 +16,10 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login
-from tests.store.registry_lies import LIES, Scene
-from tests.store.store_archives import make_config, sha256, snapshot
+from tests.support.archives.make import make_config, sha256, snapshot
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login
+from tests.support.registry.lies import LIES, Scene
 
 CONFIG_DIGEST = sha256(make_config([TAR]))
 # An answer that is longer than it should be is given up soon; the rest of this is in the sockets' buffers.

@@ -32,11 +32,11 @@ from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_real import PASSWORD, USER, RealRegistry, running
-from tests.store.store_archives import docker_archive, make_tar, snapshot
-from tests.store.token_server import ISSUER, LEEWAY_S, SERVICE, token_server
-from tests.store.wire import Wire
+from tests.support.archives.make import docker_archive, make_tar, snapshot
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.real import PASSWORD, USER, RealRegistry, running
+from tests.support.registry.tokens import ISSUER, LEEWAY_S, SERVICE, token_server
+from tests.support.registry.wire import Wire
 
 MODES = {
     "open": {},

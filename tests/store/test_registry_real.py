@@ -19,8 +19,8 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_real import PASSWORD, USER, RealRegistry, need, running
-from tests.store.store_archives import LayoutBuilder, make_tar
+from tests.support.archives.make import LayoutBuilder, make_tar
+from tests.support.registry.real import PASSWORD, USER, RealRegistry, need, running
 
 pytestmark = pytest.mark.oracles
 

@@ -18,9 +18,9 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_real import RealRegistry, running
-from tests.store.store_archives import docker_archive, make_tar
-from tests.store.wire import Wire
+from tests.support.archives.make import docker_archive, make_tar
+from tests.support.registry.real import RealRegistry, running
+from tests.support.registry.wire import Wire
 
 SIZE = 12_000_000
 # Headers of a handful of answers, manifest and config.

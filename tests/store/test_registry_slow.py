@@ -27,10 +27,10 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import BLOB, is_blob
-from tests.store.store_archives import make_tar
-from tests.store.wire import Wire
+from tests.support.archives.make import make_tar
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import BLOB, is_blob
+from tests.support.registry.wire import Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 

@@ -29,10 +29,10 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
 from rootlay.store.value import replace
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_real import PASSWORD, USER, RealRegistry, running
-from tests.store.store_archives import docker_archive, make_tar
-from tests.store.wire import Wire, serving
+from tests.support.archives.make import docker_archive, make_tar
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.real import PASSWORD, USER, RealRegistry, running
+from tests.support.registry.wire import Wire, serving
 
 HUB, HOUSE = "registry-1.docker.io", "registry.house.example"
 LOGIN = "proxyuser:proxy-pass"

@@ -16,8 +16,8 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import SECRET, is_blob, rejected, with_login
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import SECRET, is_blob, rejected, with_login
 
 
 def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeRegistry, store: Store, settings: Settings) -> None:

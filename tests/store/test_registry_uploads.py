@@ -6,9 +6,9 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, Handler, Seen
-from tests.store.registry_faulty import BLOB, DIGEST, with_login
-from tests.store.store_archives import sha256
+from tests.support.archives.make import sha256
+from tests.support.registry.fake import FakeRegistry, Handler, Seen
+from tests.support.registry.faulty import BLOB, DIGEST, with_login
 
 
 def push_source(store: Store, fake: FakeRegistry, settings: Settings) -> str:

@@ -17,7 +17,7 @@ from rootlay.store.errors import UnknownImage, UnsupportedMedia
 from rootlay.store.imageconfig import History
 from rootlay.store.layerwriter import LayerWriter
 from rootlay.store.store import Store
-from tests.store.store_archives import make_tar
+from tests.support.archives.make import make_tar
 
 FORMATS = ["docker-archive", "oci-archive", "oci-dir"]
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from rootlay.store.entry import Entry, EntryType
 from rootlay.store.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tarheader import parse_number, pax_mtime_ns
-from tests.store.store_archives import make_tar, read_tar
+from tests.support.archives.make import make_tar, read_tar
 
 pytestmark = pytest.mark.once
 

@@ -10,8 +10,8 @@ from rootlay.vfs import Image, Store
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView
 from tests.vfs.damaged_store import damaged, store_to_damage  # noqa: F401 (fixtures)
-from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView
 
 
 class StackBuilder:

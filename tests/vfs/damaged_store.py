@@ -24,7 +24,7 @@ from rootlay.vfs.build.check import check_build_cache
 from rootlay.vfs.build.digestfile import MAGIC
 from rootlay.vfs.check import check_uppers
 from rootlay.vfs.images import Store
-from tests.store.store_archives import LayoutBuilder, make_tar
+from tests.support.archives.make import LayoutBuilder, make_tar
 
 BASE = make_tar(
     [("etc/motd", "f", "welcome"), ("etc/link", "l", "motd"), ("bin/tool", "f", "x" * 5000), ("d/f", "f", "f")]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from rootlay.vfs.overlay import Overlay
-from tests.vfs.memory_view import directory, file, hardlink, symlink
+from tests.support.oracles.memory_view import directory, file, hardlink, symlink
 
 INO = 1 << 48
 LONG = b"n" * 255

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import Stack
+from tests.support.oracles.memory_view import directory, file
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file
 
 LAYER = [directory(b""), directory(b"d"), file(b"d/log", b"start\n"), directory(b"e")]
 

@@ -23,10 +23,10 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import LowerHydrator, LowerView, Stack
-from tests.native import corelib, launchfile
-from tests.vfs.memory_view import LayerEntry
-from tests.vfs.oracle import Shape
-from tests.vfs.overlay_machine import OverlayMachine
+from tests.support.boxes import corelib, launchfile
+from tests.support.oracles.memory_view import LayerEntry
+from tests.support.oracles.oracle import Shape
+from tests.support.oracles.overlay_machine import OverlayMachine
 from tests.vfs.test_stateful import EXAMPLES, STEPS
 
 pytest.importorskip("rootlay.store._viewbuild", reason="the C extension rootlay.store._viewbuild is not built")

@@ -13,9 +13,9 @@ import pytest
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_NOREPLACE
+from tests.support.oracles.memory_view import directory, file
+from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file
-from tests.vfs.oracle import attributes_of, shape_of_overlay
 
 LAYER = [
     directory(b""),

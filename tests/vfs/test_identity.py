@@ -8,8 +8,8 @@ import pytest
 
 from rootlay.vfs.identity import Identity
 from rootlay.vfs.overlay import Overlay
+from tests.support.oracles.memory_view import directory, file
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file
 
 USER = Identity(uid=1000, gid=1000, groups=frozenset({50}), umask=0o027)
 LAYER = [

@@ -12,7 +12,7 @@ import pytest
 from rootlay.store.errors import UnknownContainer, UnknownImage
 from rootlay.vfs import Image, Store
 from rootlay.vfs.layerfs import LayerFS
-from tests.store.store_archives import docker_archive, make_tar
+from tests.support.archives.make import docker_archive, make_tar
 
 # isort: split
 import fs

@@ -27,8 +27,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from tests.vfs.overlay_machine import OverlayMachine
-from tests.vfs.overlay_paths import Pick, contents, loose_paths, owners, paths
+from tests.support.oracles.overlay_machine import OverlayMachine
+from tests.support.oracles.paths import Pick, contents, loose_paths, owners, paths
 from tests.vfs.test_core_agrees import JointMachine, core
 
 pytestmark = pytest.mark.oracles

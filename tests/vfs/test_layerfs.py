@@ -12,8 +12,8 @@ import pytest
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer
+from tests.support.oracles.memory_view import MemoryHydrator, directory, file, symlink
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import MemoryHydrator, directory, file, symlink
 
 # isort: split
 from fs import errors

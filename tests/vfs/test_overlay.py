@@ -11,8 +11,8 @@ import pytest
 from rootlay.vfs.bloom import OPAQUE, RECORD, Bloom
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.whiteout import whiteout_name
+from tests.support.oracles.memory_view import directory
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory
 from tests.vfs.one_layer import INO, LAYER, LONG, names, read, record_of
 
 

@@ -15,9 +15,9 @@ from rootlay.store.digest import Digest
 from rootlay.vfs import Container, Store
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
-from tests.store.store_archives import docker_archive, make_tar
+from tests.support.archives.make import docker_archive, make_tar
+from tests.support.oracles.memory_view import directory, file, symlink
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file, symlink
 
 if not hasattr(unittest.TestCase, "assertRaisesRegexp"):  # Python 3.12 removed what fs.test uses
     unittest.TestCase.assertRaisesRegexp = unittest.TestCase.assertRaisesRegex

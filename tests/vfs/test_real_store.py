@@ -19,8 +19,8 @@ from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.diff import LayerItem, iter_layer
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.stack import DirLayer, Ownership, Stack
-from tests.vfs.memory_view import LayerEntry, directory, file, hardlink, symlink
-from tests.vfs.oracle import attributes_of, shape_of_overlay
+from tests.support.oracles.memory_view import LayerEntry, directory, file, hardlink, symlink
+from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 
 LAYER: list[LayerEntry] = [
     directory(b"", 0o755, mtime_ns=10**18),

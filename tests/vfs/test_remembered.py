@@ -13,11 +13,11 @@ from hypothesis.stateful import invariant
 from rootlay.vfs import Image, Store
 from rootlay.vfs.layerfs import LayerFS
 from rootlay.vfs.overlay import Overlay
-from tests.cli.rootfs import build_rootfs
+from tests.support.oracles.memory_view import directory, file, symlink
+from tests.support.oracles.oracle import shape_of_directory
+from tests.support.oracles.overlay_machine import OverlayMachine
+from tests.support.rootfs import build_rootfs
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file, symlink
-from tests.vfs.oracle import shape_of_directory
-from tests.vfs.overlay_machine import OverlayMachine
 
 # isort: split
 from fs import errors

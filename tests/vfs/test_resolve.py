@@ -7,8 +7,8 @@ import pytest
 
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.path import ImagePath
+from tests.support.oracles.memory_view import directory, file, symlink
 from tests.vfs.conftest import StackBuilder
-from tests.vfs.memory_view import directory, file, symlink
 
 LAYER = [
     directory(b""),

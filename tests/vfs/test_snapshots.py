@@ -21,7 +21,7 @@ from rootlay.store.errors import ContainerRunning, NameInUse, UnknownContainer
 from rootlay.vfs import Container, Image, Store, snapshots
 from rootlay.vfs.snapshots import FROZEN_MAX
 from rootlay.vfs.states import State, diff_states
-from tests.vfs.oracle import attributes_of, shape_of_overlay
+from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 
 
 def lines(changes: object) -> list[str]:

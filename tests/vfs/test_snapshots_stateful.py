@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from rootlay.store.uppers import Snapshot
 from rootlay.vfs import Container, Store
-from tests.vfs.oracle import check_changes, outcome, shape_of_directory, shape_of_overlay
+from tests.support.oracles.oracle import check_changes, outcome, shape_of_directory, shape_of_overlay
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 

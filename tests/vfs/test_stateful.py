@@ -8,7 +8,7 @@ import os
 
 from hypothesis import HealthCheck, Phase, settings
 
-from tests.vfs.overlay_machine import OverlayMachine
+from tests.support.oracles.overlay_machine import OverlayMachine
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_EXAMPLES", "25"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))

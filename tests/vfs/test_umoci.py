@@ -19,8 +19,8 @@ from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
 from rootlay.vfs.diff import iter_layer
 from rootlay.vfs.overlay import Overlay
-from tests.vfs.oracle import outcome, shape_of_directory, shape_of_overlay
-from tests.vfs.overlay_machine import BASE, SECOND
+from tests.support.oracles.oracle import outcome, shape_of_directory, shape_of_overlay
+from tests.support.oracles.overlay_machine import BASE, SECOND
 from tests.vfs.test_real_store import RealImage, with_streams
 
 pytestmark = pytest.mark.oracles

@@ -11,7 +11,7 @@ import pytest
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.store import Store
-from tests.store.store_archives import make_tar
+from tests.support.archives.make import make_tar
 
 Tool = Callable[[str], str]
 Run = Callable[..., str]

@@ -6,9 +6,9 @@ import json
 import subprocess
 from pathlib import Path
 
-from tests.store.estargz import make_estargz
-from tests.store.registry_real import need
-from tests.store.store_archives import MANIFEST, LayoutBuilder, docker_archive, make_config
+from tests.support.archives.estargz import make_estargz
+from tests.support.archives.make import MANIFEST, LayoutBuilder, docker_archive, make_config
+from tests.support.registry.real import need
 
 KINDS = ["estargz", "zstd:chunked"]
 _GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"

@@ -6,8 +6,8 @@ import gzip
 import json
 import os
 
-from tests.store.registry_fake import FakeRegistry
-from tests.store.store_archives import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar
+from tests.support.archives.make import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar
+from tests.support.registry.fake import FakeRegistry
 
 HERE = str(json.loads(make_config([]))["architecture"])
 OTHER = "s390x"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.native.corelib import Core
-from tests.native.launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
-from tests.native.viewfile import Node, WrittenView, write_view
+from tests.support.boxes.corelib import Core
+from tests.support.boxes.launchfile import MARKS, UPPER, Bind, Bloom, Dir, Launch
+from tests.support.boxes.viewfile import Node, WrittenView, write_view
 
 D, F, L = stat.S_IFDIR, stat.S_IFREG, stat.S_IFLNK
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import stat
 
-from tests.native.box import d, f, ln
-from tests.native.viewfile import Node
+from tests.support.boxes.box import d, f, ln
+from tests.support.boxes.viewfile import Node
 
 INO = 1 << 48
 NODES = {

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.native.viewfile import fnv, mix
+from tests.support.boxes.viewfile import fnv, mix
 
 UPPER, MARKS = 1, 2
 BIND_RO, BIND_PROC, BIND_OWNER = 1, 2, 4

@@ -9,7 +9,7 @@ from typing import Any
 
 from rootlay.store.entry import Entry, EntryType
 from rootlay.vfs.overlay import Overlay
-from tests.vfs.memory_view import LayerEntry
+from tests.support.oracles.memory_view import LayerEntry
 
 
 @dataclass(frozen=True)

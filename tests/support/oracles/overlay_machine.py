@@ -20,8 +20,8 @@ from rootlay.vfs.flatten import flatten
 from rootlay.vfs.overlay import Overlay
 from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
 from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
-from tests.vfs.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
-from tests.vfs.oracle import (
+from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
+from tests.support.oracles.oracle import (
     Shape,
     attributes_of,
     check_changes,
@@ -31,7 +31,7 @@ from tests.vfs.oracle import (
     shape_of_directory,
     shape_of_overlay,
 )
-from tests.vfs.overlay_paths import LONG, Pick, contents, file_modes, loose_paths, modes, owners, paths, targets
+from tests.support.oracles.paths import LONG, Pick, contents, file_modes, loose_paths, modes, owners, paths, targets
 
 BASE = [
     directory(b"", 0o755),

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from tests.store.store_archives import MANIFEST, make_config, sha256
+from tests.support.archives.make import MANIFEST, make_config, sha256
 
 LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
 CONFIG = "application/vnd.oci.image.config.v1+json"

@@ -15,8 +15,8 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from tests.store.registry_fake import FakeRegistry, Seen
-from tests.store.store_archives import make_tar, sha256, snapshot
+from tests.support.archives.make import make_tar, sha256, snapshot
+from tests.support.registry.fake import FakeRegistry, Seen
 
 TAR = make_tar([("big", "f", os.urandom(3_000_000)), ("small", "f", "x")])
 BLOB = gzip.compress(TAR, 1)

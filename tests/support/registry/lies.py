@@ -19,9 +19,9 @@ from rootlay.store.registry.errors import (
     RegistryRefused,
     RegistryUnreachable,
 )
-from tests.store.registry_fake import CONFIG, LAYER_GZIP, FakeRegistry, Handler, describe
-from tests.store.registry_faulty import BLOB, SECRET, TAR
-from tests.store.store_archives import INDEX, MANIFEST, make_config, sha256
+from tests.support.archives.make import INDEX, MANIFEST, make_config, sha256
+from tests.support.registry.fake import CONFIG, LAYER_GZIP, FakeRegistry, Handler, describe
+from tests.support.registry.faulty import BLOB, SECRET, TAR
 
 _LAYER = describe(BLOB, LAYER_GZIP)
 _CONFIG = describe(make_config([TAR]), CONFIG)

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from tests.store.registry_real import need
-from tests.store.wire import serving
+from tests.support.registry.real import need
+from tests.support.registry.wire import serving
 
 SERVICE, ISSUER = "test-registry", "test-issuer"
 # How long after their end docker-registry still takes tokens.

@@ -11,7 +11,7 @@ import pytest
 from rootlay.store.store import Store
 from rootlay.vfs.build.cacheplace import CachePlace, parse_cache_place
 from rootlay.vfs.build.errors import BadValue
-from tests.store.registry_real import running
+from tests.support.registry.real import running
 from tests.vfs.build.conftest import Notes, Yard
 
 TEXT = (

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Container, Image, Store
-from tests.cli.rootfs import build_rootfs, copy_program
+from tests.support.rootfs import build_rootfs, copy_program
 
 
 @pytest.fixture(scope="session")

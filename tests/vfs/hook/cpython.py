@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Image, Store
-from tests.cli.rootfs import build_rootfs, copy_program
+from tests.support.rootfs import build_rootfs, copy_program
 
 TREE = Path(__file__).resolve().parents[3]
 HOME = "/home/me"

@@ -13,7 +13,7 @@ import pytest
 
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Store
-from tests.cli.rootfs import build_rootfs, copy_program
+from tests.support.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import renamed
 
 

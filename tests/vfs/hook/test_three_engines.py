@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs import Container, Store
-from tests.cli.rootfs import build_rootfs, copy_program
+from tests.support.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations
 from tests.vfs.hook.operations import Operations
 

@@ -25,7 +25,7 @@ from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.bloommend import mend_bloom
 from rootlay.vfs.run.session import engine_path
 from rootlay.vfs.upperkeys import iter_upper_keys
-from tests.store.store_archives import LayoutBuilder, make_tar
+from tests.support.archives.make import LayoutBuilder, make_tar
 
 BASE = make_tar([
     ("etc/motd", "f", "welcome"), ("etc/link", "l", "motd"), ("bin/tool", "f", "x" * 5000), ("d/e/f", "f", "f"),
