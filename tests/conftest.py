@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,9 @@ def pytest_testnodedown(node: object) -> None:
     config.stash[LEFT_OUT] = Counter(output.get("left out", {}))  # each process collects all
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    yield  # behind the reasons for what was skipped, before the last line
     left_out = config.stash[LEFT_OUT]
     if left_out:
         said = ", ".join(f"{count} {kind}" for kind, count in sorted(left_out.items()))

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SHARED_PREFIXES = ("/", "/usr", "/usr/local")
+_LINKS_MAX = 40  # as the kernel
 
 
 def interpreter_paths(more: Iterable[str] = ()) -> tuple[str, ...]:
@@ -52,8 +53,19 @@ def _of_interpreter() -> Iterator[str]:
     if site.ENABLE_USER_SITE and site.USER_SITE:
         yield site.USER_SITE
     yield os.path.dirname(os.__file__)
-    yield from (sys.executable, getattr(sys, "_base_executable", ""))
+    for executable in (sys.executable, getattr(sys, "_base_executable", "")):
+        yield from _links(executable)
     yield str(Path(__file__).parents[2])  # rootlay itself
+
+
+def _links(path: str) -> Iterator[str]:
+    """A file and, where it is a link, each that it leads to: `venv/bin/python`, `/usr/bin/python3`, `python3.13`."""
+    yield path
+    for _ in range(_LINKS_MAX):
+        if not os.path.islink(path):
+            return
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+        yield path
 
 
 def _imported_from(paths: tuple[str, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Container
+from rootlay.vfs.hook.interpreter import _of_interpreter, _reduced
 
 
 def test_subprocesses_see_what_this_process_sees(container: Container) -> None:
@@ -46,9 +47,9 @@ def test_errors_of_exec_are_those_of_exec(container: Container) -> None:
         assert subprocess.run(["sh", "-c", "kill -TERM $$"]).returncode == -15
 
 
-def test_every_way_to_start_a_program(container: Container) -> None:
+def test_every_way_to_start_a_program(container: Container, tmp_path: Path) -> None:
     with container.activate(cwd="/etc"):
-        assert os.system("test -f motd && test ! -e /work && exit 7") == 7 << 8
+        assert os.system(f"test -f motd && test ! -e {tmp_path} && exit 7") == 7 << 8
         with os.popen("cat motd") as output:
             assert output.read() == "welcome\n"
         pid = os.fork()
@@ -98,10 +99,12 @@ def test_users_and_the_umask_go_with_it(container: Container) -> None:
         assert os.stat("/tmp/private").st_mode & 0o777 == 0o600
 
 
-def test_this_interpreter_runs_inside(container: Container) -> None:
-    code = "import json, os, sys; print(json.dumps([open('/etc/motd').read(), os.getcwd(), os.path.exists('/work')]))"
+def test_this_interpreter_runs_inside(container: Container, tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys; print(json.dumps([open('/etc/motd').read(), os.getcwd(), os.path.exists(sys.argv[1])]))"
+    )
     with container.activate(cwd="/etc"):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('["welcome\\n", "/etc", false]\n', "")
 
 
@@ -116,3 +119,15 @@ def test_snapshots_and_programs_from_inside(container: Container) -> None:
         assert not Path("/two").exists()
         Path("/three").write_text("3")
         assert [str(change) for change in container.diff(snapshot)] == ["A /three"]
+
+
+def test_every_link_on_the_way_to_the_interpreter_is_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`venv/bin/python` leads to `/usr/bin/python3`, that to `python3.13`: without the one between nothing is found."""
+    for name, target in (("bin/python", "python3"), ("bin/python3", "../usr/python3"), ("usr/python3", "python3.13")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "usr/python3.13").touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
+    found = _reduced(tuple(_of_interpreter()))
+    for name in ("bin/python", "bin/python3", "usr/python3", "usr/python3.13"):
+        assert str(tmp_path / name) in found
