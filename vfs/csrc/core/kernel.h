@@ -46,21 +46,30 @@ static inline int rl_islnk(u32 mode) { return (mode & S_IFMT) == S_IFLNK; }
 
 static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
+/* Real paths may begin at a descriptor (at.c): that, and the rest into *p. */
+#define RL_AT '\1'
+long rl_at(const char **p);
+static inline long k_at(const char **p) { return **p == RL_AT ? rl_at(p) : AT_FDCWD; }
+
 static inline long k_open(const char *p, int flags, unsigned mode)
 {
-    return k4(__NR_openat, AT_FDCWD, (long)p, flags, mode);
+    long at = k_at(&p);
+    return k4(__NR_openat, at, (long)p, flags, mode);
 }
 static inline long k_close(long fd) { return k4(__NR_close, fd, 0, 0, 0); }
 static inline long k_read(long fd, void *b, size_t n) { return k4(__NR_read, fd, (long)b, (long)n, 0); }
 static inline long k_write(long fd, const void *b, size_t n) { return k4(__NR_write, fd, (long)b, (long)n, 0); }
 static inline long k_statx(long fd, const char *p, int flags, struct statx *sx)
 {
+    if (*p == RL_AT)
+        fd = rl_at(&p);
     return rl_sys(__NR_statx, fd, (long)p, flags | AT_NO_AUTOMOUNT, RL_STATX_ALL, (long)sx, 0);
 }
 static inline long k_lstat(const char *p, struct statx *sx) { return k_statx(AT_FDCWD, p, AT_SYMLINK_NOFOLLOW, sx); }
 static inline long k_readlink(const char *p, char *b, size_t n)
 {
-    return k4(__NR_readlinkat, AT_FDCWD, (long)p, (long)b, (long)n);
+    long at = k_at(&p);
+    return k4(__NR_readlinkat, at, (long)p, (long)b, (long)n);
 }
 /* Does a mark (any object of this name, not followed) exist? An error other than absence counts as no. */
 static inline int k_exists(const char *p)
@@ -69,27 +78,45 @@ static inline int k_exists(const char *p)
     long r = k_readlink(p, one, 1);
     return r >= 0 || r == -EINVAL;
 }
-static inline long k_mkdir(const char *p, unsigned mode) { return k4(__NR_mkdirat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_mkdir(const char *p, unsigned mode)
+{
+    long at = k_at(&p);
+    return k4(__NR_mkdirat, at, (long)p, mode, 0);
+}
 static inline long k_mknod(const char *p, unsigned mode, u64 dev)
 {
-    return k4(__NR_mknodat, AT_FDCWD, (long)p, mode, (long)dev);
+    long at = k_at(&p);
+    return k4(__NR_mknodat, at, (long)p, mode, (long)dev);
 }
 static inline long k_symlink(const char *target, const char *p)
 {
-    return k4(__NR_symlinkat, (long)target, AT_FDCWD, (long)p, 0);
+    long at = k_at(&p);
+    return k4(__NR_symlinkat, (long)target, at, (long)p, 0);
 }
 static inline long k_link(const char *a, const char *b, int flags)
 {
-    return rl_sys(__NR_linkat, AT_FDCWD, (long)a, AT_FDCWD, (long)b, flags, 0);
+    long from = k_at(&a), to = k_at(&b);
+    return rl_sys(__NR_linkat, from, (long)a, to, (long)b, flags, 0);
 }
-static inline long k_unlink(const char *p, int flags) { return k4(__NR_unlinkat, AT_FDCWD, (long)p, flags, 0); }
+static inline long k_unlink(const char *p, int flags)
+{
+    long at = k_at(&p);
+    return k4(__NR_unlinkat, at, (long)p, flags, 0);
+}
 static inline long k_rename(const char *a, const char *b, unsigned flags)
 {
-    return rl_sys(__NR_renameat2, AT_FDCWD, (long)a, AT_FDCWD, (long)b, flags, 0);
+    long from = k_at(&a), to = k_at(&b);
+    return rl_sys(__NR_renameat2, from, (long)a, to, (long)b, flags, 0);
 }
-static inline long k_chmod(const char *p, unsigned mode) { return k4(__NR_fchmodat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_chmod(const char *p, unsigned mode)
+{
+    long at = k_at(&p);
+    return k4(__NR_fchmodat, at, (long)p, mode, 0);
+}
 static inline long k_utimens(long fd, const char *p, const i64 *times, int flags)
 {
+    if (p && *p == RL_AT)
+        fd = rl_at(&p);
     return k4(__NR_utimensat, fd, (long)p, (long)times, flags);
 }
 static inline long k_getdents(long fd, void *b, size_t n) { return k4(__NR_getdents64, fd, (long)b, (long)n, 0); }

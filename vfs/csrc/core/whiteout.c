@@ -4,7 +4,7 @@
  * that dies in between leaves a mark that means nothing (docs/format.md section 6). */
 #include "inside.h"
 
-long rl_lock(struct rl_walk *w)
+long rl_lock_now(struct rl_walk *w)
 {
     if (w->lock >= 0 || !rl_launch->lock.len)
         return 0;
@@ -23,20 +23,28 @@ long rl_lock(struct rl_walk *w)
     return 0;
 }
 
+long rl_lock(struct rl_walk *w)
+{
+    if (w->lock >= 0)
+        return 0;
+    long r = rl_lock_now(w);
+    return r < 0 || rl_still(w) ? r : -ESTALE;
+}
+
 /* The lock is given back explicitly: a child forked meanwhile by another thread shares it. */
+void rl_lock_free(struct rl_walk *w)
+{
+    rl_section_end();
+    k4(__NR_flock, w->lock, 8, 0, 0);
+}
+
 void rl_unlock(struct rl_walk *w)
 {
     if (w->lock < 0)
         return;
-    rl_section_end();
-    k4(__NR_flock, w->lock, 8, 0, 0);
+    rl_lock_free(w);
     k_close(w->lock);
     w->lock = -1;
-}
-
-long rl_upper_path(const char *v, u32 len, char *out)
-{
-    return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, v, len, "", 0);
 }
 
 u64 rl_vhash(const struct rl_walk *w)
@@ -80,7 +88,7 @@ long rl_whiteout_make(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
     u32 name = w->vlen;
-    long n = rl_upper_path(w->v, w->vlen, s->real);
+    long n = rl_upper_path(w, w->vlen, s->real);
     if (n < 0)
         return n;
     n = rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n);
@@ -98,7 +106,7 @@ long rl_whiteout_make(struct rl_walk *w)
 void rl_whiteout_drop(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
-    long n = rl_upper_path(w->v, w->vlen, s->real);
+    long n = rl_upper_path(w, w->vlen, s->real);
     if (n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0)
         k_unlink(s->mark, 0);
 }
