@@ -154,6 +154,8 @@ static long by_fd(struct rl_walk *w, int fd, int *ours)
         r = rl_resolve_plain(w, s->text);
     if (r < 0 || !rl_same_object(w, &o, &sx))
         return upper ? 0 : -EROFS;
+    if (upper)
+        w->own = fd;
     if (upper && rl_isdir(sx.stx_mode))
         rl_begin_at(w, fd);
     return 1;
@@ -180,8 +182,8 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
         return only;
     if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)) {
         long r = rl_by_fd(w, dirfd);
-        int upper = r > 0 && w->hit.what == RL_IN_LAYER && w->hit.layer == 0;
-        w->own = !path && upper ? dirfd : -1;
+        if (path) /* it may be one that only names its object */
+            w->own = -1;
         return r;
     }
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
