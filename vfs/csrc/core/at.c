@@ -112,6 +112,11 @@ long rl_hold(struct rl_walk *w)
     return 0;
 }
 
+int rl_alone_since(const struct rl_walk *w, u32 since)
+{
+    return rl_undisturbed(since) || (w->lock >= 0 && rl_first_since(since));
+}
+
 long rl_hold_object(struct rl_walk *w)
 {
     return rl_isdir(w->hit.mode) && w->relative && w->at == RL_NO_AT ? rl_lock(w) : rl_hold(w);

@@ -146,8 +146,8 @@ long rl_copyup_parents(struct rl_walk *w)
     if (w->dir.mask & 1)
         return 0;
     u32 end = 0, len = w->dir.vlen;
-    int mine = w->relative && w->lock < 0; /* by name, and what is made must not come to where it was renamed from */
-    long r = mine ? rl_lock(w) : 0;
+    /* By name: what is made must not come to where the directory was renamed from. The lock is kept for what follows. */
+    long r = w->relative ? rl_lock(w) : 0;
     if (r >= 0 && !seen_above(w, &at, &end))
         r = rl_step_root(w, 0, &at, &hit);
     while (r >= 0 && end < len) {
@@ -166,8 +166,6 @@ long rl_copyup_parents(struct rl_walk *w)
     }
     if (r >= 0)
         w->dir = at;
-    if (mine && r != -ESTALE)
-        rl_unlock(w);
     return r;
 }
 
@@ -288,8 +286,7 @@ long rl_copyup(struct rl_walk *w, int data)
         return -EROFS;
     if (h->what == RL_NONE)
         return -ENOENT;
-    int mine = rl_isdir(h->mode) && w->relative && w->lock < 0; /* it may be renamed, too */
-    long r = mine ? rl_lock(w) : 0;
+    long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
     if (r >= 0)
         r = rl_copyup_parents(w);
     if (r >= 0)
@@ -305,7 +302,5 @@ long rl_copyup(struct rl_walk *w, int data)
         r = rl_again(w);
     if (r >= 0 && h->what == RL_NONE)
         r = -ENOENT;
-    if (mine && r != -ESTALE)
-        rl_unlock(w);
     return r;
 }

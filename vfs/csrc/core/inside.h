@@ -211,6 +211,7 @@ int rl_still(const struct rl_walk *w);  /* no directory was renamed since the wa
 long rl_sure(const struct rl_walk *w);  /* after a look by name: -ESTALE when it may have been at something else */
 /* What is done in w->dir, in the upper, reaches the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
+int rl_alone_since(const struct rl_walk *w, u32 since); /* nobody but this operation has taken the lock since then */
 long rl_hold_object(struct rl_walk *w); /* likewise what is done to the object that was found, one of the upper */
 void rl_end(struct rl_walk *w);         /* gives back all that a walk holds */
 int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; do it all again. 0: the walk has ended, with *r */

@@ -163,7 +163,7 @@ static long remove_plain(struct rl_walk *w, u32 since)
         r = rl_upper_path(w, w->vlen, w->s->real);
     if (r >= 0)
         r = k_unlink(w->s->real, 0);
-    if (r < 0 || rl_undisturbed(since))
+    if (r < 0 || rl_alone_since(w, since))
         return r;
     r = rl_lock_now(w);
     if (r < 0)
@@ -186,7 +186,7 @@ static long hide(struct rl_walk *w, u32 since)
         r = rl_hold(w);
     if (r >= 0)
         r = rl_whiteout_make(w);
-    return r ? r < 0 ? r : 2 : !rl_undisturbed(since);
+    return r ? r < 0 ? r : 2 : !rl_alone_since(w, since);
 }
 
 static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
