@@ -38,16 +38,22 @@ void rl_path_text(char *real)
 
 long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d)
 {
-    char *text = *real == RL_AT ? rl_take(RL_REAL_MAX + 64) : NULL;
-    if (*real == RL_AT && !text)
+    long r = *real == RL_AT ? -ENAMETOOLONG : rl_sys(nr, (long)real, (long)a, (long)b, (long)c, d, 0);
+    if (r != -ENAMETOOLONG)
+        return r;
+    char *text = rl_take(RL_REAL_MAX + 64);
+    if (!text)
         return -ENOMEM;
-    if (text) {
+    long fd = rl_far_text(real, text);
+    if (fd == -ENAMETOOLONG) { /* it is not that long */
         rl_put(text, real);
         rl_path_text(text);
     }
-    long r = rl_sys(nr, (long)(text ? text : real), (long)a, (long)b, (long)c, d, 0);
-    if (text)
-        rl_give(text, RL_REAL_MAX + 64);
+    if (fd >= 0 || fd == -ENAMETOOLONG)
+        r = rl_sys(nr, (long)text, (long)a, (long)b, (long)c, d, 0);
+    if (fd >= 0)
+        k_close(fd);
+    rl_give(text, RL_REAL_MAX + 64);
     return r;
 }
 

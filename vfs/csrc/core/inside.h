@@ -220,6 +220,14 @@ long rl_lowest(struct rl_walk *w, long fd, int flags); /* the program's descript
 long rl_anchor(struct rl_walk *w);
 void rl_late(struct rl_walk *w); /* the walk's name has just been made */
 
+/* ---- far.c -------------------------------------------------------------------------------------- */
+
+/* A text of less than RL_PATH_MAX bytes for this path of more, into text[RL_REAL_MAX + 64], and the descriptor to be
+ * closed after its use. */
+long rl_far_text(const char *real, char *text);
+/* The name of a descriptor's directory (AT_FDCWD: the working directory), when the kernel finds it too long. Length. */
+long rl_far_name(long fd, char *out, size_t size);
+
 /* ---- resolve.c --------------------------------------------------------------------------------- */
 
 #define RL_FOLLOW 1u  /* follow a symbolic link in the last place */

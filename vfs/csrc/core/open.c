@@ -5,7 +5,7 @@
  *    O_EXCL keeps two creators apart.
  * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
  * 4. What a relative path leads to is opened here, by its directory's descriptor or before it is certain that no
- *    directory was renamed meanwhile; but for what may block.
+ *    directory was renamed meanwhile; but for what may block. So is what has a very long path.
  * 5. No call of ours truncates what it opens for reading only: the filter does not let it through,
  *    since Landlock, which asks for the mode alone, would not hold it back either. */
 #include "inside.h"
@@ -252,7 +252,8 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     u32 type = h->mode & S_IFMT;
     int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
     r = open_object(w, flags, mode, o);
-    if (r < 0 || o->done_fd >= 0 || !w->relative || h->what == RL_IN_BIND)
+    int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
+    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || h->what == RL_IN_BIND)
         return r;
     if (!may_block)
         return open_here(w, o);

@@ -40,8 +40,17 @@ static long chdir_to(struct rl_walk *w, const char *path)
         if (r >= 0)
             r = rl_object_real(w, real);
     }
-    rl_path_text(real);
-    return r < 0 ? r : k4(__NR_chdir, (long)real, 0, 0, 0);
+    if (r < 0)
+        return r;
+    if (strlen(real) + 64 < RL_PATH_MAX) {
+        rl_path_text(real);
+        return k4(__NR_chdir, (long)real, 0, 0, 0);
+    }
+    long fd = k_open(real, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    r = fd < 0 ? fd : k4(__NR_fchdir, fd, 0, 0, 0);
+    if (fd >= 0)
+        k_close(fd);
+    return r;
 }
 
 long rl_chdir(const char *path)
