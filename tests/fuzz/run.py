@@ -26,9 +26,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "core"))
 
-from build import HARNESSES, build, find_clang
 from seeds import native_seeds, seeds
 from targets import TARGETS
+
+from build import HARNESSES, build, find_clang
 
 HERE = Path(__file__).resolve().parent
 _DONE = re.compile(r"Done (\d+) (?:runs )?in")

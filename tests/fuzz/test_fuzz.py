@@ -16,10 +16,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent / "core"))
 
-from build import HARNESSES, find_clang
 from run import fuzz
 from seeds import native_seeds, seeds
 from targets import TARGETS, mutated
+
+from build import HARNESSES, find_clang
 
 SECONDS = 60 if os.environ.get("ROOTLAY_TEST_LONG") else 6
 DAMAGED = 1500

@@ -1,5 +1,5 @@
-"""Paths of almost PATH_MAX bytes, in the upper and in the image, are as good inside as in a plain directory: the layer's own
-path comes before them, and is longer than the kernel takes."""
+"""Paths of almost PATH_MAX bytes, in the upper and in the image, are as good inside as in a plain directory: with the
+layer's own path before them they are longer than the kernel takes."""
 
 from __future__ import annotations
 

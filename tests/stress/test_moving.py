@@ -1,5 +1,5 @@
-"""Programs in directories that others rename meanwhile (moving.c): what they see and leave is what a plain directory gives,
-in a directory of the image and in one of the upper, with and without patched call sites, and in an activation.
+"""Programs in directories that others rename meanwhile (moving.c): what they see and leave is what a plain directory
+gives, in a directory of the image and in one of the upper, with and without patched call sites, and in an activation.
 
 ROOTLAY_TEST_MOVING is the number of operations of each case; the default takes some seconds."""
 
@@ -70,9 +70,7 @@ def test_a_plain_directory_has_no_differences(store: Store, tmp_path: Path) -> N
     program = compiled(tmp_path / "moving")
     (tmp_path / "plain").mkdir()
     for words in (["fill", str(tmp_path / "plain")], ["work", str(tmp_path / "plain"), *WORDS, SEED, "sockets"]):
-        done = subprocess.run(
-            [str(program), *words], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-        )
+        done = subprocess.run([str(program), *words], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         assert done.returncode == 0, done.stderr
     check(done)
 
@@ -80,8 +78,9 @@ def test_a_plain_directory_has_no_differences(store: Store, tmp_path: Path) -> N
 @pytest.mark.parametrize("flags", [[], ["--no-patch"]], ids=["patched", "trapped"])
 @pytest.mark.parametrize("place", ["image", "upper"])
 def test_in_programs(store: Store, place: str, flags: list[str]) -> None:
+    rootlay = [sys.executable, "-m", "rootlay.cli.main", "--root", str(store.root)]
     words = ["/t/moving", "work", f"/{place}", *WORDS, SEED, "sockets"]
-    command = [sys.executable, "-m", "rootlay.cli.main", "--root", str(store.root), "run", "--rm", *flags, "moving", *words]
+    command = [*rootlay, "run", "--rm", *flags, "moving", *words]
     check(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False))
 
 
