@@ -279,16 +279,21 @@ def test_openat2_restrictions(box: Box) -> None:
 
 def test_sockets_and_their_names(box: Box) -> None:
     core = box.core
-    there, real = core.real_path(b"/tmp/sock", create=1)
-    assert there == 0
+    lock, real = core.name_begin(b"/tmp/sock")
     assert real == os.fsencode(box.upper) + b"/tmp/sock"
     core.identity(1000, 1000)
     os.mknod(real, stat.S_IFSOCK | 0o755)
-    core.call("rl_created", real)
+    core.name_end(real, lock, made=True)
     a = core.stat(b"/tmp/sock")
     assert (a.mode, a.uid) == (stat.S_IFSOCK | 0o755, 1000)
-    assert core.real_path(b"/tmp/sock", create=1) == (1, real)
-    assert core.virtual(real) == b"/tmp/sock"
+    assert core.real_path(b"/tmp/sock") == real
+    with pytest.raises(OSError, match="name_begin") as taken:
+        core.name_begin(b"/tmp/sock")
+    assert taken.value.errno == errno.EADDRINUSE
+    lock, real = core.name_begin(b"/tmp/other")
+    core.name_end(real, lock, made=False)
+    core.mkdir(b"/tmp/other")  # the lock was given back
+    assert core.virtual(real) == b"/tmp/other"
 
 
 def test_a_fifo_of_the_image_is_a_real_one(box: Box) -> None:

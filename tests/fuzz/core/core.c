@@ -339,7 +339,13 @@ static void call(void)
     case 18: rl_chdir(path1()); break;
     case 19: rl_getcwd(buf, byte() * 16); break;
     case 20: rl_exec_find(AT_FDCWD, path1(), 0, &exec); break;
-    case 21: rl_real_path(AT_FDCWD, path1(), 0, (int)(byte() & 1), buf, sizeof buf); break;
+    case 21: rl_real_path(AT_FDCWD, path1(), 0, buf, sizeof buf); break;
+    case 28: {
+        long lock = rl_name_begin(path1(), buf, sizeof buf);
+        if (lock >= 0)
+            rl_name_end(buf, lock, (int)(byte() & 1));
+        break;
+    }
     case 22: rl_virtual_path(path1(), buf, sizeof buf); break;
     case 23: rl_quick_stat(AT_FDCWD, path1(), (int)(byte() & 1) << 8, &attr); break;
     case 24: rl_quick_readlink(AT_FDCWD, path1(), &answer); break;

@@ -156,9 +156,18 @@ class Core:
         self.call("rl_exec_prepare", AT_FDCWD, path, 0, ctypes.byref(e))
         return e
 
-    def real_path(self, path: bytes, flags: int = 0, create: int = 0) -> tuple[int, bytes]:
+    def real_path(self, path: bytes, flags: int = 0) -> bytes:
         buf = ctypes.create_string_buffer(PATH_MAX + 512)
-        return self.call("rl_real_path", AT_FDCWD, path, flags, create, buf, PATH_MAX + 512), buf.value
+        self.call("rl_real_path", AT_FDCWD, path, flags, buf, PATH_MAX + 512)
+        return buf.value
+
+    def name_begin(self, path: bytes) -> tuple[int, bytes]:
+        """What name_end() is to be given, and the real path of a name that is about to be made."""
+        buf = ctypes.create_string_buffer(PATH_MAX + 512)
+        return self.call("rl_name_begin", path, buf, PATH_MAX + 512), buf.value
+
+    def name_end(self, real: bytes, lock: int, made: bool) -> None:
+        self.call("rl_name_end", real, lock, int(made))
 
     # ---- changing
 

@@ -46,34 +46,48 @@ static __attribute__((noinline)) long make_marked(struct rl_walk *w, const struc
     return r;
 }
 
-static long make_at(int dirfd, const char *path, struct thing *t)
+static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing t)
+{
+    char real[RL_REAL_MAX];
+    u32 mode = t.owner.mode;
+    long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
+    if (r < 0)
+        return r;
+    if (w->hit.what != RL_NONE)
+        return -EEXIST;
+    if (w->slash && !rl_isdir(mode))
+        return -ENOENT;
+    r = rl_create_begin(w, real);
+    if (r < 0)
+        return r;
+    if (w->dir.bind >= 0) {
+        if (rl_isdir(mode))
+            return k_mkdir(real, mode & 01777);
+        return rl_islnk(mode) ? k_symlink(t.target, real)
+                              : k_mknod(real, mode, rl_makedev(t.owner.major, t.owner.minor));
+    }
+    u32 major = t.owner.major, minor = t.owner.minor;
+    rl_owner_new(w, mode, &t.owner);
+    t.owner.major = major;
+    t.owner.minor = minor;
+    if (!rl_create_simple(w, &t.owner))
+        return make_marked(w, &t, real, (u32)r);
+    r = make(&t, real);
+    if (r >= 0)
+        rl_late(w);
+    return r;
+}
+
+static long make_at(int dirfd, const char *path, const struct thing *t)
 {
     struct rl_scratch s;
     struct rl_walk w;
-    char real[RL_REAL_MAX];
-    u32 mode = t->owner.mode;
+    long r;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, RL_NAME, 0);
-    if (r < 0)
-        return r;
-    if (w.hit.what != RL_NONE)
-        return -EEXIST;
-    if (w.slash && !rl_isdir(mode))
-        return -ENOENT;
-    r = rl_create_begin(&w, real);
-    if (r < 0)
-        return r;
-    if (w.dir.bind >= 0) {
-        if (rl_isdir(mode))
-            return k_mkdir(real, mode & 01777);
-        return rl_islnk(mode) ? k_symlink(t->target, real)
-                              : k_mknod(real, mode, rl_makedev(t->owner.major, t->owner.minor));
-    }
-    u32 major = t->owner.major, minor = t->owner.minor;
-    rl_owner_new(&w, mode, &t->owner);
-    t->owner.major = major;
-    t->owner.minor = minor;
-    return rl_create_simple(&w, &t->owner) ? make(t, real) : make_marked(&w, t, real, (u32)r);
+    do
+        r = make_in(&w, dirfd, path, *t);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 long rl_mkdir(int dirfd, const char *path, unsigned mode)
@@ -114,9 +128,13 @@ static long link_late(struct rl_walk *from, struct rl_walk *to, const char *sour
 {
     char text[RL_PATH_MAX];
     struct rl_record rec;
-    long r = rl_lock(to);
+    long r = rl_lock_now(to);
     if (r < 0)
         return r;
+    if (!rl_still(from) || !rl_still(to)) {
+        rl_anchor(from);
+        rl_anchor(to);
+    }
     r = rl_record_load(from, rl_vhash(from), source, n, text, &rec);
     if (r > 0)
         r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
@@ -132,8 +150,10 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
     struct rl_record rec;
     u32 now;
     int alone = rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
-    long n = rl_upper_path(from->v, from->vlen, source);
+    long n = rl_upper_path(from, from->vlen, source);
     long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
+    if (r >= 0 && !alone && !rl_still(from))
+        r = -ESTALE;
     if (r < 0)
         return r;
     if (alone)
@@ -226,11 +246,18 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
         return n;
     if (!nameless && rl_isdir(a->hit.mode))
         return -EPERM;
-    if (nameless)
+    if (nameless) {
+        a->lock = -1;
         return link_magic(b, p->source, p->real, (u32)n);
+    }
     if (b->dir.bind >= 0)
         return k_link(p->source, p->real, 0);
+    a->lock = b->lock;
     r = rl_copyup(a, 1);
+    if (r >= 0)
+        r = rl_hold(a);
+    b->lock = a->lock;
+    a->lock = -1;
     return r < 0 ? r : link_upper(a, b, p->real, (u32)n);
 }
 
@@ -241,9 +268,17 @@ long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpat
     struct pair *p = rl_take(sizeof *p);
     if (!p)
         return -ENOMEM;
+    long r;
     rl_walk_start(&p->from, &p->s);
     rl_walk_start(&p->to, &p->s);
-    long r = link_pair(p, olddirfd, oldpath, newdirfd, newpath, flags);
+    do {
+        rl_walk_start(&p->from, &p->s);
+        p->from.lock = p->to.lock; /* one for both */
+        r = link_pair(p, olddirfd, oldpath, newdirfd, newpath, flags);
+        if (p->from.lock == p->to.lock)
+            p->from.lock = -1;
+        rl_end(&p->from);
+    } while (rl_retry(&p->to, &r));
     rl_give(p, sizeof *p);
     return r;
 }

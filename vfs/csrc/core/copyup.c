@@ -67,7 +67,7 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
 {
     u64 fnv = rl_fnv(RL_FNV_START, w->v, len);
     i64 t[4];
-    long n = rl_upper_path(w->v, len, k->real);
+    long n = rl_upper_path(w, len, k->real);
     if (n < 0)
         return n;
     rl_attr_of(self, hit, &k->a);
@@ -106,6 +106,8 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     rl_changing();
     r = dir_with(w, k, dir, len, self, hit);
     rl_changed_one(rl_fnv(RL_FNV_START, w->v, len), w->v, len);
+    if (w->relative) /* our own change, under the lock */
+        w->steady = rl_moment(&w->began);
     if (mine)
         rl_unlock(w);
     return r;
@@ -144,7 +146,10 @@ long rl_copyup_parents(struct rl_walk *w)
     if (w->dir.mask & 1)
         return 0;
     u32 end = 0, len = w->dir.vlen;
-    long r = seen_above(w, &at, &end) ? 0 : rl_step_root(w, 0, &at, &hit);
+    /* By name: what is made must not come to where the directory was renamed from. The lock is kept for what follows. */
+    long r = w->relative ? rl_lock(w) : 0;
+    if (r >= 0 && !seen_above(w, &at, &end))
+        r = rl_step_root(w, 0, &at, &hit);
     while (r >= 0 && end < len) {
         for (end++; end < len && w->v[end] != '/';)
             end++;
@@ -211,8 +216,10 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
     struct rl_scratch *s = w->s;
     int mine = w->lock < 0;
     long r = rl_lock(w);
-    if (r < 0)
+    if (r < 0) {
+        k_unlink(temp, 0);
         return r;
+    }
     if (!(w->quiet && rl_first_since(w->moment)) && k_exists(real)) {
         r = -EEXIST;
     } else {
@@ -235,7 +242,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
 
 static long other_with(struct rl_walk *w, struct work *k, int data)
 {
-    long n = rl_upper_path(w->v, w->vlen, k->real);
+    long n = rl_upper_path(w, w->vlen, k->real);
     if (n < 0)
         return n;
     rl_attr_of(NULL, &w->hit, &k->a);
@@ -279,7 +286,11 @@ long rl_copyup(struct rl_walk *w, int data)
         return -EROFS;
     if (h->what == RL_NONE)
         return -ENOENT;
-    long r = rl_copyup_parents(w);
+    long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
+    if (r >= 0)
+        r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_hold(w);
     if (r >= 0)
         r = rl_isdir(h->mode) ? copyup_dir(w, &w->dir, w->vlen, &w->self, h) : copyup_other(w, data);
     if (r >= 0 && w->fd >= 0) { /* ours, and open: nothing more to learn */

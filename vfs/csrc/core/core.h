@@ -161,12 +161,15 @@ long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out);
 long rl_exec_open(const struct rl_exec *e); /* hydrates it when it has to. A descriptor, for reading */
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out); /* found and hydrated */
 
-/* Returns 1 when an object is there, 0 when only the name can be made (create).
- * A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …), or,
- * with create, for a name about to be made in the upper (AF_UNIX bind): parents are copied up, a
- * whiteout is removed by rl_created(), EADDRINUSE-style checks are the caller's. */
-long rl_real_path(int dirfd, const char *path, int flags, int create, char *real, size_t size);
-long rl_created(const char *real);
+/* A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …). It may be relative to
+ * the working directory. */
+long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t size);
+/* For a name that the caller is about to make in the upper (AF_UNIX bind): its real path, with the parents copied up, and
+ * what rl_name_end() is given, which removes a whiteout and records the owner; -EADDRINUSE when it is there. In between
+ * the upper's lock is held. */
+#define RL_NO_LOCK 0x7fffffff
+long rl_name_begin(const char *path, char *real, size_t size);
+long rl_name_end(const char *real, long lock, int made);
 
 /* The path in the container of this real path, or what it was before it was removed; -ENOENT when it is none of ours. */
 long rl_virtual_path(const char *real, char *out, size_t size);

@@ -23,7 +23,9 @@ long rl_create_begin(struct rl_walk *w, char *real)
     if (r >= 0)
         r = rl_copyup_parents(w);
     if (r >= 0)
-        r = rl_upper_path(w->v, w->vlen, real);
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_upper_path(w, w->vlen, real);
     if (r < 0)
         return r;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));

@@ -30,7 +30,7 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
     long r = rl_lock(w);
     if (r < 0)
         return r;
-    r = rl_upper_path(w->v, w->vlen, e->real);
+    r = rl_upper_path(w, w->vlen, e->real);
     if (r >= 0) {
         e->len = (u32)r;
         e->fnv = rl_vhash(w);
@@ -125,7 +125,7 @@ void rl_edit_cancel(struct rl_walk *w)
     rl_unlock(w);
 }
 
-long rl_by_fd(struct rl_walk *w, int fd)
+static long by_fd(struct rl_walk *w, int fd, int *ours)
 {
     struct rl_scratch *s = w->s;
     struct statx sx;
@@ -147,13 +147,26 @@ long rl_by_fd(struct rl_walk *w, int fd)
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
         return at.place == RL_PLACE_BIND && (rl_bind(at.index).flags & RL_BIND_RO) ? -EROFS : 0;
     int upper = at.place == RL_PLACE_LAYER && at.index == 0 && rl_writable();
+    *ours = rl_writable();
     struct rl_origin o;
     r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
     if (r >= 0)
         r = rl_resolve_plain(w, s->text);
-    if (r >= 0 && rl_same_object(w, &o, &sx))
-        return 1;
-    return upper ? 0 : -EROFS;
+    if (r < 0 || !rl_same_object(w, &o, &sx))
+        return upper ? 0 : -EROFS;
+    if (upper)
+        w->own = fd;
+    if (upper && rl_isdir(sx.stx_mode))
+        rl_begin_at(w, fd);
+    return 1;
+}
+
+long rl_by_fd(struct rl_walk *w, int fd)
+{
+    struct rl_since since = rl_since(w);
+    int ours = 0;
+    long r = by_fd(w, fd, &ours);
+    return ours ? rl_and_still(w, since, r) : r;
 }
 
 long rl_only_named(int fd)
@@ -167,8 +180,12 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
     long only = path ? 0 : rl_only_named(dirfd);
     if (only < 0)
         return only;
-    if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD))
-        return rl_by_fd(w, dirfd);
+    if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)) {
+        long r = rl_by_fd(w, dirfd);
+        if (path) /* it may be one that only names its object */
+            w->own = -1;
+        return r;
+    }
     u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
     long r = rl_resolve(w, dirfd, path, how, 0);
     if (r < 0)

@@ -27,7 +27,7 @@ static long mount_of(int dirfd, const char *path, int flags, const struct rl_att
     char *real = rl_take(RL_REAL_MAX);
     if (!real)
         return -ENOMEM;
-    long r = rl_real_path(dirfd, path, flags, 0, real, RL_REAL_MAX);
+    long r = rl_real_path(dirfd, path, flags, real, RL_REAL_MAX);
     if (r >= 0)
         r = mount_id(AT_FDCWD, real, AT_SYMLINK_NOFOLLOW);
     rl_give(real, RL_REAL_MAX);

@@ -47,7 +47,7 @@ int rl_husk_open(const struct rl_walk *w, struct rl_husk *h)
     const struct rl_ctx *d = &w->self;
     int r = 0;
     if (w->hit.what != RL_IN_LAYER || d->mask != 1 || !d->view || d->alias[0] || !rl_writable() ||
-        rl_bind_in(w->v, w->vlen) || rl_upper_path(w->v, w->vlen, w->s->real) < 0 || !(h->entries = rl_take(RL_BLOCK)))
+        rl_bind_in(w->v, w->vlen) || rl_upper_path(w, w->vlen, w->s->real) < 0 || !(h->entries = rl_take(RL_BLOCK)))
         return 0;
     h->fd = rl_spare_open(w->s->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
     if (h->fd >= 0)

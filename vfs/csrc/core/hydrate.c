@@ -102,6 +102,9 @@ long rl_object_real(struct rl_walk *w, char *out)
     if (h->what == RL_IN_BIND)
         return rl_bind_real(&w->self, w->v, w->vlen, out);
     if (h->what == RL_IN_LAYER) {
+        long own = h->layer == 0 ? rl_own_path(w, out) : 0;
+        if (own)
+            return own;
         long n = rl_layer_path(w, w->vlen ? &w->dir : &w->self, w->v, w->vlen, (u32)h->layer, out);
         if (!n) /* the host's own root */
             out[n++] = '/', out[n] = 0;

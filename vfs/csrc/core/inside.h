@@ -164,6 +164,12 @@ struct rl_walk {
     i32 want, fd;
     u32 moment; /* rl_quiet() at the start of the walk, if it was quiet */
     int quiet;
+    /* at.c. at: the descriptor of the upper's directory v[0..at_len), or RL_NO_AT; pin: the same, when it is the core's
+     * own, or -1. relative: the walk began at the directory of a descriptor, when rl_moment() was `began` (steady) */
+    i32 at, pin;
+    u32 at_len, began, tries;
+    int relative, steady;
+    i32 own; /* the descriptor whose file the walk has found, or -1 */
     struct {
         u16 off, len;
         u32 vlen; /* the layer's path: text, then the path from here on */
@@ -183,6 +189,44 @@ long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
 int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is beside it */
 /* Look the last name up again. */
 long rl_again(struct rl_walk *w);
+
+/* ---- at.c -------------------------------------------------------------------------------------- */
+
+#define RL_NO_AT (-1)
+extern long (*rl_working_directory)(void); /* an engine whose working directory is a descriptor; or NULL */
+void rl_path_text(char *real); /* as one for a call without an *at form; some bytes longer */
+/* Such a call, one about extended attributes. */
+long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d);
+void rl_begin_at(struct rl_walk *w, int fd); /* it is that of the upper's directory w->v */
+long rl_upper_path(const struct rl_walk *w, u32 len, char *out); /* of w->v[0..len) in the upper. Length */
+long rl_own_path(const struct rl_walk *w, char *out); /* of w->v, when it is the directory w->at. Length, or 0 */
+/* For a look at a descriptor's object by its name: before it, and after it. -ESTALE in the place of `r`: begin again. */
+struct rl_since {
+    u32 began;
+    int steady;
+};
+struct rl_since rl_since(struct rl_walk *w);
+long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
+int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, where that matters */
+long rl_sure(const struct rl_walk *w);  /* after a look by name: -ESTALE when it may have been at something else */
+/* What is done in w->dir, in the upper, reaches the directory that was walked. -ESTALE: begin again. */
+long rl_hold(struct rl_walk *w);
+int rl_alone_since(const struct rl_walk *w, u32 since); /* nobody but this operation has taken the lock since then */
+long rl_hold_object(struct rl_walk *w); /* likewise what is done to the object that was found, one of the upper */
+void rl_end(struct rl_walk *w);         /* gives back all that a walk holds */
+int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; do it all again. 0: the walk has ended, with *r */
+long rl_lowest(struct rl_walk *w, long fd, int flags); /* the program's descriptor, below those of the walk */
+/* The last name of the walk once more, where its directory is by now; the lock is held. */
+long rl_anchor(struct rl_walk *w);
+void rl_late(struct rl_walk *w); /* the walk's name has just been made */
+
+/* ---- far.c -------------------------------------------------------------------------------------- */
+
+/* A text of less than RL_PATH_MAX bytes for this path of more, into text[RL_REAL_MAX + 64], and the descriptor to be
+ * closed after its use. */
+long rl_far_text(const char *real, char *text);
+/* The name of a descriptor's directory (AT_FDCWD: the working directory), when the kernel finds it too long. Length. */
+long rl_far_name(long fd, char *out, size_t size);
 
 /* ---- resolve.c --------------------------------------------------------------------------------- */
 
@@ -336,6 +380,7 @@ void rl_seen_init(void *header, int with_sections);
 /* How many changes have begun. 0: what is read now must not be remembered. */
 int rl_moment(u32 *now);
 int rl_stirred(u32 since); /* a change has begun since then, or was not over */
+int rl_counted(void);      /* changes are counted */
 void rl_seen_add(u32 now, const struct rl_ctx *dir);
 int rl_seen(u64 hash, struct rl_ctx *out); /* 0: not remembered */
 /* The path inside of a descriptor's directory in the upper. */
@@ -388,9 +433,10 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
 
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 
-long rl_lock(struct rl_walk *w);
+long rl_lock(struct rl_walk *w);      /* -ESTALE, and held: directories were renamed since the walk began */
+long rl_lock_now(struct rl_walk *w);  /* whatever was renamed */
+void rl_lock_free(struct rl_walk *w); /* without closing it */
 void rl_unlock(struct rl_walk *w);
-long rl_upper_path(const char *v, u32 len, char *out); /* length */
 /* Of w->v; the parent is in the upper. 1: it was there. */
 long rl_whiteout_make(struct rl_walk *w);
 void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */

@@ -46,21 +46,44 @@ static inline int rl_islnk(u32 mode) { return (mode & S_IFMT) == S_IFLNK; }
 
 static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
+/* Real paths may begin at a descriptor (at.c): that, and the rest into *p. */
+#define RL_AT '\1'
+long rl_at(const char **p);
+static inline long k_at(const char **p) { return **p == RL_AT ? rl_at(p) : AT_FDCWD; }
+
+/* A call whose path is longer than the kernel takes (far.c). */
+long rl_far(long nr, long at, const char *p, long c, long d, long e);
+long rl_far_symlink(const char *target, long at, const char *p);
+long rl_far_pair(long nr, long from, const char *a, long to, const char *b, long flags);
+
+static inline long k_path(long nr, long at, const char *p, long c, long d, long e)
+{
+    if (*p == RL_AT)
+        at = rl_at(&p);
+    long r = rl_sys(nr, at, (long)p, c, d, e, 0);
+    return r == -ENAMETOOLONG ? rl_far(nr, at, p, c, d, e) : r;
+}
+static inline long k_pair(long nr, const char *a, const char *b, long flags)
+{
+    long from = k_at(&a), to = k_at(&b), r = rl_sys(nr, from, (long)a, to, (long)b, flags, 0);
+    return r == -ENAMETOOLONG ? rl_far_pair(nr, from, a, to, b, flags) : r;
+}
+
 static inline long k_open(const char *p, int flags, unsigned mode)
 {
-    return k4(__NR_openat, AT_FDCWD, (long)p, flags, mode);
+    return k_path(__NR_openat, AT_FDCWD, p, flags, mode, 0);
 }
 static inline long k_close(long fd) { return k4(__NR_close, fd, 0, 0, 0); }
 static inline long k_read(long fd, void *b, size_t n) { return k4(__NR_read, fd, (long)b, (long)n, 0); }
 static inline long k_write(long fd, const void *b, size_t n) { return k4(__NR_write, fd, (long)b, (long)n, 0); }
 static inline long k_statx(long fd, const char *p, int flags, struct statx *sx)
 {
-    return rl_sys(__NR_statx, fd, (long)p, flags | AT_NO_AUTOMOUNT, RL_STATX_ALL, (long)sx, 0);
+    return k_path(__NR_statx, fd, p, flags | AT_NO_AUTOMOUNT, RL_STATX_ALL, (long)sx);
 }
 static inline long k_lstat(const char *p, struct statx *sx) { return k_statx(AT_FDCWD, p, AT_SYMLINK_NOFOLLOW, sx); }
 static inline long k_readlink(const char *p, char *b, size_t n)
 {
-    return k4(__NR_readlinkat, AT_FDCWD, (long)p, (long)b, (long)n);
+    return k_path(__NR_readlinkat, AT_FDCWD, p, (long)b, (long)n, 0);
 }
 /* Does a mark (any object of this name, not followed) exist? An error other than absence counts as no. */
 static inline int k_exists(const char *p)
@@ -69,27 +92,39 @@ static inline int k_exists(const char *p)
     long r = k_readlink(p, one, 1);
     return r >= 0 || r == -EINVAL;
 }
-static inline long k_mkdir(const char *p, unsigned mode) { return k4(__NR_mkdirat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_mkdir(const char *p, unsigned mode)
+{
+    return k_path(__NR_mkdirat, AT_FDCWD, p, mode, 0, 0);
+}
 static inline long k_mknod(const char *p, unsigned mode, u64 dev)
 {
-    return k4(__NR_mknodat, AT_FDCWD, (long)p, mode, (long)dev);
+    return k_path(__NR_mknodat, AT_FDCWD, p, mode, (long)dev, 0);
 }
 static inline long k_symlink(const char *target, const char *p)
 {
-    return k4(__NR_symlinkat, (long)target, AT_FDCWD, (long)p, 0);
+    long at = k_at(&p), r = k4(__NR_symlinkat, (long)target, at, (long)p, 0);
+    return r == -ENAMETOOLONG ? rl_far_symlink(target, at, p) : r;
 }
 static inline long k_link(const char *a, const char *b, int flags)
 {
-    return rl_sys(__NR_linkat, AT_FDCWD, (long)a, AT_FDCWD, (long)b, flags, 0);
+    return k_pair(__NR_linkat, a, b, flags);
 }
-static inline long k_unlink(const char *p, int flags) { return k4(__NR_unlinkat, AT_FDCWD, (long)p, flags, 0); }
+static inline long k_unlink(const char *p, int flags)
+{
+    return k_path(__NR_unlinkat, AT_FDCWD, p, flags, 0, 0);
+}
 static inline long k_rename(const char *a, const char *b, unsigned flags)
 {
-    return rl_sys(__NR_renameat2, AT_FDCWD, (long)a, AT_FDCWD, (long)b, flags, 0);
+    return k_pair(__NR_renameat2, a, b, flags);
 }
-static inline long k_chmod(const char *p, unsigned mode) { return k4(__NR_fchmodat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_chmod(const char *p, unsigned mode)
+{
+    return k_path(__NR_fchmodat, AT_FDCWD, p, mode, 0, 0);
+}
 static inline long k_utimens(long fd, const char *p, const i64 *times, int flags)
 {
+    if (p)
+        return k_path(__NR_utimensat, fd, p, (long)times, flags, 0);
     return k4(__NR_utimensat, fd, (long)p, (long)times, flags);
 }
 static inline long k_getdents(long fd, void *b, size_t n) { return k4(__NR_getdents64, fd, (long)b, (long)n, 0); }

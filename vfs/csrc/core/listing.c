@@ -100,7 +100,9 @@ static long add_mark(struct gather *g, long fd, const char *name, u32 len, u32 l
 static long add_layer(struct gather *g, u32 i)
 {
     struct rl_walk *w = g->w;
-    long n = rl_layer_path(w, &w->self, w->v, w->vlen, i, w->s->real);
+    long n = i ? 0 : rl_own_path(w, w->s->real);
+    if (!n)
+        n = rl_layer_path(w, &w->self, w->v, w->vlen, i, w->s->real);
     if (n < 0)
         return n;
     long fd = rl_spare_open(n ? w->s->real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);

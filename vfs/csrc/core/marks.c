@@ -34,7 +34,7 @@ long rl_whiteout_path(char *out, size_t size, const char *real, u32 len)
 /* `root_len`: length of the layer's own path; the record of a layer's root lies inside the root. */
 long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len)
 {
-    if (len == root_len)
+    if (len == root_len && (!len || real[0] == '/')) /* a path that begins at a descriptor is never the root's */
         return rl_join(out, size, real, len, "/" RL_WH_RECORD, sizeof RL_WH_RECORD, "", 0);
     u32 at = last_name(real, len);
     if (len - at > RL_RECORD_MAX_NAME)

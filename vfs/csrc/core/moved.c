@@ -66,7 +66,8 @@ static int leads(struct work *k, const char *path, u32 len, const struct rl_orig
 {
     struct rl_walk *w = &k->w;
     struct rl_ctx at, next;
-    u32 now;
+    u32 began = 0;
+    int steady = rl_moment(&began);
     rl_walk_start(w, &k->s);
     memcpy(w->v, path, len);
     w->v[len] = 0;
@@ -76,12 +77,11 @@ static int leads(struct work *k, const char *path, u32 len, const struct rl_orig
             end++;
         if (rl_seen(rl_fnv(RL_FNV_START, w->v, end), &next))
             continue;
-        int keep = rl_moment(&now);
         r = rl_step(w, &at, w->v, end, &next, &w->hit);
         if (r >= 0 && !rl_isdir(w->hit.mode))
             return 0;
-        if (r >= 0 && keep && w->hit.what == RL_IN_LAYER)
-            rl_seen_add(now, &next);
+        if (r >= 0 && steady && w->hit.what == RL_IN_LAYER) /* unless a directory above has changed meanwhile */
+            rl_seen_add(began, &next);
     }
     return r >= 0 && rl_is_origin(w, &at, o);
 }

@@ -4,11 +4,11 @@
  * 2. A new file is made here, so that its name, its record and the end of its whiteout are one thing;
  *    O_EXCL keeps two creators apart.
  * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
- * 4. No call of ours truncates what it opens for reading only: the filter does not let it through,
+ * 4. What a relative path leads to is opened here, by its directory's descriptor or before it is certain that no
+ *    directory was renamed meanwhile; but for what may block. So is what has a very long path.
+ * 5. No call of ours truncates what it opens for reading only: the filter does not let it through,
  *    since Landlock, which asks for the mode alone, would not hold it back either. */
 #include "inside.h"
-
-#define TRIES 16
 
 static int wants_write(int flags)
 {
@@ -37,6 +37,8 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
         r = k_mknod(o->real, real_mode, 0);
     if (r >= 0 && w->hit.white)
         rl_whiteout_drop(w);
+    if (r >= 0 && w->relative && w->at == RL_NO_AT) /* its name holds under the lock */
+        return 0;
     rl_unlock(w);
     return r;
 }
@@ -48,7 +50,7 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     if (r < 0)
         return r;
     if ((o->flags & O_ACCMODE) == O_RDONLY)
-        o->flags &= ~O_TRUNC; /* it is empty (rule 4) */
+        o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
         o->mode = mode;
@@ -68,8 +70,10 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     }
     if (r == -EEXIST && !(o->flags & O_EXCL))
         return -ESTALE; /* somebody else made it: start again */
-    if (r >= 0)
+    if (r >= 0) {
         o->done_fd = (int)r;
+        rl_late(w);
+    }
     return r;
 }
 
@@ -112,7 +116,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
 static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
-    o->flags &= ~O_TRUNC; /* means nothing here (rule 4) */
+    o->flags &= ~O_TRUNC; /* means nothing here (rule 5) */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
@@ -162,7 +166,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         return r;
     if (wants_write(o->flags) && rl_busy(w))
         return -ETXTBSY;
-    if ((o->flags & (O_ACCMODE | O_TRUNC)) == (O_RDONLY | O_TRUNC)) /* rule 4; only files have a length */
+    if ((o->flags & (O_ACCMODE | O_TRUNC)) == (O_RDONLY | O_TRUNC)) /* rule 5; only files have a length */
         o->flags = type == S_IFREG ? o->flags | O_RDWR : o->flags & ~O_TRUNC;
     if (h->what == RL_IN_BIND)
         return open_bind(w, o);
@@ -195,6 +199,37 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     return r;
 }
 
+/* Rule 4. What is truncated must be certain before: so that is done afterwards. */
+static long open_here(struct rl_walk *w, struct rl_open *o)
+{
+    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
+    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
+    if (r >= 0 && fd >= 0 && cut)
+        r = k4(__NR_ftruncate, fd, 0, 0, 0);
+    if (r < 0 && fd >= 0)
+        k_close(fd);
+    if (r < 0)
+        return r;
+    if (fd >= 0)
+        o->done_fd = (int)fd;
+    return fd;
+}
+
+static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
+{
+    struct rl_hit *h = &w->hit;
+    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* to it O_EXCL says that it never gets a name */
+        return open_tmpfile(w, mode, o);
+    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
+    if (flags & O_PATH)
+        return open_path(w, o);
+    if (rl_islnk(h->mode))
+        return -ELOOP;
+    if (rl_isdir(h->mode) && wants_write(flags))
+        return -EISDIR;
+    return open_existing(w, o);
+}
+
 static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mode, u64 resolve, struct rl_open *o)
 {
     int flags = o->flags, path_only = flags & O_PATH, creat = (flags & O_CREAT) && !path_only;
@@ -214,16 +249,18 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
         return -EISDIR;
     if ((w->slash || (flags & O_DIRECTORY)) && !rl_isdir(h->mode))
         return -ENOTDIR;
-    if (tmpfile_flags(flags) && !path_only) /* to it O_EXCL says that it never gets a name */
-        return open_tmpfile(w, mode, o);
-    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
-    if (path_only)
-        return open_path(w, o);
-    if (rl_islnk(h->mode))
-        return -ELOOP;
-    if (rl_isdir(h->mode) && wants_write(flags))
-        return -EISDIR;
-    return open_existing(w, o);
+    u32 type = h->mode & S_IFMT;
+    int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
+    r = open_object(w, flags, mode, o);
+    int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
+    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || h->what == RL_IN_BIND)
+        return r;
+    if (!may_block)
+        return open_here(w, o);
+    if (w->pin < 0)
+        return 0;
+    w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
+    return rl_object_real(w, o->real);
 }
 
 #define RESOLVE_KNOWN 0x1fu
@@ -258,18 +295,21 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
 {
     struct rl_scratch s;
     struct rl_walk w;
-    long r = -ESTALE;
-    for (int i = 0; i < TRIES && r == -ESTALE; i++) {
-        rl_walk_start(&w, &s);
+    long r;
+    rl_walk_start(&w, &s);
+    do {
         o->flags = flags;
         o->mode = 0;
         o->done_fd = -1;
         o->regular = 0;
         r = attempt(&w, dirfd, path, mode, resolve, o);
-    }
+        if (r >= 0)
+            o->done_fd = (int)rl_lowest(&w, o->done_fd, flags);
+    } while (rl_retry(&w, &r));
+    rl_path_text(o->real);
     if (r == -ENOENT)
         r = open_removed(dirfd, path, o, &s);
-    return r == -ESTALE ? -EAGAIN : r < 0 ? r : 0;
+    return r < 0 ? r : 0;
 }
 
 long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)

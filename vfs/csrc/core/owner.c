@@ -71,7 +71,7 @@ long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode)
     long n = rl_record_format(&rec, "", "", text);
     if (n < 0)
         return n;
-    long len = rl_upper_path(w->v, w->vlen, w->s->real);
+    long len = rl_upper_path(w, w->vlen, w->s->real);
     return len < 0 ? len : rl_record_store(w, rl_vhash(w), w->s->real, (u32)len, text, (u32)n);
 }
 

@@ -28,16 +28,41 @@ long rl_resolve_directory(struct rl_walk *w, const char *path)
     return rl_isdir(w->hit.mode) ? rl_may(&w->hit, RL_X_OK) : -ENOTDIR;
 }
 
+static long chdir_to(struct rl_walk *w, const char *path)
+{
+    char *real = w->s->real;
+    long r = rl_resolve_directory(w, path);
+    if (r < 0)
+        return r;
+    r = rl_dir_real(w, real);
+    if (r >= 0 && w->hit.what == RL_IN_LAYER && w->hit.layer == 0) {
+        r = rl_hold_object(w);
+        if (r >= 0)
+            r = rl_object_real(w, real);
+    }
+    if (r < 0)
+        return r;
+    if (strlen(real) + 64 < RL_PATH_MAX) {
+        rl_path_text(real);
+        return k4(__NR_chdir, (long)real, 0, 0, 0);
+    }
+    long fd = k_open(real, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    r = fd < 0 ? fd : k4(__NR_fchdir, fd, 0, 0, 0);
+    if (fd >= 0)
+        k_close(fd);
+    return r;
+}
+
 long rl_chdir(const char *path)
 {
     struct rl_scratch s;
     struct rl_walk w;
+    long r;
     rl_walk_start(&w, &s);
-    long r = rl_resolve_directory(&w, path);
-    if (r < 0)
-        return r;
-    r = rl_dir_real(&w, s.real);
-    return r < 0 ? r : k4(__NR_chdir, (long)s.real, 0, 0, 0);
+    do
+        r = chdir_to(&w, path);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 long rl_fchdir(int fd)
@@ -56,20 +81,30 @@ long rl_fchdir(int fd)
     return k4(__NR_fchdir, fd, 0, 0, 0);
 }
 
+/* The working directory's name, into w->v. */
+static long here(struct rl_walk *w)
+{
+    struct rl_origin o;
+    struct rl_since since = rl_since(w);
+    long n = rl_fd_virtual(w->s, AT_FDCWD, w->s->text, &o);
+    if (n >= 0)
+        n = rl_resolve_plain(w, w->s->text);
+    if (n >= 0 && (!rl_isdir(w->hit.mode) || !rl_is_origin(w, &w->self, &o)))
+        n = -ENOENT;
+    return rl_and_still(w, since, n == -ENOTDIR ? -ENOENT : n);
+}
+
 long rl_getcwd(char *buf, size_t size)
 {
     struct rl_scratch s;
     struct rl_walk w;
+    long r;
     rl_walk_start(&w, &s);
-    struct rl_origin o;
-    long n = rl_fd_virtual(&s, AT_FDCWD, s.text, &o);
-    if (n < 0)
-        return n;
-    long r = rl_resolve_plain(&w, s.text);
+    do
+        r = here(&w);
+    while (rl_retry(&w, &r));
     if (r < 0)
-        return r == -ENOTDIR ? -ENOENT : r;
-    if (!rl_isdir(w.hit.mode) || !rl_is_origin(&w, &w.self, &o))
-        return -ENOENT;
+        return r;
     if (!w.vlen)
         w.v[w.vlen++] = '/';
     w.v[w.vlen] = 0;

@@ -227,6 +227,15 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
     }
 }
 
+/* What came of a relative path, as long as no directory has been renamed since its name was learnt. */
+static long kept(struct start *s, long r)
+{
+    if (!rl_stirred(s->now))
+        return r;
+    s->upper = 0;
+    return RL_QUICK_NO;
+}
+
 static long find(struct start *s, int dirfd, const char *path, int follow_last)
 {
     struct place from;
@@ -242,12 +251,15 @@ static long find(struct start *s, int dirfd, const char *path, int follow_last)
         s->dirfd = dirfd;
         long r = enter_base(&s->base, &from) ? walk(s, &from, 0, NULL, path, follow_last) : FROM_ROOT;
         if (r != FROM_ROOT)
-            return r;
+            return kept(s, r);
         if (rl_base_path(&s->base, s->buf, sizeof s->buf) < 0)
             return RL_QUICK_NO;
         base = s->buf;
     }
-    return enter_root(&from) ? walk(s, &from, 1, base, path, follow_last) : RL_QUICK_NO;
+    if (!enter_root(&from))
+        return RL_QUICK_NO;
+    long r = walk(s, &from, 1, base, path, follow_last);
+    return base ? kept(s, r) : r;
 }
 
 /* Rule 4: the real path of a path that find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
@@ -272,6 +284,8 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
     }
     memcpy(real + n, path, k + 1);
     if (k_statx(s->base.how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+        return RL_QUICK_NO;
+    if (s->base.how == 1 && rl_stirred(s->now)) /* the path is not that of the directory any more */
         return RL_QUICK_NO;
     if (s->upper == 2)
         return rl_recall_attr(&sx, out) ? 0 : RL_QUICK_NO;
@@ -350,6 +364,10 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
     if (r < 0)
         return r;
     r = k4(__NR_openat, s->base.how == 2 ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
+    if (r >= 0 && s->base.how == 1 && rl_stirred(s->now)) {
+        k_close(r);
+        return RL_QUICK_NO;
+    }
     return r == -ENOENT || r == -ENOTDIR ? RL_QUICK_NO : r; /* gone again: perhaps there is something below */
 }
 

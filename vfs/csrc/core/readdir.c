@@ -319,24 +319,47 @@ static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
     return ino;
 }
 
-long rl_getdents64(int fd, void *buf, size_t size)
+/* The merged listing of the directory that is called name[0..len); `only`: its descriptor is one of the upper. */
+static long list_named(struct rl_walk *w, int fd, char *name, u32 len, const struct rl_origin *o, int known, char *buf,
+                       size_t size, i64 *pos)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
+    int upper = o->place == RL_PLACE_LAYER && !o->index && rl_writable();
+    u64 parent = *pos <= 1 ? parent_ino(w, name, len) : 0;
+    long r = rl_resolve_plain(w, name);
+    if (r >= 0 && !rl_isdir(w->hit.mode))
+        r = -ENOTDIR;
+    if (r < 0)
+        return r == -ENOTDIR && known ? -ENOENT : r; /* removed, and a file has its name */
+    if (!rl_is_origin(w, &w->self, o))
+        return -ENOENT;
+    if (upper)
+        rl_begin_at(w, fd);
+    if (w->self.mask == 1 && !w->self.view && !rl_bind_in(w->v, w->vlen) && o->place == RL_PLACE_LAYER && !o->index)
+        return RL_QUICK_NO;
+    if (*pos >= END)
+        return 0;
+    u64 own = rl_ino_of(&w->self, &w->hit);
+    struct listed d = {w, 0, w->self.hash, {own, w->vlen ? parent : own}};
+    return merged(&d, fd, buf, size, pos);
+}
+
+static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
+{
+    struct rl_scratch *s = w->s;
+    struct rl_since since = rl_since(w);
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
     struct rl_base b;
-    int known = rl_known_directory(fd, &b, s.text, sizeof s.text);
+    int known = rl_known_directory(fd, &b, s->text, sizeof s->text);
     if (is_clear(&b))
         return clear(&b, fd, buf, size);
     struct rl_origin o;
-    long n = known ? rl_base_virtual(&b, s.text, &o) : rl_fd_real(fd, s.real, sizeof s.real);
+    long n = known ? rl_base_virtual(&b, s->text, &o) : rl_fd_real(fd, s->real, sizeof s->real);
     if (n < 0 && known)
-        return n;
+        return rl_and_still(w, since, n);
     if (n < 0)
         return k_getdents(fd, buf, size);
     if (!known)
-        at = rl_classify(s.real, (u32)n);
+        at = rl_classify(s->real, (u32)n);
     else if (known == 2)
         at.place = RL_PLACE_LAYER;
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
@@ -345,35 +368,35 @@ long rl_getdents64(int fd, void *buf, size_t size)
     if (pos < 0)
         return pos == -ESPIPE ? -ENOTDIR : pos;
     if (!known)
-        n = rl_real_virtual(s.real, (u32)n, &at, s.text, &o);
+        n = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
     if (n < 0)
-        return n;
+        return rl_and_still(w, since, n);
     u32 len = (u32)n;
     long r = -ENOENT;
     if (pos >= END && !(at.place == RL_PLACE_LAYER && at.index == 0))
         return 0;
     if (pos > 1)
-        r = from_slot(fd, rl_fnv(RL_FNV_START, s.text, len), buf, size, &pos);
+        r = from_slot(fd, rl_fnv(RL_FNV_START, s->text, len), buf, size, &pos);
     if (r == -ENOENT) {
         char name[RL_PATH_MAX];
-        memcpy(name, s.text, len);
+        memcpy(name, s->text, len);
         name[len] = 0;
-        u64 parent = pos <= 1 ? parent_ino(&w, name, len) : 0;
-        r = rl_resolve_plain(&w, name);
-        if (r >= 0 && !rl_isdir(w.hit.mode))
-            r = -ENOTDIR;
-        if (r < 0)
-            return r == -ENOTDIR && known ? -ENOENT : r; /* removed, and a file has its name */
-        if (!rl_is_origin(&w, &w.self, &o))
-            return -ENOENT;
-        int only = w.self.mask == 1 && !w.self.view && !rl_bind_in(w.v, w.vlen);
-        if (only && at.place == RL_PLACE_LAYER && at.index == 0)
-            return rl_layers[0].flags & RL_DIR_MARKS ? filtered(&w, fd, buf, size) : k_getdents(fd, buf, size);
-        if (pos >= END)
-            return 0;
-        u64 own = rl_ino_of(&w.self, &w.hit);
-        struct listed d = {&w, 0, w.self.hash, {own, w.vlen ? parent : own}};
-        r = merged(&d, fd, buf, size, &pos);
+        r = list_named(w, fd, name, len, &o, known, buf, size, &pos);
+        r = rl_and_still(w, since, r);
     }
-    return delivered(r, fd, pos, 0, known == 1);
+    if (r == RL_QUICK_NO)
+        return rl_layers[0].flags & RL_DIR_MARKS ? filtered(w, fd, buf, size) : k_getdents(fd, buf, size);
+    return r == -ESTALE ? r : delivered(r, fd, pos, 0, known == 1);
+}
+
+long rl_getdents64(int fd, void *buf, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = list_at(&w, fd, buf, size);
+    while (rl_retry(&w, &r));
+    return r;
 }

@@ -115,7 +115,7 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_husk *hus
     }
     if (!upper)
         return 0;
-    long n = rl_upper_path(w->v, w->vlen, real);
+    long n = rl_upper_path(w, w->vlen, real);
     r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, husk) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
@@ -145,7 +145,7 @@ static int untouched(const struct rl_walk *w)
 static int over_whiteout(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
-    long n = rl_upper_path(w->v, w->vlen, s->real);
+    long n = rl_upper_path(w, w->vlen, s->real);
     return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
 }
 
@@ -158,22 +158,35 @@ static int upper_alone(struct rl_walk *w)
 /* Rule 3. Who was at work meanwhile may have put the directory elsewhere, to where something below shows. */
 static long remove_plain(struct rl_walk *w, u32 since)
 {
-    long r = rl_upper_path(w->v, w->vlen, w->s->real);
+    long r = rl_hold(w);
+    if (r >= 0)
+        r = rl_upper_path(w, w->vlen, w->s->real);
     if (r >= 0)
         r = k_unlink(w->s->real, 0);
-    if (r < 0 || rl_undisturbed(since))
+    if (r < 0 || rl_alone_since(w, since))
         return r;
-    r = rl_lock(w);
+    r = rl_lock_now(w);
     if (r < 0)
         return r;
-    r = rl_again(w);
+    r = rl_anchor(w);
     if (r >= 0 && w->hit.what != RL_NONE && w->hit.layer != 0) {
         r = rl_copyup_parents(w);
         if (r >= 0)
             r = rl_whiteout_make(w);
     }
     rl_unlock(w);
-    return r < 0 ? r : 0;
+    return r < 0 && r != -ENOENT ? r : 0;
+}
+
+/* Rule 2. 1: the name is hidden, but that is not all. */
+static long hide(struct rl_walk *w, u32 since)
+{
+    long r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_whiteout_make(w);
+    return r ? r < 0 ? r : 2 : !rl_alone_since(w, since);
 }
 
 static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
@@ -191,18 +204,16 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     if (alone && upper_alone(w))
         return remove_plain(w, now);
     if (alone && untouched(w)) {
-        r = rl_copyup_parents(w);
-        if (r >= 0)
-            r = rl_whiteout_make(w);
-        if (r == 0 && rl_undisturbed(now))
-            return 0;
-        hidden = r == 0;
+        r = hide(w, now);
+        if (r == 0 || r == -ESTALE)
+            return r;
+        hidden = r == 1;
     }
-    r = rl_lock(w);
+    r = hidden ? rl_lock_now(w) : rl_lock(w);
     if (r < 0)
         return r;
     if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else nobody else can have changed it */
-        r = rl_again(w);
+        r = rl_anchor(w);
     if (hidden && (r < 0 || w->hit.what == RL_NONE || !over_whiteout(w))) {
         rl_unlock(w);
         return 0;
@@ -225,6 +236,10 @@ long rl_unlink(int dirfd, const char *path, int flags)
     struct rl_walk w;
     if (flags & ~AT_REMOVEDIR)
         return -EINVAL;
+    long r;
     rl_walk_start(&w, &s);
-    return remove_at(&w, dirfd, path, flags);
+    do
+        r = remove_at(&w, dirfd, path, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }

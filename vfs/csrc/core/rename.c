@@ -7,7 +7,8 @@
  *    and the new name's whiteout go.
  * 3. A file that only the upper has, without a record, moves by one step and without the lock to a name that nothing
  *    below has either; what was done meanwhile is looked at afterwards, as in remove.c.
- * 4. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
+ * 4. Whoever makes a file without the lock may do so while its directory is renamed: bits are set once more afterwards.
+ * 5. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
 #include "inside.h"
 
 struct side {
@@ -111,7 +112,7 @@ static long lower_path(struct side *side, char *out)
     char real[RL_REAL_MAX];
     for (u32 len = w->vlen; len;) {
         struct rl_record rec;
-        long n = rl_upper_path(w->v, len, real);
+        long n = rl_upper_path(w, len, real);
         long r = n < 0 ? n : rl_record_load(w, rl_fnv(RL_FNV_START, w->v, len), real, (u32)n, w->s->text, &rec);
         if (r < 0)
             return r;
@@ -130,7 +131,7 @@ static long look(struct side *x)
 {
     struct rl_ctx self;
     struct rl_hit below;
-    long n = rl_upper_path(x->w.v, x->w.vlen, x->real);
+    long n = rl_upper_path(&x->w, x->w.vlen, x->real);
     if (n < 0)
         return n;
     x->len = (u32)n;
@@ -190,6 +191,13 @@ static long prepare(struct side *x, struct side *y, char *path)
     return r < 0 ? r : n;
 }
 
+/* x's object has got y's name (rule 4). */
+static void bits_after(const struct side *x, const struct side *y)
+{
+    if (rl_isdir(x->w.hit.mode))
+        rl_bits_below(y->real, y->len, rl_vhash(&y->w));
+}
+
 static long exchange(struct move *m)
 {
     struct side *a = &m->a, *b = &m->b;
@@ -197,8 +205,11 @@ static long exchange(struct move *m)
     if (bn < 0)
         return bn;
     long r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
-    if (r >= 0)
+    if (r >= 0) {
+        bits_after(a, b);
+        bits_after(b, a);
         r = rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)an);
+    }
     if (r >= 0)
         r = rl_record_store(&a->w, rl_vhash(&a->w), a->real, a->len, b->text, (u32)bn);
     return r;
@@ -236,6 +247,7 @@ static long replace(struct move *m, int there, int b_upper)
         rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, old, (u32)strlen(old));
         return r;
     }
+    bits_after(a, b);
     rl_record_drop(&a->w, rl_vhash(&a->w), a->real, a->len);
     if (!there && b->w.hit.white)
         rl_whiteout_drop(&b->w);
@@ -280,17 +292,20 @@ static int bare(struct rl_walk *w)
 static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
 {
     struct rl_record rec;
-    long r = rl_lock(a);
+    long r = rl_lock_now(a);
     if (r < 0)
         return r;
+    if (!rl_still(b))
+        rl_anchor(b);
+    int elsewhere = !rl_still(a) && rl_anchor(a) < 0;
     r = rl_record_load(a, rl_vhash(a), m->a.real, m->a.len, m->a.text, &rec);
     if (r > 0 && !k_exists(m->a.real)) {
         r = rl_record_store(b, rl_vhash(b), m->b.real, m->b.len, m->a.text, (u32)strlen(m->a.text));
         rl_record_drop(a, rl_vhash(a), m->a.real, m->a.len);
     }
-    if (r >= 0)
+    if (r >= 0 && !elsewhere)
         r = rl_again(a);
-    if (r >= 0 && a->hit.what != RL_NONE && a->hit.layer != 0)
+    if (r >= 0 && !elsewhere && a->hit.what != RL_NONE && a->hit.layer != 0)
         r = rl_whiteout_make(a);
     rl_unlock(a);
     return r < 0 ? r : 0;
@@ -299,13 +314,18 @@ static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
 static long move_bare(struct move *m, u32 since)
 {
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
-    long n = rl_upper_path(a->v, a->vlen, m->a.real), k = rl_upper_path(b->v, b->vlen, m->b.real);
+    long r = rl_hold(a);
+    if (r >= 0)
+        r = rl_hold(b);
+    if (r < 0)
+        return r;
+    long n = rl_upper_path(a, a->vlen, m->a.real), k = rl_upper_path(b, b->vlen, m->b.real);
     if (n < 0 || k < 0)
         return n < 0 ? n : k;
     m->a.len = (u32)n;
     m->b.len = (u32)k;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(b), RL_KEY_PATH));
-    long r = k_rename(m->a.real, m->b.real, 0);
+    r = k_rename(m->a.real, m->b.real, 0);
     return r < 0 || rl_undisturbed(since) ? r : move_late(a, b, m);
 }
 
@@ -313,13 +333,13 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
                         unsigned flags)
 {
     struct rl_walk *a = &m->a.w, *b = &m->b.w;
-    rl_walk_start(a, &m->s);
-    rl_walk_start(b, &m->s);
     u32 now;
     int alone = rl_quiet(&now) && !flags;
     long r = rl_resolve(a, olddirfd, oldpath, RL_NAME, 0);
+    b->lock = a->lock; /* one lock for both */
     if (r >= 0)
         r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
+    b->lock = -1;
     if (r >= 0)
         r = check(a, b, flags);
     if (r)
@@ -333,6 +353,8 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))
         return move_bare(m, now);
     r = rl_lock(a);
+    if (r >= 0 && !rl_still(b))
+        r = -ESTALE;
     if (r < 0)
         return r;
     if (!a->quiet || !rl_first_since(a->moment)) { /* else nobody else can have changed it */
@@ -359,7 +381,13 @@ long rl_rename(int olddirfd, const char *oldpath, int newdirfd, const char *newp
     struct move *m = rl_take(sizeof *m);
     if (!m)
         return -ENOMEM;
-    long r = rename_pair(m, olddirfd, oldpath, newdirfd, newpath, flags);
+    long r;
+    rl_walk_start(&m->a.w, &m->s);
+    do {
+        rl_walk_start(&m->b.w, &m->s);
+        r = rename_pair(m, olddirfd, oldpath, newdirfd, newpath, flags);
+        rl_end(&m->b.w);
+    } while (rl_retry(&m->a.w, &r));
     rl_give(m, sizeof *m);
     return r;
 }

@@ -3,9 +3,10 @@
  * 1. Symbolic links are interpreted in the virtual root and never leave it.
  * 2. `..` is physical: it restores the parent as it was walked, up to KEPT levels; deeper ones are
  *    walked again from the root.
- * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory.
+ * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory. Where that is
+ *    one of the upper, what is below it is looked up by the descriptor (at.c).
  * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
- *    its name is learnt and walked: then the walk begins again, a few times.
+ *    its name is learnt and walked: then the walk begins again, the third time under the lock.
  * 5. An absolute path starts at the program's root (root.c). */
 #include "inside.h"
 
@@ -19,7 +20,7 @@
 
 #define KEPT 24
 #define REST (2 * RL_PATH_MAX)
-#define TRIES 16
+#define TRIES 2
 
 struct course {
     struct rl_walk *w;
@@ -37,6 +38,7 @@ struct course {
 static void to_root(struct course *c)
 {
     c->depth = 0;
+    c->w->at = RL_NO_AT;
     c->w->vlen = 0;
     c->w->aliases = 1;
     c->w->arena_used = 0;
@@ -69,7 +71,8 @@ static long look(struct course *c, u32 len)
     u32 now;
     int keep = rl_moment(&now);
     long r = rl_step(w, &c->cur, w->v, len, &w->self, &w->hit);
-    if (r >= 0 && keep && w->hit.what == RL_IN_LAYER && rl_isdir(w->hit.mode))
+    /* The directory that it is in was looked at before: at another moment that may have been another one. */
+    if (r >= 0 && keep && w->steady && now == w->began && w->hit.what == RL_IN_LAYER && rl_isdir(w->hit.mode))
         rl_seen_add(now, &w->self);
     return r;
 }
@@ -137,6 +140,8 @@ static long up(struct course *c)
             return r;
     }
     w->vlen = n;
+    if (n < w->at_len)
+        w->at = RL_NO_AT;
     return (c->resolve & RESOLVE_NO_XDEV) && bind != c->cur.bind ? -EXDEV : 0;
 }
 
@@ -163,6 +168,9 @@ static long start_at(struct course *c, int dirfd)
     struct rl_origin o;
     long r = rl_known_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
                                                                : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    if (r < 0 && r != -ENOENT)
+        return r;
+    w->relative = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);
@@ -170,7 +178,11 @@ static long start_at(struct course *c, int dirfd)
         struct statx *sx = &w->s->sx;
         return k_statx(dirfd, "", AT_EMPTY_PATH, sx) == 0 && rl_isdir(sx->stx_mode) ? -ENOENT : r;
     }
-    return r < 0 || rl_is_origin(w, &c->cur, &o) ? r : -ENOENT;
+    if (r < 0 || !rl_is_origin(w, &c->cur, &o))
+        return r < 0 ? r : -ENOENT;
+    if (w->relative && o.place == RL_PLACE_LAYER && !o.index)
+        rl_begin_at(w, dirfd);
+    return r;
 }
 
 static long start(struct course *c, int dirfd, const char *path)
@@ -410,10 +422,51 @@ static long attempt(struct course *c, int dirfd, const char *path)
     return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
 }
 
+static void begin(struct rl_walk *w)
+{
+    w->at = RL_NO_AT;
+    w->relative = 0;
+    w->steady = rl_moment(&w->began);
+    if (w->steady || w->lock < 0 || !rl_counted())
+        return;
+    rl_changed(); /* nobody else is at work: who began that change has died in it */
+    w->steady = rl_moment(&w->began);
+}
+
+struct rl_since rl_since(struct rl_walk *w)
+{
+    begin(w);
+    return (struct rl_since){w->began, w->steady};
+}
+
+long rl_and_still(struct rl_walk *w, struct rl_since since, long r)
+{
+    w->relative = rl_writable();
+    w->began = since.began;
+    w->steady = since.steady;
+    return w->lock >= 0 || rl_still(w) ? r : -ESTALE;
+}
+
+
+/* The descriptor's object: by its name, which has no links in it. */
+static long itself(struct course *c, int fd)
+{
+    struct rl_walk *w = c->w;
+    struct rl_origin o;
+    long r = rl_fd_virtual(w->s, fd, c->rest, &o);
+    int ours = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
+    c->flags |= RL_WHOLE;
+    if (r >= 0)
+        r = attempt(c, AT_FDCWD, r ? c->rest : "/");
+    w->relative = ours;
+    if (r >= 0 && ours && o.place == RL_PLACE_LAYER && !o.index && rl_isdir(w->hit.mode))
+        rl_begin_at(w, fd);
+    return r;
+}
+
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve)
 {
     struct course c;
-    u32 now = 0;
     u32 n = (u32)strlen(path);
     if (n >= RL_PATH_MAX)
         return -ENAMETOOLONG;
@@ -422,25 +475,22 @@ long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 r
     c.w = w;
     c.flags = flags;
     c.resolve = resolve;
-    long r;
-    if (!n) { /* the descriptor itself: by its name, which has no links in it */
-        struct rl_origin o;
-        r = rl_fd_virtual(w->s, dirfd, c.rest, &o);
-        if (r < 0)
-            return r;
-        path = r ? c.rest : "/";
-        c.flags |= RL_WHOLE;
-    }
     if (flags & RL_PLAIN) {
         memcpy(c.rest, path, n + 1);
         path = c.rest;
     }
-    for (int i = 0;; i++) {
-        rl_moment(&now);
-        r = attempt(&c, dirfd, path);
-        if (r != -ENOENT || path[0] == '/' || path == c.rest || i == TRIES || !rl_stirred(now)) /* rule 4 */
-            return r;
+    int held = w->lock >= 0;
+    long r = 0;
+    for (int i = 0; r >= 0 && i < 100; i++) { /* without a lock file it is not held */
+        begin(w);
+        r = n ? attempt(&c, dirfd, path) : itself(&c, dirfd);
+        if (rl_still(w)) /* rule 4 */
+            break;
+        r = i < TRIES ? 0 : rl_lock_now(w);
     }
+    if (!held)
+        rl_unlock(w);
+    return r;
 }
 
 long rl_resolve_plain(struct rl_walk *w, const char *vpath)

@@ -111,6 +111,11 @@ int rl_moment(u32 *now)
     return *now == __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE);
 }
 
+int rl_counted(void)
+{
+    return counts != NULL;
+}
+
 int rl_stirred(u32 since)
 {
     return counts && (__atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) != since ||

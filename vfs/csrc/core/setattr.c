@@ -28,9 +28,11 @@ static long apply_alone(struct rl_walk *w, const struct rl_owner *o)
     if (!w->quiet || !rl_isreg(h->mode) || h->what != RL_IN_LAYER || h->layer || h->rec.has || h->sx.stx_nlink != 1 ||
         !rl_unrecorded(w) || !rl_owner_plain(o, mode))
         return RL_QUICK_NO;
-    long r = rl_upper_path(w->v, w->vlen, w->s->real);
+    long r = w->own < 0 ? rl_hold(w) : 0;
     if (r >= 0)
-        r = k_chmod(w->s->real, mode & 07777);
+        r = rl_upper_path(w, w->vlen, w->s->real);
+    if (r >= 0)
+        r = w->own < 0 ? k_chmod(w->s->real, mode & 07777) : k4(__NR_fchmod, w->own, mode & 07777, 0, 0);
     return r < 0 || rl_undisturbed(w->moment) ? r : RL_QUICK_NO;
 }
 
@@ -97,36 +99,44 @@ static long chmod_own(int fd, u32 mode)
     return r < 0 || rl_undisturbed(now) ? r : RL_QUICK_NO;
 }
 
-long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
+static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mode, int flags)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
     struct rl_owner o;
-    long r = path ? RL_QUICK_NO : chmod_own(dirfd, mode);
-    if (r != RL_QUICK_NO)
-        return r;
-    rl_walk_start(&w, &s);
-    r = rl_object(&w, dirfd, path, flags);
+    long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
     if (r == 0)
         return k4(__NR_fchmod, dirfd, mode & 07777, 0, 0);
-    if (w.hit.what == RL_IN_BIND) {
-        r = rl_object_real(&w, s.real);
-        return r < 0 ? r : k_chmod(s.real, mode & 07777);
+    if (w->hit.what == RL_IN_BIND) {
+        r = rl_object_real(w, w->s->real);
+        return r < 0 ? r : k_chmod(w->s->real, mode & 07777);
     }
-    if (rl_islnk(w.hit.mode))
+    if (rl_islnk(w->hit.mode))
         return -EOPNOTSUPP;
-    r = rl_may_own(&w.hit);
+    r = rl_may_own(&w->hit);
     if (r >= 0)
-        r = rl_copyup(&w, 1);
+        r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(&w, &o);
+    owner_now(w, &o);
     o.mode = (o.mode & S_IFMT) | (mode & 07777);
     if (rl_me.fsuid && !rl_in_group(o.gid))
         o.mode &= ~(u32)S_ISGID;
-    return apply(&w, &o);
+    return apply(w, &o);
+}
+
+long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r = path ? RL_QUICK_NO : chmod_own(dirfd, mode);
+    if (r != RL_QUICK_NO)
+        return r;
+    rl_walk_start(&w, &s);
+    do
+        r = chmod_at(&w, dirfd, path, mode, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
@@ -172,16 +182,10 @@ static long chown_own(int fd, u32 uid, u32 gid)
     return r < 0 ? r : k4(__NR_fchown, fd, -1, -1, 0);
 }
 
-long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
+static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u32 gid, int flags)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
     struct rl_owner o;
-    long r = path ? RL_QUICK_NO : chown_own(dirfd, uid, gid);
-    if (r != RL_QUICK_NO)
-        return r;
-    rl_walk_start(&w, &s);
-    r = rl_object(&w, dirfd, path, flags);
+    long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
     if (r == 0) {
@@ -189,21 +193,35 @@ long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
         u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
         return chown_quiet(k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0));
     }
-    if (w.hit.what == RL_IN_BIND)
-        return chown_bind(&w, uid, gid);
-    r = may_chown(&w.hit, uid, gid);
+    if (w->hit.what == RL_IN_BIND)
+        return chown_bind(w, uid, gid);
+    r = may_chown(&w->hit, uid, gid);
     if (r >= 0)
-        r = rl_copyup(&w, 1);
+        r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    owner_now(&w, &o);
+    owner_now(w, &o);
     if (uid != ~0u)
         o.uid = uid;
     if (gid != ~0u)
         o.gid = gid;
     if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner gets no set-id program */
         o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
-    return apply(&w, &o);
+    return apply(w, &o);
+}
+
+long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r = path ? RL_QUICK_NO : chown_own(dirfd, uid, gid);
+    if (r != RL_QUICK_NO)
+        return r;
+    rl_walk_start(&w, &s);
+    do
+        r = chown_at(&w, dirfd, path, uid, gid, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 static long may_touch(const struct rl_hit *h, const i64 *t)
@@ -221,6 +239,25 @@ static int bad_ns(i64 ns)
     return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
 }
 
+static long utimens_at(struct rl_walk *w, int dirfd, const char *path, const i64 *times, int flags)
+{
+    long r = rl_object(w, dirfd, path, flags);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return k_utimens(dirfd, NULL, times, 0);
+    r = may_touch(&w->hit, times);
+    if (r >= 0)
+        r = rl_copyup(w, 1);
+    if (r >= 0 && w->own >= 0)
+        return k_utimens(w->own, NULL, times, 0);
+    if (r >= 0)
+        r = rl_hold_object(w);
+    if (r >= 0)
+        r = rl_object_real(w, w->s->real);
+    return r < 0 ? r : k_utimens(AT_FDCWD, w->s->real, times, w->hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
+}
+
 long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
 {
     struct rl_scratch s;
@@ -233,17 +270,10 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
         return r < 0 ? r : k_utimens(dirfd, NULL, times, 0);
     }
     rl_walk_start(&w, &s);
-    r = rl_object(&w, dirfd, path, flags);
-    if (r < 0)
-        return r;
-    if (r == 0)
-        return k_utimens(dirfd, NULL, times, 0);
-    r = may_touch(&w.hit, times);
-    if (r >= 0)
-        r = rl_copyup(&w, 1);
-    if (r >= 0)
-        r = rl_object_real(&w, s.real);
-    return r < 0 ? r : k_utimens(AT_FDCWD, s.real, times, w.hit.magic ? 0 : AT_SYMLINK_NOFOLLOW);
+    do
+        r = utimens_at(&w, dirfd, path, times, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 /* Somebody other than root is about to write into the file: it must not stay a set-id program. The kernel
@@ -262,36 +292,33 @@ long rl_drop_setid(struct rl_walk *w)
     return apply(w, &o);
 }
 
-long rl_truncate(const char *path, i64 size)
+static long truncate_at(struct rl_walk *w, const char *path, i64 size)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
     struct statx sx;
-    rl_walk_start(&w, &s);
-    if (size < 0)
-        return -EINVAL;
-    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
+    long r = rl_resolve(w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
     if (r < 0)
         return r;
-    if (!rl_isreg(w.hit.mode))
-        return rl_isdir(w.hit.mode) ? -EISDIR : -EINVAL;
-    if (w.hit.what == RL_IN_BIND && rl_read_only(&w.self))
+    if (!rl_isreg(w->hit.mode))
+        return rl_isdir(w->hit.mode) ? -EISDIR : -EINVAL;
+    if (w->hit.what == RL_IN_BIND && rl_read_only(&w->self))
         return -EROFS;
-    r = rl_may(&w.hit, RL_W_OK);
-    if (r >= 0 && rl_busy(&w))
+    r = rl_may(&w->hit, RL_W_OK);
+    if (r >= 0 && rl_busy(w))
         r = -ETXTBSY;
     if (r >= 0)
-        r = rl_copyup(&w, size != 0);
+        r = rl_copyup(w, size != 0);
     if (r >= 0)
-        r = rl_drop_setid(&w);
+        r = rl_drop_setid(w);
     if (r >= 0)
-        r = rl_loosen(&w);
+        r = rl_loosen(w);
     if (r >= 0)
-        r = rl_object_real(&w, s.real);
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_object_real(w, w->s->real);
     if (r < 0)
         return r;
     /* Not by truncate(2): that one would be closed to nobody who finds the gate (trap/confine.c). */
-    long fd = k_open(s.real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    long fd = k_open(w->s->real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
     /* To its own size it changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2) would. */
@@ -299,5 +326,19 @@ long rl_truncate(const char *path, i64 size)
     if (r < 0 || sx.stx_size != (u64)size)
         r = k4(__NR_ftruncate, fd, size, 0, 0);
     k_close(fd);
+    return r;
+}
+
+long rl_truncate(const char *path, i64 size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    if (size < 0)
+        return -EINVAL;
+    rl_walk_start(&w, &s);
+    do
+        r = truncate_at(&w, path, size);
+    while (rl_retry(&w, &r));
     return r;
 }

@@ -21,7 +21,7 @@ long rl_shared_load(const struct rl_layer *l, const char *real, char *text)
 {
     if (!rl_shared_any(l))
         return -ENODATA;
-    long n = k4(__NR_lgetxattr, (long)real, (long)RL_XATTR_SHARED, (long)text, RL_PATH_MAX - 1);
+    long n = rl_by_text(__NR_lgetxattr, real, RL_XATTR_SHARED, text, RL_PATH_MAX - 1, 0);
     if (n < 0)
         return n == -ERANGE ? -EIO : -ENODATA;
     text[n] = 0;
@@ -31,10 +31,10 @@ long rl_shared_load(const struct rl_layer *l, const char *real, char *text)
 /* The attribute needs write permission, which the file's mode may not give. */
 static long set(const char *real, u32 mode, const char *text, u32 n)
 {
-    long r = rl_sys(__NR_lsetxattr, (long)real, (long)RL_XATTR_SHARED, (long)text, n, 0, 0);
+    long r = rl_by_text(__NR_lsetxattr, real, RL_XATTR_SHARED, text, n, 0);
     if (r != -EACCES || k_chmod(real, (mode & 07777) | 0200) < 0)
         return r;
-    r = rl_sys(__NR_lsetxattr, (long)real, (long)RL_XATTR_SHARED, (long)text, n, 0, 0);
+    r = rl_by_text(__NR_lsetxattr, real, RL_XATTR_SHARED, text, n, 0);
     k_chmod(real, mode & 07777);
     return r;
 }

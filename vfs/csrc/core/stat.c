@@ -34,19 +34,19 @@ static void nameless(const struct statx *sx, struct rl_attr *a)
         a->gid = rl_launch->map_gid;
 }
 
-static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd, struct rl_attr *out)
+static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
-    long n = rl_fd_real(fd, s.real, sizeof s.real);
-    if (n < 0 || s.real[0] != '/') {
-        int ours = n == -ENOENT && rl_classify(s.real, (u32)strlen(s.real)).place == RL_PLACE_LAYER; /* by another name */
+    struct rl_scratch *s = w->s;
+    struct rl_since since = rl_since(w);
+    rl_attr_real(sx, out);
+    long n = rl_fd_real(fd, s->real, sizeof s->real);
+    if (n < 0 || s->real[0] != '/') {
+        int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
         if (sx->stx_nlink == 0 || n >= 0 || ours)
             nameless(sx, out);
         return 0;
     }
-    struct rl_real at = rl_classify(s.real, (u32)n);
+    struct rl_real at = rl_classify(s->real, (u32)n);
     if (at.place == RL_OUTSIDE)
         return 0;
     if (at.place == RL_PLACE_BIND) {
@@ -55,25 +55,37 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
         return 0;
     }
     struct rl_origin o;
-    long r = rl_real_virtual(s.real, (u32)n, &at, s.text, &o);
+    long r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
     if (r >= 0)
-        r = rl_resolve_plain(&w, s.text);
-    if (r >= 0 && rl_same_object(&w, &o, sx)) {
-        rl_attr_of(&w.self, &w.hit, out);
-        if (w.hit.what == RL_IN_LAYER && w.hit.layer == 0 && !w.hit.rec.has && w.quiet)
-            rl_recall_add(w.moment, &w.hit.sx, &w.hit.rec);
-        return 0;
+        r = rl_resolve_plain(w, s->text);
+    if (r >= 0 && rl_same_object(w, &o, sx)) {
+        rl_attr_of(&w->self, &w->hit, out);
+        if (w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !w->hit.rec.has && w->quiet)
+            rl_recall_add(w->moment, &w->hit.sx, &w->hit.rec);
+        return rl_and_still(w, since, 0);
     }
     if (o.id) { /* its name is gone or another's: it is still what the view says */
-        w.hit.lower_ino = 0;
-        rl_show_view(o.id, &w.hit);
-        rl_attr_of(NULL, &w.hit, out);
+        w->hit.lower_ino = 0;
+        rl_show_view(o.id, &w->hit);
+        rl_attr_of(NULL, &w->hit, out);
     } else {
         nameless(sx, out);
     }
     if (rl_isdir(sx->stx_mode) && (r >= 0 || r == -ENOENT || r == -ENOTDIR))
         out->nlink = 0; /* removed: a directory has one name */
-    return 0;
+    return rl_and_still(w, since, 0);
+}
+
+static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd, struct rl_attr *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = fstat_walk(&w, sx, fd, out);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 /* 0: out is what the program is to see; RL_QUICK_NO: it is what the kernel says, of a file that may be ours. */
@@ -155,30 +167,41 @@ static long copy_out(char *buf, size_t size, const char *text, long n)
     return n;
 }
 
+static long readlink_at(struct rl_walk *w, int dirfd, const char *path, char *buf, size_t size)
+{
+    long r = rl_resolve(w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
+    if (r < 0)
+        return r;
+    if (!rl_islnk(w->hit.mode))
+        return path[0] ? -EINVAL : -ENOENT;
+    if (w->hit.what == RL_IN_VIEW) {
+        const struct rl_view_entry *e = rl_view_entry(w->hit.view);
+        const char *text = rl_view_text(e->link, e->link_len);
+        return text ? copy_out(buf, size, text, e->link_len) : -EIO;
+    }
+    if (w->hit.what == RL_IN_BIND && rl_proc_magic(w, &w->self, w->vlen)) {
+        r = rl_proc_link(w, w->vlen);
+        if (r >= 0)
+            return copy_out(buf, size, w->s->mark, r);
+        if (r != -ENOLINK)
+            return r;
+    }
+    r = rl_object_real(w, w->s->real);
+    if (r >= 0)
+        r = k_readlink(w->s->real, buf, size);
+    return rl_sure(w) < 0 ? -ESTALE : r;
+}
+
 static __attribute__((noinline)) long readlink_path(int dirfd, const char *path, char *buf, size_t size)
 {
     struct rl_scratch s;
     struct rl_walk w;
+    long r;
     rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
-    if (r < 0)
-        return r;
-    if (!rl_islnk(w.hit.mode))
-        return path[0] ? -EINVAL : -ENOENT;
-    if (w.hit.what == RL_IN_VIEW) {
-        const struct rl_view_entry *e = rl_view_entry(w.hit.view);
-        const char *text = rl_view_text(e->link, e->link_len);
-        return text ? copy_out(buf, size, text, e->link_len) : -EIO;
-    }
-    if (w.hit.what == RL_IN_BIND && rl_proc_magic(&w, &w.self, w.vlen)) {
-        r = rl_proc_link(&w, w.vlen);
-        if (r >= 0)
-            return copy_out(buf, size, s.mark, r);
-        if (r != -ENOLINK)
-            return r;
-    }
-    r = rl_object_real(&w, s.real);
-    return r < 0 ? r : k_readlink(s.real, buf, size);
+    do
+        r = readlink_at(&w, dirfd, path, buf, size);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 long rl_readlink(int dirfd, const char *path, char *buf, size_t size)

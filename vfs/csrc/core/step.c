@@ -16,7 +16,10 @@ void rl_walk_start(struct rl_walk *w, struct rl_scratch *s)
     w->s = s;
     w->aliases = 1;
     w->arena_used = 0;
-    w->lock = w->want = w->fd = -1;
+    w->lock = w->want = w->fd = w->pin = w->own = -1;
+    w->at = RL_NO_AT;
+    w->at_len = w->tries = 0;
+    w->relative = w->steady = 0;
     w->quiet = rl_quiet(&w->moment);
     w->vlen = 0;
     w->slash = w->dot = 0;
@@ -27,6 +30,8 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
 {
     const struct rl_layer *l = &rl_layers[i];
     u32 a = dir->alias[i];
+    if (!i && base == w->v && w->at != RL_NO_AT)
+        return rl_upper_path(w, len, out);
     if (!a)
         return rl_join(out, RL_REAL_MAX, l->path, l->len, base, len, "", 0);
     u32 from = w->alias[a].vlen;

@@ -4,7 +4,7 @@
  * that dies in between leaves a mark that means nothing (docs/format.md section 6). */
 #include "inside.h"
 
-long rl_lock(struct rl_walk *w)
+long rl_lock_now(struct rl_walk *w)
 {
     if (w->lock >= 0 || !rl_launch->lock.len)
         return 0;
@@ -23,20 +23,28 @@ long rl_lock(struct rl_walk *w)
     return 0;
 }
 
+long rl_lock(struct rl_walk *w)
+{
+    if (w->lock >= 0)
+        return 0;
+    long r = rl_lock_now(w);
+    return r < 0 || rl_still(w) ? r : -ESTALE;
+}
+
 /* The lock is given back explicitly: a child forked meanwhile by another thread shares it. */
+void rl_lock_free(struct rl_walk *w)
+{
+    rl_section_end();
+    k4(__NR_flock, w->lock, 8, 0, 0);
+}
+
 void rl_unlock(struct rl_walk *w)
 {
     if (w->lock < 0)
         return;
-    rl_section_end();
-    k4(__NR_flock, w->lock, 8, 0, 0);
+    rl_lock_free(w);
     k_close(w->lock);
     w->lock = -1;
-}
-
-long rl_upper_path(const char *v, u32 len, char *out)
-{
-    return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, v, len, "", 0);
 }
 
 u64 rl_vhash(const struct rl_walk *w)
@@ -44,32 +52,37 @@ u64 rl_vhash(const struct rl_walk *w)
     return rl_fnv(RL_FNV_START, w->v, w->vlen);
 }
 
-static int same_directory(const char *a, const char *b)
+static u32 name_at(const char *path)
 {
-    u32 n = 0, i = 0;
-    for (; a[i] && a[i] == b[i]; i++)
-        if (a[i] == '/')
-            n = i + 1;
-    for (a += n, b += n; *a && *a != '/'; a++)
-        ;
-    for (; *b && *b != '/'; b++)
-        ;
-    return n && !*a && !*b;
+    u32 n = (u32)strlen(path);
+    while (n && path[n - 1] != '/')
+        n--;
+    return n;
 }
 
 /* Where it can be, an empty mark is one more link of the one that this process made last: an inode for each would
  * make rm -r of a lower tree slow. Not across directories: there Landlock looks all the way up from both, which costs
- * half as much as the link. 1: it was there. */
-static long make_mark(const char *path)
+ * half as much as the link. `dir`: FNV state of the directory's path; where it has been given to another one since, the
+ * link fails, or it is one of a mark there. 1: it was there. */
+static long make_mark(const char *path, u64 dir)
 {
-    static char last[RL_REAL_MAX] RL_BULK;
+    static char from[RL_REAL_MAX] RL_BULK, last[RL_NAME_MAX + 1] RL_BULK;
+    static u64 last_dir;
     static u32 busy; /* for ever in a child forked at the wrong moment: then each mark is its own */
     int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
-    long r = mine && same_directory(last, path) ? k_link(last, path, 0) : -ENOENT;
+    u32 at = name_at(path);
+    long r = -ENOENT;
+    if (mine && last_dir == dir && at + strlen(last) < sizeof from) {
+        memcpy(from, path, at);
+        rl_put(from + at, last);
+        r = k_link(from, path, 0);
+    }
     if (r != 0 && r != -EEXIST) {
         r = k_mknod(path, S_IFREG | 0600, 0);
-        if (mine && r == 0)
-            rl_put(last, path);
+        if (mine && r == 0 && strlen(path + at) < sizeof last) {
+            rl_put(last, path + at);
+            last_dir = dir;
+        }
     }
     if (mine)
         __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
@@ -80,7 +93,7 @@ long rl_whiteout_make(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
     u32 name = w->vlen;
-    long n = rl_upper_path(w->v, w->vlen, s->real);
+    long n = rl_upper_path(w, w->vlen, s->real);
     if (n < 0)
         return n;
     n = rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n);
@@ -90,7 +103,7 @@ long rl_whiteout_make(struct rl_walk *w)
     while (w->v[name - 1] != '/')
         name--;
     if (w->vlen - name <= RL_WH_MAX_NAME)
-        return make_mark(s->mark);
+        return make_mark(s->mark, rl_fnv(RL_FNV_START, w->v, name));
     n = k_symlink(w->v + name, s->mark);
     return n == -EEXIST ? 1 : n;
 }
@@ -98,7 +111,7 @@ long rl_whiteout_make(struct rl_walk *w)
 void rl_whiteout_drop(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
-    long n = rl_upper_path(w->v, w->vlen, s->real);
+    long n = rl_upper_path(w, w->vlen, s->real);
     if (n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0)
         k_unlink(s->mark, 0);
 }
@@ -111,7 +124,7 @@ long rl_opaque_make(const char *real, u32 len, u64 fnv)
     if (n < 0)
         return n;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_OPAQUE));
-    return make_mark(mark);
+    return make_mark(mark, fnv);
 }
 
 /* Returns 1 when there is a record; its text is in text[RL_PATH_MAX]. */

@@ -86,7 +86,7 @@ static long real_get(struct rl_walk *w, const char *name, void *value, size_t si
 {
     long r = rl_object_real(w, w->s->real);
     long nr = w->hit.magic ? __NR_getxattr : __NR_lgetxattr;
-    return r < 0 ? r : k4(nr, (long)w->s->real, (long)name, (long)value, (long)size);
+    return r < 0 ? r : rl_by_text(nr, w->s->real, name, value, size, 0);
 }
 
 /* Of what is not a bind's; the name is a good one. */
@@ -118,21 +118,18 @@ static long object(struct rl_walk *w, int fd, const char *path, int flags)
     return r < 0 ? r : 1;
 }
 
-long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags)
+static long get_at(struct rl_walk *w, int fd, const char *path, const char *name, void *value, size_t size, int flags)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
-    long r = object(&w, fd, path, flags);
+    long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
     if (rl_same(name, RL_XATTR_SHARED))
         return -ENODATA;
     if (r == 0)
         return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
-    struct rl_hit *h = &w.hit;
+    struct rl_hit *h = &w->hit;
     if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
-        return real_get(&w, name, value, size);
+        return real_get(w, name, value, size);
     r = bad_name(name);
     if (r < 0)
         return r;
@@ -143,7 +140,20 @@ long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t
         if (r < 0)
             return r;
     }
-    return get(&w, name, value, size);
+    r = get(w, name, value, size);
+    return h->what != RL_IN_VIEW && rl_sure(w) < 0 ? -ESTALE : r;
+}
+
+long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = get_at(&w, fd, path, name, value, size, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 /* Add a name to the list that is being made. */
@@ -192,30 +202,41 @@ static long list_marked(struct rl_walk *w, char *list, size_t size)
     long n = r < 0 ? r : rl_object_real(w, w->s->real);
     if (n < 0)
         return n;
-    n = k4(__NR_llistxattr, (long)w->s->real, (long)real, sizeof real, 0);
+    n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
     for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
         if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
             r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
     return r < 0 ? r : (long)out;
 }
 
-long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
+static long list_at(struct rl_walk *w, int fd, const char *path, char *list, size_t size, int flags)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
-    long r = object(&w, fd, path, flags);
+    long r = object(w, fd, path, flags);
     if (r < 0)
         return r;
     if (r == 0)
         return k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
-    if (w.hit.what == RL_IN_VIEW)
-        return list_view(rl_view_entry(w.hit.view), list, size);
-    if (rl_xattr_marked(&w.hit))
-        return list_marked(&w, list, size);
-    r = rl_object_real(&w, s.real);
-    return r < 0 ? r
-                 : k4(w.hit.magic ? __NR_listxattr : __NR_llistxattr, (long)s.real, (long)list, (long)size, 0);
+    if (w->hit.what == RL_IN_VIEW)
+        return list_view(rl_view_entry(w->hit.view), list, size);
+    if (rl_xattr_marked(&w->hit)) {
+        r = list_marked(w, list, size);
+        return rl_sure(w) < 0 ? -ESTALE : r;
+    }
+    char *real = w->s->real;
+    r = rl_object_real(w, real);
+    return r < 0 ? r : rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+}
+
+long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = list_at(&w, fd, path, list, size, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 static long may_set(const struct rl_hit *h, const char *name)
@@ -287,17 +308,28 @@ static __attribute__((noinline)) long change_record(struct rl_walk *w, const str
 static long real_change(const char *real, const struct change *c, int follow)
 {
     if (!c->value)
-        return k4(follow ? __NR_removexattr : __NR_lremovexattr, (long)real, (long)c->name, 0, 0);
-    return rl_sys(follow ? __NR_setxattr : __NR_lsetxattr, (long)real, (long)c->name, (long)c->value, c->size, c->flags,
-                  0);
+        return rl_by_text(follow ? __NR_removexattr : __NR_lremovexattr, real, c->name, NULL, 0, 0);
+    return rl_by_text(follow ? __NR_setxattr : __NR_lsetxattr, real, c->name, c->value, c->size, c->flags);
 }
 
-static long change(int fd, const char *path, const struct change *c, int flags)
+static long change_real(struct rl_walk *w, const struct change *c)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
-    long r = rl_object(&w, fd, path, flags);
+    long r = rl_loosen(w);
+    if (r >= 0 && w->own >= 0)
+        return c->value ? rl_sys(__NR_fsetxattr, w->own, (long)c->name, (long)c->value, c->size, c->flags, 0)
+                        : k4(__NR_fremovexattr, w->own, (long)c->name, 0, 0);
+    if (r >= 0)
+        r = rl_hold_object(w);
+    if (r >= 0)
+        r = rl_object_real(w, w->s->real);
+    if (r < 0)
+        return r;
+    return real_change(w->s->real, c, 0);
+}
+
+static long change_at(struct rl_walk *w, int fd, const char *path, const struct change *c, int flags)
+{
+    long r = rl_object(w, fd, path, flags);
     if (r < 0)
         return r;
     if (rl_same(c->name, RL_XATTR_SHARED))
@@ -305,29 +337,39 @@ static long change(int fd, const char *path, const struct change *c, int flags)
     if (r == 0)
         return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
                         : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);
-    if (w.hit.what == RL_IN_BIND) {
-        r = rl_object_real(&w, s.real);
-        return r < 0 ? r : real_change(s.real, c, w.hit.magic);
+    if (w->hit.what == RL_IN_BIND) {
+        r = rl_object_real(w, w->s->real);
+        return r < 0 ? r : real_change(w->s->real, c, w->hit.magic);
     }
     r = bad_name(c->name);
     if (r >= 0)
-        r = may_set(&w.hit, c->name);
-    if (r >= 0 && !c->value && rl_writable())
-        r = get(&w, c->name, NULL, 0); /* what is not there is not removed: nor is the file copied up for it */
+        r = may_set(&w->hit, c->name);
+    if (r >= 0 && !c->value && rl_writable()) {
+        r = get(w, c->name, NULL, 0); /* what is not there is not removed: nor is the file copied up for it */
+        r = rl_sure(w) < 0 ? -ESTALE : r;
+    }
     if (r >= 0)
-        r = rl_copyup(&w, 1);
+        r = rl_copyup(w, 1);
     if (r < 0)
         return r;
-    if (rl_xattr_real(c->name, w.hit.mode)) {
-        r = rl_loosen(&w);
-        if (r >= 0)
-            r = rl_object_real(&w, s.real);
-        if (r >= 0)
-            r = real_change(s.real, c, 0);
+    if (rl_xattr_real(c->name, w->hit.mode)) {
+        r = change_real(w, c);
         if (r != -EOPNOTSUPP)
             return r;
     }
-    return change_record(&w, c);
+    return change_record(w, c);
+}
+
+static long change(int fd, const char *path, const struct change *c, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = change_at(&w, fd, path, c, flags);
+    while (rl_retry(&w, &r));
+    return r;
 }
 
 long rl_setxattr(int fd, const char *path, const char *name, const void *value, size_t size, int xflags, int flags)

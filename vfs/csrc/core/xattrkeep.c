@@ -89,7 +89,7 @@ static long source_names(struct rl_walk *w, const struct rl_ctx *dir, u32 len, c
                          size_t size)
 {
     long r = source_path(w, dir, len, h);
-    return r < 0 ? r : k4(__NR_llistxattr, (long)w->s->real, (long)list, (long)size, 0);
+    return r < 0 ? r : rl_by_text(__NR_llistxattr, w->s->real, list, (void *)size, 0, 0);
 }
 
 long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, char *out)
@@ -130,7 +130,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
             memcpy(name, p.name, p.name_len);
             name[p.name_len] = 0;
             if (rl_xattr_real(name, h->mode) && !rl_same(name, RL_XATTR_SHARED))
-                rl_sys(__NR_lsetxattr, (long)real, (long)name, (long)p.value, p.value_len, 0, 0);
+                rl_by_text(__NR_lsetxattr, real, name, p.value, p.value_len, 0);
         }
         return;
     }
@@ -144,7 +144,7 @@ void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const 
             continue;
         long k = k4(__NR_lgetxattr, (long)w->s->real, (long)(list + o), (long)value, RL_XATTR_VALUE);
         if (k >= 0)
-            rl_sys(__NR_lsetxattr, (long)real, (long)(list + o), (long)value, k, 0, 0);
+            rl_by_text(__NR_lsetxattr, real, list + o, value, (size_t)k, 0);
     }
     if (value)
         k_munmap(value, RL_XATTR_VALUE);

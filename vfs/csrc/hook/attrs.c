@@ -305,7 +305,7 @@ long rl_h_pathconf(const char *path, int name)
 
     if (!here || !path || rl_through(here, path))
         return pathconf(path, name);
-    r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, 0, real, sizeof real);
+    r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, sizeof real);
     return r < 0 ? rl_result(r) : pathconf(real, name);
 }
 
@@ -420,7 +420,7 @@ int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
 
     if (!here || !path || rl_through(here, path))
         return inotify_add_watch(fd, path, mask);
-    r = RL_CORE(here)->real_path(AT_FDCWD, path, flags, 0, real, sizeof real);
+    r = RL_CORE(here)->real_path(AT_FDCWD, path, flags, real, sizeof real);
     if (r >= 0)
         r = RL_CORE(here)->access(AT_FDCWD, path, R_OK, flags | AT_EACCESS);
     return r < 0 ? (int)rl_result(r) : inotify_add_watch(fd, real, mask);

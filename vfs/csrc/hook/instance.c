@@ -60,10 +60,10 @@ static inline long raw(long nr, long a, long b, long c, long d, long e, long f)
 }
 
 /* A new object's mode as asked for, whatever the kernel's umask took from it (rule 2). */
-static void exact_mode(const char *path, unsigned mode)
+static void exact_mode(long dir, const char *path, unsigned mode)
 {
     if (mode & rl_me.umask & 07777)
-        raw(__NR_fchmodat, AT_FDCWD, (long)path, mode & 07777, 0, 0, 0);
+        raw(__NR_fchmodat, dir, (long)path, mode & 07777, 0, 0, 0);
 }
 
 static long make_object(long nr, long a, long b, long c, long d, long e, long f)
@@ -72,9 +72,9 @@ static long make_object(long nr, long a, long b, long c, long d, long e, long f)
     if (r < 0)
         return r;
     if (nr != __NR_openat)
-        exact_mode((const char *)b, (unsigned)c);
+        exact_mode(a, (const char *)b, (unsigned)c);
     else if ((c & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-        exact_mode((const char *)b, (unsigned)d);
+        exact_mode(a, (const char *)b, (unsigned)d);
     return r;
 }
 
@@ -140,6 +140,11 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
     return raw(nr, a, b, c, d, e, f);
 }
 
+static long own_directory(void)
+{
+    return working_directory(0, 0);
+}
+
 static long tree_descriptor(u32 layer)
 {
     const char *path;
@@ -202,6 +207,7 @@ static long start(const char *launch_path)
     memcpy(path, launch_path, strlen(launch_path) + 1);
     rl_hydrate_here = hydrate_entry ? hydrate_through : NULL;
     rl_tree_descriptor = tree_descriptor;
+    rl_working_directory = own_directory;
     starting = 1;
     long r = rl_core_init(path);
     starting = 0;

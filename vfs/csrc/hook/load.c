@@ -193,7 +193,7 @@ static void load_needed(struct rl_inside *here, const char *path, const char *re
 static void *load(struct rl_inside *here, const char *path, int flags, int depth)
 {
     char real[RL_PATH_MAX + 512], full[RL_PATH_MAX];
-    long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, 0, real, sizeof real);
+    long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, sizeof real);
 
     if (r < 0)
         return dlopen(path, flags); /* for its message */

@@ -71,9 +71,11 @@ static int put_address(struct translated *t, const char *start, const char *end)
     return 1;
 }
 
+/* `create`: its result is what name_end() is to be given. */
 static long translate(const struct rl_inside *here, const char *path, int create, struct translated *t, char *real)
 {
-    long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, create, real, REAL_BYTES);
+    long r = create ? RL_CORE(here)->name_begin(path, real, REAL_BYTES)
+                    : RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, REAL_BYTES);
     const char *inside;
     char link[40], *name;
 
@@ -84,16 +86,19 @@ static long translate(const struct rl_inside *here, const char *path, int create
         return r;
     inside = below_upper(here, real);
     if ((inside && put_address(t, RL_CORE(here)->alias(), inside)) || put_address(t, real, ""))
-        return 0;
+        return r;
     name = strrchr(real, '/');
     *name = 0;
     t->dir = open(*real ? real : "/", O_PATH | O_DIRECTORY | O_CLOEXEC);
     *name = '/';
+    if (t->dir >= 0)
+        snprintf(link, sizeof link, "/proc/self/fd/%d", t->dir);
+    if (t->dir >= 0 && put_address(t, link, name))
+        return r;
+    if (create)
+        RL_CORE(here)->name_end(real, r, 0);
     if (t->dir < 0)
         return -errno;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", t->dir);
-    if (put_address(t, link, name))
-        return 0;
     close(t->dir);
     t->dir = -1;
     return -ENAMETOOLONG;
@@ -136,20 +141,18 @@ int rl_h_bind(int fd, const struct sockaddr *address, socklen_t bytes)
     char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
     const char *path = path_of(here, address, bytes, name);
     struct translated t;
-    struct rl_attr a;
     long r;
-    int done;
+    int done, error;
 
     if (!path)
         return bind(fd, address, bytes);
-    if (RL_CORE(here)->stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &a) == 0)
-        return rl_fail(EADDRINUSE);
     r = translate(here, path, 1, &t, real);
     if (r < 0)
         return (int)rl_result(r);
     done = bind(fd, (const struct sockaddr *)&t.address, t.bytes);
-    if (done == 0)
-        RL_CORE(here)->created(real);
+    error = errno;
+    RL_CORE(here)->name_end(real, r, done == 0);
+    errno = error;
     finish(&t);
     return done;
 }

@@ -90,7 +90,7 @@ long rl_do_inotify_add_watch(struct rl_call *c)
 {
     char *real = (char *)c->slot->buf;
     int flags = c->rest[0] & RL_IN_DONT_FOLLOW ? RL_AT_SYMLINK_NOFOLLOW : 0;
-    long r = rl_real_path(RL_AT_FDCWD, c->path, flags, 0, real, RL_BUF_BYTES);
+    long r = rl_real_path(RL_AT_FDCWD, c->path, flags, real, RL_BUF_BYTES);
 
     if (r >= 0)
         r = rl_access(RL_AT_FDCWD, c->path, RL_R_OK, flags | RL_AT_EACCESS);

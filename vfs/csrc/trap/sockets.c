@@ -74,7 +74,7 @@ static long peer_address(const char *path, struct rl_address *out, int *dir, cha
     *dir = -1;
     if (r == -EACCES)
         return r;
-    r = rl_real_path(RL_AT_FDCWD, path, 0, 0, real, RL_BUF_BYTES / 2);
+    r = rl_real_path(RL_AT_FDCWD, path, 0, real, RL_BUF_BYTES / 2);
     if (r < 0 || (n = short_address(real, out)) > 0)
         return r < 0 ? r : n;
     r = open_path(real);
@@ -141,10 +141,9 @@ static long bind_renamed(int socket, struct rl_address *a, char *real)
 long rl_do_bind(struct rl_call *c)
 {
     struct rl_address a, real;
-    struct rl_attr attr;
     char *buf = (char *)c->slot->buf;
     int fd = (int)c->arg[0];
-    long n = rl_take_address(c, c->arg[1], (u32)c->arg[2], &a), r;
+    long n = rl_take_address(c, c->arg[1], (u32)c->arg[2], &a), r, lock;
 
     if (n < 0)
         return n;
@@ -154,14 +153,12 @@ long rl_do_bind(struct rl_call *c)
 
         return rl_sys3(__NR_bind, fd, here ? (long)&a : (long)c->arg[1], (int)c->arg[2]);
     }
-    if (rl_stat(RL_AT_FDCWD, a.path, RL_AT_SYMLINK_NOFOLLOW, &attr) == 0)
-        return -EADDRINUSE;
-    r = rl_real_path(RL_AT_FDCWD, a.path, 0, 1, buf, RL_BUF_BYTES / 2);
-    if (r < 0)
-        return r;
+    lock = rl_name_begin(a.path, buf, RL_BUF_BYTES / 2);
+    if (lock < 0)
+        return lock;
     n = short_address(buf, &real);
     r = n ? rl_sys3(__NR_bind, fd, (long)&real, n) : bind_renamed(fd, &real, buf);
-    if (r == 0 && rl_created(buf) >= 0) /* made under the kernel's mask, which is 0 */
+    if (rl_name_end(buf, lock, r == 0) >= 0 && r == 0) /* made under the kernel's mask, which is 0 */
         rl_chmod(RL_AT_FDCWD, a.path, RL_SOCKET_MODE & ~rl_me.umask, 0);
     return r;
 }

@@ -15,6 +15,17 @@ static char *put_path(char *to, int dir, const char *path)
     return path ? rl_put_text(to, path) : to;
 }
 
+/* Where a descriptor's file really is. */
+static char *put_place(char *to, long fd)
+{
+    char link[40];
+    long n;
+
+    rl_put_number(rl_put_text(link, "/proc/self/fd/"), (u64)fd, 10);
+    n = rl_sys3(__NR_readlink, (long)link, (long)to, RL_PATH_MAX);
+    return n > 0 ? to + n : to;
+}
+
 static void put_line(const char *line, char *end)
 {
     const char *file = rl_launch_str(rl_launch->trace);
@@ -42,7 +53,7 @@ void rl_trace(struct rl_call *c, long result)
         to = put_path(rl_put_text(to, ", "), c->dir2, c->path2);
     to = rl_put_text(to, ")");
     if (c->row->handler == rl_do_open && result >= 0)
-        to = rl_put_text(rl_put_text(to, " -> "), c->slot->open.real);
+        to = put_place(rl_put_text(to, " -> "), result);
     to = rl_put_text(to, c->resumed ? " = (in the program)" : result < 0 ? " = -" : " = ");
     if (!c->resumed)
         to = rl_put_number(to, (u64)(result < 0 ? -result : result), 10);

@@ -1,0 +1,563 @@
+/* Programs at work in directories that others rename: every result is what a plain directory gives.
+ *
+ *     moving fill DIR
+ *     moving work DIR OPERATIONS WORKERS RENAMERS SEED [sockets]      fills DIR when it is empty
+ *
+ * DIR has ROOMS directories with SLOTS directories each. Each worker is in one of those, by its working directory or by a
+ * descriptor, and knows exactly what it has there: it uses relative names, *at calls, descriptors, getcwd and listings.
+ * Renamers exchange directories, move them in three steps, across directories and into each other, and exchange the
+ * rooms themselves. What a worker sees that a directory without renamers would not have shown is a difference; so is
+ * whatever is in a wrong directory at the end. The last line is the count. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#define ROOMS 3
+#define SLOTS 3
+#define PLACES (ROOMS * SLOTS)
+#define NAMES 6
+#define LOWS 12 /* workers at most */
+#define EXCHANGE 2
+#define NOREPLACE 1
+
+struct shared {
+    int stop;
+    long done, differences, renamed;
+};
+static struct shared *all;
+static const char *root;
+
+static unsigned long seed;
+static unsigned pick(unsigned n)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    seed ^= seed << 17;
+    return (unsigned)(seed >> 11) % n;
+}
+
+static void different(int place, const char *format, ...)
+{
+    char line[512];
+    int error = errno, n;
+    va_list list;
+
+    if (__atomic_add_fetch(&all->differences, 1, __ATOMIC_RELAXED) > 20)
+        return;
+    n = snprintf(line, sizeof line, "place %d: ", place);
+    va_start(list, format);
+    n += vsnprintf(line + n, sizeof line - (size_t)n, format, list);
+    va_end(list);
+    n += snprintf(line + n, sizeof line - (size_t)n, " (%s)\n", strerror(error));
+    if (write(2, line, (size_t)n) < 0)
+        _exit(3);
+}
+
+static void place_path(char *out, const char *of, int place)
+{
+    sprintf(out, "%s/room%d/slot%d", of, place / SLOTS, place % SLOTS);
+}
+
+static void put(int dir, const char *name, const char *text)
+{
+    int fd = openat(dir, name, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0) {
+        perror(name);
+        _exit(3);
+    }
+    close(fd);
+}
+
+static int fill(void)
+{
+    char path[400], text[40], name[40];
+
+    for (int i = 0; i < PLACES; i++) {
+        sprintf(path, "%s/room%d", root, i / SLOTS);
+        mkdir(path, 0755);
+        place_path(path, root, i);
+        if (mkdir(path, 0755) < 0)
+            return perror(path), 3;
+        int dir = open(path, O_RDONLY | O_DIRECTORY);
+        sprintf(text, "I am %d\n", i);
+        put(dir, "me", text);
+        mkdirat(dir, "sub", 0755);
+        put(dir, "sub/deep", text);
+        for (int k = 0; k < LOWS; k++) {
+            sprintf(name, "low.%d", k);
+            put(dir, name, text);
+        }
+        close(dir);
+    }
+    return 0;
+}
+
+/* ---- renamers --------------------------------------------------------------------------------------- */
+
+static long move_to(int from, const char *a, int to, const char *b, unsigned flags)
+{
+    return syscall(SYS_renameat2, from, a, to, b, flags);
+}
+
+/* From wherever it was put to a slot that is free. */
+static void put_back(int dir, const char *from)
+{
+    char to[400];
+
+    for (int i = 0; i < 100000; i++) {
+        place_path(to, root, (int)pick(PLACES));
+        if (move_to(dir, from, AT_FDCWD, to, NOREPLACE) == 0)
+            return;
+    }
+    different(-1, "no place for %s", from);
+}
+
+/* Into another one, by its descriptor, and back. */
+static void one_nesting(const char *a, const char *b, int me)
+{
+    char aside[20];
+    int dir = open(b, O_RDONLY | O_DIRECTORY);
+
+    sprintf(aside, "sub/in%d", me);
+    if (dir >= 0 && strcmp(a, b) && move_to(AT_FDCWD, a, dir, aside, NOREPLACE) == 0)
+        put_back(dir, aside);
+    if (dir >= 0)
+        close(dir);
+}
+
+static void one_rename(int me)
+{
+    char a[400], b[400], aside[420];
+
+    place_path(a, root, (int)pick(PLACES));
+    place_path(b, root, (int)pick(PLACES));
+    switch (pick(8)) {
+    case 0: /* the directories above */
+        sprintf(a, "%s/room%u", root, pick(ROOMS));
+        sprintf(b, "%s/room%u", root, pick(ROOMS));
+        move_to(AT_FDCWD, a, AT_FDCWD, b, EXCHANGE);
+        break;
+    case 1:
+        one_nesting(a, b, me);
+        break;
+    case 2:
+    case 3: /* in three steps */
+        sprintf(aside, "%s/aside%d", root, me);
+        if (move_to(AT_FDCWD, a, AT_FDCWD, aside, NOREPLACE) == 0) {
+            move_to(AT_FDCWD, b, AT_FDCWD, a, NOREPLACE);
+            put_back(AT_FDCWD, aside);
+        }
+        break;
+    default:
+        if (strcmp(a, b))
+            move_to(AT_FDCWD, a, AT_FDCWD, b, EXCHANGE);
+    }
+    __atomic_add_fetch(&all->renamed, 1, __ATOMIC_RELAXED);
+}
+
+static void renamer(int me)
+{
+    while (!__atomic_load_n(&all->stop, __ATOMIC_RELAXED))
+        one_rename(me);
+    _exit(0);
+}
+
+/* ---- workers ---------------------------------------------------------------------------------------- */
+
+struct worker {
+    int number, place, cwd; /* cwd: works by its working directory, else by `dir` */
+    int dir, sockets;
+    ino_t ino;
+    int have[NAMES], low;
+    char text[NAMES][32], id[32];
+};
+
+static int base(const struct worker *w)
+{
+    return w->cwd ? AT_FDCWD : w->dir;
+}
+
+static void name_of(const struct worker *w, int k, char *out)
+{
+    sprintf(out, "w%d.%d", w->number, k);
+}
+
+static void expect(const struct worker *w, long got, int error, const char *what, const char *name)
+{
+    if (error ? got >= 0 || errno != error : got < 0)
+        different(w->place, "%s %s: %ld, not %s", what, name, got, error ? strerror(error) : "0");
+}
+
+static void check_text(const struct worker *w, const char *name, const char *want)
+{
+    char text[64];
+    int fd = openat(base(w), name, O_RDONLY);
+    long n;
+
+    if (fd < 0) {
+        different(w->place, "read %s", name);
+        return;
+    }
+    n = read(fd, text, sizeof text - 1);
+    text[n < 0 ? 0 : n] = 0;
+    if (strcmp(text, want))
+        different(w->place, "%s is %s, not %s", name, text, want);
+    close(fd);
+}
+
+static void create(struct worker *w, int k, long i)
+{
+    struct stat a, b;
+    char name[32];
+
+    name_of(w, k, name);
+    int fd = openat(base(w), name, O_CREAT | O_EXCL | O_WRONLY, 0640);
+    expect(w, fd, w->have[k] ? EEXIST : 0, "create", name);
+    if (fd < 0)
+        return;
+    sprintf(w->text[k], "%d %ld", w->number, i);
+    w->have[k] = 1;
+    if (write(fd, w->text[k], strlen(w->text[k])) < 0 || fstat(fd, &a) < 0)
+        different(w->place, "fstat %s", name);
+    if (fstatat(base(w), name, &b, 0) < 0 || a.st_ino != b.st_ino)
+        different(w->place, "stat %s", name);
+    close(fd);
+}
+
+static void remove_one(struct worker *w, int k)
+{
+    char name[32];
+
+    name_of(w, k, name);
+    expect(w, unlinkat(base(w), name, 0), w->have[k] ? 0 : ENOENT, "unlink", name);
+    w->have[k] = 0;
+}
+
+static void rename_one(struct worker *w, int k, int j)
+{
+    char from[32], to[32];
+
+    if (k == j)
+        return;
+    name_of(w, k, from);
+    name_of(w, j, to);
+    expect(w, renameat(base(w), from, base(w), to), w->have[k] ? 0 : ENOENT, "rename", from);
+    if (w->have[k]) {
+        strcpy(w->text[j], w->text[k]);
+        w->have[j] = 1;
+        w->have[k] = 0;
+    }
+}
+
+static void link_one(struct worker *w, int k, int j)
+{
+    char from[32], to[32];
+
+    name_of(w, k, from);
+    name_of(w, j, to);
+    expect(w, linkat(base(w), from, base(w), to, 0), !w->have[k] ? ENOENT : w->have[j] ? EEXIST : 0, "link", from);
+    if (!w->have[k] || w->have[j])
+        return;
+    expect(w, unlinkat(base(w), from, 0), 0, "unlink", from); /* one name again: what is written is one's own */
+    strcpy(w->text[j], w->text[k]);
+    w->have[j] = 1;
+    w->have[k] = 0;
+}
+
+static void symlink_one(struct worker *w)
+{
+    char name[32], text[32] = "";
+
+    sprintf(name, "l%d", w->number);
+    expect(w, symlinkat("me", base(w), name), 0, "symlink", name);
+    if (readlinkat(base(w), name, text, sizeof text - 1) != 2 || strcmp(text, "me"))
+        different(w->place, "readlink %s", name);
+    check_text(w, name, w->id);
+    expect(w, unlinkat(base(w), name, 0), 0, "unlink", name);
+}
+
+static void directory_one(struct worker *w)
+{
+    char name[32], below[40];
+
+    sprintf(name, "d%d", w->number);
+    sprintf(below, "d%d/x", w->number);
+    expect(w, mkdirat(base(w), name, 0755), 0, "mkdir", name);
+    int fd = openat(base(w), below, O_CREAT | O_EXCL | O_RDWR, 0600);
+    expect(w, fd, 0, "create", below);
+    close(fd);
+    expect(w, unlinkat(base(w), name, AT_REMOVEDIR), ENOTEMPTY, "rmdir", name);
+    expect(w, unlinkat(base(w), below, 0), 0, "unlink", below);
+    expect(w, unlinkat(base(w), name, AT_REMOVEDIR), 0, "rmdir", name);
+}
+
+static void attributes_one(struct worker *w, int k)
+{
+    struct timespec times[2] = {{1000 + k, 0}, {2000 + k, 0}};
+    struct stat st;
+    char name[32], value[8];
+    unsigned mode = 0600 | pick(0100);
+
+    name_of(w, k, name);
+    int error = w->have[k] ? 0 : ENOENT;
+    expect(w, fchmodat(base(w), name, mode, 0), error, "chmod", name);
+    expect(w, utimensat(base(w), name, times, 0), error, "utimensat", name);
+    if (fchownat(base(w), name, 7, 8, 0) < 0 ? errno != (error ? error : EPERM) : error)
+        different(w->place, "chown %s", name);
+    if (!error && (fstatat(base(w), name, &st, 0) < 0 || (st.st_mode & 0777) != mode || st.st_mtime != 2000 + k))
+        different(w->place, "attributes of %s: %o", name, st.st_mode);
+    expect(w, faccessat(base(w), name, R_OK, 0), error, "access", name);
+    if (!w->cwd || error)
+        return;
+    if (setxattr(name, "user.k", "abc", 3, 0) < 0 ? errno != EOPNOTSUPP
+                                                   : getxattr(name, "user.k", value, sizeof value) != 3)
+        different(w->place, "xattr of %s", name);
+}
+
+static void list_one(struct worker *w)
+{
+    int fd = openat(base(w), ".", O_RDONLY | O_DIRECTORY), others = 0, mine = 0, want = 0;
+    DIR *list = fd < 0 ? NULL : fdopendir(fd);
+    char prefix[16], low[16];
+    struct dirent *e;
+
+    if (!list) {
+        different(w->place, "open .");
+        return;
+    }
+    int n = sprintf(prefix, "w%d.", w->number);
+    sprintf(low, "low.%d", w->number);
+    errno = 0;
+    while ((e = readdir(list))) {
+        mine += !strncmp(e->d_name, prefix, (size_t)n) || !strcmp(e->d_name, low);
+        others += !strcmp(e->d_name, "me") || !strcmp(e->d_name, "sub");
+    }
+    for (int k = 0; k < NAMES; k++)
+        want += w->have[k];
+    if (errno || mine != want + w->low || others != 2)
+        different(w->place, "listing: %d of %d, %d of 2", mine, want + w->low, others);
+    closedir(list);
+}
+
+static void here_one(struct worker *w)
+{
+    struct stat st;
+    char path[4096];
+    int fd;
+
+    if (fstatat(base(w), w->cwd ? "." : "", &st, AT_EMPTY_PATH) < 0 || st.st_ino != w->ino)
+        different(w->place, ". is %ld, not %ld", (long)st.st_ino, (long)w->ino);
+    fd = openat(base(w), "..", O_PATH | O_DIRECTORY);
+    expect(w, fd, 0, "open", "..");
+    close(fd);
+    if (!w->cwd)
+        return;
+    if (!getcwd(path, sizeof path))
+        different(w->place, "getcwd");
+    else if (strncmp(path, root, strlen(root)) || strncmp(path + strlen(root), "/", 1))
+        different(w->place, "getcwd: %s", path);
+    if (chdir("sub") < 0 || stat("deep", &st) < 0 || chdir("..") < 0 || stat(".", &st) < 0 || st.st_ino != w->ino) {
+        different(w->place, "chdir sub, ..");
+        if (fchdir(w->dir) < 0)
+            different(w->place, "fchdir");
+    }
+}
+
+/* A file that the image may have: it is copied up, removed and made again. */
+static void low_one(struct worker *w)
+{
+    char name[32];
+
+    sprintf(name, "low.%d", w->number);
+    if (w->low && pick(2)) {
+        check_text(w, name, w->id);
+    } else if (w->low && pick(2)) {
+        expect(w, unlinkat(base(w), name, 0), 0, "unlink", name);
+        w->low = 0;
+    } else {
+        int fd = openat(base(w), name, O_CREAT | O_WRONLY | O_TRUNC, 0644);
+        expect(w, fd, 0, "write", name);
+        if (fd >= 0 && write(fd, w->id, strlen(w->id)) < 0)
+            different(w->place, "write %s", name);
+        close(fd);
+        w->low = 1;
+        check_text(w, name, w->id);
+    }
+}
+
+static void append_one(struct worker *w, int k)
+{
+    char name[32];
+
+    name_of(w, k, name);
+    int fd = openat(base(w), name, O_WRONLY | O_APPEND);
+    expect(w, fd, w->have[k] ? 0 : ENOENT, "append", name);
+    if (fd < 0)
+        return;
+    if (strlen(w->text[k]) < 20) {
+        if (write(fd, "+", 1) != 1)
+            different(w->place, "write %s", name);
+        strcat(w->text[k], "+");
+    }
+    close(fd);
+    check_text(w, name, w->text[k]);
+}
+
+static void socket_one(struct worker *w)
+{
+    struct sockaddr_un a = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0), peer = socket(AF_UNIX, SOCK_STREAM, 0);
+
+    sprintf(a.sun_path, "s%d", w->number);
+    if (w->cwd && w->sockets) {
+        expect(w, bind(fd, (void *)&a, sizeof a), 0, "bind", a.sun_path);
+        listen(fd, 1);
+        expect(w, connect(peer, (void *)&a, sizeof a), 0, "connect", a.sun_path);
+        expect(w, unlink(a.sun_path), 0, "unlink", a.sun_path);
+    }
+    close(fd);
+    close(peer);
+}
+
+static void one_operation(struct worker *w, long i)
+{
+    int k = (int)pick(NAMES), j = (int)pick(NAMES);
+    char name[32];
+
+    switch (pick(16)) {
+    case 0: case 1: create(w, k, i); break;
+    case 2: remove_one(w, k); break;
+    case 3: rename_one(w, k, j); break;
+    case 4: link_one(w, k, j); break;
+    case 5: symlink_one(w); break;
+    case 6: directory_one(w); break;
+    case 7: attributes_one(w, k); break;
+    case 8: list_one(w); break;
+    case 9: here_one(w); break;
+    case 10: case 11: low_one(w); break;
+    case 12: append_one(w, k); break;
+    case 13: socket_one(w); break;
+    case 14: check_text(w, "sub/deep", w->id); break;
+    default:
+        check_text(w, "me", w->id);
+        name_of(w, k, name);
+        if (w->have[k])
+            check_text(w, name, w->text[k]);
+    }
+}
+
+static void worker(struct worker *w, long operations)
+{
+    seed += 77777u * (unsigned)w->number + 1;
+    for (int i = 0; i < 10; i++)
+        pick(2);
+    if (w->cwd && fchdir(w->dir) < 0)
+        different(w->place, "fchdir");
+    for (long i = 0; i < operations; i++) {
+        one_operation(w, i);
+        __atomic_add_fetch(&all->done, 1, __ATOMIC_RELAXED);
+    }
+    for (int k = 0; k < NAMES; k++)
+        remove_one(w, k);
+    _exit(0);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------- */
+
+/* In a directory is nothing but what it began with. */
+static void check_place(int place, int dir)
+{
+    DIR *list = fdopendir(dir);
+    struct dirent *e;
+    int me = 0;
+
+    while (list && (e = readdir(list))) {
+        const char *n = e->d_name;
+        me += !strcmp(n, "me");
+        if (strcmp(n, ".") && strcmp(n, "..") && strcmp(n, "me") && strcmp(n, "sub") && strncmp(n, "low.", 4))
+            errno = 0, different(place, "%s is left", n);
+    }
+    if (me != 1)
+        different(place, "me is there %d times", me);
+    if (list)
+        closedir(list);
+}
+
+static int work(long operations, int workers, int renamers, int sockets)
+{
+    int dir[PLACES], pids = 0;
+    pid_t pid[64];
+    struct stat st;
+    char path[400];
+
+    sprintf(path, "%s/room0", root);
+    if (access(path, F_OK) < 0 && fill())
+        return 3;
+    all = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    for (int i = 0; i < PLACES; i++) {
+        place_path(path, root, i);
+        dir[i] = open(path, O_RDONLY | O_DIRECTORY);
+        if (dir[i] < 0)
+            return perror(path), 3;
+    }
+    for (int i = 0; i < workers; i++) {
+        struct worker w = {.number = i, .place = i % PLACES, .cwd = i % 3 != 1, .low = 1, .sockets = sockets};
+        w.dir = dir[w.place];
+        sprintf(w.id, "I am %d\n", w.place);
+        if (fstat(w.dir, &st) < 0)
+            return perror("fstat"), 3;
+        w.ino = st.st_ino;
+        if ((pid[pids++] = fork()) == 0)
+            worker(&w, operations / workers);
+    }
+    for (int i = 0; i < renamers; i++)
+        if ((pid[pids++] = fork()) == 0) {
+            seed += 99991u * (unsigned)(i + 1);
+            renamer(i);
+        }
+    for (int i = 0; i < pids; i++) {
+        int status;
+        if (i == workers)
+            __atomic_store_n(&all->stop, 1, __ATOMIC_RELAXED);
+        waitpid(pid[i], &status, 0);
+        if (status)
+            different(i, "process ended with %x", status);
+    }
+    for (int i = 0; i < PLACES; i++)
+        check_place(i, dir[i]);
+    printf("%ld operations, %ld renames, %ld differences\n", all->done, all->renamed, all->differences);
+    fflush(stdout);
+    return all->differences != 0;
+}
+
+int moving(int argc, char **argv)
+{
+    umask(022);
+    root = argv[2];
+    if (argc == 3)
+        return fill();
+    seed = strtoul(argv[6], NULL, 10) * 2654435761u + 88172645463325252u;
+    return work(atol(argv[3]), atoi(argv[4]), atoi(argv[5]), argc > 7);
+}
+
+#ifndef LIBRARY
+int main(int argc, char **argv)
+{
+    return moving(argc, argv);
+}
+#endif
