@@ -21,7 +21,7 @@ SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
     "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
-    "hostile", "accomplices", "neighbours",
+    "hostile", "accomplices", "neighbours", "arguments",
 )  # fmt: skip
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)

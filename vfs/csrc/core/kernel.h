@@ -31,6 +31,7 @@
 #define RL_R_OK 4
 #define RL_W_OK 2
 #define RL_X_OK 1
+#define RL_SET_ID 06000u /* never on a real file: it would be a set-id program for all users of the machine */
 #define RL_STATX_ALL 0xfffu /* basic fields and btime */
 
 #define RL_REAL_MAX (RL_PATH_MAX + 512) /* a layer's path and a virtual path */
@@ -48,7 +49,7 @@ static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(n
 
 static inline long k_open(const char *p, int flags, unsigned mode)
 {
-    return k4(__NR_openat, AT_FDCWD, (long)p, flags, mode);
+    return k4(__NR_openat, AT_FDCWD, (long)p, flags, mode & ~RL_SET_ID);
 }
 static inline long k_close(long fd) { return k4(__NR_close, fd, 0, 0, 0); }
 static inline long k_read(long fd, void *b, size_t n) { return k4(__NR_read, fd, (long)b, (long)n, 0); }
@@ -69,10 +70,13 @@ static inline int k_exists(const char *p)
     long r = k_readlink(p, one, 1);
     return r >= 0 || r == -EINVAL;
 }
-static inline long k_mkdir(const char *p, unsigned mode) { return k4(__NR_mkdirat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_mkdir(const char *p, unsigned mode)
+{
+    return k4(__NR_mkdirat, AT_FDCWD, (long)p, mode & ~RL_SET_ID, 0);
+}
 static inline long k_mknod(const char *p, unsigned mode, u64 dev)
 {
-    return k4(__NR_mknodat, AT_FDCWD, (long)p, mode, (long)dev);
+    return k4(__NR_mknodat, AT_FDCWD, (long)p, mode & ~RL_SET_ID, (long)dev);
 }
 static inline long k_symlink(const char *target, const char *p)
 {
@@ -87,7 +91,10 @@ static inline long k_rename(const char *a, const char *b, unsigned flags)
 {
     return rl_sys(__NR_renameat2, AT_FDCWD, (long)a, AT_FDCWD, (long)b, flags, 0);
 }
-static inline long k_chmod(const char *p, unsigned mode) { return k4(__NR_fchmodat, AT_FDCWD, (long)p, mode, 0); }
+static inline long k_chmod(const char *p, unsigned mode)
+{
+    return k4(__NR_fchmodat, AT_FDCWD, (long)p, mode & ~RL_SET_ID, 0);
+}
 static inline long k_utimens(long fd, const char *p, const i64 *times, int flags)
 {
     return k4(__NR_utimensat, fd, (long)p, (long)times, flags);

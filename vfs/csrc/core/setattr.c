@@ -93,7 +93,7 @@ static long chmod_own(int fd, u32 mode)
         return RL_QUICK_NO;
     long r = rl_may_own(&h);
     if (r >= 0)
-        r = k4(__NR_fchmod, fd, mode & 07777, 0, 0);
+        r = k4(__NR_fchmod, fd, mode & 01777, 0, 0);
     return r < 0 || rl_undisturbed(now) ? r : RL_QUICK_NO;
 }
 
@@ -110,10 +110,10 @@ long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
     if (r < 0)
         return r;
     if (r == 0)
-        return k4(__NR_fchmod, dirfd, mode & 07777, 0, 0);
+        return k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
     if (w.hit.what == RL_IN_BIND) {
         r = rl_object_real(&w, s.real);
-        return r < 0 ? r : k_chmod(s.real, mode & 07777);
+        return r < 0 ? r : rl_chmod_bind(s.real, w.hit.sx.stx_mode, mode & 07777, s.text);
     }
     if (rl_islnk(w.hit.mode))
         return -EOPNOTSUPP;

@@ -8,7 +8,7 @@
  * 4. ABI 1 cannot rename across directories, so it is no ABI for us.
  * 5. The right to truncate is not handled, though ABI 3 could: since the kernel asks for it at every
  *    open, just in case, it would look for it all the way up to the real root. Instead the filter lets
- *    nobody truncate by path (filter.c), and what is left needs a descriptor open for writing.
+ *    nobody truncate by path (checks.c), and what is left needs a descriptor open for writing.
  * 6. Not held back by any Landlock: stat, chmod, chown, utimes and xattrs of outside files, connecting
  *    to UNIX sockets by name. SECURITY.md says so.
  *
@@ -179,13 +179,13 @@ static long allow_all(void)
     return r < 0 ? r : allow_passed();
 }
 
-/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock: under
- * no_new_privs no exec gives anything back. For everybody else there is nothing to take. */
+/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock, nor makes a file a privileged
+ * program for all users (CAP_SETFCAP; set-id bits are the filter's): under no_new_privs no exec gives anything back.
+ * For everybody else there is nothing to take. */
 static void drop_capabilities(void)
 {
     static const u8 kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
-                              CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_NET_RAW,
-                              CAP_SETFCAP};
+                              CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_NET_RAW};
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
     u64 keep = 0;
