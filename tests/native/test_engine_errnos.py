@@ -50,7 +50,7 @@ def test_every_call_answers_as_outside(guest: Guest, programs: Path, tmp_path: P
     assert differences(lines, inside.stdout.decode().splitlines()) == []
 
 
-TREES = 2400
+TREES = 1700
 UNREADABLE = (("read", "ok"), ("dir", "ENOTEMPTY"))
 
 
