@@ -227,7 +227,7 @@ static void odd_modes(const char *p)
         struct stat st = {0};
         int f;
 
-        reset(); ASK(odd[i].name, p, f = syscall(SYS_open, p, odd[i].flags, 0640));
+        reset(); ASK(odd[i].name, p, f = syscall(SYS_open, p, odd[i].flags | O_NONBLOCK, 0640));
         int created = stat(p, &st);
         printf("%s leaves %ld %o\n", odd[i].name, created < 0 ? -1 : S_ISREG(st.st_mode) ? (long)st.st_size : 0,
                created < 0 ? 0 : st.st_mode);
@@ -238,7 +238,7 @@ static void odd_modes(const char *p)
         ASK("its fchmod", p, fchmod(f, 0600));
         close(f);
     }
-    reset(); ASK("openat2-3-trunc", p, syscall(SYS_openat2, AT_FDCWD, p, (uint64_t[]){3 | O_TRUNC, 0, 0}, 24));
+    reset(); ASK("openat2-3-trunc", p, syscall(SYS_openat2, AT_FDCWD, p, (uint64_t[]){3 | O_TRUNC | O_NONBLOCK, 0, 0}, 24));
 }
 
 static void changing(const char *p)
