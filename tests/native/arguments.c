@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <termios.h>
+#include <time.h>
 
 #include "hostile.h"
 
@@ -152,6 +153,85 @@ static void set_id_by_name(const char *upper)
     say("set-id-not-seen", stat("/renamed", &st) == 0 && (st.st_mode & 07777) == 06755 ? -EPERM : 0);
 }
 
+/* What a name, a rename, a link or a crash leaves where it may not. */
+static void left_behind(const char *upper, const char *lower)
+{
+    static char from[4400], to[4400], layer[4400];
+    struct stat st = {0};
+    int status, before = open(".", O_PATH);
+    pid_t pid;
+
+    snprintf(from, sizeof from, "%s/from", upper);
+    snprintf(to, sizeof to, "%s/to", upper);
+    snprintf(layer, sizeof layer, "%s/lower", lower);
+    close((int)g(SYS_open, (long)from, O_CREAT | O_WRONLY, 0600, 0));
+    gate(SYS_renameat2, AT_FDCWD, (long)from, AT_FDCWD, (long)to, 4 /* RENAME_WHITEOUT */, 0);
+    long s = g(SYS_lstat, (long)from, (long)&st, 0, 0);
+    say("device-by-rename", s < 0 ? s : S_ISCHR(st.st_mode) ? 0 : -EPERM);
+    say("device-of-characters", g(SYS_mknod, (long)to, S_IFCHR | 0600, 0, 0));
+    say("link-of-a-layer", g(SYS_link, (long)layer, (long)from, 0, 0));
+    say("rename-of-a-layer", g(SYS_rename, (long)layer, (long)to, 0, 0));
+    say("write-of-a-layer", g(SYS_open, (long)layer, O_WRONLY, 0, 0));
+    say("beside-a-layer", (snprintf(text, sizeof text, "%s/new", lower), g(SYS_mkdir, (long)text, 0700, 0, 0)));
+    g(SYS_unlink, (long)from, 0, 0, 0);
+    g(SYS_unlink, (long)to, 0, 0, 0);
+
+    snprintf(text, sizeof text, "%.*s", (int)(strrchr(canary, '/') - canary), canary);
+    fflush(stdout);
+    if ((pid = fork()) == 0) {
+        struct rlimit now;
+
+        getrlimit(RLIMIT_CORE, &now);
+        now.rlim_cur = now.rlim_max;
+        setrlimit(RLIMIT_CORE, &now);
+        g(SYS_chdir, (long)text, 0, 0, 0);
+        signal(SIGQUIT, SIG_DFL);
+        raise(SIGQUIT);
+        _exit(1);
+    }
+    waitpid(pid, &status, 0);
+    fchdir(before);
+    close(before);
+}
+
+/* The descriptors that came with us: 0 a directory with the canary in it, 2 a file that may only be written to. */
+static void passed(void)
+{
+    say("below-a-passed-directory", read_secret(g(SYS_open, (long)canary, O_RDONLY, 0, 0)));
+    say("from-a-passed-directory", read_secret(g(SYS_openat, 0, (long)(strrchr(canary, '/') + 1), O_RDONLY, 0)));
+    say("read-of-what-is-written-to", read_secret(g(SYS_open, (long)"/proc/self/fd/2", O_RDONLY, 0, 0)));
+    say("both-of-what-is-written-to", g(SYS_open, (long)"/proc/self/fd/2", O_RDWR, 0, 0));
+}
+
+/* Signals by other ways than kill: they must be held when they are sent, so the test looks at the process. */
+static void signals(int pid)
+{
+    int pair[2], own = open("/own", O_CREAT | O_RDWR, 0600), dir = open("/tmp", O_RDONLY | O_DIRECTORY);
+    struct { int type, pid; } owner = {1 /* F_OWNER_PID */, pid};
+
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+        return;
+    for (int i = 0; i < 3; i++) {
+        int fd = i == 0 ? pair[0] : i == 1 ? own : dir;
+
+        g(SYS_fcntl, fd, F_SETOWN, pid, 0);
+        g(SYS_fcntl, fd, 15 /* F_SETOWN_EX */, (long)&owner, 0);
+        g(SYS_fcntl, fd, 10 /* F_SETSIG */, SIGKILL, 0);
+        g(SYS_fcntl, fd, F_SETFL, O_ASYNC | O_NONBLOCK, 0);
+    }
+    g(SYS_ioctl, pair[0], 0x8902 /* SIOCSPGRP */, (long)&pid, 0);
+    g(SYS_fcntl, dir, 1026 /* F_NOTIFY */, 0x8000002f, 0);
+    if (write(pair[1], "x", 1) == 1 && send(pair[1], "x", 1, MSG_OOB) == 1)
+        close(open("/tmp/made", O_CREAT | O_WRONLY, 0600));
+    unlink("/tmp/made");
+    struct sigevent event = {.sigev_notify = 4 /* SIGEV_THREAD_ID */, .sigev_signo = SIGKILL};
+    long timer;
+
+    ((int *)&event)[4] = pid;
+    say("timer-of-another", g(SYS_timer_create, CLOCK_MONOTONIC, (long)&event, (long)&timer, 0));
+    close(pair[0]), close(pair[1]), close(own), close(dir);
+}
+
 static void sockets(void)
 {
     static const int types[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_RDM, SOCK_SEQPACKET};
@@ -250,6 +330,9 @@ int main(int argc, char **argv)
     on_what_may_be_read((int)g(SYS_open, (long)lower, O_RDONLY, 0, 0), "layer");
     set_id_bits(argv[3]);
     set_id_by_name(argv[3]);
+    left_behind(argv[3], argv[4]);
+    passed();
+    signals(atoi(argv[2]));
     sockets();
     processes(atoi(argv[2]));
     kernel();

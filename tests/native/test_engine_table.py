@@ -13,7 +13,7 @@ KERNEL_LIST = next(
     (p for p in map(Path, ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"])
      if p.exists()), None,
 )  # fmt: skip
-ROW = re.compile(r"\b(OK|NO|DO|WAIT|COME|P1(?:_CHECK)?|P2|CHECK(?:_DO)?|GUARD(?:_BUT)?)\((\w+)")
+ROW = re.compile(r"\b(OK|NO|DO|WAIT|COME|P[12](?:_CHECK)?|CHECK(?:_DO)?|GUARD(?:_BUT)?)\((\w+)")
 
 #: Names of the kernel's functions for calls that the table has under the name of the number.
 OTHER_NAMES = {"newfstat", "newlstat", "newstat", "newuname", "sendfile64", "umount"}

@@ -129,12 +129,19 @@ def test_no_argument_reaches_what_no_right_is_asked_for(
     layer = prison.lower / "lower"
     layer.write_text("canary\n" * 1000)
     before = layer.stat()
+    written = outside.spare.parent / "written"
+    written.write_text("canary\n")
     words = map(str, [outside.canary, outside.pid, prison.upper, prison.lower])
-    done = prison.run(f"/t/arguments-{libc}", *words, timeout=120)
-    lines = [line for line in done.stdout.decode().splitlines() if not line.startswith("#")]
-    assert lines[-1:] == ["done"], (done.stdout[-1000:], done.stderr)
-    reached = [line for line in lines if line.endswith(" reached")]
-    assert reached == [], done.stdout.decode()
+    with written.open("a") as errors:
+        directory = os.open(outside.canary.parent, os.O_RDONLY)
+        names = sorted(path.name for path in outside.canary.parent.iterdir())
+        out = prison.output(f"/t/arguments-{libc}", *words, stdin=directory, stderr=errors.fileno())
+        os.close(directory)
+    lines = [line for line in out.decode().splitlines() if not line.startswith("#")]
+    assert lines[-1:] == ["done"], out[-1000:]
+    assert [line for line in lines if line.endswith(" reached")] == [], out.decode()
+    assert sorted(path.name for path in outside.canary.parent.iterdir()) == names, "a core, or something else"
+    assert written.read_text() == "canary\n"
     assert len(lines) > 100
     assert outside.canary.read_text() == "canary\n"
     after = layer.stat()

@@ -30,6 +30,9 @@ const struct rl_check rl_check_openat[] = OPENING(2, 3);
 const struct rl_check rl_check_mode1[] = {{1, RL_ANY_OF, 0, SET_ID, RL_TRAPS_ALL}, END};
 const struct rl_check rl_check_mode2[] = {{2, RL_ANY_OF, 0, SET_ID, RL_TRAPS_ALL}, END};
 
+/* The whiteout that a rename can leave behind is a device node, for which Landlock does not ask then. */
+const struct rl_check rl_check_renameat2[] = {{4, RL_ANY_OF, 0, 4 /* RENAME_WHITEOUT */, RL_TRAPS_ALL}, END};
+
 /* In a clone the lowest bits are the signal, not the namespace of times. */
 const struct rl_check rl_check_clone[] = {{0, RL_ANY_OF, 0, NEW_NAMESPACES & ~0x80u, EPERM}, END};
 const struct rl_check rl_check_unshare[] = {{0, RL_ANY_OF, 0, NEW_NAMESPACES, EPERM}, END};

@@ -18,6 +18,7 @@
 #include <asm/fcntl.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
+#include <linux/stat.h>
 
 #include "engine.h"
 
@@ -130,6 +131,15 @@ static long allow_bind(const struct rl_launch_bind *b)
     return allow(host, b->flags & RL_BIND_RO ? READ : all);
 }
 
+/* A rule for a directory is one for all that is below it. */
+static int is_directory(int fd)
+{
+    struct statx sx;
+
+    return rl_sys(__NR_statx, fd, (long)"", RL_AT_EMPTY_PATH, STATX_TYPE, (long)&sx, 0) < 0 ||
+           (sx.stx_mode & S_IFMT) == S_IFDIR;
+}
+
 /* What the caller redirected to us may be opened again by name (/dev/stdout). */
 static long allow_passed(void)
 {
@@ -143,7 +153,7 @@ static long allow_passed(void)
             access |= LL_READ_FILE;
         if ((mode & O_ACCMODE) != O_RDONLY)
             access |= LL_WRITE_FILE;
-        r = mode & O_DIRECTORY ? 0 : allow_fd(fd, access | LL_IOCTL_DEV);
+        r = is_directory(fd) ? 0 : allow_fd(fd, access | LL_IOCTL_DEV);
         if (r < 0 && r != -EBADFD) /* a pipe or a socket has no path */
             return r;
     }

@@ -21,7 +21,8 @@
 #define P1(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_) P1_CHECK(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_, NULL)
 #define P1_CHECK(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_, list) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = N, .path2 = N, .rest = rest_, .flag_arg = flag_, .fixed = fixed_, .options = opt_, .pass = pass_, .checks = list}
 /* two paths */
-#define P2(call, do_, dir_, path_, dir2_, path2_, flag_, fixed_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = dir2_, .path2 = path2_, .flag_arg = flag_, .fixed = fixed_, .pass = N}
+#define P2(call, do_, dir_, path_, dir2_, path2_, flag_, fixed_) P2_CHECK(call, do_, dir_, path_, dir2_, path2_, flag_, fixed_, NULL)
+#define P2_CHECK(call, do_, dir_, path_, dir2_, path2_, flag_, fixed_, list) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = dir2_, .path2 = path2_, .flag_arg = flag_, .fixed = fixed_, .pass = N, .checks = list}
 
 #define NOFOLLOW RL_AT_SYMLINK_NOFOLLOW
 #ifndef __NR_uretprobe
@@ -155,7 +156,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(rt_tgsigqueueinfo), CHECK(perf_event_open, perf_event_open), COME(recvmmsg, recvmmsg, N), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
     CHECK_DO(prlimit64, prlimit64, rl_do_prlimit64), P1(name_to_handle_at, name_to_handle_at, 0, 1, 2, 4, 0x1600, RL_NO_GATE, N), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
     WAIT(sendmmsg, sendmmsg, N, RL_HANDLED), NO(setns, EPERM), OK(getcpu), OK(process_vm_readv), OK(process_vm_writev), OK(kcmp),
-    NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 7),
+    NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2_CHECK(renameat2, rename, 0, 1, 2, 3, 4, 7, rl_check_renameat2),
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),
     DO(execveat, execveat, 0), CHECK(userfaultfd, userfaultfd), OK(membarrier), OK(mlock2), OK(copy_file_range), OK(preadv2), OK(pwritev2),
     GUARD(pkey_mprotect), OK(pkey_alloc), OK(pkey_free),
