@@ -5,7 +5,6 @@ It counts instead of the records beside the names, and no program sees it.
 
 import errno
 import os
-import stat
 
 from rootlay.vfs.record import Record
 

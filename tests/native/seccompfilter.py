@@ -1,4 +1,4 @@
-"""The engine's seccomp filter, evaluated: what it says of any call with any arguments, from the gate and from elsewhere.
+"""The engine's seccomp filter, evaluated: what it says of a call with its arguments, from the gate and from elsewhere.
 
 It is the filter as `filter.c` builds it (filterdump.c), run here by an interpreter of the few instructions that it has.
 Which arguments matter is read off the instructions: each constant that an argument is compared with is tried.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 ARCH_X86_64 = 0xC000003E
 LIMIT = 512
-#: Where the engine and its pass buffers are is its own concern: such addresses have high words, which no argument here has.
+#: Addresses of the engine and of its pass buffers are not tried: they have high words, which no argument here has.
 _LOW = {16 + 8 * i: i for i in range(6)}
 _ALLOW, _TRAP, _ERRNO, _ACTION = 0x7FFF0000, 0x00030000, 0x00050000, 0xFFFF0000
 _LOAD, _AND, _JUMP, _JEQ, _JGE, _JGT, _JSET, _RET = 0x20, 0x54, 0x05, 0x15, 0x35, 0x25, 0x45, 0x06

@@ -1,6 +1,6 @@
 """docs/gate.md against the filter as the engine builds it: every call, from the program and from the gate, and every
-argument that the filter looks at. A new call, a new kernel's number or another filter fails here until the page says why it
-is harmless."""
+argument that the filter looks at. A new call, a new kernel's number or another filter fails here until the page says
+why it is harmless."""
 
 from __future__ import annotations
 
