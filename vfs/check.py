@@ -142,7 +142,7 @@ class _UpperCheck:
         def fix(quarantine: Quarantine) -> Status:
             with longpath.operation():
                 real = self._real(path)
-                os.chmod(real, stat.S_IMODE(os.lstat(real).st_mode) | need, follow_symlinks=True)
+                os.chmod(real, os.lstat(real).st_mode & 0o1777 | need, follow_symlinks=True)
             return "rebuilt"
 
         return Finding("upper-mode", self._place(path), text, fix)

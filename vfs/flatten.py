@@ -193,5 +193,5 @@ class _Flattening:
                 if name.startswith("user.") and name != sharedrecord.NAME:
                     os.setxattr(target, name, os.getxattr(source, name))
         if not stat.S_ISLNK(real.st_mode):
-            os.chmod(target, stat.S_IMODE(real.st_mode))
+            os.chmod(target, real.st_mode & 0o1777)  # set-id bits are never real
         os.utime(target, ns=(real.st_atime_ns, real.st_mtime_ns), follow_symlinks=False)

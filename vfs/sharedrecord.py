@@ -5,7 +5,6 @@ It counts instead of the records beside the names, and no program sees it.
 
 import errno
 import os
-import stat
 
 from rootlay.vfs.record import Record
 
@@ -38,7 +37,7 @@ def store_shared(real: bytes, pinned: bytes, record: Record) -> bool:
     Returns:
         False where the file system has no such attributes, or no room: the names have to have it.
     """
-    mode = stat.S_IMODE(os.lstat(real).st_mode)
+    mode = os.lstat(real).st_mode & 0o1777  # set-id bits are never real
     if not mode & 0o200:
         os.chmod(pinned, mode | 0o200)
     try:

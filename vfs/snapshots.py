@@ -215,7 +215,7 @@ def _begin(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper
     for name in os.listxattr(top.real(b"")):
         if name.startswith("user."):
             os.setxattr(upper, name, os.getxattr(top.real(b""), name))
-    os.chmod(upper, before.st_mode & 0o7777)
+    os.chmod(upper, before.st_mode & 0o1777)
     os.utime(upper, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 

@@ -170,7 +170,7 @@ class Upper:
         record = replace(found.record, mode=found.mode)
         self.change_record(found, record)
         path = self.real(found.path)
-        os.chmod(self.pinned(found.path), stat.S_IMODE(real.st_mode) | 0o200)
+        os.chmod(self.pinned(found.path), real.st_mode & 0o1777 | 0o200)
         return replace(found, record=record, real=os.lstat(path))
 
     def change_record(self, found: Found, record: Record) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from tests.cli.conftest import Rootlay
@@ -30,3 +31,22 @@ def test_a_targets_links_are_the_images(small: Rootlay, tmp_path: Path) -> None:
         (source / "made").unlink()
     out = small.out("run", "--rm", "-v", f"{source}/f:/absolute/link:ro", "linked", "sh", "-c", "cat /real/file")
     assert out == "bound\n"
+
+
+def test_set_id_bits_never_get_onto_a_file_of_the_host(small: Rootlay, tmp_path: Path) -> None:
+    """A second user of the machine could run what a container made; a directory of a group stays one."""
+    source = tmp_path / "source"
+    (source / "shared").mkdir(parents=True)
+    (source / "shared").chmod(0o2755)
+    (source / "private").mkdir()
+    script = (
+        "cd /b; umask 0; echo x > f; chmod 6755 f; chmod 2775 shared; mkdir shared/sub; chmod 2700 shared/sub;"
+        "chmod 2755 private; cp /f g; touch /f; chmod 4755 /f; stat -c %A /f"
+    )
+    assert (
+        small.out("run", "--rm", "-v", f"{source}:/b", "small", "sh", "-ec", f"echo x > /f; {script}") == "-rwsr-xr-x\n"
+    )
+    modes = {path.relative_to(source).as_posix(): path.stat().st_mode & 0o7777 for path in source.rglob("*")}
+    assert modes == {"f": 0o755, "g": 0o644, "shared": 0o2775, "shared/sub": 0o2700, "private": 0o755}
+    access = [name for path in source.rglob("*") for name in os.listxattr(path) if "acl" in name]
+    assert access == [], "the mode was changed by a list that says no more than it"

@@ -141,3 +141,36 @@ def test_everyday_changes_work_confined(small: Rootlay) -> None:
     """
     out = small.out("run", "--rm", *(["--confine=require"] if ABI >= 2 else []), "small", "sh", "-ec", script)
     assert out == "one\nx\nwelcome\nmore\nthrough\n3\n"
+
+
+def test_no_file_of_a_store_has_set_id_bits(small: Rootlay, tmp_path: Path) -> None:
+    """Whoever runs a real file that has them runs it as this user: programs of the image, copies of them, what is made,
+    copied in and out, committed, kept in snapshots and built are all without."""
+    given = tmp_path / "given"
+    given.write_text("x")
+    given.chmod(0o6755)
+    script = (
+        "umask 0; mkdir -m 2777 /d; echo x > /d/made; chmod 6755 /d/made; cp /bin/sh /copied; chmod 4755 /copied;"
+        "mkdir /d/below; echo y > /d/below/f; chmod 2755 /d/below/f; ln /d/made /second; chmod 4711 /second"
+    )
+    small("run", "--name", "c", "small", "sh", "-ec", script)
+    small("cp", str(given), "c:/given")
+    small("snapshot", "create", "c", "s")
+    small("commit", "c", "bits")
+    see = "stat -c '%a %n' /d /d/made /copied /d/below /d/below/f /second /given"
+    modes = small.out("run", "--rm", "bits", "sh", "-ec", see).split()
+    assert modes[::2] == ["2777", "4711", "4755", "2777", "2755", "4711", "6755"]
+    small(
+        "run",
+        "--name",
+        "e",
+        "bits",
+        "sh",
+        "-ec",
+        "/copied -c :; chmod 4755 /d/made; echo z >> /given; touch /d/below/f",
+    )
+    small("cp", "e:/d", str(tmp_path / "out"))
+    places = [small.root, tmp_path / "out"]
+    files = [path for place in places for path in place.rglob("*") if not path.is_symlink()]
+    assert len(files) > 20
+    assert [path for path in files if path.lstat().st_mode & 0o6000] == []

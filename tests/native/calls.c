@@ -6,9 +6,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -23,6 +25,15 @@ static long raw(long nr, long a, long b, long c)
     long r;
 
     __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c) : "rcx", "r11", "memory");
+    return r;
+}
+
+static long raw4(long nr, long a, long b, long c, long d)
+{
+    register long fourth __asm__("r10") = d;
+    long r;
+
+    __asm__ volatile("syscall" : "=a"(r) : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(fourth) : "rcx", "r11", "memory");
     return r;
 }
 
@@ -331,6 +342,48 @@ static int file_handles(void)
     return r;
 }
 
+/* docs/gate.md: a process may be given limits by any of its own numbers, and by no other. */
+static int limits_by_number(void)
+{
+    struct rlimit now, few = {100, 200}, was;
+    pid_t child;
+    int r;
+
+    r = raw4(SYS_prlimit64, getpid(), RLIMIT_NOFILE, (long)&few, (long)&was) == 0 && getrlimit(RLIMIT_NOFILE, &now) == 0;
+    r &= now.rlim_cur == 100 && now.rlim_max == 200;
+    few.rlim_cur = 50;
+    r &= raw4(SYS_prlimit64, 0, RLIMIT_NOFILE, (long)&few, (long)&was) == 0 && was.rlim_cur == 100;
+    r &= raw4(SYS_prlimit64, gettid(), RLIMIT_NOFILE, 8, 0) == -EFAULT;
+    r &= raw4(SYS_prlimit64, getpid(), 999, (long)&few, 0) == -EINVAL;
+    if ((child = fork()) == 0)
+        for (;;)
+            pause();
+    r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, 0, (long)&was) == 0 && was.rlim_cur == 50;
+    r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, (long)&few, 0) == -EPERM;
+    r &= raw4(SYS_sched_setaffinity, child, 8, (long)&(unsigned long){-1ul}, 0) == 0;
+    r &= setpriority(PRIO_PROCESS, child, 1) == 0 && setpriority(PRIO_PROCESS, 0, 1) == 0;
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, (long)&few, 0) == -ESRCH;
+    return r;
+}
+
+static int arguments_without_a_right(void)
+{
+    int f = open("/etc/os-release", O_RDONLY), two[2], flags = 0, r = 1;
+    long got = ioctl(f, _IOR('f', 1, long), &flags);
+
+    r &= got == 0 || errno == ENOTTY; /* tells, where the file system can */
+    r &= ioctl(f, _IOW('f', 2, long), &flags) == -1 && errno == ENOTTY;
+    r &= fcntl(f, F_SETLEASE, F_RDLCK) == -1 && errno == EINVAL && fcntl(f, F_GETLEASE) == F_UNLCK;
+    r &= socketpair(AF_UNIX, SOCK_STREAM, 0, two) == 0 && close(two[0]) == 0 && close(two[1]) == 0;
+    r &= socket(40 /* AF_VSOCK */, SOCK_STREAM, 0) == -1 && errno == EAFNOSUPPORT;
+    r &= close(socket(AF_INET6, SOCK_DGRAM, 0)) == 0 || errno == EAFNOSUPPORT;
+    r &= raw(SYS_keyctl, 0, 0, 0) == -ENOSYS && raw(SYS_syslog, 3, 0, 0) == -EPERM;
+    close(f);
+    return r;
+}
+
 static int old_getdents(void)
 {
     char buf[4096];
@@ -351,6 +404,7 @@ int main(int argc, char **argv)
         CASE(path_ending_at_a_page), CASE(refused_calls), CASE(unknown_numbers), CASE(i386_entry),
         CASE(engine_memory_is_guarded), CASE(identity), CASE(capabilities_kept),
         CASE(unix_sockets), CASE(datagram_sockets), CASE(datagram_answers), CASE(old_getdents), CASE(file_handles),
+        CASE(limits_by_number), CASE(arguments_without_a_right),
         END_OF_CASES};
 
     return run_cases(cases, argc, argv);

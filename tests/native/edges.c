@@ -236,6 +236,8 @@ static void changes(const char *dir)
         SAY(closed(open(p, O_RDONLY)));
         SAY(closed(open(p, O_WRONLY)));
         SAY(closed(open(p, O_RDONLY | O_TRUNC)));
+        SAY(stat(p, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size == 0 ? 0 : (errno = EFBIG, -1));
+        SAY(closed(open(p, 3 | O_TRUNC)));
         SAY(closed(open(p, O_RDONLY | O_CREAT, 0600)));
         SAY(closed(open(p, O_RDWR | O_CREAT | O_EXCL, 0600)));
         SAY(closed(open(p, O_RDWR | O_TMPFILE, 0600)));
@@ -319,6 +321,8 @@ static void running(const char *self)
     SAY(closed(open("busy", O_WRONLY)));
     SAY(closed(open("busy", O_RDWR | O_CREAT, 0600)));
     SAY(closed(open("busy", O_RDONLY | O_TRUNC)));
+    SAY(closed(open("busy", 3 | O_TRUNC)));
+    SAY(closed(open("busy", 3)));
     SAY(truncate("busy", 10));
     SAY(closed(open("busy", O_RDONLY)));
     SAY(chmod("busy", 0711));

@@ -213,6 +213,34 @@ static void reading(const char *p)
         ASK("chroot", p, syscall(SYS_chroot, p));
 }
 
+/* Access modes that the engine has to play (docs/gate.md): what comes of the file, and what may be done with the
+ * descriptor. It says no more than that of mode 3: that reads where the kernel's does not (docs/differences.md). */
+static void odd_modes(const char *p)
+{
+    static const struct { const char *name; int flags; } odd[] = {
+        {"open-3", 3}, {"open-3-trunc", 3 | O_TRUNC}, {"open-3-creat", 3 | O_CREAT}, {"open-3-both", 3 | O_CREAT | O_TRUNC},
+        {"open-3-excl", 3 | O_CREAT | O_EXCL}, {"open-3-tmp", 3 | O_TMPFILE}, {"open-3-dir", 3 | O_DIRECTORY},
+        {"open-3-path", 3 | O_PATH | O_TRUNC}, {"open-0-trunc", O_TRUNC}, {"open-0-both", O_CREAT | O_TRUNC},
+        {"open-0-trunc-dir", O_TRUNC | O_DIRECTORY}, {"open-0-trunc-nofollow", O_TRUNC | O_NOFOLLOW}};
+
+    for (unsigned i = 0; i < sizeof odd / sizeof odd[0]; i++) {
+        struct stat st = {0};
+        int f;
+
+        reset(); ASK(odd[i].name, p, f = syscall(SYS_open, p, odd[i].flags | O_NONBLOCK, 0640));
+        int created = stat(p, &st);
+        printf("%s leaves %ld %o\n", odd[i].name, created < 0 ? -1 : S_ISREG(st.st_mode) ? (long)st.st_size : 0,
+               created < 0 ? 0 : st.st_mode);
+        if (!(odd[i].flags & O_TMPFILE)) {
+            ASK("its write", p, write(f, "x", 1));
+            ASK("its ftruncate", p, ftruncate(f, 0));
+        }
+        ASK("its fchmod", p, fchmod(f, 0600));
+        close(f);
+    }
+    reset(); ASK("openat2-3-trunc", p, syscall(SYS_openat2, AT_FDCWD, p, (uint64_t[]){3 | O_TRUNC | O_NONBLOCK, 0, 0}, 24));
+}
+
 static void changing(const char *p)
 {
     struct timeval tv[2] = {{1000, 5}, {2000, 6}}, bad[2] = {{1, 1000000}, {1, 0}};
@@ -255,6 +283,7 @@ static void changing(const char *p)
         reset(); ASK("open-excl", p, f = syscall(SYS_open, p, O_RDWR | O_CREAT | O_EXCL, 0600)); close(f);
         reset(); ASK("open-trunc", p, f = syscall(SYS_open, p, O_WRONLY | O_TRUNC, 0)); close(f);
     }
+    odd_modes(p);
     reset(); ASK("rmdir", p, syscall(SYS_rmdir, p));
 }
 

@@ -21,7 +21,7 @@ SOURCES = HERE.parents[1] / "vfs" / "csrc"
 BLOOM_BYTES = 64 + (1 << 20)
 PROGRAMS = (
     "signals", "processes", "calls", "patches", "sockets", "localsockets", "manymessages",
-    "hostile", "accomplices", "neighbours",
+    "hostile", "accomplices", "neighbours", "arguments",
 )  # fmt: skip
 CMAKE = """cmake_minimum_required(VERSION 3.18)
 project(engine_test LANGUAGES C ASM)
@@ -37,6 +37,13 @@ class Guest:
     lower: Path
     upper: Path
     launch: Path
+
+    def output(self, *argv: str, stdin: int, stderr: int) -> bytes:
+        """Standard output of argv inside, as root, with these descriptors."""
+        command = [*guard(self), str(self.engine), "--run", str(self.launch), "0:0:022:", "/", *argv]
+        return subprocess.run(
+            command, env={}, stdin=stdin, stderr=stderr, stdout=subprocess.PIPE, timeout=120, cwd="/", check=False
+        ).stdout
 
     def run(
         self,

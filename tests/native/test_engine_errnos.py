@@ -52,7 +52,7 @@ def test_every_call_answers_as_outside(guest: Guest, programs: Path, tmp_path: P
     assert differences(lines, inside.stdout.decode().splitlines()) == []
 
 
-TREES = 1200
+TREES = 1700
 UNREADABLE = (("read", "ok"), ("dir", "ENOTEMPTY"))
 
 

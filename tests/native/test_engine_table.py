@@ -13,9 +13,7 @@ KERNEL_LIST = next(
     (p for p in map(Path, ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"])
      if p.exists()), None,
 )  # fmt: skip
-ROW = re.compile(
-    r"\b(OK|NO|DO|SOCKET|WAIT|COME|P1|P2|BITS|VALUE|GUARD(?:_BUT)?)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]"
-)
+ROW = re.compile(r"\b(OK|NO|DO|WAIT|COME|P[12](?:_CHECK)?|CHECK(?:_DO)?|GUARD(?:_BUT)?)\((\w+)")
 
 #: Names of the kernel's functions for calls that the table has under the name of the number.
 OTHER_NAMES = {"newfstat", "newlstat", "newstat", "newuname", "sendfile64", "umount"}
@@ -41,7 +39,7 @@ OTHER_ARCHITECTURES = set(
 def rows() -> list[tuple[str, str]]:
     text = (SOURCES / "trap" / "syscalls.c").read_text()
     body = text[text.index("static const struct rl_syscall table") :]
-    return [(m[1] or "DO", m[2] or m[3]) for m in ROW.finditer(body)]
+    return [(m[1], m[2]) for m in ROW.finditer(body)]
 
 
 def test_every_call_of_the_kernel_is_handled_harmless_or_refused() -> None:

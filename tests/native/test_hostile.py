@@ -23,7 +23,7 @@ from tests.native.guest import Guest, make_guest
 
 #: SECURITY.md, "What no Landlock holds back": the kernel has no means (yet), whatever the launch file says.
 METADATA = {"gate-stat", "gate-chmod", "gate-utimes", "gate-setxattr", "gate-inotify"}
-NOT_PROMISED = METADATA | {"named-socket", "outside-limits"}
+NOT_PROMISED = METADATA | {"named-socket"}
 #: Held back from ABI 6 on.
 SCOPED = {"outside-kill", "outside-tgkill", "outside-pidfd-signal", "kill-everybody", "abstract-socket"}
 #: What accomplices.c reaches without confinement.
@@ -117,6 +117,40 @@ def test_a_hostile_program_reaches_nothing_outside(prison: Guest, outside: Outsi
     assert len(outcome) > 50, sorted(outcome)
     assert outside.canary.read_text() == "canary\n"
     assert not list(outside.canary.parent.glob("canary.*"))
+
+
+@pytest.mark.parametrize("libc", ["glibc", "musl"])
+def test_no_argument_reaches_what_no_right_is_asked_for(
+    prison: Guest, outside: Outside, programs: Path, libc: str
+) -> None:
+    """docs/gate.md: access modes, ioctls and leases on what may be read, set-id bits, limits, families of sockets."""
+    if not (programs / "t" / f"arguments-{libc}").exists():
+        pytest.skip(f"no static {libc} here")
+    layer = prison.lower / "lower"
+    layer.write_text("canary\n" * 1000)
+    before = layer.stat()
+    written = outside.spare.parent / "written"
+    written.write_text("canary\n")
+    words = map(str, [outside.canary, outside.pid, prison.upper, prison.lower])
+    with written.open("a") as errors:
+        directory = os.open(outside.canary.parent, os.O_RDONLY)
+        names = sorted(path.name for path in outside.canary.parent.iterdir())
+        out = prison.output(f"/t/arguments-{libc}", *words, stdin=directory, stderr=errors.fileno())
+        os.close(directory)
+    lines = [line for line in out.decode().splitlines() if not line.startswith("#")]
+    assert lines[-1:] == ["done"], out[-1000:]
+    assert [line for line in lines if line.endswith(" reached")] == [], out.decode()
+    assert sorted(path.name for path in outside.canary.parent.iterdir()) == names, "a core, or something else"
+    assert written.read_text() == "canary\n"
+    assert len(lines) > 100
+    assert outside.canary.read_text() == "canary\n"
+    after = layer.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ctime_ns) == (
+        before.st_size,
+        before.st_mtime_ns,
+        before.st_ctime_ns,
+    )
+    assert [path for path in prison.upper.rglob("*") if path.lstat().st_mode & 0o6000] == []
 
 
 #: SECURITY.md: shared with the user's other processes.

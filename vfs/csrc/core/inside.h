@@ -491,6 +491,8 @@ void rl_edit_cancel(struct rl_walk *w);
 /* Before the real file of the walk's object is opened for writing: it may be one that only the mode's owner reads. */
 long rl_loosen(struct rl_walk *w);
 void rl_loosen_magic(const char *link, const struct statx *sx);
+/* chmod of a bind's object, whose mode is `now`; `room` of RL_PATH_MAX bytes. */
+long rl_chmod_bind(const char *real, u32 now, u32 mode, char *room);
 /* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a
  * lower file without a name. */
 long rl_by_fd(struct rl_walk *w, int fd);

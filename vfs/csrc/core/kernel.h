@@ -31,6 +31,7 @@
 #define RL_R_OK 4
 #define RL_W_OK 2
 #define RL_X_OK 1
+#define RL_SET_ID 06000u /* never on a real file: it would be a set-id program for all users of the machine */
 #define RL_STATX_ALL 0xfffu /* basic fields and btime */
 
 #define RL_REAL_MAX (RL_PATH_MAX + 512) /* a layer's path and a virtual path */

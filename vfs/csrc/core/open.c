@@ -5,9 +5,9 @@
  *    O_EXCL keeps two creators apart.
  * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
  * 4. What a relative path leads to is opened here, by its directory's descriptor or before it is certain that no
- *    directory was renamed meanwhile; but for what may block. So is what has a very long path.
- * 5. No call of ours truncates what it opens for reading only: the filter does not let it through,
- *    since Landlock, which asks for the mode alone, would not hold it back either. */
+ *    directory was renamed meanwhile; but for what may block.
+ * 5. No call of ours truncates what it opens for reading only, nor has the access mode 3: the filter does not let it
+ *    through (trap/checks.c). What the program gets then is a descriptor for reading; who asks for mode 3 wants ioctls. */
 #include "inside.h"
 
 static int wants_write(int flags)
@@ -24,6 +24,12 @@ static long wanted(int flags)
 {
     static const u8 want[4] = {RL_R_OK, RL_W_OK, RL_R_OK | RL_W_OK, RL_R_OK | RL_W_OK};
     return want[flags & O_ACCMODE] | (flags & O_TRUNC ? RL_W_OK : 0);
+}
+
+/* Rule 4: the flags with access mode 3 made one for reading. */
+static int readable(int flags)
+{
+    return (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags;
 }
 
 static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struct rl_open *o)
@@ -49,11 +55,12 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     long r = rl_create_begin(w, o->real);
     if (r < 0)
         return r;
+    o->flags = readable(o->flags);
     if ((o->flags & O_ACCMODE) == O_RDONLY)
         o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
-        o->mode = mode;
+        o->mode = mode & ~RL_SET_ID;
         return 0;
     }
     o->regular = 1;
@@ -103,12 +110,14 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         return -EINVAL;
     if (rl_read_only(&w->self))
         return -EROFS;
+    if (readable(o->flags) != o->flags)
+        o->flags = readable(o->flags) | O_RDWR; /* rule 4: the kernel makes none that cannot be written to */
     long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
     if (r >= 0)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask : (mode & 0777 & ~rl_me.umask) | 0400;
+    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask & ~RL_SET_ID : (mode & 0777 & ~rl_me.umask) | 0400;
     return r;
 }
 
@@ -116,7 +125,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
 static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
-    o->flags &= ~O_TRUNC; /* means nothing here (rule 5) */
+    o->flags &= ~(O_TRUNC | O_ACCMODE); /* means nothing here (rule 5) */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
@@ -127,28 +136,37 @@ static long open_path(struct rl_walk *w, struct rl_open *o)
     return rl_object_real(w, o->real);
 }
 
-static long open_bind(struct rl_walk *w, struct rl_open *o)
+/* What the program's own descriptor is not to do (rule 4): empty the file at o->real. */
+static long cut(const struct rl_walk *w, const struct rl_open *o, int asked)
+{
+    if (!(asked & O_TRUNC) || (o->flags & O_TRUNC) || !rl_isreg(w->hit.mode))
+        return 0;
+    long fd = k_open(o->real, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    return fd < 0 ? fd : k_close(fd);
+}
+
+static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
 {
     struct rl_bind b = rl_bind((u32)w->self.bind);
-    if ((b.flags & RL_BIND_RO) && wants_write(o->flags) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
+    if ((b.flags & RL_BIND_RO) && wants_write(asked) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
         return -EROFS;
     long r = rl_object_real(w, o->real);
-    if (r >= 0 && w->hit.magic && wants_write(o->flags) && !rl_me.fsuid && !(w->hit.sx.stx_mode & 0200))
+    if (r >= 0 && w->hit.magic && wants_write(asked) && !rl_me.fsuid && !(w->hit.sx.stx_mode & 0200))
         rl_loosen_magic(o->real, &w->hit.sx);
-    if (r >= 0 && !wants_write(o->flags) && rl_proc_maps(w)) {
+    if (r >= 0 && !wants_write(asked) && rl_proc_maps(w)) {
         r = rl_maps_open(o->real, o->flags);
         if (r >= 0)
             o->done_fd = (int)r;
     }
     u64 pid;
-    if (r >= 0 && !wants_write(o->flags) && rl_proc_status(w, &pid)) {
+    if (r >= 0 && !wants_write(asked) && rl_proc_status(w, &pid)) {
         r = rl_status_open(o->real, pid, o->flags);
         if (r >= 0)
             o->done_fd = (int)r;
         r = r == -ENODATA ? 0 : r;
     }
     o->regular = !w->hit.magic && (w->hit.mode & S_IFMT) != S_IFIFO;
-    return r;
+    return r < 0 ? r : cut(w, o, asked);
 }
 
 /* Is the walk's object a program that runs? */
@@ -161,24 +179,28 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
     u32 type = h->mode & S_IFMT;
-    long r = rl_may(h, (u32)wanted(o->flags));
+    int asked = o->flags, changes = wants_write(readable(asked));
+    long r = rl_may(h, (u32)wanted(asked));
     if (r < 0)
         return r;
-    if (wants_write(o->flags) && rl_busy(w))
+    if (changes && rl_busy(w))
         return -ETXTBSY;
-    if ((o->flags & (O_ACCMODE | O_TRUNC)) == (O_RDONLY | O_TRUNC)) /* rule 5; only files have a length */
-        o->flags = type == S_IFREG ? o->flags | O_RDWR : o->flags & ~O_TRUNC;
+    o->flags = readable(asked);
+    if (type == S_IFIFO && o->flags != asked)
+        return -EINVAL; /* neither end */
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        o->flags &= ~O_TRUNC;
     if (h->what == RL_IN_BIND)
-        return open_bind(w, o);
+        return open_bind(w, o, asked);
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (type == S_IFCHR || type == S_IFBLK)
         return open_device(w, o);
     if (type == S_IFSOCK)
         return -ENXIO;
-    if (type == S_IFIFO ? h->what == RL_IN_VIEW : wants_write(o->flags)) {
-        w->want = type == S_IFREG ? o->flags : -1;
-        r = rl_copyup(w, !(o->flags & O_TRUNC));
+    if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {
+        w->want = type == S_IFREG && wants_write(o->flags) ? o->flags : -1;
+        r = rl_copyup(w, !(asked & O_TRUNC));
         if (r >= 0)
             r = rl_drop_setid(w);
         if (r >= 0 && w->fd < 0)
@@ -191,8 +213,10 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         }
     }
     o->regular = type == S_IFREG;
-    if (h->what != RL_IN_VIEW)
-        return rl_object_real(w, o->real);
+    if (h->what != RL_IN_VIEW) {
+        r = rl_object_real(w, o->real);
+        return r < 0 ? r : cut(w, o, asked);
+    }
     r = rl_view_openfd(h->view, o->real, o->flags);
     if (r >= 0)
         o->done_fd = (int)r;

@@ -95,7 +95,7 @@ static long chmod_own(int fd, u32 mode)
         return RL_QUICK_NO;
     long r = rl_may_own(&h);
     if (r >= 0)
-        r = k4(__NR_fchmod, fd, mode & 07777, 0, 0);
+        r = k4(__NR_fchmod, fd, mode & 01777, 0, 0);
     return r < 0 || rl_undisturbed(now) ? r : RL_QUICK_NO;
 }
 
@@ -106,10 +106,10 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
     if (r < 0)
         return r;
     if (r == 0)
-        return k4(__NR_fchmod, dirfd, mode & 07777, 0, 0);
+        return k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
     if (w->hit.what == RL_IN_BIND) {
         r = rl_object_real(w, w->s->real);
-        return r < 0 ? r : k_chmod(w->s->real, mode & 07777);
+        return r < 0 ? r : rl_chmod_bind(w->s->real, w->hit.sx.stx_mode, mode & 07777, w->s->text);
     }
     if (rl_islnk(w->hit.mode))
         return -EOPNOTSUPP;

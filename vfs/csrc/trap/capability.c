@@ -104,7 +104,7 @@ long rl_do_prctl(struct rl_call *c)
         return c->arg[1] == PR_CAP_AMBIENT_IS_SET || c->arg[1] == PR_CAP_AMBIENT_CLEAR_ALL || rl_me.euid == 0 ? 0 : -EPERM;
     case PR_SET_MM:
         return -EPERM;
-    default: /* PR_SET_SECCOMP, PR_SET_SYSCALL_USER_DISPATCH: as on a kernel without them */
+    default:
         return -EINVAL;
     }
 }

@@ -8,7 +8,7 @@
  * 4. ABI 1 cannot rename across directories, so it is no ABI for us.
  * 5. The right to truncate is not handled, though ABI 3 could: since the kernel asks for it at every
  *    open, just in case, it would look for it all the way up to the real root. Instead the filter lets
- *    nobody truncate by path (filter.c), and what is left needs a descriptor open for writing.
+ *    nobody truncate by path (checks.c), and what is left needs a descriptor open for writing.
  * 6. Not held back by any Landlock: stat, chmod, chown, utimes and xattrs of outside files, connecting
  *    to UNIX sockets by name. SECURITY.md says so.
  *
@@ -18,6 +18,7 @@
 #include <asm/fcntl.h>
 #include <linux/capability.h>
 #include <linux/prctl.h>
+#include <linux/stat.h>
 
 #include "engine.h"
 
@@ -130,6 +131,15 @@ static long allow_bind(const struct rl_launch_bind *b)
     return allow(host, b->flags & RL_BIND_RO ? READ : all);
 }
 
+/* A rule for a directory is one for all that is below it. */
+static int is_directory(int fd)
+{
+    struct statx sx;
+
+    return rl_sys(__NR_statx, fd, (long)"", RL_AT_EMPTY_PATH, STATX_TYPE, (long)&sx, 0) < 0 ||
+           (sx.stx_mode & S_IFMT) == S_IFDIR;
+}
+
 /* What the caller redirected to us may be opened again by name (/dev/stdout). */
 static long allow_passed(void)
 {
@@ -143,7 +153,7 @@ static long allow_passed(void)
             access |= LL_READ_FILE;
         if ((mode & O_ACCMODE) != O_RDONLY)
             access |= LL_WRITE_FILE;
-        r = mode & O_DIRECTORY ? 0 : allow_fd(fd, access | LL_IOCTL_DEV);
+        r = is_directory(fd) ? 0 : allow_fd(fd, access | LL_IOCTL_DEV);
         if (r < 0 && r != -EBADFD) /* a pipe or a socket has no path */
             return r;
     }
@@ -179,13 +189,13 @@ static long allow_all(void)
     return r < 0 ? r : allow_passed();
 }
 
-/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock: under
- * no_new_privs no exec gives anything back. For everybody else there is nothing to take. */
+/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock, nor makes a file a privileged
+ * program for all users (CAP_SETFCAP; set-id bits are the filter's): under no_new_privs no exec gives anything back.
+ * For everybody else there is nothing to take. */
 static void drop_capabilities(void)
 {
     static const u8 kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
-                              CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_NET_RAW,
-                              CAP_SETFCAP};
+                              CAP_SETGID, CAP_SETUID,       CAP_SETPCAP, CAP_NET_BIND_SERVICE, CAP_NET_RAW};
     struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
     u64 keep = 0;

@@ -4,10 +4,9 @@
  *    engine cannot translate never runs.
  * 2. The number is decided first, by binary search. Calls that are always allowed touch nothing but
  *    the number, so that the kernel (>= 5.11) keeps them in its bitmap and skips the filter.
- * 3. What would truncate by right of its path alone is trapped from the gate as well (confine.c).
+ * 3. The row's checks come first (checks.c): they hold for calls from the gate, too.
  * 4. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
  */
-#include <asm/fcntl.h>
 #include <linux/filter.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
@@ -21,10 +20,6 @@
 #define RL_DATA_ARCH 4
 #define RL_DATA_IP 8
 #define RL_DATA_ARG(i) (16 + 8 * (u32)(i))
-#define RL_PR_SET_SYSCALL_USER_DISPATCH 59
-#define RL_AF_UNIX 1
-#define RL_AF_NETLINK 16
-#define RL_NETLINK_AUDIT 9
 
 struct builder {
     struct sock_filter code[RL_FILTER_LIMIT];
@@ -45,17 +40,12 @@ static void leave(u32 action) { emit(BPF_RET | BPF_K, action, 0, 0); }
 
 static int same(const struct rl_syscall *x, const struct rl_syscall *y)
 {
-    if (x->action != y->action)
+    if (x->action != y->action || x->checks != y->checks)
         return 0;
     switch (x->action) {
     case RL_REFUSED: return x->error == y->error;
-    case RL_GUARDED:
-    case RL_REFUSED_VALUE:
-    case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
-    case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest && x->but == y->but;
     case RL_HANDLED:
-    case RL_HANDLED_IF:
-        return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC | RL_MARK)) == 0;
+    case RL_HANDLED_IF: return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_MARK)) == 0;
     default: return 1;
     }
 }
@@ -78,7 +68,7 @@ static void search(u32 low, u32 high)
     if (first + 1 == high) {
         const struct rl_syscall *row = rl_syscall_row(low);
 
-        if (row->action == RL_HARMLESS)
+        if (row->action == RL_HARMLESS && !row->checks)
             leave(SECCOMP_RET_ALLOW);
         else if (row->action == RL_UNKNOWN)
             leave(SECCOMP_RET_ERRNO | ENOSYS);
@@ -123,91 +113,66 @@ static void if_null(u32 arg)
     leave(SECCOMP_RET_ALLOW);
 }
 
-/* prctl: what would let a program out of the filter or break the engine is refused; what depends on
- * the virtual identity is handled; the rest runs. */
-static void prctl_tail(void)
+static void go(u32 what)
 {
-    static const u8 refused[] = {PR_SET_SECCOMP, PR_SET_MM, RL_PR_SET_SYSCALL_USER_DISPATCH};
-    static const u8 handled[] = {PR_CAPBSET_DROP, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_SET_KEEPCAPS};
-
-    load(RL_DATA_ARG(0));
-    for (u32 i = 0; i < sizeof refused; i++) {
-        emit(BPF_JMP | BPF_JEQ | BPF_K, refused[i], 0, 1);
-        go_trap(); /* refused in the handler: the engine itself sets up PR_SET_MM */
-    }
-    for (u32 i = 0; i < sizeof handled; i++) {
-        emit(BPF_JMP | BPF_JEQ | BPF_K, handled[i], 0, 1);
+    if (what == RL_TRAPS)
         go_trap();
-    }
-    leave(SECCOMP_RET_ALLOW);
+    else
+        leave(what == RL_RUNS ? SECCOMP_RET_ALLOW : what == RL_TRAPS_ALL ? SECCOMP_RET_TRAP : SECCOMP_RET_ERRNO | what);
 }
 
-/* The kernel's audit log takes nothing from a user without privileges, and programs that are root inside fail over its EPERM
- * (sshd, at a login on a terminal): it is as on a kernel without it. */
-static void socket_tail(const struct rl_syscall *row)
+/* Checks of one argument under one mask share its loading. */
+static void check(const struct rl_check *c, const struct rl_check *before)
 {
-    load(RL_DATA_ARG(0));
-    if (rl_launch->flags & RL_LAUNCH_NO_NETWORK) {
-        emit(BPF_JMP | BPF_JEQ | BPF_K, RL_AF_UNIX, 0, 1);
-        leave(SECCOMP_RET_ALLOW);
-        leave(SECCOMP_RET_ERRNO | row->error);
+    u32 mask = c->test == RL_MASKED ? c->mask : ~0u, held = before && before->test == RL_MASKED ? before->mask : ~0u;
+
+    if (c->test == RL_ALWAYS) {
+        go(c->what);
         return;
     }
-    emit(BPF_JMP | BPF_JEQ | BPF_K, RL_AF_NETLINK, 1, 0);
-    leave(SECCOMP_RET_ALLOW);
-    load(RL_DATA_ARG(2));
-    emit(BPF_JMP | BPF_JEQ | BPF_K, RL_NETLINK_AUDIT, 0, 1);
-    leave(SECCOMP_RET_ERRNO | EPROTONOSUPPORT);
-    leave(SECCOMP_RET_ALLOW);
+    if (!before || before->arg != c->arg || before->test == RL_NULL || c->test == RL_NULL || mask != held) {
+        load(RL_DATA_ARG(c->arg));
+        if (mask != ~0u)
+            emit(BPF_ALU | BPF_AND | BPF_K, mask, 0, 0);
+    }
+    if (c->test == RL_NULL) {
+        emit(BPF_JMP | BPF_JEQ | BPF_K, 0, 0, 3);
+        load(RL_DATA_ARG(c->arg) + 4);
+    }
+    u16 jump = c->test == RL_ANY_OF ? BPF_JSET : c->test == RL_LEAST ? BPF_JGE : BPF_JEQ;
+
+    emit(BPF_JMP | jump | BPF_K, c->test == RL_NULL ? 0 : c->value, c->test == RL_OTHER, c->test != RL_OTHER);
+    go(c->what);
+}
+
+static const struct rl_check *checks_of(const struct rl_syscall *row)
+{
+    if (row->checks == rl_check_socket && (rl_launch->flags & RL_LAUNCH_NO_NETWORK))
+        return rl_check_socket_alone;
+    return row->checks;
 }
 
 static void tail(const struct rl_syscall *row)
 {
+    const struct rl_check *first = checks_of(row);
+
+    for (const struct rl_check *c = first; c && c->test; c++)
+        check(c, c == first ? NULL : c - 1);
     switch (row->action) {
-    case RL_REFUSED_BITS:
-    case RL_REFUSED_VALUE:
-        load(RL_DATA_ARG(0));
-        emit(BPF_JMP | (row->action == RL_REFUSED_BITS ? BPF_JSET : BPF_JEQ) | BPF_K, (u32)row->fixed, 0, 1);
-        leave(SECCOMP_RET_ERRNO | row->error);
+    case RL_HARMLESS:
         leave(SECCOMP_RET_ALLOW);
         break;
     case RL_GUARDED: { /* the inherited filter sees the next engine, too: what that does at its start must pass */
         u64 start = (u64)rl_image_start;
 
-        if (row->fixed >= 0) {
-            load(RL_DATA_ARG(2));
-            emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 0, 1);
-            leave(SECCOMP_RET_ALLOW);
-        }
         if_in_range(0, start, (u64)rl_image_end - start, SECCOMP_RET_ERRNO | EINVAL);
         leave(SECCOMP_RET_ALLOW);
         break;
     }
-    case RL_HANDLED_VALUE:
-        load(RL_DATA_ARG(row->rest));
-        if (row->but)
-            emit(BPF_ALU | BPF_AND | BPF_K, ~(u32)row->but, 0, 0);
-        emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 1, 0);
-        leave(SECCOMP_RET_ALLOW);
-        go_trap();
-        break;
-    case RL_PRCTL:
-        prctl_tail();
-        break;
-    case RL_SOCKET: /* from the gate, too: the engine itself needs AF_UNIX alone */
-        socket_tail(row);
-        break;
     default:
         if (row->options & RL_NO_GATE) {
             leave(SECCOMP_RET_TRAP);
             break;
-        }
-        if (row->options & RL_NO_GATE_TRUNC) { /* from the gate, or with a pass buffer: all the same */
-            load(RL_DATA_ARG(row->path + 1));
-            emit(BPF_JMP | BPF_JSET | BPF_K, O_TRUNC, 0, 3);
-            emit(BPF_ALU | BPF_AND | BPF_K, O_ACCMODE, 0, 0);
-            emit(BPF_JMP | BPF_JEQ | BPF_K, O_RDONLY, 0, 1);
-            leave(SECCOMP_RET_TRAP);
         }
         if (row->action == RL_HANDLED_IF)
             if_null(row->pass);

@@ -203,6 +203,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
+    confine(); /* first: a program of an earlier session may be changing the upper under our hands */
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
@@ -211,7 +212,6 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
         cannot_run(prog, r);
     }
     rl_signals_init();
-    confine();
     r = rl_filter_install();
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");

@@ -1,4 +1,4 @@
-/* What is left of a process: the machine's name, and being traced. */
+/* What is left of a process: the machine's name, its limits, and being traced. */
 #include <linux/utsname.h>
 
 #include "engine.h"
@@ -20,6 +20,20 @@ long rl_do_uname(struct rl_call *c)
             name.nodename[i] = host[i];
     }
     return rl_guest_write(c, c->arg[0], &name, sizeof name);
+}
+
+/* Another process's limits, or our own by number: only these can be set. Nobody could tell the filter which process is
+ * inside. What the kernel would say of a process that is not there, or of a bad argument, is asked of it first. */
+long rl_do_prlimit64(struct rl_call *c)
+{
+    i32 pid = (i32)c->arg[0];
+    long r = rl_sys4(__NR_prlimit64, pid, (long)c->arg[1], 0, 0);
+
+    if (r < 0)
+        return r;
+    if (pid != rl_sys0(__NR_getpid) && rl_sys3(__NR_tgkill, rl_sys0(__NR_getpid), pid, 0) < 0)
+        return -EPERM;
+    return rl_sys4(__NR_prlimit64, 0, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3]);
 }
 
 #define RL_PTRACE_TRACEME 0

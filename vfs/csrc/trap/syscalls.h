@@ -12,27 +12,41 @@ enum rl_action {
     RL_HARMLESS,    /* the filter lets it run */
     RL_HANDLED,     /* trapped, handler */
     RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
-    RL_HANDLED_VALUE, /* trapped only when argument `rest` (32 bits), without the bits of `but`, is `fixed` */
     RL_REFUSED,     /* fails with `error` */
-    RL_REFUSED_BITS, /* fails with `error` when argument 0 has one of the bits of `fixed`, else runs */
-    RL_REFUSED_VALUE, /* fails with `error` when argument 0 (32 bits) is `fixed`, else runs */
-    RL_PRCTL,       /* decided by argument 0 */
-    RL_SOCKET,      /* runs, but for the audit log; without a network only for AF_UNIX, else fails with `error` */
-    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own and argument 2 is not `fixed` */
+    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own: then EINVAL */
 };
+
+/* A question about the low 32 bits of an argument, and what becomes of a call that answers yes (checks.c). */
+struct rl_check {
+    u8 arg;
+    u8 test;
+    u32 mask, value;
+    u32 what; /* one of the following, or an errno */
+};
+enum rl_test {
+    RL_NO_TEST = 0, /* the end of the list */
+    RL_EQUAL, RL_OTHER,
+    RL_MASKED, /* with the bits of `mask` alone it is `value` */
+    RL_ANY_OF, /* it has one of the bits of `value` */
+    RL_LEAST,  /* it is not less than `value`, without a sign */
+    RL_NULL,   /* all its 64 bits are 0 */
+    RL_ALWAYS
+};
+#define RL_RUNS 0x10000
+#define RL_TRAPS 0x10001     /* but not from the gate */
+#define RL_TRAPS_ALL 0x10002 /* from the gate as well */
 
 #define RL_NONE 0xff
 #define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
-#define RL_NO_GATE_TRUNC 4 /* the same, when the flags behind the path say O_RDONLY | O_TRUNC */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
     const char *name;
     long (*handler)(struct rl_call *c);
-    i32 fixed; /* flags where there is no flags argument, else the valid ones; mask or value for RL_REFUSED_… */
+    const struct rl_check *checks; /* or NULL; before everything else */
+    i32 fixed; /* flags where there is no flags argument, else the valid ones */
     u16 error;
-    u16 but;
     u8 action;
     u8 options;
     u8 dir, path;   /* argument numbers, or RL_NONE */
@@ -45,6 +59,13 @@ struct rl_syscall {
 #define RL_SYSCALL_LIMIT 512
 /* NULL for numbers outside the table. */
 const struct rl_syscall *rl_syscall_row(long nr);
+
+#define RL_CHECK(name) extern const struct rl_check rl_check_##name[]
+RL_CHECK(open); RL_CHECK(openat); RL_CHECK(mode1); RL_CHECK(mode2); RL_CHECK(renameat2);
+RL_CHECK(clone); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64);
+RL_CHECK(perf_event_open); RL_CHECK(userfaultfd); RL_CHECK(fcntl); RL_CHECK(ioctl);
+RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter in its place, without a network */
+RL_CHECK(getsockopt); RL_CHECK(ptrace); RL_CHECK(madvise); RL_CHECK(prctl);
 
 #define RL_HANDLER(name) long rl_do_##name(struct rl_call *c)
 RL_HANDLER(open); RL_HANDLER(creat); RL_HANDLER(openat2);
@@ -66,7 +87,7 @@ RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(set
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
 RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
-RL_HANDLER(ptrace); RL_HANDLER(getsockopt);
+RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(prlimit64);
 RL_HANDLER(accept); RL_HANDLER(recvfrom); RL_HANDLER(recvmsg); RL_HANDLER(recvmmsg);
 
 #endif
