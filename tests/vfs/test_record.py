@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.vfs.record import NO_RECORD, Record
+from rootlay.vfs.record import NO_RECORD, NOTHING, Record
 
 numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))
 xattrs = st.dictionaries(
@@ -35,6 +35,13 @@ def test_text_is_as_documented() -> None:
     assert record.format() == b"u=33;g=7;m=104755;d=1:3;i=281474976710663;x757365722e61=01;r=/x;r=y"
 
 
+def test_what_lies_beside_a_name_leads_to_a_linked_record() -> None:
+    record = Record(33, linked=7)
+    assert (record.format(), record.beside()) == (b"u=33", b"l=7")
+    assert Record.parse(b"l=7") == Record(linked=7)
+    assert Record.parse(NOTHING) == NO_RECORD
+
+
 def test_empty_record_is_false() -> None:
     assert not NO_RECORD
     assert Record.parse(b"") == NO_RECORD
@@ -53,7 +60,8 @@ def test_malformed_value_is_an_error(text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"u=-1", b"u=+1", b"u= 1", b"u=1_0", b"u=4294967296", b"m=8", b"d=1", b"d=1:", b"i=18446744073709551616", b"x=76",
+    [b"u=-1", b"u=+1", b"u= 1", b"u=1_0", b"u=4294967296", b"m=8", b"d=1", b"d=1:", b"i=18446744073709551616", b"l=x",
+     b"l=18446744073709551616", b"x=76",
      b"x7=76", b"x6100=76", b"x61=7", b"r=", b"r=a", b"r=/", b"r=/..", b"r=/a/../b", b"r=/a/.", b"r=/a//b", b"r=/a/"],
 )  # fmt: skip
 def test_what_no_engine_writes_is_refused(text: bytes) -> None:
