@@ -4,6 +4,7 @@ Each random operation is done by one of the three. After it all three look at th
 same, to the inode number; so does a plain directory on which the same was done, as far as it can.
 
     ROOTLAY_TEST_ENGINE_EXAMPLES   histories of up to 60 operations (300: more than 10,000 operations)
+    ROOTLAY_TEST_MINUTES           how long it is to go on instead
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from tests.cli.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations
 from tests.vfs.hook.operations import Operations
 
-EXAMPLES = int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
+MINUTES = float(os.environ.get("ROOTLAY_TEST_MINUTES", "0"))
+EXAMPLES = int(MINUTES * 300) if MINUTES else int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
 LONGEST = 60
 ENGINES = ("rules", "hook", "trap")
 #: Not to be compared with a plain directory; as root some more can be.
@@ -285,7 +287,10 @@ def names_of_one_file(root: str, paths: list[str]) -> dict[int, dict[str, int]]:
     return found
 
 
+@pytest.mark.timeout(0 if MINUTES else 300)
 def test_three_engines_agree_by_turns(world: World) -> None:
+    until = time.monotonic() + MINUTES * 60
+
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -295,6 +300,8 @@ def test_three_engines_agree_by_turns(world: World) -> None:
     )
     @given(histories)
     def history(steps: list[tuple[str, tuple[Any, ...]]]) -> None:
+        if MINUTES and time.monotonic() > until:
+            return
         oracle = world.begin()
         made = time.clock_gettime_ns(REALTIME_COARSE)
         while time.clock_gettime_ns(REALTIME_COARSE) == made:  # what the history changes is later
@@ -318,5 +325,6 @@ def test_three_engines_agree_by_turns(world: World) -> None:
         shutil.rmtree(oracle.root)
 
     history()
-    assert sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
+    print(f"\n{sum(SEEN.values())} operations")
+    assert MINUTES or sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
     assert min(SEEN.values()) > sum(SEEN.values()) / 5
