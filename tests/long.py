@@ -22,16 +22,15 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 JOBS = os.cpu_count() or 1
-FUZZ_TARGETS = 21
 LONG_TESTS = (
-    "native/test_core_sanitized.py", "vfs/test_swapped_directories.py", "vfs/build/test_interrupted.py",
+    "vfs/test_swapped_directories.py", "vfs/build/test_interrupted.py",
     "vfs/build/test_copy.py", "cli/test_deep.py", "cli/test_large_file.py", "programs/test_exercisers.py",
-    "programs/test_machine.py", "buildah/test_cache_rules.py", "native/test_analysis.py", "cli/test_memory.py",
+    "programs/test_machine.py", "buildah/test_cache_rules.py", "cli/test_memory.py",
     "vfs/build/test_debian.py", "store/test_matrix.py", "programs/test_servers.py",
 )  # fmt: skip
 RANDOM_TESTS = (
     "native/test_core_random.py", "native/test_core_moved_random.py", "vfs/test_stateful.py", "vfs/test_core_agrees.py",
-    "vfs/test_snapshots_stateful.py",
+    "vfs/test_snapshots_stateful.py", "native/test_core_sanitized.py", "native/test_analysis.py",
 )  # fmt: skip
 _WAIT_S = 120  # for a tier that was told to end
 _PASSED = r"^(?:=+ )?((?:\d+ [a-z]+,? ?)+in [0-9.]+s)"
@@ -87,7 +86,7 @@ TIERS = (
     Tier(
         "fuzz", 12,
         lambda minutes: [
-            sys.executable, "tests/fuzz/run.py", "--jobs", str(JOBS), "--minutes", str(minutes * JOBS / FUZZ_TARGETS),
+            sys.executable, "tests/fuzz/run.py", "--jobs", str(JOBS), "--within", str(minutes),
         ],
         (r"^\| all \| (?P<executions>[\d,]+) \| \| (?P<crashes>\d+)",),
     ),
@@ -111,6 +110,7 @@ TIERS = (
         "random", 3, pytest(*RANDOM_TESTS, options=("-n", str(JOBS))), (_PASSED,),
         lambda minutes: {
             "ROOTLAY_CORE_SEEDS": str(max(1, round(minutes * 5))), "ROOTLAY_TEST_EXAMPLES": str(round(minutes * 40)),
+            "ROOTLAY_TEST_LONG": "1",
         }, ends=False,
     ),
     Tier(

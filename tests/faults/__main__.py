@@ -4,9 +4,9 @@
                            [--minutes M] [--table FILE] [SCENARIO…]
 
 Without --sample every point of every scenario is tried with every action. --sample N tries N points of each scenario
-and action, evenly spread. --minutes M tries points and actions in the order of the seed's lots, and leaves the rest out
-when the time of a command is over. Prints a table; exit code 1 if anything was not as it must be, each with the words
-that repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign goes
+and action, evenly spread. --minutes M tries commands, points and actions in the order of the seed's lots, and leaves
+out what there is no time for. Prints a table; exit code 1 if anything was not as it must be, each with the words that
+repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign goes
 on with the actions that are not there. --table writes the table of all rows into a document.
 
 The shim must be loaded before Python starts: each worker is this program once more, with LD_PRELOAD.

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import rootlay.vfs.run.session
@@ -42,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
     gc.freeze()  # forks share what nobody collects
     gc.disable()
     try:
-        for scenario in SCENARIOS:
+        for scenario in lots(SCENARIOS, options):
+            if options.minutes and time.monotonic() > float(os.environ["ROOTLAY_FAULT_UNTIL"]):
+                break
             wanted = not options.scenario or scenario.name in options.scenario
             if not wanted or (scenario.engine and not engine.exists()) or not take(scenario, options):
                 continue
@@ -58,6 +61,14 @@ def run(options: argparse.Namespace) -> None:
             print(row.line(options.actions.split(",")), file=sys.stderr, flush=True)
     finally:
         os.kill(registry, signal.SIGKILL)
+
+
+def lots(scenarios: Sequence[Scenario], options: argparse.Namespace) -> list[Scenario]:
+    """The order in which commands have their turns: where the time may not be enough, another one with each seed."""
+    order = list(scenarios)
+    if options.minutes:
+        random.Random(options.seed).shuffle(order)
+    return order
 
 
 def take(scenario: Scenario, options: argparse.Namespace) -> bool:

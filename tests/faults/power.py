@@ -2,7 +2,7 @@
 
     python -m tests.faults.power [--sample N] [--seed N] [--minutes M] [SCENARIO…]
 
---minutes M: steps are left out, evenly, so that it does not take longer.
+--minutes M: steps are left out, evenly, so that it does not take longer, and commands, in the order of the seed's lots.
 
 A command is run once, with recorder.c below it. For each beginning of its events, and for its end, the disk is made
 that a power failure might leave (disk.py), and looked at:
@@ -106,7 +106,7 @@ def main() -> int:
 def run(options: argparse.Namespace) -> int:
     """All commands that were asked for."""
     from tests.faults import lab as labs
-    from tests.faults.campaign import make_inputs_once, preload
+    from tests.faults.campaign import lots, make_inputs_once, preload
     from tests.faults.scenarios import SCENARIOS, serve
 
     preload()
@@ -125,7 +125,9 @@ def run(options: argparse.Namespace) -> int:
             and (not scenario.engine or (scenario.shows and os.uname().machine == "x86_64"))
         ]
         end = time.monotonic() + options.minutes * 60
-        for number, scenario in enumerate(wanted):
+        for number, scenario in enumerate(lots(wanted, options)):
+            if options.minutes and time.monotonic() > end:
+                break
             until = time.monotonic() + max(0, end - time.monotonic()) / (len(wanted) - number)
             results[scenario.name] = try_all(lab, scenario, shared / "record", options, until)
             print(results[scenario.name].line(scenario.name), file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
 """Coverage-guided fuzzing: every target for a while, then a table of what was done.
 
-    tests/fuzz/run [--minutes M] [--corpus DIR] [--jobs N] [TARGET …]
+    tests/fuzz/run [--minutes M | --within M] [--corpus DIR] [--jobs N] [TARGET …]
 
 Targets: those of targets.py, under atheris, and those of core/, in C, under libFuzzer with ASan and UBSan.
-M minutes (0.1) for each, N (1) at a time. What it finds grows in DIR (a temporary one), which the next run goes on with;
-crashes stay in DIR/crashes. An input that fails goes, when the fault is mended, to tests/fuzz/corpus/TARGET/, where each
-test run tries it.
+M minutes (0.1) for each, or M for all together; N (1) at a time. What it finds grows in DIR (a temporary one), which
+the next run goes on with; crashes stay in DIR/crashes. An input that fails goes, when the fault is mended, to
+tests/fuzz/corpus/TARGET/, where each test run tries it.
 
 EXIT STATUS: 0 nothing was found, 1 crashes, 2 wrong arguments, 3 neither atheris nor a clang with libFuzzer is here.
 """
@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,10 +97,20 @@ def _find_outcome(target: str, minutes: float, corpus: Path) -> Outcome | None:
         return _fuzz(target, command, minutes, corpus, native_seeds(target))
 
 
-def fuzz(targets: list[str], minutes: float, corpus: Path, jobs: int = 1) -> list[Outcome]:
-    """Run targets for so long each, `jobs` at a time; those that can run here."""
+def fuzz(targets: list[str], minutes: float, corpus: Path, jobs: int = 1, within: float = 0) -> list[Outcome]:
+    """Run targets for so long each, or for their shares of the minutes `within`; those that can run here."""
+    start = time.monotonic()
+
+    def one(number: int) -> Outcome | None:
+        rest = within - (time.monotonic() - start) / 60
+        if within and rest < 0:
+            print(f"{targets[number]}: left out, the time is over", file=sys.stderr)
+            return None
+        share = rest * jobs / max(jobs, len(targets) - number) if within else minutes
+        return _find_outcome(targets[number], share, corpus)
+
     with ThreadPoolExecutor(jobs) as pool:
-        outcomes = list(pool.map(lambda target: _find_outcome(target, minutes, corpus), targets))
+        outcomes = list(pool.map(one, range(len(targets))))
     return [outcome for outcome in outcomes if outcome is not None]
 
 
@@ -110,10 +121,13 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=0.1)
     parser.add_argument("--corpus", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--within", type=float, default=0)
     parser.add_argument("target", nargs="*", choices=[*known, "every", []], metavar="TARGET")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        outcomes = fuzz(given.target or known, given.minutes, (given.corpus or Path(scratch)).absolute(), given.jobs)
+        outcomes = fuzz(
+            given.target or known, given.minutes, (given.corpus or Path(scratch)).absolute(), given.jobs, given.within
+        )
     if not outcomes:
         return 3
     print("| Target | Executions | Edges | Crashes |\n|---|---|---|---|")
