@@ -68,11 +68,11 @@ class Record:
         return cls(u, g, m, device, i, tuple(sorted(xattrs)), redirect, linked)
 
     def format(self) -> bytes:
-        """The text of the record; the same record always gives the same text. `linked` is none of its fields."""
+        """The text of the record; the same record always gives the same text."""
         return b";".join(self._fields())
 
     def beside(self) -> bytes:
-        """The text of what lies beside a name that has this record."""
+        """The text of what lies beside a name that has this record: of a linked one, where it is."""
         return b"l=%d" % self.linked if self.linked is not None else self.format()
 
     def _fields(self) -> Iterator[bytes]:
@@ -86,6 +86,8 @@ class Record:
             yield b"d=%d:%d" % self.device
         if self.ino is not None:
             yield b"i=%d" % self.ino
+        if self.linked is not None:
+            yield b"l=%d" % self.linked
         for name, data in sorted(self.xattrs):
             yield b"x%s=%s" % (name.hex().encode(), data.hex().encode())
         if self.redirect is not None:

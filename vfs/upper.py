@@ -255,7 +255,7 @@ class Upper:
             record = replace(record, linked=self.link_record(found).record.linked)
         if record.linked is not None:
             with self.keeping_times(b""):
-                self._put_link(record.format() or NOTHING, linked_path(record.linked))
+                self._put_link(replace(record, linked=None).format() or NOTHING, linked_path(record.linked))
             return
         with self.keeping_times(split(found.path)[0]):
             self.write_record(found.path, record)

@@ -73,7 +73,13 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     states = _STATE.findall(log)
     count = _DONE.findall(log)
     executions = int(count[-1]) if count else int(states[-1][0]) if states else 0
-    new = tuple(sorted(path.name for path in set(crashes.iterdir()) - before if "slow-unit" not in path.name))
+    new = tuple(
+        sorted(
+            path.name
+            for path in set(crashes.iterdir()) - before
+            if path.name.startswith(f"{target}-") and "slow-unit" not in path.name
+        )
+    )
     if done.returncode and not new:
         new = (f"exit code {done.returncode}",)
     if new:
@@ -126,7 +132,11 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         outcomes = fuzz(
-            given.target or known, given.minutes, (given.corpus or Path(scratch)).absolute(), given.jobs, given.within
+            given.target or known,
+            given.minutes,
+            (given.corpus or Path(scratch)).expanduser().absolute(),
+            given.jobs,
+            given.within,
         )
     if not outcomes:
         return 3

@@ -21,6 +21,7 @@ records = st.builds(
     st.one_of(st.none(), st.integers(0, 2**64 - 1)),
     xattrs.map(lambda found: tuple(sorted(found.items()))),
     redirects,
+    st.one_of(st.none(), st.integers(0, 2**64 - 1)),
 )
 
 
@@ -37,7 +38,7 @@ def test_text_is_as_documented() -> None:
 
 def test_what_lies_beside_a_name_leads_to_a_linked_record() -> None:
     record = Record(33, linked=7)
-    assert (record.format(), record.beside()) == (b"u=33", b"l=7")
+    assert (record.format(), record.beside()) == (b"u=33;l=7", b"l=7")
     assert Record.parse(b"l=7") == Record(linked=7)
     assert Record.parse(NOTHING) == NO_RECORD
 
