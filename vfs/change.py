@@ -134,6 +134,7 @@ class Changer:
             found = context.upper.make_writable(context.copy_up.ensure(found))
             record = xattr.store(context.upper.real(found.path), found.record, name, value, request)
             context.upper.change_record(found, record)
+            context.upper.stamp(found.path)
 
     def removexattr(self, request: bytes, name: bytes, *, follow: bool) -> None:
         context = self._context
@@ -144,6 +145,7 @@ class Changer:
             found = context.upper.make_writable(context.copy_up.ensure(found))
             kept = tuple(item for item in found.record.xattrs if item[0] != name)
             context.upper.change_record(found, replace(found.record, xattrs=kept))
+            context.upper.stamp(found.path)
             if name.startswith(b"user."):
                 xattr.drop(context.upper.real(found.path), name)
 
@@ -175,3 +177,5 @@ class Changer:
         upper.change_record(found, replace(record, mode=recorded))
         if kind != stat.S_IFLNK:
             os.chmod(upper.pinned(found.path), real_mode(mode))
+        else:
+            upper.stamp(found.path)

@@ -20,7 +20,7 @@ from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.record import Record
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.upperkeys import Key, keys_in
-from rootlay.vfs.whiteout import Mark, long_whiteout_target, parse_mark
+from rootlay.vfs.whiteout import Mark, linked_path, long_whiteout_target, parse_mark
 
 __all__ = ["check_store", "check_uppers"]
 
@@ -118,12 +118,19 @@ class _UpperCheck:
     def _mark_trouble(self, mark: Mark, path: bytes, status: os.stat_result) -> str:
         """What is wrong with a mark; empty: nothing."""
         link = os.readlink(self._real(path)) if stat.S_ISLNK(status.st_mode) else None
-        if mark.kind == "record":
-            return _record_trouble(link)
+        if mark.kind in ("record", "linked"):
+            return _record_trouble(link) or self._link_trouble(mark, link)
         if mark.kind == "whiteout" and mark.name is None:
             fits = link is not None and long_whiteout_target(path.rpartition(b"/")[2], link) is not None
             return "" if fits else "not the whiteout of a long name"
         return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
+
+    def _link_trouble(self, mark: Mark, link: bytes | None) -> str:
+        """The same of a record that is elsewhere."""
+        number = Record.parse(link).linked if link is not None else None
+        if number is None or mark.kind == "linked" or self._busy or os.path.lexists(self._real(linked_path(number))):
+            return ""
+        return "a record that leads to none"
 
     def _denial(self) -> Finding:
         denied = list(self._denied)

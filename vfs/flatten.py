@@ -165,7 +165,7 @@ class _Flattening:
         first = self._links.setdefault(key, place) if real.st_nlink > 1 else place
         if first != place:
             os.link(self._upper.real(first), self._upper.real(place), follow_symlinks=False)
-            self._upper.write_record(place, child.record)
+            self._upper.write_record(place, replace(child.record, linked=None))
             return
         source, target = self._layers[part.layer].real(part.path), self._upper.real(place)
         kind = stat.S_IFMT(real.st_mode)
@@ -186,7 +186,7 @@ class _Flattening:
         """Record, xattrs, mode and times, in this order: the last are of what comes before."""
         part, real = child.parts[0], child.real
         assert real is not None  # it has a part
-        self._upper.write_record(place, replace(child.record, redirect=redirect))
+        self._upper.write_record(place, replace(child.record, redirect=redirect, linked=None))
         source, target = self._layers[part.layer].real(part.path), self._upper.real(place)
         if stat.S_ISREG(real.st_mode) or stat.S_ISDIR(real.st_mode):
             for name in os.listxattr(source):

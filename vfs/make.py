@@ -62,7 +62,7 @@ class Maker:
             self.publish(place, stat.S_IFLNK | 0o777, lambda path, _: os.symlink(target, self._real(path)))
 
     def link(self, old: bytes, new: bytes, *, follow: bool) -> None:
-        """link(2). The new name gets a copy of the record, the old object's inode number included."""
+        """link(2). The new name gets the record of the old, the object's inode number included."""
         context = self._context
         with context.upper.locked():
             source = context.existing(old, follow=follow)
@@ -70,6 +70,8 @@ class Maker:
             if source.is_dir:
                 raise os_error(errno.EPERM, old, new)
             source = context.copy_up.ensure(source)
+            if source.real is not None and not stat.S_ISREG(source.real.st_mode):
+                source = context.upper.link_record(source)  # what a regular file's names share waits for a change of it
             parent = context.copy_up.ensure(place.directory)
             path = parent.path + b"/" + place.name
             context.upper.announce(path)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from rootlay.store.value import value
 
 XATTR_NAME_MAX_BYTES = 255
+NOTHING = b"-"
+"""The text of a linked record that has no fields: no symbolic link is empty."""
 RECORD_MAX_BYTES = 4095
 """Longest target of a symbolic link on every Linux file system that has them."""
 
@@ -19,7 +21,8 @@ RECORD_MAX_BYTES = 4095
 class Record:
     """The fields of a record; None means: as the real file says.
 
-    `mode` is a full st_mode. `redirect` is an absolute path in the layers below (`/a/b`).
+    `mode` is a full st_mode. `redirect` is an absolute path in the layers below (`/a/b`). `linked` is the number of the
+    linked record that the others are from, or go to (docs/format.md §6, *Linked record*).
     """
 
     uid: int | None = None
@@ -29,6 +32,7 @@ class Record:
     ino: int | None = None
     xattrs: tuple[tuple[bytes, bytes], ...] = ()
     redirect: bytes | None = None
+    linked: int | None = None
 
     def __bool__(self) -> bool:
         return self != NO_RECORD
@@ -51,8 +55,8 @@ class Record:
                 break
             field, _, rest = rest.partition(b";")
             key, _, value = field.partition(b"=")
-            if key in (b"u", b"g", b"i"):
-                numbers[key] = _number(value, 1 << 64 if key == b"i" else 1 << 32)
+            if key in (b"u", b"g", b"i", b"l"):
+                numbers[key] = _number(value, 1 << 64 if key in b"il" else 1 << 32)
             elif key == b"m":
                 numbers[key] = _number(value, 1 << 32, 8)
             elif key == b"d":
@@ -60,12 +64,16 @@ class Record:
                 device = (_number(major, 1 << 32), _number(minor, 1 << 32))
             elif key[:1] == b"x":
                 xattrs.append((_xattr_name(unhexlify(key[1:])), unhexlify(value)))
-        u, g, m, i = (numbers.get(key) for key in (b"u", b"g", b"m", b"i"))
-        return cls(u, g, m, device, i, tuple(sorted(xattrs)), redirect)
+        u, g, m, i, linked = (numbers.get(key) for key in (b"u", b"g", b"m", b"i", b"l"))
+        return cls(u, g, m, device, i, tuple(sorted(xattrs)), redirect, linked)
 
     def format(self) -> bytes:
         """The text of the record; the same record always gives the same text."""
         return b";".join(self._fields())
+
+    def beside(self) -> bytes:
+        """The text of what lies beside a name that has this record: of a linked one, where it is."""
+        return b"l=%d" % self.linked if self.linked is not None else self.format()
 
     def _fields(self) -> Iterator[bytes]:
         if self.uid is not None:
@@ -78,6 +86,8 @@ class Record:
             yield b"d=%d:%d" % self.device
         if self.ino is not None:
             yield b"i=%d" % self.ino
+        if self.linked is not None:
+            yield b"l=%d" % self.linked
         for name, data in sorted(self.xattrs):
             yield b"x%s=%s" % (name.hex().encode(), data.hex().encode())
         if self.redirect is not None:

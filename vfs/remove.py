@@ -42,7 +42,7 @@ class Remover:
             self.hide_lower(place.found)
             if place.found.is_in(0):
                 os.unlink(context.upper.real(place.found.path))
-                context.upper.write_record(place.found.path, NO_RECORD)
+                context.upper.forget_record(place.found)
 
     def rmdir(self, request: bytes) -> None:
         context = self._context

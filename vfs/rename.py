@@ -122,6 +122,8 @@ class Renamer:
         upper.write_record(path, record)
         os.rename(upper.real(moved.path), upper.real(path))
         upper.write_record(moved.path, NO_RECORD)
+        if target.found is not None and not target.found.is_dir:
+            upper.forget_linked(target.found)
         upper.remove_whiteout(path)
 
     def _settle(self, moved: Found, parent: Found, name: bytes, path: bytes) -> Record:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from rootlay.store.entry import EntryType
-from rootlay.store.value import field, value
+from rootlay.store.value import field, replace, value
 from rootlay.vfs import longpath
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.record import NO_RECORD, Record
 from rootlay.vfs.sharedrecord import find_shared
-from rootlay.vfs.whiteout import OPAQUE, is_long, record_name, whiteout_name
+from rootlay.vfs.whiteout import OPAQUE, is_long, linked_path, record_name, whiteout_name
 
 
 class LowerNode(Protocol):
@@ -143,11 +143,20 @@ class DirLayer:
                 shared = find_shared(self.real(directory + b"/" + name))
                 if shared is not None:
                     return shared
-            return Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
+            record = Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
+            return record if record.linked is None else self._linked(record.linked)
         except (FileNotFoundError, NotADirectoryError):
             return NO_RECORD
         except ValueError as error:
             raise os_error(errno.EIO, directory + b"/" + name) from error
+
+    def _linked(self, number: int) -> Record:
+        """A linked record. One that is not there says nothing: its object is being removed."""
+        try:
+            text = os.readlink(self.real(linked_path(number)))
+        except FileNotFoundError:
+            text = b""
+        return replace(Record.parse(text), linked=number)
 
 
 @value

@@ -16,6 +16,7 @@ import itertools
 import os
 import stat
 import threading
+import time
 from collections.abc import Iterator
 
 from rootlay.store.removetree import remove_tree
@@ -28,10 +29,10 @@ from rootlay.vfs.bloom import SHARED as SHARED_KIND
 from rootlay.vfs.bloom import Bloom
 from rootlay.vfs.errors import os_error
 from rootlay.vfs.lookup import Found
-from rootlay.vfs.record import Record
+from rootlay.vfs.record import NO_RECORD, NOTHING, Record
 from rootlay.vfs.sharedrecord import find_shared, store_shared
 from rootlay.vfs.stack import Stack
-from rootlay.vfs.whiteout import OPAQUE, TEMPORARY, is_long, parse_mark, record_name, whiteout_name
+from rootlay.vfs.whiteout import LINKED, OPAQUE, TEMPORARY, is_long, linked_path, parse_mark, record_name, whiteout_name
 
 _counter = itertools.count()
 _MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -129,7 +130,18 @@ class Upper:
 
         Precondition: no other process works on the upper.
         """
-        found = [here + b"/" + entry.name for here, entry in self._iter_tree(b"") if entry.name.startswith(TEMPORARY)]
+        found: list[bytes] = []
+        linked: set[bytes] = set()
+        named: set[bytes] = set()
+        for here, entry in self._iter_tree(b""):
+            mark = parse_mark(entry.name)
+            if entry.name.startswith(TEMPORARY):
+                found.append(here + b"/" + entry.name)
+            elif mark is not None and mark.kind == "linked":
+                linked.add(here + b"/" + entry.name)
+            elif mark is not None and mark.kind == "record" and entry.is_symlink():
+                named.add(b"/" + LINKED + os.readlink(entry.path).removeprefix(b"l="))
+        found += linked - named  # a crash has left it, or somebody else made it
         for path in found:
             real = self.real(path)
             if not os.path.lexists(real):  # inside a temporary directory that is gone
@@ -155,9 +167,54 @@ class Upper:
         if record.redirect is not None:
             self.announce(b"", MOVED_KIND)
             self.announce(record.redirect, MOVED_KIND)
-        temporary = self.temporary(directory)
-        os.symlink(record.format(), self.real(temporary))
+        self._put_link(record.beside(), mark)
+
+    def _put_link(self, text: bytes, mark: bytes) -> None:
+        temporary = self.temporary(split(mark)[0])
+        os.symlink(text, self.real(temporary))
         os.rename(self.real(temporary), self.real(mark))
+
+    def forget_record(self, found: Found) -> None:
+        """What was recorded of an object goes, where the name of the upper that it was found under is gone."""
+        self.write_record(found.path, NO_RECORD)
+        self.forget_linked(found)
+
+    def forget_linked(self, found: Found) -> None:
+        """The same of its linked record alone, which goes with the last name."""
+        if found.record.linked is not None and found.is_in(0) and found.real is not None and found.real.st_nlink == 1:
+            with self.keeping_times(b""), contextlib.suppress(FileNotFoundError):
+                os.unlink(self.real(linked_path(found.record.linked)))
+
+    def link_record(self, found: Found) -> Found:
+        """Give an object of the upper a linked record, the one for all its names, now and later. Idempotent.
+
+        Names that it has already are found by a scan of the upper.
+        """
+        real = found.real
+        assert real is not None  # it is in the upper
+        if found.record.linked is not None:
+            return found
+        number, text = time.time_ns(), found.record.format() or NOTHING
+        with self.keeping_times(b""):
+            while True:
+                try:
+                    os.symlink(text, self.real(linked_path(number)))
+                    break
+                except FileExistsError:
+                    number += 1
+        record = replace(found.record, linked=number)
+        for path in self._names_of(real) if real.st_nlink > 1 else (found.path,):
+            with self.keeping_times(split(path)[0]):
+                self.write_record(path, record)
+        return replace(found, record=record)
+
+    def stamp(self, path: bytes) -> None:
+        """Give a real object the time (st_ctime) of a change of which only its record tells, as the kernel would.
+
+        To the owner that it has: network file systems do not pass on what names none.
+        """
+        real = self.real(path)
+        os.chown(real, os.lstat(real).st_uid, -1, follow_symlinks=False)
 
     def make_writable(self, found: Found) -> Found:
         """Before the real file of an object of the upper is opened for writing: its own mode may not allow that.
@@ -176,8 +233,8 @@ class Upper:
     def change_record(self, found: Found, record: Record) -> None:
         """Give an object of the upper another record, under all its names where it has hard links.
 
-        Of a regular file with several names, or that had them, it becomes an attribute. Where that cannot be, the
-        other names have to be found, by a scan of the upper; their directories keep their times.
+        Of a regular file with several names, or that had them, it becomes an attribute; of others, and where no
+        attribute can be, a linked record. The directories keep their times.
 
         Raises:
             OSError: ENOSPC where there is no room to change an attribute that is there.
@@ -194,12 +251,14 @@ class Upper:
                     return
                 if shared:
                     raise os_error(errno.ENOSPC, found.path)
-        paths = [found.path]
-        if real is not None and many:
-            paths.extend(path for path in self._names_of(real) if path != found.path)
-        for path in paths:
-            with self.keeping_times(split(path)[0]):
-                self.write_record(path, record)
+        if many:
+            record = replace(record, linked=self.link_record(found).record.linked)
+        if record.linked is not None:
+            with self.keeping_times(b""):
+                self._put_link(replace(record, linked=None).format() or NOTHING, linked_path(record.linked))
+            return
+        with self.keeping_times(split(found.path)[0]):
+            self.write_record(found.path, record)
 
     def _names_of(self, real: os.stat_result) -> Iterator[bytes]:
         for directory, entry in self._iter_tree(b""):

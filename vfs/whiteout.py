@@ -16,6 +16,7 @@ RECORD = b".wh..wh.m."
 RECORD_LONG = b".wh..wh.n."
 WHITEOUT_LONG = b".wh..wh.w."
 TEMPORARY = b".wh..wh.t."
+LINKED = b".wh..wh.l."
 WHITEOUT_MAX_NAME = 251
 RECORD_MAX_NAME = 244
 
@@ -45,11 +46,16 @@ def record_name(name: bytes) -> bytes:
     return RECORD_LONG + b"%016x" % fnv1a(name) if len(name) > RECORD_MAX_NAME else RECORD + name
 
 
+def linked_path(number: int) -> bytes:
+    """Where in its upper a linked record is."""
+    return b"/" + LINKED + b"%d" % number
+
+
 @value
 class Mark:
     """A reserved name, understood. `name` is None where the mark alone does not tell (a link under a hash)."""
 
-    kind: Literal["whiteout", "opaque", "record", "temporary"]
+    kind: Literal["whiteout", "opaque", "record", "linked", "temporary"]
     name: bytes | None
 
 
@@ -67,6 +73,8 @@ def parse_mark(name: bytes) -> Mark | None:
         return Mark("record", name[len(RECORD) :])
     if name.startswith(RECORD_LONG):
         return Mark("record", None)
+    if name.startswith(LINKED):
+        return Mark("linked", None)
     if name.startswith(WHITEOUT_LONG):
         return Mark("whiteout", None)
     if name.startswith(b".wh..wh.") or name[len(PREFIX) :] in (b"", b".", b".."):

@@ -1,10 +1,11 @@
 """Break every command at every point: `python -m tests.faults` (see docs/robustness.md).
 
     python -m tests.faults [--actions kill,ENOSPC,…] [--sample N] [--seed N] [--jobs N] [--rows DIRECTORY]
-                           [--table FILE] [SCENARIO…]
+                           [--minutes M] [--table FILE] [SCENARIO…]
 
 Without --sample every point of every scenario is tried with every action. --sample N tries N points of each scenario
-and action, evenly spread. Prints a table; exit code 1 if anything was not as it must be, each with the words that
+and action, evenly spread. --minutes M tries commands, points and actions in the order of the seed's lots, and leaves
+out what there is no time for. Prints a table; exit code 1 if anything was not as it must be, each with the words that
 repeat it. --jobs N: so many workers share the commands. --rows keeps what each command's points gave; a campaign goes
 on with the actions that are not there. --table writes the table of all rows into a document.
 
@@ -43,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--at", type=int, default=0, help="this point alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--rows", type=Path, help="where results are kept")
     parser.add_argument("--table", type=Path, help="the document whose table is to be written")
     parser.add_argument("--list", action="store_true", help="print every point and do nothing")
@@ -64,6 +66,7 @@ def main() -> int:
     for mark in rows.glob("*.taken"):
         mark.unlink()
     start = time.monotonic()
+    os.environ["ROOTLAY_FAULT_UNTIL"] = str(start + options.minutes * 60)  # one clock for all processes
     workers = [start_worker(shared / str(number), rows) for number in range(options.jobs)]
     statuses = [worker.wait() for worker in workers]
     found = read_rows(rows, [s.name for s in SCENARIOS])

@@ -6,9 +6,13 @@ import argparse
 import contextlib
 import gc
 import os
+import random
 import re
 import signal
 import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -40,7 +44,9 @@ def run(options: argparse.Namespace) -> None:
     gc.freeze()  # forks share what nobody collects
     gc.disable()
     try:
-        for scenario in SCENARIOS:
+        for scenario in lots(SCENARIOS, options):
+            if options.minutes and time.monotonic() > float(os.environ["ROOTLAY_FAULT_UNTIL"]):
+                break
             wanted = not options.scenario or scenario.name in options.scenario
             if not wanted or (scenario.engine and not engine.exists()) or not take(scenario, options):
                 continue
@@ -56,6 +62,14 @@ def run(options: argparse.Namespace) -> None:
             print(row.line(options.actions.split(",")), file=sys.stderr, flush=True)
     finally:
         os.kill(registry, signal.SIGKILL)
+
+
+def lots(scenarios: Sequence[Scenario], options: argparse.Namespace) -> list[Scenario]:
+    """The order in which commands have their turns: where the time may not be enough, another one with each seed."""
+    order = list(scenarios)
+    if options.minutes:
+        random.Random(options.seed).shuffle(order)
+    return order
 
 
 def take(scenario: Scenario, options: argparse.Namespace) -> bool:
@@ -92,8 +106,17 @@ def preload() -> None:
         importlib.import_module(name)
 
 
+def end_of_turn(options: argparse.Namespace) -> float:
+    """Until when a command that begins now may take: the workers' time is shared among those that none has taken."""
+    now = time.monotonic()
+    waiting = len(options.scenario or SCENARIOS) - len(list(options.rows.glob("*.taken"))) + 1
+    rest = (float(os.environ["ROOTLAY_FAULT_UNTIL"]) - now) / max(1, -(-waiting // options.jobs))
+    return now + max(1, rest)
+
+
 def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row) -> None:
     """Every point, or a sample."""
+    until = end_of_turn(options)
     template = lab.make_template(scenario, "template")
     before: View = {} if scenario.damage else lab.child(lambda: state_of(lab.store))
     lab.restore(template)
@@ -109,31 +132,38 @@ def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row)
         return
     seen: set[tuple[str, bool]] = set()
     states = row.states
-    for action in options.actions.split(","):
-        if action in row.finished:
-            continue
+    actions = [action for action in options.actions.split(",") if action not in row.finished]
+    for action in actions:
         row.reached.pop(action, None)
         row.codes.pop(action, None)
         row.troubles = [text for text in row.troubles if f", {action} at " not in text]
-        for at in points_of(whole.points, options):
-            lab.restore(template)
-            try:
-                broken = lab.interrupt(words, at, action)
-                row.reached[action] = row.reached.get(action, 0) + (broken.points >= at)
-                row.exited(action, broken.code)
-                done = judge(scenario, broken, action)
-                state = (lab.sameness.digest(), done)
-                if state not in seen:
-                    lab.child(partial(lab.verify, scenario, before, after, done))
-                    seen.add(state)
-            except Trouble as trouble:
-                what = f"{scenario.name}, {action} at {at} ({name_of(lab, at)}): {trouble}"
-                row.troubles.append(what)
-                print(f"{what}\n  again: python -m tests.faults --actions {action} --at {at} '{scenario.name}'",
-                      file=sys.stderr, flush=True)  # fmt: skip
-            row.states = states + len(seen)
-        row.finished += [action]
-        row.write(options.rows)
+    tries = [(action, at) for action in actions for at in points_of(whole.points, options)]
+    if options.minutes:
+        random.Random(f"{options.seed} {scenario.name}").shuffle(tries)
+    left = Counter(action for action, _ in tries)
+    for action, at in tries:
+        if options.minutes and time.monotonic() > until:
+            break
+        lab.restore(template)
+        try:
+            broken = lab.interrupt(words, at, action)
+            row.reached[action] = row.reached.get(action, 0) + (broken.points >= at)
+            row.exited(action, broken.code)
+            done = judge(scenario, broken, action)
+            state = (lab.sameness.digest(), done)
+            if state not in seen:
+                lab.child(partial(lab.verify, scenario, before, after, done))
+                seen.add(state)
+        except Trouble as trouble:
+            what = f"{scenario.name}, {action} at {at} ({name_of(lab, at)}): {trouble}"
+            row.troubles.append(what)
+            print(f"{what}\n  again: python -m tests.faults --actions {action} --at {at} '{scenario.name}'",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        row.states = states + len(seen)
+        left[action] -= 1
+        if not left[action]:
+            row.finished += [action]
+            row.write(options.rows)
 
 
 def points_of(count: int, options: argparse.Namespace) -> list[int]:

@@ -1,6 +1,8 @@
 """Let the power fail at every step of every command: `python -m tests.faults.power` (see docs/robustness.md).
 
-    python -m tests.faults.power [--sample N] [--seed N] [SCENARIO…]
+    python -m tests.faults.power [--sample N] [--seed N] [--minutes M] [SCENARIO…]
+
+--minutes M: steps are left out, evenly, so that it does not take longer, and commands, in the order of the seed's lots.
 
 A command is run once, with recorder.c below it. For each beginning of its events, and for its end, the disk is made
 that a power failure might leave (disk.py), and looked at:
@@ -26,6 +28,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,6 +77,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.power", description=__doc__.splitlines()[0])
     parser.add_argument("--sample", type=int, default=0, help="disks to look at, of each command")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("scenario", nargs="*")
     options = parser.parse_args()
     if "ROOTLAY_FAULT_RECORD" in os.environ:
@@ -102,7 +106,7 @@ def main() -> int:
 def run(options: argparse.Namespace) -> int:
     """All commands that were asked for."""
     from tests.faults import lab as labs
-    from tests.faults.campaign import make_inputs_once, preload
+    from tests.faults.campaign import lots, make_inputs_once, preload
     from tests.faults.scenarios import SCENARIOS, serve
 
     preload()
@@ -113,12 +117,19 @@ def run(options: argparse.Namespace) -> int:
     lab = labs.Lab(shared / "work", Control(shared / "control"), shared / "log", host)
     results: dict[str, Result] = {}
     try:
-        for scenario in SCENARIOS:
-            if options.scenario and scenario.name not in options.scenario:
-                continue
-            if scenario.engine and not (scenario.shows and os.uname().machine == "x86_64"):
-                continue  # what a program does is not recorded, and nobody syncs for it
-            results[scenario.name] = try_all(lab, scenario, shared / "record", options)
+        wanted = [
+            scenario
+            for scenario in SCENARIOS
+            if (not options.scenario or scenario.name in options.scenario)
+            # what a program does is not recorded, and nobody syncs for it
+            and (not scenario.engine or (scenario.shows and os.uname().machine == "x86_64"))
+        ]
+        end = time.monotonic() + options.minutes * 60
+        for number, scenario in enumerate(lots(wanted, options)):
+            if options.minutes and time.monotonic() > end:
+                break
+            until = time.monotonic() + max(0, end - time.monotonic()) / (len(wanted) - number)
+            results[scenario.name] = try_all(lab, scenario, shared / "record", options, until)
             print(results[scenario.name].line(scenario.name), file=sys.stderr, flush=True)
     finally:
         os.kill(registry, signal.SIGKILL)
@@ -136,7 +147,7 @@ def run(options: argparse.Namespace) -> int:
     return int(bool(total.troubles))
 
 
-def try_all(lab: Lab, scenario: Scenario, record: Path, options: argparse.Namespace) -> Result:
+def try_all(lab: Lab, scenario: Scenario, record: Path, options: argparse.Namespace, until: float) -> Result:
     """One command: record it, and look at every disk that a power failure might leave."""
     from tests.faults.lab import Trouble
     from tests.faults.state import state_of
@@ -156,10 +167,12 @@ def try_all(lab: Lab, scenario: Scenario, record: Path, options: argparse.Namesp
     result = Result(len(events))
     seen = set()
     chosen = sample(len(events), options)
+    start = time.monotonic()
     for at in range(len(events) + 1):
         if at:
             disk.apply(events[at - 1], record)
-        for loss in disk.losses() if at in chosen else ():
+        late = options.minutes and time.monotonic() - start > (until - start) * at / max(1, len(events))
+        for loss in disk.losses() if at in chosen and not (late and 0 < at < len(events)) else ():
             done = at == len(events)
             rows = (done, disk.describe(loss))
             if rows in seen:

@@ -1,11 +1,11 @@
 """Coverage-guided fuzzing: every target for a while, then a table of what was done.
 
-    tests/fuzz/run [--minutes M] [--corpus DIR] [TARGET …]
+    tests/fuzz/run [--minutes M | --within M] [--corpus DIR] [--jobs N] [TARGET …]
 
 Targets: those of targets.py, under atheris, and those of core/, in C, under libFuzzer with ASan and UBSan.
-M minutes (0.1) for each. What it finds grows in DIR (a temporary one), which the next run goes on with; crashes stay in
-DIR/crashes. An input that fails goes, when the fault is mended, to tests/fuzz/corpus/TARGET/, where each test run tries
-it.
+M minutes (0.1) for each, or M for all together; N (1) at a time. What it finds grows in DIR (a temporary one), which
+the next run goes on with; crashes stay in DIR/crashes. An input that fails goes, when the fault is mended, to
+tests/fuzz/corpus/TARGET/, where each test run tries it.
 
 EXIT STATUS: 0 nothing was found, 1 crashes, 2 wrong arguments, 3 neither atheris nor a clang with libFuzzer is here.
 """
@@ -20,6 +20,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,7 +70,13 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     states = _STATE.findall(log)
     count = _DONE.findall(log)
     executions = int(count[-1]) if count else int(states[-1][0]) if states else 0
-    new = tuple(sorted(path.name for path in set(crashes.iterdir()) - before if "slow-unit" not in path.name))
+    new = tuple(
+        sorted(
+            path.name
+            for path in set(crashes.iterdir()) - before
+            if path.name.startswith(f"{target}-") and "slow-unit" not in path.name
+        )
+    )
     if done.returncode and not new:
         new = (f"exit code {done.returncode}",)
     if new:
@@ -76,24 +84,37 @@ def _fuzz(target: str, command: list[str], minutes: float, corpus: Path, start: 
     return Outcome(target, executions, max((int(edges) for _, edges in states), default=0), new)
 
 
-def fuzz(targets: list[str], minutes: float, corpus: Path) -> list[Outcome]:
-    """All that can be run here; what cannot is said on standard error."""
-    outcomes = []
-    for target in targets:
-        if target in HARNESSES:
-            clang = find_clang()
-            if clang is None:
-                print(f"{target}: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
-                continue
-            with tempfile.TemporaryDirectory() as directory:
-                command = [str(build(clang, Path(directory), target))]
-                outcomes.append(_fuzz(target, command, minutes, corpus, native_seeds(target)))
-        elif importlib.util.find_spec("atheris") is None:
+def _find_outcome(target: str, minutes: float, corpus: Path) -> Outcome | None:
+    """Of one target; None where what it needs is not here."""
+    if target not in HARNESSES:
+        if importlib.util.find_spec("atheris") is None:
             print(f"{target}: left out, atheris is not installed", file=sys.stderr)
-        else:
-            command = [sys.executable, "-m", "tests.fuzz.one", target]
-            outcomes.append(_fuzz(target, command, minutes, corpus, seeds(target)))
-    return outcomes
+            return None
+        return _fuzz(target, [sys.executable, "-m", "tests.fuzz.one", target], minutes, corpus, seeds(target))
+    clang = find_clang()
+    if clang is None:
+        print(f"{target}: left out, no clang with libFuzzer (Debian: clang libclang-rt-dev)", file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        command = [str(build(clang, Path(directory), target))]
+        return _fuzz(target, command, minutes, corpus, native_seeds(target))
+
+
+def fuzz(targets: list[str], minutes: float, corpus: Path, jobs: int = 1, within: float = 0) -> list[Outcome]:
+    """Run targets for so long each, or for their shares of the minutes `within`; those that can run here."""
+    start = time.monotonic()
+
+    def one(number: int) -> Outcome | None:
+        rest = within - (time.monotonic() - start) / 60
+        if within and rest < 0:
+            print(f"{targets[number]}: left out, the time is over", file=sys.stderr)
+            return None
+        share = rest * jobs / max(jobs, len(targets) - number) if within else minutes
+        return _find_outcome(targets[number], share, corpus)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        outcomes = list(pool.map(one, range(len(targets))))
+    return [outcome for outcome in outcomes if outcome is not None]
 
 
 def main() -> int:
@@ -102,10 +123,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=0.1)
     parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--within", type=float, default=0)
     parser.add_argument("target", nargs="*", choices=[*known, "every", []], metavar="TARGET")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        outcomes = fuzz(given.target or known, given.minutes, (given.corpus or Path(scratch)).absolute())
+        outcomes = fuzz(
+            given.target or known,
+            given.minutes,
+            (given.corpus or Path(scratch)).expanduser().absolute(),
+            given.jobs,
+            given.within,
+        )
     if not outcomes:
         return 3
     print("| Target | Executions | Edges | Crashes |\n|---|---|---|---|")

@@ -186,7 +186,7 @@ def seeds(target: str) -> list[bytes]:
             Entry(EntryType.FILE, 3, 3, size=9, xattrs=((b"user.a", b"v"),), sparse=((1, 2),)).pack(),
             Entry(EntryType.SYMLINK, 4, 4, link=b"x/y").pack(),
         ],
-        "record": lambda: [b"u=1;g=2;m=100644;d=1:3;i=99;x757365722e61=76;r=/a;b", b"r=/x"],
+        "record": lambda: [b"u=1;g=2;m=100644;d=1:3;i=99;x757365722e61=76;r=/a;b", b"r=/x", b"l=7", b"-"],
         "layers": _layers, "footers": _footers,
         "headers": lambda: [
             b'Bearer realm="https://a/t",scope="a:b:pull", Basic realm=x', b"bytes 0-9/10", b"/v2/x?y=z", b"//h/x",

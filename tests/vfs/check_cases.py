@@ -248,6 +248,10 @@ CASES: dict[str, Case] = {
         lambda d: (d.upper() / ".wh..wh.w.0123456789abcdef").symlink_to(LONG), ("mark-damaged",), kept=True
     ),
     "record of no meaning": Case(lambda d: replace_link(record_of(d), "u=x"), ("mark-damaged",), kept=True),
+    "linked record that is not there": Case(lambda d: replace_link(record_of(d), "l=7"), ("mark-damaged",), kept=True),
+    "linked record of no meaning": Case(
+        lambda d: (d.upper() / ".wh..wh.l.7").symlink_to("u=x"), ("mark-damaged",), kept=True
+    ),
     "shared record of no meaning": Case(
         lambda d: os.setxattr(d.frozen() / "etc/motd", sharedrecord.NAME, b"u=x"), ("mark-damaged",)
     ),

@@ -40,12 +40,18 @@ class Crash(BaseException):
 
 
 def prepare(overlay: Overlay) -> None:
-    """Something in the upper, too: a renamed directory, a file with a record, a whiteout."""
+    """Something in the upper, too: a renamed directory, a file with a record, a whiteout, links."""
     overlay.mkdir("/u")
     os.close(overlay.open("/u/f", os.O_CREAT | os.O_WRONLY))
     overlay.chown("/u/f", 7, 7)
     overlay.unlink("/g")
     overlay.mkdir("/v")
+    for name in ("/u/one", "/u/two", "/u/last"):
+        overlay.symlink("x", name)
+        overlay.chown(name, 7, 7, follow=False)
+    overlay.link("/u/two", "/u/other")
+    overlay.link("/u/last", "/u/gone")
+    overlay.unlink("/u/gone")
 
 
 OPERATIONS: dict[str, Callable[[Overlay], object]] = {
@@ -58,6 +64,12 @@ OPERATIONS: dict[str, Callable[[Overlay], object]] = {
     "mknod": lambda o: o.mknod("/d/null", 0o020600, (1, 3)),
     "symlink": lambda o: o.symlink("x", "/d/sub/l"),
     "link": lambda o: o.link("/d/f", "/u/l"),
+    "link a symbolic link": lambda o: o.link("/u/one", "/v/one"),
+    "link it once more": lambda o: o.link("/u/two", "/v/one"),
+    "chown of one name": lambda o: o.chown("/u/two", 4, 4, follow=False),
+    "unlink one name": lambda o: o.unlink("/u/two"),
+    "unlink the last name": lambda o: o.unlink("/u/last"),
+    "rename over the last name": lambda o: o.rename("/u/one", "/u/last"),
     "copy up": lambda o: o.copy_up("/d/f"),
     "chmod": lambda o: o.chmod("/d/sub", 0o700),
     "chown": lambda o: o.chown("/d/sub/x", 4, 4),

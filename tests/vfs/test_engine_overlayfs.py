@@ -6,7 +6,7 @@ history the engine's container is committed and goes on as a container of the ne
 the next lower.
 
 Needs root, to mount; the engine runs as an ordinary user all the same. ROOTLAY_TEST_OPERATIONS (2000) says how many
-operations, ROOTLAY_TEST_SEED (1) where to begin:
+operations, or ROOTLAY_TEST_MINUTES how long, and ROOTLAY_TEST_SEED (1) where to begin:
 
     ROOTLAY_TEST_OPERATIONS=100000 tests/run -s tests/vfs/test_engine_overlayfs.py
 
@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import zip_longest
@@ -36,7 +37,8 @@ from tests.vfs.test_kernel_overlayfs import missing, unmount
 
 pytestmark = pytest.mark.oracles
 
-OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "2000"))
+MINUTES = float(os.environ.get("ROOTLAY_TEST_MINUTES", "0"))
+OPERATIONS = 1 << 40 if MINUTES else int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "2000"))
 SEED = int(os.environ.get("ROOTLAY_TEST_SEED", "1"))
 PART = 200  # operations between two commits
 PARTS = 5  # of a history: then another begins on the first image
@@ -277,8 +279,8 @@ needs_kernel = pytest.mark.skipif((reason := missing()) is not None, reason=f"ne
 @needs_kernel
 @pytest.mark.timeout(0 if OPERATIONS > 2000 else 300)
 def test_a_program_cannot_tell_the_engine_from_overlayfs(sides: tuple[Kernel, Engine]) -> None:
-    done, seed, parted = 0, SEED, 0
-    while done < OPERATIONS:
+    done, seed, parted, until = 0, SEED, 0, time.monotonic() + MINUTES * 60
+    while done < OPERATIONS and not (MINUTES and time.monotonic() > until):
         count = compare(sides, seed, PARTS)
         done, seed, parted = done + count, seed + 1, parted + (count < PARTS * PART)
         print(f"{done} operations, {seed - SEED} histories, {parted} of them parted by a commit", flush=True)

@@ -5,7 +5,8 @@ directory. Freezing, merging and committing happen on our side alone, and must c
 operation: every name, type, mode, owner, content, hard link and extended attribute; and of each call its errno.
 
 Needs root, and a kernel and a container that let root mount. ROOTLAY_TEST_OPERATIONS is how many operations there are,
-half of them done by the Python rules alone and half by these and the C core by turns (default 600, some seconds):
+half of them done by the Python rules alone and half by these and the C core by turns (default 600, some seconds);
+ROOTLAY_TEST_MINUTES how long it is to go on instead:
 
     ROOTLAY_TEST_OPERATIONS=100000 tests/run -s tests/vfs/test_kernel_overlayfs.py
 """
@@ -33,7 +34,8 @@ from tests.vfs.test_core_agrees import JointMachine, core
 
 pytestmark = pytest.mark.oracles
 
-OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "600"))
+MINUTES = float(os.environ.get("ROOTLAY_TEST_MINUTES", "0"))
+OPERATIONS = 1 << 40 if MINUTES else int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "600"))
 STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
 NAMES = st.sampled_from([b"user.a", b"user.b", b"trusted.b", b"security.c"])
 _MNT_DETACH = 2
@@ -151,12 +153,12 @@ def operations(machine: type[AgainstKernel], count: int) -> Iterator[str]:
     """Run histories until there were so many operations. Yields what to report."""
     machine.done = Counter()
     start = time.monotonic()
-    while machine.done["operations"] < count:
+    while machine.done["operations"] < count and not (MINUTES and time.monotonic() - start > MINUTES * 30):
         left = count - machine.done["operations"]
         run_state_machine_as_test(
             machine,
             settings=settings(
-                max_examples=min(200, max(3, left // STEPS)),
+                max_examples=5 if MINUTES else min(200, max(3, left // STEPS)),
                 stateful_step_count=STEPS,
                 deadline=None,
                 phases=[Phase.generate, Phase.shrink],

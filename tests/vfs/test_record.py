@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.vfs.record import NO_RECORD, Record
+from rootlay.vfs.record import NO_RECORD, NOTHING, Record
 
 numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))
 xattrs = st.dictionaries(
@@ -21,6 +21,7 @@ records = st.builds(
     st.one_of(st.none(), st.integers(0, 2**64 - 1)),
     xattrs.map(lambda found: tuple(sorted(found.items()))),
     redirects,
+    st.one_of(st.none(), st.integers(0, 2**64 - 1)),
 )
 
 
@@ -33,6 +34,13 @@ def test_parse_is_the_inverse_of_format(record: Record) -> None:
 def test_text_is_as_documented() -> None:
     record = Record(33, 7, 0o104755, (1, 3), 281474976710663, ((b"user.a", b"\x01"),), b"/x;r=y")
     assert record.format() == b"u=33;g=7;m=104755;d=1:3;i=281474976710663;x757365722e61=01;r=/x;r=y"
+
+
+def test_what_lies_beside_a_name_leads_to_a_linked_record() -> None:
+    record = Record(33, linked=7)
+    assert (record.format(), record.beside()) == (b"u=33;l=7", b"l=7")
+    assert Record.parse(b"l=7") == Record(linked=7)
+    assert Record.parse(NOTHING) == NO_RECORD
 
 
 def test_empty_record_is_false() -> None:
@@ -53,7 +61,8 @@ def test_malformed_value_is_an_error(text: bytes) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [b"u=-1", b"u=+1", b"u= 1", b"u=1_0", b"u=4294967296", b"m=8", b"d=1", b"d=1:", b"i=18446744073709551616", b"x=76",
+    [b"u=-1", b"u=+1", b"u= 1", b"u=1_0", b"u=4294967296", b"m=8", b"d=1", b"d=1:", b"i=18446744073709551616", b"l=x",
+     b"l=18446744073709551616", b"x=76",
      b"x7=76", b"x6100=76", b"x61=7", b"r=", b"r=a", b"r=/", b"r=/..", b"r=/a/../b", b"r=/a/.", b"r=/a//b", b"r=/a/"],
 )  # fmt: skip
 def test_what_no_engine_writes_is_refused(text: bytes) -> None:

@@ -86,6 +86,8 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_WH_RECORD_LONG ".wh..wh.n."
 #define RL_WH_LONG ".wh..wh.w."
 #define RL_WH_TEMP ".wh..wh.t."
+#define RL_WH_LINKED ".wh..wh.l."
+#define RL_RECORD_NOTHING "-" /* the text of a linked record without fields */
 #define RL_XATTR_SHARED "user.rootlay.record"
 #define RL_WH_MAX_NAME 251     /* longest NAME that fits after RL_WH */
 #define RL_RECORD_MAX_NAME 244 /* longest NAME that fits after RL_WH_RECORD */

@@ -41,6 +41,10 @@ class Attr(ctypes.Structure):
     def mtime(self) -> int:
         return int(self.mtime_s) * 1_000_000_000 + int(self.mtime_ns)
 
+    @property
+    def ctime(self) -> int:
+        return int(self.ctime_s) * 1_000_000_000 + int(self.ctime_ns)
+
 
 class Open(ctypes.Structure):
     _fields_ = [

@@ -6,6 +6,7 @@ Its subclasses look at the overlay in other ways, or make it otherwise.
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,9 @@ BASE = [
     file(b"d", b"plain d", 0o755),
 ]
 SECOND = [whiteout(b"b/a"), file(b"b/b", b"second"), directory(b"a/c", 0o755), file(b"a/c/b", b"second a/c/b")]
+
+
+REALTIME_COARSE = 5  # <linux/time.h>: the clock of files' times
 
 
 def fill_plain(path: Path) -> None:
@@ -259,21 +263,27 @@ class OverlayMachine(RuleBasedStateMachine):
         """Only root could do it to the plain directory: what stat shows is the oracle."""
         path_ = self.path(path)
         before = outcome(lambda: self.overlay.stat(path_, follow=follow))
+        began = time.clock_gettime_ns(REALTIME_COARSE)
         result = outcome(lambda: self.overlay.chown(path_, uid, gid, follow=follow))
         if isinstance(before, Attributes):
             after = self.overlay.stat(path_, follow=follow)
             owner = (before.uid if uid == -1 else uid, before.gid if gid == -1 else gid)
             assert (after.uid, after.gid, after.mode, after.mtime_ns) == (*owner, before.mode, before.mtime_ns)
+            assert after.ctime_ns >= began
         else:
             assert result == before
 
     @rule(path=paths, name=st.sampled_from([b"user.a", b"trusted.b", b"security.c"]), value=contents)
     def setxattr(self, path: Pick, name: bytes, value: bytes) -> None:
         path_ = self.path(path)
+        began = time.clock_gettime_ns(REALTIME_COARSE)
+        had = outcome(lambda: self.overlay.getxattr(path_, name))
         if isinstance(outcome(lambda: self.overlay.setxattr(path_, name, value[:100])), str):
             return
         assert self.overlay.getxattr(path_, name) == value[:100]
         assert name in self.overlay.listxattr(path_)
+        # A real attribute that has this value already is no change to some file systems.
+        assert self.overlay.stat(path_).ctime_ns >= began or (name == b"user.a" and had == value[:100])
 
     @rule(path=loose_paths, size=st.sampled_from([0, 1, 9000]))
     def truncate(self, path: Pick, size: int) -> None:
@@ -378,6 +388,15 @@ class OverlayMachine(RuleBasedStateMachine):
         if self.count:
             self.shapes = shape_of_directory(self.plain)
             assert shape_of_overlay(self.overlay) == self.shapes
+            self.names_agree()
+
+    def names_agree(self) -> None:
+        """What the names of one file show is one."""
+        shown: dict[int, Attributes] = {}
+        for path, shape in self.shapes.items():
+            if shape.nlink > 1:
+                found = self.overlay.lstat(path)
+                assert shown.setdefault(found.ino, found) == found, path
 
     def teardown(self) -> None:
         os.umask(self.umask)

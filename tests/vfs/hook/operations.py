@@ -55,6 +55,18 @@ class Operations:
     def chmod(self, path: str, mode: int) -> None:
         self.fs.chmod(self.at(path), mode)
 
+    def chown(self, path: str, uid: int, gid: int) -> None:
+        self.fs.chown(self.at(path), uid, gid, follow_symlinks=False)
+
+    def mkfifo(self, path: str, mode: int) -> None:
+        self.fs.mkfifo(self.at(path), mode)
+
+    def setxattr(self, path: str, name: str, value: bytes) -> None:
+        self.fs.setxattr(self.at(path), name, value, follow_symlinks=False)
+
+    def removexattr(self, path: str, name: str) -> None:
+        self.fs.removexattr(self.at(path), name, follow_symlinks=False)
+
     def truncate(self, path: str, size: int) -> None:
         self.fs.truncate(self.at(path), size)
 
@@ -62,18 +74,22 @@ class Operations:
         self.fs.utime(self.at(path), ns=(seconds * 10**9, seconds * 10**9))
 
     def write(self, path: str, flags: int, mode: int, data: bytes) -> int:
-        fd = self.fs.open(self.at(path), flags | os.O_WRONLY, mode)
+        fd = self.fs.open(self.at(path), flags | os.O_WRONLY | os.O_NONBLOCK, mode)  # a FIFO has no reader
         try:
             return os.write(fd, data)
         finally:
             os.close(fd)
 
     def read(self, path: str) -> bytes:
-        fd = self.fs.open(self.at(path), os.O_RDONLY)
+        fd = self.fs.open(self.at(path), os.O_RDONLY | os.O_NONBLOCK)
         try:
             return os.read(fd, CHUNK)
         finally:
             os.close(fd)
+
+    def attributes(self, path: str) -> list[tuple[str, bytes]]:
+        names = self.fs.listxattr(self.at(path), follow_symlinks=False)
+        return [(name, self.fs.getxattr(self.at(path), name, follow_symlinks=False)) for name in names]
 
     def listing(self, path: str) -> list[str]:
         return sorted(os.fsdecode(name) for name in self.fs.listdir(self.at(path)))
@@ -86,12 +102,13 @@ class Operations:
         shown = self.fs.lstat(self.at(path))
         fields: dict[str, Any] = {"mode": shown.st_mode, "size": shown.st_size, "nlink": shown.st_nlink}
         fields |= {"mtime": shown.st_mtime_ns, "uid": shown.st_uid, "gid": shown.st_gid, "ino": shown.st_ino}
+        fields |= {"ctime": shown.st_ctime_ns, "attributes": sorted(self.attributes(path))}
         if stat.S_ISDIR(shown.st_mode):
             del fields["size"], fields["nlink"]
             return {**fields, "names": self.listing(path)}
         if stat.S_ISLNK(shown.st_mode):
             return {**fields, "target": self.readlink(path), "through": self.attempt("read", path)}
-        return {**fields, "content": self.read(path)}
+        return {**fields, "content": self.read(path) if stat.S_ISREG(shown.st_mode) else None}
 
 
 def serve(root: str) -> None:

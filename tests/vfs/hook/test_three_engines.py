@@ -4,17 +4,21 @@ Each random operation is done by one of the three. After it all three look at th
 same, to the inode number; so does a plain directory on which the same was done, as far as it can.
 
     ROOTLAY_TEST_ENGINE_EXAMPLES   histories of up to 60 operations (300: more than 10,000 operations)
+    ROOTLAY_TEST_MINUTES           how long it is to go on instead
 """
 
 from __future__ import annotations
 
 import ast
 import contextvars
+import errno
 import itertools
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -32,11 +36,14 @@ from tests.vfs.hook.operations import Operations
 
 pytestmark = [pytest.mark.slow, pytest.mark.once]
 
-EXAMPLES = int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
+MINUTES = float(os.environ.get("ROOTLAY_TEST_MINUTES", "0"))
+EXAMPLES = int(MINUTES * 300) if MINUTES else int(os.environ.get("ROOTLAY_TEST_ENGINE_EXAMPLES", "300"))
 LONGEST = 60
 ENGINES = ("rules", "hook", "trap")
-ONLY_OURS = ("ino", "mtime", "uid", "gid")  # not to be compared with a plain directory
-FIELDS = ("mode", "size", "nlink", "mtime_ns", "uid", "gid", "ino")
+#: Not to be compared with a plain directory; as root some more can be.
+ONLY_OURS = ("ino", "mtime", "ctime") if os.geteuid() == 0 else ("ino", "mtime", "ctime", "uid", "gid", "attributes")
+FIELDS = ("mode", "size", "nlink", "mtime_ns", "ctime_ns", "uid", "gid", "ino")
+REALTIME_COARSE = 5  # <linux/time.h>: the clock of files' times
 SEEN: dict[str, int] = dict.fromkeys(ENGINES, 0)
 
 names = st.sampled_from(["a", "b", "c", "x", "y", "new"])
@@ -55,6 +62,10 @@ changes = st.one_of(
     st.tuples(st.just("link"), some, some),
     st.tuples(st.just("symlink"), st.sampled_from(["a", "x", "../a", "b/c", "none", "y"]), some),
     st.tuples(st.just("chmod"), some, modes),
+    st.tuples(st.just("chown"), some, st.sampled_from([0, 1, 5]), st.sampled_from([0, 7])),
+    st.tuples(st.just("mkfifo"), some, st.just(0o640)),
+    st.tuples(st.just("setxattr"), some, st.sampled_from(["trusted.t", "security.s"]), st.sampled_from([b"", b"v"])),
+    st.tuples(st.just("removexattr"), some, st.sampled_from(["trusted.t", "security.s"])),
     st.tuples(st.just("truncate"), some, st.sampled_from([0, 3, 9000])),
     st.tuples(st.just("utime"), some, st.integers(1, 2**31)),
     st.tuples(st.just("write"), some, flags, st.just(0o640), data),
@@ -75,12 +86,73 @@ class Rules:
             setattr(self, name, getattr(overlay, name))
         self.open, self.chmod, self._overlay = overlay.open, overlay.chmod, overlay
 
+    def chown(self, path: str, uid: int, gid: int, *, follow_symlinks: bool) -> None:
+        self._overlay.chown(path, uid, gid, follow=follow_symlinks)
+
+    def mkfifo(self, path: str, mode: int) -> None:
+        self._overlay.mknod(path, stat.S_IFIFO | mode)
+
+    def setxattr(self, path: str, name: str, value: bytes, *, follow_symlinks: bool) -> None:
+        self._overlay.setxattr(path, os.fsencode(name), value, follow=follow_symlinks)
+
+    def removexattr(self, path: str, name: str, *, follow_symlinks: bool) -> None:
+        self._overlay.removexattr(path, os.fsencode(name), follow=follow_symlinks)
+
+    def listxattr(self, path: str, *, follow_symlinks: bool) -> list[str]:
+        return [os.fsdecode(name) for name in self._overlay.listxattr(path, follow=follow_symlinks)]
+
+    def getxattr(self, path: str, name: str, *, follow_symlinks: bool) -> bytes:
+        return self._overlay.getxattr(path, os.fsencode(name), follow=follow_symlinks)
+
     def lstat(self, path: str) -> Any:
         shown = self._overlay.lstat(path)
         return SimpleNamespace(**{f"st_{name}": getattr(shown, name) for name in FIELDS})
 
     def utime(self, path: str, *, ns: tuple[int, int]) -> None:
         self._overlay.utimens(path, ns)
+
+
+class Plain(Operations):
+    """A plain directory, with what the kernel gives to root alone done as far as an ordinary user can see."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(os, root)
+        self._kept: set[tuple[int, str]] = set()
+
+    def chown(self, path: str, uid: int, gid: int) -> None:
+        os.chown(self.at(path), -1, -1, follow_symlinks=False)
+
+    def setxattr(self, path: str, name: str, value: bytes) -> None:
+        number = os.lstat(self.at(path)).st_ino
+        self.chown(path, -1, -1)
+        self._kept.add((number, name))
+
+    def removexattr(self, path: str, name: str) -> None:
+        key = os.lstat(self.at(path)).st_ino, name
+        if key not in self._kept:
+            raise OSError(errno.ENODATA, "no such attribute")
+        self.chown(path, -1, -1)
+        self._kept.remove(key)
+
+    def unlink(self, path: str) -> None:
+        found = os.lstat(self.at(path))
+        super().unlink(path)
+        self._gone(found)
+
+    def rename(self, old: str, new: str) -> None:
+        found = os.lstat(self.at(new)) if os.path.lexists(self.at(new)) else None
+        super().rename(old, new)
+        if found is not None and os.lstat(self.at(new)).st_ino != found.st_ino:
+            self._gone(found)
+
+    def _gone(self, found: os.stat_result) -> None:
+        if found.st_nlink == 1 or stat.S_ISDIR(found.st_mode):
+            self._kept = {key for key in self._kept if key[0] != found.st_ino}
+
+    def rmdir(self, path: str) -> None:
+        found = os.lstat(self.at(path))
+        super().rmdir(path)
+        self._gone(found)
 
 
 class Hooked(Operations):
@@ -173,7 +245,7 @@ class World:
             engine.root = f"/w{number}"
         plain = self.base / f"plain{number}"
         fill(plain)
-        oracle = Operations(os, str(plain))
+        oracle = Operations(os, str(plain)) if os.geteuid() == 0 else Plain(str(plain))
         change(oracle)
         return oracle
 
@@ -203,7 +275,22 @@ def around(step: tuple[Any, ...]) -> list[str]:
     return sorted({name for path in about for name in (path, path.rpartition("/")[0])})
 
 
+def names_of_one_file(root: str, paths: list[str]) -> dict[int, dict[str, int]]:
+    """The names of each file that has one of these, and when it was changed, by its number."""
+    found: dict[int, dict[str, int]] = {}
+    wanted = {os.lstat(f"{root}/{path}").st_ino for path in paths if os.path.lexists(f"{root}/{path}")}
+    for here, folders, files in os.walk(root):
+        for name in files + folders:
+            info = os.lstat(path := f"{here}/{name}")
+            if info.st_ino in wanted and not stat.S_ISDIR(info.st_mode):
+                found.setdefault(info.st_ino, {})[path[len(root) + 1 :]] = info.st_ctime_ns
+    return found
+
+
+@pytest.mark.timeout(0 if MINUTES else 300)
 def test_three_engines_agree_by_turns(world: World) -> None:
+    until = time.monotonic() + MINUTES * 60
+
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -213,17 +300,31 @@ def test_three_engines_agree_by_turns(world: World) -> None:
     )
     @given(histories)
     def history(steps: list[tuple[str, tuple[Any, ...]]]) -> None:
+        if MINUTES and time.monotonic() > until:
+            return
         oracle = world.begin()
+        made = time.clock_gettime_ns(REALTIME_COARSE)
+        while time.clock_gettime_ns(REALTIME_COARSE) == made:  # what the history changes is later
+            time.sleep(0.001)
         for done, (engine, step) in enumerate(steps):
             SEEN[engine] += 1
+            began = time.clock_gettime_ns(REALTIME_COARSE)
             expected, found = oracle.do(*step), world.engines[engine].do(*step)
             assert found == expected, (engine, step, steps[: done + 1])
             for path in around(step):
                 shown = {name: each.do("look", path) for name, each in world.engines.items()}
                 assert shown["rules"] == shown["hook"] == shown["trap"], (path, engine, step, steps[: done + 1])
                 assert comparable(shown["rules"]) == comparable(oracle.do("look", path)), (path, steps[: done + 1])
+            for names in names_of_one_file(oracle.root, around(step)).values():
+                looks = [world.engines["rules"].do("look", path) for path in names]
+                for shown in looks:
+                    shown.pop("through", None)  # where a relative link leads depends on the name
+                    assert shown == looks[0], (names, steps[: done + 1])
+                if min(names.values()) >= began and step[0] != "truncate":  # to its own size: each file system's own
+                    assert looks[0]["ctime"] >= began, (names, engine, steps[: done + 1])
         shutil.rmtree(oracle.root)
 
     history()
-    assert sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
+    print(f"\n{sum(SEEN.values())} operations")
+    assert MINUTES or sum(SEEN.values()) >= EXAMPLES * 100 // 3  # of 300 histories 10,000; there are some 12,000
     assert min(SEEN.values()) > sum(SEEN.values()) / 5

@@ -149,7 +149,8 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
     char source[RL_REAL_MAX], text[RL_PATH_MAX];
     struct rl_record rec;
     u32 now;
-    int alone = rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
+    int regular = rl_isreg(from->hit.mode) || rl_isreg(from->hit.sx.stx_mode); /* else linked.c, rule 1 */
+    int alone = regular && rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
     long n = rl_upper_path(from, from->vlen, source);
     long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
     if (r >= 0 && !alone && !rl_still(from))
@@ -162,7 +163,9 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
     if (r >= 0 && k_exists(real))
         r = -EEXIST;
     if (r >= 0)
-        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
+        r = rl_linked_make(from, source, (u32)n, text, &rec);
+    if (r >= 0)
+        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)r);
     if (r >= 0)
         r = k_link(source, real, 0);
     if (r >= 0 && to->hit.white)

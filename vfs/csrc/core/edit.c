@@ -2,11 +2,14 @@
 #include "inside.h"
 
 /* Has the file several names, or had it when its record was changed? (Others may have linked it since the walk.) */
-static long shared_begin(struct rl_edit *e)
+static long shared_begin(struct rl_walk *w, struct rl_edit *e)
 {
     struct statx sx;
-    long r = k_lstat(e->real, &sx);
     e->shared = 0;
+    e->linked = e->rec.has & RL_HAS_LINKED ? e->rec.linked : 0;
+    if (e->linked)
+        return rl_linked_load(&rl_layers[0], e->linked, w->s->mark, e->text, &e->rec);
+    long r = k_lstat(e->real, &sx);
     if (r < 0 || !rl_isreg(sx.stx_mode))
         return r;
     long n = rl_shared_load(&rl_layers[0], e->real, e->text);
@@ -21,6 +24,8 @@ static long shared_begin(struct rl_edit *e)
 /* 1: it is to be beside the name. */
 static long shared_store(struct rl_walk *w, struct rl_edit *e, u32 n)
 {
+    if (e->linked)
+        return rl_linked_store(w->s, e->linked, w->s->text);
     long r = e->shared ? rl_shared_store(e->real, w->s->text, n) : 1;
     return r == 1 && e->shared == 2 ? -ENOSPC : r;
 }
@@ -37,7 +42,7 @@ long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
         r = rl_record_load(w, e->fnv, e->real, e->len, e->text, &e->rec);
     }
     if (r >= 0)
-        r = shared_begin(e);
+        r = shared_begin(w, e);
     if (r < 0)
         rl_unlock(w);
     return r < 0 ? r : 0;
@@ -66,9 +71,20 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
     return r < 0 ? r : 0;
 }
 
+/* As the kernel does with each of these changes, though nothing else of the file itself has changed: backups look at it.
+ * To its own owner: network file systems do not pass on what names none. */
+void rl_edit_stamp(const struct rl_edit *e)
+{
+    struct statx sx;
+    if (k_lstat(e->real, &sx) >= 0)
+        rl_sys(__NR_fchownat, AT_FDCWD, (long)e->real, (i32)sx.stx_uid, -1, AT_SYMLINK_NOFOLLOW, 0);
+}
+
 long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n)
 {
     long r = rl_edit_store(w, e, xattrs, n);
+    if (r >= 0)
+        rl_edit_stamp(e);
     rl_unlock(w);
     return r;
 }

@@ -79,10 +79,11 @@ void rl_bloom_set(const struct rl_layer *l, u64 key);
 #define RL_HAS_INO 16u
 #define RL_HAS_XATTR 32u
 #define RL_HAS_REDIRECT 64u
+#define RL_HAS_LINKED 128u /* only of what lies beside a name: the record is elsewhere (linked.c) */
 struct rl_record {
     u32 has;
     u32 uid, gid, mode, major, minor;
-    u64 ino;
+    u64 ino, linked;
     u32 xattrs, xattrs_len;     /* where in the text the x fields are (contiguous), their length */
     u32 redirect, redirect_len; /* where in the text PATH is */
 };
@@ -98,6 +99,17 @@ int rl_shared_any(const struct rl_layer *l);
 long rl_shared_load(const struct rl_layer *l, const char *real, char *text);
 long rl_shared_store(const char *real, const char *text, u32 n);
 long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u32 len);
+
+/* ---- linked.c ---------------------------------------------------------------------------------- */
+
+struct rl_walk;
+long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r);
+long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r);
+/* These want the lock. */
+long rl_linked_store(struct rl_scratch *s, u64 id, const char *text);
+long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r);
+u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r);
+void rl_linked_drop(struct rl_scratch *s, u64 id);
 
 /* ---- marks.c: names of marks ------------------------------------------------------------------- */
 
@@ -443,6 +455,7 @@ void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
 long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r);
 long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n);
+long rl_mark_put(const char *mark, u32 len, const char *text); /* a symbolic link: made, or replaced */
 int rl_unrecorded(const struct rl_walk *w); /* the upper certainly has no record of w->v */
 void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
 u64 rl_vhash(const struct rl_walk *w);
@@ -481,12 +494,14 @@ struct rl_edit {
     u64 fnv;
     u32 len;
     int shared; /* the record belongs to the file (shared.c); 2: it does already */
+    u64 linked; /* it belongs to the names together (linked.c) */
     char real[RL_REAL_MAX];
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
 };
 long rl_edit_begin(struct rl_walk *w, struct rl_edit *e); /* takes the lock */
 long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n); /* keeps the lock */
-long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n);
+long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n); /* and stamps */
+void rl_edit_stamp(const struct rl_edit *e); /* the change's time, st_ctime, on the file */
 void rl_edit_cancel(struct rl_walk *w);
 /* Before the real file of the walk's object is opened for writing: it may be one that only the mode's owner reads. */
 long rl_loosen(struct rl_walk *w);

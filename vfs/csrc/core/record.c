@@ -36,6 +36,9 @@ static int parse_field(const char **p, struct rl_record *r)
     case 'i':
         r->has |= RL_HAS_INO;
         return rl_number(p, 10, &r->ino);
+    case 'l':
+        r->has |= RL_HAS_LINKED;
+        return rl_number(p, 10, &r->linked);
     default:
         while (**p && **p != ';')
             ++*p;
@@ -112,6 +115,8 @@ long rl_record_format(const struct rl_record *r, const char *xattrs, const char 
     }
     if (r->has & RL_HAS_INO)
         p = field(p, out, "i=", r->ino, 10);
+    if (r->has & RL_HAS_LINKED)
+        p = field(p, out, "l=", r->linked, 10);
     u32 xn = r->has & RL_HAS_XATTR ? r->xattrs_len : 0, rn = r->has & RL_HAS_REDIRECT ? r->redirect_len : 0;
     if ((u64)(p - out) + xn + rn + 8 > RL_PATH_MAX)
         return -ENOSPC;

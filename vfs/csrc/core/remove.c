@@ -115,12 +115,18 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_husk *hus
     }
     if (!upper)
         return 0;
+    struct rl_record rec;
+    u64 linked = 0;
     long n = rl_upper_path(w, w->vlen, real);
+    if (n >= 0 && !rmdir && rl_record_load(w, rl_vhash(w), real, (u32)n, w->s->text, &rec) > 0)
+        linked = rl_linked_last(w, &rec);
     r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, husk) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
     if (r >= 0)
         rl_record_drop(w, rl_vhash(w), real, (u32)n);
+    if (r >= 0)
+        rl_linked_drop(w->s, linked);
     return r;
 }
 

@@ -249,6 +249,7 @@ static long replace(struct move *m, int there, int b_upper)
     }
     bits_after(a, b);
     rl_record_drop(&a->w, rl_vhash(&a->w), a->real, a->len);
+    rl_linked_drop(&m->s, rl_linked_last(&b->w, &rec));
     if (!there && b->w.hit.white)
         rl_whiteout_drop(&b->w);
     return 0;

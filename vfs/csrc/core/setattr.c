@@ -16,7 +16,10 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
         e->rec.has |= RL_HAS_MODE; /* the root's own: without it the lower root's shows */
         e->rec.mode = o->mode;
     }
-    return rl_edit_store(w, e, NULL, 0);
+    long r = rl_edit_store(w, e, NULL, 0);
+    if (r >= 0)
+        rl_edit_stamp(e);
+    return r;
 }
 
 /* A file without a record, and none for what it is to show: one step, without the lock. Whoever had that meanwhile may
@@ -179,7 +182,7 @@ static long chown_own(int fd, u32 uid, u32 gid)
         (gid != ~0u && gid != h.gid))
         return RL_QUICK_NO;
     long r = may_chown(&h, uid, gid);
-    return r < 0 ? r : k4(__NR_fchown, fd, -1, -1, 0);
+    return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* as rl_edit_stamp() */
 }
 
 static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u32 gid, int flags)

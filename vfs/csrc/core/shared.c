@@ -57,10 +57,12 @@ long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u3
     long n = rl_isreg(mode) ? rl_shared_load(l, s->real, s->text) : -ENODATA;
     if (n != -ENODATA)
         return n;
+    struct rl_record rec;
     n = rl_record_path(s->mark, sizeof s->mark, s->real, len, l->len);
     if (n >= 0)
         n = k_readlink(s->mark, s->text, sizeof s->text - 1);
-    if (n >= 0)
-        s->text[n] = 0;
-    return n;
+    if (n < 0)
+        return n;
+    s->text[n] = 0;
+    return rl_linked_follow(s, l, n, &rec);
 }

@@ -57,7 +57,7 @@ static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv,
     if (n < 0)
         return 0;
     s->text[n] = 0;
-    return rl_record_parse(s->text, (u32)n, rec) < 0 ? -EIO : 1;
+    return rl_linked_follow(s, l, n, rec) < 0 ? -EIO : 1;
 }
 
 static int is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)

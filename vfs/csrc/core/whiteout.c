@@ -146,6 +146,23 @@ long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char 
     return n < 0 ? -EIO : 1;
 }
 
+long rl_mark_put(const char *mark, u32 len, const char *text)
+{
+    char temp[RL_REAL_MAX];
+    long r = k_symlink(text, mark);
+    if (r != -EEXIST)
+        return r;
+    r = rl_temp_path(temp, sizeof temp, mark, len);
+    if (r >= 0)
+        r = k_symlink(text, temp);
+    if (r < 0)
+        return r;
+    r = k_rename(temp, mark, 0);
+    if (r < 0)
+        k_unlink(temp, 0);
+    return r;
+}
+
 long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n)
 {
     struct rl_scratch *s = w->s;
@@ -157,20 +174,7 @@ long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, cons
     if (r < 0)
         return r;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
-    u32 at = (u32)r;
-    r = k_symlink(text, s->mark);
-    if (r != -EEXIST)
-        return r;
-    char temp[RL_REAL_MAX];
-    r = rl_temp_path(temp, sizeof temp, s->mark, at);
-    if (r >= 0)
-        r = k_symlink(text, temp);
-    if (r < 0)
-        return r;
-    r = k_rename(temp, s->mark, 0);
-    if (r < 0)
-        k_unlink(temp, 0);
-    return r;
+    return rl_mark_put(s->mark, (u32)r, text);
 }
 
 int rl_unrecorded(const struct rl_walk *w)
