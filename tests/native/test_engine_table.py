@@ -14,7 +14,7 @@ KERNEL_LIST = next(
      if p.exists()), None,
 )  # fmt: skip
 ROW = re.compile(
-    r"\b(OK|NO|DO|SOCKET|WAIT|COME|P1|P2|BITS|VALUE|GUARD(?:_BUT)?)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]"
+    r"\b(OK|NO|DO|SOCKET|WAIT|COME|P1|P2|BITS|VALUE|GUARD(?:_BUT)?|LIMIT)\((\w+)|\[__NR_(prctl|ptrace|getsockopt)\]"
 )
 
 #: Names of the kernel's functions for calls that the table has under the name of the number.

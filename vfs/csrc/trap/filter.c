@@ -52,7 +52,8 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     case RL_GUARDED:
     case RL_REFUSED_VALUE:
     case RL_REFUSED_BITS: return x->error == y->error && x->fixed == y->fixed;
-    case RL_HANDLED_VALUE: return x->fixed == y->fixed && x->rest == y->rest && x->but == y->but;
+    case RL_HANDLED_VALUE:
+        return x->fixed == y->fixed && x->rest == y->rest && x->but == y->but && x->options == y->options;
     case RL_HANDLED:
     case RL_HANDLED_IF:
         return x->pass == y->pass && ((x->options ^ y->options) & (RL_NO_GATE | RL_NO_GATE_TRUNC | RL_MARK)) == 0;
@@ -189,7 +190,10 @@ static void tail(const struct rl_syscall *row)
             emit(BPF_ALU | BPF_AND | BPF_K, ~(u32)row->but, 0, 0);
         emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)row->fixed, 1, 0);
         leave(SECCOMP_RET_ALLOW);
-        go_trap();
+        if (row->options & RL_NO_GATE)
+            leave(SECCOMP_RET_TRAP);
+        else
+            go_trap();
         break;
     case RL_PRCTL:
         prctl_tail();

@@ -203,6 +203,8 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
+    rl_mark_process();
+    confine(); /* before anything is made in the upper: a program that has left the engine may be swapping directories */
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
@@ -211,7 +213,6 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
         cannot_run(prog, r);
     }
     rl_signals_init();
-    confine();
     r = rl_filter_install();
     if (r < 0)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the seccomp filter: ", rl_error_text(r), "; see `rootlay doctor`");

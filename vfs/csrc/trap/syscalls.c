@@ -16,6 +16,8 @@
 #define WAIT(call, do_, pass_, act) [__NR_##call] = {.name = #call, .action = act, .handler = rl_do_##do_, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = pass_}
 /* what comes may have to be translated; with pass_: not even trapped when that argument is NULL */
 #define COME(call, do_, pass_) [__NR_##call] = {.name = #call, .action = pass_ == N ? RL_HANDLED : RL_HANDLED_IF, .handler = rl_do_##do_, .options = RL_MARK, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = pass_}
+/* what is asked of the limit that is the mark (mark.c), by argument rest_ */
+#define LIMIT(call, rest_) [__NR_##call] = {.name = #call, .action = RL_HANDLED_VALUE, .handler = rl_do_##call, .fixed = RL_RLIMIT_MARK, .options = RL_NO_GATE, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .rest = rest_, .pass = N}
 /* one path (or, with path_ N, a descriptor), flags from argument flag_, of which fixed_ are valid,
  * or, with flag_ N, fixed_ themselves */
 #define P1(call, do_, dir_, path_, rest_, flag_, fixed_, opt_, pass_) [__NR_##call] = {.name = #call, .action = RL_HANDLED, .handler = rl_do_##do_, .dir = dir_, .path = path_, .dir2 = N, .path2 = N, .rest = rest_, .flag_arg = flag_, .fixed = fixed_, .options = opt_, .pass = pass_}
@@ -99,7 +101,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     P1(chmod, chmod, N, 0, 1, N, 0, 0, N), P1(fchmod, chmod, 0, N, 1, N, 0, 0, N),
     P1(chown, chown, N, 0, 1, N, 0, 0, N), P1(fchown, chown, 0, N, 1, N, 0, 0, N),
     P1(lchown, chown, N, 0, 1, N, NOFOLLOW, 0, N),
-    DO(umask, umask, 0), OK(gettimeofday), OK(getrlimit), OK(getrusage), OK(sysinfo), OK(times),
+    DO(umask, umask, 0), OK(gettimeofday), LIMIT(getrlimit, 0), OK(getrusage), OK(sysinfo), OK(times),
     [__NR_ptrace] = {.name = "ptrace", .action = RL_HANDLED_VALUE, .handler = rl_do_ptrace, .fixed = 0 /* TRACEME */, .but = 0x4200 /* SETOPTIONS */, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N},
     DO(getuid, getuid, 0), OK(syslog), DO(getgid, getgid, 0), DO(setuid, setuid, 0), DO(setgid, setgid, 0),
     DO(geteuid, geteuid, 0), DO(getegid, getegid, 0), OK(setpgid), OK(getppid), OK(getpgrp), OK(setsid),
@@ -115,7 +117,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(sched_getscheduler), OK(sched_get_priority_max), OK(sched_get_priority_min), OK(sched_rr_get_interval),
     OK(mlock), OK(munlock), OK(mlockall), OK(munlockall), NO(vhangup, EPERM), OK(modify_ldt), NO(pivot_root, EPERM),
     NO(_sysctl, ENOSYS), [__NR_prctl] = {.name = "prctl", .action = RL_PRCTL, .handler = rl_do_prctl, .dir = N, .path = N, .dir2 = N, .path2 = N, .flag_arg = N, .pass = N},
-    OK(arch_prctl), OK(adjtimex), OK(setrlimit), P1(chroot, chroot, N, 0, 1, N, 0, 0, N), OK(sync), NO(acct, EPERM),
+    OK(arch_prctl), OK(adjtimex), LIMIT(setrlimit, 0), P1(chroot, chroot, N, 0, 1, N, 0, 0, N), OK(sync), NO(acct, EPERM),
     NO(settimeofday, EPERM), NO(mount, EPERM), NO(umount2, EPERM), NO(swapon, EPERM), NO(swapoff, EPERM),
     NO(reboot, EPERM), NO(sethostname, EPERM), NO(setdomainname, EPERM), NO(iopl, EPERM), NO(ioperm, EPERM),
     NO(create_module, ENOSYS), NO(init_module, EPERM), NO(delete_module, EPERM), NO(get_kernel_syms, ENOSYS),
@@ -153,7 +155,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     OK(signalfd), OK(timerfd_create), OK(eventfd), OK(fallocate), OK(timerfd_settime), OK(timerfd_gettime), COME(accept4, accept, 1),
     OK(signalfd4), OK(eventfd2), OK(epoll_create1), OK(dup3), OK(pipe2), OK(inotify_init1), OK(preadv), OK(pwritev),
     OK(rt_tgsigqueueinfo), OK(perf_event_open), COME(recvmmsg, recvmmsg, N), NO(fanotify_init, ENOSYS), NO(fanotify_mark, ENOSYS),
-    OK(prlimit64), P1(name_to_handle_at, name_to_handle_at, 0, 1, 2, 4, 0x1600, RL_NO_GATE, N), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
+    LIMIT(prlimit64, 1), P1(name_to_handle_at, name_to_handle_at, 0, 1, 2, 4, 0x1600, RL_NO_GATE, N), NO(open_by_handle_at, EPERM), NO(clock_adjtime, EPERM), OK(syncfs),
     WAIT(sendmmsg, sendmmsg, N, RL_HANDLED), NO(setns, EPERM), OK(getcpu), OK(process_vm_readv), OK(process_vm_writev), OK(kcmp),
     NO(finit_module, EPERM), OK(sched_setattr), OK(sched_getattr), P2(renameat2, rename, 0, 1, 2, 3, 4, 7),
     NO(seccomp, EINVAL), OK(getrandom), OK(memfd_create), NO(kexec_file_load, EPERM), NO(bpf, EPERM),

@@ -25,6 +25,8 @@ enum rl_action {
 #define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
 #define RL_NO_GATE_TRUNC 4 /* the same, when the flags behind the path say O_RDONLY | O_TRUNC */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
+#define RL_RLIMIT_NOFILE 7
+#define RL_RLIMIT_MARK 10 /* RLIMIT_LOCKS, see mark.c */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
@@ -66,7 +68,7 @@ RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(set
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
 RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
-RL_HANDLER(ptrace); RL_HANDLER(getsockopt);
+RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(getrlimit); RL_HANDLER(setrlimit); RL_HANDLER(prlimit64);
 RL_HANDLER(accept); RL_HANDLER(recvfrom); RL_HANDLER(recvmsg); RL_HANDLER(recvmmsg);
 
 #endif
