@@ -13,6 +13,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -90,7 +91,7 @@ def upper_of(small: Rootlay) -> Path:
 
 
 @pytest.mark.parametrize("end", [("stop", "-t", "0"), ("rm", "-f")], ids=["stop", "rm"])
-@pytest.mark.parametrize("mode", ["rest", "hide", "stopped", "leader", "hop", "revive"])
+@pytest.mark.parametrize("mode", ["rest", "hide", "unmark", "stopped", "leader", "hop", "revive"])
 def test_who_has_left_the_engine_is_ended(
     small: Rootlay, leaver: Path, token: str, mode: str, end: tuple[str, ...]
 ) -> None:
@@ -116,6 +117,23 @@ def _owner(entry: str) -> int:
     with contextlib.suppress(OSError):
         return os.stat(f"/proc/{entry}").st_uid
     return -1
+
+
+def test_the_end_of_a_container_that_is_not_kept_ends_it(small: Rootlay, leaver: Path, token: str) -> None:
+    small("run", "--rm", "-v", f"{leaver}:/b:ro", "small", "/b/leaver", token, "rest")
+    assert living(token) == []
+
+
+def test_programs_see_no_limit_and_set_it_without_effect(rootlay: Rootlay) -> None:
+    """The mark is a limit of nothing: programs that set all limits, or ask for them, are not to notice."""
+    program = "import resource as r; r.setrlimit(10, (5, 6)); print(r.getrlimit(10), r.prlimit(0, 10, (3, 4)))"
+    assert rootlay.out("run", "--rm", "host", "--", sys.executable, "-c", program) == "(-1, -1) (-1, -1)\n"
+    program = "import resource as r; r.setrlimit(10, (6, 5))"
+    assert b"ValueError" in rootlay("run", "--rm", "host", "--", sys.executable, "-c", program, code=1).stderr
+    program = "import resource as r; r.prlimit(1 << 30, 10)"
+    assert b"ProcessLookupError" in rootlay("run", "--rm", "host", "--", sys.executable, "-c", program, code=1).stderr
+    program = "print([line for line in open('/proc/self/limits') if 'locks' in line])"
+    assert "unlimited" not in rootlay.out("run", "--rm", "host", "--", sys.executable, "-c", program)
 
 
 def test_a_container_with_a_leaver_is_a_running_one(small: Rootlay, leaver: Path, token: str) -> None:

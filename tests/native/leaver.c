@@ -247,6 +247,21 @@ static _Noreturn void swap(const char *upper, const char *canary)
         }
 }
 
+/* A child that has lost its mark would outlive the rest. */
+static void unmark(void)
+{
+    static const u64 other[2] = {7, 7};
+
+    if (C(__NR_fork, 0, 0, 0, 0) == 0) {
+        G(__NR_prlimit64, 0, 10, other, 0);
+        rest();
+    }
+    if (C(__NR_fork, 0, 0, 0, 0) == 0) {
+        C(__NR_setrlimit, 10, other, 0, 0);
+        rest();
+    }
+}
+
 static void act(char **argv)
 {
     const char *mode = argv[1];
@@ -264,6 +279,8 @@ static void act(char **argv)
         revive();
     if (equal(mode, "leader"))
         end_leader(argv[0]);
+    if (equal(mode, "unmark"))
+        unmark();
     if (equal(mode, "hide"))
         hide();
     if (equal(mode, "stopped"))

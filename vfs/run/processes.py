@@ -25,6 +25,7 @@ EXEC_PATIENCE_S = 5.0
 MARK_DIGITS = 15
 """Hexadecimal digits of a container's ID that are its mark (RL_MARK_DIGITS)."""
 _MARK = re.compile(rb"^Max file locks +\S+ +(\d+)", re.MULTILINE)
+_READ_BYTES = 1 << 16
 _BORN_MAX = 100_000
 _ROUNDS_MAX = 200
 _BIRTH_S = 0.002
@@ -78,18 +79,18 @@ class _Container:
         self._launch = os.fsencode(path) + b"/launch-"
         identity = os.path.basename(path)[:MARK_DIGITS]
         self._mark = b"%d" % int(identity, 16) if re.fullmatch(f"[0-9a-f]{{{MARK_DIGITS}}}", identity) else b""
-        user = os.geteuid()
-        # What cannot be dumped belongs to root in /proc. Programs of real root may become anybody.
-        self._owners = {user, 0} if user else None
 
     def has(self, entry: str) -> bool | None:
         """Whether a process, by its name in /proc, is one that runs; None where there is no such process."""
         try:
-            if self._owners is not None and os.stat(f"/proc/{entry}").st_uid not in self._owners:
+            # The owner of /proc/<pid> does not tell whose it is: what cannot be dumped belongs to root there.
+            os.kill(int(entry), 0)
+            if not os.getpgid(int(entry)):  # the kernel's own
                 return False
-            found = _MARK.search(_read(f"/proc/{entry}/limits"))
-            if found is not None and found[1] == self._mark:
-                return _runs(entry)
+            if self._mark and self._mark in (limits := _read(f"/proc/{entry}/limits")):
+                found = _MARK.search(limits)
+                if found is not None and found[1] == self._mark:
+                    return _runs(entry)
         except (FileNotFoundError, ProcessLookupError):
             return None
         except OSError:
@@ -122,8 +123,14 @@ def _born(before: int, last: int) -> list[str]:
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        return file.readall()
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        found = os.read(descriptor, _READ_BYTES)
+        while more := os.read(descriptor, _READ_BYTES):
+            found += more
+        return found
+    finally:
+        os.close(descriptor)
 
 
 def _arguments(entry: str) -> bytes:
