@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import itertools
 import os
 import shutil
@@ -247,3 +248,15 @@ def test_a_swap_leads_nowhere(arena: Arena, operation: str) -> None:
 @pytest.mark.usefixtures("trusting")
 def test_a_swap_is_seen_where_somebody_trusts_names(arena: Arena) -> None:
     assert any(CANARY in arena.run("read", "d", at)[1] for at in range(1, 20))
+
+
+def test_a_file_that_has_become_a_fifo_is_not_waited_for(arena: Arena) -> None:
+    arena.build.upper.mkdir(exist_ok=True)
+    fill(arena.build.upper, "inside")
+    with opened(arena.build, arena.lower) as overlay:
+        found = overlay.get("/d/f")
+        (arena.build.upper / "d/f").unlink()
+        os.mkfifo(arena.build.upper / "d/f")
+        with pytest.raises(OSError, match="Stale") as caught:
+            overlay.open_found(found)
+        assert caught.value.errno == errno.ESTALE
