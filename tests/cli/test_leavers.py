@@ -95,7 +95,7 @@ def upper_of(small: Rootlay) -> Path:
 def test_who_has_left_the_engine_is_ended(
     small: Rootlay, leaver: Path, token: str, mode: str, end: tuple[str, ...]
 ) -> None:
-    let_go(small, leaver, token, mode)
+    let_go(small, leaver, token, mode, **(limited() if mode == "revive" else {}))
     assert small.out("ps", "-q") != ""
     small(*end, "c")
     assert living(token) == []
@@ -103,14 +103,19 @@ def test_who_has_left_the_engine_is_ended(
 
 
 def test_a_fork_storm_is_ended(small: Rootlay, leaver: Path, token: str) -> None:
+    let_go(small, leaver, token, "storm", **limited())
+    wait_for(lambda: len(living(token)) > ROOM / 4, "no storm")
+    small("stop", "-t", "0", "c")
+    assert living(token) == []
+
+
+def limited() -> dict[str, object]:
+    """Options for a start that gives the programs a limit of processes: what they do would take the whole machine."""
     if os.geteuid() == 0:
         pytest.skip("root has no limit of processes")
     mine = sum(1 for entry in filter(str.isdigit, os.listdir("/proc")) if _owner(entry) == os.geteuid())
     limit = (mine + ROOM, mine + ROOM)
-    let_go(small, leaver, token, "storm", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NPROC, limit))
-    wait_for(lambda: len(living(token)) > ROOM / 4, "no storm")
-    small("stop", "-t", "0", "c")
-    assert living(token) == []
+    return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, limit)}
 
 
 def _owner(entry: str) -> int:
