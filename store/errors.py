@@ -200,6 +200,14 @@ class ContainerRunning(StoreError):
         self.container = container
 
 
+class StillRunning(ContainerRunning):
+    """Programs start in a container faster than they can be ended."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(container)
+        self.args = (f"container {container} still has processes: try again, and set a limit to them (`ulimit -u`)",)
+
+
 class NotFetched(StoreError):
     """An image that was pulled lazily, where the whole of it is needed."""
 

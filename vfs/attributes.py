@@ -52,7 +52,7 @@ class Attributes:
 
 def device_of(stack: Stack) -> int:
     """st_dev to show: that of the first directory layer."""
-    return os.stat(stack.dirs[0].real(b"")).st_dev if stack.dirs else 0
+    return stack.dirs[0].lstat(b"").st_dev if stack.dirs else 0
 
 
 def attributes(stack: Stack, dev: int, found: Found) -> Attributes:
@@ -88,7 +88,7 @@ def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
     if len(found.parts) == 1 or not stack.writable or found.parts[0].layer != 0:
         return real.st_ino
     lower = found.parts[1]
-    return os.lstat(stack.dirs[lower.layer].real(lower.path)).st_ino
+    return stack.dirs[lower.layer].lstat(lower.path).st_ino
 
 
 def view_size(found: Found) -> int:

@@ -59,7 +59,7 @@ class _UpperCheck:
             while waiting:
                 directory = waiting.pop()
                 try:
-                    with longpath.operation(), os.scandir(longpath.roomy(self._upper + directory)) as listing:
+                    with longpath.operation(), os.scandir(longpath.pinned(self._upper, directory)) as listing:
                         found = {item.name: item.stat(follow_symlinks=False) for item in listing}
                 except OSError as error:
                     if not self._busy:
@@ -95,7 +95,8 @@ class _UpperCheck:
             if real.is_relative_to(self._scope.layout.root):
 
                 def fix(quarantine: Quarantine) -> Status:
-                    return quarantine.take("mark-damaged", real, text)
+                    with longpath.operation():
+                        return quarantine.take("mark-damaged", real, text, longpath.guarded(self._upper, path))
 
             yield Finding("mark-damaged", self._place(path), text, fix)
 
@@ -148,24 +149,24 @@ class _UpperCheck:
     def _mode(self, path: bytes, text: str, need: int) -> Finding:
         def fix(quarantine: Quarantine) -> Status:
             with longpath.operation():
-                real = self._real(path)
-                os.chmod(real, os.lstat(real).st_mode & 0o1777 | need, follow_symlinks=True)
+                real = longpath.pinned(self._upper, path)
+                os.chmod(real, os.stat(real).st_mode & 0o1777 | need)
             return "rebuilt"
 
         return Finding("upper-mode", self._place(path), text, fix)
 
     def _real(self, path: bytes) -> bytes:
-        return longpath.usable(self._upper + path)
+        return longpath.guarded(self._upper, path)
 
     def _left(self, path: bytes) -> Finding:
-        real = self._upper + path
-
         def fix(quarantine: Quarantine) -> Status:
-            if os.path.isdir(real) and not os.path.islink(real):
-                remove_tree(real)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(real)
+            with longpath.operation():
+                real = self._real(path)
+                try:
+                    remove_tree(real)
+                except NotADirectoryError:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(real)
             return "removed"
 
         return Finding("leftover", self._place(path), "half-made by a process that is gone", fix, leftover=True)

@@ -45,7 +45,7 @@ class Changes(list[Change]):
 
 def compare(before: Overlay, after: Overlay) -> Iterator[Change]:
     """The changes that lead from one state to another. Neither may change meanwhile."""
-    walk = _Comparison(before, after).directory(before.context.lookup.root(), after.context.lookup.root())
+    walk = _Comparison(before, after).directory(before.get(b"/"), after.get(b"/"))
     yield from longpath.scoped(descend(walk))
 
 

@@ -62,14 +62,8 @@ def directory_layers(record: ContainerRecord) -> tuple[DirLayer, ...]:
         os.path.realpath(record.upper_of(stack)),
         writable=True,
         bloom=record.bloom_of(stack),
-        guarded=has_sessions(record),
     )
     return (upper, *frozen_layers(record, stack.frozen), *lower_layers(record))
-
-
-def has_sessions(record: ContainerRecord) -> bool:
-    """Whether programs may be at work in a container; yes, too, where a crash has left their launch file."""
-    return any(name.startswith("launch-") for name in os.listdir(record.path))
 
 
 def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> list[DirLayer]:

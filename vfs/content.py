@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from typing import BinaryIO
 
 from rootlay.vfs.errors import os_error
@@ -27,13 +28,23 @@ def open_content(stack: Stack, found: Found) -> BinaryIO:
     """A seekable stream of a regular file's bytes, without hydrating. To be closed.
 
     Raises:
-        OSError: EIO when the stack has no hydrator; what opening the real file raises.
+        OSError: EIO when the stack has no hydrator; ESTALE where something else is there by now; what opening the real
+            file raises.
     """
     if found.parts:
-        return os.fdopen(os.open(real_path(stack, found), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        return os.fdopen(_open_regular(real_path(stack, found), found), "rb")
     if stack.hydrator is None:
         raise os_error(errno.EIO, found.path)
     return stack.hydrator.open(found.node)
+
+
+def _open_regular(real: bytes, found: Found) -> int:
+    """A descriptor of what was found to be a regular file. Where it is none by now, it is not waited for."""
+    descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise os_error(errno.ESTALE, found.path)
+    return descriptor
 
 
 def data_runs(stack: Stack, found: Found, stream: BinaryIO, size: int) -> tuple[tuple[int, int], ...]:

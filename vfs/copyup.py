@@ -17,7 +17,7 @@ import os
 import stat
 
 from rootlay.store.value import replace
-from rootlay.vfs import xattr
+from rootlay.vfs import longpath, xattr
 from rootlay.vfs.attributes import Attributes, attributes
 from rootlay.vfs.content import copy_content, real_path
 from rootlay.vfs.lookup import Found, Lookup
@@ -62,7 +62,8 @@ class CopyUp:
             missing.append(missing[-1].parent)
         here = missing.pop()
         while missing:
-            here = self._bring(here, missing.pop(), limit)
+            with longpath.operation():
+                here = self._bring(here, missing.pop(), limit)
         return here
 
     def _bring(self, parent: Found, found: Found, limit: int | None) -> Found:

@@ -49,7 +49,7 @@ def iter_changes(overlay: Overlay) -> Iterator[Change]:
 
     A renamed directory shows as D at its old name and A at its new one; of its content only what changed since.
     """
-    yield from longpath.scoped(descend(_changes_in(overlay, overlay.context.lookup.root())))
+    yield from longpath.scoped(descend(_changes_in(overlay, overlay.get(b"/"))))
 
 
 def _changes_in(overlay: Overlay, directory: Found) -> Walk[Change]:
@@ -92,13 +92,13 @@ def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
     changes it meanwhile.
     """
     with overlay.context.upper.locked():
-        walk = _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=False)
+        walk = _LayerWalk(overlay).walk(overlay.get(b"/"), opaque=False, whole=False)
         yield from longpath.scoped(descend(walk))
 
 
 def iter_tree(overlay: Overlay) -> Iterator[LayerItem]:
     """The whole merged tree, in the form and order of `iter_layer`. For exports."""
-    walk = _LayerWalk(overlay).walk(overlay.context.lookup.root(), opaque=False, whole=True)
+    walk = _LayerWalk(overlay).walk(overlay.get(b"/"), opaque=False, whole=True)
     yield from longpath.scoped(descend(walk))
 
 

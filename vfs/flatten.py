@@ -189,9 +189,9 @@ class _Flattening:
         self._upper.write_record(place, replace(child.record, redirect=redirect, linked=None))
         source, target = self._layers[part.layer].real(part.path), self._upper.real(place)
         if stat.S_ISREG(real.st_mode) or stat.S_ISDIR(real.st_mode):
-            for name in os.listxattr(source):
+            for name in os.listxattr(source, follow_symlinks=False):
                 if name.startswith("user.") and name != sharedrecord.NAME:
-                    os.setxattr(target, name, os.getxattr(source, name))
+                    os.setxattr(target, name, os.getxattr(source, name, follow_symlinks=False))
         if not stat.S_ISLNK(real.st_mode):
             os.chmod(target, real.st_mode & 0o1777)  # set-id bits are never real
         os.utime(target, ns=(real.st_atime_ns, real.st_mtime_ns), follow_symlinks=False)

@@ -1,11 +1,13 @@
-"""Real paths longer than the kernel takes, and such as must not lead through links.
+"""Real paths below a directory that somebody else may be changing: each step by a descriptor, never through a link.
 
-A virtual path may have 4095 bytes, and the directory of the layer comes on top. A descriptor of a directory
-half-way down stands for the first part: `/proc/self/fd/N/rest`. The descriptors of one operation are closed
-when it ends (`enter`, `leave`), thus no cache can go stale when a directory is renamed.
+A container's upper belongs to its programs, and one that has left the engine may outlive every session. So nothing
+that works on it from outside trusts a path of names: it goes down by descriptors of directories, and reaches none
+through a symbolic link. No path is too long for the kernel either: `/proc/self/fd/N/name` has one name.
 
-Where a hostile program can replace directories by links meanwhile, a path is `guarded`: every step is taken by a
-descriptor, and never through a link.
+1. The descriptors of one operation are closed when it ends (`enter`, `leave`), thus no cache can go stale when a
+   directory is renamed. Those of a walk (`scoped`) are kept from one item to the next: a directory that is renamed
+   meanwhile is still one that was reached from the top.
+2. What `guarded` and `pinned` return is valid until the operation ends, what `place` returns until the next call here.
 """
 
 import contextlib
@@ -14,50 +16,102 @@ import threading
 from collections.abc import Iterator
 from typing import TypeVar
 
-from rootlay.vfs.path import NAME_MAX_BYTES, PATH_MAX_BYTES
-
 T = TypeVar("T")
 
-_CHUNK_BYTES = 4000
-_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_KNOWN_MAX = 64
+_TOP = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+_FLAGS = _TOP | os.O_NOFOLLOW
 _PINNED = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_KNOWN_MAX = 64
+_Key = tuple[bytes, bytes]
 
 
-class _Open(threading.local):
+class _Held:
+    """The descriptors of an operation or a walk."""
+
+    __slots__ = ("depth", "known", "lent")
+
     def __init__(self) -> None:
         self.depth = 0  # of operations inside each other
-        self.descriptors: list[int] = []
-        self.known: dict[tuple[bytes, bytes], int] = {}  # directories that this operation has walked to
+        self.known: dict[_Key, int] = {}  # by top and directory, the one that was reached last at the end
+        self.lent: list[int] = []  # what paths stand on that somebody has
+
+    def directory(self, top: bytes, place: bytes) -> int:
+        """A descriptor of a directory. The next call may close it."""
+        found = self.known.get((top, place))
+        names: list[bytes] = []
+        while place and found is None:
+            place, _, name = place.rpartition(b"/")
+            names.append(name)
+            found = self.known.get((top, place))
+        if found is None:
+            found = self._add((top, b""), os.open(top or b"/", _TOP))
+        while names:
+            name = names.pop()
+            place += b"/" + name
+            found = self._add((top, place), os.open(name, _FLAGS, dir_fd=found))
+        return found
+
+    def lend(self, descriptor: int) -> int:
+        """Keep a descriptor open until the operation ends."""
+        if descriptor not in self.lent:
+            self.lent.append(descriptor)
+        return descriptor
+
+    def give_back(self, mark: int) -> None:
+        """Close what was lent since there were `mark` of them."""
+        lent = self.lent[mark:]
+        if lent:
+            del self.lent[mark:]
+            for descriptor in set(lent).difference(self.known.values()):
+                os.close(descriptor)
+
+    def forget(self) -> None:
+        """Know no directory any more."""
+        for descriptor in self.known.values():
+            if descriptor not in self.lent:
+                os.close(descriptor)
+        self.known.clear()
+
+    def _add(self, key: _Key, descriptor: int) -> int:
+        known = self.known
+        if len(known) >= _KNOWN_MAX:
+            oldest = known.pop(next(iter(known)))
+            if oldest not in self.lent:
+                os.close(oldest)
+        known[key] = descriptor
+        return descriptor
 
 
-_open = _Open()
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.held = _Held()
+
+
+_local = _Local()
 
 
 def enter() -> int:
     """Begin an operation; pass the result to `leave`."""
-    if not _open.depth:
-        _close(0)  # of calls that were in no operation
-    _open.depth += 1
-    return len(_open.descriptors)
+    held = _local.held
+    if not held.depth:  # of calls that were in no operation
+        held.give_back(0)
+        held.forget()
+    held.depth += 1
+    return len(held.lent)
 
 
 def leave(mark: int) -> None:
     """Close what was opened since `enter`."""
-    _open.depth -= 1
-    _close(mark)
+    held = _local.held
+    held.depth -= 1
+    held.give_back(mark)
+    if held.known:
+        held.forget()
 
 
 def held() -> int:
     """How many descriptors this thread keeps open."""
-    return len(_open.descriptors)
-
-
-def _close(mark: int) -> None:
-    if _open.known:
-        _open.known.clear()
-    while len(_open.descriptors) > mark:
-        os.close(_open.descriptors.pop())
+    return len({*_local.held.lent, *_local.held.known.values()})
 
 
 @contextlib.contextmanager
@@ -70,31 +124,27 @@ def operation() -> Iterator[None]:
         leave(mark)
 
 
-def usable(path: bytes) -> bytes:
-    """A path for the same object that the kernel accepts. Valid until the operation ends.
-
-    Raises:
-        OSError: a directory on the way does not exist.
-    """
-    if len(path) < PATH_MAX_BYTES:
-        return path
-    base = -1
-    while len(path) > _CHUNK_BYTES:
-        cut = path.rindex(b"/", 0, _CHUNK_BYTES)
-        base = _keep(os.open(path[:cut], _FLAGS, dir_fd=None if base < 0 else base))
-        path = path[cut + 1 :]
-    return b"/proc/self/fd/%d/%s" % (base, path)
-
-
-def roomy(path: bytes) -> bytes:
-    """As `usable`, of a directory, with room for a name behind it: os.scandir asks for its entries by such paths."""
-    if len(path) + NAME_MAX_BYTES + 1 < PATH_MAX_BYTES:
-        return path
-    return b"/proc/self/fd/%d" % _keep(os.open(usable(path), _FLAGS))
+def scoped(items: Iterator[T]) -> Iterator[T]:
+    """The items of a walk, each made by an operation of its own; the directories on the way are kept open."""
+    own = _Held()
+    own.depth = 1
+    try:
+        while True:
+            outer, _local.held = _local.held, own
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            finally:
+                _local.held = outer
+                own.give_back(0)
+            yield item
+    finally:
+        own.forget()
 
 
-def guarded(top: bytes, path: bytes) -> bytes:
-    """A path for the same object as `top` + `path`, below `top` whatever is done there. Valid until the operation ends.
+def place(top: bytes, path: bytes) -> tuple[int | None, bytes]:
+    """A descriptor (or None) and a name for the object at `top` + `path`, below `top` whatever is done there.
 
     A link in the place of the last component is not followed here; the system call decides.
 
@@ -102,57 +152,28 @@ def guarded(top: bytes, path: bytes) -> bytes:
         OSError: ENOTDIR where a directory on the way is none, or a link by now; ENOENT.
     """
     directory, _, name = path.rpartition(b"/")
-    return b"/proc/self/fd/%d/%s" % (_walk(top, directory), name) if name else top
+    return (_directory(top, directory), name) if name else (None, top or b"/")
+
+
+def guarded(top: bytes, path: bytes) -> bytes:
+    """As `place`, as a path: for system calls that take no descriptor, and for what is used later."""
+    directory, _, name = path.rpartition(b"/")
+    if not name:
+        return top or b"/"
+    return b"/proc/self/fd/%d/%s" % (_local.held.lend(_directory(top, directory)), name)
 
 
 def pinned(top: bytes, path: bytes) -> bytes:
     """A path that is the object itself, to be followed; if it is a link, the link. Else as `guarded`."""
     directory, _, name = path.rpartition(b"/")
-    base = _walk(top, directory)
+    base = _directory(top, directory)
     if name:
-        base = _keep(os.open(name, _PINNED, dir_fd=base))
-    return b"/proc/self/fd/%d" % base
+        base = os.open(name, _PINNED, dir_fd=base)
+    return b"/proc/self/fd/%d" % _local.held.lend(base)
 
 
-def _walk(top: bytes, directory: bytes) -> int:
-    """A descriptor of a directory, closed when the operation ends; outside of any, when the next one begins."""
-    known = _open.known if _open.depth else {}
-    found = known.get((top, directory))
-    if found is not None:
-        return found
-    names: list[bytes] = []
-    place = directory
-    while place and found is None:
-        place, _, name = place.rpartition(b"/")
-        names.append(name)
-        found = known.get((top, place))
-    if found is None:
-        found = known[top, b""] = _keep(os.open(top, _FLAGS))
-    passing = False
-    while names:
-        name = names.pop()
-        place += b"/" + name
-        below = os.open(name, _FLAGS, dir_fd=found)
-        if passing:
-            os.close(_open.descriptors.pop())
-        passing = len(known) >= _KNOWN_MAX  # far down: of the steps of a walk only the last is kept
-        if not passing:
-            known[top, place] = below
-        found = _keep(below)
-    return found
-
-
-def _keep(descriptor: int) -> int:
-    _open.descriptors.append(descriptor)
-    return descriptor
-
-
-def scoped(items: Iterator[T]) -> Iterator[T]:
-    """The same items, of which each is made by an operation of its own."""
-    while True:
-        with operation():
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-        yield item
+def _directory(top: bytes, directory: bytes) -> int:
+    held = _local.held
+    if not held.depth:  # in no operation: nothing tells when a directory is renamed
+        held.forget()
+    return held.directory(top, directory)

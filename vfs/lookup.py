@@ -95,7 +95,7 @@ class Lookup:
         real, record = None, NO_RECORD
         if parts:
             top = self.stack.dirs[parts[0].layer]
-            real = os.lstat(top.real(b""))
+            real = top.lstat(b"")
             record = top.record(b"", b"") if top.marks else NO_RECORD
             if base == 0 and self.stack.writable and record.mode is None:
                 record = self._inherited(record, parts[1:2], node)

@@ -18,6 +18,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from rootlay.vfs import longpath
 from rootlay.vfs.bloom import FNV_START, Bloom, fnv1a
 from rootlay.vfs.listing import list_directory
 from rootlay.vfs.lookup import Found, Lookup
@@ -109,7 +110,8 @@ class Remembered:
         if known is None or not known.found.is_dir:
             return None
         if known.names is None:
-            known.names = self._list(known.found)
+            with longpath.operation():
+                known.names = self._list(known.found)
             self._era.size += len(known.names.types)
         return known.names
 
@@ -130,7 +132,8 @@ class Remembered:
             return None
         known = era.objects.get(path)
         if known is None:
-            return self._look(era, path)
+            with longpath.operation():
+                return self._look(era, path)
         return known if self._holds(known) else None
 
     def _look(self, era: Era, path: str) -> _Object | None:

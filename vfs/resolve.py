@@ -7,7 +7,6 @@
 """
 
 import errno
-import os
 from typing import Literal
 
 from rootlay.store.value import value
@@ -106,7 +105,7 @@ class Resolver:
         if found.node is not None:
             return found.node.link
         part = found.parts[0]
-        return os.readlink(self._lookup.stack.dirs[part.layer].real(part.path))
+        return self._lookup.stack.dirs[part.layer].readlink(part.path)
 
     def _target(self, found: Found, request: bytes) -> bytes:
         target = self.target(found)

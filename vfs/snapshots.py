@@ -245,7 +245,7 @@ def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
     if layer.record(b"", b"").mode is not None:
         return
     with open_overlay(record.path.parent.parent, record) as overlay:
-        root = overlay.context.lookup.root()
+        root = overlay.get(b"/")
         shown = overlay.context.attributes(root)
         upper = overlay.context.upper
         with upper.keeping_times(b""):

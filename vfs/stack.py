@@ -78,15 +78,14 @@ class LowerHydrator(Protocol):
 class DirLayer:
     """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
 
-    Paths inside the layer are `b""` for its root, else `/a/b`. `guarded`: somebody may replace directories by links
-    while we work on it, so that no path of names is trusted.
+    Paths inside the layer are `b""` for its root, else `/a/b`. Somebody may replace directories by links while we work
+    on it, so that no path of names is trusted (rootlay.vfs.longpath).
     """
 
     path: bytes
     writable: bool = False
     marks: bool = False
     bloom: Path | None = None
-    guarded: bool = False
 
     @classmethod
     def at(
@@ -96,25 +95,32 @@ class DirLayer:
         writable: bool = False,
         marks: bool | None = None,
         bloom: Path | None = None,
-        guarded: bool = False,
     ) -> "DirLayer":
         """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
-        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom, guarded)
+        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
 
     def real(self, path: bytes) -> bytes:
         """The real path of a path inside, usable until the operation ends in a system call that follows no link."""
-        if self.guarded:
-            return longpath.guarded(self.path, path)
-        return longpath.usable(self.path + path or b"/")
+        return longpath.guarded(self.path, path)
 
     def pinned(self, path: bytes) -> bytes:
         """As `real`, for what is no link, in system calls that would follow one: listing, chmod, truncate, utime."""
-        return longpath.pinned(self.path, path) if self.guarded else self.real(path)
+        return longpath.pinned(self.path, path)
+
+    def lstat(self, path: bytes) -> os.stat_result:
+        """lstat of a path inside."""
+        directory, name = longpath.place(self.path, path)
+        return os.lstat(name, dir_fd=directory)
+
+    def readlink(self, path: bytes) -> bytes:
+        """readlink of a path inside."""
+        directory, name = longpath.place(self.path, path)
+        return os.readlink(name, dir_fd=directory)
 
     def find_stat(self, path: bytes) -> os.stat_result | None:
         """lstat of a path inside; None where there is nothing."""
         try:
-            return os.lstat(self.real(path))
+            return self.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -123,7 +129,7 @@ class DirLayer:
         found = self.find_stat(directory + b"/" + whiteout_name(name))
         if found is None:
             return False
-        return not is_long(name) or os.readlink(self.real(directory + b"/" + whiteout_name(name))) == name
+        return not is_long(name) or self.readlink(directory + b"/" + whiteout_name(name)) == name
 
     def is_opaque(self, directory: bytes) -> bool:
         """Whether the layer marks a directory as opaque. Precondition: `marks`."""
@@ -143,7 +149,7 @@ class DirLayer:
                 shared = find_shared(self.real(directory + b"/" + name))
                 if shared is not None:
                     return shared
-            record = Record.parse(os.readlink(self.real(directory + b"/" + record_name(name))))
+            record = Record.parse(self.readlink(directory + b"/" + record_name(name)))
             return record if record.linked is None else self._linked(record.linked)
         except (FileNotFoundError, NotADirectoryError):
             return NO_RECORD

@@ -117,7 +117,7 @@ class Upper:
     @contextlib.contextmanager
     def keeping_times(self, directory: bytes) -> Iterator[None]:
         """Put a directory's times back after a change that is none of the program's business."""
-        before = os.lstat(self.real(directory))
+        before = self.layer.lstat(directory)
         yield
         os.utime(self.pinned(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
 
@@ -226,9 +226,8 @@ class Upper:
             return found
         record = replace(found.record, mode=found.mode)
         self.change_record(found, record)
-        path = self.real(found.path)
         os.chmod(self.pinned(found.path), real.st_mode & 0o1777 | 0o200)
-        return replace(found, record=record, real=os.lstat(path))
+        return replace(found, record=record, real=self.layer.lstat(found.path))
 
     def change_record(self, found: Found, record: Record) -> None:
         """Give an object of the upper another record, under all its names where it has hard links.

@@ -27,15 +27,15 @@ def iter_upper_keys(upper: bytes) -> Iterator[Key]:
     """
 
     def real(path: bytes) -> bytes:
-        return longpath.usable(upper + path)
+        return longpath.guarded(upper, path)
 
     waiting = [b""]
     while waiting:
         directory = waiting.pop()
         try:
-            with longpath.operation(), os.scandir(longpath.roomy(upper + directory)) as listing:
+            with longpath.operation(), os.scandir(longpath.pinned(upper, directory)) as listing:
                 found = {item.name: item.stat(follow_symlinks=False) for item in listing}
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         yield from longpath.scoped(keys_in(directory, found, real))
         waiting += (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
@@ -12,28 +11,33 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
+    from rootlay.store.errors import StillRunning
 
     patience = values.number("time")
     for reference in values.many("container"):
         record = Containers(context.root).find(reference)
-        stop_container(os.path.realpath(record.path), record.state().pid, 10 if patience is None else patience)
+        path = os.path.realpath(record.path)
+        if not stop_container(path, record.state().pid, 10 if patience is None else patience):
+            raise StillRunning(record.name)
         print(reference, file=context.out)
     return 0
 
 
-def stop_container(path: str, main_pid: int, patience_s: float) -> None:
-    """SIGTERM to the main program, SIGKILL to all that is left of the container after the patience."""
-    from rootlay.vfs.run.processes import iter_guests, kill_guests
+def stop_container(path: str, main_pid: int, patience_s: float) -> bool:
+    """SIGTERM to the main program, SIGKILL to all that is left of the container after the patience.
+
+    Returns whether nothing is left.
+    """
+    from rootlay.vfs.run.processes import iter_guests, kill_guests, signal_guest
 
     guests = set(iter_guests(path))
     targets = {main_pid} & guests or guests
     for pid in targets:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+        signal_guest(path, pid, signal.SIGTERM)
     deadline = time.monotonic() + patience_s
     while targets & set(iter_guests(path)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    kill_guests(path)
+    return kill_guests(path)
 
 
 VERB = Verb(

@@ -92,8 +92,8 @@ def small(tmp_path: Path, small_store: Path) -> Iterator[Rootlay]:
         [
             sys.executable,
             "-c",
-            "import sys; from rootlay.vfs.run.processes import kill_guests; kill_guests(sys.argv[1])",
-            str(root),
+            "import sys; from rootlay.vfs.run.processes import kill_guests; [*map(kill_guests, sys.argv[1:])]",
+            *(os.path.realpath(path) for path in (root / "containers").glob("?" * 64)),
         ],
         check=False,
     )

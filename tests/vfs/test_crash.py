@@ -115,7 +115,7 @@ def crash_at(monkeypatch: pytest.MonkeyPatch, count: int) -> Callable[[], int]:
         def call(*args: object, **kwargs: object) -> object:
             nonlocal made
             changes = not opens or (len(args) > 1 and isinstance(args[1], int) and args[1] & os.O_CREAT)
-            if (changes and b"upper" in os.fsencode(str(args[0]))) or not opens:
+            if (changes and b"/proc/self/fd/" in os.fsencode(str(args[0]))) or not opens:
                 made += 1
                 if made == count:
                     raise Crash

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import itertools
 import os
 import shutil
@@ -16,7 +17,6 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.value import replace
 from rootlay.vfs import longpath
 from rootlay.vfs.diff import iter_changes, iter_layer, iter_tree
 from rootlay.vfs.overlay import Overlay
@@ -160,27 +160,33 @@ class Attacker:
 def attack(monkeypatch: pytest.MonkeyPatch) -> Callable[[Attacker], None]:
     attackers: list[Attacker] = []
 
-    def watch(method: str) -> None:
-        original = getattr(DirLayer, method)
-
-        def made(self: DirLayer, path: bytes) -> bytes:
-            found: bytes = original(self, path)
-            if self.writable and attackers:
+    def watch(function: str) -> None:
+        def made(top: bytes, path: bytes) -> object:
+            found = getattr(longpath, f"_{function}")(top, path)
+            if attackers and top == os.fsencode(attackers[-1].upper):
                 attackers[-1].after()
             return found
 
-        monkeypatch.setattr(DirLayer, method, made)
+        monkeypatch.setattr(longpath, f"_{function}", getattr(longpath, function), raising=False)
+        monkeypatch.setattr(longpath, function, made)
 
-    watch("real")
-    watch("pinned")
+    for function in ("place", "guarded", "pinned"):
+        watch(function)
     return attackers.append
 
 
+@pytest.fixture
+def trusting(monkeypatch: pytest.MonkeyPatch, attack: object) -> None:
+    """Paths of names, as nobody may use them."""
+    monkeypatch.setattr(longpath, "_place", lambda top, path: (None, top + path))
+    for function in ("_guarded", "_pinned"):
+        monkeypatch.setattr(longpath, function, lambda top, path: top + path)
+
+
 @contextlib.contextmanager
-def opened(build: StackBuilder, lower: DirLayer, *, guarded: bool = True) -> Iterator[Overlay]:
+def opened(build: StackBuilder, lower: DirLayer) -> Iterator[Overlay]:
     stack = build.stack(lower)
-    dirs = (replace(stack.dirs[0], guarded=guarded), *stack.dirs[1:])
-    with Overlay(Stack(dirs, None, None, stack.ownership, stack.lock)) as overlay:
+    with Overlay(Stack(stack.dirs, None, None, stack.ownership, stack.lock)) as overlay:
         yield overlay
 
 
@@ -200,7 +206,7 @@ class Arena:
         (self.outside / "d/low-sub").mkdir()
         self.before = shape(self.outside)
 
-    def run(self, operation: str, name: str, at: int, *, guarded: bool = True) -> tuple[bool, bytes]:
+    def run(self, operation: str, name: str, at: int) -> tuple[bool, bytes]:
         """Do it with a swap of `name` at the `at`-th path. Whether there was one, and all that was read."""
         for path in (self.build.upper, self.base / "copied", self.base / "given", self.base / "bloom"):
             if path.is_dir() and not path.is_symlink():
@@ -212,7 +218,7 @@ class Arena:
         (self.base / "given" / "f").write_text("given")
         attacker = Attacker(self.build.upper, self.outside, name, at)
         answer: object = None
-        with opened(self.build, self.lower, guarded=guarded) as overlay:
+        with opened(self.build, self.lower) as overlay:
             overlay._upper.announce_all()  # type: ignore[union-attr]
             self.attack(attacker)
             with contextlib.suppress(OSError):
@@ -241,5 +247,18 @@ def test_a_swap_leads_nowhere(arena: Arena, operation: str) -> None:
         assert at > 1
 
 
-def test_a_swap_is_seen_where_nobody_guards(arena: Arena) -> None:
-    assert any(CANARY in arena.run("read", "d", at, guarded=False)[1] for at in range(1, 20))
+@pytest.mark.usefixtures("trusting")
+def test_a_swap_is_seen_where_somebody_trusts_names(arena: Arena) -> None:
+    assert any(CANARY in arena.run("read", "d", at)[1] for at in range(1, 20))
+
+
+def test_a_file_that_has_become_a_fifo_is_not_waited_for(arena: Arena) -> None:
+    arena.build.upper.mkdir(exist_ok=True)
+    fill(arena.build.upper, "inside")
+    with opened(arena.build, arena.lower) as overlay:
+        found = overlay.get("/d/f")
+        (arena.build.upper / "d/f").unlink()
+        os.mkfifo(arena.build.upper / "d/f")
+        with pytest.raises(OSError, match="Stale") as caught:
+            overlay.open_found(found)
+        assert caught.value.errno == errno.ESTALE

@@ -7,7 +7,7 @@ from pathlib import Path
 from rootlay.store.container import Containers
 from rootlay.store.containererrors import RunsElsewhere
 from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.errors import ContainerRunning
+from rootlay.store.errors import ContainerRunning, StillRunning
 from rootlay.store.grave import bury
 from rootlay.vfs.run.processes import has_guests, kill_guests
 
@@ -16,7 +16,8 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
     """Remove a container and return the number of bytes freed.
 
     Raises:
-        ContainerRunning: something runs in it and `force` is not given; or it cannot be killed.
+        ContainerRunning: something runs in it and `force` is not given.
+        StillRunning: it cannot be ended.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
     return bury(put_away(root, record, force=force))
@@ -28,6 +29,8 @@ def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Pat
     machine = record.state().elsewhere
     if machine and not force:
         raise RunsElsewhere(record.name, machine)
-    if (not force and has_guests(path)) or not kill_guests(path):
+    if not force and has_guests(path):
         raise ContainerRunning(record.name)
+    if not kill_guests(path):
+        raise StillRunning(record.name)
     return Containers(root).put_away(record)

@@ -42,8 +42,11 @@ const struct rl_check rl_check_kill[] = {{0, RL_EQUAL, 0, (u32)-1, EPERM}, END};
 const struct rl_check rl_check_setpriority[] = {{0, RL_EQUAL, 0, 2 /* PRIO_USER */, EPERM}, END};
 const struct rl_check rl_check_ioprio_set[] = {{0, RL_EQUAL, 0, 3 /* IOPRIO_WHO_USER */, EPERM}, END};
 
+/* The limit that is the mark (mark.c): nobody changes or reads it. */
+const struct rl_check rl_check_rlimit[] = {{0, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL}, END};
 /* Own limits, and the reading of others'. RLIMIT_CPU kills. */
 const struct rl_check rl_check_prlimit64[] = {
+    {1, RL_EQUAL, 0, RL_RLIMIT_MARK, RL_TRAPS_ALL},
     {0, RL_EQUAL, 0, 0, RL_RUNS}, {2, RL_NULL, 0, 0, RL_RUNS}, {0, RL_ALWAYS, 0, 0, RL_TRAPS_ALL}, END};
 
 /* All of a processor's or of a control group's processes, for which the kernel may ask for nothing. */

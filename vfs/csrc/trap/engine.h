@@ -270,9 +270,11 @@ int rl_port_bind(int fd, void *address, u64 bytes);
 int rl_port_peer(int fd, void *address, u64 bytes);
 void rl_port_name(int fd, void *address, u64 bytes);
 
-/* ---- filter.c, trace.c, message.c, text.c ------------------------------------------------------- */
+/* ---- filter.c, mark.c, trace.c, message.c, text.c ------------------------------------------------------- */
 
 long rl_filter_install(void);
+void rl_mark_process(void);
+long rl_mark_prlimit64(struct rl_call *c);
 extern char rl_gate_start[], rl_gate_end[];
 extern char __executable_start[], _end[]; /* the linker's names for the ends of the engine */
 #define rl_image_start __executable_start

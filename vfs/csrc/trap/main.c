@@ -203,7 +203,8 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
-    confine(); /* first: a program of an earlier session may be changing the upper under our hands */
+    rl_mark_process();
+    confine(); /* before anything is made in the upper: a program that has left the engine may be swapping directories */
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);

@@ -27,6 +27,9 @@ long rl_do_uname(struct rl_call *c)
 long rl_do_prlimit64(struct rl_call *c)
 {
     i32 pid = (i32)c->arg[0];
+
+    if ((u32)c->arg[1] == RL_RLIMIT_MARK)
+        return rl_mark_prlimit64(c);
     long r = rl_sys4(__NR_prlimit64, pid, (long)c->arg[1], 0, 0);
 
     if (r < 0)

@@ -39,6 +39,8 @@ enum rl_test {
 #define RL_NONE 0xff
 #define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
+#define RL_RLIMIT_NOFILE 7
+#define RL_RLIMIT_MARK 10 /* RLIMIT_LOCKS, see mark.c */
 #define RL_NULL_PATH 1 /* a NULL path means the descriptor itself */
 
 struct rl_syscall {
@@ -62,7 +64,7 @@ const struct rl_syscall *rl_syscall_row(long nr);
 
 #define RL_CHECK(name) extern const struct rl_check rl_check_##name[]
 RL_CHECK(open); RL_CHECK(openat); RL_CHECK(mode1); RL_CHECK(mode2); RL_CHECK(renameat2);
-RL_CHECK(clone); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64);
+RL_CHECK(clone); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(rlimit);
 RL_CHECK(perf_event_open); RL_CHECK(userfaultfd); RL_CHECK(fcntl); RL_CHECK(ioctl);
 RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter in its place, without a network */
 RL_CHECK(getsockopt); RL_CHECK(ptrace); RL_CHECK(madvise); RL_CHECK(prctl);
@@ -87,7 +89,7 @@ RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(set
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
 RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
-RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(prlimit64);
+RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(getrlimit); RL_HANDLER(setrlimit); RL_HANDLER(prlimit64);
 RL_HANDLER(accept); RL_HANDLER(recvfrom); RL_HANDLER(recvmsg); RL_HANDLER(recvmmsg);
 
 #endif

@@ -1,0 +1,52 @@
+/* The mark by which a container's processes are known from outside, whatever becomes of them (docs/adr/0013).
+ *
+ * 1. It is a limit that the kernel keeps but does not look at (RLIMIT_LOCKS, since Linux 2.6): inherited by all, shown in
+ *    /proc/<pid>/limits to everybody, and never raised again without privilege. `vfs/run/processes.py` reads it.
+ * 2. The filter lets no call change it, nor read it, from the gate neither. To programs it looks like no limit; setting it
+ *    has no effect, as it has none on the kernel.
+ * 3. An engine inside another container keeps the mark of that one: the outer handler answers it.
+ */
+#include "engine.h"
+#include "syscalls.h"
+
+#define RL_MARK_DIGITS 15 /* of the container's ID, hexadecimal: less than 2^60, so that it is never "unlimited" */
+
+struct limit {
+    u64 soft, hard;
+};
+static const struct limit unlimited = {~0ull, ~0ull};
+
+/* A container without an ID (tests) has no mark. What the user has limited already stays: then others must tell. */
+void rl_mark_process(void)
+{
+    static char digits[RL_MARK_DIGITS + 1];
+    struct limit mark;
+
+    if (rl_launch->container_id.len < RL_MARK_DIGITS)
+        return;
+    memcpy(digits, rl_launch_str(rl_launch->container_id), RL_MARK_DIGITS);
+    if (!rl_get_number(digits, 16, &mark.soft))
+        return;
+    mark.hard = mark.soft;
+    rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_MARK, (long)&mark, 0);
+}
+
+static long exchange(struct rl_call *c, u64 set, u64 get)
+{
+    struct limit wanted;
+    long r = set ? rl_guest_read(c, &wanted, set, sizeof wanted) : 0;
+
+    if (r >= 0 && set && wanted.soft > wanted.hard)
+        r = -EINVAL;
+    return r >= 0 && get ? rl_guest_write(c, get, &unlimited, sizeof unlimited) : r;
+}
+
+long rl_do_getrlimit(struct rl_call *c) { return exchange(c, 0, c->arg[1]); }
+long rl_do_setrlimit(struct rl_call *c) { return exchange(c, c->arg[1], 0); }
+
+long rl_mark_prlimit64(struct rl_call *c)
+{
+    long r = rl_sys4(__NR_prlimit64, (long)c->arg[0], RL_RLIMIT_NOFILE, 0, 0); /* whether there is such a process */
+
+    return r < 0 ? r : exchange(c, c->arg[2], c->arg[3]);
+}
