@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.realpath import real_directory
-from rootlay.store.smallfile import overwrite
+from rootlay.store.smallfile import overwrite, read_small
 from rootlay.store.uppers import UpperStack, bloom_name, read_stack, replace_file
 from rootlay.store.value import as_dict, field, fields, value
 
@@ -171,11 +171,7 @@ class ContainerRecord:
 
     def state(self) -> ContainerState:
         """Read the state; the initial one when nothing ran yet."""
-        try:
-            data = json.loads((self.path / "state.json").read_bytes())
-        except FileNotFoundError:
-            return ContainerState()
-        return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
+        return read_state(self.path)
 
     def write_state(self, state: ContainerState) -> None:
         """Replace the state (atomic). A container that is gone in the meantime is no error.
@@ -191,3 +187,12 @@ class ContainerRecord:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
                     raise
                 overwrite(path, data)
+
+
+def read_state(container: os.PathLike[str] | str) -> ContainerState:
+    """The state in a container's directory; the initial one when nothing ran yet."""
+    try:
+        data = json.loads(read_small(f"{os.fspath(container)}/state.json"))
+    except FileNotFoundError:
+        return ContainerState()
+    return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
