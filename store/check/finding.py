@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 QUARANTINE = "quarantine"
 _LIST = "list.json"
+_TARGET_BYTES_MAX = 3800
 
 CODES: dict[str, str] = {
     "layout-file": "`oci-layout` is missing or of another version",
@@ -103,10 +104,16 @@ class Quarantine:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.path = self.layout.root / QUARANTINE / f"{stamp}-{os.getpid()}"
 
-    def take(self, finding_code: str, path: Path, why: str) -> Status:
-        """Move `path`, which is below the store's root, out of the way. Durable; what is gone already is no error."""
+    def take(self, finding_code: str, path: Path, why: str, by: bytes | None = None) -> Status:
+        """Move `path`, which is below the store's root, out of the way. Durable; what is gone already is no error.
+
+        Args:
+            by: another path of the same object, where the names on the way to it are not to be trusted.
+        """
         relative = path.relative_to(self.layout.root)
         target = self.path / relative
+        if len(os.fsencode(target)) > _TARGET_BYTES_MAX:  # the list has its place
+            target = self.path / f"long-{len(self.rows)}" / path.name
         make_directory(self.path.parent)
         make_directories(target.parent)
         while os.path.lexists(target):
@@ -115,9 +122,10 @@ class Quarantine:
         with self.layout.staging() as staging:
             write_file(staging, self.path / _LIST, json.dumps(self.rows, indent=2).encode("utf-8", "backslashreplace"))
         with suppress(FileNotFoundError):
-            os.rename(path, target)
+            os.rename(by or path, target)
             sync_path(target.parent)
-            sync_path(path.parent)
+            if by is None:
+                sync_path(path.parent)
         return "quarantined"
 
     def copy(self, finding_code: str, path: Path, why: str) -> None:
