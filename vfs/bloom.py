@@ -73,20 +73,24 @@ def finish(value: int) -> int:
 class Bloom:
     """A filter file, mapped shared. Close it, or use it in a `with` block."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, changes: bool = True) -> None:
         """Map an existing filter.
+
+        Args:
+            changes: it may be written to; where it cannot (a disk that is read-only) that fails when it is.
 
         Raises:
             OSError: it cannot be opened, or has holes and the disk is full.
             ValueError: the file is not a filter, or of a later version.
         """
         self.path = path
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+        fd, self._writable = _open(path, changes)
         try:
             if not header_fits(os.read(fd, HEADER_BYTES)) or os.fstat(fd).st_size != FILE_BYTES:
                 raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
-            filled = has_blocks(os.fstat(fd)) or fill_holes(fd)
-            self._map = mmap.mmap(fd, FILE_BYTES)
+            filled = not self._writable or has_blocks(os.fstat(fd)) or fill_holes(fd)
+            access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
+            self._map = mmap.mmap(fd, FILE_BYTES, access=access)
         finally:
             os.close(fd)
         if not filled:
@@ -171,6 +175,7 @@ class Bloom:
 
         Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
         """
+        self._require_writable()
         if not self._counting:
             yield
             return
@@ -184,12 +189,28 @@ class Bloom:
                 words[_ENDED] = begun
                 words[_GIVEN] = taken
 
+    def _require_writable(self) -> None:
+        if not self._writable:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.path))
+
     def _set(self, bit: int) -> None:
+        self._require_writable()
         if self._setter is None:
             self._setter = _AtomicOr(self._map)
         if not self._setter.set(HEADER_BYTES + (bit >> 5) * 4, bit & 31):
             # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
             self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
+
+
+def _open(path: Path, changes: bool) -> tuple[int, bool]:
+    """A descriptor of a filter's file, and whether it is for writing."""
+    if changes:
+        try:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC), True
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
 
 
 def _touch_pages(target: mmap.mmap) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import Column, Row, age, print_table, quoted
