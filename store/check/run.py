@@ -5,10 +5,12 @@ Rules:
 2. Lock order: the use lock (shared while looking, exclusively while repairing: nobody takes a new lease), then what the
    repairs take: `index`, a view's. A layer's lock stands before it, so no repair takes one: what an importer that is
    half-way publishes as well is the same, and atomic. Containers may run meanwhile.
+3. Without repairs it writes nothing: it works on a disk that has become read-only.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,7 +61,8 @@ def check_store(
     layout = Layout(root.absolute())
     if not layout.blobs.is_dir():
         raise StoreError(f"no store at {root}")
-    layout.make_directories()
+    if repair or os.access(layout.root, os.W_OK):
+        layout.make_directories()
     scope = Scope(Store(layout), deep, tell=tell, counts={} if counts is None else counts)
     quarantine = Quarantine(layout)
     with layout.remove_lock() if repair else layout.use():

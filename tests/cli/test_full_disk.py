@@ -17,6 +17,9 @@ from rootlay.vfs.bloom import Bloom
 from tests.cli.conftest import Rootlay
 
 FILL = "dd if=/dev/zero of=/filler bs=65536; dd if=/dev/zero of=/filler2 bs=512"
+# While it is full; then there is room again.
+LOWER = "read x < /usr/share/doc/one/readme && echo read $x; : > /filler"
+PROGRAMS = "for p in rm mkdir mv chmod ls wc dd; do $p --version > /dev/null; done"
 # Names all over the filter: what is in no layer, and what the image has.
 CHANGE = (
     "i=0; while [ $i -lt 300 ]; do echo x > /new$i; mkdir /dir$i; i=$((i+1)); done; "
@@ -62,8 +65,9 @@ def mounted(tmp_path: Path) -> list[str]:
 def check(around: list[str], tar: Path, disk: Path) -> None:
     script = (
         f"r import {tar} small >/dev/null || exit 99; r create --name old small true >/dev/null; "
-        f"r run --name c small sh -c '{FILL}; {CHANGE}'; echo run $?; "
-        "r exec c true 2>/dev/null; r snapshot create c; echo snapshot $?; r diff c | wc -l; r rm -f c; echo rm $?"
+        f"r run --name c small sh -c '{FILL}; {LOWER}; {PROGRAMS}; {FILL}; {CHANGE}'; echo run $?; "
+        "r exec c true 2>/dev/null; r snapshot create c; echo snapshot $?; r diff c | wc -l; "
+        "r prune; echo prune $?; r rm -f c; echo rm $?"
     )
     done = in_shell(around, disk / "store", script)
     lines = done.stdout.splitlines()
@@ -72,6 +76,9 @@ def check(around: list[str], tar: Path, disk: Path) -> None:
     assert "fault inside" not in done.stderr
     assert "No space left on device" in done.stderr
     assert f"snapshot {CODES['DiskFull']}" in lines or "snapshot 0" in lines, done
+    # It may have been made beforehand.
+    assert "read one" in lines or "/usr/share/doc/one/readme: No space left" in done.stderr, done.stderr[:600]
+    assert "prune 0" in lines, done
     assert lines[-1] == "rm 0", done
     assert "Traceback" not in done.stderr
     assert "Bus error" not in done.stderr
