@@ -20,7 +20,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
 from rootlay.vfs.run.lowerfiles import LowerFiles
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.session import Session
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     import subprocess
 
     from rootlay.store.lazy.fill import Filler
+    from rootlay.vfs.run.clients import Clients
 
 IDLE_POLL_S = 1.0
 SETTLE_S = 0.2
@@ -168,7 +168,9 @@ def serve(
 
     `ahead` is called when there is no request; it works for a moment and says whether there is more to do.
     """
-    import resource
+    import resource  # here, not above: the owner need not wait for them
+
+    from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
 
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     clients = Clients(listener, lambda entry: _attempt(hydrate, entry), max(1, min(CLIENTS_MAX, limit // 2)))
