@@ -81,12 +81,15 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
-    name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
+    # Of a link or a rename the second is what could not be made.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    given = error.filename2 if full and error.filename2 else error.filename
+    name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
     where = name or root
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
         return "the container was removed meanwhile", CODES["UnknownContainer"]
     in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if full:
         advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
         return f"{where}: no space left on the device; {advice}", CODES["DiskFull"]
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

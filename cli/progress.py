@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rootlay.store.progress import Progress
 
 LINE_EVERY_S = 5.0
+REDRAWN_EVERY_S = 0.1
 
 
 @contextlib.contextmanager
@@ -56,6 +57,29 @@ def print_notes(context: Context, notes: Iterable[str]) -> None:
     """What the user should know though nothing failed, each on a line of standard error."""
     for note in notes:
         print(f"rootlay: note: {note}", file=context.err)
+
+
+def show_counts(context: Context) -> Callable[[str, int, int], None]:
+    """A callback `(kind of things, how many are done, how many there are)`: a line on a terminal that changes, and now
+    and then a line elsewhere."""
+    terminal = context.err.isatty()
+    last = time.monotonic()
+
+    def update(kind: str, done: int, total: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= (REDRAWN_EVERY_S if terminal else LINE_EVERY_S):
+            last = now
+            text = f"{done:,} of {total:,} {kind}"
+            print(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n", file=context.err, flush=True)
+
+    return update
+
+
+def clear_counts(context: Context) -> None:
+    """Take the line off the terminal."""
+    if context.err.isatty():
+        print("\r\x1b[K", end="", file=context.err, flush=True)
 
 
 def _lines(context: Context) -> Progress:

@@ -36,7 +36,12 @@ CREATE_OPTIONS = (
         "DIR",
     ),
     Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
-    Option(("--upper",), "text", "Keep the writable layer in this directory.", "DIR"),
+    Option(
+        ("--upper",),
+        "text",
+        "Keep the writable layer in this directory; where the store is read-only, all of the container.",
+        "DIR",
+    ),
     CONFINE,
     Option(
         ("-p", "--publish"),

@@ -26,11 +26,12 @@ from pathlib import Path
 from rootlay.store.bloom import create_bloom
 from rootlay.store.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.containernames import random_name
-from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
+from rootlay.store.containerrecord import ContainerConfig, ContainerRecord, read_state
 from rootlay.store.digest import Digest
 from rootlay.store.errors import NameInUse, UnknownContainer
 from rootlay.store.grave import bury, disk_bytes
 from rootlay.store.removetree import remove_tree
+from rootlay.store.smallfile import read_small
 from rootlay.store.uppers import (
     STACK_FILE,
     UpperStack,
@@ -128,8 +129,30 @@ class Containers:
 
     def iter_all(self) -> Iterator[ContainerRecord]:
         """All containers, newest first."""
-        records = [record for record in map(self._read, self._ids()) if record is not None]
+        return self.iter_of(self._ids())
+
+    def iter_of(self, identities: Iterable[str]) -> Iterator[ContainerRecord]:
+        """Those of these IDs that are containers, newest first."""
+        records = [record for record in map(self._read, identities) if record is not None]
         yield from sorted(records, key=lambda record: -record.config.created_ns)
+
+    def maybe_running(self) -> tuple[set[str], set[str]]:
+        """The IDs of the containers in which programs may run here, and of those that may run on another machine.
+
+        One listing for each: a session's launch file stays as long as a program runs, and without one only the state
+        of a container may say that it was started elsewhere.
+        """
+        here: set[str] = set()
+        elsewhere: set[str] = set()
+        for identity in self._ids():
+            path = f"{self.path}/{identity}"
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                names = os.listdir(path)
+                if any(name.startswith("launch-") for name in names):
+                    here.add(identity)
+                elif "state.json" in names and read_state(path).elsewhere:
+                    elsewhere.add(identity)
+        return here, elsewhere
 
     def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
         """Give a container another name.
@@ -236,12 +259,11 @@ class Containers:
             return []
 
     def _read(self, identity: str) -> ContainerRecord | None:
-        path = self.path / identity
         try:
-            data = json.loads((path / "config.json").read_bytes())
+            data = json.loads(read_small(f"{self.path}/{identity}/config.json"))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return ContainerRecord(ContainerConfig.from_json(data), path)
+        return ContainerRecord(ContainerConfig.from_json(data), self.path / identity)
 
     def lives(self, identity: str) -> bool:
         """Whether a container has its record, or is being made at this moment."""

@@ -7,6 +7,7 @@ the path of every `rootlay run`: no heavy imports.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.store.realpath import real_directory
+from rootlay.store.smallfile import overwrite, read_small
 from rootlay.store.uppers import UpperStack, bloom_name, read_stack, replace_file
 from rootlay.store.value import as_dict, field, fields, value
 
@@ -169,13 +171,28 @@ class ContainerRecord:
 
     def state(self) -> ContainerState:
         """Read the state; the initial one when nothing ran yet."""
-        try:
-            data = json.loads((self.path / "state.json").read_bytes())
-        except FileNotFoundError:
-            return ContainerState()
-        return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
+        return read_state(self.path)
 
     def write_state(self, state: ContainerState) -> None:
-        """Replace the state (atomic). A container that is gone in the meantime is no error."""
+        """Replace the state (atomic). A container that is gone in the meantime is no error.
+
+        On a full disk a state that is there is overwritten in its place: the program's end is not lost by what the
+        program wrote.
+        """
+        data, path = json.dumps(as_dict(state)).encode(), self.path / "state.json"
         with contextlib.suppress(FileNotFoundError):
-            replace_file(self.path / "state.json", json.dumps(as_dict(state)).encode())
+            try:
+                replace_file(path, data)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+                    raise
+                overwrite(path, data)
+
+
+def read_state(container: os.PathLike[str] | str) -> ContainerState:
+    """The state in a container's directory; the initial one when nothing ran yet."""
+    try:
+        data = json.loads(read_small(f"{os.fspath(container)}/state.json"))
+    except FileNotFoundError:
+        return ContainerState()
+    return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})

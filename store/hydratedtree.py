@@ -82,6 +82,10 @@ class HydratedTree:
             fd = below
         return fd
 
+    def open_directory(self, parts: Parts) -> int:
+        """A descriptor of a directory; the caller closes it. Raises FileNotFoundError where it is not there yet."""
+        return self._walk(parts)
+
     def open_file(self, parts: Parts) -> int:
         """A read-only descriptor of a hydrated regular file. Raises FileNotFoundError where it is not there yet."""
         directory = self._walk(parts[:-1])

@@ -6,8 +6,10 @@ releases it when its holder dies.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -79,16 +81,42 @@ def try_lock(path: Path) -> FileLock | None:
     return _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def _open_use(path: Path, remover: bool) -> int:
+    """A descriptor of the file of a `UseLock`; -1 where a user can have none."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if remover or error.errno not in _READ_ONLY:
+            raise
+        with suppress(OSError):
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        return -1
+    try:
+        os.fchmod(fd, 0o600)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 class UseLock:
-    """Who uses the store against who removes from it: many users, or one remover. The file stays."""
+    """Who uses the store against who removes from it: many users, or one remover. The file stays.
+
+    A user who may not write the file locks it all the same where he may read it. Where he may not, or it was never
+    made, he has no lock: his store is read-only, and whoever removes from it knows nothing of him.
+    """
 
     __slots__ = ("_fd",)
 
     def __init__(self, path: Path, *, remover: bool, wait: bool = True) -> None:
         """Wait until there is no remover (or, as the remover, no user). Without `wait` raise BlockingIOError."""
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._fd = _open_use(path, remover)
+        if self._fd < 0:
+            return
         try:
-            os.fchmod(self._fd, 0o600)
             operation = fcntl.LOCK_EX if remover else fcntl.LOCK_SH
             fcntl.flock(self._fd, operation if wait else operation | fcntl.LOCK_NB)
         except BaseException:
@@ -103,4 +131,5 @@ class UseLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Release."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)

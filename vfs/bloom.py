@@ -17,7 +17,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.bloom import BOOT_OFFSET, FILE_BYTES, HEADER_BYTES, VERSION, create_bloom, header_fits
+from rootlay.store.bloom import (
+    BOOT_OFFSET,
+    FILE_BYTES,
+    HEADER_BYTES,
+    VERSION,
+    create_bloom,
+    fill_holes,
+    has_blocks,
+    header_fits,
+)
 
 RECORD = b"\x00"
 OPAQUE = b"\x01"
@@ -64,19 +73,28 @@ def finish(value: int) -> int:
 class Bloom:
     """A filter file, mapped shared. Close it, or use it in a `with` block."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, changes: bool = True) -> None:
         """Map an existing filter.
 
+        Args:
+            changes: it may be written to; where it cannot (a disk that is read-only) that fails when it is.
+
         Raises:
-            OSError: it cannot be opened.
+            OSError: it cannot be opened, or has holes and the disk is full.
             ValueError: the file is not a filter, or of a later version.
         """
         self.path = path
-        with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), 0)
-        if not header_fits(self._map[:HEADER_BYTES]) or len(self._map) != FILE_BYTES:
-            self._map.close()
-            raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
+        fd, self._writable = _open(path, changes)
+        try:
+            if not header_fits(os.read(fd, HEADER_BYTES)) or os.fstat(fd).st_size != FILE_BYTES:
+                raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
+            filled = not self._writable or has_blocks(os.fstat(fd)) or fill_holes(fd)
+            access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
+            self._map = mmap.mmap(fd, FILE_BYTES, access=access)
+        finally:
+            os.close(fd)
+        if not filled:
+            _touch_pages(self._map)
         _, version, log2 = struct.unpack_from("<8sII", self._map)
         self._mask = (1 << log2) - 1
         self._near = (1 << (NEAR_LOG2_BITS if version >= NEAR_VERSION else log2)) - 1
@@ -157,6 +175,7 @@ class Bloom:
 
         Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
         """
+        self._require_writable()
         if not self._counting:
             yield
             return
@@ -170,12 +189,35 @@ class Bloom:
                 words[_ENDED] = begun
                 words[_GIVEN] = taken
 
+    def _require_writable(self) -> None:
+        if not self._writable:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.path))
+
     def _set(self, bit: int) -> None:
+        self._require_writable()
         if self._setter is None:
             self._setter = _AtomicOr(self._map)
         if not self._setter.set(HEADER_BYTES + (bit >> 5) * 4, bit & 31):
             # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
             self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
+
+
+def _open(path: Path, changes: bool) -> tuple[int, bool]:
+    """A descriptor of a filter's file, and whether it is for writing."""
+    if changes:
+        try:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC), True
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+
+
+def _touch_pages(target: mmap.mmap) -> None:
+    """Have the kernel give each page of a map its block, and change nothing in it. Raises OSError: the disk is full."""
+    setter = _AtomicOr(target)
+    for page in range(0, len(target), mmap.PAGESIZE):
+        setter.touch(page)
 
 
 @functools.cache
@@ -200,9 +242,19 @@ class _AtomicOr:
 
     def set(self, offset: int, bit: int) -> bool:
         """Set a bit (0 to 31) of the 32-bit word at a byte offset. False where there is no futex."""
+        return self._change(offset, (_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | bit << 12)
+
+    def touch(self, offset: int) -> bool:
+        """Write a word as it is. The kernel does it, so that a page without a block is EFAULT and not SIGBUS."""
+        try:
+            return self._change(offset, _FUTEX_OP_OR << 28)
+        except OSError as error:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if error.errno == errno.EFAULT else error from None
+
+    def _change(self, offset: int, operation: int) -> bool:
         ctypes = self._ctypes
         word, none = ctypes.c_void_p(self._address + offset), ctypes.c_long(0)
-        change = ctypes.c_uint32((_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | bit << 12)
+        change = ctypes.c_uint32(operation)
         if self._syscall(self._number, word, ctypes.c_int(_FUTEX_WAKE_OP), none, none, word, change) >= 0:
             return True
         code = ctypes.get_errno()

@@ -30,7 +30,7 @@ _NEEDED = {stat.S_IFDIR: 0o700, stat.S_IFREG: 0o400}
 def check_uppers(scope: Scope) -> Iterator[Finding]:
     """Every upper that a container stands on, each once."""
     seen: set[Path] = set()
-    for record in scope.containers():
+    for record in scope.counted("uppers", list(scope.containers())):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             stack = record.stack()
             places = [(record.upper_of(stack), record.bloom_of(stack), True)]
@@ -50,11 +50,11 @@ class _UpperCheck:
         self._record = record
         self._upper = os.fsencode(upper)
         self._bloom = bloom
-        self._busy = writable and (has_guests(os.path.realpath(record.path)) or _runs_elsewhere(record))
+        self._busy = writable and (has_guests(record.real_path) or _runs_elsewhere(record))
         self._denied: list[Key] = []
 
     def run(self) -> Iterator[Finding]:
-        with Bloom(self._bloom) as bloom:
+        with Bloom(self._bloom, changes=False) as bloom:
             waiting = [b""]
             while waiting:
                 directory = waiting.pop()

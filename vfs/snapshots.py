@@ -193,8 +193,13 @@ def _switch(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUppe
 
 def _new_upper(record: ContainerRecord) -> str:
     name = f"upper-{os.urandom(4).hex()}"
-    (record.path / name).mkdir(mode=0o755)
-    create_bloom(record.path / bloom_name(name), None)
+    bloom = record.path / bloom_name(name)
+    create_bloom(bloom, None)
+    try:
+        (record.path / name).mkdir(mode=0o755)
+    except OSError:  # a full disk
+        bloom.unlink()
+        raise
     return name
 
 

@@ -49,7 +49,7 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
     frozen = frozen_layers(record, state.snapshot.frozen) if state.snapshot is not None else []
     dirs = (*frozen, *lower_layers(record))
     if not dirs and not record.config.chain:
-        yield from _empty(record)
+        yield from _empty()
         return
     with Overlay(open_stack(root, dirs, record.config.chain), owned=True) as overlay:
         yield overlay
@@ -61,9 +61,9 @@ def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
         return Changes(compare(one, other), lambda: open_state(root, after))
 
 
-def _empty(record: ContainerRecord) -> Iterator[Overlay]:
+def _empty() -> Iterator[Overlay]:
     """The state below a container that stands on nothing."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(dir=record.path) as nothing, Overlay(Stack((DirLayer.at(nothing),))) as overlay:
+    with tempfile.TemporaryDirectory() as nothing, Overlay(Stack((DirLayer.at(nothing),))) as overlay:
         yield overlay

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from rootlay.cli.progress import clear_counts, show_counts
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 CLEAN, REPAIRED, DAMAGED = 0, 1, 4
@@ -19,15 +20,26 @@ def action(values: Values, context: Context) -> int:
     as_json = values.flag("json")
     outcomes: list[Outcome] = []
     more = (check_uppers, check_build_cache)
-    for outcome in check_store(context.root, deep=values.flag("deep"), repair=values.flag("repair"), more=more):
+    counts: dict[str, int] = {}
+    found = check_store(
+        context.root,
+        deep=values.flag("deep"),
+        repair=values.flag("repair"),
+        more=more,
+        tell=show_counts(context),
+        counts=counts,
+    )
+    for outcome in found:
         outcomes.append(outcome)
         if not as_json:
+            clear_counts(context)
             print(_line(outcome), file=context.out)
+    clear_counts(context)
     kept = quarantined(context.root)
     still_open = sum(outcome.is_open for outcome in outcomes)
     if as_json:
         rows = [_row(outcome) for outcome in outcomes]
-        print(json.dumps({"findings": rows, "quarantine": kept}, indent=2), file=context.out)
+        print(json.dumps({"findings": rows, "quarantine": kept, "looked_at": counts}, indent=2), file=context.out)
     else:
         _print_end(context, still_open, len(outcomes), kept)
     if still_open:

@@ -3,43 +3,28 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
-from rootlay.cli.listing import Column, age, print_table, quoted
+from rootlay.cli.listing import Column, Row, age, print_table, quoted
 from rootlay.cli.spec import Context, Option, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.containerrecord import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
-    from rootlay.vfs.run.processes import has_guests
+    from rootlay.vfs.run.processes import running_containers
 
+    containers = Containers(context.root)
+    launched, elsewhere = containers.maybe_running()
+    running = running_containers(os.path.realpath(containers.path), launched)
+    everything = values.flag("all")
     rows = []
-    for record in Containers(context.root).iter_all():
-        running = has_guests(os.path.realpath(record.path))
-        state = record.state()
-        if not running and not state.elsewhere and not values.flag("all"):
-            continue
-        if running:
-            status = "Up " + age(state.started_ns)
-        elif state.elsewhere:
-            status = f"Up {age(state.started_ns)} on {state.elsewhere}"
-        elif state.exit_code is not None:
-            status = f"Exited ({state.exit_code}) {age(state.finished_ns)} ago"
-        else:
-            status = "Created"
-        rows.append(
-            {
-                "id": record.id,
-                "image": record.config.image or "(directories)",
-                "command": quoted(record.config.argv),
-                "created_ns": record.config.created_ns,
-                "running": running or bool(state.elsewhere),
-                "machine": state.elsewhere,
-                "exit_code": state.exit_code,
-                "status": status,
-                "ports": list(record.config.ports),
-                "name": record.name,
-            }
-        )
+    for record in containers.iter_all() if everything else containers.iter_of(launched | elsewhere):
+        row = _row(record, record.id in running)
+        if row["running"] or everything:
+            rows.append(row)
     if values.flag("quiet"):
         for row in rows:
             print(str(row["id"])[:12], file=context.out)
@@ -55,6 +40,30 @@ def action(values: Values, context: Context) -> int:
     )
     print_table(context, rows, columns, as_json=values.flag("json"))
     return 0
+
+
+def _row(record: ContainerRecord, running: bool) -> Row:
+    state = record.state()
+    if running:
+        status = "Up " + age(state.started_ns)
+    elif state.elsewhere:
+        status = f"Up {age(state.started_ns)} on {state.elsewhere}"
+    elif state.exit_code is not None:
+        status = f"Exited ({state.exit_code}) {age(state.finished_ns)} ago"
+    else:
+        status = "Created"
+    return {
+        "id": record.id,
+        "image": record.config.image or "(directories)",
+        "command": quoted(record.config.argv),
+        "created_ns": record.config.created_ns,
+        "running": running or bool(state.elsewhere),
+        "machine": state.elsewhere,
+        "exit_code": state.exit_code,
+        "status": status,
+        "ports": list(record.config.ports),
+        "name": record.name,
+    }
 
 
 def _shown(port: str) -> str:

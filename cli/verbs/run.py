@@ -6,6 +6,7 @@ from rootlay.cli.bundleroot import for_image
 from rootlay.cli.running import attach, run_program
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
 from rootlay.cli.spec import Context, Option, Values, Verb
+from rootlay.cli.upperroot import for_upper
 
 
 def action(values: Values, context: Context) -> int:
@@ -13,7 +14,7 @@ def action(values: Values, context: Context) -> int:
 
     context = for_image(context, values.text("image") or "")
     remove = values.flag("rm")
-    options = to_options(values, context, auto_remove=remove, to_run=True)
+    context, options = for_upper(context, to_options(values, context, auto_remove=remove, to_run=True))
     record = create_container(context.root, options, context.environ)
     if values.flag("detach"):
         return run_program(context, record, trace=values.text("trace"), patch=not values.flag("no_patch"))

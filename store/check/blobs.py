@@ -24,11 +24,11 @@ _DOCUMENT_BYTES = 64 << 10
 
 def check_blobs(scope: Scope) -> Iterator[Finding]:
     """Each blob has the content that its name promises (large ones: only `deep`)."""
-    for directory in sorted(scope.layout.blobs.iterdir()):
-        for path in sorted(directory.iterdir()):
-            finding = _check_blob(scope, path)
-            if finding is not None:
-                yield finding
+    paths = [path for directory in sorted(scope.layout.blobs.iterdir()) for path in sorted(directory.iterdir())]
+    for path in scope.counted("blobs", paths):
+        finding = _check_blob(scope, path)
+        if finding is not None:
+            yield finding
 
 
 def _check_blob(scope: Scope, path: Path) -> Finding | None:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
-from rootlay.store.check.scope import Scope, process_lives, read_container
+from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.container import ID_PATTERN, Containers
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.errors import StoreError, printable
 from rootlay.store.uppers import (
     SNAPSHOTS,
     Snapshot,
+    UpperStack,
     bloom_name,
     read_stack,
     references_of,
@@ -35,10 +36,11 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError, StoreError)
 def check_containers(scope: Scope) -> Iterator[Finding]:
     """Each container can be read and has what it stands on; each name leads to its container."""
     root = scope.layout.containers
-    for path in sorted(root.iterdir()):
-        if path.name in ("names", "lock"):
-            continue
-        if not ID_PATTERN.fullmatch(path.name):
+    for name in scope.counted(
+        "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock")]
+    ):
+        path = root / name
+        if not ID_PATTERN.fullmatch(name):
             text = "not a container"
             yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
         else:
@@ -51,19 +53,19 @@ def _aside(code: str, path: Path, text: str) -> Fix:
 
 
 def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
-    if not (path / RECORD_FILE).exists():
-        return  # being made, left by a crash (`prune` takes it), or kept for a frozen upper
     try:
-        record = read_container(path)
+        record = scope.container(path.name)
         if record.config.id != path.name:
             raise ValueError(f"the record is that of container {record.config.id[:12]}")
-        read_stack(path)
+        stack = read_stack(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return  # being made, left by a crash (`prune` takes it), or kept for a frozen upper
     except _BROKEN as error:
         yield _damaged(scope, path, f"{type(error).__name__}: {error}")
         return
     yield from _check_state(scope, record)
     yield from _check_snapshots(scope, path)
-    yield from _check_uppers(scope, record)
+    yield from _check_uppers(scope, record, stack)
     yield from _check_files(scope, path)
 
 
@@ -117,9 +119,8 @@ def _check_snapshots(scope: Scope, container: Path) -> Iterator[Finding]:
             yield Finding("snapshot-damaged", scope.place(path), text, _aside("snapshot-damaged", path, text))
 
 
-def _check_uppers(scope: Scope, record: ContainerRecord) -> Iterator[Finding]:
+def _check_uppers(scope: Scope, record: ContainerRecord, stack: UpperStack) -> Iterator[Finding]:
     containers = scope.layout.containers
-    stack = record.stack()
     mine = (record.upper_of(stack), record.bloom_of(stack))
     below = [(frozen.upper(containers), frozen.bloom(containers)) for frozen in stack.frozen]
     for upper, bloom in (mine, *below):
@@ -159,25 +160,32 @@ def _fill_bloom(path: Path, text: str) -> Fix:
 
 def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
     """What is in a container's directory: nothing unknown, and no record half written by a process that is gone."""
-    for path in sorted(container.iterdir()):
-        if not _KNOWN.fullmatch(path.name):
-            text = "docs/format.md does not know it"
+    for name in sorted(os.listdir(container)):
+        if not _KNOWN.fullmatch(name):
+            path, text = container / name, "docs/format.md does not know it"
             yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
-            continue
-        parts = path.name.split(".")
-        half = path.name.startswith(".") and len(parts) >= 4 and parts[-2].isdigit()
-        if half and not process_lives(int(parts[-2])):
-            yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
+        elif name.startswith("."):
+            parts = name.split(".")
+            if len(parts) >= 4 and parts[-2].isdigit() and not process_lives(int(parts[-2])):
+                path = container / name
+                yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
 
 
 def _check_names(scope: Scope) -> Iterator[Finding]:
     names = scope.layout.containers / "names"
     containers = Containers(scope.layout.root)
-    for link in sorted(names.iterdir()) if names.is_dir() else ():
-        if not link.is_symlink():
+    own = {record.name: record.id for record in scope.containers()}
+    for name in sorted(os.listdir(names)) if names.is_dir() else ():
+        link = names / name
+        try:
+            holder = os.path.basename(os.readlink(link))
+        except OSError:
             text = "not a name"
             yield Finding("unknown-file", scope.place(link), text, _aside("unknown-file", link, text))
-        elif not containers.lives(os.path.basename(os.readlink(link))):
+            continue
+        if own.get(name) == holder:
+            continue
+        if not containers.lives(holder):
             text = "its container is gone"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
         elif containers.is_stale(link):
@@ -186,9 +194,8 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
     for record in scope.containers():
         link = names / record.name
         holder = os.path.basename(os.readlink(link)) if link.is_symlink() else ""
-        if holder == record.id:
-            continue
-        yield _broken_name(scope, record, link, holder)
+        if holder != record.id:
+            yield _broken_name(scope, record, link, holder)
 
 
 def _broken_name(scope: Scope, record: ContainerRecord, link: Path, holder: str) -> Finding:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 QUARANTINE = "quarantine"
 _LIST = "list.json"
+_TARGET_BYTES_MAX = 3800
 
 CODES: dict[str, str] = {
     "layout-file": "`oci-layout` is missing or of another version",
@@ -111,6 +112,8 @@ class Quarantine:
         """
         relative = path.relative_to(self.layout.root)
         target = self.path / relative
+        if len(os.fsencode(target)) > _TARGET_BYTES_MAX:  # the list has its place
+            target = self.path / f"long-{len(self.rows)}" / path.name
         make_directory(self.path.parent)
         make_directories(target.parent)
         while os.path.lexists(target):

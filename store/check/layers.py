@@ -30,7 +30,7 @@ MANIFEST_COPY = "manifest.json"
 def check_layers(scope: Scope) -> Iterator[Finding]:
     """Each layer's index is well-formed and leads to its data; `deep`: and says what the tar says."""
     sources = layer_sources(scope)
-    for directory in sorted(scope.layout.layers.iterdir()):
+    for directory in scope.counted("layers", sorted(scope.layout.layers.iterdir())):
         if not (directory / INDEX_NAME).exists():
             continue  # not indexed yet, or a bundle's: only its hydrated files are here
         text = _examine(scope, directory)
@@ -53,9 +53,14 @@ def layer_sources(scope: Scope) -> dict[str, Descriptor]:
     found: dict[str, Descriptor] = {}
     for image in scope.images():
         _note(scope, found, image.diff_ids, image.manifest.layers)
+    seen: set[tuple[str, tuple[str, ...]]] = set()
     for record in scope.containers():
+        stands_on = (record.config.manifest, record.config.layers)
+        if not record.config.layers or stands_on in seen:
+            continue
         with suppress(OSError, StoreError):
             manifest = Manifest.parse((record.path / MANIFEST_COPY).read_bytes(), record.name)
+            seen.add(stands_on)
             diff_ids = [Digest.parse(text) for text in record.config.layers]
             if len(diff_ids) == len(manifest.layers):
                 _note(scope, found, diff_ids, manifest.layers)
@@ -221,14 +226,13 @@ def _check_containers_layers(scope: Scope, sources: dict[str, Descriptor]) -> It
     """Layers that containers stand on and that are not indexed."""
     seen: set[str] = set()
     for record in scope.containers():
-        if _is_bundle(scope, record):
+        new = [text for text in record.config.layers if text not in seen]
+        if not new or _is_bundle(scope, record):
             continue
-        for text in record.config.layers:
-            diff_id = Digest.parse(text)
-            if diff_id.hex in seen or _is_usable(scope, diff_id):
-                continue
-            seen.add(diff_id.hex)
-            yield _lost(scope, record, diff_id, sources.get(diff_id.hex))
+        seen.update(new)
+        for diff_id in map(Digest.parse, new):
+            if not _is_usable(scope, diff_id):
+                yield _lost(scope, record, diff_id, sources.get(diff_id.hex))
 
 
 def _is_usable(scope: Scope, diff_id: Digest) -> bool:

@@ -5,10 +5,12 @@ Rules:
 2. Lock order: the use lock (shared while looking, exclusively while repairing: nobody takes a new lease), then what the
    repairs take: `index`, a view's. A layer's lock stands before it, so no repair takes one: what an importer that is
    half-way publishes as well is the same, and atomic. Containers may run meanwhile.
+3. Without repairs it writes nothing: it works on a disk that has become read-only.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from rootlay.store.check.containers import check_containers
 from rootlay.store.check.finding import Finding, Outcome, Quarantine
 from rootlay.store.check.layers import check_layers
 from rootlay.store.check.lazylayers import check_lazy_layers
-from rootlay.store.check.scope import Check, Scope
+from rootlay.store.check.scope import Check, Scope, Tell, unheard
 from rootlay.store.check.structure import check_structure
 from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
@@ -38,21 +40,30 @@ CHECKS: tuple[Check, ...] = (
 
 
 def check_store(
-    root: Path, *, deep: bool = False, repair: bool = False, more: Sequence[Check] = ()
+    root: Path,
+    *,
+    deep: bool = False,
+    repair: bool = False,
+    more: Sequence[Check] = (),
+    tell: Tell = unheard,
+    counts: dict[str, int] | None = None,
 ) -> Iterator[Outcome]:
     """Check the store at `root`, and repair what is found if asked to.
 
     Args:
         deep: read all content, too; otherwise only what is quick: documents, sizes, structure.
         more: checks that know what the store does not (`rootlay.vfs.check`).
+        tell: hears how far it is.
+        counts: is filled with how many things of each kind have been looked at.
 
     Raises StoreError (there is no store), StoreNotWritable.
     """
     layout = Layout(root.absolute())
     if not layout.blobs.is_dir():
         raise StoreError(f"no store at {root}")
-    layout.make_directories()
-    scope = Scope(Store(layout), deep)
+    if repair or os.access(layout.root, os.W_OK):
+        layout.make_directories()
+    scope = Scope(Store(layout), deep, tell=tell, counts={} if counts is None else counts)
     quarantine = Quarantine(layout)
     with layout.remove_lock() if repair else layout.use():
         scope.store.sweep()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding
+from rootlay.store.container import ID_PATTERN
 from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
 from rootlay.store.errors import BadManifest, StoreError, printable
 from rootlay.store.image import Image
@@ -17,17 +19,29 @@ from rootlay.store.layout import Layout
 from rootlay.store.store import Store
 from rootlay.store.value import field, value
 
+T = TypeVar("T")
+Tell = Callable[[str, int, int], None]
+"""Told of a kind of thing, how many of them have been looked at, and how many there are."""
+
+
+def unheard(kind: str, done: int, total: int) -> None:
+    """For whoever does not want to know."""
+
 
 @value
 class Scope:
     """A store, which may be damaged in any way. `deep`: read every byte, too.
 
     `distrusted` are the layers (hex of the diff ID) whose indexes are damaged: nothing is compared with them.
+    `counts` is how many of each kind of thing have been looked at; `tell` hears of it while that goes on.
     """
 
     store: Store
     deep: bool = False
     distrusted: set[str] = field(default_factory=set)
+    counts: dict[str, int] = field(default_factory=dict)
+    tell: Tell = unheard
+    records: dict[str, tuple[tuple[int, int, int], ContainerRecord]] = field(default_factory=dict)
 
     @property
     def layout(self) -> Layout:
@@ -50,9 +64,26 @@ class Scope:
 
     def containers(self) -> Iterator[ContainerRecord]:
         """The containers whose records can be read, by ID."""
-        for path in sorted(self.layout.containers.glob("*/config.json")):
-            with suppress(OSError, StoreError):
-                yield read_container(path.parent)
+        for name in sorted(os.listdir(self.layout.containers)):
+            if ID_PATTERN.fullmatch(name):
+                with suppress(OSError, StoreError):
+                    yield self.container(name)
+
+    def container(self, identity: str) -> ContainerRecord:
+        """The record of a container; parsed once as long as its file is the same. Raises OSError, BadManifest."""
+        status = os.stat(f"{self.layout.containers}/{identity}/config.json")
+        key = (status.st_ino, status.st_size, status.st_mtime_ns)
+        known = self.records.get(identity)
+        if known is None or known[0] != key:
+            known = self.records[identity] = key, read_container(self.layout.containers / identity)
+        return known[1]
+
+    def counted(self, kind: str, things: Sequence[T]) -> Iterator[T]:
+        """The same things, of which it is said how many have been looked at. `kind` is their name in the plural."""
+        for done, thing in enumerate(things):
+            self.tell(kind, done, len(things))
+            self.counts[kind] = done + 1
+            yield thing
 
 
 def read_container(path: Path) -> ContainerRecord:

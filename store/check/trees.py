@@ -1,11 +1,11 @@
-"""Hydrated files against their layers (docs/format.md §3)."""
+"""Hydrated files against their layers (docs/format.md §3). All by descriptors: paths have any length."""
 
 from __future__ import annotations
 
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,8 +14,9 @@ from rootlay.store.check.scope import Scope
 from rootlay.store.durable import FILE_MODE
 from rootlay.store.entry import ROOT_ID, Entry, EntryType
 from rootlay.store.errors import CorruptStore, StoreError, printable
-from rootlay.store.hydratedtree import KEPT_BITS
+from rootlay.store.hydratedtree import KEPT_BITS, HydratedTree, split_path
 from rootlay.store.layer import TREE_NAME, Layer, layer_exists
+from rootlay.store.treewalk import iter_tree
 
 _COMPARE_BYTES = 1 << 20
 _OWNER_RWX = 0o700
@@ -42,31 +43,47 @@ class _TreeCheck:
     def __init__(self, scope: Scope, layer: Layer) -> None:
         self._scope = scope
         self._layer = layer
-        self._root = os.fsencode(layer.tree)
+        self._tree = HydratedTree(layer.tree)
 
     def run(self) -> Iterator[Finding]:
-        waiting = [(b"", ROOT_ID)]
-        while waiting:
-            path, parent = waiting.pop()
-            with os.scandir(self._root + path) as listing:
-                found = sorted((item.name, item.stat(follow_symlinks=False)) for item in listing)
-            for name, status in found:
-                entry = self._layer.find(parent, name)
-                here = path + b"/" + name
-                if entry is None or entry.type in (EntryType.WHITEOUT, EntryType.HARDLINK):
-                    yield self._finding("tree-unknown", here, "its layer has nothing of that name")
-                elif stat.S_ISDIR(status.st_mode) and entry.type is EntryType.DIRECTORY:
-                    waiting.append((here, entry.id))
-                    yield from self._check_mode(here, status, entry.mode & KEPT_BITS | _OWNER_RWX)
-                else:
-                    yield from self._check_file(here, status, entry)
+        # By inode: the layer's entry of a directory, and its path, which may be longer than the kernel takes.
+        known = {os.stat(self._layer.tree).st_ino: (b"", ROOT_ID)}
+        for directory, item in iter_tree(self._layer.tree):
+            above = known.get(os.fstat(directory).st_ino)
+            if above is None:
+                continue  # in a directory that has been spoken of
+            try:
+                status = item.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            name = os.fsencode(item.name)
+            here = above[0] + b"/" + name
+            entry = self._layer.find(above[1], name)
+            if entry is None or entry.type in (EntryType.WHITEOUT, EntryType.HARDLINK):
+                yield self._finding("tree-unknown", here, "its layer has nothing of that name")
+            elif stat.S_ISDIR(status.st_mode) and entry.type is EntryType.DIRECTORY:
+                known[status.st_ino] = (here, entry.id)
+                yield from self._check_mode(here, status, entry.mode & KEPT_BITS | _OWNER_RWX)
+            else:
+                yield from self._check_file(directory, here, status, entry)
+
+    @contextmanager
+    def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
+        """A descriptor of the directory that a path is in, and its name there."""
+        *above, name = split_path(path)
+        directory = self._tree.open_directory(tuple(above))
+        try:
+            yield directory, name
+        finally:
+            os.close(directory)
 
     def _check_mode(self, path: bytes, status: os.stat_result, mode: int) -> Iterator[Finding]:
         if stat.S_IMODE(status.st_mode) == mode:
             return
 
         def fix(quarantine: Quarantine) -> Status:
-            os.chmod(self._root + path, mode)
+            with self._parent(path) as (directory, name):
+                os.chmod(name, mode, dir_fd=directory)
             return "rebuilt"
 
         text = f"mode {stat.S_IMODE(status.st_mode):o} instead of {mode:o}"
@@ -76,9 +93,10 @@ class _TreeCheck:
         else:
             yield Finding("tree-damaged", self._place(path), text, fix)
 
-    def _check_file(self, path: bytes, status: os.stat_result, entry: Entry) -> Iterator[Finding]:
+    def _check_file(self, directory: int, path: bytes, status: os.stat_result, entry: Entry) -> Iterator[Finding]:
+        name = path.rpartition(b"/")[2]
         if entry.type is EntryType.SYMLINK:
-            if not stat.S_ISLNK(status.st_mode) or os.readlink(self._root + path) != entry.link:
+            if not stat.S_ISLNK(status.st_mode) or os.readlink(name, dir_fd=directory) != entry.link:
                 yield self._finding("tree-damaged", path, "not the symbolic link of its layer", entry)
             return
         size = entry.size if entry.type is EntryType.FILE else 0
@@ -86,14 +104,15 @@ class _TreeCheck:
             yield self._finding("tree-damaged", path, "not the kind of file that its layer has", entry)
         elif status.st_size != size:
             yield self._finding("tree-damaged", path, f"{status.st_size} bytes instead of {size}", entry)
-        elif self._scope.deep and size and not self._has_content(path, entry):
+        elif self._scope.deep and size and not self._has_content(directory, name, entry):
             yield self._finding("tree-damaged", path, "its content is not that of its layer", entry)
         else:
             yield from self._check_mode(path, status, entry.mode & KEPT_BITS | stat.S_IRUSR)
 
-    def _has_content(self, path: bytes, entry: Entry) -> bool:
+    def _has_content(self, directory: int, name: bytes, entry: Entry) -> bool:
         try:
-            with open(self._root + path, "rb") as here, self._layer.open_content(entry) as there:
+            fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+            with open(fd, "rb") as here, self._layer.open_content(entry) as there:
                 while True:
                     expected = there.read(_COMPARE_BYTES)
                     if here.read(_COMPARE_BYTES) != expected:
@@ -107,18 +126,20 @@ class _TreeCheck:
         return Finding(code, self._place(path), text, self._fix(code, path, text, entry))
 
     def _fix(self, code: str, path: bytes, text: str, entry: Entry | None) -> Fix:
-        real = Path(os.fsdecode(self._root + path))
+        other = entry is None or entry.type in (EntryType.DIRECTORY, EntryType.SYMLINK)
 
         def fix(quarantine: Quarantine) -> Status:
-            other = entry is None or entry.type in (EntryType.DIRECTORY, EntryType.SYMLINK)
-            if entry is None or other or real.is_symlink() or not real.is_file():
-                return quarantine.take(code, real, text)  # made anew when somebody wants it
-            self._write(real, entry)
-            return "rebuilt"
+            with self._parent(path) as (directory, name):
+                if entry is not None and not other and _is_file(directory, name):
+                    self._write(directory, name, entry)
+                    return "rebuilt"
+                # Made anew when somebody wants it.
+                real = Path(os.fsdecode(os.fsencode(self._layer.tree) + path))
+                return quarantine.take(code, real, text, b"/proc/self/fd/%d/%s" % (directory, name))
 
         return fix
 
-    def _write(self, real: Path, entry: Entry) -> None:
+    def _write(self, directory: int, name: bytes, entry: Entry) -> None:
         """Put the right file in the place of a wrong one: programs that run need it to be there at any time."""
         with self._scope.layout.staging() as staging:
             staged = staging / "file"
@@ -130,10 +151,17 @@ class _TreeCheck:
                 target.flush()
                 os.fchmod(target.fileno(), entry.mode & KEPT_BITS | stat.S_IRUSR)
             os.utime(staged, ns=(entry.mtime_ns, entry.mtime_ns))
-            os.rename(staged, real)
+            os.rename(staged, name, dst_dir_fd=directory)
 
     def _place(self, path: bytes) -> str:
         return f"{self._scope.place(self._layer.tree)}{printable(path)}"
+
+
+def _is_file(directory: int, name: bytes) -> bool:
+    try:
+        return stat.S_ISREG(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def _copy(source: BinaryIO, target: BinaryIO) -> None:

@@ -52,7 +52,8 @@ def look_at_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seq
 
 
 def look_at_filters(filters: Iterable[tuple[Path, Path]]) -> None:
-    """Have each upper's filter know what is in it, unless it was looked at since the machine started.
+    """Have each upper's filter know what is in it, unless it was looked at since the machine started; and have it have
+    its blocks, so that no program needs any of the disk to set a bit.
 
     Args:
         filters: uppers and their filters.
@@ -61,8 +62,13 @@ def look_at_filters(filters: Iterable[tuple[Path, Path]]) -> None:
         OSError: an upper cannot be read, or a filter not be written.
     """
     boot = boot_id()
-    for upper, bloom in filters if boot else ():
-        if boot_of(bloom) != boot:
+    for upper, bloom in filters:
+        looked_at, has_blocks = boot_of(bloom)
+        if looked_at != boot and boot:
             from rootlay.vfs.bloommend import mend_bloom
 
             mend_bloom(upper, bloom, boot)
+        elif not has_blocks and looked_at:
+            from rootlay.vfs.bloom import Bloom
+
+            Bloom(bloom).close()

@@ -7,7 +7,7 @@ Rules:
 3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
 4. Between requests it makes what will probably be asked for next (rootlay.store.readahead), and from the start on what
    an earlier first run asked for (rootlay.store.asked), a little at a time.
-5. A request that fails is answered with its errno; a client that breaks the protocol is dropped.
+5. A request that fails is answered with its errno. Clients are hostile: rootlay.vfs.run.clients.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import select
 import signal
-import struct
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,12 +29,10 @@ if TYPE_CHECKING:
     import subprocess
 
     from rootlay.store.lazy.fill import Filler
+    from rootlay.vfs.run.clients import Clients
 
-MAGIC = 0x31594852
-REQUEST = struct.Struct("<II")
-REPLY = struct.Struct("<i")
-IDLE_POLL_MS = 1000
-SETTLE_MS = 200
+IDLE_POLL_S = 1.0
+SETTLE_S = 0.2
 
 
 class HydratorProcess:
@@ -172,33 +168,33 @@ def serve(
 
     `ahead` is called when there is no request; it works for a moment and says whether there is more to do.
     """
-    clients: dict[int, tuple[socket.socket, bytearray]] = {}
-    poll = select.poll()
-    poll.register(lifeline, select.POLLIN)
-    if listener:
-        listener.setblocking(False)
-        poll.register(listener, select.POLLIN)
+    import resource  # here, not above: the owner need not wait for them
+
+    from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    clients = Clients(listener, lambda entry: _attempt(hydrate, entry), max(1, min(CLIENTS_MAX, limit // 2)))
+    clients.watch(lifeline)
+    try:
+        _serve_clients(clients, lifeline, idle, ahead)
+    finally:
+        clients.close()
+
+
+def _serve_clients(clients: Clients, lifeline: int, idle: Callable[[], bool], ahead: Callable[[], bool]) -> None:
     owned = True
     quiet = 0
     working = True
     while True:
-        events = poll.poll(0 if working else None if owned else SETTLE_MS if quiet else IDLE_POLL_MS)
-        if working and not events:
+        busy, asked, others = clients.turn(0 if working else None if owned else SETTLE_S if quiet else IDLE_POLL_S)
+        if working and not busy:
             working = ahead()
             continue
-        for fd, _ in events:
-            if fd == lifeline:
-                poll.unregister(lifeline)
-                owned = False
-            elif listener and fd == listener.fileno():
-                _accept(listener, clients, poll)
-            else:
-                working = True
-                if not _answer(*clients[fd], hydrate):
-                    poll.unregister(fd)
-                    clients.pop(fd)[0].close()
-        working = working and ahead()  # also when the next request is there: it will be for less
-        if owned or (events and quiet):
+        if lifeline in others:
+            clients.forget(lifeline)
+            owned = False
+        working = (working or asked) and ahead()  # also when the next request is there: it will be for less
+        if owned or (busy and quiet):
             quiet = 0
             continue
         if not idle():
@@ -207,32 +203,6 @@ def serve(
             return
         else:
             quiet = 1
-
-
-def _accept(listener: socket.socket, clients: dict[int, tuple[socket.socket, bytearray]], poll: select.poll) -> None:
-    with contextlib.suppress(BlockingIOError, ConnectionError):
-        client, _ = listener.accept()
-        client.setblocking(True)
-        clients[client.fileno()] = (client, bytearray())
-        poll.register(client, select.POLLIN)
-
-
-def _answer(client: socket.socket, pending: bytearray, hydrate: Callable[[int], None]) -> bool:
-    """Read what is there and answer each whole request. False when the client is to be dropped."""
-    try:
-        data = client.recv(REQUEST.size * 64)
-        if not data:
-            return False
-        pending += data
-        while len(pending) >= REQUEST.size:
-            magic, entry = REQUEST.unpack_from(pending)
-            if magic != MAGIC:
-                return False
-            del pending[: REQUEST.size]
-            client.sendall(REPLY.pack(_attempt(hydrate, entry)))
-    except OSError:
-        return False
-    return True
 
 
 def _attempt(hydrate: Callable[[int], None], entry: int) -> int:

@@ -16,7 +16,7 @@ import os
 import re
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from rootlay.store.value import value
 
@@ -149,6 +149,25 @@ def _may_have_guests(container_path: str) -> bool:
         return any(name.startswith("launch-") for name in os.listdir(container_path))
     except FileNotFoundError:  # being removed, or removed by somebody who did not ask
         return True
+
+
+def running_containers(containers_path: str, launched: Collection[str]) -> set[str]:
+    """Which of a store's containers have guests: one look through the machine's processes for all of them.
+
+    Args:
+        containers_path: the real path of `containers/`.
+        launched: the IDs of those with a launch file; where there is none nobody looks.
+    """
+    if not launched:
+        return set()
+    mark = re.compile(re.escape(os.fsencode(containers_path)) + rb"/([0-9a-f]{64})/launch-")
+    found: set[str] = set()
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):  # gone, or another user's
+            if os.path.basename(os.readlink(f"/proc/{entry}/exe")) == "engine":
+                named = mark.findall(_arguments(entry)) or mark.findall(_read(f"/proc/{entry}/maps"))
+                found.update(map(bytes.decode, named))
+    return found.intersection(launched)
 
 
 def has_guests(container_path: str) -> bool:

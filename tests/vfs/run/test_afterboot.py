@@ -151,7 +151,7 @@ def test_a_program_sees_what_a_filter_has_lost(
     with contextlib.closing(store.container("k")) as c:
         shown = c.run(["sh", "-c", command], capture_output=True, check=True, text=True).stdout
     assert shown == "minelatergone\n7\n"
-    assert {boot_of(bloom) for bloom in blooms} == {boot.boot_id()}
+    assert {boot_of(bloom) for bloom in blooms} == {(boot.boot_id(), True)}
 
 
 def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:
@@ -171,7 +171,7 @@ def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:
         assert len(keys) > 10
         bloom.map[HEADER_BYTES:] = bytes(len(bloom.map) - HEADER_BYTES)
     mend_bloom(upper, path, b"\1" * boot.ID_BYTES)
-    assert boot_of(path) == b"\1" * boot.ID_BYTES
+    assert boot_of(path) == (b"\1" * boot.ID_BYTES, True)
     with Bloom(path) as bloom:
         assert all(bloom.may_have(*key) for key in keys)
         assert not bloom.may_have(b"/no/such/thing")

@@ -5,6 +5,7 @@
 #define SOCK_STREAM_ 1
 #define SOCK_CLOEXEC_ O_CLOEXEC
 #define MSG_NOSIGNAL_ 0x4000
+#define RL_HYDRATE_TRIES 32
 
 struct unix_name {
     u16 family;
@@ -51,11 +52,28 @@ static long transfer(long nr, long fd, char *p, size_t n)
         if (r == -EINTR)
             continue;
         if (r <= 0)
-            return r ? r : -EIO;
+            return r ? r : -ECONNRESET;
         p += r;
         n -= (size_t)r;
     }
     return 0;
+}
+
+/* One request on a connection of its own. -ECONNRESET: it was closed before the answer, as the hydrator does with the
+ * most silent client when all its places are taken (others may flood it); asking again is right then. */
+static long ask(u32 id, i32 *answer)
+{
+    long fd = k4(__NR_socket, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, 0);
+    if (fd < 0)
+        return fd;
+    struct rl_hydrate_request request = {RL_HYDRATE_MAGIC, id};
+    long r = connect_to(fd, rl_launch_str(rl_launch->hydrator));
+    if (r >= 0)
+        r = transfer(__NR_sendto, fd, (char *)&request, sizeof request);
+    if (r >= 0)
+        r = transfer(__NR_recvfrom, fd, (char *)answer, sizeof *answer);
+    k_close(fd);
+    return r;
 }
 
 long (*rl_hydrate_here)(u32 id);
@@ -67,17 +85,13 @@ long rl_hydrate(u32 id)
         return here;
     if (!rl_launch->hydrator.len)
         return -EIO;
-    long fd = k4(__NR_socket, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, 0);
-    if (fd < 0)
-        return fd;
-    struct rl_hydrate_request ask = {RL_HYDRATE_MAGIC, id};
     i32 answer = -EIO;
-    long r = connect_to(fd, rl_launch_str(rl_launch->hydrator));
-    if (r >= 0)
-        r = transfer(__NR_sendto, fd, (char *)&ask, sizeof ask);
-    if (r >= 0)
-        r = transfer(__NR_recvfrom, fd, (char *)&answer, sizeof answer);
-    k_close(fd);
+    long r = -EIO;
+    for (u32 tries = 0; tries < RL_HYDRATE_TRIES; tries++) {
+        r = ask(id, &answer);
+        if (r != -ECONNRESET && r != -EPIPE)
+            break;
+    }
     /* Nobody there is an I/O error to the program: its file exists, only its bytes cannot be had. */
     if (r < 0)
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : -EIO;

@@ -1,0 +1,68 @@
+"""Where a container lives whose image is in a store that is read-only: below the directory of `--upper`.
+
+`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (rootlay.store.linkedstore), with
+the container's record and the files hydrated for it. Both are there for the next run with the same directory. On the
+path of every `rootlay run`: no heavy imports.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rootlay.cli.spec import Context, UsageError
+from rootlay.store.containerrecord import HOST_IMAGE
+from rootlay.store.errors import StoreNotWritable
+from rootlay.store.value import replace
+from rootlay.vfs.create import ContainerOptions
+
+
+def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, ContainerOptions]:
+    """The context and the options to make a container with: those given, unless the store is read-only.
+
+    Raises:
+        StoreNotWritable: it is, and no `--upper` is given.
+        UsageError: that directory has something else in it.
+        UnknownImage, AmbiguousImage, WrongPlatform: as for any container.
+    """
+    if not _is_read_only(context.root):
+        return context, options
+    if not options.upper:
+        raise StoreNotWritable(context.root, "it is read-only; `--upper DIR` keeps the container below DIR")
+    place = Path(options.upper).absolute()
+    root = place / "store"
+    if not (root / "oci-layout").exists() and place.exists() and os.listdir(place):
+        raise UsageError(
+            f"--upper {options.upper}: the store {context.root} is read-only, so the container's record and files go "
+            "there, too: give an empty directory, or one that was used so before"
+        )
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    from rootlay.store.store import Store
+
+    target = Store.open(root)
+    options = replace(options, upper=str(place / "upper"))
+    if options.image not in ("", HOST_IMAGE) and not _is_bundle(options.image):
+        from rootlay.store.linkedstore import link_image
+
+        source = Store.open(context.root, create=False)
+        image = source.image(options.image, options.platform)
+        reference = link_image(source.layout, image, target.layout).manifest_digest
+        if not image.references or options.platform is not None:
+            options = replace(options, image=str(reference), platform=None)
+    if not options.auto_remove:
+        note = f"rootlay: note: {context.root} is read-only: the container is in {root} (use it with --root)"
+        print(note, file=context.err)
+    return replace(context, root=root), options
+
+
+def _is_read_only(root: Path) -> bool:
+    """Whether there is a store at `root` in which no container can be made."""
+    return (root / "oci-layout").exists() and not os.access(root / "containers", os.W_OK | os.X_OK)
+
+
+def _is_bundle(image: str) -> bool:
+    if "/" not in image:
+        return False
+    from rootlay.store.bundle import is_bundle
+
+    return is_bundle(image)

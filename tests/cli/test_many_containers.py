@@ -1,0 +1,118 @@
+"""Stores with many containers: `ps` and `fsck` ask once what can be asked once, so that they are linear."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rootlay.cli.main import main
+from rootlay.store.check import scope
+from rootlay.store.container import Containers
+from rootlay.store.containerrecord import ContainerConfig, ContainerState
+from rootlay.store.store import Store
+from tests.cli.conftest import Rootlay
+
+COUNT = 60
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """A store with containers that ended; every third has a launch file, as a crash leaves it."""
+    Store.open(tmp_path / "store")
+    containers = Containers(tmp_path / "store")
+    for number in range(COUNT):
+        config = ContainerConfig("", f"c{number}", 1 + number, image="host", lowers=("",), argv=("true",))
+        record = containers.create(config)
+        record.write_state(ContainerState(pid=1, started_ns=2, finished_ns=3, exit_code=number, machine="here"))
+        if number % 3 == 0:
+            (record.path / "launch-1-abcdef").write_bytes(b"")
+    return tmp_path / "store"
+
+
+def counted(monkeypatch: pytest.MonkeyPatch, where: Any, name: str, wanted: Callable[[Any], bool]) -> list[Any]:
+    """The calls of a function whose first argument is wanted."""
+    calls: list[Any] = []
+    original = getattr(where, name)
+
+    def count(*args: Any, **kwargs: Any) -> Any:
+        if args and wanted(args[0]):
+            calls.append(args[0])
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(where, name, count)
+    return calls
+
+
+def test_ps_looks_through_the_processes_once(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = counted(monkeypatch, os, "listdir", lambda path: path == "/proc")
+    assert main(["--root", str(many), "ps", "-a", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["name"] for row in rows] == [f"c{number}" for number in reversed(range(COUNT))]
+    assert {row["running"] for row in rows} == {False}
+    assert [row["exit_code"] for row in rows] == list(reversed(range(COUNT)))
+    assert len(looks) == 1
+    assert main(["--root", str(many), "ps", "-q"]) == 0
+    assert capsys.readouterr().out == ""
+    assert len(looks) == 2
+
+
+def test_ps_reads_the_records_of_running_containers_alone(small: Rootlay, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two run, with several programs each; one has ended, and one is said to run on another machine."""
+    for name in ("one", "two"):
+        small("run", "-d", "--name", name, "small", "sh", "-c", "sleep 60 & sleep 60")
+    small("run", "--name", "ended", "small", "true")
+    small("create", "--name", "far", "small", "true")
+    far = Containers(small.root).find("far")
+    far.write_state(ContainerState(pid=1, started_ns=1, machine="another"))
+    assert {line.split()[-1] for line in small.out("ps").splitlines()[1:]} == {"one", "two", "far"}
+    rows = {row["name"]: row for row in json.loads(small.out("ps", "-a", "--json"))}
+    assert {name for name, row in rows.items() if row["running"]} == {"one", "two", "far"}
+    assert rows["far"]["machine"] == "another"
+    assert rows["ended"]["exit_code"] == 0
+    small("rm", "-f", "one", "two")
+    assert {line.split()[-1] for line in small.out("ps").splitlines()[1:]} == {"far"}
+
+
+def test_fsck_parses_each_record_once_and_says_how_many(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parsed = counted(monkeypatch, scope, "read_container", lambda path: True)
+    assert main(["--root", str(many), "fsck", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["findings"] == []
+    assert (found["looked_at"]["containers"], found["looked_at"]["uppers"]) == (COUNT, COUNT)
+    assert len(parsed) == COUNT
+
+
+def test_fsck_says_how_far_it_is(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("rootlay.cli.progress.LINE_EVERY_S", 0.0)
+    assert main(["--root", str(many), "fsck"]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert f"10 of {COUNT} containers" in lines
+    assert f"59 of {COUNT} uppers" in lines
+
+
+def test_fsck_draws_its_progress_on_a_terminal(
+    many: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("rootlay.cli.progress.REDRAWN_EVERY_S", 0.0)
+    assert main(["--root", str(many), "fsck"]) == 0
+    drawn = terminal.getvalue()
+    assert f"\r\x1b[K10 of {COUNT} containers" in drawn
+    assert drawn.endswith("\r\x1b[K")
