@@ -46,6 +46,7 @@ CODES: dict[str, int] = {
     "EngineMissing": 32,
     "UnknownUser": 33,
     "ForeignPlatform": 34,
+    "NotARegularFile": 35,
     "RunFailed": 61,
     "BuildFailed": 62,
     "BuildCancelled": 130,
