@@ -47,6 +47,7 @@ CODES: dict[str, int] = {
     "UnknownUser": 33,
     "ForeignPlatform": 34,
     "NotARegularFile": 35,
+    "OutputFailed": 36,
     "RunFailed": 61,
     "BuildFailed": 62,
     "BuildCancelled": 130,

@@ -84,7 +84,7 @@ def run_program(
     session = start_session(context, record, trace=trace, patch=patch, confine=confine)
     remove = "remove" if record.config.auto_remove else ""
     run_background(context.root, session, program, tty=record.config.tty, on_exit=remove)
-    print(record.id, file=context.out)
+    context.out.line(record.id)
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rootlay.cli.spec import Context, Option, Values, Verb
@@ -22,12 +21,12 @@ def action(values: Values, context: Context) -> int:
     for outcome in check_store(context.root, deep=values.flag("deep"), repair=values.flag("repair"), more=more):
         outcomes.append(outcome)
         if not as_json:
-            print(_line(outcome), file=context.out)
+            context.out.line(_line(outcome))
     kept = quarantined(context.root)
     still_open = sum(outcome.is_open for outcome in outcomes)
     if as_json:
         rows = [_row(outcome) for outcome in outcomes]
-        print(json.dumps({"findings": rows, "quarantine": kept}, indent=2), file=context.out)
+        context.out.json({"findings": rows, "quarantine": kept})
     else:
         _print_end(context, still_open, len(outcomes), kept)
     if still_open:
@@ -56,13 +55,13 @@ def _row(outcome: Any) -> dict[str, object]:
 
 def _print_end(context: Context, still_open: int, found: int, kept: list[dict[str, str]]) -> None:
     for row in kept:
-        print(f"in quarantine: {row['kept']} ({row['code']}: {row['text']})", file=context.out)
+        context.out.line(f"in quarantine: {row['kept']} ({row['code']}: {row['text']})")
     if not found:
-        print("nothing wrong was found", file=context.out)
+        context.out.line("nothing wrong was found")
     elif still_open:
-        print(f"{still_open} of {found} findings are damage that is still there", file=context.out)
+        context.out.line(f"{still_open} of {found} findings are damage that is still there")
     else:
-        print(f"{found} findings, no damage left", file=context.out)
+        context.out.line(f"{found} findings, no damage left")
 
 
 VERB = Verb(

@@ -22,7 +22,7 @@ def action(values: Values, context: Context) -> int:
             if kind == "container":
                 raise
             found.append(_image(context, reference))
-    print(json.dumps(found, indent=4, default=str), file=context.out)
+    context.out.json(found, indent=4)
     return 0
 
 

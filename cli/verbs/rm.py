@@ -19,7 +19,7 @@ def action(values: Values, context: Context) -> int:
                 continue
             raise
         remove_container(context.root, record, force=values.flag("force"))
-        print(reference, file=context.out)
+        context.out.line(reference)
     return 0
 
 

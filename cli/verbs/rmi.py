@@ -22,9 +22,9 @@ def action(values: Values, context: Context) -> int:
             raise ImageInUse(reference, f"container {users[0]} uses it; remove that one, or use --force")
         removed = store.remove(reference, force=values.flag("force"), in_use=lambda: needed(store))
         for name in removed.untagged:
-            print(f"Untagged: {name}", file=context.out)
+            context.out.line(f"Untagged: {name}")
         for digest in removed.deleted:
-            print(f"Deleted: {digest}", file=context.out)
+            context.out.line(f"Deleted: {digest}")
     return 0
 
 

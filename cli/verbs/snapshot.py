@@ -13,7 +13,7 @@ def action(values: Values, context: Context) -> int:
     what, names = values.required("action"), values.many("name")
     container = Container(context.root, Containers(context.root).find(values.required("container")))
     if what == "create" and len(names) < 2:
-        print(container.snapshot(*names).name, file=context.out)
+        context.out.line(container.snapshot(*names).name)
     elif what == "ls" and not names:
         rows = [{"name": s.name, "created_ns": s.created_ns, "layers": len(s.frozen)} for s in container.snapshots()]
         columns = (
@@ -25,7 +25,7 @@ def action(values: Values, context: Context) -> int:
     elif what == "rm" and names:
         for name in names:
             container.remove_snapshot(name)
-            print(name, file=context.out)
+            context.out.line(name)
     else:
         raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME...")
     return 0

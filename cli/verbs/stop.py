@@ -17,7 +17,7 @@ def action(values: Values, context: Context) -> int:
     for reference in values.many("container"):
         record = Containers(context.root).find(reference)
         stop_container(os.path.realpath(record.path), record.state().pid, 10 if patience is None else patience)
-        print(reference, file=context.out)
+        context.out.line(reference)
     return 0
 
 

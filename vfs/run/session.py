@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.errors import printable
 from rootlay.store.realpath import real_directory
 from rootlay.store.smallfile import write_all
 from rootlay.store.value import value
@@ -95,7 +96,7 @@ class Session:
     def tell_trouble(self) -> None:
         """Say on standard error what is written there, if anything is."""
         with contextlib.suppress(OSError):
-            os.write(2, b"rootlay: " + self.trouble_path.read_bytes() + b"\n")
+            os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
 
     def forget(self) -> None:
         """Remove the session's files. Only when no process uses them any more. Idempotent."""
