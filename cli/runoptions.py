@@ -78,8 +78,8 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         argv=tuple(words),
         entrypoint=values.text("entrypoint"),
         name=values.text("name") or "",
-        env=(*_env_files(values.many("env_file")), *values.many("env")),
-        working_dir=values.text("workdir"),
+        env=(*_env_files(values.many("env_file")), *variables(values)),
+        working_dir=working_directory(values),
         user=values.text("user"),
         hostname=values.text("hostname") or "",
         labels={label.partition("=")[0]: label.partition("=")[2] for label in values.many("label")},
@@ -148,10 +148,37 @@ def parse_bind(text: str) -> Bind:
     return Bind(os.path.abspath(os.path.expanduser(host)), target, mode == "ro")
 
 
+def variables(values: Values) -> tuple[str, ...]:
+    """The values of -e. Raises UsageError for one without a name."""
+    for text in values.many("env"):
+        if not text.partition("=")[0]:
+            raise UsageError(f"-e {text}: a variable needs a name: NAME[=VALUE]")
+    return values.many("env")
+
+
+def working_directory(values: Values) -> str | None:
+    """The value of -w. Raises UsageError for a relative one: there is nothing that it could be relative to."""
+    text = values.text("workdir")
+    if text is not None and not text.startswith("/"):
+        raise UsageError(f"-w {text}: the working directory must be an absolute path")
+    return text
+
+
 def _env_files(paths: tuple[str, ...]) -> list[str]:
-    lines: list[str] = []
+    """The lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
+    found: list[str] = []
     for path in paths:
-        with open(path, encoding="utf-8") as file:
-            stripped = (line.strip() for line in file)
-            lines += [line for line in stripped if line and not line.startswith("#")]
-    return lines
+        with open(path, "rb") as file:
+            data = file.read()
+        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+            try:
+                line = raw.decode("utf-8").strip()
+            except UnicodeDecodeError:
+                raise UsageError(f"--env-file {path}:{number}: not UTF-8 text") from None
+            if not line or line.startswith("#"):
+                continue
+            name = line.partition("=")[0]
+            if not name or name.split() != [name] or "\0" in line:
+                raise UsageError(f"--env-file {path}:{number}: expected NAME[=VALUE]: {line[:40]}")
+            found.append(line)
+    return found

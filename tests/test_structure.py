@@ -96,6 +96,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("buildoutput", "binary"),
         ("export", "binary"),
         ("save", "binary"),
+        ("cp", "binary"),
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
     }

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.descent import Down, Walk, finish
 from rootlay.store.errors import StoreError, printable
+from rootlay.store.regularfile import open_regular_stream
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay import Overlay
@@ -158,7 +159,7 @@ def _make_inside(overlay: Overlay, source: bytes, target: bytes, kind: int) -> N
         overlay.symlink(os.readlink(source), target)
     elif kind == stat.S_IFREG:
         fd = overlay.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with open(source, "rb") as content, open(fd, "wb") as out:
+        with open_regular_stream(source, follow=True) as content, open(fd, "wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)
     elif kind == stat.S_IFIFO:
         overlay.mknod(target, stat.S_IFIFO | 0o644)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.running import reader, run_extra
-from rootlay.cli.runoptions import CONFINE, confine_mode
+from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -21,8 +21,8 @@ def action(values: Values, context: Context) -> int:
         record,
         reader(context, record),
         argv=words,
-        env=dict(entry.split("=", 1) for entry in merge_env((), values.many("env"), context.environ)),
-        cwd=values.text("workdir"),
+        env=dict(entry.split("=", 1) for entry in merge_env((), variables(values), context.environ)),
+        cwd=working_directory(values),
         user=values.text("user"),
         tty=values.flag("tty"),
     )

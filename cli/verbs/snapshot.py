@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.listing import Column, age, print_table
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -23,9 +24,12 @@ def action(values: Values, context: Context) -> int:
         )
         print_table(context, rows, columns, as_json=values.flag("json"))
     elif what == "rm" and names:
-        for name in names:
+
+        def remove(name: str) -> None:
             container.remove_snapshot(name)
             context.out.line(name)
+
+        return each(names, remove, context, "snapshot")
     else:
         raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME...")
     return 0

@@ -7,6 +7,7 @@ import os
 import signal
 import time
 
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -14,11 +15,13 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
 
     patience = values.number("time")
-    for reference in values.many("container"):
-        record = Containers(context.root).find(reference)
+
+    def stop(name: str) -> None:
+        record = Containers(context.root).find(name)
         stop_container(os.path.realpath(record.path), record.state().pid, 10 if patience is None else patience)
-        context.out.line(reference)
-    return 0
+        context.out.line(name)
+
+    return each(values.many("container"), stop, context, "stop")
 
 
 def stop_container(path: str, main_pid: int, patience_s: float) -> None:

@@ -84,9 +84,13 @@ class Session:
     listener: socket | None
     socket_path: Path
 
-    def command(self, argv: tuple[str, ...], cwd: str, identity: Identity) -> list[str]:
-        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`)."""
-        return [str(self.engine), "--run", str(self.launch), identity.state(), cwd, *argv]
+    def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
+        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`).
+
+        Args:
+            reports: the engine says on descriptor 3 whether the program has started.
+        """
+        return [str(self.engine), "--report" if reports else "--run", str(self.launch), identity.state(), cwd, *argv]
 
     @property
     def trouble_path(self) -> Path:
@@ -300,7 +304,7 @@ def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     from rootlay.vfs.run.mounttarget import resolve_targets
 
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(root, record, targets.values())
+    inside = resolve_targets(root, record, {targets[b.target]: b.host for b in record.config.binds})
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
