@@ -90,7 +90,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     name = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes, os.PathLike)) else ""
-    where = name or root
+    where = name or ("standard input" if error.errno in (errno.EBADF, errno.EISDIR) else root)
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
         return "the container was removed meanwhile", CODES["UnknownContainer"]
     in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents

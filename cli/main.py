@@ -97,6 +97,10 @@ def _with_typer(verb: str, rest: list[str], context: Context) -> int:
     outcome: list[int] = []
     try:
         code = make_app(context, outcome)(args=rest, prog_name="rootlay", standalone_mode=False)
+    except SystemExit as leave:
+        if not outcome and leave.code and ("--help" in rest or not rest):  # rich's way to say that nobody reads it
+            raise ReaderGone from None
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     except Exception as error:

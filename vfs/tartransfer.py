@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from rootlay.store.bytestream import ByteStream, iter_file
 from rootlay.store.codec import decompress
 from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import TruncatedArchive
+from rootlay.store.errors import NotAnArchive, TruncatedArchive
 from rootlay.store.layertree import normalise
 from rootlay.store.tarreader import TarReader
 from rootlay.store.tarwriter import END_OF_ARCHIVE
@@ -65,13 +65,17 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
         CopyRefused: `target` is no directory, or by rule 3.
         NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, OSError.
     """
-    place = overlay.find(target)
-    if place is None or not place.is_dir:
+    try:
+        is_dir = overlay.get(target).is_dir
+    except (FileNotFoundError, NotADirectoryError):
+        is_dir = False
+    if not is_dir:
         raise CopyRefused(target, "not a directory of the container: a tar is unpacked in one that is there")
     root = target.rstrip(b"/")
     source = ByteStream(decompress(iter_file(stream), WHAT))
     times: list[tuple[bytes, int]] = []
-    for raw, entry in TarReader(source, WHAT):
+    reader = TarReader(source, WHAT)
+    for raw, entry in reader:
         name = normalise(raw)
         if not name:
             continue  # the directory itself is the caller's
@@ -90,6 +94,8 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
             times.append((path, entry.mtime_ns))
         else:
             overlay.utimens(path, (entry.mtime_ns, entry.mtime_ns), follow=False)
+    if not reader.ended:
+        raise TruncatedArchive(WHAT) if source.offset else NotAnArchive(WHAT, "empty")
     for path, mtime_ns in reversed(times):  # what was put into them has changed them
         overlay.utimens(path, (mtime_ns, mtime_ns), follow=False)
 

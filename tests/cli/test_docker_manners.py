@@ -280,8 +280,8 @@ def test_an_archive_to_a_reader_that_goes_away(small: Rootlay) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", ["images", "ps -a", "inspect small", "history small", "save small", "export c", "cp c:/ -", "--help", "doctor",
-             "images --help", "--version", "diff c"])  # fmt: skip
+    "verb", ["images", "ps -a", "inspect small", "history small", "save small", "export c", "cp c:/ -", "--help",
+             "doctor", "images --help", "--version", "diff c"])  # fmt: skip
 def test_a_full_device_is_one_error(small: Rootlay, verb: str) -> None:
     small("create", "--name", "c", "small", "true")
     small("cp", str(small.root / "index.json"), "c:/added")
@@ -312,19 +312,19 @@ def test_nothing_is_written_into_a_file_that_got_a_closed_descriptors_number(sma
 
 
 def test_a_directory_as_standard_input(small: Rootlay, tmp_path: Path) -> None:
-    small("create", "--name", "c", "small", "true")
-    for verb in (
-        "load",
-        "import - x",
-        "build -",
-        f"build -f - {tmp_path}",
-        "cp - c:/tmp",
-        "login -u x --password-stdin h",
-    ):
+    """The interpreter itself refuses it, before the first line of ours; it says so, without a traceback."""
+    for verb in ("load", "import - x", "images"):
         done = shell(small, f"$R {verb} < {tmp_path}")
-        lines = done.stderr.decode().splitlines()
-        assert len(lines) == 1, (verb, lines)
-        assert lines[0].startswith("rootlay: standard input: Is a directory"), (verb, lines)
+        assert b"<stdin> is a directory" in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert done.returncode == 1
+
+
+def test_a_standard_input_that_cannot_be_read(container: Rootlay, tmp_path: Path) -> None:
+    verbs = ("load", "import - x", "build -", f"build -f - {tmp_path}", "cp - c:/tmp", "login -u x --password-stdin registry.example")
+    for verb in verbs:
+        done = shell(container, f"$R {verb} 0>{tmp_path}/out")
+        assert done.stderr == b"rootlay: standard input: Bad file descriptor\n", verb
         assert done.returncode == 1
 
 
@@ -374,7 +374,7 @@ def tar_of_everything() -> bytes:
         add("d/link", tarfile.SYMTYPE, linkname="/etc/motd")
         add("d/fifo", tarfile.FIFOTYPE)
         add("no/parents/here", data=b"x")
-        add("etc/motd" if False else "big", data=b"b" * 3_000_000)
+        add("big", data=b"b" * 3_000_000)
     return out.getvalue()
 
 

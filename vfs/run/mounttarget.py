@@ -68,6 +68,9 @@ def _is_hidden(path: str, others: Iterable[str]) -> bool:
 
 
 def _check_kind(overlay: Overlay, host: str, target: str, path: str) -> None:
-    there = overlay.find(os.fsencode(path))
-    if there is not None and os.path.exists(host) and there.is_dir != os.path.isdir(host):
+    try:
+        there = overlay.get(os.fsencode(path))
+    except OSError:
+        return
+    if os.path.exists(host) and there.is_dir != os.path.isdir(host):
         raise BindMismatch(host, target, os.path.isdir(host))
