@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs.create import ContainerOptions
 
+HOSTNAME_MAX = 64  # Linux's, __NEW_UTS_LEN
+_HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
 CONFINE = Option(
     ("--confine",),
     "text",
@@ -81,7 +84,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         env=(*_env_files(values.many("env_file")), *variables(values)),
         working_dir=working_directory(values),
         user=values.text("user"),
-        hostname=values.text("hostname") or "",
+        hostname=_hostname(values),
         labels={label.partition("=")[0]: label.partition("=")[2] for label in values.many("label")},
         binds=tuple(parse_bind(text) for text in values.many("volume")),
         lowers=values.many("lower"),
@@ -95,6 +98,13 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         platform=platform_of(values),
         to_run=to_run,
     )
+
+
+def _hostname(values: Values) -> str:
+    text = values.text("hostname") or ""
+    if text and not _HOSTNAME.fullmatch(text):
+        raise UsageError(f"-h {text[:80]}: a host name has up to {HOSTNAME_MAX} letters, digits, '.', '-' and '_'")
+    return text
 
 
 def _ports(values: Values) -> tuple[str, ...]:

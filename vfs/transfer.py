@@ -129,8 +129,11 @@ def _out(
 
 
 def _make_room(target: bytes) -> None:
-    if os.path.lexists(target):
-        os.unlink(target)
+    if not os.path.lexists(target):
+        return
+    if stat.S_IFMT(os.lstat(target).st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+        raise CopyRefused(target, "a device, which would be replaced; - is a tar on standard output")
+    os.unlink(target)
 
 
 def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: bool) -> Walk[None]:

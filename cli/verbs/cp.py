@@ -16,6 +16,8 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.transfer import copy_in, copy_out
 
     source, target = values.required("source"), values.required("target")
+    if not source or not target:
+        raise UsageError("SOURCE and TARGET cannot be empty")
     containers = Containers(context.root)
     (source_name, source_path), (target_name, target_path) = split(source), split(target)
     if bool(source_name) == bool(target_name):

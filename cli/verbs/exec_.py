@@ -6,7 +6,7 @@ import os
 
 from rootlay.cli.running import reader, run_extra
 from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
@@ -17,6 +17,8 @@ def action(values: Values, context: Context) -> int:
     confine = confine_mode(values)
     words = values.many("command")
     words = words[1:] if words[0] == "--" else words
+    if not words:
+        raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
     program = make_program(
         record,
         reader(context, record),

@@ -321,8 +321,8 @@ def test_a_directory_as_standard_input(small: Rootlay, tmp_path: Path) -> None:
 
 
 def test_a_standard_input_that_cannot_be_read(container: Rootlay, tmp_path: Path) -> None:
-    verbs = ("load", "import - x", "build -", f"build -f - {tmp_path}", "cp - c:/tmp", "login -u x --password-stdin registry.example")
-    for verb in verbs:
+    login = "login -u x --password-stdin registry.example"
+    for verb in ("load", "import - x", "build -", f"build -f - {tmp_path}", "cp - c:/tmp", login):
         done = shell(container, f"$R {verb} 0>{tmp_path}/out")
         assert done.stderr == b"rootlay: standard input: Bad file descriptor\n", verb
         assert done.returncode == 1

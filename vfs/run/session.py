@@ -237,7 +237,7 @@ def make_launch(
         flags=flags | FLAG_UPPER,
         trace=trace,
         container_id=record.id.encode(),
-        hostname=record.config.hostname.encode(),
+        hostname=os.fsencode(record.config.hostname),
         ports=_ports(record.config.ports),
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
     )
