@@ -156,9 +156,9 @@ def test_lmdb_is_not_written_on_a_shared_file_system(
     opened = []
     really = lmdb.open
 
-    def record(path: str, **options: object) -> object:
+    def record(path: bytes, **options: object) -> object:
         if not options.get("readonly"):
-            opened.append(path)
+            opened.append(os.fsdecode(path))
         return really(path, **options)
 
     monkeypatch.setattr(tempfile, "tempdir", str(local))
