@@ -134,9 +134,7 @@ class BuildContext:
             own = dockerfile + _IGNORE
             beside = Path(own)
             if not self.remote and dockerfile not in NAMES:
-                found.append(
-                    (own, _limited(open_regular_stream(beside, follow=True), own) if beside.is_file() else None)
-                )
+                found.append((own, _read_beside(beside) if beside.is_file() else None))
             else:
                 found.append((own, _read(self.tree, own)))
         return [*found, (_IGNORE, _read(self.tree, _IGNORE))]
@@ -210,6 +208,11 @@ def _read(tree: SourceTree, name: str) -> bytes | None:
         return None
     with tree.open(path) as stream:
         return _limited(stream, name)
+
+
+def _read_beside(path: Path) -> bytes:
+    with open_regular_stream(path, follow=True) as stream:
+        return _limited(stream, str(path))
 
 
 def _limited(stream: BinaryIO, name: str) -> bytes:
