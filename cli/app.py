@@ -28,7 +28,7 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
         if value:
             from importlib.metadata import version as installed
 
-            typer.echo(f"rootlay {installed('rootlay')}")
+            context.out.line(f"rootlay {installed('rootlay')}")
             raise typer.Exit
 
     @app.callback()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +29,7 @@ OUTPUT_OPTIONS = (
 )
 
 
-def parse_outputs(values: Values) -> list[Output]:
+def parse_outputs(values: Values, context: Context) -> list[Output]:
     """All outputs, in order. Raises UsageError."""
     from rootlay.vfs.build.errors import BadValue
     from rootlay.vfs.build.output import STDOUT, parse_output
@@ -43,7 +42,7 @@ def parse_outputs(values: Values) -> list[Output]:
     to_stdout = [output for output in outputs if output.dest == STDOUT]
     if len(to_stdout) > 1:
         raise UsageError("--output: only one can be standard output")
-    if to_stdout and sys.stdout.isatty():
+    if to_stdout and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o type=…,dest=FILE")
     if any(output.push and not output.names for output in outputs) and not values.many("tag"):
         raise UsageError("a push needs a name: use -t")
@@ -67,7 +66,7 @@ def deliver(
     for output in outputs:
         try:
             settings = settings_of(values, context)
-            write_output(store, result.image, result.names, output, sys.stdout.buffer, settings, note)
+            write_output(store, result.image, result.names, output, context.out.binary, settings, note)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -76,7 +75,7 @@ def deliver(
     if values.text("iidfile"):
         Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
     if not any(output.dest == STDOUT for output in outputs):
-        print(result.image.id, file=context.out)
+        context.out.line(result.image.id)
     if outputs and not any(output.keeps_image for output in outputs) and result.is_new and not result.image.references:
         store.remove(str(result.image.manifest_digest), in_use=lambda: needed(store))
 
@@ -86,14 +85,13 @@ def summary(result: BuildResult, outputs: Sequence[Output], context: Context) ->
     image = result.image
     own = image.manifest.layers[result.inherited_layers :]
     steps = result.cached_steps + result.made_steps
-    print(
+    context.err.line(
         f"{steps} steps, {result.cached_steps} of them cached, {result.seconds:.1f}s; {len(own)} new layers "
         f"({', '.join(size(layer.size) for layer in own) or 'none'}) on {result.inherited_layers}, "
-        f"{size(image.size)} in all",
-        file=context.err,
+        f"{size(image.size)} in all"
     )
     if result.names:
-        print(f"named {', '.join(result.names)}", file=context.err)
+        context.err.line(f"named {', '.join(result.names)}")
     for output in outputs:
         if output.dest and output.dest != "-":
-            print(f"wrote {output.dest}", file=context.err)
+            context.err.line(f"wrote {output.dest}")

@@ -13,9 +13,10 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
+from rootlay.cli.printer import Printer
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def how_of(values: Values, context: Context) -> str:
 class PlainReport:
     """A `rootlay.vfs.build.report.Report` that writes lines. Safe for threads."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: Printer) -> None:
         self._out = out
         self._lock = threading.Lock()
         self._begins: dict[int, float] = {}
@@ -79,7 +80,7 @@ class PlainReport:
         *lines, rest = (self._pending.pop(step.number, b"") + data).split(b"\n")
         self._pending[step.number] = rest
         seconds = time.monotonic() - self._begins[step.number]
-        self._say(*(f"#{step.number} {seconds:.3f} {outcome(line)}" for line in lines))
+        self._pass_on(*(f"#{step.number} {seconds:.3f} {outcome(line)}" for line in lines))
 
     def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
         self._flush(step)
@@ -99,13 +100,16 @@ class PlainReport:
         rest = self._pending.pop(step.number, b"")
         if rest:
             seconds = time.monotonic() - self._begins[step.number]
-            self._say(f"#{step.number} {seconds:.3f} {outcome(rest)}")
+            self._pass_on(f"#{step.number} {seconds:.3f} {outcome(rest)}")
 
-    def _say(self, *lines: str) -> None:
-        if lines:
-            with self._lock:
-                self._out.write("".join(f"{line}\n" for line in lines))
-                self._out.flush()
+    def _say(self, line: str) -> None:
+        with self._lock:
+            self._out.line(line, flush=True)
+
+    def _pass_on(self, *lines: str) -> None:
+        """What a command has written: as it is, as Docker passes it on."""
+        with self._lock:
+            self._out.output("".join(f"{line}\n" for line in lines))
 
 
 def outcome(line: bytes) -> str:

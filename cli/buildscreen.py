@@ -21,10 +21,12 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from rootlay.cli.buildprogress import outcome
 from rootlay.cli.listing import size
+from rootlay.cli.printer import Printer
+from rootlay.store.errors import printable_text
 
 if TYPE_CHECKING:
     from rootlay.vfs.build.report import Step
@@ -54,7 +56,7 @@ class ScreenReport:
         colour: whether output may be dimmed, and failures red.
     """
 
-    def __init__(self, out: TextIO, *, colour: bool = True) -> None:
+    def __init__(self, out: Printer, *, colour: bool = True) -> None:
         self._out = out
         self._colour = colour
         self._running: dict[int, _Running] = {}
@@ -100,7 +102,7 @@ class ScreenReport:
 
     def note(self, text: str) -> None:
         with self._lock:
-            self._say(f"note: {text}")
+            self._say(f"note: {printable_text(text)}")
 
     # ---- drawing; the lock is held
 
@@ -126,13 +128,12 @@ class ScreenReport:
         self._rows = len(live)
         text = clear + "".join(f"{line}\n" for line in (*lines, *live))
         if text:
-            self._out.write(text)
-            self._out.flush()
+            self._out.drawn(text)
 
     def _line(self, mark: str, step: Step, end: str) -> str:
         columns = _terminal(self._out)[0]
         room = max(10, columns - len(mark) - len(end) - 4)
-        text = _ESCAPES.sub("", str(step))
+        text = printable_text(_ESCAPES.sub("", str(step)))
         text = text if len(text) <= room else text[: room - 1] + "…"
         return f"{mark} {text.ljust(room)} {end}"
 
@@ -146,10 +147,10 @@ def _shown(running: _Running) -> list[str]:
 
 def _text(line: bytes) -> str:
     """A line as it would be read: of one that rewrites itself what it came to, without escape sequences."""
-    return _ESCAPES.sub("", outcome(line).expandtabs())
+    return printable_text(_ESCAPES.sub("", outcome(line).expandtabs()))
 
 
-def _terminal(out: TextIO) -> tuple[int, int]:
+def _terminal(out: Printer) -> tuple[int, int]:
     """Columns and rows."""
     try:
         columns, rows = os.get_terminal_size(out.fileno())

@@ -11,10 +11,12 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from rootlay.cli.printer import ReaderGone
 from rootlay.cli.spec import RUNNING_VERBS, UsageError
 from rootlay.store import errors
 
 GENERAL = 1
+ENGINE = 125
 USAGE = 2
 CODES: dict[str, int] = {
     "UnknownImage": 10,
@@ -46,6 +48,8 @@ CODES: dict[str, int] = {
     "EngineMissing": 32,
     "UnknownUser": 33,
     "ForeignPlatform": 34,
+    "NotARegularFile": 35,
+    "OutputFailed": 36,
     "RunFailed": 61,
     "BuildFailed": 62,
     "BuildCancelled": 130,
@@ -66,9 +70,13 @@ CODES: dict[str, int] = {
 
 def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
     """Message and exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
+    if isinstance(error, ReaderGone):
+        raise error
     name = type(error).__name__
     if isinstance(error, UsageError):
         message, code = str(error), USAGE
+    elif name == "NotStarted":
+        return str(error), int(getattr(error, "code", 0)) or ENGINE
     elif name in CODES:
         message, code = str(error), CODES[name]
     elif isinstance(error, errors.StoreError):
@@ -77,7 +85,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
         message, code = _explain_os(error, root)
     else:
         raise error
-    return message, 125 if verb in RUNNING_VERBS else code
+    return message, ENGINE if verb in RUNNING_VERBS else code
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
@@ -85,7 +93,7 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     given = error.filename2 if full and error.filename2 else error.filename
     name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
-    where = name or root
+    where = name or ("standard input" if error.errno in (errno.EBADF, errno.EISDIR) else root)
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
         return "the container was removed meanwhile", CODES["UnknownContainer"]
     in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
@@ -93,8 +101,13 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
         advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
         return f"{where}: no space left on the device; {advice}", CODES["DiskFull"]
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "choose a store that you can write to with --root" if in_store else "choose another place"
-        return f"{where}: {error.strerror}; {advice}", CODES["StoreNotWritable"]
+        if in_store:
+            return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES[
+                "StoreNotWritable"
+            ]
+        if error.errno != errno.EROFS and os.path.exists(name) and not os.access(name, os.R_OK):
+            return f"{where}: {error.strerror}; you may not read it", GENERAL
+        return f"{where}: {error.strerror}; choose another place", CODES["StoreNotWritable"]
     return f"{where}: {error.strerror or error}", GENERAL
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import time
 from collections.abc import Callable, Sequence
@@ -24,17 +23,16 @@ class Column:
 def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool) -> None:
     """One line a row, padded; what is not printable is escaped. With `as_json` the rows themselves, whole."""
     if as_json:
-        print(json.dumps(list(rows), indent=2, default=str), file=context.out)
+        context.out.json(list(rows))
         return
     lines = [
         [column.title for column in columns],
         *([printable_text(column.value(row)) for column in columns] for row in rows),
     ]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
-    for line in lines:
-        print(
-            "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip(), file=context.out
-        )
+    context.out.lines(
+        "   ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
 
 
 def age(when_ns: int) -> str:

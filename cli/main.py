@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 
 from rootlay.cli.parse import LeaveToTyper, parse
+from rootlay.cli.printer import OutputFailed, Printer, ReaderGone, abandon, standard_streams
 from rootlay.cli.registry import VERBS, load_verb
-from rootlay.cli.spec import RUNNING_VERBS, Context
+from rootlay.cli.spec import Context, UsageError
 
+INTERRUPTED = 130
+USAGE = 2
 GARBAGE_AT = 50_000
 """Objects between two looks for garbage in circles (Python: 700): we leave little, and imports make many objects."""
 
@@ -23,25 +26,35 @@ def main(words: list[str] | None = None) -> int:
     """Run a command line (without the program's name) and return its exit code."""
     words = sys.argv[1:] if words is None else words
     gc.set_threshold(GARBAGE_AT)
+    out, err = standard_streams()
     environ = dict(os.environ)
     root, rest = _split_root(words)
     given = bool(root or environ.get("ROOTLAY_ROOT"))
-    context = Context(root or default_root(environ), environ, sys.stdout, sys.stderr, given)
+    context = Context(root or default_root(environ), environ, out, err, given)
     verb = rest[0] if rest else ""
     try:
-        return _dispatch(verb, rest, context)
+        code = _dispatch(verb, rest, context)
+        out.flush()
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        # The reader of our output has gone (`rootlay images | head -1`): what was asked for has been said.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
+        code = INTERRUPTED
+    except ReaderGone:
+        code = 0  # what was asked for has been said
     except Exception as error:
         from rootlay.cli.failure import explain
 
         message, code = explain(error, verb, context.root)
-        print(f"rootlay: {message}", file=context.err)
-        return code
+        err.line(f"rootlay: {message}")
+    _settle(out, err)
+    return code
+
+
+def _settle(out: Printer, err: Printer) -> None:
+    """Write what an error has left unwritten, and leave nothing for the interpreter to complain about at its end."""
+    for number, printer in ((1, out), (2, err)):
+        try:
+            printer.flush()
+        except (ReaderGone, OutputFailed):
+            abandon(number)
 
 
 def default_root(environ: dict[str, str]) -> Path:
@@ -74,18 +87,34 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
 
 
 def _with_typer(verb: str, rest: list[str], context: Context) -> int:
+    """Help, completion, and what is wrong with a command line, in one line. Raises UsageError, KeyboardInterrupt."""
+    import typer
+
     from rootlay.cli.app import make_app
 
+    # Click's root of errors; newer Typers have a Click of their own, and no name for it.
+    refused = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
     outcome: list[int] = []
     try:
-        make_app(context, outcome)(args=rest, prog_name="rootlay")
+        code = make_app(context, outcome)(args=rest, prog_name="rootlay", standalone_mode=False)
     except SystemExit as leave:
-        if outcome:
-            return outcome[0]
-        # Typer has said what is wrong with the command line (2), or has shown help (0).
-        code = leave.code if isinstance(leave.code, int) else 1
-        return 125 if code and verb in RUNNING_VERBS else code
-    return outcome[0] if outcome else 0
+        if not outcome and leave.code and ("--help" in rest or not rest):  # rich's way to say that nobody reads it
+            raise ReaderGone from None
+        raise
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    except Exception as error:
+        if isinstance(error, OSError) and ("--help" in rest or verb not in VERBS):
+            raise (ReaderGone() if isinstance(error, BrokenPipeError) else OutputFailed(f"{error.strerror}")) from None
+        if not isinstance(error, refused):
+            raise
+        if not rest:
+            error.show()  # type: ignore[attr-defined]  # Click's: the help
+            return USAGE
+        help_text = f"rootlay {verb} --help" if verb in VERBS else "rootlay --help"
+        message = error.format_message().rstrip(".")  # type: ignore[attr-defined]  # Click's
+        raise UsageError(f"{message} (see `{help_text}`)") from None
+    return outcome[0] if outcome else code if isinstance(code, int) else 0
 
 
 if __name__ == "__main__":

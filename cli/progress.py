@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
 from rootlay.cli.spec import Context
+from rootlay.store.errors import printable_text
 
 if TYPE_CHECKING:
     from rootlay.store.progress import Progress
@@ -34,19 +35,19 @@ def _bar(context: Context) -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     bars = Bars(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(file=context.err),
+        console=Console(file=context.err.text),
         transient=True,
     )
     tasks: dict[str, object] = {}
 
     def update(done_bytes: int, total_bytes: int | None, label: str) -> None:
         if label not in tasks:
-            tasks[label] = bars.add_task(label, total=total_bytes)
+            tasks[label] = bars.add_task(printable_text(label), total=total_bytes)
         bars.update(tasks[label], completed=done_bytes, total=total_bytes)  # type: ignore[arg-type]  # rich's TaskID
 
     with bars:
@@ -56,7 +57,7 @@ def _bar(context: Context) -> Iterator[Progress]:
 def print_notes(context: Context, notes: Iterable[str]) -> None:
     """What the user should know though nothing failed, each on a line of standard error."""
     for note in notes:
-        print(f"rootlay: note: {note}", file=context.err)
+        context.err.line(f"rootlay: note: {note}")
 
 
 def show_counts(context: Context) -> Callable[[str, int, int], None]:
@@ -91,6 +92,6 @@ def _lines(context: Context) -> Progress:
         if now - last >= LINE_EVERY_S:
             last = now
             share = f" of {size(total_bytes)}" if total_bytes else ""
-            print(f"{label}: {size(done_bytes)}{share}", file=context.err, flush=True)
+            context.err.line(f"{label}: {size(done_bytes)}{share}", flush=True)
 
     return update

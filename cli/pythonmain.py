@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from types import CodeType
 
+from rootlay.cli.printer import standard_streams
 from rootlay.cli.spec import UsageError
 
 TROUBLE = 125
@@ -31,7 +32,7 @@ def main() -> None:
         from rootlay.cli.failure import explain
 
         message, _ = explain(error, "python", Path(root))
-        print(f"rootlay: {message}", file=sys.stderr)
+        standard_streams()[1].line(f"rootlay: {message}", flush=True)
         sys.exit(TROUBLE)
     if code is None:
         import runpy

@@ -38,7 +38,15 @@ def start_session(
     confine: str | None = None,
     joins: bool = False,
 ) -> Session:
-    trace = "" if trace == "-" else trace
+    if trace == "-":
+        trace = ""
+    elif trace is not None:
+        with open(trace, "ab"):  # the engine appends to what is there
+            pass
+    if not joins and record.config.ports:
+        from rootlay.vfs.run.ports import require_free
+
+        require_free(record.config.ports)
     return open_session(context.root, record, patch=patch, trace=trace, confine=confine, joins=joins)
 
 
@@ -48,7 +56,6 @@ def attach(
     *,
     trace: str | None,
     patch: bool,
-    cidfile: str | None = None,
     confine: str | None = None,
 ) -> int:
     """Run the container's own program in the foreground; remove the container afterwards when it says so."""
@@ -61,9 +68,6 @@ def attach(
             raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
         program = make_program(record, reader(context, record), tty=config.tty)
         session = start_session(context, record, trace=trace, patch=patch, confine=confine)
-        if cidfile:
-            with open(cidfile, "x", encoding="ascii") as file:
-                file.write(record.id)
         if config.tty and not os.isatty(1):
             from rootlay.vfs.run.pty import run_in_pty
 
@@ -76,16 +80,20 @@ def attach(
 
 def run_program(
     context: Context, record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None
-) -> int:
-    """Run the container's own program in the background and print the container's ID."""
+) -> None:
+    """Run the container's own program in the background. Raises NotStarted."""
     from rootlay.vfs.run.background import run_background
+    from rootlay.vfs.run.removal import remove_container
 
-    program = make_program(record, reader(context, record), tty=record.config.tty)
-    session = start_session(context, record, trace=trace, patch=patch, confine=confine)
+    try:
+        program = make_program(record, reader(context, record), tty=record.config.tty)
+        session = start_session(context, record, trace=trace, patch=patch, confine=confine)
+    except BaseException:
+        if record.config.auto_remove:
+            remove_container(context.root, record, force=True)
+        raise
     remove = "remove" if record.config.auto_remove else ""
     run_background(context.root, session, program, tty=record.config.tty, on_exit=remove)
-    print(record.id, file=context.out)
-    return 0
 
 
 def run_extra(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.containerrecord import Bind
 from rootlay.vfs.create import ContainerOptions
 
+HOSTNAME_MAX = 64  # Linux's, __NEW_UTS_LEN
+_HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
 CONFINE = Option(
     ("--confine",),
     "text",
@@ -83,10 +86,10 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         argv=tuple(words),
         entrypoint=values.text("entrypoint"),
         name=values.text("name") or "",
-        env=(*_env_files(values.many("env_file")), *values.many("env")),
-        working_dir=values.text("workdir"),
+        env=(*_env_files(values.many("env_file")), *variables(values)),
+        working_dir=working_directory(values),
         user=values.text("user"),
-        hostname=values.text("hostname") or "",
+        hostname=_hostname(values),
         labels={label.partition("=")[0]: label.partition("=")[2] for label in values.many("label")},
         binds=tuple(parse_bind(text) for text in values.many("volume")),
         lowers=values.many("lower"),
@@ -100,6 +103,13 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         platform=platform_of(values),
         to_run=to_run,
     )
+
+
+def _hostname(values: Values) -> str:
+    text = values.text("hostname") or ""
+    if text and not _HOSTNAME.fullmatch(text):
+        raise UsageError(f"-h {text[:80]}: a host name has up to {HOSTNAME_MAX} letters, digits, '.', '-' and '_'")
+    return text
 
 
 def _ports(values: Values) -> tuple[str, ...]:
@@ -153,10 +163,37 @@ def parse_bind(text: str) -> Bind:
     return Bind(os.path.abspath(os.path.expanduser(host)), target, mode == "ro")
 
 
+def variables(values: Values) -> tuple[str, ...]:
+    """The values of -e. Raises UsageError for one without a name."""
+    for text in values.many("env"):
+        if not text.partition("=")[0]:
+            raise UsageError(f"-e {text}: a variable needs a name: NAME[=VALUE]")
+    return values.many("env")
+
+
+def working_directory(values: Values) -> str | None:
+    """The value of -w. Raises UsageError for a relative one: there is nothing that it could be relative to."""
+    text = values.text("workdir")
+    if text is not None and not text.startswith("/"):
+        raise UsageError(f"-w {text}: the working directory must be an absolute path")
+    return text
+
+
 def _env_files(paths: tuple[str, ...]) -> list[str]:
-    lines: list[str] = []
+    """The lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
+    found: list[str] = []
     for path in paths:
-        with open(path, encoding="utf-8") as file:
-            stripped = (line.strip() for line in file)
-            lines += [line for line in stripped if line and not line.startswith("#")]
-    return lines
+        with open(path, "rb") as file:
+            data = file.read()
+        for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
+            try:
+                line = raw.decode("utf-8").strip()
+            except UnicodeDecodeError:
+                raise UsageError(f"--env-file {path}:{number}: not UTF-8 text") from None
+            if not line or line.startswith("#"):
+                continue
+            name = line.partition("=")[0]
+            if not name or name.split() != [name] or "\0" in line:
+                raise UsageError(f"--env-file {path}:{number}: expected NAME[=VALUE]: {line[:40]}")
+            found.append(line)
+    return found

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal
 
+from rootlay.cli.printer import Printer
 from rootlay.store.value import value
 
 RUNNING_VERBS = frozenset({"run", "start", "exec", "create", "python"})
@@ -97,8 +98,8 @@ class Context:
 
     root: Path
     environ: dict[str, str]
-    out: TextIO
-    err: TextIO
+    out: Printer
+    err: Printer
     root_given: bool = False
 
 

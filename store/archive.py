@@ -4,21 +4,27 @@ Rules:
 1. Nothing is extracted: a tar is scanned once, its members are then read where they are.
 2. Links are resolved inside the archive only (docker-archives have `layer.tar` links to one another). A path that
    leaves it is refused.
+3. Whoever made a directory may still be at it: files are opened as `rootlay.store.regularfile` says, and read no
+   further than was promised.
 """
 
 from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from rootlay.store.beneath import Place, beneath
 from rootlay.store.bytestream import CHUNK_BYTES
 from rootlay.store.entry import EntryType
-from rootlay.store.errors import BadManifest, NotAnArchive, TruncatedArchive, UnsafePath
+from rootlay.store.errors import BadManifest, DigestMismatch, NotAnArchive, TruncatedArchive
 from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX
 from rootlay.store.layertree import normalise
+from rootlay.store.manifest import Descriptor
+from rootlay.store.regularfile import iter_regular, open_regular
 from rootlay.store.tarreader import TarReader
 
 _MEMBERS_MAX = 100_000
@@ -45,9 +51,32 @@ class ImageFiles(Protocol):
 
 def read_document(files: ImageFiles, path: str) -> bytes:
     """A small file. Raises BadManifest if it is missing or long."""
-    if files.size(path) > DOCUMENT_BYTES_MAX:
+    size = files.size(path)
+    if size > DOCUMENT_BYTES_MAX:
         raise BadManifest(f"{files.what}: {path}", f"longer than {DOCUMENT_BYTES_MAX} bytes")
-    return b"".join(files.iter_chunks(path))
+    return b"".join(promised(files.iter_chunks(path), size, f"{files.what}: {path}"))
+
+
+def blob_chunks(files: ImageFiles, blob: Descriptor) -> Iterator[bytes]:
+    """The content of a blob of an OCI layout; of one that is longer than its descriptor says nothing is read.
+
+    Raises DigestMismatch, and as `ImageFiles.iter_chunks`.
+    """
+    path = blob_name(blob.digest)
+    size = files.size(path)
+    if size > blob.size:
+        raise DigestMismatch(f"{files.what}: {path}: size", blob.size, size)
+    yield from promised(files.iter_chunks(path), blob.size, f"{files.what}: {path}")
+
+
+def promised(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:
+    """The chunks; no more than was promised is read. Raises DigestMismatch."""
+    left = size
+    for chunk in chunks:
+        left -= len(chunk)
+        if left < 0:
+            raise DigestMismatch(f"{what}: size", size, f"at least {size - left}")
+        yield chunk
 
 
 def blob_name(digest: object) -> str:
@@ -62,32 +91,40 @@ class DirectoryFiles:
         self.what = str(root)
         self._root = root.resolve()
 
-    def _path(self, path: str) -> Path:
-        found = (self._root / os.fsdecode(normalise(os.fsencode(path)))).resolve()
-        if not found.is_relative_to(self._root):
-            raise UnsafePath(os.fsencode(path), "a link leads out of the directory")
-        return found
+    @contextmanager
+    def _place(self, path: str) -> Iterator[Place]:
+        """Raises BadManifest where it is missing, UnsafePath."""
+        try:
+            with beneath(os.fsencode(self._root), normalise(os.fsencode(path)), self.what) as place:
+                yield place
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise BadManifest(self.what, f"{path} is missing") from error
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of that path."""
-        return self._path(path).is_file()
+        """Whether there is a file of that path. Raises NotARegularFile, UnsafePath, BadManifest (links go round)."""
+        try:
+            with beneath(os.fsencode(self._root), normalise(os.fsencode(path)), self.what) as place:
+                os.close(self._open(place, path))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
+
+    def _open(self, place: Place, path: str) -> int:
+        return open_regular(place.name, follow=False, dir_fd=place.directory, what=f"{self.what}: {path}")
 
     def size(self, path: str) -> int:
-        """Its size in bytes. Raises BadManifest if it is missing."""
-        try:
-            return self._path(path).stat().st_size
-        except FileNotFoundError as error:
-            raise BadManifest(self.what, f"{path} is missing") from error
+        """Its size in bytes. Raises BadManifest if it is missing, NotARegularFile, UnsafePath."""
+        with self._place(path) as place:
+            descriptor = self._open(place, path)
+            try:
+                return os.fstat(descriptor).st_size
+            finally:
+                os.close(descriptor)
 
     def iter_chunks(self, path: str) -> Iterator[bytes]:
-        """Its content. Raises BadManifest, UnsafePath."""
-        try:
-            stream = open(self._path(path), "rb", buffering=0)  # noqa: SIM115 -- closed below
-        except FileNotFoundError as error:
-            raise BadManifest(self.what, f"{path} is missing") from error
-        with stream:
-            while chunk := stream.read(CHUNK_BYTES):
-                yield chunk
+        """Its content, as long as it was when it was opened. Raises BadManifest, NotARegularFile, UnsafePath."""
+        with self._place(path) as place:
+            yield from iter_regular(place.name, follow=False, dir_fd=place.directory, what=f"{self.what}: {path}")
 
     def close(self) -> None:
         """Nothing to close."""
@@ -97,8 +134,9 @@ class LinkedFiles(DirectoryFiles):
     """An unpacked archive whose blobs stay where they are."""
 
     def real_path(self, path: str) -> Path:
-        """Where a file is. Raises UnsafePath."""
-        return self._path(path)
+        """Where a file is. Raises UnsafePath, BadManifest."""
+        with self._place(path) as place:
+            return self._root / os.fsdecode(place.path)
 
 
 class _SeekableSource:

@@ -21,6 +21,7 @@ from struct import Struct
 
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, CorruptStore, TruncatedArchive
+from rootlay.store.regularfile import NotARegularFile, open_regular, open_regular_stream
 from rootlay.store.value import value
 
 SHEBANG = b"#!/usr/bin/env -S rootlay run --rm\n"
@@ -104,7 +105,7 @@ class Bundle:
         self.path = path
         self.what = str(path)  # for messages
         self._files: dict[str, tuple[int, int]] | None = None
-        self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._fd = open_regular(path, follow=True)
         try:
             self.header = BundleHeader.parse(os.pread(self._fd, HEADER_BYTES, 0), str(path))
             size = os.fstat(self._fd).st_size
@@ -195,7 +196,7 @@ class Bundle:
 def is_bundle(path: str) -> bool:
     """Whether there is a bundle at `path`. Looks at 72 bytes."""
     try:
-        with open(path, "rb", buffering=0) as stream:
+        with open_regular_stream(path, follow=True) as stream:
             return stream.read(SHEBANG_BYTES + len(MAGIC))[SHEBANG_BYTES:] == MAGIC
-    except OSError:
+    except (OSError, ValueError, NotARegularFile):
         return False

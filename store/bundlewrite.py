@@ -18,7 +18,6 @@ from rootlay.store.access import Access
 from rootlay.store.archive import blob_name
 from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, BundleHeader, Table
 from rootlay.store.bundleview import OFFSET, RUN, SEGMENT, SPARSE_HEAD
-from rootlay.store.bytestream import iter_file
 from rootlay.store.digest import Digest
 from rootlay.store.image import Image
 from rootlay.store.jsonfield import dump
@@ -29,6 +28,7 @@ from rootlay.store.manifest import CONTAINERD_NAME, OCI_LAYER_ZSTD, OCI_MANIFEST
 from rootlay.store.outfile import output_file
 from rootlay.store.present import check_present
 from rootlay.store.progress import Progress, silent
+from rootlay.store.regularfile import iter_regular
 from rootlay.store.segment import Checkpoint
 from rootlay.store.value import replace
 from rootlay.store.view import View
@@ -137,7 +137,7 @@ class _Writer:
     def _layer(self, number: int, layer: Layer, descriptor: Descriptor) -> Descriptor:
         if layer.meta.access is Access.ZSTD and layer.meta.blob == descriptor.digest:
             checkpoints, size = list(layer.iter_checkpoints()), layer.data_path.stat().st_size
-            start = self._blob(descriptor.digest, _iter_path(layer.data_path))
+            start = self._blob(descriptor.digest, iter_regular(layer.data_path, follow=True))
         else:
             # The digest, and so the name, is known at the end only; the place is where we stand.
             frames, digest, start = FrameWriter(BLOB_LEVEL), hashlib.sha256(), self._at
@@ -182,7 +182,7 @@ class _Writer:
         self._file("oci-layout", (dump({"imageLayoutVersion": LAYOUT_VERSION}),))
 
     def _native_view(self) -> Iterator[bytes]:
-        yield from _iter_path(view_path(self._store.root, self._image.chain_id).with_suffix(".view"))
+        yield from iter_regular(view_path(self._store.root, self._image.chain_id).with_suffix(".view"), follow=True)
 
     def _contents(self) -> Iterator[bytes]:
         """The place of each entry's content in its layer's tar; then the sparse maps."""
@@ -206,8 +206,3 @@ def _frame(frames: FrameWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:
     for chunk in chunks:
         yield from frames.write(chunk)
     yield from frames.finish()
-
-
-def _iter_path(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as stream:
-        yield from iter_file(stream)

@@ -17,11 +17,11 @@ class AmbiguousContainer(StoreError):
 
 
 class BadContainerName(StoreError):
-    """Not a container name."""
+    """Not a name for a container, or for a snapshot (`kind`)."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, kind: str = "container") -> None:
         super().__init__(
-            f"invalid container name {name!r}: letters, digits, '_', '.' and '-' are allowed, a letter or digit first"
+            f"invalid {kind} name {name!r}: letters, digits, '_', '.' and '-' are allowed, a letter or digit first"
         )
         self.name = name
 

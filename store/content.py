@@ -22,6 +22,7 @@ from rootlay.store.access import Access
 from rootlay.store.entry import EntryType, SparseMap
 from rootlay.store.errors import CorruptStore
 from rootlay.store.gzipstream import GZIP_WINDOW_BITS
+from rootlay.store.regularfile import open_regular
 from rootlay.store.segment import Checkpoint, CheckpointTable
 from rootlay.store.segmentcache import SegmentCache
 from rootlay.store.zstdframes import decompress_frames
@@ -48,7 +49,7 @@ class SegmentReader:
         count = len(self._checkpoints)
         self._cache = SegmentCache(scratch, self._checkpoints.end(count - 1) if count else 0)
         try:
-            self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._fd = open_regular(path, follow=True)
         except FileNotFoundError as error:
             raise CorruptStore(str(path), "missing") from error
 

@@ -26,7 +26,15 @@ def printable_text(text: str) -> str:
     """Show a stranger's text in a message or a listing: what could move the cursor, or is no text, is escaped."""
     if text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    """`\\n`, `\\x9b`, `\\u202e`; a byte that is no UTF-8 (PEP 383) as it was."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class StoreError(Exception):

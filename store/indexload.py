@@ -9,11 +9,11 @@ Rules:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.archive import ImageFiles, LinkedFiles, blob_name
+from rootlay.store.archive import ImageFiles, LinkedFiles, blob_chunks, blob_name, promised
 from rootlay.store.digest import Digest
 from rootlay.store.errors import BadManifest, DigestMismatch, UnsupportedMedia, WrongPlatform
 from rootlay.store.image import Image
@@ -78,7 +78,7 @@ def load_index(
             for blob in member.blobs:
                 path = blob_name(blob.digest)
                 link = files.real_path(path) if isinstance(files, LinkedFiles) else None
-                store_blob(store.layout, files.iter_chunks(path), blob, f"{files.what}: {path}", link)
+                store_blob(store.layout, blob_chunks(files, blob), blob, f"{files.what}: {path}", link)
     return store.add_index(members, name)
 
 
@@ -94,7 +94,7 @@ def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: 
     with layout.staging() as staging:
         staged = StagedBlob(staging / "blob") if link is None else LinkedBlob(staging / "blob", link)
         try:
-            for chunk in _bounded(chunks, blob, what):
+            for chunk in promised(chunks, blob.size, what):
                 layout.budget.take_bytes(len(chunk), what)
                 digest.update(chunk)
                 staged.write(chunk)
@@ -106,13 +106,3 @@ def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: 
         if staged.size != blob.size:
             raise DigestMismatch(f"{what}: size", blob.size, staged.size)
         layout.publish_blob(staged.path, Digest(blob.digest.algorithm, digest.hexdigest()))
-
-
-def _bounded(chunks: Iterable[bytes], blob: Descriptor, what: str) -> Iterator[bytes]:
-    """No more than was promised is written."""
-    left = blob.size
-    for chunk in chunks:
-        left -= len(chunk)
-        if left < 0:
-            raise DigestMismatch(f"{what}: size", blob.size, f"at least {blob.size - left}")
-        yield chunk

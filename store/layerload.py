@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.store.archive import promised
 from rootlay.store.bytestream import iter_file
 from rootlay.store.errors import CorruptStore, NotFetched
 from rootlay.store.image import Image
@@ -12,6 +13,7 @@ from rootlay.store.layout import Layout
 from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.manifest import Descriptor
 from rootlay.store.progress import Progress
+from rootlay.store.regularfile import open_regular_stream
 
 
 class LayerLoader:
@@ -83,9 +85,10 @@ def index_missing(layout: Layout, image: Image, progress: Progress, *, lazily: b
                 raise NotFetched(image.references[0] if image.references else str(image.id))
             try:
                 layout.claim("blob", (descriptor.digest,))
-                stream = open(layout.blob_path(descriptor.digest), "rb", buffering=0)  # noqa: SIM115 -- closed below
+                stream = open_regular_stream(layout.blob_path(descriptor.digest), follow=True)
             except FileNotFoundError as error:
                 raise CorruptStore(str(descriptor.digest), "the blob is missing") from error
             with stream:
-                source = LayerSource(str(descriptor.digest), iter_file(stream), descriptor, diff_id)
+                chunks = promised(iter_file(stream), descriptor.size, str(descriptor.digest))
+                source = LayerSource(str(descriptor.digest), chunks, descriptor, diff_id)
                 loader.load(source, descriptor.size)

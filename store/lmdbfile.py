@@ -54,7 +54,7 @@ class _Shared:
         _check_length(self.path)
         try:
             self.env: Any = lmdb.open(
-                str(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
+                os.fsencode(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
             )
         except lmdb.Error as error:
             raise CorruptStore(str(self.path), str(error)) from error
@@ -190,7 +190,9 @@ def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int,
     # LMDB opens its file twice, which a umask of 0777 would not let it do with one that it made itself.
     os.close(create_file(path))
     try:
-        env = lmdb.open(str(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, max_dbs=0)
+        env = lmdb.open(
+            os.fsencode(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, max_dbs=0
+        )
         try:
             _put_all(env, path, items)
         finally:

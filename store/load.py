@@ -76,6 +76,8 @@ def load(
     platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
     with store.layout.importing(), ExitStack() as stack:
         if link:
+            if isinstance(source, Path):
+                source.stat()  # a name that is missing is said to be that
             if not isinstance(source, Path) or not source.is_dir():
                 raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
             if source.resolve() == store.root.resolve():

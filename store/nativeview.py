@@ -14,6 +14,7 @@ from struct import Struct
 from rootlay.store.digest import Digest
 from rootlay.store.entry import TYPE_BITS
 from rootlay.store.errors import CorruptStore
+from rootlay.store.regularfile import open_regular_stream
 from rootlay.store.value import value
 
 MAGIC = b"RLVIEW1\n"
@@ -121,7 +122,7 @@ class NativeView:
     @classmethod
     def open(cls, path: Path) -> NativeView:
         """Map the file. Raises FileNotFoundError, CorruptStore."""
-        with open(path, "rb") as stream:
+        with open_regular_stream(path, follow=True) as stream:
             size = os.fstat(stream.fileno()).st_size
             header = NativeHeader.parse(stream.read(HEADER_BYTES), str(path))
             if size != header.file_bytes:
@@ -230,7 +231,7 @@ def open_native_at(path: Path, offset: int, length: int) -> NativeView:
     """
     if not length:
         return NativeView.open(path)
-    with open(path, "rb") as stream:
+    with open_regular_stream(path, follow=True) as stream:
         mapped = mmap.mmap(stream.fileno(), length, offset=offset, access=mmap.ACCESS_READ)
     try:
         return NativeView.of(mapped, str(path))

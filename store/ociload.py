@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_name, read_document
+from rootlay.store.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_chunks, blob_name, read_document
 from rootlay.store.errors import (
     BadManifest,
     BadReference,
@@ -203,5 +203,5 @@ def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progr
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         path = blob_name(layer.digest)
         link = files.real_path(path) if isinstance(files, LinkedFiles) else None
-        source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), layer, diff_id, link=link)
+        source = LayerSource(f"{files.what}: {path}", blob_chunks(files, layer), layer, diff_id, link=link)
         loader.load(source, layer.size)

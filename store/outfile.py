@@ -25,6 +25,17 @@ _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EIN
 
 
 @contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """An error of a device that is full names the file that was written."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            error.filename = str(path)
+        raise
+
+
+@contextlib.contextmanager
 def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
     """A stream whose bytes are the file `path` once the block ends well; at an exception nothing has changed.
 
@@ -34,7 +45,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
     Raises OSError: it cannot be written.
     """
     if path.exists() and not path.is_file():
-        with open(path, "wb") as stream:
+        with _named(path), open(path, "wb") as stream:
             yield stream
         return
     partial = _partial(path)
@@ -44,7 +55,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
         error.filename = str(path)  # what the caller named
         raise
     try:
-        with open(fd, "wb") as stream:
+        with _named(path), open(fd, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(fd)

@@ -30,6 +30,7 @@ from rootlay.store.manifest import (
     Descriptor,
 )
 from rootlay.store.progress import Progress, silent
+from rootlay.store.regularfile import open_regular_stream
 from rootlay.store.value import replace, value
 from rootlay.store.zstdframes import FrameWriter
 
@@ -101,7 +102,7 @@ def recompress(
 
 
 def _compression(path: Path, what: str) -> Compression:
-    with open(path, "rb") as stream:
+    with open_regular_stream(path, follow=True) as stream:
         return sniff(stream.read(HEAD_BYTES), what)
 
 

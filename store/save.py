@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.archive import blob_name
-from rootlay.store.bytestream import iter_file
 from rootlay.store.digest import Digest
 from rootlay.store.durable import create_file
 from rootlay.store.entry import Entry, EntryType
@@ -26,6 +25,7 @@ from rootlay.store.present import check_present
 from rootlay.store.progress import Progress, silent
 from rootlay.store.recompress import Blobs, recompress
 from rootlay.store.reference import Reference
+from rootlay.store.regularfile import iter_regular
 from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
 from rootlay.store.value import replace
 
@@ -177,7 +177,7 @@ def _oci_files(blobs: Blobs, extents: list[tuple[Descriptor, ...]], images: list
             if descriptor.digest not in seen:
                 seen.add(descriptor.digest)
                 path = blobs.path(descriptor.digest)
-                yield blob_name(descriptor.digest), path.stat().st_size, _iter_path(path)
+                yield blob_name(descriptor.digest), path.stat().st_size, iter_regular(path, follow=True)
         plain = {k: v for k, v in image.entry.annotations.items() if k not in (REF_NAME, CONTAINERD_NAME)}
         for name in names:
             annotations = {**plain, CONTAINERD_NAME: str(name), REF_NAME: name.familiar}
@@ -189,11 +189,6 @@ def _oci_files(blobs: Blobs, extents: list[tuple[Descriptor, ...]], images: list
         ("index.json", Index(tuple(manifests)).to_bytes()),
     ):
         yield path_name, len(data), (data,)
-
-
-def _iter_path(path: Path) -> Iterator[bytes]:
-    with open(path, "rb", buffering=0) as stream:
-        yield from iter_file(stream)
 
 
 def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:

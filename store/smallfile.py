@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import os
 
-_CHUNK_BYTES = 1 << 16
+from rootlay.store.regularfile import iter_regular
 
 
 def read_small(path: os.PathLike[str] | str) -> bytes:
-    """As Path.read_bytes. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        parts = []
-        while part := os.read(descriptor, _CHUNK_BYTES):
-            parts.append(part)
-        return b"".join(parts)
-    finally:
-        os.close(descriptor)
+    """As Path.read_bytes, but for what `rootlay.store.regularfile` refuses. Raises NotARegularFile, OSError."""
+    return b"".join(iter_regular(path, follow=True))
 
 
 def write_all(descriptor: int, data: bytes) -> None:

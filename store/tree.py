@@ -18,6 +18,7 @@ from rootlay.store.layertree import WHITEOUT_PREFIX
 from rootlay.store.layerwriter import LayerWriter, WrittenLayer
 from rootlay.store.layout import Layout
 from rootlay.store.progress import Progress
+from rootlay.store.regularfile import open_regular
 
 _TYPES = {
     stat.S_IFREG: EntryType.FILE,
@@ -50,7 +51,7 @@ def write_tree(layout: Layout, root: Path, progress: Progress) -> WrittenLayer:
             if kind is not EntryType.FILE:
                 writer.add(path, _entry(kind, host, status))
                 continue
-            with open(host, "rb") as stream:
+            with os.fdopen(open_regular(host, follow=False), "rb") as stream:
                 entry = _entry(kind, host, os.fstat(stream.fileno()), _holes(stream.fileno()))
                 writer.add(path, entry, stream)
             done_bytes += status.st_size

@@ -52,3 +52,51 @@ def test_there_is_no_package_directory_named_rootlay_at_the_root() -> None:
 
 def test_no_module_is_named_for_everything() -> None:
     assert not [path for path in MODULES if path.stem in ("utils", "util", "common", "helpers", "misc")]
+
+
+PRINTERS = {"cli/printer.py", "vfs/run/session.py", "vfs/run/foreground.py"}
+"""Who writes to a standard stream: one place for the command line, and two lines of a process that is no command line
+any more (`tell_trouble`, and a child that cannot start the engine), which escape what is not their own."""
+
+
+def test_one_place_of_the_command_line_writes_to_a_standard_stream() -> None:
+    """What others have written is escaped there (SECURITY.md): a line that goes round it could move the cursor."""
+    for path in MODULES:
+        name = str(path.relative_to(ROOT))
+        if name in PRINTERS:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            where = f"{name}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "input"), f"{where} prints"
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sys":
+                assert node.attr not in ("stdout", "stderr", "__stdout__", "__stderr__", "displayhook"), where
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args:
+                first = node.args[0]
+                if node.func.attr == "write" and isinstance(first, ast.Constant):
+                    assert first.value not in (1, 2), f"{where} writes to a standard descriptor"
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and name.startswith("cli/"):
+                assert node.func.attr not in ("echo", "secho"), f"{where} prints"
+
+
+def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
+    """The ways round the escapes of `cli/printer.py`."""
+    found = set()
+    for path in (path for path in MODULES if path.relative_to(ROOT).parts[0] == "cli" and path.stem != "printer"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary"):
+                owner = ast.unparse(node.value)
+                if owner.endswith((".out", ".err", "_out")):
+                    found.add((path.stem, node.attr))
+    assert found == {
+        ("buildprogress", "output"),  # what commands of RUN write
+        ("buildscreen", "drawn"),  # our own escapes; what it shows is escaped before
+        ("progress", "text"),  # rich's bars; their labels are escaped before
+        ("login", "drawn"),  # a prompt
+        ("buildoutput", "binary"),
+        ("export", "binary"),
+        ("save", "binary"),
+        ("cp", "binary"),
+        ("logs", "binary"),  # programs' own output
+        ("manifest", "binary"),  # --raw
+    }

@@ -96,9 +96,11 @@ def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
         yield from longpath.scoped(descend(walk))
 
 
-def iter_tree(overlay: Overlay) -> Iterator[LayerItem]:
-    """The whole merged tree, in the form and order of `iter_layer`. For exports."""
-    walk = _LayerWalk(overlay).walk(overlay.get(b"/"), opaque=False, whole=True)
+def iter_tree(overlay: Overlay, start: Found | None = None) -> Iterator[LayerItem]:
+    """The whole merged tree, or what is at `start`, in the form and order of `iter_layer`. For exports."""
+    walker = _LayerWalk(overlay)
+    start = overlay.get(b"/") if start is None else start
+    walk = walker.walk(start, opaque=False, whole=True) if start.is_dir else walker.one(start)
     yield from longpath.scoped(descend(walk))
 
 
@@ -133,6 +135,10 @@ class _LayerWalk:
             found = self._lookup.child(directory, name)
             if found is not None:
                 yield found
+
+    def one(self, found: Found) -> Walk[LayerItem]:
+        """What is no directory."""
+        yield from self._object(found, True)
 
     def _object(self, found: Found, whole: bool) -> Walk[LayerItem]:
         if found.is_dir:

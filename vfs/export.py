@@ -9,6 +9,7 @@ from rootlay.store.tarwriter import END_OF_ARCHIVE, encode_entry, padding
 from rootlay.vfs.diff import iter_tree
 
 if TYPE_CHECKING:
+    from rootlay.store.entry import Entry
     from rootlay.vfs.overlay import Overlay
 
 COPY_BYTES = 1 << 20
@@ -20,17 +21,22 @@ def export_tree(overlay: Overlay, out: BinaryIO) -> None:
     Files that were never hydrated are read from their layers directly. Memory use does not depend on the tree.
     """
     for path, entry, content in iter_tree(overlay):
-        headers, content_bytes = encode_entry(path, entry)
-        out.write(headers)
-        if content is not None and content_bytes:
-            if entry.sparse is None:
-                shutil.copyfileobj(content, out, COPY_BYTES)
-            else:
-                for start, length in entry.sparse:
-                    content.seek(start)
-                    _copy(content, out, length)
-            out.write(padding(content_bytes))
+        write_entry(out, path, entry, content)
     out.write(END_OF_ARCHIVE)
+
+
+def write_entry(out: BinaryIO, path: bytes, entry: Entry, content: BinaryIO | None) -> None:
+    """One entry and its content."""
+    headers, content_bytes = encode_entry(path, entry)
+    out.write(headers)
+    if content is not None and content_bytes:
+        if entry.sparse is None:
+            shutil.copyfileobj(content, out, COPY_BYTES)
+        else:
+            for start, length in entry.sparse:
+                content.seek(start)
+                _copy(content, out, length)
+        out.write(padding(content_bytes))
 
 
 def _copy(content: BinaryIO, out: BinaryIO, length: int) -> None:

@@ -78,7 +78,7 @@ def create_snapshot(containers: Containers, record: ContainerRecord, name: str, 
         SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
     """
     if name and not NAME_PATTERN.fullmatch(name):
-        raise BadContainerName(name)
+        raise BadContainerName(name, "snapshot")
     with referring(containers.path), _exclusively(record):
         taken = {snapshot.name for snapshot in iter_snapshots(record.path)}
         if name in taken:

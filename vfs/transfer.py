@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.descent import Down, Walk, finish
 from rootlay.store.errors import StoreError, printable
+from rootlay.store.regularfile import open_regular_stream
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay import Overlay
@@ -128,8 +129,11 @@ def _out(
 
 
 def _make_room(target: bytes) -> None:
-    if os.path.lexists(target):
-        os.unlink(target)
+    if not os.path.lexists(target):
+        return
+    if stat.S_IFMT(os.lstat(target).st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+        raise CopyRefused(target, "a device, which would be replaced; - is a tar on standard output")
+    os.unlink(target)
 
 
 def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: bool) -> Walk[None]:
@@ -158,7 +162,7 @@ def _make_inside(overlay: Overlay, source: bytes, target: bytes, kind: int) -> N
         overlay.symlink(os.readlink(source), target)
     elif kind == stat.S_IFREG:
         fd = overlay.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with open(source, "rb") as content, open(fd, "wb") as out:
+        with open_regular_stream(source, follow=True) as content, open(fd, "wb") as out:
             shutil.copyfileobj(content, out, 1 << 20)
     elif kind == stat.S_IFIFO:
         overlay.mknod(target, stat.S_IFIFO | 0o644)

@@ -26,7 +26,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.build.failure import BuildCancelled
     from rootlay.vfs.build.parser import parse
 
-    outputs = parse_outputs(values)
+    outputs = parse_outputs(values, context)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)  # so that commands are stopped, and containers removed
     try:
@@ -43,7 +43,7 @@ def action(values: Values, context: Context) -> int:
             deliver(store, result, outputs, values, context, report.note)
     except KeyboardInterrupt:
         if threading.active_count() > 1:  # they wait for the network: Python would wait for them
-            print("rootlay: the build was cancelled", file=context.err, flush=True)
+            context.err.line("rootlay: the build was cancelled", flush=True)
             os._exit(CANCELLED)
         raise BuildCancelled from None
     if how_of(values, context) != "quiet":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING
 
@@ -41,7 +40,7 @@ def _show(values: Values, context: Context) -> int:
     print_table(context, list(map(_row, items)), columns, as_json=values.flag("json"))
     if not values.flag("json"):
         own = {item.layer or item.id: item.size_bytes for item in items if not item.shared}
-        print(f"Reclaimable: {size(sum(own.values()))}", file=context.out)
+        context.out.line(f"Reclaimable: {size(sum(own.values()))}")
     return 0
 
 
@@ -56,11 +55,11 @@ def _prune(values: Values, context: Context) -> int:
     )
     if values.flag("json"):
         row = {"items": list(map(_row, gone)), "freed_bytes": freed, "dry_run": dry_run}
-        print(json.dumps(row, indent=2), file=context.out)
+        context.out.json(row)
         return 0
     for item in gone:
-        print(f"{item.kind} {item.id[:12]} {item.text[:80]}".rstrip(), file=context.out)
-    print(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(freed)}", file=context.out)
+        context.out.line(f"{item.kind} {item.id[:12]} {item.text[:80]}".rstrip())
+    context.out.line(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(freed)}")
     return 0
 
 

@@ -20,7 +20,7 @@ def action(values: Values, context: Context) -> int:
     store = Store.open(context.root)
     with show_progress(context) as progress:
         bundle_id = write_bundle(store, store.image(values.required("image")), Path(output), progress)
-    print(bundle_id, file=context.out)
+    context.out.line(bundle_id)
     return 0
 
 

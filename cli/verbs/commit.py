@@ -16,7 +16,7 @@ def action(values: Values, context: Context) -> int:
         author=values.text("author") or "",
         changes=values.many("change"),
     )
-    print(image.id, file=context.out)
+    context.out.line(image.id)
     return 0
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+STREAM = b"-"
 
 
 def action(values: Values, context: Context) -> int:
@@ -13,17 +16,29 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.transfer import copy_in, copy_out
 
     source, target = values.required("source"), values.required("target")
+    if not source or not target:
+        raise UsageError("SOURCE and TARGET cannot be empty")
     containers = Containers(context.root)
     (source_name, source_path), (target_name, target_path) = split(source), split(target)
     if bool(source_name) == bool(target_name):
         raise UsageError("one of SOURCE and TARGET is CONTAINER:PATH, the other a path of the host")
-    follow = values.flag("follow_link")
+    follow, archive = values.flag("follow_link"), values.flag("archive")
+    inner = os.fsencode(source_path if source_name else target_path)
+    outer = os.fsencode(target_path if source_name else source_path)
+    if outer == STREAM and source_name and context.out.isatty():
+        raise UsageError("will not write an archive to a terminal: redirect standard output")
     with open_overlay(context.root, containers.find(source_name or target_name)) as overlay:
-        if source_name:
-            copy_out(overlay, os.fsencode(source_path), os.fsencode(target_path), follow=follow)
+        if outer == STREAM:
+            from rootlay.vfs.tartransfer import copy_in_tar, copy_out_tar
+
+            if source_name:
+                copy_out_tar(overlay, inner, context.out.binary, follow=follow)
+            else:
+                copy_in_tar(overlay, sys.stdin.buffer, inner, archive=archive)
+        elif source_name:
+            copy_out(overlay, inner, outer, follow=follow)
         else:
-            archive = values.flag("archive")
-            copy_in(overlay, os.fsencode(source_path), os.fsencode(target_path), archive=archive, follow=follow)
+            copy_in(overlay, outer, inner, archive=archive, follow=follow)
     return 0
 
 
@@ -37,12 +52,20 @@ def split(text: str) -> tuple[str, str]:
 
 VERB = Verb(
     name="cp",
-    help="Copy files or directories between the host and a container, running or not.",
+    help="Copy files or directories between the host and a container, running or not. In the place of the host's path "
+    "- is a tar: on standard output, or to be unpacked from standard input in a directory of the container.",
     action=action,
     options=(
         Option(("-a", "--archive"), "flag", "Keep owners (numbers)."),
         Option(("-L", "--follow-link"), "flag", "Follow a symbolic link given as the source."),
     ),
-    arguments=(Argument("source", "CONTAINER:PATH or a path."), Argument("target", "CONTAINER:PATH or a path.")),
-    examples=("rootlay cp web:/etc/nginx/nginx.conf .", "rootlay cp ./site/. web:/usr/share/nginx/html"),
+    arguments=(
+        Argument("source", "CONTAINER:PATH, a path, or - ."),
+        Argument("target", "CONTAINER:PATH, a path, or - ."),
+    ),
+    examples=(
+        "rootlay cp web:/etc/nginx/nginx.conf .",
+        "rootlay cp ./site/. web:/usr/share/nginx/html",
+        "rootlay cp web:/var/log - | tar -x",
+    ),
 )

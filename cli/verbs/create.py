@@ -13,7 +13,7 @@ def action(values: Values, context: Context) -> int:
 
     context = for_image(context, values.text("image") or "")
     context, options = for_upper(context, to_options(values, context, auto_remove=values.flag("rm")))
-    print(create_container(context.root, options, context.environ).id, file=context.out)
+    context.out.line(create_container(context.root, options, context.environ).id)
     return 0
 
 

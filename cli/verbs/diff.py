@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING
 
@@ -28,17 +27,12 @@ def action(values: Values, context: Context) -> int:
     changes = diff_states(context.root, before, after)
     if (target := values.text("apply")) is not None:
         for left_out in changes.apply(target):
-            print(f"rootlay: left out: {left_out}", file=context.err)
+            context.err.line(f"rootlay: left out: {left_out}")
     if values.flag("json"):
         rows = [{"kind": change.kind, "path": os.fsdecode(change.path.raw)} for change in changes]
-        print(json.dumps(rows, indent=2), file=context.out)
+        context.out.json(rows)
         return 0
-    for change in changes:
-        context.out.write(
-            f"{change.kind} {os.fsdecode(change.path.raw)}\n".encode("utf-8", "surrogateescape").decode(
-                "utf-8", "backslashreplace"
-            )
-        )
+    context.out.lines(f"{change.kind} {os.fsdecode(change.path.raw)}" for change in changes)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rootlay.cli.spec import Context, Option, Values, Verb
 from rootlay.store.value import as_dict
 
@@ -13,12 +11,13 @@ def action(values: Values, context: Context) -> int:
 
     findings = examine(context.root, context.environ)
     if values.flag("json"):
-        print(json.dumps([as_dict(finding) for finding in findings], indent=2), file=context.out)
+        context.out.json([as_dict(finding) for finding in findings])
     else:
         width = max(len(finding.name) for finding in findings)
         for finding in findings:
-            advice = f"\n{'':{width + 8}}{finding.advice}" if finding.advice else ""
-            print(f"{finding.status:6}{finding.name:{width}}  {finding.text}{advice}", file=context.out)
+            context.out.line(f"{finding.status:6}{finding.name:{width}}  {finding.text}")
+            if finding.advice:
+                context.out.line(f"{'':{width + 8}}{finding.advice}")
     return int(any(finding.status == "fail" for finding in findings))
 
 

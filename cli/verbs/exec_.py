@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.running import reader, run_extra
-from rootlay.cli.runoptions import CONFINE, confine_mode
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
@@ -17,12 +17,14 @@ def action(values: Values, context: Context) -> int:
     confine = confine_mode(values)
     words = values.many("command")
     words = words[1:] if words[0] == "--" else words
+    if not words:
+        raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
     program = make_program(
         record,
         reader(context, record),
         argv=words,
-        env=dict(entry.split("=", 1) for entry in merge_env((), values.many("env"), context.environ)),
-        cwd=values.text("workdir"),
+        env=dict(entry.split("=", 1) for entry in merge_env((), variables(values), context.environ)),
+        cwd=working_directory(values),
         user=values.text("user"),
         tty=values.flag("tty"),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
@@ -15,10 +14,10 @@ def action(values: Values, context: Context) -> int:
 
     container = Container(context.root, Containers(context.root).find(values.required("container")))
     target = values.text("output")
-    if target is None and sys.stdout.isatty():
+    if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
     if target is None or target == "-":
-        container.export(sys.stdout.buffer)
+        container.export(context.out.binary)
     else:
         with output_file(Path(target)) as out:
             container.export(out)

@@ -13,7 +13,7 @@ def action(values: Values, context: Context) -> int:
     reference, _, snapshot = values.required("container").partition("@")
     record = containers.find(reference)
     wanted = find_snapshot(record, snapshot) if snapshot else None
-    print(fork_container(containers, record, values.text("name") or "", wanted, ()).id, file=context.out)
+    context.out.line(fork_container(containers, record, values.text("name") or "", wanted, ()).id)
     return 0
 
 

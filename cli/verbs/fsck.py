@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rootlay.cli.progress import clear_counts, show_counts
@@ -33,13 +32,13 @@ def action(values: Values, context: Context) -> int:
         outcomes.append(outcome)
         if not as_json:
             clear_counts(context)
-            print(_line(outcome), file=context.out)
+            context.out.line(_line(outcome))
     clear_counts(context)
     kept = quarantined(context.root)
     still_open = sum(outcome.is_open for outcome in outcomes)
     if as_json:
         rows = [_row(outcome) for outcome in outcomes]
-        print(json.dumps({"findings": rows, "quarantine": kept, "looked_at": counts}, indent=2), file=context.out)
+        context.out.json({"findings": rows, "quarantine": kept, "looked_at": counts})
     else:
         _print_end(context, still_open, len(outcomes), kept)
     if still_open:
@@ -68,13 +67,13 @@ def _row(outcome: Any) -> dict[str, object]:
 
 def _print_end(context: Context, still_open: int, found: int, kept: list[dict[str, str]]) -> None:
     for row in kept:
-        print(f"in quarantine: {row['kept']} ({row['code']}: {row['text']})", file=context.out)
+        context.out.line(f"in quarantine: {row['kept']} ({row['code']}: {row['text']})")
     if not found:
-        print("nothing wrong was found", file=context.out)
+        context.out.line("nothing wrong was found")
     elif still_open:
-        print(f"{still_open} of {found} findings are damage that is still there", file=context.out)
+        context.out.line(f"{still_open} of {found} findings are damage that is still there")
     else:
-        print(f"{found} findings, no damage left", file=context.out)
+        context.out.line(f"{found} findings, no damage left")
 
 
 VERB = Verb(

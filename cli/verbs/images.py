@@ -24,7 +24,7 @@ def action(values: Values, context: Context) -> int:
     digits = None if values.flag("no_trunc") else _SHORT_DIGITS
     if values.flag("quiet"):
         for identity in dict.fromkeys(row["id"] for row in rows):
-            print(_shown(identity, digits), file=context.out)
+            context.out.line(_shown(identity, digits))
     else:
         columns = [
             Column("REPOSITORY", lambda row: row["repository"] or "<none>"),

@@ -27,7 +27,7 @@ def action(values: Values, context: Context) -> int:
             progress=progress,
         )
     ensure_view(store, image)
-    print(image.id, file=context.out)
+    context.out.line(image.id)
     return 0
 
 

@@ -6,7 +6,8 @@ import json
 import os
 from typing import Any
 
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.several import each
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.store.value import as_dict
 
 
@@ -14,16 +15,21 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.errors import UnknownContainer
 
     kind = values.text("type")
-    found = []
-    for reference in values.many("name"):
+    found: list[dict[str, Any]] = []
+    if kind not in (None, "container", "image"):
+        raise UsageError(f"--type {kind}: expected container or image")
+
+    def look(name: str) -> None:
         try:
-            found.append(_image(context, reference) if kind == "image" else _container(context, reference))
+            found.append(_image(context, name) if kind == "image" else _container(context, name))
         except UnknownContainer:
             if kind == "container":
                 raise
-            found.append(_image(context, reference))
-    print(json.dumps(found, indent=4, default=str), file=context.out)
-    return 0
+            found.append(_image(context, name))
+
+    code = each(values.many("name"), look, context, "inspect")
+    context.out.json(found, indent=4)
+    return code
 
 
 def _container(context: Context, reference: str) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def action(values: Values, context: Context) -> int:
     print_notes(context, notes)
     for image in images:
         ensure_view(store, image)
-        print(f"Loaded image: {', '.join(image.references) or image.id}", file=context.out)
+        context.out.line(f"Loaded image: {', '.join(image.references) or image.id}")
     return 0
 
 

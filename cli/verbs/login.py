@@ -19,19 +19,31 @@ def action(values: Values, context: Context) -> int:
     if values.flag("password_stdin"):
         if not user:
             raise UsageError("--password-stdin needs -u USER")
-        password = sys.stdin.readline().rstrip("\r\n")
+        password = _line_of_input()
     else:
         if not sys.stdin.isatty():
             raise UsageError("no terminal to ask for the password: use --password-stdin")
         import getpass
 
-        user = user or input("Username: ").strip()
-        password = getpass.getpass()
+        if not user:
+            context.out.drawn("Username: ")
+            user = _line_of_input().strip()
+        try:
+            password = getpass.getpass()
+        except EOFError:
+            password = ""
     if not password or not user:
         raise UsageError("a user name and a password are needed")
     where = login(domain, Credential(user, password), settings)
-    print(f"Logged in to {domain}; kept in {where}", file=context.out)
+    context.out.line(f"Logged in to {domain}; kept in {where}")
     return 0
+
+
+def _line_of_input() -> str:
+    try:
+        return sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UsageError("standard input: what was read is no UTF-8") from None
 
 
 VERB = Verb(

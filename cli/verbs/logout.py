@@ -11,7 +11,7 @@ def action(values: Values, context: Context) -> int:
 
     domain = parse_domain(values.text("host"))
     known = logout(domain, settings_of(values, context))
-    print(f"Removed the login for {domain}" if known else f"Not logged in to {domain}", file=context.out)
+    context.out.line(f"Removed the login for {domain}" if known else f"Not logged in to {domain}")
     return 0
 
 

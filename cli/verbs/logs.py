@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import time
 
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
@@ -16,21 +15,20 @@ def action(values: Values, context: Context) -> int:
 
     record = Containers(context.root).find(values.required("container"))
     if not record.log.exists():
-        print(
+        context.err.line(
             f"rootlay: {record.name} has no log: only detached programs (run -d, start) write one; "
-            "others write to the terminal or file they were started with",
-            file=context.err,
+            "others write to the terminal or file they were started with"
         )
         return 0
     with record.log.open("rb") as log:
         tail = values.number("tail")
         if tail is not None:
             lines = log.read().splitlines(keepends=True)
-            sys.stdout.buffer.writelines(lines[len(lines) - min(tail, len(lines)) :])
+            context.out.binary.writelines(lines[len(lines) - min(tail, len(lines)) :])
         while True:
             alive = values.flag("follow") and has_guests(os.path.realpath(record.path))
-            shutil.copyfileobj(log, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            shutil.copyfileobj(log, context.out.binary)
+            context.out.binary.flush()
             if not alive:
                 return 0
             time.sleep(0.1)

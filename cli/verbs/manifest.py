@@ -21,11 +21,14 @@ def action(values: Values, context: Context) -> int:
     with Session(settings, name.domain) as session:
         _, document = resolve(Repository(session, name), name, platform_of(values))
     if values.flag("raw"):
-        context.out.write(document.data.decode("utf-8"))
+        if context.out.isatty():
+            context.out.lines(document.data.decode("utf-8", "surrogateescape").split("\n"))
+        else:
+            context.out.binary.write(document.data)
     elif values.flag("digest"):
-        print(document.descriptor.digest, file=context.out)
+        context.out.line(document.descriptor.digest)
     else:
-        print(json.dumps(json.loads(document.data), indent=4), file=context.out)
+        context.out.json(json.loads(document.data), indent=4)
     return 0
 
 
@@ -34,7 +37,11 @@ VERB = Verb(
     help="Show the manifest or index that a registry has under a name: `rootlay manifest inspect IMAGE`.",
     action=action,
     options=(
-        Option(("--raw",), "flag", "The exact bytes, which the digest is of."),
+        Option(
+            ("--raw",),
+            "flag",
+            "The exact bytes, which the digest is of (on a terminal what is not printable is escaped).",
+        ),
         Option(("--digest",), "flag", "The digest only."),
         Option(PLATFORM_OPTION.flags, "text", "Of an index, the manifest for this platform.", PLATFORM_OPTION.metavar),
         *REGISTRY_OPTIONS,

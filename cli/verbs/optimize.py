@@ -17,7 +17,7 @@ def action(values: Values, context: Context) -> int:
         done = optimize_image(store.layout, image, progress)
     for layer in done:
         text = f"packed, {layer.pack_bytes / 1e6:.1f} MB" if layer.pack_bytes else "quick already"
-        print(f"{layer.diff_id.short}: {text}", file=context.out)
+        context.out.line(f"{layer.diff_id.short}: {text}")
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rootlay.cli.listing import size
 from rootlay.cli.spec import Context, Option, Values, Verb
 
@@ -22,15 +20,15 @@ def action(values: Values, context: Context) -> int:
             "freed_bytes": done.freed_bytes,
             "dry_run": dry_run,
         }
-        print(json.dumps(row, indent=2), file=context.out)
+        context.out.json(row)
         return 0
     for name in done.containers:
-        print(f"container {name}", file=context.out)
+        context.out.line(f"container {name}")
     for digest in done.removed.deleted:
-        print(f"image {digest}", file=context.out)
+        context.out.line(f"image {digest}")
     for place in done.removed.places if dry_run else ():
-        print(f"file {place}", file=context.out)
-    print(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(done.freed_bytes)}", file=context.out)
+        context.out.line(f"file {place}")
+    context.out.line(f"Total {'reclaimable' if dry_run else 'reclaimed'} space: {size(done.freed_bytes)}")
     return 0
 
 

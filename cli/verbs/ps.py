@@ -27,7 +27,7 @@ def action(values: Values, context: Context) -> int:
             rows.append(row)
     if values.flag("quiet"):
         for row in rows:
-            print(str(row["id"])[:12], file=context.out)
+            context.out.line(str(row["id"])[:12])
         return 0
     columns = (
         Column("CONTAINER ID", lambda row: row["id"][:12]),

@@ -33,18 +33,18 @@ def action(values: Values, context: Context) -> int:
     if not found.lazy_layers:  # of those the first container makes it, when the tables of contents are out of memory
         ensure_view(store, found.image)
     if values.flag("quiet"):
-        print(found.image.id, file=context.out)
+        context.out.line(found.image.id)
         return 0
     layers = len(found.image.diff_ids)
-    print(f"Digest: {found.digest}", file=context.out)
+    context.out.line(f"Digest: {found.digest}")
     line = f"Fetched {found.fetched_layers} of {layers} layers, {size(found.fetched_bytes)}"
     if every:
         line = f"Fetched {found.fetched_layers} layers of all platforms, {size(found.fetched_bytes)}"
     elif found.lazy_layers:
         whole = size(sum(layer.size for layer in found.image.manifest.layers))
         line = f"Fetched {size(found.fetched_bytes)} of {whole}; {found.lazy_layers} of {layers} layers come as used"
-    print(line, file=context.out)
-    print(f"Pulled image: {', '.join(found.image.references) or found.image.id}", file=context.out)
+    context.out.line(line)
+    context.out.line(f"Pulled image: {', '.join(found.image.references) or found.image.id}")
     return 0
 
 

@@ -25,10 +25,10 @@ def action(values: Values, context: Context) -> int:
             progress=progress,
         )
     if values.flag("quiet"):
-        print(done.digest, file=context.out)
+        context.out.line(done.digest)
         return 0
-    print(f"Sent {done.sent_blobs} blobs, {size(done.sent_bytes)}", file=context.out)
-    print(f"Digest: {done.digest}", file=context.out)
+    context.out.line(f"Sent {done.sent_blobs} blobs, {size(done.sent_bytes)}")
+    context.out.line(f"Digest: {done.digest}")
     return 0
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.bundleroot import for_image
-from rootlay.cli.runoptions import CREATE_OPTIONS, parse_bind
+from rootlay.cli.runoptions import CREATE_OPTIONS, parse_bind, variables, working_directory
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
 
 SHARED = ("name", "env", "workdir", "user", "volume")
@@ -20,8 +20,8 @@ def action(values: Values, context: Context) -> int:
     wanted = ContainerOptions(
         image=values.required("image"),
         name=name,
-        env=values.many("env"),
-        working_dir=values.text("workdir"),
+        env=variables(values),
+        working_dir=working_directory(values),
         user=values.text("user"),
         binds=tuple(parse_bind(text) for text in values.many("volume")),
         need_command=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -11,16 +12,18 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.run.removal import remove_container
 
     containers = Containers(context.root)
-    for reference in values.many("container"):
+
+    def remove(name: str) -> None:
         try:
-            record = containers.find(reference)
+            record = containers.find(name)
         except UnknownContainer:
             if values.flag("force"):
-                continue
+                return
             raise
         remove_container(context.root, record, force=values.flag("force"))
-        print(reference, file=context.out)
-    return 0
+        context.out.line(name)
+
+    return each(values.many("container"), remove, context, "rm")
 
 
 VERB = Verb(

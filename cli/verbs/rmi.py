@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -13,7 +14,8 @@ def action(values: Values, context: Context) -> int:
 
     store = Store.open(context.root)
     containers = Containers(store.root)
-    for reference in values.many("image"):
+
+    def remove(reference: str) -> None:
         image = store.image(reference)
         users = [
             record.name for record in containers.iter_all() if record.config.manifest == str(image.manifest_digest)
@@ -21,11 +23,10 @@ def action(values: Values, context: Context) -> int:
         if users and len(image.references) < 2 and not values.flag("force"):
             raise ImageInUse(reference, f"container {users[0]} uses it; remove that one, or use --force")
         removed = store.remove(reference, force=values.flag("force"), in_use=lambda: needed(store))
-        for name in removed.untagged:
-            print(f"Untagged: {name}", file=context.out)
-        for digest in removed.deleted:
-            print(f"Deleted: {digest}", file=context.out)
-    return 0
+        context.out.lines(f"Untagged: {name}" for name in removed.untagged)
+        context.out.lines(f"Deleted: {digest}" for digest in removed.deleted)
+
+    return each(values.many("image"), remove, context, "rmi")
 
 
 VERB = Verb(

@@ -11,7 +11,7 @@ def action(values: Values, context: Context) -> int:
 
     reference = values.required("container")
     Container(context.root, Containers(context.root).find(reference)).rollback(values.text("snapshot") or "")
-    print(reference, file=context.out)
+    context.out.line(reference)
     return 0
 
 

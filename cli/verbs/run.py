@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+
 from rootlay.cli.bundleroot import for_image
 from rootlay.cli.running import attach, run_program
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
-from rootlay.cli.spec import Context, Option, Values, Verb
+from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.upperroot import for_upper
+from rootlay.store.containerrecord import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
@@ -15,12 +18,31 @@ def action(values: Values, context: Context) -> int:
     context = for_image(context, values.text("image") or "")
     remove = values.flag("rm")
     context, options = for_upper(context, to_options(values, context, auto_remove=remove, to_run=True))
+    cidfile = values.text("cidfile")
+    if cidfile and os.path.lexists(cidfile):
+        raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
     record = create_container(context.root, options, context.environ)
-    if values.flag("detach"):
-        return run_program(context, record, trace=values.text("trace"), patch=not values.flag("no_patch"))
-    return attach(
-        context, record, trace=values.text("trace"), patch=not values.flag("no_patch"), cidfile=values.text("cidfile")
-    )
+    if cidfile:
+        _keep_id(context, record, cidfile)
+    trace, patch = values.text("trace"), not values.flag("no_patch")
+    if not values.flag("detach"):
+        return attach(context, record, trace=trace, patch=patch)
+    try:
+        run_program(context, record, trace=trace, patch=patch)
+    finally:
+        context.out.line(record.id)
+    return 0
+
+
+def _keep_id(context: Context, record: ContainerRecord, cidfile: str) -> None:
+    from rootlay.vfs.run.removal import remove_container
+
+    try:
+        with open(cidfile, "x", encoding="ascii") as file:
+            file.write(record.id)
+    except OSError:
+        remove_container(context.root, record, force=True)
+        raise
 
 
 VERB = Verb(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from rootlay.cli.progress import show_progress
@@ -14,10 +13,10 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
 
     target = values.text("output")
-    if target is None and sys.stdout.isatty():
+    if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
     store = Store.open(context.root)
-    out = sys.stdout.buffer if target is None or target == "-" else Path(target)
+    out = context.out.binary if target is None or target == "-" else Path(target)
     compression = values.text("compression")
     with show_progress(context) as progress:
         store.save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.listing import Column, age, print_table
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -13,7 +14,7 @@ def action(values: Values, context: Context) -> int:
     what, names = values.required("action"), values.many("name")
     container = Container(context.root, Containers(context.root).find(values.required("container")))
     if what == "create" and len(names) < 2:
-        print(container.snapshot(*names).name, file=context.out)
+        context.out.line(container.snapshot(*names).name)
     elif what == "ls" and not names:
         rows = [{"name": s.name, "created_ns": s.created_ns, "layers": len(s.frozen)} for s in container.snapshots()]
         columns = (
@@ -23,9 +24,12 @@ def action(values: Values, context: Context) -> int:
         )
         print_table(context, rows, columns, as_json=values.flag("json"))
     elif what == "rm" and names:
-        for name in names:
+
+        def remove(name: str) -> None:
             container.remove_snapshot(name)
-            print(name, file=context.out)
+            context.out.line(name)
+
+        return each(names, remove, context, "snapshot")
     else:
         raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME...")
     return 0

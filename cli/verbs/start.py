@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rootlay.cli.running import attach, run_program
 from rootlay.cli.runoptions import CONFINE, confine_mode
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.several import each
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.store.value import replace
 
 
@@ -12,21 +13,26 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.container import Containers
     from rootlay.store.containerrecord import ContainerRecord
 
-    code = 0
+    names = values.many("container")
     confine = confine_mode(values)
-    for reference in values.many("container"):
-        record = Containers(context.root).find(reference)
-        if values.flag("attach") or values.flag("interactive"):
-            config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
-            code = attach(context, ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
-        else:
-            run_program(context, record, trace=None, patch=True, confine=confine)
-    return code
+    containers = Containers(context.root)
+    if values.flag("attach") or values.flag("interactive"):
+        if len(names) != 1:
+            raise UsageError("-a and -i: there is one terminal, for one container")
+        record = containers.find(names[0])
+        config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
+        return attach(context, ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
+
+    def start(name: str) -> None:
+        run_program(context, containers.find(name), trace=None, patch=True, confine=confine)
+        context.out.line(name)
+
+    return each(names, start, context, "start")
 
 
 VERB = Verb(
     name="start",
-    help="Start a container's program. Its files are as it left them.",
+    help="Start containers' programs, and print the names that were given. Their files are as they left them.",
     action=action,
     options=(
         Option(("-a", "--attach"), "flag", "Stay in the foreground, and exit with the program's code."),

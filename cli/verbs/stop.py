@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
@@ -14,13 +15,15 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.errors import StillRunning
 
     patience = values.number("time")
-    for reference in values.many("container"):
-        record = Containers(context.root).find(reference)
+
+    def stop(name: str) -> None:
+        record = Containers(context.root).find(name)
         path = os.path.realpath(record.path)
         if not stop_container(path, record.state().pid, 10 if patience is None else patience):
             raise StillRunning(record.name)
-        print(reference, file=context.out)
-    return 0
+        context.out.line(name)
+
+    return each(values.many("container"), stop, context, "stop")
 
 
 def stop_container(path: str, main_pid: int, patience_s: float) -> bool:

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.bytestream import iter_file
 from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
@@ -17,6 +16,7 @@ from rootlay.store.imagenames import without_image
 from rootlay.store.layercheck import is_foreign
 from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Index
+from rootlay.store.regularfile import NotARegularFile, iter_regular
 
 # Documents are read whenever an image is used, so they are always verified in full.
 _DOCUMENT_BYTES = 64 << 10
@@ -41,19 +41,19 @@ def _check_blob(scope: Scope, path: Path) -> Finding | None:
         if not scope.deep and path.stat().st_size > _DOCUMENT_BYTES:
             return None
         found = _digest_of(path, digest.algorithm)
-    except OSError as error:
+    except (OSError, NotARegularFile) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{error.kind}, and no file"
         if path.is_symlink():
-            text = f"a link to {os.readlink(path)}: {error.strerror}; attach that disk, or load the image again"
+            text = f"a link to {os.readlink(path)}: {reason}; attach that disk, or load the image again"
             return Finding("blob-link", scope.place(path), text)
-        return _damaged(scope, path, f"cannot be read: {error.strerror}")
+        return _damaged(scope, path, f"cannot be read: {reason}")
     return None if found == digest.hex else _damaged(scope, path, f"its digest is {digest.algorithm}:{found}")
 
 
 def _digest_of(path: Path, algorithm: str) -> str:
     digest = hashlib.new(algorithm)
-    with open(path, "rb", buffering=0) as stream:
-        for chunk in iter_file(stream):
-            digest.update(chunk)
+    for chunk in iter_regular(path, follow=True):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rootlay.store.access import Access
-from rootlay.store.bytestream import ByteStream, iter_file
+from rootlay.store.bytestream import ByteStream
 from rootlay.store.check.apart import examine_apart
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
@@ -22,6 +22,7 @@ from rootlay.store.ingest import LayerSource, ingest_layer
 from rootlay.store.layer import INDEX_NAME, PACK_NAME, Layer, layer_exists
 from rootlay.store.layertree import LayerTree
 from rootlay.store.manifest import Descriptor, Manifest
+from rootlay.store.regularfile import iter_regular
 from rootlay.store.tarreader import TarReader
 
 MANIFEST_COPY = "manifest.json"
@@ -184,9 +185,8 @@ def _compare_pack_with_blob(scope: Scope, layer: Layer) -> None:
     if layer.meta.access is not Access.PACK or not path.exists():
         return
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as stream:
-        for piece in decompress(iter_file(stream), str(layer.meta.blob)):
-            digest.update(piece)
+    for piece in decompress(iter_regular(path, follow=True), str(layer.meta.blob)):
+        digest.update(piece)
     if digest.hexdigest() != layer.diff_id.hex:
         raise CorruptStore("blob", f"its tar has the digest sha256:{digest.hexdigest()}")
 
@@ -213,8 +213,8 @@ def rebuild_layer(scope: Scope, directory: Path, source: Descriptor) -> bool:
             os.rename(directory / name, aside / name)
         try:
             path = layout.blob_path(source.digest)
-            with open(path, "rb", buffering=0) as stream:
-                ingest_layer(layout, LayerSource(str(source.digest), iter_file(stream), source, diff_id, link=path))
+            chunks = iter_regular(path, follow=True)
+            ingest_layer(layout, LayerSource(str(source.digest), chunks, source, diff_id, link=path))
         except (StoreError, OSError):
             for name in here:
                 os.rename(aside / name, directory / name)

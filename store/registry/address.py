@@ -30,6 +30,11 @@ class Origin:
     host: str
     port: int
 
+    @property
+    def endpoint(self) -> str:
+        """`host:port`: what a connection is made to."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     @classmethod
     def of(cls, url: str) -> Origin:
         """Raises BadRegistryAnswer for what is no http or https URL.

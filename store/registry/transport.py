@@ -176,7 +176,7 @@ class Transport:
         except LocationValueError as error:
             raise BadRegistryAnswer(origin.host, "malformed URL") from error
         except (HTTPError, OSError) as error:
-            raise RegistryUnreachable(origin.host, _reason(error)) from error
+            raise RegistryUnreachable(origin.endpoint, _reason(error)) from error
         return Response(raw, request.url, Pace(self._settings.speed_limit_bytes, self._settings.speed_time_s))
 
     def _manager(self, proxy: str | None) -> urllib3.PoolManager:

@@ -24,6 +24,7 @@ from rootlay.store.registry.errors import (
 )
 from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.transport import Body
+from rootlay.store.regularfile import open_regular_stream
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 Report = Callable[[int], None]
@@ -138,7 +139,7 @@ class Upload:
 
     def _read(self, start: int, end: int) -> Iterator[bytes]:
         try:
-            stream = open(self._path, "rb", buffering=0)  # noqa: SIM115 -- closed below
+            stream = open_regular_stream(self._path, follow=True)
         except FileNotFoundError as error:
             raise CorruptStore(self._what, "the blob is missing") from error
         with stream:

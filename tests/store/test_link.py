@@ -157,9 +157,9 @@ def test_lmdb_is_not_written_on_a_shared_file_system(
     opened = []
     really = lmdb.open
 
-    def record(path: str, **options: Any) -> object:
+    def record(path: bytes, **options: Any) -> object:
         if not options.get("readonly"):
-            opened.append(path)
+            opened.append(os.fsdecode(path))
         return really(path, **options)
 
     monkeypatch.setattr(tempfile, "tempdir", str(local))

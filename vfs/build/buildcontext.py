@@ -21,6 +21,7 @@ from rootlay.store.bytestream import iter_file
 from rootlay.store.codec import peek
 from rootlay.store.errors import StoreError
 from rootlay.store.registry.settings import Settings
+from rootlay.store.regularfile import open_regular_stream
 from rootlay.store.value import field, value
 from rootlay.vfs.build.download import download
 from rootlay.vfs.build.errors import BadValue
@@ -133,7 +134,7 @@ class BuildContext:
             own = dockerfile + _IGNORE
             beside = Path(own)
             if not self.remote and dockerfile not in NAMES:
-                found.append((own, beside.read_bytes() if beside.is_file() else None))
+                found.append((own, _read_beside(beside) if beside.is_file() else None))
             else:
                 found.append((own, _read(self.tree, own)))
         return [*found, (_IGNORE, _read(self.tree, _IGNORE))]
@@ -207,6 +208,11 @@ def _read(tree: SourceTree, name: str) -> bytes | None:
         return None
     with tree.open(path) as stream:
         return _limited(stream, name)
+
+
+def _read_beside(path: Path) -> bytes:
+    with open_regular_stream(path, follow=True) as stream:
+        return _limited(stream, str(path))
 
 
 def _limited(stream: BinaryIO, name: str) -> bytes:

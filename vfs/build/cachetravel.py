@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rootlay.store.archive import DirectoryFiles, blob_name, read_document
+from rootlay.store.archive import DirectoryFiles, blob_chunks, blob_name, read_document
 from rootlay.store.digest import Digest
 from rootlay.store.durable import make_directories
 from rootlay.store.errors import BadManifest, StoreError
@@ -66,7 +66,7 @@ class DirectorySource:
         return parse_steps(manifest, read_document(self._files, blob_name(manifest.config.digest)), what)
 
     def chunks(self, blob: Descriptor) -> Iterable[bytes]:
-        return self._files.iter_chunks(blob_name(blob.digest))
+        return blob_chunks(self._files, blob)
 
 
 class RegistrySource:

@@ -96,6 +96,8 @@ def _instructions(reader: LineReader, file: str) -> Iterator[tree.Instruction]:
 def _instruction(reader: LineReader, line: Line, file: str) -> tree.Instruction:
     if any("\udc80" <= char <= "\udcff" for char in line.text):
         raise BadValue("is not UTF-8 text")
+    if "\0" in line.text:
+        raise BadValue("holds a NUL byte, which no name and no argument can have")
     keyword, flags, rest = split_keyword(line.text)
     inner = keyword.upper()
     if inner == _ONBUILD:

@@ -17,6 +17,7 @@ from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol
 
 from rootlay.store.entry import Xattrs
+from rootlay.store.regularfile import open_regular
 from rootlay.store.value import value
 from rootlay.vfs import xattr
 from rootlay.vfs.overlay import Overlay
@@ -147,7 +148,7 @@ class HostTree:
 
     def open(self, path: bytes) -> BinaryIO:
         # A file that has become a link meanwhile is not followed: it might lead anywhere.
-        return os.fdopen(os.open(self._real(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW), "rb")
+        return os.fdopen(open_regular(self._real(path), follow=False), "rb")
 
 
 def _travels(xattr_name: str) -> bool:

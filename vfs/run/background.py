@@ -7,18 +7,31 @@ import signal
 from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerState
+from rootlay.store.errors import StoreError
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session
 from rootlay.vfs.run.terminal import open_terminal, relay
 
+ENGINE_TROUBLE = 125
+
+
+class NotStarted(StoreError):
+    """A program did not start. `code`: 127 it was not found, 126 it cannot be executed, 125 trouble of our own."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
+
 
 def run_background(root: Path, session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
-    """Start the program and return its pid at once. The caller must be single-threaded.
+    """Start the program and return its pid as soon as it runs. The caller must be single-threaded.
 
     The monitor is a grandchild in a session of its own; it records the exit code, and removes the container when
     `on_exit` is "remove". Output goes to the container's log, appended; with `tty` through a pseudo-terminal.
+
+    Raises NotStarted; the exit code is recorded all the same.
     """
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -28,7 +41,7 @@ def run_background(root: Path, session: Session, program: Program, *, tty: bool,
             session.listener.close()
         os.waitpid(child, 0)
         with open(read_end, "rb") as pipe:
-            return int(pipe.read() or b"0")
+            return _result(pipe.read())
     try:
         os.close(read_end)
         os.setsid()
@@ -36,6 +49,15 @@ def run_background(root: Path, session: Session, program: Program, *, tty: bool,
             _monitor(root, session, program, tty, on_exit, write_end)
     finally:
         os._exit(0)
+
+
+def _result(said: bytes) -> int:
+    """The pid, from what the monitor wrote: it, or an exit code and a message."""
+    first, _, message = said.partition(b"\n")
+    if not message and first.isdigit():
+        return int(first)
+    code, text = (int(first), message.decode("utf-8", "replace")) if first.isdigit() else (ENGINE_TROUBLE, "")
+    raise NotStarted(text.removeprefix("rootlay: ").strip() or "the program cannot be started", code)
 
 
 def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
@@ -47,19 +69,24 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
     os.dup2(log, 1)
     os.dup2(log, 2)
     hydrator = fork_hydrator(root, session)
+    heard, told = os.pipe()
     if tty:
         main, terminal = open_terminal()
         for fd in (0, 1, 2):
             os.dup2(terminal, fd)
-        pid = spawn(session, program, stdin=True, new_session=True)
+    pid = spawn(session, program, stdin=True, new_session=True, report=told)
+    os.close(told)
+    if tty:
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         os.close(terminal)
-    else:
-        pid = spawn(session, program, stdin=True, new_session=True)
     session.record.write_state(ContainerState.of_start(pid))
-    os.write(report, str(pid).encode())
-    os.close(report)
+    with open(heard, "rb") as pipe:
+        said = pipe.read()
+    trouble = bool(said) and not said.endswith(b"\n")  # the exit code comes last
+    if not trouble:
+        os.write(report, str(pid).encode())
+        os.close(report)
     if tty:
         relay(main, log, None)
     _, status = os.waitpid(pid, 0)
@@ -70,3 +97,5 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
         from rootlay.vfs.run.removal import remove_container
 
         remove_container(root, session.record, force=True)
+    if trouble:
+        os.write(report, b"%d\n%b" % (exit_code(status), said[:-1]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from rootlay.store.containerrecord import HOST_IMAGE, ContainerRecord
+from rootlay.store.regularfile import NotARegularFile
 from rootlay.store.smallfile import read_small
 from rootlay.store.uppers import replace_file
 
@@ -28,14 +29,14 @@ def write_etc(record: ContainerRecord) -> None:
     """Make the files anew, each by rename."""
     hostname = record.config.hostname or os.uname().nodename
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
-    if record.config.hostname and record.config.hostname.encode() not in hosts:
-        hosts += f"127.0.1.1\t{record.config.hostname}\n".encode()
-    for name, content in zip(ETC_FILES, (_read("/etc/resolv.conf"), hosts, hostname.encode() + b"\n"), strict=True):
+    if record.config.hostname and os.fsencode(record.config.hostname) not in hosts:
+        hosts += os.fsencode(f"127.0.1.1\t{record.config.hostname}\n")
+    for name, content in zip(ETC_FILES, (_read("/etc/resolv.conf"), hosts, os.fsencode(hostname) + b"\n"), strict=True):
         replace_file(record.path / name, content, 0o644)
 
 
 def _read(path: str) -> bytes:
     try:
         return read_small(path)
-    except OSError:
+    except (OSError, NotARegularFile):
         return b""

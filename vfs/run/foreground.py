@@ -63,9 +63,16 @@ def spawn(
     stdin: bool,
     mask: Iterable[int] | None = None,
     new_session: bool = False,
+    report: int = -1,
 ) -> int:
-    """Fork and become the program. Returns its pid. `new_session`: with the terminal on fd 0, if any, as its own."""
-    command = session.command(program.argv, program.cwd, program.identity)
+    """Fork and become the program. Returns its pid.
+
+    Args:
+        new_session: with the terminal on fd 0, if any, as its own.
+        report: the write end of a pipe, where the engine says why the program has not started; it is closed there when
+            it has.
+    """
+    command = session.command(program.argv, program.cwd, program.identity, reports=report >= 0)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
     pid = os.fork()
     if pid:
@@ -79,12 +86,18 @@ def spawn(
             os.dup2(null, 0)
         for number in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
-        os.closerange(FIRST_OTHER_FD, MAX_FD)
+        if report >= 0:
+            os.dup2(report, FIRST_OTHER_FD)
+            os.set_inheritable(FIRST_OTHER_FD, True)
+        os.closerange(FIRST_OTHER_FD + (report >= 0), MAX_FD)
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)
     except OSError as error:  # E2BIG is about what the program is given
-        os.write(2, f"rootlay: cannot start the engine: {error.strerror}\n".encode())
+        said = f"rootlay: cannot start the engine: {error.strerror}\n".encode()
+        os.write(2, said)
+        if report >= 0:
+            os.write(FIRST_OTHER_FD, said + bytes((125,)))
     finally:
         os._exit(125)
 

@@ -8,21 +8,42 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.store.errors import StoreError
+from rootlay.vfs.run.session import SYSTEM_BINDS
+
 if TYPE_CHECKING:
     from rootlay.store.containerrecord import ContainerRecord
+    from rootlay.vfs.overlay import Overlay
 
 
-def resolve_targets(root: Path, record: ContainerRecord, targets: Iterable[str]) -> dict[str, str]:
-    """The canonical path of each target (absolute paths), by the target."""
+class BindMismatch(StoreError):
+    """A directory is to be bound over a file, or a file over a directory."""
+
+    def __init__(self, host: str, target: str, is_dir: bool) -> None:
+        kinds = ("a directory", "a file")
+        here, there = kinds if is_dir else reversed(kinds)
+        super().__init__(f"-v {host}:{target}: {host} is {here}, and {target} in the container is {there}")
+        self.host = host
+        self.target = target
+
+
+def resolve_targets(root: Path, record: ContainerRecord, binds: Mapping[str, str]) -> dict[str, str]:
+    """The canonical path of each target, by the target.
+
+    Args:
+        binds: host paths, by their targets (absolute paths).
+
+    Raises BindMismatch.
+    """
     from rootlay.vfs.containerstack import open_overlay
 
     found = {}
     with open_overlay(root, record) as overlay:
-        for target in targets:
+        for target in binds:
             head, rest = target, ""
             while head != "/":
                 try:
@@ -35,4 +56,21 @@ def resolve_targets(root: Path, record: ContainerRecord, targets: Iterable[str])
                     break
             else:
                 found[target] = target
+        for target, host in binds.items():
+            if not _is_hidden(found[target], found.values()):
+                _check_kind(overlay, host, target, found[target])
     return found
+
+
+def _is_hidden(path: str, others: Iterable[str]) -> bool:
+    """Whether what the container itself has at `path` lies below another bind."""
+    return any(path.startswith(other.rstrip("/") + "/") for other in (*others, *SYSTEM_BINDS))
+
+
+def _check_kind(overlay: Overlay, host: str, target: str, path: str) -> None:
+    try:
+        there = overlay.get(os.fsencode(path))
+    except OSError:
+        return
+    if os.path.exists(host) and there.is_dir != os.path.isdir(host):
+        raise BindMismatch(host, target, os.path.isdir(host))

@@ -11,13 +11,16 @@ from __future__ import annotations
 from _socket import (  # `socket` itself takes 3 ms to import
     AF_INET,
     AF_INET6,
+    SO_REUSEADDR,
     SOCK_DGRAM,
     SOCK_STREAM,
+    SOL_SOCKET,
     inet_pton,
     socket,
 )
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
+from rootlay.store.errors import StoreError
 from rootlay.store.value import value
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -81,6 +84,30 @@ def _parse(text: str) -> Iterator[Port]:
         raise ValueError(f"{text}: {address} is not an address") from None
     for index, port in enumerate(inside):
         yield Port(port, outside[index] if outside else _free_port(protocol, address), protocol, address)
+
+
+class PortNotFree(StoreError):
+    """A port of the machine that a container publishes cannot be bound."""
+
+    def __init__(self, port: Port, reason: str) -> None:
+        super().__init__(f"-p {port}: port {port.outside}/{port.protocol} of this machine: {reason}")
+        self.port = port
+        self.reason = reason
+
+
+def require_free(texts: Iterable[str]) -> None:
+    """Raise PortNotFree where a published port cannot be bound now: the program inside could not, later."""
+    for port in parse_ports(tuple(texts)):
+        family = AF_INET6 if ":" in port.address else AF_INET
+        probe = socket(family, SOCK_STREAM if port.protocol == "tcp" else SOCK_DGRAM)
+        try:
+            if port.protocol == "tcp":
+                probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # connections that have ended do not count
+            probe.bind((port.address or "0.0.0.0", port.outside))
+        except OSError as error:
+            raise PortNotFree(port, (error.strerror or str(error)).lower()) from error
+        finally:
+            probe.close()
 
 
 def _range(text: str, whole: str) -> range:

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.errors import printable
 from rootlay.store.realpath import real_directory
 from rootlay.store.smallfile import write_all
 from rootlay.store.value import value
@@ -83,9 +84,13 @@ class Session:
     listener: socket | None
     socket_path: Path
 
-    def command(self, argv: tuple[str, ...], cwd: str, identity: Identity) -> list[str]:
-        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`)."""
-        return [str(self.engine), "--run", str(self.launch), identity.state(), cwd, *argv]
+    def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
+        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`).
+
+        Args:
+            reports: the engine says on descriptor 3 whether the program has started.
+        """
+        return [str(self.engine), "--report" if reports else "--run", str(self.launch), identity.state(), cwd, *argv]
 
     @property
     def trouble_path(self) -> Path:
@@ -95,7 +100,7 @@ class Session:
     def tell_trouble(self) -> None:
         """Say on standard error what is written there, if anything is."""
         with contextlib.suppress(OSError):
-            os.write(2, b"rootlay: " + self.trouble_path.read_bytes() + b"\n")
+            os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
 
     def forget(self) -> None:
         """Remove the session's files. Only when no process uses them any more. Idempotent."""
@@ -232,7 +237,7 @@ def make_launch(
         flags=flags | FLAG_UPPER,
         trace=trace,
         container_id=record.id.encode(),
-        hostname=record.config.hostname.encode(),
+        hostname=os.fsencode(record.config.hostname),
         ports=_ports(record.config.ports),
         alias=_place_of_alias(record) if alias_later else _alias(record, upper),
     )
@@ -299,7 +304,7 @@ def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     from rootlay.vfs.run.mounttarget import resolve_targets
 
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(root, record, targets.values())
+    inside = resolve_targets(root, record, {targets[b.target]: b.host for b in record.config.binds})
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]

@@ -284,6 +284,8 @@ void rl_trace(struct rl_call *c, long result);
 void rl_trace_exec(struct rl_call *c, const char *path);
 
 /* One line "rootlay: a b c" on fd 2, any of them NULL. */
+/* Where `run -d` listens (main.c); -1: nowhere. */
+extern int rl_report_fd;
 void rl_say(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
 const char *rl_error_text(long error);

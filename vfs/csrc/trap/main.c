@@ -1,16 +1,23 @@
-/* The engine's two ways to start.
+/* The engine's ways to start.
  *
  *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by people and rootlay
+ *     engine --report LAUNCH STATE CWD PROG [ARGS…]  the same, by `run -d`: see RL_REPORT_FD
  *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, in the place of an execve
  *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…     by exec.c, the filter being inherited
  *
  * Exit codes of --run and --exec: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
  * not found; otherwise what the program exits with.
+ *
+ * With --report whoever waits at the other end of RL_REPORT_FD is told what became of it: it is closed when the program
+ * starts; before that, what the engine says goes there too, and the exit code (one byte) behind it.
  */
 #include "engine.h"
 
 #define RL_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
+#define RL_REPORT_FD 3
+#define RL_F_SETFD 2
+#define RL_FD_CLOEXEC 1
 #define RL_EXEC_ARGUMENTS 9 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV[0] */
 
 const char *rl_launch_path;
@@ -243,6 +250,11 @@ _Noreturn void rl_main(u64 *stack)
         ;
     if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--run"))
         start_first(&s, argv, argc, 5);
+    if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--report")) {
+        rl_report_fd = RL_REPORT_FD;
+        rl_sys3(__NR_fcntl, rl_report_fd, RL_F_SETFD, RL_FD_CLOEXEC); /* a script starts through the kernel */
+        start_first(&s, argv, argc, 5);
+    }
     if (argc >= RL_RUN_ARGUMENTS + 1 && rl_text_equal(argv[1], "--exec"))
         start_first(&s, argv, argc, 6);
     if (argc >= RL_EXEC_ARGUMENTS && argv[1][0] == '/')

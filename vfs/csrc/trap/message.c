@@ -1,5 +1,27 @@
-/* What the engine says to people: one line on file descriptor 2. */
+/* What the engine says to people: one line on file descriptor 2.
+ *
+ * Names come from the image. What is no printable ASCII is escaped (`\x1b`): it could move a terminal's cursor.
+ */
 #include "engine.h"
+
+#define RL_ESCAPED_BYTES 4 /* \x1b */
+
+int rl_report_fd = -1;
+
+static size_t put_escaped(char *to, u8 c)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (c >= ' ' && c < 0x7f) {
+        *to = (char)c;
+        return 1;
+    }
+    to[0] = '\\';
+    to[1] = 'x';
+    to[2] = digits[c >> 4];
+    to[3] = digits[c & 15];
+    return RL_ESCAPED_BYTES;
+}
 
 void rl_say(const char *a, const char *b, const char *c)
 {
@@ -8,15 +30,21 @@ void rl_say(const char *a, const char *b, const char *c)
     size_t n = 0;
 
     for (u32 i = 0; i < 4; i++)
-        for (const char *p = part[i]; p && *p && n < sizeof line - 1; p++)
-            line[n++] = *p;
+        for (const char *p = part[i]; p && *p && n < sizeof line - 1 - RL_ESCAPED_BYTES; p++)
+            n += put_escaped(line + n, (u8)*p);
     line[n++] = '\n';
     rl_sys3(__NR_write, 2, (long)line, (long)n);
+    if (rl_report_fd >= 0)
+        rl_sys3(__NR_write, rl_report_fd, (long)line, (long)n);
 }
 
 void rl_die(int code, const char *a, const char *b, const char *c)
 {
+    u8 byte = (u8)code;
+
     rl_say(a, b, c);
+    if (rl_report_fd >= 0)
+        rl_sys3(__NR_write, rl_report_fd, (long)&byte, 1);
     for (;;)
         rl_sys1(__NR_exit_group, code);
 }

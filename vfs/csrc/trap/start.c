@@ -225,6 +225,10 @@ long rl_start_program(const struct rl_start *s)
     set_name(s->execfn);
     if (main.exec_stack)
         rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, RL_PROT_ALL | RL_PROT_GROWSDOWN);
+    if (rl_report_fd >= 0) {
+        rl_sys1(__NR_close, rl_report_fd);
+        rl_report_fd = -1;
+    }
     mask = s->sigmask & ~RL_SIG_NEVER;
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)&mask, 0, 8);
     rl_enter((u64)sp, dynamic ? interp.entry : main.entry);

@@ -1,5 +1,7 @@
 /* RL_LAUNCH_TRACE: one line per handled call. The descriptor is opened anew for each line: one that
- * stayed open could be closed or reused by the program. */
+ * stayed open could be closed or reused by the program. Programs choose the names: on standard error,
+ * which may be a terminal, what is no printable ASCII is shown as `?`; a file has the bytes, but one
+ * line for a call. */
 #include "engine.h"
 #include "syscalls.h"
 
@@ -26,11 +28,14 @@ static char *put_place(char *to, long fd)
     return n > 0 ? to + n : to;
 }
 
-static void put_line(const char *line, char *end)
+static void put_line(char *line, char *end)
 {
     const char *file = rl_launch_str(rl_launch->trace);
     long fd = 2;
 
+    for (char *p = line; p < end; p++)
+        if (*p == '\n' || (!*file && (*p < ' ' || *p > '~')))
+            *p = '?';
     *end++ = '\n';
     if (*file)
         fd = rl_sys3(__NR_open, (long)file, RL_O_TRACE, 0);

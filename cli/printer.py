@@ -1,0 +1,178 @@
+"""What is printed: the only place of the command line that writes to a standard stream. A test holds that.
+
+Rules:
+1. Names, labels, messages of registries and everything else that somebody else wrote may hold what moves a terminal's
+   cursor or turns its text round. `line` escapes all that is not printable: control characters (C0, DEL, C1), line
+   ends, bidirectional and other format characters, bytes that are no UTF-8. It does so wherever the line goes, so that
+   a pipe shows what a terminal shows.
+2. `json` is exact, and ASCII: JSON's own escapes.
+3. `binary` is for what is passed on as it is: archives, documents, programs' own output.
+4. Who reads our output may go away: ReaderGone. What else is wrong with it is OutputFailed. Of standard error neither
+   is said: there is nowhere to say it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any, BinaryIO, TextIO, cast
+
+from rootlay.store.errors import StoreError, printable_text
+
+
+class ReaderGone(Exception):
+    """Nobody reads our output any more (`rootlay images | head -1`): there is nothing left to do, and to say."""
+
+
+class OutputFailed(StoreError):
+    """Standard output cannot be written."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"standard output: {reason}")
+        self.reason = reason
+
+
+class Printer:
+    """A standard stream.
+
+    Args:
+        stream: None: it was closed when we were started. Lines go nowhere then; `binary` raises.
+        quiet: whether trouble with it is passed over.
+    """
+
+    def __init__(self, stream: TextIO | None, *, quiet: bool = False) -> None:
+        self._stream = stream
+        self._quiet = quiet
+
+    def line(self, text: object, *, flush: bool = False) -> None:
+        """A line, by rule 1."""
+        self.lines((str(text),), flush=flush)
+
+    def lines(self, texts: Iterable[str], *, flush: bool = False) -> None:
+        """Several, in one piece."""
+        self._write("".join(f"{printable_text(text)}\n" for text in texts), flush=flush)
+
+    def json(self, value: Any, *, indent: int = 2) -> None:
+        """A value as JSON, by rule 2."""
+        self._write(json.dumps(value, indent=indent, default=str) + "\n")
+
+    def drawn(self, text: str) -> None:
+        """Text with escape sequences of our own. Preconditions: what is not ours went through `printable_text`."""
+        self._write(text, flush=True)
+
+    def output(self, text: str) -> None:
+        """Lines with a program's own output, as it is."""
+        self._write(text, flush=True)
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return self._stream is not None and self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The descriptor. Raises OSError."""
+        if self._stream is None:
+            raise OSError("closed")
+        return self._stream.fileno()
+
+    @property
+    def text(self) -> TextIO | None:
+        """The stream itself, for libraries that draw."""
+        return self._stream
+
+    @property
+    def binary(self) -> BinaryIO:
+        """Where bytes go as they are; writing raises OutputFailed where there is no standard output."""
+        self.flush()
+        return cast(BinaryIO, _Bytes(None if self._stream is None else self._stream.buffer, self._guarded))
+
+    def flush(self) -> None:
+        """Write what is held back. Raises ReaderGone, OutputFailed."""
+        if self._stream is not None:
+            self._guarded(self._stream.flush)
+
+    def _write(self, text: str, *, flush: bool = False) -> None:
+        stream = self._stream
+        if stream is None or not text:
+            return
+        self._guarded(lambda: stream.write(text))
+        if flush:
+            self.flush()
+
+    def _guarded(self, write: Callable[[], Any]) -> Any:
+        try:
+            return write()
+        except BrokenPipeError:
+            if not self._quiet:
+                raise ReaderGone from None
+        except (OSError, ValueError) as error:
+            if not self._quiet:
+                reason = error.strerror if isinstance(error, OSError) else None
+                raise OutputFailed(reason or str(error)) from None
+
+
+class _Bytes:
+    """The stream below a Printer, with its errors."""
+
+    def __init__(self, stream: BinaryIO | None, guarded: Callable[[Callable[[], Any]], Any]) -> None:
+        self._stream = stream
+        self._guarded = guarded
+
+    @property
+    def _open(self) -> BinaryIO:
+        if self._stream is None:
+            raise OutputFailed("it is closed")
+        return self._stream
+
+    def write(self, data: bytes) -> int:
+        return cast(int, self._guarded(lambda: self._open.write(data)))
+
+    def writelines(self, lines: Iterable[bytes]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        self._guarded(self._open.flush)
+
+    def fileno(self) -> int:
+        return self._open.fileno()
+
+    def isatty(self) -> bool:
+        return self._open.isatty()
+
+
+def standard_streams() -> tuple[Printer, Printer]:
+    """Standard output and error. A standard descriptor that is closed is opened on /dev/null first: the next file that
+    is opened, one of the store's, would get its number, and what is printed."""
+    closed = {number for number in (0, 1, 2) if not _is_open(number)}
+    for _ in closed:
+        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for number in sorted(closed):
+        os.set_inheritable(number, True)
+    if sys.stdin is None:
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 -- as long as the process
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115 -- as above
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")  # a locale without the characters
+    return Printer(None if 1 in closed else sys.stdout), Printer(None if 2 in closed else sys.stderr, quiet=True)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
+
+
+def abandon(*numbers: int) -> None:
+    """Let descriptors lead nowhere, so that what is still held back is not complained of when the process ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in numbers:
+        os.dup2(null, number)
+    os.close(null)
