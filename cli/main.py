@@ -1,7 +1,7 @@
 """Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
 
-The only place that reads the environment. A verb goes through the light parser first, and imports neither Typer nor
-rich; Typer has the rest: help, completion, and all that is wrong with a command line.
+Reads the environment, and hands it on: but for the place of the user's store nobody else looks at it. A verb goes
+through the light parser first, and imports neither Typer nor rich; Typer has the rest: help, completion, and all that is wrong with a command line.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.registry import VERBS, load_verb
 from rootlay.cli.spec import RUNNING_VERBS, Context
+from rootlay.store.userroot import NoHome, user_root
 
 GARBAGE_AT = 50_000
 """Objects between two looks for garbage in circles (Python: 700): we leave little, and imports make many objects."""
@@ -25,9 +26,14 @@ def main(words: list[str] | None = None) -> int:
     gc.set_threshold(GARBAGE_AT)
     environ = dict(os.environ)
     root, rest = _split_root(words)
-    given = bool(root or environ.get("ROOTLAY_ROOT"))
-    context = Context(root or default_root(environ), environ, sys.stdout, sys.stderr, given)
     verb = rest[0] if rest else ""
+    try:
+        context = Context(
+            root or user_root(environ), environ, sys.stdout, sys.stderr, bool(root or environ.get("ROOTLAY_ROOT"))
+        )
+    except NoHome as error:
+        print(f"rootlay: {error}", file=sys.stderr)
+        return 125 if verb in RUNNING_VERBS else 1
     try:
         return _dispatch(verb, rest, context)
     except KeyboardInterrupt:
@@ -42,15 +48,6 @@ def main(words: list[str] | None = None) -> int:
         message, code = explain(error, verb, context.root)
         print(f"rootlay: {message}", file=context.err)
         return code
-
-
-def default_root(environ: dict[str, str]) -> Path:
-    """ROOTLAY_ROOT, or `rootlay` in the user's data directory (XDG base directory specification)."""
-    if environ.get("ROOTLAY_ROOT"):
-        return Path(environ["ROOTLAY_ROOT"]).absolute()
-    data = environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data.startswith("/") else Path(os.path.expanduser("~")) / ".local" / "share"
-    return base / "rootlay"
 
 
 def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:
