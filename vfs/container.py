@@ -29,6 +29,7 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.grave import bury
 from rootlay.store.removetree import remove_some
 from rootlay.store.value import replace
+from rootlay.vfs.arguments import checks_arguments
 from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.reaping import reap_hydrators
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 
 @stays_outside
+@checks_arguments
 class Container:
     """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
 
@@ -100,11 +102,11 @@ class Container:
 
     def popen(
         self,
-        args: Sequence[str],
+        args: Sequence[str | os.PathLike[str]],
         *,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        user: str | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
         **options: Any,
     ) -> subprocess.Popen[Any]:
         """Start a program inside. Standard streams and `options` as with subprocess.Popen.
@@ -119,19 +121,24 @@ class Container:
             EngineMissing: this machine has no native engine.
             UnknownUser: the image does not have that user.
         """
-        if isinstance(args, str) or not args:
-            raise ValueError("args is a sequence of strings, program first")
+        if not args:
+            raise ValueError("args is empty: the program comes first")
         import subprocess
 
         from rootlay.vfs.run.program import make_program
 
-        program = make_program(self.record, self._read, argv=tuple(args), env=env, cwd=cwd, user=user)
+        program = make_program(
+            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
+            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
+        )  # fmt: skip
         command = self._open_session().command(program.argv, program.cwd, program.identity)
-        return subprocess.Popen(command, env=program.env, **options)
+        process = subprocess.Popen(command, env=program.env, **options)
+        process.args = args  # what its repr and TimeoutExpired tell is the caller's
+        return process
 
     def run(
         self,
-        args: Sequence[str],
+        args: Sequence[str | os.PathLike[str]],
         *,
         input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
         capture_output: bool = False,
@@ -157,7 +164,13 @@ class Container:
             raise subprocess.CalledProcessError(code, list(args), out, err)
         return subprocess.CompletedProcess(list(args), code, out, err)
 
-    def activate(self, *, user: str | None = None, cwd: str | None = None, through: Sequence[str] = ()) -> Activation:
+    def activate(
+        self,
+        *,
+        user: str | int | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        through: Sequence[str | os.PathLike[str]] = (),
+    ) -> Activation:
         """`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
 
         The first time it costs about a millisecond, afterwards microseconds. See rootlay.vfs.hook.activation.
@@ -175,13 +188,13 @@ class Container:
         from rootlay.vfs.hook.box import Box
         from rootlay.vfs.run.user import find_identity
 
-        key = (self.record.config.user if user is None else user, tuple(through))
+        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            box = Box(self._root, self.record, find_identity(key[0], self._read), through)
+            box = Box(self._root, self.record, find_identity(key[0], self._read), key[1])
             self._boxes[key] = box
-        return Activation(box, cwd if cwd is not None else self.record.config.working_dir or "/")
+        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/")
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Keep the state of the files, to be returned to: see rootlay.vfs.snapshots. The cost follows nothing.
