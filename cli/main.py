@@ -1,7 +1,8 @@
 """Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
 
 Reads the environment, and hands it on: but for the place of the user's store nobody else looks at it. A verb goes
-through the light parser first, and imports neither Typer nor rich; Typer has the rest: help, completion, and all that is wrong with a command line.
+through the light parser first, and imports neither Typer nor rich; Typer has the rest: help, completion, and all that
+is wrong with a command line.
 """
 
 from __future__ import annotations

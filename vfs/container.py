@@ -12,7 +12,9 @@ Rules:
 3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
 4. A process that was forked may use the handle, but closing it there gives nothing up: container, session and hydrator
    are those of the process that opened it.
-5. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
+5. What is made of a handle (file systems, activations, processes) keeps it. An ephemeral container of which nobody has
+   anything any more is removed, with a warning (rootlay.vfs.ephemeral).
+6. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
    from a file system object that was open before.
 """
 
@@ -31,6 +33,7 @@ from rootlay.store.removetree import remove_some
 from rootlay.store.value import replace
 from rootlay.vfs.arguments import checks_arguments
 from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
+from rootlay.vfs.ephemeral import closed, dropped, opened
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.reaping import reap_hydrators
 
@@ -63,11 +66,13 @@ class Container:
     def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
         self._root = root
         self._ephemeral = ephemeral
-        self._owner = os.getpid()
+        self.owner = os.getpid()
         self._overlay: Overlay | None = None
         self._served: ServedSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
         self.record = record
+        if ephemeral:
+            opened(self)
 
     @property
     def id(self) -> str:
@@ -82,16 +87,16 @@ class Container:
     @property
     def overlay(self) -> Overlay:
         """The POSIX-like operations on the merged tree."""
-        if self._overlay is None:
-            self._overlay = open_overlay(self._root, self.record)
-        return self._overlay
+        overlay = self._open_overlay()
+        overlay.keeps = self
+        return overlay
 
     @property
     def fs(self) -> LayerFS:
         """The container as a PyFilesystem2 file system."""
         from rootlay.vfs.layerfs import LayerFS
 
-        return LayerFS(self.overlay)
+        return LayerFS(self._open_overlay(), keeps=self)
 
     @property
     def fsspec(self) -> RootlayFileSystem:
@@ -134,6 +139,7 @@ class Container:
         command = self._open_session().command(program.argv, program.cwd, program.identity)
         process = subprocess.Popen(command, env=program.env, **options)
         process.args = args  # what its repr and TimeoutExpired tell is the caller's
+        process.container = self  # type: ignore[attr-defined]  # rule 5
         return process
 
     def run(
@@ -194,7 +200,7 @@ class Container:
             require_container(self.record)
             box = Box(self._root, self.record, find_identity(key[0], self._read), key[1])
             self._boxes[key] = box
-        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/")
+        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Keep the state of the files, to be returned to: see rootlay.vfs.snapshots. The cost follows nothing.
@@ -273,7 +279,7 @@ class Container:
         from rootlay.vfs.images import Image
 
         stored = commit_container(
-            self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes
+            self._root, self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
         )
         return Image.of(self._root, stored)
 
@@ -281,7 +287,7 @@ class Container:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.export."""
         from rootlay.vfs.export import export_tree
 
-        export_tree(self.overlay, out)
+        export_tree(self._open_overlay(), out)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the container. Its image is untouched. The cost does not follow what it changed: many files are
@@ -300,14 +306,20 @@ class Container:
 
         In a process that was forked from the one that opened it: does nothing but end the use here.
         """
-        if os.getpid() != self._owner:
+        if os.getpid() != self.owner:
             if self._overlay is not None:
                 self._overlay.close()
             return
         if self._ephemeral:
             self._ephemeral = False
+            closed(self)
             self.remove(force=True)
         self._release()
+
+    def __del__(self) -> None:
+        """Rule 5."""
+        if getattr(self, "_ephemeral", False) and os.getpid() == self.owner:
+            dropped(self)
 
     def __enter__(self) -> Container:
         return self
@@ -340,8 +352,14 @@ class Container:
         for box in self._boxes.values():
             box.renew()
 
+    def _open_overlay(self) -> Overlay:
+        """The one of this handle; it does not keep the handle, so that ordinary use makes no circle of references."""
+        if self._overlay is None:
+            self._overlay = open_overlay(self._root, self.record)
+        return self._overlay
+
     def _read(self, path: bytes) -> bytes | None:
-        return read_small_file(self.overlay, path)
+        return read_small_file(self._open_overlay(), path)
 
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import HOST_IMAGE, Bind
 from rootlay.store.image import Image as StoredImage
+from rootlay.store.owner import own_name
 from rootlay.store.store import Store as ImageStore
 from rootlay.store.userroot import user_root
 from rootlay.store.value import replace, value
@@ -155,7 +156,10 @@ class Image:
         environ: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Container:
-        """A new container. Without a name it is ephemeral: removed when closed.
+        """A new container. Without a name it is ephemeral: removed when it is closed.
+
+        One that is forgotten instead (garbage, or open when the interpreter exits) is removed with a ResourceWarning;
+        what a killed process leaves behind, `rootlay prune` removes.
 
         Args:
             env: variables to set inside.
@@ -176,6 +180,7 @@ class Image:
             user=None if user is None else str(user),
             binds=tuple(map(_absolute, binds)),
             need_command=False,
+            owner="" if name else own_name(),
             **options,
         )
         return Container(self.root, create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
@@ -324,6 +329,7 @@ class Store:
             lowers=tuple(os.fspath(path) for path in lowers),
             upper=os.fspath(upper),
             need_command=False,
+            owner="" if name else own_name(),
         )
         return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
 

@@ -32,6 +32,8 @@ class ServedSession:
     def __init__(self, root: Path, record: ContainerRecord, binds: Sequence[LaunchBind] = (), token: str = "") -> None:
         self._root = root
         self._binds = binds
+        self._process = os.getpid()
+        self._closed = False
         self.session: Session = open_session(root, record, binds=binds, token=token)
         self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
 
@@ -46,7 +48,13 @@ class ServedSession:
         """Describe the container as it is now to the programs that are started from now on; none may be running."""
         self.session = open_session(self._root, self.session.record, renew=self.session, binds=self._binds)
 
+    def __del__(self) -> None:
+        """Of a handle that was dropped: as closed; a forked child's copy is none."""
+        if not getattr(self, "_closed", True) and hasattr(self, "_hydrator") and self._process == os.getpid():
+            self.close()
+
     def close(self) -> None:
+        self._closed = True
         if self._hydrator.stdin:
             self._hydrator.stdin.close()
         # It goes by itself when the container is idle; what is left of it here is only its exit status.
