@@ -189,6 +189,8 @@ class Container:
         Raises:
             HookEngineMissing: it does not work on this machine.
             UnknownUser: the image does not have that user.
+            FileNotFoundError: nothing is at a path of `through`.
+            ValueError: it is the root.
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
@@ -198,7 +200,8 @@ class Container:
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            box = Box(self._root, self.record, find_identity(key[0], self._read), key[1])
+            through = [_visible(path) for path in key[1]]
+            box = Box(self._root, self.record, find_identity(key[0], self._read), through)
             self._boxes[key] = box
         return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
@@ -386,6 +389,15 @@ class Container:
             self._overlay.close()
             self._overlay = None
         reap_hydrators()
+
+
+def _visible(path: str) -> str:
+    """A path of the machine that is to be shown. Raises FileNotFoundError, ValueError."""
+    path = os.path.abspath(path)
+    os.stat(path)
+    if path == "/":
+        raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
+    return path
 
 
 FILES_AT_ONCE = 100

@@ -53,7 +53,8 @@ class ContainerOptions:
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
     directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: which
     one of a multi-platform image (None: this machine's); `to_run`: its programs are to run, so they must be for this
-    machine. `owner`: the process that it ends with (rootlay.store.owner). `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
+    machine. `owner`: the process that it ends with (rootlay.store.owner).
+    `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
     """
 
     image: str = ""

@@ -1,7 +1,7 @@
 """Ephemeral containers that nobody closes: they warn, and are removed all the same.
 
-1. One that is dropped is removed when it is collected. The removal has a thread of its own: a collection may come at any
-   moment, when its own thread holds locks that the removal needs.
+1. One that is dropped is removed when it is collected. The removal has a thread of its own: a collection may come at
+   any moment, when its own thread holds locks that the removal needs.
 2. One that somebody still has when the interpreter exits is removed then; behind the activations, which end first.
 3. What a process leaves that is killed, or that exits by `os._exit`, `prune` finds (rootlay.store.owner).
 4. A forked child's copies are not its own: nothing happens to them.

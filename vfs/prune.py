@@ -30,8 +30,8 @@ class Pruned:
 def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     """Remove stopped containers, images without a name, and garbage; safe beside everything else that goes on.
 
-    Containers that never ran stay, as do those whose runner is alive. An ephemeral one of the Python API stays as long as
-    the process that made it, and no longer.
+    Containers that never ran stay, as do those whose runner is alive. An ephemeral one of the Python API stays as
+    long as the process that made it, and no longer.
 
     Args:
         dry_run: say what would go, and touch nothing.
