@@ -200,8 +200,8 @@ class Container:
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            through = [_visible(path) for path in key[1]]
-            box = Box(self._root, self.record, find_identity(key[0], self._read), through)
+            shown = [_visible(path) for path in key[1]]
+            box = Box(self._root, self.record, find_identity(key[0], self._read), shown)
             self._boxes[key] = box
         return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 

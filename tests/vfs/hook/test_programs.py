@@ -46,9 +46,9 @@ def test_errors_of_exec_are_those_of_exec(container: Container) -> None:
         assert subprocess.run(["sh", "-c", "kill -TERM $$"]).returncode == -15
 
 
-def test_every_way_to_start_a_program(container: Container) -> None:
+def test_every_way_to_start_a_program(container: Container, tmp_path: Path) -> None:
     with container.activate(cwd="/etc"):
-        assert os.system("test -f motd && test ! -e /work && exit 7") == 7 << 8
+        assert os.system(f"test -f motd && test ! -e {tmp_path} && exit 7") == 7 << 8
         with os.popen("cat motd") as output:
             assert output.read() == "welcome\n"
         pid = os.fork()
@@ -98,10 +98,12 @@ def test_users_and_the_umask_go_with_it(container: Container) -> None:
         assert os.stat("/tmp/private").st_mode & 0o777 == 0o600
 
 
-def test_this_interpreter_runs_inside(container: Container) -> None:
-    code = "import json, os, sys; print(json.dumps([open('/etc/motd').read(), os.getcwd(), os.path.exists('/work')]))"
+def test_this_interpreter_runs_inside(container: Container, tmp_path: Path) -> None:
+    code = (
+        "import json, os, sys; print(json.dumps([open('/etc/motd').read(), os.getcwd(), os.path.exists(sys.argv[1])]))"
+    )
     with container.activate(cwd="/etc"):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ('["welcome\\n", "/etc", false]\n', "")
 
 

@@ -1,5 +1,5 @@
-"""What is shown of the machine, and binds whose parents the image lacks: relative names, links, descriptors, programs and
-listings find what absolute names do. The oracle is the machine itself: the same questions outside and inside."""
+"""What is shown of the machine, and binds whose parents the image lacks: relative names, links, descriptors, programs
+and listings find what absolute names do. The oracle is the machine itself: the same questions outside and inside."""
 
 from __future__ import annotations
 
