@@ -117,6 +117,7 @@ static inline int rl_fail(int error)
 
 long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode);
 int rl_prepare(struct rl_inside *here); /* before a process is made: programs can be started in it. 0, or errno */
+extern int rl_first_process;            /* the one that loaded the engine */
 extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
 void rl_fill_stat(struct stat *st, const struct rl_attr *a);
 int rl_open_streams(void); /* directory streams of ours that are open */
