@@ -319,6 +319,10 @@ class Container:
             self.remove(force=True)
         self._release()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or what is made of a pickle, is another handle (rule 3): its end is not the container's."""
+        return Container, (self._root, self.record)
+
     def __del__(self) -> None:
         """Rule 5."""
         if getattr(self, "_ephemeral", False) and os.getpid() == self.owner:

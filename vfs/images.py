@@ -333,5 +333,8 @@ class Store:
         )
         return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.root,)
+
     def _wrap(self, stored: StoredImage) -> Image:
         return Image.of(self.root, stored)

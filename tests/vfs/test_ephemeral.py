@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -167,6 +169,21 @@ c.close()
     )
     out, said = process.communicate(timeout=60)
     assert (out, said, process.returncode) == ("x x\n", "", 0)
+
+
+def test_copies_and_pickles_are_handles_and_end_nothing(image: Image) -> None:
+    with image.container() as c:
+        c.fs.writetext("/x", "x")
+        c.run(["true"], check=True)
+        for other in (copy.copy(c), copy.deepcopy(c), pickle.loads(pickle.dumps(c))):
+            assert other.fs.readtext("/x") == "x"
+            other.close()
+            del other
+        gc.collect()
+        assert c.fs.readtext("/x") == "x"
+        store = pickle.loads(pickle.dumps(Store.open(image.root)))
+        assert store.container(c.id).run(["cat", "/x"], capture_output=True).stdout == b"x"
+    assert left(image) == []
 
 
 def test_who_is_gone() -> None:

@@ -101,7 +101,9 @@ def test_users_and_the_umask_go_with_it(container: Container) -> None:
 
 def test_popen_takes_users_and_groups_of_the_container(container: Container) -> None:
     def who(**options: Any) -> str:
-        done = subprocess.run(["sh", "-c", "id -u; id -g; id -G"], capture_output=True, text=True, check=True, **options)
+        done = subprocess.run(
+            ["sh", "-c", "id -u; id -g; id -G"], capture_output=True, text=True, check=True, **options
+        )
         return " ".join(done.stdout.split())
 
     with container.activate():
