@@ -1,7 +1,8 @@
 """Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
 
-The only place that reads the environment. A verb goes through the light parser first, and imports neither Typer nor
-rich; Typer has the rest: help, completion, and all that is wrong with a command line.
+Reads the environment, and hands it on: but for the place of the user's store nobody else looks at it. A verb goes
+through the light parser first, and imports neither Typer nor rich; Typer has the rest: help, completion, and all that
+is wrong with a command line.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import OutputFailed, Printer, ReaderGone, abandon, standard_streams
 from rootlay.cli.registry import VERBS, load_verb
-from rootlay.cli.spec import Context, UsageError
+from rootlay.cli.spec import RUNNING_VERBS, Context, UsageError
+from rootlay.store.userroot import NoHome, user_root
 
 INTERRUPTED = 130
 USAGE = 2
@@ -29,9 +31,14 @@ def main(words: list[str] | None = None) -> int:
     out, err = standard_streams()
     environ = dict(os.environ)
     root, rest = _split_root(words)
-    given = bool(root or environ.get("ROOTLAY_ROOT"))
-    context = Context(root or default_root(environ), environ, out, err, given)
     verb = rest[0] if rest else ""
+    try:
+        place = root or user_root(environ)
+    except NoHome as error:
+        err.line(f"rootlay: {error}")
+        _settle(out, err)
+        return 125 if verb in RUNNING_VERBS else 1
+    context = Context(place, environ, out, err, bool(root or environ.get("ROOTLAY_ROOT")))
     try:
         code = _dispatch(verb, rest, context)
         out.flush()
@@ -55,15 +62,6 @@ def _settle(out: Printer, err: Printer) -> None:
             printer.flush()
         except (ReaderGone, OutputFailed):
             abandon(number)
-
-
-def default_root(environ: dict[str, str]) -> Path:
-    """ROOTLAY_ROOT, or `rootlay` in the user's data directory (XDG base directory specification)."""
-    if environ.get("ROOTLAY_ROOT"):
-        return Path(environ["ROOTLAY_ROOT"]).absolute()
-    data = environ.get("XDG_DATA_HOME", "")
-    base = Path(data) if data.startswith("/") else Path(os.path.expanduser("~")) / ".local" / "share"
-    return base / "rootlay"
 
 
 def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:

@@ -72,7 +72,10 @@ def show_counts(context: Context) -> Callable[[str, int, int], None]:
         if now - last >= (REDRAWN_EVERY_S if terminal else LINE_EVERY_S):
             last = now
             text = f"{done:,} of {total:,} {kind}"
-            print(f"\r\x1b[K{text}" if terminal else text, end="" if terminal else "\n", file=context.err, flush=True)
+            if terminal:
+                context.err.drawn(f"\r\x1b[K{text}")
+            else:
+                context.err.line(text, flush=True)
 
     return update
 
@@ -80,7 +83,7 @@ def show_counts(context: Context) -> Callable[[str, int, int], None]:
 def clear_counts(context: Context) -> None:
     """Take the line off the terminal."""
     if context.err.isatty():
-        print("\r\x1b[K", end="", file=context.err, flush=True)
+        context.err.drawn("\r\x1b[K")
 
 
 def _lines(context: Context) -> Progress:

@@ -51,7 +51,7 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
             options = replace(options, image=str(reference), platform=None)
     if not options.auto_remove:
         note = f"rootlay: note: {context.root} is read-only: the container is in {root} (use it with --root)"
-        print(note, file=context.err)
+        context.err.line(note)
     return replace(context, root=root), options
 
 

@@ -50,6 +50,7 @@ class ContainerConfig:
     of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
     directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    `owner` is the process that the container ends with (see rootlay.store.owner); empty: it is kept until removed.
     `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     """
 
@@ -75,6 +76,7 @@ class ContainerConfig:
     confine: str = "auto"
     network: str = "host"
     ports: tuple[str, ...] = ()
+    owner: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}

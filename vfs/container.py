@@ -12,7 +12,9 @@ Rules:
 3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
 4. A process that was forked may use the handle, but closing it there gives nothing up: container, session and hydrator
    are those of the process that opened it.
-5. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
+5. What is made of a handle (file systems, activations, processes) keeps it. An ephemeral container of which nobody has
+   anything any more is removed, with a warning (rootlay.vfs.ephemeral).
+6. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
    from a file system object that was open before.
 """
 
@@ -29,7 +31,9 @@ from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.grave import bury
 from rootlay.store.removetree import remove_some
 from rootlay.store.value import replace
+from rootlay.vfs.arguments import checks_arguments
 from rootlay.vfs.containerstack import directory_layers, open_overlay, read_small_file, require_container
+from rootlay.vfs.ephemeral import closed, dropped, opened
 from rootlay.vfs.outside import stays_outside
 from rootlay.vfs.run.reaping import reap_hydrators
 
@@ -49,6 +53,7 @@ if TYPE_CHECKING:
 
 
 @stays_outside
+@checks_arguments
 class Container:
     """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
 
@@ -61,11 +66,13 @@ class Container:
     def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
         self._root = root
         self._ephemeral = ephemeral
-        self._owner = os.getpid()
+        self.owner = os.getpid()
         self._overlay: Overlay | None = None
         self._served: ServedSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
         self.record = record
+        if ephemeral:
+            opened(self)
 
     @property
     def id(self) -> str:
@@ -80,16 +87,16 @@ class Container:
     @property
     def overlay(self) -> Overlay:
         """The POSIX-like operations on the merged tree."""
-        if self._overlay is None:
-            self._overlay = open_overlay(self._root, self.record)
-        return self._overlay
+        overlay = self._open_overlay()
+        overlay.keeps = self
+        return overlay
 
     @property
     def fs(self) -> LayerFS:
         """The container as a PyFilesystem2 file system."""
         from rootlay.vfs.layerfs import LayerFS
 
-        return LayerFS(self.overlay)
+        return LayerFS(self._open_overlay(), keeps=self)
 
     @property
     def fsspec(self) -> RootlayFileSystem:
@@ -100,11 +107,11 @@ class Container:
 
     def popen(
         self,
-        args: Sequence[str],
+        args: Sequence[str | os.PathLike[str]],
         *,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        user: str | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
         **options: Any,
     ) -> subprocess.Popen[Any]:
         """Start a program inside. Standard streams and `options` as with subprocess.Popen.
@@ -119,19 +126,25 @@ class Container:
             EngineMissing: this machine has no native engine.
             UnknownUser: the image does not have that user.
         """
-        if isinstance(args, str) or not args:
-            raise ValueError("args is a sequence of strings, program first")
+        if not args:
+            raise ValueError("args is empty: the program comes first")
         import subprocess
 
         from rootlay.vfs.run.program import make_program
 
-        program = make_program(self.record, self._read, argv=tuple(args), env=env, cwd=cwd, user=user)
+        program = make_program(
+            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
+            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
+        )  # fmt: skip
         command = self._open_session().command(program.argv, program.cwd, program.identity)
-        return subprocess.Popen(command, env=program.env, **options)
+        process = subprocess.Popen(command, env=program.env, **options)
+        process.args = args  # what its repr and TimeoutExpired tell is the caller's
+        process.container = self  # type: ignore[attr-defined]  # rule 5
+        return process
 
     def run(
         self,
-        args: Sequence[str],
+        args: Sequence[str | os.PathLike[str]],
         *,
         input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
         capture_output: bool = False,
@@ -157,7 +170,13 @@ class Container:
             raise subprocess.CalledProcessError(code, list(args), out, err)
         return subprocess.CompletedProcess(list(args), code, out, err)
 
-    def activate(self, *, user: str | None = None, cwd: str | None = None, through: Sequence[str] = ()) -> Activation:
+    def activate(
+        self,
+        *,
+        user: str | int | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        through: Sequence[str | os.PathLike[str]] = (),
+    ) -> Activation:
         """`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
 
         The first time it costs about a millisecond, afterwards microseconds. See rootlay.vfs.hook.activation.
@@ -170,18 +189,21 @@ class Container:
         Raises:
             HookEngineMissing: it does not work on this machine.
             UnknownUser: the image does not have that user.
+            FileNotFoundError: nothing is at a path of `through`.
+            ValueError: it is the root.
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
         from rootlay.vfs.run.user import find_identity
 
-        key = (self.record.config.user if user is None else user, tuple(through))
+        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
         box = self._boxes.get(key)
         if box is None:
             require_container(self.record)
-            box = Box(self._root, self.record, find_identity(key[0], self._read), through)
+            shown = [_visible(path) for path in key[1]]
+            box = Box(self._root, self.record, find_identity(key[0], self._read), shown)
             self._boxes[key] = box
-        return Activation(box, cwd if cwd is not None else self.record.config.working_dir or "/")
+        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Keep the state of the files, to be returned to: see rootlay.vfs.snapshots. The cost follows nothing.
@@ -260,7 +282,7 @@ class Container:
         from rootlay.vfs.images import Image
 
         stored = commit_container(
-            self._root, self.record, self.overlay, reference, message=message, author=author, changes=changes
+            self._root, self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
         )
         return Image.of(self._root, stored)
 
@@ -268,7 +290,7 @@ class Container:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.export."""
         from rootlay.vfs.export import export_tree
 
-        export_tree(self.overlay, out)
+        export_tree(self._open_overlay(), out)
 
     def remove(self, *, force: bool = False) -> None:
         """Remove the container. Its image is untouched. The cost does not follow what it changed: many files are
@@ -287,14 +309,24 @@ class Container:
 
         In a process that was forked from the one that opened it: does nothing but end the use here.
         """
-        if os.getpid() != self._owner:
+        if os.getpid() != self.owner:
             if self._overlay is not None:
                 self._overlay.close()
             return
         if self._ephemeral:
             self._ephemeral = False
+            closed(self)
             self.remove(force=True)
         self._release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or what is made of a pickle, is another handle (rule 3): its end is not the container's."""
+        return Container, (self._root, self.record)
+
+    def __del__(self) -> None:
+        """Rule 5."""
+        if getattr(self, "_ephemeral", False) and os.getpid() == self.owner:
+            dropped(self)
 
     def __enter__(self) -> Container:
         return self
@@ -327,8 +359,14 @@ class Container:
         for box in self._boxes.values():
             box.renew()
 
+    def _open_overlay(self) -> Overlay:
+        """The one of this handle; it does not keep the handle, so that ordinary use makes no circle of references."""
+        if self._overlay is None:
+            self._overlay = open_overlay(self._root, self.record)
+        return self._overlay
+
     def _read(self, path: bytes) -> bytes | None:
-        return read_small_file(self.overlay, path)
+        return read_small_file(self._open_overlay(), path)
 
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
@@ -355,6 +393,15 @@ class Container:
             self._overlay.close()
             self._overlay = None
         reap_hydrators()
+
+
+def _visible(path: str) -> str:
+    """A path of the machine that is to be shown. Raises FileNotFoundError, ValueError."""
+    path = os.path.abspath(path)
+    os.stat(path)
+    if path == "/":
+        raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
+    return path
 
 
 FILES_AT_ONCE = 100

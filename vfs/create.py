@@ -53,7 +53,8 @@ class ContainerOptions:
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
     directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: which
     one of a multi-platform image (None: this machine's); `to_run`: its programs are to run, so they must be for this
-    machine. `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
+    machine. `owner`: the process that it ends with (rootlay.store.owner).
+    `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
     """
 
     image: str = ""
@@ -77,6 +78,7 @@ class ContainerOptions:
     need_command: bool = True
     platform: Platform | None = None
     to_run: bool = False
+    owner: str = ""
 
 
 def create_container(
@@ -190,6 +192,7 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         confine=options.confine,
         network=options.network,
         ports=_single_ports(options.ports),
+        owner=options.owner,
     )
 
 

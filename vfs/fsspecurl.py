@@ -16,7 +16,9 @@ _PREFIXES = (f"{CONTAINER_PROTOCOL}://", f"{PROTOCOL}://")
 
 
 def path_of_url(text: str) -> str:
-    """The path inside, absolute, of a URL or a path."""
+    """The path inside, absolute, of a URL or a path. Raises TypeError for what is neither."""
+    if not isinstance(text, str):
+        raise TypeError(f"rootlay: a path is a string, not {type(text).__name__}: {text!r}")
     for prefix in _PREFIXES:
         if text.startswith(prefix):
             text = text.removeprefix(prefix)

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import HOST_IMAGE, Bind
 from rootlay.store.image import Image as StoredImage
+from rootlay.store.owner import own_name
 from rootlay.store.store import Store as ImageStore
-from rootlay.store.value import value
+from rootlay.store.userroot import user_root
+from rootlay.store.value import replace, value
+from rootlay.vfs.arguments import check_fields, checks_arguments
 from rootlay.vfs.container import Container
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.states import State
 
 
+@checks_arguments
 @value
 class Image:
     """An image of a store; `stored` is what the store knows of it: None for `host`, and for a bundle at a path."""
@@ -146,13 +150,16 @@ class Image:
         name: str = "",
         *,
         env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        user: str | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
         binds: Sequence[Bind] = (),
         environ: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Container:
-        """A new container. Without a name it is ephemeral: removed when closed.
+        """A new container. Without a name it is ephemeral: removed when it is closed.
+
+        One that is forgotten instead (garbage, or open when the interpreter exits) is removed with a ResourceWarning;
+        what a killed process leaves behind, `rootlay prune` removes.
 
         Args:
             env: variables to set inside.
@@ -164,19 +171,29 @@ class Image:
         """
         from rootlay.vfs.create import ContainerOptions, create_container
 
+        check_fields("Image.container", ContainerOptions, options)
         wanted = ContainerOptions(
             image=self.id,
             name=name,
             env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
-            working_dir=cwd,
-            user=user,
-            binds=tuple(binds),
+            working_dir=None if cwd is None else os.fspath(cwd),
+            user=None if user is None else str(user),
+            binds=tuple(map(_absolute, binds)),
             need_command=False,
+            owner="" if name else own_name(),
             **options,
         )
         return Container(self.root, create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
 
 
+def _absolute(bind: Bind) -> Bind:
+    """A bind means the same wherever the caller is later. Raises TypeError."""
+    host = os.fspath(bind.host) if isinstance(bind.host, os.PathLike) else bind.host
+    check_fields("Bind", Bind, {"host": host, "target": bind.target})
+    return replace(bind, host=os.path.abspath(host))
+
+
+@checks_arguments
 class Store:
     """A store of images and containers.
 
@@ -190,10 +207,19 @@ class Store:
 
     @classmethod
     def open(cls, root: str | os.PathLike[str] | None = None) -> Store:
-        """Open a store, making it when it is not there. The default is the user's own: see rootlay.cli.main."""
-        if root is None:
-            root = Path("~/.local/share/rootlay").expanduser()
-        return cls(Path(root))
+        """Open a store, making it when it is not there.
+
+        Args:
+            root: its directory. By default the user's own, as the command line has it: `ROOTLAY_ROOT`, else `rootlay`
+                in `XDG_DATA_HOME` or in `~/.local/share`.
+
+        Raises:
+            NoHome: nothing says where the user's own store is to be.
+            StoreNotWritable: it cannot be made.
+        """
+        if root is not None and not os.fspath(root):
+            raise ValueError("Store.open: root is empty: name a directory, or leave it out for the user's own store")
+        return cls(user_root() if root is None else Path(root))
 
     def load(self, path: str | os.PathLike[str]) -> Image:
         """Load an archive (docker-archive, OCI archive or directory) and return its first image.
@@ -236,6 +262,7 @@ class Store:
         from rootlay.vfs.build.fromcontext import build_context
         from rootlay.vfs.build.options import BuildOptions
 
+        check_fields("Store.build", BuildOptions, options)
         wanted = BuildOptions(tags=tags, **options)
         result = build_context(self._images, context, wanted, dockerfile=dockerfile, text=text, report=report)
         return self._wrap(result.image)
@@ -286,14 +313,28 @@ class Store:
             return State(state.record)
         return State(Containers(self.root).find(state.container), state)
 
-    def overlay(self, *lowers: str | os.PathLike[str], name: str = "", upper: str = "", base: str = "") -> Container:
+    def overlay(
+        self,
+        *lowers: str | os.PathLike[str],
+        name: str = "",
+        upper: str | os.PathLike[str] = "",
+        base: str = "",
+    ) -> Container:
         """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
         from rootlay.vfs.create import ContainerOptions, create_container
 
         wanted = ContainerOptions(
-            image=base, name=name, lowers=tuple(os.fspath(path) for path in lowers), upper=upper, need_command=False
+            image=base,
+            name=name,
+            lowers=tuple(os.fspath(path) for path in lowers),
+            upper=os.fspath(upper),
+            need_command=False,
+            owner="" if name else own_name(),
         )
         return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.root,)
 
     def _wrap(self, stored: StoredImage) -> Image:
         return Image.of(self.root, stored)

@@ -42,9 +42,11 @@ if TYPE_CHECKING:
 class LayerFS(LayerLooking):
     """A container's file system. Thread safe. Closing it closes the overlay if it was given `owned=True`."""
 
-    def __init__(self, overlay: Overlay, *, owned: bool = False) -> None:
+    def __init__(self, overlay: Overlay, *, owned: bool = False, keeps: object = None) -> None:
+        """`keeps` is not to be collected as long as this is there."""
         super().__init__(overlay)
         self._owned = owned
+        self._keeps = keeps
         self._container: Container | None = None
 
     @classmethod

@@ -148,6 +148,8 @@ class LayerLooking(FS):
             raise errors.NoSysPath(path=path) from error
 
     def hassyspath(self, path: str) -> bool:
+        """Whether a file has a real path that may be moved away or written over. False for files of the image, of which
+        `getsyspath` has one for reading: `fs.move` would take it out of every container of the image."""
         inner = self.validatepath(path)
         try:
             found = self.overlay.find(inner, follow=False)

@@ -55,6 +55,7 @@ class Overlay:
         self.identity = identity
         self._owned = owned
         self.closed = False
+        self.keeps: object = None  # what is not to be collected as long as this is there
         self._bind(stack, upper)
 
     def _bind(self, stack: Stack, upper: Upper | None) -> None:
@@ -74,7 +75,9 @@ class Overlay:
 
     def as_identity(self, identity: Identity) -> "Overlay":
         """The same file system as another user sees it. Valid until this one is closed."""
-        return Overlay(self.stack, identity, upper=self._upper)
+        made = Overlay(self.stack, identity, upper=self._upper)
+        made.keeps = self
+        return made
 
     def rebind(self, stack: Stack) -> None:
         """Show another stack from now on (after a snapshot or rollback). Open descriptors stay what they are.

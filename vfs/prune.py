@@ -8,6 +8,7 @@ import time
 
 from rootlay.store.container import Containers
 from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.owner import is_gone
 from rootlay.store.removal import Removed
 from rootlay.store.store import Store
 from rootlay.store.value import value
@@ -29,7 +30,8 @@ class Pruned:
 def prune(store: Store, *, dry_run: bool = False) -> Pruned:
     """Remove stopped containers, images without a name, and garbage; safe beside everything else that goes on.
 
-    Containers that never ran stay, as do those whose runner is alive.
+    Containers that never ran stay, as do those whose runner is alive. An ephemeral one of the Python API stays as
+    long as the process that made it, and no longer.
 
     Args:
         dry_run: say what would go, and touch nothing.
@@ -53,6 +55,8 @@ def _is_stopped(record: ContainerRecord) -> bool:
     state = record.state()
     if state.elsewhere:
         return False
+    if record.config.owner:
+        return is_gone(record.config.owner) and not has_guests(os.path.realpath(record.path))
     if not state.started_ns and not state.finished_ns:
         # Kept for `start`; but a `run --rm` that was killed before it came to that has no other end.
         age_ns = time.time_ns() - record.config.created_ns

@@ -40,6 +40,7 @@ from rootlay.store.containererrors import (
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.store.durable import sync_path, sync_tree
 from rootlay.store.errors import ContainerRunning, UnknownContainer
+from rootlay.store.owner import own_name
 from rootlay.store.uppers import (
     SNAPSHOTS,
     FrozenUpper,
@@ -141,7 +142,7 @@ def fork_container(
     """A new container with the state of another one, or of its snapshot; configured alike, changed apart.
 
     Args:
-        kept: it is to outlive a power failure.
+        kept: it is to outlive this process, and a power failure.
 
     Raises:
         NameInUse, BadContainerName: nothing has happened.
@@ -157,7 +158,9 @@ def fork_container(
                 raise UnknownSnapshot(record.name, snapshot.name)
         stack = UpperStack(frozen=frozen)
         made = containers.create(
-            replace(record.config, id="", name=name, created_ns=0, auto_remove=False), stack, kept=kept
+            replace(record.config, id="", name=name, created_ns=0, auto_remove=False, owner="" if kept else own_name()),
+            stack,
+            kept=kept,
         )
         try:
             copy_files(record, made)

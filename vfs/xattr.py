@@ -61,7 +61,9 @@ def _real_xattrs(real: bytes, only_user: bool) -> dict[bytes, bytes]:
 
 
 def check_name(name: bytes, mode: int, path: bytes, *, write: bool) -> None:
-    """Refuse a name as the kernel does. Raises ERANGE, EOPNOTSUPP, EPERM (write), ENODATA (read)."""
+    """Refuse a name as the kernel does. Raises ERANGE, EOPNOTSUPP, EPERM (write), ENODATA (read), TypeError."""
+    if not isinstance(name, bytes):
+        raise TypeError(f"the name of an extended attribute is bytes, not {type(name).__name__}: {name!r}")
     if not 0 < len(name) <= NAME_MAX_BYTES:
         raise os_error(errno.ERANGE, path)
     if name == _SHARED:

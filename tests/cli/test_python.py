@@ -28,10 +28,12 @@ found = [helper.read("/etc/motd")]
 thread = threading.Thread(target=lambda: found.append(helper.read("/etc/motd")))
 thread.start()
 thread.join()
-print(found, sys.argv[1:], os.getcwd(), __name__, os.path.basename(__file__), os.path.exists("/work"))
+print(found, sys.argv[1:], os.getcwd(), __name__, os.path.basename(__file__), os.path.exists("ELSEWHERE"))
 print(subprocess.run(["cat", "/etc/motd"], capture_output=True).stdout)
 open("/made", "w").write("x")
 """
+    (tmp_path / "elsewhere").mkdir()  # not on the way to anything that is shown
+    text = text.replace("ELSEWHERE", str(tmp_path / "elsewhere"))
     lines = small.out("python", "small", script(tmp_path, text), "-v", "a").splitlines()
     assert lines == [f"{['welcome' + chr(10)] * 2} ['-v', 'a'] / __main__ script.py False", "b'welcome\\n'"]
     assert small.out("ps", "-a", "-q") == ""

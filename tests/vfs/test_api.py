@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -43,14 +44,22 @@ def test_run_follows_subprocess(image: Image) -> None:
         with pytest.raises(subprocess.CalledProcessError) as caught:
             c.run(["sh", "-c", "echo no >&2; exit 4"], capture_output=True, check=True)
         assert (caught.value.returncode, caught.value.stderr) == (4, b"no\n")
-        with pytest.raises(subprocess.TimeoutExpired):
+        with pytest.raises(subprocess.TimeoutExpired) as late:
             c.run(["sleep", "60"], timeout=0.3)
+        assert late.value.cmd == ["sleep", "60"]  # the caller's command, not how it is started
+        assert caught.value.cmd == ["sh", "-c", "echo no >&2; exit 4"]
+        with c.popen(["true"]) as process:
+            assert process.args == ["true"]
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(60)
         done = c.run(["sh", "-c", "echo $A; pwd; id -u"], env={"A": "b"}, cwd="/usr", user="user", capture_output=True)
         assert done.stdout == b"b\n/usr\n1234\n"
         with pytest.raises(UnknownUser):
             c.run(["true"], user="stranger")
-        with pytest.raises(ValueError, match="sequence"):
+        with pytest.raises(TypeError, match="args is a sequence"):
             c.run("true")
+        with pytest.raises(ValueError, match="empty"):
+            c.run([])
 
 
 def test_programs_and_python_see_each_others_changes(image: Image) -> None:

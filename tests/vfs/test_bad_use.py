@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Container, Image, Store, UnknownContainer
+from rootlay.vfs.pyfs import import_pyfs
 
-# isort: split
-from fs import errors
+import_pyfs()
+
+from fs import errors  # noqa: E402
 
 
 @pytest.fixture(scope="module")

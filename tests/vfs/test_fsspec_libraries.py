@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +78,23 @@ def test_zarr_stores_arrays(image: Image) -> None:
         assert c.fs.isdir("/array/c")
 
 
-def test_universal_pathlib_walks(options: dict[str, Any]) -> None:
-    upath = library("upath")
-    path = upath.UPath("rootlay://small!/data", **options)
-    assert [child.name for child in path.iterdir()] == ["table.csv"]
-    assert (path / "table.csv").read_text() == TABLE
-    assert str((path / "table.csv").parent) == str(path)
+WALK = """
+import sys, upath
+path = upath.UPath("rootlay://small!/data", store=sys.argv[1])
+assert [child.name for child in path.iterdir()] == ["table.csv"]
+assert (path / "table.csv").read_text() == sys.argv[2]
+assert str((path / "table.csv").parent) == str(path)
+made = upath.UPath("rootlay+container://c1!/made", store=sys.argv[1])
+made.write_text("x")
+assert made.read_text() == "x"
+"""
+
+
+def test_universal_pathlib_walks_in_a_process_that_has_done_nothing_else(image: Image) -> None:
+    """What a test before this one has imported must not be what makes it work."""
+    library("upath")
+    with image.container("c1") as c:
+        command = [sys.executable, "-W", "error", "-c", WALK, str(image.root), TABLE]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stderr) == (0, "")
+        c.remove()

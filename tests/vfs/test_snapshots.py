@@ -345,7 +345,9 @@ def test_a_stop_between_two_steps_leaves_old_or_new(
             patch.setattr(snapshots, name, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             for attempt in (c.snapshot, c.fork):
                 with contextlib.suppress(KeyboardInterrupt):
-                    attempt()
+                    made = attempt()
+                    if isinstance(made, Container):
+                        made.close()
         found = store.container("c")
         assert found.fs.readtext("/a") == "1"
     c.snapshot("good")

@@ -119,11 +119,14 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_LAUNCH_NO_NETWORK 2048u
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
+#define RL_DIR_WAYS 4u  /* only directories that lead to binds, and that no other layer has, but for the root */
 #define RL_BIND_RO 1u
 #define RL_BIND_PROC 2u
 #define RL_BIND_OWNER 4u /* owners shown as the caller */
 #define RL_BIND_GIVEN 8u /* what is mounted belongs to uid and gid, and its bits say who may use it */
 #define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: these are the bits */
+#define RL_BIND_SHOWN 32u /* by its whole name it is there, whatever leads to it */
+#define RL_BIND_UNLISTED 64u /* a listing does not tell of it */
 struct rl_launch {
     char magic[8];
     u32 version;

@@ -51,10 +51,12 @@ class Activation:
     Args:
         box: the container.
         cwd: where inside; a directory that is missing is an error here, not made.
+        keeps: what is not to be collected as long as this is there.
     """
 
-    def __init__(self, box: Box, cwd: str) -> None:
+    def __init__(self, box: Box, cwd: str, keeps: object = None) -> None:
         self.box = box
+        self._keeps = keeps
         self._cwd = cwd
         self._token: Token[int | None] | None = None
         self._inside: Inside | None = None

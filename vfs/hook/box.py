@@ -19,7 +19,8 @@ from rootlay.vfs.hook.forkgate import busy
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
-from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, LaunchBind
+from rootlay.vfs.hook.ways import add_ways, open_ways
+from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, BIND_SHOWN, BIND_UNLISTED, LaunchBind, LaunchDir
 from rootlay.vfs.run.served import ServedSession
 from rootlay.vfs.run.session import make_launch, session_token, socket_of
 from rootlay.vfs.run.user import Identity, process_umask
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from rootlay.store.bundleview import BundleView
     from rootlay.store.hydrate import Hydrator
     from rootlay.store.view import View
+
+
+_no_ways: set[tuple[str, tuple[str, ...], tuple[bytes, ...]]] = set()
+"""Images, with what is shown in them, that have all the directories which lead there."""
 
 
 class Box:
@@ -59,7 +64,12 @@ class Box:
         self._token = session_token()  # of the session, when there is one
         self._launch = Path(f"{record.real_path}/launch-{session_token()}")
         self._record = record
-        self._visible = () if "" in record.config.lowers else interpreter_paths(through)
+        shown = () if "" in record.config.lowers else interpreter_paths(through)
+        self._shown = [
+            LaunchBind(os.fsencode(path), os.fsencode(os.path.realpath(path)), BIND_READ_ONLY | BIND_OWNER | BIND_SHOWN)
+            for path in shown
+        ]
+        self._ways = self._find_ways()
         with self._library.outside():
             self._instance = load_instance(record.path)
             try:
@@ -67,11 +77,20 @@ class Box:
             except BaseException:
                 self._instance.release()
                 raise
-        for path in self._visible:
-            self._library.through(self.address, os.fsencode(path), 0)
-        # rootlay's own work on the container, called from inside, must find the real files
-        self._library.through(self.address, os.fsencode(real_directory(root)), 1)
+        if self._ways:
+            with self._library.outside():
+                self._add_ways(self._ways[0])
         self._library.on_program(self.address, self._prepare)
+
+    def _find_ways(self) -> list[LaunchDir]:
+        """The layer that leads to what is shown, unless the image is known to have all such directories."""
+        key = (self._chain, self._record.config.lowers, tuple(bind.vpath for bind in self._shown))
+        return [] if not self._shown or key in _no_ways else [open_ways(self._record)]
+
+    def _add_ways(self, layer: LaunchDir) -> None:
+        shown = tuple(bind.vpath for bind in self._shown)
+        if not add_ways(layer, shown, lambda path: bool(self._library.exists(self.address, path))):
+            _no_ways.add((self._chain, self._record.config.lowers, shown))
 
     def _start(self) -> int:
         self._write_launch()
@@ -87,12 +106,16 @@ class Box:
 
     def _write_launch(self) -> None:
         """The file stays while the box is open: it tells other processes that somebody may change the container."""
+        store = os.fsencode(real_directory(self._root))
         launch = make_launch(
             self._root,
             self._record,
             flags=0,
             hydrator=os.fsencode(socket_of(self._record, self._token)) if self._chain else b"",
             alias_later=True,
+            # rootlay's own work on the container, called from inside, must find the real files
+            binds=(*self._shown, LaunchBind(store, store, BIND_SHOWN | BIND_UNLISTED)),
+            dirs=self._ways,
         ).pack()
         fd = os.open(self._launch, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
         try:
@@ -138,9 +161,7 @@ class Box:
         try:
             with busy(), self._opening:
                 if self._served is None:
-                    flags = BIND_READ_ONLY | BIND_OWNER
-                    binds = [LaunchBind(os.fsencode(path), os.fsencode(path), flags) for path in self._visible]
-                    self._served = ServedSession(self._root, self._record, binds, self._token)
+                    self._served = ServedSession(self._root, self._record, self._shown, self._token, dirs=self._ways)
                     self._served.keep(lambda fd: self._library.private(self.address, fd))
             session = self._served.session
             self._library.programs(self.address, os.fsencode(session.engine), os.fsencode(session.launch))

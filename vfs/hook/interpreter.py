@@ -18,22 +18,31 @@ from pathlib import Path
 
 SHARED_PREFIXES = ("/", "/usr", "/usr/local")
 _LINKS_MAX = 40  # as the kernel
+WHEELS = "/usr/share/python-wheels"
+"""Where distributions keep what `venv` installs (WHEEL_PKG_DIR; to ask sysconfig for that takes milliseconds)."""
 
 
 def interpreter_paths(more: Iterable[str] = ()) -> tuple[str, ...]:
-    """Absolute paths without a slash at the end; none lies below another."""
-    return _reduced((*_fixed(), *_imported_from(tuple(sys.path)), *more))
+    """Absolute paths without a slash at the end; none lies below another.
+
+    Args:
+        more: absolute paths that somebody wants besides.
+    """
+    return _reduced((*_fixed(), *_imported_from(tuple(sys.path))), tuple(more))
 
 
 @functools.lru_cache(maxsize=8)
-def _reduced(wanted: tuple[str, ...]) -> tuple[str, ...]:
+def _reduced(wanted: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     found: set[str] = set()
     for path in wanted:
         if path and os.path.isabs(path) and os.path.exists(path):
             found.update((os.path.normpath(path), os.path.realpath(path)))
+    found.difference_update(SHARED_PREFIXES)
+    for path in more:
+        found.update((os.path.normpath(path), os.path.realpath(path)))
     kept: list[str] = []
     for path in sorted(found):
-        if not any(path.startswith(f"{other}/") for other in kept) and path not in SHARED_PREFIXES:
+        if not any(path.startswith(f"{other}/") for other in kept):
             kept.append(path)
     return tuple(kept)
 
@@ -53,6 +62,7 @@ def _of_interpreter() -> Iterator[str]:
     if site.ENABLE_USER_SITE and site.USER_SITE:
         yield site.USER_SITE
     yield os.path.dirname(os.__file__)
+    yield WHEELS
     for executable in (sys.executable, getattr(sys, "_base_executable", "")):
         yield from _links(executable)
     yield str(Path(__file__).parents[2])  # rootlay itself

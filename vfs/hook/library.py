@@ -68,7 +68,7 @@ class HookLibrary:
         self.programs: Callable[[int, bytes, bytes], None] = bind("rl_hook_programs", None, pointer, text, text)
         self.close: Callable[[int], None] = bind("rl_hook_close", None, pointer)
         self.free: Callable[[int], None] = bind("rl_hook_free", None, pointer)
-        self.through: Callable[[int, bytes, int], int] = bind("rl_hook_through", number, pointer, text, number)
+        self.exists: Callable[[int, bytes], int] = bind("rl_hook_exists", number, pointer, text)
         self.install: Callable[[], int] = bind("rl_hook_install", number)
         self.uninstall: Callable[[], int] = bind("rl_hook_uninstall", number)
         self.native: Callable[[int | None], None] = bind("rl_hook_native", None, pointer)

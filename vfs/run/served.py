@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.containerrecord import ContainerRecord
 from rootlay.vfs.run.hydrator import start_hydrator
-from rootlay.vfs.run.launch import LaunchBind
+from rootlay.vfs.run.launch import LaunchBind, LaunchDir
 from rootlay.vfs.run.processes import has_guests
 from rootlay.vfs.run.reaping import leave, reap_hydrators
 from rootlay.vfs.run.session import Session, open_session
@@ -23,16 +23,27 @@ class ServedSession:
 
     Args:
         binds: of the programs, beside the container's own.
+        dirs: layers below the container's own.
         token: see open_session.
 
     Raises:
         EngineMissing, OSError: see open_session.
     """
 
-    def __init__(self, root: Path, record: ContainerRecord, binds: Sequence[LaunchBind] = (), token: str = "") -> None:
+    def __init__(
+        self,
+        root: Path,
+        record: ContainerRecord,
+        binds: Sequence[LaunchBind] = (),
+        token: str = "",
+        dirs: Sequence[LaunchDir] = (),
+    ) -> None:
         self._root = root
         self._binds = binds
-        self.session: Session = open_session(root, record, binds=binds, token=token)
+        self._dirs = dirs
+        self._process = os.getpid()
+        self._closed = False
+        self.session: Session = open_session(root, record, binds=binds, dirs=dirs, token=token)
         self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
 
     def keep(self, move: Callable[[int], int]) -> None:
@@ -44,9 +55,17 @@ class ServedSession:
 
     def renew(self) -> None:
         """Describe the container as it is now to the programs that are started from now on; none may be running."""
-        self.session = open_session(self._root, self.session.record, renew=self.session, binds=self._binds)
+        self.session = open_session(
+            self._root, self.session.record, renew=self.session, binds=self._binds, dirs=self._dirs
+        )
+
+    def __del__(self) -> None:
+        """Of a handle that was dropped: as closed; a forked child's copy is none."""
+        if not getattr(self, "_closed", True) and hasattr(self, "_hydrator") and self._process == os.getpid():
+            self.close()
 
     def close(self) -> None:
+        self._closed = True
         if self._hydrator.stdin:
             self._hydrator.stdin.close()
         # It goes by itself when the container is idle; what is left of it here is only its exit status.

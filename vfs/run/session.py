@@ -39,6 +39,7 @@ from rootlay.vfs.run.launch import (
     FLAG_TRACE,
     FLAG_UNSCOPED,
     FLAG_UPPER,
+    MAX_DIRS,
     Launch,
     LaunchBind,
     LaunchDir,
@@ -122,6 +123,7 @@ def open_session(
     confine: str | None = None,
     joins: bool = False,
     binds: Iterable[LaunchBind] = (),
+    dirs: Iterable[LaunchDir] = (),
     token: str = "",
 ) -> Session:
     """Write the launch file of a container and bind its hydrator socket.
@@ -136,6 +138,7 @@ def open_session(
             two sessions share, so it may signal any process of the user's; not with "require".
         token: part of the files' names, see `session_token`; one is made by default.
         binds: more than the container's own, which come first where both name the same path.
+        dirs: more directory layers, below the container's own, if there is room for them.
 
     Raises:
         EngineMissing: nothing can run on this machine.
@@ -158,6 +161,7 @@ def open_session(
         trace=os.fsencode(os.path.abspath(trace)) if trace else b"",
         engine=engine,
         binds=binds,
+        dirs=dirs,
     )
     fd = os.open(launch_path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     try:
@@ -189,6 +193,7 @@ def make_launch(
     trace: bytes = b"",
     engine: Path = Path(),
     binds: Iterable[LaunchBind] = (),
+    dirs: Iterable[LaunchDir] = (),
     alias_later: bool = False,
 ) -> Launch:
     """What an engine is told of a container as it is now; `flags` are FLAG_*, but for FLAG_UPPER.
@@ -217,13 +222,14 @@ def make_launch(
     look_at_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
     own = _binds(real_root, record, base)
     named = {bind.vpath for bind in own}
+    layers = [
+        LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
+        *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
+        *(_lower(path) for path in reversed(record.config.lowers)),
+    ]
     return Launch(
         engine=os.fsencode(engine),
-        dirs=(
-            LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
-            *(LaunchDir(os.fsencode(upper), os.fsencode(bloom), DIR_MARKS) for upper, bloom in filters),
-            *(_lower(path) for path in reversed(record.config.lowers)),
-        ),
+        dirs=(*layers, *(dirs if len(layers) < MAX_DIRS else ())),
         layers=tuple(os.fsencode(tree) for tree in trees),
         binds=(*own, *(bind for bind in binds if bind.vpath not in named)),
         view=view,

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,6 +98,27 @@ def test_users_and_the_umask_go_with_it(container: Container) -> None:
         finally:
             os.umask(before)
         assert os.stat("/tmp/private").st_mode & 0o777 == 0o600
+
+
+def test_popen_takes_users_and_groups_of_the_container(container: Container) -> None:
+    def who(**options: Any) -> str:
+        done = subprocess.run(
+            ["sh", "-c", "id -u; id -g; id -G"], capture_output=True, text=True, check=True, **options
+        )
+        return " ".join(done.stdout.split())
+
+    with container.activate():
+        assert who(user="user").split()[0] == "1234"
+        assert who(user=77, group=78, extra_groups=[79]) == "77 78 78 79"
+        assert who().split()[0] == "0"  # the child alone
+        Path("/tmp/mine").touch()
+        assert os.stat("/tmp/mine").st_uid == 0
+    with container.activate(user="user"):
+        assert who(user=1234).split()[0] == "1234"
+        for options in ({"user": 0}, {"group": 0}, {"extra_groups": [0]}):
+            with pytest.raises(PermissionError):
+                who(**options)
+    assert container.run(["id", "-u"], user=5, capture_output=True).stdout == b"5\n"
 
 
 def test_this_interpreter_runs_inside(container: Container, tmp_path: Path) -> None:

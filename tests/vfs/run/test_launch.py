@@ -34,6 +34,9 @@ def test_constants_equal_those_of_the_engine() -> None:
         "BIND_READ_ONLY": "BIND_RO",
         "BIND_PROC": "BIND_PROC",
         "BIND_OWNER": "BIND_OWNER",
+        "BIND_SHOWN": "BIND_SHOWN",
+        "BIND_UNLISTED": "BIND_UNLISTED",
+        "DIR_WAYS": "DIR_WAYS",
     }.items():
         assert getattr(launch, ours) == found[theirs], ours
     assert f'RL_LAUNCH_MAGIC "{launch.MAGIC.decode()}"' in ABI

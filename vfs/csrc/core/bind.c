@@ -9,6 +9,7 @@ static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are 
 static int devices_known;
 static u64 filter; /* bit h & 63 of every mount point's hash */
 static u64 within; /* likewise of the directories that they are mounted in */
+int rl_shown;
 
 /* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
  * in it is not there.) */
@@ -18,9 +19,11 @@ void rl_bind_init(void)
 {
     devices_known = 0;
     filter = within = 0;
+    rl_shown = 0;
     memset(directory, 0, rl_launch->binds < RL_MAX_BINDS ? rl_launch->binds : RL_MAX_BINDS);
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
+        rl_shown |= (b.flags & RL_BIND_SHOWN) != 0;
         hashes[i] = rl_fnv(RL_FNV_START, b.vpath, b.vlen);
         filter |= 1ull << (hashes[i] & 63);
         u32 n = b.vlen;
@@ -33,6 +36,21 @@ void rl_bind_init(void)
 int rl_bind_may_be_in(u64 hash)
 {
     return (int)(within >> (hash & 63) & 1);
+}
+
+u32 rl_shown_prefix(const char *name)
+{
+    for (u32 i = 0; i < rl_launch->binds; i++) { /* the longest comes first */
+        struct rl_bind b = rl_bind(i);
+        u32 k = 1;
+        if (!(b.flags & RL_BIND_SHOWN))
+            continue;
+        while (k < b.vlen && b.vpath[k] == name[k - 1])
+            k++;
+        if (k == b.vlen && (name[k - 1] == '/' || !name[k - 1]))
+            return k - 1;
+    }
+    return 0;
 }
 
 int rl_bind_hash(u64 hash)
@@ -65,12 +83,12 @@ int rl_read_only(const struct rl_ctx *dir)
     return dir->bind >= 0 ? (rl_bind((u32)dir->bind).flags & RL_BIND_RO) != 0 : !rl_writable();
 }
 
-/* Is a mount point at this path or below it? Such a name can be neither removed nor renamed. */
+/* Is a mount point at this path, or one that needs it below it? Such a name can be neither removed nor renamed. */
 int rl_bind_below(const char *v, u32 len)
 {
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
-        if (b.vlen >= len && !memcmp(b.vpath, v, len) && (b.vlen == len || b.vpath[len] == '/'))
+        if (b.vlen >= len && !memcmp(b.vpath, v, len) && (b.vlen == len || (b.vpath[len] == '/' && !(b.flags & RL_BIND_SHOWN))))
             return 1;
     }
     return 0;
@@ -80,7 +98,7 @@ int rl_bind_below(const char *v, u32 len)
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n)
 {
     struct rl_bind b = rl_bind(i);
-    if (b.vlen < len + 2 || memcmp(b.vpath, v, len) || b.vpath[len] != '/')
+    if (b.vlen < len + 2 || memcmp(b.vpath, v, len) || b.vpath[len] != '/' || (b.flags & RL_BIND_UNLISTED))
         return 0;
     *name = b.vpath + len + 1;
     *n = b.vlen - len - 1;

@@ -42,6 +42,7 @@ extern struct rl_identity rl_me;
 /* Map the launch file's view and bloom filters. `path` is a real path, and stays where it is. Once a process. Sets the
  * kernel's umask to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
 long rl_core_init(const char *launch_path);
+void rl_make_mount_points(void); /* the parents of all binds, as root; before the first program */
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
 

@@ -44,6 +44,7 @@ extern const struct rl_launch_bind *rl_binds;
 extern const char *rl_launch_file;
 extern int rl_host_layer; /* a layer with the empty path exists */
 #define RL_MAX_BINDS 256
+extern u32 rl_ways; /* bit of the layer that is RL_DIR_WAYS, or 0 */
 int rl_writable(void);
 u32 rl_tree(u32 layer, const char **path);
 struct rl_bind rl_bind(u32 i);
@@ -259,6 +260,8 @@ int rl_is_root(const char *v, u32 len); /* of the program; not to be asked when 
 /* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
 
 void rl_bind_init(void);
+extern int rl_shown; /* some bind is RL_BIND_SHOWN */
+u32 rl_shown_prefix(const char *name); /* length of such a one's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);

@@ -8,6 +8,7 @@ struct rl_layer rl_layers[RL_MAX_DIRS];
 u32 rl_nlayers;
 const struct rl_launch_bind *rl_binds;
 int rl_host_layer;
+u32 rl_ways;
 
 static const char *base;
 static const struct rl_str *trees;
@@ -172,9 +173,11 @@ long rl_core_init(const char *launch_path)
     rl_host_layer = 0;
     counts = NULL;
     rl_nlayers = l->dirs;
+    rl_ways = 0;
     const struct rl_launch_dir *d = (const void *)(base + l->off_dirs);
     for (u32 i = 0; i < l->dirs; i++) {
         open_layer(&rl_layers[i], &d[i]);
+        rl_ways |= d[i].flags & RL_DIR_WAYS ? 1u << i : 0;
         if (i == 0 && rl_writable() && d[0].bloom.len && !rl_layers[0].bloom)
             return -EINVAL;
     }

@@ -53,9 +53,15 @@ static int layers_may_know(u64 hash)
 {
     u64 key = rl_bloom_key(hash, RL_KEY_PATH);
     for (u32 i = 0; i < rl_nlayers; i++)
-        if (rl_bloom_test(&rl_layers[i], key))
+        if (!(rl_ways >> i & 1) && rl_bloom_test(&rl_layers[i], key))
             return 1;
     return 0;
+}
+
+/* What the view does not have may lead to what is shown. */
+static int may_lead(u64 hash)
+{
+    return rl_ways && rl_bloom_test(&rl_layers[__builtin_ctz(rl_ways)], rl_bloom_key(hash, RL_KEY_PATH));
 }
 
 static i32 searchable(u32 mode, u32 uid, u32 gid)
@@ -67,7 +73,7 @@ static i32 searchable(u32 mode, u32 uid, u32 gid)
 static int enter_root(struct place *at)
 {
     const struct rl_view_entry *e = rl_view_entry(RL_VIEW_ROOT);
-    int plain = rl_nlayers <= 1;
+    int plain = rl_nlayers <= 1 || rl_ways == 2;
     if (!e)
         return 0;
     for (u32 i = 0; i < rl_nlayers; i++) {
@@ -130,8 +136,11 @@ static int enter_base(const struct rl_base *b, struct place *at)
 static int upper_alone(u64 hash)
 {
     const struct rl_layer *l = &rl_layers[0];
-    if (rl_nlayers != 1 || !rl_writable() || !(l->flags & RL_DIR_MARKS))
+    if (!rl_nlayers || !rl_writable() || !(l->flags & RL_DIR_MARKS))
         return 0;
+    for (u32 i = 1; i < rl_nlayers; i++)
+        if (rl_bloom_test(&rl_layers[i], rl_bloom_key(hash, RL_KEY_PATH)))
+            return 0;
     return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? 2 : 1;
 }
 
@@ -183,7 +192,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         const struct place *dir = &q.at[q.depth];
         if (dir->may < 0 && !base)
             return dir->may;
-        if (dots && last)
+        if ((dots && last) || (rl_shown && !q.depth && q.rooted && rl_shown_prefix(name)))
             return RL_QUICK_NO;
         if (dots == 2 && !q.depth && !q.rooted)
             return FROM_ROOT;
@@ -207,7 +216,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         s->plain = !q.up && !q.links;
         u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
         if (!id)
-            return base ? RL_QUICK_NO : -ENOENT;
+            return base || may_lead(hash) ? RL_QUICK_NO : -ENOENT;
         const struct rl_view_entry *e = rl_view_entry(id);
         if (e->type == 'l' && (!last || follow_last)) {
             if (!(p = follow(&q, e, p)))

@@ -38,10 +38,16 @@ struct rl_real rl_classify(const char *real, u32 len)
         if (n && has_prefix(real, len, tree, n))
             consider(&best, RL_PLACE_TREE, i, n);
     }
+    int named = best.place != RL_OUTSIDE; /* what is shown has the name that it has elsewhere in the container, if any */
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
-        if (has_prefix(real, len, b.host, b.hlen))
-            consider(&best, RL_PLACE_BIND, i, b.hlen);
+        int shown = (b.flags & RL_BIND_SHOWN) != 0;
+        if ((shown && named) || !has_prefix(real, len, b.host, b.hlen))
+            continue;
+        if (!shown && !named)
+            best.place = RL_OUTSIDE; /* so far it was only shown */
+        named |= !shown;
+        consider(&best, RL_PLACE_BIND, i, b.hlen);
     }
     return best;
 }

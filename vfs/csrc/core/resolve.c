@@ -7,7 +7,9 @@
  *    one of the upper, what is below it is looked up by the descriptor (at.c).
  * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
  *    its name is learnt and walked: then the walk begins again, the third time under the lock.
- * 5. An absolute path starts at the program's root (root.c). */
+ * 5. An absolute path starts at the program's root (root.c).
+ * 6. What is shown of the machine (RL_BIND_SHOWN) is found by its whole name from the root, whatever is on the way there
+ *    and whoever may search that. */
 #include "inside.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -53,6 +55,28 @@ static void push(struct course *c, const struct rl_ctx *self)
     c->cur = *self;
 }
 
+/* Length of the next name: up to the slash, or, at the root, the whole of a path that is shown: rule 6. */
+static u32 next_name(const struct course *c, const char *name)
+{
+    u32 n = rl_shown && !c->w->vlen ? rl_shown_prefix(name) : 0;
+    if (!n)
+        while (name[n] && name[n] != '/')
+            n++;
+    return n;
+}
+
+/* Go on in the directory that was found. Nobody has been in those above it if its name was a whole path (next_name()):
+ * who goes up walks to them. */
+static void descend(struct course *c, const struct rl_ctx *self)
+{
+    int several = 0;
+    for (u32 i = 1; rl_shown && !c->cur.vlen && i < self->vlen; i++)
+        several |= c->w->v[i] == '/';
+    push(c, self);
+    if (several)
+        c->depth = KEPT + 1;
+}
+
 /* Is w->v[0..len) a directory that this process has seen? Then w->self is it. */
 static int remembered(const struct course *c, u32 len)
 {
@@ -83,8 +107,11 @@ static long walk_again(struct course *c, u32 len)
     struct rl_walk *w = c->w;
     to_root(c);
     for (u32 end = 0; end < len;) {
-        for (end++; end < len && w->v[end] != '/';)
-            end++;
+        u32 n = next_name(c, w->v + end + 1);
+        if (end + 1 + n > len) /* it is on the way to what is shown */
+            for (n = 0; end + 1 + n < len && w->v[end + 1 + n] != '/';)
+                n++;
+        end += 1 + n;
         if (!remembered(c, end)) {
             long r = look(c, end);
             if (r < 0)
@@ -94,7 +121,7 @@ static long walk_again(struct course *c, u32 len)
             if (!rl_isdir(w->hit.mode))
                 return -ENOTDIR;
         }
-        push(c, &w->self);
+        descend(c, &w->self);
         w->vlen = end;
     }
     return 0;
@@ -346,7 +373,7 @@ static long found(struct course *c, u32 len, int last)
         return -ENOENT;
     if (!rl_isdir(h->mode))
         return -ENOTDIR;
-    push(c, &w->self);
+    descend(c, &w->self);
     w->vlen = len;
     return 0;
 }
@@ -367,9 +394,7 @@ static long walk(struct course *c)
             c->p++;
         if (!*c->p)
             return settle_dot(c);
-        const char *name = c->p, *end = name;
-        while (*end && *end != '/')
-            end++;
+        const char *name = c->p, *end = name + next_name(c, name);
         u32 n = (u32)(end - name);
         const char *next = end;
         while (*next == '/')
@@ -385,7 +410,7 @@ static long walk(struct course *c)
                 return r;
             continue;
         }
-        if (n > RL_NAME_MAX || w->vlen + n + 2 > RL_PATH_MAX)
+        if ((n > RL_NAME_MAX && (!rl_shown || w->vlen)) || w->vlen + n + 2 > RL_PATH_MAX)
             return -ENAMETOOLONG;
         w->dot = 0;
         w->slash = *end == '/' && !*next;
@@ -394,7 +419,7 @@ static long walk(struct course *c)
         memcpy(w->v + at + 1, name, n);
         w->v[len] = 0;
         if (*next && remembered(c, len)) {
-            push(c, &w->self);
+            descend(c, &w->self);
             w->vlen = len;
             continue;
         }

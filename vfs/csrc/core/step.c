@@ -3,7 +3,9 @@
  * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
  * 2. Directories go on merging downwards until one is opaque, redirected, or covered.
  * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
- * 4. No system call where a Bloom filter or the view can answer. */
+ * 4. No system call where a Bloom filter or the view can answer.
+ * 5. The layer that leads to what is shown (RL_DIR_WAYS) comes last, below the view, though it is the last of the
+ *    directory layers: what others have keeps its attributes. */
 #include "inside.h"
 
 #define REDIRECT_DEPTH 6
@@ -230,6 +232,29 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     return rl_isdir(sx->stx_mode) ? add_dir(w, i, fnv, (u32)n, len, rec, self, hit, depth) : 1;
 }
 
+/* Rule 5. What is in that layer is plain: no marks, nothing but directories. */
+static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+                         struct rl_hit *hit)
+{
+    u32 i = (u32)__builtin_ctz(rl_ways);
+    if ((hit->what != RL_NONE && !rl_isdir(hit->mode)) || dir->alias[i] ||
+        !rl_bloom_test(&rl_layers[i], rl_bloom_key(self->hash, RL_KEY_PATH)))
+        return 0;
+    if (hit->what == RL_NONE) {
+        long r = rl_layer_path(w, dir, base, len, i, w->s->real);
+        if (r >= 0)
+            r = k_lstat(w->s->real, &hit->sx);
+        if (r < 0)
+            return r == -ENOENT ? 0 : r;
+        hit->what = RL_IN_LAYER;
+        hit->layer = (i32)i;
+        hit->lower_ino = hit->sx.stx_ino;
+        rl_show_real(&rl_layers[i], hit);
+    }
+    self->mask |= rl_ways;
+    return 0;
+}
+
 static void hit_clear(struct rl_hit *h)
 {
     h->what = RL_NONE;
@@ -257,17 +282,23 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     hit_clear(hit);
     ctx_child(dir, base, len, self);
     long r = 0;
-    for (u32 m = dir->mask; m && !r; m &= m - 1)
+    for (u32 m = dir->mask & ~rl_ways; m && !r; m &= m - 1)
         r = look(w, dir, base, len, (u32)__builtin_ctz(m), self, hit, depth);
     if (r < 0)
         return r;
-    if (!r && dir->view) {
+    int more = !r;
+    if (more && dir->view) {
         u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
         const struct rl_view_entry *e = rl_view_entry(id);
         if (e && hit->what == RL_NONE)
             rl_show_view(id, hit);
         if (e && e->type == 'd' && rl_isdir(hit->mode))
             self->view = id;
+    }
+    if (more && (dir->mask & rl_ways)) {
+        r = look_for_way(w, dir, base, len, self, hit);
+        if (r < 0)
+            return r;
     }
     if (self->view)
         hit->lower_ino = RL_INO_BASE + rl_view_entry(self->view)->ino;
@@ -322,7 +353,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
 {
     struct rl_hit below;
     const struct rl_view_entry *e = rl_view_entry(c->view);
-    u32 mask = c->mask & ~1u;
+    u32 mask = c->mask & ~1u & ~rl_ways;
     below.what = RL_NONE;
     if (mask) {
         const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
@@ -348,7 +379,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
 {
     struct rl_scratch *s = w->s;
     rl_step_root(w, 0, c, hit);
-    if (c->view && c->mask == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
+    if (c->view && (c->mask & ~rl_ways) == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
         rl_show_view(c->view, hit); /* no system call: only the times may be older */
     } else if (c->mask) {
         u32 i = (u32)__builtin_ctz(c->mask);

@@ -61,12 +61,12 @@ static long attributes(struct rl_inside *here, int dirfd, const char *path, int 
 {
     long r;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return 0;
     if (!*path && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return (r = RL_CORE(here)->fstat(dirfd, a)) < 0 ? r : 1;
     r = RL_CORE(here)->stat(dirfd, path, flags, a);
-    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
+    if (r == -ENOENT && rl_outside(here, dirfd, path))
         return 0;
     return r < 0 ? r : 1;
 }
@@ -132,16 +132,12 @@ int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
 int rl_h_faccessat(int dirfd, const char *path, int mode, int flags)
 {
     RL_INSIDE(here);
-    int through;
     long r;
 
     if (!here || !path)
         return faccessat(dirfd, path, mode, flags);
-    through = rl_through(here, path);
-    if (through)
-        return through == RL_THROUGH_READ && (mode & W_OK) ? rl_fail(EROFS) : faccessat(dirfd, path, mode, flags);
     r = RL_CORE(here)->access(dirfd, path, mode, flags);
-    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
+    if (r == -ENOENT && rl_outside(here, dirfd, path))
         return faccessat(dirfd, path, mode, flags);
     return (int)rl_result(r);
 }
@@ -151,7 +147,7 @@ int rl_h_euidaccess(const char *path, int mode) { return rl_h_faccessat(AT_FDCWD
 
 ssize_t rl_h_readlinkat(int dirfd, const char *path, char *out, size_t size)
 {
-    RL_LOOK(dirfd, path, readlinkat(dirfd, path, out, size), RL_CORE(here)->readlink(dirfd, path, out, size));
+    RL_BY_NAME(dirfd, path, readlinkat(dirfd, path, out, size), RL_CORE(here)->readlink(dirfd, path, out, size));
 }
 
 ssize_t rl_h_readlink(const char *path, char *out, size_t size) { return rl_h_readlinkat(AT_FDCWD, path, out, size); }
@@ -170,7 +166,7 @@ ssize_t rl_h_readlinkat_chk(int dirfd, const char *path, char *out, size_t size,
 
 int rl_h_fchmodat(int dirfd, const char *path, mode_t mode, int flags)
 {
-    RL_CHANGE(dirfd, path, fchmodat(dirfd, path, mode, flags), RL_CORE(here)->chmod(dirfd, path, mode, flags));
+    RL_BY_NAME(dirfd, path, fchmodat(dirfd, path, mode, flags), RL_CORE(here)->chmod(dirfd, path, mode, flags));
 }
 
 int rl_h_chmod(const char *path, mode_t mode) { return rl_h_fchmodat(AT_FDCWD, path, mode, 0); }
@@ -178,7 +174,7 @@ int rl_h_lchmod(const char *path, mode_t mode) { return rl_h_fchmodat(AT_FDCWD, 
 
 int rl_h_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags)
 {
-    RL_CHANGE(dirfd, path, fchownat(dirfd, path, uid, gid, flags), RL_CORE(here)->chown(dirfd, path, uid, gid, flags));
+    RL_BY_NAME(dirfd, path, fchownat(dirfd, path, uid, gid, flags), RL_CORE(here)->chown(dirfd, path, uid, gid, flags));
 }
 
 int rl_h_chown(const char *path, uid_t uid, gid_t gid) { return rl_h_fchownat(AT_FDCWD, path, uid, gid, 0); }
@@ -211,7 +207,7 @@ int rl_h_utimensat(int dirfd, const char *path, const struct timespec times[2], 
 {
     if (!path)
         return rl_h_futimens(dirfd, times);
-    RL_CHANGE(dirfd, path, utimensat(dirfd, path, times, flags),
+    RL_BY_NAME(dirfd, path, utimensat(dirfd, path, times, flags),
               RL_CORE(here)->utimens(dirfd, path, (const i64 *)times, flags));
 }
 
@@ -261,14 +257,14 @@ int rl_h_utime(const char *path, const struct utimbuf *times)
 
 int rl_h_truncate(const char *path, off_t size)
 {
-    RL_CHANGE(AT_FDCWD, path, truncate(path, size), RL_CORE(here)->truncate(path, size));
+    RL_BY_NAME(AT_FDCWD, path, truncate(path, size), RL_CORE(here)->truncate(path, size));
 }
 
 /* ---- file systems ------------------------------------------------------------------------------------ */
 
 int rl_h_statfs(const char *path, struct statfs *out)
 {
-    RL_LOOK(AT_FDCWD, path, statfs(path, out), RL_CORE(here)->statfs(path, out));
+    RL_BY_NAME(AT_FDCWD, path, statfs(path, out), RL_CORE(here)->statfs(path, out));
 }
 
 /* libc's statvfs of the place that holds the file: the core says where. */
@@ -278,7 +274,7 @@ int rl_h_statvfs(const char *path, struct statvfs *out)
     struct statfs fs;
     long r;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return statvfs(path, out);
     r = RL_CORE(here)->statfs(path, &fs);
     if (r < 0)
@@ -303,7 +299,7 @@ long rl_h_pathconf(const char *path, int name)
     char real[RL_PATH_MAX + 512];
     long r;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return pathconf(path, name);
     r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, sizeof real);
     return r < 0 ? rl_result(r) : pathconf(real, name);
@@ -315,13 +311,13 @@ long rl_h_pathconf(const char *path, int name)
 
 ssize_t rl_h_getxattr(const char *path, const char *name, void *value, size_t size)
 {
-    RL_LOOK(AT_FDCWD, path, getxattr(path, name, value, size),
+    RL_BY_NAME(AT_FDCWD, path, getxattr(path, name, value, size),
             RL_CORE(here)->getxattr(AT_FDCWD, path, name, value, size, 0));
 }
 
 ssize_t rl_h_lgetxattr(const char *path, const char *name, void *value, size_t size)
 {
-    RL_LOOK(AT_FDCWD, path, lgetxattr(path, name, value, size),
+    RL_BY_NAME(AT_FDCWD, path, lgetxattr(path, name, value, size),
             RL_CORE(here)->getxattr(AT_FDCWD, path, name, value, size, NOFOLLOW));
 }
 
@@ -333,12 +329,12 @@ ssize_t rl_h_fgetxattr(int fd, const char *name, void *value, size_t size)
 
 ssize_t rl_h_listxattr(const char *path, char *list, size_t size)
 {
-    RL_LOOK(AT_FDCWD, path, listxattr(path, list, size), RL_CORE(here)->listxattr(AT_FDCWD, path, list, size, 0));
+    RL_BY_NAME(AT_FDCWD, path, listxattr(path, list, size), RL_CORE(here)->listxattr(AT_FDCWD, path, list, size, 0));
 }
 
 ssize_t rl_h_llistxattr(const char *path, char *list, size_t size)
 {
-    RL_LOOK(AT_FDCWD, path, llistxattr(path, list, size),
+    RL_BY_NAME(AT_FDCWD, path, llistxattr(path, list, size),
             RL_CORE(here)->listxattr(AT_FDCWD, path, list, size, NOFOLLOW));
 }
 
@@ -350,13 +346,13 @@ ssize_t rl_h_flistxattr(int fd, char *list, size_t size)
 
 int rl_h_setxattr(const char *path, const char *name, const void *value, size_t size, int flags)
 {
-    RL_CHANGE(AT_FDCWD, path, setxattr(path, name, value, size, flags),
+    RL_BY_NAME(AT_FDCWD, path, setxattr(path, name, value, size, flags),
               RL_CORE(here)->setxattr(AT_FDCWD, path, name, value, size, flags, 0));
 }
 
 int rl_h_lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)
 {
-    RL_CHANGE(AT_FDCWD, path, lsetxattr(path, name, value, size, flags),
+    RL_BY_NAME(AT_FDCWD, path, lsetxattr(path, name, value, size, flags),
               RL_CORE(here)->setxattr(AT_FDCWD, path, name, value, size, flags, NOFOLLOW));
 }
 
@@ -369,12 +365,12 @@ int rl_h_fsetxattr(int fd, const char *name, const void *value, size_t size, int
 
 int rl_h_removexattr(const char *path, const char *name)
 {
-    RL_CHANGE(AT_FDCWD, path, removexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, 0));
+    RL_BY_NAME(AT_FDCWD, path, removexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, 0));
 }
 
 int rl_h_lremovexattr(const char *path, const char *name)
 {
-    RL_CHANGE(AT_FDCWD, path, lremovexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, NOFOLLOW));
+    RL_BY_NAME(AT_FDCWD, path, lremovexattr(path, name), RL_CORE(here)->removexattr(AT_FDCWD, path, name, NOFOLLOW));
 }
 
 int rl_h_fremovexattr(int fd, const char *name)
@@ -392,12 +388,12 @@ int rl_h_name_to_handle_at(int dirfd, const char *path, struct file_handle *out,
     unsigned room;
     long r;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return name_to_handle_at(dirfd, path, out, mount, flags);
     if (!*path && (flags & AT_EMPTY_PATH) && rl_outside(here, dirfd, path))
         return name_to_handle_at(dirfd, path, out, mount, flags);
     r = RL_CORE(here)->handle(dirfd, path, flags, &h);
-    if (r == -ENOENT && (rl_leads_through(here, path) || rl_outside(here, dirfd, path)))
+    if (r == -ENOENT && rl_outside(here, dirfd, path))
         return name_to_handle_at(dirfd, path, out, mount, flags);
     if (r < 0)
         return (int)rl_result(r);
@@ -418,7 +414,7 @@ int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
     int flags = mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
     long r;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return inotify_add_watch(fd, path, mask);
     r = RL_CORE(here)->real_path(AT_FDCWD, path, flags, real, sizeof real);
     if (r >= 0)

@@ -210,21 +210,15 @@ RL_PUBLIC void rl_hook_free(struct rl_box *box)
         return;
     free(box->engine);
     free(box->launch);
-    while (box->throughs)
-        free(box->through[--box->throughs].path);
     free(box);
 }
 
-RL_PUBLIC int rl_hook_through(struct rl_box *box, const char *path, int writable)
+/* Is there something of this name? For whoever makes the ways to what is shown, before anybody is inside. */
+RL_PUBLIC int rl_hook_exists(struct rl_box *box, const char *path)
 {
-    struct rl_prefix *p = &box->through[box->throughs];
+    struct rl_attr a;
 
-    if (box->throughs == RL_THROUGH_MAX || !(p->path = strdup(path)))
-        return -1;
-    p->len = (u32)strlen(path);
-    p->writable = writable;
-    box->throughs++;
-    return 0;
+    return box->core->stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &a) == 0;
 }
 
 /* The process's umask has changed: for every container. */

@@ -58,7 +58,7 @@ DIR *rl_h_opendir(const char *path)
     DIR *dir;
     long fd;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return opendir(path);
     fd = rl_open_inside(here, AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, 0);
     if (fd < 0) {
@@ -202,44 +202,16 @@ ssize_t rl_h_getdents64(int fd, void *buffer, size_t bytes)
 int rl_h_chdir(const char *path)
 {
     RL_INSIDE(here);
-    long r;
 
     if (!here || !path)
         return chdir(path);
-    if (rl_through(here, path)) { /* a directory of the interpreter's */
-        int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0)
-            return -1;
-        dup3(fd, here->cwd, O_CLOEXEC);
-        return close(fd);
-    }
-    r = RL_CORE(here)->chdir(path);
-    if (r == -ENOENT && rl_make_way(here, path))
-        r = RL_CORE(here)->chdir(path);
-    return (int)rl_result(r);
+    return (int)rl_result(RL_CORE(here)->chdir(path));
 }
 
 int rl_h_fchdir(int fd)
 {
     RL_INSIDE(here);
     return here ? (int)rl_result(RL_CORE(here)->fchdir(fd)) : fchdir(fd);
-}
-
-long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size)
-{
-    char link[40], name[RL_PATH_MAX];
-    long r = RL_CORE(here)->getcwd(out, size);
-
-    if (r != -ENOENT || size < 2)
-        return r;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", here->cwd); /* one of the interpreter's? */
-    r = readlink(link, out, size - 1);
-    if (r < 0)
-        return -errno;
-    out[r] = 0;
-    if (RL_CORE(here)->virtual_path(out, name, sizeof name) >= 0) /* the container's, and removed */
-        return -ENOENT;
-    return rl_through(here, out) ? r + 1 : -ENOENT;
 }
 
 char *rl_h_getcwd(char *out, size_t size)
@@ -254,7 +226,7 @@ char *rl_h_getcwd(char *out, size_t size)
         errno = EINVAL;
         return NULL;
     }
-    r = rl_getcwd_inside(here, text, sizeof text);
+    r = RL_CORE(here)->getcwd(text, sizeof text);
     if (r < 0 || (out && (size_t)r > size) || (!out && size && (size_t)r > size)) {
         errno = r < 0 ? (int)-r : ERANGE;
         return NULL;
@@ -276,7 +248,7 @@ char *rl_h_realpath(const char *path, char *out)
     char link[40], real[RL_PATH_MAX + 512], name[RL_PATH_MAX];
     long r, n;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return realpath(path, out);
     r = *path ? rl_open_inside(here, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0) : -ENOENT;
     if (r >= 0) {

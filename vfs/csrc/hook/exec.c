@@ -3,7 +3,6 @@
  * 1. Before a process is made, the parent has everything ready that the child needs (rl_prepare): after vfork() there is
  *    no Python. The working directory is a descriptor, so a child's chdir() is its own.
  * 2. What execve() would refuse is refused here, with its errno: the engine could only say so and exit.
- * 3. The interpreter's own programs go through (through.c): the launch file shows their files inside.
  */
 #define _GNU_SOURCE
 #include <alloca.h>
@@ -57,8 +56,6 @@ static long check_format(struct rl_inside *here, const char *real)
     *end = 0;
     if (end == name)
         return -ENOEXEC;
-    if (rl_through(here, name))
-        return access(name, X_OK) ? -errno : 0;
     return RL_CORE(here)->exec_prepare(AT_FDCWD, name, 0, &interpreter);
 }
 
@@ -66,22 +63,16 @@ static long check_format(struct rl_inside *here, const char *real)
 static long check(struct rl_inside *here, int dirfd, const char *path, int flags, struct command *c)
 {
     struct rl_exec program;
-    long r = rl_getcwd_inside(here, c->cwd, sizeof c->cwd);
+    long r = RL_CORE(here)->getcwd(c->cwd, sizeof c->cwd);
 
     if (r < 0)
         return r;
-    if (rl_through(here, path)) {
-        if (access(path, X_OK))
-            return -errno;
-        r = snprintf(c->path, sizeof c->path, "%s", path);
-        return r >= (long)sizeof c->path ? -ENAMETOOLONG : 0;
-    }
     r = RL_CORE(here)->exec_prepare(dirfd, path, flags, &program);
     if (r < 0)
         return r;
     if (dirfd != AT_FDCWD)
         r = snprintf(c->path, sizeof c->path, "%s", program.vpath);
-    else if (*path == '/')
+    else if (strchr(path, '/')) /* a script is told how it was called; the engine looks for a bare name in PATH */
         r = snprintf(c->path, sizeof c->path, "%s", path);
     else
         r = snprintf(c->path, sizeof c->path, "%s/%s", c->cwd[1] ? c->cwd : "", path);
@@ -335,7 +326,7 @@ int rl_h_spawn_addopen(posix_spawn_file_actions_t *actions, int fd, const char *
     long made;
     ssize_t n;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return posix_spawn_file_actions_addopen(actions, fd, path, flags, mode);
     made = rl_open_inside(here, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, mode);
     if (made < 0)

@@ -14,8 +14,6 @@ long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int fla
     struct rl_open o;
     long fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
 
-    if (fd == -ENOENT && dirfd == AT_FDCWD && rl_make_way(here, path))
-        fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
     if (fd < 0)
         return fd;
     if (o.done_fd >= 0)
@@ -28,11 +26,6 @@ long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int fla
     return fd;
 }
 
-static int changes(int flags)
-{
-    return (flags & O_ACCMODE) != O_RDONLY || (flags & (O_CREAT | O_TRUNC)) || (flags & O_TMPFILE) == O_TMPFILE;
-}
-
 /* For the engine itself, when it works for a container: its descriptors are not the program's. */
 static int open_outside(int dirfd, const char *path, int flags, unsigned mode)
 {
@@ -42,14 +35,10 @@ static int open_outside(int dirfd, const char *path, int flags, unsigned mode)
 static int open_at(int dirfd, const char *path, int flags, unsigned mode)
 {
     RL_INSIDE(here);
-    int through;
     long r;
 
     if (!here || !path)
         return open_outside(dirfd, path, flags, mode);
-    through = rl_through(here, path);
-    if (through)
-        return through == RL_THROUGH_READ && changes(flags) ? rl_fail(EROFS) : openat(dirfd, path, flags, mode);
     r = rl_open_inside(here, dirfd, path, flags, mode);
     if (r == -ENOENT && rl_outside(here, dirfd, path))
         return openat(dirfd, path, flags, mode);

@@ -7,8 +7,8 @@
  *
  * 1. libc's functions are called by name: this library's own GOT is never changed.
  * 2. A hook keeps errno's rules: set on failure, untouched on success.
- * 3. Some paths are the process's own business and go through to the machine (through.c): the interpreter's files,
- *    read-only, and the store. So do descriptors that were opened outside, and names relative to them.
+ * 3. What shows through of the machine, the interpreter's files for one, are binds of the launch file: the core's
+ *    business like all else. Descriptors that were opened outside, and names relative to them, are not (outside.c).
  * 4. A core is unmapped only when no thread is in it: rl_enter() marks the thread, rl_leave() clears it.
  */
 #ifndef RL_HOOK_H
@@ -30,21 +30,12 @@
 #include "api.h"
 
 #define RL_PUBLIC __attribute__((visibility("default"), used))
-#define RL_THROUGH_MAX 32
 
 /* ---- containers and activations (scope.c) -------------------------------------------------------- */
-
-struct rl_prefix {
-    char *path; /* absolute, canonical, without a slash at the end */
-    u32 len;
-    int writable;
-};
 
 /* One container as one user: what its activations share. */
 struct rl_box {
     const struct rl_core *core; /* after close: one that answers ESTALE to everything */
-    struct rl_prefix through[RL_THROUGH_MAX];
-    u32 throughs;
     char *engine, *launch;  /* of programs that are started inside; NULL: not yet */
     int (*prepare)(void);   /* makes them, and starts their hydrator: 0 or -errno. Takes Python's lock. */
     struct rl_box *next;
@@ -91,15 +82,10 @@ void rl_private_end(const struct rl_box *box);
 RL_PUBLIC void rl_hook_public(int fd);
 extern int rl_lowest_private;
 
-/* ---- through.c ----------------------------------------------------------------------------------- */
+/* ---- outside.c ----------------------------------------------------------------------------------- */
 
-#define RL_THROUGH_READ 1
-#define RL_THROUGH_WRITE 2
-int rl_through(const struct rl_inside *here, const char *path); /* 0: the container's business */
 /* Is the path relative to a descriptor that is not of the container? */
 int rl_outside(const struct rl_inside *here, int dirfd, const char *path);
-int rl_leads_through(const struct rl_inside *here, const char *path);
-int rl_make_way(const struct rl_inside *here, const char *path);
 
 /* ---- results -------------------------------------------------------------------------------------- */
 
@@ -117,37 +103,23 @@ static inline int rl_fail(int error)
     return -1;
 }
 
-/* The body of a hook that looks at a path, and of one that changes what is there. `real`: libc's call. */
-#define RL_LOOK(dirfd, path, real, inside)                                                                            \
-    RL_INSIDE(here);                                                                                                  \
-    if (!here || !(path) || rl_through(here, path))                                                                   \
-        return real;                                                                                                  \
-    long r_ = inside;                                                                                                 \
-    if (r_ == -ENOENT && rl_outside(here, dirfd, path))                                                               \
-        return real;                                                                                                  \
-    return rl_result(r_)
-
-#define RL_CHANGE(dirfd, path, real, inside)                                                                          \
+/* The body of a hook that takes a path. `real`: libc's call. */
+#define RL_BY_NAME(dirfd, path, real, inside)                                                                         \
     RL_INSIDE(here);                                                                                                  \
     if (!here || !(path))                                                                                             \
         return real;                                                                                                  \
-    int through_ = rl_through(here, path);                                                                            \
-    if (through_)                                                                                                     \
-        return through_ == RL_THROUGH_WRITE ? (real) : rl_fail(EROFS);                                                \
     long r_ = inside;                                                                                                 \
     if (r_ == -ENOENT && rl_outside(here, dirfd, path))                                                               \
         return real;                                                                                                  \
-    if (r_ == -ENOENT && rl_make_way(here, path))                                                                     \
-        r_ = inside;                                                                                                  \
     return rl_result(r_)
 
 /* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
 
 long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode);
 int rl_prepare(struct rl_inside *here); /* before a process is made: programs can be started in it. 0, or errno */
+extern int rl_first_process;            /* the one that loaded the engine */
 extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
 void rl_fill_stat(struct stat *st, const struct rl_attr *a);
-long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size); /* length with NUL, or -errno */
 int rl_open_streams(void); /* directory streams of ours that are open */
 
 int rl_h_mkdir(const char *path, mode_t mode);

@@ -213,6 +213,8 @@ static long start(const char *launch_path)
     starting = 0;
     if (r < 0)
         done();
+    else
+        rl_make_mount_points();
     return r;
 }
 

@@ -190,6 +190,14 @@ static void load_needed(struct rl_inside *here, const char *path, const char *re
     munmap((void *)f.map, f.bytes);
 }
 
+/* Does the file have the same name inside: one of the interpreter's? */
+static int is_of_the_machine(struct rl_inside *here, const char *real)
+{
+    char name[RL_PATH_MAX];
+
+    return RL_CORE(here)->virtual_path(real, name, sizeof name) > 0 && !strcmp(name, real);
+}
+
 static void *load(struct rl_inside *here, const char *path, int flags, int depth)
 {
     char real[RL_PATH_MAX + 512], full[RL_PATH_MAX];
@@ -197,8 +205,10 @@ static void *load(struct rl_inside *here, const char *path, int flags, int depth
 
     if (r < 0)
         return dlopen(path, flags); /* for its message */
+    if (is_of_the_machine(here, real)) /* and so is what it needs */
+        return open_library(here, real, flags);
     if (path[0] != '/') { /* the origin is wanted as an absolute path */
-        r = rl_getcwd_inside(here, full, sizeof full);
+        r = RL_CORE(here)->getcwd(full, sizeof full);
         if (r < 0 || (size_t)r + strlen(path) >= sizeof full)
             return dlopen(real, flags);
         full[r - 1] = '/';
@@ -244,7 +254,7 @@ void *rl_h_dlopen(const char *path, int flags)
     } else {
         RL_INSIDE(here);
         struct rl_thread *t = rl_thread();
-        if (here && t && !rl_through(here, path)) {
+        if (here && t) {
             handle = load(here, path, flags, 0);
         } else {
             handle = dlopen(path, flags);

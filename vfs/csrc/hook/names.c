@@ -6,15 +6,14 @@
 
 int rl_h_mkdirat(int dirfd, const char *path, mode_t mode)
 {
-    RL_CHANGE(dirfd, path, mkdirat(dirfd, path, mode),
-              rl_leads_through(here, path) ? -EEXIST : RL_CORE(here)->mkdir(dirfd, path, mode));
+    RL_BY_NAME(dirfd, path, mkdirat(dirfd, path, mode), RL_CORE(here)->mkdir(dirfd, path, mode));
 }
 
 int rl_h_mkdir(const char *path, mode_t mode) { return rl_h_mkdirat(AT_FDCWD, path, mode); }
 
 int rl_h_mknodat(int dirfd, const char *path, mode_t mode, dev_t dev)
 {
-    RL_CHANGE(dirfd, path, mknodat(dirfd, path, mode, dev), RL_CORE(here)->mknod(dirfd, path, mode, dev));
+    RL_BY_NAME(dirfd, path, mknodat(dirfd, path, mode, dev), RL_CORE(here)->mknod(dirfd, path, mode, dev));
 }
 
 int rl_h_mknod(const char *path, mode_t mode, dev_t dev) { return rl_h_mknodat(AT_FDCWD, path, mode, dev); }
@@ -33,7 +32,7 @@ int rl_h_xmknod(int version, const char *path, mode_t mode, dev_t *dev)
 
 int rl_h_unlinkat(int dirfd, const char *path, int flags)
 {
-    RL_CHANGE(dirfd, path, unlinkat(dirfd, path, flags), RL_CORE(here)->unlink(dirfd, path, flags));
+    RL_BY_NAME(dirfd, path, unlinkat(dirfd, path, flags), RL_CORE(here)->unlink(dirfd, path, flags));
 }
 
 int rl_h_unlink(const char *path) { return rl_h_unlinkat(AT_FDCWD, path, 0); }
@@ -55,47 +54,34 @@ int rl_h_symlinkat(const char *target, int dirfd, const char *path)
 {
     if (!target)
         return rl_fail(EFAULT);
-    RL_CHANGE(dirfd, path, symlinkat(target, dirfd, path), RL_CORE(here)->symlink(target, dirfd, path));
+    RL_BY_NAME(dirfd, path, symlinkat(target, dirfd, path), RL_CORE(here)->symlink(target, dirfd, path));
 }
 
 int rl_h_symlink(const char *target, const char *path) { return rl_h_symlinkat(target, AT_FDCWD, path); }
 
 /* Two names: both of the container, both not, or on two file systems. */
-enum { INSIDE, THROUGH, APART, READ_ONLY };
+enum { INSIDE, OUTSIDE, APART };
 
 static int sides(const struct rl_inside *here, int a, const char *one, int b, const char *other)
 {
-    int x = rl_through(here, one), y = rl_through(here, other);
+    int x = rl_outside(here, a, one), y = rl_outside(here, b, other);
 
-    if (!x && !y) {
-        x = rl_outside(here, a, one);
-        y = rl_outside(here, b, other);
-        return x != y ? APART : x ? THROUGH : INSIDE;
-    }
-    if (!x || !y)
-        return APART;
-    return x == RL_THROUGH_WRITE && y == RL_THROUGH_WRITE ? THROUGH : READ_ONLY;
+    return x != y ? APART : x ? OUTSIDE : INSIDE;
 }
 
 int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned flags)
 {
     RL_INSIDE(here);
-    long r;
 
     if (!here || !old || !new)
         return renameat2(from, old, to, new, flags);
     switch (sides(here, from, old, to, new)) {
-    case THROUGH:
+    case OUTSIDE:
         return renameat2(from, old, to, new, flags);
     case APART:
         return rl_fail(EXDEV);
-    case READ_ONLY:
-        return rl_fail(EROFS);
     default:
-        r = RL_CORE(here)->rename(from, old, to, new, flags);
-        if (r == -ENOENT && rl_make_way(here, new))
-            r = RL_CORE(here)->rename(from, old, to, new, flags);
-        return (int)rl_result(r);
+        return (int)rl_result(RL_CORE(here)->rename(from, old, to, new, flags));
     }
 }
 
@@ -105,22 +91,16 @@ int rl_h_rename(const char *old, const char *new) { return rl_h_renameat2(AT_FDC
 int rl_h_linkat(int from, const char *old, int to, const char *new, int flags)
 {
     RL_INSIDE(here);
-    long r;
 
     if (!here || !old || !new)
         return linkat(from, old, to, new, flags);
     switch (sides(here, from, old, to, new)) {
-    case THROUGH:
+    case OUTSIDE:
         return linkat(from, old, to, new, flags);
     case APART:
         return rl_fail(EXDEV);
-    case READ_ONLY:
-        return rl_fail(EROFS);
     default:
-        r = RL_CORE(here)->link(from, old, to, new, flags);
-        if (r == -ENOENT && rl_make_way(here, new))
-            r = RL_CORE(here)->link(from, old, to, new, flags);
-        return (int)rl_result(r);
+        return (int)rl_result(RL_CORE(here)->link(from, old, to, new, flags));
     }
 }
 

@@ -1,6 +1,8 @@
 /* What belongs to the whole process but must know of the engine: descriptors of ours, the umask, raw system calls. */
 #define _GNU_SOURCE
+#include <grp.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "hook.h"
@@ -51,6 +53,57 @@ mode_t rl_h_umask(mode_t mask)
 
     rl_note_umask(mask & 0777);
     return old;
+}
+
+/* Who a forked child is inside, before it starts a program: subprocess.Popen(user=, group=, extra_groups=). The process
+ * that loaded the engine stays who it is, and so does one that shares its memory. */
+static struct rl_identity *own_identity(struct rl_inside *here)
+{
+    return here && getpid() == rl_process && rl_process != rl_first_process ? RL_CORE(here)->me : NULL;
+}
+
+int rl_h_setreuid(uid_t real, uid_t effective)
+{
+    RL_INSIDE(here);
+    struct rl_identity *me = own_identity(here);
+
+    if (!me)
+        return setreuid(real, effective);
+    if (me->euid && ((real != (uid_t)-1 && real != me->uid) || (effective != (uid_t)-1 && effective != me->euid)))
+        return rl_fail(EPERM);
+    me->uid = real == (uid_t)-1 ? me->uid : real;
+    me->euid = me->suid = me->fsuid = effective == (uid_t)-1 ? me->euid : effective;
+    return 0;
+}
+
+int rl_h_setregid(gid_t real, gid_t effective)
+{
+    RL_INSIDE(here);
+    struct rl_identity *me = own_identity(here);
+
+    if (!me)
+        return setregid(real, effective);
+    if (me->euid && ((real != (gid_t)-1 && real != me->gid) || (effective != (gid_t)-1 && effective != me->egid)))
+        return rl_fail(EPERM);
+    me->gid = real == (gid_t)-1 ? me->gid : real;
+    me->egid = me->sgid = me->fsgid = effective == (gid_t)-1 ? me->egid : effective;
+    return 0;
+}
+
+int rl_h_setgroups(size_t n, const gid_t *list)
+{
+    RL_INSIDE(here);
+    struct rl_identity *me = own_identity(here);
+
+    if (!me)
+        return setgroups(n, list);
+    if (me->euid)
+        return rl_fail(EPERM);
+    if (n > sizeof me->group / sizeof me->group[0])
+        return rl_fail(EINVAL);
+    memcpy(me->group, list, n * sizeof *list);
+    me->groups = (u32)n;
+    return 0;
 }
 
 /* Raw calls that name a path: those that libraries are known to make. */

@@ -47,6 +47,7 @@ static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_key_t ending;
 static __thread struct rl_thread *mine __attribute__((tls_model("initial-exec")));
 volatile int rl_process;
+int rl_first_process;
 
 static void thread_ends(void *thread)
 {
@@ -222,7 +223,7 @@ RL_PUBLIC int rl_hook_init(void *const functions[11], void *context_variable, si
     variable = context_variable;
     context_offset = offset;
     interpreter = py.interpreter_of(py.thread_state());
-    rl_process = getpid();
+    rl_first_process = rl_process = getpid();
     rl_private_init();
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
     if (pthread_key_create(&ending, thread_ends) != 0)

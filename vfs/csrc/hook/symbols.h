@@ -30,7 +30,8 @@
     X("chdir", chdir) X("fchdir", fchdir) X("getcwd", getcwd) X("__getcwd_chk", getcwd_chk)                            \
     X("get_current_dir_name", get_current_dir_name) X("realpath", realpath) X("__realpath_chk", realpath_chk)          \
     X("canonicalize_file_name", canonicalize_file_name)                                                                \
-    BOTH(X, fcntl) X("close", close) X("close_range", close_range) X("umask", umask)                                                  \
+    BOTH(X, fcntl) X("close", close) X("close_range", close_range) X("umask", umask)                    \
+    X("setreuid", setreuid) X("setregid", setregid) X("setgroups", setgroups)                                          \
     X("fork", fork) X("vfork", vfork) X("forkpty", forkpty) X("execve", execve) X("execv", execv)                      \
     X("execvp", execvp) X("execvpe", execvpe) X("execl", execl) X("execlp", execlp) X("execle", execle)                \
     X("fexecve", fexecve) X("posix_spawn", posix_spawn) X("posix_spawnp", posix_spawnp)                                \

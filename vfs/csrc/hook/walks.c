@@ -30,7 +30,7 @@ int rl_h_scandir(const char *path, struct dirent ***out, int (*wanted)(const str
     int saved = errno;
     DIR *dir;
 
-    if (!here || !path || rl_through(here, path))
+    if (!here || !path)
         return scandir(path, out, wanted, order);
     dir = rl_h_opendir(path);
     if (!dir)

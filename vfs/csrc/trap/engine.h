@@ -213,11 +213,6 @@ extern const char *rl_launch_path;
 /* Makes good what rl_do_ptrace() put off. Right before the kernel's execve. */
 void rl_trace_before_exec(void);
 
-/* ---- mountpoints.c ----------------------------------------------------------------------------- */
-
-/* Make the parents of all binds, as root. Before the first program. */
-void rl_make_mount_points(void);
-
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
 /* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask[:root]]`. 0 or -EINVAL. */

@@ -1,0 +1,159 @@
+"""Arguments of a wrong type are told at the door, by one TypeError that names the argument and what it is to be.
+
+    @checks_arguments
+    class Store: …
+
+Rules:
+1. What an argument is to be is its annotation: there is no second list. What has no rule here is not looked at (objects
+   of other packages, callables, truth values).
+2. Only types: what a name means, and whether it exists, is found out where that is known.
+3. None stands for the default of an argument that has one.
+4. The public methods of `Store`, `Image` and `Container` are checked; paths of their file systems are by whoever takes
+   them apart, as those of `os` are.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import FunctionType
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_NO_DEFAULT: Any = object()
+_HAS_REST = 4  # CO_VARARGS, without `import inspect`, which takes milliseconds
+Test = Callable[[object], bool]
+
+
+def _is_path(given: object) -> bool:
+    return isinstance(given, (str, os.PathLike))
+
+
+def _sequence_of(test: Test) -> Test:
+    return lambda given: (
+        isinstance(given, Sequence) and not isinstance(given, (str, bytes, bytearray)) and all(map(test, given))
+    )
+
+
+def _mapping_of(test: Test) -> Test:
+    return lambda given: (
+        isinstance(given, Mapping)
+        and all(isinstance(name, str) for name in given)
+        and all(test(value) for value in given.values())
+    )
+
+
+def _is_text(given: object) -> bool:
+    return isinstance(given, str)
+
+
+def _is_content(given: object) -> bool:
+    return isinstance(given, bytes) or _is_path(given)
+
+
+def _is_named(name: str) -> Test:
+    """Without an import: a class of ours of this name."""
+    return lambda given: any(
+        cls.__name__ == name and cls.__module__.startswith("rootlay.") for cls in type(given).__mro__
+    )
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, (int, float)) and not isinstance(given, bool)
+
+
+def _is_int(given: object) -> bool:
+    return isinstance(given, int) and not isinstance(given, bool)
+
+
+KINDS: dict[str, tuple[str, Test]] = {
+    "None": ("None", lambda given: given is None),
+    "str": ("a string", _is_text),
+    "bytes": ("bytes", lambda given: isinstance(given, bytes)),
+    "int": ("a whole number", _is_int),
+    "float": ("a number", _is_number),
+    "Path": ("a path", _is_path),
+    "os.PathLike[str]": ("a path", _is_path),
+    "Sequence[str]": ("a sequence of strings", _sequence_of(_is_text)),
+    "tuple[str, ...]": ("a sequence of strings", _sequence_of(_is_text)),
+    "Sequence[str | os.PathLike[str]]": ("a sequence of strings or paths", _sequence_of(_is_path)),
+    "Mapping[str, str]": ("a mapping of strings to strings", _mapping_of(_is_text)),
+    "dict[str, str]": ("a mapping of strings to strings", _mapping_of(_is_text)),
+    "Mapping[str, Content]": ("a mapping of strings to contents", _mapping_of(_is_content)),
+    "Sequence[Bind]": ("a sequence of Bind", _sequence_of(_is_named("Bind"))),
+    "BinaryIO": ("a file that can be written to", lambda given: callable(getattr(given, "write", None))),
+    **{name: (words, _is_named(name)) for name, words in (("Snapshot", "a Snapshot"), ("Container", "a Container"))},
+    "Image": ("an Image", _is_named("Image")),
+}
+
+
+class _Check:
+    """What one argument is to be: its annotation; `default` if it has one."""
+
+    __slots__ = ("default", "tests", "words")
+
+    def __init__(self, annotation: str, default: object = _NO_DEFAULT) -> None:
+        parts = [annotation] if annotation in KINDS else annotation.split(" | ")
+        known = all(part in KINDS for part in parts)
+        self.tests = [KINDS[part][1] for part in parts] if known else [lambda _: True]
+        self.words = " or ".join(dict.fromkeys(KINDS[part][0] for part in parts if part != "None")) if known else ""
+        self.default = default
+
+    def passed(self, where: str, name: str, given: object) -> object:
+        """The argument, or its default in the place of None. Raises TypeError."""
+        for test in self.tests:
+            if test(given):
+                return given
+        if given is None and self.default is not _NO_DEFAULT:
+            return self.default
+        shown = repr(given)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}…"
+        raise TypeError(f"{where}: {name} is {self.words}, not {type(given).__name__}: {shown}")
+
+
+def checks_arguments(cls: type[T]) -> type[T]:
+    """Class decorator: public methods check what they are given."""
+    for name, member in list(vars(cls).items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(member, FunctionType):
+            setattr(cls, name, _checked(member, f"{cls.__name__}.{name}"))
+        elif isinstance(member, classmethod):
+            setattr(cls, name, classmethod(_checked(member.__func__, f"{cls.__name__}.{name}")))
+    return cls
+
+
+def _checked(function: Callable[..., Any], where: str) -> Callable[..., Any]:
+    code = function.__code__
+    names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+    single = code.co_varnames[1 : code.co_argcount]
+    rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & _HAS_REST else None
+    values = function.__defaults__ or ()
+    defaults = dict(zip(single[len(single) - len(values) :], values, strict=True)) | (function.__kwdefaults__ or {})
+    kinds = function.__annotations__
+    checks = {name: _Check(str(kinds[name]), defaults.get(name, _NO_DEFAULT)) for name in names}
+    if rest:
+        checks[rest] = _Check(str(kinds[rest]))
+
+    @functools.wraps(function)
+    def checked(self: object, *arguments: Any, **options: Any) -> Any:
+        places: Iterable[str | None] = (*single[: len(arguments)], *[rest] * (len(arguments) - len(single)))
+        passed = [
+            checks[name].passed(where, name, given) if name else given
+            for name, given in zip(places, arguments, strict=True)
+        ]
+        for name, given in options.items():
+            if name in checks:
+                options[name] = checks[name].passed(where, name, given)
+        return function(self, *passed, **options)
+
+    return checked
+
+
+def check_fields(where: str, cls: type, options: Mapping[str, object]) -> None:
+    """What is to become fields of `cls`, a class of values. Raises TypeError."""
+    for name, given in options.items():
+        if name not in cls.__annotations__:
+            raise TypeError(f"{where}: there is no option {name!r}; those that are: {', '.join(cls.__annotations__)}")
+        _Check(str(cls.__annotations__[name])).passed(where, name, given)
