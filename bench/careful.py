@@ -4,7 +4,7 @@
 
 1. The first look at the hydrated files of an image after the machine has started, against writing each of them with
    fsync; and at the filter of an upper with 3,000 files. Every later session reads two small files.
-2. Work on a container from outside: each path is taken by descriptors, against paths of names (rootlay.vfs.longpath).
+2. Work on a container from outside: each path is taken by descriptors, against paths of names (vfs.merge.longpath).
 
 Needs rootlay installed in this Python, and a Debian root file system as a tar. Processor time, minima of the rounds;
 what fsync costs is elapsed time, on the disk that TMPDIR is on.
@@ -21,14 +21,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rootlay.store.attach import open_lower
+from rootlay.store.bundle.attach import open_lower
+from rootlay.store.hydrate.repair import mend_trees
 from rootlay.store.store import Store as ImageStore
-from rootlay.store.treemend import mend_trees
-from rootlay.vfs import Container, Store, longpath
-from rootlay.vfs.bloommend import mend_bloom
-from rootlay.vfs.diff import iter_changes, iter_layer
-from rootlay.vfs.export import export_tree
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs import Container, Store
+from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.changes.export import export_tree
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.overlay.bloomrepair import mend_bloom
+from rootlay.vfs.overlay.overlay import Overlay
 
 DIRECTORIES = [f"/a{i}/b/c{j}" for i in range(20) for j in range(10)]
 FILES = [f"{directory}/f{number}" for directory in DIRECTORIES for number in range(15)]

@@ -20,11 +20,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from rootlay.store.container import Containers
-from rootlay.store.containerrecord import ContainerState
-from rootlay.store.removetree import remove_tree
-from rootlay.store.value import replace
-from rootlay.vfs.create import ContainerOptions, create_container
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import ContainerState
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.model.value import replace
+from rootlay.vfs.containers.create import ContainerOptions, create_container
 
 ROOTLAY = (sys.executable, "-m", "rootlay.cli.main", "--root")
 VERBS = (("ps",), ("ps", "-a"), ("ps", "-a", "--json"), ("fsck",))

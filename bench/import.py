@@ -35,10 +35,10 @@ _UNTAR = 'for l in "$@"; do tar -C "$0" --no-same-owner --exclude="./dev/*" -xzf
 _HYDRATE = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.hydrate import Hydrator
+    from rootlay.store.hydrate.hydrator import Hydrator
     from rootlay.store.store import Store
-    from rootlay.store.view import View
-    from rootlay.store.viewbuild import build_view, view_path
+    from rootlay.store.view.view import View
+    from rootlay.store.view.build import build_view, view_path
     store = Store.open(Path(sys.argv[1]))
     for image in store.load(Path(sys.argv[2])):
         view = View.open(view_path(store.root, build_view(store, image.diff_ids)))
@@ -102,8 +102,8 @@ def contenders(work: Path, image: Path, layers: list[Path]) -> dict[str, Callabl
 
 def prepare(work: Path, tars: list[Path]) -> tuple[Path, list[Path]]:
     """An OCI layout with gzip layers (and a docker-archive beside it), and those layers."""
+    from rootlay.store.model.value import replace
     from rootlay.store.store import Store
-    from rootlay.store.value import replace
 
     store = Store.open(work / "source")
     layers, parts = [], []

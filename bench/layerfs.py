@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from rootlay.vfs import Store
-from rootlay.vfs.layerfs import LayerFS
+from rootlay.vfs.pyfs.layerfs import LayerFS
 
 COLD = """
 import json, time

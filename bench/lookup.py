@@ -25,12 +25,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from rootlay.store._viewbuild import lookup
-from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.lmdbfile import LmdbFile, write_sorted
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.disk.lmdbfile import LmdbFile, write_sorted
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry, EntryType, entry_key
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.merge import lookup
+from rootlay.store.view.view import View
 
 DIRECTORIES = 200
 LOOKUPS = 2000

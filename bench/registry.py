@@ -38,10 +38,10 @@ _ROOTLAY = [sys.executable, "-m", "rootlay.cli.main"]
 _HYDRATE = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.hydrate import Hydrator
+    from rootlay.store.hydrate.hydrator import Hydrator
     from rootlay.store.store import Store
-    from rootlay.store.view import View
-    from rootlay.store.viewbuild import build_view, view_path
+    from rootlay.store.view.view import View
+    from rootlay.store.view.build import build_view, view_path
     store = Store.open(Path(sys.argv[1]))
     view = View.open(view_path(store.root, build_view(store, store.image(sys.argv[2]).diff_ids)))
     with Hydrator(store, view) as hydrator:

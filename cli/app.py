@@ -8,8 +8,8 @@ from typing import Any, Optional
 
 import typer
 
-from rootlay.cli.registry import GROUPS, load_verb
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.verblist import GROUPS, load_verb
 
 _TYPES: dict[str, Any] = {"flag": bool, "text": Optional[str], "int": Optional[int], "many": Optional[list[str]]}  # noqa: UP045 -- Typer's own idiom
 

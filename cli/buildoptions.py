@@ -11,12 +11,12 @@ from rootlay.cli.registryoptions import PLATFORM_OPTION, settings_of
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.store.image import Image
-    from rootlay.store.manifest import Platform
-    from rootlay.store.progress import Progress
-    from rootlay.vfs.build.cacheplace import CachePlace
-    from rootlay.vfs.build.options import BuildOptions, Fetch
-    from rootlay.vfs.build.source import SourceTree
+    from rootlay.store.model.image import Image
+    from rootlay.store.model.manifest import Platform
+    from rootlay.store.model.progress import Progress
+    from rootlay.vfs.build.cache.places import CachePlace
+    from rootlay.vfs.build.context.source import SourceTree
+    from rootlay.vfs.build.result.options import BuildOptions, Fetch
 
 IMAGE_SCHEME = "docker-image://"
 LAYOUT_SCHEME = "oci-layout://"
@@ -70,8 +70,8 @@ def to_options(
 ) -> BuildOptions:
     """What the library takes; `trees` and `images` are what --build-context names. Raises UsageError."""
     from rootlay.cli.registryoptions import platform_of
-    from rootlay.store.platform import host_platform
-    from rootlay.vfs.build.options import BuildOptions
+    from rootlay.store.model.platform import host_platform
+    from rootlay.vfs.build.result.options import BuildOptions
 
     build_args = pairs(values.many("build_arg"), context)
     network = values.text("network") or "host"
@@ -126,8 +126,8 @@ def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int 
 
 def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
     """--cache-from or --cache-to. Raises UsageError."""
-    from rootlay.vfs.build.cacheplace import parse_cache_place
-    from rootlay.vfs.build.errors import BadValue
+    from rootlay.vfs.build.cache.places import parse_cache_place
+    from rootlay.vfs.build.language.errors import BadValue
 
     try:
         return tuple(parse_cache_place(text, to=name == "cache_to") for text in values.many(name))

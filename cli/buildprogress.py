@@ -20,7 +20,7 @@ from rootlay.cli.printer import Printer
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.vfs.build.report import Report, Step
+    from rootlay.vfs.build.result.report import Report, Step
 
 PROGRESS_OPTIONS = (
     Option(
@@ -37,7 +37,7 @@ PROGRESS_OPTIONS = (
 @contextlib.contextmanager
 def open_report(values: Values, context: Context) -> Iterator[Report]:
     """What shows the build, as --progress and --quiet say. Raises UsageError."""
-    from rootlay.vfs.build.report import Silent
+    from rootlay.vfs.build.result.report import Silent
 
     how = how_of(values, context)
     if how == "quiet":
@@ -64,7 +64,7 @@ def how_of(values: Values, context: Context) -> str:
 
 
 class PlainReport:
-    """A `rootlay.vfs.build.report.Report` that writes lines. Safe for threads."""
+    """A `rootlay.vfs.build.result.report.Report` that writes lines. Safe for threads."""
 
     def __init__(self, out: Printer) -> None:
         self._out = out

@@ -26,10 +26,10 @@ from typing import TYPE_CHECKING
 from rootlay.cli.buildprogress import outcome
 from rootlay.cli.listing import size
 from rootlay.cli.printer import Printer
-from rootlay.store.errors import printable_text
+from rootlay.store.model.errors import printable_text
 
 if TYPE_CHECKING:
-    from rootlay.vfs.build.report import Step
+    from rootlay.vfs.build.result.report import Step
 
 DRAW_S = 0.1
 ROWS_MAX = 16
@@ -49,7 +49,7 @@ class _Running:
 
 
 class ScreenReport:
-    """A `rootlay.vfs.build.report.Report` that draws. Use it as a context manager. Safe for threads.
+    """A `rootlay.vfs.build.result.report.Report` that draws. Use it as a context manager. Safe for threads.
 
     Args:
         out: a terminal.

@@ -14,13 +14,13 @@ from rootlay.cli.spec import Context, Values
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store
-    from rootlay.vfs.build.buildcontext import Surroundings
-    from rootlay.vfs.build.source import SourceTree
+    from rootlay.vfs.build.context.buildcontext import Surroundings
+    from rootlay.vfs.build.context.source import SourceTree
 
 
 def surroundings(scratch: Path, values: Values, context: Context) -> Surroundings:
     """What opening a context may need."""
-    from rootlay.vfs.build.buildcontext import Surroundings
+    from rootlay.vfs.build.context.buildcontext import Surroundings
 
     return Surroundings(scratch, sys.stdin.buffer, context.environ, settings_of(values, context))
 
@@ -29,7 +29,7 @@ def open_named(
     store: Store, values: Values, context: Context, scratch: Path, stack: ExitStack
 ) -> tuple[Mapping[str, SourceTree], Mapping[str, str]]:
     """The trees, and the images, of --build-context, by name. Raises as `open_context` and `load_unnamed`."""
-    from rootlay.vfs.build.buildcontext import STDIN, open_context
+    from rootlay.vfs.build.context.buildcontext import STDIN, open_context
 
     trees: dict[str, SourceTree] = {}
     images: dict[str, str] = {}
@@ -49,8 +49,8 @@ def open_named(
 def _load(store: Store, place: str, values: Values, context: Context) -> str:
     """The ID of the image that `DIR[:TAG][@DIGEST]` means."""
     from rootlay.cli.progress import show_progress
-    from rootlay.store.ociload import load_unnamed
-    from rootlay.store.platform import host_platform
+    from rootlay.store.exchange.ociload import load_unnamed
+    from rootlay.store.model.platform import host_platform
 
     path, _, pick = place.partition("@")
     if not pick and not Path(path).is_dir():

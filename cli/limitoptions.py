@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rootlay.cli.spec import Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.store.limits import Limits
+    from rootlay.store.model.limits import Limits
 
 LIMIT_OPTIONS = (
     Option(("--max-size",), "text", "How much the image may unpack to, as 20g (1t by default).", "BYTES"),
@@ -29,7 +29,7 @@ def parse_size(text: str, flag: str) -> int:
 
 def limits_of(values: Values) -> Limits:
     """The limits that the user set, and the defaults. Raises UsageError."""
-    from rootlay.store.limits import Limits
+    from rootlay.store.model.limits import Limits
 
     found = Limits()
     size = values.text("max_size")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rootlay.cli.spec import Context
-from rootlay.store.errors import printable_text
-from rootlay.store.value import value
+from rootlay.store.model.errors import printable_text
+from rootlay.store.model.value import value
 
 Row = dict[str, Any]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import OutputFailed, Printer, ReaderGone, abandon, standard_streams
-from rootlay.cli.registry import VERBS, load_verb
 from rootlay.cli.spec import RUNNING_VERBS, Context, UsageError
-from rootlay.store.userroot import NoHome, user_root
+from rootlay.cli.verblist import VERBS, load_verb
+from rootlay.store.disk.userroot import NoHome, user_root
 
 INTERRUPTED = 130
 USAGE = 2
@@ -47,7 +47,7 @@ def main(words: list[str] | None = None) -> int:
     except ReaderGone:
         code = 0  # what was asked for has been said
     except Exception as error:
-        from rootlay.cli.failure import explain
+        from rootlay.cli.errorreport import explain
 
         message, code = explain(error, verb, context.root)
         err.line(f"rootlay: {message}")

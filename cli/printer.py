@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TextIO, cast
 
-from rootlay.store.errors import StoreError, printable_text
+from rootlay.store.model.errors import StoreError, printable_text
 
 
 class ReaderGone(Exception):

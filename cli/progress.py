@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import size
 from rootlay.cli.spec import Context
-from rootlay.store.errors import printable_text
+from rootlay.store.model.errors import printable_text
 
 if TYPE_CHECKING:
-    from rootlay.store.progress import Progress
+    from rootlay.store.model.progress import Progress
 
 LINE_EVERY_S = 5.0
 REDRAWN_EVERY_S = 0.1

@@ -29,7 +29,7 @@ def main() -> None:
     except SyntaxError:
         raise
     except Exception as error:
-        from rootlay.cli.failure import explain
+        from rootlay.cli.errorreport import explain
 
         message, _ = explain(error, "python", Path(root))
         standard_streams()[1].line(f"rootlay: {message}", flush=True)
@@ -65,8 +65,8 @@ def _compiled(words: list[str], file: str) -> CodeType | None:
 
 def _go_inside(root: Path, reference: str, cwd: str) -> None:
     from rootlay.vfs import Store
+    from rootlay.vfs.api.whole import enter_process
     from rootlay.vfs.hook.library import HookEngineMissing
-    from rootlay.vfs.hook.whole import enter_process
 
     container = Store.open(root).container(reference)
     try:

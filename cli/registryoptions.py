@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.store.manifest import Platform
+    from rootlay.store.model.manifest import Platform
     from rootlay.store.registry.settings import Settings
 
 REGISTRY_OPTIONS = (
@@ -72,7 +72,7 @@ def platform_of(values: Values) -> Platform | None:
     text = values.text("platform")
     if text is None:
         return None
-    from rootlay.store.platform import parse_platform
+    from rootlay.store.model.platform import parse_platform
 
     platform = parse_platform(text)
     if not platform.os or not platform.architecture:

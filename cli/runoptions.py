@@ -7,8 +7,8 @@ import re
 
 from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
-from rootlay.store.containerrecord import Bind
-from rootlay.vfs.create import ContainerOptions
+from rootlay.store.containers.record import Bind
+from rootlay.vfs.containers.create import ContainerOptions
 
 HOSTNAME_MAX = 64  # Linux's, __NEW_UTS_LEN
 _HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from rootlay.cli.failure import GENERAL, explain
+from rootlay.cli.errorreport import GENERAL, explain
 from rootlay.cli.spec import Context
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rootlay.cli.printer import Printer
-from rootlay.store.value import value
+from rootlay.store.model.value import value
 
 RUNNING_VERBS = frozenset({"run", "start", "exec", "create", "python"})
 """Verbs whose exit code may be a program's: trouble of our own is 125, as Docker's."""

@@ -1,6 +1,6 @@
 """Where a container lives whose image is in a store that is read-only: below the directory of `--upper`.
 
-`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (rootlay.store.linkedstore), with
+`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (store.exchange.linkedstore), with
 the container's record and the files hydrated for it. Both are there for the next run with the same directory. On the
 path of every `rootlay run`: no heavy imports.
 """
@@ -11,10 +11,10 @@ import os
 from pathlib import Path
 
 from rootlay.cli.spec import Context, UsageError
-from rootlay.store.containerrecord import HOST_IMAGE
-from rootlay.store.errors import StoreNotWritable
-from rootlay.store.value import replace
-from rootlay.vfs.create import ContainerOptions
+from rootlay.store.containers.record import HOST_IMAGE
+from rootlay.store.model.errors import StoreNotWritable
+from rootlay.store.model.value import replace
+from rootlay.vfs.containers.create import ContainerOptions
 
 
 def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, ContainerOptions]:
@@ -42,7 +42,7 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
     target = Store.open(root)
     options = replace(options, upper=str(place / "upper"))
     if options.image not in ("", HOST_IMAGE) and not _is_bundle(options.image):
-        from rootlay.store.linkedstore import link_image
+        from rootlay.store.exchange.linkedstore import link_image
 
         source = Store.open(context.root, create=False)
         image = source.image(options.image, options.platform)
@@ -63,6 +63,6 @@ def _is_read_only(root: Path) -> bool:
 def _is_bundle(image: str) -> bool:
     if "/" not in image:
         return False
-    from rootlay.store.bundle import is_bundle
+    from rootlay.store.bundle.format import is_bundle
 
     return is_bundle(image)

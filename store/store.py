@@ -7,26 +7,26 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.catalog import Catalog
-from rootlay.store.digest import Digest
-from rootlay.store.durable import sweep
-from rootlay.store.errors import BadManifest, CorruptStore
-from rootlay.store.image import Image, ImageRecord
-from rootlay.store.imageconfig import ImageConfig, RunConfig
-from rootlay.store.imagenames import with_name
-from rootlay.store.layout import Layout
-from rootlay.store.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
-from rootlay.store.present import check_blobs, check_present
-from rootlay.store.progress import Note, Progress, silent, unheard
-from rootlay.store.reference import Reference
+from rootlay.store.disk.durable import sweep
+from rootlay.store.layout.blobcheck import check_blobs, check_present
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.layout import Layout
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, CorruptStore
+from rootlay.store.model.image import Image, ImageRecord
+from rootlay.store.model.imageconfig import ImageConfig, RunConfig
+from rootlay.store.model.imagenames import with_name
+from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
+from rootlay.store.model.progress import Note, Progress, silent, unheard
+from rootlay.store.model.reference import Reference
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from rootlay.store.layer import Layer
-    from rootlay.store.limits import Limits
-    from rootlay.store.members import Member
-    from rootlay.store.removal import Removed
+    from rootlay.store.layer.layer import Layer
+    from rootlay.store.layout.indexdocuments import Member
+    from rootlay.store.layout.removal import Removed
+    from rootlay.store.model.limits import Limits
 
 
 class Store:
@@ -115,7 +115,7 @@ class Store:
 
         Raises BrokenHardLink for layers that do not fit together.
         """
-        from rootlay.store.viewbuild import check_links
+        from rootlay.store.view.build import check_links
 
         manifest = Manifest.parse(document, "manifest")
         check_present(self.layout, manifest)
@@ -132,7 +132,7 @@ class Store:
 
         Preconditions and errors as `add_manifest`.
         """
-        from rootlay.store.viewbuild import check_links
+        from rootlay.store.view.build import check_links
 
         top: Descriptor | None = None
         catalog = Catalog(self.layout)
@@ -163,20 +163,20 @@ class Store:
         return self._read_again(found)
 
     def remove(self, reference: str, *, force: bool = False, in_use: Callable[[], Iterable[Digest]] = tuple) -> Removed:
-        """Remove a name, and the image with its last name (see `rootlay.store.removal`).
+        """Remove a name, and the image with its last name (see `rootlay.store.layout.removal`).
 
         Args:
             in_use: gives the diff IDs of layers, and the chain IDs of views, that containers need.
 
         Raises UnknownImage, ImageInUse, StoreNotWritable.
         """
-        from rootlay.store.removal import remove_image
+        from rootlay.store.layout.removal import remove_image
 
         return remove_image(self.layout, reference, force=force, in_use=in_use)
 
     def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple, dry_run: bool = False) -> Removed:
         """Remove images without a name, and what crashes left behind; `dry_run`: only say what. See `remove`."""
-        from rootlay.store.removal import prune
+        from rootlay.store.layout.removal import prune
 
         return prune(self.layout, in_use, dry_run=dry_run)
 
@@ -184,7 +184,7 @@ class Store:
 
     def layer(self, diff_id: Digest) -> Layer:
         """Open an imported layer; close it. Raises CorruptStore if it is not here."""
-        from rootlay.store.layer import Layer
+        from rootlay.store.layer.layer import Layer
 
         try:
             return Layer(self.layout.layer_directory(diff_id), self.layout.blobs)
@@ -196,14 +196,14 @@ class Store:
 
         Raises NotFetched for an image that was pulled lazily and is not all here.
         """
-        from rootlay.store.layerload import index_missing
+        from rootlay.store.layer.load import index_missing
 
         index_missing(self.layout, image, progress)
 
     def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
         """As `prepare`, but lazy layers will do: the IDs by which the layers are here, base layer first."""
-        from rootlay.store.layerload import index_missing
-        from rootlay.store.lazy.identity import stack_ids
+        from rootlay.store.layer.load import index_missing
+        from rootlay.store.layout.identity import stack_ids
 
         index_missing(self.layout, image, silent, lazily=True)
         return stack_ids(self.layout, image)
@@ -221,8 +221,8 @@ class Store:
         created: datetime | None = None,
         progress: Progress = silent,
     ) -> Image:
-        """Make an image of one layer from a root file system (see `rootlay.store.rootfs`)."""
-        from rootlay.store.rootfs import import_rootfs
+        """Make an image of one layer from a root file system (see `rootlay.store.exchange.rootfs`)."""
+        from rootlay.store.exchange.rootfs import import_rootfs
 
         return import_rootfs(
             self, source, reference, config=config, message=message, platform=platform, created=created,
@@ -241,8 +241,8 @@ class Store:
         note: Note = unheard,
         all_platforms: bool = False,
     ) -> list[Image]:
-        """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.load`)."""
-        from rootlay.store.load import load
+        """Load the images of a docker-archive, an OCI layout or a bundle (see `rootlay.store.exchange.load`)."""
+        from rootlay.store.exchange.load import load
 
         return load(
             self, source, reference=reference, platform=platform, progress=progress, link=link, only=only, note=note,
@@ -259,7 +259,7 @@ class Store:
         platform: Platform | None = None,
         progress: Progress = silent,
     ) -> None:
-        """Write images to an archive or a directory (see `rootlay.store.save`)."""
-        from rootlay.store.save import save
+        """Write images to an archive or a directory (see `rootlay.store.exchange.save`)."""
+        from rootlay.store.exchange.save import save
 
         save(self, references, out, format, compression=compression, platform=platform, progress=progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.pyfs import import_pyfs
+from rootlay.vfs.pyfs.importfs import import_pyfs
 from tests.support.rootfs import build_rootfs
 
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`

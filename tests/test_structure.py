@@ -36,7 +36,7 @@ def test_imports_point_store_to_vfs_to_cli_only(path: Path) -> None:
             assert ORDER.index(parts[1]) <= own, f"{path}:{line} imports {name}"
 
 
-READS_THE_ENVIRONMENT = {"store/userroot.py": {"ROOTLAY_ROOT", "XDG_DATA_HOME", "HOME"}}
+READS_THE_ENVIRONMENT = {"store/disk/userroot.py": {"ROOTLAY_ROOT", "XDG_DATA_HOME", "HOME"}}
 """The one exception, and the variables that it may know: the answer must be the same for all who ask."""
 
 

@@ -1,7 +1,7 @@
 """The path-remapping virtual file system: images and containers for Python programs.
 
 The public names are imported when they are first used, so that `import rootlay.vfs` costs nothing. docs/api.md is the
-reference; errors are those of `rootlay.store.errors` and the ones below, all of them `StoreError`.
+reference; errors are those of `rootlay.store.model.errors` and the ones below, all of them `StoreError`.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rootlay.store.containererrors import SnapshotExists, UnknownSnapshot
-    from rootlay.store.containerrecord import Bind
-    from rootlay.store.errors import ContainerRunning, NameInUse, StoreError, UnknownContainer, UnknownImage
-    from rootlay.store.uppers import Snapshot
-    from rootlay.vfs.compare import Changes
-    from rootlay.vfs.container import Container
-    from rootlay.vfs.create import ContainerOptions
-    from rootlay.vfs.diff import Change
-    from rootlay.vfs.fsspecfs import RootlayFileSystem
+    from rootlay.store.containers.record import Bind
+    from rootlay.store.containers.upperstack import Snapshot
+    from rootlay.store.model.containererrors import SnapshotExists, UnknownSnapshot
+    from rootlay.store.model.errors import ContainerRunning, NameInUse, StoreError, UnknownContainer, UnknownImage
+    from rootlay.vfs.api.container import Container
+    from rootlay.vfs.api.images import Image, Store
+    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.diff import Change
+    from rootlay.vfs.containers.create import ContainerOptions
     from rootlay.vfs.hook.activation import Activation
-    from rootlay.vfs.images import Image, Store
-    from rootlay.vfs.layerfs import LayerFS
-    from rootlay.vfs.overlay import Overlay
+    from rootlay.vfs.overlay.overlay import Overlay
+    from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
+    from rootlay.vfs.pyfs.layerfs import LayerFS
 
 __all__ = [
     "Activation",
@@ -47,24 +47,24 @@ __all__ = [
 
 _HOMES = {
     "Activation": "rootlay.vfs.hook.activation",
-    "Bind": "rootlay.store.containerrecord",
-    "Change": "rootlay.vfs.diff",
-    "Changes": "rootlay.vfs.compare",
-    "Container": "rootlay.vfs.container",
-    "ContainerOptions": "rootlay.vfs.create",
-    "ContainerRunning": "rootlay.store.errors",
-    "Image": "rootlay.vfs.images",
-    "LayerFS": "rootlay.vfs.layerfs",
-    "NameInUse": "rootlay.store.errors",
-    "Overlay": "rootlay.vfs.overlay",
-    "RootlayFileSystem": "rootlay.vfs.fsspecfs",
-    "Snapshot": "rootlay.store.uppers",
-    "SnapshotExists": "rootlay.store.containererrors",
-    "Store": "rootlay.vfs.images",
-    "StoreError": "rootlay.store.errors",
-    "UnknownContainer": "rootlay.store.errors",
-    "UnknownImage": "rootlay.store.errors",
-    "UnknownSnapshot": "rootlay.store.containererrors",
+    "Bind": "rootlay.store.containers.record",
+    "Change": "rootlay.vfs.changes.diff",
+    "Changes": "rootlay.vfs.changes.compare",
+    "Container": "rootlay.vfs.api.container",
+    "ContainerOptions": "rootlay.vfs.containers.create",
+    "ContainerRunning": "rootlay.store.model.errors",
+    "Image": "rootlay.vfs.api.images",
+    "LayerFS": "rootlay.vfs.pyfs.layerfs",
+    "NameInUse": "rootlay.store.model.errors",
+    "Overlay": "rootlay.vfs.overlay.overlay",
+    "RootlayFileSystem": "rootlay.vfs.plugins.fsspecfs",
+    "Snapshot": "rootlay.store.containers.upperstack",
+    "SnapshotExists": "rootlay.store.model.containererrors",
+    "Store": "rootlay.vfs.api.images",
+    "StoreError": "rootlay.store.model.errors",
+    "UnknownContainer": "rootlay.store.model.errors",
+    "UnknownImage": "rootlay.store.model.errors",
+    "UnknownSnapshot": "rootlay.store.model.containererrors",
 }
 
 

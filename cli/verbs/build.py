@@ -22,9 +22,9 @@ CANCELLED = 130
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
     from rootlay.vfs.build.build import build
-    from rootlay.vfs.build.buildcontext import open_context
-    from rootlay.vfs.build.failure import BuildCancelled
-    from rootlay.vfs.build.parser import parse
+    from rootlay.vfs.build.context.buildcontext import open_context
+    from rootlay.vfs.build.language.parser import parse
+    from rootlay.vfs.build.result.failure import BuildCancelled
 
     outputs = parse_outputs(values, context)
     for number in (signal.SIGTERM, signal.SIGHUP):

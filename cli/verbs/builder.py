@@ -9,7 +9,7 @@ from rootlay.cli.listing import Column, Row, age, print_table, size
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 if TYPE_CHECKING:
-    from rootlay.vfs.build.cacheusage import CacheItem
+    from rootlay.vfs.build.cache.usage import CacheItem
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+)([smhd])")
@@ -26,7 +26,7 @@ def action(values: Values, context: Context) -> int:
 
 def _show(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
-    from rootlay.vfs.build.cacheusage import list_cache
+    from rootlay.vfs.build.cache.usage import list_cache
 
     items = list_cache(Store.open(context.root))
     columns = (
@@ -46,7 +46,7 @@ def _show(values: Values, context: Context) -> int:
 
 def _prune(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
-    from rootlay.vfs.build.cacheusage import prune_cache
+    from rootlay.vfs.build.cache.usage import prune_cache
 
     dry_run = values.flag("dry_run")
     older = _older_than(values.many("filter"))
@@ -64,7 +64,7 @@ def _prune(values: Values, context: Context) -> int:
 
 
 def _row(item: CacheItem) -> Row:
-    from rootlay.store.value import as_dict
+    from rootlay.store.model.value import as_dict
 
     row = as_dict(item)
     del row["layer"]

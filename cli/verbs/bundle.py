@@ -9,7 +9,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.bundlewrite import write_bundle
+    from rootlay.store.bundle.writer import write_bundle
     from rootlay.store.store import Store
 
     output = values.text("output")

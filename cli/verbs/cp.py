@@ -11,9 +11,9 @@ STREAM = b"-"
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.vfs.containerstack import open_overlay
-    from rootlay.vfs.transfer import copy_in, copy_out
+    from rootlay.store.containers.containers import Containers
+    from rootlay.vfs.changes.transfer import copy_in, copy_out
+    from rootlay.vfs.containers.stack import open_overlay
 
     source, target = values.required("source"), values.required("target")
     if not source or not target:
@@ -29,7 +29,7 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("will not write an archive to a terminal: redirect standard output")
     with open_overlay(context.root, containers.find(source_name or target_name)) as overlay:
         if outer == STREAM:
-            from rootlay.vfs.tartransfer import copy_in_tar, copy_out_tar
+            from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 
             if source_name:
                 copy_out_tar(overlay, inner, context.out.binary, follow=follow)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from rootlay.cli.bundleroot import for_image
+from rootlay.cli.bundlestore import for_image
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
 from rootlay.cli.spec import Context, Option, Values, Verb
 from rootlay.cli.upperroot import for_upper
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.create import create_container
+    from rootlay.vfs.containers.create import create_container
 
     context = for_image(context, values.text("image") or "")
     context, options = for_upper(context, to_options(values, context, auto_remove=values.flag("rm")))

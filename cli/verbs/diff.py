@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 if TYPE_CHECKING:
-    from rootlay.store.image import Image
-    from rootlay.vfs.states import State
+    from rootlay.store.model.image import Image
+    from rootlay.vfs.changes.states import State
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.vfs.states import State, diff_states
+    from rootlay.store.containers.containers import Containers
+    from rootlay.vfs.changes.states import State, diff_states
 
     first, second = values.required("container"), values.text("other")
     if second is None:
@@ -38,11 +38,11 @@ def action(values: Values, context: Context) -> int:
 
 def _state(context: Context, reference: str) -> State | Image:
     """CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
-    from rootlay.store.container import Containers
-    from rootlay.store.errors import UnknownContainer
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.model.errors import UnknownContainer
     from rootlay.store.store import Store
-    from rootlay.vfs.snapshots import find_snapshot
-    from rootlay.vfs.states import State
+    from rootlay.vfs.changes.states import State
+    from rootlay.vfs.containers.snapshots import find_snapshot
 
     name, _, snapshot = reference.partition("@")
     try:

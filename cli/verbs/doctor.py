@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from rootlay.cli.spec import Context, Option, Values, Verb
-from rootlay.store.value import as_dict
+from rootlay.store.model.value import as_dict
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.run.doctor import examine
+    from rootlay.vfs.doctor.doctor import examine
 
     findings = examine(context.root, context.environ)
     if values.flag("json"):

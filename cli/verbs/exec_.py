@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 
-from rootlay.cli.running import reader, run_extra
+from rootlay.cli.runcommand import reader, run_extra
 from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.run.program import make_program, merge_env
 
     record = Containers(context.root).find(values.required("container"))

@@ -8,9 +8,9 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.store.outfile import output_file
-    from rootlay.vfs.container import Container
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.disk.outfile import output_file
+    from rootlay.vfs.api.container import Container
 
     container = Container(context.root, Containers(context.root).find(values.required("container")))
     target = values.text("output")

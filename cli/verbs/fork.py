@@ -6,8 +6,8 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.vfs.snapshots import find_snapshot, fork_container
+    from rootlay.store.containers.containers import Containers
+    from rootlay.vfs.containers.snapshots import find_snapshot, fork_container
 
     containers = Containers(context.root)
     reference, _, snapshot = values.required("container").partition("@")

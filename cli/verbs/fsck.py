@@ -13,8 +13,8 @@ CLEAN, REPAIRED, DAMAGED = 0, 1, 4
 def action(values: Values, context: Context) -> int:
     from rootlay.store.check.finding import Outcome, quarantined
     from rootlay.store.check.run import check_store
-    from rootlay.vfs.build.check import check_build_cache
-    from rootlay.vfs.check import check_uppers
+    from rootlay.vfs.build.cache.check import check_build_cache
+    from rootlay.vfs.containers.check import check_uppers
 
     as_json = values.flag("json")
     outcomes: list[Outcome] = []

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from rootlay.cli.listing import Column, Row, age_of, print_table, size
 from rootlay.cli.progress import print_notes
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 if TYPE_CHECKING:
-    from rootlay.store.image import ImageRecord
+    from rootlay.store.model.image import ImageRecord
 
 _SHORT_DIGITS = 12
 

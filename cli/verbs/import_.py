@@ -11,10 +11,10 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.configchange import apply_changes
-    from rootlay.store.imageconfig import RunConfig
+    from rootlay.store.model.configchange import apply_changes
+    from rootlay.store.model.imageconfig import RunConfig
     from rootlay.store.store import Store
-    from rootlay.vfs.create import ensure_view
+    from rootlay.vfs.containers.create import ensure_view
 
     source = values.required("source")
     store = Store.open(context.root, limits=limits_of(values))

@@ -8,11 +8,11 @@ from typing import Any
 
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
-from rootlay.store.value import as_dict
+from rootlay.store.model.value import as_dict
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.errors import UnknownContainer
+    from rootlay.store.model.errors import UnknownContainer
 
     kind = values.text("type")
     found: list[dict[str, Any]] = []
@@ -33,7 +33,7 @@ def action(values: Values, context: Context) -> int:
 
 
 def _container(context: Context, reference: str) -> dict[str, Any]:
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.run.processes import list_guests
 
     record = Containers(context.root).find(reference)

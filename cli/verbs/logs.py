@@ -10,7 +10,7 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.run.processes import has_guests
 
     record = Containers(context.root).find(values.required("container"))

@@ -9,7 +9,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.reference import Reference
+    from rootlay.store.model.reference import Reference
     from rootlay.store.registry.pull import resolve
     from rootlay.store.registry.repository import Repository
     from rootlay.store.registry.session import Session

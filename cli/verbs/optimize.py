@@ -7,7 +7,7 @@ from rootlay.cli.spec import Argument, Context, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.optimize import optimize_image
+    from rootlay.store.layer.optimize import optimize_image
     from rootlay.store.store import Store
 
     store = Store.open(context.root)

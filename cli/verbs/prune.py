@@ -8,7 +8,7 @@ from rootlay.cli.spec import Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import Store
-    from rootlay.vfs.prune import prune
+    from rootlay.vfs.containers.prune import prune
 
     dry_run = values.flag("dry_run")
     done = prune(Store.open(context.root), dry_run=dry_run)

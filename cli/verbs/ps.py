@@ -9,11 +9,11 @@ from rootlay.cli.listing import Column, Row, age, print_table, quoted
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 if TYPE_CHECKING:
-    from rootlay.store.containerrecord import ContainerRecord
+    from rootlay.store.containers.record import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
     from rootlay.vfs.run.processes import running_containers
 
     containers = Containers(context.root)

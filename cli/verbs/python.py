@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.cli.bundleroot import for_image
+from rootlay.cli.bundlestore import for_image
 from rootlay.cli.runoptions import CREATE_OPTIONS, parse_bind, variables, working_directory
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
 
@@ -11,7 +11,7 @@ PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.create import ContainerOptions, create_container
+    from rootlay.vfs.containers.create import ContainerOptions, create_container
     from rootlay.vfs.run.removal import remove_container
 
     words = _words(values)

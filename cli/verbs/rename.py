@@ -6,7 +6,7 @@ from rootlay.cli.spec import Argument, Context, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
 
     containers = Containers(context.root)
     containers.rename(containers.find(values.required("container")), values.required("name"))

@@ -7,8 +7,8 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.store.errors import UnknownContainer
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.model.errors import UnknownContainer
     from rootlay.vfs.run.removal import remove_container
 
     containers = Containers(context.root)

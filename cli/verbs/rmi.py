@@ -7,10 +7,10 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.store.errors import ImageInUse
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.model.errors import ImageInUse
     from rootlay.store.store import Store
-    from rootlay.vfs.needed import needed
+    from rootlay.vfs.containers.gcroots import needed
 
     store = Store.open(context.root)
     containers = Containers(store.root)

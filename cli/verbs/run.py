@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from rootlay.cli.bundleroot import for_image
-from rootlay.cli.running import attach, run_program
+from rootlay.cli.bundlestore import for_image
+from rootlay.cli.runcommand import attach, run_program
 from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.upperroot import for_upper
-from rootlay.store.containerrecord import ContainerRecord
+from rootlay.store.containers.record import ContainerRecord
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.create import create_container
+    from rootlay.vfs.containers.create import create_container
 
     context = for_image(context, values.text("image") or "")
     remove = values.flag("rm")

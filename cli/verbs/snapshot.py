@@ -8,8 +8,8 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.vfs.container import Container
+    from rootlay.store.containers.containers import Containers
+    from rootlay.vfs.api.container import Container
 
     what, names = values.required("action"), values.many("name")
     container = Container(context.root, Containers(context.root).find(values.required("container")))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from rootlay.cli.running import attach, run_program
+from rootlay.cli.runcommand import attach, run_program
 from rootlay.cli.runoptions import CONFINE, confine_mode
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
-from rootlay.store.value import replace
+from rootlay.store.model.value import replace
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.store.containerrecord import ContainerRecord
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.containers.record import ContainerRecord
 
     names = values.many("container")
     confine = confine_mode(values)

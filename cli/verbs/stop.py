@@ -11,8 +11,8 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.container import Containers
-    from rootlay.store.errors import StillRunning
+    from rootlay.store.containers.containers import Containers
+    from rootlay.store.model.errors import StillRunning
 
     patience = values.number("time")
 

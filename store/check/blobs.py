@@ -7,16 +7,16 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, StoreError
-from rootlay.store.imagenames import without_image
-from rootlay.store.layercheck import is_foreign
-from rootlay.store.lazy.identity import find_lazy
-from rootlay.store.manifest import INDEXES, MANIFESTS, Descriptor, Index
-from rootlay.store.regularfile import NotARegularFile, iter_regular
+from rootlay.store.disk.regularfile import NotARegularFile, iter_regular
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.identity import find_lazy
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, StoreError
+from rootlay.store.model.imagenames import without_image
+from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Index
+from rootlay.store.model.mediasupport import is_foreign
 
 # Documents are read whenever an image is used, so they are always verified in full.
 _DOCUMENT_BYTES = 64 << 10

@@ -9,13 +9,12 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope, process_lives
-from rootlay.store.container import ID_PATTERN, Containers
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.errors import StoreError, printable
-from rootlay.store.uppers import (
+from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
+from rootlay.store.containers.containers import ID_PATTERN, Containers
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     Snapshot,
     UpperStack,
@@ -23,6 +22,7 @@ from rootlay.store.uppers import (
     read_stack,
     references_of,
 )
+from rootlay.store.model.errors import StoreError, printable
 
 RECORD_FILE = "config.json"
 # The table of docs/format.md §9, and `config.json`.

@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from rootlay.store.durable import make_directories, make_directory, sync_path, write_file
-from rootlay.store.value import value
+from rootlay.store.disk.durable import make_directories, make_directory, sync_path, write_file
+from rootlay.store.model.value import value
 
 if TYPE_CHECKING:
-    from rootlay.store.layout import Layout
+    from rootlay.store.layout.layout import Layout
 
 QUARANTINE = "quarantine"
 _LIST = "list.json"

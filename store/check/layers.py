@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.access import Access
-from rootlay.store.bytestream import ByteStream
-from rootlay.store.check.apart import examine_apart
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.codec import decompress
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.digest import Digest
-from rootlay.store.entry import ROOT_ID, Entry, EntryType, split_key
-from rootlay.store.errors import CorruptStore, StoreError
-from rootlay.store.ingest import LayerSource, ingest_layer
-from rootlay.store.layer import INDEX_NAME, PACK_NAME, Layer, layer_exists
-from rootlay.store.layertree import LayerTree
-from rootlay.store.manifest import Descriptor, Manifest
-from rootlay.store.regularfile import iter_regular
-from rootlay.store.tarreader import TarReader
+from rootlay.store.check.subprocesscheck import examine_apart
+from rootlay.store.codec.bytestream import ByteStream
+from rootlay.store.codec.codec import decompress
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.regularfile import iter_regular
+from rootlay.store.layer.ingest import LayerSource, ingest_layer
+from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME, Layer, layer_exists
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, split_key
+from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.manifest import Descriptor, Manifest
+from rootlay.store.tar.reader import TarReader
 
 MANIFEST_COPY = "manifest.json"
 

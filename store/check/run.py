@@ -23,8 +23,8 @@ from rootlay.store.check.scope import Check, Scope, Tell, unheard
 from rootlay.store.check.structure import check_structure
 from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
-from rootlay.store.errors import StoreError
-from rootlay.store.layout import Layout
+from rootlay.store.layout.layout import Layout
+from rootlay.store.model.errors import StoreError
 from rootlay.store.store import Store
 
 CHECKS: tuple[Check, ...] = (
@@ -52,7 +52,7 @@ def check_store(
 
     Args:
         deep: read all content, too; otherwise only what is quick: documents, sizes, structure.
-        more: checks that know what the store does not (`rootlay.vfs.check`).
+        more: checks that know what the store does not (`rootlay.vfs.containers.check`).
         tell: hears how far it is.
         counts: is filled with how many things of each kind have been looked at.
 

@@ -8,16 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from rootlay.store.catalog import Catalog
 from rootlay.store.check.finding import Finding
-from rootlay.store.container import ID_PATTERN
-from rootlay.store.containerrecord import ContainerConfig, ContainerRecord
-from rootlay.store.errors import BadManifest, StoreError, printable
-from rootlay.store.image import Image
-from rootlay.store.jsonfield import parse_object
-from rootlay.store.layout import Layout
+from rootlay.store.containers.containers import ID_PATTERN
+from rootlay.store.containers.record import ContainerConfig, ContainerRecord
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.layout import Layout
+from rootlay.store.model.errors import BadManifest, StoreError, printable
+from rootlay.store.model.image import Image
+from rootlay.store.model.jsonfield import parse_object
+from rootlay.store.model.value import field, value
 from rootlay.store.store import Store
-from rootlay.store.value import field, value
 
 T = TypeVar("T")
 Tell = Callable[[str, int, int], None]

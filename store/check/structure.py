@@ -11,20 +11,20 @@ from pathlib import Path
 
 from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope, process_lives
-from rootlay.store.digest import Digest
-from rootlay.store.durable import write_file
-from rootlay.store.errors import StoreError
-from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.imagenames import with_name, without_image
-from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
-from rootlay.store.layout import LAYOUT_VERSION
+from rootlay.store.disk.durable import write_file
+from rootlay.store.disk.lock import try_lock
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.layout.indexdocuments import whole_index
+from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME
 from rootlay.store.lazy.origin import ORIGIN_NAME
-from rootlay.store.lock import try_lock
-from rootlay.store.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
-from rootlay.store.members import whole_index
-from rootlay.store.reference import Reference
-from rootlay.store.removetree import remove_tree
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.imagenames import with_name, without_image
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
+from rootlay.store.model.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
+from rootlay.store.model.reference import Reference
 
 DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
 FILES = frozenset({"oci-layout", "index.json"})

@@ -11,12 +11,12 @@ from typing import BinaryIO
 
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.durable import FILE_MODE
-from rootlay.store.entry import ROOT_ID, Entry, EntryType
-from rootlay.store.errors import CorruptStore, StoreError, printable
-from rootlay.store.hydratedtree import KEPT_BITS, HydratedTree, split_path
-from rootlay.store.layer import TREE_NAME, Layer, layer_exists
-from rootlay.store.treewalk import iter_tree
+from rootlay.store.disk.durable import FILE_MODE
+from rootlay.store.disk.walktree import iter_tree
+from rootlay.store.hydrate.tree import KEPT_BITS, HydratedTree, split_path
+from rootlay.store.layer.layer import TREE_NAME, Layer, layer_exists
+from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
+from rootlay.store.model.errors import CorruptStore, StoreError, printable
 
 _COMPARE_BYTES = 1 << 20
 _OWNER_RWX = 0o700

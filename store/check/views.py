@@ -6,17 +6,17 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.bundle import SUFFIX, Bundle
-from rootlay.store.check.apart import examine_apart
+from rootlay.store.bundle.format import SUFFIX, Bundle
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope
-from rootlay.store.digest import Digest, chain_id
-from rootlay.store.entry import META_KEY
-from rootlay.store.errors import CorruptStore, StoreError
-from rootlay.store.layer import layer_exists
-from rootlay.store.lmdbfile import LmdbFile
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, merge_layers, view_items, view_path
+from rootlay.store.check.subprocesscheck import examine_apart
+from rootlay.store.disk.lmdbfile import LmdbFile
+from rootlay.store.layer.layer import layer_exists
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.entry import META_KEY
+from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.view.build import build_view, merge_layers, view_items, view_path
+from rootlay.store.view.view import View
 
 
 def check_views(scope: Scope) -> Iterator[Finding]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rootlay.store.durable import create_file
-from rootlay.store.layer import LAZY_NAME
+from rootlay.store.disk.durable import create_file
+from rootlay.store.layer.layer import LAZY_NAME
 
 BLOCK_BYTES = 64 << 10
 DATA_NAME = LAZY_NAME

@@ -15,16 +15,16 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.digest import Digest
-from rootlay.store.errors import StoreError
-from rootlay.store.ingest import LayerSource
-from rootlay.store.layerload import LayerLoader
-from rootlay.store.layout import Layout
+from rootlay.store.layer.ingest import LayerSource
+from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.partialblob import iter_partial, partial_path
 from rootlay.store.lazy.blockcache import DATA_NAME, BlockCache
 from rootlay.store.lazy.origin import Origin
 from rootlay.store.lazy.segments import FETCH_BYTES_MAX, FetchRange
-from rootlay.store.partialblob import iter_partial, partial_path
-from rootlay.store.progress import silent
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.progress import silent
 
 QUIET_S = 1.0
 _STEP_BYTES = 1 << 20

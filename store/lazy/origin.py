@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore
-from rootlay.store.jsonfield import dump, field, optional, parse_object, texts
-from rootlay.store.manifest import Descriptor
-from rootlay.store.value import value
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, CorruptStore
+from rootlay.store.model.jsonfield import dump, field, optional, parse_object, texts
+from rootlay.store.model.manifest import Descriptor
+from rootlay.store.model.value import value
 
 ORIGIN_NAME = "origin.json"
 _VERSION = 1

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import zstandard
 
-from rootlay.store.access import Access
-from rootlay.store.content import SegmentReader
-from rootlay.store.errors import CorruptStore, StoreError
-from rootlay.store.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
+from rootlay.store.codec.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
+from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
+from rootlay.store.layer.content import SegmentReader
 from rootlay.store.lazy.blockcache import BlockCache
 from rootlay.store.lazy.origin import Origin
 from rootlay.store.lazy.tocindex import ChunkPlace
-from rootlay.store.segment import Checkpoint
-from rootlay.store.zstdframes import WINDOW_BYTES_MAX
+from rootlay.store.model.access import Access
+from rootlay.store.model.errors import CorruptStore, StoreError
 
 AHEAD_BYTES = 256 << 10
 FETCH_BYTES_MAX = 8 << 20

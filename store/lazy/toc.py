@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry, EntryType, Xattrs
-from rootlay.store.errors import BadManifest
 from rootlay.store.lazy.jsonstream import iter_entries
-from rootlay.store.value import value
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry, EntryType, Xattrs
+from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.value import value
 
 # A table is about 250 bytes an entry.
 TOC_BYTES_MAX = 256 << 20

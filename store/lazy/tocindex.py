@@ -14,18 +14,18 @@ from pathlib import Path
 from struct import Struct
 from struct import error as struct_error
 
-from rootlay.store.access import Access
-from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry
-from rootlay.store.errors import BadManifest, CorruptStore
-from rootlay.store.layer import LayerMeta
-from rootlay.store.layerindex import write_layer_index
-from rootlay.store.layertree import LayerTree
+from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, Checkpoint
+from rootlay.store.layer.index import write_layer_index
+from rootlay.store.layer.layer import LayerMeta
+from rootlay.store.layer.tree import LayerTree
 from rootlay.store.lazy.toc import Chunk, TocFile
-from rootlay.store.limits import Budget
-from rootlay.store.manifest import Descriptor
-from rootlay.store.segment import SEGMENT_BYTES_MAX, Checkpoint
-from rootlay.store.value import replace, value
+from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry
+from rootlay.store.model.errors import BadManifest, CorruptStore
+from rootlay.store.model.limits import Budget
+from rootlay.store.model.manifest import Descriptor
+from rootlay.store.model.value import replace, value
 
 _WINDOW = Struct("<QQ32s")
 _ROW = Struct("<QQQ?32s")  # start, inner, length, zeros, SHA-256

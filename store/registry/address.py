@@ -11,9 +11,9 @@ import ipaddress
 import re
 from urllib.parse import urljoin, urlsplit
 
-from rootlay.store.reference import DEFAULT_DOMAIN
+from rootlay.store.model.reference import DEFAULT_DOMAIN
+from rootlay.store.model.value import value
 from rootlay.store.registry.errors import BadRegistryAnswer
-from rootlay.store.value import value
 
 _PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = "registry-1.docker.io"

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlencode
 
-from rootlay.store.errors import BadManifest
-from rootlay.store.jsonfield import optional, parse_object
+from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.jsonfield import optional, parse_object
 from rootlay.store.registry.address import Origin
 from rootlay.store.registry.challenge import Challenge, parse_challenges
 from rootlay.store.registry.credential import Credential

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
+from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.session import Call, Session
-from rootlay.store.value import replace
 
 # 18 digits: more is no size of anything, and int() refuses what is much longer.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")

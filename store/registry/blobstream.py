@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rootlay.store.errors import DigestMismatch
+from rootlay.store.model.errors import DigestMismatch
+from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryRefused, RegistryUnreachable
 from rootlay.store.registry.session import Call, Session
 from rootlay.store.registry.transport import Response
-from rootlay.store.value import replace
 
 # 18 digits: more is no size of anything, and int() refuses what is much longer.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")

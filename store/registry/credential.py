@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from rootlay.store.value import field, value
+from rootlay.store.model.value import field, value
 
 
 @value

@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.errors import BadManifest
-from rootlay.store.jsonfield import Json, as_object, optional, parse_object
-from rootlay.store.reference import DEFAULT_DOMAIN
+from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.jsonfield import Json, as_object, optional, parse_object
+from rootlay.store.model.reference import DEFAULT_DOMAIN
 from rootlay.store.registry import credhelper
 from rootlay.store.registry.credential import Credential
 from rootlay.store.registry.errors import CredentialStoreFailed

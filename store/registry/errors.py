@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 
 
 class RegistryUnreachable(StoreError):

@@ -8,20 +8,20 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
-from rootlay.store.digest import Digest
-from rootlay.store.errors import CorruptStore, StoreError
-from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.ingest import LayerSource
-from rootlay.store.layercheck import check_layers, is_foreign, missing_foreign
-from rootlay.store.layerload import LayerLoader
-from rootlay.store.layout import Layout
+from rootlay.store.layer.ingest import LayerSource
+from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.identity import find_lazy
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.partialblob import iter_partial, partial_path, partial_size
 from rootlay.store.lazy.fill import bring_all, keep_as_partial
-from rootlay.store.lazy.identity import find_lazy
 from rootlay.store.lazy.origin import Origin
-from rootlay.store.manifest import Descriptor, Manifest
-from rootlay.store.partialblob import iter_partial, partial_path, partial_size
-from rootlay.store.progress import Note, Progress
-from rootlay.store.reference import Reference
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.manifest import Descriptor, Manifest
+from rootlay.store.model.mediasupport import check_layers, is_foreign, missing_foreign
+from rootlay.store.model.progress import Note, Progress
+from rootlay.store.model.reference import Reference
 from rootlay.store.registry.errors import NotInRegistry
 from rootlay.store.registry.lazypull import NotLazy, pull_lazily
 from rootlay.store.registry.repository import Repository

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rootlay.store.lazy.origin import Origin
 from rootlay.store.lazy.segments import FetchRange
-from rootlay.store.reference import Reference
+from rootlay.store.model.reference import Reference
 from rootlay.store.registry.proxies import Proxies
 from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.retry import RetryRules

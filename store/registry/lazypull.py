@@ -17,25 +17,25 @@ from typing import Protocol
 
 import zstandard
 
-from rootlay.store.bytestream import ByteStream, iter_file
-from rootlay.store.digest import Digest
-from rootlay.store.durable import create_file
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import BadManifest, DigestMismatch, NotAnArchive, TruncatedArchive
-from rootlay.store.gzipstream import GZIP_WINDOW_BITS
-from rootlay.store.layer import INDEX_NAME
-from rootlay.store.layout import Layout
+from rootlay.store.codec.bytestream import ByteStream, iter_file
+from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
+from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
+from rootlay.store.disk.durable import create_file
+from rootlay.store.layer.layer import INDEX_NAME
+from rootlay.store.layout.identity import TocPlace, find_toc, lazy_id
+from rootlay.store.layout.layout import Layout
 from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME, BlockCache
-from rootlay.store.lazy.identity import TocPlace, find_toc, lazy_id
 from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
 from rootlay.store.lazy.toc import TOC_BYTES_MAX, TocFile, iter_toc
 from rootlay.store.lazy.tocindex import toc_entry, write_toc_index
-from rootlay.store.manifest import Descriptor
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import BadManifest, DigestMismatch, NotAnArchive, TruncatedArchive
+from rootlay.store.model.manifest import Descriptor
 from rootlay.store.registry.blobrange import NoRanges
 from rootlay.store.registry.lazyfetch import make_origin
 from rootlay.store.registry.repository import Repository
-from rootlay.store.tarreader import TarReader
-from rootlay.store.zstdframes import WINDOW_BYTES_MAX
+from rootlay.store.tar.reader import TarReader
 
 ESTARGZ_TOC_NAME = b"stargz.index.json"
 # What is asked for at a time, and what is decompressed at a time.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rootlay.store.errors import BadReference
-from rootlay.store.reference import DEFAULT_DOMAIN, Reference
+from rootlay.store.model.errors import BadReference
+from rootlay.store.model.reference import DEFAULT_DOMAIN, Reference
 from rootlay.store.registry.credential import Credential
 from rootlay.store.registry.dockerconfig import DockerConfig
 from rootlay.store.registry.session import Call, Session

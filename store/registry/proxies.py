@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 
+from rootlay.store.model.value import value
 from rootlay.store.registry.address import Origin, is_loopback
-from rootlay.store.value import value
 
 
 @value

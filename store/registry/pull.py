@@ -10,27 +10,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rootlay.store.catalog import Catalog
-from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, CorruptStore, UnknownImage, UnsupportedMedia
-from rootlay.store.image import Image
-from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.indexload import store_blob
-from rootlay.store.layercheck import check_kind, is_foreign, missing_foreign
-from rootlay.store.layout import Layout
-from rootlay.store.manifest import INDEXES, Descriptor, Index, Manifest, Platform
-from rootlay.store.members import DEPTH_MAX, iter_members
-from rootlay.store.ociload import check_platform
-from rootlay.store.partialblob import KEPT_S, remove_partials
-from rootlay.store.platform import choose, host_platform
-from rootlay.store.progress import Note, Progress, silent, unheard
-from rootlay.store.reference import Reference
+from rootlay.store.exchange.indexload import store_blob
+from rootlay.store.exchange.ociload import check_platform
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.indexdocuments import DEPTH_MAX, iter_members
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.partialblob import KEPT_S, remove_partials
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, CorruptStore, UnknownImage, UnsupportedMedia
+from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.manifest import INDEXES, Descriptor, Index, Manifest, Platform
+from rootlay.store.model.mediasupport import check_kind, is_foreign, missing_foreign
+from rootlay.store.model.platform import choose, host_platform
+from rootlay.store.model.progress import Note, Progress, silent, unheard
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace, value
 from rootlay.store.registry.errors import NotInRegistry
 from rootlay.store.registry.layerfetch import LayerFetcher, worth_keeping
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
-from rootlay.store.value import replace, value
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store

@@ -12,24 +12,24 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rootlay.store.catalog import Catalog
-from rootlay.store.digest import Digest
-from rootlay.store.errors import BadReference
-from rootlay.store.image import Image
-from rootlay.store.layercheck import is_foreign
-from rootlay.store.lazy.identity import check_whole
-from rootlay.store.manifest import Descriptor, Platform
-from rootlay.store.members import Member, whole_index
-from rootlay.store.present import check_present
-from rootlay.store.progress import Progress, silent, unheard
-from rootlay.store.recompress import Blobs, recompress
-from rootlay.store.reference import Reference
+from rootlay.store.layer.recompress import Blobs, recompress
+from rootlay.store.layout.blobcheck import check_present
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.identity import check_whole
+from rootlay.store.layout.indexdocuments import Member, whole_index
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadReference
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import Descriptor, Platform
+from rootlay.store.model.mediasupport import is_foreign
+from rootlay.store.model.progress import Progress, silent, unheard
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace, value
 from rootlay.store.registry.repository import Document, Repository
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.upload import Upload
 from rootlay.store.registry.work import SharedProgress, run_all
-from rootlay.store.value import replace, value
 
 if TYPE_CHECKING:
     from rootlay.store.store import Store

@@ -6,11 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlencode
 
-from rootlay.store.digest import Digest
-from rootlay.store.errors import BadManifest, DigestMismatch, UnsupportedMedia
-from rootlay.store.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object
-from rootlay.store.manifest import DOCKER_LIST, DOCKER_MANIFEST, INDEXES, MANIFESTS, OCI_INDEX, OCI_MANIFEST, Descriptor
-from rootlay.store.reference import Reference
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, DigestMismatch, UnsupportedMedia
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object
+from rootlay.store.model.manifest import (
+    DOCKER_LIST,
+    DOCKER_MANIFEST,
+    INDEXES,
+    MANIFESTS,
+    OCI_INDEX,
+    OCI_MANIFEST,
+    Descriptor,
+)
+from rootlay.store.model.reference import Reference
 from rootlay.store.registry.auth import Scopes
 from rootlay.store.registry.blobrange import read_range
 from rootlay.store.registry.blobstream import BlobStream

@@ -7,8 +7,8 @@ import re
 import threading
 from datetime import UTC, datetime
 
+from rootlay.store.model.value import value
 from rootlay.store.registry.errors import RegistryUnreachable
-from rootlay.store.value import value
 
 _SECONDS = re.compile(r"[0-9]+")
 PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})

@@ -12,8 +12,9 @@ import threading
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from rootlay.store.errors import BadManifest
-from rootlay.store.jsonfield import objects, parse_object
+from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.jsonfield import objects, parse_object
+from rootlay.store.model.value import field, value
 from rootlay.store.registry.address import Origin, follow, host_of, is_loopback, registry_authority
 from rootlay.store.registry.auth import Authorizer, Scopes
 from rootlay.store.registry.credential import Credential
@@ -28,7 +29,6 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.retry import PASSING_STATUSES, Attempts, parse_retry_after
 from rootlay.store.registry.settings import Settings
 from rootlay.store.registry.transport import Body, Request, Response, Transport
-from rootlay.store.value import field, value
 
 _REDIRECTS_MAX = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from rootlay.store.model.value import field, value
 from rootlay.store.registry.proxies import Proxies
 from rootlay.store.registry.retry import RetryRules
-from rootlay.store.value import field, value
 
 
 @value

@@ -21,13 +21,13 @@ import urllib3
 from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.exceptions import SSLError as TlsError
 
-from rootlay.store.bytestream import CHUNK_BYTES
+from rootlay.store.codec.bytestream import CHUNK_BYTES
+from rootlay.store.model.value import field, value
 from rootlay.store.registry.address import Origin
 from rootlay.store.registry.connection import patient
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.settings import Settings
-from rootlay.store.value import field, value
 
 _AGENT = "rootlay"
 # What is read to its end for the sake of the connection.

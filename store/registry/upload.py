@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
-from rootlay.store.bytestream import CHUNK_BYTES
-from rootlay.store.errors import CorruptStore
-from rootlay.store.manifest import Descriptor
+from rootlay.store.codec.bytestream import CHUNK_BYTES
+from rootlay.store.disk.regularfile import open_regular_stream
+from rootlay.store.model.errors import CorruptStore
+from rootlay.store.model.manifest import Descriptor
 from rootlay.store.registry.errors import (
     AccessDenied,
     BadRegistryAnswer,
@@ -24,7 +25,6 @@ from rootlay.store.registry.errors import (
 )
 from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.transport import Body
-from rootlay.store.regularfile import open_regular_stream
 
 _RANGE = re.compile(r"(?:bytes=)?0-([0-9]{1,18})\Z")
 Report = Callable[[int], None]

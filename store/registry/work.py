@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-from rootlay.store.progress import Progress
+from rootlay.store.model.progress import Progress
 
 
 class SharedProgress:

@@ -117,7 +117,7 @@ def test_no_stray_descriptor_goes_inside(small: Rootlay, tmp_path: Path, options
 @pytest.mark.parametrize("extra", [[], ["--confine=require"]])
 def test_exec_may_signal_the_main_program_unless_required_not_to(small: Rootlay, extra: list[str]) -> None:
     small("run", "-d", "--name", "d", *extra, "small", "sh", "-c", "trap 'exit 7' TERM; while :; do sleep 0.1; done")
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
 
     record = Containers(small.root).find("d")
     pid = record.state().pid

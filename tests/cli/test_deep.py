@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.durable import make_directories
+from rootlay.store.disk.durable import make_directories
 from tests.cli.conftest import Rootlay
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]

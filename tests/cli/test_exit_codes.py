@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from rootlay.cli.failure import CODES, GENERAL, explain
-from rootlay.store import errors
+from rootlay.cli.errorreport import CODES, GENERAL, explain
+from rootlay.store.model import errors
 
 TABLE = (Path(__file__).parent.parent.parent / "docs" / "exit-codes.md").read_text(encoding="utf-8")
 ROWS = {name: int(code) for code, name in re.findall(r"^\| (\d+) \| (\w+) \|", TABLE, re.MULTILINE)}

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
-from rootlay.store.bloom import FILE_BYTES, HEADER_BYTES
-from rootlay.store.container import Containers
-from rootlay.vfs.bloom import Bloom
+from rootlay.cli.errorreport import CODES
+from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES
+from rootlay.store.containers.containers import Containers
+from rootlay.vfs.merge.bloom import Bloom
 from tests.cli.conftest import Rootlay
 
 FILL = "dd if=/dev/zero of=/filler bs=65536; dd if=/dev/zero of=/filler2 bs=512"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 from tests.support.archives.lazy import KINDS, publish
 from tests.support.registry.real import RealRegistry, running

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containers.record import Bind
 from rootlay.vfs import Store
 from rootlay.vfs.run import processes
 from tests.cli.conftest import Rootlay

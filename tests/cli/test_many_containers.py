@@ -13,8 +13,8 @@ import pytest
 
 from rootlay.cli.main import main
 from rootlay.store.check import scope
-from rootlay.store.container import Containers
-from rootlay.store.containerrecord import ContainerConfig, ContainerState
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import ContainerConfig, ContainerState
 from rootlay.store.store import Store
 from tests.cli.conftest import Rootlay
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 from tests.support.archives.make import LayoutBuilder
 from tests.support.archives.multi import HERE, OTHER, several

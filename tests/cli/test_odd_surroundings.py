@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 
 

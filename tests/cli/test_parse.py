@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from rootlay.cli.app import _command
 from rootlay.cli.parse import LeaveToTyper, parse
 from rootlay.cli.printer import Printer
-from rootlay.cli.registry import VERBS as NAMES
-from rootlay.cli.registry import load_verb
 from rootlay.cli.spec import Context, Values, Verb
-from rootlay.store.value import replace
+from rootlay.cli.verblist import VERBS as NAMES
+from rootlay.cli.verblist import load_verb
+from rootlay.store.model.value import replace
 
 CONTEXT = Context(Path("/nowhere"), {}, Printer(io.StringIO()), Printer(io.StringIO()))
 VERBS = {name: load_verb(name) for name in NAMES}

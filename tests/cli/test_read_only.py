@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 
 CHANGE = "echo new > /new; rm /etc/motd; mkdir /d; echo inside > /d/f; chown 5:6 /d/f; mkfifo /fifo"

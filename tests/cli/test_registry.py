@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, free_port, running
 
@@ -108,7 +108,7 @@ def test_nobody_listens(small: Rootlay, surroundings: Path) -> None:
 
 def test_run_does_not_import_the_client() -> None:
     code = (
-        "import sys; import rootlay.cli.verbs.run, rootlay.cli.running, rootlay.store.store, rootlay.vfs.create;"
+        "import sys; import rootlay.cli.verbs.run, rootlay.cli.runcommand, rootlay.store.store, rootlay.vfs.containers.create;"
         "sys.exit(any(m in sys.modules for m in ('urllib3', 'ssl', 'rootlay.store.registry')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

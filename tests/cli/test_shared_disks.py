@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.filesystem import file_system_of
+from rootlay.store.disk.filesystem import file_system_of
 from tests.cli.conftest import Rootlay
 
 SFTP_SERVER = Path("/usr/lib/openssh/sftp-server")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.failure import CODES
+from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 
 TIMEOUT_S = 30
@@ -198,9 +198,9 @@ def test_a_fifo_in_a_build_context_does_not_hang(small: Rootlay, tmp_path: Path,
 
 def test_a_file_that_becomes_a_fifo_under_import_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk has seen a file; when it is opened it is none any more."""
-    from rootlay.store import tree
-    from rootlay.store.progress import silent
-    from rootlay.store.regularfile import NotARegularFile
+    from rootlay.store.disk.regularfile import NotARegularFile
+    from rootlay.store.layer import fromdirectory as tree
+    from rootlay.store.model.progress import silent
     from rootlay.store.store import Store
 
     source = tmp_path / "source"

@@ -210,7 +210,7 @@ def examine(
 
 def look(lab: Lab, scenario: Scenario, before: View, after: View, done: bool) -> dict[str, object]:
     """The battery. Raises Trouble."""
-    from rootlay.store import boot
+    from rootlay.store.disk import bootid as boot
     from tests.faults.lab import Trouble, call, call_program
     from tests.faults.state import as_rows, state_of
 

@@ -77,8 +77,8 @@ def make_steady() -> None:
     """Let this process draw the same lots as every other that was made steady, and date images alike."""
     import datetime
 
-    import rootlay.store.rootfs
-    import rootlay.vfs.commit
+    import rootlay.store.exchange.rootfs
+    import rootlay.vfs.changes.commit
 
     numbers = itertools.count()
 
@@ -91,6 +91,6 @@ def make_steady() -> None:
             return cls(2026, 1, 1, tzinfo=zone)
 
     os.urandom = urandom
-    rootlay.store.rootfs.datetime = Datetime  # type: ignore[attr-defined]
-    rootlay.vfs.commit.datetime = Datetime  # type: ignore[attr-defined]
+    rootlay.store.exchange.rootfs.datetime = Datetime  # type: ignore[attr-defined]
+    rootlay.vfs.changes.commit.datetime = Datetime  # type: ignore[attr-defined]
     os.environ["SOURCE_DATE_EPOCH"] = "1700000000"

@@ -6,12 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.container import Containers
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.upperstack import iter_snapshots
 from rootlay.store.store import Store
-from rootlay.store.uppers import iter_snapshots
-from rootlay.vfs.imageview import open_image
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.states import State, open_state
+from rootlay.vfs.changes.states import State, open_state
+from rootlay.vfs.containers.imageview import open_image
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.oracle import shape_of_overlay
 
 View = dict[str, str]

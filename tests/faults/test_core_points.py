@@ -18,15 +18,15 @@ from typing import Any, cast
 
 import pytest
 
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.identity import Identity
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.identity import Identity
+from rootlay.vfs.merge.stack import DirLayer, Ownership, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.faults.builds import build_core
 from tests.faults.control import ACTIONS, Control
 from tests.support.boxes import corelib, launchfile

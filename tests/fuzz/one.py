@@ -8,7 +8,7 @@ import sys
 import atheris
 
 with atheris.instrument_imports(include=["rootlay"]):
-    import rootlay.store.tarreader  # noqa: F401 -- instrumented here, with all that it imports
+    import rootlay.store.tar.reader  # noqa: F401 -- instrumented here, with all that it imports
     from tests.fuzz.targets import TARGETS, every
 
 name = sys.argv.pop(1)

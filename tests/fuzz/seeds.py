@@ -15,11 +15,11 @@ from pathlib import Path
 
 import zstandard
 
-from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Table
-from rootlay.store.bundle import BundleHeader as Header
-from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.tarwriter import encode_entry, padding
+from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, Table
+from rootlay.store.bundle.format import BundleHeader as Header
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.tar.writer import encode_entry, padding
 from tests.fuzz.targets import TARGETS
 from tests.support.boxes.viewfile import Node, write_view
 

@@ -13,37 +13,37 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
-from rootlay.store import _viewbuild
-from rootlay.store.bloom import FILE_BYTES
-from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, MAGIC, SHEBANG_BYTES, is_bundle
-from rootlay.store.bundleview import BundleView
-from rootlay.store.bytestream import ByteStream
-from rootlay.store.codec import open_codec
-from rootlay.store.dockerload import _parse as parse_docker_manifest
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import BadManifest, BadReference, CorruptStore, StoreError
-from rootlay.store.imageconfig import ImageConfig
-from rootlay.store.layertree import LayerTree
-from rootlay.store.lazy.identity import TocPlace
+from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, MAGIC, SHEBANG_BYTES, is_bundle
+from rootlay.store.bundle.reader import BundleView
+from rootlay.store.codec.bytestream import ByteStream
+from rootlay.store.codec.codec import open_codec
+from rootlay.store.containers.bloom import FILE_BYTES
+from rootlay.store.exchange.dockerload import _parse as parse_docker_manifest
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.layout.identity import TocPlace
 from rootlay.store.lazy.toc import iter_toc
-from rootlay.store.manifest import Index, Manifest, Platform
-from rootlay.store.nativeview import NativeView
-from rootlay.store.reference import Reference
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import BadManifest, BadReference, CorruptStore, StoreError
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.manifest import Index, Manifest, Platform
+from rootlay.store.model.reference import Reference
 from rootlay.store.registry.address import follow
 from rootlay.store.registry.blobrange import _CONTENT_RANGE
 from rootlay.store.registry.challenge import parse_challenges
 from rootlay.store.registry.errors import BadRegistryAnswer
 from rootlay.store.registry.lazypull import NotLazy, _ChunkedTable, _StargzTable
 from rootlay.store.registry.retry import parse_retry_after
-from rootlay.store.tarheader import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
-from rootlay.store.tarreader import TarReader
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.expand import expand
-from rootlay.vfs.build.ignore import parse_ignore
-from rootlay.vfs.build.parser import parse as parse_dockerfile
-from rootlay.vfs.build.scope import GlobalScope
-from rootlay.vfs.record import Record
+from rootlay.store.tar.header import HeaderError, parse_pax, pax_mtime_ns, pax_number, pax_xattrs
+from rootlay.store.tar.reader import TarReader
+from rootlay.store.view import merge as _viewbuild
+from rootlay.store.view.native import NativeView
+from rootlay.vfs.build.context.ignore import parse_ignore
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.language.expand import expand
+from rootlay.vfs.build.language.parser import parse as parse_dockerfile
+from rootlay.vfs.build.language.scope import GlobalScope
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.record import Record
 from rootlay.vfs.run.user import UnknownUser, find_identity, parse_table
 
 _OUTPUT_BYTES_MAX = 16 << 20  # of a decompressor: what comes after is more of the same

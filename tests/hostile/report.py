@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.store.store import Store
 from tests.hostile.archives import all_cases
 from tests.hostile.taking import LIMITS

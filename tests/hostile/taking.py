@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from rootlay.store.errors import StoreError
-from rootlay.store.limits import Limits
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.limits import Limits
 from rootlay.store.store import Store as ImageStore
 from rootlay.vfs import Container, Store
-from rootlay.vfs.diff import iter_tree
-from rootlay.vfs.transfer import copy_all_out, copy_in
+from rootlay.vfs.changes.diff import iter_tree
+from rootlay.vfs.changes.transfer import copy_all_out, copy_in
 from tests.hostile.archives import OK, Case
 
 TOKEN = "canary-5f1e9c"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.removetree import remove_tree
+from rootlay.store.disk.removetree import remove_tree
 from tests.hostile.archives import all_cases
 from tests.hostile.taking import Outside, Prober, take
 

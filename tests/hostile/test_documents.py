@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.cli.main import main
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.store.store import Store
 from tests.hostile.documents import Layout, Lie, all_lies
 

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.sharedrecord import NAME
-from rootlay.vfs.stack import DirLayer, Stack
+from rootlay.vfs.merge.sharedrecord import NAME
+from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.boxes.box import Box, f, fails
 from tests.support.boxes.corelib import NOFOLLOW, Core
 from tests.support.boxes.image import NODES

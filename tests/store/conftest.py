@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.hydrate import Hydrator
+from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.view import View
+from rootlay.store.view.view import View
 from tests.support.archives.exchange import IMAGES, Run, Tool
 from tests.support.archives.make import docker_archive, make_tar, snapshot
 from tests.support.archives.memory import MemoryStore, small_store

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store import errors
-from rootlay.store.errors import (
+from rootlay.store.model import errors
+from rootlay.store.model.errors import (
     BadReference,
     CorruptStore,
     DiskFull,
@@ -144,7 +144,7 @@ def _import_into(root: Path, source: Path) -> str:
 _IMPORT = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.errors import StoreError
+    from rootlay.store.model.errors import StoreError
     from rootlay.store.store import Store
     try:
         Store.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "x")

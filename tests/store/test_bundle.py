@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.attach import attach, link_path, open_lower
-from rootlay.store.bundle import ALIGNMENT, HEADER_BYTES, Bundle, Table, is_bundle
-from rootlay.store.bundlewrite import write_bundle
-from rootlay.store.digest import Digest
-from rootlay.store.entry import EntryType
-from rootlay.store.errors import CorruptStore, DigestMismatch, StoreError, TruncatedArchive
-from rootlay.store.image import Image
+from rootlay.store.bundle.attach import attach, link_path, open_lower
+from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, Bundle, Table, is_bundle
+from rootlay.store.bundle.writer import write_bundle
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import EntryType
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, TruncatedArchive
+from rootlay.store.model.image import Image
+from rootlay.store.model.value import replace
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import docker_archive, make_tar
 
 BIG = bytes(range(256)) * 9000  # several frames

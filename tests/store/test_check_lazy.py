@@ -11,15 +11,15 @@ import pytest
 
 from rootlay.store.check.finding import Outcome, quarantined
 from rootlay.store.check.run import check_store
-from rootlay.store.hydrate import Hydrator
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layout.identity import stack_ids
 from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME
-from rootlay.store.lazy.identity import stack_ids
 from rootlay.store.lazy.origin import ORIGIN_NAME
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 from tests.support.archives.lazy import estargz_layout
 from tests.support.archives.make import make_tar
 from tests.support.registry.fake import FakeRegistry

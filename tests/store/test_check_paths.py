@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.attach import open_lower
+from rootlay.store.bundle.attach import open_lower
 from rootlay.store.check.finding import Outcome, quarantined
 from rootlay.store.check.run import check_store
-from rootlay.store.hydratedtree import HydratedTree, split_path
+from rootlay.store.hydrate.tree import HydratedTree, split_path
 from rootlay.store.store import Store
 
 DIRECTORY = b"/".join([b"n" * 200] * 19)
@@ -44,7 +44,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def _made(store: Store) -> bool:
-    from rootlay.vfs.create import ensure_view
+    from rootlay.vfs.containers.create import ensure_view
 
     return bool(ensure_view(store, store.image("long")))
 

@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rootlay.store import codec
-from rootlay.store.access import Access
-from rootlay.store.bytestream import ByteStream
-from rootlay.store.codec import Compression, open_codec, sniff
-from rootlay.store.content import SegmentReader
-from rootlay.store.errors import CorruptStore, NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
-from rootlay.store.zstdframes import FrameWriter
+from rootlay.store.codec import codec
+from rootlay.store.codec.bytestream import ByteStream
+from rootlay.store.codec.codec import Compression, open_codec, sniff
+from rootlay.store.codec.zstdframes import FrameWriter
+from rootlay.store.layer.content import SegmentReader
+from rootlay.store.model.access import Access
+from rootlay.store.model.errors import CorruptStore, NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 
 
 def _noise(count: int, seed: int = 1) -> bytes:

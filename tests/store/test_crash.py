@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.durable import staging_directory, sweep
-from rootlay.store.errors import UnknownImage
+from rootlay.store.disk.durable import staging_directory, sweep
+from rootlay.store.model.errors import UnknownImage
 from rootlay.store.store import Store
 from tests.support.archives.make import child_environment, docker_archive, make_tar, snapshot
 

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
-from rootlay.store.digest import Digest, chain_id
-from rootlay.store.errors import BadManifest
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.errors import BadManifest
 
 
 def test_parse_and_print_are_inverse() -> None:

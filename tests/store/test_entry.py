@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlay.store.entry import Entry, EntryType, entry_key, split_key
-from rootlay.store.errors import CorruptStore
+from rootlay.store.model.entry import Entry, EntryType, entry_key, split_key
+from rootlay.store.model.errors import CorruptStore
 
 _U32 = st.integers(0, 2**32 - 1)
 _U64 = st.integers(0, 2**63 - 1)

@@ -12,13 +12,13 @@ import tarfile
 import pytest
 import zstandard
 
-from rootlay.store.bytestream import ByteStream
-from rootlay.store.codec import open_codec
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import StoreError
-from rootlay.store.layertree import LayerTree
-from rootlay.store.tarreader import TarReader
-from rootlay.store.tarwriter import encode_entry, padding
+from rootlay.store.codec.bytestream import ByteStream
+from rootlay.store.codec.codec import open_codec
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import StoreError
+from rootlay.store.tar.reader import TarReader
+from rootlay.store.tar.writer import encode_entry, padding
 from tests.support.archives.make import make_tar, read_tree, tree_paths
 
 

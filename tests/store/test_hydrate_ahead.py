@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.entry import Entry
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.view import View
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.model.entry import Entry
+from rootlay.store.view.view import View
 from tests.support.archives.memory import D, MemoryLayer, MemoryStore, node_of, tree_of
 
 

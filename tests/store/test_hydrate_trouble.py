@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.durable import sweep
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.view import View
+from rootlay.store.disk.durable import sweep
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.view.view import View
 from tests.support.archives.memory import MemoryStore, node_of, tree_of
 
 

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.digest import Digest, chain_id
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import AmbiguousImage, BadReference, CorruptStore, ImageInUse, UnknownImage
-from rootlay.store.image import Image
-from rootlay.store.imageconfig import History, ImageConfig
-from rootlay.store.layerwriter import LayerWriter
-from rootlay.store.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
-from rootlay.store.platform import host_platform
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import AmbiguousImage, BadReference, CorruptStore, ImageInUse, UnknownImage
+from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import History, ImageConfig
+from rootlay.store.model.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
+from rootlay.store.model.platform import host_platform
 from rootlay.store.store import Store
 from tests.support.archives.make import make_config, make_tar, snapshot
 

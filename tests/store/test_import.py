@@ -18,12 +18,12 @@ from typing import BinaryIO, cast
 import pytest
 import zstandard
 
-from rootlay.store.access import Access
-from rootlay.store.entry import EntryType
-from rootlay.store.errors import UnsafePath
-from rootlay.store.imageconfig import RunConfig
+from rootlay.store.model.access import Access
+from rootlay.store.model.entry import EntryType
+from rootlay.store.model.errors import UnsafePath
+from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.store import Store
-from rootlay.store.viewbuild import BrokenHardLink
+from rootlay.store.view.build import BrokenHardLink
 from tests.support.archives.make import child_environment, make_tar, read_tree
 
 MEMBERS: list[tuple[str, str, object]] = [

@@ -17,13 +17,13 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import UnsafePath
-from rootlay.store.ingest import LayerSource, ingest_layer
-from rootlay.store.layer import Layer
-from rootlay.store.layerwriter import LayerWriter, WrittenLayer
+from rootlay.store.layer.ingest import LayerSource, ingest_layer
+from rootlay.store.layer.layer import Layer
+from rootlay.store.layer.writer import LayerWriter, WrittenLayer
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import UnsafePath
+from rootlay.store.model.value import replace
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import read_tar, read_tree, snapshot
 
 Item = tuple[bytes, Entry, bytes]

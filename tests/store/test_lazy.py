@@ -12,26 +12,26 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.access import Access
-from rootlay.store.digest import Digest, chain_id
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, StoreError
-from rootlay.store.hydrate import Hydrator
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layout.identity import lazy_id
 from rootlay.store.lazy.blockcache import BlockCache
 from rootlay.store.lazy.fill import bring_all, settle
-from rootlay.store.lazy.identity import lazy_id
 from rootlay.store.lazy.jsonstream import VALUE_CHARS_MAX
 from rootlay.store.lazy.segments import ContentUnreachable
 from rootlay.store.lazy.toc import iter_toc
+from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, StoreError
+from rootlay.store.model.value import replace
 from rootlay.store.registry.lazyfetch import open_fetch
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.value import replace
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 from tests.support.archives.lazy import KINDS, estargz_layout, publish
 from tests.support.archives.make import MANIFEST, make_tar, snapshot
 from tests.support.registry.fake import FakeRegistry, Handler, Seen

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.digest import Digest
-from rootlay.store.lease import Lease, read_leases
-from rootlay.store.lock import UseLock
-from rootlay.store.removal import prune
+from rootlay.store.disk.lease import Lease, read_leases
+from rootlay.store.disk.lock import UseLock
+from rootlay.store.layout.removal import prune
+from rootlay.store.model.digest import Digest
 from rootlay.store.store import Store
 from tests.support.archives.make import LayoutBuilder, child_environment, make_tar, sha256
 
@@ -22,8 +22,8 @@ ONE = Digest("sha256", "1" * 64)
 _HOLDER = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.digest import Digest
-    from rootlay.store.lease import Lease
+    from rootlay.store.model.digest import Digest
+    from rootlay.store.disk.lease import Lease
     lease = Lease(Path(sys.argv[1]))
     lease.add("blob", [Digest("sha256", "1" * 64)])
     print("held", flush=True)

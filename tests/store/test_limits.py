@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rootlay.store import limits
-from rootlay.store.errors import TooLarge
-from rootlay.store.limits import Budget, Limits
+from rootlay.store.model import limits
+from rootlay.store.model.errors import TooLarge
+from rootlay.store.model.limits import Budget, Limits
 from rootlay.store.store import Store
 from tests.support.archives.make import make_config, make_tar
 

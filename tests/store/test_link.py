@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.errors import CorruptStore, DigestMismatch, NotAnArchive, UnknownImage, UnsupportedMedia
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.manifest import Platform
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotAnArchive, UnknownImage, UnsupportedMedia
+from rootlay.store.model.manifest import Platform
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 from tests.support.archives.make import LayoutBuilder, make_tar, snapshot
 from tests.support.archives.multi import HERE, OTHER, several
 
@@ -150,7 +150,7 @@ def test_lmdb_is_not_written_on_a_shared_file_system(
     """The environment that is being written is never below the store when that is on a network file system."""
     import lmdb
 
-    import rootlay.store.lmdbfile as lmdbfile
+    import rootlay.store.disk.lmdbfile as lmdbfile
 
     local = tmp_path / "local"
     local.mkdir()

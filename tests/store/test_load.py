@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rootlay.store.access import Access
-from rootlay.store.entry import EntryType
-from rootlay.store.errors import (
+from rootlay.store.model.access import Access
+from rootlay.store.model.entry import EntryType
+from rootlay.store.model.errors import (
     BadManifest,
     BadReference,
     DigestMismatch,
@@ -27,7 +27,7 @@ from rootlay.store.errors import (
     UnsupportedMedia,
     WrongPlatform,
 )
-from rootlay.store.manifest import Platform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.store import Store
 from tests.support.archives.make import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import UnsupportedMedia
+from rootlay.store.model.errors import UnsupportedMedia
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rootlay.store.manifest import Platform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings

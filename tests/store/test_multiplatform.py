@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from rootlay.store.check.run import check_store
-from rootlay.store.errors import BadManifest, ImageInUse, WrongPlatform
-from rootlay.store.manifest import Platform
-from rootlay.store.removal import prune
+from rootlay.store.layout.removal import prune
+from rootlay.store.model.errors import BadManifest, ImageInUse, WrongPlatform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.store import Store
 from tests.support.archives.exchange import assert_content
 from tests.support.archives.make import LayoutBuilder, make_tar, sha256

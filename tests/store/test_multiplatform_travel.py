@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import NotFetched, WrongPlatform
-from rootlay.store.manifest import Platform
+from rootlay.store.model.errors import NotFetched, WrongPlatform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.access import Access
-from rootlay.store.entry import EntryType
-from rootlay.store.image import Image
-from rootlay.store.layer import Layer
-from rootlay.store.optimize import optimize_image
+from rootlay.store.layer.layer import Layer
+from rootlay.store.layer.optimize import optimize_image
+from rootlay.store.model.access import Access
+from rootlay.store.model.entry import EntryType
+from rootlay.store.model.image import Image
 from rootlay.store.store import Store
 from tests.support.archives.make import make_tar
 

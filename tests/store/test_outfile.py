@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.outfile import output_directory, output_file
+from rootlay.store.disk.outfile import output_directory, output_file
 
 
 @pytest.fixture(params=["nameless", "beside"])

@@ -1,6 +1,6 @@
 """Which requests follow each other."""
 
-from rootlay.store.readahead import FIRST_WINDOW, STREAMS_MAX, WINDOW_MAX, Streams
+from rootlay.store.hydrate.readahead import FIRST_WINDOW, STREAMS_MAX, WINDOW_MAX, Streams
 
 
 def test_single_requests_are_no_reason_to_look_ahead() -> None:

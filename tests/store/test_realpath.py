@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rootlay.store.realpath import real_directory
+from rootlay.store.disk.realpath import real_directory
 
 
 def test_links_that_change_are_followed_anew(tmp_path: Path) -> None:

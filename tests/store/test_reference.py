@@ -2,8 +2,8 @@
 
 import pytest
 
-from rootlay.store.errors import BadReference
-from rootlay.store.reference import Reference
+from rootlay.store.model.errors import BadReference
+from rootlay.store.model.reference import Reference
 
 _DIGEST = "sha256:" + "a" * 64
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from rootlay.store.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia, WrongPlatform
-from rootlay.store.manifest import Platform
+from rootlay.store.model.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia, WrongPlatform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.errors import (
     BadRegistryAnswer,
 )

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import make_config, sha256, snapshot
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login

@@ -17,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.digest import Digest
-from rootlay.store.errors import DigestMismatch, StoreError
-from rootlay.store.manifest import Manifest
-from rootlay.store.reference import Reference
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import DigestMismatch, StoreError
+from rootlay.store.model.manifest import Manifest
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace
 from rootlay.store.registry.credential import Credential
 from rootlay.store.registry.errors import AccessDenied, NotInRegistry, RegistryUnreachable
 from rootlay.store.registry.login import login
@@ -31,7 +32,6 @@ from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import docker_archive, make_tar, snapshot
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, running

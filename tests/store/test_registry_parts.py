@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import BadReference
+from rootlay.store.model.errors import BadReference
 from rootlay.store.registry.address import Origin, follow, is_loopback, registry_authority
 from rootlay.store.registry.challenge import Challenge, parse_challenges
 from rootlay.store.registry.credential import Credential

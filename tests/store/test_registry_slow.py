@@ -19,6 +19,7 @@ import pytest
 
 from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, UsageError, Values
+from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import RegistryUnreachable
 from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.pull import pull
@@ -26,7 +27,6 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import make_tar
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, is_blob

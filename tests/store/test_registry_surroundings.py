@@ -21,6 +21,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import AccessDenied, RegistryUnreachable
 from rootlay.store.registry.proxies import Proxies
 from rootlay.store.registry.pull import pull
@@ -28,7 +29,6 @@ from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.store.value import replace
 from tests.support.archives.make import docker_archive, make_tar
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, running

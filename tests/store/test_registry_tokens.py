@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.store.registry.errors import (
     AccessDenied,
     BadRegistryAnswer,

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.removetree import LEVELS_MAX, remove_some, remove_tree
-from rootlay.store.treewalk import iter_tree
+from rootlay.store.disk.removetree import LEVELS_MAX, remove_some, remove_tree
+from rootlay.store.disk.walktree import iter_tree
 
 DEEP = 1100  # more than Python's recursion limit; 11 KB of path
 

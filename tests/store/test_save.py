@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import UnknownImage, UnsupportedMedia
-from rootlay.store.imageconfig import History
-from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import UnknownImage, UnsupportedMedia
+from rootlay.store.model.imageconfig import History
 from rootlay.store.store import Store
 from tests.support.archives.make import make_tar
 

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store import segmentcache
-from rootlay.store.access import Access
-from rootlay.store.content import SegmentReader
-from rootlay.store.segment import Checkpoint, SegmentLog
+from rootlay.store.codec import segmentcache
+from rootlay.store.codec.segment import Checkpoint, SegmentLog
+from rootlay.store.layer.content import SegmentReader
+from rootlay.store.model.access import Access
 
 SEGMENT, COUNT = 1000, 20
 DATA = random.Random(1).randbytes(SEGMENT * COUNT)

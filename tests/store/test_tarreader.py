@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
-from rootlay.store.tarheader import parse_number, pax_mtime_ns
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
+from rootlay.store.tar.header import parse_number, pax_mtime_ns
 from tests.support.archives.make import make_tar, read_tar
 
 pytestmark = pytest.mark.once

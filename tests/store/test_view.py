@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rootlay.store._viewbuild import key_hash as key_hash_in_c
-from rootlay.store.digest import Digest, chain_id
-from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.errors import CorruptStore, DiskFull, StoreNotWritable
-from rootlay.store.layertree import LayerTree
-from rootlay.store.nativeview import NativeView, key_hash
-from rootlay.store.view import View
-from rootlay.store.viewbuild import BrokenHardLink, build_view, view_path
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.entry import Entry, EntryType, entry_key
+from rootlay.store.model.errors import CorruptStore, DiskFull, StoreNotWritable
+from rootlay.store.view.build import BrokenHardLink, build_view, view_path
+from rootlay.store.view.merge import key_hash as key_hash_in_c
+from rootlay.store.view.native import NativeView, key_hash
+from rootlay.store.view.view import View
 
 D, F, H = EntryType.DIRECTORY, EntryType.FILE, EntryType.HARDLINK
 

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.store._viewbuild import Merge, MissingTarget, lookup
-from rootlay.store.entry import Entry, EntryType, entry_key
-from rootlay.store.value import replace
-from rootlay.store.view import Node
+from rootlay.store.model.entry import Entry, EntryType, entry_key
+from rootlay.store.model.value import replace
+from rootlay.store.view.merge import Merge, MissingTarget, lookup
+from rootlay.store.view.view import Node
 
 D, F, L, H = EntryType.DIRECTORY, EntryType.FILE, EntryType.SYMLINK, EntryType.HARDLINK
 Records = list[tuple[bytes, bytes]]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.digest import Digest
-from rootlay.store.entry import EntryType
-from rootlay.store.hydrate import Hydrator
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import EntryType
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 
 pytestmark = [
     pytest.mark.programs,

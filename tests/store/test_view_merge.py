@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.store._viewbuild import Merge, MissingTarget, lookup
-from rootlay.store.entry import Entry, EntryType, entry_key, split_key
-from rootlay.store.nativeview import NativeView
-from rootlay.store.value import as_dict, replace
-from rootlay.store.view import Node
+from rootlay.store.model.entry import Entry, EntryType, entry_key, split_key
+from rootlay.store.model.value import as_dict, replace
+from rootlay.store.view.merge import Merge, MissingTarget, lookup
+from rootlay.store.view.native import NativeView
+from rootlay.store.view.view import Node
 
 pytestmark = pytest.mark.once
 

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.entry import EntryType
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.ingest import LayerSource, ingest_layer
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layer.ingest import LayerSource, ingest_layer
+from rootlay.store.model.entry import EntryType
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 
 pytestmark = pytest.mark.oracles
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.lock import UseLock, acquire, try_lock
+from rootlay.store.disk.lock import UseLock, acquire, try_lock
 from tests.stress.lockorder import RANKS, Watch, watch
 
 pytestmark = pytest.mark.once

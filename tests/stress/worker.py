@@ -15,10 +15,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rootlay.store.container import Containers
+from rootlay.store.containers.containers import Containers
 from rootlay.store.store import Store
-from rootlay.vfs.containerstack import open_overlay, read_small_file
-from rootlay.vfs.imageview import open_image
+from rootlay.vfs.containers.imageview import open_image
+from rootlay.vfs.containers.stack import open_overlay, read_small_file
 from tests.faults.lab import call
 from tests.faults.state import digest_of
 from tests.stress.lockorder import report, watch

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rootlay.store.bloom import HEADER_BYTES
-from rootlay.store.entry import CHECKPOINT_PREFIX, META_KEY, Entry, entry_key
-from rootlay.store.lmdbfile import LmdbFile, write_sorted
-from rootlay.vfs import sharedrecord
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.build.digestfile import MAGIC
+from rootlay.store.containers.bloom import HEADER_BYTES
+from rootlay.store.disk.lmdbfile import LmdbFile, write_sorted
+from rootlay.store.model.entry import CHECKPOINT_PREFIX, META_KEY, Entry, entry_key
+from rootlay.vfs.build.copy.digestfile import MAGIC
+from rootlay.vfs.merge import sharedrecord
+from rootlay.vfs.merge.bloom import Bloom
 from tests.vfs.damaged_store import KEY, Damaged, cut, flip
 
 DEAD = 2**22 + 1  # above the largest process number

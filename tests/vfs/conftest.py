@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Image, Store
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.stack import DirLayer, Ownership, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView
 from tests.vfs.damaged_store import damaged, store_to_damage  # noqa: F401 (fixtures)
 

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.bundlewrite import write_bundle
+from rootlay.store.bundle.writer import write_bundle
 from rootlay.store.check.finding import Outcome
 from rootlay.store.check.run import check_store
-from rootlay.store.digest import Digest
-from rootlay.store.layerwriter import WrittenLayer
+from rootlay.store.layer.writer import WrittenLayer
+from rootlay.store.model.digest import Digest
 from rootlay.store.store import Store as ImageStore
-from rootlay.vfs.build.cache import CachedLayer, StepCache
-from rootlay.vfs.build.check import check_build_cache
-from rootlay.vfs.build.digestfile import MAGIC
-from rootlay.vfs.check import check_uppers
-from rootlay.vfs.images import Store
+from rootlay.vfs.api.images import Store
+from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
+from rootlay.vfs.build.cache.check import check_build_cache
+from rootlay.vfs.build.copy.digestfile import MAGIC
+from rootlay.vfs.containers.check import check_uppers
 from tests.support.archives.make import LayoutBuilder, make_tar
 
 BASE = make_tar(

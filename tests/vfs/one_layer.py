@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory, file, hardlink, symlink
 
 INO = 1 << 48

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rootlay.store.container import Containers
+from rootlay.store.containers.containers import Containers
 from rootlay.vfs import Store
 
 HOWTO = Path(__file__).parents[2] / "docs" / "howto" / "pytest.md"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.containerrecord import Bind
-from rootlay.store.errors import NameInUse, UnknownContainer, UnknownImage
+from rootlay.store.containers.record import Bind
+from rootlay.store.model.errors import NameInUse, UnknownContainer, UnknownImage
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.run.user import UnknownUser
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Container, Image, Store, UnknownContainer
-from rootlay.vfs.pyfs import import_pyfs
+from rootlay.vfs.pyfs.importfs import import_pyfs
 
 import_pyfs()
 

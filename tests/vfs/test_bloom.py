@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.bloom import HEADER_BYTES
-from rootlay.vfs.bloom import FNV_START, OPAQUE, RECORD, Bloom, finish, fnv1a
+from rootlay.store.containers.bloom import HEADER_BYTES
+from rootlay.vfs.merge.bloom import FNV_START, OPAQUE, RECORD, Bloom, finish, fnv1a
 
 
 def with_header(path: Path, form: str, at: int, *fields: int) -> Path:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 
-from rootlay.store.attach import link_path
+from rootlay.store.bundle.attach import link_path
 from rootlay.store.check.finding import quarantined
-from rootlay.store.container import Containers
-from rootlay.store.digest import Digest
-from rootlay.store.layer import Layer
+from rootlay.store.containers.containers import Containers
+from rootlay.store.layer.layer import Layer
+from rootlay.store.model.digest import Digest
 from rootlay.store.store import Store as ImageStore
-from rootlay.vfs.create import ContainerOptions, create_container
-from rootlay.vfs.images import Store
+from rootlay.vfs.api.images import Store
+from rootlay.vfs.containers.create import ContainerOptions, create_container
 from tests.vfs.check_cases import CASES
 from tests.vfs.damaged_store import Damaged, cut, flip
 
@@ -77,7 +77,7 @@ def test_a_damaged_layer_that_only_a_container_needs_is_rebuilt(damaged: Damaged
 
 
 def test_an_optimized_layer_is_compared_with_its_blob(damaged: Damaged) -> None:
-    from rootlay.store.optimize import optimize_image
+    from rootlay.store.layer.optimize import optimize_image
 
     store = ImageStore.open(damaged.root)
     optimize_image(store.layout, store.image("app"))

@@ -5,8 +5,8 @@ import os
 import threading
 from pathlib import Path
 
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import Stack
+from rootlay.vfs.merge.stack import Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory, file
 from tests.vfs.conftest import StackBuilder
 

@@ -20,22 +20,22 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
 
-from rootlay.vfs.identity import Identity
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import LowerHydrator, LowerView, Stack
+from rootlay.vfs.merge.identity import Identity
+from rootlay.vfs.merge.stack import LowerHydrator, LowerView, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.boxes import corelib, launchfile
 from tests.support.oracles.memory_view import LayerEntry
 from tests.support.oracles.oracle import Shape
 from tests.support.oracles.overlay_machine import OverlayMachine
 from tests.vfs.test_stateful import EXAMPLES, STEPS
 
-pytest.importorskip("rootlay.store._viewbuild", reason="the C extension rootlay.store._viewbuild is not built")
+pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.store.view.merge is not built")
 
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
 from tests.vfs.test_real_store import with_streams
 
 CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"

@@ -13,12 +13,13 @@ from types import FrameType
 
 import pytest
 
-from rootlay.store.durable import make_directories
-from rootlay.store.errors import UnsafePath
-from rootlay.store.removal import prune
-from rootlay.vfs import Container, Image, Store, longpath
-from rootlay.vfs.transfer import copy_in, copy_out
-from rootlay.vfs.tree import make_directories as make_inside
+from rootlay.store.disk.durable import make_directories
+from rootlay.store.layout.removal import prune
+from rootlay.store.model.errors import UnsafePath
+from rootlay.vfs import Container, Image, Store
+from rootlay.vfs.changes.transfer import copy_in, copy_out
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.pyfs.tree import make_directories as make_inside
 
 IN = "/".join("x" * 160)
 LEVELS = 160  # 4000 bytes of path, of the 4094 that there are

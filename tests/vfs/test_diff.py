@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.entry import EntryType
-from rootlay.vfs.diff import iter_changes, iter_layer
-from rootlay.vfs.overlay import Overlay
+from rootlay.store.model.entry import EntryType
+from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, hardlink, symlink
 from tests.support.oracles.oracle import attributes_of, check_order, shape_of_overlay
 from tests.vfs.conftest import StackBuilder

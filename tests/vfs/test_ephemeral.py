@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.container import Containers
-from rootlay.store.owner import is_gone, own_name
+from rootlay.store.containers.containers import Containers
+from rootlay.store.disk.owner import is_gone, own_name
 from rootlay.store.store import Store as ImageStore
 from rootlay.vfs import Image, Store
-from rootlay.vfs.prune import prune
+from rootlay.vfs.containers.prune import prune
 
 
 @pytest.fixture

@@ -22,9 +22,9 @@ from fsspec.tests.abstract import (
     AbstractPutTests,
 )
 
-from rootlay.store.errors import UnknownImage
+from rootlay.store.model.errors import UnknownImage
 from rootlay.vfs import Image, Store
-from rootlay.vfs.fsspecfs import RootlayFileSystem
+from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
 
 
 class OverAContainer(AbstractFixtures):  # type: ignore[misc] # fsspec has no type hints
@@ -155,7 +155,7 @@ def test_containers_by_url(store: Store, image: Image) -> None:
 
 
 def test_files_as_images(store: Store, image: Image, tmp_path: Path) -> None:
-    from rootlay.store.bundlewrite import write_bundle
+    from rootlay.store.bundle.writer import write_bundle
     from rootlay.store.store import Store as ImageStore
 
     archive, bundle = tmp_path / "small.tar", tmp_path / "small.rlay"

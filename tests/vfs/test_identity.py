@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rootlay.vfs.identity import Identity
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.merge.identity import Identity
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory, file
 from tests.vfs.conftest import StackBuilder
 

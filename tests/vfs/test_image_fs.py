@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import UnknownContainer, UnknownImage
+from rootlay.store.model.errors import UnknownContainer, UnknownImage
 from rootlay.vfs import Image, Store
-from rootlay.vfs.layerfs import LayerFS
+from rootlay.vfs.pyfs.layerfs import LayerFS
 from tests.support.archives.make import docker_archive, make_tar
 
 # isort: split

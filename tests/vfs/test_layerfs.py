@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from rootlay.vfs.layerfs import LayerFS
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer
+from rootlay.vfs.merge.stack import DirLayer
+from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.pyfs.layerfs import LayerFS
 from tests.support.oracles.memory_view import MemoryHydrator, directory, file, symlink
 from tests.vfs.conftest import StackBuilder
 

@@ -15,8 +15,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.vfs import Image, Store
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer
+from rootlay.vfs.merge.stack import DirLayer
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.one_layer import LAYER, names, record_of
 

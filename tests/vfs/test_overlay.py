@@ -8,9 +8,9 @@ from typing import BinaryIO
 
 import pytest
 
-from rootlay.vfs.bloom import OPAQUE, RECORD, Bloom
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.whiteout import whiteout_name
+from rootlay.vfs.merge.bloom import OPAQUE, RECORD, Bloom
+from rootlay.vfs.merge.whiteout import whiteout_name
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.one_layer import INO, LAYER, LONG, names, read, record_of

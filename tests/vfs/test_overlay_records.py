@@ -6,7 +6,7 @@ import stat
 
 import pytest
 
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.one_layer import LAYER, names, record_of
 

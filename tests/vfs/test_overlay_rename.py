@@ -5,10 +5,10 @@ import os
 
 import pytest
 
-from rootlay.vfs.bloom import RECORD, Bloom
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.rename import RENAME_EXCHANGE
-from rootlay.vfs.stack import DirLayer
+from rootlay.vfs.merge.bloom import RECORD, Bloom
+from rootlay.vfs.merge.stack import DirLayer
+from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.overlay.rename import RENAME_EXCHANGE
 from tests.vfs.conftest import StackBuilder
 from tests.vfs.one_layer import LAYER, names, read, record_of
 

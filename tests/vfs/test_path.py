@@ -2,8 +2,8 @@
 
 import pytest
 
-from rootlay.vfs.path import ImagePath, raw_path
-from rootlay.vfs.whiteout import Mark, is_reserved, parse_mark, record_name, whiteout_name
+from rootlay.vfs.merge.path import ImagePath, raw_path
+from rootlay.vfs.merge.whiteout import Mark, is_reserved, parse_mark, record_name, whiteout_name
 
 
 @pytest.mark.parametrize(

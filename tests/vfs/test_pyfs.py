@@ -22,7 +22,7 @@ def run(code: str, first_on_path: str = "") -> str:
 
 def test_import_leaves_no_trace_and_gives_no_warning() -> None:
     code = (
-        "import sys; import rootlay.vfs.layerfs as l; import fs.memoryfs, fs.osfs; "
+        "import sys; import rootlay.vfs.pyfs.layerfs as l; import fs.memoryfs, fs.osfs; "
         "print('pkg_resources' in sys.modules, fs.open_fs('mem://') is not None, 'mem' in fs.opener.registry.protocols)"
     )
     assert run(code) == "False True True"
@@ -31,12 +31,14 @@ def test_import_leaves_no_trace_and_gives_no_warning() -> None:
 def test_a_pkg_resources_that_is_there_is_put_back() -> None:
     code = (
         "import sys, types; mine = types.ModuleType('pkg_resources'); sys.modules['pkg_resources'] = mine; "
-        "from rootlay.vfs.pyfs import import_pyfs; import_pyfs(); print(sys.modules['pkg_resources'] is mine)"
+        "from rootlay.vfs.pyfs.importfs import import_pyfs; import_pyfs(); print(sys.modules['pkg_resources'] is mine)"
     )
     assert run(code) == "True"
 
 
-USE = "import rootlay.vfs.layerfs, fs, sys; print(fs.open_fs('mem://').isempty('/'), 'pkg_resources' in sys.modules)"
+USE = (
+    "import rootlay.vfs.pyfs.layerfs, fs, sys; print(fs.open_fs('mem://').isempty('/'), 'pkg_resources' in sys.modules)"
+)
 
 
 @pytest.mark.parametrize(
@@ -64,5 +66,5 @@ def test_setuptools_by_version(version: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("module", ["fs", "ctypes", "lmdb", "zstandard", "pkg_resources", "rich", "typer"])
 def test_the_overlay_itself_needs_no_heavy_module(module: str) -> None:
     """What `rootlay run` imports to make a container; `ctypes` comes with the first bit that is set."""
-    code = f"import sys; import rootlay.vfs.overlay, rootlay.vfs.diff; print({module!r} in sys.modules)"
+    code = f"import sys; import rootlay.vfs.overlay.overlay, rootlay.vfs.changes.diff; print({module!r} in sys.modules)"
     assert run(code) == "False"

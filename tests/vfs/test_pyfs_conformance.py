@@ -11,10 +11,10 @@ import unittest
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.digest import Digest
+from rootlay.store.model.digest import Digest
 from rootlay.vfs import Container, Store
-from rootlay.vfs.layerfs import LayerFS
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.pyfs.layerfs import LayerFS
 from tests.support.archives.make import docker_archive, make_tar
 from tests.support.oracles.memory_view import directory, file, symlink
 from tests.vfs.conftest import StackBuilder

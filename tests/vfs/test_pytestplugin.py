@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.vfs import Store
-from rootlay.vfs.pytestplugin import LABEL
+from rootlay.vfs.plugins.pytestplugin import LABEL
 from tests.vfs.pytest_project import leftovers, run_pytest, start, write_examples
 
 pytestmark = pytest.mark.once

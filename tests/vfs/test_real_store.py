@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("rootlay.store._viewbuild", reason="the C extension rootlay.store._viewbuild is not built")
+pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.store.view.merge is not built")
 
-from rootlay.store.digest import Digest
-from rootlay.store.hydrate import Hydrator
-from rootlay.store.layerwriter import LayerWriter
+from rootlay.store.hydrate.hydrator import Hydrator
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.digest import Digest
 from rootlay.store.store import Store
-from rootlay.store.view import View
-from rootlay.store.viewbuild import build_view, view_path
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.diff import LayerItem, iter_layer
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer, Ownership, Stack
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
+from rootlay.vfs.changes.diff import LayerItem, iter_layer
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.stack import DirLayer, Ownership, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry, directory, file, hardlink, symlink
 from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 

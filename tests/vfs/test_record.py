@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rootlay.vfs.record import NO_RECORD, NOTHING, Record
+from rootlay.vfs.merge.record import NO_RECORD, NOTHING, Record
 
 numbers = st.one_of(st.none(), st.integers(0, 2**32 - 1))
 xattrs = st.dictionaries(

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import invariant
 
 from rootlay.vfs import Image, Store
-from rootlay.vfs.layerfs import LayerFS
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.pyfs.layerfs import LayerFS
 from tests.support.oracles.memory_view import directory, file, symlink
 from tests.support.oracles.oracle import shape_of_directory
 from tests.support.oracles.overlay_machine import OverlayMachine

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.path import ImagePath
+from rootlay.vfs.merge.path import ImagePath
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import directory, file, symlink
 from tests.vfs.conftest import StackBuilder
 

@@ -8,19 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.container import Containers
-from rootlay.store.containererrors import (
+from rootlay.store.containers.containers import Containers
+from rootlay.store.disk.durable import sweep
+from rootlay.store.model.containererrors import (
     BadContainerName,
     SnapshotExists,
     TooManyLayers,
     UnknownSnapshot,
     UpperKeptElsewhere,
 )
-from rootlay.store.durable import sweep
-from rootlay.store.errors import ContainerRunning, NameInUse, UnknownContainer
-from rootlay.vfs import Container, Image, Store, snapshots
-from rootlay.vfs.snapshots import FROZEN_MAX
-from rootlay.vfs.states import State, diff_states
+from rootlay.store.model.errors import ContainerRunning, NameInUse, UnknownContainer
+from rootlay.vfs import Container, Image, Store
+from rootlay.vfs.changes.states import State, diff_states
+from rootlay.vfs.containers import snapshots
+from rootlay.vfs.containers.snapshots import FROZEN_MAX
 from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 
 
@@ -57,7 +58,7 @@ def test_rollback_restores_what_the_snapshot_had(image: Image) -> None:
 def test_a_commit_of_two_uppers_is_whole_whoever_opens_the_store_meanwhile(
     store: Store, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rootlay.vfs import flatten
+    from rootlay.vfs.changes import flatten
 
     def flatten_and_sweep(*arguments: object) -> None:
         merge(*arguments)  # type: ignore[arg-type]

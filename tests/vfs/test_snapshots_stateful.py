@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from rootlay.store.uppers import Snapshot
+from rootlay.store.containers.upperstack import Snapshot
 from rootlay.vfs import Container, Store
 from tests.support.oracles.oracle import check_changes, outcome, shape_of_directory, shape_of_overlay
 

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs import longpath
-from rootlay.vfs.diff import iter_changes, iter_layer, iter_tree
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import DirLayer, Stack
-from rootlay.vfs.transfer import copy_in, copy_out
+from rootlay.vfs.changes.diff import iter_changes, iter_layer, iter_tree
+from rootlay.vfs.changes.transfer import copy_in, copy_out
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.vfs.conftest import StackBuilder
 
 pytestmark = [pytest.mark.slow, pytest.mark.long_form]

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("rootlay.store._viewbuild", reason="the C extension rootlay.store._viewbuild is not built")
+pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.store.view.merge is not built")
 
-from rootlay.store.layerwriter import LayerWriter, WrittenLayer
+from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.store import Store
-from rootlay.vfs.diff import iter_layer
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.changes.diff import iter_layer
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.oracle import outcome, shape_of_directory, shape_of_overlay
 from tests.support.oracles.overlay_machine import BASE, SECOND
 from tests.vfs.test_real_store import RealImage, with_streams

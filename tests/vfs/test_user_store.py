@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
-from rootlay.store.userroot import NoHome, user_root
+from rootlay.store.disk.userroot import NoHome, user_root
 from rootlay.vfs import Store
 
 WAYS: dict[str, str] = {
@@ -21,7 +21,7 @@ WAYS: dict[str, str] = {
     "fsspec": "import fsspec; print(fsspec.open('rootlay://small!/etc/motd', 'rt').open().read() and 'small:latest')",
     "upath": "import upath; print(upath.UPath('rootlay://small!/etc/motd').read_text() and 'small:latest')",
     "pyfilesystem": (
-        "from rootlay.vfs.pyfs import import_pyfs; import_pyfs(); import fs; "
+        "from rootlay.vfs.pyfs.importfs import import_pyfs; import_pyfs(); import fs; "
         "print(fs.open_fs('rootlay://small').readtext('/etc/motd') and 'small:latest')"
     ),
     "command line": "from rootlay.cli.main import main; main(['inspect', 'small']) and exit(1); print('small:latest')",

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.vfs import Bind, Container, Image, Store
-from rootlay.vfs.arguments import KINDS
+from rootlay.vfs.api.arguments import KINDS
 
 BAD: tuple[Any, ...] = (5, 1.5, True, b"bytes", "", "a\0b", "\udcff", [], ["a", 3], {}, {"a": 5}, ("x",), object(), len)
 TOLD = (TypeError, ValueError, StoreError, OSError, LookupError)

@@ -11,20 +11,20 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rootlay.store.configchange import apply_changes
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.image import Image
-from rootlay.store.imageconfig import History
-from rootlay.store.layerwriter import LayerWriter
-from rootlay.store.rfc3339 import rfc3339
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.configchange import apply_changes
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import History
+from rootlay.store.model.rfc3339 import rfc3339
+from rootlay.store.model.value import replace
 from rootlay.store.store import Store
-from rootlay.store.value import replace
-from rootlay.vfs.build.chmodspec import ModeChange
-from rootlay.vfs.build.copying import Copier, CopyOptions, clean
-from rootlay.vfs.build.layerplan import LayerPlan
-from rootlay.vfs.build.owner import Owner, find_owner
-from rootlay.vfs.build.planned import FileContent, Planned
-from rootlay.vfs.build.source import HostTree, resolve
+from rootlay.vfs.build.context.source import HostTree, resolve
+from rootlay.vfs.build.copy.chmodspec import ModeChange
+from rootlay.vfs.build.copy.copy import Copier, CopyOptions, clean
+from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.owner import Owner, find_owner
+from rootlay.vfs.build.copy.planentry import FileContent, Planned
 from rootlay.vfs.build.trees import Trees
 
 FILE_MODE = 0o644

@@ -15,27 +15,27 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from rootlay.store.errors import StoreError
-from rootlay.store.image import Image
-from rootlay.store.platform import host_platform
-from rootlay.store.reference import Reference
-from rootlay.store.removal import remove_views
+from rootlay.store.layout.removal import remove_views
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.image import Image
+from rootlay.store.model.platform import host_platform
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace, value
+from rootlay.store.model.value import replace as changed
 from rootlay.store.store import Store
-from rootlay.store.value import replace, value
-from rootlay.store.value import replace as changed
-from rootlay.vfs.build.abandon import abandonable
-from rootlay.vfs.build.dockerfile import Dockerfile
+from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.context.source import SourceTree
 from rootlay.vfs.build.graph import StageNode, find_target, plan_stages
-from rootlay.vfs.build.options import BuildOptions
-from rootlay.vfs.build.report import Report, Silent
+from rootlay.vfs.build.language.dockerfile import Dockerfile
+from rootlay.vfs.build.language.scope import GlobalScope
+from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.result.report import Report, Silent
+from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.schedule import Schedule
-from rootlay.vfs.build.scope import GlobalScope
-from rootlay.vfs.build.source import SourceTree
+from rootlay.vfs.build.session import Workshop
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.build.state import ImageState
-from rootlay.vfs.build.workshop import Workshop
-from rootlay.vfs.needed import needed
-from rootlay.vfs.run.orphans import remove_orphans
+from rootlay.vfs.containers.gcroots import needed
+from rootlay.vfs.run.owners import remove_orphans
 
 
 @value
@@ -130,7 +130,7 @@ def _write_caches(workshop: Workshop, image: Image) -> None:
     """--cache-to."""
     if not workshop.options.cache_to:
         return
-    from rootlay.vfs.build.cachetravel import write_cache
+    from rootlay.vfs.build.cache.transfer import write_cache
 
     store = workshop.store
     own = {key: step for key, step in workshop.steps.items() if step.layer.diff_id in image.diff_ids}

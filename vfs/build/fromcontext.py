@@ -11,10 +11,10 @@ from pathlib import Path
 
 from rootlay.store.store import Store
 from rootlay.vfs.build.build import BuildResult, build
-from rootlay.vfs.build.buildcontext import Surroundings, open_context
-from rootlay.vfs.build.options import BuildOptions
-from rootlay.vfs.build.parser import parse
-from rootlay.vfs.build.report import Report
+from rootlay.vfs.build.context.buildcontext import Surroundings, open_context
+from rootlay.vfs.build.language.parser import parse
+from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.result.report import Report
 
 
 def build_context(

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from rootlay.store.value import value
-from rootlay.vfs.build.dockerfile import Dockerfile, Stage
-from rootlay.vfs.build.failure import BuildFailed
-from rootlay.vfs.build.instruction import Add, Copy, From, Instruction, Onbuild, Run
-from rootlay.vfs.build.mount import parse_mount
-from rootlay.vfs.build.scope import GlobalScope
-from rootlay.vfs.build.suggest import near_miss
+from rootlay.store.model.value import value
+from rootlay.vfs.build.language.dockerfile import Dockerfile, Stage
+from rootlay.vfs.build.language.instruction import Add, Copy, From, Instruction, Onbuild, Run
+from rootlay.vfs.build.language.mount import parse_mount
+from rootlay.vfs.build.language.scope import GlobalScope
+from rootlay.vfs.build.language.suggest import near_miss
+from rootlay.vfs.build.result.failure import BuildFailed
 
 
 @value

@@ -1,15 +1,15 @@
 """A stack of layers as one view, merged name by name when somebody asks, over the ready view of its lowest layers.
 
-A merged view on disk (`rootlay.store.viewbuild`) costs as much as the image has files. A builder that only wants to
+A merged view on disk (`rootlay.store.view.build`) costs as much as the image has files. A builder that only wants to
 know what lies at the target of a COPY asks a few names of each new layer instead.
 
 Rules:
-1. Those of the OCI image specification, as `rootlay.store._viewbuild` states them: the topmost layer that has a name,
+1. Those of the OCI image specification, as `rootlay.store.view.merge` states them: the topmost layer that has a name,
    or its whiteout, decides; directories merge unless opaque; an implicit directory has the attributes of what is below.
 2. Ids of the ready view are kept; what lies in a layer above it gets a number from `FIRST_ID` on: a directory when it
    is first met, anything else whenever it is met, for only directories are remembered. Inode numbers are always the
    same: the layer's number and the one in its index.
-3. Implements `rootlay.vfs.stack.LowerView` and `LowerHydrator`, so that `rootlay.vfs.overlay.Overlay` works on it.
+3. Implements `vfs.merge.stack.LowerView` and `LowerHydrator`, so that `vfs.overlay.overlay.Overlay` works on it.
    Nothing is hydrated: content is read with `open`.
 """
 
@@ -22,10 +22,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.entry import TYPE_BITS, Entry, EntryType, SparseMap, Xattrs
-from rootlay.store.layer import Layer
-from rootlay.store.value import replace, value
-from rootlay.vfs.stack import LowerHydrator, LowerNode, LowerView
+from rootlay.store.layer.layer import Layer
+from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType, SparseMap, Xattrs
+from rootlay.store.model.value import replace, value
+from rootlay.vfs.merge.stack import LowerHydrator, LowerNode, LowerView
 
 FIRST_ID = 1 << 40
 _INODE_BITS = 48
@@ -34,7 +34,7 @@ _ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
 
 @value
 class MergedNode:
-    """A name of the merged tree; the fields are those of `rootlay.store.view.Node`. `layer` holds its content."""
+    """A name of the merged tree; the fields are those of `rootlay.store.view.view.Node`. `layer` holds its content."""
 
     id: int
     type: EntryType

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from rootlay.vfs.build.failure import BuildCancelled
+from rootlay.vfs.build.result.failure import BuildCancelled
 
 Result = TypeVar("Result")
 AT_ONCE = max(2, os.cpu_count() or 1)

@@ -7,36 +7,36 @@ import posixpath
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rootlay.store.containerrecord import Bind
-from rootlay.store.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
-from rootlay.store.layerwriter import WrittenLayer
-from rootlay.store.value import replace
-from rootlay.store.value import replace as changed
-from rootlay.vfs.build.cache import key_of
-from rootlay.vfs.build.configure import configure, triggers_of, without_triggers, words_of
-from rootlay.vfs.build.contentdigest import plan_digest
-from rootlay.vfs.build.copying import MissingSource, absolute
-from rootlay.vfs.build.copyplan import plan_copy
-from rootlay.vfs.build.dockerfile import Dockerfile
-from rootlay.vfs.build.errors import BadValue
-from rootlay.vfs.build.expand import expand
-from rootlay.vfs.build.failure import BuildFailed, RunFailed
+from rootlay.store.containers.record import Bind
+from rootlay.store.layer.writer import WrittenLayer
+from rootlay.store.model.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
+from rootlay.store.model.value import replace
+from rootlay.store.model.value import replace as changed
+from rootlay.vfs.build.cache.cache import key_of
+from rootlay.vfs.build.context.source import resolve
+from rootlay.vfs.build.copy.contentdigest import plan_digest
+from rootlay.vfs.build.copy.copy import MissingSource, absolute
+from rootlay.vfs.build.copy.copyplan import plan_copy
+from rootlay.vfs.build.copy.layerplan import Conflict, LayerPlan
+from rootlay.vfs.build.copy.owner import find_owner
 from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
-from rootlay.vfs.build.history import created_by, run_created_by
-from rootlay.vfs.build.instruction import Add, Arg, Cmd, Copy, Instruction, Run, Workdir
-from rootlay.vfs.build.layerplan import Conflict, LayerPlan
-from rootlay.vfs.build.mount import parse_mounts
-from rootlay.vfs.build.mounting import Mounting, MountSources
-from rootlay.vfs.build.owner import find_owner
-from rootlay.vfs.build.parser import parse_trigger
-from rootlay.vfs.build.piece import Heredoc
-from rootlay.vfs.build.report import Step
-from rootlay.vfs.build.runcontainer import RunContainer, RunRequest
-from rootlay.vfs.build.scope import GlobalScope, Scope
-from rootlay.vfs.build.source import resolve
+from rootlay.vfs.build.language.dockerfile import Dockerfile
+from rootlay.vfs.build.language.errors import BadValue
+from rootlay.vfs.build.language.expand import expand
+from rootlay.vfs.build.language.instruction import Add, Arg, Cmd, Copy, Instruction, Run, Workdir
+from rootlay.vfs.build.language.mount import parse_mounts
+from rootlay.vfs.build.language.parser import parse_trigger
+from rootlay.vfs.build.language.scope import GlobalScope, Scope
+from rootlay.vfs.build.language.syntax import Heredoc
+from rootlay.vfs.build.result.configure import configure, triggers_of, without_triggers, words_of
+from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
+from rootlay.vfs.build.result.history import created_by, run_created_by
+from rootlay.vfs.build.result.report import Step
+from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.container import RunContainer, RunRequest
+from rootlay.vfs.build.run.mounts import Mounting, MountSources
+from rootlay.vfs.build.session import Shown, Workshop
 from rootlay.vfs.build.stagesources import StageSources
-from rootlay.vfs.build.state import ImageState
-from rootlay.vfs.build.workshop import Shown, Workshop
 from rootlay.vfs.run.user import UnknownUser
 
 SCRATCH = "scratch"

@@ -6,15 +6,15 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rootlay.store.digest import Digest, chain_id
-from rootlay.vfs.build.contentdigest import plan_digest
-from rootlay.vfs.build.copying import Copier, CopyOptions
-from rootlay.vfs.build.dockerfile import Dockerfile
-from rootlay.vfs.build.instruction import Instruction
-from rootlay.vfs.build.layerplan import LayerPlan
-from rootlay.vfs.build.source import OverlayTree, SourceTree
-from rootlay.vfs.build.state import ImageState
-from rootlay.vfs.build.workshop import Workshop
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.vfs.build.context.source import OverlayTree, SourceTree
+from rootlay.vfs.build.copy.contentdigest import plan_digest
+from rootlay.vfs.build.copy.copy import Copier, CopyOptions
+from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.language.dockerfile import Dockerfile
+from rootlay.vfs.build.language.instruction import Instruction
+from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.session import Workshop
 
 
 class StageSources:

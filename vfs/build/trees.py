@@ -11,13 +11,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from rootlay.store.attach import open_lower
-from rootlay.store.digest import Digest, chain_id
+from rootlay.store.bundle.attach import open_lower
+from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.store import Store
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.layered import LayeredView
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.stack import Ownership, Stack
+from rootlay.vfs.merge.stack import Ownership, Stack
+from rootlay.vfs.overlay.overlay import Overlay
 
 LAYERED_MAX = 40
 """More layers than these above a view are not asked one by one: then a view is made. Each takes two descriptors."""

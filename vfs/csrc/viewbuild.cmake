@@ -10,4 +10,4 @@ add_library(rl_viewbuild MODULE
   viewbuild/library.c)
 set_target_properties(rl_viewbuild PROPERTIES PREFIX "" OUTPUT_NAME "_viewbuild_c" SUFFIX ".so")
 target_compile_options(rl_viewbuild PRIVATE -Wall -Wextra -Wvla -Wshadow -fvisibility=hidden)
-install(TARGETS rl_viewbuild LIBRARY DESTINATION rootlay/store)
+install(TARGETS rl_viewbuild LIBRARY DESTINATION rootlay/store/view)

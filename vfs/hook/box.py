@@ -11,24 +11,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.attach import open_lower
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.realpath import real_directory
-from rootlay.store.smallfile import write_all
+from rootlay.store.bundle.attach import open_lower
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.realpath import real_directory
+from rootlay.store.disk.smallfile import write_all
 from rootlay.vfs.hook.forkgate import busy
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
 from rootlay.vfs.hook.ways import add_ways, open_ways
 from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, BIND_SHOWN, BIND_UNLISTED, LaunchBind, LaunchDir
-from rootlay.vfs.run.served import ServedSession
+from rootlay.vfs.run.livesession import ServedSession
 from rootlay.vfs.run.session import make_launch, session_token, socket_of
 from rootlay.vfs.run.user import Identity, process_umask
 
 if TYPE_CHECKING:
-    from rootlay.store.bundleview import BundleView
-    from rootlay.store.hydrate import Hydrator
-    from rootlay.store.view import View
+    from rootlay.store.bundle.reader import BundleView
+    from rootlay.store.hydrate.hydrator import Hydrator
+    from rootlay.store.view.view import View
 
 
 _no_ways: set[tuple[str, tuple[str, ...], tuple[bytes, ...]]] = set()

@@ -18,7 +18,7 @@ from contextvars import Context, ContextVar
 from pathlib import Path
 from typing import Any
 
-from rootlay.vfs.outside import set_bypass
+from rootlay.vfs.merge.bypass import set_bypass
 
 PROBED_WORDS = 256
 PYTHON_FUNCTIONS = (  # struct python of scope.c

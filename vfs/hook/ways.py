@@ -14,9 +14,9 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable
 
-from rootlay.store.bloom import create_bloom
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.vfs.bloom import Bloom
+from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.run.launch import DIR_MARKS, DIR_WAYS, LaunchDir
 
 NAME = "ways"

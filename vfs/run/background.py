@@ -6,8 +6,8 @@ import os
 import signal
 from pathlib import Path
 
-from rootlay.store.containerrecord import ContainerState
-from rootlay.store.errors import StoreError
+from rootlay.store.containers.record import ContainerState
+from rootlay.store.model.errors import StoreError
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from rootlay.store.containerrecord import HOST_IMAGE, ContainerRecord
-from rootlay.store.regularfile import NotARegularFile
-from rootlay.store.smallfile import read_small
-from rootlay.store.uppers import replace_file
+from rootlay.store.containers.record import HOST_IMAGE, ContainerRecord
+from rootlay.store.containers.upperstack import replace_file
+from rootlay.store.disk.regularfile import NotARegularFile
+from rootlay.store.disk.smallfile import read_small
 
 ETC_FILES = ("resolv.conf", "hosts", "hostname")
 

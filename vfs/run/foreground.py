@@ -9,8 +9,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containerrecord import ContainerRecord, ContainerState
-from rootlay.store.value import replace
+from rootlay.store.containers.record import ContainerRecord, ContainerState
+from rootlay.store.model.value import replace
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session

@@ -5,8 +5,8 @@ Rules:
    process of the container is left, so daemons that outlive their command are served as well.
 2. It ignores the terminal's signals and keeps none of its owner's descriptors.
 3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
-4. Between requests it makes what will probably be asked for next (rootlay.store.readahead), and from the start on what
-   an earlier first run asked for (rootlay.store.asked), a little at a time.
+4. Between requests it makes what will probably be asked for next (store.hydrate.readahead), and from the start on what
+   an earlier first run asked for (rootlay.store.hydrate.prefetchhints), a little at a time.
 5. A request that fails is answered with its errno. Clients are hostile: rootlay.vfs.run.clients.
 """
 
@@ -135,9 +135,9 @@ def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
     ids = [text for text in layers if (root / "layers" / text.partition(":")[2] / "origin.json").exists()]
     if not ids:
         return None
-    from rootlay.store.digest import Digest
-    from rootlay.store.layout import Layout
+    from rootlay.store.layout.layout import Layout
     from rootlay.store.lazy.fill import Filler
+    from rootlay.store.model.digest import Digest
     from rootlay.store.registry.lazyfetch import open_fetch
 
     filler = Filler(Layout(root), map(Digest.parse, ids), open_fetch)
@@ -242,7 +242,7 @@ def main(words: list[str]) -> None:
     """
     import _socket
 
-    from rootlay.store.container import Containers
+    from rootlay.store.containers.containers import Containers
 
     root = Path(words[0])
     lifeline = os.dup(0)

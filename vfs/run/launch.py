@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 
-from rootlay.store.value import value
+from rootlay.store.model.value import value
 
 MAGIC = b"RLLAUNC1"
 VERSION = 1

@@ -2,9 +2,9 @@
 
 Rules:
 1. Heavy modules are imported on the first request, or when there is something to make before it (rule 3).
-2. Looking ahead begins where requests follow each other (rootlay.store.readahead), so that a program that opens a few
+2. Looking ahead begins where requests follow each other (store.hydrate.readahead), so that a program that opens a few
    files costs the disk no more than those; and not on a disk that is nearly full.
-3. What was asked for is written down when the session ends (rootlay.store.asked). Where that is known and the files are
+3. What was asked for is written down when the session ends (store.hydrate.prefetchhints). Where that is known and the files are
    not there, they are made from the start on, in that order, between the requests.
 """
 
@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from rootlay.store.asked import Asked
-    from rootlay.store.bundleview import BundleView
-    from rootlay.store.hydrate import Hydrator
-    from rootlay.store.hydrateahead import Ahead
-    from rootlay.store.readahead import Streams
-    from rootlay.store.view import View
+    from rootlay.store.bundle.reader import BundleView
+    from rootlay.store.hydrate.ahead import Ahead
+    from rootlay.store.hydrate.hydrator import Hydrator
+    from rootlay.store.hydrate.prefetchhints import Asked
+    from rootlay.store.hydrate.readahead import Streams
+    from rootlay.store.view.view import View
 
 STEP_SECONDS = 0.001
 #: So many requests that followed others make it worth knowing which files are in which segment.
@@ -57,7 +57,7 @@ class LowerFiles:
 
     def begin(self, image: str) -> None:
         """Look whether it is known what programs of this image, or of an earlier one of its name, ask for."""
-        from rootlay.store.asked import find_asked, find_asked_by_name
+        from rootlay.store.hydrate.prefetchhints import find_asked, find_asked_by_name
 
         views = self._root / "views"
         self._image = image
@@ -71,7 +71,7 @@ class LowerFiles:
 
     def end(self) -> None:
         """Write down what was asked for, if anything was."""
-        from rootlay.store.asked import PATHS_MAX, Asked, has_hydrated, write_asked
+        from rootlay.store.hydrate.prefetchhints import PATHS_MAX, Asked, has_hydrated, write_asked
 
         if self._view is None or self._hydrator is None or not (self._asked or self._beforehand):
             return
@@ -86,15 +86,15 @@ class LowerFiles:
         return self._chain.rpartition(":")[2]
 
     def _open(self) -> tuple[View | BundleView, Hydrator]:
-        from rootlay.store.attach import open_lower
+        from rootlay.store.bundle.attach import open_lower
 
         if self._view is None or self._hydrator is None:
             self._view, self._hydrator = open_lower(self._root, self._chain)
         return self._view, self._hydrator
 
     def _make_beforehand(self, paths: Sequence[bytes]) -> Iterator[int]:
-        from rootlay.store.entry import EntryType
-        from rootlay.store.errors import StoreError
+        from rootlay.store.model.entry import EntryType
+        from rootlay.store.model.errors import StoreError
 
         try:
             view, hydrator = self._open()
@@ -109,7 +109,7 @@ class LowerFiles:
 
     def hydrate(self, entry: int) -> None:
         """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
-        from rootlay.store.errors import StoreError
+        from rootlay.store.model.errors import StoreError
 
         try:
             hydrator = self._open()[1]
@@ -119,7 +119,7 @@ class LowerFiles:
         if len(self._asked) < ASKED_MAX:
             self._asked.append(entry)
         if self._streams is None:
-            from rootlay.store.readahead import Streams
+            from rootlay.store.hydrate.readahead import Streams
 
             self._streams = Streams()
         window = self._streams.asked(entry)

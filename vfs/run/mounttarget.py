@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.vfs.run.session import SYSTEM_BINDS
 
 if TYPE_CHECKING:
-    from rootlay.store.containerrecord import ContainerRecord
-    from rootlay.vfs.overlay import Overlay
+    from rootlay.store.containers.record import ContainerRecord
+    from rootlay.vfs.overlay.overlay import Overlay
 
 
 class BindMismatch(StoreError):
@@ -39,7 +39,7 @@ def resolve_targets(root: Path, record: ContainerRecord, binds: Mapping[str, str
 
     Raises BindMismatch.
     """
-    from rootlay.vfs.containerstack import open_overlay
+    from rootlay.vfs.containers.stack import open_overlay
 
     found = {}
     with open_overlay(root, record) as overlay:

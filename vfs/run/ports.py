@@ -20,8 +20,8 @@ from _socket import (  # `socket` itself takes 3 ms to import
 )
 from collections.abc import Iterable, Iterator, Sequence
 
-from rootlay.store.errors import StoreError
-from rootlay.store.value import value
+from rootlay.store.model.errors import StoreError
+from rootlay.store.model.value import value
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
 MAX_PORT = 65535

@@ -18,7 +18,7 @@ import signal
 import time
 from collections.abc import Collection, Iterator
 
-from rootlay.store.value import value
+from rootlay.store.model.value import value
 
 EXEC_PATIENCE_S = 5.0
 """How long a process of the engine is waited for that has no arguments yet."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.errors import StoreError, printable_text
-from rootlay.store.value import value
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.model.errors import StoreError, printable_text
+from rootlay.store.model.value import value
 from rootlay.vfs.run.user import Identity, Reader, find_identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rootlay.store.containerrecord import ContainerState
+from rootlay.store.containers.record import ContainerState
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program

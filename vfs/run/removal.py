@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rootlay.store.container import Containers
-from rootlay.store.containererrors import RunsElsewhere
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.errors import ContainerRunning, StillRunning
-from rootlay.store.grave import bury
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.trash import bury
+from rootlay.store.model.containererrors import RunsElsewhere
+from rootlay.store.model.errors import ContainerRunning, StillRunning
 from rootlay.vfs.run.processes import has_guests, kill_guests
 
 

@@ -17,12 +17,11 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # `socket` itself takes 3 ms t
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containerrecord import ContainerRecord
-from rootlay.store.errors import printable
-from rootlay.store.realpath import real_directory
-from rootlay.store.smallfile import write_all
-from rootlay.store.value import value
-from rootlay.vfs.run.afterboot import NativeViewPlace, look_at_filters, look_at_trees
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.realpath import real_directory
+from rootlay.store.disk.smallfile import write_all
+from rootlay.store.model.errors import printable
+from rootlay.store.model.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -45,6 +44,7 @@ from rootlay.vfs.run.launch import (
     LaunchDir,
     LaunchPort,
 )
+from rootlay.vfs.run.rebootcheck import NativeViewPlace, look_at_filters, look_at_trees
 from rootlay.vfs.run.user import Identity
 
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind.owner` holds
@@ -255,8 +255,8 @@ def _view(root: Path, chain: str) -> tuple[bytes, int, int]:
         return b"", 0, 0
     path = root / "views" / f"{chain.partition(':')[2]}.view"
     if not path.exists():
-        from rootlay.store.attach import attached_view, link_path
-        from rootlay.store.digest import Digest
+        from rootlay.store.bundle.attach import attached_view, link_path
+        from rootlay.store.model.digest import Digest
 
         if link_path(root, Digest.parse(chain)).is_symlink():
             bundle, table = attached_view(root, Digest.parse(chain))

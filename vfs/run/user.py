@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from rootlay.store.errors import printable_text
-from rootlay.store.value import value
+from rootlay.store.model.errors import printable_text
+from rootlay.store.model.value import value
 
 _ID_MAX = (1 << 31) - 1  # Docker's limit
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from rootlay.store.digest import Digest
-from rootlay.store.image import Image
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.image import Image
 from rootlay.store.store import Store
 from tests.support.archives.make import make_tar
 

@@ -11,10 +11,10 @@ import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from rootlay.store.bytestream import ByteStream
-from rootlay.store.entry import Entry
-from rootlay.store.layertree import LayerTree
-from rootlay.store.tarreader import TarReader
+from rootlay.store.codec.bytestream import ByteStream
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.model.entry import Entry
+from rootlay.store.tar.reader import TarReader
 
 Member = tuple[str, str, object]
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.content import Extent
-from rootlay.store.digest import Digest
-from rootlay.store.entry import Entry, EntryType
-from rootlay.store.errors import CorruptStore
-from rootlay.store.layertree import LayerTree
-from rootlay.store.view import Node, View
-from rootlay.store.viewbuild import build_view, view_path
+from rootlay.store.layer.content import Extent
+from rootlay.store.layer.tree import LayerTree
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import CorruptStore
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import Node, View
 
 D, F, L, P, C, H, W = (
     EntryType.DIRECTORY,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rootlay.store.entry import TYPE_BITS, Entry, EntryType
+from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType
 
 LayerEntry = tuple[bytes, Entry, bytes | None]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.entry import Entry, EntryType
-from rootlay.vfs.overlay import Overlay
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry
 
 

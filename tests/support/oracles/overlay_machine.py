@@ -13,14 +13,14 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rootlay.store.value import replace
-from rootlay.vfs.attributes import Attributes
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.diff import iter_changes, iter_layer
-from rootlay.vfs.flatten import flatten
-from rootlay.vfs.overlay import Overlay
-from rootlay.vfs.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
-from rootlay.vfs.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
+from rootlay.store.model.value import replace
+from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.changes.flatten import flatten
+from rootlay.vfs.merge.attributes import Attributes
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.stack import DirLayer, LowerHydrator, LowerView, Ownership, Stack
+from rootlay.vfs.overlay.overlay import Overlay
+from rootlay.vfs.overlay.rename import RENAME_EXCHANGE, RENAME_NOREPLACE, _renameat2
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, symlink, whiteout
 from tests.support.oracles.oracle import (
     Shape,

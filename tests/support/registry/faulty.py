@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import StoreError
+from rootlay.store.model.errors import StoreError
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings

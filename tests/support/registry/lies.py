@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rootlay.store.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia
+from rootlay.store.model.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia
 from rootlay.store.registry.errors import (
     AccessDenied,
     BadRegistryAnswer,

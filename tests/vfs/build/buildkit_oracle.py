@@ -14,12 +14,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rootlay.vfs.build import glob
-from rootlay.vfs.build import instruction as tree
-from rootlay.vfs.build.errors import BadDockerfile, BadValue
-from rootlay.vfs.build.ignore import parse_ignore
-from rootlay.vfs.build.lexer import Lexer
-from rootlay.vfs.build.parser import parse
+from rootlay.vfs.build.context import glob
+from rootlay.vfs.build.context.ignore import parse_ignore
+from rootlay.vfs.build.language import instruction as tree
+from rootlay.vfs.build.language.errors import BadDockerfile, BadValue
+from rootlay.vfs.build.language.lexer import Lexer
+from rootlay.vfs.build.language.parser import parse
 
 Request = dict[str, Any]
 Answer = dict[str, Any]

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.image import Image
+from rootlay.store.model.image import Image
 from rootlay.store.store import Store
 from rootlay.vfs.build.build import BuildResult, build
-from rootlay.vfs.build.options import BuildOptions
-from rootlay.vfs.build.parser import parse
-from rootlay.vfs.build.report import Step
-from rootlay.vfs.build.source import HostTree
+from rootlay.vfs.build.context.source import HostTree
+from rootlay.vfs.build.language.parser import parse
+from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.build.trees import Trees
-from rootlay.vfs.overlay import Overlay
+from rootlay.vfs.overlay.overlay import Overlay
 
 
 class Notes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.errors import BadManifest
+from rootlay.store.model.errors import BadManifest
 from rootlay.vfs import Image, Store
 from rootlay.vfs.build.addlayer import add_layer
 from rootlay.vfs.run.user import UnknownUser

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.container import Containers
-from rootlay.store.errors import BadReference, UnknownImage
-from rootlay.vfs.build.failure import BuildFailed, RunFailed
-from rootlay.vfs.build.history import go_duration
+from rootlay.store.containers.containers import Containers
+from rootlay.store.model.errors import BadReference, UnknownImage
+from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
+from rootlay.vfs.build.result.history import go_duration
 from tests.vfs.build.conftest import Notes, Yard
 
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from rootlay.store.errors import TruncatedArchive, UnsafePath
-from rootlay.vfs.build.buildcontext import BadContext, BuildContext, Surroundings, open_context
-from rootlay.vfs.build.source import SourceTree, join
-from rootlay.vfs.build.tartree import TarTree
+from rootlay.store.model.errors import TruncatedArchive, UnsafePath
+from rootlay.vfs.build.context.buildcontext import BadContext, BuildContext, Surroundings, open_context
+from rootlay.vfs.build.context.source import SourceTree, join
+from rootlay.vfs.build.context.tartree import TarTree
 
 COMPRESSIONS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: data,

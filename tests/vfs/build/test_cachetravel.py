@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.store import Store
-from rootlay.vfs.build.cacheplace import CachePlace, parse_cache_place
-from rootlay.vfs.build.errors import BadValue
+from rootlay.vfs.build.cache.places import CachePlace, parse_cache_place
+from rootlay.vfs.build.language.errors import BadValue
 from tests.support.registry.real import running
 from tests.vfs.build.conftest import Notes, Yard
 

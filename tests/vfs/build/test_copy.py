@@ -1,4 +1,4 @@
-"""COPY and ADD: what goes where, with which attributes. The rules are BuildKit's (see rootlay.vfs.build.copying)."""
+"""COPY and ADD: what goes where, with which attributes. The rules are BuildKit's (see rootlay.vfs.build.copy.copy)."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ import pytest
 import zstandard
 
 from rootlay.vfs.build.build import build
-from rootlay.vfs.build.chmodspec import ModeChange
-from rootlay.vfs.build.failure import BuildFailed
-from rootlay.vfs.build.ignore import parse_ignore
-from rootlay.vfs.build.ignoring import IgnoringTree
-from rootlay.vfs.build.options import BuildOptions
-from rootlay.vfs.build.parser import parse
-from rootlay.vfs.build.source import HostTree
+from rootlay.vfs.build.context.ignore import parse_ignore
+from rootlay.vfs.build.context.ignoredtree import IgnoringTree
+from rootlay.vfs.build.context.source import HostTree
+from rootlay.vfs.build.copy.chmodspec import ModeChange
+from rootlay.vfs.build.language.parser import parse
+from rootlay.vfs.build.result.failure import BuildFailed
+from rootlay.vfs.build.result.options import BuildOptions
 from tests.vfs.build.conftest import Notes, Yard
 
 pytestmark = pytest.mark.long_form

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.parser import parse
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.language.parser import parse
 from tests.vfs.build.buildkit_oracle import BuildKit
 
 pytestmark = [pytest.mark.long_form, pytest.mark.oracles]

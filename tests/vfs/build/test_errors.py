@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from rootlay.store.manifest import Platform
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.expand import expand
-from rootlay.vfs.build.parser import parse, parse_trigger
-from rootlay.vfs.build.scope import GlobalScope
-from rootlay.vfs.build.suggest import near_miss
+from rootlay.store.model.manifest import Platform
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.language.expand import expand
+from rootlay.vfs.build.language.parser import parse, parse_trigger
+from rootlay.vfs.build.language.scope import GlobalScope
+from rootlay.vfs.build.language.suggest import near_miss
 
 LINUX = Platform("linux", "amd64")
 

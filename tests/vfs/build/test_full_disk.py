@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.container import Containers
+from rootlay.store.containers.containers import Containers
 from tests.vfs.build.conftest import Yard
 from tests.vfs.build.test_interrupted import strays
 

@@ -9,13 +9,13 @@ import re
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rootlay.store.manifest import Platform
-from rootlay.vfs.build.dockerfile import Dockerfile
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.expand import expand
-from rootlay.vfs.build.ignore import parse_ignore
-from rootlay.vfs.build.parser import parse
-from rootlay.vfs.build.scope import GlobalScope
+from rootlay.store.model.manifest import Platform
+from rootlay.vfs.build.context.ignore import parse_ignore
+from rootlay.vfs.build.language.dockerfile import Dockerfile
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.language.expand import expand
+from rootlay.vfs.build.language.parser import parse
+from rootlay.vfs.build.language.scope import GlobalScope
 from tests.vfs.build import dockerfiles
 
 EXAMPLES = int(os.environ.get("ROOTLAY_TEST_FUZZ_EXAMPLES", "200"))

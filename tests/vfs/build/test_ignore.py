@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.ignore import parse_excludes, parse_ignore
+from rootlay.vfs.build.context.ignore import parse_excludes, parse_ignore
+from rootlay.vfs.build.language.errors import BadDockerfile
 
 
 @pytest.mark.parametrize(

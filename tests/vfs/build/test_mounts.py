@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.build.cachemount import CacheMounts
-from rootlay.vfs.build.failure import BuildFailed, RunFailed
-from rootlay.vfs.build.ignore import parse_ignore
-from rootlay.vfs.build.ignoring import IgnoringTree
-from rootlay.vfs.build.source import HostTree
+from rootlay.vfs.build.context.ignore import parse_ignore
+from rootlay.vfs.build.context.ignoredtree import IgnoringTree
+from rootlay.vfs.build.context.source import HostTree
+from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
+from rootlay.vfs.build.run.cachemount import CacheMounts
 from tests.vfs.build.conftest import Yard
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import Store
-from rootlay.vfs.build.errors import BadValue
-from rootlay.vfs.build.exporting import write_output
-from rootlay.vfs.build.output import Output, parse_output
+from rootlay.vfs.build.language.errors import BadValue
+from rootlay.vfs.build.result.export import write_output
+from rootlay.vfs.build.result.output import Output, parse_output
 from tests.vfs.build.conftest import Yard
 
 TREE = (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from rootlay.vfs.build import instruction as tree
-from rootlay.vfs.build.errors import BadDockerfile
-from rootlay.vfs.build.parser import parse, parse_trigger
-from rootlay.vfs.build.piece import Command, Source
+from rootlay.vfs.build.language import instruction as tree
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.build.language.parser import parse, parse_trigger
+from rootlay.vfs.build.language.syntax import Command, Source
 
 
 def first(text: str) -> tree.Instruction:

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.entry import Entry, EntryType
-from rootlay.vfs.build import contentdigest, digestfile, plantable
-from rootlay.vfs.build.contentdigest import ContentDigests
-from rootlay.vfs.build.digestfile import DigestFile, find_file, record, write_file
-from rootlay.vfs.build.planned import FileContent, Planned
-from rootlay.vfs.build.plantable import PlanTable
-from rootlay.vfs.build.source import HostTree, Stamp
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.vfs.build.context.source import HostTree, Stamp
+from rootlay.vfs.build.copy import contentdigest, digestfile, plantable
+from rootlay.vfs.build.copy.contentdigest import ContentDigests
+from rootlay.vfs.build.copy.digestfile import DigestFile, find_file, record, write_file
+from rootlay.vfs.build.copy.planentry import FileContent, Planned
+from rootlay.vfs.build.copy.plantable import PlanTable
 
 NAMES = (b"a", b"b", b"a-b", b"a.", b"\xff", b"\x01", b"n" * 200)
 OLD = Stamp(1, 2, 3, 4, 5)

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import DigestMismatch
+from rootlay.store.model.errors import DigestMismatch
 from rootlay.store.registry.settings import Settings
-from rootlay.vfs.build.download import DownloadFailed, download
-from rootlay.vfs.build.errors import BadValue
-from rootlay.vfs.build.gitsource import GitFailed, fetch_git
-from rootlay.vfs.build.remote import GitReference, file_name, kind_of, kind_of_context, parse_git
+from rootlay.vfs.build.context.download import DownloadFailed, download
+from rootlay.vfs.build.context.git import GitFailed, fetch_git
+from rootlay.vfs.build.context.remote import GitReference, file_name, kind_of, kind_of_context, parse_git
+from rootlay.vfs.build.language.errors import BadValue
 
 git_command = pytest.mark.skipif(shutil.which("git") is None, reason="no git command")
 ENVIRONMENT = {"PATH": "/usr/bin:/bin", "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"}

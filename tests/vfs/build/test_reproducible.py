@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.manifest import Platform
+from rootlay.store.model.manifest import Platform
 from rootlay.store.store import Store
 from tests.vfs.build.conftest import Yard
 

@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.container import Containers
-from rootlay.vfs.needed import needed
+from rootlay.store.containers.containers import Containers
+from rootlay.vfs.containers.gcroots import needed
 from tests.vfs.build.conftest import Yard
 from tests.vfs.build.test_interrupted import strays
 

@@ -14,12 +14,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from rootlay.store.container import Containers
-from rootlay.store.image import Image
-from rootlay.store.manifest import Platform
-from rootlay.store.progress import Progress
-from rootlay.vfs.build.failure import BuildCancelled, BuildFailed, RunFailed
-from rootlay.vfs.build.report import Step
+from rootlay.store.containers.containers import Containers
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import Platform
+from rootlay.store.model.progress import Progress
+from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
+from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.run.processes import iter_guests
 from tests.vfs.build.conftest import Notes, Yard
@@ -109,7 +109,7 @@ def test_a_stage_that_fails_stops_downloads_and_pulls(yard: Yard) -> None:
 
 
 def test_a_fetch_is_seen_and_does_not_hold_others_up(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rootlay.vfs.build.workshop.FETCH_LINE_S", 0.0)
+    monkeypatch.setattr("rootlay.vfs.build.session.FETCH_LINE_S", 0.0)
     other_done = threading.Event()
 
     def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
@@ -164,7 +164,7 @@ def test_views_of_stacks_in_between_do_not_stay(yard: Yard) -> None:
     views = {path.stem for path in (yard.store.root / "views").iterdir()}
     base = yard.store.image("base").chain_id.hex
     assert base in views
-    from rootlay.store.digest import chain_id
+    from rootlay.store.model.digest import chain_id
 
     for count in range(2, len(built.image.diff_ids)):
         assert chain_id(built.image.diff_ids[:count]).hex not in views

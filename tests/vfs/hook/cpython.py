@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from xml.etree import ElementTree
 
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containers.record import Bind
 from rootlay.vfs import Container, Image, Store
 from tests.support.rootfs import build_rootfs, copy_program
 

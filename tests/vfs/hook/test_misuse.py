@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.errors import UnknownContainer
+from rootlay.store.model.errors import UnknownContainer
 from rootlay.vfs import Container, Image, Store
 from rootlay.vfs.hook.activation import ActivationMisused
 from rootlay.vfs.run.user import UnknownUser

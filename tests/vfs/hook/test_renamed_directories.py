@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containers.record import Bind
 from rootlay.vfs import Container, Store
 from tests.support.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import renamed

@@ -28,7 +28,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containers.record import Bind
 from rootlay.vfs import Container, Store
 from tests.support.rootfs import build_rootfs, copy_program
 from tests.vfs.hook import operations

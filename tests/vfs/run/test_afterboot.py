@@ -13,18 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store import boot
-from rootlay.store.bloom import HEADER_BYTES, boot_of
-from rootlay.store.bundlewrite import write_bundle
-from rootlay.store.nativeview import NativeView
+from rootlay.store.bundle.writer import write_bundle
+from rootlay.store.containers.bloom import HEADER_BYTES, boot_of
+from rootlay.store.disk import bootid as boot
+from rootlay.store.hydrate.repair import mend_trees
 from rootlay.store.store import Store as ImageStore
-from rootlay.store.treemend import mend_trees
-from rootlay.store.viewbuild import view_path
+from rootlay.store.view.build import view_path
+from rootlay.store.view.native import NativeView
 from rootlay.vfs import Image, Store
-from rootlay.vfs.bloom import Bloom
-from rootlay.vfs.bloommend import mend_bloom
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.upperkeys import iter_upper_keys
+from rootlay.vfs.overlay.bloomrepair import mend_bloom
 from rootlay.vfs.run.session import engine_path
-from rootlay.vfs.upperkeys import iter_upper_keys
 from tests.support.archives.make import LayoutBuilder, make_tar
 
 BASE = make_tar([
@@ -69,7 +69,7 @@ def natively(root: Path) -> Iterator[tuple[NativeView, list[Path]]]:
 
 
 def test_what_was_cut_is_removed_and_nothing_else(layered: tuple[Store, Image]) -> None:
-    from rootlay.store.attach import open_lower
+    from rootlay.store.bundle.attach import open_lower
 
     store, image = layered
     chance = random.Random(7)

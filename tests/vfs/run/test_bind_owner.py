@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.containerrecord import Bind
+from rootlay.store.containers.record import Bind
 from rootlay.vfs import Store
 
 CONNECT = """

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-import rootlay.vfs.run.doctor as doctor
-from rootlay.store.filesystem import NETWORK, file_system_of
+import rootlay.vfs.doctor.doctor as doctor
+from rootlay.store.disk.filesystem import NETWORK, file_system_of
 from rootlay.vfs.run.session import EngineMissing, engine_path
 
 Patch = pytest.MonkeyPatch

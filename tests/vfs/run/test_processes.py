@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from rootlay.vfs.images import Image
+from rootlay.vfs.api.images import Image
 from rootlay.vfs.run import processes
 
 

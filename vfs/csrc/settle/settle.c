@@ -1,4 +1,4 @@
-/* Many small files of a layer's tree at once (docs/format.md section 3), for rootlay.store.settle.
+/* Many small files of a layer's tree at once (docs/format.md section 3), for rootlay.store.hydrate.batchwrite.
  *
  * 1. Each is written under a name in the staging directory and renamed: whole or absent. What is there already stays.
  * 2. It stops at the first error; files made before it stay.
@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define KEPT_BITS 01777 /* as in store/hydratedtree.py */
+#define KEPT_BITS 01777 /* as in store/hydrate/tree.py */
 
-/* rootlay.store.settle.ITEM */
+/* rootlay.store.hydrate.batchwrite.ITEM */
 struct item {
     int32_t dir;    /* descriptor of the directory that it goes to */
     uint32_t name;  /* offset in `names` */

@@ -1,4 +1,4 @@
-/* The merge as a plain shared library, for ctypes (rootlay.store._viewbuild).
+/* The merge as a plain shared library, for ctypes (rootlay.store.view.merge).
  *
  * Not a CPython extension: those need Python's headers, which many machines with a Python do not have.
  * Records cross the border packed: `u32` key length, `u32` value length, key, value; little endian.

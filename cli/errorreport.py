@@ -1,0 +1,119 @@
+"""Errors as the user sees them: one line that names the input and says what to do, and an exit code of its own.
+
+The codes are documented in docs/exit-codes.md; a test compares. Verbs that run programs (run, start, exec, create,
+python) use Docker's 125 for every trouble of our own, so that 1 … 124 can be the program's.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rootlay.cli.printer import ReaderGone
+from rootlay.cli.spec import RUNNING_VERBS, UsageError
+from rootlay.store.model import errors
+
+GENERAL = 1
+ENGINE = 125
+USAGE = 2
+CODES: dict[str, int] = {
+    "UnknownImage": 10,
+    "AmbiguousImage": 11,
+    "ImageInUse": 12,
+    "BadReference": 13,
+    "UnknownContainer": 14,
+    "AmbiguousContainer": 15,
+    "NameInUse": 16,
+    "ContainerRunning": 17,
+    "RunsElsewhere": 19,
+    "BadContainerName": 18,
+    "UnknownSnapshot": 50,
+    "SnapshotExists": 51,
+    "UpperKeptElsewhere": 52,
+    "TooManyLayers": 53,
+    "NotAnArchive": 20,
+    "TruncatedArchive": 21,
+    "DigestMismatch": 22,
+    "UnsafePath": 23,
+    "UnsupportedMedia": 24,
+    "BadManifest": 25,
+    "WrongPlatform": 26,
+    "CorruptStore": 27,
+    "TooLarge": 28,
+    "BrokenHardLink": 29,
+    "StoreNotWritable": 30,
+    "DiskFull": 31,
+    "EngineMissing": 32,
+    "UnknownUser": 33,
+    "ForeignPlatform": 34,
+    "NotARegularFile": 35,
+    "OutputFailed": 36,
+    "RunFailed": 61,
+    "BuildFailed": 62,
+    "BuildCancelled": 130,
+    "RegistryUnreachable": 40,
+    "AccessDenied": 41,
+    "NotInRegistry": 42,
+    "RegistryRefused": 43,
+    "BadRegistryAnswer": 44,
+    "CredentialStoreFailed": 45,
+    "NotFetched": 46,
+    "ContentUnreachable": 47,
+    "BadDockerfile": 60,
+    "BadContext": 63,
+    "GitFailed": 64,
+    "DownloadFailed": 65,
+}
+
+
+def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
+    """Message and exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
+    if isinstance(error, ReaderGone):
+        raise error
+    name = type(error).__name__
+    if isinstance(error, UsageError):
+        message, code = str(error), USAGE
+    elif name == "NotStarted":
+        return str(error), int(getattr(error, "code", 0)) or ENGINE
+    elif name in CODES:
+        message, code = str(error), CODES[name]
+    elif isinstance(error, errors.StoreError):
+        message, code = str(error), GENERAL
+    elif isinstance(error, OSError):
+        message, code = _explain_os(error, root)
+    else:
+        raise error
+    return message, ENGINE if verb in RUNNING_VERBS else code
+
+
+def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
+    # Of a link or a rename the second is what could not be made.
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    given = error.filename2 if full and error.filename2 else error.filename
+    name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
+    where = name or ("standard input" if error.errno in (errno.EBADF, errno.EISDIR) else root)
+    if error.errno == errno.ENOENT and _is_removed_container(name, root):
+        return "the container was removed meanwhile", CODES["UnknownContainer"]
+    in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
+    if full:
+        advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
+        return f"{where}: no space left on the device; {advice}", CODES["DiskFull"]
+    if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if in_store:
+            return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES[
+                "StoreNotWritable"
+            ]
+        if error.errno != errno.EROFS and os.path.exists(name) and not os.access(name, os.R_OK):
+            return f"{where}: {error.strerror}; you may not read it", GENERAL
+        return f"{where}: {error.strerror}; choose another place", CODES["StoreNotWritable"]
+    return f"{where}: {error.strerror or error}", GENERAL
+
+
+def _is_removed_container(name: str, root: Path) -> bool:
+    """Whether a path that was not found lay in a container that is none any more."""
+    with suppress(ValueError):
+        parts = Path(name).relative_to(os.path.realpath(root)).parts
+        return len(parts) > 1 and parts[0] == "containers" and not Path(root, *parts[:2], "config.json").exists()
+    return False

@@ -1,0 +1,216 @@
+"""Writing a bundle: an image of a store as one file that runs where it lies (docs/format.md §10).
+
+Rules:
+1. Layers go in as zstd tars of many frames: blobs that are of that form already as they are, all others framed anew.
+   Diff IDs, config and image ID stay what they are; the manifest changes only where a blob had to.
+2. The header is written last, and the file has no name before (`outfile`): a bundle is complete or absent.
+3. The same image gives the same bytes (for one version of zstd).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, BundleHeader, Table
+from rootlay.store.bundle.reader import OFFSET, RUN, SEGMENT, SPARSE_HEAD
+from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.codec.zstdframes import FrameWriter
+from rootlay.store.disk.outfile import output_file
+from rootlay.store.disk.regularfile import iter_regular
+from rootlay.store.layer.layer import Layer
+from rootlay.store.layer.writer import BLOB_LEVEL
+from rootlay.store.layout.blobcheck import check_present
+from rootlay.store.layout.layout import LAYOUT_VERSION
+from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.image import Image
+from rootlay.store.model.jsonfield import dump
+from rootlay.store.model.manifest import (
+    CONTAINERD_NAME,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    REF_NAME,
+    Descriptor,
+    Index,
+    Manifest,
+)
+from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.value import replace
+from rootlay.store.tar.archive import blob_name
+from rootlay.store.view.build import build_view, view_path
+from rootlay.store.view.view import View
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+_MODE = 0o777  # less the umask: its first line makes it a program
+
+
+def write_bundle(store: Store, image: Image, out: Path, progress: Progress = silent) -> Digest:
+    """Write `image` as the bundle `out`, over whatever file has that name.
+
+    Returns:
+        The bundle's ID.
+
+    Raises:
+        CorruptStore, UnsupportedMedia: a layer of the image cannot be read.
+        OSError: the file cannot be written; nothing of it stays.
+    """
+    with store.layout.holding():
+        store.layout.claim("view", (image.chain_id,))
+        store.prepare(image, progress)
+        check_present(store.layout, image.manifest)
+        build_view(store, image.diff_ids)
+        return _write(store, image, out, progress)
+
+
+def _write(store: Store, image: Image, out: Path, progress: Progress) -> Digest:
+    with output_file(out, _MODE) as stream:
+        return _Writer(store, image, stream, progress).run()
+
+
+class _Writer:
+    """The file in the making."""
+
+    def __init__(self, store: Store, image: Image, stream: BinaryIO, progress: Progress) -> None:
+        self._store = store
+        self._image = image
+        self._stream = stream
+        self._progress = progress
+        self._label = image.references[0] if image.references else image.id.short
+        self._files: dict[str, tuple[int, int]] = {}
+        self._segments = bytearray()
+        self._at = 0
+
+    def run(self) -> Digest:
+        """Everything, in the order in which it lies in the file."""
+        self._emit(bytes(HEADER_BYTES))
+        descriptors = self._layers()
+        document = self._manifest(descriptors)
+        self._documents(document)
+        tables = {
+            "files": self._table((dump(dict(self._files)),)),
+            "view": self._table(self._native_view()),
+            "contents": self._table(self._contents()),
+            "segments": self._table((bytes(self._segments),)),
+        }
+        empty = Digest("sha256", "0" * 64)
+        page = BundleHeader(self._at, len(self._image.diff_ids), tables, empty).pack()
+        self._stream.seek(0)
+        self._stream.write(page)
+        self._stream.flush()
+        return BundleHeader.parse(page, self._label).id
+
+    def _emit(self, data: bytes) -> None:
+        self._stream.write(data)
+        self._at += len(data)
+
+    def _file(self, path: str, chunks: Iterable[bytes]) -> None:
+        start = self._at
+        for chunk in chunks:
+            self._emit(chunk)
+        self._files[path] = (start, self._at - start)
+
+    def _table(self, chunks: Iterable[bytes]) -> Table:
+        self._emit(bytes(-self._at % ALIGNMENT))
+        start, digest = self._at, hashlib.sha256()
+        for chunk in chunks:
+            digest.update(chunk)
+            self._emit(chunk)
+        if self._at == start:  # an empty range cannot be mapped
+            digest.update(b"\0")
+            self._emit(b"\0")
+        return Table(start, self._at - start, digest.digest())
+
+    def _layers(self) -> list[Descriptor]:
+        """The blobs, and their segments. Returns the layers' descriptors, base first."""
+        found = []
+        total = sum(layer.size for layer in self._image.manifest.layers)
+        done = 0
+        for number, (descriptor, diff_id) in enumerate(
+            zip(self._image.manifest.layers, self._image.diff_ids, strict=True)
+        ):
+            layer = self._store.layer(diff_id)
+            try:
+                found.append(self._layer(number, layer, descriptor))
+            finally:
+                layer.close()
+            done += descriptor.size
+            self._progress(done, total, f"{self._label}: bundling")
+        return found
+
+    def _layer(self, number: int, layer: Layer, descriptor: Descriptor) -> Descriptor:
+        if layer.meta.access is Access.ZSTD and layer.meta.blob == descriptor.digest:
+            checkpoints, size = list(layer.iter_checkpoints()), layer.data_path.stat().st_size
+            start = self._blob(descriptor.digest, iter_regular(layer.data_path, follow=True))
+        else:
+            # The digest, and so the name, is known at the end only; the place is where we stand.
+            frames, digest, start = FrameWriter(BLOB_LEVEL), hashlib.sha256(), self._at
+            for piece in _frame(frames, layer.iter_tar()):
+                digest.update(piece)
+                self._emit(piece)
+            checkpoints, size = frames.log.finish(), self._at - start
+            descriptor = Descriptor(OCI_LAYER_ZSTD, Digest("sha256", digest.hexdigest()), size)
+            self._files[blob_name(descriptor.digest)] = (start, size)
+        self._add_segments(number, checkpoints, start, size)
+        return descriptor
+
+    def _blob(self, digest: Digest, chunks: Iterable[bytes]) -> int:
+        """Write a blob, unless it is there. Returns where it lies."""
+        name = blob_name(digest)
+        if name not in self._files:
+            self._file(name, chunks)
+        return self._files[name][0]
+
+    def _add_segments(self, number: int, checkpoints: list[Checkpoint], start: int, size: int) -> None:
+        ends = [c.blob_offset for c in checkpoints[1:]] + [size]
+        for c, end in zip(checkpoints, ends, strict=True):
+            self._segments += SEGMENT.pack(
+                number, c.crc32, c.tar_offset, start + c.blob_offset, c.length, end - c.blob_offset
+            )
+
+    def _manifest(self, layers: list[Descriptor]) -> bytes:
+        if layers == list(self._image.manifest.layers):
+            return self._store.layout.read_blob(self._image.manifest_digest)
+        return Manifest(OCI_MANIFEST, self._image.manifest.config, tuple(layers)).to_bytes()
+
+    def _documents(self, manifest: bytes) -> None:
+        """Config, manifest, `index.json`, `oci-layout`."""
+        config = self._image.manifest.config.digest
+        self._blob(config, (self._store.layout.read_blob(config),))
+        digest = Digest.of(manifest)
+        self._blob(digest, (manifest,))
+        plain = Descriptor(Manifest.parse(manifest, "manifest").media_type, digest, len(manifest))
+        names = [{CONTAINERD_NAME: name, REF_NAME: name} for name in self._image.references] or [{}]
+        index = Index(tuple(replace(plain, annotations=annotations) for annotations in names))
+        self._file("index.json", (index.to_bytes(),))
+        self._file("oci-layout", (dump({"imageLayoutVersion": LAYOUT_VERSION}),))
+
+    def _native_view(self) -> Iterator[bytes]:
+        yield from iter_regular(view_path(self._store.root, self._image.chain_id).with_suffix(".view"), follow=True)
+
+    def _contents(self) -> Iterator[bytes]:
+        """The place of each entry's content in its layer's tar; then the sparse maps."""
+        view = View.open(view_path(self._store.root, self._image.chain_id))
+        try:
+            offsets = bytearray(OFFSET.size * (view.entries + 1))
+            sparse = bytearray()
+            for _, _, node in view.iter_nodes():
+                OFFSET.pack_into(offsets, OFFSET.size * node.id, node.offset)
+                if node.sparse is not None:
+                    sparse += SPARSE_HEAD.pack(node.id, len(node.sparse))
+                    for run in node.sparse:
+                        sparse += RUN.pack(*run)
+        finally:
+            view.close()
+        yield bytes(offsets)
+        yield bytes(sparse)
+
+
+def _frame(frames: FrameWriter, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        yield from frames.write(chunk)
+    yield from frames.finish()

@@ -1,0 +1,1 @@
+"""From compressed bytes to random access: gzip and zstd streams, segments and their cache."""

@@ -1,0 +1,145 @@
+"""Segments: the pieces of a layer's uncompressed tar that can be read on their own (docs/format.md §1, checkpoints).
+
+A checkpoint says where a segment starts, in the tar and in the blob, and what it must contain. Segments follow each
+other without gaps; the last one ends with the tar.
+"""
+
+from __future__ import annotations
+
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable
+from struct import Struct
+from struct import error as struct_error
+
+from rootlay.store.model.entry import CHECKPOINT_PREFIX
+from rootlay.store.model.errors import CorruptStore
+from rootlay.store.model.value import value
+
+# Median size of a gzip segment is 1.3 times this; the index takes 3.5 % of the blob.
+SEGMENT_BYTES = 1 << 20
+# A segment is read as a whole; one that is longer than this makes the layer need a pack.
+SEGMENT_BYTES_MAX = 32 << 20
+
+_VALUE = Struct("<QII")
+_OFFSET = Struct(">Q")
+
+
+@value
+class Checkpoint:
+    """The start of a segment. Offsets and length in bytes; `window` is zstd-compressed, for gzip only."""
+
+    tar_offset: int
+    blob_offset: int
+    crc32: int
+    length: int
+    window: bytes = b""
+
+    def key(self) -> bytes:
+        """The key in the layer index."""
+        return CHECKPOINT_PREFIX + _OFFSET.pack(self.tar_offset)
+
+    def value(self) -> bytes:
+        """The value in the layer index."""
+        return _VALUE.pack(self.blob_offset, self.crc32, self.length & 0xFFFFFFFF) + self.window
+
+    @classmethod
+    def parse(cls, key: bytes, value: bytes) -> Checkpoint:
+        """The inverse of `key` and `value`. Raises CorruptStore."""
+        try:
+            blob_offset, crc32, length = _VALUE.unpack_from(value)
+            (tar_offset,) = _OFFSET.unpack(key[len(CHECKPOINT_PREFIX) :])
+        except struct_error as error:
+            raise CorruptStore("layer index", "malformed checkpoint") from error
+        return cls(tar_offset, blob_offset, crc32, length, value[_VALUE.size :])
+
+
+class CheckpointTable:
+    """The checkpoints of a layer, in order, packed: a layer that was pulled lazily has one for each of its files."""
+
+    __slots__ = ("_blob_offsets", "_crc32s", "_lengths", "_starts", "_window_ends", "_windows")
+
+    def __init__(self, checkpoints: Iterable[Checkpoint]) -> None:
+        self._starts = array("Q")
+        self._blob_offsets = array("Q")
+        self._crc32s = array("L")
+        self._lengths = array("Q")
+        self._windows = bytearray()
+        self._window_ends = array("Q", (0,))
+        for checkpoint in checkpoints:
+            self._starts.append(checkpoint.tar_offset)
+            self._blob_offsets.append(checkpoint.blob_offset)
+            self._crc32s.append(checkpoint.crc32)
+            self._lengths.append(checkpoint.length)
+            self._windows += checkpoint.window
+            self._window_ends.append(len(self._windows))
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __getitem__(self, index: int) -> Checkpoint:
+        """The checkpoint of that number, from 0."""
+        begin, end = self._window_ends[index : index + 2]
+        window = bytes(self._windows[begin:end])
+        return Checkpoint(
+            self._starts[index], self._blob_offsets[index], self._crc32s[index], self._lengths[index], window
+        )
+
+    def start(self, index: int) -> int:
+        """Where in the tar a segment starts."""
+        return self._starts[index]
+
+    def end(self, index: int) -> int:
+        """Where in the tar it ends."""
+        return self._starts[index] + self._lengths[index]
+
+    def find(self, tar_offset: int) -> int:
+        """The number of the segment that may hold a byte of the tar; -1 if it is before all of them."""
+        return bisect_right(self._starts, tar_offset) - 1
+
+
+class SegmentLog:
+    """Collects checkpoints while the tar goes by: `begin` where a segment may start, `feed` with its bytes."""
+
+    def __init__(self) -> None:
+        self.checkpoints: list[Checkpoint] = []
+        self.longest = 0
+        self.tar_offset = 0
+        self._start: tuple[int, int, bytes] | None = None
+        self._crc32 = 0
+
+    @property
+    def current_bytes(self) -> int:
+        """Length so far of the segment that is open."""
+        return self.tar_offset - self._start[0] if self._start is not None else 0
+
+    @property
+    def started(self) -> bool:
+        """Whether a segment is open."""
+        return self._start is not None
+
+    def begin(self, blob_offset: int, window: bytes = b"") -> None:
+        """End the segment at hand and start one here. A segment without bytes is dropped."""
+        self._close()
+        self._start = (self.tar_offset, blob_offset, window)
+        self._crc32 = 0
+
+    def feed(self, data: bytes) -> None:
+        """The next bytes of the tar."""
+        self._crc32 = zlib.crc32(data, self._crc32)
+        self.tar_offset += len(data)
+
+    def finish(self) -> list[Checkpoint]:
+        """End the last segment; all checkpoints in order."""
+        self._close()
+        self._start = None
+        return self.checkpoints
+
+    def _close(self) -> None:
+        if self._start is None or not self.current_bytes:
+            return
+        tar_offset, blob_offset, window = self._start
+        length = self.current_bytes
+        self.longest = max(self.longest, length)
+        self.checkpoints.append(Checkpoint(tar_offset, blob_offset, self._crc32, length, window))

@@ -1,0 +1,1 @@
+"""Container records, their names, and the uppers that they stand on."""

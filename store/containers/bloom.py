@@ -1,0 +1,109 @@
+"""The Bloom filter of an upper, docs/format.md §7: which of its paths may exist.
+
+A clear bit proves absence without a system call; bits are set before a thing appears and never cleared.
+
+Programs set bits through a shared mapping. A hole in the file would be filled then, and on a full disk that is SIGBUS.
+So all blocks are there before a filter is used; those of a filter that has holes (an earlier version made it, or a copy
+left them out) come when it is opened.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+from pathlib import Path
+
+from rootlay.store.disk.bootid import ID_BYTES, boot_id
+
+MAGIC = b"RLBLOOM1"
+VERSION = 5
+"""1 had no counts of changes, 2 none of holders of the lock, 3 no near bits, 4 no bits of moved paths; all are read."""
+LOG2_BITS = 23
+HEADER_BYTES = 64
+FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
+BOOT_OFFSET = 32
+_HEADER = struct.Struct("<8sII16x16s16x")
+_STAT_BLOCK_BYTES = 512
+_UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF)
+
+
+def create_bloom(path: Path, upper: Path | None) -> None:
+    """Make an empty filter, or, for an upper that may hold something already, one with every bit set.
+
+    Setting all bits costs no scan of a tree of unknown size: each look-up then asks the kernel, as on a plain
+    directory. Not durable: a filter is made anew from nothing but its upper.
+    """
+    _create(path, upper is not None and upper.is_dir() and any(upper.iterdir()))
+
+
+def create_full_bloom(path: Path) -> None:
+    """Make a filter with every bit set: right for any upper. See `create_bloom`."""
+    _create(path, True)
+
+
+def header_fits(header: bytes) -> bool:
+    """Whether a filter's first bytes are those of a version that is read."""
+    magic, version, log2 = struct.unpack_from("<8sII", header.ljust(HEADER_BYTES, b"\0"))
+    return bool(magic == MAGIC and 1 <= version <= VERSION and log2 == LOG2_BITS)
+
+
+def boot_of(path: Path) -> tuple[bytes, bool]:
+    """The start of a machine since which it is known that a filter has all bits, empty where it is not a filter; and
+    whether it seems to have all blocks."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return b"", False
+    try:
+        header, status = os.read(fd, HEADER_BYTES), os.fstat(fd)
+    finally:
+        os.close(fd)
+    whole = header_fits(header) and status.st_size == FILE_BYTES
+    return header[BOOT_OFFSET : BOOT_OFFSET + ID_BYTES] if whole else b"", has_blocks(status)
+
+
+def has_blocks(status: os.stat_result) -> bool:
+    """Whether a filter's file has no holes. No, too, where a file system compresses: there the question costs more."""
+    return status.st_blocks * _STAT_BLOCK_BYTES >= FILE_BYTES
+
+
+def fill_holes(fd: int) -> bool:
+    """Give a filter's file all its blocks. Programs may set bits meanwhile.
+
+    Args:
+        fd: open with O_APPEND: where the file system has no fallocate, the C library would otherwise write zeros over
+            what others set in the same moment.
+
+    Returns:
+        False where the file system cannot do that.
+
+    Raises:
+        OSError: ENOSPC, EDQUOT, EFBIG.
+    """
+    try:
+        os.posix_fallocate(fd, 0, FILE_BYTES)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        return False
+    return True
+
+
+def _create(path: Path, full: bool) -> None:
+    fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        _write(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id()))
+        if full or not fill_holes(fd):
+            _write(fd, (b"\xff" if full else b"\0") * (FILE_BYTES - HEADER_BYTES))
+    except BaseException:
+        os.unlink(path)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all of it: a disk that gets full takes a part first, and says so at the next try."""
+    while data:
+        data = data[os.write(fd, data) :]

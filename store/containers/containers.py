@@ -1,0 +1,321 @@
+"""Container records: `containers/<id>/` and the names that lead there.
+
+Rules:
+1. `config.json` is written once, at creation, by rename; what changes later (state, the stack of uppers) has its own
+   file. A container exists when its `config.json` does: a half-made one is a leftover that the next sweep removes, and
+   one that was removed may stay for the sake of a frozen upper (`rootlay.store.containers.upperstack`).
+2. A name is a symbolic link `containers/names/<name>` -> `../<id>`: creating it is the atomic test for uniqueness.
+   A rename that is killed leaves two; the one that is not in the record is free again after a minute.
+3. Records are not synced to disk one by one (a container must start in milliseconds); a kill of the process loses
+   nothing, a power failure may lose containers of the last seconds.
+4. No process table is kept here: whether a container runs is asked of the kernel (`rootlay.vfs.run.processes`).
+5. On the path of every `rootlay run`: no heavy imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.names import random_name
+from rootlay.store.containers.record import ContainerConfig, ContainerRecord, read_state
+from rootlay.store.containers.upperstack import (
+    STACK_FILE,
+    UpperStack,
+    changing,
+    collect_uppers,
+    references_of,
+    replace_file,
+    write_stack,
+)
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.smallfile import read_small
+from rootlay.store.disk.trash import bury, disk_bytes
+from rootlay.store.model.containererrors import AmbiguousContainer, BadContainerName
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import NameInUse, UnknownContainer
+from rootlay.store.model.value import replace
+
+NAME_PATTERN = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+ID_PATTERN = re.compile(r"[0-9a-f]{64}")
+RENAME_PATIENCE_S = 60
+
+
+class Containers:
+    """All containers of a store. Not thread safe by itself; safe between processes."""
+
+    __slots__ = ("_names", "path")
+
+    def __init__(self, root: Path) -> None:
+        self.path = root / "containers"
+        self._names = self.path / "names"
+
+    def create(self, config: ContainerConfig, stack: UpperStack | None = None, *, kept: bool = True) -> ContainerRecord:
+        """Make the directory, the empty upper and the record. `config.id` and `.name` may be empty: then chosen.
+
+        Args:
+            stack: frozen uppers to stand on; the caller holds the reference lock.
+            kept: somebody may look for the stack after a power failure.
+
+        Raises:
+            NameInUse: another container has the name. Nothing is left behind.
+            BadContainerName: the name is not one.
+        """
+        self._names.mkdir(parents=True, exist_ok=True, mode=0o700)
+        identity = config.id or os.urandom(32).hex()
+        name = config.name or random_name()
+        if not NAME_PATTERN.fullmatch(name):
+            raise BadContainerName(name)
+        path = self.path / identity
+        path.mkdir(mode=0o700)
+        # Held until the record is there: whoever finds the name taken by a container without a record knows by the
+        # lock whether it is being made, or its maker is dead.
+        making = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        record = ContainerRecord(replace(config, id=identity, name=""), path)
+        try:
+            fcntl.flock(making, fcntl.LOCK_EX)
+            while (holder := self._claim(name, identity)) is not None:
+                if config.name:
+                    raise NameInUse(name, holder[:12])
+                name = random_name()
+            config = replace(config, id=identity, name=name, created_ns=config.created_ns or time.time_ns())
+            record = ContainerRecord(config, path)
+            if not config.upper:
+                record.upper.mkdir(mode=0o755)
+            create_bloom(path / "bloom", record.upper if config.upper else None)
+            if stack is not None:
+                write_stack(path, stack, durable=kept)
+            replace_file(path / "config.json", json.dumps(config.to_json()).encode())
+        except BaseException:
+            self.abandon(record)
+            raise
+        finally:
+            os.close(making)
+        return record
+
+    def abandon(self, record: ContainerRecord) -> None:
+        """Remove a container that is still being made, by whom it is being made. Takes no lock."""
+        if record.name:
+            (self._names / record.name).unlink(missing_ok=True)
+        remove_tree(record.path)
+
+    def find(self, reference: str) -> ContainerRecord:
+        """Find by name, ID or unique ID prefix.
+
+        Raises:
+            UnknownContainer: there is none.
+            AmbiguousContainer: the prefix fits several.
+        """
+        if NAME_PATTERN.fullmatch(reference):
+            with contextlib.suppress(OSError):
+                record = self._read(os.path.basename(os.readlink(self._names / reference)))
+                if record is not None:
+                    return record
+        if re.fullmatch(r"[0-9a-f]{1,64}", reference):
+            matching = map(self._read, (name for name in self._ids() if name.startswith(reference)))
+            found = [record for record in matching if record is not None]
+            if len(found) > 1:
+                raise AmbiguousContainer(reference, tuple(record.id for record in found))
+            if found:
+                return found[0]
+        raise UnknownContainer(reference)
+
+    def iter_all(self) -> Iterator[ContainerRecord]:
+        """All containers, newest first."""
+        return self.iter_of(self._ids())
+
+    def iter_of(self, identities: Iterable[str]) -> Iterator[ContainerRecord]:
+        """Those of these IDs that are containers, newest first."""
+        records = [record for record in map(self._read, identities) if record is not None]
+        yield from sorted(records, key=lambda record: -record.config.created_ns)
+
+    def maybe_running(self) -> tuple[set[str], set[str]]:
+        """The IDs of the containers in which programs may run here, and of those that may run on another machine.
+
+        One listing for each: a session's launch file stays as long as a program runs, and without one only the state
+        of a container may say that it was started elsewhere.
+        """
+        here: set[str] = set()
+        elsewhere: set[str] = set()
+        for identity in self._ids():
+            path = f"{self.path}/{identity}"
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                names = os.listdir(path)
+                if any(name.startswith("launch-") for name in names):
+                    here.add(identity)
+                elif "state.json" in names and read_state(path).elsewhere:
+                    elsewhere.add(identity)
+        return here, elsewhere
+
+    def rename(self, record: ContainerRecord, name: str) -> ContainerRecord:
+        """Give a container another name.
+
+        Raises:
+            NameInUse, BadContainerName: as for create; the old name stays.
+        """
+        if not NAME_PATTERN.fullmatch(name):
+            raise BadContainerName(name)
+        holder = self._claim(name, record.id)
+        unfinished = holder == record.id and record.name != name  # a rename that was killed after its first step
+        if holder is not None and not unfinished:
+            raise NameInUse(name, holder[:12])
+        renamed = ContainerRecord(replace(record.config, name=name), record.path)
+        replace_file(record.path / "config.json", json.dumps(renamed.config.to_json()).encode(), durable=True)
+        (self._names / record.name).unlink(missing_ok=True)
+        return renamed
+
+    def discard(self, record: ContainerRecord) -> int:
+        """Remove a container. The caller has made sure that nothing runs in it. Returns the number of bytes freed."""
+        return bury(self.put_away(record))
+
+    def put_away(self, record: ContainerRecord) -> Path:
+        """As `discard`, up to where its files are out of sight: at the path returned, for `bury`. Quick.
+
+        The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
+        the user keeps elsewhere is left alone, as is a frozen one that another container stands on.
+        """
+        for alias in record.aliases:
+            with contextlib.suppress(OSError):
+                if os.readlink(alias) == record.real_upper:
+                    alias.unlink()
+        # Under the lock: nobody makes a reference to the upper between the look and the removal.
+        with changing(self.path), _held(record.lock):
+            (record.path / "config.json").unlink(missing_ok=True)  # from here on it is no container
+            # Nobody takes the name while somebody holds the container's lock (`lives`): it is still ours to remove.
+            with contextlib.suppress(OSError):
+                if os.path.basename(os.readlink(self._names / record.name)) == record.id:
+                    (self._names / record.name).unlink()
+            owners = {place.partition("/")[0] for place in references_of(record.path)}
+            if not (record.path / STACK_FILE).exists():  # nobody else can have a reference
+                grave = self._grave()
+                with contextlib.suppress(FileNotFoundError):
+                    record.path.rename(grave)
+                owners.clear()
+        return self.unlink_uppers(owners) if owners else grave
+
+    def collect(self, owners: Iterable[str]) -> int:
+        """Remove the uppers of these containers that nobody stands on any more. Returns the number of bytes freed."""
+        return bury(self.unlink_uppers(owners))
+
+    def unlink_uppers(self, owners: Iterable[str]) -> Path:
+        """As `collect`, up to where they are out of sight: at the path returned, for `bury`. Quick."""
+        grave = self._grave()
+        collect_uppers(self.path, owners, grave)
+        return grave
+
+    def _grave(self) -> Path:
+        grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
+        grave.parent.mkdir(mode=0o700, exist_ok=True)
+        return grave
+
+    def size(self, record: ContainerRecord) -> int:
+        """Bytes on disk of a container's directory."""
+        return disk_bytes(record.path)
+
+    def needed(self, without: Collection[str] = ()) -> set[Digest]:
+        """Diff IDs and chain IDs that some container still needs, those of the IDs `without` aside."""
+        found: set[Digest] = set()
+        for record in self.iter_all():
+            if record.id in without:
+                continue
+            found.update(map(Digest.parse, record.config.layers))
+            if record.config.chain:
+                found.add(Digest.parse(record.config.chain))
+        return found
+
+    def sweep(self, older_than_s: float = 3600) -> int:
+        """Remove directories without a record and names that lead nowhere, if older than that. Returns how many."""
+        swept = 0
+        limit = time.time() - older_than_s
+        old = {identity for identity in self._ids() if self._is_leftover(self.path / identity, limit)}
+        if old:
+            self.collect(old)
+            swept += sum(not (self.path / identity).exists() for identity in old)
+        for link in self._names.iterdir() if self._names.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):
+                if self.is_stale(link) or (not link.exists() and link.lstat().st_mtime < limit):
+                    link.unlink()
+                    swept += 1
+        return swept
+
+    def _is_leftover(self, path: Path, limit: float) -> bool:
+        """Whether a directory may hold what nobody needs: no container (any more), or one with frozen uppers."""
+        with contextlib.suppress(FileNotFoundError):
+            loose = (path / STACK_FILE).exists() or not (path / "config.json").exists()
+            return loose and path.stat().st_mtime < limit
+        return False
+
+    def _ids(self) -> list[str]:
+        try:
+            return [name for name in os.listdir(self.path) if ID_PATTERN.fullmatch(name)]
+        except FileNotFoundError:
+            return []
+
+    def _read(self, identity: str) -> ContainerRecord | None:
+        try:
+            data = json.loads(read_small(f"{self.path}/{identity}/config.json"))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return ContainerRecord(ContainerConfig.from_json(data), self.path / identity)
+
+    def lives(self, identity: str) -> bool:
+        """Whether a container has its record, or is being made at this moment."""
+        if (self.path / identity / "config.json").exists():
+            return True
+        try:
+            lock = os.open(self.path / identity / "lock", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(lock)
+        return (self.path / identity / "config.json").exists()
+
+    def is_stale(self, link: Path) -> bool:
+        """Whether a name leads to a container of another name, and not because that is being renamed right now."""
+        with contextlib.suppress(
+            OSError, ValueError, TypeError, KeyError
+        ):  # a damaged record is somebody else's matter
+            if time.time() - link.lstat().st_mtime > RENAME_PATIENCE_S:
+                record = self._read(os.path.basename(os.readlink(link)))
+                return record is not None and record.name != link.name
+        return False
+
+    def _claim(self, name: str, identity: str) -> str | None:
+        """Take a name. Returns the ID of the container that has it, or None when it is ours now."""
+        link = self._names / name
+        try:
+            os.symlink(f"../{identity}", link)
+        except FileExistsError:
+            holder = os.path.basename(os.readlink(link))
+            if holder == identity or (self.lives(holder) and not self.is_stale(link)):
+                return holder
+            link.unlink(missing_ok=True)
+            return self._claim(name, identity)
+        return None
+
+
+@contextlib.contextmanager
+def _held(lock: Path) -> Iterator[None]:
+    """See to it that a container's lock is held: by us, if it is free."""
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield
+        return
+    try:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,200 @@
+"""What a container is: the records in `containers/<id>/` (docs/format.md §9), and where its files are.
+
+`config.json` is written once, at creation; what changes later (the state, the stack of uppers) has its own file. On
+the path of every `rootlay run`: no heavy imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack, replace_file
+from rootlay.store.disk.realpath import real_directory
+from rootlay.store.disk.smallfile import overwrite, read_small
+from rootlay.store.model.value import as_dict, field, fields, value
+
+HOST_IMAGE = "host"
+"""The image that is the machine's own root."""
+VERSION = 1
+MANIFEST_COPY = "manifest.json"
+CONFIG_COPY = "image.json"
+ALIAS_PLACES = ("/tmp", "/dev/shm")
+
+
+@value
+class Bind:
+    """A host path visible inside: `-v HOST:CTR[:ro]`.
+
+    `owner` is the user and the group that what is mounted is shown to belong to, and, if there is a third, its
+    permission bits, which then say who may use it. Otherwise, and below it: the caller's own files are shown as the
+    user's inside.
+    """
+
+    host: str
+    target: str
+    read_only: bool = False
+    owner: tuple[int, ...] = ()
+
+
+@value
+class ContainerConfig:
+    """What a container is: fixed at creation.
+
+    `image` is the reference as the user gave it; `manifest` the digest of the image's manifest; `chain` the chain ID
+    of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
+    directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
+    command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
+    `owner` is the process that the container ends with (see rootlay.store.disk.owner); empty: it is kept until removed.
+    `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
+    """
+
+    id: str
+    name: str
+    created_ns: int
+    image: str = ""
+    manifest: str = ""
+    chain: str = ""
+    layers: tuple[str, ...] = ()
+    lowers: tuple[str, ...] = ()
+    upper: str = ""
+    argv: tuple[str, ...] = ()
+    env: tuple[str, ...] = ()
+    working_dir: str = "/"
+    user: str = ""
+    hostname: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    tty: bool = False
+    stdin: bool = False
+    auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
+    owner: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ContainerConfig:
+        known = {name: data[name] for name in fields(cls) if name in data}
+        for name in ("layers", "lowers", "argv", "env", "ports"):
+            known[name] = tuple(known.get(name, ()))
+        known["binds"] = tuple(
+            Bind(**{**bind, "owner": tuple(bind.get("owner", ()))}) for bind in known.get("binds", ())
+        )
+        return cls(**known)
+
+
+@value
+class ContainerState:
+    """What happened to a container's main program so far. Times are ns since the epoch, 0 = not yet.
+
+    `machine` is the name of the machine that it was started on, since others may see the same directory.
+    """
+
+    pid: int = 0
+    started_ns: int = 0
+    finished_ns: int = 0
+    exit_code: int | None = None
+    error: str = ""
+    machine: str = ""
+
+    @classmethod
+    def of_start(cls, pid: int) -> ContainerState:
+        """Of a main program that has just been started here."""
+        return cls(pid=pid, started_ns=time.time_ns(), machine=os.uname().nodename)
+
+    @property
+    def elsewhere(self) -> str:
+        """The other machine on which the program seems to run; empty where it does not."""
+        return "" if self.finished_ns or self.machine == os.uname().nodename else self.machine
+
+
+@value
+class ContainerRecord:
+    """A container on disk."""
+
+    config: ContainerConfig
+    path: Path
+
+    @property
+    def id(self) -> str:
+        return self.config.id
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    @property
+    def real_path(self) -> str:
+        """The real path of its directory, which is never a link itself; also of one that is gone."""
+        return f"{real_directory(self.path.parent)}/{self.path.name}"
+
+    def stack(self) -> UpperStack:
+        """The uppers that the container stands on now: snapshots and rollbacks change them."""
+        return read_stack(self.path)
+
+    @property
+    def upper(self) -> Path:
+        """The writable upper of now."""
+        return self.upper_of(self.stack())
+
+    def upper_of(self, stack: UpperStack) -> Path:
+        return Path(self.config.upper) if self.config.upper else self.path / stack.upper
+
+    @property
+    def real_upper(self) -> str:
+        """The real path of the writable upper of now, which is a directory of the container's own, never a link, unless
+        the user keeps it elsewhere."""
+        return os.path.realpath(self.config.upper) if self.config.upper else f"{self.real_path}/{self.stack().upper}"
+
+    def bloom_of(self, stack: UpperStack) -> Path:
+        return self.path / bloom_name(stack.upper)
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def aliases(self) -> tuple[Path, ...]:
+        """Where a short name for the upper may be, outside the store (see rootlay.vfs.run.session)."""
+        return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log"
+
+    def state(self) -> ContainerState:
+        """Read the state; the initial one when nothing ran yet."""
+        return read_state(self.path)
+
+    def write_state(self, state: ContainerState) -> None:
+        """Replace the state (atomic). A container that is gone in the meantime is no error.
+
+        On a full disk a state that is there is overwritten in its place: the program's end is not lost by what the
+        program wrote.
+        """
+        data, path = json.dumps(as_dict(state)).encode(), self.path / "state.json"
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                replace_file(path, data)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not path.exists():
+                    raise
+                overwrite(path, data)
+
+
+def read_state(container: os.PathLike[str] | str) -> ContainerState:
+    """The state in a container's directory; the initial one when nothing ran yet."""
+    try:
+        data = json.loads(read_small(f"{os.fspath(container)}/state.json"))
+    except FileNotFoundError:
+        return ContainerState()
+    return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})

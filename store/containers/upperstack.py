@@ -1,0 +1,221 @@
+"""Which uppers a container stands on: `stack.json` and `snapshots/` of its directory (docs/format.md §9).
+
+Rules:
+1. A frozen upper never moves and never changes: it stays where it was written, `<container id>/upper…`, with its Bloom
+   filter beside it, and is named by that place. So freezing is one atomic replacement of `stack.json`, and no program
+   loses a path that it was started with.
+2. A frozen upper lives as long as some container's stack or snapshot names it, also when its own container is gone:
+   then the container's directory stays without a record, for the upper alone.
+3. Who makes a reference (snapshot, fork, rollback) holds the reference lock shared from reading the old to writing the
+   new; who removes uppers holds it exclusively, and asks all containers first. Nothing is counted, so nothing can be
+   miscounted: after a crash the next collection finds what nobody names.
+4. On the path of every `rootlay run`: no heavy imports.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.disk.durable import publish
+from rootlay.store.disk.lock import UseLock
+from rootlay.store.disk.smallfile import write_all
+from rootlay.store.model.value import as_dict, value
+
+VERSION = 1
+STACK_FILE = "stack.json"
+SNAPSHOTS = "snapshots"
+REFERENCE_LOCK = "lock"
+FIRST_UPPER = "upper"
+
+
+def bloom_name(upper: str) -> str:
+    """The name of an upper's Bloom filter, beside it: `bloom-3f` for `upper-3f`."""
+    return "bloom" + upper.removeprefix("upper")
+
+
+@value
+class FrozenUpper:
+    """`place` is `<container id>/<name>` below `containers/`; `weight` the number of frozen uppers merged into it;
+    `redirects` whether a record in it redirects a directory (None: nobody has looked)."""
+
+    place: str
+    weight: int = 1
+    redirects: bool | None = None
+
+    @property
+    def owner(self) -> str:
+        return self.place.partition("/")[0]
+
+    def upper(self, containers: Path) -> Path:
+        return containers / self.place
+
+    def bloom(self, containers: Path) -> Path:
+        owner, _, name = self.place.partition("/")
+        return containers / owner / bloom_name(name)
+
+
+@value
+class UpperStack:
+    """`upper` is the name of the writable one in the container's own directory; `frozen` those below, top first."""
+
+    upper: str = FIRST_UPPER
+    frozen: tuple[FrozenUpper, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"version": VERSION, "upper": self.upper, "frozen": [as_dict(frozen) for frozen in self.frozen]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> UpperStack:
+        return cls(str(data["upper"]), frozen_from_json(data["frozen"]))
+
+
+@value
+class Snapshot:
+    """A state of a container's file system that can be returned to. Times are ns since the epoch."""
+
+    container: str
+    name: str
+    created_ns: int
+    frozen: tuple[FrozenUpper, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored."""
+        return {"version": VERSION, **as_dict(self), "frozen": [as_dict(frozen) for frozen in self.frozen]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Snapshot:
+        """From what is stored."""
+        return cls(data["container"], data["name"], data["created_ns"], frozen_from_json(data["frozen"]))
+
+
+def frozen_from_json(rows: list[dict[str, Any]]) -> tuple[FrozenUpper, ...]:
+    return tuple(FrozenUpper(row["place"], row["weight"], row["redirects"]) for row in rows)
+
+
+def read_stack(container: Path) -> UpperStack:
+    """The stack of a container's directory; that of a container which was never frozen where there is no file."""
+    try:
+        data = (container / STACK_FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return UpperStack()
+    return UpperStack.from_json(json.loads(data))
+
+
+def write_stack(container: Path, stack: UpperStack, *, durable: bool = True) -> None:
+    """Replace the stack of a container's directory (atomic).
+
+    Args:
+        durable: as `replace_file`: old uppers are found through it. False for a container that nobody will look for
+            after a power failure.
+    """
+    replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode(), durable=durable)
+
+
+def iter_snapshots(container: Path) -> Iterator[Snapshot]:
+    """The snapshots in a container's directory, oldest first."""
+    found = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for name in os.listdir(container / SNAPSHOTS):
+            if name.endswith(".json") and not name.startswith("."):
+                with contextlib.suppress(FileNotFoundError):
+                    found.append(Snapshot.from_json(json.loads((container / SNAPSHOTS / name).read_bytes())))
+    yield from sorted(found, key=lambda snapshot: (snapshot.created_ns, snapshot.name))
+
+
+def write_snapshot(container: Path, snapshot: Snapshot) -> None:
+    """Write a snapshot's record (atomic, durable)."""
+    (container / SNAPSHOTS).mkdir(exist_ok=True, mode=0o700)
+    replace_file(container / SNAPSHOTS / f"{snapshot.name}.json", json.dumps(snapshot.to_json()).encode(), durable=True)
+
+
+def references_of(container: Path) -> set[str]:
+    """The places of the frozen uppers that a container's directory names, and of its writable one."""
+    stack = read_stack(container)
+    found = {f"{container.name}/{stack.upper}", *(frozen.place for frozen in stack.frozen)}
+    for snapshot in iter_snapshots(container):
+        found.update(frozen.place for frozen in snapshot.frozen)
+    return found
+
+
+def referring(containers: Path) -> UseLock:
+    """Hold this while making a reference (rule 3). Lock order: this, then the lock of an upper."""
+    return UseLock(containers / REFERENCE_LOCK, remover=False)
+
+
+def changing(containers: Path) -> UseLock:
+    """Hold this while removing what may be referred to (rule 3)."""
+    return UseLock(containers / REFERENCE_LOCK, remover=True)
+
+
+def collect_uppers(containers: Path, owners: Iterable[str], grave: Path) -> None:
+    """Move the uppers of these containers that nobody names into `grave`, which the caller removes afterwards.
+
+    A directory without a record, and with no upper left, goes as a whole. Precondition: `grave` does not exist, is on
+    the same file system, and the containers are not being made at this moment.
+    """
+    with changing(containers):
+        named: set[str] = set()
+        for name in os.listdir(containers):
+            if (containers / name / "config.json").exists():
+                named |= references_of(containers / name)
+        for owner in sorted(set(owners)):
+            _collect(containers / owner, named, grave / owner)
+
+
+def _collect(container: Path, named: set[str], grave: Path) -> None:
+    alive = (container / "config.json").exists()
+    try:
+        names = os.listdir(container)
+    except FileNotFoundError:
+        return
+    uppers = {name for name in names if name == FIRST_UPPER or name.startswith(f"{FIRST_UPPER}-")}
+    kept = {name for name in uppers if f"{container.name}/{name}" in named}
+    if not alive and not kept:
+        _move(container, grave)
+        return
+    going = uppers - kept if alive else set(names) - kept - {bloom_name(name) for name in kept}
+    for name in sorted(going):
+        for victim in {name, bloom_name(name)} if name in uppers else {name}:
+            _move(container / victim, grave / victim)
+
+
+def _move(source: Path, target: Path) -> None:
+    """Into a grave. Whoever sweeps `tmp/` may remove that at any moment: nobody needs what is in it."""
+    while os.path.lexists(source):
+        with contextlib.suppress(FileNotFoundError):
+            target.parent.mkdir(exist_ok=True, parents=True, mode=0o700)
+            source.rename(target)
+
+
+def replace_file(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
+    """Replace a file's content by rename; with permission bits if they are given.
+
+    Args:
+        durable: after a power failure, too, there is the old content or the new. For what older things depend on.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
+    try:
+        write_private(temporary, data)
+        if mode is not None:
+            temporary.chmod(mode)
+        if durable:
+            publish(temporary, path)
+        else:
+            temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,149 @@
+"""Durable, atomic writing, and the staging directories below `tmp/` that it starts from.
+
+Rules:
+1. Whatever must survive a crash goes through `publish` (files written piecemeal) or `write_file` (bytes in hand):
+   sync the file, rename it into place, sync the directory. A reader sees the old state or the new one.
+2. A writer owns a staging directory `tmp/NAME` for as long as it holds the flock of `tmp/NAME.lock`. The kernel
+   drops the lock when the writer dies, by whatever signal; `sweep` removes what has no living owner. Files named
+   `partial-…` stay: the next pull goes on with them.
+3. Directories are 0700 and files 0600, whatever the umask is.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rootlay.store.disk.lock import FileLock, try_lock
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.model.errors import StoreNotWritable, from_os_error
+
+# Files below `tmp/` that outlive their writer: see `partialblob`.
+KEPT_PREFIX = "partial-"
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+
+def make_directory(path: Path) -> None:
+    """Make `path` (its parent must exist) with mode 0700; nothing happens when it is there. Idempotent."""
+    try:
+        os.mkdir(path, DIRECTORY_MODE)
+    except FileExistsError:
+        return
+    os.chmod(path, DIRECTORY_MODE)
+
+
+def make_directories(path: Path) -> None:
+    """Make `path` and its missing parents, each with mode 0700. Idempotent."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        make_directory(directory)
+
+
+def create_file(path: Path) -> int:
+    """Create `path`, which must not exist, for reading and writing; the caller closes the descriptor."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    os.fchmod(fd, FILE_MODE)
+    return fd
+
+
+def sync_path(path: Path) -> None:
+    """Bring a file's or a directory's content to the disk."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def sync_tree(top: Path) -> None:
+    """Bring a tree to the disk: each file and directory below `top`, and itself. For trees that replace older ones."""
+    for directory, _, files in os.walk(top, topdown=False):
+        for name in files:
+            path = Path(directory, name)
+            if stat.S_ISREG(path.lstat().st_mode):
+                sync_path(path)
+        sync_path(Path(directory))
+
+
+def publish(staged: Path, final: Path) -> None:
+    """Move the finished file `staged` to `final`, durably. Atomic: replaces what is there."""
+    sync_path(staged)
+    os.rename(staged, final)
+    sync_path(final.parent)
+
+
+def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes]) -> None:
+    """Write `data`, or all of its pieces, to `final`, durably, by way of the directory `staging`. Atomic: replaces what
+    is there."""
+    staged = staging / f"{final.name}.new"
+    fd = create_file(staged)
+    with open(fd, "wb") as stream:
+        stream.writelines((data,) if isinstance(data, bytes) else data)
+    publish(staged, final)
+
+
+@contextmanager
+def translated(root: Path) -> Iterator[None]:
+    """Turn "disk full" and "not allowed" from below `root` into the store's errors; others pass."""
+    try:
+        yield
+    except OSError as error:
+        typed = from_os_error(error, root)
+        inside = error.filename is None or str(error.filename).startswith(str(root))
+        if typed is None or not inside:
+            raise
+        raise typed from error
+
+
+@contextmanager
+def staging_directory(tmp: Path) -> Iterator[Path]:
+    """A fresh directory below `tmp`, removed with its content at the end, by `sweep` if we are killed first."""
+    lock, directory = _claim(tmp)
+    try:
+        yield directory
+    finally:
+        remove_tree(directory, ignore_errors=True)
+        lock.release()
+
+
+def _claim(tmp: Path) -> tuple[FileLock, Path]:
+    """A new staging directory and the lock that says that it is ours. The lock comes first (see `sweep`)."""
+    for _ in range(100):
+        directory = tmp / f"{os.getpid()}-{os.urandom(6).hex()}"
+        lock = try_lock(directory.with_suffix(".lock"))
+        if lock is not None:
+            try:
+                make_directory(directory)
+            except BaseException:
+                lock.release()
+                raise
+            return lock, directory
+    raise StoreNotWritable(tmp, "cannot make a staging directory")
+
+
+def sweep(tmp: Path) -> None:
+    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody. What may
+    not be removed (a store that is only readable) stays."""
+    try:
+        names = os.listdir(tmp)
+    except OSError:
+        return
+    locks = {name for name in names if name.endswith(".lock")}
+    for name in locks:
+        with suppress(OSError):
+            lock = try_lock(tmp / name)
+            if lock is not None:
+                remove_tree((tmp / name).with_suffix(""), ignore_errors=True)
+                lock.release()
+    for name in set(names) - locks:
+        # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
+        # one that was claimed after our listing has a lock file now.
+        if not name.startswith(KEPT_PREFIX) and f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
+            remove_tree(tmp / name, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""Immutable single-file LMDB databases: written once in key order, then only read (docs/format.md §1, §4).
+
+Rules:
+1. A file is written under a name nobody reads yet, and renamed into place: readers never see a change, so no
+   reader table, lock file or map growth exists.
+2. py-lmdb refuses to open one environment twice in a process, even in a forked child. So one registry per process
+   shares open files, and a fork reopens them.
+3. Readers may be used from several threads: each thread has its own read transaction.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from struct import Struct
+from typing import Any, NoReturn
+
+import lmdb
+
+from rootlay.store.disk.durable import create_file
+from rootlay.store.disk.filesystem import is_shared
+from rootlay.store.model.errors import CorruptStore
+
+_PAGE_BYTES = 4096
+_BATCH_ITEMS = 10_000
+_COPY_BYTES = 1 << 20
+# Page header; magic, version, address, map size; page size and the rest of the first of two databases; the second;
+# last page, transaction.
+_META = Struct("<16xI4x8x8xI44x48xQQ")
+_META_MAGIC = 0xBEEFC0DE
+_KERNELS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOMEM)
+_OPEN: dict[tuple[int, int], _Shared] = {}
+_OPEN_LOCK = threading.Lock()
+
+
+class _Shared:
+    """One environment, shared by all readers of its file in this process."""
+
+    __slots__ = ("env", "generation", "key", "local", "path", "users")
+
+    def __init__(self, path: Path, key: tuple[int, int]) -> None:
+        self.path = path
+        self.key = key
+        self.users = 0
+        self.generation = 0
+        self.open()
+
+    def open(self) -> None:
+        """Open the environment; threads take new transactions."""
+        _check_length(self.path)
+        try:
+            self.env: Any = lmdb.open(
+                os.fsencode(self.path), subdir=False, readonly=True, lock=False, readahead=False, max_spare_txns=4
+            )
+        except lmdb.Error as error:
+            raise CorruptStore(str(self.path), str(error)) from error
+        self.local = threading.local()
+        self.generation += 1
+
+    def transaction(self) -> Any:
+        """This thread's read transaction."""
+        found = getattr(self.local, "txn", None)
+        if found is None:
+            found = self.local.txn = self.env.begin(buffers=False)
+        return found
+
+
+def _check_length(path: Path) -> None:
+    """Raise CorruptStore for a file that is shorter than it says: reading a page that is not there would be SIGBUS.
+
+    The two meta pages of LMDB 0.9 (lmdb.h, `MDB_meta`); the one of the younger transaction counts.
+    """
+    with open(path, "rb", buffering=0) as stream:
+        head = stream.read(2 * _PAGE_BYTES)
+        size = os.fstat(stream.fileno()).st_size
+    last = 0
+    youngest = -1
+    for at in (0, _PAGE_BYTES):
+        if len(head) < at + _META.size or _META.unpack_from(head, at)[0] != _META_MAGIC:
+            raise CorruptStore(str(path), "not an LMDB file, or cut")
+        _, page_bytes, last_page, transaction = _META.unpack_from(head, at)
+        if transaction > youngest:
+            youngest, last = transaction, (last_page + 1) * page_bytes
+    if size < last:
+        raise CorruptStore(str(path), f"cut: {size} bytes instead of {last}")
+
+
+def _reopen_after_fork() -> None:
+    """In the child: the parent's environments are not ours to use; open our own."""
+    global _OPEN_LOCK
+    _OPEN_LOCK = threading.Lock()
+    for shared in _OPEN.values():
+        shared.local = threading.local()
+        shared.env.close()
+        shared.open()
+
+
+os.register_at_fork(after_in_child=_reopen_after_fork)
+
+
+class LmdbFile:
+    """A reader. Close it; the last reader of a file closes the file."""
+
+    __slots__ = ("_shared",)
+
+    def __init__(self, path: Path) -> None:
+        """Open `path`. Raises FileNotFoundError, CorruptStore."""
+        status = os.stat(path)
+        key = (status.st_dev, status.st_ino)
+        with _OPEN_LOCK:
+            shared = _OPEN.get(key)
+            if shared is None:
+                shared = _OPEN[key] = _Shared(path, key)
+            shared.users += 1
+        self._shared: _Shared | None = shared
+
+    def _transaction(self) -> Any:
+        if self._shared is None:
+            raise ValueError("the file is closed")
+        return self._shared.transaction()
+
+    def get(self, key: bytes) -> bytes | None:
+        """The value of `key`, or None."""
+        try:
+            value: bytes | None = self._transaction().get(key)
+        except lmdb.Error as error:
+            raise CorruptStore(self._name(), str(error)) from error
+        return value
+
+    def iter_from(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """All (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file."""
+        try:
+            cursor = self._transaction().cursor()
+            if cursor.set_range(start):
+                yield from cursor.iternext(keys=True, values=True)
+        except lmdb.Error as error:
+            raise CorruptStore(self._name(), str(error)) from error
+
+    def _name(self) -> str:
+        return "database" if self._shared is None else str(self._shared.path)
+
+    def close(self) -> None:
+        """Give the reader up. Idempotent."""
+        shared, self._shared = self._shared, None
+        if shared is None:
+            return
+        with _OPEN_LOCK:
+            shared.users -= 1
+            if shared.users:
+                return
+            _OPEN.pop(shared.key, None)
+            shared.local = threading.local()
+            shared.env.close()
+
+
+def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
+    """Write `items`, which come in strictly ascending key order, to the new file `path`.
+
+    Args:
+        path: does not exist; not synced (the caller publishes it).
+        items: keys up to 511 bytes.
+        payload_bytes: an upper bound of the sum of all keys and values.
+        count: an upper bound of the number of items.
+
+    Raises OSError (ENOSPC); the file is then of no use.
+    """
+    if is_shared(path.parent):
+        # LMDB maps a file that it changes, which is for local disks; a finished one is only read. The disk at hand
+        # may be small, so it is a file of its own, gone before the next one is made.
+        import shutil
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="rootlay-") as local:
+            _write(Path(local) / path.name, items, payload_bytes, count)
+            with open(create_file(path), "wb") as target, open(Path(local) / path.name, "rb") as source:
+                shutil.copyfileobj(source, target, _COPY_BYTES)
+        return
+    _write(path, items, payload_bytes, count)
+
+
+def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
+    # A value that does not fit half a page takes whole pages of its own; pages of small ones are filled by appending.
+    # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
+    map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
+    map_size += -map_size % _PAGE_BYTES
+    # LMDB opens its file twice, which a umask of 0777 would not let it do with one that it made itself.
+    os.close(create_file(path))
+    try:
+        env = lmdb.open(
+            os.fsencode(path), map_size=map_size, subdir=False, lock=False, sync=False, metasync=False, max_dbs=0
+        )
+        try:
+            _put_all(env, path, items)
+        finally:
+            env.close()
+    except lmdb.Error as error:
+        _raise_disk_error(path, map_size, error)
+
+
+def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
+    """One transaction for each batch: a transaction holds all its pages in memory, and nobody reads the file yet."""
+    rest = iter(items)
+    while batch := tuple(islice(rest, _BATCH_ITEMS)):
+        with env.begin(write=True) as txn:
+            for key, value in batch:
+                if not txn.put(key, value, append=True):
+                    raise CorruptStore(str(path), "keys are not in order")
+
+
+def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
+    """LMDB's errors carry the kernel's only as text. And it calls a disk that gets full "Input/output error" as often
+    as not: ask the disk itself for `count` bytes."""
+    number = next((one for one in _KERNELS if str(error).endswith(os.strerror(one))), errno.EIO)
+    if number == errno.EIO:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.posix_fallocate(fd, 0, count)
+        finally:
+            os.close(fd)
+    raise OSError(number, os.strerror(number), str(path)) from error

@@ -1,0 +1,92 @@
+"""Open a file by a name that somebody else chose: a blob of an image directory, a file of a build context, a bundle.
+
+Rules:
+1. Nothing waits, and nothing but a regular file is read: a FIFO, a socket or a device that stands in a file's place is
+   refused. Its type is asked before it is opened (opening a device may do something) and again of what was opened
+   (somebody may have put another one there), with O_NONBLOCK in between.
+2. A link is followed only where the caller says so.
+3. A file is read up to the size that it had when it was opened: one that grows for ever ends.
+4. On the path of `rootlay run FILE`: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from rootlay.store.model.errors import StoreError, printable
+
+_CHUNK_BYTES = 1 << 18
+_KINDS = {
+    stat.S_IFDIR: "a directory",
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+StrangersPath = str | bytes | os.PathLike[str]
+
+
+class NotARegularFile(StoreError):
+    """Something else stands where a regular file is needed."""
+
+    fault = "image"
+
+    def __init__(self, what: str, kind: str) -> None:
+        super().__init__(f"{what}: {kind}, where a regular file is needed")
+        self.what = what
+        self.kind = kind
+
+
+def open_regular(path: StrangersPath, *, follow: bool, dir_fd: int | None = None, what: str = "") -> int:
+    """A descriptor for reading; the caller closes it.
+
+    Args:
+        follow: whether a link may stand there (for the last component; the others are always followed).
+        what: the file's name in messages; `path` by default.
+
+    Raises NotARegularFile, OSError.
+    """
+    what = what or printable(os.fsencode(path))
+    _check(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow).st_mode, what)
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno == errno.ELOOP and not follow:
+            raise NotARegularFile(what, _KINDS[stat.S_IFLNK]) from error
+        if error.errno == errno.ENXIO:
+            raise NotARegularFile(what, _KINDS[stat.S_IFSOCK]) from error
+        raise
+    try:
+        _check(os.fstat(descriptor).st_mode, what)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_regular_stream(path: StrangersPath, *, follow: bool, what: str = "") -> BinaryIO:
+    """As `open_regular`; an unbuffered stream."""
+    return os.fdopen(open_regular(path, follow=follow, what=what), "rb", buffering=0)
+
+
+def iter_regular(path: StrangersPath, *, follow: bool, dir_fd: int | None = None, what: str = "") -> Iterator[bytes]:
+    """The content, in chunks, by rule 3. Raises as `open_regular`."""
+    descriptor = open_regular(path, follow=follow, dir_fd=dir_fd, what=what)
+    try:
+        left = os.fstat(descriptor).st_size
+        while left and (chunk := os.read(descriptor, min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            yield chunk
+    finally:
+        os.close(descriptor)
+
+
+def _check(mode: int, what: str) -> None:
+    if not stat.S_ISREG(mode):
+        raise NotARegularFile(what, _KINDS.get(stat.S_IFMT(mode), "no file"))

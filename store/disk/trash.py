@@ -1,0 +1,28 @@
+"""Removing what has been put out of sight: a *grave*, `tmp/removed-…`, that holds a container or some uppers.
+
+What a crash leaves of one is swept like every other leftover in `tmp/` (`rootlay.store.disk.durable`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.walktree import iter_tree
+
+
+def bury(grave: Path) -> int:
+    """Remove what `Containers` has put out of sight, if there is anything. Returns the number of bytes freed."""
+    return remove_tree(grave)
+
+
+def disk_bytes(path: Path) -> int:
+    """Bytes on disk of the files below a directory."""
+    total = 0
+    for fd, entry in iter_tree(path):
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                total += os.stat(entry.name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+    return total

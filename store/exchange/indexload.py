@@ -1,0 +1,108 @@
+"""A multi-platform image as a whole out of an OCI layout: the index, every image that it lists, and the rest.
+
+Rules:
+1. All or nothing: before the first byte is stored it is known that every document and blob is there.
+2. Images for Linux come in like any other, verified down to the diff IDs and indexed. Attestations, and images for
+   other systems, are blobs of the digests and sizes that their manifests say.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.layout.indexdocuments import Member, iter_members
+from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadManifest, DigestMismatch, UnsupportedMedia, WrongPlatform
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import INDEXES, Descriptor, Platform
+from rootlay.store.model.platform import fits
+from rootlay.store.model.reference import Reference
+from rootlay.store.tar.archive import ImageFiles, LinkedFiles, blob_chunks, blob_name, promised
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+LoadMember = Callable[[Member], None]
+
+
+def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descriptor) -> list[Member]:
+    """The documents of a multi-platform image that is in `files` as a whole.
+
+    Args:
+        read: the verified bytes of a document.
+
+    Raises BadManifest, UnsupportedMedia, DigestMismatch: it is none, or something is missing or damaged.
+    """
+    if top.media_type not in INDEXES:
+        raise UnsupportedMedia(f"{files.what}: {top.digest.short}", "not a multi-platform image")
+    members = list(iter_members(read, top, files.what))
+    if not any(member.is_image for member in members):
+        raise UnsupportedMedia(files.what, f"no image in the index {top.digest.short}")
+    for blob in (blob for member in members for blob in member.blobs):
+        if not files.has(blob_name(blob.digest)):
+            raise BadManifest(files.what, f"{blob_name(blob.digest)} is missing")
+    return members
+
+
+def has_platform(members: Iterable[Member], wanted: Platform) -> bool:
+    """Whether one of the images is for `wanted`, or says nothing of a platform."""
+    platforms = [member.descriptor.platform for member in members if member.is_image]
+    return any(platform is None or fits(wanted, platform) for platform in platforms)
+
+
+def require_platform(members: Iterable[Member], wanted: Platform) -> None:
+    """Raise WrongPlatform unless `has_platform`."""
+    found = list(members)
+    if not has_platform(found, wanted):
+        raise WrongPlatform(str(wanted), [str(m.descriptor.platform) for m in found if m.is_image])
+
+
+def load_index(
+    store: Store, files: ImageFiles, members: list[Member], name: Reference | None, load_image: LoadMember
+) -> Image:
+    """Bring in what `gather` has found, and give it its name.
+
+    Args:
+        load_image: brings in the config and layers of one image.
+
+    Preconditions: the caller is inside `layout.importing()`. Raises as `rootlay.store.exchange.load`.
+    """
+    for member in members:
+        if member.is_image:
+            load_image(member)
+        else:
+            for blob in member.blobs:
+                path = blob_name(blob.digest)
+                link = files.real_path(path) if isinstance(files, LinkedFiles) else None
+                store_blob(store.layout, blob_chunks(files, blob), blob, f"{files.what}: {path}", link)
+    return store.add_index(members, name)
+
+
+def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str, link: Path | None = None) -> None:
+    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge.
+
+    Args:
+        link: where it is, if it is to stay there.
+    """
+    if layout.has_blob(blob.digest):
+        return
+    digest = hashlib.new(blob.digest.algorithm)
+    with layout.staging() as staging:
+        staged = StagedBlob(staging / "blob") if link is None else LinkedBlob(staging / "blob", link)
+        try:
+            for chunk in promised(chunks, blob.size, what):
+                layout.budget.take_bytes(len(chunk), what)
+                digest.update(chunk)
+                staged.write(chunk)
+        finally:
+            staged.finish()
+        actual = f"{blob.digest.algorithm}:{digest.hexdigest()}"
+        if actual != str(blob.digest):
+            raise DigestMismatch(what, blob.digest, actual)
+        if staged.size != blob.size:
+            raise DigestMismatch(f"{what}: size", blob.size, staged.size)
+        layout.publish_blob(staged.path, Digest(blob.digest.algorithm, digest.hexdigest()))

@@ -1,0 +1,57 @@
+"""An image of a store that cannot be written to, made known to one that can: all its parts stay where they are.
+
+Blobs, layer indexes, packs and views become symbolic links (docs/format.md, its beginning); what is made of them,
+hydrated files above all, goes to the new store. Nothing is read: the store that has them has verified them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rootlay.store.disk.durable import make_directory
+from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME
+from rootlay.store.layout.layout import Layout
+from rootlay.store.model.image import Image
+from rootlay.store.model.imagenames import with_name
+from rootlay.store.model.manifest import Index
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace
+
+_VIEWS = (".lmdb", ".view")
+
+
+def link_image(source: Layout, image: Image, target: Layout) -> Image:
+    """Make `image` of `source` known in `target`, under the names it has. Idempotent; a crash leaves garbage at most.
+
+    Returns:
+        The image there: of a multi-platform one, the single image that was chosen.
+
+    Raises StoreNotWritable, DiskFull.
+    """
+    with target.importing(), target.staging():
+        for digest in (image.manifest_digest, image.id, *(layer.digest for layer in image.manifest.layers)):
+            _link(source.blob_path(digest), target.blob_path(digest))
+        for diff_id in image.diff_ids:
+            make_directory(target.layer_directory(diff_id))
+            for name in (PACK_NAME, INDEX_NAME):
+                _link(source.layer_directory(diff_id) / name, target.layer_directory(diff_id) / name)
+        for suffix in _VIEWS:
+            name = image.chain_id.hex + suffix
+            _link(source.views / name, target.views / name)
+        target.update_index(lambda index: _with_names(index, image))
+    return replace(image, index=None)
+
+
+def _with_names(index: Index, image: Image) -> Index:
+    for name in image.references or (None,):
+        index = with_name(index, image.descriptor, None if name is None else Reference.parse(name))
+    return index
+
+
+def _link(source: Path, link: Path) -> None:
+    """A link to a file, if there is one; what has its place already stays, unless it leads nowhere."""
+    if not source.exists() or link.exists():
+        return
+    link.unlink(missing_ok=True)
+    link.symlink_to(os.path.realpath(source))

@@ -1,0 +1,158 @@
+"""`load`: all images of an archive into the store. What kind of archive it is, is found out here.
+
+A tar that is compressed as a whole, or comes as a stream, is spooled to the store's `tmp/` first: the list of layers
+may stand behind them. It is spooled as zstd frames that can be read anywhere: of plain layers a third of their size, of
+compressed ones no more than they are.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.bundle.format import Bundle, is_bundle
+from rootlay.store.codec.bytestream import iter_file
+from rootlay.store.codec.codec import Compression, decompress, peek, sniff
+from rootlay.store.codec.zstdframes import FrameWriter
+from rootlay.store.disk.durable import create_file
+from rootlay.store.exchange.dockerload import load_docker
+from rootlay.store.exchange.ociload import Platforms, load_oci
+from rootlay.store.layer.content import ContentReader, SegmentReader
+from rootlay.store.model.access import Access
+from rootlay.store.model.entry import Entry, EntryType
+from rootlay.store.model.errors import NotAnArchive, UnsupportedMedia
+from rootlay.store.model.image import Image
+from rootlay.store.model.limits import Budget
+from rootlay.store.model.manifest import Platform
+from rootlay.store.model.platform import host_platform
+from rootlay.store.model.progress import Note, Progress, unheard
+from rootlay.store.model.reference import Reference
+from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+# As fast as most disks.
+SPOOL_LEVEL = 1
+
+
+def load(
+    store: Store,
+    source: Path | BinaryIO,
+    *,
+    reference: str | None,
+    platform: Platform | None,
+    progress: Progress,
+    link: bool = False,
+    only: Collection[str] = (),
+    note: Note = unheard,
+    all_platforms: bool = False,
+) -> list[Image]:
+    """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
+
+    Each image is durable and all-or-nothing; those before one that fails stay.
+
+    Args:
+        reference: the name to give; only where the archive has one image. None: the names in the archive.
+        link: leave the layers' blobs where they are, in a directory (an OCI layout, such as another store), and link
+            to them. Only their indexes are made here, after one verifying pass over each.
+        only: names of the images to take; all if empty. For OCI layouts.
+        platform: which one of a multi-platform image to take. None: the whole image, if this machine's is in it and
+            nothing is missing; else (and with `link`) this machine's alone.
+        all_platforms: the whole, and an error where something is missing.
+        note: told what was left out.
+
+    Raises:
+        NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, TooLarge,
+            WrongPlatform: the archive is bad, or not for us.
+        BadReference, FileNotFoundError, StoreNotWritable, DiskFull.
+    """
+    name = None if reference is None else Reference.parse(reference)
+    wanted = platform or host_platform()
+    platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
+    with store.layout.importing(), ExitStack() as stack:
+        if link:
+            if isinstance(source, Path):
+                source.stat()  # a name that is missing is said to be that
+            if not isinstance(source, Path) or not source.is_dir():
+                raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
+            if source.resolve() == store.root.resolve():
+                raise UnsupportedMedia(str(source), "this is the store itself")
+            files: ImageFiles = LinkedFiles(source)
+        else:
+            files = _open(store, source, stack, progress)
+        if files.has("index.json") and files.has("oci-layout"):
+            loaded = load_oci(store, files, name, wanted, progress, only, note, platforms)
+        elif link or only:
+            raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
+        elif files.has("manifest.json"):
+            loaded = load_docker(store, files, name, wanted, progress)
+        else:
+            raise NotAnArchive(
+                files.what, "no image in it: neither index.json nor manifest.json (a root file system is for `import`)"
+            )
+    return loaded
+
+
+def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:
+    """The files of `source`; closed, and what was spooled removed, by `stack`."""
+    if isinstance(source, Path) and source.is_dir():
+        return DirectoryFiles(source)
+    if isinstance(source, Path) and is_bundle(str(source)):
+        bundle = Bundle(source)
+        stack.callback(bundle.close)
+        return bundle
+    what = str(source) if isinstance(source, Path) else "standard input"
+    stream = _enter(stack, source) if isinstance(source, Path) else source
+    head, chunks = peek(iter_file(stream))
+    plain = sniff(head, what) is Compression.NONE
+    if plain and isinstance(source, Path) and source.is_file():
+        stream.seek(0)
+        files = TarFiles(stream, what)
+    else:
+        staging = stack.enter_context(store.layout.staging())
+        stream = _spool(staging / "archive", chunks, what, store.layout.budget, progress, stack)
+        files = TarFiles(stream, what)
+    return files
+
+
+def _enter(stack: ExitStack, path: Path) -> BinaryIO:
+    stream = open(path, "rb")  # noqa: SIM115 -- closed by the stack
+    stack.push(stream)
+    return stream
+
+
+def _spool(
+    path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progress: Progress, stack: ExitStack
+) -> BinaryIO:
+    """Write the archive to `path`; a seekable stream of the uncompressed one, closed by `stack`. Its layers count again
+    when they are unpacked: twice the size at most, as an archive of compressed layers has no more to give.
+
+    Raises TooLarge."""
+    label = os.path.basename(what)
+    read = done = 0
+
+    def counted() -> Iterator[bytes]:
+        nonlocal read
+        for chunk in chunks:
+            read += len(chunk)
+            yield chunk
+
+    frames = FrameWriter(SPOOL_LEVEL)
+    with open(create_file(path), "wb") as spool:
+        for chunk in decompress(counted(), what):
+            budget.take_bytes(len(chunk), what)
+            budget.check_ratio(read, done + len(chunk), what)
+            for piece in frames.write(chunk):
+                spool.write(piece)
+            done += len(chunk)
+            progress(done, None, f"{label}: unpacking")
+        for piece in frames.finish():
+            spool.write(piece)
+    segments = SegmentReader(path, Access.ZSTD, frames.log.finish())
+    stack.callback(segments.close)
+    return io.BufferedReader(ContentReader(segments, Entry(EntryType.FILE, size=done)))

@@ -1,0 +1,207 @@
+"""Images out of an OCI image layout (image-layout.md): manifests and blobs are kept bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rootlay.store.exchange.indexload import gather, load_index, require_platform
+from rootlay.store.exchange.ocichoose import (
+    choose_each,
+    document_of,
+    images_only,
+    known_only,
+    name_of,
+    names_of,
+    pick_named,
+    resolve,
+)
+from rootlay.store.layer.ingest import LayerSource
+from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.indexdocuments import Member
+from rootlay.store.model.errors import (
+    BadManifest,
+    BadReference,
+    NotAnArchive,
+    StoreError,
+    UnknownImage,
+    WrongPlatform,
+)
+from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.manifest import (
+    INDEXES,
+    Descriptor,
+    Index,
+    Manifest,
+    Platform,
+)
+from rootlay.store.model.mediasupport import check_kind, check_layers, is_foreign, missing_foreign
+from rootlay.store.model.platform import fits, host_platform
+from rootlay.store.model.progress import Note, Progress, unheard
+from rootlay.store.model.reference import Reference
+from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_chunks, blob_name, read_document
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+Platforms = Literal["one", "all", "whole"]
+
+
+def load_oci(
+    store: Store,
+    files: ImageFiles,
+    name: Reference | None,
+    wanted: Platform,
+    progress: Progress,
+    only: Collection[str] = (),
+    note: Note = unheard,
+    platforms: Platforms = "one",
+) -> list[Image]:
+    """Load all images that `index.json` names, or those in `only`, for the platform `wanted`.
+
+    What is no image (a signature, an attestation, a chart) is left out with a note, unless there is nothing else.
+
+    Args:
+        platforms: of a multi-platform image take `one`, `all`, or all if all is there (`whole`).
+
+    Raises as `rootlay.store.exchange.load`.
+    """
+    index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
+    chosen = images_only(files, choose_each(known_only(files, index, note), wanted), note)
+    if only:
+        named = {str(found): descriptor for descriptor in chosen if (found := name_of(descriptor)) is not None}
+        chosen = [pick_named(named, text) for text in dict.fromkeys(only)]
+    if not chosen:
+        raise BadManifest(f"{files.what}: index.json", "it names no image")
+    check_single(name, len(chosen))
+    return [
+        _load_whole(store, files, descriptor, name or name_of(descriptor), wanted, progress, platforms)
+        or _load_image(store, files, descriptor, name or name_of(descriptor), wanted, progress)
+        for descriptor in chosen
+    ]
+
+
+def load_unnamed(store: Store, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
+    """One image of an OCI layout directory, which gets no name here.
+
+    Args:
+        pick: its digest, tag or name there; empty: `latest`, or the only one.
+
+    Raises UnknownImage, and as `rootlay.store.exchange.load`.
+    """
+    files = DirectoryFiles(directory)
+    if not files.has("index.json"):
+        raise NotAnArchive(files.what, "not an OCI layout: there is no index.json")
+    index = known_only(files, Index.parse(read_document(files, "index.json"), f"{files.what}: index.json"), unheard)
+    chosen = choose_each(index, wanted)
+    named = [found for found in index.manifests if str(found.digest) == pick]
+    named = named or [found for found in chosen if (pick or "latest") in names_of(found)]
+    if not named and not pick and len(chosen) == 1:
+        named = chosen
+    if not named:
+        raise UnknownImage(f"{directory}:{pick or 'latest'}")
+    with store.layout.importing():
+        return _load_image(store, files, named[0], None, wanted, progress)
+
+
+def check_single(name: Reference | None, count: int) -> None:
+    """Raise BadReference where one name is given for several images."""
+    if name is not None and count != 1:
+        raise BadReference(name.familiar, f"one name for {count} images")
+
+
+def check_platform(config: ImageConfig, wanted: Platform) -> None:
+    """Raise WrongPlatform for an image that says it is for something else."""
+    if config.architecture and not fits(wanted, config.platform):
+        raise WrongPlatform(str(wanted), (str(config.platform),))
+
+
+def read_image(files: ImageFiles) -> Image:
+    """The image that an OCI layout has, without a look at its layers. Raises BadManifest, DigestMismatch."""
+    index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
+    if not index.manifests:
+        raise BadManifest(f"{files.what}: index.json", "it names no image")
+    descriptor, document = resolve(files, index.manifests[0], host_platform())
+    manifest = Manifest.parse(document, f"{files.what}: {descriptor.digest}")
+    config = ImageConfig.parse(document_of(files, manifest.config), f"{files.what}: {manifest.config.digest}")
+    names = (name_of(found) for found in index.manifests)
+    return Image(descriptor, manifest, config, tuple(name.familiar for name in names if name is not None))
+
+
+def _load_whole(
+    store: Store,
+    files: ImageFiles,
+    top: Descriptor,
+    name: Reference | None,
+    wanted: Platform,
+    progress: Progress,
+    platforms: Platforms,
+) -> Image | None:
+    """A multi-platform image with all that it lists; None where one image of it, or the only one, is to be taken."""
+    if platforms == "one" or top.media_type not in INDEXES:
+        return None
+
+    def read(descriptor: Descriptor) -> bytes:
+        return document_of(files, descriptor)
+
+    def load_image(member: Member) -> None:
+        unsaid = platforms == "whole" and member.descriptor.platform is None  # then the config has to say it
+        _bring(store, files, member.descriptor, member.data, name, wanted if unsaid else None, progress)
+
+    try:
+        members = gather(files, read, top)
+        if platforms == "whole":
+            require_platform(members, wanted)
+    except StoreError:
+        if platforms == "all":
+            raise
+        return None  # some of it is elsewhere: docker saves only the platform that it has; or nothing is for us
+    return load_index(store, files, members, name, load_image)
+
+
+def _load_image(
+    store: Store, files: ImageFiles, top: Descriptor, name: Reference | None, wanted: Platform, progress: Progress
+) -> Image:
+    descriptor, document = resolve(files, top, wanted)
+    config = _bring(store, files, descriptor, document, name, wanted, progress)
+    return store.add_manifest(document, name, config.platform)
+
+
+def _bring(
+    store: Store,
+    files: ImageFiles,
+    descriptor: Descriptor,
+    document: bytes,
+    name: Reference | None,
+    wanted: Platform | None,
+    progress: Progress,
+) -> ImageConfig:
+    """Config and layers of an image into the store; `wanted` None: for whatever platform it is."""
+    what = f"{files.what}: {descriptor.digest}"
+    manifest = Manifest.parse(document, what)
+    check_kind(manifest, what)
+    config_bytes = document_of(files, manifest.config)
+    config = ImageConfig.parse(config_bytes, f"{files.what}: {manifest.config.digest}")
+    if wanted is not None:
+        check_platform(config, wanted)
+    check_layers(manifest, config, what)
+    for layer in manifest.layers:
+        if is_foreign(layer) and not files.has(blob_name(layer.digest)):
+            raise missing_foreign(layer, what)
+    label = name.familiar if name is not None else manifest.config.digest.short
+    load_layers(store, files, Image(descriptor, manifest, config), label, progress)
+    with store.layout.staging() as staging:
+        store.layout.add_blob(staging, config_bytes, manifest.config.digest)
+    return config
+
+
+def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
+    """The layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
+    loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
+    for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
+        path = blob_name(layer.digest)
+        link = files.real_path(path) if isinstance(files, LinkedFiles) else None
+        source = LayerSource(f"{files.what}: {path}", blob_chunks(files, layer), layer, diff_id, link=link)
+        loader.load(source, layer.size)

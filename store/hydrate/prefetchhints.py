@@ -1,0 +1,92 @@
+"""Which files the programs of a stack of layers asked for (`views/<chain id>.asked`, docs/format.md §3).
+
+Rules:
+1. Hydrated files stay, so that only the first run on a stack waits for them. The record is for the next first run: of a
+   later image of the same name, or after the trees have been removed.
+2. It is a hint: derived, not synced, and whoever cannot read it does without.
+3. Read at the start of every session: nothing heavy may be imported here.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rootlay.store.model.value import value
+
+SUFFIX = ".asked"
+PATHS_MAX = 2048
+BYTES_MAX = 1 << 20
+_MAGIC = b"RLASKED1"
+
+
+@value
+class Asked:
+    """`image`: the name that the containers were made from. `trees`: the layers that had hydrated files then (hex).
+    `paths`: absolute, in the order in which they were asked for."""
+
+    image: str
+    trees: tuple[str, ...]
+    paths: tuple[bytes, ...]
+
+    def to_bytes(self) -> bytes:
+        """The stored form."""
+        head = (_MAGIC, os.fsencode(self.image), " ".join(self.trees).encode())
+        return b"\0\n".join((*head, b"\0".join(self.paths)))
+
+    @classmethod
+    def parse(cls, data: bytes) -> Asked:
+        """The inverse. Raises ValueError."""
+        magic, image, trees, paths = data.split(b"\0\n", 3)
+        if magic != _MAGIC:
+            raise ValueError("not a record of what was asked for")
+        found = tuple(path for path in paths.split(b"\0") if path)
+        return cls(os.fsdecode(image), tuple(trees.decode("ascii").split()), found)
+
+    def still_there(self, layers: Path) -> bool:
+        """Whether the hydrated trees that it speaks of have files."""
+        return all(has_hydrated(layers / name) for name in self.trees)
+
+
+def has_hydrated(layer: Path) -> bool:
+    """Whether anything of a layer has been hydrated. (Each session makes the empty tree: it confines to it.)"""
+    with suppress(OSError), os.scandir(layer / "tree") as entries:
+        return next(entries, None) is not None
+    return False
+
+
+def find_asked(views: Path, chain_hex: str) -> Asked | None:
+    """The record of a stack, if there is one that can be read."""
+    with suppress(OSError, ValueError), (views / f"{chain_hex}{SUFFIX}").open("rb") as file:
+        return Asked.parse(file.read(BYTES_MAX))
+    return None
+
+
+def find_asked_by_name(views: Path, image: str) -> Asked | None:
+    """The latest record of another image of this name, whatever its tag or digest."""
+    with suppress(OSError):
+        paths = sorted(views.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+        for path in paths:
+            found = find_asked(views, path.stem)
+            if found is not None and image and _repository(found.image) == _repository(image):
+                return found
+    return None
+
+
+def write_asked(root: Path, chain_hex: str, asked: Asked) -> None:
+    """Make it the record of a stack. Atomic; where the store cannot be written there is none."""
+    from rootlay.store.containers.upperstack import write_private
+    from rootlay.store.disk.durable import staging_directory
+
+    with suppress(OSError), staging_directory(root / "tmp") as staging:
+        staged = staging / "asked"
+        write_private(staged, asked.to_bytes())
+        os.replace(staged, root / "views" / f"{chain_hex}{SUFFIX}")
+
+
+def _repository(image: str) -> str:
+    """`host:1/a/b` of `host:1/a/b:tag@sha256:…`."""
+    name = image.partition("@")[0]
+    directory, slash, last = name.rpartition("/")
+    return directory + slash + last.partition(":")[0]

@@ -1,0 +1,1 @@
+"""One layer: its tree and index, from a tar or a directory, and random access to its files."""

@@ -1,0 +1,183 @@
+"""An imported layer: its index, and random access to the content of its files (docs/format.md §1, §2)."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rootlay.store.codec.segment import Checkpoint
+from rootlay.store.disk.lmdbfile import LmdbFile
+from rootlay.store.layer.content import ContentReader, Extent, SegmentReader
+from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.entry import CHECKPOINT_PREFIX, FIRST_RESERVED_KEY, META_KEY, Entry, EntryType, entry_key
+from rootlay.store.model.errors import BadManifest, CorruptStore
+from rootlay.store.model.value import value
+
+INDEX_VERSION = 1
+INDEX_NAME = "index.lmdb"
+PACK_NAME = "pack.tar.zst"
+LAZY_NAME = "lazy.blob"
+TREE_NAME = "tree"
+_BUFFER_BYTES = 1 << 17
+
+
+@value
+class LayerMeta:
+    """What a layer index says about itself. Sizes in bytes."""
+
+    diff_id: Digest
+    blob: Digest
+    media_type: str
+    entries: int
+    tar_bytes: int
+    content_bytes: int
+    access: Access
+    lower_links: int | None = None  # hard links to names of lower layers; None: an older index, which does not say
+
+    def to_json(self) -> bytes:
+        """The stored form."""
+        fields: dict[str, Any] = {
+            "version": INDEX_VERSION,
+            "diff_id": str(self.diff_id),
+            "blob": str(self.blob),
+            "media_type": self.media_type,
+            "entries": self.entries,
+            "tar_bytes": self.tar_bytes,
+            "content_bytes": self.content_bytes,
+            "access": self.access.value,
+        }
+        if self.lower_links is not None:
+            fields["lower_links"] = self.lower_links
+        return json.dumps(fields, sort_keys=True).encode()
+
+    @classmethod
+    def parse(cls, data: bytes | None, what: str) -> LayerMeta:
+        """The inverse. Raises CorruptStore."""
+        try:
+            fields = json.loads(data or b"")
+            if fields["version"] != INDEX_VERSION:
+                raise CorruptStore(what, f"index version {fields['version']} is not {INDEX_VERSION}")
+            return cls(
+                Digest.parse(fields["diff_id"]),
+                Digest.parse(fields["blob"]),
+                fields["media_type"],
+                fields["entries"],
+                fields["tar_bytes"],
+                fields["content_bytes"],
+                Access(fields["access"]),
+                fields.get("lower_links"),
+            )
+        except (ValueError, KeyError, TypeError, BadManifest) as error:
+            raise CorruptStore(what, "malformed layer index") from error
+
+
+class Layer:
+    """One layer, immutable and thread safe. Close it; content readers must be closed before."""
+
+    def __init__(self, directory: Path, blobs: Path) -> None:
+        """Open `layers/<hex>`; `blobs` is the layout's `blobs`. Raises FileNotFoundError, CorruptStore."""
+        self.path = directory
+        self.tree = directory / TREE_NAME
+        self._index = LmdbFile(directory / INDEX_NAME)
+        self.meta = LayerMeta.parse(self._index.get(META_KEY), str(directory / INDEX_NAME))
+        self.diff_id = self.meta.diff_id
+        self._blob = blobs / self.meta.blob.algorithm / self.meta.blob.hex
+        self._segments: SegmentReader | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def data_path(self) -> Path:
+        """The file that content is read from: the blob, the pack, or what has arrived of a lazy layer's blob."""
+        names = {Access.PACK: PACK_NAME, Access.LAZY: LAZY_NAME}
+        name = names.get(self.meta.access)
+        return self._blob if name is None else self.path / name
+
+    def find(self, parent_id: int, name: bytes) -> Entry | None:
+        """What this layer says about `name` in the directory `parent_id`; the root is `(0, b"")`."""
+        packed = self._index.get(entry_key(parent_id, name))
+        return None if packed is None else Entry.unpack(packed)
+
+    def find_path(self, path: bytes) -> Entry | None:
+        """What this layer says about a canonical path (`a/b`; empty for the root). Links are not followed."""
+        entry = self.find(0, b"")
+        for name in path.split(b"/") if path else ():
+            if entry is None or entry.type is not EntryType.DIRECTORY:
+                return None
+            entry = self.find(entry.id, name)
+        return entry
+
+    def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Entry]]:
+        """The names that this layer has in a directory, whiteouts included, sorted by bytes."""
+        prefix = entry_key(parent_id, b"")
+        for key, data in self._index.iter_from(prefix):
+            if not key.startswith(prefix):
+                return
+            yield key[len(prefix) :], Entry.unpack(data)
+
+    def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
+        """All (key, packed entry) in key order."""
+        for key, data in self._index.iter_from(b"\0"):
+            if key >= FIRST_RESERVED_KEY:
+                return
+            yield key, data
+
+    def iter_checkpoints(self) -> Iterator[Checkpoint]:
+        """Where the pieces of its data that can be read on their own start, in order."""
+        for key, data in self._index.iter_from(CHECKPOINT_PREFIX):
+            if not key.startswith(CHECKPOINT_PREFIX):
+                return
+            yield Checkpoint.parse(key, data)
+
+    def _open_segments(self) -> SegmentReader:
+        with self._lock:
+            if self._segments is None and self.meta.access is Access.LAZY:
+                from rootlay.store.lazy.segments import LazySegments
+
+                self._segments = LazySegments(self.path, self.iter_checkpoints())
+            if self._segments is None:
+                self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints(), self.path)
+            return self._segments
+
+    def open_content(self, entry: Extent) -> BinaryIO:
+        """The content of a file entry of this layer: seekable, independent of other readers, verified as it is read.
+
+        Close it. Reading raises CorruptStore. Raises ValueError for an entry that is not a file.
+        """
+        if entry.type is not EntryType.FILE:
+            raise ValueError(f"an entry of type {entry.type.name} has no content")
+        return io.BufferedReader(ContentReader(self._open_segments(), entry), max(1, min(_BUFFER_BYTES, entry.size)))
+
+    def find_ready(self, entry: Extent) -> tuple[bytes, int] | None:
+        """The verified bytes that hold the content of a file, which is not sparse, and where in them it starts.
+
+        None where they would have to be decompressed.
+        """
+        return self._segments.find_ready(entry.offset, entry.size) if self._segments is not None else None
+
+    def iter_tar(self) -> Iterator[bytes]:
+        """The layer's whole uncompressed tar, in pieces, verified. Raises CorruptStore."""
+        segments = self._open_segments()
+        at = 0
+        while at < self.meta.tar_bytes:
+            piece = segments.read_some(at, self.meta.tar_bytes - at)
+            at += len(piece)
+            yield bytes(piece)
+
+    def close(self) -> None:
+        """Close the index and the blob. Idempotent."""
+        self._index.close()
+        with self._lock:
+            if self._segments is not None:
+                self._segments.close()
+                self._segments = None
+
+
+def layer_exists(directory: Path) -> bool:
+    """Whether `layers/<hex>` holds a finished index."""
+    return os.path.exists(directory / INDEX_NAME)

@@ -1,0 +1,144 @@
+"""The same image with its layers compressed in another way: other blobs and another manifest, the same image ID.
+
+Rules:
+1. The config, and with it image ID and diff IDs, stays bit for bit. The manifest is an OCI one: Docker's has no zstd.
+2. Deterministic for one version of zlib and zstd: the same image twice gives the same digests.
+3. Nothing goes into the store: what is new lies in a directory of the caller's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.codec.codec import HEAD_BYTES, Compression, sniff
+from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
+from rootlay.store.codec.zstdframes import FrameWriter
+from rootlay.store.disk.regularfile import open_regular_stream
+from rootlay.store.layer.writer import BLOB_LEVEL
+from rootlay.store.layout.layout import Layout, StagedBlob
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore, UnsupportedMedia
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import (
+    OCI_CONFIG,
+    OCI_LAYER,
+    OCI_LAYER_GZIP,
+    OCI_LAYER_ZSTD,
+    OCI_MANIFEST,
+    Descriptor,
+)
+from rootlay.store.model.progress import Progress, silent
+from rootlay.store.model.value import replace, value
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+
+_KINDS = {
+    "gzip": (Compression.GZIP, OCI_LAYER_GZIP),
+    "zstd": (Compression.ZSTD, OCI_LAYER_ZSTD),
+    "none": (Compression.NONE, OCI_LAYER),
+}
+COMPRESSIONS = tuple(_KINDS)
+# What docker and gzip use.
+_GZIP_LEVEL = 6
+
+
+@value
+class Blobs:
+    """Where blobs are: those that were made for the occasion, and the store's."""
+
+    layout: Layout
+    made: Mapping[Digest, Path]
+
+    def path(self, digest: Digest) -> Path:
+        """The file of a blob."""
+        return self.made.get(digest) or self.layout.blob_path(digest)
+
+
+def check_compression(compression: str) -> None:
+    """Raise UnsupportedMedia for one that we cannot write."""
+    if compression not in _KINDS:
+        raise UnsupportedMedia(compression, f"no such compression (there are {', '.join(COMPRESSIONS)})")
+
+
+def recompress(
+    store: Store, image: Image, compression: str, directory: Path, progress: Progress = silent
+) -> tuple[Image, Blobs]:
+    """`image` with all its layers in `compression`; those that are stay as they are.
+
+    Args:
+        compression: one of COMPRESSIONS.
+        directory: an empty directory of the caller's, for what is new.
+
+    Raises UnsupportedMedia, CorruptStore, DiskFull.
+    """
+    check_compression(compression)
+    store.prepare(image)
+    label = f"{image.id.short}: compressing"
+    made: dict[Digest, Path] = {}
+    layers = []
+    done_bytes, total_bytes = 0, sum(layer.size for layer in image.manifest.layers)
+    for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
+        if _compression(store.layout.blob_path(layer.digest), str(layer.digest)) is _KINDS[compression][0]:
+            layers.append(replace(layer, media_type=_KINDS[compression][1]))
+        else:
+            layers.append(_write(store, diff_id, compression, directory, made))
+        done_bytes += layer.size
+        progress(done_bytes, total_bytes, label)
+    if tuple(layers) == image.manifest.layers and image.manifest.media_type == OCI_MANIFEST:
+        return image, Blobs(store.layout, {})
+    config = replace(image.manifest.config, media_type=OCI_CONFIG)
+    manifest = replace(image.manifest, media_type=OCI_MANIFEST, config=config, layers=tuple(layers))
+    document = manifest.to_bytes()
+    digest = Digest.of(document)
+    made[digest] = directory / "manifest"
+    made[digest].write_bytes(document)
+    descriptor = replace(image.descriptor, media_type=OCI_MANIFEST, digest=digest, size=len(document))
+    return Image(descriptor, manifest, image.config, image.references), Blobs(store.layout, made)
+
+
+def _compression(path: Path, what: str) -> Compression:
+    with open_regular_stream(path, follow=True) as stream:
+        return sniff(stream.read(HEAD_BYTES), what)
+
+
+def _write(store: Store, diff_id: Digest, compression: str, directory: Path, made: dict[Digest, Path]) -> Descriptor:
+    """One layer anew, verified against its diff ID."""
+    staged = StagedBlob(directory / f"layer-{len(made)}")
+    layer = store.layer(diff_id)
+    tar_hash = hashlib.sha256()
+    try:
+        for piece in _encode(_hashed(layer.iter_tar(), tar_hash.update), compression):
+            staged.write(piece)
+    finally:
+        layer.close()
+        digest = staged.finish()
+    if tar_hash.hexdigest() != diff_id.hex:
+        raise CorruptStore(f"layer {diff_id}", "its content is not what the diff ID promises")
+    made[digest] = staged.path
+    return Descriptor(_KINDS[compression][1], digest, staged.size)
+
+
+def _hashed(chunks: Iterable[bytes], update: Callable[[bytes], object]) -> Iterator[bytes]:
+    for chunk in chunks:
+        update(chunk)
+        yield chunk
+
+
+def _encode(chunks: Iterable[bytes], compression: str) -> Iterator[bytes]:
+    if compression == "gzip":
+        packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW_BITS)  # a header without name and time
+        for chunk in chunks:
+            yield packer.compress(chunk)
+        yield packer.flush()
+    elif compression == "zstd":
+        frames = FrameWriter(BLOB_LEVEL)
+        for chunk in chunks:
+            yield from frames.write(chunk)
+        yield from frames.finish()
+    else:
+        yield from chunks

@@ -1,0 +1,288 @@
+"""What one layer says, gathered from its tar entries in order (OCI image specification, layer.md).
+
+Rules:
+1. A layer is read in isolation, as overlay drivers extract one: a later entry replaces an earlier one of its name;
+   directory over directory keeps the children; whiteouts speak about lower layers only, wherever they stand.
+2. Parents that have no entry of their own are made as implicit directories. A parent that is something else
+   (a file, a symbolic link) becomes a directory: links are never followed, so nothing escapes through one.
+3. Leading slashes and `.` components are dropped, as Docker does. A `..` component, an empty name or one that no
+   file system holds is refused, and so is the target of a symbolic link that none holds.
+4. `.wh.NAME` is a whiteout, `.wh..wh..opq` marks an opaque directory, everything else below `.wh..wh.` is the
+   bookkeeping of AUFS: ignored, but hard links to files in it work.
+5. Ids are given in the order in which names are first named; an entry of a new kind under an old name gets a new id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rootlay.store.model.entry import (
+    NAME_BYTES_MAX,
+    PATH_BYTES_MAX,
+    ROOT_ID,
+    TARGET_BYTES_MAX,
+    Entry,
+    EntryType,
+    entry_key,
+)
+from rootlay.store.model.errors import UnsafePath, UnsupportedMedia
+from rootlay.store.model.value import replace
+
+WHITEOUT_PREFIX = b".wh."
+RESERVED_PREFIX = b".wh..wh."
+OPAQUE_NAME = b".wh..wh..opq"
+
+# Keys and values of a layer, all of which are held in memory: more than five million ordinary entries have.
+PAYLOAD_BYTES_MAX = 512 << 20
+
+_IMPLICIT_MODE = 0o755
+_HARDLINK_CODE = EntryType.HARDLINK.value[0]
+
+
+def normalise(raw: bytes) -> bytes:
+    """The canonical form of a name in an archive: relative, single slashes, no dots; empty for the root.
+
+    Raises UnsafePath.
+    """
+    if b"\0" in raw:
+        raise UnsafePath(raw, "NUL in a name")
+    parts = raw.split(b"/")
+    if b".." in parts:
+        raise UnsafePath(raw, "it leaves the root by a `..` component")
+    if b"" in parts or b"." in parts:
+        parts = [part for part in parts if part not in (b"", b".")]
+        path = b"/".join(parts)
+    else:
+        path = raw
+    if len(path) > NAME_BYTES_MAX:
+        if len(path) > PATH_BYTES_MAX:
+            raise UnsafePath(raw, f"longer than {PATH_BYTES_MAX} bytes")
+        if any(len(part) > NAME_BYTES_MAX for part in parts):
+            raise UnsafePath(raw, f"a component is longer than {NAME_BYTES_MAX} bytes")
+    return path
+
+
+def _check_target(path: bytes, target: bytes) -> None:
+    """Raise UnsafePath unless symlink(2) would take `target`."""
+    if not target:
+        raise UnsafePath(path, "a symbolic link to nothing")
+    if b"\0" in target:
+        raise UnsafePath(path, "NUL in the target of a symbolic link")
+    if len(target) > TARGET_BYTES_MAX:
+        raise UnsafePath(path, f"the target of a symbolic link is longer than {TARGET_BYTES_MAX} bytes")
+
+
+class LayerTree:
+    """The entries of one layer by (parent id, name), packed: about 400 bytes of memory each."""
+
+    def __init__(self, payload_bytes_max: int = PAYLOAD_BYTES_MAX) -> None:
+        self._payload_bytes_left = payload_bytes_max
+        root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
+        self._table: dict[bytes, bytes] = {entry_key(0, b""): root.pack()}
+        self._directories: dict[bytes, int] = {b"": ROOT_ID}
+        # Directories by the id of the one that they are in, and the ids of directories that were replaced: whatever
+        # has such a parent is gone, and is taken out in one pass by `finish`.
+        self._subdirectories: dict[int, list[bytes]] = {}
+        self._dead: set[bytes] = set()
+        self._next_id = ROOT_ID + 1
+        # Hard links: by the id that holds the content, the keys that had it at some time.
+        self._linked: dict[int, list[bytes]] = {}
+        # Files in AUFS's `.wh..wh.plnk`, by path: only ever seen through their hard links.
+        self._aside: dict[bytes, Entry] = {}
+
+    def __len__(self) -> int:
+        """How many entries there are after `finish`, the root and implicit directories included."""
+        return len(self._table)
+
+    def add(self, raw_name: bytes, entry: Entry) -> None:
+        """Add the next entry of the archive. Raises UnsafePath."""
+        path = normalise(raw_name)
+        parent, _, name = path.rpartition(b"/")
+        if not path:
+            self._add_root(raw_name, entry)
+        elif WHITEOUT_PREFIX in path and self._is_marked(path):
+            self._add_marked(path, parent, name, entry)
+        elif entry.type is EntryType.HARDLINK:
+            self._add_link(path, parent, name, entry)
+        else:
+            if entry.type is EntryType.SYMLINK:
+                _check_target(path, entry.link)
+            self._put(path, parent, name, entry)
+
+    def _add_root(self, raw_name: bytes, entry: Entry) -> None:
+        if entry.type is not EntryType.DIRECTORY:
+            raise UnsafePath(raw_name, "an empty name")
+        key = entry_key(0, b"")
+        opaque = Entry.unpack(self._table[key]).opaque
+        self._table[key] = replace(entry, id=ROOT_ID, ino=ROOT_ID, opaque=opaque).pack()
+
+    @staticmethod
+    def _is_marked(path: bytes) -> bool:
+        return any(part.startswith(WHITEOUT_PREFIX) for part in path.split(b"/"))
+
+    def _add_marked(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> None:
+        """An entry with a component that starts with `.wh.`."""
+        for part in path.split(b"/"):
+            if part.startswith(RESERVED_PREFIX) and part != OPAQUE_NAME:
+                if entry.type is EntryType.FILE:
+                    self._aside[path] = replace(entry, id=self._take_id())
+                return
+        if parent and self._is_marked(parent):
+            raise UnsafePath(path, "a whiteout cannot have children")
+        if name == OPAQUE_NAME:
+            self._mark_opaque(parent)
+            return
+        hidden = name[len(WHITEOUT_PREFIX) :]
+        if hidden in (b"", b".", b".."):
+            raise UnsafePath(path, "a whiteout of nothing")
+        self._add_whiteout(parent, hidden, entry)
+
+    def _mark_opaque(self, directory: bytes) -> None:
+        self._ensure_directory(directory)
+        above, _, name = directory.rpartition(b"/")
+        key = entry_key(self._directories[above] if directory else 0, name)
+        self._table[key] = replace(Entry.unpack(self._table[key]), opaque=True).pack()
+
+    def _add_whiteout(self, parent: bytes, name: bytes, entry: Entry) -> None:
+        key = entry_key(self._ensure_directory(parent), name)
+        old = self._table.get(key)
+        if old is None:
+            id_ = self._take_id()
+            whiteout = Entry(EntryType.WHITEOUT, id_, id_, mtime_ns=entry.mtime_ns)
+            self._table[key] = whiteout.pack()
+        else:
+            self._table[key] = self._replacing(Entry.unpack(old)).pack()
+
+    @staticmethod
+    def _replacing(entry: Entry) -> Entry:
+        """`entry`, which also hides the lower object of its name."""
+        if entry.type is EntryType.WHITEOUT:
+            return entry
+        return replace(entry, replaces=True, opaque=entry.opaque or entry.type is EntryType.DIRECTORY)
+
+    def _add_link(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> None:
+        """A hard link: to the content of an earlier name, or (type `h`) to a name of a lower layer."""
+        target_path = normalise(entry.link)
+        if not target_path:
+            raise UnsafePath(path, "a hard link to the root")
+        target_key, target = self._find(target_path)
+        if target_path == path:
+            # `tar cf x a a` stores the second one as a link to itself.
+            if target is None or target.type in (EntryType.WHITEOUT, EntryType.DIRECTORY):
+                raise UnsafePath(path, "a hard link to itself")
+            return
+        if target is None or target.type is EntryType.WHITEOUT:
+            self._put(path, parent, name, replace(entry, link=target_path))
+            return
+        if target.type is EntryType.DIRECTORY:
+            raise UnsafePath(path, "a hard link to a directory")
+        if (path + b"/") == target_path[: len(path) + 1]:
+            raise UnsafePath(path, "a hard link to something inside itself")
+        ino = target.ino or target.id
+        keys = self._linked.setdefault(ino, [target_key] if target_key else [])
+        keys.append(self._put(path, parent, name, replace(target, ino=ino, replaces=False)))
+
+    def _find(self, path: bytes) -> tuple[bytes, Entry | None]:
+        """The key and entry of `path`; the key is empty for a file set aside."""
+        parent, _, name = path.rpartition(b"/")
+        parent_id = self._directories.get(parent)
+        if parent_id is not None:
+            key = entry_key(parent_id, name)
+            packed = self._table.get(key)
+            if packed is not None:
+                return key, Entry.unpack(packed)
+        return b"", self._aside.get(path)
+
+    def _take_id(self) -> int:
+        id_ = self._next_id
+        self._next_id += 1
+        return id_
+
+    def _put(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> bytes:
+        """Put `entry` (ino 0: its own) at `path`, over whatever is there; its key."""
+        parent_id = self._directories.get(parent)
+        if parent_id is None:
+            parent_id = self._ensure_directory(parent)
+        key = entry_key(parent_id, name)
+        packed = self._table.get(key)
+        id_ = 0
+        if packed is not None:
+            old = Entry.unpack(packed)
+            if old.type is EntryType.DIRECTORY and entry.type is EntryType.DIRECTORY:
+                id_ = old.id
+                entry = replace(entry, opaque=old.opaque)
+            elif old.type is EntryType.DIRECTORY:
+                self._drop_children(path)
+            if old.replaces or old.type is EntryType.WHITEOUT:
+                entry = self._replacing(entry)
+        id_ = id_ or self._take_id()
+        if entry.type is EntryType.DIRECTORY and self._directories.get(path) != id_:
+            self._directories[path] = id_
+            self._subdirectories.setdefault(parent_id, []).append(path)
+        packed = replace(entry, id=id_, ino=entry.ino or id_).pack()
+        self._payload_bytes_left -= len(key) + len(packed)
+        if self._payload_bytes_left < 0:
+            raise UnsupportedMedia("layer", "the metadata of its entries is more than 512 MiB")
+        self._table[key] = packed
+        return key
+
+    def _ensure_directory(self, path: bytes) -> int:
+        """The id of the directory `path`, made implicit (and of whatever is in its way) if need be."""
+        found = self._directories.get(path)
+        if found is not None:
+            return found
+        missing = []  # the last one first; a loop, since a path may have two thousand components
+        while path not in self._directories:
+            missing.append(path)
+            path = path.rpartition(b"/")[0]
+        for directory in reversed(missing):
+            parent, _, name = directory.rpartition(b"/")
+            self._put(directory, parent, name, Entry(EntryType.DIRECTORY, mode=_IMPLICIT_MODE, implicit=True))
+        return self._directories[missing[0]]
+
+    def _drop_children(self, path: bytes) -> None:
+        """Forget the directory `path` and all below it, at a cost that making them has paid for."""
+        pending = [path]
+        while pending:
+            id_ = self._directories.pop(pending.pop(), None)
+            if id_ is not None:
+                self._dead.add(entry_key(id_, b""))
+                pending += self._subdirectories.pop(id_, ())
+
+    def finish(self) -> None:
+        """No entry follows. Idempotent."""
+        if self._dead:
+            self._table = {key: value for key, value in self._table.items() if key[:4] not in self._dead}
+            self._dead.clear()
+        self._settle_links()
+
+    def iter_sorted(self) -> Iterator[tuple[bytes, bytes]]:
+        """All (key, packed entry) in key order, after `finish`."""
+        for key in sorted(self._table):
+            yield key, self._table[key]
+
+    @property
+    def payload_bytes(self) -> int:
+        """The sum of all keys and values."""
+        return sum(len(key) + len(value) for key, value in self._table.items())
+
+    @property
+    def lower_links(self) -> int:
+        """How many hard links lead to names of lower layers."""
+        return sum(packed[0] == _HARDLINK_CODE for packed in self._table.values())
+
+    def _settle_links(self) -> None:
+        """Give each group of hard links its count, and the id of its first name that is still there."""
+        for ino, keys in self._linked.items():
+            names: dict[bytes, Entry] = {}
+            for key in keys:
+                packed = self._table.get(key)
+                if packed is not None:
+                    entry = Entry.unpack(packed)
+                    if entry.ino == ino and entry.type is not EntryType.DIRECTORY:
+                        names[key] = entry
+            if names:
+                first = min(entry.id for entry in names.values())
+                for key, entry in names.items():
+                    self._table[key] = replace(entry, ino=first, nlink=len(names)).pack()
+        self._linked.clear()

@@ -1,0 +1,246 @@
+"""Which images there are: looking them up in `index.json`, by names (`rootlay.store.model.imagenames`), digests and IDs.
+
+A descriptor may be that of a multi-platform index: then its images are members of one entry (`store.layout.indexdocuments`
+says of which documents), and a name leads to the one for this machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rootlay.store.layout.layout import Layout
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import (
+    AmbiguousImage,
+    BadManifest,
+    BadReference,
+    StoreError,
+    UnknownImage,
+    WrongPlatform,
+)
+from rootlay.store.model.image import Image, ImageRecord
+from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.imagenames import parsed, same_name, unnamed
+from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Manifest, Platform
+from rootlay.store.model.progress import Note
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace
+
+if TYPE_CHECKING:
+    from rootlay.store.layout.indexdocuments import Member
+
+_HEX = frozenset("0123456789abcdef")
+
+
+class Catalog:
+    """Looks images up. Reads `index.json` once; make a new one to see later changes."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self.index = layout.read_index()
+
+    def _entries(self) -> dict[Digest, Descriptor]:
+        """One descriptor for each image, in the index's order: of a manifest, or of a multi-platform index."""
+        kinds = MANIFESTS | INDEXES
+        return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in kinds}
+
+    def documents(self, entry: Descriptor) -> list[Member]:
+        """What a multi-platform index lists and is here, children first. Raises CorruptStore, BadManifest."""
+        from rootlay.store.layout.indexdocuments import iter_members  # here: most images have one platform
+
+        def read(descriptor: Descriptor) -> bytes | None:
+            here = descriptor.digest == entry.digest or self._layout.has_blob(descriptor.digest)
+            return self._layout.read_blob(descriptor.digest) if here else None
+
+        return list(iter_members(read, entry, str(entry.digest)))
+
+    def members(self, entry: Descriptor) -> list[Descriptor]:
+        """The manifests of the images that an entry leads to and that are here: more than one only of a multi-platform
+        index. Raises CorruptStore, BadManifest."""
+        if entry.media_type not in INDEXES:
+            return [entry]
+        return [
+            found.descriptor
+            for found in self.documents(entry)
+            if found.manifest is not None and found.is_image and self._layout.has_blob(found.manifest.config.digest)
+        ]
+
+    def read_manifest(self, descriptor: Descriptor) -> Manifest:
+        """Raises CorruptStore, BadManifest."""
+        return Manifest.parse(self._layout.read_blob(descriptor.digest), str(descriptor.digest))
+
+    def read(self, entry: Descriptor, member: Descriptor | None = None) -> Image:
+        """The image that an entry of the index leads to.
+
+        Args:
+            member: which one of a multi-platform image, as an image of its own that has no names. None: that for this
+                machine, or the first one where there is none.
+
+        Raises CorruptStore, BadManifest.
+        """
+        chosen = member or self._for_this_machine(entry)
+        manifest = self.read_manifest(chosen)
+        config = ImageConfig.parse(self._layout.read_blob(manifest.config.digest), str(manifest.config.digest))
+        names = () if member is not None else self._names(entry)
+        index = unnamed(entry) if member is None and entry.media_type in INDEXES else None
+        return Image(unnamed(chosen), manifest, config, names, index)
+
+    def _names(self, entry: Descriptor) -> tuple[str, ...]:
+        return tuple(sorted(d.ref_name for d in self.index.manifests if d.digest == entry.digest and d.ref_name))
+
+    def _for_this_machine(self, entry: Descriptor) -> Descriptor:
+        if entry.media_type not in INDEXES:
+            return entry
+        from rootlay.store.model.platform import choose, host_platform
+
+        members = self.members(entry)
+        if not members:
+            raise BadManifest(str(entry.digest), "none of the images that it lists is here")
+        try:
+            return choose(members, host_platform())
+        except WrongPlatform:
+            return members[0]
+
+    def images(self, note: Note | None = None) -> list[Image]:
+        """All images, each once.
+
+        Args:
+            note: told of those that are damaged, which are left out; None: the first of them raises.
+
+        Raises CorruptStore, BadManifest.
+        """
+        found = []
+        for descriptor in reversed(self._entries().values()):
+            try:
+                if self.members(descriptor):  # an index of other things is another tool's, and left alone
+                    found.append(self.read(descriptor))
+            except StoreError as error:
+                if note is None:
+                    raise
+                names = (d.ref_name for d in self.index.manifests if d.digest == descriptor.digest)
+                shown = ", ".join(name for name in names if name) or descriptor.digest.short
+                note(f"{shown} is left out: {error} (`rootlay fsck` says more)")
+        return found
+
+    def each(self) -> Iterator[Image]:
+        """All images one by one, those of multi-platform indexes too. Raises CorruptStore, BadManifest."""
+        for entry in self._entries().values():
+            for member in self.members(entry):
+                yield self.read(entry, member if member is not entry else None)
+
+    def records(self, note: Note | None = None) -> list[ImageRecord]:
+        """One record for each name, and one for each image without a name; newest image first. See `images`."""
+        found = []
+        for image in self.images(note):
+            size, platforms = (image.size, ()) if image.index is None else self._extent(image.index)
+            found += [
+                ImageRecord(name, image.id, image.entry.digest, image.created, size, platforms)
+                for name in image.references or (None,)
+            ]
+        return sorted(found, key=lambda record: (record.created, record.reference or ""), reverse=True)
+
+    def _extent(self, entry: Descriptor) -> tuple[int, tuple[str, ...]]:
+        """Bytes of all documents and blobs of a multi-platform image, and its platforms."""
+        sizes: dict[Digest, int] = {}
+        platforms = []
+        for found in self.documents(entry):
+            sizes[found.descriptor.digest] = len(found.data)
+            sizes |= {blob.digest: blob.size for blob in found.blobs}
+            if found.is_image:
+                platforms.append(str(found.descriptor.platform or "unknown"))
+        return sum(sizes.values()), tuple(platforms)
+
+    def get(self, text: str, wanted: Platform | None = None) -> Image:
+        """The image of a name, a name and digest, an ID or a prefix of an ID that fits one image only.
+
+        Args:
+            wanted: which one of a multi-platform image, as an image of its own; None: see `read`.
+
+        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore, WrongPlatform (only if one is wanted).
+        """
+        entry, member = self.locate(text)
+        if wanted is None or member is not None:
+            return self.read(entry, member)
+        from rootlay.store.model.platform import choose, fits
+
+        if entry.media_type in INDEXES:
+            return replace(self.read(entry, choose(self.members(entry), wanted)), references=self._names(entry))
+        image = self.read(entry)
+        if not fits(wanted, image.config.platform):
+            raise WrongPlatform(str(wanted), (str(image.config.platform),))
+        return image
+
+    def locate(self, text: str) -> tuple[Descriptor, Descriptor | None]:
+        """Where the image is that `get` would read: the entry of the index, and which one of a multi-platform image it
+        is where that was asked for by its own digest or ID. Raises as `get`."""
+        entry = self.find_named(text)
+        if entry is not None:
+            digest = Reference.parse(text).digest
+            chosen = (m for _, m in self._ids(entry) if m is not None and digest in (_, m.digest)) if digest else ()
+            return entry, next(iter(chosen), None)
+        found = self._find_by_id(text)
+        if found is None:
+            raise UnknownImage(text)
+        return found
+
+    def find_named(self, text: str) -> Descriptor | None:
+        """The descriptor of a name, or of a name with a digest."""
+        try:
+            reference = Reference.parse(text)
+        except BadReference:
+            if _id_prefix(text) is None:
+                raise
+            return None
+        if reference.digest is None:
+            return next((d for d in self.index.manifests if same_name(d.ref_name, reference)), None)
+        for descriptor in self.index.manifests:
+            stored = parsed(descriptor.ref_name)
+            if stored is None or stored.name != reference.name:
+                continue
+            if reference.tag is not None and not same_name(descriptor.ref_name, reference):
+                continue
+            if reference.digest in (stored.digest, descriptor.digest):
+                return descriptor
+            if any(reference.digest in (image_id, m and m.digest) for image_id, m in self._ids(descriptor)):
+                return descriptor
+        return None
+
+    def _ids(self, entry: Descriptor) -> list[tuple[Digest, Descriptor | None]]:
+        """The image IDs of an entry; with the manifest's descriptor where it is one of a multi-platform index."""
+        if entry.media_type not in INDEXES:
+            return [(self.read_manifest(entry).config.digest, None)]
+        return [(self.read_manifest(member).config.digest, member) for member in self.members(entry)]
+
+    def _find_by_id(self, text: str) -> tuple[Descriptor, Descriptor | None] | None:
+        prefix = _id_prefix(text)
+        if prefix is None:
+            return None
+        entries = self._entries()
+        for entry in entries.values():
+            if prefix == entry.digest.hex:
+                return entry, None
+        found: dict[Digest, tuple[Descriptor, Descriptor | None]] = {}
+        damage: StoreError | None = None
+        for entry in entries.values():
+            try:
+                ids = self._ids(entry)
+            except StoreError as error:  # another image's damage is not in the way
+                damage = error
+                continue
+            for image_id, member in ids:
+                if member is not None and prefix == member.digest.hex:
+                    return entry, member
+                if image_id.hex.startswith(prefix) and (member is None or image_id not in found):
+                    found[image_id] = entry, member
+        if len(found) > 1:
+            raise AmbiguousImage(text, map(str, found))
+        if not found and damage is not None:
+            raise damage
+        return next(iter(found.values()), None)
+
+
+def _id_prefix(text: str) -> str | None:
+    """The hex digits of an image ID or of its beginning."""
+    digits = text.removeprefix("sha256:")
+    return digits if digits and len(digits) <= 64 and _HEX.issuperset(digits) else None

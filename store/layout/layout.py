@@ -1,0 +1,308 @@
+"""The store's directories, and the OCI image layout in them (OCI image specification, image-layout.md).
+
+Rules:
+1. A blob that has its name has its content: verified, synced and renamed before anything refers to it.
+2. `index.json` changes last, under its lock, as a whole.
+3. Who brings something in, or reads it without a record of its own (an import, a push), holds a lease on it
+   (`rootlay.store.disk.lease`); only `rootlay.store.layout.removal` removes, and goes by leases and records.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from rootlay.store.disk.durable import (
+    create_file,
+    make_directories,
+    make_directory,
+    publish,
+    staging_directory,
+    sync_path,
+    translated,
+    write_file,
+)
+from rootlay.store.disk.lease import Kind, Lease
+from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
+from rootlay.store.disk.smallfile import read_small
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
+from rootlay.store.model.jsonfield import dump, parse_object
+from rootlay.store.model.limits import Budget, Import, Limits
+from rootlay.store.model.manifest import Index
+
+LAYOUT_VERSION = "1.0.0"
+_DIRECTORIES = ("blobs", "blobs/sha256", "layers", "views", "containers", "tmp", "locks")
+
+
+class StagedBlob:
+    """A blob that is being written in a staging directory: counted and hashed as it grows."""
+
+    def __init__(self, path: Path, fd: int | None = None) -> None:
+        """Write to `fd`, open at its end, or to a new file."""
+        self.path = path
+        self.size = 0
+        import hashlib  # here: reading a store does not need it
+
+        self._hash = hashlib.sha256()
+        self._stream = open(create_file(path) if fd is None else fd, "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        view = memoryview(data)
+        while view:
+            view = view[self._stream.write(view) :]
+        self.note(data)
+
+    def note(self, data: bytes) -> None:
+        """Count and hash the next bytes, which are in the file."""
+        self._hash.update(data)
+        self.size += len(data)
+
+    def finish(self) -> Digest:
+        """Close the file; its digest. Idempotent."""
+        self._stream.close()
+        return Digest("sha256", self._hash.hexdigest())
+
+
+class LinkedBlob(StagedBlob):
+    """A blob that stays where it is: counted and hashed as it is read, and linked to."""
+
+    def __init__(self, path: Path, target: Path) -> None:
+        super().__init__(path)
+        self._stream.close()
+        path.unlink()
+        path.symlink_to(target)
+
+    def write(self, data: bytes) -> None:
+        """Take note of the next bytes of the blob."""
+        self.note(data)
+
+
+class Layout:
+    """Paths, blobs and `index.json` of one store."""
+
+    def __init__(self, root: Path, limits: Limits | None = None) -> None:
+        self.root = root
+        self.limits = limits or Limits()
+        self.blobs = root / "blobs"
+        self.layers = root / "layers"
+        self.views = root / "views"
+        self.containers = root / "containers"
+        self.tmp = root / "tmp"
+        self.locks = root / "locks"
+        self._index_json = root / "index.json"
+        self._local = threading.local()
+
+    def create(self) -> None:
+        """Make what is missing. Idempotent. Raises StoreNotWritable, DiskFull."""
+        if (self.root / "oci-layout").exists() and self.locks.exists():
+            return
+        try:
+            with translated(self.root):
+                self.make_directories()
+                self._write_layout_files()
+        except (FileExistsError, NotADirectoryError) as error:
+            raise StoreNotWritable(self.root, "not a directory") from error
+        except OSError as error:
+            raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
+
+    def make_directories(self) -> None:
+        """Make the directories that are missing. Idempotent."""
+        make_directories(self.root)
+        for name in _DIRECTORIES:
+            make_directory(self.root / name)
+
+    def _write_layout_files(self) -> None:
+        with self.staging() as staging, self.lock("index"):
+            if not self._index_json.exists():
+                write_file(staging, self._index_json, Index().to_bytes())
+            write_file(staging, self.root / "oci-layout", dump({"imageLayoutVersion": LAYOUT_VERSION}))
+
+    def check(self) -> None:
+        """Raise StoreError unless this is a store of a known version."""
+        try:
+            data = read_small(self.root / "oci-layout")
+        except FileNotFoundError:
+            raise StoreError(f"no store at {self.root}") from None
+        except OSError as error:
+            raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
+        version = parse_object(data, str(self.root / "oci-layout")).get("imageLayoutVersion")
+        if version != LAYOUT_VERSION:
+            raise CorruptStore(str(self.root / "oci-layout"), f"layout version {version} is not {LAYOUT_VERSION}")
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """A private directory below `tmp/`, gone at the end. Disk and permission trouble inside comes out typed."""
+        with translated(self.root), staging_directory(self.tmp) as directory:
+            yield directory
+
+    def lock(self, name: str) -> FileLock:
+        """Wait for the store's lock `name` (`index`, or a digest); release it."""
+        with translated(self.root):
+            return acquire(self.locks / f"{name.replace(':', '-')}.lock")
+
+    def try_lock(self, name: str) -> FileLock | None:
+        """As `lock`, without waiting: None while somebody else has it."""
+        with translated(self.root):
+            return try_lock(self.locks / f"{name.replace(':', '-')}.lock")
+
+    def use(self) -> UseLock:
+        """Hold off removers for a moment; a context manager."""
+        with translated(self.root):
+            return UseLock(self.locks / "use", remover=False)
+
+    @contextmanager
+    def importing(self, keep: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
+        """Hold a lease on what is brought in, or looked for, until the end; if that fails, take out what is new.
+
+        May be nested: the outermost one counts. What a crash leaves is garbage for `prune`, and so is what stays after
+        an error that `keep` says yes to.
+        """
+        if self.current is not None:
+            yield
+            return
+        with translated(self.root):
+            current = self._local.current = Import(Budget(self.limits), Lease(self.locks))
+        try:
+            yield
+        except BaseException as error:
+            current.lease.release()
+            self._local.current = None  # a remover looks for things, too, and must not wait for itself
+            if not keep(error):
+                from rootlay.store.layout.removal import discard
+
+                discard(self, current.published)
+            raise
+        finally:
+            current.lease.release()
+            self._local.current = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold a lease on what is looked for (`has_blob`, `has_layer`, `claim`). Nothing is taken out at an error.
+
+        Free inside of `importing`. A store that we may only read gives no leases: its owner knows nothing of us.
+        """
+        with ExitStack() as stack:
+            with suppress(StoreNotWritable):
+                stack.enter_context(self.importing(keep=lambda error: True))
+            yield
+
+    def claim(self, kind: Kind, digests: Iterable[Digest]) -> None:
+        """Put what is about to be looked for on this thread's lease, if it has one."""
+        if self.current is not None:
+            with translated(self.root):
+                self.current.lease.add(kind, digests)
+
+    @contextmanager
+    def joining(self, current: Import | None) -> Iterator[None]:
+        """Let this thread work for the import of another one, whose `current` it is; None: for nobody's."""
+        before, self._local.current = self.current, current
+        try:
+            yield
+        finally:
+            self._local.current = before
+
+    @property
+    def current(self) -> Import | None:
+        """This thread's import; None outside of one."""
+        found: Import | None = getattr(self._local, "current", None)
+        return found
+
+    @property
+    def budget(self) -> Budget:
+        """What is left for the layers of this thread's import; outside of one, the limits for a single layer."""
+        return self.current.budget if self.current is not None else Budget(self.limits)
+
+    def _note(self, path: Path) -> None:
+        if self.current is not None:
+            self.current.published.append(path)
+
+    def remove_lock(self, *, wait: bool = True) -> UseLock:
+        """Hold off new leases, other removers, and whoever has `use`; a context manager. Without `wait`,
+        BlockingIOError if that is not possible at once."""
+        with translated(self.root):
+            return UseLock(self.locks / "use", remover=True, wait=wait)
+
+    def layer_directory(self, diff_id: Digest) -> Path:
+        """`layers/<hex>`."""
+        return self.layers / diff_id.hex
+
+    def has_layer(self, diff_id: Digest) -> bool:
+        """Whether the layer is indexed; it stays as long as the caller is in `importing` or `holding`."""
+        self.claim("layer", (diff_id,))
+        return os.path.exists(self.layer_directory(diff_id) / "index.lmdb")
+
+    def blob_path(self, digest: Digest) -> Path:
+        """Where a blob is, or would be."""
+        return self.blobs / digest.algorithm / digest.hex
+
+    def has_blob(self, digest: Digest) -> bool:
+        """Whether the blob is here; it stays as long as the caller is in `importing` or `holding`."""
+        self.claim("blob", (digest,))
+        return os.path.exists(self.blob_path(digest))
+
+    def read_blob(self, digest: Digest) -> bytes:
+        """A small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
+        try:
+            data = read_small(self.blob_path(digest))
+        except FileNotFoundError as error:
+            raise CorruptStore(str(digest), "the blob is missing") from error
+        if not digest.fits(data):
+            raise CorruptStore(str(digest), "the blob is damaged")
+        return data
+
+    def publish_blob(self, staged: Path, digest: Digest) -> None:
+        """Move a finished, verified file to its place among the blobs. Atomic, durable, idempotent."""
+        final = self.blob_path(digest)
+        make_directory(final.parent)
+        if self.has_blob(digest):
+            os.unlink(staged)
+        else:
+            self._note(final)
+            publish(staged, final)
+
+    def add_blob(self, staging: Path, data: bytes, expected: Digest | None = None) -> Digest:
+        """Store a small blob; its digest. Durable, idempotent. Raises DigestMismatch."""
+        digest = Digest.of(data)
+        if expected is not None:
+            if not expected.fits(data):
+                raise DigestMismatch("blob", expected, digest)
+            digest = expected
+        final = self.blob_path(digest)
+        if not self.has_blob(digest):
+            make_directory(final.parent)
+            self._note(final)
+            write_file(staging, final, data)
+        return digest
+
+    def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
+        """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index comes last."""
+        directory = self.layer_directory(diff_id)
+        self.claim("layer", (diff_id,))
+        self._note(directory)
+        make_directory(directory)
+        sync_path(self.layers)
+        for name in names:
+            publish(staged / name, directory / name)
+
+    def read_index(self) -> Index:
+        """`index.json`. Raises CorruptStore, BadManifest, StoreNotWritable."""
+        try:
+            return Index.parse(read_small(self._index_json), str(self._index_json))
+        except FileNotFoundError as error:
+            raise CorruptStore(str(self._index_json), "missing") from error
+        except PermissionError as error:
+            raise StoreNotWritable(self.root) from error
+
+    def update_index(self, change: Callable[[Index], Index]) -> None:
+        """Replace `index.json` by what `change` makes of it. Atomic, durable; one at a time."""
+        with self.staging() as staging, self.lock("index"):
+            old = self.read_index()
+            new = change(old)
+            if new != old:
+                write_file(staging, self._index_json, new.to_bytes())

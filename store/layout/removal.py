@@ -1,0 +1,187 @@
+"""Removing names and images, and the blobs, layer indexes and views that nobody needs any more (mark and sweep).
+
+Rules:
+1. `index.json` first: from then on the image is gone; a crash leaves garbage, never an image without its blobs.
+2. What goes: that which the removed images had and nothing else needs (`store.layout.gcroots`). Other garbage (of a
+   crash, of other tools that write into the layout) goes when it is older than `GRACE_S`: other tools hold no leases.
+3. From reading the roots to the last rename out of sight the remove lock is held; deleting comes after. Importers and
+   readers wait no longer than that, and removers never wait for a download.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.walktree import iter_tree
+from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.gcroots import InUse, Needed, needed_by_all, needed_by_entry
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.partialblob import remove_partials
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import ImageInUse, StoreError
+from rootlay.store.model.image import Image
+from rootlay.store.model.imagenames import without_image, without_name
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import value
+
+GRACE_S = 3600
+
+
+@value
+class Removed:
+    """What `remove` did: names and images that are gone, files and directories by their place in the store, bytes."""
+
+    untagged: tuple[str, ...] = ()
+    deleted: tuple[Digest, ...] = ()
+    freed_bytes: int = 0
+    places: tuple[str, ...] = ()
+
+
+def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Removed:
+    """Remove the name `text`, or the image of that ID. Durable; idempotent after a crash.
+
+    A name goes; the image goes with its last name. By ID, an image with several names goes only by `force`.
+
+    Raises UnknownImage, AmbiguousImage, BadReference, ImageInUse, StoreNotWritable.
+    """
+    with _sweeping(layout) as sweep:
+        catalog = Catalog(layout)
+        image = catalog.read(catalog.locate(text)[0])  # one of several platforms goes with the others
+        by_name = catalog.find_named(text)
+        if by_name is not None and by_name.ref_name is not None and len(image.references) > 1:
+            reference = Reference.parse(by_name.ref_name)
+            layout.update_index(lambda index: without_name(index, reference))
+            return Removed(untagged=(by_name.ref_name,))
+        if len(image.references) > 1 and not force:
+            raise ImageInUse(text, f"it has the names {', '.join(image.references)}; remove those, or use force")
+        candidates = needed_by_entry(layout, image.entry)
+        layout.update_index(lambda index: without_image(index, image.entry.digest))
+        freed, places = sweep.run(needed_by_all(layout, in_use), candidates)
+        return Removed(image.references, (image.id,), freed, places)
+
+
+def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: float = GRACE_S) -> Removed:
+    """Remove images without a name, and all garbage that is older than `grace_s`.
+
+    Args:
+        dry_run: say what would go, and touch nothing.
+    """
+    with _sweeping(layout) as sweep:
+        gone = [image for image in Catalog(layout).images() if not image.references]
+        candidates = Needed()
+        for image in gone:
+            candidates.add(needed_by_entry(layout, image.entry))
+        if dry_run:
+            needed = needed_by_all(layout, in_use, without={image.entry.digest for image in gone})
+        else:
+            _forget(layout, gone)
+            needed = needed_by_all(layout, in_use)
+        freed, places = sweep.run(needed, candidates, dry_run=dry_run, grace_s=grace_s)
+        freed += remove_partials(layout, dry_run=dry_run)
+        return Removed((), tuple(image.id for image in gone), freed, places)
+
+
+def remove_layers(
+    layout: Layout, layers: Collection[tuple[Digest, Digest]], in_use: InUse, *, dry_run: bool = False
+) -> int:
+    """Remove layers (diff ID, blob) that nobody needs any more: a cache has forgotten them. Returns the bytes.
+
+    Raises StoreNotWritable.
+    """
+    candidates = Needed({blob.hex for _, blob in layers}, {diff_id.hex for diff_id, _ in layers})
+    with _sweeping(layout) as sweep:
+        return sweep.run(needed_by_all(layout, in_use), candidates, dry_run=dry_run, grace_s=float("inf"))[0]
+
+
+def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> None:
+    """Remove views that nobody needs any more: of stacks in between, which a build has made. Best effort: where the
+    lock is taken they stay, as garbage for `prune`."""
+    candidates = Needed(views={chain.hex for chain in chains})
+    if not candidates.views:
+        return
+    with suppress(OSError, StoreError), layout.staging() as staging, layout.remove_lock(wait=False):
+        needed = needed_by_all(layout, in_use)
+        for path in layout.views.iterdir():
+            name = path.name.partition(".")[0]
+            if name in candidates.views and name not in needed.views:
+                os.rename(path, staging / path.name)
+
+
+def _forget(layout: Layout, images: Iterable[Image]) -> None:
+    for image in images:
+        digest = image.entry.digest
+        layout.update_index(lambda index, digest=digest: without_image(index, digest))  # type: ignore[misc]
+
+
+def discard(layout: Layout, published: Iterable[Path]) -> None:
+    """Take out what a failed import has just published, unless somebody needs it. Best effort: what stays (a remover
+    is at work) is garbage for `prune`."""
+    try:
+        with layout.remove_lock(wait=False):
+            needed = needed_by_all(layout, tuple)
+            for path in published:
+                if path.parent == layout.layers:
+                    if path.name not in needed.layers:
+                        remove_tree(path, ignore_errors=True)
+                elif path.name not in needed.blobs:
+                    path.unlink(missing_ok=True)
+    except (OSError, StoreError):
+        return
+
+
+@contextmanager
+def _sweeping(layout: Layout) -> Iterator[_Sweep]:
+    """Hold the remove lock; what the sweep has put out of sight is deleted after the lock is given back."""
+    with layout.staging() as staging:
+        with layout.remove_lock():
+            yield _Sweep(layout, staging)
+        for path in staging.iterdir():
+            if path.is_symlink() or not path.is_dir():
+                path.unlink()
+            else:
+                remove_tree(path, ignore_errors=True)
+
+
+class _Sweep:
+    """Puts out of sight what nobody needs."""
+
+    def __init__(self, layout: Layout, staging: Path) -> None:
+        self.layout = layout
+        self.staging = staging
+
+    def run(
+        self, needed: Needed, candidates: Needed, *, dry_run: bool = False, grace_s: float = GRACE_S
+    ) -> tuple[int, tuple[str, ...]]:
+        """Take candidates and old garbage that nobody needs out of their places; bytes and places."""
+        old = time.time() - grace_s
+        freed = 0
+        places = []
+        for directory, keep, going in (
+            (self.layout.layers, needed.layers, candidates.layers),
+            (self.layout.views, needed.views, candidates.views),
+            (self.layout.blobs / "sha256", needed.blobs, candidates.blobs),
+        ):
+            for path in sorted(directory.iterdir()):
+                name = path.name.partition(".")[0]
+                if name not in keep and (name in going or path.lstat().st_mtime < old):
+                    freed += _bytes_of(path)
+                    places.append(str(path.relative_to(self.layout.root)))
+                    if not dry_run:
+                        os.rename(path, self.staging / f"{len(places)}-{path.name}")
+        return freed, tuple(places)
+
+
+def _bytes_of(path: Path) -> int:
+    """The sum of the sizes of a file, or of all files below a directory."""
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        os.stat(entry.name, dir_fd=fd, follow_symlinks=False).st_size
+        for fd, entry in iter_tree(path)
+        if not entry.is_dir(follow_symlinks=False)
+    )

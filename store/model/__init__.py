@@ -1,0 +1,1 @@
+"""Values of the image formats: digests, manifests, configs, references, entries, errors. No I/O."""

@@ -1,0 +1,76 @@
+"""Errors about container names, besides those of rootlay.store.model.errors."""
+
+from __future__ import annotations
+
+from rootlay.store.model.errors import ContainerRunning, StoreError
+
+
+class AmbiguousContainer(StoreError):
+    """An ID prefix that fits more than one container."""
+
+    def __init__(self, reference: str, candidates: tuple[str, ...]) -> None:
+        super().__init__(
+            f"container ID {reference} is ambiguous: it fits {', '.join(c[:12] for c in sorted(candidates))}"
+        )
+        self.reference = reference
+        self.candidates = candidates
+
+
+class BadContainerName(StoreError):
+    """Not a name for a container, or for a snapshot (`kind`)."""
+
+    def __init__(self, name: str, kind: str = "container") -> None:
+        super().__init__(
+            f"invalid {kind} name {name!r}: letters, digits, '_', '.' and '-' are allowed, a letter or digit first"
+        )
+        self.name = name
+
+
+class RunsElsewhere(ContainerRunning):
+    """The container's main program was started on another machine, and nothing says that it has ended.
+
+    Processes of other machines cannot be seen. Where that machine went down, the state stays as it was.
+    """
+
+    def __init__(self, container: str, machine: str) -> None:
+        StoreError.__init__(
+            self, f"container {container} runs on {machine}: stop it there; or use force, if that machine went down"
+        )
+        self.container = container
+        self.machine = machine
+
+
+class SnapshotExists(StoreError):
+    """The container has a snapshot of that name already."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"container {container} already has a snapshot {name}: remove it, or choose another name")
+        self.container = container
+        self.name = name
+
+
+class UnknownSnapshot(StoreError):
+    """The container has no snapshot of that name (or none at all, where the name is empty)."""
+
+    def __init__(self, container: str, name: str) -> None:
+        super().__init__(f"container {container} has no snapshot" + (f" {name}" if name else "s"))
+        self.container = container
+        self.name = name
+
+
+class UpperKeptElsewhere(StoreError):
+    """The container's upper is a directory of the user's own (`--upper`), which rootlay does not take over."""
+
+    def __init__(self, container: str, upper: str) -> None:
+        super().__init__(f"container {container} keeps its changes in {upper}: such containers have no snapshots")
+        self.container = container
+        self.upper = upper
+
+
+class TooManyLayers(StoreError):
+    """The container has so many directory lowers that no room is left for a frozen upper."""
+
+    def __init__(self, container: str, lowers: int) -> None:
+        super().__init__(f"container {container} has {lowers} lower directories: too many for snapshots")
+        self.container = container
+        self.lowers = lowers

@@ -1,0 +1,269 @@
+"""Errors of the store.
+
+Rules:
+1. One root, `StoreError`; every error carries the fields it speaks about.
+2. One line of message: the input by name, what is wrong with it, what to do where that is known.
+3. `fault` says whose doing it is: the caller's, the image's, the disk's or the network's.
+4. An error leaves the store as it was.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from pathlib import Path
+from typing import ClassVar, Literal
+
+Fault = Literal["caller", "image", "disk", "network"]
+
+
+def printable(path: bytes) -> str:
+    """Show raw path bytes in a message: what is not printable UTF-8 is escaped."""
+    return printable_text(path.decode("utf-8", "backslashreplace"))
+
+
+def printable_text(text: str) -> str:
+    """Show a stranger's text in a message or a listing: what could move the cursor, or is no text, is escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    """`\\n`, `\\x9b`, `\\u202e`; a byte that is no UTF-8 (PEP 383) as it was."""
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode("ascii")
+
+
+class StoreError(Exception):
+    """Root of all errors that the store raises on purpose."""
+
+    fault: ClassVar[Fault] = "caller"
+
+
+class NotAnArchive(StoreError):
+    """The input is not an archive or image of a known kind."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str = "not a tar archive") -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class TruncatedArchive(StoreError):
+    """The input ends too early: most often an interrupted download or copy."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str = "ends in the middle of an entry") -> None:
+        super().__init__(f"{what}: truncated: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class DigestMismatch(StoreError):
+    """Content does not have the digest, the diff ID or the size that its description promises."""
+
+    fault = "image"
+
+    def __init__(self, what: str, expected: object, actual: object) -> None:
+        super().__init__(f"{what}: expected {expected}, found {actual}")
+        self.what = what
+        self.expected = str(expected)
+        self.actual = str(actual)
+
+
+class UnsafePath(StoreError):
+    """An archive names something outside its own root, or a name that no file system can hold."""
+
+    fault = "image"
+
+    def __init__(self, path: bytes, reason: str) -> None:
+        shown = printable(path)
+        shown = shown if len(shown) <= 200 else shown[:200] + "…"
+        super().__init__(f"unsafe path in the archive: {shown}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class UnsupportedMedia(StoreError):
+    """A media type, a compression or an archive feature that is not supported."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class BadManifest(StoreError):
+    """A manifest, index or image config is not what its specification demands."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"{what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+class TooLarge(StoreError):
+    """An image unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
+
+    fault = "image"
+
+    def __init__(self, what: str, reason: str, flag: str) -> None:
+        super().__init__(f"{what}: {reason}; if you trust it, allow more with {flag}")
+        self.what = what
+        self.reason = reason
+        self.flag = flag
+
+
+class WrongPlatform(StoreError):
+    """A multi-platform image has nothing for the wanted platform."""
+
+    fault = "image"
+
+    def __init__(self, wanted: str, found: Iterable[str]) -> None:
+        self.wanted = wanted
+        self.found = tuple(sorted(found))
+        super().__init__(f"no image for platform {wanted}; this one has: {', '.join(self.found) or 'none'}")
+
+
+class ForeignPlatform(StoreError):
+    """Programs of an image for another platform are to run on this machine."""
+
+    def __init__(self, image: str, found: str, here: str) -> None:
+        super().__init__(
+            f"{image} is for {found}, and this machine, {here}, cannot run its programs (`create` makes a container "
+            "of it all the same, for its files)"
+        )
+        self.image = image
+        self.found = found
+        self.here = here
+
+
+class BadReference(StoreError):
+    """Not an image reference in Docker's grammar."""
+
+    def __init__(self, reference: str, reason: str) -> None:
+        super().__init__(f"invalid image reference {reference!r}: {reason}")
+        self.reference = reference
+        self.reason = reason
+
+
+class UnknownImage(StoreError):
+    """No image of that name, digest or ID."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"no such image: {reference} (`rootlay images` lists them)")
+        self.reference = reference
+
+
+class AmbiguousImage(StoreError):
+    """An ID prefix that fits more than one image."""
+
+    def __init__(self, reference: str, candidates: Iterable[str]) -> None:
+        self.reference = reference
+        self.candidates = tuple(sorted(candidates))
+        super().__init__(f"image ID {reference} is ambiguous: it fits {', '.join(c[:19] for c in self.candidates)}")
+
+
+class ImageInUse(StoreError):
+    """An image that containers still need, or that has several names, is not removed without force."""
+
+    def __init__(self, reference: str, reason: str) -> None:
+        super().__init__(f"image {reference} is in use: {reason}")
+        self.reference = reference
+        self.reason = reason
+
+
+class UnknownContainer(StoreError):
+    """No container of that name or ID."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"no such container: {reference} (`rootlay ps -a` lists them)")
+        self.reference = reference
+
+
+class NameInUse(StoreError):
+    """A container name that is taken."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"the name {name} is in use by container {holder}: remove or rename that one")
+        self.name = name
+        self.holder = holder
+
+
+class ContainerRunning(StoreError):
+    """The operation needs a container that is not running."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(f"container {container} is running: stop it first, or use force")
+        self.container = container
+
+
+class StillRunning(ContainerRunning):
+    """Programs start in a container faster than they can be ended."""
+
+    def __init__(self, container: str) -> None:
+        super().__init__(container)
+        self.args = (f"container {container} still has processes: try again, and set a limit to them (`ulimit -u`)",)
+
+
+class NotFetched(StoreError):
+    """An image that was pulled lazily, where the whole of it is needed."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"image {reference} is not all here: fetch the rest with `rootlay pull {reference}`")
+        self.reference = reference
+
+
+class StoreNotWritable(StoreError):
+    """The store's directory cannot be made or written."""
+
+    fault = "disk"
+
+    def __init__(self, path: Path, reason: str = "permission denied") -> None:
+        super().__init__(f"store {path} is not writable: {reason} (choose another with --root)")
+        self.path = path
+        self.reason = reason
+
+
+class DiskFull(StoreError):
+    """No space, no inodes or no quota left where the store is."""
+
+    fault = "disk"
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"no space left for the store at {path}; nothing was changed")
+        self.path = path
+
+
+class CorruptStore(StoreError):
+    """Something that the store wrote itself is missing or damaged."""
+
+    fault = "disk"
+
+    def __init__(self, what: str, reason: str) -> None:
+        super().__init__(f"the store is damaged: {what}: {reason}")
+        self.what = what
+        self.reason = reason
+
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+
+
+def from_os_error(error: OSError, path: Path) -> StoreError | None:
+    """The typed error for an operating system error met while writing below `path`, or None."""
+    if error.errno in _FULL:
+        return DiskFull(path)
+    if error.errno in _REFUSED:
+        return StoreNotWritable(path, (error.strerror or "permission denied").lower())
+    return None

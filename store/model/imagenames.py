@@ -1,0 +1,74 @@
+"""What images are called: the names in `index.json`.
+
+Rules:
+1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`; for what was pulled
+   by digest `debian@sha256:…`, which may be the digest of an index); one descriptor for each name. An image that lost
+   its last name to another one stays, with a descriptor without a name.
+2. The functions that change an index are pure; `Layout.update_index` applies them.
+"""
+
+from __future__ import annotations
+
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import BadReference
+from rootlay.store.model.manifest import REF_NAME, Descriptor, Index
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.value import replace
+
+
+def same_name(stored: str | None, reference: Reference) -> bool:
+    """Whether the name in an index means `reference`: the tag counts, and where there is none the digest."""
+    found = parsed(stored)
+    if found is None:
+        return False
+    if reference.tag is None:
+        return found == reference
+    return (found.name, found.tag) == (reference.name, reference.tag)
+
+
+def parsed(stored: str | None) -> Reference | None:
+    """A name in an index; None for what other tools may write there that is no reference."""
+    if stored is None:
+        return None
+    try:
+        return Reference.parse(stored)
+    except BadReference:
+        return None
+
+
+def unnamed(descriptor: Descriptor) -> Descriptor:
+    """The descriptor without the name that an index gave it."""
+    return replace(descriptor, annotations={k: v for k, v in descriptor.annotations.items() if k != REF_NAME})
+
+
+def with_name(index: Index, descriptor: Descriptor, reference: Reference | None) -> Index:
+    """The index in which `reference` names the image of `descriptor`; None: it is there without a name."""
+    plain = unnamed(descriptor)
+    if reference is None:
+        if any(d.digest == descriptor.digest for d in index.manifests):
+            return index
+        return replace(index, manifests=(*index.manifests, plain))
+    name = reference if reference.tag is None else reference.with_default_tag()
+    named = replace(plain, annotations={**plain.annotations, REF_NAME: name.familiar})
+    kept: list[Descriptor] = []
+    dropped: list[Descriptor] = []
+    for found in index.manifests:
+        nameless_twin = found.digest == descriptor.digest and found.ref_name is None
+        if same_name(found.ref_name, name):
+            dropped.append(found)
+        elif not nameless_twin:
+            kept.append(found)
+    for old in dropped:
+        if old.digest != descriptor.digest and not any(d.digest == old.digest for d in kept):
+            kept.append(unnamed(old))
+    return replace(index, manifests=(*kept, named))
+
+
+def without_name(index: Index, reference: Reference) -> Index:
+    """The index without that name; an image goes with its last one."""
+    return replace(index, manifests=tuple(d for d in index.manifests if not same_name(d.ref_name, reference)))
+
+
+def without_image(index: Index, digest: Digest) -> Index:
+    """The index without any descriptor of that manifest."""
+    return replace(index, manifests=tuple(d for d in index.manifests if d.digest != digest))

@@ -1,0 +1,71 @@
+"""How much an image may unpack to: what bounds decompression bombs.
+
+Rules:
+1. The limits hold for one image as it is brought in, all of its layers together. What is counted is what comes out of
+   the decompressors; nothing of an image is written to disk by that, so a bomb costs time, not space.
+2. The defaults let every real image through. They are there so that nobody waits for a petabyte of zeros.
+3. The ratio counts only above `RATIO_FREE_BYTES`: a file of zeros is no attack.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from rootlay.store.disk.lease import Lease
+from rootlay.store.model.errors import TooLarge
+from rootlay.store.model.value import value
+
+RATIO_FREE_BYTES = 8 << 30
+
+
+@value
+class Limits:
+    """Of one image: uncompressed bytes of its layers, entries, and uncompressed by compressed bytes."""
+
+    size_bytes: int = 1 << 40
+    entries: int = 10_000_000
+    ratio: int = 2_000  # gzip reaches 1032; zstd, xz and bzip2 more
+
+
+class Budget:
+    """What is left of the limits. Layers that are fetched side by side share one."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._lock = threading.Lock()
+        self._bytes = 0
+        self._entries = 0
+
+    def take_bytes(self, count: int, what: str) -> None:
+        """Note `count` more uncompressed bytes. Raises TooLarge."""
+        with self._lock:
+            self._bytes += count
+            taken = self._bytes
+        if taken > self._limits.size_bytes:
+            raise TooLarge(what, f"the image unpacks to more than {self._limits.size_bytes} bytes", "--max-size")
+
+    def take_entries(self, count: int, what: str) -> None:
+        """Note `count` more entries. Raises TooLarge."""
+        with self._lock:
+            self._entries += count
+            taken = self._entries
+        if taken > self._limits.entries:
+            raise TooLarge(what, f"the image has more than {self._limits.entries} entries", "--max-entries")
+
+    def check_ratio(self, compressed_bytes: int, tar_bytes: int, what: str) -> None:
+        """Raise TooLarge if `tar_bytes` came out of too few."""
+        if tar_bytes > RATIO_FREE_BYTES and tar_bytes > self._limits.ratio * max(compressed_bytes, 1):
+            reason = f"it unpacks to more than {self._limits.ratio} times its size"
+            raise TooLarge(what, reason, "--max-ratio")
+
+
+class Import:
+    """One image on its way in: its budget, what it needs of the store, and what has been published of it so far."""
+
+    __slots__ = ("budget", "lease", "published")
+
+    def __init__(self, budget: Budget, lease: Lease) -> None:
+        self.budget = budget
+        self.lease = lease
+        self.published: list[Path] = []

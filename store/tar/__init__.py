@@ -1,0 +1,1 @@
+"""Tar archives: headers, a streaming reader, sparse files, a deterministic writer."""

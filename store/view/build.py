@@ -1,0 +1,178 @@
+"""Builds the merged view of a stack of layers (docs/format.md §4, §5).
+
+Rules:
+1. The merge itself runs in C (`rootlay.store.view.merge`, which states the rules of merging); this module reads the
+   layer indexes, and writes both forms of the result under one lock.
+2. Views are derived data: the chain ID names them, so one that is there is right, and losing one costs a rebuild.
+3. The LMDB form is published last; whoever sees it may rely on the native form.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from rootlay.store.disk.durable import make_directory, publish, staging_directory, translated, write_file
+from rootlay.store.disk.lmdbfile import write_sorted
+from rootlay.store.disk.lock import acquire
+from rootlay.store.layout.identity import stack_ids
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.entry import META_KEY
+from rootlay.store.model.errors import CorruptStore, StoreError, printable
+from rootlay.store.model.image import Image
+from rootlay.store.view.native import HEADER_BYTES, NativeHeader
+
+if TYPE_CHECKING:
+    from rootlay.store.store import Store
+    from rootlay.store.view.merge import Merge
+
+_VERSION = 1
+_RECORDS_AT_ONCE = 4096
+
+
+class BrokenHardLink(StoreError):
+    """A layer has a hard link to a file that no layer has."""
+
+    fault = "image"
+
+    def __init__(self, diff_id: Digest, path: bytes, target: bytes, reason: str) -> None:
+        super().__init__(f"layer {diff_id.short}: hard link {printable(path)}: {printable(target)} {reason}")
+        self.diff_id = diff_id
+        self.path = path
+        self.target = target
+        self.reason = reason
+
+
+class LayerRecords(Protocol):
+    """A layer, as far as the merge needs one."""
+
+    def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entry records in key order."""
+
+    def close(self) -> None:
+        """Give the layer up."""
+
+
+class LayerSource(Protocol):
+    """A store, as far as the merge needs one."""
+
+    @property
+    def root(self) -> Path:
+        """The store's directory."""
+
+    def layer(self, diff_id: Digest, /) -> LayerRecords:
+        """Open the layer of a diff ID."""
+
+
+def view_path(root: Path, chain: Digest) -> Path:
+    """Where the LMDB form of a view is; the native form is beside it, with the suffix `.view`."""
+    return root / "views" / f"{chain.hex}.lmdb"
+
+
+def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
+    """Make the view of a stack of layers, if it is not there.
+
+    Args:
+        store: holds the layers.
+        diff_ids: base layer first; none at all is the view of an empty directory.
+
+    Returns:
+        The chain ID, which names the view.
+
+    Raises:
+        BrokenHardLink: a hard link to a name that no layer has, or to a directory.
+        CorruptStore: a damaged layer index.
+        DiskFull, StoreNotWritable: the view cannot be written.
+
+    Idempotent and atomic. Several builders of one view wait for each other; the first one builds. A crash half-way
+    leaves a staging directory, which the next `sweep` removes, and perhaps a native form without the LMDB form.
+    """
+    chain = chain_id(diff_ids)
+    final = view_path(store.root, chain)
+    if _is_complete(final, chain):
+        return chain
+    with translated(store.root):
+        for name in ("views", "locks", "tmp"):
+            make_directory(store.root / name)
+        with acquire(store.root / "locks" / f"view-{chain.hex}.lock"):
+            if not _is_complete(final, chain):
+                merge, counts = merge_layers(store, diff_ids)
+                _write(store.root, final, merge, counts, chain, diff_ids)
+    return chain
+
+
+def check_links(store: Store, image: Image) -> None:
+    """Raise BrokenHardLink for an image that could not be used, before it gets a name.
+
+    Only a hard link to a name of a lower layer can fail, and few images have one: for those the view is built now.
+    Layers that nobody has indexed yet are checked when they are.
+    """
+    ids = stack_ids(store.layout, image)
+    if not all(map(store.layout.has_layer, ids)):
+        return
+    for diff_id in dict.fromkeys(ids):
+        with closing(store.layer(diff_id)) as layer:
+            if layer.meta.lower_links != 0:
+                build_view(store, ids)
+                return
+
+
+def _is_complete(final: Path, chain: Digest) -> bool:
+    """Whether both forms are there. A native form that is not what its name says counts as absent."""
+    native = final.with_suffix(".view")
+    try:
+        with open(native, "rb") as stream:
+            header = NativeHeader.parse(stream.read(HEADER_BYTES), str(native))
+            size = os.fstat(stream.fileno()).st_size
+    except (FileNotFoundError, CorruptStore):
+        return False
+    return header.file_bytes == size and header.chain_id == chain and final.exists()
+
+
+def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes]]:
+    """All records of one layer, which is closed as soon as they are read: a stack may have more layers than a process
+    descriptors, and the merge needs the memory."""
+    with closing(store.layer(diff_id)) as layer:
+        yield from layer.iter_raw()
+
+
+def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
+    """The finished merge, and its number of entries and payload bytes."""
+    from rootlay.store.view.merge import Merge, MissingTarget
+
+    merge = Merge()
+    for diff_id in diff_ids:
+        try:
+            merge.add(_records(store, diff_id))
+        except MissingTarget as error:
+            _, path, target, reason = error.args
+            raise BrokenHardLink(diff_id, path, target, reason) from error
+        except ValueError as error:
+            raise CorruptStore(f"index of layer {diff_id}", str(error)) from error
+    return merge, merge.finish()
+
+
+def _write(
+    root: Path, final: Path, merge: Merge, counts: tuple[int, int], chain: Digest, diff_ids: Sequence[Digest]
+) -> None:
+    entries, payload_bytes = counts
+    meta = json.dumps(
+        {"version": _VERSION, "chain_id": str(chain), "layers": [str(d) for d in diff_ids], "entries": entries - 1}
+    ).encode("ascii")
+    with staging_directory(root / "tmp") as staging:
+        staged = staging / final.name
+        items = view_items(merge, entries, meta)
+        write_sorted(staged, items, payload_bytes + len(META_KEY) + len(meta), entries)
+        write_file(staging, final.with_suffix(".view"), merge.iter_native(chain.raw))
+        publish(staged, final)
+
+
+def view_items(merge: Merge, entries: int, meta: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """All records of the LMDB form in key order; the description's key is the last of all."""
+    for first in range(1, entries, _RECORDS_AT_ONCE):
+        yield from merge.records(first, _RECORDS_AT_ONCE)
+    yield META_KEY, meta

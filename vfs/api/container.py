@@ -1,0 +1,416 @@
+"""A container as Python sees it: its files, its programs, its changes.
+
+    with image.container() as c:                      # ephemeral: removed at the end
+        c.fs.writetext("/etc/motd", "hi")
+        c.run(["cat", "/etc/motd"], capture_output=True, text=True)
+        print(c.diff())
+        image2 = c.commit("app:2")
+
+Rules:
+1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
+2. Files are hydrated by a process of its own, started with the first program, which outlives the caller if programs do.
+3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
+4. A process that was forked may use the handle, but closing it there gives nothing up: container, session and hydrator
+   are those of the process that opened it.
+5. What is made of a handle (file systems, activations, processes) keeps it. An ephemeral container of which nobody has
+   anything any more is removed, with a warning (rootlay.vfs.api.ephemeral).
+6. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
+   from a file system object that was open before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.removetree import remove_some
+from rootlay.store.disk.trash import bury
+from rootlay.store.model.value import replace
+from rootlay.vfs.api.arguments import checks_arguments
+from rootlay.vfs.api.ephemeral import closed, dropped, opened
+from rootlay.vfs.containers.stack import directory_layers, open_overlay, read_small_file, require_container
+from rootlay.vfs.merge.bypass import stays_outside
+from rootlay.vfs.run.zombies import reap_hydrators
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from rootlay.store.containers.upperstack import Snapshot
+    from rootlay.vfs.api.images import Image
+    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.hook.activation import Activation
+    from rootlay.vfs.hook.box import Box
+    from rootlay.vfs.overlay.overlay import Overlay
+    from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
+    from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.livesession import ServedSession
+    from rootlay.vfs.run.session import Session
+
+
+@stays_outside
+@checks_arguments
+class Container:
+    """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
+
+    Args:
+        root: the store's root.
+        record: which container.
+        ephemeral: remove the container when the handle is closed.
+    """
+
+    def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
+        self._root = root
+        self._ephemeral = ephemeral
+        self.owner = os.getpid()
+        self._overlay: Overlay | None = None
+        self._served: ServedSession | None = None
+        self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
+        self.record = record
+        if ephemeral:
+            opened(self)
+
+    @property
+    def id(self) -> str:
+        """64 hexadecimal digits."""
+        return self.record.id
+
+    @property
+    def name(self) -> str:
+        """The name it was given, or one that was chosen."""
+        return self.record.name
+
+    @property
+    def overlay(self) -> Overlay:
+        """The POSIX-like operations on the merged tree."""
+        overlay = self._open_overlay()
+        overlay.keeps = self
+        return overlay
+
+    @property
+    def fs(self) -> LayerFS:
+        """The container as a PyFilesystem2 file system."""
+        from rootlay.vfs.pyfs.layerfs import LayerFS
+
+        return LayerFS(self._open_overlay(), keeps=self)
+
+    @property
+    def fsspec(self) -> RootlayFileSystem:
+        """The container as an fsspec file system. Needs fsspec."""
+        from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
+
+        return RootlayFileSystem(container=self, skip_instance_cache=True)
+
+    def popen(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
+        **options: Any,
+    ) -> subprocess.Popen[Any]:
+        """Start a program inside. Standard streams and `options` as with subprocess.Popen.
+
+        Args:
+            args: argument vector; a name without a slash is looked up in PATH, inside.
+            env: added to the container's own environment.
+            cwd: directory inside; the container's working directory by default.
+            user: `name|uid[:group|gid]` inside.
+
+        Raises:
+            EngineMissing: this machine has no native engine.
+            UnknownUser: the image does not have that user.
+        """
+        if not args:
+            raise ValueError("args is empty: the program comes first")
+        import subprocess
+
+        from rootlay.vfs.run.program import make_program
+
+        program = make_program(
+            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
+            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
+        )  # fmt: skip
+        command = self._open_session().command(program.argv, program.cwd, program.identity)
+        process = subprocess.Popen(command, env=program.env, **options)
+        process.args = args  # what its repr and TimeoutExpired tell is the caller's
+        process.container = self  # type: ignore[attr-defined]  # rule 5
+        return process
+
+    def run(
+        self,
+        args: Sequence[str | os.PathLike[str]],
+        *,
+        input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
+        capture_output: bool = False,
+        timeout: float | None = None,
+        check: bool = False,
+        **options: Any,
+    ) -> subprocess.CompletedProcess[Any]:
+        """Run a program inside to its end: subprocess.run's arguments, result and exceptions, and popen's."""
+        import subprocess
+
+        if input is not None:
+            options["stdin"] = subprocess.PIPE
+        if capture_output:
+            options["stdout"] = options["stderr"] = subprocess.PIPE
+        with self.popen(args, **options) as process:
+            try:
+                out, err = process.communicate(input, timeout=timeout)
+            except BaseException:
+                process.kill()
+                raise
+        code = process.returncode
+        if check and code:
+            raise subprocess.CalledProcessError(code, list(args), out, err)
+        return subprocess.CompletedProcess(list(args), code, out, err)
+
+    def activate(
+        self,
+        *,
+        user: str | int | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        through: Sequence[str | os.PathLike[str]] = (),
+    ) -> Activation:
+        """`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
+
+        The first time it costs about a millisecond, afterwards microseconds. See rootlay.vfs.hook.activation.
+
+        Args:
+            user: `name|uid[:group|gid]` inside, as in `popen`.
+            cwd: directory inside; the container's working directory by default, or the root where it is missing.
+            through: host paths that are visible inside, read-only, beside those of the Python interpreter.
+
+        Raises:
+            HookEngineMissing: it does not work on this machine.
+            UnknownUser: the image does not have that user.
+            FileNotFoundError: nothing is at a path of `through`.
+            ValueError: it is the root.
+        """
+        from rootlay.vfs.hook.activation import Activation
+        from rootlay.vfs.hook.box import Box
+        from rootlay.vfs.run.user import find_identity
+
+        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
+        box = self._boxes.get(key)
+        if box is None:
+            require_container(self.record)
+            shown = [_visible(path) for path in key[1]]
+            box = Box(self._root, self.record, find_identity(key[0], self._read), shown)
+            self._boxes[key] = box
+        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
+
+    def snapshot(self, name: str = "") -> Snapshot:
+        """Keep the state of the files, to be returned to: see rootlay.vfs.containers.snapshots. The cost follows nothing.
+
+        Args:
+            name: chosen if empty (`s1`, `s2`, …).
+
+        Raises:
+            SnapshotExists, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
+        """
+        from rootlay.vfs.containers.snapshots import create_snapshot
+
+        snapshot = create_snapshot(self._containers, self.record, name, self._launches())
+        self._renew()
+        return snapshot
+
+    def snapshots(self) -> list[Snapshot]:
+        """The container's snapshots, oldest first."""
+        from rootlay.store.containers.upperstack import iter_snapshots
+
+        return list(iter_snapshots(self.record.path))
+
+    def remove_snapshot(self, snapshot: Snapshot | str) -> None:
+        """Forget a snapshot. What stands on it stays as it is. Raises UnknownSnapshot."""
+        from rootlay.vfs.containers.snapshots import remove_snapshot
+
+        remove_snapshot(self._containers, self.record, self._snapshot(snapshot))
+
+    def rollback(self, snapshot: Snapshot | str = "") -> None:
+        """Give the container the state of one of its snapshots, the youngest by default.
+
+        What was changed since, and is in no snapshot, is lost.
+
+        Raises:
+            UnknownSnapshot, ContainerRunning, UpperKeptElsewhere: nothing has happened.
+        """
+        from rootlay.vfs.containers.snapshots import roll_back
+
+        grave = roll_back(self._containers, self.record, self._snapshot(snapshot), self._launches())
+        self._renew()
+        bury_later(grave)
+
+    def fork(self, name: str = "", *, snapshot: Snapshot | str | None = None) -> Container:
+        """A new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
+
+        Raises:
+            NameInUse, UnknownSnapshot: nothing has been made.
+            ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise.
+        """
+        from rootlay.vfs.containers.snapshots import fork_container
+
+        wanted = None if snapshot is None else self._snapshot(snapshot)
+        own = self._launches()
+        made = fork_container(self._containers, self.record, name, wanted, own, kept=bool(name))
+        self._renew()
+        return Container(self._root, made, ephemeral=not name)
+
+    def diff(self, since: Snapshot | str | None = None, until: Snapshot | str | None = None) -> Changes:
+        """What was added, changed and deleted, by path. The cost follows the change.
+
+        Args:
+            since: a snapshot, or its name; the image by default.
+            until: a snapshot, or its name; the container's state of now by default.
+
+        Returns:
+            The changes, as a list that can be applied to a real directory (`apply`).
+        """
+        from rootlay.vfs.changes.states import State, diff_states
+
+        one = State(self.record, self._snapshot(since)) if since is not None else State(self.record, base=True)
+        return diff_states(self._root, one, State(self.record, None if until is None else self._snapshot(until)))
+
+    def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
+        """Make an image of the container: see rootlay.vfs.changes.commit."""
+        from rootlay.vfs.api.images import Image
+        from rootlay.vfs.changes.commit import commit_container
+
+        stored = commit_container(
+            self._root, self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
+        )
+        return Image.of(self._root, stored)
+
+    def export(self, out: BinaryIO) -> None:
+        """Write the whole merged tree as a tar stream: see rootlay.vfs.changes.export."""
+        from rootlay.vfs.changes.export import export_tree
+
+        export_tree(self._open_overlay(), out)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the container. Its image is untouched. The cost does not follow what it changed: many files are
+        removed beside the caller's work, out of sight already.
+
+        Raises:
+            ContainerRunning: a program runs in it and `force` is not given.
+        """
+        from rootlay.vfs.run.removal import put_away
+
+        self._release()
+        bury_later(put_away(self._root, self.record, force=force))
+
+    def close(self) -> None:
+        """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent.
+
+        In a process that was forked from the one that opened it: does nothing but end the use here.
+        """
+        if os.getpid() != self.owner:
+            if self._overlay is not None:
+                self._overlay.close()
+            return
+        if self._ephemeral:
+            self._ephemeral = False
+            closed(self)
+            self.remove(force=True)
+        self._release()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, or what is made of a pickle, is another handle (rule 3): its end is not the container's."""
+        return Container, (self._root, self.record)
+
+    def __del__(self) -> None:
+        """Rule 5."""
+        if getattr(self, "_ephemeral", False) and os.getpid() == self.owner:
+            dropped(self)
+
+    def __enter__(self) -> Container:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Container {self.name} {self.id[:12]} of {self.record.config.image or 'directories'}>"
+
+    @property
+    def _containers(self) -> Containers:
+        return Containers(self._root)
+
+    def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
+        from rootlay.vfs.containers.snapshots import find_snapshot
+
+        return find_snapshot(self.record, snapshot) if isinstance(snapshot, str) else snapshot
+
+    def _renew(self) -> None:
+        """Let the open file system and the session of this handle go over to the stack of now."""
+        if self._overlay is not None:
+            stack = self._overlay.stack
+            if stack.dirs != (dirs := directory_layers(self.record)):
+                self._overlay.rebind(replace(stack, dirs=dirs))
+        if self._served is not None:
+            self._served.renew()
+        for box in self._boxes.values():
+            box.renew()
+
+    def _open_overlay(self) -> Overlay:
+        """The one of this handle; it does not keep the handle, so that ordinary use makes no circle of references."""
+        if self._overlay is None:
+            self._overlay = open_overlay(self._root, self.record)
+        return self._overlay
+
+    def _read(self, path: bytes) -> bytes | None:
+        return read_small_file(self._open_overlay(), path)
+
+    def _open_session(self) -> Session:
+        """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
+        from rootlay.vfs.run.livesession import ServedSession
+
+        if self._served is None:
+            require_container(self.record)
+            self._served = ServedSession(self._root, self.record)
+        return self._served.session
+
+    def _launches(self) -> list[Path]:
+        """The launch files that this handle keeps on the container."""
+        served = [self._served.session.launch] if self._served else []
+        return [*served, *(path for box in self._boxes.values() for path in box.launches())]
+
+    def _release(self) -> None:
+        for box in self._boxes.values():
+            box.close()
+        self._boxes.clear()
+        if self._served is not None:
+            self._served.close()
+            self._served = None
+        if self._overlay is not None:
+            self._overlay.close()
+            self._overlay = None
+        reap_hydrators()
+
+
+def _visible(path: str) -> str:
+    """A path of the machine that is to be shown. Raises FileNotFoundError, ValueError."""
+    path = os.path.abspath(path)
+    os.stat(path)
+    if path == "/":
+        raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
+    return path
+
+
+FILES_AT_ONCE = 100
+
+
+def bury_later(grave: Path) -> None:
+    """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
+    it."""
+    if not remove_some(grave, FILES_AT_ONCE):
+        import threading
+
+        threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()

@@ -1,0 +1,340 @@
+"""Images and stores for people who embed rootlay: the store's own, and containers on top.
+
+store = Store.open()
+[image] = store.load("debian.tar")
+with image.container() as c: …
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import HOST_IMAGE, Bind
+from rootlay.store.disk.owner import own_name
+from rootlay.store.disk.userroot import user_root
+from rootlay.store.model.image import Image as StoredImage
+from rootlay.store.model.value import replace, value
+from rootlay.store.store import Store as ImageStore
+from rootlay.vfs.api.arguments import check_fields, checks_arguments
+from rootlay.vfs.api.container import Container
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.upperstack import Snapshot
+    from rootlay.store.model.digest import Digest
+    from rootlay.vfs.build.addlayer import Content
+    from rootlay.vfs.build.result.report import Report
+    from rootlay.vfs.changes.compare import Changes
+    from rootlay.vfs.changes.states import State
+    from rootlay.vfs.overlay.overlay import Overlay
+    from rootlay.vfs.pyfs.layerfs import LayerFS
+
+
+@checks_arguments
+@value
+class Image:
+    """An image of a store; `stored` is what the store knows of it: None for `host`, and for a bundle at a path."""
+
+    root: Path
+    reference: str
+    stored: StoredImage | None
+
+    @property
+    def id(self) -> str:
+        """The image ID, `sha256:…`; the path of a bundle, or `host`."""
+        return str(self.stored.id) if self.stored else self.reference
+
+    @classmethod
+    def of(cls, root: Path, stored: StoredImage) -> Image:
+        """An image of the store at `root`, by its first name, or by its ID."""
+        return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The names that it had when it was looked up."""
+        return self.stored.references if self.stored else (self.reference,)
+
+    def open_overlay(self) -> Overlay:
+        """The merged tree, read-only. To be closed.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.containers.imageview import open_image, open_without_store
+
+        if self.stored is None:
+            return open_without_store(self.root, self.reference)
+        return open_image(self.root, self.stored)
+
+    @property
+    def layers(self) -> tuple[Digest, ...]:
+        """The diff IDs of the layers, base layer first; none for `host` and bundles."""
+        return self.stored.diff_ids if self.stored else ()
+
+    def open_fs(self) -> LayerFS:
+        """The merged tree as a read-only PyFilesystem2 file system. Closing it gives up all that it holds.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.pyfs.layerfs import LayerFS
+
+        return LayerFS(self.open_overlay(), owned=True)
+
+    def open_layer(self, number: int) -> LayerFS:
+        """What one layer holds, alone: 0 is the base, -1 the topmost. Read-only. To be closed.
+
+        `getinfo(path, ["rootlay"])` of a directory says what the layer removes from those below (`whiteouts`,
+        `opaque`).
+
+        Raises:
+            IndexError: there is no such layer.
+            BrokenHardLink: the layer has a hard link to a file of a layer below.
+            CorruptStore: the layer is damaged.
+        """
+        from rootlay.vfs.containers.imageview import open_layer
+        from rootlay.vfs.pyfs.layerfs import LayerFS
+
+        if self.stored is None:
+            raise IndexError(f"{self.reference} has no layers of its own")
+        return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the image's name, and the image with its last one; with `force` all of them.
+
+        Containers, and the build cache, keep the layers that they need.
+
+        Raises:
+            UnknownImage: it is gone.
+            ImageInUse: it has other names, and `force` is not given.
+        """
+        from rootlay.vfs.containers.gcroots import needed
+
+        store = ImageStore.open(self.root)
+        store.remove(self.reference, force=force, in_use=lambda: needed(store))
+
+    def add_layer(
+        self,
+        files: Mapping[str, Content] | None = None,
+        reference: str | None = None,
+        *,
+        remove: Sequence[str] = (),
+        owner: str = "0:0",
+        mode: str | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        epoch_s: int | None = None,
+    ) -> Image:
+        """A new image: this one with one more layer of files, and a changed config. See rootlay.vfs.build.addlayer.
+
+            image.add_layer({"/etc/motd": "hi", "/srv": Path("site")}, "web:2", changes=['CMD ["serve"]'])
+
+        Raises:
+            ValueError: this is `host` or a bundle at a path; or the files do not fit together.
+        """
+        from rootlay.vfs.build.addlayer import add_layer
+
+        if self.stored is None:
+            raise ValueError(f"{self.reference} has no layers of its own to add to")
+        made = add_layer(
+            ImageStore.open(self.root), self.stored, files or {}, remove=remove, reference=reference, owner=owner,
+            mode=mode, changes=changes, message=message, epoch_s=epoch_s,
+        )  # fmt: skip
+        return Image.of(self.root, made)
+
+    def container(
+        self,
+        name: str = "",
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
+        binds: Sequence[Bind] = (),
+        environ: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """A new container. Without a name it is ephemeral: removed when it is closed.
+
+        One that is forgotten instead (garbage, or open when the interpreter exits) is removed with a ResourceWarning;
+        what a killed process leaves behind, `rootlay prune` removes.
+
+        Args:
+            env: variables to set inside.
+            environ: the caller's environment, which a container of `host` takes over; nothing by default.
+            options: more fields of rootlay.vfs.containers.create.ContainerOptions.
+
+        Raises:
+            NameInUse, MissingDirectory: nothing has been made.
+        """
+        from rootlay.vfs.containers.create import ContainerOptions, create_container
+
+        check_fields("Image.container", ContainerOptions, options)
+        wanted = ContainerOptions(
+            image=self.id,
+            name=name,
+            env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
+            working_dir=None if cwd is None else os.fspath(cwd),
+            user=None if user is None else str(user),
+            binds=tuple(map(_absolute, binds)),
+            need_command=False,
+            owner="" if name else own_name(),
+            **options,
+        )
+        return Container(self.root, create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
+
+
+def _absolute(bind: Bind) -> Bind:
+    """A bind means the same wherever the caller is later. Raises TypeError."""
+    host = os.fspath(bind.host) if isinstance(bind.host, os.PathLike) else bind.host
+    check_fields("Bind", Bind, {"host": host, "target": bind.target})
+    return replace(bind, host=os.path.abspath(host))
+
+
+@checks_arguments
+class Store:
+    """A store of images and containers.
+
+    Args:
+        root: as `Store.open`.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._images = ImageStore.open(root)
+        self.root = self._images.root
+
+    @classmethod
+    def open(cls, root: str | os.PathLike[str] | None = None) -> Store:
+        """Open a store, making it when it is not there.
+
+        Args:
+            root: its directory. By default the user's own, as the command line has it: `ROOTLAY_ROOT`, else `rootlay`
+                in `XDG_DATA_HOME` or in `~/.local/share`.
+
+        Raises:
+            NoHome: nothing says where the user's own store is to be.
+            StoreNotWritable: it cannot be made.
+        """
+        if root is not None and not os.fspath(root):
+            raise ValueError("Store.open: root is empty: name a directory, or leave it out for the user's own store")
+        return cls(user_root() if root is None else Path(root))
+
+    def load(self, path: str | os.PathLike[str]) -> Image:
+        """Load an archive (docker-archive, OCI archive or directory) and return its first image.
+
+        Raises:
+            NotAnArchive, TruncatedArchive, DigestMismatch, UnsafePath, …: the store is unchanged.
+        """
+        return self._wrap(self._images.load(Path(path))[0])
+
+    def load_all(self, path: str | os.PathLike[str]) -> list[Image]:
+        """As load, for archives of several images."""
+        return [self._wrap(image) for image in self._images.load(Path(path))]
+
+    def import_rootfs(self, path: str | os.PathLike[str], reference: str) -> Image:
+        """Make an image of a root file system: a tar (plain, gzip, zstd, xz) or a directory."""
+        return self._wrap(self._images.import_rootfs(Path(path), reference))
+
+    def build(
+        self,
+        context: str | os.PathLike[str],
+        *tags: str,
+        dockerfile: str | os.PathLike[str] | None = None,
+        text: str | None = None,
+        report: Report | None = None,
+        **options: Any,
+    ) -> Image:
+        """Build a Dockerfile, as `rootlay build` does.
+
+        Args:
+            context: what COPY reads from: a directory, an archive, a git repository or a URL.
+            tags: names of the image.
+            dockerfile: where it is; `Dockerfile` in the context by default.
+            text: the Dockerfile itself, instead.
+            report: is told of each step (rootlay.vfs.build.result.report).
+            options: fields of rootlay.vfs.build.result.options.BuildOptions: `build_args`, `target`, `epoch_s`, …
+
+        Raises:
+            BadDockerfile, BuildFailed, RunFailed, UnknownImage, BadContext: no image has been made.
+        """
+        from rootlay.vfs.build.fromcontext import build_context
+        from rootlay.vfs.build.result.options import BuildOptions
+
+        check_fields("Store.build", BuildOptions, options)
+        wanted = BuildOptions(tags=tags, **options)
+        result = build_context(self._images, context, wanted, dockerfile=dockerfile, text=text, report=report)
+        return self._wrap(result.image)
+
+    def image(self, reference: str) -> Image:
+        """An image by name, digest or ID; a bundle by its path (with a slash in it); `host`: the machine's own root.
+
+        Raises:
+            UnknownImage: there is none.
+        """
+        if reference == HOST_IMAGE:
+            return Image(self.root, HOST_IMAGE, None)
+        if "/" in reference:
+            from rootlay.vfs.containers.imageview import find_bundle
+
+            if bundle := find_bundle(reference):
+                return Image(self.root, bundle, None)
+        return self._wrap(self._images.image(reference))
+
+    def container(self, reference: str) -> Container:
+        """A container by name or ID.
+
+        Raises:
+            UnknownContainer: there is none.
+        """
+        return Container(self.root, Containers(self.root).find(reference))
+
+    def diff(self, before: Image | Container | Snapshot, after: Image | Container | Snapshot) -> Changes:
+        """What leads from one state to another: of images, containers as they are now, snapshots, in any pairing.
+
+        The cost follows the difference (see vfs.changes.compare). The result is a list of changes that can be applied
+        to a real directory (`apply`).
+
+        Raises:
+            UnknownContainer: a snapshot's container is gone.
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.changes.states import diff_states
+
+        return diff_states(self.root, self._state(before), self._state(after))
+
+    def _state(self, state: Image | Container | Snapshot) -> State | StoredImage | Callable[[], Overlay]:
+        from rootlay.vfs.changes.states import State
+
+        if isinstance(state, Image):
+            return state.stored if state.stored is not None else state.open_overlay
+        if isinstance(state, Container):
+            return State(state.record)
+        return State(Containers(self.root).find(state.container), state)
+
+    def overlay(
+        self,
+        *lowers: str | os.PathLike[str],
+        name: str = "",
+        upper: str | os.PathLike[str] = "",
+        base: str = "",
+    ) -> Container:
+        """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
+        from rootlay.vfs.containers.create import ContainerOptions, create_container
+
+        wanted = ContainerOptions(
+            image=base,
+            name=name,
+            lowers=tuple(os.fspath(path) for path in lowers),
+            upper=os.fspath(upper),
+            need_command=False,
+            owner="" if name else own_name(),
+        )
+        return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Store, (self.root,)
+
+    def _wrap(self, stored: StoredImage) -> Image:
+        return Image.of(self.root, stored)

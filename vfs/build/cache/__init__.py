@@ -1,0 +1,1 @@
+"""The build cache: its records, its transfer, its use."""

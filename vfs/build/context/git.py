@@ -1,0 +1,168 @@
+"""Sources in git repositories, fetched by the git command.
+
+Rules:
+1. Only the one commit is fetched where the server allows that (`--depth 1`); submodules come with it.
+2. Git never asks for a password: who is not let in gets an error. Hooks and templates of this machine are not used.
+3. Git and its children are a process group, which ends with `fetch_git`, however that ends.
+4. Files have the modes of a checkout with umask 022, whatever the caller's is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.model.errors import StoreError
+from rootlay.vfs.build.context.remote import GitReference
+
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SHOWN_CHARACTERS = 300
+_POLL_S = 0.1
+
+
+class GitFailed(StoreError):
+    """The git command could not fetch a source.
+
+    Args:
+        remote: the repository.
+        reason: git's last words, or ours.
+    """
+
+    fault = "network"
+
+    def __init__(self, remote: str, reason: str) -> None:
+        super().__init__(f"{_without_password(remote)}: {reason}")
+        self.remote = remote
+        self.reason = reason
+
+
+def fetch_git(
+    reference: GitReference,
+    directory: Path,
+    environment: Mapping[str, str],
+    *,
+    keep_git_dir: bool = False,
+    checksum: str | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Path:
+    """Check a repository out.
+
+    Args:
+        directory: an empty one of the caller's, who also removes it; after an error its content is undefined.
+        environment: for git: PATH, HOME, SSH_AUTH_SOCK, proxies, …
+        keep_git_dir: leave `.git` there.
+        checksum: the commit, or its first digits, that it must be.
+        check: called every now and then; may raise to give up.
+
+    Returns:
+        The directory to copy from: `directory` or the subdirectory that the reference names.
+
+    Raises:
+        GitFailed: no git command, no such repository, ref or subdirectory, no access, another commit.
+    """
+    git = _Git(reference.remote, directory, environment, check)
+    git.run("init", "--quiet", "--template=")
+    git.run("remote", "add", "origin", "--", reference.remote)
+    commit = _fetch(git, reference.ref)
+    if checksum is not None and not (_COMMIT.fullmatch(checksum) and commit.startswith(checksum)):
+        raise GitFailed(reference.remote, f"expected commit {checksum}, found {commit}")
+    git.run("checkout", "--quiet", "--force", commit)
+    if (directory / ".gitmodules").is_file():
+        git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+    root = _subdirectory(directory, reference)
+    if not keep_git_dir:
+        for inner in directory.rglob(".git"):
+            if inner.is_dir() and not inner.is_symlink():
+                remove_tree(inner)
+            else:
+                inner.unlink()
+    return root
+
+
+def _fetch(git: _Git, ref: str | None) -> str:
+    """Fetch one ref; the commit's hash."""
+    wanted = ref or "HEAD"
+    try:
+        git.run("fetch", "--quiet", "--depth=1", "--no-tags", "origin", "--", wanted)
+        return git.run("rev-parse", "FETCH_HEAD^{commit}")
+    except GitFailed:
+        # A server need not give single commits, and never does by a shortened hash: then everything must come.
+        if not _COMMIT.fullmatch(wanted) or git.missing:
+            raise
+    git.run("fetch", "--quiet", "--tags", "origin", "--", "+refs/heads/*:refs/remotes/origin/*")
+    return git.run("rev-parse", "--verify", "--quiet", "--end-of-options", f"{wanted}^{{commit}}")
+
+
+def _subdirectory(directory: Path, reference: GitReference) -> Path:
+    """The directory that the reference names, not reached through links out of the checkout."""
+    root = directory.joinpath(*reference.subdir.split("/")) if reference.subdir else directory
+    if not root.is_dir():
+        raise GitFailed(reference.remote, f"no directory {reference.subdir!r} in it")
+    if not root.resolve().is_relative_to(directory.resolve()):
+        raise GitFailed(reference.remote, f"{reference.subdir!r} is a link that leads out of it")
+    return root
+
+
+class _Git:
+    """The git command in one checkout."""
+
+    def __init__(self, remote: str, directory: Path, environment: Mapping[str, str], check: Callable[[], None]) -> None:
+        self._remote = remote
+        self._check = check
+        self._directory = directory
+        self._environment = {
+            **{name: value for name, value in environment.items() if not name.startswith("GIT_DIR")},
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "true",
+            "LC_ALL": "C",
+        }
+        self.missing = False
+
+    def run(self, *arguments: str) -> str:
+        """Run it; its output without the last newline. Raises GitFailed with its last line."""
+        options = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
+        try:
+            process = subprocess.Popen(
+                ("git", *options, *arguments),
+                cwd=self._directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                umask=0o022,
+                process_group=0,
+            )
+        except FileNotFoundError:
+            self.missing = True
+            raise GitFailed(self._remote, "the git command is not installed") from None
+        out, err = self._wait(process)
+        if process.returncode:
+            text = err.decode("utf-8", "replace").strip()
+            lines = [line for line in text.splitlines() if line.startswith(("fatal:", "error:"))] or text.splitlines()
+            reason = lines[0].partition(": ")[2] or lines[0] if lines else f"git {arguments[0]} failed"
+            raise GitFailed(self._remote, reason[:_SHOWN_CHARACTERS])
+        return out.decode("utf-8", "replace").rstrip("\n")
+
+    def _wait(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
+        """What it prints. Raises what `check` raises."""
+        with process:
+            try:
+                while True:
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        return process.communicate(timeout=_POLL_S)
+                    self._check()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+
+def _without_password(remote: str) -> str:
+    return re.sub(r"(?<=://)[^/@]*@", "", remote)

@@ -1,0 +1,181 @@
+r"""`.dockerignore`: which files of a context, or of a COPY, are left out.
+
+1. One pattern a line; lines that start with `#` are comments; white space around is dropped; `.`, `..` and double
+   slashes are resolved; a slash at the start or the end means nothing.
+2. Wildcards as in `glob`, and `**` for any number of directories, none included. A pattern that matches a directory
+   covers what is in it.
+3. `!pattern` takes files back. The last pattern that fits a path decides, whatever comes before.
+4. A directory that is left out is still there if something in it was taken back.
+
+Differences from moby, which hands parts of a pattern to a regular expression: `\d`, `\b` and such are the letter here,
+and `*`, `?` in a set are themselves, both as in filepath.Match; a bad pattern is always an error.
+
+Source: moby/patternmatcher (and ignorefile); Dockerfile reference, ".dockerignore file".
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Callable, Iterable
+
+from rootlay.store.model.value import value
+from rootlay.vfs.build.context.glob import match as glob_match
+from rootlay.vfs.build.context.glob import translate_set
+from rootlay.vfs.build.language.errors import BadDockerfile, BadValue
+from rootlay.vfs.build.language.lines import SPACES
+
+
+def parse_ignore(text: str | bytes, file: str = ".dockerignore") -> IgnoreRules:
+    """The rules of a file's content. Raises BadDockerfile."""
+    if isinstance(text, bytes):
+        text = text.decode("utf-8", "surrogateescape")
+    rules = []
+    for number, line in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
+        pattern = line.strip(SPACES)
+        if not pattern or line.startswith("#"):
+            continue
+        negated = pattern.startswith("!")
+        pattern = pattern[negated:].strip(SPACES)
+        pattern = _clean(pattern) if pattern else ""
+        if len(pattern) > 1:
+            pattern = pattern.removeprefix("/")
+        try:
+            rules.append(_rule(("!" if negated else "") + pattern))
+        except BadValue as error:
+            raise BadDockerfile(file, number, None, error.reason) from None
+    return IgnoreRules(tuple(rules))
+
+
+def parse_excludes(patterns: Iterable[str]) -> IgnoreRules:
+    """The rules of COPY --exclude. Raises BadValue."""
+    stripped = (pattern.strip(SPACES) for pattern in patterns)
+    return IgnoreRules(tuple(_rule(pattern) for pattern in stripped if pattern))
+
+
+@value
+class Rule:
+    """One pattern, without its `!`."""
+
+    pattern: str
+    negated: bool
+    fits: Callable[[str], bool]
+
+
+@value
+class Match:
+    """The answer about one path, and what is needed for the paths in it.
+
+    Args:
+        excluded: whether it is left out.
+        fitting: rule by rule, whether it fits this path or a directory above.
+    """
+
+    excluded: bool
+    fitting: tuple[bool, ...]
+
+
+@value
+class IgnoreRules:
+    """All rules, in order. No rules leave nothing out."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def match(self, path: str, parent: Match | None = None) -> Match:
+        """About one path, with `/` and relative to the root of the context.
+
+        Args:
+            parent: the answer about its directory; None if that is the root. A walk from the root down costs one look
+                per rule and file.
+        """
+        excluded, fitting = False, []
+        for index, rule in enumerate(self.rules):
+            fits = parent is not None and parent.fitting[index]
+            if not fits and rule.negated == excluded:
+                fits = rule.fits(path)
+            fitting.append(fits)
+            if fits:
+                excluded = not rule.negated
+        return Match(excluded, tuple(fitting))
+
+    def excludes(self, path: str) -> bool:
+        """Whether one path is left out: `match` from the root down."""
+        found = None
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            found = self.match("/".join(parts[:end]), found)
+        return found is not None and found.excluded
+
+    def may_take_back(self, directory: str) -> bool:
+        """Whether a rule could take back something below a directory that is left out: else it need not be walked."""
+        return any(rule.negated and _may_reach(rule.pattern, directory) for rule in self.rules)
+
+
+def _may_reach(pattern: str, directory: str) -> bool:
+    """Whether a pattern can fit a path below the directory: compared component by component up to a `**`."""
+    parts = directory.split("/")
+    wanted = pattern.split("/")
+    for part, want in zip(parts, wanted, strict=False):
+        if "**" in want:
+            return True
+        try:
+            if not glob_match(want, part):
+                return False
+        except BadValue:  # a set with a slash in it, cut in two
+            return True
+    return True
+
+
+def _clean(path: str) -> str:
+    """Go's filepath.Clean: Python's keeps two slashes at the start."""
+    cleaned = posixpath.normpath(path)
+    return cleaned[1:] if cleaned.startswith("//") else cleaned
+
+
+def _rule(pattern: str) -> Rule:
+    pattern = _clean(pattern.strip(SPACES))
+    negated = pattern.startswith("!")
+    pattern = pattern[negated:]
+    if not pattern or (negated and pattern == "/"):
+        raise BadValue("'!' needs a pattern behind it")
+    glob_match(pattern, "")  # for its errors
+    return Rule(pattern, negated, _compile(pattern))
+
+
+def _compile(pattern: str) -> Callable[[str], bool]:
+    """A test for whole paths. Simple patterns need no regular expression; as in moby, `**` at both ends is special."""
+    if pattern == "**":
+        return lambda path: True
+    if not re.search(r"[*?\[\\]", pattern):
+        return lambda path: path == pattern
+    if pattern.startswith("**") and not re.search(r"[*?\[\\\]]", pattern[2:]):
+        suffix = pattern[2:]
+        return lambda path: path.endswith(suffix) or (suffix[0] == "/" and path == suffix[1:])
+    if pattern.endswith("**") and not re.search(r"[*?\[\\\]]", pattern[:-2]):
+        prefix = pattern[:-2]
+        return lambda path: path.startswith(prefix)
+    expression = re.compile(_translated(pattern), re.DOTALL)
+    return lambda path: expression.fullmatch(path) is not None
+
+
+def _translated(pattern: str) -> str:
+    parts, at = [], 0
+    while at < len(pattern):
+        char = pattern[at]
+        if char == "[":
+            text, at = translate_set(pattern, at)
+            parts.append(text)
+            continue
+        if pattern.startswith("**", at):
+            at += 2
+            at += pattern.startswith("/", at)
+            parts.append(".*" if at == len(pattern) else "(?:.*/)?")
+            continue
+        if char == "\\":
+            at += 1
+            char = pattern[at]
+            parts.append(re.escape(char))
+        else:
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
+        at += 1
+    return "".join(parts)

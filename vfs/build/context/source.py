@@ -1,0 +1,217 @@
+"""What COPY and ADD copy from: trees of files, on the host or in an image.
+
+Rules:
+1. Paths are absolute inside the tree (`/a/b`, the root is `/`), canonical, as raw bytes; nothing outside can be named.
+2. `lstat` says what an image will show: what is on the host belongs to root (0:0) there; what is in an image keeps its
+   owner (BuildKit: the client sends its context without owners).
+3. Sockets are not seen: no layer can hold them.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from struct import Struct
+from typing import BinaryIO, NamedTuple, Protocol
+
+from rootlay.store.disk.regularfile import open_regular
+from rootlay.store.model.entry import Xattrs
+from rootlay.store.model.value import value
+from rootlay.vfs.merge import xattr
+from rootlay.vfs.overlay.overlay import Overlay
+
+LINKS_MAX = 40
+_STAMP = Struct("<QQQqq")
+
+
+class Stamp(NamedTuple):
+    """Which file of the host, and since when it is as it is: bytes, ns since the epoch."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    def pack(self) -> bytes:
+        """Forty bytes."""
+        return _STAMP.pack(*self)
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Stamp:
+        """The inverse of `pack`."""
+        return cls(*_STAMP.unpack(data))
+
+
+@value
+class SourceEntry:
+    """One object of a source. `mode` with type bits, times in ns, sizes in bytes.
+
+    `identity` is the same for all names of one file, None where it has one name only. `stamp` changes whenever the
+    content of a file of the host may have changed; None where nothing is known.
+    """
+
+    mode: int
+    uid: int
+    gid: int
+    size: int
+    mtime_ns: int
+    device: tuple[int, int] = (0, 0)
+    identity: object = None
+    stamp: Stamp | None = None
+
+
+class LinkTree(Protocol):
+    """A tree, as far as paths are resolved in it."""
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        """What is at a path, links not followed; None where there is nothing."""
+
+    def readlink(self, path: bytes) -> bytes:
+        """The text of a symbolic link."""
+
+
+class SourceTree(LinkTree, Protocol):
+    """A tree to copy from."""
+
+    def listdir(self, path: bytes) -> list[bytes]:
+        """The names in a directory, sorted by bytes."""
+
+    def xattrs(self, path: bytes) -> Xattrs:
+        """Extended attributes that an image keeps, sorted."""
+
+    def open(self, path: bytes) -> BinaryIO:
+        """The content of a file. Close it."""
+
+
+def join(directory: bytes, name: bytes) -> bytes:
+    """The path of a name in a directory."""
+    return b"/" + name if directory == b"/" else directory + b"/" + name
+
+
+class HostTree:
+    """A directory of the host, links in it confined to it.
+
+    Args:
+        root: the directory.
+        ignored: whether a path (`a/b`, no slash in front) is left out; a directory that is left out is still
+            walked, and appears if something in it is not (see .dockerignore).
+    """
+
+    def __init__(self, root: str | os.PathLike[str], ignored: Callable[[bytes], bool] | None = None) -> None:
+        self.root = os.fsencode(os.path.realpath(root)).rstrip(b"/")
+        self._ignored = ignored
+
+    def _real(self, path: bytes) -> bytes:
+        return self.root + path if path != b"/" else self.root or b"/"
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        try:
+            found = os.lstat(self._real(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if stat.S_ISSOCK(found.st_mode) or self._is_left_out(path, found.st_mode):
+            return None
+        plain = stat.S_ISREG(found.st_mode)
+        return SourceEntry(
+            found.st_mode, 0, 0, found.st_size if plain else 0, found.st_mtime_ns,
+            (os.major(found.st_rdev), os.minor(found.st_rdev)),
+            (found.st_dev, found.st_ino) if found.st_nlink > 1 and not stat.S_ISDIR(found.st_mode) else None,
+            Stamp(found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns) if plain else None,
+        )  # fmt: skip
+
+    def _is_left_out(self, path: bytes, mode: int) -> bool:
+        if self._ignored is None or path == b"/" or not self._ignored(path[1:]):
+            return False
+        return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self._names(path)))
+
+    def readlink(self, path: bytes) -> bytes:
+        return os.readlink(self._real(path))
+
+    def _names(self, path: bytes) -> list[bytes]:
+        return sorted(os.listdir(self._real(path)))
+
+    def listdir(self, path: bytes) -> list[bytes]:
+        return self._names(path)
+
+    def xattrs(self, path: bytes) -> Xattrs:
+        real = self._real(path)
+        try:
+            names = [name for name in sorted(os.listxattr(real, follow_symlinks=False)) if _travels(name)]
+            return tuple((os.fsencode(name), os.getxattr(real, name, follow_symlinks=False)) for name in names)
+        except OSError as error:
+            if error.errno not in (errno.ENOTSUP, errno.EPERM, errno.ENODATA):
+                raise
+            return ()
+
+    def open(self, path: bytes) -> BinaryIO:
+        # A file that has become a link meanwhile is not followed: it might lead anywhere.
+        return os.fdopen(open_regular(self._real(path), follow=False), "rb")
+
+
+def _travels(xattr_name: str) -> bool:
+    """Whether an extended attribute belongs to the file, and not to this machine (SELinux, ACLs)."""
+    return xattr_name.startswith("user.") or xattr_name == "security.capability"
+
+
+class OverlayTree:
+    """An image, or a stage, as a source."""
+
+    def __init__(self, overlay: Overlay) -> None:
+        self._overlay = overlay
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        found = self._overlay.find(path, follow=False)
+        if found is None or stat.S_ISSOCK(found.mode):
+            return None
+        shown = self._overlay.context.attributes(found)
+        return SourceEntry(
+            shown.mode, shown.uid, shown.gid, shown.size if found.is_file else 0, shown.mtime_ns,
+            (shown.rdev_major, shown.rdev_minor),
+            shown.ino if shown.nlink > 1 and not found.is_dir else None,
+        )  # fmt: skip
+
+    def readlink(self, path: bytes) -> bytes:
+        return self._overlay.readlink(path)
+
+    def listdir(self, path: bytes) -> list[bytes]:
+        return self._overlay.listdir(path)
+
+    def xattrs(self, path: bytes) -> Xattrs:
+        found = self._overlay.get(path, follow=False)
+        return tuple(xattr.all_xattrs(self._overlay.stack, found).items())
+
+    def open(self, path: bytes) -> BinaryIO:
+        return self._overlay.open_content(path)
+
+
+def resolve(tree: LinkTree, path: bytes) -> bytes:
+    """The canonical path of a path in a tree: its links followed, `..` and links kept inside the tree.
+
+    What does not exist is kept as it is named. Raises OSError: ELOOP.
+    """
+    pending = [part for part in path.split(b"/") if part][::-1]
+    done = b"/"
+    links = 0
+    while pending:
+        name = pending.pop()
+        if name == b".":
+            continue
+        if name == b"..":
+            done = done.rpartition(b"/")[0] or b"/"
+            continue
+        place = join(done, name)
+        found = tree.lstat(place)
+        if found is None or not stat.S_ISLNK(found.mode):
+            done = place
+            continue
+        links += 1
+        if links > LINKS_MAX:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fsdecode(path))
+        target = tree.readlink(place)
+        if target.startswith(b"/"):
+            done = b"/"
+        pending += [part for part in target.split(b"/") if part][::-1]
+    return done

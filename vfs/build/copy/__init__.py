@@ -1,0 +1,1 @@
+"""COPY and ADD: from sources to a layer."""

@@ -1,0 +1,220 @@
+"""A layer before it is written: what it will add, by path, over the tree that it will lie on.
+
+Rules:
+1. A directory that is there already keeps its attributes unless it is told anew; a directory and something else at one
+   path are an error in either order, as in BuildKit ("cannot copy to non-directory").
+2. Directories above what is added come along with the attributes they have (below, or as they are made): a layer
+   without them would give them others where it is unpacked.
+3. Entries are written sorted by path, a directory before its content: the same plan gives the same layer.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType
+from rootlay.store.model.value import replace
+from rootlay.vfs.build.context.source import OverlayTree, SourceEntry, join
+from rootlay.vfs.build.copy.planentry import Planned
+from rootlay.vfs.build.copy.plantable import PlanTable
+from rootlay.vfs.overlay.overlay import Overlay
+
+DIRECTORY_MODE = 0o755
+_REMEMBERED_MAX = 10_000
+
+
+class Conflict(ValueError):
+    """A directory and something else are to be at one path. The message is for the user."""
+
+
+class LayerPlan:
+    """Paths are absolute and canonical: links on the way to them are resolved by `rootlay.vfs.build.context.source.resolve`.
+
+    Use it as a context manager, or close it. Its memory does not grow with the number of files.
+
+    Args:
+        below: the tree that the layer will lie on; None for one that must not be asked (`COPY --link`).
+        made_ns: the time of directories that are made on the way.
+        directory: for what does not fit into memory; None: a plan of a few entries.
+    """
+
+    def __init__(self, below: Overlay | None, made_ns: int, directory: Path | None = None) -> None:
+        self._below = None if below is None else OverlayTree(below)
+        self._made_ns = made_ns
+        self._table = PlanTable(directory)
+        # Whether there are directories at these paths below.
+        self._directories: dict[bytes, bool] = {}
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._table.close()
+
+    def __enter__(self) -> LayerPlan:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether the layer is the same wherever it lies."""
+        return self._below is None
+
+    # ---- the merged tree, as a LinkTree for `resolve`
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        """What will be at a path: as planned, else as it is below."""
+        entry = self._table.find_entry(path)
+        if entry is None:
+            return self._lstat_below(path)
+        if entry.type is EntryType.WHITEOUT:
+            return None
+        return SourceEntry(TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
+
+    def find(self, path: bytes) -> Planned | None:
+        """What this layer will have at a path."""
+        return self._table.find(path)
+
+    def _lstat_below(self, path: bytes) -> SourceEntry | None:
+        # Nothing is below what is not there: a new directory of many files costs one look.
+        if self._below is None or (path != b"/" and not self._is_directory_below(path.rpartition(b"/")[0] or b"/")):
+            return None
+        return self._below.lstat(path)
+
+    def _is_directory_below(self, path: bytes) -> bool:
+        known = self._directories.get(path)
+        if known is None:
+            found = self._lstat_below(path)
+            known = found is not None and stat.S_ISDIR(found.mode)
+            if len(self._directories) >= _REMEMBERED_MAX:
+                self._directories.clear()
+            self._directories[path] = known
+        return known
+
+    def readlink(self, path: bytes) -> bytes:
+        """The text of a link, planned or below."""
+        entry = self._table.find_entry(path)
+        if entry is not None:
+            return entry.link
+        assert self._below is not None  # `lstat` has found a link there
+        return self._below.readlink(path)
+
+    def is_directory(self, path: bytes) -> bool:
+        """Whether there will be a directory."""
+        found = self.lstat(path)
+        return found is not None and stat.S_ISDIR(found.mode)
+
+    # ---- adding
+
+    def make_directories(self, path: bytes, uid: int, gid: int, mode: int = DIRECTORY_MODE) -> None:
+        """Make a directory and those above it where they are missing. Raises Conflict."""
+        missing = []
+        while True:
+            found = self.lstat(path)
+            if found is not None and not stat.S_ISDIR(found.mode):
+                raise Conflict(f"{_shown(path)} is not a directory")
+            if found is not None or path == b"/":
+                break
+            missing.append(path)
+            path = path.rpartition(b"/")[0] or b"/"
+        for directory in reversed(missing):
+            entry = Entry(EntryType.DIRECTORY, mode=mode, uid=uid, gid=gid, mtime_ns=self._made_ns)
+            self._table.put(directory, Planned(entry))
+
+    def add(self, path: bytes, planned: Planned) -> None:
+        """Put something at a path whose directory is there already, or planned. Raises Conflict."""
+        found = self.lstat(path)
+        is_directory = planned.entry.type is EntryType.DIRECTORY
+        if found is not None and stat.S_ISDIR(found.mode) != is_directory:
+            raise Conflict(
+                f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
+                else f"cannot replace the directory {_shown(path)} by a file"
+            )  # fmt: skip
+        self._table.put(path, planned)
+
+    def replace(self, path: bytes, planned: Planned) -> None:
+        """As `add`, but a directory that is below keeps its content under new attributes, and anything else makes way:
+        what `tar -x` does."""
+        found = self.lstat(path)
+        is_directory = planned.entry.type is EntryType.DIRECTORY
+        if found is not None and stat.S_ISDIR(found.mode) and not is_directory:
+            self._table.delete_below(path)
+        self._table.put(path, planned)
+
+    def remove(self, directory: bytes, path: bytes) -> None:
+        """Take away what the image has at a path.
+
+        Args:
+            directory: the one that it is in, canonical; only the last name of `path` counts.
+
+        Raises Conflict: it, or something in it, is added by this layer.
+        """
+        name = path.rstrip(b"/").rpartition(b"/")[2]
+        target = join(directory, name)
+        if name in (b"", b".", b".."):
+            raise Conflict(f"{_shown(path)} cannot be removed")
+        if self._table.has_any(target):
+            raise Conflict(f"{_shown(path)} is both added and removed")
+        if self._lstat_below(target) is not None:
+            self._table.put(target, Planned(Entry(EntryType.WHITEOUT, mtime_ns=self._made_ns)))
+
+    # ---- writing
+
+    def iter_entries(self) -> Iterator[tuple[bytes, Planned]]:
+        """All entries with the directories above them, in the layer's order; paths without the slash in front.
+
+        Of the names of one file the first has the content, the others are hard links to it.
+        """
+        last = b""
+        for path, planned in self._table:
+            name = path[1:]
+            if not name:
+                continue
+            for directory in _new_parents(path, last):
+                yield directory[1:], Planned(self._directory_below(directory))
+            last = path
+            first = None if planned.identity is None else self._table.first_name(planned.identity)
+            if first is not None and first != path:
+                linked = replace(planned.entry, type=EntryType.HARDLINK, size=0, link=first[1:], xattrs=())
+                planned = Planned(linked)
+            yield name, planned
+
+    def _directory_below(self, path: bytes) -> Entry:
+        found = self._lstat_below(path)
+        if found is None or self._below is None:
+            return Entry(EntryType.DIRECTORY, mode=DIRECTORY_MODE, mtime_ns=self._made_ns)
+        return Entry(
+            EntryType.DIRECTORY, mode=stat.S_IMODE(found.mode), uid=found.uid, gid=found.gid,
+            mtime_ns=found.mtime_ns, xattrs=self._below.xattrs(path),
+        )  # fmt: skip
+
+    def write(self, writer: LayerWriter, epoch_ns: int | None = None) -> None:
+        """Write all entries; none younger than `epoch_ns`. Raises OSError (a source cannot be read), UnsafePath."""
+        for path, planned in self.iter_entries():
+            entry = planned.entry
+            if epoch_ns is not None and entry.mtime_ns > epoch_ns:
+                entry = replace(entry, mtime_ns=epoch_ns)
+            if planned.content is None:
+                writer.add(path, entry)
+                continue
+            with planned.content.open() as content:
+                writer.add(path, entry, content)
+
+
+def _new_parents(path: bytes, last: bytes) -> Iterator[bytes]:
+    """The directories above a path, from the top, that are neither what was written last nor above it."""
+    at = path.find(b"/", 1)
+    while at > 0:
+        if last[:at] != path[:at] or last[at : at + 1] not in (b"", b"/"):
+            yield path[:at]
+        at = path.find(b"/", at + 1)
+
+
+def _shown(path: bytes) -> str:
+    return path.decode("utf-8", "backslashreplace")

@@ -1,0 +1,1 @@
+"""The Dockerfile language: from text to frozen instructions."""

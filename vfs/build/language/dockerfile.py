@@ -1,0 +1,78 @@
+"""A Dockerfile as the parser gives it: its stages, and what holds for all of it."""
+
+from __future__ import annotations
+
+from rootlay.store.model.value import value
+from rootlay.vfs.build.language.instruction import Arg, From, Instruction
+
+
+@value
+class LintWarning:
+    """Something that works but should be changed; never changes the result.
+
+    Args:
+        rule: BuildKit's name of the check ("NoEmptyContinuation"), which `# check=skip=…` names.
+    """
+
+    rule: str
+    file: str
+    line: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message} ({self.rule})"
+
+
+@value
+class Stage:
+    """One FROM and what follows it.
+
+    Args:
+        index: from 0: what `--from=0` means.
+        instructions: without the FROM itself.
+    """
+
+    index: int
+    base: From
+    instructions: tuple[Instruction, ...]
+
+    @property
+    def name(self) -> str | None:
+        """The name after AS, in lower case."""
+        return self.base.name
+
+
+@value
+class Dockerfile:
+    """A whole file: the parser's result.
+
+    Args:
+        file: as in Source.
+        args: the ARGs before the first FROM, in order: the global scope.
+        stages: at least one.
+        directives: parser directives by lower-case name ("syntax", "escape", "check"), as written.
+        warnings: in order of lines, those that `# check=` skips left out.
+        warnings_are_errors: whether `# check=error=true` asks the build to fail if there are warnings.
+    """
+
+    file: str
+    args: tuple[Arg, ...]
+    stages: tuple[Stage, ...]
+    directives: dict[str, str]
+    warnings: tuple[LintWarning, ...] = ()
+    warnings_are_errors: bool = False
+
+    def find_stage(self, name: str, before: int | None = None) -> Stage | None:
+        """The stage of a name (any case; the last one if several have it) or of a number; None if there is none.
+
+        Args:
+            before: only the stages in front of this index: what FROM and --from in stage `before` may name.
+        """
+        wanted = name.lower()
+        stages = self.stages[:before]
+        for stage in reversed(stages):
+            if stage.name == wanted:
+                return stage
+        if wanted.isascii() and wanted.isdigit() and int(wanted) < len(stages):
+            return stages[int(wanted)]
+        return None

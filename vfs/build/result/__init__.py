@@ -1,0 +1,1 @@
+"""What a build gives: the config, its history, the export, reports and failures."""

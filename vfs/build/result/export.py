@@ -1,0 +1,86 @@
+"""Writing the result of a build to where `--output` says.
+
+Rules:
+1. A file appears when it is complete. A directory of `type=local` keeps what is in it and is not named by the result;
+   files of the same names are replaced.
+2. In a directory everything is the caller's; set-id bits and devices, which would mean something else there, are left
+   out, the latter with a note.
+3. Nothing in an image can name a place outside the directory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from rootlay.store.disk.outfile import output_file
+from rootlay.store.model.image import Image
+from rootlay.store.model.progress import Note
+from rootlay.store.registry.settings import Settings
+from rootlay.store.store import Store
+from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.result.output import STDOUT, Output
+from rootlay.vfs.build.trees import Trees
+from rootlay.vfs.changes.export import export_tree
+from rootlay.vfs.changes.transfer import copy_all_out
+
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay.overlay import Overlay
+
+
+def write_output(
+    store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO, settings: Settings, note: Note
+) -> None:
+    """Write an image of the store out.
+
+    Args:
+        names: what it is called there, where the output does not say.
+
+    Raises:
+        OSError: the destination cannot be written.
+        BadReference, AccessDenied, RegistryRefused, …: it cannot be pushed.
+    """
+    if output.kind == "image":
+        for name in (output.names or names) if output.push else ():
+            _push(store, image, name, output, settings)
+    elif output.kind == "local":
+        with _tree(store, image) as tree:
+            copy_all_out(tree, os.fsencode(output.dest), lambda path: note(f"{path}: a device or socket: left out"))
+    elif output.kind == "tar":
+        with _tree(store, image) as tree, _open(output.dest, stdout) as out:
+            export_tree(tree, out)
+    else:
+        _save(store, image, names, output, stdout)
+
+
+def _push(store: Store, image: Image, name: str, output: Output, settings: Settings) -> None:
+    from rootlay.store.registry.push import push
+
+    reference, compression = str(image.manifest_digest), output.compression
+    abandonable(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
+
+
+def _save(store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:
+    kind = "docker-archive" if output.kind == "docker" else "oci-dir" if output.unpacked else "oci-archive"
+    target = stdout if output.dest == STDOUT else Path(output.dest)
+    store.save(names or [str(image.manifest_digest)], target, kind, compression=output.compression)
+
+
+@contextlib.contextmanager
+def _tree(store: Store, image: Image) -> Iterator[Overlay]:
+    store.prepare(image)
+    with contextlib.closing(Trees(store)) as trees:
+        yield trees.open(image.diff_ids)
+
+
+@contextlib.contextmanager
+def _open(dest: str, stdout: BinaryIO) -> Iterator[BinaryIO]:
+    """A stream to a file that appears at the end, or to standard output."""
+    if dest == STDOUT:
+        yield stdout
+        return
+    with output_file(Path(dest)) as stream:
+        yield stream

@@ -1,0 +1,55 @@
+"""Errors of a build that is under way: which instruction, what went wrong, what to do."""
+
+from __future__ import annotations
+
+from rootlay.store.model.errors import StoreError
+from rootlay.vfs.build.language.syntax import Source
+
+
+class BuildFailed(StoreError):
+    """An instruction that cannot be carried out.
+
+    Args:
+        source: where it stands; None for what concerns the whole build.
+        reason: what is wrong, and what to do where that is known.
+    """
+
+    fault = "caller"
+
+    def __init__(self, source: Source | None, reason: str) -> None:
+        super().__init__(reason if source is None else f"{source}: {shorten(source.text)}: {reason}")
+        self.source = source
+        self.reason = reason
+
+
+class RunFailed(BuildFailed):
+    """The command of a RUN ended with an error.
+
+    Args:
+        exit_code: the command's own; 128 + n when signal n ended it.
+        container: the name of the container that was kept to look into, empty for none.
+    """
+
+    def __init__(self, source: Source, exit_code: int, container: str = "") -> None:
+        hint = "use --keep-failed to look into its container"
+        if container:
+            hint = f"look into it: rootlay exec -it {container} sh; afterwards: rootlay rm {container}"
+        super().__init__(source, f"the command ended with exit code {exit_code} ({hint})")
+        self.exit_code = exit_code
+        self.container = container
+
+
+class BuildCancelled(BuildFailed):
+    """The build was stopped from outside (Ctrl-C), or because another stage failed."""
+
+    def __init__(self) -> None:
+        super().__init__(None, "the build was cancelled")
+
+
+SHOWN_CHARACTERS = 120
+
+
+def shorten(text: str) -> str:
+    """An instruction in one line of bearable length."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

@@ -1,0 +1,1 @@
+"""RUN: the container of a stage, its mounts and caches."""

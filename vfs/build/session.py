@@ -1,0 +1,267 @@
+"""What all stages of one build share: store, cache, trees, options, the report, and the numbers of the steps."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+from rootlay.store.containers.record import HOST_IMAGE
+from rootlay.store.layer.writer import LayerWriter, WrittenLayer
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import UnknownImage
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import Platform
+from rootlay.store.model.platform import fits, parse_platform
+from rootlay.store.model.progress import Progress
+from rootlay.store.model.rfc3339 import rfc3339
+from rootlay.store.store import Store
+from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
+from rootlay.vfs.build.cache.transfer import TravelledSteps, sources_of
+from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.context.source import SourceTree
+from rootlay.vfs.build.copy.contentdigest import FILE, ContentDigests
+from rootlay.vfs.build.language.syntax import Source
+from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
+from rootlay.vfs.build.result.options import BuildOptions, Fetch
+from rootlay.vfs.build.result.report import Report, Step
+from rootlay.vfs.build.run.cachemount import CacheMounts
+from rootlay.vfs.build.run.container import RunContainer
+from rootlay.vfs.build.trees import Trees
+from rootlay.vfs.containers.create import ensure_view
+
+LOCK_POLL_S = 0.05
+FETCH_LINE_S = 1.0
+Make = Callable[[], WrittenLayer]
+
+
+class Workshop:
+    """Shared by the threads of one build. Close it.
+
+    Args:
+        context: the main build context.
+
+    Attributes:
+        steps: what this build has made or found, by key.
+    """
+
+    def __init__(self, store: Store, context: SourceTree, options: BuildOptions, report: Report) -> None:
+        self.store = store
+        self.context = context
+        self.options = options
+        self.report = report
+        self.cache = StepCache(store)
+        self.steps: dict[str, CachedLayer] = {}
+        self._elsewhere = TravelledSteps(
+            store, sources_of(options.cache_from, options.settings), report.note, self.check
+        )
+        self.trees = Trees(store)
+        self.caches = CacheMounts(store.root)
+        self.digests = ContentDigests(store.root / "build" / FILE, self.check)
+        self.cancelled = threading.Event()
+        self.cached_steps = 0
+        self.made_steps = 0
+        self._numbers = itertools.count(1)
+        self._images: dict[tuple[str, str], Image] = {}
+        self._running: set[RunContainer] = set()
+        self._lock = threading.Lock()
+        self._fetching: dict[tuple[str, str], threading.Lock] = {}
+        self._showing = threading.local()
+
+    @property
+    def epoch_ns(self) -> int | None:
+        return None if self.options.epoch_s is None else self.options.epoch_s * 1_000_000_000
+
+    def now_ns(self) -> int:
+        """The time of what is made now."""
+        return time.time_ns() if self.epoch_ns is None else self.epoch_ns
+
+    def now(self) -> str:
+        """The same for a history, in RFC 3339."""
+        return rfc3339(datetime.fromtimestamp(self.now_ns() // 1_000_000_000, UTC))
+
+    def number(self) -> int:
+        """The next step's."""
+        return next(self._numbers)
+
+    # ---- images
+
+    def image(self, reference: str, platform_text: str | None, source: Source) -> Image:
+        """An image of the store, fetched if it is not there, with a view. One answer for the whole build.
+
+        Raises UnknownImage, BuildFailed, and what fetching raises.
+        """
+        if reference == HOST_IMAGE:
+            raise BuildFailed(source, "the machine's own root has no layers that an image could stand on")
+        platform = self.options.platform if platform_text is None else parse_platform(platform_text)
+        key = (reference, str(platform))
+        with self._lock:
+            alone = self._fetching.setdefault(key, threading.Lock())
+        with alone:
+            if key not in self._images:
+                self._images[key] = self._find(reference, key, source)
+            return self._images[key]
+
+    def _find(self, reference: str, key: tuple[str, str], source: Source) -> Image:
+        platform = parse_platform(key[1])
+        fetch = self.options.fetch
+        try:
+            if self.options.pull and fetch is not None:
+                image = self._fetch(fetch, reference, platform)
+            else:
+                image = self.store.image(reference)
+        except UnknownImage:
+            if fetch is None:
+                raise
+            image = self._fetch(fetch, reference, platform)
+        if image.config.architecture and not fits(platform, image.config.platform):
+            raise BuildFailed(source, f"image {reference} is for {image.config.platform}, not for {platform}")
+        self.store.layout.claim("layer", image.diff_ids)
+        ensure_view(self.store, image)
+        return image
+
+    def _fetch(self, fetch: Fetch, reference: str, platform: Platform) -> Image:
+        progress = self._progress()
+        return abandonable(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
+
+    def _progress(self) -> Progress:
+        """Tells of a fetch as output of the step that this thread shows; may be called from other threads."""
+        step: Step | None = getattr(self._showing, "step", None)
+        told = time.monotonic()
+
+        def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
+            nonlocal told
+            if self.cancelled.is_set():
+                raise KeyboardInterrupt  # what has arrived stays for the next time
+            if step is not None and time.monotonic() - told >= FETCH_LINE_S:
+                told = time.monotonic()
+                share = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
+                self.report.output(step, f"{label}: {done_bytes / 1e6:.1f}{share} MB\n".encode())
+
+        return progress
+
+    def show(self, step: Step | None) -> None:
+        """The step that this thread works for now."""
+        self._showing.step = step
+
+    def check(self) -> None:
+        """Raises BuildCancelled when the build was stopped: to be called now and then in long work."""
+        if self.cancelled.is_set():
+            raise BuildCancelled
+
+    # ---- layers
+
+    def layer(self, key: str, make: Make, text: str = "") -> tuple[CachedLayer, bool]:
+        """The layer of a step: from the cache, or made now. Whether it was cached is the second value.
+
+        Args:
+            text: the step's, for those who list the cache.
+        """
+        self.check()
+        found = None if self.options.no_cache else self.cache.find(key)
+        cached = found is not None
+        if found is None:
+            with self._alone(key):
+                found = None if self.options.no_cache else self._find_again(key)
+                cached = found is not None
+                if found is None:
+                    found = CachedLayer(make(), self.now(), text)
+                    self.cache.add(key, found)
+        with self._lock:
+            self.steps[key] = found
+        return found, cached
+
+    def _find_again(self, key: str) -> CachedLayer | None:
+        """What somebody else has made meanwhile, or another place's cache has."""
+        found = self.cache.find(key)
+        if found is None and (found := self._find_elsewhere(key)) is not None:
+            self.cache.add(key, found)
+        return found
+
+    def _find_elsewhere(self, key: str) -> CachedLayer | None:
+        if not self.options.cache_from:
+            return None
+        return abandonable(lambda: self._elsewhere.find(key), self.check, self.store.layout)
+
+    @contextlib.contextmanager
+    def _alone(self, key: str) -> Iterator[None]:
+        """Hold the lock of a step. Waiting for another build's can be cancelled."""
+        while (lock := self.cache.try_lock(key)) is None:
+            self.pause()
+        with lock:
+            yield
+
+    def pause(self) -> None:
+        """Wait a moment for somebody else. Raises BuildCancelled."""
+        if self.cancelled.wait(LOCK_POLL_S):
+            raise BuildCancelled
+
+    @property
+    def made_views(self) -> set[Digest]:
+        """The views of stacks in between, which only this build has needed."""
+        return {chain for container in self._running for chain in container.made_views}
+
+    def writer(self) -> LayerWriter:
+        """A new layer in the store."""
+        return LayerWriter(self.store, self.check)
+
+    def count(self, *, cached: bool) -> None:
+        """Take note of a step for the summary."""
+        with self._lock:
+            self.cached_steps += cached
+            self.made_steps += not cached
+
+    # ---- cancelling
+
+    def run_container(self) -> RunContainer:
+        """A container for the RUNs of one stage, which `cancel` reaches."""
+        container = RunContainer(self.store, self.epoch_ns, self.options.hosts)
+        with self._lock:
+            self._running.add(container)
+        if self.cancelled.is_set():
+            container.cancel()
+        return container
+
+    def cancel(self) -> None:
+        """Stop all stages. Idempotent."""
+        self.cancelled.set()
+        with self._lock:
+            running = list(self._running)
+        for container in running:
+            container.cancel()
+
+    def close(self) -> None:
+        """Keep what was learnt, close what is open. Idempotent."""
+        self.digests.save()
+        self.trees.close()
+
+
+class Shown:
+    """A step as the report sees it; use it as a context manager around the work."""
+
+    def __init__(self, workshop: Workshop, step: Step) -> None:
+        self._workshop = workshop
+        self.step = step
+        self._begin = time.monotonic()
+        self._size_bytes = 0
+        self._cached = False
+
+    def done(self, size_bytes: int, *, cached: bool) -> None:
+        """Say what came of it."""
+        self._size_bytes, self._cached = size_bytes, cached
+
+    def __enter__(self) -> Shown:
+        self._workshop.show(self.step)
+        self._workshop.report.start(self.step)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._workshop.show(None)
+        seconds = time.monotonic() - self._begin
+        if kind is not None:
+            self._workshop.report.fail(self.step, seconds)
+        else:
+            self._workshop.report.finish(self.step, seconds, self._size_bytes, cached=self._cached)

@@ -1,0 +1,1 @@
+"""What a container changed: compared, committed, exported, copied, applied."""

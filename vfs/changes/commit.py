@@ -1,0 +1,114 @@
+"""`commit`: a container's changes as one more layer of its image. The cost follows the change, not the image.
+
+Rules:
+1. The new layer is made of the upper alone (`vfs.changes.diff.iter_layer`), written once: blob, digest and index in one
+   pass (`rootlay.store.layer.writer`).
+2. All or nothing: killed at any moment, the store has the new image or has not heard of it.
+3. History and config as Docker writes them: the command of the container, the config of its image with the changes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.bundle.attach import link_path, load_attached
+from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
+from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.configchange import apply_changes
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.image import Image
+from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
+from rootlay.store.model.manifest import Descriptor, Manifest
+from rootlay.store.model.platform import host_platform
+from rootlay.store.model.reference import Reference
+from rootlay.store.model.rfc3339 import rfc3339
+from rootlay.store.model.value import replace
+from rootlay.store.store import Store
+from rootlay.vfs.changes.diff import iter_layer
+
+if TYPE_CHECKING:
+    from rootlay.vfs.overlay.overlay import Overlay
+
+
+def commit_container(
+    root: Path,
+    record: ContainerRecord,
+    overlay: Overlay,
+    reference: str = "",
+    *,
+    message: str = "",
+    author: str = "",
+    changes: Sequence[str] = (),
+    created: datetime | None = None,
+) -> Image:
+    """Make an image of a container's image and its changes.
+
+    A container of `host` or of plain directories gives an image of one layer, which holds the changes alone.
+
+    Args:
+        reference: the new image's name; empty for none.
+        changes: Dockerfile instructions to apply to the config.
+        created: for config and history; now if None.
+
+    Returns:
+        The image, as it is in the store.
+
+    Raises:
+        BadReference, BadManifest: the name or a change is not well-formed; nothing has been written.
+        StoreNotWritable, DiskFull.
+    """
+    if reference:
+        Reference.parse(reference)
+    store = Store.open(root)
+    with store.layout.importing():
+        if record.config.chain and link_path(root, Digest.parse(record.config.chain)).is_symlink():
+            load_attached(store, Digest.parse(record.config.chain))  # the new image stands on its layers
+        config, layers = _base(record)
+        run = apply_changes(config.config, changes)
+        with LayerWriter(store) as writer, one_upper(record, overlay) as changed:
+            for path, entry, content in iter_layer(changed):
+                writer.add(path, entry, content)
+            layer = writer.finish()
+        moment = rfc3339(created or datetime.now(UTC))
+        history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
+        result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
+        return store.add_image(result, (*layers, layer.descriptor), reference or None)
+
+
+@contextlib.contextmanager
+def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
+    """The same tree with all uppers as one: those of a container with snapshots are merged in a scratch directory."""
+    count = 1 + len(record.stack().frozen)
+    if count == 1:
+        yield overlay
+        return
+    from rootlay.store.disk.durable import staging_directory
+    from rootlay.vfs.changes.flatten import flatten
+    from rootlay.vfs.merge.stack import DirLayer
+    from rootlay.vfs.overlay.overlay import Overlay
+
+    with staging_directory(record.path.parent.parent / "tmp") as scratch:  # that nobody sweeps
+        (scratch / "upper").mkdir()
+        create_bloom(scratch / "bloom", None)
+        with overlay.context.upper.locked():
+            flatten(overlay.stack.dirs[:count], scratch / "upper", scratch / "bloom")
+        merged = DirLayer.at(os.path.realpath(scratch / "upper"), writable=True, bloom=scratch / "bloom")
+        stack = replace(overlay.stack, dirs=(merged, *overlay.stack.dirs[count:]), lock=scratch / "lock")
+        with Overlay(stack) as one:
+            yield one
+
+
+def _base(record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:
+    """Config and layers of what the container stands on: from its own copies, for the image may have been removed."""
+    if not record.config.manifest:
+        here = host_platform()
+        return ImageConfig(here.os, here.architecture, here.variant, config=RunConfig()), ()
+    manifest = Manifest.parse((record.path / MANIFEST_COPY).read_bytes(), "container's manifest")
+    return ImageConfig.parse((record.path / CONFIG_COPY).read_bytes(), "container's image config"), manifest.layers

@@ -1,0 +1,165 @@
+"""What differs between two states: image, snapshot or container, in any pairing.
+
+Rules:
+1. The cost follows the difference. Two directories that consist of the same layers' directories are the same and are
+   not entered; in others only those names are looked up which the layers that differ speak of. Lower trees that both
+   states have are never listed.
+2. The output is that of `docker diff`, as in vfs.changes.diff: A added, C changed, D deleted, parents first, names
+   sorted by bytes; a directory with a change inside shows as changed. Of a directory that was renamed here only what
+   changed since is listed.
+3. Files of different layers are compared: attributes first, then bytes. A copy without a change is no change.
+"""
+
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from rootlay.store.disk.descent import Down, Walk, descend
+from rootlay.vfs.changes.diff import Change, Kind
+from rootlay.vfs.merge import longpath, xattr
+from rootlay.vfs.merge.content import open_content
+from rootlay.vfs.merge.listing import list_real
+from rootlay.vfs.merge.lookup import Found
+from rootlay.vfs.merge.path import ImagePath
+from rootlay.vfs.overlay.overlay import Overlay
+
+_CHUNK_BYTES = 1 << 20
+Source = tuple[object, ...]
+
+
+class Changes(list[Change]):
+    """The lines of a diff, and the way to make them elsewhere."""
+
+    def __init__(self, changes: Iterable[Change], state: Callable[[], AbstractContextManager[Overlay]]) -> None:
+        super().__init__(changes)
+        self._state = state
+
+    def apply(self, target: Path | str) -> list[Change]:
+        """Make the same changes in a real directory: see rootlay.vfs.changes.apply, also for what is returned."""
+        from rootlay.vfs.changes.apply import apply_changes
+
+        with self._state() as overlay:
+            return apply_changes(self, overlay, Path(target))
+
+
+def compare(before: Overlay, after: Overlay) -> Iterator[Change]:
+    """The changes that lead from one state to another. Neither may change meanwhile."""
+    walk = _Comparison(before, after).directory(before.get(b"/"), after.get(b"/"))
+    yield from longpath.scoped(descend(walk))
+
+
+class _Comparison:
+    def __init__(self, before: Overlay, after: Overlay) -> None:
+        self._before = before
+        self._after = after
+        self._known: set[Source] = {("layer", layer.path) for layer in before.stack.dirs}
+        self._known.add(_view_of(before))
+        # Directories that we are in, and that have changed if something inside has.
+        self._untold: list[ImagePath] = []
+
+    def directory(self, before: Found, after: Found) -> Walk[Change]:
+        """What differs in two directories at one path."""
+        for name in self._names(before, after):
+            one = self._before.context.lookup.child(before, name)
+            other = self._after.context.lookup.child(after, name)
+            path = after.path + b"/" + name
+            if other is None:
+                if one is not None:
+                    yield from self._told("D", path)
+            elif one is None:
+                yield from self._told("A", path)
+                yield Down(self._added(other))
+            elif one.is_dir and other.is_dir:
+                if self._differ(one, other):
+                    yield from self._told("C", path)
+                    yield Down(self.directory(one, other))
+                else:
+                    self._untold.append(ImagePath(path))
+                    yield Down(self.directory(one, other))
+                    if self._untold:
+                        self._untold.pop()
+            elif self._differ(one, other):
+                yield from self._told("C", path)
+                yield Down(self._added(other))
+
+    def _told(self, kind: Kind, path: bytes) -> Iterator[Change]:
+        """A change, after those of the directories that it is in."""
+        for directory in self._untold:
+            yield Change("C", directory)
+        self._untold.clear()
+        yield Change(kind, ImagePath(path))
+
+    def _names(self, before: Found, after: Found) -> list[bytes]:
+        """The names that the layers which differ speak of; all others are decided by those that both have."""
+        ours, theirs = _sources(self._before, before), _sources(self._after, after)
+        while ours and theirs and ours[-1] == theirs[-1]:
+            ours.pop()
+            theirs.pop()
+        names: set[bytes] = set()
+        for overlay, found, sources in ((self._before, before, ours), (self._after, after, theirs)):
+            for index in range(len(sources)):
+                names |= _names_of(overlay, found, index)
+        return sorted(names)
+
+    def _added(self, directory: Found) -> Walk[Change]:
+        """What is in a directory that was not there before, as far as the state before does not hold it elsewhere."""
+        if not directory.is_dir:
+            return
+        names: set[bytes] = set()
+        for index, part in enumerate(directory.parts):
+            if ("layer", self._after.stack.dirs[part.layer].path) not in self._known:
+                names |= _names_of(self._after, directory, index)
+        if directory.node is not None and _view_of(self._after) not in self._known:
+            names |= _names_of(self._after, directory, len(directory.parts))
+        for name in sorted(names):
+            found = self._after.context.lookup.child(directory, name)
+            if found is not None:
+                yield Change("A", ImagePath(found.path))
+                yield Down(self._added(found))
+
+    def _differ(self, one: Found, other: Found) -> bool:
+        if not one.is_dir and _sources(self._before, one) == _sources(self._after, other):
+            return False
+        if self._shown(self._before, one) != self._shown(self._after, other):
+            return True
+        if not one.is_file:
+            return False
+        with open_content(self._before.stack, one) as ours, open_content(self._after.stack, other) as theirs:
+            while chunk := ours.read(_CHUNK_BYTES):
+                if theirs.read(len(chunk)) != chunk:
+                    return True
+            return bool(theirs.read(1))
+
+    @staticmethod
+    def _shown(overlay: Overlay, found: Found) -> tuple[object, ...]:
+        a = overlay.context.attributes(found)
+        size = a.size if stat.S_ISREG(a.mode) else 0
+        target = overlay.context.resolver.target(found) if found.is_link else b""
+        attributes = xattr.all_xattrs(overlay.stack, found)
+        return a.mode, a.uid, a.gid, a.mtime_ns, size, a.rdev_major, a.rdev_minor, target, attributes
+
+
+def _sources(overlay: Overlay, found: Found) -> list[Source]:
+    """Where an object comes from, top first: equal sources are equal objects, whatever the stack."""
+    sources: list[Source] = [(overlay.stack.dirs[part.layer].path, part.path) for part in found.parts]
+    if found.node is not None:
+        sources.append((*_view_of(overlay), found.node.id))
+    return sources
+
+
+def _view_of(overlay: Overlay) -> Source:
+    view = overlay.stack.view
+    return ("view", getattr(view, "chain_id", view))
+
+
+def _names_of(overlay: Overlay, directory: Found, index: int) -> set[bytes]:
+    """The names, removed ones included, of which one source of a directory speaks."""
+    if index < len(directory.parts):
+        part = directory.parts[index]
+        layer = overlay.stack.dirs[part.layer]
+        listed = list_real(layer.pinned(part.path), layer.marks)
+        return listed.types.keys() | listed.whiteouts
+    assert directory.node is not None  # the last source
+    assert overlay.stack.view is not None  # it is an entry of that
+    return {name for name, _ in overlay.stack.view.iter_children(directory.node.id)}

@@ -1,0 +1,69 @@
+"""States of a file system that can be compared: of an image, a snapshot, a container."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.upperstack import Snapshot
+from rootlay.store.model.image import Image
+from rootlay.store.model.value import value
+from rootlay.vfs.changes.compare import Changes, compare
+from rootlay.vfs.containers.imageview import open_image
+from rootlay.vfs.containers.stack import frozen_layers, lower_layers, open_overlay, open_stack
+from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay.overlay import Overlay
+
+
+@value
+class State:
+    """What one side of a diff is: a container as it is, as a snapshot of it was, or what it was made from (`base`)."""
+
+    record: ContainerRecord
+    snapshot: Snapshot | None = None
+    base: bool = False
+
+
+Compared = State | Image | Callable[[], Overlay]
+"""What can be compared; what the store does not know (a bundle, the machine's root) is opened by a call."""
+
+
+@contextlib.contextmanager
+def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
+    """A state as a file system; read-only but for a container's own.
+
+    Raises:
+        CorruptStore: a view or layer is damaged.
+    """
+    if not isinstance(state, State):
+        with open_image(root, state) if isinstance(state, Image) else state() as overlay:
+            yield overlay
+        return
+    if state.snapshot is None and not state.base:
+        with open_overlay(root, state.record) as overlay:
+            yield overlay
+        return
+    record = state.record
+    frozen = frozen_layers(record, state.snapshot.frozen) if state.snapshot is not None else []
+    dirs = (*frozen, *lower_layers(record))
+    if not dirs and not record.config.chain:
+        yield from _empty()
+        return
+    with Overlay(open_stack(root, dirs, record.config.chain), owned=True) as overlay:
+        yield overlay
+
+
+def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
+    """What leads from one state to another: see rootlay.vfs.changes.compare."""
+    with open_state(root, before) as one, open_state(root, after) as other:
+        return Changes(compare(one, other), lambda: open_state(root, after))
+
+
+def _empty() -> Iterator[Overlay]:
+    """The state below a container that stands on nothing."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as nothing, Overlay(Stack((DirLayer.at(nothing),))) as overlay:
+        yield overlay

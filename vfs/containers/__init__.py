@@ -1,0 +1,1 @@
+"""Containers as a whole: made from images, snapshots, checked and pruned."""

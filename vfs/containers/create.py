@@ -1,0 +1,294 @@
+"""Make a container: from an image, from the machine's own root (`host`), or from plain directories.
+
+Rules:
+1. The image's config is read once, here; what the container is told afterwards stands in its own record.
+2. Everything that may fail for the caller's reasons (unknown image, name in use, missing directory) fails before
+   anything is made.
+3. On the path of every `rootlay run`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import (
+    CONFIG_COPY,
+    HOST_IMAGE,
+    MANIFEST_COPY,
+    Bind,
+    ContainerConfig,
+    ContainerRecord,
+)
+from rootlay.store.containers.upperstack import write_private
+from rootlay.store.model.digest import Digest, chain_id
+from rootlay.store.model.errors import CorruptStore, ForeignPlatform, StoreError, WrongPlatform
+from rootlay.store.model.image import Image
+from rootlay.store.model.manifest import Platform
+from rootlay.store.model.platform import fits, host_platform
+from rootlay.store.model.value import field, replace, value
+from rootlay.store.store import Store
+from rootlay.vfs.run.etcfiles import ETC_FILES
+from rootlay.vfs.run.program import merge_env
+from rootlay.vfs.run.session import CONFINE, NETWORK
+
+
+class NoCommand(StoreError):
+    """Neither the caller nor the image says what to run."""
+
+    def __init__(self, image: str) -> None:
+        super().__init__(f"no command specified, and image {image} has none")
+        self.image = image
+
+
+class MissingDirectory(StoreError):
+    """A directory or file of the host that the caller names is not there."""
+
+    def __init__(self, path: str, role: str) -> None:
+        super().__init__(f"{role}: {path} does not exist")
+        self.path = path
+        self.role = role
+
+
+@value
+class ContainerOptions:
+    """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+
+    `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
+    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: which
+    one of a multi-platform image (None: this machine's); `to_run`: its programs are to run, so they must be for this
+    machine. `owner`: the process that it ends with (rootlay.store.disk.owner).
+    `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
+    """
+
+    image: str = ""
+    argv: tuple[str, ...] = ()
+    entrypoint: str | None = None
+    name: str = ""
+    env: tuple[str, ...] = ()
+    working_dir: str | None = None
+    user: str | None = None
+    hostname: str = ""
+    labels: dict[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+    lowers: tuple[str, ...] = ()
+    upper: str = ""
+    tty: bool = False
+    stdin: bool = False
+    auto_remove: bool = False
+    confine: str = "auto"
+    network: str = "host"
+    ports: tuple[str, ...] = ()
+    need_command: bool = True
+    platform: Platform | None = None
+    to_run: bool = False
+    owner: str = ""
+
+
+def create_container(
+    root: Path, options: ContainerOptions, environ: Mapping[str, str], known: Image | None = None
+) -> ContainerRecord:
+    """Create a container and everything that it needs to start.
+
+    Args:
+        root: the store's root; made when it is not there.
+        environ: the caller's environment: for `-e NAME` without a value, and the whole of it for `host`.
+        known: the image that `options` names, where it has been read already.
+
+    Raises:
+        ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
+        UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing
+            has been made.
+    """
+    if options.confine not in CONFINE or options.network not in NETWORK:
+        raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
+    for path in options.lowers:
+        if not os.path.isdir(path):
+            raise MissingDirectory(path, "lower")
+    for bind in options.binds:
+        if not os.path.exists(bind.host):
+            raise MissingDirectory(bind.host, "bind")
+    store = Store.open(root)
+    with store.layout.holding():  # until the record says what is needed
+        image, config = _from(store, options, environ, known)
+        if options.need_command and not config.argv:
+            raise NoCommand(options.image or "(none)")
+        if options.upper:
+            os.makedirs(options.upper, exist_ok=True)
+        record = Containers(store.root).create(config)
+    try:
+        if image:  # it may be removed while the container lives, and commit needs both
+            _keep(store, image.manifest_digest, record.path / MANIFEST_COPY, image.manifest.to_bytes)
+            _keep(store, image.id, record.path / CONFIG_COPY, image.config.to_bytes)
+    except BaseException:
+        Containers(store.root).discard(record)
+        raise
+    return record
+
+
+def _from(
+    store: Store, options: ContainerOptions, environ: Mapping[str, str], known: Image | None
+) -> tuple[Image | None, ContainerConfig]:
+    """What the container stands on: an image of the store, one in a bundle, or no image."""
+    if options.image in ("", HOST_IMAGE):
+        _check_wanted(host_platform(), options.platform)
+        return None, _from_host(options, environ)
+    if "/" in options.image:
+        from rootlay.store.bundle.format import is_bundle
+
+        if is_bundle(options.image):
+            return _from_bundle(store, options, environ)
+    if known is not None and options.platform is None and store.has_image(known):
+        image = known
+    else:
+        image = store.image(options.image, options.platform)
+    if image.index is not None:
+        _check_wanted(image.config.platform, host_platform())
+    _check_runs(image, options)
+    try:
+        layers = ensure_view(store, image)
+    except CorruptStore:
+        store.image(options.image)  # removed by somebody else meanwhile? then that is what is to be said
+        raise
+    return image, _from_image(image, chain_id(layers), layers, options, environ)
+
+
+def _check_wanted(found: Platform, wanted: Platform | None) -> None:
+    """Raise WrongPlatform for what says that it is for something else than is wanted."""
+    if wanted is not None and found.architecture and not fits(wanted, found):
+        raise WrongPlatform(str(wanted), (str(found),))
+
+
+def _check_runs(image: Image, options: ContainerOptions) -> None:
+    """Raise ForeignPlatform where programs that are for another machine are to be run."""
+    found, here = image.config.platform, host_platform()
+    if options.to_run and found.architecture and not fits(here, found):
+        raise ForeignPlatform(options.image, str(found), str(here))
+
+
+def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:
+    from rootlay.store.bundle.attach import attach
+    from rootlay.store.exchange.ociload import read_image
+
+    bundle = attach(store.root, Path(options.image))
+    try:
+        image = read_image(bundle)
+        _check_wanted(image.config.platform, options.platform)
+        _check_runs(image, options)
+        return image, _from_image(image, bundle.id, bundle.layer_ids, options, environ)
+    finally:
+        bundle.close()
+
+
+def _base(options: ContainerOptions) -> ContainerConfig:
+    return ContainerConfig(
+        id="",
+        name=options.name,
+        created_ns=0,
+        hostname=options.hostname,
+        labels=options.labels,
+        binds=options.binds,
+        lowers=tuple(os.path.realpath(path) for path in options.lowers),
+        upper=os.path.realpath(options.upper) if options.upper else "",
+        tty=options.tty,
+        stdin=options.stdin,
+        auto_remove=options.auto_remove,
+        confine=options.confine,
+        network=options.network,
+        ports=_single_ports(options.ports),
+        owner=options.owner,
+    )
+
+
+def _single_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
+    if not texts:
+        return ()
+    from rootlay.vfs.run.ports import parse_ports
+
+    return tuple(str(port) for port in parse_ports(texts))
+
+
+def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
+    """`host`, or directories alone. For `host` the caller's environment and directory go along, as with a shell."""
+    base = _base(options)
+    is_host = options.image == HOST_IMAGE
+    own = tuple(f"{name}={value}" for name, value in environ.items()) if is_host else ()
+    argv = (*((options.entrypoint,) if options.entrypoint else ()), *options.argv)
+    if is_host and not argv:
+        argv = (environ.get("SHELL") or "/bin/sh",)
+    return replace(
+        base,
+        image=HOST_IMAGE if is_host else "",
+        lowers=("", *base.lowers) if is_host else base.lowers,
+        argv=argv,
+        env=merge_env(own, options.env, environ),
+        working_dir=options.working_dir or (os.getcwd() if is_host else "/"),
+        user=options.user or "",
+    )
+
+
+def _from_image(
+    image: Image,
+    chain: Digest,
+    layers: Sequence[Digest],
+    options: ContainerOptions,
+    environ: Mapping[str, str],
+) -> ContainerConfig:
+    defaults = image.config.config
+    command: Sequence[str]
+    if options.entrypoint is not None:
+        command = (*((options.entrypoint,) if options.entrypoint else ()), *options.argv)
+    else:
+        command = (*(defaults.entrypoint or ()), *(options.argv or defaults.cmd or ()))
+    return replace(
+        _base(options),
+        image=options.image,
+        manifest=str(image.manifest_digest),
+        chain=str(chain),
+        layers=tuple(str(layer) for layer in layers),
+        argv=tuple(command),
+        env=merge_env(defaults.env, options.env, environ),
+        working_dir=options.working_dir or defaults.working_dir or "/",
+        user=defaults.user if options.user is None else options.user,
+    )
+
+
+def ensure_view(store: Store, image: Image) -> tuple[Digest, ...]:
+    """Index the layers of an image and build their merged view, where that is not done: once for each stack.
+
+    Returns the IDs by which the layers are here: the diff IDs, unless some were pulled lazily.
+    """
+    store.layout.claim("view", (image.chain_id,))
+    store.layout.claim("layer", image.diff_ids)
+    name = image.chain_id.hex
+    views = store.root / "views"
+    if (views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists():
+        return image.diff_ids
+    from rootlay.store.view.build import build_view
+
+    layers = store.prepare_stack(image)
+    store.layout.claim("view", (chain_id(layers),))
+    build_view(store, layers)
+    return layers
+
+
+def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
+    """Give a container the files that another one was created with, beside its record."""
+    for name in (MANIFEST_COPY, CONFIG_COPY):  # nobody changes them
+        with contextlib.suppress(FileNotFoundError):
+            os.link(source.path / name, target.path / name)
+    for name in ETC_FILES:
+        if (source.path / name).exists():
+            write_private(target.path / name, (source.path / name).read_bytes())
+            (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
+
+
+def _keep(store: Store, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:
+    """Keep a document of an image: by one more name for its blob, which costs a tenth of a file, or by a copy."""
+    try:
+        os.link(store.layout.blob_path(digest), target)
+    except OSError:  # an image of a bundle, blobs of another user's or on another file system
+        write_private(target, document())

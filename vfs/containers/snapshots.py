@@ -1,0 +1,337 @@
+"""Snapshots, rollbacks and forks of a container, whatever its image's size.
+
+    before = container.snapshot("before")
+    …
+    container.rollback(before)
+    with container.fork() as other: …
+
+Rules:
+1. A snapshot freezes the writable upper where it lies and gives the container a new, empty one: nothing is copied
+   (`store.containers.upperstack`). A rollback goes back to the snapshot's uppers; a fork is a new container on the same ones.
+2. What changes is one file, replaced in one step: killed at any moment, a container has the old state or the new.
+3. While somebody may write to the upper it cannot be frozen: `ContainerRunning` where a program runs inside, or where
+   a process has opened a session to start programs. Python file systems of *other* handles are not seen: whoever has
+   one open on the same container opens it anew afterwards.
+4. The engine takes 32 directory layers, and follows few redirects one after the other: frozen uppers beyond that are
+   merged (`vfs.changes.flatten`), the youngest first, so that each file is copied O(log n) times in n snapshots.
+5. A file with several hard links in a frozen upper is one file until a name is changed; the change parts that name, as
+   with every lower layer.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from rootlay.store.containers.bloom import create_bloom
+from rootlay.store.containers.containers import NAME_PATTERN, Containers
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.upperstack import (
+    SNAPSHOTS,
+    FrozenUpper,
+    Snapshot,
+    UpperStack,
+    bloom_name,
+    iter_snapshots,
+    referring,
+    write_snapshot,
+    write_stack,
+)
+from rootlay.store.disk.durable import sync_path, sync_tree
+from rootlay.store.disk.owner import own_name
+from rootlay.store.model.containererrors import (
+    BadContainerName,
+    RunsElsewhere,
+    SnapshotExists,
+    TooManyLayers,
+    UnknownSnapshot,
+    UpperKeptElsewhere,
+)
+from rootlay.store.model.errors import ContainerRunning, UnknownContainer
+from rootlay.store.model.value import replace
+from rootlay.vfs.changes.flatten import flatten, has_redirects
+from rootlay.vfs.containers.create import copy_files
+from rootlay.vfs.containers.stack import frozen_layers, open_overlay
+from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.stack import DirLayer
+from rootlay.vfs.merge.whiteout import RECORD
+from rootlay.vfs.run.processes import has_guests
+
+FROZEN_MAX = 12
+"""Frozen uppers of one container. The engine keeps 64 aliases a path, and a redirect takes one for each layer below."""
+REDIRECTING_MAX = 4
+"""Those among them that may redirect: the core follows six redirects one after the other."""
+DIRS_MAX = 32
+
+
+def create_snapshot(containers: Containers, record: ContainerRecord, name: str, own: Collection[Path]) -> Snapshot:
+    """Freeze the state of a container under a name (empty: chosen).
+
+    Args:
+        own: launch files of the caller's own on the container, which `ContainerRunning` is not about.
+
+    Raises:
+        SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
+    """
+    if name and not NAME_PATTERN.fullmatch(name):
+        raise BadContainerName(name, "snapshot")
+    with referring(containers.path), _exclusively(record):
+        taken = {snapshot.name for snapshot in iter_snapshots(record.path)}
+        if name in taken:
+            raise SnapshotExists(record.name, name)
+        stack = _freeze(record, own)
+        name = name or next(chosen for n in range(len(taken) + 1) if (chosen := f"s{len(taken) + n + 1}") not in taken)
+        snapshot = Snapshot(record.id, name, time.time_ns(), stack.frozen)
+        write_snapshot(record.path, snapshot)
+        return snapshot
+
+
+def find_snapshot(record: ContainerRecord, name: str) -> Snapshot:
+    """A snapshot by name; the youngest for an empty one. Raises UnknownSnapshot."""
+    found = [snapshot for snapshot in iter_snapshots(record.path) if name in ("", snapshot.name)]
+    if not found:
+        raise UnknownSnapshot(record.name, name)
+    return found[-1]
+
+
+def remove_snapshot(containers: Containers, record: ContainerRecord, snapshot: Snapshot) -> int:
+    """Remove a snapshot. What still stands on it stays. Returns the number of bytes freed.
+
+    Raises:
+        UnknownSnapshot: it is not there any more.
+    """
+    try:
+        (record.path / SNAPSHOTS / f"{snapshot.name}.json").unlink()
+    except FileNotFoundError as error:
+        raise UnknownSnapshot(record.name, snapshot.name) from error
+    return containers.collect({record.id, *(frozen.owner for frozen in snapshot.frozen)})
+
+
+def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
+    """Give a container the state of one of its snapshots (or of another container's on the same image).
+
+    What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `bury`.
+
+    Raises:
+        ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing has happened.
+    """
+    _require_own_upper(record)
+    with referring(containers.path), _exclusively(record):
+        stack = record.stack()
+        _require_idle(record, own)
+        if not any(snapshot == known for known in iter_snapshots(containers.path / snapshot.container)):
+            raise UnknownSnapshot(record.name, snapshot.name)
+        _switch(record, stack, snapshot.frozen)
+    return containers.unlink_uppers({record.id, *(frozen.owner for frozen in stack.frozen)})
+
+
+def fork_container(
+    containers: Containers,
+    record: ContainerRecord,
+    name: str,
+    snapshot: Snapshot | None,
+    own: Collection[Path],
+    *,
+    kept: bool = True,
+) -> ContainerRecord:
+    """A new container with the state of another one, or of its snapshot; configured alike, changed apart.
+
+    Args:
+        kept: it is to outlive this process, and a power failure.
+
+    Raises:
+        NameInUse, BadContainerName: nothing has happened.
+        ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise; not from a snapshot.
+    """
+    with referring(containers.path):
+        if snapshot is None:
+            with _exclusively(record):
+                frozen = _freeze(record, own).frozen
+        else:
+            frozen = snapshot.frozen
+            if find_snapshot(record, snapshot.name) != snapshot:
+                raise UnknownSnapshot(record.name, snapshot.name)
+        stack = UpperStack(frozen=frozen)
+        made = containers.create(
+            replace(record.config, id="", name=name, created_ns=0, auto_remove=False, owner="" if kept else own_name()),
+            stack,
+            kept=kept,
+        )
+        try:
+            copy_files(record, made)
+            _begin(made, stack, frozen)
+        except BaseException:
+            containers.abandon(made)
+            raise
+        return made
+
+
+def _freeze(record: ContainerRecord, own: Collection[Path]) -> UpperStack:
+    """Freeze the writable upper unless nothing is in it. Precondition: both locks are held."""
+    _require_own_upper(record)
+    _require_idle(record, own)
+    stack = record.stack()
+    if _is_empty(record, stack):
+        return stack
+    _settle_root(record, stack)
+    frozen = (FrozenUpper(f"{record.id}/{stack.upper}"), *stack.frozen)
+    return _switch(record, stack, _limit(record, frozen))
+
+
+def _switch(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper, ...]) -> UpperStack:
+    """Put the container on other frozen uppers, with a new writable one."""
+    _forget_aliases(record, stack)
+    new = UpperStack(_new_upper(record), frozen)
+    _begin(record, new, frozen)
+    for path in (record.bloom_of(new), record.upper_of(new)):
+        sync_path(path)  # before the stack that names it
+    write_stack(record.path, new)
+    return new
+
+
+def _new_upper(record: ContainerRecord) -> str:
+    name = f"upper-{os.urandom(4).hex()}"
+    bloom = record.path / bloom_name(name)
+    create_bloom(bloom, None)
+    try:
+        (record.path / name).mkdir(mode=0o755)
+    except OSError:  # a full disk
+        bloom.unlink()
+        raise
+    return name
+
+
+def _begin(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper, ...]) -> None:
+    """Give a new upper's root what the root of the uppermost frozen one shows: record, xattrs, times.
+
+    Without a frozen one it shows mode and owner of the root below it, as in every new container.
+    """
+    if not frozen:
+        return
+    top, upper = frozen_layers(record, frozen[:1])[0], record.upper_of(stack)
+    before = os.lstat(top.real(b""))
+    text = _root_record(top.real(b""))
+    if text is not None:
+        with Bloom(record.bloom_of(stack)) as bloom:
+            bloom.add(b"", RECORD_KIND)
+        os.symlink(text, os.fsencode(upper) + b"/" + RECORD)
+    for name in os.listxattr(top.real(b"")):
+        if name.startswith("user."):
+            os.setxattr(upper, name, os.getxattr(top.real(b""), name))
+    os.chmod(upper, before.st_mode & 0o1777)
+    os.utime(upper, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _root_record(real: bytes) -> bytes | None:
+    try:
+        return os.readlink(real + b"/" + RECORD)
+    except FileNotFoundError:
+        return None
+
+
+def _is_empty(record: ContainerRecord, stack: UpperStack) -> bool:
+    """Whether an upper says nothing that the uppers below it do not say."""
+    upper = os.fsencode(record.upper_of(stack))
+    names = os.listdir(upper)
+    if not names or not stack.frozen or names != [RECORD]:
+        return not names
+    top = frozen_layers(record, stack.frozen[:1])[0].real(b"")
+    before, now = os.lstat(top), os.lstat(upper)
+    same = (before.st_mode, before.st_mtime_ns) == (now.st_mode, now.st_mtime_ns)
+    return same and _root_record(top) == _root_record(upper) and not os.listxattr(upper)
+
+
+def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
+    """Write down what the root shows: a writable upper takes it over from below until told otherwise, a frozen one has
+    to say it."""
+    layer = DirLayer.at(record.upper_of(stack), marks=True)
+    if layer.record(b"", b"").mode is not None:
+        return
+    with open_overlay(record.path.parent.parent, record) as overlay:
+        root = overlay.get(b"/")
+        shown = overlay.context.attributes(root)
+        upper = overlay.context.upper
+        with upper.keeping_times(b""):
+            settled = replace(root.record, mode=shown.mode, uid=shown.uid, gid=shown.gid)
+            upper.write_record(b"", settled)
+
+
+def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[FrozenUpper, ...]:
+    """Merge the youngest frozen uppers where there are too many (rule 4)."""
+    room = min(FROZEN_MAX, DIRS_MAX - 1 - len(record.config.lowers))
+    if room < 1:
+        raise TooManyLayers(record.name, len(record.config.lowers))
+    if len(frozen) > REDIRECTING_MAX:
+        frozen = tuple(_looked(record, upper) for upper in frozen)
+    if len(frozen) <= room and sum(upper.redirects is True for upper in frozen) <= REDIRECTING_MAX:
+        return frozen
+    weight, count = frozen[0].weight, 1
+    while count < len(frozen) and (count < 2 or frozen[count].weight < 2 * weight):
+        weight += frozen[count].weight
+        count += 1
+    name = _new_upper(record)
+    flatten(frozen_layers(record, frozen[:count]), record.path / name, record.path / bloom_name(name))
+    sync_tree(record.path / name)  # the uppers that it stands for may go, and were on the disk
+    sync_path(record.path / bloom_name(name))
+    merged = FrozenUpper(f"{record.id}/{name}", weight)
+    return _limit(record, (merged, *frozen[count:]))
+
+
+def _looked(record: ContainerRecord, upper: FrozenUpper) -> FrozenUpper:
+    if upper.redirects is not None:
+        return upper
+    return replace(upper, redirects=has_redirects(frozen_layers(record, (upper,))[0]))
+
+
+def _forget_aliases(record: ContainerRecord, stack: UpperStack) -> None:
+    """The short name of the upper for sockets (rootlay.vfs.run.session) is made anew with the next program."""
+    for alias in record.aliases:
+        with contextlib.suppress(OSError):
+            if os.readlink(alias) == os.path.realpath(record.upper_of(stack)):
+                alias.unlink()
+
+
+def _require_own_upper(record: ContainerRecord) -> None:
+    if record.config.upper:
+        raise UpperKeptElsewhere(record.name, record.config.upper)
+
+
+def _require_idle(record: ContainerRecord, own: Collection[Path]) -> None:
+    """Raise ContainerRunning where a program runs inside or may be started at any moment.
+
+    A session's launch file names its maker, and stays until the hydrator sees that the last program is gone.
+    """
+    launches = [name for name in os.listdir(record.path) if name.startswith("launch-")]
+    if not launches:
+        return
+    if machine := record.state().elsewhere:
+        raise RunsElsewhere(record.name, machine)
+    if has_guests(os.path.realpath(record.path)):
+        raise ContainerRunning(record.name)
+    for name in launches:
+        if any(path.name == name for path in own):
+            continue
+        with contextlib.suppress(ProcessLookupError, ValueError):
+            os.kill(int(name.split("-")[1]), 0)
+            raise ContainerRunning(record.name)
+
+
+@contextlib.contextmanager
+def _exclusively(record: ContainerRecord) -> Iterator[None]:
+    """Hold the lock of a container's upper. Raises UnknownContainer where it is gone."""
+    try:
+        descriptor = os.open(record.lock, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise UnknownContainer(record.name) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not (record.path / "config.json").exists():
+            raise UnknownContainer(record.name)
+        yield
+    finally:
+        os.close(descriptor)

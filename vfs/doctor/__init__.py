@@ -1,0 +1,1 @@
+"""`rootlay doctor`: what this machine can do."""

@@ -1,0 +1,263 @@
+"""The Bloom filter of an upper (docs/format.md §7).
+
+1. Bits are set before the thing appears and are never cleared: a clear bit proves absence.
+2. Setting is atomic against every other process. Python has no atomic OR, but the kernel has one that works on
+   any shared word: FUTEX_WAKE_OP (futex(2)) with FUTEX_OP_OR. A read-modify-write from Python could lose a bit
+   that the engine sets in the same moment, and a lost bit hides a file.
+3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
+"""
+
+import contextlib
+import errno
+import functools
+import mmap
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rootlay.store.containers.bloom import (
+    BOOT_OFFSET,
+    FILE_BYTES,
+    HEADER_BYTES,
+    VERSION,
+    create_bloom,
+    fill_holes,
+    has_blocks,
+    header_fits,
+)
+
+RECORD = b"\x00"
+OPAQUE = b"\x01"
+SHARED = b"\x02"
+"""Of the root's path: some file has a shared record."""
+MOVED = b"\x03"
+"""A redirect names this path of the layers below; of the root's path: there is some redirect."""
+
+FNV_START = 0xCBF29CE484222325
+FNV_PRIME = 0x100000001B3
+MIX = 0x9E3779B97F4A7C15
+MASK64 = (1 << 64) - 1
+
+COUNTING_VERSION = 2
+NEAR_VERSION = 4
+MOVES_VERSION = 5
+_VERSION_OFFSET = 8
+NEAR_LOG2_BITS = 17
+"""Since that version a path's first bit is among the first 2^17: one page or two answer most look-ups."""
+
+_BEGUN, _ENDED, _TAKEN, _GIVEN = 4, 5, 6, 7  # 32-bit words of the file
+
+_SYS_FUTEX = {"x86_64": 202, "aarch64": 98}
+_FUTEX_WAKE_OP = 5
+_FUTEX_OP_OR = 2
+_FUTEX_OP_OPARG_SHIFT = 8
+
+
+def fnv1a(data: bytes, start: int = FNV_START) -> int:
+    """FNV-1a, 64 bits. `start` may be the value for a prefix."""
+    value = start
+    for byte in data:
+        value = ((value ^ byte) * FNV_PRIME) & MASK64
+    return value
+
+
+def finish(value: int) -> int:
+    """The final mixing of docs/format.md §5."""
+    value ^= value >> 32
+    value = (value * MIX) & MASK64
+    return value ^ (value >> 29)
+
+
+class Bloom:
+    """A filter file, mapped shared. Close it, or use it in a `with` block."""
+
+    def __init__(self, path: Path, *, changes: bool = True) -> None:
+        """Map an existing filter.
+
+        Args:
+            changes: it may be written to; where it cannot (a disk that is read-only) that fails when it is.
+
+        Raises:
+            OSError: it cannot be opened, or has holes and the disk is full.
+            ValueError: the file is not a filter, or of a later version.
+        """
+        self.path = path
+        fd, self._writable = _open(path, changes)
+        try:
+            if not header_fits(os.read(fd, HEADER_BYTES)) or os.fstat(fd).st_size != FILE_BYTES:
+                raise ValueError(f"not a Bloom filter of version 1 to {VERSION}: {path}")
+            filled = not self._writable or has_blocks(os.fstat(fd)) or fill_holes(fd)
+            access = mmap.ACCESS_WRITE if self._writable else mmap.ACCESS_READ
+            self._map = mmap.mmap(fd, FILE_BYTES, access=access)
+        finally:
+            os.close(fd)
+        if not filled:
+            _touch_pages(self._map)
+        _, version, log2 = struct.unpack_from("<8sII", self._map)
+        self._mask = (1 << log2) - 1
+        self._near = (1 << (NEAR_LOG2_BITS if version >= NEAR_VERSION else log2)) - 1
+        self._counting = bool(version >= COUNTING_VERSION)
+        self._version = version
+        self._setter: _AtomicOr | None = None
+
+    @classmethod
+    def create(cls, path: Path) -> "Bloom":
+        """Make an empty filter and map it: see rootlay.store.containers.bloom. Raises FileExistsError."""
+        create_bloom(path, None)
+        return cls(path)
+
+    def close(self) -> None:
+        """Unmap the filter. Idempotent."""
+        if not self._map.closed:
+            self._setter = None  # it points into the map
+            self._map.close()
+
+    def __enter__(self) -> "Bloom":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
+        """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, …)."""
+        value = finish(fnv1a(kind, fnv1a(path)))
+        return value & self._near, (value >> 32) & self._mask
+
+    @property
+    def map(self) -> mmap.mmap:
+        """The whole file, mapped."""
+        return self._map
+
+    @property
+    def counting(self) -> bool:
+        """Whether the counts of changes are kept (docs/format.md §7)."""
+        return self._counting
+
+    def position(self, value: int) -> tuple[int, int, int, int]:
+        """Where the bits of an unfinished hash are in the file: byte and mask of each."""
+        value = finish(value)
+        one, two = value & self._near, (value >> 32) & self._mask
+        return HEADER_BYTES + (one >> 3), 1 << (one & 7), HEADER_BYTES + (two >> 3), 1 << (two & 7)
+
+    def __contains__(self, path: bytes) -> bool:
+        return self.may_have(path)
+
+    def may_have(self, path: bytes, kind: bytes = b"") -> bool:
+        """False proves that the upper has no such thing."""
+        if kind == MOVED and self._version < MOVES_VERSION:
+            return True
+        return all(self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1 for bit in self.bits(path, kind))
+
+    def add(self, path: bytes, kind: bytes = b"") -> None:
+        """Set the bits of a path, before it appears. Atomic, idempotent."""
+        for bit in self.bits(path, kind):
+            if not self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1:
+                self._set(bit)
+
+    def looked_at(self, boot: bytes) -> None:
+        """Note that all bits are there since this start of the machine (rootlay.store.disk.bootid).
+
+        With the bits of moved paths the filter is one of the version that has them.
+        """
+        if self._version == NEAR_VERSION:
+            self._version = MOVES_VERSION
+            struct.pack_into("<I", self._map, _VERSION_OFFSET, MOVES_VERSION)
+        self._map[BOOT_OFFSET : BOOT_OFFSET + len(boot)] = boot
+
+    @contextlib.contextmanager
+    def changing(self) -> Iterator[None]:
+        """Around what the holder of the upper's lock does.
+
+        Programs inside forget what they remember of the upper and remember nothing meanwhile; and those that change
+        something without the lock learn that they were not alone.
+
+        Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
+        """
+        self._require_writable()
+        if not self._counting:
+            yield
+            return
+        with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
+            words[_TAKEN] = taken = (words[_TAKEN] + 1) & 0xFFFFFFFF
+            words[_BEGUN] = begun = (words[_BEGUN] + 1) & 0xFFFFFFFF
+        try:
+            yield
+        finally:
+            with memoryview(self._map) as whole, whole[:HEADER_BYTES].cast("I") as words:
+                words[_ENDED] = begun
+                words[_GIVEN] = taken
+
+    def _require_writable(self) -> None:
+        if not self._writable:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(self.path))
+
+    def _set(self, bit: int) -> None:
+        self._require_writable()
+        if self._setter is None:
+            self._setter = _AtomicOr(self._map)
+        if not self._setter.set(HEADER_BYTES + (bit >> 5) * 4, bit & 31):
+            # No futex here (a strict seccomp filter). The upper's lock keeps Python writers apart.
+            self._map[HEADER_BYTES + (bit >> 3)] |= 1 << (bit & 7)
+
+
+def _open(path: Path, changes: bool) -> tuple[int, bool]:
+    """A descriptor of a filter's file, and whether it is for writing."""
+    if changes:
+        try:
+            return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC), True
+        except OSError as error:
+            if error.errno not in (errno.EROFS, errno.EACCES):
+                raise
+    return os.open(path, os.O_RDONLY | os.O_CLOEXEC), False
+
+
+def _touch_pages(target: mmap.mmap) -> None:
+    """Have the kernel give each page of a map its block, and change nothing in it. Raises OSError: the disk is full."""
+    setter = _AtomicOr(target)
+    for page in range(0, len(target), mmap.PAGESIZE):
+        setter.touch(page)
+
+
+@functools.cache
+def _libc() -> Any:
+    import ctypes
+
+    return ctypes.CDLL(None, use_errno=True)
+
+
+class _AtomicOr:
+    """Sets bits of a shared map through FUTEX_WAKE_OP: nobody waits on the word, only its side effect counts."""
+
+    def __init__(self, target: mmap.mmap) -> None:
+        # Not at the top: ctypes takes longer to import than a container to start, and a start sets no bit.
+        import ctypes
+
+        self._ctypes = ctypes
+        self._keep = ctypes.c_char.from_buffer(target)
+        self._address = ctypes.addressof(self._keep)
+        self._number = ctypes.c_long(_SYS_FUTEX.get(os.uname().machine, -1))
+        self._syscall = _libc().syscall
+
+    def set(self, offset: int, bit: int) -> bool:
+        """Set a bit (0 to 31) of the 32-bit word at a byte offset. False where there is no futex."""
+        return self._change(offset, (_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | bit << 12)
+
+    def touch(self, offset: int) -> bool:
+        """Write a word as it is. The kernel does it, so that a page without a block is EFAULT and not SIGBUS."""
+        try:
+            return self._change(offset, _FUTEX_OP_OR << 28)
+        except OSError as error:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) if error.errno == errno.EFAULT else error from None
+
+    def _change(self, offset: int, operation: int) -> bool:
+        ctypes = self._ctypes
+        word, none = ctypes.c_void_p(self._address + offset), ctypes.c_long(0)
+        change = ctypes.c_uint32(operation)
+        if self._syscall(self._number, word, ctypes.c_int(_FUTEX_WAKE_OP), none, none, word, change) >= 0:
+            return True
+        code = ctypes.get_errno()
+        if code not in (errno.ENOSYS, errno.EPERM):
+            raise OSError(code, os.strerror(code))
+        return False

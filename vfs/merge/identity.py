@@ -1,0 +1,56 @@
+"""Who acts inside a container, and what that identity may do.
+
+1. uid 0 may do everything, as with CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_CHOWN.
+2. Everybody else is held to the *virtual* owner and mode, as the kernel holds a process on a plain directory.
+"""
+
+import errno
+import stat
+
+from rootlay.store.model.value import value
+from rootlay.vfs.merge.attributes import Attributes
+from rootlay.vfs.merge.errors import os_error
+
+READ, WRITE, EXECUTE = 4, 2, 1
+
+
+@value
+class Identity:
+    """A user inside. `umask` in octal, as `os.umask` has it."""
+
+    uid: int = 0
+    gid: int = 0
+    groups: frozenset[int] = frozenset()
+    umask: int = 0o022
+
+    @property
+    def is_root(self) -> bool:
+        return self.uid == 0
+
+    def is_member(self, gid: int) -> bool:
+        """Whether the identity belongs to a group."""
+        return gid == self.gid or gid in self.groups
+
+    def may(self, attributes: Attributes, mask: int) -> bool:
+        """Whether the mode bits grant READ, WRITE and EXECUTE as asked (path_resolution(7))."""
+        mode = attributes.mode
+        if self.is_root:
+            return not mask & EXECUTE or stat.S_ISDIR(mode) or bool(mode & 0o111)
+        shift = 6 if self.uid == attributes.uid else 3 if self.is_member(attributes.gid) else 0
+        return (mode >> shift) & mask == mask
+
+    def require(self, attributes: Attributes, mask: int, path: bytes) -> None:
+        """Raises PermissionError (EACCES) unless `may`."""
+        if not self.may(attributes, mask):
+            raise os_error(errno.EACCES, path)
+
+    def require_owner(self, attributes: Attributes, path: bytes) -> None:
+        """Raises PermissionError (EPERM) unless the identity owns the object or is root."""
+        if not self.is_root and self.uid != attributes.uid:
+            raise os_error(errno.EPERM, path)
+
+    def require_removal(self, directory: Attributes, victim: Attributes, path: bytes) -> None:
+        """Raises PermissionError when an entry may not be removed: no write permission, or the sticky bit."""
+        self.require(directory, WRITE | EXECUTE, path)
+        if directory.mode & stat.S_ISVTX and not self.is_root and self.uid not in (directory.uid, victim.uid):
+            raise os_error(errno.EPERM, path)

@@ -1,0 +1,220 @@
+"""What a container's file system is made of: directory layers, top first, over an optional view.
+
+1. Only the first directory layer may be writable. Everything else is never changed.
+2. A directory layer *with marks* honours `.wh.` names and records (docs/format.md §6): uppers, frozen uppers,
+   AUFS branches. Without marks it is a plain directory: the machine's own root, an unpacked tree.
+3. The view (docs/format.md §4) is the lowest layer of all.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from rootlay.store.model.entry import EntryType
+from rootlay.store.model.value import field, replace, value
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.record import NO_RECORD, Record
+from rootlay.vfs.merge.sharedrecord import find_shared
+from rootlay.vfs.merge.whiteout import OPAQUE, is_long, linked_path, record_name, whiteout_name
+
+
+class LowerNode(Protocol):
+    """An entry of a view, as `rootlay.store.view.view.Node`."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def type(self) -> EntryType: ...
+    @property
+    def mode(self) -> int: ...
+    @property
+    def uid(self) -> int: ...
+    @property
+    def gid(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def mtime_ns(self) -> int: ...
+    @property
+    def nlink(self) -> int: ...
+    @property
+    def ino(self) -> int: ...
+    @property
+    def link(self) -> bytes: ...
+    @property
+    def xattrs(self) -> tuple[tuple[bytes, bytes], ...]: ...
+    @property
+    def major(self) -> int: ...
+    @property
+    def minor(self) -> int: ...
+    @property
+    def sparse(self) -> tuple[tuple[int, int], ...] | None: ...
+
+
+class LowerView(Protocol):
+    """The merged table of the image's layers, as `rootlay.store.view.view.View`."""
+
+    @property
+    def root(self) -> LowerNode: ...
+    def find(self, parent_id: int, name: bytes, /) -> LowerNode | None: ...
+    def iter_children(self, parent_id: int, /) -> Iterator[tuple[bytes, LowerNode]]: ...
+    def list_types(self, parent_id: int, /) -> list[tuple[bytes, int]]: ...
+    def close(self) -> None: ...
+
+
+class LowerHydrator(Protocol):
+    """Content of view entries, as `rootlay.store.hydrate.hydrator.Hydrator`."""
+
+    def hydrate(self, entry_id: int, /) -> Path: ...
+    def open(self, node: Any, /) -> BinaryIO: ...
+    def close(self) -> None: ...
+
+
+@value
+class DirLayer:
+    """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
+
+    Paths inside the layer are `b""` for its root, else `/a/b`. Somebody may replace directories by links while we work
+    on it, so that no path of names is trusted (rootlay.vfs.merge.longpath).
+    """
+
+    path: bytes
+    writable: bool = False
+    marks: bool = False
+    bloom: Path | None = None
+
+    @classmethod
+    def at(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        writable: bool = False,
+        marks: bool | None = None,
+        bloom: Path | None = None,
+    ) -> "DirLayer":
+        """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
+        return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
+
+    def real(self, path: bytes) -> bytes:
+        """The real path of a path inside, usable until the operation ends in a system call that follows no link."""
+        return longpath.guarded(self.path, path)
+
+    def pinned(self, path: bytes) -> bytes:
+        """As `real`, for what is no link, in system calls that would follow one: listing, chmod, truncate, utime."""
+        return longpath.pinned(self.path, path)
+
+    def lstat(self, path: bytes) -> os.stat_result:
+        """lstat of a path inside."""
+        directory, name = longpath.place(self.path, path)
+        return os.lstat(name, dir_fd=directory)
+
+    def readlink(self, path: bytes) -> bytes:
+        """readlink of a path inside."""
+        directory, name = longpath.place(self.path, path)
+        return os.readlink(name, dir_fd=directory)
+
+    def find_stat(self, path: bytes) -> os.stat_result | None:
+        """lstat of a path inside; None where there is nothing."""
+        try:
+            return self.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def has_whiteout(self, directory: bytes, name: bytes) -> bool:
+        """Whether the layer marks a name as removed. Precondition: `marks`."""
+        found = self.find_stat(directory + b"/" + whiteout_name(name))
+        if found is None:
+            return False
+        return not is_long(name) or self.readlink(directory + b"/" + whiteout_name(name)) == name
+
+    def is_opaque(self, directory: bytes) -> bool:
+        """Whether the layer marks a directory as opaque. Precondition: `marks`."""
+        return self.find_stat(directory + b"/" + OPAQUE) is not None
+
+    def record(self, directory: bytes, name: bytes, real: os.stat_result | None = None) -> Record:
+        """The record of a name in a directory (the root's name is empty). Precondition: `marks`.
+
+        Args:
+            real: lstat of the object. Of a regular file the record that all its names share comes first.
+
+        Raises:
+            OSError: EIO, the record is malformed.
+        """
+        try:
+            if real is not None and stat.S_ISREG(real.st_mode):
+                shared = find_shared(self.real(directory + b"/" + name))
+                if shared is not None:
+                    return shared
+            record = Record.parse(self.readlink(directory + b"/" + record_name(name)))
+            return record if record.linked is None else self._linked(record.linked)
+        except (FileNotFoundError, NotADirectoryError):
+            return NO_RECORD
+        except ValueError as error:
+            raise os_error(errno.EIO, directory + b"/" + name) from error
+
+    def _linked(self, number: int) -> Record:
+        """A linked record. One that is not there says nothing: its object is being removed."""
+        try:
+            text = os.readlink(self.real(linked_path(number)))
+        except FileNotFoundError:
+            text = b""
+        return replace(Record.parse(text), linked=number)
+
+
+@value
+class Ownership:
+    """Who owns what no record speaks of (docs/format.md §8, map uid and map gid).
+
+    In a layer with marks everything else belongs to (`map_uid`, `map_gid`); in a plain directory that is shown for
+    what really belongs to (`host_uid`, `host_gid`).
+    """
+
+    host_uid: int
+    host_gid: int
+    map_uid: int = 0
+    map_gid: int = 0
+
+    def shown(self, real: os.stat_result, layer: DirLayer) -> tuple[int, int]:
+        """The owner to show for a real file of a layer that has no record of one."""
+        if layer.marks:
+            return self.map_uid, self.map_gid
+        return (
+            self.map_uid if real.st_uid == self.host_uid else real.st_uid,
+            self.map_gid if real.st_gid == self.host_gid else real.st_gid,
+        )
+
+
+@value
+class Stack:
+    """A whole container's layers. Raises ValueError where only the first could be writable and another is.
+
+    `lock` is the lock file of the upper, needed as soon as more than one process writes.
+    """
+
+    dirs: tuple[DirLayer, ...]
+    view: LowerView | None = None
+    hydrator: LowerHydrator | None = None
+    ownership: Ownership = field(default_factory=lambda: Ownership(os.geteuid(), os.getegid()))
+    lock: Path | None = None
+
+    def __post_init__(self) -> None:
+        if not self.dirs and self.view is None:
+            raise ValueError("a stack needs at least one layer")
+        if any(layer.writable for layer in self.dirs[1:]):
+            raise ValueError("only the first directory layer may be writable")
+        if self.dirs and self.dirs[0].writable and not self.dirs[0].marks:
+            raise ValueError("a writable layer needs marks")
+
+    @property
+    def writable(self) -> bool:
+        """Whether there is an upper."""
+        return bool(self.dirs) and self.dirs[0].writable
+
+    @property
+    def upper(self) -> DirLayer:
+        """The writable layer. Precondition: `writable`."""
+        return self.dirs[0]

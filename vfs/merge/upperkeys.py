@@ -1,0 +1,100 @@
+"""What the filter of an upper has to have: the keys of all that is in a directory of it (docs/format.md §7)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator, Mapping
+
+from rootlay.vfs.merge import longpath, sharedrecord
+from rootlay.vfs.merge.bloom import MOVED, OPAQUE, RECORD, SHARED
+from rootlay.vfs.merge.record import Record
+from rootlay.vfs.merge.whiteout import Mark, long_whiteout_target, parse_mark, record_name
+
+Key = tuple[bytes, bytes]
+"""A path inside the upper (the root is empty) and a kind, as `Bloom.add` takes them."""
+
+Real = Callable[[bytes], bytes]
+"""The real path of a path inside the upper, valid until the operation ends (rootlay.vfs.merge.longpath)."""
+
+
+def iter_upper_keys(upper: bytes) -> Iterator[Key]:
+    """The keys of everything in the upper at the real path `upper`. What goes meanwhile is passed over.
+
+    Raises:
+        OSError: a directory cannot be listed.
+    """
+
+    def real(path: bytes) -> bytes:
+        return longpath.guarded(upper, path)
+
+    waiting = [b""]
+    while waiting:
+        directory = waiting.pop()
+        try:
+            with longpath.operation(), os.scandir(longpath.pinned(upper, directory)) as listing:
+                found = {item.name: item.stat(follow_symlinks=False) for item in listing}
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        yield from longpath.scoped(keys_in(directory, found, real))
+        waiting += (
+            directory + b"/" + name
+            for name, status in found.items()
+            if stat.S_ISDIR(status.st_mode) and parse_mark(name) is None
+        )
+
+
+def keys_in(directory: bytes, found: Mapping[bytes, os.stat_result], real: Real) -> Iterator[Key]:
+    """The keys of what one directory has. Marks that mean nothing have none."""
+    for name, status in sorted(found.items()):
+        path = directory + b"/" + name
+        mark = parse_mark(name)
+        if mark is None:
+            yield path, b""
+            if stat.S_ISREG(status.st_mode) and _has_shared(real(path)):
+                yield b"", SHARED
+        elif mark.kind == "opaque":
+            yield directory, OPAQUE
+        elif mark.kind == "record":
+            yield from _of_record(directory, mark, _link(real(path), status), found)
+        elif mark.kind == "whiteout" and mark.name is not None:
+            yield directory + b"/" + mark.name, b""
+        elif mark.kind == "whiteout":
+            hidden = long_whiteout_target(name, _link(real(path), status) or b"")
+            if hidden is not None:
+                yield directory + b"/" + hidden, b""
+
+
+def _of_record(
+    directory: bytes, mark: Mark, link: bytes | None, found: Mapping[bytes, os.stat_result]
+) -> Iterator[Key]:
+    try:
+        record = Record.parse(link) if link is not None else None
+    except ValueError:
+        record = None
+    if record is None or (record.redirect is not None and not record.redirect.startswith(b"/")):
+        return
+    if record.redirect is not None:
+        yield b"", MOVED
+        yield record.redirect, MOVED
+    if mark.name is not None:
+        yield directory + b"/" + mark.name if mark.name else directory, RECORD
+        return
+    for name in found:
+        if parse_mark(name) is None and record_name(name).startswith(b".wh..wh.n."):
+            yield directory + b"/" + name, RECORD
+
+
+def _has_shared(real: bytes) -> bool:
+    try:
+        return sharedrecord.find_shared(real) is not None
+    except ValueError:
+        return False
+
+
+def _link(real: bytes, status: os.stat_result) -> bytes | None:
+    if stat.S_ISLNK(status.st_mode):
+        with contextlib.suppress(FileNotFoundError):
+            return os.readlink(real)
+    return None

@@ -1,0 +1,35 @@
+"""A filter that may have lost bits, or everything, in a power failure (docs/format.md §7)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rootlay.store.containers.bloom import HEADER_BYTES, create_full_bloom
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.upperkeys import iter_upper_keys
+
+
+def mend_bloom(upper: Path, path: Path, boot: bytes) -> None:
+    """Set the bits of all that is in an upper, and note in the filter that it was looked at since this start (`boot`).
+
+    All bits are set where there is no filter, or a directory of the upper cannot be listed. Idempotent; programs may
+    be at work meanwhile.
+
+    Raises:
+        OSError: the filter cannot be written.
+    """
+    try:
+        bloom = Bloom(path)
+    except (FileNotFoundError, ValueError):
+        staged = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
+        create_full_bloom(staged)
+        os.replace(staged, path)
+        return
+    with bloom:
+        try:
+            for key, kind in iter_upper_keys(os.fsencode(os.path.realpath(upper))):
+                bloom.add(key, kind)
+        except PermissionError:
+            bloom.map[HEADER_BYTES:] = b"\xff" * (len(bloom.map) - HEADER_BYTES)
+        bloom.looked_at(boot)

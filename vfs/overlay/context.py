@@ -1,0 +1,66 @@
+"""What every operation needs: one stack, one identity, and the machinery over them."""
+
+import errno
+
+from rootlay.vfs.merge.attributes import Attributes, attributes, device_of
+from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.identity import WRITE, Identity
+from rootlay.vfs.merge.lookup import Found, Lookup
+from rootlay.vfs.merge.resolve import Place, Resolver
+from rootlay.vfs.merge.stack import Stack
+from rootlay.vfs.overlay.copyup import CopyUp
+from rootlay.vfs.overlay.upper import Upper
+
+
+class Context:
+    """One stack as one identity sees it. Safe for threads."""
+
+    def __init__(self, stack: Stack, identity: Identity, upper: Upper | None) -> None:
+        self.stack = stack
+        self.identity = identity
+        self.lookup = Lookup(stack)
+        self.resolver = Resolver(self.lookup, identity)
+        self.device = device_of(stack)
+        self._upper = upper
+        self._copy_up = CopyUp(self.lookup, upper) if upper is not None else None
+
+    @property
+    def upper(self) -> Upper:
+        """The writable layer. Raises EROFS where the stack has none."""
+        if self._upper is None:
+            raise os_error(errno.EROFS)
+        return self._upper
+
+    @property
+    def copy_up(self) -> CopyUp:
+        """Copy-up to the writable layer. Raises EROFS where the stack has none."""
+        if self._copy_up is None:
+            raise os_error(errno.EROFS)
+        return self._copy_up
+
+    def place(self, request: bytes, *, follow: bool, slash_follows: bool = True) -> Place:
+        """See `Resolver.place`."""
+        return self.resolver.place(request, follow=follow, slash_follows=slash_follows)
+
+    def existing(self, request: bytes, *, follow: bool) -> Found:
+        """The object at a path. Raises as `Resolver.place`, and ENOENT."""
+        return self.place(request, follow=follow).existing()
+
+    def attributes(self, found: Found) -> Attributes:
+        """What stat shows."""
+        return attributes(self.stack, self.device, found)
+
+    def require(self, found: Found, mask: int, request: bytes) -> None:
+        """Raises EACCES unless the identity may READ, WRITE or EXECUTE the object."""
+        if not self.identity.is_root or mask & ~WRITE:
+            self.identity.require(self.attributes(found), mask, request)
+
+    def require_owner(self, found: Found, request: bytes) -> None:
+        """Raises EPERM unless the identity owns the object."""
+        if not self.identity.is_root:
+            self.identity.require_owner(self.attributes(found), request)
+
+    def require_removal(self, directory: Found, victim: Found, request: bytes) -> None:
+        """Raises EACCES or EPERM unless the identity may take the victim out of the directory."""
+        if not self.identity.is_root:
+            self.identity.require_removal(self.attributes(directory), self.attributes(victim), request)

@@ -1,0 +1,152 @@
+"""Making names: files, directories, devices, links.
+
+Steps (docs/format.md §6); a crash after any of them leaves either the old state or the new:
+ 1. Copy-up of the parent.
+ 2. Bloom bits of the path and of its record.
+ 3. The record; or removal of one that a crash has left.
+ 4. The object, by one system call that fails when the name exists. A directory that has to hide a lower one is
+    made under a temporary name with its opaque mark, then renamed.
+ 5. The whiteout of the name goes. (Ignored since step 4.)
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from typing import TypeVar
+
+from rootlay.store.model.value import replace
+from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.identity import EXECUTE, WRITE
+from rootlay.vfs.merge.lookup import Found
+from rootlay.vfs.merge.record import Record
+from rootlay.vfs.merge.resolve import Place
+from rootlay.vfs.merge.whiteout import is_reserved
+from rootlay.vfs.overlay.context import Context
+from rootlay.vfs.overlay.copyup import owner_record, stand_in_type
+from rootlay.vfs.overlay.upper import real_mode, recorded_mode
+
+T = TypeVar("T")
+
+
+class Maker:
+    """Makes names in one stack."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def mkdir(self, request: bytes, mode: int) -> None:
+        with self._context.upper.locked():
+            place = self._vacant(request, directory=True)
+            mode = stat.S_IFDIR | (mode & 0o1777 & ~self._context.identity.umask)
+            self.publish(place, mode, lambda path, full: self._make_directory(place, path, full))
+
+    def mknod(self, request: bytes, mode: int, device: tuple[int, int]) -> None:
+        kind = stat.S_IFMT(mode) or stat.S_IFREG
+        if kind == stat.S_IFDIR:
+            raise os_error(errno.EPERM, request)
+        if kind not in (stat.S_IFREG, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK):
+            raise os_error(errno.EINVAL, request)
+        with self._context.upper.locked():
+            place = self._vacant(request)
+            if kind in (stat.S_IFCHR, stat.S_IFBLK) and not self._context.identity.is_root:
+                raise os_error(errno.EPERM, request)
+            full = kind | (stat.S_IMODE(mode) & ~self._context.identity.umask)
+            self.publish(place, full, self._make_node, device)
+
+    def symlink(self, target: bytes, request: bytes) -> None:
+        if not target:
+            raise os_error(errno.ENOENT, request)
+        with self._context.upper.locked():
+            place = self._vacant(request)
+            self.publish(place, stat.S_IFLNK | 0o777, lambda path, _: os.symlink(target, self._real(path)))
+
+    def link(self, old: bytes, new: bytes, *, follow: bool) -> None:
+        """link(2). The new name gets the record of the old, the object's inode number included."""
+        context = self._context
+        with context.upper.locked():
+            source = context.existing(old, follow=follow)
+            place = self._vacant(new)
+            if source.is_dir:
+                raise os_error(errno.EPERM, old, new)
+            source = context.copy_up.ensure(source)
+            if source.real is not None and not stat.S_ISREG(source.real.st_mode):
+                source = context.upper.link_record(source)  # what a regular file's names share waits for a change of it
+            parent = context.copy_up.ensure(place.directory)
+            path = parent.path + b"/" + place.name
+            context.upper.announce(path)
+            context.upper.write_record(path, source.record)
+            os.link(self._real(source.path), self._real(path), follow_symlinks=False)
+            context.upper.remove_whiteout(path)
+
+    def create_file(self, place: Place, flags: int, mode: int) -> int:
+        """Make a regular file and open it. Precondition: nothing is there; the lock is held."""
+        self.require_vacant(place)
+        full = stat.S_IFREG | (stat.S_IMODE(mode) & ~self._context.identity.umask)
+        return self.publish(place, full, lambda path, given: self._open_new(path, flags, given))
+
+    def require_vacant(self, place: Place) -> None:
+        """Raises EPERM for a reserved name, EACCES where the directory may not be written, EROFS."""
+        if is_reserved(place.name):
+            raise os_error(errno.EPERM, place.request)
+        self._context.require(place.directory, WRITE | EXECUTE, place.request)
+
+    def _vacant(self, request: bytes, *, directory: bool = False) -> Place:
+        place = self._context.place(request, follow=False, slash_follows=False)
+        if place.found is not None:
+            raise os_error(errno.EEXIST, request)
+        if place.slash and not directory:
+            raise os_error(errno.ENOENT, request)
+        self.require_vacant(place)
+        return place
+
+    def publish(
+        self, place: Place, mode: int, make: Callable[[bytes, int], T], device: tuple[int, int] | None = None
+    ) -> T:
+        """Steps 1 to 5 around `make(path, mode)`, which makes the real object and fails if it exists."""
+        context = self._context
+        parent = context.copy_up.ensure(place.directory)
+        path = parent.path + b"/" + place.name
+        record, mode = self._describe(parent, mode, device)
+        context.upper.announce(path)
+        context.upper.write_record(path, record)
+        made = make(path, mode)
+        context.upper.remove_whiteout(path)
+        return made
+
+    def _describe(self, parent: Found, mode: int, device: tuple[int, int] | None) -> tuple[Record, int]:
+        """The record of a new object, and its mode after the set-group-id bit of its directory."""
+        identity = self._context.identity
+        shown = self._context.attributes(parent)
+        gid = identity.gid
+        if shown.mode & stat.S_ISGID:
+            gid = shown.gid
+            mode |= stat.S_ISGID if stat.S_ISDIR(mode) else 0
+        kind = stand_in_type(mode)
+        record = owner_record(self._context.stack.ownership, identity.uid, gid)
+        stands_in = kind != stat.S_IFMT(mode)
+        return replace(record, mode=recorded_mode(mode, kind), device=device if stands_in else None), mode
+
+    def _real(self, path: bytes) -> bytes:
+        return self._context.upper.real(path)
+
+    def _make_directory(self, place: Place, path: bytes, mode: int) -> None:
+        upper = self._context.upper
+        if self._context.lookup.lower_child(place.directory, place.name) is None:
+            os.mkdir(self._real(path), 0o700)
+            os.chmod(self._context.upper.pinned(path), real_mode(mode))
+            return
+        temporary = upper.temporary(path.rpartition(b"/")[0])
+        os.mkdir(self._real(temporary), 0o700)
+        os.chmod(upper.pinned(temporary), real_mode(mode))
+        upper.set_opaque(path, temporary)
+        os.rename(self._real(temporary), self._real(path))
+
+    def _make_node(self, path: bytes, mode: int) -> None:
+        os.mknod(self._real(path), stand_in_type(mode) | 0o600)
+        os.chmod(self._context.upper.pinned(path), real_mode(mode))
+
+    def _open_new(self, path: bytes, flags: int, mode: int) -> int:
+        descriptor = os.open(self._real(path), (flags & ~os.O_TRUNC) | os.O_CREAT | os.O_EXCL, 0o600)
+        os.fchmod(descriptor, real_mode(mode))
+        return descriptor

@@ -1,0 +1,181 @@
+"""Changing an object's attributes: mode, owner, times, size, extended attributes.
+
+Steps: copy-up; the record; the real file. A record that says the same as the real file is not written. A crash
+between the last two shows the new state where it is recorded, the old one where it is not.
+"""
+
+import errno
+import os
+import stat
+import time
+
+from rootlay.store.model.value import replace
+from rootlay.vfs.merge import xattr
+from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.identity import READ, WRITE
+from rootlay.vfs.merge.lookup import Found
+from rootlay.vfs.merge.record import Record
+from rootlay.vfs.overlay.context import Context
+from rootlay.vfs.overlay.upper import real_mode, recorded_mode
+
+XATTR_CREATE = 1
+XATTR_REPLACE = 2
+_CAPABILITY = b"security.capability"
+UNCHANGED = 0xFFFFFFFF
+"""(uid_t)-1: chown leaves this one alone."""
+
+
+class Changer:
+    """Changes objects of one stack."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def chmod(self, request: bytes, mode: int, *, follow: bool) -> None:
+        context = self._context
+        with context.upper.locked():
+            found = context.existing(request, follow=follow)
+            context.require_owner(found, request)
+            if found.is_link:
+                raise os_error(errno.EOPNOTSUPP, request)
+            mode = stat.S_IMODE(mode)
+            if not context.identity.is_root and not context.identity.is_member(context.attributes(found).gid):
+                mode &= ~stat.S_ISGID
+            found = context.copy_up.ensure(found)
+            self._set_mode(found, found.record, stat.S_IFMT(found.mode) | mode)
+
+    def chown(self, request: bytes, uid: int, gid: int, *, follow: bool) -> None:
+        """chown(2): -1 leaves an owner alone; set-id bits and file capabilities go."""
+        context = self._context
+        with context.upper.locked():
+            found = context.existing(request, follow=follow)
+            shown = context.attributes(found)
+            uid = shown.uid if uid in (-1, UNCHANGED) else uid
+            gid = shown.gid if gid in (-1, UNCHANGED) else gid
+            self._require_chown(found, shown.uid, uid, gid != shown.gid, gid, request)
+            found = context.copy_up.ensure(found)
+            owner = context.stack.ownership
+            record = replace(
+                found.record,
+                uid=None if uid == owner.map_uid else uid,
+                gid=None if gid == owner.map_gid else gid,
+            )
+            mode = found.mode
+            if not found.is_dir and not found.is_link:
+                record = replace(record, xattrs=tuple(item for item in record.xattrs if item[0] != _CAPABILITY))
+                mode &= ~stat.S_ISUID
+                mode &= ~stat.S_ISGID if mode & stat.S_IXGRP else ~0
+            self._set_mode(found, record, mode)
+
+    def utimens(self, request: bytes, times: tuple[int | None, int | None] | None, *, follow: bool) -> None:
+        """utimensat(2). `times`: (access, modification) in ns, None in it leaves one alone; None is now."""
+        context = self._context
+        with context.upper.locked():
+            found = context.existing(request, follow=follow)
+            shown = context.attributes(found)
+            if times is not None:
+                context.require_owner(found, request)
+            elif context.identity.uid != shown.uid:
+                context.require(found, WRITE, request)
+            found = context.copy_up.ensure(found)
+            real = context.upper.real(found.path)
+            if times is None:
+                os.utime(real, follow_symlinks=False)
+            else:
+                atime, mtime = times
+                given = (shown.atime_ns if atime is None else atime, shown.mtime_ns if mtime is None else mtime)
+                os.utime(real, ns=given, follow_symlinks=False)
+
+    def truncate(self, request: bytes, size: int) -> None:
+        context = self._context
+        if size < 0:
+            raise os_error(errno.EINVAL, request)
+        with context.upper.locked():
+            found = context.existing(request, follow=True)
+            if found.is_dir:
+                raise os_error(errno.EISDIR, request)
+            context.require(found, WRITE, request)
+            if not found.is_file:
+                raise os_error(errno.EINVAL, request)
+            lower = None if found.is_in(0) else context.attributes(found)
+            found = context.copy_up.ensure(found, limit=size)
+            context.upper.make_writable(found)
+            real = context.upper.pinned(found.path)
+            os.truncate(real, size)
+            if lower is not None and lower.size > size:  # the copy is that long already: to the kernel no change
+                os.utime(real, ns=(lower.atime_ns, time.time_ns()))
+
+    # ---- extended attributes
+
+    def getxattr(self, request: bytes, name: bytes, *, follow: bool) -> bytes:
+        found = self._context.existing(request, follow=follow)
+        xattr.check_name(name, found.mode, request, write=False)
+        if name.startswith(b"user."):
+            self._context.require(found, READ, request)
+        value = xattr.all_xattrs(self._context.stack, found).get(name)
+        if value is None:
+            raise os_error(errno.ENODATA, request)
+        return value
+
+    def listxattr(self, request: bytes, *, follow: bool) -> list[bytes]:
+        return list(xattr.all_xattrs(self._context.stack, self._context.existing(request, follow=follow)))
+
+    def setxattr(self, request: bytes, name: bytes, value: bytes, flags: int, *, follow: bool) -> None:
+        context = self._context
+        with context.upper.locked():
+            found = self._xattr_target(request, name, follow)
+            present = name in xattr.all_xattrs(context.stack, found)
+            if flags & XATTR_CREATE and present:
+                raise os_error(errno.EEXIST, request)
+            if flags & XATTR_REPLACE and not present:
+                raise os_error(errno.ENODATA, request)
+            if len(value) > xattr.VALUE_MAX_BYTES:
+                raise os_error(errno.E2BIG, request)
+            found = context.upper.make_writable(context.copy_up.ensure(found))
+            record = xattr.store(context.upper.real(found.path), found.record, name, value, request)
+            context.upper.change_record(found, record)
+            context.upper.stamp(found.path)
+
+    def removexattr(self, request: bytes, name: bytes, *, follow: bool) -> None:
+        context = self._context
+        with context.upper.locked():
+            found = self._xattr_target(request, name, follow)
+            if name not in xattr.all_xattrs(context.stack, found):
+                raise os_error(errno.ENODATA, request)
+            found = context.upper.make_writable(context.copy_up.ensure(found))
+            kept = tuple(item for item in found.record.xattrs if item[0] != name)
+            context.upper.change_record(found, replace(found.record, xattrs=kept))
+            context.upper.stamp(found.path)
+            if name.startswith(b"user."):
+                xattr.drop(context.upper.real(found.path), name)
+
+    def _xattr_target(self, request: bytes, name: bytes, follow: bool) -> Found:
+        context = self._context
+        found = context.existing(request, follow=follow)
+        xattr.check_name(name, found.mode, request, write=True)
+        if name.startswith(b"user."):
+            context.require(found, WRITE, request)
+        elif not context.identity.is_root:
+            raise os_error(errno.EPERM, request)
+        return found
+
+    # ----
+
+    def _require_chown(self, found: Found, owner: int, uid: int, moves: bool, gid: int, request: bytes) -> None:
+        identity = self._context.identity
+        if identity.is_root:
+            return
+        if identity.uid != owner or uid != owner or (moves and not identity.is_member(gid)):
+            raise os_error(errno.EPERM, request)
+
+    def _set_mode(self, found: Found, record: Record, mode: int) -> None:
+        assert found.real is not None  # it is in the upper
+        upper = self._context.upper
+        kind = stat.S_IFMT(found.real.st_mode)
+        # The root shows the lower root's attributes as long as its record names no mode (`Lookup.root`).
+        recorded = mode if found.parent is None else recorded_mode(mode, kind)
+        upper.change_record(found, replace(record, mode=recorded))
+        if kind != stat.S_IFLNK:
+            os.chmod(upper.pinned(found.path), real_mode(mode))
+        else:
+            upper.stamp(found.path)

@@ -1,0 +1,380 @@
+"""Changes to the real directory tree of the writable layer (docs/format.md §6 and §7).
+
+1. Every method that makes a name sets its Bloom bits first.
+2. A record is written before the object that it describes appears, and removed after the object is gone: a record
+   without an object is ignored, and whoever makes a name replaces or removes what lies about.
+3. A whiteout is made before its object goes, and removed after its object came: it is ignored meanwhile.
+4. Compound changes run under the upper's lock (flock, exclusive). It dies with its holder. Readers take no lock.
+5. Paths are those of the layer, which in the writable layer are the virtual ones: `b""` or `/a/b`.
+6. Marks are no change of the directory that a program could see: its times are put back where nothing else changed.
+"""
+
+import contextlib
+import errno
+import fcntl
+import itertools
+import os
+import stat
+import threading
+import time
+from collections.abc import Iterator
+
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.model.value import replace
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.bloom import MOVED as MOVED_KIND
+from rootlay.vfs.merge.bloom import OPAQUE as OPAQUE_KIND
+from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
+from rootlay.vfs.merge.bloom import SHARED as SHARED_KIND
+from rootlay.vfs.merge.bloom import Bloom
+from rootlay.vfs.merge.errors import os_error
+from rootlay.vfs.merge.lookup import Found
+from rootlay.vfs.merge.record import NO_RECORD, NOTHING, Record
+from rootlay.vfs.merge.sharedrecord import find_shared, store_shared
+from rootlay.vfs.merge.stack import Stack
+from rootlay.vfs.merge.whiteout import (
+    LINKED,
+    OPAQUE,
+    TEMPORARY,
+    is_long,
+    linked_path,
+    parse_mark,
+    record_name,
+    whiteout_name,
+)
+
+_counter = itertools.count()
+_MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """A layer path as (directory, name). The root is (`b""`, `b""`)."""
+    directory, _, name = path.rpartition(b"/")
+    return directory, name
+
+
+class Upper:
+    """The writable layer of a stack. Safe for threads. Precondition: `stack.writable`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.layer = stack.upper
+        self._lock_path = stack.lock
+        self._bloom = Bloom(self.layer.bloom) if self.layer.bloom is not None else None
+        self._threads = threading.RLock()
+        self._depth = 0
+
+    @property
+    def bloom(self) -> Bloom | None:
+        """The filter, open as long as this is."""
+        return self._bloom
+
+    def close(self) -> None:
+        """Unmap the Bloom filter. Idempotent."""
+        if self._bloom is not None:
+            self._bloom.close()
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the upper's lock, against threads and processes. Re-entrant in one thread."""
+        with self._threads:
+            if self._depth or self._lock_path is None:
+                yield
+                return
+            # A new open file description each time: a descriptor kept over fork would share the lock.
+            descriptor = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                self._depth += 1
+                with self._bloom.changing() if self._bloom is not None else contextlib.nullcontext():
+                    yield
+            finally:
+                self._depth -= 1 if self._depth else 0
+                os.close(descriptor)
+
+    def real(self, path: bytes) -> bytes:
+        """The real path of a path in the layer."""
+        return self.layer.real(path)
+
+    def pinned(self, path: bytes) -> bytes:
+        """The real path of what is no link, for system calls that would follow one."""
+        return self.layer.pinned(path)
+
+    def announce(self, path: bytes, kind: bytes = b"") -> None:
+        """Set the Bloom bits of something about to appear."""
+        if self._bloom is not None:
+            self._bloom.add(path, kind)
+
+    @contextlib.contextmanager
+    def making(self, temporary: bytes) -> Iterator[None]:
+        """Remove a half-made temporary where making it fails (a full disk, an unreadable original)."""
+        try:
+            yield
+        except Exception:
+            real = self.real(temporary)
+            with contextlib.suppress(FileNotFoundError):
+                if stat.S_ISDIR(os.lstat(real).st_mode):
+                    remove_tree(real)
+                else:
+                    os.unlink(real)
+            raise
+
+    def temporary(self, directory: bytes) -> bytes:
+        """A fresh reserved path in a directory; swept when its maker died before it was renamed."""
+        unique = b"%x.%x.%s" % (os.getpid(), next(_counter), os.urandom(4).hex().encode())
+        return directory + b"/" + TEMPORARY + unique
+
+    @contextlib.contextmanager
+    def keeping_times(self, directory: bytes) -> Iterator[None]:
+        """Put a directory's times back after a change that is none of the program's business."""
+        before = self.layer.lstat(directory)
+        yield
+        os.utime(self.pinned(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    def announce_all(self) -> None:
+        """Set the bits of everything that is in the upper: for a filter that is younger than its upper."""
+        self.announce_tree(b"", b"")
+
+    def sweep(self) -> int:
+        """Remove what died writers left half-made, and say how many. A scan of the upper.
+
+        Precondition: no other process works on the upper.
+        """
+        found: list[bytes] = []
+        linked: set[bytes] = set()
+        named: set[bytes] = set()
+        for here, entry in self._iter_tree(b""):
+            mark = parse_mark(entry.name)
+            if entry.name.startswith(TEMPORARY):
+                found.append(here + b"/" + entry.name)
+            elif mark is not None and mark.kind == "linked":
+                linked.add(here + b"/" + entry.name)
+            elif mark is not None and mark.kind == "record" and entry.is_symlink():
+                named.add(b"/" + LINKED + os.readlink(entry.path).removeprefix(b"l="))
+        found += linked - named  # a crash has left it, or somebody else made it
+        for path in found:
+            real = self.real(path)
+            if not os.path.lexists(real):  # inside a temporary directory that is gone
+                continue
+            with self.keeping_times(split(path)[0]):
+                if stat.S_ISDIR(os.lstat(real).st_mode):
+                    remove_tree(real)
+                else:
+                    os.unlink(real)
+        return len(found)
+
+    # ---- records
+
+    def write_record(self, path: bytes, record: Record) -> None:
+        """Make `record` the record of a path. Atomic. An empty record removes the one that is there."""
+        directory, name = split(path)
+        mark = directory + b"/" + record_name(name)
+        if not record:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.real(mark))
+            return
+        self.announce(path, RECORD_KIND)
+        if record.redirect is not None:
+            self.announce(b"", MOVED_KIND)
+            self.announce(record.redirect, MOVED_KIND)
+        self._put_link(record.beside(), mark)
+
+    def _put_link(self, text: bytes, mark: bytes) -> None:
+        temporary = self.temporary(split(mark)[0])
+        os.symlink(text, self.real(temporary))
+        os.rename(self.real(temporary), self.real(mark))
+
+    def forget_record(self, found: Found) -> None:
+        """What was recorded of an object goes, where the name of the upper that it was found under is gone."""
+        self.write_record(found.path, NO_RECORD)
+        self.forget_linked(found)
+
+    def forget_linked(self, found: Found) -> None:
+        """The same of its linked record alone, which goes with the last name."""
+        if found.record.linked is not None and found.is_in(0) and found.real is not None and found.real.st_nlink == 1:
+            with self.keeping_times(b""), contextlib.suppress(FileNotFoundError):
+                os.unlink(self.real(linked_path(found.record.linked)))
+
+    def link_record(self, found: Found) -> Found:
+        """Give an object of the upper a linked record, the one for all its names, now and later. Idempotent.
+
+        Names that it has already are found by a scan of the upper.
+        """
+        real = found.real
+        assert real is not None  # it is in the upper
+        if found.record.linked is not None:
+            return found
+        number, text = time.time_ns(), found.record.format() or NOTHING
+        with self.keeping_times(b""):
+            while True:
+                try:
+                    os.symlink(text, self.real(linked_path(number)))
+                    break
+                except FileExistsError:
+                    number += 1
+        record = replace(found.record, linked=number)
+        for path in self._names_of(real) if real.st_nlink > 1 else (found.path,):
+            with self.keeping_times(split(path)[0]):
+                self.write_record(path, record)
+        return replace(found, record=record)
+
+    def stamp(self, path: bytes) -> None:
+        """Give a real object the time (st_ctime) of a change of which only its record tells, as the kernel would.
+
+        To the owner that it has: network file systems do not pass on what names none.
+        """
+        real = self.real(path)
+        os.chown(real, os.lstat(real).st_uid, -1, follow_symlinks=False)
+
+    def make_writable(self, found: Found) -> Found:
+        """Before the real file of an object of the upper is opened for writing: its own mode may not allow that.
+
+        Who may write is answered by the mode that programs see; from now on the record holds it.
+        """
+        real = found.real
+        if real is None or not stat.S_ISREG(real.st_mode) or real.st_mode & 0o200:
+            return found
+        record = replace(found.record, mode=found.mode)
+        self.change_record(found, record)
+        os.chmod(self.pinned(found.path), real.st_mode & 0o1777 | 0o200)
+        return replace(found, record=record, real=self.layer.lstat(found.path))
+
+    def change_record(self, found: Found, record: Record) -> None:
+        """Give an object of the upper another record, under all its names where it has hard links.
+
+        Of a regular file with several names, or that had them, it becomes an attribute; of others, and where no
+        attribute can be, a linked record. The directories keep their times.
+
+        Raises:
+            OSError: ENOSPC where there is no room to change an attribute that is there.
+        """
+        if record == found.record:
+            return
+        real, many = found.real, found.real is not None and not found.is_dir and found.real.st_nlink > 1
+        if real is not None and stat.S_ISREG(real.st_mode):
+            path = self.real(found.path)
+            shared = find_shared(path) is not None
+            if many or shared:
+                self.announce(b"", SHARED_KIND)
+                if store_shared(path, self.pinned(found.path), record):
+                    return
+                if shared:
+                    raise os_error(errno.ENOSPC, found.path)
+        if many:
+            record = replace(record, linked=self.link_record(found).record.linked)
+        if record.linked is not None:
+            with self.keeping_times(b""):
+                self._put_link(replace(record, linked=None).format() or NOTHING, linked_path(record.linked))
+            return
+        with self.keeping_times(split(found.path)[0]):
+            self.write_record(found.path, record)
+
+    def _names_of(self, real: os.stat_result) -> Iterator[bytes]:
+        for directory, entry in self._iter_tree(b""):
+            # lstat: DirEntry.inode() would do, but not where the file system's d_ino differs (network mounts).
+            info = entry.stat(follow_symlinks=False)
+            if (info.st_ino, info.st_dev) == (real.st_ino, real.st_dev) and parse_mark(entry.name) is None:
+                yield directory + b"/" + entry.name
+
+    def _iter_tree(self, directory: bytes) -> Iterator[tuple[bytes, os.DirEntry[bytes]]]:
+        pending = [directory]
+        while pending:
+            here = pending.pop()
+            with longpath.operation(), os.scandir(self.pinned(here)) as entries:
+                for entry in entries:
+                    yield here, entry
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(here + b"/" + entry.name)
+
+    # ---- whiteouts and opaque directories
+
+    def add_whiteout(self, path: bytes) -> None:
+        """Hide a path of the layers below. Idempotent."""
+        self.announce(path)
+        directory, name = split(path)
+        mark = self.real(directory + b"/" + whiteout_name(name))
+        with contextlib.suppress(FileExistsError):
+            if is_long(name):
+                os.symlink(name, mark)
+            else:
+                os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+    def remove_whiteout(self, path: bytes) -> None:
+        """Remove a whiteout that has become void. Idempotent."""
+        directory, name = split(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.real(directory + b"/" + whiteout_name(name)))
+
+    def set_opaque(self, directory: bytes, real_directory: bytes | None = None) -> None:
+        """Hide all lower children of a directory. Idempotent.
+
+        Args:
+            directory: the path that the directory has, or will have.
+            real_directory: the path where it is now, when it is still to be renamed.
+        """
+        self.announce(directory, OPAQUE_KIND)
+        place = directory if real_directory is None else real_directory
+        if real_directory is not None:
+            self.announce(real_directory, OPAQUE_KIND)
+        with self.keeping_times(place):  # the mark is no change that a program made
+            os.close(os.open(self.real(place + b"/" + OPAQUE), _MARK, 0o600))
+
+    # ---- whole directories
+
+    def announce_tree(self, old: bytes, new: bytes) -> None:
+        """Set the bits of everything under a directory for the path that it is about to be renamed to."""
+        if self._bloom is None:
+            return
+        for directory, entry in self._iter_tree(old):
+            place = new + directory[len(old) :]
+            mark = parse_mark(entry.name)
+            if mark is None:
+                self.announce(place + b"/" + entry.name)
+            elif mark.kind == "opaque":
+                self.announce(place, OPAQUE_KIND)
+            elif mark.kind == "whiteout":
+                if mark.name is not None or entry.is_symlink():
+                    name = os.readlink(entry.path) if mark.name is None else mark.name
+                    self.announce(place + b"/" + name)
+            elif mark.kind == "record" and mark.name is not None:
+                self.announce(place + b"/" + mark.name, RECORD_KIND)
+            elif mark.kind == "record":
+                self._announce_long_records(directory, place)
+
+    def _announce_long_records(self, directory: bytes, place: bytes) -> None:
+        """A record under a hash does not tell its name: take all long names of the directory."""
+        for name in os.listdir(self.pinned(directory)):
+            if parse_mark(name) is None and record_name(name)[: len(b".wh..wh.n.")] == b".wh..wh.n.":
+                self.announce(place + b"/" + name, RECORD_KIND)
+
+    def discard_directory(self, path: bytes) -> None:
+        """Make a directory whose merged content is empty disappear, marks and all.
+
+        One rename to a temporary name takes it away; a crash afterwards leaves the temporary, to be swept.
+
+        Raises:
+            OSError: ENOTEMPTY where somebody who takes no lock (the engine makes plain files without) has put
+                something into it meanwhile; it is back in its place then.
+        """
+        temporary = self.temporary(split(path)[0])
+        os.rename(self.real(path), self.real(temporary))
+        if any(parse_mark(name) is None for name in os.listdir(self.pinned(temporary))):
+            os.rename(self.real(temporary), self.real(path))
+            raise os_error(errno.ENOTEMPTY, path)
+        remove_tree(self.real(temporary))
+
+
+def real_mode(mode: int) -> int:
+    """Permission bits to give a real file that stands for one of `mode`.
+
+    The container's user keeps access whatever the mode says; set-id bits are never real. (The engine leaves out the
+    owner's write bit of a regular file where the mode has none: see `Upper.make_writable`.)
+    """
+    keep = 0o700 if stat.S_ISDIR(mode) else 0o600
+    return (mode & 0o1777) | keep
+
+
+def recorded_mode(mode: int, real_type: int) -> int | None:
+    """What a record has to say of the mode of a real file: None where the real file tells it all."""
+    if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
+        return None
+    return mode

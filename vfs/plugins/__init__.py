@@ -1,0 +1,1 @@
+"""Doors for other libraries: fsspec, universal_pathlib, PyFilesystem2's URLs, pytest."""

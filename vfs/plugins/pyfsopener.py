@@ -1,0 +1,67 @@
+"""PyFilesystem2's URLs: `rootlay://IMAGE[!/path]` and `rootlay+container://NAME[!/path]`.
+
+    fs.open_fs("rootlay://debian!/etc")                       # read-only
+    fs.open_fs("rootlay+container://c1", writeable=True)
+    fs.open_fs("rootlay://debian?store=/project/images")      # another store than the user's own
+
+Registered by entry point: imported by PyFilesystem2, when somebody uses the protocol. What is opened closes all that
+was opened for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rootlay.store.model.errors import StoreError
+from rootlay.vfs.api.images import Store
+from rootlay.vfs.pyfs.importfs import import_pyfs
+
+import_pyfs()
+
+from fs import errors  # noqa: E402
+from fs.base import FS  # noqa: E402
+from fs.opener.base import Opener  # noqa: E402
+from fs.opener.errors import OpenerError  # noqa: E402
+from fs.subfs import ClosingSubFS  # noqa: E402
+
+from rootlay.vfs.pyfs.layerfs import LayerFS  # noqa: E402
+
+
+class RootlayOpener(Opener):
+    """Opens images and containers."""
+
+    protocols = ["rootlay", "rootlay+container"]  # noqa: RUF012 -- the base class's form
+
+    def open_fs(self, fs_url: str, parse_result: Any, writeable: bool, create: bool, cwd: str) -> FS:
+        """Open what a URL names, at its path.
+
+        Raises:
+            CreateFailed: there is no such image or container, or no such directory in it; see its `exc`.
+            OpenerError: an image was to be writeable.
+        """
+        name = _reference(parse_result)
+        try:
+            store = Store.open(parse_result.params.get("store"))
+            if parse_result.protocol == "rootlay":
+                if writeable:
+                    raise OpenerError(f"{fs_url}: an image is read-only; open a container: rootlay+container://NAME")
+                opened = store.image(name).open_fs()
+            else:
+                opened = LayerFS.of_container(store.container(name))
+        except StoreError as error:
+            raise errors.CreateFailed(f"{fs_url}: {error}", exc=error) from error
+        if not parse_result.path:
+            return opened
+        try:
+            return opened.opendir(parse_result.path, factory=ClosingSubFS)
+        except errors.ResourceError as error:
+            opened.close()
+            raise errors.CreateFailed(f"{fs_url}: {error}", exc=error) from error
+
+
+def _reference(parsed: Any) -> str:
+    """`NAME@sha256:…` looks like a user and a host to a parser of URLs."""
+    if parsed.username is None:
+        return str(parsed.resource)
+    user = parsed.username + (f":{parsed.password}" if parsed.password else "")
+    return f"{user}@{parsed.resource}"

@@ -1,0 +1,1 @@
+"""The merged tree as a PyFilesystem2 file system."""

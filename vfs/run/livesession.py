@@ -1,0 +1,76 @@
+"""A session that this process keeps open, with the hydrator process that serves the programs in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.run.hydrator import start_hydrator
+from rootlay.vfs.run.launch import LaunchBind, LaunchDir
+from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.session import Session, open_session
+from rootlay.vfs.run.zombies import leave, reap_hydrators
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class ServedSession:
+    """Close it when nothing more is to be started; programs that run already are served on.
+
+    Args:
+        binds: of the programs, beside the container's own.
+        dirs: layers below the container's own.
+        token: see open_session.
+
+    Raises:
+        EngineMissing, OSError: see open_session.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        record: ContainerRecord,
+        binds: Sequence[LaunchBind] = (),
+        token: str = "",
+        dirs: Sequence[LaunchDir] = (),
+    ) -> None:
+        self._root = root
+        self._binds = binds
+        self._dirs = dirs
+        self._process = os.getpid()
+        self._closed = False
+        self.session: Session = open_session(root, record, binds=binds, dirs=dirs, token=token)
+        self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
+
+    def keep(self, move: Callable[[int], int]) -> None:
+        """Have the pipe that keeps the hydrator waiting under another descriptor, which `move` makes of it."""
+        pipe = self._hydrator.stdin
+        if pipe is not None:
+            self._hydrator.stdin = os.fdopen(move(os.dup(pipe.fileno())), "wb", buffering=0)
+            pipe.close()
+
+    def renew(self) -> None:
+        """Describe the container as it is now to the programs that are started from now on; none may be running."""
+        self.session = open_session(
+            self._root, self.session.record, renew=self.session, binds=self._binds, dirs=self._dirs
+        )
+
+    def __del__(self) -> None:
+        """Of a handle that was dropped: as closed; a forked child's copy is none."""
+        if not getattr(self, "_closed", True) and hasattr(self, "_hydrator") and self._process == os.getpid():
+            self.close()
+
+    def close(self) -> None:
+        self._closed = True
+        if self._hydrator.stdin:
+            self._hydrator.stdin.close()
+        # It goes by itself when the container is idle; what is left of it here is only its exit status.
+        self._hydrator.returncode = self._hydrator.poll() or 0
+        leave(self._hydrator.pid)
+        if not has_guests(os.path.realpath(self.session.record.path)):
+            self.session.forget()  # the hydrator would, a moment later; until then the container would look busy
+        reap_hydrators()
