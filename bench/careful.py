@@ -21,9 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rootlay.store.bundle.attach import open_lower
 from rootlay.store.hydrate.repair import mend_trees
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs import Container, Store
 from rootlay.vfs.changes.diff import iter_changes, iter_layer
 from rootlay.vfs.changes.export import export_tree

@@ -28,18 +28,18 @@ from pathlib import Path
 _ROOTLAY = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.store import Store
-    Store.open(Path(sys.argv[1])).load(Path(sys.argv[2]))
+    from rootlay.store.store import ImageStore
+    ImageStore.open(Path(sys.argv[1])).load(Path(sys.argv[2]))
 """
 _UNTAR = 'for l in "$@"; do tar -C "$0" --no-same-owner --exclude="./dev/*" -xzf "$l"; done'
 _HYDRATE = """if 1:
     import sys
     from pathlib import Path
     from rootlay.store.hydrate.hydrator import Hydrator
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.store.view.view import View
     from rootlay.store.view.build import build_view, view_path
-    store = Store.open(Path(sys.argv[1]))
+    store = ImageStore.open(Path(sys.argv[1]))
     for image in store.load(Path(sys.argv[2])):
         view = View.open(view_path(store.root, build_view(store, image.diff_ids)))
         with Hydrator(store, view) as hydrator:
@@ -103,9 +103,9 @@ def contenders(work: Path, image: Path, layers: list[Path]) -> dict[str, Callabl
 def prepare(work: Path, tars: list[Path]) -> tuple[Path, list[Path]]:
     """An OCI layout with gzip layers (and a docker-archive beside it), and those layers."""
     from rootlay.store.model.value import replace
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    store = Store.open(work / "source")
+    store = ImageStore.open(work / "source")
     layers, parts = [], []
     for number, tar in enumerate(tars):
         layer = work / f"layer{number}.tar.gz"

@@ -39,10 +39,10 @@ _HYDRATE = """if 1:
     import sys
     from pathlib import Path
     from rootlay.store.hydrate.hydrator import Hydrator
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.store.view.view import View
     from rootlay.store.view.build import build_view, view_path
-    store = Store.open(Path(sys.argv[1]))
+    store = ImageStore.open(Path(sys.argv[1]))
     view = View.open(view_path(store.root, build_view(store, store.image(sys.argv[2]).diff_ids)))
     with Hydrator(store, view) as hydrator:
         hydrator.hydrate_all()

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from rootlay.store.model.image import Image
     from rootlay.store.model.manifest import Platform
     from rootlay.store.model.progress import Progress
-    from rootlay.vfs.build.cache.places import CachePlace
     from rootlay.vfs.build.context.source import SourceTree
-    from rootlay.vfs.build.result.options import BuildOptions, Fetch
+    from rootlay.vfs.build.options.cacheplaces import CachePlace
+    from rootlay.vfs.build.options.options import BuildOptions, Fetch
 
 IMAGE_SCHEME = "docker-image://"
 LAYOUT_SCHEME = "oci-layout://"
@@ -71,7 +71,7 @@ def to_options(
     """What the library takes; `trees` and `images` are what --build-context names. Raises UsageError."""
     from rootlay.cli.registryoptions import platform_of
     from rootlay.store.model.platform import host_platform
-    from rootlay.vfs.build.result.options import BuildOptions
+    from rootlay.vfs.build.options.options import BuildOptions
 
     build_args = pairs(values.many("build_arg"), context)
     network = values.text("network") or "host"
@@ -126,8 +126,8 @@ def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int 
 
 def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
     """--cache-from or --cache-to. Raises UsageError."""
-    from rootlay.vfs.build.cache.places import parse_cache_place
     from rootlay.vfs.build.language.errors import BadValue
+    from rootlay.vfs.build.options.cacheplaces import parse_cache_place
 
     try:
         return tuple(parse_cache_place(text, to=name == "cache_to") for text in values.many(name))
@@ -198,9 +198,9 @@ def _fetch(values: Values, context: Context) -> Fetch:
 
     def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
         from rootlay.store.registry.pull import pull
-        from rootlay.store.store import Store
+        from rootlay.store.store import ImageStore
 
-        store = Store.open(context.root)
+        store = ImageStore.open(context.root)
         return pull(store, reference, settings_of(values, context), platform=platform, progress=progress).image
 
     return fetch

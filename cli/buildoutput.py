@@ -12,9 +12,9 @@ from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, Option, UsageError, Values
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.build.build import BuildResult
-    from rootlay.vfs.build.result.output import Output
+    from rootlay.vfs.build.options.output import Output
 
 OUTPUT_OPTIONS = (
     Option(
@@ -32,7 +32,7 @@ OUTPUT_OPTIONS = (
 def parse_outputs(values: Values, context: Context) -> list[Output]:
     """All outputs, in order. Raises UsageError."""
     from rootlay.vfs.build.language.errors import BadValue
-    from rootlay.vfs.build.result.output import STDOUT, parse_output
+    from rootlay.vfs.build.options.output import STDOUT, parse_output
 
     texts = [*values.many("output"), *(["type=registry"] if values.flag("push") else [])]
     try:
@@ -50,7 +50,7 @@ def parse_outputs(values: Values, context: Context) -> list[Output]:
 
 
 def deliver(
-    store: Store,
+    store: ImageStore,
     result: BuildResult,
     outputs: Sequence[Output],
     values: Values,
@@ -58,10 +58,10 @@ def deliver(
     note: Callable[[str], None],
 ) -> None:
     """Write all outputs and the ID. An image that has no name, and is not meant for the store, does not stay there."""
+    from rootlay.vfs.build.cache.gcroots import needed
+    from rootlay.vfs.build.options.output import STDOUT
     from rootlay.vfs.build.result.export import write_output
     from rootlay.vfs.build.result.failure import BuildFailed
-    from rootlay.vfs.build.result.output import STDOUT
-    from rootlay.vfs.containers.gcroots import needed
 
     for output in outputs:
         try:

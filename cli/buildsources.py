@@ -13,7 +13,7 @@ from rootlay.cli.registryoptions import platform_of, settings_of
 from rootlay.cli.spec import Context, Values
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.build.context.buildcontext import Surroundings
     from rootlay.vfs.build.context.source import SourceTree
 
@@ -26,7 +26,7 @@ def surroundings(scratch: Path, values: Values, context: Context) -> Surrounding
 
 
 def open_named(
-    store: Store, values: Values, context: Context, scratch: Path, stack: ExitStack
+    store: ImageStore, values: Values, context: Context, scratch: Path, stack: ExitStack
 ) -> tuple[Mapping[str, SourceTree], Mapping[str, str]]:
     """The trees, and the images, of --build-context, by name. Raises as `open_context` and `load_unnamed`."""
     from rootlay.vfs.build.context.buildcontext import STDIN, open_context
@@ -46,7 +46,7 @@ def open_named(
     return trees, images
 
 
-def _load(store: Store, place: str, values: Values, context: Context) -> str:
+def _load(store: ImageStore, place: str, values: Values, context: Context) -> str:
     """The ID of the image that `DIR[:TAG][@DIGEST]` means."""
     from rootlay.cli.progress import show_progress
     from rootlay.store.exchange.ociload import load_unnamed

@@ -20,7 +20,7 @@ def reader(context: Context, record: ContainerRecord) -> Reader:
     opened: list[Overlay] = []
 
     def read(path: bytes) -> bytes | None:
-        from rootlay.vfs.containers.stack import open_overlay, read_small_file
+        from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 
         if not opened:
             opened.append(open_overlay(context.root, record))

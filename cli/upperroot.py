@@ -37,14 +37,14 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
             "there, too: give an empty directory, or one that was used so before"
         )
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    target = Store.open(root)
+    target = ImageStore.open(root)
     options = replace(options, upper=str(place / "upper"))
     if options.image not in ("", HOST_IMAGE) and not _is_bundle(options.image):
         from rootlay.store.exchange.linkedstore import link_image
 
-        source = Store.open(context.root, create=False)
+        source = ImageStore.open(context.root, create=False)
         image = source.image(options.image, options.platform)
         reference = link_image(source.layout, image, target.layout).manifest_digest
         if not image.references or options.platform is not None:

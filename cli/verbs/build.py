@@ -20,7 +20,7 @@ CANCELLED = 130
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.build.build import build
     from rootlay.vfs.build.context.buildcontext import open_context
     from rootlay.vfs.build.language.parser import parse
@@ -35,7 +35,7 @@ def action(values: Values, context: Context) -> int:
             source = stack.enter_context(open_context(values.required("context"), around))
             name, text = source.dockerfile(values.text("file"), around.stdin)
             dockerfile = parse(text, name)
-            store = Store.open(context.root)
+            store = ImageStore.open(context.root)
             trees, images = open_named(store, values, context, Path(scratch), stack)
             options = to_options(values, context, trees, images)
             with open_report(values, context) as report:

@@ -25,10 +25,10 @@ def action(values: Values, context: Context) -> int:
 
 
 def _show(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.build.cache.usage import list_cache
 
-    items = list_cache(Store.open(context.root))
+    items = list_cache(ImageStore.open(context.root))
     columns = (
         Column("ID", lambda row: row["id"][:12]),
         Column("KIND", lambda row: row["kind"]),
@@ -45,13 +45,13 @@ def _show(values: Values, context: Context) -> int:
 
 
 def _prune(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.build.cache.usage import prune_cache
 
     dry_run = values.flag("dry_run")
     older = _older_than(values.many("filter"))
     gone, freed = prune_cache(
-        Store.open(context.root), everything=values.flag("all"), older_than_s=older, dry_run=dry_run
+        ImageStore.open(context.root), everything=values.flag("all"), older_than_s=older, dry_run=dry_run
     )
     if values.flag("json"):
         row = {"items": list(map(_row, gone)), "freed_bytes": freed, "dry_run": dry_run}

@@ -10,14 +10,14 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.bundle.writer import write_bundle
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
     output = values.text("output")
     if not output:
         raise UsageError("-o FILE is needed: where the bundle goes")
     if Path(output).exists() and not Path(output).is_file():
         raise UsageError(f"-o {output}: not a file")
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     with show_progress(context) as progress:
         bundle_id = write_bundle(store, store.image(values.required("image")), Path(output), progress)
     context.out.line(bundle_id)

@@ -13,7 +13,7 @@ STREAM = b"-"
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.changes.transfer import copy_in, copy_out
-    from rootlay.vfs.containers.stack import open_overlay
+    from rootlay.vfs.overlay.containerstack import open_overlay
 
     source, target = values.required("source"), values.required("target")
     if not source or not target:

@@ -9,12 +9,12 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 if TYPE_CHECKING:
     from rootlay.store.model.image import Image
-    from rootlay.vfs.changes.states import State
+    from rootlay.vfs.containers.states import State
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.changes.states import State, diff_states
+    from rootlay.vfs.containers.states import State, diff_states
 
     first, second = values.required("container"), values.text("other")
     if second is None:
@@ -40,15 +40,15 @@ def _state(context: Context, reference: str) -> State | Image:
     """CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
     from rootlay.store.containers.containers import Containers
     from rootlay.store.model.errors import UnknownContainer
-    from rootlay.store.store import Store
-    from rootlay.vfs.changes.states import State
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.containers.snapshots import find_snapshot
+    from rootlay.vfs.containers.states import State
 
     name, _, snapshot = reference.partition("@")
     try:
         record = Containers(context.root).find(name)
     except UnknownContainer:
-        return Store.open(context.root).image(reference)
+        return ImageStore.open(context.root).image(reference)
     return State(record, find_snapshot(record, snapshot) if snapshot else None)
 
 

@@ -7,9 +7,9 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    image = Store.open(context.root).image(values.required("image"))
+    image = ImageStore.open(context.root).image(values.required("image"))
     layers = list(zip(image.diff_ids, image.manifest.layers, strict=True))
     rows = []
     steps = list(image.config.history)

@@ -17,10 +17,10 @@ _SHORT_DIGITS = 12
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
     damaged: list[str] = []
-    rows = _rows(Store.open(context.root).images(damaged.append), values.text("name"))
+    rows = _rows(ImageStore.open(context.root).images(damaged.append), values.text("name"))
     digits = None if values.flag("no_trunc") else _SHORT_DIGITS
     if values.flag("quiet"):
         for identity in dict.fromkeys(row["id"] for row in rows):

@@ -13,11 +13,11 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.store.model.configchange import apply_changes
     from rootlay.store.model.imageconfig import RunConfig
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.containers.create import ensure_view
 
     source = values.required("source")
-    store = Store.open(context.root, limits=limits_of(values))
+    store = ImageStore.open(context.root, limits=limits_of(values))
     with show_progress(context) as progress:
         image = store.import_rootfs(
             sys.stdin.buffer if source == "-" else Path(source),

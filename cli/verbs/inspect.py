@@ -48,9 +48,9 @@ def _container(context: Context, reference: str) -> dict[str, Any]:
 
 
 def _image(context: Context, reference: str) -> dict[str, Any]:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    image = Store.open(context.root).image(reference)
+    image = ImageStore.open(context.root).image(reference)
     index = {} if image.index is None else {"index": image.index.to_json()}
     return {
         "type": "image",

@@ -12,14 +12,14 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.containers.create import ensure_view
 
     source = values.text("input") or values.text("file")
     if source is None and sys.stdin.isatty():
         raise UsageError("nothing to load: give a file or directory, or pipe an archive in")
     platform, every = one_or_all(values)
-    store = Store.open(context.root, limits=limits_of(values))
+    store = ImageStore.open(context.root, limits=limits_of(values))
     notes: list[str] = []
     with show_progress(context) as progress:
         images = store.load(

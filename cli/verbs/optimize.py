@@ -8,9 +8,9 @@ from rootlay.cli.spec import Argument, Context, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.layer.optimize import optimize_image
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     image = store.image(values.required("image"))
     with show_progress(context) as progress:
         store.prepare(image, progress)

@@ -7,11 +7,11 @@ from rootlay.cli.spec import Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
-    from rootlay.vfs.containers.prune import prune
+    from rootlay.store.store import ImageStore
+    from rootlay.vfs.api.prune import prune
 
     dry_run = values.flag("dry_run")
-    done = prune(Store.open(context.root), dry_run=dry_run)
+    done = prune(ImageStore.open(context.root), dry_run=dry_run)
     if values.flag("json"):
         row = {
             "containers": done.containers,

@@ -11,12 +11,12 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.registry.pull import pull
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     from rootlay.vfs.containers.create import ensure_view
 
     settings = settings_of(values, context)
     platform, every = one_or_all(values)
-    store = Store.open(context.root, limits=limits_of(values))
+    store = ImageStore.open(context.root, limits=limits_of(values))
     notes: list[str] = []
     with show_progress(context) as progress:
         found = pull(

@@ -10,10 +10,10 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.registry.push import push
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
     settings = settings_of(values, context)
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     with show_progress(context) as progress:
         done = push(
             store,

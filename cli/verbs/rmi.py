@@ -9,10 +9,10 @@ from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.store.model.errors import ImageInUse
-    from rootlay.store.store import Store
-    from rootlay.vfs.containers.gcroots import needed
+    from rootlay.store.store import ImageStore
+    from rootlay.vfs.build.cache.gcroots import needed
 
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     containers = Containers(store.root)
 
     def remove(reference: str) -> None:

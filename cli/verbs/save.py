@@ -10,12 +10,11 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
 
     target = values.text("output")
     if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     out = context.out.binary if target is None or target == "-" else Path(target)
     compression = values.text("compression")
     with show_progress(context) as progress:

@@ -6,9 +6,9 @@ from rootlay.cli.spec import Argument, Context, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
-    store = Store.open(context.root)
+    store = ImageStore.open(context.root)
     store.tag(store.image(values.required("image")), values.required("reference"))
     return 0
 

@@ -18,10 +18,7 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
 
 if TYPE_CHECKING:
-    from rootlay.store.bundle.reader import BundleView
-    from rootlay.store.hydrate.hydrator import Hydrator
-    from rootlay.store.store import Store
-    from rootlay.store.view.view import View
+    pass
 
 
 def attach(root: Path, path: Path) -> Bundle:
@@ -57,14 +54,14 @@ def attached_view(root: Path, bundle_id: Digest) -> tuple[bytes, Table]:
 
     Raises FileNotFoundError, CorruptStore.
     """
-    bundle = _open(root, bundle_id)
+    bundle = open_attached(root, bundle_id)
     try:
         return os.fsencode(os.path.realpath(bundle.path)), bundle.header.tables["view"]
     finally:
         bundle.close()
 
 
-def _open(root: Path, bundle_id: Digest) -> Bundle:
+def open_attached(root: Path, bundle_id: Digest) -> Bundle:
     link = link_path(root, bundle_id)
     try:
         bundle = Bundle(link)
@@ -75,42 +72,3 @@ def _open(root: Path, bundle_id: Digest) -> Bundle:
         bundle.close()
         raise CorruptStore(os.path.realpath(link), "it is not the bundle any more that the container was made from")
     return bundle
-
-
-def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
-    """The view of a chain ID (or of a bundle's ID) and what hydrates it. The caller closes both, the hydrator first.
-
-    Raises FileNotFoundError, CorruptStore, TruncatedArchive.
-    """
-    from rootlay.store.hydrate.hydrator import Hydrator
-    from rootlay.store.store import Store
-    from rootlay.store.view.build import view_path
-    from rootlay.store.view.view import View
-
-    digest = Digest.parse(chain)
-    view: View | BundleView
-    if link_path(root, digest).is_symlink():
-        from rootlay.store.bundle.reader import BundleContent, BundleView
-
-        view = BundleView(_open(root, digest))
-        for layer in view.layers:
-            (root / "layers" / layer.hex).mkdir(mode=0o700, parents=True, exist_ok=True)
-        return view, Hydrator(BundleContent(root, link_path(root, digest)), view)
-    store = Store.open(root)
-    view = View.open(view_path(store.root, digest))
-    return view, Hydrator(store, view)
-
-
-def load_attached(store: Store, bundle_id: Digest) -> None:
-    """The layers of an attached bundle into the store, those that are not there. Raises as `Store.load`.
-
-    Preconditions: the caller is inside `layout.importing()`.
-    """
-    from rootlay.store.exchange.ociload import load_layers, read_image
-    from rootlay.store.model.progress import silent
-
-    bundle = _open(store.root, bundle_id)
-    try:
-        load_layers(store, bundle, read_image(bundle), bundle_id.short, silent)
-    finally:
-        bundle.close()

@@ -16,9 +16,9 @@ from struct import error as struct_error
 from typing import BinaryIO
 
 from rootlay.store.bundle.format import Bundle
+from rootlay.store.codec.content import ContentReader, Extent, SegmentReader
 from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.codec.zstdframes import decompress_frames
-from rootlay.store.layer.content import ContentReader, Extent, SegmentReader
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, SparseMap, Xattrs

@@ -44,12 +44,12 @@ from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 _MODE = 0o777  # less the umask: its first line makes it a program
 
 
-def write_bundle(store: Store, image: Image, out: Path, progress: Progress = silent) -> Digest:
+def write_bundle(store: Images, image: Image, out: Path, progress: Progress = silent) -> Digest:
     """Write `image` as the bundle `out`, over whatever file has that name.
 
     Returns:
@@ -67,7 +67,7 @@ def write_bundle(store: Store, image: Image, out: Path, progress: Progress = sil
         return _write(store, image, out, progress)
 
 
-def _write(store: Store, image: Image, out: Path, progress: Progress) -> Digest:
+def _write(store: Images, image: Image, out: Path, progress: Progress) -> Digest:
     with output_file(out, _MODE) as stream:
         return _Writer(store, image, stream, progress).run()
 
@@ -75,7 +75,7 @@ def _write(store: Store, image: Image, out: Path, progress: Progress) -> Digest:
 class _Writer:
     """The file in the making."""
 
-    def __init__(self, store: Store, image: Image, stream: BinaryIO, progress: Progress) -> None:
+    def __init__(self, store: Images, image: Image, stream: BinaryIO, progress: Progress) -> None:
         self._store = store
         self._image = image
         self._stream = stream

@@ -16,8 +16,9 @@ from rootlay.store.codec.codec import decompress
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.regularfile import iter_regular
 from rootlay.store.layer.ingest import LayerSource, ingest_layer
-from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME, Layer, layer_exists
+from rootlay.store.layer.layer import Layer
 from rootlay.store.layer.tree import LayerTree
+from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME, layer_exists
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, split_key

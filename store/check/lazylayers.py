@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.layer.layer import layer_exists
-from rootlay.store.lazy.blockcache import BLOCK_BYTES, DATA_NAME, HAVE_NAME, BlockCache
-from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
+from rootlay.store.chunks.blockcache import BLOCK_BYTES, DATA_NAME, HAVE_NAME, BlockCache
+from rootlay.store.chunks.origin import ORIGIN_NAME, Origin
+from rootlay.store.layout.layerfiles import layer_exists
 from rootlay.store.model.errors import CorruptStore
 
 

@@ -25,7 +25,6 @@ from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import StoreError
-from rootlay.store.store import Store
 
 CHECKS: tuple[Check, ...] = (
     check_structure,
@@ -63,7 +62,7 @@ def check_store(
         raise StoreError(f"no store at {root}")
     if repair or os.access(layout.root, os.W_OK):
         layout.make_directories()
-    scope = Scope(Store(layout), deep, tell=tell, counts={} if counts is None else counts)
+    scope = Scope(ImageStore(layout), deep, tell=tell, counts={} if counts is None else counts)
     quarantine = Quarantine(layout)
     with layout.remove_lock() if repair else layout.use():
         scope.store.sweep()

@@ -17,7 +17,7 @@ from rootlay.store.model.errors import BadManifest, StoreError, printable
 from rootlay.store.model.image import Image
 from rootlay.store.model.jsonfield import parse_object
 from rootlay.store.model.value import field, value
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 
 T = TypeVar("T")
 Tell = Callable[[str, int, int], None]
@@ -36,7 +36,7 @@ class Scope:
     `counts` is how many of each kind of thing have been looked at; `tell` hears of it while that goes on.
     """
 
-    store: Store
+    store: ImageStore
     deep: bool = False
     distrusted: set[str] = field(default_factory=set)
     counts: dict[str, int] = field(default_factory=dict)

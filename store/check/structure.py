@@ -11,13 +11,13 @@ from pathlib import Path
 
 from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope, process_lives
+from rootlay.store.chunks.blockcache import DATA_NAME, HAVE_NAME
+from rootlay.store.chunks.origin import ORIGIN_NAME
 from rootlay.store.disk.durable import write_file
 from rootlay.store.disk.lock import try_lock
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.layout.indexdocuments import whole_index
 from rootlay.store.layout.layout import LAYOUT_VERSION
-from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME
-from rootlay.store.lazy.origin import ORIGIN_NAME
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import StoreError
 from rootlay.store.model.imageconfig import ImageConfig

@@ -14,7 +14,8 @@ from rootlay.store.check.scope import Scope
 from rootlay.store.disk.durable import FILE_MODE
 from rootlay.store.disk.walktree import iter_tree
 from rootlay.store.hydrate.tree import KEPT_BITS, HydratedTree, split_path
-from rootlay.store.layer.layer import TREE_NAME, Layer, layer_exists
+from rootlay.store.layer.layer import Layer
+from rootlay.store.layout.layerfiles import TREE_NAME, layer_exists
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
 from rootlay.store.model.errors import CorruptStore, StoreError, printable
 

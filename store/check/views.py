@@ -11,7 +11,7 @@ from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove
 from rootlay.store.check.scope import Scope
 from rootlay.store.check.subprocesscheck import examine_apart
 from rootlay.store.disk.lmdbfile import LmdbFile
-from rootlay.store.layer.layer import layer_exists
+from rootlay.store.layout.layerfiles import layer_exists
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.errors import CorruptStore, StoreError

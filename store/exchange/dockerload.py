@@ -10,13 +10,13 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from rootlay.store.exchange.ociload import check_platform, check_single
+from rootlay.store.exchange.ociload import check_single
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest, DigestMismatch
 from rootlay.store.model.image import Image
-from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.imageconfig import ImageConfig, check_platform
 from rootlay.store.model.jsonfield import as_object, field, texts
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.progress import Progress
@@ -25,7 +25,7 @@ from rootlay.store.model.value import value
 from rootlay.store.tar.archive import ImageFiles, read_document
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 _CONFIG_NAME = re.compile(r"(?:blobs/sha256/)?([0-9a-f]{64})(?:\.json)?\Z")
 
@@ -40,7 +40,7 @@ class _Item:
 
 
 def load_docker(
-    store: Store, files: ImageFiles, name: Reference | None, wanted: Platform, progress: Progress
+    store: Images, files: ImageFiles, name: Reference | None, wanted: Platform, progress: Progress
 ) -> list[Image]:
     """Load all images that `manifest.json` names. Raises as `rootlay.store.exchange.load`."""
     items = _parse(read_document(files, "manifest.json"), f"{files.what}: manifest.json")
@@ -77,7 +77,7 @@ def _config(files: ImageFiles, item: _Item) -> tuple[bytes, ImageConfig]:
 
 
 def _load_item(
-    store: Store, files: ImageFiles, item: _Item, name: Reference | None, wanted: Platform, progress: Progress
+    store: Images, files: ImageFiles, item: _Item, name: Reference | None, wanted: Platform, progress: Progress
 ) -> Image:
     config_bytes, config = _config(files, item)
     check_platform(config, wanted)

@@ -8,23 +8,20 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.indexdocuments import Member, iter_members
-from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
-from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import BadManifest, DigestMismatch, UnsupportedMedia, WrongPlatform
+from rootlay.store.model.errors import BadManifest, UnsupportedMedia, WrongPlatform
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import INDEXES, Descriptor, Platform
 from rootlay.store.model.platform import fits
 from rootlay.store.model.reference import Reference
-from rootlay.store.tar.archive import ImageFiles, LinkedFiles, blob_chunks, blob_name, promised
+from rootlay.store.tar.archive import ImageFiles, LinkedFiles, blob_chunks, blob_name
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 LoadMember = Callable[[Member], None]
 
@@ -62,7 +59,7 @@ def require_platform(members: Iterable[Member], wanted: Platform) -> None:
 
 
 def load_index(
-    store: Store, files: ImageFiles, members: list[Member], name: Reference | None, load_image: LoadMember
+    store: Images, files: ImageFiles, members: list[Member], name: Reference | None, load_image: LoadMember
 ) -> Image:
     """Bring in what `gather` has found, and give it its name.
 
@@ -80,29 +77,3 @@ def load_index(
                 link = files.real_path(path) if isinstance(files, LinkedFiles) else None
                 store_blob(store.layout, blob_chunks(files, blob), blob, f"{files.what}: {path}", link)
     return store.add_index(members, name)
-
-
-def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str, link: Path | None = None) -> None:
-    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge.
-
-    Args:
-        link: where it is, if it is to stay there.
-    """
-    if layout.has_blob(blob.digest):
-        return
-    digest = hashlib.new(blob.digest.algorithm)
-    with layout.staging() as staging:
-        staged = StagedBlob(staging / "blob") if link is None else LinkedBlob(staging / "blob", link)
-        try:
-            for chunk in promised(chunks, blob.size, what):
-                layout.budget.take_bytes(len(chunk), what)
-                digest.update(chunk)
-                staged.write(chunk)
-        finally:
-            staged.finish()
-        actual = f"{blob.digest.algorithm}:{digest.hexdigest()}"
-        if actual != str(blob.digest):
-            raise DigestMismatch(what, blob.digest, actual)
-        if staged.size != blob.size:
-            raise DigestMismatch(f"{what}: size", blob.size, staged.size)
-        layout.publish_blob(staged.path, Digest(blob.digest.algorithm, digest.hexdigest()))

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from rootlay.store.disk.durable import make_directory
-from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME
+from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.image import Image
 from rootlay.store.model.imagenames import with_name

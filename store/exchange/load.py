@@ -14,15 +14,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from rootlay.store.bundle.attach import open_attached
 from rootlay.store.bundle.format import Bundle, is_bundle
 from rootlay.store.codec.bytestream import iter_file
 from rootlay.store.codec.codec import Compression, decompress, peek, sniff
+from rootlay.store.codec.content import ContentReader, SegmentReader
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.durable import create_file
 from rootlay.store.exchange.dockerload import load_docker
 from rootlay.store.exchange.ociload import Platforms, load_oci
-from rootlay.store.layer.content import ContentReader, SegmentReader
 from rootlay.store.model.access import Access
+from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.model.image import Image
@@ -34,14 +36,14 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 # As fast as most disks.
 SPOOL_LEVEL = 1
 
 
 def load(
-    store: Store,
+    store: Images,
     source: Path | BinaryIO,
     *,
     reference: str | None,
@@ -98,7 +100,7 @@ def load(
     return loaded
 
 
-def _open(store: Store, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:
+def _open(store: Images, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:
     """The files of `source`; closed, and what was spooled removed, by `stack`."""
     if isinstance(source, Path) and source.is_dir():
         return DirectoryFiles(source)
@@ -156,3 +158,18 @@ def _spool(
     segments = SegmentReader(path, Access.ZSTD, frames.log.finish())
     stack.callback(segments.close)
     return io.BufferedReader(ContentReader(segments, Entry(EntryType.FILE, size=done)))
+
+
+def load_attached(store: Images, bundle_id: Digest) -> None:
+    """The layers of an attached bundle into the store, those that are not there. Raises as `Images.load`.
+
+    Preconditions: the caller is inside `layout.importing()`.
+    """
+    from rootlay.store.exchange.ociload import load_layers, read_image
+    from rootlay.store.model.progress import silent
+
+    bundle = open_attached(store.root, bundle_id)
+    try:
+        load_layers(store, bundle, read_image(bundle), bundle_id.short, silent)
+    finally:
+        bundle.close()

@@ -26,10 +26,9 @@ from rootlay.store.model.errors import (
     NotAnArchive,
     StoreError,
     UnknownImage,
-    WrongPlatform,
 )
 from rootlay.store.model.image import Image
-from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.imageconfig import ImageConfig, check_platform
 from rootlay.store.model.manifest import (
     INDEXES,
     Descriptor,
@@ -38,19 +37,19 @@ from rootlay.store.model.manifest import (
     Platform,
 )
 from rootlay.store.model.mediasupport import check_kind, check_layers, is_foreign, missing_foreign
-from rootlay.store.model.platform import fits, host_platform
+from rootlay.store.model.platform import host_platform
 from rootlay.store.model.progress import Note, Progress, unheard
 from rootlay.store.model.reference import Reference
 from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, blob_chunks, blob_name, read_document
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 Platforms = Literal["one", "all", "whole"]
 
 
 def load_oci(
-    store: Store,
+    store: Images,
     files: ImageFiles,
     name: Reference | None,
     wanted: Platform,
@@ -83,7 +82,7 @@ def load_oci(
     ]
 
 
-def load_unnamed(store: Store, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
+def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
     """One image of an OCI layout directory, which gets no name here.
 
     Args:
@@ -112,12 +111,6 @@ def check_single(name: Reference | None, count: int) -> None:
         raise BadReference(name.familiar, f"one name for {count} images")
 
 
-def check_platform(config: ImageConfig, wanted: Platform) -> None:
-    """Raise WrongPlatform for an image that says it is for something else."""
-    if config.architecture and not fits(wanted, config.platform):
-        raise WrongPlatform(str(wanted), (str(config.platform),))
-
-
 def read_image(files: ImageFiles) -> Image:
     """The image that an OCI layout has, without a look at its layers. Raises BadManifest, DigestMismatch."""
     index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
@@ -131,7 +124,7 @@ def read_image(files: ImageFiles) -> Image:
 
 
 def _load_whole(
-    store: Store,
+    store: Images,
     files: ImageFiles,
     top: Descriptor,
     name: Reference | None,
@@ -162,7 +155,7 @@ def _load_whole(
 
 
 def _load_image(
-    store: Store, files: ImageFiles, top: Descriptor, name: Reference | None, wanted: Platform, progress: Progress
+    store: Images, files: ImageFiles, top: Descriptor, name: Reference | None, wanted: Platform, progress: Progress
 ) -> Image:
     descriptor, document = resolve(files, top, wanted)
     config = _bring(store, files, descriptor, document, name, wanted, progress)
@@ -170,7 +163,7 @@ def _load_image(
 
 
 def _bring(
-    store: Store,
+    store: Images,
     files: ImageFiles,
     descriptor: Descriptor,
     document: bytes,
@@ -197,7 +190,7 @@ def _bring(
     return config
 
 
-def load_layers(store: Store, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
+def load_layers(store: Images, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
     """The layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
     loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):

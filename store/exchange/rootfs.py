@@ -25,11 +25,11 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.model.rfc3339 import rfc3339
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 
 def import_rootfs(
-    store: Store,
+    store: Images,
     source: Path | BinaryIO,
     reference: str | None,
     *,
@@ -65,7 +65,7 @@ def import_rootfs(
         return store.add_image(image_config, (layer.descriptor,), reference)
 
 
-def _layer(store: Store, source: Path | BinaryIO, what: str, progress: Progress) -> WrittenLayer:
+def _layer(store: Images, source: Path | BinaryIO, what: str, progress: Progress) -> WrittenLayer:
     if not isinstance(source, Path):
         return _from_stream(store, source, what, None, progress)
     if source.is_dir():
@@ -77,7 +77,7 @@ def _layer(store: Store, source: Path | BinaryIO, what: str, progress: Progress)
         return _from_stream(store, stream, what, size, progress)
 
 
-def _from_stream(store: Store, stream: BinaryIO, what: str, total: int | None, progress: Progress) -> WrittenLayer:
+def _from_stream(store: Images, stream: BinaryIO, what: str, total: int | None, progress: Progress) -> WrittenLayer:
     chunks: Iterator[bytes] = iter_file(stream)
     label = os.path.basename(what)
     return ingest_layer(

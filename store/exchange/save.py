@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from rootlay.store.disk.durable import create_file
 from rootlay.store.disk.outfile import output_directory, output_file
 from rootlay.store.disk.regularfile import iter_regular
-from rootlay.store.layer.recompress import Blobs, recompress
+from rootlay.store.images.recompress import Blobs, recompress
 from rootlay.store.layout.blobcheck import check_present
 from rootlay.store.layout.identity import check_whole
 from rootlay.store.layout.indexdocuments import whole_index
@@ -30,7 +30,7 @@ from rootlay.store.tar.archive import blob_name
 from rootlay.store.tar.writer import END_OF_ARCHIVE, encode_entry, padding
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 
@@ -39,7 +39,7 @@ _Named = tuple[Image, tuple[Reference, ...]]
 
 
 def save(
-    store: Store,
+    store: Images,
     references: Collection[str],
     out: BinaryIO | Path,
     archive_format: str,
@@ -81,7 +81,7 @@ def save(
 
 
 def _recompressed(
-    store: Store, images: list[_Named], compression: str, directory: Path, progress: Progress
+    store: Images, images: list[_Named], compression: str, directory: Path, progress: Progress
 ) -> tuple[list[_Named], Blobs]:
     found: list[_Named] = []
     made: dict[Digest, Path] = {}
@@ -106,7 +106,7 @@ def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) ->
         _write_archive(out, files)
 
 
-def _gather(store: Store, references: Collection[str], platform: Platform | None) -> list[_Named]:
+def _gather(store: Images, references: Collection[str], platform: Platform | None) -> list[_Named]:
     """Each image once, with the names it was asked for by."""
     found: dict[Digest, _Named] = {}
     for text in references:
@@ -136,7 +136,7 @@ def _means(text: str, name: str) -> bool:
         return False
 
 
-def _docker_files(store: Store, images: list[_Named]) -> Iterator[_File]:
+def _docker_files(store: Images, images: list[_Named]) -> Iterator[_File]:
     """Layers as plain tars named for their diff IDs, configs, and `manifest.json`."""
     items = []
     seen: set[Digest] = set()

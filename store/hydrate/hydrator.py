@@ -21,9 +21,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
+from rootlay.store.codec.content import ContentReader, Extent
 from rootlay.store.disk.durable import FILE_MODE, staging_directory
 from rootlay.store.hydrate.tree import HydratedTree, Parts, is_complete, settle_file, settle_symlink, split_path
-from rootlay.store.layer.content import ContentReader, Extent
 from rootlay.store.layer.pool import LayerPool
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from rootlay.store.codec.segment import Checkpoint
 from rootlay.store.disk.lmdbfile import write_sorted
-from rootlay.store.layer.layer import LayerMeta
 from rootlay.store.layer.tree import LayerTree
+from rootlay.store.layout.layerfiles import LayerMeta
 from rootlay.store.model.entry import META_KEY
 
 

@@ -21,9 +21,9 @@ from rootlay.store.codec.codec import Compression, Decoder, decompress, open_cod
 from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.layer.index import write_layer_index
-from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME, LayerMeta
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.layer.writer import BLOB_LEVEL, WrittenLayer
+from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME, LayerMeta
 from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
 from rootlay.store.layout.partialblob import PartialBlob
 from rootlay.store.model.access import Access

@@ -3,85 +3,34 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
+from rootlay.store.chunks.fetch import OpenFetch, unreachable
+from rootlay.store.codec.content import ContentReader, Extent, SegmentReader
 from rootlay.store.codec.segment import Checkpoint
 from rootlay.store.disk.lmdbfile import LmdbFile
-from rootlay.store.layer.content import ContentReader, Extent, SegmentReader
+from rootlay.store.layout.layerfiles import INDEX_NAME, LAZY_NAME, PACK_NAME, TREE_NAME, LayerMeta
 from rootlay.store.model.access import Access
-from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import CHECKPOINT_PREFIX, FIRST_RESERVED_KEY, META_KEY, Entry, EntryType, entry_key
-from rootlay.store.model.errors import BadManifest, CorruptStore
-from rootlay.store.model.value import value
 
-INDEX_VERSION = 1
-INDEX_NAME = "index.lmdb"
-PACK_NAME = "pack.tar.zst"
-LAZY_NAME = "lazy.blob"
-TREE_NAME = "tree"
 _BUFFER_BYTES = 1 << 17
-
-
-@value
-class LayerMeta:
-    """What a layer index says about itself. Sizes in bytes."""
-
-    diff_id: Digest
-    blob: Digest
-    media_type: str
-    entries: int
-    tar_bytes: int
-    content_bytes: int
-    access: Access
-    lower_links: int | None = None  # hard links to names of lower layers; None: an older index, which does not say
-
-    def to_json(self) -> bytes:
-        """The stored form."""
-        fields: dict[str, Any] = {
-            "version": INDEX_VERSION,
-            "diff_id": str(self.diff_id),
-            "blob": str(self.blob),
-            "media_type": self.media_type,
-            "entries": self.entries,
-            "tar_bytes": self.tar_bytes,
-            "content_bytes": self.content_bytes,
-            "access": self.access.value,
-        }
-        if self.lower_links is not None:
-            fields["lower_links"] = self.lower_links
-        return json.dumps(fields, sort_keys=True).encode()
-
-    @classmethod
-    def parse(cls, data: bytes | None, what: str) -> LayerMeta:
-        """The inverse. Raises CorruptStore."""
-        try:
-            fields = json.loads(data or b"")
-            if fields["version"] != INDEX_VERSION:
-                raise CorruptStore(what, f"index version {fields['version']} is not {INDEX_VERSION}")
-            return cls(
-                Digest.parse(fields["diff_id"]),
-                Digest.parse(fields["blob"]),
-                fields["media_type"],
-                fields["entries"],
-                fields["tar_bytes"],
-                fields["content_bytes"],
-                Access(fields["access"]),
-                fields.get("lower_links"),
-            )
-        except (ValueError, KeyError, TypeError, BadManifest) as error:
-            raise CorruptStore(what, "malformed layer index") from error
 
 
 class Layer:
     """One layer, immutable and thread safe. Close it; content readers must be closed before."""
 
-    def __init__(self, directory: Path, blobs: Path) -> None:
-        """Open `layers/<hex>`; `blobs` is the layout's `blobs`. Raises FileNotFoundError, CorruptStore."""
+    def __init__(self, directory: Path, blobs: Path, open_fetch: OpenFetch = unreachable) -> None:
+        """Open `layers/<hex>`.
+
+        Args:
+            blobs: the layout's `blobs`.
+            open_fetch: gives what fetches the content of a lazy layer that is not here.
+
+        Raises FileNotFoundError, CorruptStore.
+        """
         self.path = directory
         self.tree = directory / TREE_NAME
         self._index = LmdbFile(directory / INDEX_NAME)
@@ -90,6 +39,7 @@ class Layer:
         self._blob = blobs / self.meta.blob.algorithm / self.meta.blob.hex
         self._segments: SegmentReader | None = None
         self._lock = threading.Lock()
+        self._open_fetch = open_fetch
 
     @property
     def data_path(self) -> Path:
@@ -137,9 +87,9 @@ class Layer:
     def _open_segments(self) -> SegmentReader:
         with self._lock:
             if self._segments is None and self.meta.access is Access.LAZY:
-                from rootlay.store.lazy.segments import LazySegments
+                from rootlay.store.chunks.segments import LazySegments  # with zstandard and hashlib
 
-                self._segments = LazySegments(self.path, self.iter_checkpoints())
+                self._segments = LazySegments(self.path, self.iter_checkpoints(), self._open_fetch)
             if self._segments is None:
                 self._segments = SegmentReader(self.data_path, self.meta.access, self.iter_checkpoints(), self.path)
             return self._segments
@@ -176,8 +126,3 @@ class Layer:
             if self._segments is not None:
                 self._segments.close()
                 self._segments = None
-
-
-def layer_exists(directory: Path) -> bool:
-    """Whether `layers/<hex>` holds a finished index."""
-    return os.path.exists(directory / INDEX_NAME)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
 from rootlay.store.codec.bytestream import iter_file
 from rootlay.store.disk.regularfile import open_regular_stream
 from rootlay.store.layer.ingest import LayerSource, ingest_layer
 from rootlay.store.layer.layer import Layer
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.layout.identity import find_lazy
-from rootlay.store.layout.layout import Layout
-from rootlay.store.model.errors import CorruptStore, NotFetched
+from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.model.digest import Digest
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotFetched
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Descriptor
 from rootlay.store.model.progress import Progress
@@ -92,3 +97,29 @@ def index_missing(layout: Layout, image: Image, progress: Progress, *, lazily: b
                 chunks = promised(iter_file(stream), descriptor.size, str(descriptor.digest))
                 source = LayerSource(str(descriptor.digest), chunks, descriptor, diff_id)
                 loader.load(source, descriptor.size)
+
+
+def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str, link: Path | None = None) -> None:
+    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge.
+
+    Args:
+        link: where it is, if it is to stay there.
+    """
+    if layout.has_blob(blob.digest):
+        return
+    digest = hashlib.new(blob.digest.algorithm)
+    with layout.staging() as staging:
+        staged = StagedBlob(staging / "blob") if link is None else LinkedBlob(staging / "blob", link)
+        try:
+            for chunk in promised(chunks, blob.size, what):
+                layout.budget.take_bytes(len(chunk), what)
+                digest.update(chunk)
+                staged.write(chunk)
+        finally:
+            staged.finish()
+        actual = f"{blob.digest.algorithm}:{digest.hexdigest()}"
+        if actual != str(blob.digest):
+            raise DigestMismatch(what, blob.digest, actual)
+        if staged.size != blob.size:
+            raise DigestMismatch(f"{what}: size", blob.size, staged.size)
+        layout.publish_blob(staged.path, Digest(blob.digest.algorithm, digest.hexdigest()))

@@ -14,7 +14,8 @@ from rootlay.store.codec.segment import Checkpoint
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.durable import create_file
 from rootlay.store.disk.lmdbfile import write_sorted
-from rootlay.store.layer.layer import INDEX_NAME, PACK_NAME, Layer
+from rootlay.store.layer.layer import Layer
+from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest

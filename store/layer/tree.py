@@ -17,8 +17,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rootlay.store.model.entry import (
-    NAME_BYTES_MAX,
-    PATH_BYTES_MAX,
     ROOT_ID,
     TARGET_BYTES_MAX,
     Entry,
@@ -27,6 +25,7 @@ from rootlay.store.model.entry import (
 )
 from rootlay.store.model.errors import UnsafePath, UnsupportedMedia
 from rootlay.store.model.value import replace
+from rootlay.store.tar.names import normalise
 
 WHITEOUT_PREFIX = b".wh."
 RESERVED_PREFIX = b".wh..wh."
@@ -37,29 +36,6 @@ PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
 _HARDLINK_CODE = EntryType.HARDLINK.value[0]
-
-
-def normalise(raw: bytes) -> bytes:
-    """The canonical form of a name in an archive: relative, single slashes, no dots; empty for the root.
-
-    Raises UnsafePath.
-    """
-    if b"\0" in raw:
-        raise UnsafePath(raw, "NUL in a name")
-    parts = raw.split(b"/")
-    if b".." in parts:
-        raise UnsafePath(raw, "it leaves the root by a `..` component")
-    if b"" in parts or b"." in parts:
-        parts = [part for part in parts if part not in (b"", b".")]
-        path = b"/".join(parts)
-    else:
-        path = raw
-    if len(path) > NAME_BYTES_MAX:
-        if len(path) > PATH_BYTES_MAX:
-            raise UnsafePath(raw, f"longer than {PATH_BYTES_MAX} bytes")
-        if any(len(part) > NAME_BYTES_MAX for part in parts):
-            raise UnsafePath(raw, f"a component is longer than {NAME_BYTES_MAX} bytes")
-    return path
 
 
 def _check_target(path: bytes, target: bytes) -> None:

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.layer.index import write_layer_index
-from rootlay.store.layer.layer import INDEX_NAME, LayerMeta
-from rootlay.store.layer.tree import OPAQUE_NAME, WHITEOUT_PREFIX, LayerTree, normalise
+from rootlay.store.layer.tree import OPAQUE_NAME, WHITEOUT_PREFIX, LayerTree
+from rootlay.store.layout.layerfiles import INDEX_NAME, LayerMeta
 from rootlay.store.layout.layout import Layout, StagedBlob
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
@@ -28,10 +28,11 @@ from rootlay.store.model.errors import UnsafePath
 from rootlay.store.model.manifest import OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.model.value import replace, value
 from rootlay.store.tar.header import BLOCK_BYTES
+from rootlay.store.tar.names import normalise
 from rootlay.store.tar.writer import END_OF_ARCHIVE, encode_entry, padding
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    pass
 
 # zstd-3: 232 MB at 289 MB/s where level 1 makes 254 MB at 434 MB/s (findings/store.md); blobs get pushed and kept.
 BLOB_LEVEL = 3
@@ -49,14 +50,14 @@ class WrittenLayer:
 class LayerWriter:
     """Use it as a context manager: leaving it without `finish` aborts."""
 
-    def __init__(self, store: Store | Layout, check: Callable[[], None] = lambda: None) -> None:
-        """Start a layer in `store`. Raises StoreNotWritable, DiskFull.
+    def __init__(self, layout: Layout, check: Callable[[], None] = lambda: None) -> None:
+        """Start a layer. Raises StoreNotWritable, DiskFull.
 
         Args:
             check: called for every entry and every piece of content; may raise to give up.
         """
         self._check = check
-        self._layout = store if isinstance(store, Layout) else store.layout
+        self._layout = layout
         self._stack = ExitStack()
         try:
             self._stack.enter_context(self._layout.holding())

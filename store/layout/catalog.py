@@ -1,7 +1,7 @@
-"""Which images there are: looking them up in `index.json`, by names (`rootlay.store.model.imagenames`), digests and IDs.
+"""Look-up of images in `index.json`: by name (`store.model.imagenames`), digest and ID.
 
-A descriptor may be that of a multi-platform index: then its images are members of one entry (`store.layout.indexdocuments`
-says of which documents), and a name leads to the one for this machine.
+A descriptor may be that of a multi-platform index: then its images are members of one entry
+(`store.layout.indexdocuments`), and a name leads to the one for this machine.
 """
 
 from __future__ import annotations

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 
 from rootlay.store.disk.lease import read_leases
-from rootlay.store.layer.layer import Layer, layer_exists
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.identity import lazy_id, stack_ids
+from rootlay.store.layout.layerfiles import read_layer_meta
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import BadManifest, CorruptStore
@@ -96,14 +97,8 @@ def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> 
     for diff_id in diff_ids:
         needed.layers.add(diff_id.hex)
         directory = layout.layer_directory(diff_id)
-        if not layer_exists(directory):
-            continue
-        try:
-            layer = Layer(directory, layout.blobs)
-        except CorruptStore:
-            continue
-        needed.blobs.add(layer.meta.blob.hex)
-        layer.close()
+        with suppress(FileNotFoundError, CorruptStore):
+            needed.blobs.add(read_layer_meta(directory).blob.hex)
 
 
 def _references(layout: Layout, descriptor: Descriptor, needed: Needed) -> Iterator[Descriptor]:

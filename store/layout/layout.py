@@ -28,10 +28,11 @@ from rootlay.store.disk.durable import (
 from rootlay.store.disk.lease import Kind, Lease
 from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.disk.smallfile import read_small
+from rootlay.store.layout.importing import Import
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
 from rootlay.store.model.jsonfield import dump, parse_object
-from rootlay.store.model.limits import Budget, Import, Limits
+from rootlay.store.model.limits import Budget, Limits
 from rootlay.store.model.manifest import Index
 
 LAYOUT_VERSION = "1.0.0"

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
+from rootlay.store.chunks.blockcache import DATA_NAME, BlockCache
+from rootlay.store.chunks.fetch import FetchRange, OpenFetch
+from rootlay.store.chunks.origin import Origin
+from rootlay.store.chunks.segments import FETCH_BYTES_MAX
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import iter_partial, partial_path
-from rootlay.store.lazy.blockcache import DATA_NAME, BlockCache
-from rootlay.store.lazy.origin import Origin
-from rootlay.store.lazy.segments import FETCH_BYTES_MAX, FetchRange
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import StoreError
 from rootlay.store.model.progress import silent
@@ -87,7 +88,7 @@ def settle(layout: Layout, own_id: Digest) -> None:
 class Filler:
     """A thread that brings lazy layers in while a program runs. It ends by itself; the process may end before."""
 
-    def __init__(self, layout: Layout, own_ids: Iterable[Digest], open_fetch: Callable[[Path], FetchRange]) -> None:
+    def __init__(self, layout: Layout, own_ids: Iterable[Digest], open_fetch: OpenFetch) -> None:
         """`open_fetch` gives what fetches ranges for the layer in a directory."""
         self._layout = layout
         self._own_ids = tuple(own_ids)

@@ -12,46 +12,23 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from struct import Struct
-from struct import error as struct_error
 
+from rootlay.store.chunks.segments import ChunkPlace
 from rootlay.store.codec.segment import SEGMENT_BYTES_MAX, Checkpoint
 from rootlay.store.layer.index import write_layer_index
-from rootlay.store.layer.layer import LayerMeta
 from rootlay.store.layer.tree import LayerTree
+from rootlay.store.layout.layerfiles import LayerMeta
 from rootlay.store.lazy.toc import Chunk, TocFile
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry
-from rootlay.store.model.errors import BadManifest, CorruptStore
+from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.limits import Budget
 from rootlay.store.model.manifest import Descriptor
-from rootlay.store.model.value import replace, value
+from rootlay.store.model.value import replace
 
-_WINDOW = Struct("<QQ32s")
 _ROW = Struct("<QQQ?32s")  # start, inner, length, zeros, SHA-256
 _ROWS_AT_A_TIME = 1000
-
-
-@value
-class ChunkPlace:
-    """What a segment's checkpoint says beyond its beginning: where its bytes end in the blob, how many come out before
-    it, and the SHA-256 of its own."""
-
-    end: int
-    inner: int
-    sha256: bytes
-
-    @classmethod
-    def parse(cls, window: bytes) -> ChunkPlace:
-        """Raises CorruptStore."""
-        try:
-            return cls(*_WINDOW.unpack(window))
-        except struct_error as error:
-            raise CorruptStore("layer index", "malformed chunk") from error
-
-    def pack(self) -> bytes:
-        """The stored form."""
-        return _WINDOW.pack(self.end, self.inner, self.sha256)
 
 
 def write_toc_index(

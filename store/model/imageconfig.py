@@ -7,7 +7,7 @@ from typing import Any
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.digest import chain_id as chain_id_of
-from rootlay.store.model.errors import BadManifest
+from rootlay.store.model.errors import BadManifest, WrongPlatform
 from rootlay.store.model.jsonfield import (
     Json,
     as_object,
@@ -20,6 +20,7 @@ from rootlay.store.model.jsonfield import (
     without,
 )
 from rootlay.store.model.manifest import Platform
+from rootlay.store.model.platform import fits
 from rootlay.store.model.value import field, replace, value
 
 
@@ -170,3 +171,9 @@ class ImageConfig:
 
 
 _CONFIG_MEMBERS = ("os", "architecture", "variant", "created", "author", "config", "rootfs", "history")
+
+
+def check_platform(config: ImageConfig, wanted: Platform) -> None:
+    """Raise WrongPlatform for an image that says it is for something else."""
+    if config.architecture and not fits(wanted, config.platform):
+        raise WrongPlatform(str(wanted), (str(config.platform),))

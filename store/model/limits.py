@@ -10,9 +10,7 @@ Rules:
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
-from rootlay.store.disk.lease import Lease
 from rootlay.store.model.errors import TooLarge
 from rootlay.store.model.value import value
 
@@ -58,14 +56,3 @@ class Budget:
         if tar_bytes > RATIO_FREE_BYTES and tar_bytes > self._limits.ratio * max(compressed_bytes, 1):
             reason = f"it unpacks to more than {self._limits.ratio} times its size"
             raise TooLarge(what, reason, "--max-ratio")
-
-
-class Import:
-    """One image on its way in: its budget, what it needs of the store, and what has been published of it so far."""
-
-    __slots__ = ("budget", "lease", "published")
-
-    def __init__(self, budget: Budget, lease: Lease) -> None:
-        self.budget = budget
-        self.lease = lease
-        self.published: list[Path] = []

@@ -8,13 +8,13 @@ from contextlib import closing
 from functools import partial
 from pathlib import Path
 
+from rootlay.store.chunks.origin import Origin
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
 from rootlay.store.layout.identity import find_lazy
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import iter_partial, partial_path, partial_size
 from rootlay.store.lazy.fill import bring_all, keep_as_partial
-from rootlay.store.lazy.origin import Origin
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, StoreError
 from rootlay.store.model.imageconfig import ImageConfig

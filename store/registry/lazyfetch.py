@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rootlay.store.lazy.origin import Origin
-from rootlay.store.lazy.segments import FetchRange
+from rootlay.store.chunks.fetch import FetchRange
+from rootlay.store.chunks.origin import Origin
 from rootlay.store.model.reference import Reference
 from rootlay.store.registry.proxies import Proxies
 from rootlay.store.registry.repository import Repository

@@ -17,15 +17,15 @@ from typing import Protocol
 
 import zstandard
 
+from rootlay.store.chunks.blockcache import DATA_NAME, HAVE_NAME, BlockCache
+from rootlay.store.chunks.origin import ORIGIN_NAME, Origin
 from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
 from rootlay.store.disk.durable import create_file
-from rootlay.store.layer.layer import INDEX_NAME
 from rootlay.store.layout.identity import TocPlace, find_toc, lazy_id
+from rootlay.store.layout.layerfiles import INDEX_NAME
 from rootlay.store.layout.layout import Layout
-from rootlay.store.lazy.blockcache import DATA_NAME, HAVE_NAME, BlockCache
-from rootlay.store.lazy.origin import ORIGIN_NAME, Origin
 from rootlay.store.lazy.toc import TOC_BYTES_MAX, TocFile, iter_toc
 from rootlay.store.lazy.tocindex import toc_entry, write_toc_index
 from rootlay.store.model.digest import Digest

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rootlay.store.exchange.indexload import store_blob
-from rootlay.store.exchange.ociload import check_platform
+from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.indexdocuments import DEPTH_MAX, iter_members
 from rootlay.store.layout.layout import Layout
@@ -19,7 +18,7 @@ from rootlay.store.layout.partialblob import KEPT_S, remove_partials
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest, CorruptStore, UnknownImage, UnsupportedMedia
 from rootlay.store.model.image import Image
-from rootlay.store.model.imageconfig import ImageConfig
+from rootlay.store.model.imageconfig import ImageConfig, check_platform
 from rootlay.store.model.manifest import INDEXES, Descriptor, Index, Manifest, Platform
 from rootlay.store.model.mediasupport import check_kind, is_foreign, missing_foreign
 from rootlay.store.model.platform import choose, host_platform
@@ -33,7 +32,7 @@ from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 
 @value
@@ -48,7 +47,7 @@ class Pulled:
 
 
 def pull(
-    store: Store,
+    store: Images,
     reference: str,
     settings: Settings,
     *,
@@ -97,7 +96,7 @@ class _Pull:
 
     def __init__(
         self,
-        store: Store,
+        store: Images,
         repository: Repository,
         name: Reference,
         wanted: Platform,

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rootlay.store.layer.recompress import Blobs, recompress
+from rootlay.store.images.recompress import Blobs, recompress
 from rootlay.store.layout.blobcheck import check_present
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.identity import check_whole
@@ -32,7 +32,7 @@ from rootlay.store.registry.upload import Upload
 from rootlay.store.registry.work import SharedProgress, run_all
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 
 @value
@@ -45,7 +45,7 @@ class Pushed:
 
 
 def push(
-    store: Store,
+    store: Images,
     image_name: str,
     settings: Settings,
     *,
@@ -86,7 +86,7 @@ def push(
             return _send(blobs, members, name, repository, neighbours, progress)
 
 
-def _members(store: Store, image: Image, found: Blobs) -> list[Member]:
+def _members(store: Images, image: Image, found: Blobs) -> list[Member]:
     """The documents to send, children first: those of a multi-platform image, or the manifest alone."""
     if image.index is not None:
         return whole_index(store.layout, image.index)
@@ -94,7 +94,7 @@ def _members(store: Store, image: Image, found: Blobs) -> list[Member]:
     return [Member(descriptor, found.path(image.manifest_digest).read_bytes(), image.manifest)]
 
 
-def _neighbours(store: Store, members: list[Member], name: Reference) -> dict[Digest, tuple[str, ...]]:
+def _neighbours(store: Images, members: list[Member], name: Reference) -> dict[Digest, tuple[str, ...]]:
     """For each blob the other repositories of the same registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
     wanted = {blob.digest for member in members for blob in member.blobs}

@@ -20,11 +20,11 @@ from typing import BinaryIO, Protocol
 from rootlay.store.codec.bytestream import CHUNK_BYTES
 from rootlay.store.disk.beneath import Place, beneath
 from rootlay.store.disk.regularfile import iter_regular, open_regular
-from rootlay.store.layer.tree import normalise
 from rootlay.store.model.entry import EntryType
 from rootlay.store.model.errors import BadManifest, DigestMismatch, NotAnArchive, TruncatedArchive
 from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX
 from rootlay.store.model.manifest import Descriptor
+from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 
 _MEMBERS_MAX = 100_000

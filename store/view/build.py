@@ -19,15 +19,12 @@ from typing import TYPE_CHECKING, Protocol
 from rootlay.store.disk.durable import make_directory, publish, staging_directory, translated, write_file
 from rootlay.store.disk.lmdbfile import write_sorted
 from rootlay.store.disk.lock import acquire
-from rootlay.store.layout.identity import stack_ids
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
 from rootlay.store.model.errors import CorruptStore, StoreError, printable
-from rootlay.store.model.image import Image
 from rootlay.store.view.native import HEADER_BYTES, NativeHeader
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
     from rootlay.store.view.merge import Merge
 
 _VERSION = 1
@@ -103,22 +100,6 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
                 merge, counts = merge_layers(store, diff_ids)
                 _write(store.root, final, merge, counts, chain, diff_ids)
     return chain
-
-
-def check_links(store: Store, image: Image) -> None:
-    """Raise BrokenHardLink for an image that could not be used, before it gets a name.
-
-    Only a hard link to a name of a lower layer can fail, and few images have one: for those the view is built now.
-    Layers that nobody has indexed yet are checked when they are.
-    """
-    ids = stack_ids(store.layout, image)
-    if not all(map(store.layout.has_layer, ids)):
-        return
-    for diff_id in dict.fromkeys(ids):
-        with closing(store.layer(diff_id)) as layer:
-            if layer.meta.lower_links != 0:
-                build_view(store, ids)
-                return
 
 
 def _is_complete(final: Path, chain: Digest) -> bool:

@@ -15,7 +15,7 @@ from rootlay.cli.main import main
 from rootlay.store.check import scope
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerConfig, ContainerState
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.cli.conftest import Rootlay
 
 COUNT = 60
@@ -24,7 +24,7 @@ COUNT = 60
 @pytest.fixture
 def many(tmp_path: Path) -> Path:
     """A store with containers that ended; every third has a launch file, as a crash leaves it."""
-    Store.open(tmp_path / "store")
+    ImageStore.open(tmp_path / "store")
     containers = Containers(tmp_path / "store")
     for number in range(COUNT):
         config = ContainerConfig("", f"c{number}", 1 + number, image="host", lowers=("",), argv=("true",))

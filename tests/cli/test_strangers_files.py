@@ -201,7 +201,7 @@ def test_a_file_that_becomes_a_fifo_under_import_does_not_hang(tmp_path: Path, m
     from rootlay.store.disk.regularfile import NotARegularFile
     from rootlay.store.layer import fromdirectory as tree
     from rootlay.store.model.progress import silent
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
     source = tmp_path / "source"
     source.mkdir()
@@ -215,6 +215,6 @@ def test_a_file_that_becomes_a_fifo_under_import_does_not_hang(tmp_path: Path, m
             yield path, status
 
     monkeypatch.setattr(tree, "descend", descend)
-    store = Store.open(tmp_path / "store")
+    store = ImageStore.open(tmp_path / "store")
     with store.layout.importing(), pytest.raises(NotARegularFile):
         tree.write_tree(store.layout, source, silent)

@@ -8,9 +8,9 @@ from typing import Any
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.upperstack import iter_snapshots
-from rootlay.store.store import Store
-from rootlay.vfs.changes.states import State, open_state
+from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.imageview import open_image
+from rootlay.vfs.containers.states import State, open_state
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.oracle import shape_of_overlay
 
@@ -20,7 +20,7 @@ View = dict[str, str]
 def state_of(root: Path) -> View:
     """`image NAME`, `container NAME`, `snapshot CONTAINER@NAME` -> digest. Every byte of content is read."""
     found: View = {}
-    store = Store.open(root)
+    store = ImageStore.open(root)
     for image in store.images():
         if image.reference is not None:
             with open_image(root, store.image(str(image.reference))) as overlay:

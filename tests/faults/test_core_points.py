@@ -20,7 +20,7 @@ import pytest
 
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.writer import LayerWriter
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from rootlay.vfs.merge.bloom import Bloom
@@ -72,8 +72,8 @@ class Bench:
         self.base = base
         self.control = Control(base / "control")
         self.library = build_core(base / "core.so", base / "control", base / "log")
-        store = Store.open(base / "store")
-        with LayerWriter(store) as writer:
+        store = ImageStore.open(base / "store")
+        with LayerWriter(store.layout) as writer:
             for path, entry, content in with_streams(LAYER):
                 writer.add(path, entry, content)
             diff_id = writer.finish().diff_id

@@ -13,7 +13,7 @@ from collections import Counter
 from pathlib import Path
 
 from rootlay.store.model.errors import StoreError
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.hostile.archives import all_cases
 from tests.hostile.taking import LIMITS
 
@@ -25,7 +25,7 @@ def main() -> int:
     counts: dict[str, Counter[str]] = {}
     wrong = 0
     with tempfile.TemporaryDirectory() as scratch:
-        store = Store.open(Path(scratch) / "store", limits=LIMITS)
+        store = ImageStore.open(Path(scratch) / "store", limits=LIMITS)
         archive = Path(scratch) / "archive"
         for number, case in enumerate(all_cases()):
             archive.write_bytes(case.data)

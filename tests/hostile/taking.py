@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 from rootlay.store.model.errors import StoreError
 from rootlay.store.model.limits import Limits
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from rootlay.vfs import Container, Store
 from rootlay.vfs.changes.diff import iter_tree
 from rootlay.vfs.changes.transfer import copy_all_out, copy_in

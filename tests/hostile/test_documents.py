@@ -11,7 +11,7 @@ import pytest
 
 from rootlay.cli.main import main
 from rootlay.store.model.errors import StoreError
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.hostile.documents import Layout, Lie, all_lies
 
 LIES = list(all_lies())
@@ -21,7 +21,7 @@ def load(lie: Lie, tmp_path: Path) -> str:
     layout = Layout.sound()
     lie.spoil(layout)
     layout.write(tmp_path / "layout")
-    store = Store.open(tmp_path / "store")
+    store = ImageStore.open(tmp_path / "store")
     try:
         store.load(tmp_path / "layout")
     except StoreError as error:
@@ -38,7 +38,7 @@ def test_a_lie_is_refused_or_harmless(lie: Lie, tmp_path: Path, monkeypatch: pyt
     assert load(lie, tmp_path) == lie.outcome
     if lie.outcome != "ok":
         return
-    [image] = Store.open(tmp_path / "store").images()
+    [image] = ImageStore.open(tmp_path / "store").images()
     monkeypatch.setenv("ROOTLAY_ROOT", str(tmp_path / "store"))
     for words in (["images"], ["images", "--json"], ["history", str(image.id)], ["inspect", str(image.id)]):
         out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")

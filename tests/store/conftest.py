@@ -12,7 +12,7 @@ import pytest
 
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.view import View
 from tests.support.archives.exchange import IMAGES, Run, Tool
 from tests.support.archives.make import docker_archive, make_tar, snapshot
@@ -22,13 +22,13 @@ from tests.support.registry.faulty import faulty_fake, impatient
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ImageStore:
     """An empty store."""
-    return Store.open(tmp_path / "store")
+    return ImageStore.open(tmp_path / "store")
 
 
 @pytest.fixture
-def unchanged(store: Store) -> Iterator[Store]:
+def unchanged(store: ImageStore) -> Iterator[ImageStore]:
     """A store that holds one image, and that must not change during the test."""
     tar = store.root.parent / "base.tar"
     tar.write_bytes(make_tar([("base", "f", "base")]))
@@ -75,9 +75,9 @@ def hydrator(memory: MemoryStore, view: View) -> Iterator[Hydrator]:
 
 
 @pytest.fixture
-def other(tmp_path: Path) -> Store:
+def other(tmp_path: Path) -> ImageStore:
     """A second, empty store."""
-    return Store.open(tmp_path / "other")
+    return ImageStore.open(tmp_path / "other")
 
 
 @pytest.fixture(scope="session")
@@ -113,15 +113,15 @@ def run(tmp_path: Path, tool: Tool) -> Run:
 
 
 @pytest.fixture(scope="session")
-def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Store]:
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ImageStore]:
     """Stores that have the image `app:1`, by name; each made once."""
-    made: dict[str, Store] = {}
+    made: dict[str, ImageStore] = {}
 
-    def get(name: str) -> Store:
+    def get(name: str) -> ImageStore:
         if name not in made:
             directory = tmp_path_factory.mktemp("source")
             layers = IMAGES[name]()
-            store = Store.open(directory / "store")
+            store = ImageStore.open(directory / "store")
             if layers is None:
                 rootfs = os.environ.get("ROOTLAY_TEST_DEBIAN")
                 if not rootfs:

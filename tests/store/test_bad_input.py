@@ -28,7 +28,7 @@ from rootlay.store.model.errors import (
     UnsafePath,
     UnsupportedMedia,
 )
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import child_environment, make_tar, snapshot
 
 TAR = make_tar([("a", "f", os.urandom(100_000)), ("b", "f", os.urandom(100_000))])
@@ -54,7 +54,9 @@ BAD: dict[str, tuple[bytes, type[StoreError]]] = {
 
 @pytest.mark.parametrize("name", BAD)
 @pytest.mark.parametrize("way", ["file", "stream"])
-def test_bad_archives_are_refused_and_change_nothing(unchanged: Store, tmp_path: Path, name: str, way: str) -> None:
+def test_bad_archives_are_refused_and_change_nothing(
+    unchanged: ImageStore, tmp_path: Path, name: str, way: str
+) -> None:
     data, expected = BAD[name]
     (tmp_path / "bad.tar").write_bytes(data)
     with pytest.raises(expected) as caught:
@@ -68,12 +70,12 @@ def test_bad_archives_are_refused_and_change_nothing(unchanged: Store, tmp_path:
         assert ("bad.tar" if way == "file" else "standard input") in message
 
 
-def test_a_missing_file_is_the_callers_mistake(unchanged: Store, tmp_path: Path) -> None:
+def test_a_missing_file_is_the_callers_mistake(unchanged: ImageStore, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         unchanged.import_rootfs(tmp_path / "nothing.tar", "x")
 
 
-def test_a_bad_name_is_refused_before_any_work(unchanged: Store, tmp_path: Path) -> None:
+def test_a_bad_name_is_refused_before_any_work(unchanged: ImageStore, tmp_path: Path) -> None:
     with pytest.raises(BadReference):
         unchanged.import_rootfs(tmp_path / "never-opened.tar", "Not A Name")
 
@@ -90,14 +92,14 @@ def _file_size_limit(count: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("limit", [1_000, 20_000, 150_000])
-def test_a_full_disk_changes_nothing(unchanged: Store, tmp_path: Path, limit: int) -> None:
+def test_a_full_disk_changes_nothing(unchanged: ImageStore, tmp_path: Path, limit: int) -> None:
     (tmp_path / "rootfs.tar.gz").write_bytes(gzip.compress(TAR))
     with _file_size_limit(limit), pytest.raises(DiskFull) as caught:
         unchanged.import_rootfs(tmp_path / "rootfs.tar.gz", "x")
     assert str(unchanged.root) in str(caught.value)
 
 
-def test_a_disk_that_the_index_fills_changes_nothing(unchanged: Store, tmp_path: Path) -> None:
+def test_a_disk_that_the_index_fills_changes_nothing(unchanged: ImageStore, tmp_path: Path) -> None:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for i in range(3000):
@@ -130,7 +132,7 @@ def test_a_real_full_disk(tmp_path: Path, tool: Callable[[str], str]) -> None:
 
 def _import_into(root: Path, source: Path) -> str:
     try:
-        store = Store.open(root)
+        store = ImageStore.open(root)
         before = snapshot(root)
         store.import_rootfs(source, "x")
     except DiskFull:
@@ -145,9 +147,9 @@ _IMPORT = """if 1:
     import sys
     from pathlib import Path
     from rootlay.store.model.errors import StoreError
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
     try:
-        Store.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "x")
+        ImageStore.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "x")
     except StoreError as error:
         print(type(error).__name__, error)
 """
@@ -157,7 +159,7 @@ _IMPORT = """if 1:
 def test_a_store_without_write_permission(tmp_path: Path, where: str) -> None:
     """As an ordinary user: root may write anywhere."""
     (tmp_path / "rootfs.tar").write_bytes(TAR)
-    store = Store.open(tmp_path / "store")
+    store = ImageStore.open(tmp_path / "store")
     store.import_rootfs(tmp_path / "rootfs.tar", "base")
     before = snapshot(store.root)
     changed = [store.root] if where == "root" else [store.root / "tmp", store.root / "blobs/sha256"]
@@ -167,10 +169,10 @@ def test_a_store_without_write_permission(tmp_path: Path, where: str) -> None:
         if os.getuid() == 0:
             pytest.skip("root may write anywhere")
         with pytest.raises(StoreNotWritable):
-            Store.open(store.root).import_rootfs(tmp_path / "rootfs.tar", "x")
+            ImageStore.open(store.root).import_rootfs(tmp_path / "rootfs.tar", "x")
         (tmp_path / "new").mkdir(mode=0o500)
         with pytest.raises(StoreNotWritable):
-            Store.open(tmp_path / "new/store")
+            ImageStore.open(tmp_path / "new/store")
     finally:
         for path in changed:
             path.chmod(0o700)
@@ -187,14 +189,14 @@ def test_a_place_where_no_store_can_be(tmp_path: Path, root: str) -> None:
 
 def test_no_store_is_made_unless_asked_for(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store"):
-        Store.open(tmp_path / "nothing", create=False)
+        ImageStore.open(tmp_path / "nothing", create=False)
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_store_of_another_version_is_refused(store: Store) -> None:
+def test_a_store_of_another_version_is_refused(store: ImageStore) -> None:
     (store.root / "oci-layout").write_text('{"imageLayoutVersion": "9.0"}')
     with pytest.raises(CorruptStore):
-        Store.open(store.root)
+        ImageStore.open(store.root)
 
 
 def test_every_error_says_whose_fault_it_is() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.bundle.attach import attach, link_path, open_lower
+from rootlay.store.bundle.attach import attach, link_path
 from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, Bundle, Table, is_bundle
 from rootlay.store.bundle.writer import write_bundle
 from rootlay.store.model.digest import Digest
@@ -20,7 +20,7 @@ from rootlay.store.model.entry import EntryType
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, TruncatedArchive
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import replace
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore, open_lower
 from tests.support.archives.make import docker_archive, make_tar
 
 BIG = bytes(range(256)) * 9000  # several frames
@@ -38,7 +38,7 @@ def sparse_tar(path: Path, scratch: Path) -> None:
 
 
 @pytest.fixture
-def image(store: Store, tmp_path: Path) -> Image:
+def image(store: ImageStore, tmp_path: Path) -> Image:
     """Three layers: whiteouts, an opaque directory, a hard link into a lower layer, xattrs, a big file, names."""
     base = make_tar(
         [
@@ -66,7 +66,7 @@ def image(store: Store, tmp_path: Path) -> Image:
 
 
 @pytest.fixture
-def bundle(store: Store, image: Image, tmp_path: Path) -> Path:
+def bundle(store: ImageStore, image: Image, tmp_path: Path) -> Path:
     path = tmp_path / "three.rlay"
     write_bundle(store, image, path)
     return path
@@ -106,7 +106,7 @@ def replace_id(node: object) -> tuple[object, ...]:
     return tuple(getattr(node, name) for name in names)
 
 
-def test_shows_the_tree_of_the_store(store: Store, image: Image, bundle: Path) -> None:
+def test_shows_the_tree_of_the_store(store: ImageStore, image: Image, bundle: Path) -> None:
     store.prepare(image)
     with_store = tree(store.root, image.chain_id)
     attached = attach(store.root, bundle)
@@ -115,7 +115,7 @@ def test_shows_the_tree_of_the_store(store: Store, image: Image, bundle: Path) -
     assert with_store[b"/big"][1] == BIG
 
 
-def test_needs_no_store_but_an_empty_directory(bundle: Path, tmp_path: Path, store: Store, image: Image) -> None:
+def test_needs_no_store_but_an_empty_directory(bundle: Path, tmp_path: Path, store: ImageStore, image: Image) -> None:
     expected = tree(store.root, image.chain_id)
     shutil.rmtree(store.root)
     (tmp_path / "local" / "views").mkdir(parents=True)
@@ -125,7 +125,7 @@ def test_needs_no_store_but_an_empty_directory(bundle: Path, tmp_path: Path, sto
     assert tree(tmp_path / "local", attached.id) == expected
 
 
-def test_hydrates_beside_the_layers_of_the_store(store: Store, image: Image, bundle: Path) -> None:
+def test_hydrates_beside_the_layers_of_the_store(store: ImageStore, image: Image, bundle: Path) -> None:
     """A bundle's claim to a diff ID is not verified before it runs, so its trees must be its own."""
     attached = attach(store.root, bundle)
     attached.close()
@@ -137,38 +137,38 @@ def test_hydrates_beside_the_layers_of_the_store(store: Store, image: Image, bun
     assert real.relative_to(store.root / "layers").parts[0] not in {d.hex for d in image.diff_ids}
 
 
-def test_is_the_same_for_the_same_image(store: Store, image: Image, bundle: Path, tmp_path: Path) -> None:
+def test_is_the_same_for_the_same_image(store: ImageStore, image: Image, bundle: Path, tmp_path: Path) -> None:
     again = write_bundle(store, image, tmp_path / "again.rlay")
     assert (tmp_path / "again.rlay").read_bytes() == bundle.read_bytes()
     assert again == Bundle(bundle).id
 
 
 def test_loads_into_a_store_as_the_same_image(image: Image, bundle: Path, tmp_path: Path) -> None:
-    other = Store.open(tmp_path / "other")
+    other = ImageStore.open(tmp_path / "other")
     (loaded,) = other.load(bundle)
     assert (loaded.id, loaded.diff_ids, loaded.references) == (image.id, image.diff_ids, image.references)
 
 
-def test_keeps_blobs_of_the_right_form_bit_for_bit(store: Store, tmp_path: Path) -> None:
+def test_keeps_blobs_of_the_right_form_bit_for_bit(store: ImageStore, tmp_path: Path) -> None:
     tar = tmp_path / "plain.tar"
     tar.write_bytes(make_tar([("f", "f", BIG)]))
     image = store.import_rootfs(tar, "plain")  # framed by us
     write_bundle(store, image, tmp_path / "plain.rlay")
-    (loaded,) = Store.open(tmp_path / "other").load(tmp_path / "plain.rlay")
+    (loaded,) = ImageStore.open(tmp_path / "other").load(tmp_path / "plain.rlay")
     assert loaded.manifest_digest == image.manifest_digest
 
 
-def test_frames_gzip_layers_anew(store: Store, tmp_path: Path) -> None:
+def test_frames_gzip_layers_anew(store: ImageStore, tmp_path: Path) -> None:
     tar = tmp_path / "gz.tar.gz"
     tar.write_bytes(gzip.compress(make_tar([("f", "f", BIG)])))
     image = store.import_rootfs(tar, "gz")
     write_bundle(store, image, tmp_path / "gz.rlay")
-    (loaded,) = Store.open(tmp_path / "other").load(tmp_path / "gz.rlay")
+    (loaded,) = ImageStore.open(tmp_path / "other").load(tmp_path / "gz.rlay")
     assert loaded.id == image.id
     assert loaded.manifest.layers != image.manifest.layers
 
 
-def test_sparse_files(store: Store, tmp_path: Path) -> None:
+def test_sparse_files(store: ImageStore, tmp_path: Path) -> None:
     sparse_tar(tmp_path / "sparse.tar", tmp_path)
     image = store.import_rootfs(tmp_path / "sparse.tar", "sparse")
     write_bundle(store, image, tmp_path / "sparse.rlay")
@@ -177,7 +177,7 @@ def test_sparse_files(store: Store, tmp_path: Path) -> None:
     assert tree(store.root, attached.id) == tree(store.root, image.chain_id)
 
 
-def test_empty_image(store: Store, tmp_path: Path) -> None:
+def test_empty_image(store: ImageStore, tmp_path: Path) -> None:
     archive = tmp_path / "empty.tar"
     archive.write_bytes(docker_archive([([], ["empty:latest"])]))
     (image,) = store.load(archive)
@@ -188,7 +188,7 @@ def test_empty_image(store: Store, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["files", "view", "contents", "segments"])
-def test_damaged_table(store: Store, bundle: Path, table: str) -> None:
+def test_damaged_table(store: ImageStore, bundle: Path, table: str) -> None:
     place = Bundle(bundle).header.tables[table]
     damage(bundle, place.offset + place.length // 2)
     with pytest.raises(CorruptStore, match=table):
@@ -196,7 +196,7 @@ def test_damaged_table(store: Store, bundle: Path, table: str) -> None:
     assert not list((store.root / "views").glob("*.bundle"))
 
 
-def test_damaged_header(store: Store, bundle: Path) -> None:
+def test_damaged_header(store: ImageStore, bundle: Path) -> None:
     damage(bundle, 100)
     with pytest.raises(CorruptStore, match="header"):
         attach(store.root, bundle)
@@ -211,7 +211,7 @@ def test_damaged_header(store: Store, bundle: Path) -> None:
         ({"tables": {"view": (5000, 1)}}, "outside"),
     ],
 )
-def test_a_header_that_lies(store: Store, bundle: Path, change: dict[str, Any], match: str) -> None:
+def test_a_header_that_lies(store: ImageStore, bundle: Path, change: dict[str, Any], match: str) -> None:
     header = Bundle(bundle).header
     tables = {name: Table(offset, length, bytes(32)) for name, (offset, length) in change.get("tables", {}).items()}
     lying = replace(header, layers=change.get("layers", header.layers), tables={**header.tables, **tables})
@@ -222,7 +222,7 @@ def test_a_header_that_lies(store: Store, bundle: Path, change: dict[str, Any], 
 
 
 @pytest.mark.parametrize("text", [b"[" * 100_000, b'{"a": [1e999, 1]}', b'{"a": [1]}', b"[]", b'{"a": [-1, 2]}'])
-def test_a_table_of_files_that_lies(store: Store, bundle: Path, text: bytes) -> None:
+def test_a_table_of_files_that_lies(store: ImageStore, bundle: Path, text: bytes) -> None:
     header = Bundle(bundle).header
     end = -(-header.file_bytes // ALIGNMENT) * ALIGNMENT
     tables = {**header.tables, "files": Table(end, len(text), hashlib.sha256(text).digest())}
@@ -234,7 +234,7 @@ def test_a_table_of_files_that_lies(store: Store, bundle: Path, text: bytes) -> 
         Bundle(bundle).has("a")
 
 
-def test_truncated(store: Store, bundle: Path, tmp_path: Path) -> None:
+def test_truncated(store: ImageStore, bundle: Path, tmp_path: Path) -> None:
     data = bundle.read_bytes()
     for length in (len(data) - 1, len(data) // 2, HEADER_BYTES):
         bundle.write_bytes(data[:length])
@@ -244,17 +244,17 @@ def test_truncated(store: Store, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(CorruptStore):
         attach(store.root, bundle)
     with pytest.raises(StoreError):
-        Store.open(tmp_path / "other").load(bundle)
+        ImageStore.open(tmp_path / "other").load(bundle)
 
 
-def test_damaged_content(store: Store, bundle: Path, tmp_path: Path) -> None:
+def test_damaged_content(store: ImageStore, bundle: Path, tmp_path: Path) -> None:
     damage(bundle, HEADER_BYTES + 300)
     attached = attach(store.root, bundle)
     attached.close()
     with pytest.raises((OSError, CorruptStore)):
         tree(store.root, attached.id)
     with pytest.raises(StoreError):
-        Store.open(tmp_path / "other").load(bundle)
+        ImageStore.open(tmp_path / "other").load(bundle)
 
 
 def test_content_against_the_digests(bundle: Path, tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_content_against_the_digests(bundle: Path, tmp_path: Path) -> None:
     data[offset : offset + length] = data[offset + 1 : offset + length] + b"\0"
     other.write_bytes(data)
     with pytest.raises((DigestMismatch, StoreError)):
-        Store.open(tmp_path / "other").load(other)
+        ImageStore.open(tmp_path / "other").load(other)
     assert name
 
 
@@ -279,7 +279,7 @@ def opened_files(bundle: Bundle) -> dict[str, tuple[int, int]]:
     return found
 
 
-def test_replaced_after_attaching(store: Store, image: Image, bundle: Path, tmp_path: Path) -> None:
+def test_replaced_after_attaching(store: ImageStore, image: Image, bundle: Path, tmp_path: Path) -> None:
     attached = attach(store.root, bundle)
     attached.close()
     tar = tmp_path / "other.tar"
@@ -292,7 +292,7 @@ def test_replaced_after_attaching(store: Store, image: Image, bundle: Path, tmp_
         open_lower(store.root, str(attached.id))
 
 
-def test_moved(store: Store, bundle: Path, tmp_path: Path) -> None:
+def test_moved(store: ImageStore, bundle: Path, tmp_path: Path) -> None:
     attach(store.root, bundle).close()
     moved = tmp_path / "moved.rlay"
     bundle.rename(moved)

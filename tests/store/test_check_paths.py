@@ -12,18 +12,17 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.bundle.attach import open_lower
 from rootlay.store.check.finding import Outcome, quarantined
 from rootlay.store.check.run import check_store
 from rootlay.store.hydrate.tree import HydratedTree, split_path
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore, open_lower
 
 DIRECTORY = b"/".join([b"n" * 200] * 19)
 LONG = DIRECTORY + b"/" + b"f" * 189  # 4,009 bytes
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path) -> ImageStore:
     """A store whose image has one such path, hydrated, and a short one."""
     with tarfile.open(tmp_path / "long.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         for name in (LONG, DIRECTORY + b"/l", b"short"):
@@ -32,7 +31,7 @@ def store(tmp_path: Path) -> Store:
             if name.endswith(b"/l"):
                 entry.type, entry.linkname, entry.size = tarfile.SYMTYPE, "target", 0
             tar.addfile(entry, io.BytesIO(b"abc"[: entry.size]))
-    store = Store.open(tmp_path / "store")
+    store = ImageStore.open(tmp_path / "store")
     store.import_rootfs(tmp_path / "long.tar", "long")
     view, hydrator = open_lower(store.root, str(store.image("long").chain_id)) if _made(store) else (None, None)
     assert view is not None
@@ -43,17 +42,17 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def _made(store: Store) -> bool:
+def _made(store: ImageStore) -> bool:
     from rootlay.vfs.containers.create import ensure_view
 
     return bool(ensure_view(store, store.image("long")))
 
 
-def check(store: Store, *, deep: bool = True, repair: bool = False) -> list[Outcome]:
+def check(store: ImageStore, *, deep: bool = True, repair: bool = False) -> list[Outcome]:
     return list(check_store(store.root, deep=deep, repair=repair))
 
 
-def in_directory(store: Store, work: Callable[[int], None]) -> None:
+def in_directory(store: ImageStore, work: Callable[[int], None]) -> None:
     [tree] = (store.root / "layers").glob("*/tree")
     fd = HydratedTree(tree).open_directory(split_path(DIRECTORY))
     try:
@@ -62,7 +61,7 @@ def in_directory(store: Store, work: Callable[[int], None]) -> None:
         os.close(fd)
 
 
-def test_a_long_path_is_no_finding(store: Store) -> None:
+def test_a_long_path_is_no_finding(store: ImageStore) -> None:
     assert check(store) == []
 
 
@@ -116,7 +115,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("name", DAMAGE)
-def test_damage_there_is_one_finding_and_repaired(store: Store, name: str) -> None:
+def test_damage_there_is_one_finding_and_repaired(store: ImageStore, name: str) -> None:
     damage, code, status = DAMAGE[name]
     in_directory(store, damage)
     assert [outcome.finding.code for outcome in check(store)] == [code]

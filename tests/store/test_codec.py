@@ -18,8 +18,8 @@ import zstandard
 from rootlay.store.codec import codec
 from rootlay.store.codec.bytestream import ByteStream
 from rootlay.store.codec.codec import Compression, open_codec, sniff
+from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.zstdframes import FrameWriter
-from rootlay.store.layer.content import SegmentReader
 from rootlay.store.model.access import Access
 from rootlay.store.model.errors import CorruptStore, NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
 

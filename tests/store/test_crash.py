@@ -14,7 +14,7 @@ import pytest
 
 from rootlay.store.disk.durable import staging_directory, sweep
 from rootlay.store.model.errors import UnknownImage
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import child_environment, docker_archive, make_tar, snapshot
 
 TAR = make_tar([(f"d/{i}", "f", random.Random(i).randbytes(40_000)) for i in range(60)])
@@ -34,8 +34,8 @@ _CHILD = """if 1:
                 os.kill(os.getpid(), signal.SIGKILL)
             return function(*arguments, **keywords)
         return call
-    from rootlay.store.store import Store
-    store = Store.open(root)
+    from rootlay.store.store import ImageStore
+    store = ImageStore.open(root)
     if count:
         for name in ("fsync", "rename", "unlink", "mkdir", "fchmod"):
             setattr(os, name, deadly(getattr(os, name)))
@@ -52,7 +52,7 @@ def run_child(root: Path, source: Path, kind: str, count: int) -> subprocess.Com
 
 def assert_all_or_nothing(root: Path, layers: list[bytes]) -> bool:
     """The image `app` is complete, or `images` has no trace of it; the next open sweeps. Whether it is there."""
-    store = Store.open(root)
+    store = ImageStore.open(root)
     assert not list((root / "tmp").iterdir())
     try:
         image = store.image("app")
@@ -69,7 +69,7 @@ def assert_all_or_nothing(root: Path, layers: list[bytes]) -> bool:
 @pytest.fixture
 def prepared(tmp_path: Path) -> Path:
     """A store root with one image."""
-    store = Store.open(tmp_path / "store")
+    store = ImageStore.open(tmp_path / "store")
     (tmp_path / "base.tar").write_bytes(make_tar([("base", "f", "base")]))
     store.import_rootfs(tmp_path / "base.tar", "base")
     return store.root
@@ -90,7 +90,7 @@ def test_killed_at_every_step(prepared: Path, tmp_path: Path, kind: str) -> None
         there = assert_all_or_nothing(prepared, layers)
         seen.add(there)
         if there:
-            Store.open(prepared).remove("app")
+            ImageStore.open(prepared).remove("app")
         count += 3
         assert count < 300
     assert assert_all_or_nothing(prepared, layers)
@@ -113,7 +113,7 @@ def test_killed_at_random_moments(prepared: Path, tmp_path: Path) -> None:
             child.kill()
             child.wait()
         if assert_all_or_nothing(prepared, [TAR]):
-            Store.open(prepared).remove("app")
+            ImageStore.open(prepared).remove("app")
     assert run_child(prepared, source, "import", 0).returncode == 0
     assert assert_all_or_nothing(prepared, [TAR])
 
@@ -122,7 +122,7 @@ def test_a_killed_import_changes_nothing_that_was_there(prepared: Path, tmp_path
     before = snapshot(prepared)
     (tmp_path / "source").write_bytes(gzip.compress(TAR, 1))
     assert run_child(prepared, tmp_path / "source", "import", 4).returncode == -signal.SIGKILL
-    Store.open(prepared)
+    ImageStore.open(prepared)
     assert snapshot(prepared) == before
 
 
@@ -142,14 +142,14 @@ def test_names_given_at_once_are_all_kept(prepared: Path) -> None:
     code = """if 1:
         import sys
         from pathlib import Path
-        from rootlay.store.store import Store
+        from rootlay.store.store import ImageStore
         for i in range(10):
-            Store.open(Path(sys.argv[1])).tag("base", f"n{sys.argv[2]}:{i}")
+            ImageStore.open(Path(sys.argv[1])).tag("base", f"n{sys.argv[2]}:{i}")
     """
     command = [sys.executable, "-c", code, str(prepared)]
     children = [subprocess.Popen([*command, str(i)], env=child_environment()) for i in range(3)]
     assert [child.wait() for child in children] == [0, 0, 0]
-    assert len(Store.open(prepared).images()) == 31
+    assert len(ImageStore.open(prepared).images()) == 31
 
 
 def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
@@ -168,13 +168,13 @@ def test_a_removal_waits_for_importers(prepared: Path) -> None:
     code = """if 1:
         import sys
         from pathlib import Path
-        from rootlay.store.store import Store
-        store = Store.open(Path(sys.argv[1]))
+        from rootlay.store.store import ImageStore
+        store = ImageStore.open(Path(sys.argv[1]))
         print("ready", flush=True)
         store.remove("base")
         print("removed", flush=True)
     """
-    store = Store.open(prepared)
+    store = ImageStore.open(prepared)
     command = [sys.executable, "-c", code, str(prepared)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=child_environment()) as child:
         assert child.stdout is not None

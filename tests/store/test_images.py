@@ -22,13 +22,13 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History, ImageConfig
 from rootlay.store.model.manifest import OCI_LAYER_ZSTD, REF_NAME, Descriptor
 from rootlay.store.model.platform import host_platform
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_config, make_tar, snapshot
 
 
-def add_image(store: Store, name: str | None, content: bytes, below: Image | None = None) -> Image:
+def add_image(store: ImageStore, name: str | None, content: bytes, below: Image | None = None) -> Image:
     """An image with one file, on top of another one."""
-    with LayerWriter(store) as writer:
+    with LayerWriter(store.layout) as writer:
         writer.add(b"file", Entry(EntryType.FILE, size=len(content)), io.BytesIO(content))
         layer = writer.finish()
     base = below.config if below else ImageConfig(host_platform().os, host_platform().architecture)
@@ -37,7 +37,7 @@ def add_image(store: Store, name: str | None, content: bytes, below: Image | Non
     return store.add_image(config, (*layers, layer.descriptor), name)
 
 
-def test_images_are_found_by_every_kind_of_reference(store: Store) -> None:
+def test_images_are_found_by_every_kind_of_reference(store: ImageStore) -> None:
     image = add_image(store, "me/app:1", b"x")
     for text in ("me/app:1", "docker.io/me/app:1", f"me/app@{image.manifest_digest}", f"me/app:1@{image.id}",
                  str(image.id), image.id.hex, image.id.hex[:6], f"sha256:{image.id.hex[:9]}",
@@ -46,20 +46,20 @@ def test_images_are_found_by_every_kind_of_reference(store: Store) -> None:
 
 
 @pytest.mark.parametrize("text", ["app", "me/app", "me/app:2", "0123456789ab", "sha256:" + "0" * 64])
-def test_unknown_images_are_named(store: Store, text: str) -> None:
+def test_unknown_images_are_named(store: ImageStore, text: str) -> None:
     add_image(store, "me/app:1", b"x")
     with pytest.raises(UnknownImage, match=text):
         store.image(text)
 
 
-def test_malformed_references_are_refused(store: Store) -> None:
+def test_malformed_references_are_refused(store: ImageStore) -> None:
     with pytest.raises(BadReference):
         store.image("UPPER")
     with pytest.raises(BadReference):
         store.tag(add_image(store, None, b"x"), "a b")
 
 
-def test_an_ambiguous_prefix_is_refused(store: Store) -> None:
+def test_an_ambiguous_prefix_is_refused(store: ImageStore) -> None:
     ids = sorted(str(add_image(store, None, b"%d" % i).id.hex) for i in range(20))
     twice = next(a[0] for a, b in pairwise(ids) if a[0] == b[0])
     with pytest.raises(AmbiguousImage) as caught:
@@ -67,7 +67,7 @@ def test_an_ambiguous_prefix_is_refused(store: Store) -> None:
     assert len(caught.value.candidates) >= 2
 
 
-def test_a_name_goes_to_the_newest_image_and_the_old_one_stays(store: Store) -> None:
+def test_a_name_goes_to_the_newest_image_and_the_old_one_stays(store: ImageStore) -> None:
     old = add_image(store, "app", b"old")
     new = add_image(store, "app", b"new")
     assert store.image("app").id == new.id
@@ -77,14 +77,14 @@ def test_a_name_goes_to_the_newest_image_and_the_old_one_stays(store: Store) -> 
     assert sorted(record.reference or "" for record in store.images()) == ["app:latest", "other:latest"]
 
 
-def test_a_tag_twice_is_one_tag(store: Store) -> None:
+def test_a_tag_twice_is_one_tag(store: ImageStore) -> None:
     image = add_image(store, "app", b"x")
     assert store.tag(image, "app").references == ("app:latest",)
     assert store.tag("app", "b:1").references == ("app:latest", "b:1")
     assert len(store.images()) == 2
 
 
-def test_images_share_layers_and_removal_keeps_what_is_shared(store: Store) -> None:
+def test_images_share_layers_and_removal_keeps_what_is_shared(store: ImageStore) -> None:
     base = add_image(store, "base", b"base")
     top = add_image(store, "top", b"top", base)
     removed = store.remove("base")
@@ -98,7 +98,7 @@ def test_images_share_layers_and_removal_keeps_what_is_shared(store: Store) -> N
 
 
 def test_a_removed_image_leaves_an_empty_store(tmp_path: Path) -> None:
-    store = Store.open(tmp_path / "s")
+    store = ImageStore.open(tmp_path / "s")
     before = snapshot(store.root)
     add_image(store, "a", b"x")
     store.remove("a")
@@ -107,7 +107,7 @@ def test_a_removed_image_leaves_an_empty_store(tmp_path: Path) -> None:
     assert json.loads(after["index.json"])["manifests"] == []
 
 
-def test_removing_one_of_several_names_only_untags(store: Store) -> None:
+def test_removing_one_of_several_names_only_untags(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     store.tag(image, "b")
     removed = store.remove("a")
@@ -115,7 +115,7 @@ def test_removing_one_of_several_names_only_untags(store: Store) -> None:
     assert store.image("b").id == image.id
 
 
-def test_removal_by_id_of_an_image_with_several_names_needs_force(store: Store) -> None:
+def test_removal_by_id_of_an_image_with_several_names_needs_force(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     store.tag(image, "b")
     with pytest.raises(ImageInUse):
@@ -125,14 +125,14 @@ def test_removal_by_id_of_an_image_with_several_names_needs_force(store: Store) 
         store.remove("a")
 
 
-def test_layers_that_containers_need_stay(store: Store) -> None:
+def test_layers_that_containers_need_stay(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     store.remove("a", in_use=lambda: image.diff_ids)
     store.layer(image.diff_ids[0]).close()
     assert store.layout.has_blob(image.manifest.layers[0].digest)
 
 
-def test_views_go_with_the_image_unless_in_use(store: Store) -> None:
+def test_views_go_with_the_image_unless_in_use(store: ImageStore) -> None:
     one, two = add_image(store, "a", b"x"), add_image(store, "b", b"y")
     for image in (one, two):
         for suffix in ("lmdb", "view"):
@@ -142,7 +142,7 @@ def test_views_go_with_the_image_unless_in_use(store: Store) -> None:
     assert {p.name for p in store.layout.views.iterdir()} == {f"{two.chain_id.hex}.{s}" for s in ("lmdb", "view")}
 
 
-def test_prune_takes_unnamed_images_and_old_garbage_only(store: Store) -> None:
+def test_prune_takes_unnamed_images_and_old_garbage_only(store: ImageStore) -> None:
     unnamed = add_image(store, None, b"x")
     named = add_image(store, "a", b"y")
     fresh, old = (store.layout.blobs / "sha256" / (c * 64) for c in "ab")
@@ -156,7 +156,7 @@ def test_prune_takes_unnamed_images_and_old_garbage_only(store: Store) -> None:
     assert not old.exists()
 
 
-def test_an_image_without_its_blob_is_not_recorded(store: Store) -> None:
+def test_an_image_without_its_blob_is_not_recorded(store: ImageStore) -> None:
     digest = Digest.of(b"nowhere")
     config = ImageConfig("linux", "amd64").with_layer(digest, History())
     with pytest.raises(CorruptStore):
@@ -164,13 +164,13 @@ def test_an_image_without_its_blob_is_not_recorded(store: Store) -> None:
     assert store.images() == []
 
 
-def test_an_image_without_layers_works(store: Store) -> None:
+def test_an_image_without_layers_works(store: ImageStore) -> None:
     image = store.add_image(ImageConfig("linux", "amd64"), [], "scratch")
     assert image.chain_id == chain_id([])
     assert store.image("scratch").diff_ids == ()
 
 
-def test_damage_to_a_manifest_is_noticed(store: Store) -> None:
+def test_damage_to_a_manifest_is_noticed(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     path = store.layout.blob_path(image.manifest_digest)
     path.write_bytes(path.read_bytes() + b" ")
@@ -179,7 +179,7 @@ def test_damage_to_a_manifest_is_noticed(store: Store) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "gone", "config"])
-def test_one_damaged_image_does_not_hide_the_others(store: Store, damage: str) -> None:
+def test_one_damaged_image_does_not_hide_the_others(store: ImageStore, damage: str) -> None:
     good, bad = add_image(store, "good", b"x"), add_image(store, "bad", b"y")
     path = store.layout.blob_path(bad.manifest.config.digest if damage == "config" else bad.manifest_digest)
     if damage == "gone":
@@ -198,7 +198,7 @@ def test_one_damaged_image_does_not_hide_the_others(store: Store, damage: str) -
             store.image("0" * 12)  # which may be the one that cannot be read
 
 
-def test_a_name_of_others_that_is_none_is_not_in_the_way(store: Store) -> None:
+def test_a_name_of_others_that_is_none_is_not_in_the_way(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     path = store.root / "index.json"
     index = json.loads(path.read_bytes())
@@ -207,7 +207,7 @@ def test_a_name_of_others_that_is_none_is_not_in_the_way(store: Store) -> None:
     assert store.image("a").id == store.image(f"a@{image.manifest_digest}").id == image.id
 
 
-def test_what_others_put_into_the_layout_is_kept(store: Store) -> None:
+def test_what_others_put_into_the_layout_is_kept(store: ImageStore) -> None:
     image = add_image(store, "a", b"x")
     path = store.root / "index.json"
     index = json.loads(path.read_bytes())
@@ -225,7 +225,7 @@ def test_a_config_loses_nothing_on_rewrite() -> None:
     assert json.loads(ImageConfig.parse(data, "x").to_bytes()) == json.loads(data)
 
 
-def test_layer_indexes_are_made_again_from_the_blobs(store: Store, tmp_path: Path) -> None:
+def test_layer_indexes_are_made_again_from_the_blobs(store: ImageStore, tmp_path: Path) -> None:
     tar = tmp_path / "rootfs.tar.gz"
     tar.write_bytes(gzip.compress(make_tar([("etc/motd", "f", "hello"), ("big", "f", os.urandom(3_000_000))])))
     image = add_image(store, "app", b"top", store.import_rootfs(tar, "base"))
@@ -240,7 +240,7 @@ def test_layer_indexes_are_made_again_from_the_blobs(store: Store, tmp_path: Pat
 
 
 def test_skopeo_reads_the_store_and_what_it_puts_there_is_usable(
-    store: Store, tmp_path: Path, tool: Callable[[str], str]
+    store: ImageStore, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
     skopeo = tool("skopeo")
     tar = tmp_path / "rootfs.tar"

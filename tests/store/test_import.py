@@ -22,7 +22,7 @@ from rootlay.store.model.access import Access
 from rootlay.store.model.entry import EntryType
 from rootlay.store.model.errors import UnsafePath
 from rootlay.store.model.imageconfig import RunConfig
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import BrokenHardLink
 from tests.support.archives.make import child_environment, make_tar, read_tree
 
@@ -44,7 +44,7 @@ FORMS: dict[str, tuple[bytes, Access]] = {
 }
 
 
-def assert_content(store: Store, reference: str) -> None:
+def assert_content(store: ImageStore, reference: str) -> None:
     """The image is that of MEMBERS."""
     image = store.image(reference)
     assert len(image.diff_ids) == 1
@@ -67,7 +67,7 @@ def assert_content(store: Store, reference: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_every_compression_gives_the_same_layer(store: Store, tmp_path: Path, form: str) -> None:
+def test_every_compression_gives_the_same_layer(store: ImageStore, tmp_path: Path, form: str) -> None:
     blob, access = FORMS[form]
     (tmp_path / "rootfs").write_bytes(blob)
     image = store.import_rootfs(tmp_path / "rootfs", "me/app:1")
@@ -79,19 +79,19 @@ def test_every_compression_gives_the_same_layer(store: Store, tmp_path: Path, fo
     layer.close()
 
 
-def test_a_gzip_blob_is_kept_bit_for_bit_and_is_the_only_copy(store: Store, tmp_path: Path) -> None:
+def test_a_gzip_blob_is_kept_bit_for_bit_and_is_the_only_copy(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "rootfs").write_bytes(FORMS["gz"][0])
     image = store.import_rootfs(tmp_path / "rootfs", "app")
     assert store.layout.blob_path(image.manifest.layers[0].digest).read_bytes() == FORMS["gz"][0]
     assert [p.name for p in store.layout.layer_directory(image.diff_ids[0]).iterdir()] == ["index.lmdb"]
 
 
-def test_a_stream_is_imported(store: Store) -> None:
+def test_a_stream_is_imported(store: ImageStore) -> None:
     store.import_rootfs(io.BytesIO(FORMS["gz"][0]), "app")
     assert_content(store, "app")
 
 
-def test_a_pipe_is_imported(store: Store) -> None:
+def test_a_pipe_is_imported(store: ImageStore) -> None:
     with subprocess.Popen([sys.executable, "-c", "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"],
                           stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:  # fmt: skip
         assert child.stdin is not None
@@ -102,7 +102,7 @@ def test_a_pipe_is_imported(store: Store) -> None:
     assert_content(store, "app")
 
 
-def test_the_config_is_recorded(store: Store, tmp_path: Path) -> None:
+def test_the_config_is_recorded(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "rootfs.tar").write_bytes(TAR)
     config = RunConfig(env=("A=b",), cmd=("sh",), working_dir="/etc", user="1:2")
     store.import_rootfs(tmp_path / "rootfs.tar", "app", config=config, message="made by a test")
@@ -112,7 +112,7 @@ def test_the_config_is_recorded(store: Store, tmp_path: Path) -> None:
     assert image.created.startswith("20")
 
 
-def test_an_import_of_the_same_tar_again_takes_the_name(store: Store, tmp_path: Path) -> None:
+def test_an_import_of_the_same_tar_again_takes_the_name(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "rootfs.tar").write_bytes(TAR)
     first = store.import_rootfs(tmp_path / "rootfs.tar", "app")
     second = store.import_rootfs(tmp_path / "rootfs.tar", "app")
@@ -121,7 +121,7 @@ def test_an_import_of_the_same_tar_again_takes_the_name(store: Store, tmp_path: 
     assert store.image(str(first.id)).references == (() if first.id != second.id else ("app:latest",))
 
 
-def test_a_directory_is_imported_as_it_is(store: Store, tmp_path: Path) -> None:
+def test_a_directory_is_imported_as_it_is(store: ImageStore, tmp_path: Path) -> None:
     root = tmp_path / "root"
     (root / "d/deep").mkdir(parents=True)
     (root / "d/file").write_bytes(b"content")
@@ -156,7 +156,9 @@ def test_a_directory_is_imported_as_it_is(store: Store, tmp_path: Path) -> None:
     layer.close()
 
 
-def test_gnu_tar_of_a_directory_gives_the_same_tree(store: Store, tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_gnu_tar_of_a_directory_gives_the_same_tree(
+    store: ImageStore, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
     root = tmp_path / "root"
     (root / "a/b").mkdir(parents=True)
     for i in range(20):
@@ -181,7 +183,7 @@ def test_the_store_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> 
     (tmp_path / "rootfs.tar").write_bytes(TAR)
     old = os.umask(umask)
     try:
-        store = Store.open(tmp_path / "deep/er/store")
+        store = ImageStore.open(tmp_path / "deep/er/store")
         store.import_rootfs(tmp_path / "rootfs.tar", "app")
         store.tag("app", "other")
     finally:
@@ -190,7 +192,7 @@ def test_the_store_is_private_whatever_the_umask(tmp_path: Path, umask: int) -> 
         assert stat.S_IMODE(path.stat().st_mode) == (0o700 if path.is_dir() else 0o600), path
 
 
-def test_two_readers_of_one_layer_and_a_forked_one(store: Store, tmp_path: Path) -> None:
+def test_two_readers_of_one_layer_and_a_forked_one(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "rootfs.tar").write_bytes(TAR)
     image = store.import_rootfs(tmp_path / "rootfs.tar", "app")
     one, two = store.layer(image.diff_ids[0]), store.layer(image.diff_ids[0])
@@ -222,8 +224,8 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     code = """if 1:
         import sys
         from pathlib import Path
-        from rootlay.store.store import Store
-        Store.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "app")
+        from rootlay.store.store import ImageStore
+        ImageStore.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "app")
         # Not ru_maxrss: that counts the parent, too.
         print(next(l.split()[1] for l in open("/proc/self/status") if l.startswith("VmHWM")))
     """
@@ -238,7 +240,7 @@ class _Zeros:
 
 
 @pytest.mark.timeout(30)
-def test_a_failed_import_beside_other_images_ends_and_leaves_them_alone(store: Store, tmp_path: Path) -> None:
+def test_a_failed_import_beside_other_images_ends_and_leaves_them_alone(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "good.tar").write_bytes(make_tar([("f", "f", "x")]))
     (tmp_path / "bad.tar").write_bytes(make_tar([("../f", "f", "x")]))
     store.import_rootfs(tmp_path / "good.tar", "good")
@@ -247,7 +249,7 @@ def test_a_failed_import_beside_other_images_ends_and_leaves_them_alone(store: S
     assert [image.reference for image in store.images()] == ["good:latest"]
 
 
-def test_a_hard_link_to_nothing_is_found_before_the_image_has_a_name(store: Store, tmp_path: Path) -> None:
+def test_a_hard_link_to_nothing_is_found_before_the_image_has_a_name(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "bad.tar").write_bytes(make_tar([("f", "f", "x"), ("link", "h", "gone")]))
     with pytest.raises(BrokenHardLink, match="gone is in no layer"):
         store.import_rootfs(tmp_path / "bad.tar", "bad")
@@ -259,7 +261,9 @@ def test_a_hard_link_to_nothing_is_found_before_the_image_has_a_name(store: Stor
 @pytest.mark.parametrize(
     ("target", "reason"), [("", "nothing"), ("t" * 4096, "longer than 4095 bytes"), ("a\0b", "NUL in the target")]
 )
-def test_links_that_no_file_system_holds_are_refused(store: Store, tmp_path: Path, target: str, reason: str) -> None:
+def test_links_that_no_file_system_holds_are_refused(
+    store: ImageStore, tmp_path: Path, target: str, reason: str
+) -> None:
     (tmp_path / "bad.tar").write_bytes(make_tar([("link", "l", target)], pax_headers={"linkpath": target}))
     with pytest.raises(UnsafePath, match=reason):
         store.import_rootfs(tmp_path / "bad.tar", "bad")

@@ -7,9 +7,10 @@ import time
 
 import pytest
 
-from rootlay.store.layer.tree import LayerTree, normalise
+from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
 from rootlay.store.model.errors import UnsafePath
+from rootlay.store.tar.names import normalise
 from tests.support.archives.make import make_tar, read_tree
 
 D, F, L, H, W = EntryType.DIRECTORY, EntryType.FILE, EntryType.SYMLINK, EntryType.HARDLINK, EntryType.WHITEOUT

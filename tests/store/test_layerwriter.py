@@ -23,7 +23,7 @@ from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import UnsafePath
 from rootlay.store.model.value import replace
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import read_tar, read_tree, snapshot
 
 Item = tuple[bytes, Entry, bytes]
@@ -61,14 +61,14 @@ def _items(draw: st.DrawFn) -> list[Item]:
     return found
 
 
-def write(store: Store, items: list[Item]) -> WrittenLayer:
-    with LayerWriter(store) as writer:
+def write(store: ImageStore, items: list[Item]) -> WrittenLayer:
+    with LayerWriter(store.layout) as writer:
         for path, entry, content in items:
             writer.add(path, entry, io.BytesIO(content) if entry.type is EntryType.FILE else None)
         return writer.finish()
 
 
-def tar_of(store: Store, written: WrittenLayer) -> bytes:
+def tar_of(store: ImageStore, written: WrittenLayer) -> bytes:
     """The tar behind a blob, by an ordinary zstd."""
     blob = store.layout.blob_path(written.descriptor.digest).read_bytes()
     return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(blob), read_across_frames=True).read()
@@ -81,7 +81,7 @@ def bare(entry: Entry) -> Entry:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_items())
-def test_what_is_written_is_read_back(store: Store, items: list[Item]) -> None:
+def test_what_is_written_is_read_back(store: ImageStore, items: list[Item]) -> None:
     written = write(store, items)
     tar = tar_of(store, written)
     assert hashlib.sha256(tar).hexdigest() == written.diff_id.hex
@@ -101,7 +101,7 @@ def test_what_is_written_is_read_back(store: Store, items: list[Item]) -> None:
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_items())
-def test_tarfile_reads_what_is_written(store: Store, items: list[Item]) -> None:
+def test_tarfile_reads_what_is_written(store: ImageStore, items: list[Item]) -> None:
     tar = tar_of(store, write(store, items))
     with tarfile.open(fileobj=io.BytesIO(tar), encoding="utf-8", errors="surrogateescape") as archive:
         members = archive.getmembers()
@@ -120,9 +120,9 @@ def test_tarfile_reads_what_is_written(store: Store, items: list[Item]) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_items())
-def test_the_writers_index_is_that_of_its_blob(store: Store, tmp_path: Path, items: list[Item]) -> None:
+def test_the_writers_index_is_that_of_its_blob(store: ImageStore, tmp_path: Path, items: list[Item]) -> None:
     written = write(store, items)
-    other = Store.open(tmp_path / os.urandom(4).hex())
+    other = ImageStore.open(tmp_path / os.urandom(4).hex())
     blob = store.layout.blob_path(written.descriptor.digest).read_bytes()
     ingest_layer(other.layout, LayerSource("blob", [blob], written.descriptor, written.diff_id))
     layers = [Layer(s.layout.layer_directory(written.diff_id), s.layout.blobs) for s in (store, other)]
@@ -146,12 +146,12 @@ def _rich_items() -> list[Item]:
     ]
 
 
-def test_layers_are_the_same_bytes_every_time(store: Store) -> None:
+def test_layers_are_the_same_bytes_every_time(store: ImageStore) -> None:
     first = write(store, _rich_items())
     assert write(store, _rich_items()) == first
 
 
-def test_whiteouts_opaque_directories_and_links_are_written_as_oci_says(store: Store) -> None:
+def test_whiteouts_opaque_directories_and_links_are_written_as_oci_says(store: ImageStore) -> None:
     tar = tar_of(store, write(store, _rich_items()))
     names = [name for name, _ in read_tar(tar)]
     assert names[:4] == [b"./", b".wh..wh..opq", b"d/", b"d/.wh..wh..opq"]
@@ -165,7 +165,7 @@ def test_whiteouts_opaque_directories_and_links_are_written_as_oci_says(store: S
     assert tree[b"caf\xe9" * 40].xattrs == ((b"user.x", b"\0\xff\n"),)
 
 
-def test_gnu_tar_reads_what_is_written(store: Store, tool: Callable[[str], str]) -> None:
+def test_gnu_tar_reads_what_is_written(store: ImageStore, tool: Callable[[str], str]) -> None:
     tar = tar_of(store, write(store, _rich_items()))
     done = subprocess.run(
         [tool("tar"), "-tf", "-", "--quoting-style=literal"], input=tar, capture_output=True, check=True
@@ -174,7 +174,7 @@ def test_gnu_tar_reads_what_is_written(store: Store, tool: Callable[[str], str])
     assert b"d/file" in done.stdout.split(b"\n")
 
 
-def test_sparse_files_stay_sparse(store: Store, tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_sparse_files_stay_sparse(store: ImageStore, tmp_path: Path, tool: Callable[[str], str]) -> None:
     size = 50_000_000
     with open(tmp_path / "sparse", "w+b") as stream:
         stream.truncate(size)
@@ -182,7 +182,7 @@ def test_sparse_files_stay_sparse(store: Store, tmp_path: Path, tool: Callable[[
         stream.write(b"middle")
         stream.seek(0)
         entry = Entry(EntryType.FILE, mode=0o644, size=size, sparse=((20_000_000, 6),))
-        with LayerWriter(store) as writer:
+        with LayerWriter(store.layout) as writer:
             writer.add(b"sparse", entry, stream)
             written = writer.finish()
     tar = tar_of(store, written)
@@ -201,19 +201,19 @@ def test_sparse_files_stay_sparse(store: Store, tmp_path: Path, tool: Callable[[
 
 
 @pytest.mark.parametrize("path", [b"/a", b"a/", b"a//b", b"../a", b".wh.a", b"d/.wh..wh..opq"])
-def test_paths_that_are_not_canonical_are_refused(store: Store, path: bytes) -> None:
-    with LayerWriter(store) as writer, pytest.raises(UnsafePath):
+def test_paths_that_are_not_canonical_are_refused(store: ImageStore, path: bytes) -> None:
+    with LayerWriter(store.layout) as writer, pytest.raises(UnsafePath):
         writer.add(path, Entry(EntryType.FILE))
 
 
-def test_an_unfinished_layer_leaves_nothing(unchanged: Store) -> None:
-    with LayerWriter(unchanged) as writer:
+def test_an_unfinished_layer_leaves_nothing(unchanged: ImageStore) -> None:
+    with LayerWriter(unchanged.layout) as writer:
         writer.add(b"a", Entry(EntryType.FILE, size=3), io.BytesIO(b"abc"))
-    with pytest.raises(EOFError), LayerWriter(unchanged) as writer:
+    with pytest.raises(EOFError), LayerWriter(unchanged.layout) as writer:
         writer.add(b"a", Entry(EntryType.FILE, size=9), io.BytesIO(b"abc"))
 
 
-def test_content_is_read_at_random_and_by_many(store: Store) -> None:
+def test_content_is_read_at_random_and_by_many(store: ImageStore) -> None:
     data = b"".join(b"%08d" % i for i in range(400_000))
     written = write(store, [(b"big", Entry(EntryType.FILE, size=len(data)), data)])
     layer = store.layer(written.diff_id)
@@ -228,7 +228,7 @@ def test_content_is_read_at_random_and_by_many(store: Store) -> None:
     layer.close()
 
 
-def test_threads_read_one_layer_at_once(store: Store) -> None:
+def test_threads_read_one_layer_at_once(store: ImageStore) -> None:
     items = [(b"f%d" % i, Entry(EntryType.FILE, size=60_000), bytes([i]) * 60_000) for i in range(60)]
     layer = store.layer(write(store, items).diff_id)
 
@@ -249,7 +249,7 @@ def test_threads_read_one_layer_at_once(store: Store) -> None:
     layer.close()
 
 
-def test_a_finished_layer_is_a_blob_and_an_index(store: Store) -> None:
+def test_a_finished_layer_is_a_blob_and_an_index(store: ImageStore) -> None:
     before = snapshot(store.root)
     write(store, _rich_items())
     added = snapshot(store.root).keys() - before.keys()

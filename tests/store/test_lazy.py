@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.chunks.blockcache import BlockCache
+from rootlay.store.chunks.segments import ContentUnreachable
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layout.identity import lazy_id
-from rootlay.store.lazy.blockcache import BlockCache
 from rootlay.store.lazy.fill import bring_all, settle
 from rootlay.store.lazy.jsonstream import VALUE_CHARS_MAX
-from rootlay.store.lazy.segments import ContentUnreachable
 from rootlay.store.lazy.toc import iter_toc
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest, chain_id
@@ -29,7 +29,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from tests.support.archives.lazy import KINDS, estargz_layout, publish
@@ -63,11 +63,11 @@ def name_of(host: str, kind: str) -> str:
     return f"{host}/{kind.replace(':', '-')}:1"
 
 
-def open_view(store: Store, ids: tuple[Digest, ...]) -> View:
+def open_view(store: ImageStore, ids: tuple[Digest, ...]) -> View:
     return View.open(view_path(store.root, build_view(store, ids)))
 
 
-def tree(store: Store, ids: tuple[Digest, ...], *, content: bool) -> dict[bytes, tuple[object, ...]]:
+def tree(store: ImageStore, ids: tuple[Digest, ...], *, content: bool) -> dict[bytes, tuple[object, ...]]:
     """Everything that containers of the image see: attributes, and a digest of each file's content."""
     found: dict[bytes, tuple[object, ...]] = {}
     with (
@@ -87,7 +87,7 @@ def tree(store: Store, ids: tuple[Digest, ...], *, content: bool) -> dict[bytes,
     return found
 
 
-def read(store: Store, ids: tuple[Digest, ...], path: bytes) -> bytes:
+def read(store: ImageStore, ids: tuple[Digest, ...], path: bytes) -> bytes:
     with closing(open_view(store, ids)) as view, Hydrator(store, view) as hydrator:
         node = view.find(0, b"")
         for name in path.split(b"/"):
@@ -99,7 +99,7 @@ def read(store: Store, ids: tuple[Digest, ...], path: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_lazy_image_is_the_image(registry: RealRegistry, store: Store, other: Store, kind: str) -> None:
+def test_a_lazy_image_is_the_image(registry: RealRegistry, store: ImageStore, other: ImageStore, kind: str) -> None:
     """Attributes before any content is here, then content: all as if it had been pulled whole."""
     name = name_of(registry.host, kind)
     whole = pull(other, name, Settings()).image
@@ -116,7 +116,7 @@ def test_a_lazy_image_is_the_image(registry: RealRegistry, store: Store, other: 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_layer_without_content(registry: RealRegistry, store: Store, tmp_path: Path, kind: str) -> None:
+def test_a_layer_without_content(registry: RealRegistry, store: ImageStore, tmp_path: Path, kind: str) -> None:
     """Directories, links, whiteouts and empty files need no chunks."""
     tars = [
         BASE,
@@ -132,7 +132,7 @@ def test_a_layer_without_content(registry: RealRegistry, store: Store, tmp_path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_what_is_used_is_on_the_wire(registry: RealRegistry, store: Store, kind: str) -> None:
+def test_only_what_is_used_is_on_the_wire(registry: RealRegistry, store: ImageStore, kind: str) -> None:
     with Wire(("127.0.0.1", registry.port)) as wire:
         pulled = pull(store, name_of(wire.host, kind), Settings(), lazy=True)
         assert wire.received < 20_000
@@ -148,7 +148,7 @@ def test_only_what_is_used_is_on_the_wire(registry: RealRegistry, store: Store, 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pull_makes_it_whole_with_what_is_missing(registry: RealRegistry, store: Store, kind: str) -> None:
+def test_a_pull_makes_it_whole_with_what_is_missing(registry: RealRegistry, store: ImageStore, kind: str) -> None:
     name = name_of(registry.host, kind)
     pulled = pull(store, name, Settings(), lazy=True)
     ids = store.prepare_stack(pulled.image)
@@ -175,7 +175,7 @@ def test_a_pull_makes_it_whole_with_what_is_missing(registry: RealRegistry, stor
     assert tree(store, ids, content=True) == tree(store, whole.image.diff_ids, content=True)
 
 
-def test_the_filler_brings_the_rest(registry: RealRegistry, store: Store) -> None:
+def test_the_filler_brings_the_rest(registry: RealRegistry, store: ImageStore) -> None:
     pulled = pull(store, name_of(registry.host, "estargz"), Settings(), lazy=True)
     for own in store.prepare_stack(pulled.image):
         directory = store.layout.layer_directory(own)
@@ -191,7 +191,7 @@ def test_the_filler_brings_the_rest(registry: RealRegistry, store: Store) -> Non
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_offline(registry: RealRegistry, store: Store, kind: str) -> None:
+def test_offline(registry: RealRegistry, store: ImageStore, kind: str) -> None:
     """What has been read stays readable; the rest is an I/O error that says what to do."""
     with Wire(("127.0.0.1", registry.port)) as wire:
         pulled = pull(store, name_of(wire.host, kind), Settings(), lazy=True)
@@ -209,7 +209,7 @@ def test_offline(registry: RealRegistry, store: Store, kind: str) -> None:
             hydrator.hydrate(big.id)
 
 
-def test_a_damaged_cache_is_fetched_again(registry: RealRegistry, store: Store) -> None:
+def test_a_damaged_cache_is_fetched_again(registry: RealRegistry, store: ImageStore) -> None:
     pulled = pull(store, name_of(registry.host, "estargz"), Settings(), lazy=True)
     ids = store.prepare_stack(pulled.image)
     assert read(store, ids, b"usr/big") == NOISE
@@ -220,7 +220,7 @@ def test_a_damaged_cache_is_fetched_again(registry: RealRegistry, store: Store) 
     assert read(store, ids, b"usr/big") == NOISE
 
 
-def test_layers_go_with_their_image(registry: RealRegistry, store: Store) -> None:
+def test_layers_go_with_their_image(registry: RealRegistry, store: ImageStore) -> None:
     name = name_of(registry.host, "zstd:chunked")
     empty = snapshot(store.root)
     pulled = pull(store, name, Settings(), lazy=True)
@@ -267,7 +267,7 @@ def spoil(fake: FakeRegistry, at: int) -> None:
     fake.blobs[digest] = bytes(data)
 
 
-def test_content_that_is_wrong_is_never_seen(fake: FakeRegistry, store: Store) -> None:
+def test_content_that_is_wrong_is_never_seen(fake: FakeRegistry, store: ImageStore) -> None:
     spoil(fake, 1_500_000)
     pulled = pull(store, f"{fake.host}/app:1", SETTINGS, lazy=True)
     ids = store.prepare_stack(pulled.image)
@@ -278,7 +278,7 @@ def test_content_that_is_wrong_is_never_seen(fake: FakeRegistry, store: Store) -
         pull(store, f"{fake.host}/app:1", SETTINGS)
 
 
-def test_a_table_that_is_wrong_is_refused(fake: FakeRegistry, store: Store) -> None:
+def test_a_table_that_is_wrong_is_refused(fake: FakeRegistry, store: ImageStore) -> None:
     spoil(fake, -600)
     before = snapshot(store.root)
     with pytest.raises((DigestMismatch, BadManifest)):
@@ -286,7 +286,7 @@ def test_a_table_that_is_wrong_is_refused(fake: FakeRegistry, store: Store) -> N
     assert snapshot(store.root) == before
 
 
-def test_a_registry_without_ranges(fake: FakeRegistry, store: Store) -> None:
+def test_a_registry_without_ranges(fake: FakeRegistry, store: ImageStore) -> None:
     """All is fetched whole, and said so."""
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -302,7 +302,7 @@ def test_a_registry_without_ranges(fake: FakeRegistry, store: Store) -> None:
     store.prepare(pulled.image)
 
 
-def test_layers_without_a_table_are_fetched_whole(store: Store) -> None:
+def test_layers_without_a_table_are_fetched_whole(store: ImageStore) -> None:
     plain = FakeRegistry().start()
     plain.add("app:1", [BASE])
     notes: list[str] = []
@@ -314,7 +314,7 @@ def test_layers_without_a_table_are_fetched_whole(store: Store) -> None:
     store.prepare(pulled.image)
 
 
-def test_the_name_of_a_lazy_layer_depends_on_blob_and_table(fake: FakeRegistry, store: Store) -> None:
+def test_the_name_of_a_lazy_layer_depends_on_blob_and_table(fake: FakeRegistry, store: ImageStore) -> None:
     """Another image that says other things about the same blob, or the same diff ID, is not believed here."""
     image = pull(store, f"{fake.host}/app:1", SETTINGS, lazy=True).image
     layer = image.manifest.layers[0]

@@ -13,7 +13,7 @@ from rootlay.store.disk.lease import Lease, read_leases
 from rootlay.store.disk.lock import UseLock
 from rootlay.store.layout.removal import prune
 from rootlay.store.model.digest import Digest
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import LayoutBuilder, child_environment, make_tar, sha256
 
 TAR = make_tar([("a", "f", "a" * 1000)])
@@ -31,7 +31,7 @@ _HOLDER = """if 1:
 """
 
 
-def garbage(store: Store) -> Path:
+def garbage(store: ImageStore) -> Path:
     """A blob that nobody names, long ago."""
     path = store.layout.blobs / "sha256" / ONE.hex
     path.write_bytes(b"")
@@ -39,7 +39,7 @@ def garbage(store: Store) -> Path:
     return path
 
 
-def test_what_a_living_process_needs_stays_until_it_dies(store: Store) -> None:
+def test_what_a_living_process_needs_stays_until_it_dies(store: ImageStore) -> None:
     path = garbage(store)
     command = [sys.executable, "-c", _HOLDER, str(store.layout.locks)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=child_environment()) as holder:
@@ -52,7 +52,7 @@ def test_what_a_living_process_needs_stays_until_it_dies(store: Store) -> None:
     assert os.listdir(store.layout.locks) == ["use"]
 
 
-def test_a_released_lease_is_gone(store: Store) -> None:
+def test_a_released_lease_is_gone(store: ImageStore) -> None:
     lease = Lease(store.layout.locks)
     lease.add("view", [ONE])
     assert read_leases(store.layout.locks)["view"] == {ONE}
@@ -62,7 +62,7 @@ def test_a_released_lease_is_gone(store: Store) -> None:
     assert not any(name.startswith("lease-") for name in os.listdir(store.layout.locks))
 
 
-def test_adding_waits_for_a_remover_and_a_remover_for_nobody_else(store: Store) -> None:
+def test_adding_waits_for_a_remover_and_a_remover_for_nobody_else(store: ImageStore) -> None:
     lease = Lease(store.layout.locks)
     with store.layout.remove_lock(), pytest.raises(BlockingIOError):
         UseLock(store.layout.locks / "use", remover=False, wait=False)
@@ -72,7 +72,7 @@ def test_adding_waits_for_a_remover_and_a_remover_for_nobody_else(store: Store) 
     lease.release()
 
 
-def test_a_layer_found_by_an_import_stays_when_its_last_image_goes_meanwhile(store: Store, tmp_path: Path) -> None:
+def test_a_layer_found_by_an_import_stays_when_its_last_image_goes_meanwhile(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(layout.manifest([TAR]), "app")
     store.load(layout.write(tmp_path / "layout"))
@@ -86,7 +86,7 @@ def test_a_layer_found_by_an_import_stays_when_its_last_image_goes_meanwhile(sto
     assert store.load(tmp_path / "layout")[0].diff_ids == (diff_id,)
 
 
-def test_a_dry_run_tells_what_a_prune_then_does(store: Store, tmp_path: Path) -> None:
+def test_a_dry_run_tells_what_a_prune_then_does(store: ImageStore, tmp_path: Path) -> None:
     garbage(store)
     (tmp_path / "a.tar").write_bytes(TAR)
     store.import_rootfs(tmp_path / "a.tar", None)
@@ -99,7 +99,7 @@ def test_a_dry_run_tells_what_a_prune_then_does(store: Store, tmp_path: Path) ->
     assert not list((store.layout.blobs / "sha256").iterdir())
 
 
-def test_a_save_goes_on_while_its_image_is_removed(store: Store, tmp_path: Path) -> None:
+def test_a_save_goes_on_while_its_image_is_removed(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(layout.manifest([TAR]), "app")
     store.load(layout.write(tmp_path / "layout"))
@@ -113,7 +113,7 @@ def test_a_save_goes_on_while_its_image_is_removed(store: Store, tmp_path: Path)
     assert store.images() == []
 
 
-def test_a_store_that_can_only_be_read_is_read_without_leases(store: Store, tmp_path: Path) -> None:
+def test_a_store_that_can_only_be_read_is_read_without_leases(store: ImageStore, tmp_path: Path) -> None:
     if not os.geteuid():
         pytest.skip("root may write everywhere")
     (tmp_path / "a.tar").write_bytes(TAR)
@@ -127,7 +127,7 @@ def test_a_store_that_can_only_be_read_is_read_without_leases(store: Store, tmp_
 
 
 @pytest.mark.timeout(60)
-def test_an_import_that_fails_beside_an_image_does_not_wait_for_itself(store: Store, tmp_path: Path) -> None:
+def test_an_import_that_fails_beside_an_image_does_not_wait_for_itself(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "base.tar").write_bytes(TAR)
     store.import_rootfs(tmp_path / "base.tar", "base")
     added: list[Digest] = []

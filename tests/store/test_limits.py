@@ -14,7 +14,7 @@ import zstandard
 from rootlay.store.model import limits
 from rootlay.store.model.errors import TooLarge
 from rootlay.store.model.limits import Budget, Limits
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_config, make_tar
 
 SMALL = Limits(size_bytes=1 << 20, entries=100, ratio=100)
@@ -28,11 +28,11 @@ PACKERS = {
 }
 
 
-def opened(tmp_path: Path, wanted: Limits) -> Store:
-    return Store.open(tmp_path / "store", limits=wanted)
+def opened(tmp_path: Path, wanted: Limits) -> ImageStore:
+    return ImageStore.open(tmp_path / "store", limits=wanted)
 
 
-def left(store: Store) -> list[str]:
+def left(store: ImageStore) -> list[str]:
     """What is in the store but for its own fixed files."""
     found = (path for path in store.root.rglob("*") if path.is_file() and path.parent.name != "locks")
     return sorted(path.name for path in found if path.name not in ("index.json", "oci-layout"))
@@ -59,7 +59,7 @@ def test_layers_of_one_image_share_the_limit(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match="--max-size"):
         store.load(archive)
     assert left(store) == []
-    assert Store.open(store.root, limits=Limits(size_bytes=2 << 20)).load(archive)
+    assert ImageStore.open(store.root, limits=Limits(size_bytes=2 << 20)).load(archive)
 
 
 def _manifest(layers: int) -> bytes:
@@ -84,7 +84,7 @@ def test_too_many_entries_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TooLarge, match=r"more than 100 entries.*--max-entries"):
         store.import_rootfs(many, "many")
     assert left(store) == []
-    Store.open(store.root, limits=Limits(entries=101)).import_rootfs(many, "many")
+    ImageStore.open(store.root, limits=Limits(entries=101)).import_rootfs(many, "many")
 
 
 def test_ratio_is_refused_above_the_free_size_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotAnArchive, UnknownImage, UnsupportedMedia
 from rootlay.store.model.manifest import Platform
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from tests.support.archives.make import LayoutBuilder, make_tar, snapshot
@@ -22,9 +22,9 @@ from tests.support.archives.multi import HERE, OTHER, several
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Store:
+def shared(tmp_path: Path) -> ImageStore:
     """A store with two images, which nobody may write to."""
-    store = Store.open(tmp_path / "shared")
+    store = ImageStore.open(tmp_path / "shared")
     for name in ("one", "two"):
         tar = tmp_path / f"{name}.tar.gz"
         tar.write_bytes(gzip.compress(make_tar([("f", "f", name), ("g", "f", os.urandom(100_000))])))
@@ -32,7 +32,7 @@ def shared(tmp_path: Path) -> Store:
     return store
 
 
-def test_links_what_it_indexes(shared: Store, store: Store) -> None:
+def test_links_what_it_indexes(shared: ImageStore, store: ImageStore) -> None:
     before = snapshot(shared.root)
     (image,) = store.load(shared.root, link=True, only=["one"])
     assert image.id == shared.image("one").id
@@ -52,7 +52,7 @@ def test_links_what_it_indexes(shared: Store, store: Store) -> None:
 
 
 @pytest.mark.parametrize("which", ["this machine's", "another's", "all"])
-def test_of_a_multi_platform_image(store: Store, tmp_path: Path, which: str) -> None:
+def test_of_a_multi_platform_image(store: ImageStore, tmp_path: Path, which: str) -> None:
     layout = LayoutBuilder()
     top = several(layout)
     layout.name(top, "several:1")
@@ -68,7 +68,7 @@ def test_of_a_multi_platform_image(store: Store, tmp_path: Path, which: str) -> 
         # Windows' layer and config, and what the attestations say and are about, are nothing to index.
         assert len(links) > 3
         store.save(["several:1"], tmp_path / "copy", "oci-dir")
-        (again,) = Store.open(tmp_path / "third").load(tmp_path / "copy", all_platforms=True)
+        (again,) = ImageStore.open(tmp_path / "third").load(tmp_path / "copy", all_platforms=True)
         assert again.index == image.index
     else:
         assert links == {layer.digest.hex for layer in image.manifest.layers}
@@ -77,7 +77,7 @@ def test_of_a_multi_platform_image(store: Store, tmp_path: Path, which: str) -> 
     assert list((store.root / "blobs" / "sha256").iterdir()) == []
 
 
-def test_a_linked_blob_of_another_system_is_verified(store: Store, tmp_path: Path) -> None:
+def test_a_linked_blob_of_another_system_is_verified(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(several(layout), "several:1")
     source = layout.write(tmp_path / "layout")
@@ -89,11 +89,11 @@ def test_a_linked_blob_of_another_system_is_verified(store: Store, tmp_path: Pat
         damaged.chmod(0o600)
         damaged.write_bytes(good[:-1] + bytes([good[-1] ^ 1]))
         with pytest.raises((DigestMismatch, CorruptStore, NotAnArchive)):
-            Store.open(tmp_path / f"other-{blob.name[:8]}").load(source, link=True, all_platforms=True)
+            ImageStore.open(tmp_path / f"other-{blob.name[:8]}").load(source, link=True, all_platforms=True)
         damaged.write_bytes(good)
 
 
-def test_removes_the_link_and_not_what_it_leads_to(shared: Store, store: Store) -> None:
+def test_removes_the_link_and_not_what_it_leads_to(shared: ImageStore, store: ImageStore) -> None:
     store.load(shared.root, link=True)
     before = snapshot(shared.root)
     for name in ("one", "two"):
@@ -102,15 +102,15 @@ def test_removes_the_link_and_not_what_it_leads_to(shared: Store, store: Store) 
     assert not [path for path in (store.root / "blobs" / "sha256").iterdir() if path.is_symlink()]
 
 
-def test_copies_afterwards_what_was_linked(shared: Store, store: Store, tmp_path: Path) -> None:
+def test_copies_afterwards_what_was_linked(shared: ImageStore, store: ImageStore, tmp_path: Path) -> None:
     store.load(shared.root, link=True, only=["one"])
     store.save(["one"], tmp_path / "copy", "oci-dir")
     assert not [path for path in (tmp_path / "copy").rglob("*") if path.is_symlink()]
-    (again,) = Store.open(tmp_path / "third").load(tmp_path / "copy")
+    (again,) = ImageStore.open(tmp_path / "third").load(tmp_path / "copy")
     assert again.manifest_digest == store.image("one").manifest_digest
 
 
-def test_verifies(shared: Store, store: Store) -> None:
+def test_verifies(shared: ImageStore, store: ImageStore) -> None:
     blob = shared.layout.blob_path(shared.image("one").manifest.layers[0].digest)
     data = bytearray(blob.read_bytes())
     data[-5] ^= 1
@@ -121,20 +121,20 @@ def test_verifies(shared: Store, store: Store) -> None:
     assert not list((store.root / "blobs" / "sha256").iterdir())
 
 
-def test_does_not_link_to_itself(shared: Store) -> None:
+def test_does_not_link_to_itself(shared: ImageStore) -> None:
     before = snapshot(shared.root)
     with pytest.raises(UnsupportedMedia, match="the store itself"):
         shared.load(shared.root, link=True)
     assert snapshot(shared.root) == before
 
 
-def test_links_to_directories_only(store: Store, tmp_path: Path) -> None:
+def test_links_to_directories_only(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(make_tar([("f", "f", "x")]))
     with pytest.raises(UnsupportedMedia, match="only the images of a directory"):
         store.load(tmp_path / "file.tar", link=True)
 
 
-def test_from_skopeos_layout(tool: object, store: Store, shared: Store, tmp_path: Path) -> None:
+def test_from_skopeos_layout(tool: object, store: ImageStore, shared: ImageStore, tmp_path: Path) -> None:
     skopeo = tool("skopeo")  # type: ignore[operator]
     layout = tmp_path / "layout"
     subprocess.run(
@@ -145,7 +145,7 @@ def test_from_skopeos_layout(tool: object, store: Store, shared: Store, tmp_path
 
 
 def test_lmdb_is_not_written_on_a_shared_file_system(
-    shared: Store, store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    shared: ImageStore, store: ImageStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The environment that is being written is never below the store when that is on a network file system."""
     import lmdb

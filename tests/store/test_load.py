@@ -28,7 +28,7 @@ from rootlay.store.model.errors import (
     WrongPlatform,
 )
 from rootlay.store.model.manifest import Platform
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import LayoutBuilder, docker_archive, make_config, make_tar, sha256
 
 pytestmark = pytest.mark.once
@@ -43,7 +43,7 @@ def put(path: Path, data: bytes) -> Path:
     return path
 
 
-def assert_readable(store: Store, reference: str, layers: list[bytes]) -> None:
+def assert_readable(store: ImageStore, reference: str, layers: list[bytes]) -> None:
     image = store.image(reference)
     assert [str(d) for d in image.diff_ids] == [sha256(tar) for tar in layers]
     for diff_id, tar in zip(image.diff_ids, layers, strict=True):
@@ -54,7 +54,7 @@ def assert_readable(store: Store, reference: str, layers: list[bytes]) -> None:
 
 @pytest.mark.parametrize("linked", [False, True])
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zstandard.compress])
-def test_docker_archives(store: Store, tmp_path: Path, linked: bool, compress: Callable[[bytes], bytes]) -> None:
+def test_docker_archives(store: ImageStore, tmp_path: Path, linked: bool, compress: Callable[[bytes], bytes]) -> None:
     data = docker_archive([([BASE, TOP], ["app:1", "app:one"]), ([BASE], ["base"])], linked=linked)
     images = store.load(put(tmp_path / "image.tar", compress(data)))
     assert [image.references for image in images] == [("app:1", "app:one"), ("base:latest",)]
@@ -64,7 +64,7 @@ def test_docker_archives(store: Store, tmp_path: Path, linked: bool, compress: C
 
 
 def test_docker_archives_from_a_stream_and_a_directory(
-    store: Store, tmp_path: Path, tool: Callable[[str], str]
+    store: ImageStore, tmp_path: Path, tool: Callable[[str], str]
 ) -> None:
     data = docker_archive([([BASE, BASE], ["app"])], linked=True)
     assert store.load(io.BytesIO(data))[0].references == ("app:latest",)
@@ -75,7 +75,7 @@ def test_docker_archives_from_a_stream_and_a_directory(
     assert_readable(store, "app", [BASE, BASE])
 
 
-def test_the_config_is_kept_bit_for_bit(store: Store, tmp_path: Path) -> None:
+def test_the_config_is_kept_bit_for_bit(store: ImageStore, tmp_path: Path) -> None:
     image = store.load(put(tmp_path / "i.tar", docker_archive([([BASE], [])])))[0]
     assert store.layout.read_blob(image.id) == make_config([BASE])
     assert image.config.config.extra == {"Unknown": 1}
@@ -88,7 +88,7 @@ def _layout(name: str | None = "app") -> LayoutBuilder:
     return layout
 
 
-def test_oci_layouts_as_directory_tar_and_stream(store: Store, tmp_path: Path) -> None:
+def test_oci_layouts_as_directory_tar_and_stream(store: ImageStore, tmp_path: Path) -> None:
     layout = _layout()
     sources = (layout.write(tmp_path / "dir"), put(tmp_path / "a.tar", layout.tar()), io.BytesIO(layout.tar()),
                io.BytesIO(gzip.compress(layout.tar())))  # fmt: skip
@@ -100,7 +100,7 @@ def test_oci_layouts_as_directory_tar_and_stream(store: Store, tmp_path: Path) -
         assert store.remove("app").deleted == (image.id,)
 
 
-def test_a_plain_tar_in_an_oci_layout_is_kept_and_read_in_place(store: Store, tmp_path: Path) -> None:
+def test_a_plain_tar_in_an_oci_layout_is_kept_and_read_in_place(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(layout.manifest([BASE]), "app")
     [image] = store.load(layout.write(tmp_path / "d"))
@@ -111,7 +111,7 @@ def test_a_plain_tar_in_an_oci_layout_is_kept_and_read_in_place(store: Store, tm
     assert_readable(store, "app", [BASE])
 
 
-def test_a_single_zstd_frame_gets_a_pack(store: Store, tmp_path: Path) -> None:
+def test_a_single_zstd_frame_gets_a_pack(store: ImageStore, tmp_path: Path) -> None:
     tar = make_tar([(f"f{i}", "f", f"{i}" * 300_000) for i in range(40)])
     layout = LayoutBuilder()
     layout.name(layout.manifest([tar], [zstandard.compress(tar)]), "app")
@@ -124,7 +124,7 @@ def test_a_single_zstd_frame_gets_a_pack(store: Store, tmp_path: Path) -> None:
     assert_readable(store, "app", [tar])
 
 
-def test_nested_indexes_give_the_hosts_platform(store: Store, tmp_path: Path) -> None:
+def test_nested_indexes_give_the_hosts_platform(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     machine = json.loads(make_config([]))["architecture"]
     ours = {**layout.manifest([BASE]), "platform": {"os": "linux", "architecture": machine}}
@@ -142,7 +142,7 @@ def test_nested_indexes_give_the_hosts_platform(store: Store, tmp_path: Path) ->
     assert other.config.architecture == OTHER_ARCHITECTURE
 
 
-def test_a_missing_platform_names_those_that_are_there(unchanged: Store, tmp_path: Path) -> None:
+def test_a_missing_platform_names_those_that_are_there(unchanged: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     found = {**layout.manifest([TOP], architecture="mips"), "platform": {"os": "linux", "architecture": "mips"}}
     layout.name(layout.index([found]), "app")
@@ -151,7 +151,7 @@ def test_a_missing_platform_names_those_that_are_there(unchanged: Store, tmp_pat
 
 
 @pytest.mark.parametrize("kind", ["oci", "docker"])
-def test_an_image_for_another_architecture_is_refused(unchanged: Store, tmp_path: Path, kind: str) -> None:
+def test_an_image_for_another_architecture_is_refused(unchanged: ImageStore, tmp_path: Path, kind: str) -> None:
     if kind == "oci":
         layout = LayoutBuilder()
         layout.name(layout.manifest([BASE], architecture=OTHER_ARCHITECTURE), "app")
@@ -165,7 +165,7 @@ def test_an_image_for_another_architecture_is_refused(unchanged: Store, tmp_path
         unchanged.load(source)
 
 
-def test_a_name_may_be_given(store: Store, tmp_path: Path) -> None:
+def test_a_name_may_be_given(store: ImageStore, tmp_path: Path) -> None:
     [image] = store.load(_layout("x").write(tmp_path / "d"), reference="mine:2")
     assert image.references == ("mine:2",)
     two = put(tmp_path / "two.tar", docker_archive([([BASE], ["a"]), ([TOP], ["b"])]))
@@ -173,7 +173,7 @@ def test_a_name_may_be_given(store: Store, tmp_path: Path) -> None:
         store.load(two, reference="mine")
 
 
-def test_a_layer_that_is_here_is_not_read_again(store: Store, tmp_path: Path) -> None:
+def test_a_layer_that_is_here_is_not_read_again(store: ImageStore, tmp_path: Path) -> None:
     layout = _layout()
     store.load(layout.write(tmp_path / "d"))
     layer = layout.manifests[0]
@@ -256,7 +256,7 @@ def _bad(name: str) -> tuple[bytes, type[StoreError]]:
      "a root file system", "no tar", "empty", "docker: config named for another", "docker: layer of another",
      "docker: a list of nothing", "docker: no JSON", "docker: path that escapes"],
 )  # fmt: skip
-def test_bad_archives_are_refused_and_change_nothing(unchanged: Store, tmp_path: Path, name: str) -> None:
+def test_bad_archives_are_refused_and_change_nothing(unchanged: ImageStore, tmp_path: Path, name: str) -> None:
     data, expected = _bad(name)
     with pytest.raises(expected) as caught:
         unchanged.load(put(tmp_path / "bad.tar", data))
@@ -264,7 +264,7 @@ def test_bad_archives_are_refused_and_change_nothing(unchanged: Store, tmp_path:
     assert len(str(caught.value)) < 400
 
 
-def test_a_link_out_of_a_directory_is_refused(unchanged: Store, tmp_path: Path) -> None:
+def test_a_link_out_of_a_directory_is_refused(unchanged: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     put(tmp_path / "secret", b"{}")
     (tmp_path / "d/manifest.json").symlink_to(tmp_path / "secret")
@@ -272,7 +272,7 @@ def test_a_link_out_of_a_directory_is_refused(unchanged: Store, tmp_path: Path) 
         unchanged.load(tmp_path / "d")
 
 
-def test_layers_made_by_umoci(store: Store, tmp_path: Path, tool: Callable[[str], str]) -> None:
+def test_layers_made_by_umoci(store: ImageStore, tmp_path: Path, tool: Callable[[str], str]) -> None:
     umoci = tool("umoci")
     layout = tmp_path / "layout"
     for directory, name in (("one", "old"), ("two", "new")):
@@ -306,7 +306,7 @@ def test_layers_made_by_umoci(store: Store, tmp_path: Path, tool: Callable[[str]
 
 
 @pytest.mark.parametrize("packer", ["gzip", "xz", "zstd", "none"])
-def test_what_is_spooled_is_spooled_compressed(store: Store, tmp_path: Path, packer: str) -> None:
+def test_what_is_spooled_is_spooled_compressed(store: ImageStore, tmp_path: Path, packer: str) -> None:
     """An archive that is compressed as a whole, or comes as a stream, never lies in `tmp/` at its full size."""
     tar = make_tar([("text", "f", b"".join(b"line %d\n" % number for number in range(2_000_000)))])
     archive = docker_archive([([tar, BASE], ["app:1"])])

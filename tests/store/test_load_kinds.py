@@ -13,7 +13,7 @@ from rootlay.store.model.errors import UnsupportedMedia
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
 from tests.support.registry.fake import FakeRegistry, describe
 
@@ -46,7 +46,7 @@ def buildkit(layout: LayoutBuilder) -> dict[str, object]:
     return layout.index([image, attestation])
 
 
-def test_a_buildkit_archive(store: Store, tmp_path: Path) -> None:
+def test_a_buildkit_archive(store: ImageStore, tmp_path: Path) -> None:
     """The names that containerd gives, an attestation beside the image, and one on the top level."""
     layout = LayoutBuilder()
     layout.manifests.append(
@@ -62,7 +62,7 @@ def test_a_buildkit_archive(store: Store, tmp_path: Path) -> None:
     assert notes == []  # a choice among platforms leaves nothing out that anybody would miss
 
 
-def test_what_is_no_image_is_left_out_with_a_note(store: Store, tmp_path: Path) -> None:
+def test_what_is_no_image_is_left_out_with_a_note(store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(artifact(layout, "application/vnd.dev.cosign.artifact.sig.v1+json"), "app:sig")
     layout.name(layout.blob(b"x", "application/vnd.example.unknown"), "app:unknown")
@@ -77,7 +77,7 @@ def test_what_is_no_image_is_left_out_with_a_note(store: Store, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", ["config", "document"])
-def test_nothing_but_what_is_no_image_is_an_error(unchanged: Store, tmp_path: Path, kind: str) -> None:
+def test_nothing_but_what_is_no_image_is_an_error(unchanged: ImageStore, tmp_path: Path, kind: str) -> None:
     layout = LayoutBuilder()
     if kind == "config":
         layout.name(artifact(layout, "application/vnd.cncf.helm.config.v1+json"), "chart")
@@ -95,7 +95,7 @@ def with_layer(layout: LayoutBuilder, descriptor: dict[str, object]) -> dict[str
 
 
 @pytest.mark.parametrize("media_type", FOREIGN)
-def test_a_foreign_layer_that_is_elsewhere(unchanged: Store, tmp_path: Path, media_type: str) -> None:
+def test_a_foreign_layer_that_is_elsewhere(unchanged: ImageStore, tmp_path: Path, media_type: str) -> None:
     layout = LayoutBuilder()
     layout.name(with_layer(layout, {**describe(BLOB, media_type), "urls": ["https://elsewhere.example/layer"]}), "w")
     with pytest.raises(UnsupportedMedia, match=r"foreign.*elsewhere\.example"):
@@ -103,14 +103,14 @@ def test_a_foreign_layer_that_is_elsewhere(unchanged: Store, tmp_path: Path, med
 
 
 @pytest.mark.parametrize("media_type", FOREIGN)
-def test_a_foreign_layer_that_is_here(store: Store, tmp_path: Path, media_type: str) -> None:
+def test_a_foreign_layer_that_is_here(store: ImageStore, tmp_path: Path, media_type: str) -> None:
     layout = LayoutBuilder()
     layout.name(with_layer(layout, layout.blob(BLOB, media_type)), "w")
     [image] = store.load(layout.write(tmp_path / "d"))
     store.prepare(image)
 
 
-def test_an_encrypted_layer(unchanged: Store, tmp_path: Path) -> None:
+def test_an_encrypted_layer(unchanged: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(
         with_layer(layout, layout.blob(b"secret", "application/vnd.oci.image.layer.v1.tar+gzip+encrypted")), "w"
@@ -119,7 +119,7 @@ def test_an_encrypted_layer(unchanged: Store, tmp_path: Path) -> None:
         unchanged.load(layout.write(tmp_path / "d"))
 
 
-def test_foreign_layers_and_registries(store: Store, tmp_path: Path) -> None:
+def test_foreign_layers_and_registries(store: ImageStore, tmp_path: Path) -> None:
     """A registry that does not have the layer: an error that says why. Ours to push: it stays here."""
     fake = FakeRegistry().start()
     try:
@@ -141,7 +141,7 @@ def test_foreign_layers_and_registries(store: Store, tmp_path: Path) -> None:
         fake.stop()
 
 
-def test_an_attestation_is_never_the_image(store: Store, tmp_path: Path) -> None:
+def test_an_attestation_is_never_the_image(store: ImageStore, tmp_path: Path) -> None:
     """An index of a registry whose only manifest without a platform is an attestation."""
     fake = FakeRegistry().start()
     try:

@@ -20,7 +20,7 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.estargz import make_estargz
 from tests.support.archives.exchange import IMAGES, LONG, Run, assert_content, identity
 from tests.support.archives.make import LayoutBuilder, make_config, make_tar
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.once, pyte
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_skopeo_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run, name: str
 ) -> None:
     """As a layout bit for bit; as a docker-archive the layers are written anew, and the image ID stays."""
     store = sources(name)
@@ -44,14 +44,14 @@ def test_from_us_through_skopeo_and_back(
     if name != "100-layers" and not LONG:
         return
     run("skopeo", "copy", "-q", f"oci:{store.root}:app:1", f"docker-archive:{tmp_path}/a.tar:again:1")
-    [again] = Store.open(tmp_path / "third").load(tmp_path / "a.tar")
+    [again] = ImageStore.open(tmp_path / "third").load(tmp_path / "a.tar")
     assert identity(again) == identity(image)
 
 
 @pytest.mark.parametrize("name", ["100-layers", "50000-files"])
 @pytest.mark.parametrize("form", ["gzip", "zstd", "zstd:chunked"])
 def test_from_skopeo_through_us_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str, form: str
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run, name: str, form: str
 ) -> None:
     """skopeo compresses; what we load and save has the same manifest digest for skopeo."""
     store = sources(name)
@@ -86,7 +86,9 @@ TAR = make_tar([("d", "d", ""), ("d/a", "f", os.urandom(200_000)), ("d/l", "l", 
 
 
 @pytest.mark.parametrize("form", [*forms(b""), "estargz"])
-def test_every_compression_goes_out_as_it_came(store: Store, other: Store, tmp_path: Path, run: Run, form: str) -> None:
+def test_every_compression_goes_out_as_it_came(
+    store: ImageStore, other: ImageStore, tmp_path: Path, run: Run, form: str
+) -> None:
     if form == "estargz":
         made = make_estargz(TAR)
         tar, blob = made.tar, made.blob
@@ -102,13 +104,13 @@ def test_every_compression_goes_out_as_it_came(store: Store, other: Store, tmp_p
     assert other.layout.blob_path(back.manifest.layers[0].digest).read_bytes() == blob
     if form != "xz":  # OCI has no media type for xz
         run("skopeo", "copy", "-q", f"oci-archive:{tmp_path}/ours.tar:app:1", f"docker-archive:{tmp_path}/d.tar:app:1")
-        [third] = Store.open(tmp_path / "third").load(tmp_path / "d.tar")
+        [third] = ImageStore.open(tmp_path / "third").load(tmp_path / "d.tar")
         assert identity(third) == identity(image)
 
 
 @pytest.mark.parametrize("form", ["gzip", "zstd", "none"])
 def test_saved_in_another_compression_it_is_the_same_image(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, form: str
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run, form: str
 ) -> None:
     store = sources("100-layers")
     image = store.image("app:1")
@@ -132,7 +134,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealRegistry]
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_through_a_registry_and_skopeo(
-    sources: Callable[[str], Store], registry: RealRegistry, other: Store, tmp_path: Path, run: Run, name: str
+    sources: Callable[[str], ImageStore], registry: RealRegistry, other: ImageStore, tmp_path: Path, run: Run, name: str
 ) -> None:
     """Pushed, copied by skopeo to another place, pulled, and pushed again: one digest all the way."""
     store = sources(name)
@@ -147,7 +149,7 @@ def test_through_a_registry_and_skopeo(
 
 
 def test_pushed_in_another_compression(
-    sources: Callable[[str], Store], registry: RealRegistry, other: Store, tmp_path: Path, run: Run
+    sources: Callable[[str], ImageStore], registry: RealRegistry, other: ImageStore, tmp_path: Path, run: Run
 ) -> None:
     store = sources("50000-files")
     place = f"{registry.host}/recompressed"
@@ -158,7 +160,9 @@ def test_pushed_in_another_compression(
     assert identity(pull(other, f"{place}:1", Settings()).image) == identity(store.image("app:1"))
 
 
-def test_a_multi_platform_index(registry: RealRegistry, store: Store, other: Store, tmp_path: Path, run: Run) -> None:
+def test_a_multi_platform_index(
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path, run: Run
+) -> None:
     """skopeo copies a whole index to a registry and into an archive; we take each platform out of it, bit for bit."""
     layout = LayoutBuilder()
     machine = json.loads(make_config([]))["architecture"]

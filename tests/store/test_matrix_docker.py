@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
 from tests.support.archives.make import LayoutBuilder
 from tests.support.archives.multi import HERE, several
@@ -41,7 +41,7 @@ def docker(run: Run, tool: Tool, tmp_path: Path) -> Iterator[Docker]:
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_docker_and_back(
-    sources: Callable[[str], Store], other: Store, docker: Docker, tmp_path: Path, name: str
+    sources: Callable[[str], ImageStore], other: ImageStore, docker: Docker, tmp_path: Path, name: str
 ) -> None:
     """It unpacks every layer, and makes its tar again from that: the image ID is verified on both ways."""
     skip_the_long(name)
@@ -58,7 +58,7 @@ def test_from_us_through_docker_and_back(
     assert_content(other, back)
 
 
-def test_what_docker_has_built_goes_through_us(other: Store, docker: Docker, tmp_path: Path) -> None:
+def test_what_docker_has_built_goes_through_us(other: ImageStore, docker: Docker, tmp_path: Path) -> None:
     """Built and saved by docker, loaded and saved by us, loaded by docker: one image ID, one tree."""
     context = tmp_path / "context"
     (context / "d").mkdir(parents=True)
@@ -78,11 +78,11 @@ def test_what_docker_has_built_goes_through_us(other: Store, docker: Docker, tmp
     docker("load", "-q", "-i", tmp_path / "ours.tar")
     assert docker("image", "inspect", "-f", "{{.Id}}", "built:1").strip() == str(image.id)
     docker("save", "-o", tmp_path / "again.tar", "built:1")
-    [again] = Store.open(tmp_path / "third").load(tmp_path / "again.tar")
+    [again] = ImageStore.open(tmp_path / "third").load(tmp_path / "again.tar")
     assert identity(again) == identity(image)
 
 
-def test_docker_gets_its_platform_out_of_an_index(store: Store, docker: Docker, tmp_path: Path) -> None:
+def test_docker_gets_its_platform_out_of_an_index(store: ImageStore, docker: Docker, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(several(layout), "several:1")
     store.load(layout.write(tmp_path / "layout"))

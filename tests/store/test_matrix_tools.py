@@ -17,7 +17,7 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import IMAGES, LONG, Run, Tool, assert_content, identity, skip_the_long
 from tests.support.archives.make import LayoutBuilder, make_config, make_tar
 from tests.support.registry.real import running
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.long_form, pytest.mark.oracles, pytest.mark.timeout(30
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_from_us_through_umoci_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run, name: str
 ) -> None:
     """umoci 0.4 reads gzip: `save --compression` writes it. It changes the config and adds a layer; ours stay."""
     if name == "debian" and not LONG:
@@ -68,7 +68,7 @@ def unpack(run: Run, layout: Path, tag: str, target: Path) -> dict[str, tuple[ob
 
 @pytest.mark.parametrize("name", IMAGES)
 def test_what_umoci_has_written_goes_through_us(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run, name: str
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run, name: str
 ) -> None:
     """umoci unpacks the same tree before and after, and the manifest is the same."""
     skip_the_long(name)
@@ -77,7 +77,7 @@ def test_what_umoci_has_written_goes_through_us(
     run("umoci", "insert", "--rootless", "--image", f"{tmp_path}/theirs:app:1", tmp_path / "extra", "/extra")
     [image] = other.load(tmp_path / "theirs")
     other.save(["app:1"], tmp_path / "ours", "oci-dir")
-    [back] = Store.open(tmp_path / "third").load(tmp_path / "ours")
+    [back] = ImageStore.open(tmp_path / "third").load(tmp_path / "ours")
     assert back.manifest_digest == image.manifest_digest
     theirs = unpack(run, tmp_path / "theirs", "app:1", tmp_path / "theirs-bundle")
     assert unpack(run, tmp_path / "ours", "app:1", tmp_path / "ours-bundle") == theirs
@@ -85,7 +85,7 @@ def test_what_umoci_has_written_goes_through_us(
 
 
 def test_from_umoci_through_us_and_back(
-    sources: Callable[[str], Store], other: Store, tmp_path: Path, run: Run
+    sources: Callable[[str], ImageStore], other: ImageStore, tmp_path: Path, run: Run
 ) -> None:
     """The tree that umoci unpacks before and after is the same."""
     run("umoci", "init", "--layout", tmp_path / "theirs")
@@ -123,7 +123,7 @@ def storage(tmp_path: Path, run: Run, tool: Tool) -> Storage:
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("program", ["podman", "buildah"])
 def test_through_podman_and_buildah(
-    sources: Callable[[str], Store], storage: Storage, tmp_path: Path, program: str, name: str
+    sources: Callable[[str], ImageStore], storage: Storage, tmp_path: Path, program: str, name: str
 ) -> None:
     """They unpack every layer, and make its tar again from that: the image ID is verified on both ways."""
     skip_the_long(name)
@@ -136,12 +136,12 @@ def test_through_podman_and_buildah(
     storage(program, "push", "-q", found[0], f"oci-archive:{tmp_path}/theirs.tar:back:1")
     storage(program, "push", "-q", found[0], f"docker-archive:{tmp_path}/docker.tar:back:2")
     for place in ("theirs.tar", "docker.tar"):
-        [back] = Store.open(tmp_path / place.partition(".")[0]).load(tmp_path / place)
+        [back] = ImageStore.open(tmp_path / place.partition(".")[0]).load(tmp_path / place)
         assert identity(back) == identity(image)
 
 
 @needs_root
-def test_what_buildah_has_built_goes_through_us(other: Store, storage: Storage, tmp_path: Path) -> None:
+def test_what_buildah_has_built_goes_through_us(other: ImageStore, storage: Storage, tmp_path: Path) -> None:
     """Built by buildah, loaded and saved by us, pulled by podman: one image ID, one tree."""
     source = tmp_path / "source"
     (source / "d").mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_what_buildah_has_built_goes_through_us(other: Store, storage: Storage, 
 
 @needs_root
 @pytest.mark.parametrize("program", ["podman", "buildah"])
-def test_an_index_that_podman_has_made(other: Store, storage: Storage, tmp_path: Path, program: str) -> None:
+def test_an_index_that_podman_has_made(other: ImageStore, storage: Storage, tmp_path: Path, program: str) -> None:
     """They make and push an index of several platforms; we take each of them out of it, and all of it, and push it
     back; and they take their platform out of what we have pushed."""
     machine = json.loads(make_config([]))["architecture"]

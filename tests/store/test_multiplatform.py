@@ -13,7 +13,7 @@ from rootlay.store.check.run import check_store
 from rootlay.store.layout.removal import prune
 from rootlay.store.model.errors import BadManifest, ImageInUse, WrongPlatform
 from rootlay.store.model.manifest import Platform
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import assert_content
 from tests.support.archives.make import LayoutBuilder, make_tar, sha256
 from tests.support.archives.multi import HERE, OTHER, several
@@ -28,7 +28,7 @@ def layout_of(*names: str, here: str = HERE) -> tuple[LayoutBuilder, dict[str, o
     return layout, top
 
 
-def blobs(store: Store) -> dict[str, bytes]:
+def blobs(store: ImageStore) -> dict[str, bytes]:
     """All blobs by digest."""
     return {f"sha256:{path.name}": path.read_bytes() for path in (store.root / "blobs/sha256").iterdir()}
 
@@ -37,11 +37,11 @@ def expected_blobs(layout: LayoutBuilder) -> dict[str, bytes]:
     return {sha256(data): data for path, data in layout.files.items() if path.startswith("blobs/")}
 
 
-def findings(store: Store, **options: Any) -> list[str]:
+def findings(store: ImageStore, **options: Any) -> list[str]:
     return [f"{outcome.finding.code} {outcome.finding.text}" for outcome in check_store(store.root, **options)]
 
 
-def test_a_layout_that_has_all_of_it_is_loaded_whole(store: Store, tmp_path: Path) -> None:
+def test_a_layout_that_has_all_of_it_is_loaded_whole(store: ImageStore, tmp_path: Path) -> None:
     """Bit for bit: attestations, and Windows, too; and the image for this machine is what the name leads to."""
     layout, top = layout_of("app:1")
     [image] = store.load(layout.write(tmp_path / "theirs"))
@@ -57,7 +57,7 @@ def test_a_layout_that_has_all_of_it_is_loaded_whole(store: Store, tmp_path: Pat
     assert findings(store, deep=True) == []
 
 
-def test_an_archive_goes_out_as_it_came(store: Store, other: Store, tmp_path: Path) -> None:
+def test_an_archive_goes_out_as_it_came(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     layout, _ = layout_of("app:1")
     (tmp_path / "theirs.tar").write_bytes(layout.tar())
     store.load(tmp_path / "theirs.tar")
@@ -68,7 +68,7 @@ def test_an_archive_goes_out_as_it_came(store: Store, other: Store, tmp_path: Pa
 
 
 @pytest.mark.parametrize("what", ["ID", "digest", "name and digest"])
-def test_each_image_is_found_by_its_own_digests(store: Store, tmp_path: Path, what: str) -> None:
+def test_each_image_is_found_by_its_own_digests(store: ImageStore, tmp_path: Path, what: str) -> None:
     layout, top = layout_of("app:1")
     store.load(layout.write(tmp_path / "theirs"))
     for architecture in (HERE, OTHER):
@@ -79,7 +79,7 @@ def test_each_image_is_found_by_its_own_digests(store: Store, tmp_path: Path, wh
     assert str(store.image(f"app@{top['digest']}").entry.digest) == top["digest"]
 
 
-def test_one_line_in_the_listing(store: Store, tmp_path: Path) -> None:
+def test_one_line_in_the_listing(store: ImageStore, tmp_path: Path) -> None:
     layout, top = layout_of("app:1", "app:2")
     store.load(layout.write(tmp_path / "theirs"))
     records = store.images()
@@ -90,10 +90,10 @@ def test_one_line_in_the_listing(store: Store, tmp_path: Path) -> None:
         assert record.platforms == (f"linux/{HERE}", f"linux/{OTHER}")
 
 
-def test_a_part_of_it_is_missing(store: Store, tmp_path: Path) -> None:
+def test_a_part_of_it_is_missing(store: ImageStore, tmp_path: Path) -> None:
     """As docker saves it: the index, and one platform's image. That is taken, alone."""
     layout, _ = layout_of("app:1")
-    whole = Store.open(tmp_path / "whole")
+    whole = ImageStore.open(tmp_path / "whole")
     [image] = whole.load(layout.write(tmp_path / "theirs"))
     gone = whole.image("app:1", Platform("linux", OTHER))
     (tmp_path / "theirs/blobs/sha256" / gone.manifest.layers[0].digest.hex).unlink()
@@ -104,7 +104,7 @@ def test_a_part_of_it_is_missing(store: Store, tmp_path: Path) -> None:
         store.load(tmp_path / "theirs", all_platforms=True)
 
 
-def test_one_platform_may_be_asked_for(store: Store, tmp_path: Path) -> None:
+def test_one_platform_may_be_asked_for(store: ImageStore, tmp_path: Path) -> None:
     layout, _ = layout_of("app:1")
     [image] = store.load(layout.write(tmp_path / "theirs"), platform=Platform("linux", OTHER))
     assert (image.config.architecture, image.index) == (OTHER, None)
@@ -114,7 +114,7 @@ def test_one_platform_may_be_asked_for(store: Store, tmp_path: Path) -> None:
     )
 
 
-def test_saved_for_one_platform(store: Store, other: Store, tmp_path: Path) -> None:
+def test_saved_for_one_platform(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     layout, _ = layout_of("app:1")
     store.load(layout.write(tmp_path / "theirs"))
     wanted = Platform("linux", OTHER)
@@ -124,11 +124,11 @@ def test_saved_for_one_platform(store: Store, other: Store, tmp_path: Path) -> N
     with pytest.raises(WrongPlatform, match="riscv64"):
         store.save(["app:1"], tmp_path / "none", "oci-dir", platform=Platform("linux", "riscv64"))
     store.save(["app:1"], tmp_path / "docker.tar")  # the format has no indexes: this machine's
-    [docker] = Store.open(tmp_path / "third").load(tmp_path / "docker.tar")
+    [docker] = ImageStore.open(tmp_path / "third").load(tmp_path / "docker.tar")
     assert docker.id == store.image("app:1").id
 
 
-def test_an_image_for_other_machines(store: Store, tmp_path: Path) -> None:
+def test_an_image_for_other_machines(store: ImageStore, tmp_path: Path) -> None:
     """Refused by default, kept whole where that is asked for: to be carried somewhere else."""
     layout, top = layout_of("app:1", here="riscv64")
     source = layout.write(tmp_path / "theirs")
@@ -140,7 +140,7 @@ def test_an_image_for_other_machines(store: Store, tmp_path: Path) -> None:
     assert str(image.entry.digest) == top["digest"]
 
 
-def test_an_index_that_does_not_say_for_which_machine(unchanged: Store, tmp_path: Path) -> None:
+def test_an_index_that_does_not_say_for_which_machine(unchanged: ImageStore, tmp_path: Path) -> None:
     """Then the image's config does."""
     layout = LayoutBuilder()
     layout.name(layout.index([layout.manifest([make_tar([("f", "f", "x")])], architecture=OTHER)]), "app:1")
@@ -148,7 +148,7 @@ def test_an_index_that_does_not_say_for_which_machine(unchanged: Store, tmp_path
         unchanged.load(layout.write(tmp_path / "theirs"))
 
 
-def test_names_come_and_go(store: Store, tmp_path: Path) -> None:
+def test_names_come_and_go(store: ImageStore, tmp_path: Path) -> None:
     """A new name is one of the whole; with the last one all of it goes: blobs, layers, views."""
     layout, top = layout_of("app:1")
     [image] = store.load(layout.write(tmp_path / "theirs"))
@@ -163,7 +163,7 @@ def test_names_come_and_go(store: Store, tmp_path: Path) -> None:
     assert list(store.layout.layers.iterdir()) == []
 
 
-def test_prune_keeps_what_the_index_lists(store: Store, tmp_path: Path) -> None:
+def test_prune_keeps_what_the_index_lists(store: ImageStore, tmp_path: Path) -> None:
     """Also what nobody but the index names, and however old it is; and takes all of it when its name is gone."""
     layout, _ = layout_of("app:1")
     store.load(layout.write(tmp_path / "theirs"))
@@ -177,7 +177,7 @@ def test_prune_keeps_what_the_index_lists(store: Store, tmp_path: Path) -> None:
     assert not set(blobs(store)) & set(expected_blobs(layout))
 
 
-def test_a_child_may_have_a_name_of_its_own(store: Store, tmp_path: Path) -> None:
+def test_a_child_may_have_a_name_of_its_own(store: ImageStore, tmp_path: Path) -> None:
     """It stays when the index goes, and the index stays whole when the child's name goes."""
     layout, _ = layout_of("app:1")
     [image] = store.load(layout.write(tmp_path / "theirs"))
@@ -192,7 +192,7 @@ def test_a_child_may_have_a_name_of_its_own(store: Store, tmp_path: Path) -> Non
     assert_content(store, kept)
 
 
-def test_fsck_names_what_is_missing(store: Store, tmp_path: Path) -> None:
+def test_fsck_names_what_is_missing(store: ImageStore, tmp_path: Path) -> None:
     layout, _ = layout_of("app:1")
     store.load(layout.write(tmp_path / "theirs"))
     gone = store.image("app:1", Platform("linux", OTHER))
@@ -205,7 +205,7 @@ def test_fsck_names_what_is_missing(store: Store, tmp_path: Path) -> None:
     assert findings(store) == []
 
 
-def test_fsck_finds_a_lost_index_again(store: Store, tmp_path: Path) -> None:
+def test_fsck_finds_a_lost_index_again(store: ImageStore, tmp_path: Path) -> None:
     layout, top = layout_of("app:1")
     store.load(layout.write(tmp_path / "theirs"))
     (store.root / "index.json").write_text("{")
@@ -216,7 +216,7 @@ def test_fsck_finds_a_lost_index_again(store: Store, tmp_path: Path) -> None:
     assert blobs(store) == expected_blobs(layout)
 
 
-def test_what_another_tool_writes_into_the_store(store: Store, tmp_path: Path) -> None:
+def test_what_another_tool_writes_into_the_store(store: ImageStore, tmp_path: Path) -> None:
     """`skopeo copy --all … oci:STORE:app:1`: usable at once; its layers are indexed when they are first needed."""
     layout, _ = layout_of("app:1")
     for path, data in layout.all_files().items():

@@ -13,7 +13,7 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.exchange import Run, assert_content
 from tests.support.archives.make import LayoutBuilder, sha256
 from tests.support.archives.multi import HERE, OTHER, serve, several
@@ -37,7 +37,7 @@ def expected(layout: LayoutBuilder) -> dict[str, bytes]:
     return {sha256(data): data for path, data in layout.files.items() if path.startswith("blobs/")}
 
 
-def test_pull_of_all_platforms(fake: FakeRegistry, store: Store) -> None:
+def test_pull_of_all_platforms(fake: FakeRegistry, store: ImageStore) -> None:
     layout = LayoutBuilder()
     top = several(layout)
     name = f"{fake.host}/several:1"
@@ -53,7 +53,7 @@ def test_pull_of_all_platforms(fake: FakeRegistry, store: Store) -> None:
     assert fake.count("GET", "/manifests/") == 1  # the index: what it lists is here
 
 
-def test_a_pull_of_one_platform_keeps_the_index_that_is_here(fake: FakeRegistry, store: Store) -> None:
+def test_a_pull_of_one_platform_keeps_the_index_that_is_here(fake: FakeRegistry, store: ImageStore) -> None:
     """As long as the tag still points to it: each platform is there, and nothing is fetched."""
     layout = LayoutBuilder()
     serve(fake, layout, "several:1", several(layout))
@@ -69,7 +69,7 @@ def test_a_pull_of_one_platform_keeps_the_index_that_is_here(fake: FakeRegistry,
         pull(store, name, HTTP, platform=Platform("linux", "riscv64"))
 
 
-def test_the_image_for_one_platform_becomes_the_whole(fake: FakeRegistry, store: Store) -> None:
+def test_the_image_for_one_platform_becomes_the_whole(fake: FakeRegistry, store: ImageStore) -> None:
     layout = LayoutBuilder()
     serve(fake, layout, "several:1", several(layout))
     name = f"{fake.host}/several:1"
@@ -79,13 +79,13 @@ def test_the_image_for_one_platform_becomes_the_whole(fake: FakeRegistry, store:
     assert (found.image.manifest_digest, found.fetched_layers) == (first.image.manifest_digest, 1)
 
 
-def test_an_image_without_an_index(fake: FakeRegistry, store: Store) -> None:
+def test_an_image_without_an_index(fake: FakeRegistry, store: ImageStore) -> None:
     found = pull(store, f"{fake.host}/app:1", HTTP, all_platforms=True)
     assert found.image.index is None
     assert_content(store, found.image)
 
 
-def test_push_sends_the_documents_after_their_blobs(fake: FakeRegistry, store: Store, tmp_path: Path) -> None:
+def test_push_sends_the_documents_after_their_blobs(fake: FakeRegistry, store: ImageStore, tmp_path: Path) -> None:
     """Children before the index, the tag last: whoever looks meanwhile never finds half of it."""
     layout = LayoutBuilder()
     top = several(layout)
@@ -106,7 +106,7 @@ def test_push_sends_the_documents_after_their_blobs(fake: FakeRegistry, store: S
     assert anew.digest != pushed.digest
 
 
-def test_what_is_not_all_here_is_not_pushed(fake: FakeRegistry, store: Store, tmp_path: Path) -> None:
+def test_what_is_not_all_here_is_not_pushed(fake: FakeRegistry, store: ImageStore, tmp_path: Path) -> None:
     layout = LayoutBuilder()
     layout.name(several(layout), "several:1")
     store.load(layout.write(tmp_path / "theirs"))
@@ -120,7 +120,7 @@ def test_what_is_not_all_here_is_not_pushed(fake: FakeRegistry, store: Store, tm
 
 
 def test_skopeo_and_a_registry_both_ways(
-    registry: RealRegistry, store: Store, other: Store, tmp_path: Path, run: Run
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path, run: Run
 ) -> None:
     """skopeo -> registry -> us -> registry -> skopeo -> us: every document and blob, bit for bit."""
     layout = LayoutBuilder()
@@ -147,7 +147,7 @@ def test_skopeo_and_a_registry_both_ways(
         assert sha256((tmp_path / "read/manifest.json").read_bytes()) == top["digest"]
 
 
-def test_skopeo_writes_into_the_store(store: Store, tmp_path: Path, run: Run) -> None:
+def test_skopeo_writes_into_the_store(store: ImageStore, tmp_path: Path, run: Run) -> None:
     layout = LayoutBuilder()
     layout.name(several(layout), "app:1")
     layout.write(tmp_path / "theirs")

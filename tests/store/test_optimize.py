@@ -13,14 +13,14 @@ from rootlay.store.layer.optimize import optimize_image
 from rootlay.store.model.access import Access
 from rootlay.store.model.entry import EntryType
 from rootlay.store.model.image import Image
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar
 
 CONTENT = {f"d/f{n}": random.Random(n).randbytes(40_000) for n in range(40)}
 
 
 @pytest.fixture
-def image(store: Store, tmp_path: Path) -> Image:
+def image(store: ImageStore, tmp_path: Path) -> Image:
     tar = tmp_path / "t.tar.gz"
     tar.write_bytes(gzip.compress(make_tar([("d", "d", ""), *((name, "f", data) for name, data in CONTENT.items())])))
     return store.import_rootfs(tar, "t")
@@ -37,7 +37,7 @@ def content(layer: Layer) -> dict[str, bytes]:
     return found
 
 
-def test_packs_a_gzip_layer_once(store: Store, image: Image) -> None:
+def test_packs_a_gzip_layer_once(store: ImageStore, image: Image) -> None:
     with_gzip = store.layer(image.diff_ids[0])
     assert with_gzip.meta.access is Access.GZIP
     before = list(with_gzip.iter_raw())
@@ -56,7 +56,7 @@ def test_packs_a_gzip_layer_once(store: Store, image: Image) -> None:
     assert [done.pack_bytes for done in optimize_image(store.layout, image)] == [0]
 
 
-def test_reads_less_for_a_small_file(store: Store, image: Image) -> None:
+def test_reads_less_for_a_small_file(store: ImageStore, image: Image) -> None:
     optimize_image(store.layout, image)
     layer = store.layer(image.diff_ids[0])
     lengths = [checkpoint.length for checkpoint in layer.iter_checkpoints()]
@@ -64,7 +64,7 @@ def test_reads_less_for_a_small_file(store: Store, image: Image) -> None:
     assert max(lengths) <= 128 << 10
 
 
-def test_leaves_our_own_layers_alone(store: Store, tmp_path: Path) -> None:
+def test_leaves_our_own_layers_alone(store: ImageStore, tmp_path: Path) -> None:
     tar = tmp_path / "plain.tar"
     tar.write_bytes(make_tar([("f", "f", "x")]))
     image = store.import_rootfs(tar, "plain")

@@ -16,49 +16,49 @@ from rootlay.store.registry.errors import (
 )
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import INDEX, make_tar
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, TAR, is_blob, rejected
 
 
 @pytest.mark.parametrize("length", [len(BLOB) - 10, len(BLOB) + 10, 0], ids=["less", "more", "nothing"])
-def test_a_wrong_length(fake: FakeRegistry, store: Store, settings: Settings, length: int) -> None:
+def test_a_wrong_length(fake: FakeRegistry, store: ImageStore, settings: Settings, length: int) -> None:
     fake.blobs[DIGEST] = (BLOB + bytes(10))[:length]
     rejected(store, f"{fake.host}/app:1", settings, DigestMismatch, "size")
 
 
-def test_wrong_content(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_wrong_content(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     fake.blobs[DIGEST] = BLOB[:-9] + bytes([BLOB[-9] ^ 1]) + BLOB[-8:]
     rejected(store, f"{fake.host}/app:1", settings, DigestMismatch, DIGEST[:20])
 
 
-def test_the_content_of_another_layer(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_the_content_of_another_layer(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     other = gzip.compress(make_tar([("evil", "f", os.urandom(3_000_000))]), 0)
     fake.blobs[DIGEST] = (other + bytes(len(BLOB)))[: len(BLOB)]
     rejected(store, f"{fake.host}/app:1", settings, DigestMismatch)
 
 
-def test_one_bad_layer_takes_the_good_ones_along(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_one_bad_layer_takes_the_good_ones_along(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     good = make_tar([("good", "f", "y")])
     fake.add("mixed:1", [good, TAR], [gzip.compress(good), BLOB])
     fake.blobs[DIGEST] = BLOB[:-9] + bytes([BLOB[-9] ^ 1]) + BLOB[-8:]
     rejected(store, f"{fake.host}/mixed:1", settings, DigestMismatch)
 
 
-def test_a_wrong_config(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_wrong_config(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     config = json.loads(fake.manifests["app:1"][1])["config"]["digest"]
     fake.blobs[config] = fake.blobs[config].replace(b"A=b", b"A=c")
     rejected(store, f"{fake.host}/app:1", settings, DigestMismatch, "config")
 
 
-def test_a_manifest_that_is_not_what_was_asked_for(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_manifest_that_is_not_what_was_asked_for(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     digest = "sha256:" + "0" * 64
     fake.manifests[f"app:{digest}"] = fake.manifests["app:1"]
     rejected(store, f"{fake.host}/app@{digest}", settings, DigestMismatch, "manifest")
 
 
-def test_an_endless_body(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_an_endless_body(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         if not is_blob(seen):
             return False
@@ -80,7 +80,7 @@ def test_an_endless_body(fake: FakeRegistry, store: Store, settings: Settings) -
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_huge_manifest(fake: FakeRegistry, store: Store, settings: Settings, chunked: bool) -> None:
+def test_a_huge_manifest(fake: FakeRegistry, store: ImageStore, settings: Settings, chunked: bool) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         handler.send_response(200)
         if chunked:
@@ -110,13 +110,13 @@ def test_a_huge_manifest(fake: FakeRegistry, store: Store, settings: Settings, c
     ],
 )
 def test_what_is_no_image(
-    fake: FakeRegistry, store: Store, settings: Settings, media_type: str, document: dict[str, object], error: type
+    fake: FakeRegistry, store: ImageStore, settings: Settings, media_type: str, document: dict[str, object], error: type
 ) -> None:
     fake.put("odd:1", json.dumps(document).encode(), media_type)
     rejected(store, f"{fake.host}/odd:1", settings, error)
 
 
-def test_the_manifest_of_a_platform(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_the_manifest_of_a_platform(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     manifests = []
     for architecture in ("amd64", "arm64"):
         tar = make_tar([("arch", "f", architecture)])

@@ -17,13 +17,13 @@ from rootlay.store.registry.errors import (
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar, sha256
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, TAR, is_blob, rejected
 
 
-def test_a_cut_is_resumed_where_it_was(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_cut_is_resumed_where_it_was(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     cuts = [100_000, 1_000_000]  # after so many bytes of the answer
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -54,7 +54,7 @@ def heads(start: int) -> bytes:
 
 
 @pytest.mark.parametrize("left", [1, 2, 3, 20, 40, 50, 60, 70, 80, 90, 100, 105])
-def test_a_cut_in_the_head_of_an_answer(fake: FakeRegistry, store: Store, settings: Settings, left: int) -> None:
+def test_a_cut_in_the_head_of_an_answer(fake: FakeRegistry, store: ImageStore, settings: Settings, left: int) -> None:
     """Wherever it is: it is no answer, and the next attempt goes on. `left`: bytes that are missing of the head."""
     cuts = [2]
 
@@ -79,7 +79,7 @@ def test_a_cut_in_the_head_of_an_answer(fake: FakeRegistry, store: Store, settin
     assert ranges == [None, *["bytes=100000-"] * 3]
 
 
-def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
         handler.cut()
@@ -89,7 +89,7 @@ def test_heads_that_are_always_cut_give_an_error(fake: FakeRegistry, store: Stor
     rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "cut in the head")
 
 
-def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     down: list[threading.Timer] = []
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -112,7 +112,7 @@ def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: Store, set
     down[0].join()
 
 
-def test_a_server_without_ranges_is_read_again(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_server_without_ranges_is_read_again(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         if not is_blob(seen):
             return False
@@ -130,7 +130,7 @@ def test_a_server_without_ranges_is_read_again(fake: FakeRegistry, store: Store,
     assert pull(store, f"{fake.host}/app:1", settings).fetched_bytes == len(BLOB)
 
 
-def test_a_server_that_always_cuts_gives_an_error(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_server_that_always_cuts_gives_an_error(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         if not is_blob(seen):
             return False
@@ -145,7 +145,7 @@ def test_a_server_that_always_cuts_gives_an_error(fake: FakeRegistry, store: Sto
     assert fake.count("GET", DIGEST) == settings.retry.attempts
 
 
-def test_after_a_cut_for_good_the_next_pull_goes_on(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_after_a_cut_for_good_the_next_pull_goes_on(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     small = make_tar([("other", "f", "y")])
     blob = gzip.compress(small)
     fake.add("two:1", [small, TAR], [blob, BLOB])
@@ -165,7 +165,9 @@ def test_after_a_cut_for_good_the_next_pull_goes_on(fake: FakeRegistry, store: S
     assert fake.count("GET", sha256(blob)) == 1
 
 
-def test_429_then_success_waits_as_long_as_it_was_told(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_429_then_success_waits_as_long_as_it_was_told(
+    fake: FakeRegistry, store: ImageStore, settings: Settings
+) -> None:
     times: list[float] = []
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -181,14 +183,16 @@ def test_429_then_success_waits_as_long_as_it_was_told(fake: FakeRegistry, store
     assert 1.0 <= times[1] - times[0] < 3
 
 
-def test_a_pause_that_is_too_long_is_the_users_to_decide(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_pause_that_is_too_long_is_the_users_to_decide(
+    fake: FakeRegistry, store: ImageStore, settings: Settings
+) -> None:
     fake.hook = lambda handler, seen: handler.reply(429, b"{}", Retry_After="3600") or True
     rejected(store, f"{fake.host}/app:1", settings, RegistryUnreachable, "3600 s")
     assert len(fake.seen) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_5xx_is_tried_again(fake: FakeRegistry, store: Store, settings: Settings, status: int) -> None:
+def test_5xx_is_tried_again(fake: FakeRegistry, store: ImageStore, settings: Settings, status: int) -> None:
     left = [1, 1]
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -207,7 +211,7 @@ def test_5xx_is_tried_again(fake: FakeRegistry, store: Store, settings: Settings
     assert len(fake.seen) - count == settings.retry.attempts
 
 
-def test_404_and_other_refusals_are_not_tried_again(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_404_and_other_refusals_are_not_tried_again(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     rejected(store, f"{fake.host}/app:none", settings, NotInRegistry)
     assert len(fake.seen) == 1
     body = json.dumps({"errors": [{"code": "TOOMANY", "message": "quota\x1b[31m exceeded"}]}).encode()

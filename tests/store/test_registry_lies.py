@@ -15,7 +15,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_config, sha256, snapshot
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, SECRET, TAR, faulty_fake, impatient, with_login
@@ -59,7 +59,7 @@ def place(seen: Seen) -> str:
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_a_lie(scene: Scene, store: Store, settings: Settings, name: str) -> None:
+def test_a_lie(scene: Scene, store: ImageStore, settings: Settings, name: str) -> None:
     lie = LIES[name]
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -100,7 +100,7 @@ def test_how_many(capsys: pytest.CaptureFixture[str]) -> None:
 # Lies about an upload
 
 
-def pushing(scene: Scene, store: Store, settings: Settings) -> str:
+def pushing(scene: Scene, store: ImageStore, settings: Settings) -> str:
     """An image that the fake does not have any more."""
     pull(store, f"{scene.fake.host}/app:1", settings)
     scene.fake.blobs.clear()
@@ -111,7 +111,7 @@ def pushing(scene: Scene, store: Store, settings: Settings) -> str:
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "", "http://a:b@127.0.0.1/", "gopher://x/", "http://127.0.0.1:99999/"]
 )
-def test_an_upload_that_goes_nowhere(scene: Scene, store: Store, settings: Settings, location: str) -> None:
+def test_an_upload_that_goes_nowhere(scene: Scene, store: ImageStore, settings: Settings, location: str) -> None:
     name = pushing(scene, store, settings)
     scene.fake.hook = lambda handler, seen: seen.method == "POST" and (handler.reply(202, Location=location) or True)
     with pytest.raises(BadRegistryAnswer):
@@ -119,7 +119,7 @@ def test_an_upload_that_goes_nowhere(scene: Scene, store: Store, settings: Setti
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
-def test_a_redirected_upload(scene: Scene, store: Store, settings: Settings, method: str) -> None:
+def test_a_redirected_upload(scene: Scene, store: ImageStore, settings: Settings, method: str) -> None:
     name = pushing(scene, store, settings)
     scene.fake.hook = lambda handler, seen: (
         seen.method == method and (handler.reply(307, Location=f"http://{scene.elsewhere.host}/x") or True)
@@ -130,7 +130,7 @@ def test_a_redirected_upload(scene: Scene, store: Store, settings: Settings, met
 
 
 @pytest.mark.parametrize("text", ["0-0", "0-99999999999", "0-" + "9" * 5000, "nonsense", "0-5"])
-def test_a_registry_that_lies_about_what_it_has(scene: Scene, store: Store, settings: Settings, text: str) -> None:
+def test_a_registry_that_lies_about_what_it_has(scene: Scene, store: ImageStore, settings: Settings, text: str) -> None:
     """Where the upload stands is the registry's word; what is not believed is not followed for ever."""
     name = pushing(scene, store, settings)
 

@@ -31,7 +31,7 @@ from rootlay.store.registry.repository import Repository
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.session import Session
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import docker_archive, make_tar, snapshot
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, running
@@ -55,7 +55,7 @@ class Setup:
 
     registry: RealRegistry
     settings: Settings
-    source: Store
+    source: ImageStore
 
     def damaged(self, digest: Digest) -> Path:
         """Where the registry keeps a blob."""
@@ -64,7 +64,7 @@ class Setup:
 
 
 @pytest.fixture(params=MODES)
-def setup(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Iterator[Setup]:
+def setup(request: pytest.FixtureRequest, store: ImageStore, tmp_path: Path) -> Iterator[Setup]:
     with running(tmp_path / "registry", **MODES[request.param]) as registry:
         settings = Settings(docker_config=tmp_path / "config.json", ca_file=registry.ca, retry=RetryRules(8, 0.05, 0.2))
         if "login" in MODES[request.param]:
@@ -75,13 +75,13 @@ def setup(request: pytest.FixtureRequest, store: Store, tmp_path: Path) -> Itera
         yield Setup(registry, settings, store)
 
 
-def fill(store: Store, tmp_path: Path) -> None:
+def fill(store: ImageStore, tmp_path: Path) -> None:
     base, child = make_tar([("big", "f", os.urandom(SIZE))]), make_tar([("small", "f", os.urandom(50_000))])
     (tmp_path / "a.tar").write_bytes(docker_archive([([base], ["base:1"]), ([base, child], ["child:1"])]))
     store.load(tmp_path / "a.tar")
 
 
-def test_all_that_should_work(setup: Setup, other: Store) -> None:
+def test_all_that_should_work(setup: Setup, other: ImageStore) -> None:
     """Pull; pull again: no blob; a child: its top layer; a kill in the middle of a blob: the rest. At the socket."""
     with Wire(("127.0.0.1", setup.registry.port)) as wire:
         if (setup.registry.directory / "htpasswd").exists():
@@ -102,7 +102,7 @@ def test_all_that_should_work(setup: Setup, other: Store) -> None:
         assert push(other, f"{wire.host}/child:1", setup.settings).sent_blobs == 0
 
 
-def test_killed_in_the_middle_of_a_blob(setup: Setup, other: Store) -> None:
+def test_killed_in_the_middle_of_a_blob(setup: Setup, other: ImageStore) -> None:
     killed: list[int] = []
 
     def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
@@ -125,7 +125,7 @@ def test_killed_in_the_middle_of_a_blob(setup: Setup, other: Store) -> None:
 
 
 def refused(
-    setup: Setup, other: Store, error: type[StoreError], match: str | None, settings: Settings | None = None
+    setup: Setup, other: ImageStore, error: type[StoreError], match: str | None, settings: Settings | None = None
 ) -> None:
     """Pull what must fail with nothing stored."""
     before = snapshot(other.root)
@@ -135,7 +135,7 @@ def refused(
 
 
 @pytest.mark.parametrize("what", ["layer", "config", "manifest"])
-def test_damage_on_the_registrys_disk(setup: Setup, other: Store, what: str) -> None:
+def test_damage_on_the_registrys_disk(setup: Setup, other: ImageStore, what: str) -> None:
     """It serves what it has: a wrong digest is refused, what is missing is an error, and nothing is stored."""
     image = setup.source.image("base:1")
     digest = {
@@ -157,7 +157,7 @@ def test_damage_on_the_registrys_disk(setup: Setup, other: Store, what: str) -> 
         pull(other, f"{setup.registry.host}/base:none", setup.settings)
 
 
-def test_wrong_password(setup: Setup, other: Store, tmp_path: Path) -> None:
+def test_wrong_password(setup: Setup, other: ImageStore, tmp_path: Path) -> None:
     wrong = replace(setup.settings, docker_config=tmp_path / "wrong.json")
     if not (setup.registry.directory / "htpasswd").exists():
         login(setup.registry.host, Credential(USER, "wrong"), wrong)  # it does not ask
@@ -177,7 +177,7 @@ def connection(registry: RealRegistry) -> http.client.HTTPConnection:
     return http.client.HTTPSConnection("127.0.0.1", registry.port, context=trust)
 
 
-def test_429_then_success(setup: Setup, other: Store) -> None:
+def test_429_then_success(setup: Setup, other: ImageStore) -> None:
     """docker-registry has no limits of its own: something in front of it answers so, as CDNs do."""
     busy = ["manifest", "blob", "blob"]
 
@@ -207,7 +207,7 @@ def test_429_then_success(setup: Setup, other: Store) -> None:
     assert pulled.image.manifest_digest == setup.source.image("base:1").manifest_digest
 
 
-def test_expired_tokens(store: Store, other: Store, tmp_path: Path) -> None:
+def test_expired_tokens(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     """Signed tokens: one that is over when it comes is an error, one that is over after the manifest is renewed."""
     with token_server(tmp_path / "tokens") as tokens:
         auth = {"realm": tokens.realm, "service": SERVICE, "issuer": ISSUER, "rootcertbundle": tokens.certificate}
@@ -234,7 +234,7 @@ def test_expired_tokens(store: Store, other: Store, tmp_path: Path) -> None:
             assert len(tokens.given) == 2
 
 
-def test_gone_for_good(setup: Setup, other: Store) -> None:
+def test_gone_for_good(setup: Setup, other: ImageStore) -> None:
     setup.registry.kill()
     with pytest.raises(RegistryUnreachable):
         pull(other, f"{setup.registry.host}/base:1", replace(setup.settings, retry=RetryRules(2, 0.01, 0.02)))

@@ -18,7 +18,7 @@ from rootlay.store.registry.pull import Pulled, pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import LayoutBuilder, make_tar
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, need, running
 
@@ -39,7 +39,7 @@ def layers(count: int, seed: str = "", size: int = 3000) -> tuple[list[bytes], l
     return tars, [gzip.compress(tar) for tar in tars]
 
 
-def load(store: Store, tmp_path: Path, name: str, *images: tuple[list[bytes], list[bytes]]) -> None:
+def load(store: ImageStore, tmp_path: Path, name: str, *images: tuple[list[bytes], list[bytes]]) -> None:
     """Images into a store under `name`, `name-1`, …"""
     builder = LayoutBuilder()
     for number, (tars, blobs) in enumerate(images):
@@ -49,14 +49,14 @@ def load(store: Store, tmp_path: Path, name: str, *images: tuple[list[bytes], li
     store.load(archive)
 
 
-def same(pulled: Pulled, store: Store, name: str) -> bool:
+def same(pulled: Pulled, store: ImageStore, name: str) -> bool:
     """Whether the pulled image is the one of that name, bit for bit."""
     image = store.image(name)
     return (pulled.image.id, pulled.image.manifest_digest) == (image.id, image.manifest_digest)
 
 
 def test_push_and_pull_are_bit_exact_and_the_second_time_nothing_moves(
-    registry: RealRegistry, store: Store, other: Store, tmp_path: Path
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path
 ) -> None:
     name = f"{registry.host}/team/app:1"
     load(store, tmp_path, name, layers(4))
@@ -74,7 +74,7 @@ def test_push_and_pull_are_bit_exact_and_the_second_time_nothing_moves(
 
 
 def test_of_a_child_image_only_the_top_layer_is_on_the_wire(
-    registry: RealRegistry, store: Store, other: Store, tmp_path: Path
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path
 ) -> None:
     tars, blobs = layers(4)
     name = f"{registry.host}/family:1"
@@ -92,7 +92,7 @@ def test_of_a_child_image_only_the_top_layer_is_on_the_wire(
     assert (pulled.fetched_layers, pulled.fetched_bytes) == (1, len(blobs[3]))
 
 
-def test_blobs_of_a_neighbour_are_mounted(registry: RealRegistry, store: Store, tmp_path: Path) -> None:
+def test_blobs_of_a_neighbour_are_mounted(registry: RealRegistry, store: ImageStore, tmp_path: Path) -> None:
     name = f"{registry.host}/one/app:1"
     load(store, tmp_path, name, layers(2))
     push(store, name, Settings())
@@ -103,7 +103,7 @@ def test_blobs_of_a_neighbour_are_mounted(registry: RealRegistry, store: Store, 
     assert [e.status for e in posts] == [201, 201, 201]
 
 
-def test_an_upload_in_many_chunks(registry: RealRegistry, store: Store, other: Store, tmp_path: Path) -> None:
+def test_an_upload_in_many_chunks(registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     name = f"{registry.host}/chunks:1"
     load(store, tmp_path, name, layers(1, size=1_000_000))
     mark = registry.seen
@@ -112,7 +112,9 @@ def test_an_upload_in_many_chunks(registry: RealRegistry, store: Store, other: S
     assert same(pull(other, name, Settings()), store, name)
 
 
-def test_pull_by_digest_and_by_short_forms(registry: RealRegistry, store: Store, other: Store, tmp_path: Path) -> None:
+def test_pull_by_digest_and_by_short_forms(
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path
+) -> None:
     name = f"{registry.host}/digest"
     load(store, tmp_path, f"{name}:latest", layers(1))
     digest = push(store, name, Settings()).digest
@@ -125,13 +127,13 @@ def test_pull_by_digest_and_by_short_forms(registry: RealRegistry, store: Store,
     assert other.image(name).references == (f"{name}:latest",)
 
 
-def test_what_is_not_there(registry: RealRegistry, other: Store) -> None:
+def test_what_is_not_there(registry: RealRegistry, other: ImageStore) -> None:
     with pytest.raises(NotInRegistry, match="nothing:9"):
         pull(other, f"{registry.host}/nothing:9", Settings())
     assert other.images() == []
 
 
-def test_the_registry_is_killed_in_the_middle_of_a_blob(store: Store, other: Store, tmp_path: Path) -> None:
+def test_the_registry_is_killed_in_the_middle_of_a_blob(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     with running(tmp_path / "r") as registry:
         name = f"{registry.host}/big:1"
         load(store, tmp_path, name, layers(1, size=40_000_000))
@@ -151,7 +153,9 @@ def test_the_registry_is_killed_in_the_middle_of_a_blob(store: Store, other: Sto
         assert [e.status for e in registry.blobs_fetched(mark)][-1] == 206  # the killed one wrote no log line
 
 
-def test_the_registry_is_killed_in_the_middle_of_an_upload(store: Store, other: Store, tmp_path: Path) -> None:
+def test_the_registry_is_killed_in_the_middle_of_an_upload(
+    store: ImageStore, other: ImageStore, tmp_path: Path
+) -> None:
     with running(tmp_path / "r") as registry:
         name = f"{registry.host}/big:1"
         load(store, tmp_path, name, layers(1, size=40_000_000))
@@ -168,7 +172,7 @@ def test_the_registry_is_killed_in_the_middle_of_an_upload(store: Store, other: 
         assert same(pull(other, name, Settings()), store, name)
 
 
-def test_logins(store: Store, other: Store, tmp_path: Path) -> None:
+def test_logins(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     with running(tmp_path / "r", login=True) as registry:
         settings = Settings(docker_config=tmp_path / "docker" / "config.json")
         name = f"{registry.host}/private:1"
@@ -190,7 +194,7 @@ def test_logins(store: Store, other: Store, tmp_path: Path) -> None:
             pull(other, name, settings)
 
 
-def test_tls_from_a_ca_of_our_own(store: Store, other: Store, tmp_path: Path) -> None:
+def test_tls_from_a_ca_of_our_own(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     with running(tmp_path / "r", tls=True, login=True) as registry:
         settings = Settings(docker_config=tmp_path / "config.json", ca_file=registry.ca)
         login(registry.host, Credential(USER, PASSWORD), settings)
@@ -207,7 +211,7 @@ def test_tls_from_a_ca_of_our_own(store: Store, other: Store, tmp_path: Path) ->
             pull(other, name, Settings(ca_file=not_pem))
 
 
-def test_a_password_goes_to_no_token_server_without_tls(other: Store, tmp_path: Path) -> None:
+def test_a_password_goes_to_no_token_server_without_tls(other: ImageStore, tmp_path: Path) -> None:
     with running(tmp_path / "r", tls=True, realm="http://127.0.0.1:1/token") as registry:
         settings = Settings(docker_config=tmp_path / "config.json", ca_file=registry.ca)
         with pytest.raises(BadRegistryAnswer, match="without TLS"):
@@ -221,7 +225,7 @@ def skopeo(tmp_path: Path, *words: str) -> str:
     return done.stdout
 
 
-def test_skopeo_reads_what_we_push(registry: RealRegistry, store: Store, tmp_path: Path) -> None:
+def test_skopeo_reads_what_we_push(registry: RealRegistry, store: ImageStore, tmp_path: Path) -> None:
     name = f"{registry.host}/for-skopeo:1"
     load(store, tmp_path, name, layers(3))
     digest = push(store, name, Settings()).digest
@@ -231,7 +235,9 @@ def test_skopeo_reads_what_we_push(registry: RealRegistry, store: Store, tmp_pat
     assert (tmp_path / "dir" / "manifest.json").read_bytes() == store.layout.read_blob(digest)
 
 
-def test_we_read_what_skopeo_pushes(registry: RealRegistry, store: Store, other: Store, tmp_path: Path) -> None:
+def test_we_read_what_skopeo_pushes(
+    registry: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path
+) -> None:
     name = f"{registry.host}/by-skopeo:1"
     load(store, tmp_path, "local", layers(3))
     source = f"oci:{store.root}:local:latest"

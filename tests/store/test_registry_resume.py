@@ -17,7 +17,7 @@ from rootlay.store.registry.pull import Pulled, pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import docker_archive, make_tar
 from tests.support.registry.real import RealRegistry, running
 from tests.support.registry.wire import Wire
@@ -35,7 +35,7 @@ def registry(tmp_path: Path) -> Iterator[RealRegistry]:
 
 
 @pytest.fixture
-def source(store: Store, registry: RealRegistry, tmp_path: Path) -> Store:
+def source(store: ImageStore, registry: RealRegistry, tmp_path: Path) -> ImageStore:
     """A store whose `base:1` (one big layer) and `child:1` (one more) are in the registry."""
     base = make_tar([("big", "f", os.urandom(SIZE))])
     child = make_tar([("small", "f", os.urandom(50_000))])
@@ -47,17 +47,17 @@ def source(store: Store, registry: RealRegistry, tmp_path: Path) -> Store:
     return store
 
 
-def partials(store: Store) -> list[Path]:
+def partials(store: ImageStore) -> list[Path]:
     return list((store.root / "tmp").glob("partial-*"))
 
 
-def start_pull(store: Store, name: str) -> subprocess.Popen[bytes]:
+def start_pull(store: ImageStore, name: str) -> subprocess.Popen[bytes]:
     words = [sys.executable, "-m", "rootlay.cli.main", "--root", str(store.root), "pull", name]
     environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 
-def wait_for(store: Store, size: int, child: subprocess.Popen[bytes]) -> int:
+def wait_for(store: ImageStore, size: int, child: subprocess.Popen[bytes]) -> int:
     """Until so much of a blob is on the disk; how much it is."""
     for _ in range(3000):
         for path in partials(store):
@@ -72,13 +72,13 @@ def at(wire: Wire, pulled: Pulled, name: str) -> bool:
     return pulled.image.references == (f"{wire.host}/{name}",)
 
 
-def test_a_killed_pull_goes_on_where_it_was(source: Store, other: Store, registry: RealRegistry) -> None:
+def test_a_killed_pull_goes_on_where_it_was(source: ImageStore, other: ImageStore, registry: RealRegistry) -> None:
     with Wire(("127.0.0.1", registry.port), bytes_per_s=6e6) as slow:
         child = start_pull(other, f"{slow.host}/base:1")
         arrived = wait_for(other, SIZE // 3, child)
         child.send_signal(signal.SIGKILL)
         child.communicate()
-    Store.open(other.root)  # sweeps
+    ImageStore.open(other.root)  # sweeps
     assert other.images() == []
     with Wire(("127.0.0.1", registry.port)) as wire:
         pulled = pull(other, f"{wire.host}/base:1", Settings())
@@ -89,7 +89,9 @@ def test_a_killed_pull_goes_on_where_it_was(source: Store, other: Store, registr
     assert partials(other) == []
 
 
-def test_the_server_dies_for_good_and_another_pull_goes_on(source: Store, other: Store, registry: RealRegistry) -> None:
+def test_the_server_dies_for_good_and_another_pull_goes_on(
+    source: ImageStore, other: ImageStore, registry: RealRegistry
+) -> None:
     with Wire(("127.0.0.1", registry.port), bytes_per_s=1e7) as wire:
         name = f"{wire.host}/base:1"
         killed: list[int] = []
@@ -114,7 +116,7 @@ def test_the_server_dies_for_good_and_another_pull_goes_on(source: Store, other:
 
 @pytest.mark.parametrize("damage", ["flipped", "longer", "other"])
 def test_what_was_left_and_is_damaged_is_fetched_whole(
-    source: Store, other: Store, registry: RealRegistry, damage: str
+    source: ImageStore, other: ImageStore, registry: RealRegistry, damage: str
 ) -> None:
     image = source.image("base:1")
     layer = image.manifest.layers[0]
@@ -132,7 +134,9 @@ def test_what_was_left_and_is_damaged_is_fetched_whole(
     assert partials(other) == []
 
 
-def test_a_whole_blob_that_was_left_needs_no_byte(source: Store, other: Store, registry: RealRegistry) -> None:
+def test_a_whole_blob_that_was_left_needs_no_byte(
+    source: ImageStore, other: ImageStore, registry: RealRegistry
+) -> None:
     """Killed between the last byte and the layer's publication."""
     image = source.image("base:1")
     layer = image.manifest.layers[0]
@@ -144,7 +148,7 @@ def test_a_whole_blob_that_was_left_needs_no_byte(source: Store, other: Store, r
     assert [e.bytes for e in registry.blobs_fetched(mark)] == [image.manifest.config.size]
 
 
-def test_prune_removes_what_was_left_and_sweep_does_not(store: Store) -> None:
+def test_prune_removes_what_was_left_and_sweep_does_not(store: ImageStore) -> None:
     path = store.root / "tmp" / "partial-0-1"
     path.write_bytes(b"xyz")
     store.sweep()
@@ -153,7 +157,7 @@ def test_prune_removes_what_was_left_and_sweep_does_not(store: Store) -> None:
     assert not path.exists()
 
 
-def test_counted_at_the_socket(source: Store, other: Store, registry: RealRegistry) -> None:
+def test_counted_at_the_socket(source: ImageStore, other: ImageStore, registry: RealRegistry) -> None:
     """A child image costs its top layer, a second pull no blob."""
     with Wire(("127.0.0.1", registry.port)) as wire:
         pull(other, f"{wire.host}/base:1", Settings())

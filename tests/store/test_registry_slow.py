@@ -26,7 +26,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, is_blob
@@ -72,7 +72,7 @@ def dripping_blob(handler: Handler, seen: Seen) -> bool:
     return True
 
 
-def test_single_bytes_for_ever(fake: FakeRegistry, store: Store, hasty: Settings) -> None:
+def test_single_bytes_for_ever(fake: FakeRegistry, store: ImageStore, hasty: Settings) -> None:
     """Though each attempt brings a little, that is no reason for one more; and the little is kept."""
     fake.hook = dripping_blob
     with pytest.raises(RegistryUnreachable, match=r"only \d+ bytes in .*ROOTLAY_SPEED_LIMIT"):
@@ -86,12 +86,12 @@ def test_single_bytes_for_ever(fake: FakeRegistry, store: Store, hasty: Settings
     assert pull(store, f"{fake.host}/app:1", hasty).fetched_bytes == len(BLOB) - size
 
 
-def test_a_slow_link_is_good_enough(fake: FakeRegistry, store: Store, hasty: Settings) -> None:
+def test_a_slow_link_is_good_enough(fake: FakeRegistry, store: ImageStore, hasty: Settings) -> None:
     with Wire(("127.0.0.1", fake.port), bytes_per_s=len(BLOB) * 1.0) as wire:
         pull(store, f"{wire.host}/app:1", replace(hasty, speed_limit_bytes=len(BLOB) // 20))
 
 
-def test_no_limit(fake: FakeRegistry, store: Store, hasty: Settings) -> None:
+def test_no_limit(fake: FakeRegistry, store: ImageStore, hasty: Settings) -> None:
     """0 waits for whatever comes; silence has a limit of its own."""
     sent = 0
 
@@ -112,7 +112,7 @@ def test_no_limit(fake: FakeRegistry, store: Store, hasty: Settings) -> None:
     assert len([seen for seen in fake.seen if is_blob(seen)]) == 1
 
 
-def test_a_document_of_single_bytes(fake: FakeRegistry, store: Store, hasty: Settings) -> None:
+def test_a_document_of_single_bytes(fake: FakeRegistry, store: ImageStore, hasty: Settings) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         if seen.method != "GET" or "manifests" not in seen.path:
             return False
@@ -127,7 +127,7 @@ def test_a_document_of_single_bytes(fake: FakeRegistry, store: Store, hasty: Set
 
 
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 O", b""])
-def test_a_head_of_single_bytes(fake: FakeRegistry, store: Store, hasty: Settings, head: bytes) -> None:
+def test_a_head_of_single_bytes(fake: FakeRegistry, store: ImageStore, hasty: Settings, head: bytes) -> None:
     """The socket's own timeout starts again with each byte."""
 
     def hook(handler: Handler, seen: Seen) -> bool:
@@ -142,7 +142,7 @@ def test_a_head_of_single_bytes(fake: FakeRegistry, store: Store, hasty: Setting
         pull(store, f"{fake.host}/app:1", hasty)
 
 
-def test_an_upload_that_nobody_takes(store: Store, tmp_path: Path, hasty: Settings) -> None:
+def test_an_upload_that_nobody_takes(store: ImageStore, tmp_path: Path, hasty: Settings) -> None:
     """A server that reads a byte now and then, and has hardly any room for the rest."""
     tar = tmp_path / "a.tar"
     tar.write_bytes(make_tar([("f", "f", os.urandom(4_000_000))]))

@@ -28,7 +28,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import docker_archive, make_tar
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, running
@@ -113,7 +113,7 @@ def settings_for(registry: RealRegistry, proxy: Proxy) -> Settings:
     return Settings(ca_file=registry.ca, proxies=Proxies(proxy.url, proxy.url), retry=RetryRules(2, 0.01, 0.02))
 
 
-def load(store: Store, tmp_path: Path, layers: int = 1, size: int = 1000) -> None:
+def load(store: ImageStore, tmp_path: Path, layers: int = 1, size: int = 1000) -> None:
     """`app:1` into the store."""
     tars = [make_tar([(f"f{number}", "f", os.urandom(size))]) for number in range(layers)]
     (tmp_path / "a.tar").write_bytes(docker_archive([(tars, ["app:1"])]))
@@ -131,7 +131,7 @@ def load(store: Store, tmp_path: Path, layers: int = 1, size: int = 1000) -> Non
     ],
 )
 def test_short_names_are_docker_hubs(
-    hub: RealRegistry, store: Store, other: Store, tmp_path: Path, name: str, path: str, known_as: str
+    hub: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path, name: str, path: str, known_as: str
 ) -> None:
     """By way of a proxy, because the machine has no Docker Hub."""
     load(store, tmp_path)
@@ -147,7 +147,7 @@ def test_short_names_are_docker_hubs(
         assert set(proxy.asked) == {f"CONNECT {HUB}:443"}
 
 
-def test_a_proxy_with_a_login(hub: RealRegistry, store: Store, other: Store, tmp_path: Path) -> None:
+def test_a_proxy_with_a_login(hub: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     load(store, tmp_path)
     with proxy_to(hub, LOGIN) as proxy:
         settings = settings_for(hub, proxy)
@@ -159,7 +159,7 @@ def test_a_proxy_with_a_login(hub: RealRegistry, store: Store, other: Store, tmp
         assert "pass" not in str(caught.value)
 
 
-def test_what_the_proxy_is_not_for(hub: RealRegistry, other: Store) -> None:
+def test_what_the_proxy_is_not_for(hub: RealRegistry, other: ImageStore) -> None:
     """This machine, ever; and what NO_PROXY names."""
     with proxy_to(hub) as proxy:
         settings = settings_for(hub, proxy)
@@ -171,7 +171,7 @@ def test_what_the_proxy_is_not_for(hub: RealRegistry, other: Store) -> None:
         assert proxy.asked == []
 
 
-def test_in_the_clear_by_a_proxy(store: Store, other: Store, tmp_path: Path) -> None:
+def test_in_the_clear_by_a_proxy(store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     load(store, tmp_path)
     with running(tmp_path / "r") as registry, proxy_to(registry, LOGIN) as proxy:
         push(store, "app:1", Settings(), target=f"{registry.host}/app:1")
@@ -180,7 +180,7 @@ def test_in_the_clear_by_a_proxy(store: Store, other: Store, tmp_path: Path) -> 
         assert all(line.split()[1].startswith(f"http://{HOUSE}/v2/") for line in proxy.asked)
 
 
-def test_from_the_environment(hub: RealRegistry, store: Store, tmp_path: Path) -> None:
+def test_from_the_environment(hub: RealRegistry, store: ImageStore, tmp_path: Path) -> None:
     """HTTPS_PROXY, SSL_CERT_FILE and `--cacert`, as everybody's."""
     load(store, tmp_path)
     with proxy_to(hub) as proxy:
@@ -197,7 +197,9 @@ def test_from_the_environment(hub: RealRegistry, store: Store, tmp_path: Path) -
         assert f"CONNECT {HUB}:443" in proxy.asked
 
 
-def test_a_credential_helper(store: Store, other: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_credential_helper(
+    store: ImageStore, other: ImageStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The password is the helper's; nobody but the registry gets it."""
     load(store, tmp_path)
     helper = tmp_path / "docker-credential-house"
@@ -221,7 +223,7 @@ def test_a_credential_helper(store: Store, other: Store, tmp_path: Path, monkeyp
 # Several layers at a time, one progress
 
 
-def test_layers_come_side_by_side_and_report_together(other: Store) -> None:
+def test_layers_come_side_by_side_and_report_together(other: ImageStore) -> None:
     fake = FakeRegistry().start()
     tars = [make_tar([(f"f{number}", "f", os.urandom(200_000))]) for number in range(6)]
     blobs = [gzip.compress(tar, 1) for tar in tars]
@@ -246,7 +248,7 @@ def test_layers_come_side_by_side_and_report_together(other: Store) -> None:
     assert done[-1] == total
 
 
-def test_one_bar_on_a_terminal(store: Store, tmp_path: Path) -> None:
+def test_one_bar_on_a_terminal(store: ImageStore, tmp_path: Path) -> None:
     load(store, tmp_path, layers=4, size=1_000_000)
     with running(tmp_path / "r") as registry, Wire(("127.0.0.1", registry.port), bytes_per_s=4e6) as wire:
         push(store, "app:1", Settings(), target=f"{registry.host}/app:1")

@@ -15,12 +15,14 @@ from rootlay.store.registry.errors import (
 )
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import SECRET, is_blob, rejected, with_login
 
 
-def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_redirect_to_another_host_gets_no_credentials(
+    fake: FakeRegistry, store: ImageStore, settings: Settings
+) -> None:
     elsewhere = FakeRegistry().start()
     elsewhere.blobs = fake.blobs
 
@@ -46,12 +48,14 @@ def test_a_redirect_to_another_host_gets_no_credentials(fake: FakeRegistry, stor
 @pytest.mark.parametrize(
     "location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "http://", "gopher://x/", "http://[::1", "//:99999999/"]
 )
-def test_redirects_out_of_http_are_refused(fake: FakeRegistry, store: Store, settings: Settings, location: str) -> None:
+def test_redirects_out_of_http_are_refused(
+    fake: FakeRegistry, store: ImageStore, settings: Settings, location: str
+) -> None:
     fake.hook = lambda handler, seen: is_blob(seen) and (handler.reply(302, Location=location) or True)
     rejected(store, f"{fake.host}/app:1", settings, BadRegistryAnswer)
 
 
-def test_redirects_without_end_or_target(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_redirects_without_end_or_target(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     fake.hook = lambda handler, seen: handler.reply(302, Location=seen.path) or True
     rejected(store, f"{fake.host}/app:1", settings, BadRegistryAnswer, "redirects")
     fake.hook = lambda handler, seen: handler.reply(302) or True
@@ -88,14 +92,14 @@ class TokenServer:
         return True
 
 
-def test_anonymous_tokens_are_kept_for_their_scope(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_anonymous_tokens_are_kept_for_their_scope(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     tokens = TokenServer(fake)
     pull(store, f"{fake.host}/app:1", settings)
     assert [seen.path for seen in tokens.asked] == ["/token?service=fake&scope=repository%3Aapp%3Apull"]
     assert "authorization" not in tokens.asked[0].headers
 
 
-def test_expired_tokens_are_renewed(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_expired_tokens_are_renewed(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     tokens = TokenServer(fake, uses=1)
     assert pull(store, f"{fake.host}/app:1", with_login(settings, fake.host)).fetched_layers == 1
     assert len(tokens.asked) == 3  # manifest, config, layer
@@ -104,7 +108,7 @@ def test_expired_tokens_are_renewed(fake: FakeRegistry, store: Store, settings: 
     assert all(SECRET not in seen.path for seen in tokens.asked)
 
 
-def test_an_identity_token_is_exchanged(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_an_identity_token_is_exchanged(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     tokens = TokenServer(fake)
     assert settings.docker_config is not None
     auth = base64.b64encode(b"00000000:").decode()
@@ -116,14 +120,14 @@ def test_an_identity_token_is_exchanged(fake: FakeRegistry, store: Store, settin
     assert b"refresh_token=refresh-me" in tokens.asked[0].body
 
 
-def test_tokens_that_are_never_accepted(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_tokens_that_are_never_accepted(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     TokenServer(fake, uses=0)
     rejected(store, f"{fake.host}/app:1", settings, AccessDenied)
     assert len(fake.seen) == 3
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"token": 1}', b'{"token": "a\\nb: c"}', b"x" * (2 << 20)])
-def test_bad_tokens(fake: FakeRegistry, store: Store, settings: Settings, body: bytes) -> None:
+def test_bad_tokens(fake: FakeRegistry, store: ImageStore, settings: Settings, body: bytes) -> None:
     def hook(handler: Handler, seen: Seen) -> bool:
         if seen.path.startswith("/token"):
             handler.reply(200, body)
@@ -136,6 +140,6 @@ def test_bad_tokens(fake: FakeRegistry, store: Store, settings: Settings, body: 
 
 
 @pytest.mark.parametrize("realm", ["file:///etc/passwd", "", "nonsense"])
-def test_bad_realms(fake: FakeRegistry, store: Store, settings: Settings, realm: str) -> None:
+def test_bad_realms(fake: FakeRegistry, store: ImageStore, settings: Settings, realm: str) -> None:
     fake.hook = lambda handler, seen: handler.reply(401, WWW_Authenticate=f'Bearer realm="{realm}"') or True
     rejected(store, f"{fake.host}/app:1", with_login(settings, fake.host), StoreError)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import sha256
 from tests.support.registry.fake import FakeRegistry, Handler, Seen
 from tests.support.registry.faulty import BLOB, DIGEST, with_login
 
 
-def push_source(store: Store, fake: FakeRegistry, settings: Settings) -> str:
+def push_source(store: ImageStore, fake: FakeRegistry, settings: Settings) -> str:
     """An image in the store under a name that the fake does not have."""
     pull(store, f"{fake.host}/app:1", settings)
     store.tag(f"{fake.host}/app:1", f"{fake.host}/new:1")
@@ -21,7 +21,7 @@ def push_source(store: Store, fake: FakeRegistry, settings: Settings) -> str:
     return f"{fake.host}/new:1"
 
 
-def test_an_upload_goes_on_after_a_cut(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_an_upload_goes_on_after_a_cut(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     name = push_source(store, fake, settings)
     cuts = [1]
 
@@ -41,7 +41,9 @@ def test_an_upload_goes_on_after_a_cut(fake: FakeRegistry, store: Store, setting
     assert ranges[:3] == ["0-999999", "1000000-1999999", "1400000-2399999"]
 
 
-def test_an_upload_that_the_registry_forgot_starts_again(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_an_upload_that_the_registry_forgot_starts_again(
+    fake: FakeRegistry, store: ImageStore, settings: Settings
+) -> None:
     name = push_source(store, fake, settings)
     cuts = [1]
 
@@ -58,7 +60,7 @@ def test_an_upload_that_the_registry_forgot_starts_again(fake: FakeRegistry, sto
     assert fake.blobs[DIGEST] == BLOB
 
 
-def test_an_upload_elsewhere_gets_no_credentials(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_an_upload_elsewhere_gets_no_credentials(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     name = push_source(store, fake, settings)
     elsewhere = FakeRegistry().start()
     elsewhere.uploads = fake.uploads
@@ -84,7 +86,7 @@ def test_an_upload_elsewhere_gets_no_credentials(fake: FakeRegistry, store: Stor
     assert all("authorization" not in seen.headers for seen in elsewhere.seen)
 
 
-def test_a_lost_answer_to_the_end_of_an_upload(fake: FakeRegistry, store: Store, settings: Settings) -> None:
+def test_a_lost_answer_to_the_end_of_an_upload(fake: FakeRegistry, store: ImageStore, settings: Settings) -> None:
     name = push_source(store, fake, settings)
     cuts = [1]
 

@@ -16,19 +16,19 @@ from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import UnknownImage, UnsupportedMedia
 from rootlay.store.model.imageconfig import History
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar
 
 FORMATS = ["docker-archive", "oci-archive", "oci-dir"]
 
 
 @pytest.fixture
-def filled(store: Store, tmp_path: Path) -> Store:
+def filled(store: ImageStore, tmp_path: Path) -> ImageStore:
     """A store with `app:1` (two layers) and `base:1` (its lower one)."""
     tar = tmp_path / "rootfs.tar"
     tar.write_bytes(make_tar([("etc", "d", ""), ("etc/motd", "f", "hello"), ("bin/sh", "f", "x" * 1000)], mode=0o755))
     base = store.import_rootfs(tar, "base:1")
-    with LayerWriter(store) as writer:
+    with LayerWriter(store.layout) as writer:
         writer.add(b"etc/motd", Entry(EntryType.WHITEOUT))
         writer.add(b"new", Entry(EntryType.FILE, mode=0o4755, size=3, mtime_ns=10**18), io.BytesIO(b"new"))
         layer = writer.finish()
@@ -38,9 +38,9 @@ def filled(store: Store, tmp_path: Path) -> Store:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_is_saved_is_loaded_again(filled: Store, tmp_path: Path, form: str) -> None:
+def test_what_is_saved_is_loaded_again(filled: ImageStore, tmp_path: Path, form: str) -> None:
     filled.save(["app:1", "base:1"], tmp_path / "out", form)
-    other = Store.open(tmp_path / "other")
+    other = ImageStore.open(tmp_path / "other")
     loaded = other.load(tmp_path / "out")
     assert [image.references for image in loaded] == [("app:1",), ("base:1",)]
     for image in loaded:
@@ -51,7 +51,7 @@ def test_what_is_saved_is_loaded_again(filled: Store, tmp_path: Path, form: str)
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_saving_is_deterministic(filled: Store, tmp_path: Path, form: str) -> None:
+def test_saving_is_deterministic(filled: ImageStore, tmp_path: Path, form: str) -> None:
     for name in ("one", "two"):
         filled.save(["app:1"], tmp_path / name, form)
 
@@ -62,7 +62,7 @@ def test_saving_is_deterministic(filled: Store, tmp_path: Path, form: str) -> No
     assert content(tmp_path / "one") == content(tmp_path / "two")
 
 
-def test_an_archive_goes_to_a_stream(filled: Store) -> None:
+def test_an_archive_goes_to_a_stream(filled: ImageStore) -> None:
     out = io.BytesIO()
     filled.save(["app:1"], out)
     with tarfile.open(fileobj=io.BytesIO(out.getvalue())) as tar:
@@ -73,13 +73,13 @@ def test_an_archive_goes_to_a_stream(filled: Store) -> None:
         assert all(tar.getmember(layer).isreg() for layer in item["Layers"])
 
 
-def test_an_image_given_by_id_has_no_name_there(filled: Store, tmp_path: Path) -> None:
+def test_an_image_given_by_id_has_no_name_there(filled: ImageStore, tmp_path: Path) -> None:
     filled.save([filled.image("app:1").id.hex[:12]], tmp_path / "out", "oci-dir")
-    [image] = Store.open(tmp_path / "other").load(tmp_path / "out")
+    [image] = ImageStore.open(tmp_path / "other").load(tmp_path / "out")
     assert image.references == ()
 
 
-def test_a_failure_leaves_no_file(filled: Store, tmp_path: Path) -> None:
+def test_a_failure_leaves_no_file(filled: ImageStore, tmp_path: Path) -> None:
     before = sorted(p.name for p in tmp_path.iterdir())
     with pytest.raises(UnknownImage):
         filled.save(["app:1", "nothing"], tmp_path / "out")
@@ -95,7 +95,7 @@ def test_a_failure_leaves_no_file(filled: Store, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", FORMATS)
 def test_skopeo_and_umoci_read_what_is_saved(
-    filled: Store, tmp_path: Path, tool: Callable[[str], str], form: str
+    filled: ImageStore, tmp_path: Path, tool: Callable[[str], str], form: str
 ) -> None:
     skopeo, umoci = tool("skopeo"), tool("umoci")
     filled.save(["app:1"], tmp_path / "out", form)

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.codec import segmentcache
+from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.segment import Checkpoint, SegmentLog
-from rootlay.store.layer.content import SegmentReader
 from rootlay.store.model.access import Access
 
 SEGMENT, COUNT = 1000, 20

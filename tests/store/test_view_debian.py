@@ -17,7 +17,7 @@ import pytest
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import EntryType
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 
@@ -43,13 +43,13 @@ def tar_path() -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, list[Digest]]:
-    store = Store.open(tmp_path_factory.mktemp("debian") / "store")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImageStore, list[Digest]]:
+    store = ImageStore.open(tmp_path_factory.mktemp("debian") / "store")
     return store, list(store.import_rootfs(tar_path(), "debian:test").diff_ids)
 
 
 @pytest.fixture
-def view(imported: tuple[Store, list[Digest]]) -> Iterator[View]:
+def view(imported: tuple[ImageStore, list[Digest]]) -> Iterator[View]:
     store, diff_ids = imported
     opened = View.open(view_path(store.root, build_view(store, diff_ids)))
     yield opened
@@ -82,7 +82,7 @@ def test_view_says_what_the_tar_says(view: View) -> None:
             assert node.nlink == links.get(node.ino, 1)
 
 
-def test_hydrated_files_are_those_of_the_tar(imported: tuple[Store, list[Digest]], view: View) -> None:
+def test_hydrated_files_are_those_of_the_tar(imported: tuple[ImageStore, list[Digest]], view: View) -> None:
     with Hydrator(imported[0], view) as hydrator, tarfile.open(tar_path(), errors="surrogateescape") as tar:
         hydrator.hydrate_all()
         compared = 0
@@ -102,7 +102,7 @@ def test_hydrated_files_are_those_of_the_tar(imported: tuple[Store, list[Digest]
     assert compared > 1000
 
 
-def test_building_is_fast(imported: tuple[Store, list[Digest]], view: View) -> None:
+def test_building_is_fast(imported: tuple[ImageStore, list[Digest]], view: View) -> None:
     """30,000 entries in 0.3 s; three times that here, of the processor's time: the machine may be busy."""
     store, diff_ids = imported
     view.path.unlink()

@@ -128,7 +128,7 @@ def check(first: Worker, results: list[dict[str, object]]) -> list[str]:
 
 def _shared_log(first: Worker) -> str:
     from rootlay.store.containers.containers import Containers
-    from rootlay.vfs.containers.stack import open_overlay
+    from rootlay.vfs.overlay.containerstack import open_overlay
 
     with open_overlay(first.store, Containers(first.store).find("shared")) as overlay:
         if overlay.find("/log") is None:

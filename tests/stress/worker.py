@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.imageview import open_image
-from rootlay.vfs.containers.stack import open_overlay, read_small_file
+from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from tests.faults.lab import call
 from tests.faults.state import digest_of
 from tests.stress.lockorder import report, watch
@@ -159,11 +159,11 @@ class Worker:
         self.tags[tag] = digest
 
     def digest_of_image(self, tag: str) -> str:
-        with open_image(self.store, Store.open(self.store).image(tag)) as overlay:
+        with open_image(self.store, ImageStore.open(self.store).image(tag)) as overlay:
             return digest_of(overlay)
 
     def log_of(self, tag: str) -> str:
-        with open_image(self.store, Store.open(self.store).image(tag)) as overlay:
+        with open_image(self.store, ImageStore.open(self.store).image(tag)) as overlay:
             return (read_small_file(overlay, b"/log") or b"").decode()
 
     def motd_of(self, name: str) -> str:

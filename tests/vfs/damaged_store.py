@@ -18,7 +18,7 @@ from rootlay.store.check.finding import Outcome
 from rootlay.store.check.run import check_store
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.model.digest import Digest
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from rootlay.vfs.api.images import Store
 from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cache.check import check_build_cache

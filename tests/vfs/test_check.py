@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.check.finding import CODES, quarantined
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from tests.vfs.check_cases import CASES
 from tests.vfs.damaged_store import Damaged
 

@@ -33,7 +33,7 @@ pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.
 
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.writer import LayerWriter
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from tests.vfs.test_real_store import with_streams
@@ -129,7 +129,7 @@ class JointMachine(OverlayMachine):
     def __init__(self) -> None:
         super().__init__()
         os.umask(0)
-        self.store = Store.open(self.base / "store")
+        self.store = ImageStore.open(self.base / "store")
         self.choose = random.Random(0)
         self.hydrator: Hydrator | None = None
         self.server: HydratorServer | None = None
@@ -145,7 +145,7 @@ class JointMachine(OverlayMachine):
     def make_view(self, *layers: list[LayerEntry]) -> LowerView:
         diff_ids = []
         for layer in layers:
-            with LayerWriter(self.store) as writer:
+            with LayerWriter(self.store.layout) as writer:
                 for path, entry, content in with_streams(layer):
                     writer.add(path, entry, content)
                 diff_ids.append(writer.finish().diff_id)

@@ -18,9 +18,9 @@ import pytest
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.disk.owner import is_gone, own_name
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from rootlay.vfs import Image, Store
-from rootlay.vfs.containers.prune import prune
+from rootlay.vfs.api.prune import prune
 
 
 @pytest.fixture

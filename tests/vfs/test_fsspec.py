@@ -156,7 +156,7 @@ def test_containers_by_url(store: Store, image: Image) -> None:
 
 def test_files_as_images(store: Store, image: Image, tmp_path: Path) -> None:
     from rootlay.store.bundle.writer import write_bundle
-    from rootlay.store.store import Store as ImageStore
+    from rootlay.store.store import ImageStore
 
     archive, bundle = tmp_path / "small.tar", tmp_path / "small.rlay"
     with archive.open("wb") as out:

@@ -84,7 +84,7 @@ def test_data_is_prepared_once(tmp_path: Path, store: Store, workers: int) -> No
 
 
 def image_names(store: Store) -> list[str]:
-    from rootlay.store.store import Store as ImageStore
+    from rootlay.store.store import ImageStore
 
     return [str(record.reference) for record in ImageStore.open(store.root).images()]
 

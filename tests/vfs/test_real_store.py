@@ -12,7 +12,7 @@ pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.digest import Digest
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from rootlay.vfs.changes.diff import LayerItem, iter_layer
@@ -41,11 +41,11 @@ class RealImage:
 
     def __init__(self, base: Path) -> None:
         self.base = base
-        self.store = Store.open(base / "store")
+        self.store = ImageStore.open(base / "store")
         self.open: list[Overlay | View | Hydrator] = []
 
     def add(self, layer: Iterator[LayerItem]) -> Digest:
-        with LayerWriter(self.store) as writer:
+        with LayerWriter(self.store.layout) as writer:
             for path, entry, content in layer:
                 writer.add(path, entry, content)
             return writer.finish().diff_id

@@ -19,9 +19,9 @@ from rootlay.store.model.containererrors import (
 )
 from rootlay.store.model.errors import ContainerRunning, NameInUse, UnknownContainer
 from rootlay.vfs import Container, Image, Store
-from rootlay.vfs.changes.states import State, diff_states
 from rootlay.vfs.containers import snapshots
 from rootlay.vfs.containers.snapshots import FROZEN_MAX
+from rootlay.vfs.containers.states import State, diff_states
 from tests.support.oracles.oracle import attributes_of, shape_of_overlay
 
 

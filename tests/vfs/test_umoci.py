@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("rootlay.store.view.merge", reason="the C extension rootlay.store.view.merge is not built")
 
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.oracle import outcome, shape_of_directory, shape_of_overlay
@@ -29,14 +29,14 @@ MISSING = [tool for tool in ("umoci", "zstd") if shutil.which(tool) is None]
 OCI = "application/vnd.oci.image"
 
 
-def write(store: Store, layer: Any) -> WrittenLayer:
-    with LayerWriter(store) as writer:
+def write(store: ImageStore, layer: Any) -> WrittenLayer:
+    with LayerWriter(store.layout) as writer:
         for path, entry, content in layer:
             writer.add(path, entry, content)
         return writer.finish()
 
 
-def export(store: Store, layers: list[WrittenLayer], out: Path) -> None:
+def export(store: ImageStore, layers: list[WrittenLayer], out: Path) -> None:
     """An OCI layout with plain tar layers: not every umoci reads zstd."""
     blobs = out / "blobs" / "sha256"
     blobs.mkdir(parents=True)

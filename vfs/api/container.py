@@ -33,8 +33,8 @@ from rootlay.store.disk.trash import bury
 from rootlay.store.model.value import replace
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.ephemeral import closed, dropped, opened
-from rootlay.vfs.containers.stack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.merge.bypass import stays_outside
+from rootlay.vfs.overlay.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.run.zombies import reap_hydrators
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class Container:
         return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
     def snapshot(self, name: str = "") -> Snapshot:
-        """Keep the state of the files, to be returned to: see rootlay.vfs.containers.snapshots. The cost follows nothing.
+        """Save the current files so that you can roll back: see rootlay.vfs.containers.snapshots. Constant time.
 
         Args:
             name: chosen if empty (`s1`, `s2`, …).
@@ -271,7 +271,7 @@ class Container:
         Returns:
             The changes, as a list that can be applied to a real directory (`apply`).
         """
-        from rootlay.vfs.changes.states import State, diff_states
+        from rootlay.vfs.containers.states import State, diff_states
 
         one = State(self.record, self._snapshot(since)) if since is not None else State(self.record, base=True)
         return diff_states(self._root, one, State(self.record, None if until is None else self._snapshot(until)))

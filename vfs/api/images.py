@@ -18,7 +18,7 @@ from rootlay.store.disk.owner import own_name
 from rootlay.store.disk.userroot import user_root
 from rootlay.store.model.image import Image as StoredImage
 from rootlay.store.model.value import replace, value
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from rootlay.vfs.api.arguments import check_fields, checks_arguments
 from rootlay.vfs.api.container import Container
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.build.addlayer import Content
     from rootlay.vfs.build.result.report import Report
     from rootlay.vfs.changes.compare import Changes
-    from rootlay.vfs.changes.states import State
+    from rootlay.vfs.containers.states import State
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
 
@@ -111,7 +111,7 @@ class Image:
             UnknownImage: it is gone.
             ImageInUse: it has other names, and `force` is not given.
         """
-        from rootlay.vfs.containers.gcroots import needed
+        from rootlay.vfs.build.cache.gcroots import needed
 
         store = ImageStore.open(self.root)
         store.remove(self.reference, force=force, in_use=lambda: needed(store))
@@ -254,13 +254,13 @@ class Store:
             dockerfile: where it is; `Dockerfile` in the context by default.
             text: the Dockerfile itself, instead.
             report: is told of each step (rootlay.vfs.build.result.report).
-            options: fields of rootlay.vfs.build.result.options.BuildOptions: `build_args`, `target`, `epoch_s`, …
+            options: fields of rootlay.vfs.build.options.options.BuildOptions: `build_args`, `target`, `epoch_s`, …
 
         Raises:
             BadDockerfile, BuildFailed, RunFailed, UnknownImage, BadContext: no image has been made.
         """
         from rootlay.vfs.build.fromcontext import build_context
-        from rootlay.vfs.build.result.options import BuildOptions
+        from rootlay.vfs.build.options.options import BuildOptions
 
         check_fields("Store.build", BuildOptions, options)
         wanted = BuildOptions(tags=tags, **options)
@@ -300,12 +300,12 @@ class Store:
             UnknownContainer: a snapshot's container is gone.
             CorruptStore: a view or layer is damaged.
         """
-        from rootlay.vfs.changes.states import diff_states
+        from rootlay.vfs.containers.states import diff_states
 
         return diff_states(self.root, self._state(before), self._state(after))
 
     def _state(self, state: Image | Container | Snapshot) -> State | StoredImage | Callable[[], Overlay]:
-        from rootlay.vfs.changes.states import State
+        from rootlay.vfs.containers.states import State
 
         if isinstance(state, Image):
             return state.stored if state.stored is not None else state.open_overlay

@@ -18,14 +18,14 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History
 from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.context.source import HostTree, resolve
+from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.chmodspec import ModeChange
 from rootlay.vfs.build.copy.copy import Copier, CopyOptions, clean
 from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.copy.owner import Owner, find_owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
-from rootlay.vfs.build.trees import Trees
 
 FILE_MODE = 0o644
 Content = str | bytes | os.PathLike[str]
@@ -33,7 +33,7 @@ Content = str | bytes | os.PathLike[str]
 
 
 def add_layer(
-    store: Store,
+    store: ImageStore,
     image: Image,
     files: Mapping[str, Content],
     *,
@@ -80,7 +80,7 @@ def add_layer(
         for path in remove:
             plan.remove(resolve(plan, _parent(path)) if path.strip("/") else b"/", os.fsencode(path))
         run = apply_changes(image.config.config, changes)
-        with LayerWriter(store) as writer:
+        with LayerWriter(store.layout) as writer:
             plan.write(writer, None if epoch_s is None else now_ns)
             layer = writer.finish()
         history = History(rfc3339(datetime.fromtimestamp(now_ns // 10**9, UTC)), message or "add_layer")

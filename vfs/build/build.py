@@ -22,19 +22,19 @@ from rootlay.store.model.platform import host_platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace, value
 from rootlay.store.model.value import replace as changed
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
+from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.build.context.interruptible import abandonable
 from rootlay.vfs.build.context.source import SourceTree
 from rootlay.vfs.build.graph import StageNode, find_target, plan_stages
 from rootlay.vfs.build.language.dockerfile import Dockerfile
 from rootlay.vfs.build.language.scope import GlobalScope
-from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import Workshop
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.containers.gcroots import needed
 from rootlay.vfs.run.owners import remove_orphans
 
 
@@ -61,7 +61,7 @@ class BuildResult:
 
 
 def build(
-    store: Store,
+    store: ImageStore,
     dockerfile: Dockerfile,
     context: SourceTree,
     options: BuildOptions | None = None,

@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.build import BuildResult, build
 from rootlay.vfs.build.context.buildcontext import Surroundings, open_context
 from rootlay.vfs.build.language.parser import parse
-from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report
 
 
 def build_context(
-    store: Store,
+    store: ImageStore,
     context: str | os.PathLike[str],
     options: BuildOptions,
     *,

@@ -18,19 +18,19 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, parse_platform
 from rootlay.store.model.progress import Progress
 from rootlay.store.model.rfc3339 import rfc3339
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cache.transfer import TravelledSteps, sources_of
 from rootlay.vfs.build.context.interruptible import abandonable
 from rootlay.vfs.build.context.source import SourceTree
+from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.contentdigest import FILE, ContentDigests
 from rootlay.vfs.build.language.syntax import Source
+from rootlay.vfs.build.options.options import BuildOptions, Fetch
 from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
-from rootlay.vfs.build.result.options import BuildOptions, Fetch
 from rootlay.vfs.build.result.report import Report, Step
 from rootlay.vfs.build.run.cachemount import CacheMounts
 from rootlay.vfs.build.run.container import RunContainer
-from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.containers.create import ensure_view
 
 LOCK_POLL_S = 0.05
@@ -48,7 +48,7 @@ class Workshop:
         steps: what this build has made or found, by key.
     """
 
-    def __init__(self, store: Store, context: SourceTree, options: BuildOptions, report: Report) -> None:
+    def __init__(self, store: ImageStore, context: SourceTree, options: BuildOptions, report: Report) -> None:
         self.store = store
         self.context = context
         self.options = options
@@ -206,7 +206,7 @@ class Workshop:
 
     def writer(self) -> LayerWriter:
         """A new layer in the store."""
-        return LayerWriter(self.store, self.check)
+        return LayerWriter(self.store.layout, self.check)
 
     def count(self, *, cached: bool) -> None:
         """Take note of a step for the summary."""

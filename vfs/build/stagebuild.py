@@ -16,9 +16,9 @@ from rootlay.vfs.build.cache.cache import key_of
 from rootlay.vfs.build.context.source import resolve
 from rootlay.vfs.build.copy.contentdigest import plan_digest
 from rootlay.vfs.build.copy.copy import MissingSource, absolute
-from rootlay.vfs.build.copy.copyplan import plan_copy
 from rootlay.vfs.build.copy.layerplan import Conflict, LayerPlan
 from rootlay.vfs.build.copy.owner import find_owner
+from rootlay.vfs.build.copyplan import plan_copy
 from rootlay.vfs.build.graph import StageNode, counts_as_step, label_of
 from rootlay.vfs.build.language.dockerfile import Dockerfile
 from rootlay.vfs.build.language.errors import BadValue

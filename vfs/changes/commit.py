@@ -17,9 +17,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.bundle.attach import link_path, load_attached
+from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
+from rootlay.store.exchange.load import load_attached
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.digest import Digest
@@ -30,7 +31,7 @@ from rootlay.store.model.platform import host_platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.changes.diff import iter_layer
 
 if TYPE_CHECKING:
@@ -66,13 +67,13 @@ def commit_container(
     """
     if reference:
         Reference.parse(reference)
-    store = Store.open(root)
+    store = ImageStore.open(root)
     with store.layout.importing():
         if record.config.chain and link_path(root, Digest.parse(record.config.chain)).is_symlink():
             load_attached(store, Digest.parse(record.config.chain))  # the new image stands on its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)
-        with LayerWriter(store) as writer, one_upper(record, overlay) as changed:
+        with LayerWriter(store.layout) as writer, one_upper(record, overlay) as changed:
             for path, entry, content in iter_layer(changed):
                 writer.add(path, entry, content)
             layer = writer.finish()

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.codec import decompress
-from rootlay.store.layer.tree import normalise
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive
 from rootlay.store.model.value import replace
+from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.store.tar.writer import END_OF_ARCHIVE
 from rootlay.vfs.changes.diff import iter_tree

@@ -30,7 +30,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
 from rootlay.store.model.value import field, replace, value
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
@@ -111,7 +111,7 @@ def create_container(
     for bind in options.binds:
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
-    store = Store.open(root)
+    store = ImageStore.open(root)
     with store.layout.holding():  # until the record says what is needed
         image, config = _from(store, options, environ, known)
         if options.need_command and not config.argv:
@@ -130,7 +130,7 @@ def create_container(
 
 
 def _from(
-    store: Store, options: ContainerOptions, environ: Mapping[str, str], known: Image | None
+    store: ImageStore, options: ContainerOptions, environ: Mapping[str, str], known: Image | None
 ) -> tuple[Image | None, ContainerConfig]:
     """What the container stands on: an image of the store, one in a bundle, or no image."""
     if options.image in ("", HOST_IMAGE):
@@ -169,7 +169,9 @@ def _check_runs(image: Image, options: ContainerOptions) -> None:
         raise ForeignPlatform(options.image, str(found), str(here))
 
 
-def _from_bundle(store: Store, options: ContainerOptions, environ: Mapping[str, str]) -> tuple[Image, ContainerConfig]:
+def _from_bundle(
+    store: ImageStore, options: ContainerOptions, environ: Mapping[str, str]
+) -> tuple[Image, ContainerConfig]:
     from rootlay.store.bundle.attach import attach
     from rootlay.store.exchange.ociload import read_image
 
@@ -256,7 +258,7 @@ def _from_image(
     )
 
 
-def ensure_view(store: Store, image: Image) -> tuple[Digest, ...]:
+def ensure_view(store: ImageStore, image: Image) -> tuple[Digest, ...]:
     """Index the layers of an image and build their merged view, where that is not done: once for each stack.
 
     Returns the IDs by which the layers are here: the diff IDs, unless some were pulled lazily.
@@ -286,7 +288,7 @@ def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
             (target.path / name).chmod((source.path / name).stat().st_mode & 0o777)
 
 
-def _keep(store: Store, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:
+def _keep(store: ImageStore, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:
     """Keep a document of an image: by one more name for its blob, which costs a tenth of a file, or by a copy."""
     try:
         os.link(store.layout.blob_path(digest), target)

@@ -16,10 +16,10 @@ from rootlay.store.bundle.format import is_bundle
 from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.image import Image
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.create import ensure_view
-from rootlay.vfs.containers.stack import open_stack
 from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay.containerstack import open_stack
 from rootlay.vfs.overlay.overlay import Overlay
 
 
@@ -29,7 +29,7 @@ def open_image(root: Path, image: Image) -> Overlay:
     Raises:
         CorruptStore: a view or layer is damaged.
     """
-    layers = ensure_view(Store.open(root), image)
+    layers = ensure_view(ImageStore.open(root), image)
     return Overlay(open_stack(root, (), str(chain_id(layers))), owned=True)
 
 
@@ -42,7 +42,7 @@ def open_layer(root: Path, image: Image, diff_id: Digest) -> Overlay:
     """
     from rootlay.store.view.build import build_view
 
-    store = Store.open(root)
+    store = ImageStore.open(root)
     store.prepare(image)
     build_view(store, (diff_id,))
     return Overlay(open_stack(root, (), str(diff_id)), owned=True)
@@ -54,7 +54,7 @@ def open_without_store(root: Path, reference: str) -> Overlay:
         return Overlay(Stack((DirLayer.at("/"),)))
     from rootlay.store.bundle.attach import attach
 
-    Store.open(root)
+    ImageStore.open(root)
     bundle = attach(root, Path(reference))
     try:
         return Overlay(open_stack(root, (), str(bundle.id)), owned=True)

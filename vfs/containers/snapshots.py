@@ -7,7 +7,8 @@
 
 Rules:
 1. A snapshot freezes the writable upper where it lies and gives the container a new, empty one: nothing is copied
-   (`store.containers.upperstack`). A rollback goes back to the snapshot's uppers; a fork is a new container on the same ones.
+   (`store.containers.upperstack`). A rollback goes back to the snapshot's uppers; a fork is a new
+   container on the same ones.
 2. What changes is one file, replaced in one step: killed at any moment, a container has the old state or the new.
 3. While somebody may write to the upper it cannot be frozen: `ContainerRunning` where a program runs inside, or where
    a process has opened a session to start programs. Python file systems of *other* handles are not seen: whoever has
@@ -55,11 +56,11 @@ from rootlay.store.model.errors import ContainerRunning, UnknownContainer
 from rootlay.store.model.value import replace
 from rootlay.vfs.changes.flatten import flatten, has_redirects
 from rootlay.vfs.containers.create import copy_files
-from rootlay.vfs.containers.stack import frozen_layers, open_overlay
 from rootlay.vfs.merge.bloom import RECORD as RECORD_KIND
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.stack import DirLayer
 from rootlay.vfs.merge.whiteout import RECORD
+from rootlay.vfs.overlay.containerstack import frozen_layers, open_overlay
 from rootlay.vfs.run.processes import has_guests
 
 FROZEN_MAX = 12

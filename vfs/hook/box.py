@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.bundle.attach import open_lower
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
+from rootlay.store.store import open_lower
 from rootlay.vfs.hook.forkgate import busy
 from rootlay.vfs.hook.instance import load_instance
 from rootlay.vfs.hook.interpreter import interpreter_paths

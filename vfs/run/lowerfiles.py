@@ -4,8 +4,8 @@ Rules:
 1. Heavy modules are imported on the first request, or when there is something to make before it (rule 3).
 2. Looking ahead begins where requests follow each other (store.hydrate.readahead), so that a program that opens a few
    files costs the disk no more than those; and not on a disk that is nearly full.
-3. What was asked for is written down when the session ends (store.hydrate.prefetchhints). Where that is known and the files are
-   not there, they are made from the start on, in that order, between the requests.
+3. When the session ends, the files asked for are listed (store.hydrate.prefetchhints). Where such a list exists and
+   the files do not, they are made from the start on, in that order, between the requests.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class LowerFiles:
         return self._chain.rpartition(":")[2]
 
     def _open(self) -> tuple[View | BundleView, Hydrator]:
-        from rootlay.store.bundle.attach import open_lower
+        from rootlay.store.store import open_lower
 
         if self._view is None or self._hydrator is None:
             self._view, self._hydrator = open_lower(self._root, self._chain)

@@ -39,7 +39,7 @@ def resolve_targets(root: Path, record: ContainerRecord, binds: Mapping[str, str
 
     Raises BindMismatch.
     """
-    from rootlay.vfs.containers.stack import open_overlay
+    from rootlay.vfs.overlay.containerstack import open_overlay
 
     found = {}
     with open_overlay(root, record) as overlay:

@@ -10,7 +10,7 @@ import pytest
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.image import Image
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar
 
 Tool = Callable[[str], str]
@@ -52,7 +52,7 @@ def identity(image: Image) -> tuple[Digest, tuple[Digest, ...]]:
     return image.id, image.diff_ids
 
 
-def assert_content(store: Store, image: Image) -> None:
+def assert_content(store: ImageStore, image: Image) -> None:
     """Each layer's tar is what its diff ID promises, read through its index as containers do."""
     store.prepare(image)
     for diff_id in dict.fromkeys(image.diff_ids):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.layer.content import Extent
+from rootlay.store.codec.content import Extent
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType

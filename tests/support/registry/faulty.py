@@ -14,7 +14,7 @@ from rootlay.store.model.errors import StoreError
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.support.archives.make import make_tar, sha256, snapshot
 from tests.support.registry.fake import FakeRegistry, Seen
 
@@ -47,7 +47,7 @@ def with_login(settings: Settings, host: str) -> Settings:
 
 
 def rejected(
-    store: Store, reference: str, settings: Settings, error: type[StoreError], match: str | None = None
+    store: ImageStore, reference: str, settings: Settings, error: type[StoreError], match: str | None = None
 ) -> StoreError:
     """Pull what must fail with nothing stored."""
     before = snapshot(store.root)

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.model.image import Image
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.build import BuildResult, build
 from rootlay.vfs.build.context.source import HostTree
+from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.language.parser import parse
-from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Step
-from rootlay.vfs.build.trees import Trees
 from rootlay.vfs.overlay.overlay import Overlay
 
 
@@ -81,7 +81,7 @@ class Built:
 class Yard:
     """A store, a context directory, and `build`."""
 
-    def __init__(self, store: Store, context: Path) -> None:
+    def __init__(self, store: ImageStore, context: Path) -> None:
         self.store = store
         self.context = context
         self.trees = Trees(store)
@@ -106,15 +106,15 @@ class Yard:
 
 
 @pytest.fixture(scope="session")
-def base_store(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def base_store(small_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> ImageStore:
     """A store with the image `base`, shared by all tests: none may remove from it."""
-    store = Store.open(tmp_path_factory.mktemp("build") / "store")
+    store = ImageStore.open(tmp_path_factory.mktemp("build") / "store")
     store.import_rootfs(small_tree, "base")
     return store
 
 
 @pytest.fixture
-def yard(base_store: Store, tmp_path: Path) -> Yard:
+def yard(base_store: ImageStore, tmp_path: Path) -> Yard:
     context = tmp_path / "context"
     context.mkdir()
     return Yard(base_store, context)

@@ -257,14 +257,14 @@ def test_all_tags_name_the_image(yard: Yard) -> None:
 
 
 def test_the_epoch_makes_two_builds_in_two_stores_the_same(yard: Yard, tmp_path: Path) -> None:
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
     yard.write("d/f", "content\n")
     text = "FROM base\nRUN echo x > /x; mkdir /y; touch /y/z\nCOPY d /d\nWORKDIR /w\nCMD x\n"
     first = yard.build(text, epoch_s=1_700_000_000).image
     archive = tmp_path / "base.tar"
     yard.store.save(["base"], archive)
-    other = Yard(Store.open(tmp_path / "other"), yard.context)
+    other = Yard(ImageStore.open(tmp_path / "other"), yard.context)
     other.store.load(archive)
     (yard.context / "d/f").touch()
     second = other.build(text, epoch_s=1_700_000_000).image

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.store import Store
-from rootlay.vfs.build.cache.places import CachePlace, parse_cache_place
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.language.errors import BadValue
+from rootlay.vfs.build.options.cacheplaces import CachePlace, parse_cache_place
 from tests.support.registry.real import running
 from tests.vfs.build.conftest import Notes, Yard
 
@@ -24,7 +24,7 @@ TEXT = (
 def elsewhere(yard: Yard, tmp_path: Path) -> Yard:
     """A machine that has the base image, and nothing else."""
     yard.store.save(["base"], tmp_path / "base.tar")
-    store = Store.open(tmp_path / "other-store")
+    store = ImageStore.open(tmp_path / "other-store")
     store.load(tmp_path / "base.tar")
     context = tmp_path / "other"
     context.mkdir()

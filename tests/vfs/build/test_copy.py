@@ -22,8 +22,8 @@ from rootlay.vfs.build.context.ignoredtree import IgnoringTree
 from rootlay.vfs.build.context.source import HostTree
 from rootlay.vfs.build.copy.chmodspec import ModeChange
 from rootlay.vfs.build.language.parser import parse
+from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.failure import BuildFailed
-from rootlay.vfs.build.result.options import BuildOptions
 from tests.vfs.build.conftest import Notes, Yard
 
 pytestmark = pytest.mark.long_form

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.containers.containers import Containers
-from rootlay.vfs.containers.gcroots import needed
+from rootlay.vfs.build.cache.gcroots import needed
 from tests.vfs.build.conftest import Yard
 
 pytestmark = [pytest.mark.long_form, pytest.mark.once]

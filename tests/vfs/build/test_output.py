@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.language.errors import BadValue
+from rootlay.vfs.build.options.output import Output, parse_output
 from rootlay.vfs.build.result.export import write_output
-from rootlay.vfs.build.result.output import Output, parse_output
 from tests.vfs.build.conftest import Yard
 
 TREE = (
@@ -114,7 +114,7 @@ def test_tar_has_owners_and_modes(yard: Yard, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["docker", "oci", "oci,compression=gzip", "oci,tar=false"])
 def test_an_archive_is_the_image(yard: Yard, tmp_path: Path, kind: str) -> None:
     write(yard, f"type={kind},dest={tmp_path / 'image'}")
-    loaded = Store.open(tmp_path / "store").load(tmp_path / "image")
+    loaded = ImageStore.open(tmp_path / "store").load(tmp_path / "image")
     assert [image.id for image in loaded] == [yard.store.image("written:1").id]
     assert loaded[0].references == ("written:1",)
     if kind == "oci,tar=false":

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.model.manifest import Platform
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from tests.vfs.build.conftest import Yard
 
 EPOCH_S = 1_700_000_000
@@ -79,7 +79,7 @@ def test_two_places_umasks_zones_and_languages_give_one_digest(yard: Yard, tmp_p
         (context / "Dockerfile").write_text(RUNS)
         (context / "Dockerfile").chmod(0o644)
         context.chmod(0o755)
-        Store.open(home / "store").load(tmp_path / "base.tar")
+        ImageStore.open(home / "store").load(tmp_path / "base.tar")
         environ = {**os.environ, "HOME": str(home), "TZ": zone, "LC_ALL": language, "ROOTLAY_ROOT": str(home / "store")}
         environ |= {"SOURCE_DATE_EPOCH": str(EPOCH_S)} if by == "variable" else {"RANDOM_BY_NOBODY": str(number)}
         options = {
@@ -89,5 +89,5 @@ def test_two_places_umasks_zones_and_languages_give_one_digest(yard: Yard, tmp_p
         }[by]
         command = [sys.executable, "-m", "rootlay.cli.main", "build", "-q", "-t", "r", *options, "."]
         subprocess.run(command, cwd=context, env=environ, umask=umask, check=True, capture_output=True)
-        digests.add(Store.open(home / "store").image("r").manifest_digest)
+        digests.add(ImageStore.open(home / "store").image("r").manifest_digest)
     assert len(digests) == 1

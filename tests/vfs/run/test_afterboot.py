@@ -17,7 +17,7 @@ from rootlay.store.bundle.writer import write_bundle
 from rootlay.store.containers.bloom import HEADER_BYTES, boot_of
 from rootlay.store.disk import bootid as boot
 from rootlay.store.hydrate.repair import mend_trees
-from rootlay.store.store import Store as ImageStore
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import view_path
 from rootlay.store.view.native import NativeView
 from rootlay.vfs import Image, Store
@@ -69,7 +69,7 @@ def natively(root: Path) -> Iterator[tuple[NativeView, list[Path]]]:
 
 
 def test_what_was_cut_is_removed_and_nothing_else(layered: tuple[Store, Image]) -> None:
-    from rootlay.store.bundle.attach import open_lower
+    from rootlay.store.store import open_lower
 
     store, image = layered
     chance = random.Random(7)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import rootlay.vfs.run.lowerfiles as lowerfiles
-from rootlay.store.bundle.attach import open_lower
 from rootlay.store.hydrate.prefetchhints import Asked
+from rootlay.store.store import open_lower
 from rootlay.vfs import Store
 from rootlay.vfs.run.lowerfiles import LowerFiles
 

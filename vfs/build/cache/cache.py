@@ -29,7 +29,7 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.manifest import Descriptor
 from rootlay.store.model.value import value
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 
 VERSION = 1
 
@@ -68,7 +68,7 @@ def key_of(*parts: Any) -> str:
 class StepCache:
     """The records of one store. Safe between processes and threads."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
         self.path = store.root / "build" / "steps"
 

@@ -31,11 +31,11 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.registry.settings import Settings
 from rootlay.store.tar.archive import DirectoryFiles, blob_chunks, blob_name, read_document
 from rootlay.vfs.build.cache.cache import CachedLayer
-from rootlay.vfs.build.cache.places import CachePlace
+from rootlay.vfs.build.options.cacheplaces import CachePlace
 
 if TYPE_CHECKING:
     from rootlay.store.registry.repository import Repository
-    from rootlay.store.store import Store
+    from rootlay.store.store import ImageStore
 
 CACHE_CONFIG = "application/vnd.rootlay.build-cache.v1+json"
 Steps = Mapping[str, CachedLayer]
@@ -120,7 +120,7 @@ class TravelledSteps:
 
     def __init__(
         self,
-        store: Store,
+        store: ImageStore,
         sources: Iterable[tuple[str, Source]],
         note: Callable[[str], None],
         check: Callable[[], None] = lambda: None,
@@ -181,7 +181,7 @@ def sources_of(places: Iterable[CachePlace], settings: Settings) -> list[tuple[s
     ]
 
 
-def write_cache(store: Store, place: CachePlace, steps: Steps, settings: Settings) -> None:
+def write_cache(store: ImageStore, place: CachePlace, steps: Steps, settings: Settings) -> None:
     """Store steps in another place, instead of what that has. Raises OSError, BadReference, registry errors."""
     document = dump({"version": 1, "steps": [{"key": key, **steps[key].to_json()} for key in sorted(steps)]})
     config = Descriptor(CACHE_CONFIG, Digest.of(document), len(document))
@@ -193,7 +193,7 @@ def write_cache(store: Store, place: CachePlace, steps: Steps, settings: Setting
         _push(store, Reference.parse(place.where).with_default_tag(), manifest, document, settings)
 
 
-def _write_directory(store: Store, directory: Path, manifest: Manifest, document: bytes) -> None:
+def _write_directory(store: ImageStore, directory: Path, manifest: Manifest, document: bytes) -> None:
     make_directories(directory / "blobs" / "sha256")
     for layer in manifest.layers:
         target = directory / blob_name(layer.digest)
@@ -210,7 +210,7 @@ def _write_directory(store: Store, directory: Path, manifest: Manifest, document
     replace_file(directory / "index.json", Index((Descriptor(OCI_MANIFEST, Digest.of(top), len(top)),)).to_bytes())
 
 
-def _push(store: Store, name: Reference, manifest: Manifest, document: bytes, settings: Settings) -> None:
+def _push(store: ImageStore, name: Reference, manifest: Manifest, document: bytes, settings: Settings) -> None:
     from rootlay.store.registry.repository import Document
     from rootlay.store.registry.upload import Upload
 

@@ -18,10 +18,10 @@ from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.removal import remove_layers
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.value import value
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
+from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.build.run.cachemount import CacheMounts
-from rootlay.vfs.containers.gcroots import needed
 
 
 @value
@@ -48,12 +48,12 @@ class CacheItem:
     layer: tuple[Digest, Digest] | None = None
 
 
-def list_cache(store: Store) -> list[CacheItem]:
+def list_cache(store: ImageStore) -> list[CacheItem]:
     """Everything, most recently used first."""
     return sorted(_iter_items(store), key=lambda item: (-item.used_s, item.id))
 
 
-def _iter_items(store: Store) -> Iterator[CacheItem]:
+def _iter_items(store: ImageStore) -> Iterator[CacheItem]:
     of_images = {diff_id for image in Catalog(store.layout).each() for diff_id in image.diff_ids}
     for path, used, record in StepCache(store).iter_records():
         yield _step(path, used, record, shared=record.layer.diff_id in of_images)
@@ -69,7 +69,7 @@ def _step(path: Path, used: float, record: CachedLayer, *, shared: bool) -> Cach
 
 
 def prune_cache(
-    store: Store, *, everything: bool = False, older_than_s: float = 0.0, dry_run: bool = False
+    store: ImageStore, *, everything: bool = False, older_than_s: float = 0.0, dry_run: bool = False
 ) -> tuple[list[CacheItem], int]:
     """Forget steps whose layer no image has, and the layers; what went, and the bytes that became free.
 

@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from rootlay.store.codec.bytestream import ByteStream
 from rootlay.store.codec.codec import decompress
-from rootlay.store.layer.content import ContentReader
+from rootlay.store.codec.content import ContentReader
 from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType, Xattrs
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.model.value import value

@@ -14,7 +14,7 @@ from rootlay.vfs.build.context.interruptible import abandonable
 from rootlay.vfs.build.context.remote import kind_of, parse_git
 from rootlay.vfs.build.context.source import HostTree, SourceTree
 from rootlay.vfs.build.language.instruction import Add
-from rootlay.vfs.build.result.options import BuildOptions
+from rootlay.vfs.build.options.options import BuildOptions
 
 
 class Adding:

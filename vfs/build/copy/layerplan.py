@@ -32,7 +32,7 @@ class Conflict(ValueError):
 
 
 class LayerPlan:
-    """Paths are absolute and canonical: links on the way to them are resolved by `rootlay.vfs.build.context.source.resolve`.
+    """Paths are absolute and canonical: `vfs.build.context.source.resolve` resolves the links on the way.
 
     Use it as a context manager, or close it. Its memory does not grow with the number of files.
 

@@ -7,7 +7,7 @@ Source: moby/buildkit, client/llb/fileop.go (WithUser), solver/llbsolver/file/us
 from __future__ import annotations
 
 from rootlay.store.model.value import value
-from rootlay.vfs.containers.stack import read_small_file
+from rootlay.vfs.overlay.containerstack import read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.user import find_identity
 

@@ -22,11 +22,11 @@ from typing import BinaryIO
 from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.codec import decompress
 from rootlay.store.disk.durable import create_file
-from rootlay.store.layer.tree import normalise
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, StoreError, UnsafePath
 from rootlay.store.model.value import replace
 from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
+from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.vfs.build.context.source import join, resolve
 from rootlay.vfs.build.copy.copy import CopyOptions

@@ -20,10 +20,10 @@ from rootlay.store.disk.outfile import output_file
 from rootlay.store.model.image import Image
 from rootlay.store.model.progress import Note
 from rootlay.store.registry.settings import Settings
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.context.interruptible import abandonable
-from rootlay.vfs.build.result.output import STDOUT, Output
-from rootlay.vfs.build.trees import Trees
+from rootlay.vfs.build.context.trees import Trees
+from rootlay.vfs.build.options.output import STDOUT, Output
 from rootlay.vfs.changes.export import export_tree
 from rootlay.vfs.changes.transfer import copy_all_out
 
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
 
 
 def write_output(
-    store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO, settings: Settings, note: Note
+    store: ImageStore,
+    image: Image,
+    names: Sequence[str],
+    output: Output,
+    stdout: BinaryIO,
+    settings: Settings,
+    note: Note,
 ) -> None:
     """Write an image of the store out.
 
@@ -56,21 +62,21 @@ def write_output(
         _save(store, image, names, output, stdout)
 
 
-def _push(store: Store, image: Image, name: str, output: Output, settings: Settings) -> None:
+def _push(store: ImageStore, image: Image, name: str, output: Output, settings: Settings) -> None:
     from rootlay.store.registry.push import push
 
     reference, compression = str(image.manifest_digest), output.compression
     abandonable(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
 
 
-def _save(store: Store, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:
+def _save(store: ImageStore, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:
     kind = "docker-archive" if output.kind == "docker" else "oci-dir" if output.unpacked else "oci-archive"
     target = stdout if output.dest == STDOUT else Path(output.dest)
     store.save(names or [str(image.manifest_digest)], target, kind, compression=output.compression)
 
 
 @contextlib.contextmanager
-def _tree(store: Store, image: Image) -> Iterator[Overlay]:
+def _tree(store: ImageStore, image: Image) -> Iterator[Overlay]:
     store.prepare(image)
     with contextlib.closing(Trees(store)) as trees:
         yield trees.open(image.diff_ids)

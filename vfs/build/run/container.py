@@ -2,7 +2,7 @@
 
 Rules:
 1. Each layer is made of what its RUN changed, and of nothing else: after it the upper is frozen where it lies
-   (`vfs.containers.snapshots`), and the next RUN gets an empty one on top. Nothing is copied, no view is built in between.
+   (`vfs.containers.snapshots`), and the next RUN gets an empty one on top. Nothing is copied, no view is built.
 2. Where something else has added a layer meanwhile, the next RUN starts a new container on the image so far.
 3. When the command ends, whatever it has left running is killed, as the end of a PID namespace would.
 4. The container is marked as this process's (`rootlay.vfs.run.owners`): after a crash the next build removes it.
@@ -25,13 +25,13 @@ from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from rootlay.store.model.value import replace, value
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
-from rootlay.vfs.containers.stack import open_overlay, read_small_file
+from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.emptytrash import bury_in_background
 from rootlay.vfs.run.etcfiles import write_etc
@@ -74,7 +74,7 @@ class RunContainer:
         hosts: more lines of /etc/hosts: (address, name).
     """
 
-    def __init__(self, store: Store, epoch_ns: int | None = None, hosts: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, store: ImageStore, epoch_ns: int | None = None, hosts: Sequence[tuple[str, str]] = ()) -> None:
         self._store = store
         self._root = store.root
         self._containers = Containers(store.root)
@@ -181,7 +181,7 @@ class RunContainer:
         Raises StoreNotWritable, DiskFull.
         """
         assert self._record is not None  # something has run
-        with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store, self._check) as writer:
+        with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store.layout, self._check) as writer:
             _remove_stubs(overlay, self._targets)
             root_is_old = _root_is_old(overlay)
             for path, entry, content in iter_layer(overlay):

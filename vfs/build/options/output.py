@@ -17,10 +17,10 @@ from __future__ import annotations
 
 from typing import Literal, cast
 
-from rootlay.store.layer.recompress import COMPRESSIONS
+from rootlay.store.images.recompress import COMPRESSIONS
 from rootlay.store.model.value import value
 from rootlay.vfs.build.language.errors import BadValue
-from rootlay.vfs.build.result.csvoptions import parse_attributes, truth
+from rootlay.vfs.build.options.csvoptions import parse_attributes, truth
 
 Kind = Literal["local", "tar", "oci", "docker", "image"]
 STDOUT = "-"
@@ -45,7 +45,7 @@ class Output:
         names: more names of the image.
         push: send it to the registry of its names.
         unpacked: of OCI: a directory instead of an archive.
-        compression: of the layers, see `rootlay.store.layer.recompress`; None: as they are.
+        compression: of the layers, see `rootlay.store.images.recompress`; None: as they are.
     """
 
     kind: Kind

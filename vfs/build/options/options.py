@@ -11,8 +11,8 @@ from rootlay.store.model.platform import host_platform
 from rootlay.store.model.progress import Progress
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.settings import Settings
-from rootlay.vfs.build.cache.places import CachePlace
 from rootlay.vfs.build.context.source import SourceTree
+from rootlay.vfs.build.options.cacheplaces import CachePlace
 
 Fetch = Callable[[str, Platform, Progress], Image]
 """Brings an image that is not in the store from wherever images come from. Raises UnknownImage and registry errors.
@@ -42,7 +42,7 @@ class BuildOptions:
         settings: for the downloads of ADD.
         contexts: more sources, by name in lower case: `--build-context`.
         images: images that take the place of a name: `--build-context NAME=docker-image://IMAGE`.
-        cache_from, cache_to: more places of the cache, see `rootlay.vfs.build.cache.places`.
+        cache_from, cache_to: more places of the cache, see `rootlay.vfs.build.options.cacheplaces`.
         fetch: see Fetch; None: base images must be in the store.
     """
 

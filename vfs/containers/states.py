@@ -12,8 +12,8 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.value import value
 from rootlay.vfs.changes.compare import Changes, compare
 from rootlay.vfs.containers.imageview import open_image
-from rootlay.vfs.containers.stack import frozen_layers, lower_layers, open_overlay, open_stack
 from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay.containerstack import frozen_layers, lower_layers, open_overlay, open_stack
 from rootlay.vfs.overlay.overlay import Overlay
 
 

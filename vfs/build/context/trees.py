@@ -11,11 +11,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from rootlay.store.bundle.attach import open_lower
 from rootlay.store.model.digest import Digest, chain_id
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore, open_lower
 from rootlay.store.view.build import build_view, view_path
-from rootlay.vfs.build.layered import LayeredView
+from rootlay.vfs.build.context.layered import LayeredView
 from rootlay.vfs.merge.stack import Ownership, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 
@@ -26,7 +25,7 @@ LAYERED_MAX = 40
 class Trees:
     """Read-only overlays by chain ID."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: ImageStore) -> None:
         self._store = store
         self._open: dict[tuple[Digest, ...], Overlay] = {}
         self._lock = threading.Lock()

@@ -35,7 +35,7 @@ from rootlay.store.model.progress import Progress, silent
 from rootlay.store.model.value import replace, value
 
 if TYPE_CHECKING:
-    from rootlay.store.store import Store
+    from rootlay.store.images.images import Images
 
 _KINDS = {
     "gzip": (Compression.GZIP, OCI_LAYER_GZIP),
@@ -66,7 +66,7 @@ def check_compression(compression: str) -> None:
 
 
 def recompress(
-    store: Store, image: Image, compression: str, directory: Path, progress: Progress = silent
+    store: Images, image: Image, compression: str, directory: Path, progress: Progress = silent
 ) -> tuple[Image, Blobs]:
     """`image` with all its layers in `compression`; those that are stay as they are.
 
@@ -106,7 +106,7 @@ def _compression(path: Path, what: str) -> Compression:
         return sniff(stream.read(HEAD_BYTES), what)
 
 
-def _write(store: Store, diff_id: Digest, compression: str, directory: Path, made: dict[Digest, Path]) -> Descriptor:
+def _write(store: Images, diff_id: Digest, compression: str, directory: Path, made: dict[Digest, Path]) -> Descriptor:
     """One layer anew, verified against its diff ID."""
     staged = StagedBlob(directory / f"layer-{len(made)}")
     layer = store.layer(diff_id)

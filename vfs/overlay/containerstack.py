@@ -47,7 +47,7 @@ def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | 
 
     view = hydrator = None
     if chain:
-        from rootlay.store.bundle.attach import open_lower
+        from rootlay.store.store import open_lower
 
         view, hydrator = open_lower(root, chain)
     return Stack(dirs, view, hydrator, Ownership(os.geteuid(), os.getegid()), lock)

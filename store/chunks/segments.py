@@ -12,25 +12,26 @@ from __future__ import annotations
 import hashlib
 import threading
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
+from struct import Struct
+from struct import error as struct_error
 
 import zstandard
 
+from rootlay.store.chunks.blockcache import BlockCache
+from rootlay.store.chunks.fetch import FetchRange, OpenFetch
+from rootlay.store.chunks.origin import Origin
+from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
 from rootlay.store.codec.segment import Checkpoint
 from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
-from rootlay.store.layer.content import SegmentReader
-from rootlay.store.lazy.blockcache import BlockCache
-from rootlay.store.lazy.origin import Origin
-from rootlay.store.lazy.tocindex import ChunkPlace
 from rootlay.store.model.access import Access
 from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.value import value
 
 AHEAD_BYTES = 256 << 10
 FETCH_BYTES_MAX = 8 << 20
-
-FetchRange = Callable[[int, int], bytes]
 
 
 class ContentUnreachable(StoreError):
@@ -48,15 +49,16 @@ class ContentUnreachable(StoreError):
 class LazySegments(SegmentReader):
     """Segments of a lazy layer. Thread safe; close it."""
 
-    def __init__(self, directory: Path, checkpoints: Iterable[Checkpoint], fetch: FetchRange | None = None) -> None:
-        """`fetch` gets a range of the blob; None: from where the layer's origin says, when it is needed first."""
+    def __init__(self, directory: Path, checkpoints: Iterable[Checkpoint], open_fetch: OpenFetch) -> None:
+        """`open_fetch` is called when something is not here for the first time."""
         try:
             self._blocks = BlockCache(directory)
         except FileNotFoundError as error:
             raise CorruptStore(str(directory), "the cache of a lazy layer is missing") from error
         super().__init__(self._blocks.path, Access.LAZY, checkpoints, directory)
         self._directory = directory
-        self._fetch = fetch
+        self._open_fetch = open_fetch
+        self._fetch: FetchRange | None = None
         self._fetching = threading.Lock()
 
     def close(self) -> None:
@@ -97,9 +99,7 @@ class LazySegments(SegmentReader):
     def _fetched(self, start: int, end: int) -> bytes:
         try:
             if self._fetch is None:
-                from rootlay.store.registry.lazyfetch import open_fetch
-
-                self._fetch = open_fetch(self._directory)
+                self._fetch = self._open_fetch(self._directory)
             return self._fetch(start, end)
         except StoreError as error:
             raise ContentUnreachable(Origin.read(self._directory).repository, str(error)) from error
@@ -120,3 +120,28 @@ def _unpack(packed: bytes, inner: int, length: int) -> bytes:
             break
         packed = frame.unused_data
     return b"".join(parts)[inner:]
+
+
+_WINDOW = Struct("<QQ32s")
+
+
+@value
+class ChunkPlace:
+    """What a segment's checkpoint says beyond its beginning: where its bytes end in the blob, how many come out before
+    it, and the SHA-256 of its own."""
+
+    end: int
+    inner: int
+    sha256: bytes
+
+    @classmethod
+    def parse(cls, window: bytes) -> ChunkPlace:
+        """Raises CorruptStore."""
+        try:
+            return cls(*_WINDOW.unpack(window))
+        except struct_error as error:
+            raise CorruptStore("layer index", "malformed chunk") from error
+
+    def pack(self) -> bytes:
+        """The stored form."""
+        return _WINDOW.pack(self.end, self.inner, self.sha256)

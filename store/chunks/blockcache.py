@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from rootlay.store.disk.durable import create_file
-from rootlay.store.layer.layer import LAZY_NAME
+from rootlay.store.layout.layerfiles import LAZY_NAME
 
 BLOCK_BYTES = 64 << 10
 DATA_NAME = LAZY_NAME

@@ -11,8 +11,8 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.owner import is_gone
 from rootlay.store.layout.removal import Removed
 from rootlay.store.model.value import value
-from rootlay.store.store import Store
-from rootlay.vfs.containers.gcroots import needed
+from rootlay.store.store import ImageStore
+from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.run.processes import has_guests
 
 ABANDONED_NS = 3600 * 10**9
@@ -27,7 +27,7 @@ class Pruned:
     freed_bytes: int
 
 
-def prune(store: Store, *, dry_run: bool = False) -> Pruned:
+def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
     """Remove stopped containers, images without a name, and garbage; safe beside everything else that goes on.
 
     Containers that never ran stay, as do those whose runner is alive. An ephemeral one of the Python API stays as

@@ -15,7 +15,7 @@ from typing import Literal
 
 from rootlay.store.model.value import value
 from rootlay.vfs.build.language.errors import BadValue
-from rootlay.vfs.build.result.csvoptions import parse_attributes, truth
+from rootlay.vfs.build.options.csvoptions import parse_attributes, truth
 
 _KNOWN = ("type", "ref", "src", "dest", "mode", "ignore-error")
 

@@ -7,12 +7,14 @@ from collections.abc import Collection
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.digest import Digest
-from rootlay.store.store import Store
+from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.cache import StepCache
 
 
-def needed(store: Store, without: Collection[ContainerRecord] = (), without_steps: Collection[str] = ()) -> set[Digest]:
-    """Diff IDs and chain IDs, for `Store.remove` and `Store.prune`.
+def needed(
+    store: ImageStore, without: Collection[ContainerRecord] = (), without_steps: Collection[str] = ()
+) -> set[Digest]:
+    """Diff IDs and chain IDs, for `ImageStore.remove` and `ImageStore.prune`.
 
     Args:
         without: containers that do not count.
