@@ -1,6 +1,6 @@
 """Where a container lives whose image is in a store that is read-only: below the directory of `--upper`.
 
-`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (store.exchange.linkedstore), with
+`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (linkedstore), with
 the container's record and the files hydrated for it. Both are there for the next run with the same directory. On the
 path of every `rootlay run`: no heavy imports.
 """

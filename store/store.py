@@ -6,7 +6,6 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from rootlay.store.bundle.attach import link_path, open_attached
 from rootlay.store.images.images import Images
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
@@ -97,6 +96,7 @@ def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
 
     Raises FileNotFoundError, CorruptStore, TruncatedArchive.
     """
+    from rootlay.store.bundle.attach import link_path, open_attached
     from rootlay.store.hydrate.hydrator import Hydrator
     from rootlay.store.view.build import view_path
     from rootlay.store.view.view import View

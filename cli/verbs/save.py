@@ -11,6 +11,8 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 def action(values: Values, context: Context) -> int:
 
+    from rootlay.store.store import ImageStore
+
     target = values.text("output")
     if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")

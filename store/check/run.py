@@ -25,6 +25,7 @@ from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import StoreError
+from rootlay.store.store import ImageStore
 
 CHECKS: tuple[Check, ...] = (
     check_structure,

@@ -21,7 +21,6 @@ from rootlay.store.model.imagenames import with_name
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest, Platform
 from rootlay.store.model.progress import Note, Progress, silent
 from rootlay.store.model.reference import Reference
-from rootlay.store.view.build import build_view
 
 if TYPE_CHECKING:
     from rootlay.store.layer.layer import Layer
@@ -203,7 +202,6 @@ class Images:
     def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
         """As `prepare`, but lazy layers will do: the IDs by which the layers are here, base layer first."""
         from rootlay.store.layer.load import index_missing
-        from rootlay.store.layout.identity import stack_ids
 
         index_missing(self.layout, image, silent, lazily=True)
         return stack_ids(self.layout, image)
@@ -215,6 +213,8 @@ def check_links(images: Images, image: Image) -> None:
     Only a hard link to a name of a lower layer can fail, and few images have one: for those the view is built now.
     Layers that nobody has indexed yet are checked when they are.
     """
+    from rootlay.store.view.build import build_view  # with lmdb
+
     ids = stack_ids(images.layout, image)
     if not all(map(images.layout.has_layer, ids)):
         return

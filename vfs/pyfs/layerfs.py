@@ -17,7 +17,7 @@ import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.pyfs.errors import Converted
@@ -35,8 +35,16 @@ from fs.path import abspath, normpath  # noqa: E402
 from fs.permissions import Permissions  # noqa: E402
 from fs.subfs import SubFS  # noqa: E402
 
-if TYPE_CHECKING:
-    from rootlay.vfs.api.container import Container
+
+class OpenContainer(Protocol):
+    """A container, as far as its file system needs one."""
+
+    @property
+    def overlay(self) -> Overlay:
+        """The operations on its files."""
+
+    def close(self) -> None:
+        """Give it up."""
 
 
 class LayerFS(LayerLooking):
@@ -47,10 +55,10 @@ class LayerFS(LayerLooking):
         super().__init__(overlay)
         self._owned = owned
         self._keeps = keeps
-        self._container: Container | None = None
+        self._container: OpenContainer | None = None
 
     @classmethod
-    def of_container(cls, container: Container) -> LayerFS:
+    def of_container(cls, container: OpenContainer) -> LayerFS:
         """The file system of a container that nobody else holds: closing it closes the container's handle."""
         made = cls(container.overlay)
         made._container = container
