@@ -21,13 +21,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rootlay.store.hydrate.repair import mend_trees
+from rootlay.store.hydrate.repair import repair_trees
 from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs import Container, Store
 from rootlay.vfs.changes.diff import iter_changes, iter_layer
 from rootlay.vfs.changes.export import export_tree
 from rootlay.vfs.merge import longpath
-from rootlay.vfs.overlay.bloomrepair import mend_bloom
+from rootlay.vfs.overlay.bloomrepair import repair_bloom
 from rootlay.vfs.overlay.overlay import Overlay
 
 DIRECTORIES = [f"/a{i}/b/c{j}" for i in range(20) for j in range(10)]
@@ -56,7 +56,7 @@ def main() -> None:
                 print(f"| {what} | {count:,} files | {seconds * 1000:.1f} |")
             fill(container)
             mend = least(
-                options.rounds, lambda: mend_bloom(container.record.upper, container.record.path / "bloom", b"")
+                options.rounds, lambda: repair_bloom(container.record.upper, container.record.path / "bloom", b"")
             )
             print(f"| the filter of an upper | {len(FILES):,} files | {mend * 1000:.1f} |")
             print(
@@ -76,11 +76,11 @@ def first_looks(store: Store, rounds: int) -> list[tuple[str, int, float]]:
     native = view.open_native()
     trees = [store.root / "layers" / diff_id.hex / "tree" for diff_id in stored.diff_ids]
     try:
-        nothing = least(rounds, lambda: mend_trees(native, trees))
+        nothing = least(rounds, lambda: repair_trees(native, trees))
         hydrator.hydrate_all()
         files = [Path(top, name) for tree in trees for top, _, names in os.walk(tree) for name in names]
         files = [path for path in files if path.is_file() and not path.is_symlink()]
-        everything = least(rounds, lambda: mend_trees(native, trees))
+        everything = least(rounds, lambda: repair_trees(native, trees))
         synced = sync_each(files[:300])
     finally:
         native.close()

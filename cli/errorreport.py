@@ -79,7 +79,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
         return str(error), int(getattr(error, "code", 0)) or ENGINE
     elif name in CODES:
         message, code = str(error), CODES[name]
-    elif isinstance(error, errors.StoreError):
+    elif isinstance(error, errors.RootlayError):
         message, code = str(error), GENERAL
     elif isinstance(error, OSError):
         message, code = _explain_os(error, root)

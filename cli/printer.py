@@ -19,14 +19,14 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO, TextIO, cast
 
-from rootlay.store.model.errors import StoreError, printable_text
+from rootlay.store.model.errors import RootlayError, printable_text
 
 
 class ReaderGone(Exception):
     """Nobody reads our output any more (`rootlay images | head -1`): there is nothing left to do, and to say."""
 
 
-class OutputFailed(StoreError):
+class OutputFailed(RootlayError):
     """Standard output cannot be written."""
 
     def __init__(self, reason: str) -> None:

@@ -1,7 +1,7 @@
 """The path-remapping virtual file system: images and containers for Python programs.
 
 The public names are imported when they are first used, so that `import rootlay.vfs` costs nothing. docs/api.md is the
-reference; errors are those of `rootlay.store.model.errors` and the ones below, all of them `StoreError`.
+reference; errors are those of `rootlay.store.model.errors` and the ones below, all of them `RootlayError`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.upperstack import Snapshot
     from rootlay.store.model.containererrors import SnapshotExists, UnknownSnapshot
-    from rootlay.store.model.errors import ContainerRunning, NameInUse, StoreError, UnknownContainer, UnknownImage
+    from rootlay.store.model.errors import ContainerRunning, NameInUse, RootlayError, UnknownContainer, UnknownImage
     from rootlay.vfs.api.container import Container
     from rootlay.vfs.api.images import Image, Store
     from rootlay.vfs.changes.compare import Changes
@@ -35,11 +35,11 @@ __all__ = [
     "LayerFS",
     "NameInUse",
     "Overlay",
+    "RootlayError",
     "RootlayFileSystem",
     "Snapshot",
     "SnapshotExists",
     "Store",
-    "StoreError",
     "UnknownContainer",
     "UnknownImage",
     "UnknownSnapshot",
@@ -61,7 +61,7 @@ _HOMES = {
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
     "Store": "rootlay.vfs.api.images",
-    "StoreError": "rootlay.store.model.errors",
+    "RootlayError": "rootlay.store.model.errors",
     "UnknownContainer": "rootlay.store.model.errors",
     "UnknownImage": "rootlay.store.model.errors",
     "UnknownSnapshot": "rootlay.store.model.containererrors",

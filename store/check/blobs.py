@@ -13,7 +13,7 @@ from rootlay.store.disk.regularfile import NotARegularFile, iter_regular
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.identity import find_lazy
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import BadManifest, StoreError
+from rootlay.store.model.errors import BadManifest, RootlayError
 from rootlay.store.model.imagenames import without_image
 from rootlay.store.model.manifest import INDEXES, MANIFESTS, Descriptor, Index
 from rootlay.store.model.mediasupport import is_foreign
@@ -65,7 +65,7 @@ def check_images(scope: Scope) -> Iterator[Finding]:
     """Each descriptor of `index.json` leads to a whole image."""
     try:
         catalog = Catalog(scope.layout)
-    except StoreError:
+    except RootlayError:
         return  # said already
     for descriptor in {found.digest: found for found in catalog.index.manifests}.values():
         name = descriptor.ref_name or descriptor.digest.short
@@ -78,7 +78,7 @@ def check_images(scope: Scope) -> Iterator[Finding]:
             continue
         try:
             image = catalog.read(descriptor)
-        except StoreError as error:
+        except RootlayError as error:
             yield _broken(scope, descriptor, name, str(error).removeprefix("the store is damaged: "))
             continue
         for layer in image.manifest.layers:
@@ -91,7 +91,7 @@ def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -
     try:
         documents = catalog.documents(entry)
         images = catalog.members(entry)
-    except StoreError as error:
+    except RootlayError as error:
         yield _broken(scope, entry, name, str(error).removeprefix("the store is damaged: "))
         return
     listed = {
@@ -113,7 +113,7 @@ def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -
         if found.is_image and scope.layout.has_blob(found.manifest.config.digest):
             try:
                 image = catalog.read(entry, found.descriptor)
-            except StoreError as error:
+            except RootlayError as error:
                 yield Finding("image-incomplete", name, str(error).removeprefix("the store is damaged: "))
                 continue
             for layer in image.manifest.layers:

@@ -22,7 +22,7 @@ from rootlay.store.containers.upperstack import (
     read_stack,
     references_of,
 )
-from rootlay.store.model.errors import StoreError, printable
+from rootlay.store.model.errors import RootlayError, printable
 
 RECORD_FILE = "config.json"
 # The table of docs/format.md §9, and `config.json`.
@@ -30,7 +30,7 @@ _KNOWN = re.compile(
     r"(config|state|stack|manifest|image)\.json|lock|log|resolv\.conf|hosts|hostname|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
     r"|(launch|hydrate|trouble)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
 )
-_BROKEN = (OSError, ValueError, KeyError, TypeError, StoreError)
+_BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)
 
 
 def check_containers(scope: Scope) -> Iterator[Finding]:

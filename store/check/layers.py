@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rootlay.store.check.finding import Finding, Quarantine, Status
 from rootlay.store.check.scope import Scope
-from rootlay.store.check.subprocesscheck import examine_apart
+from rootlay.store.check.subprocesscheck import examine_in_subprocess
 from rootlay.store.codec.bytestream import ByteStream
 from rootlay.store.codec.codec import decompress
 from rootlay.store.containers.record import ContainerRecord
@@ -22,7 +22,7 @@ from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME, layer_exists
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, split_key
-from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.model.manifest import Descriptor, Manifest
 from rootlay.store.tar.reader import TarReader
 
@@ -46,7 +46,7 @@ def check_layers(scope: Scope) -> Iterator[Finding]:
 
 def _examine(scope: Scope, directory: Path) -> str:
     """What is wrong with a layer; empty: nothing."""
-    [text] = examine_apart(lambda: [_what_is_wrong(scope, directory)])
+    [text] = examine_in_subprocess(lambda: [_what_is_wrong(scope, directory)])
     return text
 
 
@@ -60,7 +60,7 @@ def layer_sources(scope: Scope) -> dict[str, Descriptor]:
         stands_on = (record.config.manifest, record.config.layers)
         if not record.config.layers or stands_on in seen:
             continue
-        with suppress(OSError, StoreError):
+        with suppress(OSError, RootlayError):
             manifest = Manifest.parse((record.path / MANIFEST_COPY).read_bytes(), record.name)
             seen.add(stands_on)
             diff_ids = [Digest.parse(text) for text in record.config.layers]
@@ -79,7 +79,7 @@ def _what_is_wrong(scope: Scope, directory: Path) -> str:
     """Empty if nothing is."""
     try:
         layer = Layer(directory, scope.layout.blobs)
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return _plain(error)
     try:
         _check_description(layer, directory.name)
@@ -90,7 +90,7 @@ def _what_is_wrong(scope: Scope, directory: Path) -> str:
         if scope.deep and layer.meta.access is not Access.LAZY:  # its chunks are verified whenever they are read
             _compare_with_tar(layer)
             _compare_pack_with_blob(scope, layer)
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return _plain(error)
     finally:
         layer.close()
@@ -216,7 +216,7 @@ def rebuild_layer(scope: Scope, directory: Path, source: Descriptor) -> bool:
             path = layout.blob_path(source.digest)
             chunks = iter_regular(path, follow=True)
             ingest_layer(layout, LayerSource(str(source.digest), chunks, source, diff_id, link=path))
-        except (StoreError, OSError):
+        except (RootlayError, OSError):
             for name in here:
                 os.rename(aside / name, directory / name)
             return False
@@ -243,7 +243,7 @@ def _is_usable(scope: Scope, diff_id: Digest) -> bool:
         return False
     try:
         layer = Layer(directory, scope.layout.blobs)
-    except (StoreError, OSError):
+    except (RootlayError, OSError):
         return True
     try:
         return has_data(layer)

@@ -24,7 +24,7 @@ from rootlay.store.check.structure import check_structure
 from rootlay.store.check.trees import check_trees
 from rootlay.store.check.views import check_views
 from rootlay.store.layout.layout import Layout
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.store import ImageStore
 
 CHECKS: tuple[Check, ...] = (
@@ -56,11 +56,11 @@ def check_store(
         tell: hears how far it is.
         counts: is filled with how many things of each kind have been looked at.
 
-    Raises StoreError (there is no store), StoreNotWritable.
+    Raises RootlayError (there is no store), StoreNotWritable.
     """
     layout = Layout(root.absolute())
     if not layout.blobs.is_dir():
-        raise StoreError(f"no store at {root}")
+        raise RootlayError(f"no store at {root}")
     if repair or os.access(layout.root, os.W_OK):
         layout.make_directories()
     scope = Scope(ImageStore(layout), deep, tell=tell, counts={} if counts is None else counts)
@@ -77,5 +77,5 @@ def _repaired(finding: Finding, quarantine: Quarantine) -> Outcome:
         return Outcome(finding, "left")
     try:
         return Outcome(finding, finding.fix(quarantine))
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return Outcome(finding, "left", str(error))

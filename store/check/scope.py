@@ -13,7 +13,7 @@ from rootlay.store.containers.containers import ID_PATTERN
 from rootlay.store.containers.record import ContainerConfig, ContainerRecord
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.layout import Layout
-from rootlay.store.model.errors import BadManifest, StoreError, printable
+from rootlay.store.model.errors import BadManifest, RootlayError, printable
 from rootlay.store.model.image import Image
 from rootlay.store.model.jsonfield import parse_object
 from rootlay.store.model.value import field, value
@@ -54,19 +54,19 @@ class Scope:
 
     def images(self) -> Iterator[Image]:
         """The images that can be read."""
-        with suppress(StoreError):
+        with suppress(RootlayError):
             catalog = Catalog(self.layout)
             for entry in catalog.index.manifests:
-                with suppress(StoreError):
+                with suppress(RootlayError):
                     for member in catalog.members(entry):
-                        with suppress(StoreError):
+                        with suppress(RootlayError):
                             yield catalog.read(entry, member if member is not entry else None)
 
     def containers(self) -> Iterator[ContainerRecord]:
         """The containers whose records can be read, by ID."""
         for name in sorted(os.listdir(self.layout.containers)):
             if ID_PATTERN.fullmatch(name):
-                with suppress(OSError, StoreError):
+                with suppress(OSError, RootlayError):
                     yield self.container(name)
 
     def container(self, identity: str) -> ContainerRecord:

@@ -19,7 +19,7 @@ from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.layout.indexdocuments import whole_index
 from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.model.imagenames import with_name, without_image
 from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
@@ -85,7 +85,7 @@ def _check_modes(scope: Scope) -> Iterator[Finding]:
 def _check_index(scope: Scope) -> Iterator[Finding]:
     try:
         scope.layout.read_index()
-    except StoreError as error:
+    except RootlayError as error:
         reason = str(error).removeprefix("the store is damaged: ")
 
         def fix(quarantine: Quarantine) -> Status:
@@ -112,7 +112,7 @@ def _index_from_blobs(scope: Scope) -> Index:
             manifest = Manifest.parse(data, path.name)
             digest = Digest("sha256", path.name)
             config = ImageConfig.parse(scope.layout.read_blob(manifest.config.digest), path.name)
-        except (StoreError, ValueError):
+        except (RootlayError, ValueError):
             continue
         whole = digest.fits(data) and all(scope.layout.has_blob(layer.digest) for layer in manifest.layers)
         if whole and len(config.diff_ids) == len(manifest.layers) > 0:
@@ -132,7 +132,7 @@ def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
             continue
-        with suppress(StoreError, ValueError):
+        with suppress(RootlayError, ValueError):
             source = parse_object(path.read_bytes(), path.name)
             kind = str(source.get("mediaType") or OCI_INDEX)
             if kind in INDEXES and "manifests" in source:
@@ -144,7 +144,7 @@ def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...
 
 def _name_in_containers(scope: Scope, manifest: Digest) -> Reference | None:
     for path in sorted(scope.layout.containers.glob("*/config.json")):
-        with suppress(OSError, ValueError, KeyError, StoreError):
+        with suppress(OSError, ValueError, KeyError, RootlayError):
             data = json.loads(path.read_bytes())
             if data["manifest"] == str(manifest):
                 found = Reference.parse(data["image"])

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, Sequence
 
 
-def examine_apart(examine: Callable[[], Sequence[str]]) -> list[str]:
+def examine_in_subprocess(examine: Callable[[], Sequence[str]]) -> list[str]:
     """What `examine` says (texts without NUL), called in a forked child; the child's death is said as the only text."""
     read_end, write_end = os.pipe()
     pid = os.fork()

@@ -17,7 +17,7 @@ from rootlay.store.hydrate.tree import KEPT_BITS, HydratedTree, split_path
 from rootlay.store.layer.layer import Layer
 from rootlay.store.layout.layerfiles import TREE_NAME, layer_exists
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType
-from rootlay.store.model.errors import CorruptStore, StoreError, printable
+from rootlay.store.model.errors import CorruptStore, RootlayError, printable
 
 _COMPARE_BYTES = 1 << 20
 _OWNER_RWX = 0o700
@@ -32,7 +32,7 @@ def check_trees(scope: Scope) -> Iterator[Finding]:
             continue
         try:
             layer = Layer(directory, scope.layout.blobs)
-        except (StoreError, OSError):
+        except (RootlayError, OSError):
             continue  # said already
         with closing(layer):
             yield from _TreeCheck(scope, layer).run()

@@ -9,12 +9,12 @@ from pathlib import Path
 from rootlay.store.bundle.format import SUFFIX, Bundle
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope
-from rootlay.store.check.subprocesscheck import examine_apart
+from rootlay.store.check.subprocesscheck import examine_in_subprocess
 from rootlay.store.disk.lmdbfile import LmdbFile
 from rootlay.store.layout.layerfiles import layer_exists
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
-from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.view.build import build_view, merge_layers, view_items, view_path
 from rootlay.store.view.view import View
 
@@ -29,7 +29,7 @@ def check_views(scope: Scope) -> Iterator[Finding]:
             native = path.with_suffix(".view")
             yield Finding("leftover", scope.place(native), "half a view", remove_file(native), leftover=True)
             continue
-        text, *found = examine_apart(lambda path=path: _examine(scope, path))  # type: ignore[misc]
+        text, *found = examine_in_subprocess(lambda path=path: _examine(scope, path))  # type: ignore[misc]
         if text:
             layers = tuple(map(Digest.parse, found))
             yield Finding("view-damaged", scope.place(path), text, _rebuild(scope, path, layers))
@@ -42,7 +42,7 @@ def _examine(scope: Scope, path: Path) -> list[str]:
     layers: list[str] = []
     try:
         view = View.open(path)
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return [str(error).removeprefix("the store is damaged: "), *layers]
     try:
         if view.chain_id.hex != path.stem or chain_id(view.layers) != view.chain_id:
@@ -57,7 +57,7 @@ def _examine(scope: Scope, path: Path) -> list[str]:
         if scope.deep and all(_is_sound(scope, layer) for layer in view.layers):
             _compare(scope, view)
         return ["", *layers]
-    except (StoreError, OSError, ValueError) as error:
+    except (RootlayError, OSError, ValueError) as error:
         return [str(error).removeprefix("the store is damaged: "), *layers]
     finally:
         view.close()
@@ -160,14 +160,14 @@ def _target(link: Path) -> str:
 def _bundle_trouble(scope: Scope, link: Path) -> str:
     try:
         bundle = Bundle(link)
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return "it is gone" if isinstance(error, FileNotFoundError) else str(error)
     try:
         if f"{bundle.id.hex}{SUFFIX}" != link.name:
             return "it is another bundle"
         if scope.deep:
             bundle.verify_tables()
-    except (StoreError, OSError) as error:
+    except (RootlayError, OSError) as error:
         return str(error)
     finally:
         bundle.close()

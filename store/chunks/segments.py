@@ -27,14 +27,14 @@ from rootlay.store.codec.gzipstream import GZIP_MAGIC, GZIP_WINDOW_BITS
 from rootlay.store.codec.segment import Checkpoint
 from rootlay.store.codec.zstdframes import WINDOW_BYTES_MAX
 from rootlay.store.model.access import Access
-from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.model.value import value
 
 AHEAD_BYTES = 256 << 10
 FETCH_BYTES_MAX = 8 << 20
 
 
-class ContentUnreachable(StoreError):
+class ContentUnreachable(RootlayError):
     """Content of a lazy layer that is not here and cannot be fetched now."""
 
     fault = "network"
@@ -87,7 +87,7 @@ class LazySegments(SegmentReader):
         return len(data) == checkpoint.length  # the rest was verified by `_decode`
 
     def _bring(self, start: int, end: int) -> None:
-        """Have the bytes from `start` to `end`. Raises StoreError (network)."""
+        """Have the bytes from `start` to `end`. Raises RootlayError (network)."""
         if not self._blocks.missing(start, end, FETCH_BYTES_MAX):
             return
         with self._fetching:
@@ -101,7 +101,7 @@ class LazySegments(SegmentReader):
             if self._fetch is None:
                 self._fetch = self._open_fetch(self._directory)
             return self._fetch(start, end)
-        except StoreError as error:
+        except RootlayError as error:
             raise ContentUnreachable(Origin.read(self._directory).repository, str(error)) from error
 
 

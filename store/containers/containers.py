@@ -37,7 +37,7 @@ from rootlay.store.containers.upperstack import (
 )
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.smallfile import read_small
-from rootlay.store.disk.trash import bury, disk_bytes
+from rootlay.store.disk.trash import disk_bytes, empty_trash
 from rootlay.store.model.containererrors import AmbiguousContainer, BadContainerName
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import NameInUse, UnknownContainer
@@ -173,10 +173,10 @@ class Containers:
 
     def discard(self, record: ContainerRecord) -> int:
         """Remove a container. The caller has made sure that nothing runs in it. Returns the number of bytes freed."""
-        return bury(self.put_away(record))
+        return empty_trash(self.move_to_trash(record))
 
-    def put_away(self, record: ContainerRecord) -> Path:
-        """As `discard`, up to where its files are out of sight: at the path returned, for `bury`. Quick.
+    def move_to_trash(self, record: ContainerRecord) -> Path:
+        """As `discard`, up to where its files are out of sight: at the path returned, for `empty_trash`. Quick.
 
         The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
         the user keeps elsewhere is left alone, as is a frozen one that another container stands on.
@@ -194,26 +194,26 @@ class Containers:
                     (self._names / record.name).unlink()
             owners = {place.partition("/")[0] for place in references_of(record.path)}
             if not (record.path / STACK_FILE).exists():  # nobody else can have a reference
-                grave = self._grave()
+                trash = self._trash()
                 with contextlib.suppress(FileNotFoundError):
-                    record.path.rename(grave)
+                    record.path.rename(trash)
                 owners.clear()
-        return self.unlink_uppers(owners) if owners else grave
+        return self.unlink_uppers(owners) if owners else trash
 
     def collect(self, owners: Iterable[str]) -> int:
         """Remove the uppers of these containers that nobody stands on any more. Returns the number of bytes freed."""
-        return bury(self.unlink_uppers(owners))
+        return empty_trash(self.unlink_uppers(owners))
 
     def unlink_uppers(self, owners: Iterable[str]) -> Path:
-        """As `collect`, up to where they are out of sight: at the path returned, for `bury`. Quick."""
-        grave = self._grave()
-        collect_uppers(self.path, owners, grave)
-        return grave
+        """As `collect`, up to where they are out of sight: at the path returned, for `empty_trash`. Quick."""
+        trash = self._trash()
+        collect_uppers(self.path, owners, trash)
+        return trash
 
-    def _grave(self) -> Path:
-        grave = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
-        grave.parent.mkdir(mode=0o700, exist_ok=True)
-        return grave
+    def _trash(self) -> Path:
+        trash = self.path.parent / "tmp" / f"removed-{os.getpid()}-{os.urandom(4).hex()}"
+        trash.parent.mkdir(mode=0o700, exist_ok=True)
+        return trash
 
     def size(self, record: ContainerRecord) -> int:
         """Bytes on disk of a container's directory."""

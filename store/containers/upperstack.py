@@ -152,10 +152,10 @@ def changing(containers: Path) -> UseLock:
     return UseLock(containers / REFERENCE_LOCK, remover=True)
 
 
-def collect_uppers(containers: Path, owners: Iterable[str], grave: Path) -> None:
-    """Move the uppers of these containers that nobody names into `grave`, which the caller removes afterwards.
+def collect_uppers(containers: Path, owners: Iterable[str], trash: Path) -> None:
+    """Move the uppers of these containers that nobody names into `trash`, which the caller removes afterwards.
 
-    A directory without a record, and with no upper left, goes as a whole. Precondition: `grave` does not exist, is on
+    A directory without a record, and with no upper left, goes as a whole. Precondition: `trash` does not exist, is on
     the same file system, and the containers are not being made at this moment.
     """
     with changing(containers):
@@ -164,10 +164,10 @@ def collect_uppers(containers: Path, owners: Iterable[str], grave: Path) -> None
             if (containers / name / "config.json").exists():
                 named |= references_of(containers / name)
         for owner in sorted(set(owners)):
-            _collect(containers / owner, named, grave / owner)
+            _collect(containers / owner, named, trash / owner)
 
 
-def _collect(container: Path, named: set[str], grave: Path) -> None:
+def _collect(container: Path, named: set[str], trash: Path) -> None:
     alive = (container / "config.json").exists()
     try:
         names = os.listdir(container)
@@ -176,16 +176,16 @@ def _collect(container: Path, named: set[str], grave: Path) -> None:
     uppers = {name for name in names if name == FIRST_UPPER or name.startswith(f"{FIRST_UPPER}-")}
     kept = {name for name in uppers if f"{container.name}/{name}" in named}
     if not alive and not kept:
-        _move(container, grave)
+        _move(container, trash)
         return
     going = uppers - kept if alive else set(names) - kept - {bloom_name(name) for name in kept}
     for name in sorted(going):
         for victim in {name, bloom_name(name)} if name in uppers else {name}:
-            _move(container / victim, grave / victim)
+            _move(container / victim, trash / victim)
 
 
 def _move(source: Path, target: Path) -> None:
-    """Into a grave. Whoever sweeps `tmp/` may remove that at any moment: nobody needs what is in it."""
+    """Into the trash, which a sweep of `tmp/` may delete at any moment."""
     while os.path.lexists(source):
         with contextlib.suppress(FileNotFoundError):
             target.parent.mkdir(exist_ok=True, parents=True, mode=0o700)

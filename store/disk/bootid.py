@@ -30,14 +30,14 @@ def boot_id() -> bytes:
     return _known
 
 
-def is_noted(mark: str, boot: bytes) -> bool:
+def is_checked(mark: str, boot: bytes) -> bool:
     """Whether a file of `note` has this start of a machine."""
     with suppress(OSError):
         return _line(boot) in _read(mark)
     return False
 
 
-def note(mark: str, boot: bytes) -> None:
+def mark_checked(mark: str, boot: bytes) -> None:
     """Add a start to a file, made where it is missing. Where it cannot be written it is not, and looked at again."""
     with suppress(OSError):
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -17,7 +17,7 @@ import stat
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from rootlay.store.model.errors import StoreError, printable
+from rootlay.store.model.errors import RootlayError, printable
 
 _CHUNK_BYTES = 1 << 18
 _KINDS = {
@@ -31,7 +31,7 @@ _KINDS = {
 StrangersPath = str | bytes | os.PathLike[str]
 
 
-class NotARegularFile(StoreError):
+class NotARegularFile(RootlayError):
     """Something else stands where a regular file is needed."""
 
     fault = "image"

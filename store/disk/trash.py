@@ -1,4 +1,4 @@
-"""Removing what has been put out of sight: a *grave*, `tmp/removed-…`, that holds a container or some uppers.
+"""The trash: directories `tmp/removed-…` that hold removed containers and uppers until they are deleted.
 
 What a crash leaves of one is swept like every other leftover in `tmp/` (`rootlay.store.disk.durable`).
 """
@@ -13,9 +13,9 @@ from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.walktree import iter_tree
 
 
-def bury(grave: Path) -> int:
-    """Remove what `Containers` has put out of sight, if there is anything. Returns the number of bytes freed."""
-    return remove_tree(grave)
+def empty_trash(trash: Path) -> int:
+    """Delete a trash directory, if it exists. Returns the number of bytes freed."""
+    return remove_tree(trash)
 
 
 def disk_bytes(path: Path) -> int:

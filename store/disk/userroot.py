@@ -6,7 +6,7 @@ Rules:
    that others are to be ignored), else `.local/share` in the home directory.
 3. The home directory is `HOME` if it is absolute, else what the user database says; without either there is no answer.
 4. Everybody asks here: the command line, `Store.open`, fsspec, PyFilesystem2, universal_pathlib, pytest's fixtures. So
-   whoever sets a variable means all of them. Asked at the moment of use; nothing is remembered.
+   whoever sets a variable means all of them. PrefetchHints at the moment of use; nothing is remembered.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 
 VARIABLE = "ROOTLAY_ROOT"
 
 
-class NoHome(StoreError):
+class NoHome(RootlayError):
     """Nothing says where the user's own store is to be."""
 
     def __init__(self, uid: int) -> None:

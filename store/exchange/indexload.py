@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from rootlay.store.layer.load import store_blob
-from rootlay.store.layout.indexdocuments import Member, iter_members
+from rootlay.store.layout.indexdocuments import IndexDocument, iter_index_documents
 from rootlay.store.model.errors import BadManifest, UnsupportedMedia, WrongPlatform
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import INDEXES, Descriptor, Platform
@@ -23,10 +23,10 @@ from rootlay.store.tar.archive import ImageFiles, LinkedFiles, blob_chunks, blob
 if TYPE_CHECKING:
     from rootlay.store.images.images import Images
 
-LoadMember = Callable[[Member], None]
+LoadMember = Callable[[IndexDocument], None]
 
 
-def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descriptor) -> list[Member]:
+def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descriptor) -> list[IndexDocument]:
     """The documents of a multi-platform image that is in `files` as a whole.
 
     Args:
@@ -36,7 +36,7 @@ def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descript
     """
     if top.media_type not in INDEXES:
         raise UnsupportedMedia(f"{files.what}: {top.digest.short}", "not a multi-platform image")
-    members = list(iter_members(read, top, files.what))
+    members = list(iter_index_documents(read, top, files.what))
     if not any(member.is_image for member in members):
         raise UnsupportedMedia(files.what, f"no image in the index {top.digest.short}")
     for blob in (blob for member in members for blob in member.blobs):
@@ -45,13 +45,13 @@ def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descript
     return members
 
 
-def has_platform(members: Iterable[Member], wanted: Platform) -> bool:
+def has_platform(members: Iterable[IndexDocument], wanted: Platform) -> bool:
     """Whether one of the images is for `wanted`, or says nothing of a platform."""
     platforms = [member.descriptor.platform for member in members if member.is_image]
     return any(platform is None or fits(wanted, platform) for platform in platforms)
 
 
-def require_platform(members: Iterable[Member], wanted: Platform) -> None:
+def require_platform(members: Iterable[IndexDocument], wanted: Platform) -> None:
     """Raise WrongPlatform unless `has_platform`."""
     found = list(members)
     if not has_platform(found, wanted):
@@ -59,7 +59,7 @@ def require_platform(members: Iterable[Member], wanted: Platform) -> None:
 
 
 def load_index(
-    store: Images, files: ImageFiles, members: list[Member], name: Reference | None, load_image: LoadMember
+    store: Images, files: ImageFiles, members: list[IndexDocument], name: Reference | None, load_image: LoadMember
 ) -> Image:
     """Bring in what `gather` has found, and give it its name.
 

@@ -19,12 +19,12 @@ from rootlay.store.exchange.ocichoose import (
 )
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
-from rootlay.store.layout.indexdocuments import Member
+from rootlay.store.layout.indexdocuments import IndexDocument
 from rootlay.store.model.errors import (
     BadManifest,
     BadReference,
     NotAnArchive,
-    StoreError,
+    RootlayError,
     UnknownImage,
 )
 from rootlay.store.model.image import Image
@@ -139,7 +139,7 @@ def _load_whole(
     def read(descriptor: Descriptor) -> bytes:
         return document_of(files, descriptor)
 
-    def load_image(member: Member) -> None:
+    def load_image(member: IndexDocument) -> None:
         unsaid = platforms == "whole" and member.descriptor.platform is None  # then the config has to say it
         _bring(store, files, member.descriptor, member.data, name, wanted if unsaid else None, progress)
 
@@ -147,7 +147,7 @@ def _load_whole(
         members = gather(files, read, top)
         if platforms == "whole":
             require_platform(members, wanted)
-    except StoreError:
+    except RootlayError:
         if platforms == "all":
             raise
         return None  # some of it is elsewhere: docker saves only the platform that it has; or nothing is for us

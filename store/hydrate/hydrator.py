@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from rootlay.store.codec.content import ContentReader, Extent
 from rootlay.store.disk.durable import FILE_MODE, staging_directory
-from rootlay.store.hydrate.tree import HydratedTree, Parts, is_complete, settle_file, settle_symlink, split_path
+from rootlay.store.hydrate.tree import HydratedTree, Parts, is_complete, publish_file, publish_symlink, split_path
 from rootlay.store.layer.pool import LayerPool
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.view.view import Node, View
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _as_os_error() -> Iterator[None]:
     """The store's own errors as EIO."""
     try:
         yield
-    except StoreError as error:
+    except RootlayError as error:
         raise OSError(errno.EIO, str(error)) from error
 
 
@@ -162,7 +162,7 @@ class Hydrator:
             raise OSError(errno.EINVAL, "no content")
         try:
             return self._open_ready(node) or self._open_hydrated(node) or self._open_in_layer(node)
-        except StoreError as error:
+        except RootlayError as error:
             raise OSError(errno.EIO, str(error)) from error
 
     def _open_ready(self, node: Node) -> BinaryIO | None:
@@ -239,7 +239,7 @@ class Hydrator:
         directory = tree.make_directory(place[:-1], mode_of)
         try:
             if node.type is EntryType.SYMLINK:
-                settle_symlink(node.link, directory, place[-1], node.mtime_ns)
+                publish_symlink(node.link, directory, place[-1], node.mtime_ns)
             elif not is_complete(directory, place[-1], node.size if node.type is EntryType.FILE else 0):
                 self._write(node, directory, place[-1])
         finally:
@@ -260,7 +260,7 @@ class Hydrator:
                     _copy(content, fd, node)
             if node.sparse is not None:
                 os.fsync(fd)  # its size is there before its content (rootlay.store.hydrate.repair)
-            settle_file(staged, fd, directory, name, node.mode, node.mtime_ns)
+            publish_file(staged, fd, directory, name, node.mode, node.mtime_ns)
         except BaseException:
             with suppress(FileNotFoundError):
                 os.unlink(staged)

@@ -22,7 +22,7 @@ _MAGIC = b"RLASKED1"
 
 
 @value
-class Asked:
+class PrefetchHints:
     """`image`: the name that the containers were made from. `trees`: the layers that had hydrated files then (hex).
     `paths`: absolute, in the order in which they were asked for."""
 
@@ -36,7 +36,7 @@ class Asked:
         return b"\0\n".join((*head, b"\0".join(self.paths)))
 
     @classmethod
-    def parse(cls, data: bytes) -> Asked:
+    def parse(cls, data: bytes) -> PrefetchHints:
         """The inverse. Raises ValueError."""
         magic, image, trees, paths = data.split(b"\0\n", 3)
         if magic != _MAGIC:
@@ -56,25 +56,25 @@ def has_hydrated(layer: Path) -> bool:
     return False
 
 
-def find_asked(views: Path, chain_hex: str) -> Asked | None:
+def find_prefetch_hints(views: Path, chain_hex: str) -> PrefetchHints | None:
     """The record of a stack, if there is one that can be read."""
     with suppress(OSError, ValueError), (views / f"{chain_hex}{SUFFIX}").open("rb") as file:
-        return Asked.parse(file.read(BYTES_MAX))
+        return PrefetchHints.parse(file.read(BYTES_MAX))
     return None
 
 
-def find_asked_by_name(views: Path, image: str) -> Asked | None:
+def find_prefetch_hints_by_name(views: Path, image: str) -> PrefetchHints | None:
     """The latest record of another image of this name, whatever its tag or digest."""
     with suppress(OSError):
         paths = sorted(views.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for path in paths:
-            found = find_asked(views, path.stem)
+            found = find_prefetch_hints(views, path.stem)
             if found is not None and image and _repository(found.image) == _repository(image):
                 return found
     return None
 
 
-def write_asked(root: Path, chain_hex: str, asked: Asked) -> None:
+def write_prefetch_hints(root: Path, chain_hex: str, asked: PrefetchHints) -> None:
     """Make it the record of a stack. Atomic; where the store cannot be written there is none."""
     from rootlay.store.containers.upperstack import write_private
     from rootlay.store.disk.durable import staging_directory

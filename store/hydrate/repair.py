@@ -18,7 +18,7 @@ from rootlay.store.model.entry import ROOT_ID, EntryType
 from rootlay.store.view.native import NativeEntry, NativeView
 
 
-def mend_trees(view: NativeView, trees: Sequence[Path]) -> int:
+def repair_trees(view: NativeView, trees: Sequence[Path]) -> int:
     """Remove what is shorter or longer than a view says.
 
     A file that the view does not show stays as it is: whoever has a view that shows it looks himself.

@@ -110,7 +110,7 @@ def is_complete(directory: int, name: bytes, size: int) -> bool:
     return found.st_size == size
 
 
-def settle_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
+def publish_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
     """Give the finished file `staged` (open as `fd`) its mode and time, and its place in `directory`.
 
     `staged` is gone afterwards. The file that is there already, if any, stays when it has the same size.
@@ -132,7 +132,7 @@ def settle_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mt
     os.unlink(staged)
 
 
-def settle_symlink(target: bytes, directory: int, name: bytes, mtime_ns: int) -> None:
+def publish_symlink(target: bytes, directory: int, name: bytes, mtime_ns: int) -> None:
     """Make a symbolic link, if it is not there."""
     with suppress(FileExistsError):
         os.symlink(target, name, dir_fd=directory)

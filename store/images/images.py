@@ -24,7 +24,7 @@ from rootlay.store.model.reference import Reference
 
 if TYPE_CHECKING:
     from rootlay.store.layer.layer import Layer
-    from rootlay.store.layout.indexdocuments import Member
+    from rootlay.store.layout.indexdocuments import IndexDocument
     from rootlay.store.layout.removal import Removed
     from rootlay.store.model.limits import Limits
 
@@ -45,7 +45,7 @@ class Images:
         Args:
             limits: how much an image that is brought in may unpack to.
 
-        Raises StoreNotWritable, DiskFull, CorruptStore, StoreError.
+        Raises StoreNotWritable, DiskFull, CorruptStore, RootlayError.
         """
         layout = Layout(Path(root).absolute(), limits)
         if create:
@@ -127,7 +127,7 @@ class Images:
         self.layout.update_index(lambda index: with_name(index, plain, name))
         return self._read_again(image)
 
-    def add_index(self, documents: Iterable[Member], name: Reference | None) -> Image:
+    def add_index(self, documents: Iterable[IndexDocument], name: Reference | None) -> Image:
         """Record a multi-platform image whose blobs are in the store: its documents, children first.
 
         Preconditions and errors as `add_manifest`.

@@ -28,7 +28,7 @@ from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
 from rootlay.store.layout.partialblob import PartialBlob
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotAnArchive, StoreError, TruncatedArchive
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotAnArchive, RootlayError, TruncatedArchive
 from rootlay.store.model.limits import Budget
 from rootlay.store.model.manifest import OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD, Descriptor
 from rootlay.store.model.value import value
@@ -142,10 +142,10 @@ class _Pass:
             yield chunk
 
     def run(self) -> None:
-        """Read everything. Raises StoreError; a wrong digest goes before what it made of the content."""
+        """Read everything. Raises RootlayError; a wrong digest goes before what it made of the content."""
         try:
             self._parse()
-        except StoreError as error:
+        except RootlayError as error:
             # Where the source itself failed there is nothing left to verify.
             if error.fault == "image" and self.raw is not None and self.source.descriptor is not None:
                 for _ in self._chunks:

@@ -15,7 +15,7 @@ from rootlay.store.model.errors import (
     AmbiguousImage,
     BadManifest,
     BadReference,
-    StoreError,
+    RootlayError,
     UnknownImage,
     WrongPlatform,
 )
@@ -28,7 +28,7 @@ from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
 
 if TYPE_CHECKING:
-    from rootlay.store.layout.indexdocuments import Member
+    from rootlay.store.layout.indexdocuments import IndexDocument
 
 _HEX = frozenset("0123456789abcdef")
 
@@ -45,15 +45,15 @@ class Catalog:
         kinds = MANIFESTS | INDEXES
         return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in kinds}
 
-    def documents(self, entry: Descriptor) -> list[Member]:
+    def documents(self, entry: Descriptor) -> list[IndexDocument]:
         """What a multi-platform index lists and is here, children first. Raises CorruptStore, BadManifest."""
-        from rootlay.store.layout.indexdocuments import iter_members  # here: most images have one platform
+        from rootlay.store.layout.indexdocuments import iter_index_documents  # here: most images have one platform
 
         def read(descriptor: Descriptor) -> bytes | None:
             here = descriptor.digest == entry.digest or self._layout.has_blob(descriptor.digest)
             return self._layout.read_blob(descriptor.digest) if here else None
 
-        return list(iter_members(read, entry, str(entry.digest)))
+        return list(iter_index_documents(read, entry, str(entry.digest)))
 
     def members(self, entry: Descriptor) -> list[Descriptor]:
         """The manifests of the images that an entry leads to and that are here: more than one only of a multi-platform
@@ -115,7 +115,7 @@ class Catalog:
             try:
                 if self.members(descriptor):  # an index of other things is another tool's, and left alone
                     found.append(self.read(descriptor))
-            except StoreError as error:
+            except RootlayError as error:
                 if note is None:
                     raise
                 names = (d.ref_name for d in self.index.manifests if d.digest == descriptor.digest)
@@ -221,11 +221,11 @@ class Catalog:
             if prefix == entry.digest.hex:
                 return entry, None
         found: dict[Digest, tuple[Descriptor, Descriptor | None]] = {}
-        damage: StoreError | None = None
+        damage: RootlayError | None = None
         for entry in entries.values():
             try:
                 ids = self._ids(entry)
-            except StoreError as error:  # another image's damage is not in the way
+            except RootlayError as error:  # another image's damage is not in the way
                 damage = error
                 continue
             for image_id, member in ids:

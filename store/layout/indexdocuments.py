@@ -23,13 +23,13 @@ from rootlay.store.model.value import value
 
 DEPTH_MAX = 8
 # The largest official images list about 20 manifests; this bounds what a hostile index makes us read.
-MEMBERS_MAX = 1000
+INDEX_DOCUMENTS_MAX = 1000
 
 ReadDocument = Callable[[Descriptor], bytes | None]
 
 
 @value
-class Member:
+class IndexDocument:
     """One document: an image manifest, or an index (`manifest` is None). `data` are its exact bytes."""
 
     descriptor: Descriptor
@@ -51,7 +51,7 @@ class Member:
         return tuple({blob.digest: blob for blob in found}.values())
 
 
-def iter_members(read: ReadDocument, top: Descriptor, what: str) -> Iterator[Member]:
+def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iterator[IndexDocument]:
     """All documents from `top` down, children first and `top` last.
 
     Args:
@@ -61,16 +61,16 @@ def iter_members(read: ReadDocument, top: Descriptor, what: str) -> Iterator[Mem
     """
     seen: set[Digest] = set()
 
-    def walk(descriptor: Descriptor, depth: int) -> Iterator[Member]:
+    def walk(descriptor: Descriptor, depth: int) -> Iterator[IndexDocument]:
         if descriptor.digest in seen:
             return
         seen.add(descriptor.digest)
-        if len(seen) > MEMBERS_MAX:
-            raise BadManifest(what, f"its index lists more than {MEMBERS_MAX} manifests")
+        if len(seen) > INDEX_DOCUMENTS_MAX:
+            raise BadManifest(what, f"its index lists more than {INDEX_DOCUMENTS_MAX} manifests")
         if descriptor.media_type in MANIFESTS:
             data = read(descriptor)
             if data is not None:
-                yield Member(descriptor, data, Manifest.parse(data, f"{what}: {descriptor.digest}"))
+                yield IndexDocument(descriptor, data, Manifest.parse(data, f"{what}: {descriptor.digest}"))
             return
         if descriptor.media_type not in INDEXES:
             kind = descriptor.media_type[:100] or "no media type"
@@ -82,17 +82,17 @@ def iter_members(read: ReadDocument, top: Descriptor, what: str) -> Iterator[Mem
             return
         for child in Index.parse(data, f"{what}: {descriptor.digest}").manifests:
             yield from walk(child, depth + 1)
-        yield Member(descriptor, data, None)
+        yield IndexDocument(descriptor, data, None)
 
     return walk(top, 1)
 
 
-def whole_index(layout: Layout, entry: Descriptor) -> list[Member]:
+def whole_index(layout: Layout, entry: Descriptor) -> list[IndexDocument]:
     """The documents of a multi-platform image of the store, for those who send all of it somewhere.
 
     Raises CorruptStore where something is missing, NotFetched where a layer was pulled lazily.
     """
-    found = list(iter_members(lambda descriptor: layout.read_blob(descriptor.digest), entry, str(entry.digest)))
+    found = list(iter_index_documents(lambda descriptor: layout.read_blob(descriptor.digest), entry, str(entry.digest)))
     for blob in (blob for member in found for blob in member.blobs):
         if not layout.has_blob(blob.digest) and not is_foreign(blob):
             if find_lazy(layout, blob) is not None:

@@ -30,7 +30,7 @@ from rootlay.store.disk.lock import FileLock, UseLock, acquire, try_lock
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.layout.importing import Import
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, StoreNotWritable
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, RootlayError, StoreNotWritable
 from rootlay.store.model.jsonfield import dump, parse_object
 from rootlay.store.model.limits import Budget, Limits
 from rootlay.store.model.manifest import Index
@@ -124,11 +124,11 @@ class Layout:
             write_file(staging, self.root / "oci-layout", dump({"imageLayoutVersion": LAYOUT_VERSION}))
 
     def check(self) -> None:
-        """Raise StoreError unless this is a store of a known version."""
+        """Raise RootlayError unless this is a store of a known version."""
         try:
             data = read_small(self.root / "oci-layout")
         except FileNotFoundError:
-            raise StoreError(f"no store at {self.root}") from None
+            raise RootlayError(f"no store at {self.root}") from None
         except OSError as error:
             raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
         version = parse_object(data, str(self.root / "oci-layout")).get("imageLayoutVersion")

@@ -23,7 +23,7 @@ from rootlay.store.layout.gcroots import InUse, Needed, needed_by_all, needed_by
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import remove_partials
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import ImageInUse, StoreError
+from rootlay.store.model.errors import ImageInUse, RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.imagenames import without_image, without_name
 from rootlay.store.model.reference import Reference
@@ -104,7 +104,7 @@ def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> Non
     candidates = Needed(views={chain.hex for chain in chains})
     if not candidates.views:
         return
-    with suppress(OSError, StoreError), layout.staging() as staging, layout.remove_lock(wait=False):
+    with suppress(OSError, RootlayError), layout.staging() as staging, layout.remove_lock(wait=False):
         needed = needed_by_all(layout, in_use)
         for path in layout.views.iterdir():
             name = path.name.partition(".")[0]
@@ -130,7 +130,7 @@ def discard(layout: Layout, published: Iterable[Path]) -> None:
                         remove_tree(path, ignore_errors=True)
                 elif path.name not in needed.blobs:
                     path.unlink(missing_ok=True)
-    except (OSError, StoreError):
+    except (OSError, RootlayError):
         return
 
 

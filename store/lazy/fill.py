@@ -24,7 +24,7 @@ from rootlay.store.layer.load import LayerLoader
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import iter_partial, partial_path
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.progress import silent
 
 QUIET_S = 1.0
@@ -114,7 +114,7 @@ class Filler:
         for own_id in self._own_ids:
             directory = self._layout.layer_directory(own_id)
             # No network, no space, a damaged layer: programs are told when they need it, the next session tries again.
-            with suppress(StoreError, OSError):
+            with suppress(RootlayError, OSError):
                 self._wait()
                 bring_all(
                     directory, self._open_fetch(directory), lambda done: None, step_bytes=_STEP_BYTES, wait=self._wait

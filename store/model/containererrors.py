@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rootlay.store.model.errors import ContainerRunning, StoreError
+from rootlay.store.model.errors import ContainerRunning, RootlayError
 
 
-class AmbiguousContainer(StoreError):
+class AmbiguousContainer(RootlayError):
     """An ID prefix that fits more than one container."""
 
     def __init__(self, reference: str, candidates: tuple[str, ...]) -> None:
@@ -16,7 +16,7 @@ class AmbiguousContainer(StoreError):
         self.candidates = candidates
 
 
-class BadContainerName(StoreError):
+class BadContainerName(RootlayError):
     """Not a name for a container, or for a snapshot (`kind`)."""
 
     def __init__(self, name: str, kind: str = "container") -> None:
@@ -33,14 +33,14 @@ class RunsElsewhere(ContainerRunning):
     """
 
     def __init__(self, container: str, machine: str) -> None:
-        StoreError.__init__(
+        RootlayError.__init__(
             self, f"container {container} runs on {machine}: stop it there; or use force, if that machine went down"
         )
         self.container = container
         self.machine = machine
 
 
-class SnapshotExists(StoreError):
+class SnapshotExists(RootlayError):
     """The container has a snapshot of that name already."""
 
     def __init__(self, container: str, name: str) -> None:
@@ -49,7 +49,7 @@ class SnapshotExists(StoreError):
         self.name = name
 
 
-class UnknownSnapshot(StoreError):
+class UnknownSnapshot(RootlayError):
     """The container has no snapshot of that name (or none at all, where the name is empty)."""
 
     def __init__(self, container: str, name: str) -> None:
@@ -58,7 +58,7 @@ class UnknownSnapshot(StoreError):
         self.name = name
 
 
-class UpperKeptElsewhere(StoreError):
+class UpperKeptElsewhere(RootlayError):
     """The container's upper is a directory of the user's own (`--upper`), which rootlay does not take over."""
 
     def __init__(self, container: str, upper: str) -> None:
@@ -67,7 +67,7 @@ class UpperKeptElsewhere(StoreError):
         self.upper = upper
 
 
-class TooManyLayers(StoreError):
+class TooManyLayers(RootlayError):
     """The container has so many directory lowers that no room is left for a frozen upper."""
 
     def __init__(self, container: str, lowers: int) -> None:

@@ -1,7 +1,7 @@
 """Errors of the store.
 
 Rules:
-1. One root, `StoreError`; every error carries the fields it speaks about.
+1. One root, `RootlayError`; every error carries the fields it speaks about.
 2. One line of message: the input by name, what is wrong with it, what to do where that is known.
 3. `fault` says whose doing it is: the caller's, the image's, the disk's or the network's.
 4. An error leaves the store as it was.
@@ -37,13 +37,21 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-class StoreError(Exception):
+class RootlayError(Exception):
     """Root of all errors that the store raises on purpose."""
 
     fault: ClassVar[Fault] = "caller"
 
 
-class NotAnArchive(StoreError):
+RootlayError = RootlayError
+"""The name of the root until 0.1: it will be removed after the next minor release."""
+
+
+StoreError = RootlayError
+"""The name of the root until 0.1: it will be removed after the next minor release."""
+
+
+class NotAnArchive(RootlayError):
     """The input is not an archive or image of a known kind."""
 
     fault = "image"
@@ -54,7 +62,7 @@ class NotAnArchive(StoreError):
         self.reason = reason
 
 
-class TruncatedArchive(StoreError):
+class TruncatedArchive(RootlayError):
     """The input ends too early: most often an interrupted download or copy."""
 
     fault = "image"
@@ -65,7 +73,7 @@ class TruncatedArchive(StoreError):
         self.reason = reason
 
 
-class DigestMismatch(StoreError):
+class DigestMismatch(RootlayError):
     """Content does not have the digest, the diff ID or the size that its description promises."""
 
     fault = "image"
@@ -77,7 +85,7 @@ class DigestMismatch(StoreError):
         self.actual = str(actual)
 
 
-class UnsafePath(StoreError):
+class UnsafePath(RootlayError):
     """An archive names something outside its own root, or a name that no file system can hold."""
 
     fault = "image"
@@ -90,7 +98,7 @@ class UnsafePath(StoreError):
         self.reason = reason
 
 
-class UnsupportedMedia(StoreError):
+class UnsupportedMedia(RootlayError):
     """A media type, a compression or an archive feature that is not supported."""
 
     fault = "image"
@@ -101,7 +109,7 @@ class UnsupportedMedia(StoreError):
         self.reason = reason
 
 
-class BadManifest(StoreError):
+class BadManifest(RootlayError):
     """A manifest, index or image config is not what its specification demands."""
 
     fault = "image"
@@ -112,7 +120,7 @@ class BadManifest(StoreError):
         self.reason = reason
 
 
-class TooLarge(StoreError):
+class TooLarge(RootlayError):
     """An image unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
 
     fault = "image"
@@ -124,7 +132,7 @@ class TooLarge(StoreError):
         self.flag = flag
 
 
-class WrongPlatform(StoreError):
+class WrongPlatform(RootlayError):
     """A multi-platform image has nothing for the wanted platform."""
 
     fault = "image"
@@ -135,7 +143,7 @@ class WrongPlatform(StoreError):
         super().__init__(f"no image for platform {wanted}; this one has: {', '.join(self.found) or 'none'}")
 
 
-class ForeignPlatform(StoreError):
+class ForeignPlatform(RootlayError):
     """Programs of an image for another platform are to run on this machine."""
 
     def __init__(self, image: str, found: str, here: str) -> None:
@@ -148,7 +156,7 @@ class ForeignPlatform(StoreError):
         self.here = here
 
 
-class BadReference(StoreError):
+class BadReference(RootlayError):
     """Not an image reference in Docker's grammar."""
 
     def __init__(self, reference: str, reason: str) -> None:
@@ -157,7 +165,7 @@ class BadReference(StoreError):
         self.reason = reason
 
 
-class UnknownImage(StoreError):
+class UnknownImage(RootlayError):
     """No image of that name, digest or ID."""
 
     def __init__(self, reference: str) -> None:
@@ -165,7 +173,7 @@ class UnknownImage(StoreError):
         self.reference = reference
 
 
-class AmbiguousImage(StoreError):
+class AmbiguousImage(RootlayError):
     """An ID prefix that fits more than one image."""
 
     def __init__(self, reference: str, candidates: Iterable[str]) -> None:
@@ -174,7 +182,7 @@ class AmbiguousImage(StoreError):
         super().__init__(f"image ID {reference} is ambiguous: it fits {', '.join(c[:19] for c in self.candidates)}")
 
 
-class ImageInUse(StoreError):
+class ImageInUse(RootlayError):
     """An image that containers still need, or that has several names, is not removed without force."""
 
     def __init__(self, reference: str, reason: str) -> None:
@@ -183,7 +191,7 @@ class ImageInUse(StoreError):
         self.reason = reason
 
 
-class UnknownContainer(StoreError):
+class UnknownContainer(RootlayError):
     """No container of that name or ID."""
 
     def __init__(self, reference: str) -> None:
@@ -191,7 +199,7 @@ class UnknownContainer(StoreError):
         self.reference = reference
 
 
-class NameInUse(StoreError):
+class NameInUse(RootlayError):
     """A container name that is taken."""
 
     def __init__(self, name: str, holder: str) -> None:
@@ -200,7 +208,7 @@ class NameInUse(StoreError):
         self.holder = holder
 
 
-class ContainerRunning(StoreError):
+class ContainerRunning(RootlayError):
     """The operation needs a container that is not running."""
 
     def __init__(self, container: str) -> None:
@@ -216,7 +224,7 @@ class StillRunning(ContainerRunning):
         self.args = (f"container {container} still has processes: try again, and set a limit to them (`ulimit -u`)",)
 
 
-class NotFetched(StoreError):
+class NotFetched(RootlayError):
     """An image that was pulled lazily, where the whole of it is needed."""
 
     def __init__(self, reference: str) -> None:
@@ -224,7 +232,7 @@ class NotFetched(StoreError):
         self.reference = reference
 
 
-class StoreNotWritable(StoreError):
+class StoreNotWritable(RootlayError):
     """The store's directory cannot be made or written."""
 
     fault = "disk"
@@ -235,7 +243,7 @@ class StoreNotWritable(StoreError):
         self.reason = reason
 
 
-class DiskFull(StoreError):
+class DiskFull(RootlayError):
     """No space, no inodes or no quota left where the store is."""
 
     fault = "disk"
@@ -245,7 +253,7 @@ class DiskFull(StoreError):
         self.path = path
 
 
-class CorruptStore(StoreError):
+class CorruptStore(RootlayError):
     """Something that the store wrote itself is missing or damaged."""
 
     fault = "disk"
@@ -260,7 +268,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
-def from_os_error(error: OSError, path: Path) -> StoreError | None:
+def from_os_error(error: OSError, path: Path) -> RootlayError | None:
     """The typed error for an operating system error met while writing below `path`, or None."""
     if error.errno in _FULL:
         return DiskFull(path)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 
 
-class RegistryUnreachable(StoreError):
+class RegistryUnreachable(RootlayError):
     """No connection, no valid certificate, a cut, or an answer that means "later" (429, 5xx), and retries did not help.
 
     `passing`: it is worth trying again; `retry_after_s`: when the registry said so; `slow`: bytes came, but too few.
@@ -24,7 +24,7 @@ class RegistryUnreachable(StoreError):
         self.slow = slow
 
 
-class AccessDenied(StoreError):
+class AccessDenied(RootlayError):
     """The registry wants other credentials, or none are enough."""
 
     def __init__(self, host: str, what: str, reason: str, *, had_credential: bool) -> None:
@@ -36,7 +36,7 @@ class AccessDenied(StoreError):
         self.had_credential = had_credential
 
 
-class NotInRegistry(StoreError):
+class NotInRegistry(RootlayError):
     """The registry has no such repository, tag, manifest or blob."""
 
     def __init__(self, what: str, reason: str = "not found in the registry") -> None:
@@ -45,7 +45,7 @@ class NotInRegistry(StoreError):
         self.reason = reason
 
 
-class RegistryRefused(StoreError):
+class RegistryRefused(RootlayError):
     """The registry does not accept a request: a quota, a read-only repository, an immutable tag, …"""
 
     def __init__(self, what: str, status: int, reason: str) -> None:
@@ -55,7 +55,7 @@ class RegistryRefused(StoreError):
         self.reason = reason
 
 
-class BadRegistryAnswer(StoreError):
+class BadRegistryAnswer(RootlayError):
     """An answer against the specification, or one that is not safe to follow."""
 
     fault = "network"
@@ -66,7 +66,7 @@ class BadRegistryAnswer(StoreError):
         self.reason = reason
 
 
-class CredentialStoreFailed(StoreError):
+class CredentialStoreFailed(RootlayError):
     """Docker's config file or a credential helper does not work."""
 
     def __init__(self, what: str, reason: str) -> None:

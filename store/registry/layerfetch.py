@@ -16,7 +16,7 @@ from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import iter_partial, partial_path, partial_size
 from rootlay.store.lazy.fill import bring_all, keep_as_partial
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import CorruptStore, StoreError
+from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.model.manifest import Descriptor, Manifest
 from rootlay.store.model.mediasupport import check_layers, is_foreign, missing_foreign
@@ -30,7 +30,7 @@ from rootlay.store.registry.work import SharedProgress, run_all
 
 def worth_keeping(error: BaseException) -> bool:
     """Whether layers that are complete stay after `error`."""
-    return isinstance(error, KeyboardInterrupt) or (isinstance(error, StoreError) and error.fault == "network")
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, RootlayError) and error.fault == "network")
 
 
 class LayerFetcher:
@@ -107,7 +107,7 @@ class LayerFetcher:
             except BaseException as error:
                 if not worth_keeping(error):
                     kept.unlink(missing_ok=True)
-                if not start or not (isinstance(error, StoreError) and error.fault == "image"):
+                if not start or not (isinstance(error, RootlayError) and error.fault == "image"):
                     raise
 
     def _fetch_lazily(self, diff_id: Digest, layer: Descriptor) -> bool:

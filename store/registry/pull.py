@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.catalog import Catalog
-from rootlay.store.layout.indexdocuments import DEPTH_MAX, iter_members
+from rootlay.store.layout.indexdocuments import DEPTH_MAX, iter_index_documents
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import KEPT_S, remove_partials
 from rootlay.store.model.digest import Digest
@@ -139,7 +139,7 @@ class _Pull:
                 return self._layout.read_blob(descriptor.digest)
             return self._repository.get_manifest(str(descriptor.digest), f"{name}@{descriptor.digest}").data
 
-        members = list(iter_members(read, top.descriptor, name))
+        members = list(iter_index_documents(read, top.descriptor, name))
         if not any(member.is_image for member in members):
             raise UnsupportedMedia(name, "no image for Linux in it")
         platform: Platform | None = None

@@ -16,7 +16,7 @@ from rootlay.store.images.recompress import Blobs, recompress
 from rootlay.store.layout.blobcheck import check_present
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.identity import check_whole
-from rootlay.store.layout.indexdocuments import Member, whole_index
+from rootlay.store.layout.indexdocuments import IndexDocument, whole_index
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadReference
 from rootlay.store.model.image import Image
@@ -86,15 +86,15 @@ def push(
             return _send(blobs, members, name, repository, neighbours, progress)
 
 
-def _members(store: Images, image: Image, found: Blobs) -> list[Member]:
+def _members(store: Images, image: Image, found: Blobs) -> list[IndexDocument]:
     """The documents to send, children first: those of a multi-platform image, or the manifest alone."""
     if image.index is not None:
         return whole_index(store.layout, image.index)
     descriptor = replace(image.descriptor, media_type=image.manifest.media_type)
-    return [Member(descriptor, found.path(image.manifest_digest).read_bytes(), image.manifest)]
+    return [IndexDocument(descriptor, found.path(image.manifest_digest).read_bytes(), image.manifest)]
 
 
-def _neighbours(store: Images, members: list[Member], name: Reference) -> dict[Digest, tuple[str, ...]]:
+def _neighbours(store: Images, members: list[IndexDocument], name: Reference) -> dict[Digest, tuple[str, ...]]:
     """For each blob the other repositories of the same registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
     wanted = {blob.digest for member in members for blob in member.blobs}
@@ -109,7 +109,7 @@ def _neighbours(store: Images, members: list[Member], name: Reference) -> dict[D
 
 def _send(
     found: Blobs,
-    members: list[Member],
+    members: list[IndexDocument],
     name: Reference,
     repository: Repository,
     neighbours: dict[Digest, tuple[str, ...]],

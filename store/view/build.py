@@ -21,7 +21,7 @@ from rootlay.store.disk.lmdbfile import write_sorted
 from rootlay.store.disk.lock import acquire
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import META_KEY
-from rootlay.store.model.errors import CorruptStore, StoreError, printable
+from rootlay.store.model.errors import CorruptStore, RootlayError, printable
 from rootlay.store.view.native import HEADER_BYTES, NativeHeader
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _VERSION = 1
 _RECORDS_AT_ONCE = 4096
 
 
-class BrokenHardLink(StoreError):
+class BrokenHardLink(RootlayError):
     """A layer has a hard link to a file that no layer has."""
 
     fault = "image"

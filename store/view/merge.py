@@ -40,7 +40,7 @@ class _Error(ctypes.Structure):
 
 
 def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(str(Path(__file__).with_name("_viewbuild_c.so")))
+    library = ctypes.CDLL(str(Path(__file__).with_name("_merge_c.so")))
     pointer, size, u32, u64 = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_uint32, ctypes.c_uint64
     for name, result, arguments in (
         ("rl_merge_new", pointer, ()),

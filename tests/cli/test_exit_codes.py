@@ -22,9 +22,11 @@ def test_no_two_errors_share_a_code() -> None:
 
 def test_each_public_store_error_has_a_code_of_its_own() -> None:
     classes = {
-        name for name, value in vars(errors).items() if isinstance(value, type) and issubclass(value, errors.StoreError)
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.RootlayError)
     }
-    assert classes - {"StoreError"} <= set(CODES)
+    assert classes - {"RootlayError"} <= set(CODES)
 
 
 def test_running_verbs_keep_the_programs_codes_free(tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ class Lab:
         with open(read_end) as pipe:
             text = pipe.read()
         os.waitpid(pid, 0)
-        self.bury()
+        self.empty_trash()
         answer = json.loads(text or '{"trouble": "the child died"}')
         if "trouble" in answer:
             raise Trouble(answer["trouble"])
@@ -167,11 +167,11 @@ class Lab:
             finally:
                 os._exit(code)
         if (status := wait_for(pid)) is None:
-            self.bury()
+            self.empty_trash()
             raise Trouble(f"it hangs: {output.read_text(errors='replace')}")
         if action != "kill" or at == 0:
             self.settle()
-        self.bury()
+        self.empty_trash()
         points = self.control.disarm()
         return Victim(status, points, output.read_text(errors="replace"))
 
@@ -183,7 +183,7 @@ class Lab:
                 os.waitpid(-1, os.WNOHANG)
             time.sleep(0.01)
 
-    def bury(self) -> None:
+    def empty_trash(self) -> None:
         """Kill and reap every descendant that is left."""
         deadline = time.monotonic() + PATIENCE_S
         while pids := children():

@@ -210,11 +210,11 @@ def examine(
 
 def look(lab: Lab, scenario: Scenario, before: View, after: View, done: bool) -> dict[str, object]:
     """The battery. Raises Trouble."""
-    from rootlay.store.disk import bootid as boot
+    from rootlay.store.disk import bootid
     from tests.faults.lab import Trouble, call, call_program
     from tests.faults.state import as_rows, state_of
 
-    boot._known = os.urandom(boot.ID_BYTES)
+    bootid._known = os.urandom(bootid.ID_BYTES)
     lab.check_outputs(scenario)
     if scenario.shows and (shown := call_program(lab.words(scenario.words), lab.base / "shown")) != (0, scenario.shows):
         raise Trouble(f"the program: {shown}")

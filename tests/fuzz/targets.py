@@ -23,7 +23,7 @@ from rootlay.store.layer.tree import LayerTree
 from rootlay.store.layout.identity import TocPlace
 from rootlay.store.lazy.toc import iter_toc
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import BadManifest, BadReference, CorruptStore, StoreError
+from rootlay.store.model.errors import BadManifest, BadReference, CorruptStore, RootlayError
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.model.manifest import Index, Manifest, Platform
 from rootlay.store.model.reference import Reference
@@ -63,7 +63,7 @@ def fix_checksums(data: bytes) -> bytes:
 def _read_tar(data: bytes) -> None:
     tree = LayerTree(1 << 22)
     entries: list[tuple[bytes, Entry]] = []
-    with suppress(StoreError):
+    with suppress(RootlayError):
         for name, entry in TarReader(ByteStream([data]), "fuzz"):
             entries.append((name, entry))
             assert entry.size >= 0
@@ -107,7 +107,7 @@ def pax(data: bytes) -> None:
 
 def frames(data: bytes) -> None:
     """gzip, zstd, xz and bzip2 streams."""
-    with suppress(StoreError):
+    with suppress(RootlayError):
         total = 0
         for chunk in open_codec([data[i : i + 4096] for i in range(0, len(data), 4096)], "fuzz").chunks:
             total += len(chunk)
@@ -118,10 +118,10 @@ def frames(data: bytes) -> None:
 def documents(data: bytes) -> None:
     """Manifests, indexes, configs, docker's manifest.json."""
     for kind in (Index, Manifest, ImageConfig):
-        with suppress(StoreError):
+        with suppress(RootlayError):
             found = kind.parse(kind.parse(data, "fuzz").to_bytes(), "fuzz")
             assert kind.parse(found.to_bytes(), "fuzz") == found
-    with suppress(StoreError):
+    with suppress(RootlayError):
         parse_docker_manifest(data, "fuzz")
 
 
@@ -173,7 +173,7 @@ def bundle(data: bytes) -> None:
         file.write(tables)
         file.flush()
         assert is_bundle(file.name)
-        with suppress(StoreError), closing(BundleView.open(Path(file.name))) as view:
+        with suppress(RootlayError), closing(BundleView.open(Path(file.name))) as view:
             _look_around(view.iter_nodes(), lambda parent: list(view.iter_children(parent)))
             view.has("index.json") if hasattr(view, "has") else None
 
@@ -196,7 +196,7 @@ class Heap(bytes):
 def native_view(data: bytes) -> None:
     """The native view, by Python's reader. The C core's is fuzzed by core/fuzz.c."""
 
-    with suppress(StoreError):
+    with suppress(RootlayError):
         view = NativeView.of(Heap(data), "fuzz")  # type: ignore[arg-type]
         for entry_id in range(1, min(view.entries, 100) + 1):
             for ask in (view.entry, view.key, view.path, view.list_types):
@@ -239,7 +239,7 @@ def layers(data: bytes) -> None:
     middle = len(data) // 1024 * 512  # of the blocks of a tar
     for part in (data[:middle], data[middle:]):
         tree = LayerTree(1 << 22)
-        with suppress(StoreError):
+        with suppress(RootlayError):
             for name, entry in TarReader(ByteStream([part]), "fuzz"):
                 tree.add(name, entry)
         tree.finish()

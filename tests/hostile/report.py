@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.store import ImageStore
 from tests.hostile.archives import all_cases
 from tests.hostile.taking import LIMITS
@@ -32,7 +32,7 @@ def main() -> int:
             try:
                 store.import_rootfs(archive, f"image{number}")
                 outcome = "ok"
-            except StoreError as error:
+            except RootlayError as error:
                 outcome = type(error).__name__
             counts.setdefault(case.group, Counter())[outcome] += 1
             if outcome != case.outcome:

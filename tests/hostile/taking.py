@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.limits import Limits
 from rootlay.store.store import ImageStore
 from rootlay.vfs import Container, Store
@@ -91,7 +91,7 @@ def take(case: Case, scratch: Path, outside: Outside, prober: Prober | None) -> 
     store = ImageStore.open(root, limits=LIMITS)
     try:
         store.import_rootfs(archive, "hostile")
-    except StoreError as error:
+    except RootlayError as error:
         assert str(error).isprintable(), "a message that can move the cursor"  # noqa: PT017
         assert not store.images()
         for directory in ("layers", "blobs/sha256", "tmp"):
@@ -160,11 +160,11 @@ def _bring_out(container: Container, scratch: Path) -> None:
     try:
         container.export(cast(BinaryIO, _Sink()))
         copy_all_out(container.overlay, os.fsencode(scratch / "out"), lambda text: None)
-    except (OSError, StoreError):  # a file of 8 EiB, a name too long for the place: said, and no harm done
+    except (OSError, RootlayError):  # a file of 8 EiB, a name too long for the place: said, and no harm done
         pass
     try:
         container.commit("hostile:2")
-    except StoreError as error:
+    except RootlayError as error:
         assert str(error).isprintable()  # noqa: PT017
 
 

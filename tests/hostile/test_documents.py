@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.cli.main import main
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.store import ImageStore
 from tests.hostile.documents import Layout, Lie, all_lies
 
@@ -24,7 +24,7 @@ def load(lie: Lie, tmp_path: Path) -> str:
     store = ImageStore.open(tmp_path / "store")
     try:
         store.load(tmp_path / "layout")
-    except StoreError as error:
+    except RootlayError as error:
         assert str(error).isprintable()  # noqa: PT017
         assert not store.images()
         for directory in ("layers", "blobs/sha256", "tmp"):

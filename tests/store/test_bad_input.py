@@ -22,7 +22,7 @@ from rootlay.store.model.errors import (
     CorruptStore,
     DiskFull,
     NotAnArchive,
-    StoreError,
+    RootlayError,
     StoreNotWritable,
     TruncatedArchive,
     UnsafePath,
@@ -35,7 +35,7 @@ TAR = make_tar([("a", "f", os.urandom(100_000)), ("b", "f", os.urandom(100_000))
 # Ends exactly between two entries: only the missing end marker tells.
 CLEAN_CUT = TAR[: 512 + 100_000 + -100_000 % 512]
 
-BAD: dict[str, tuple[bytes, type[StoreError]]] = {
+BAD: dict[str, tuple[bytes, type[RootlayError]]] = {
     "truncated tar": (TAR[:150_001], TruncatedArchive),
     "tar cut between entries": (CLEAN_CUT, TruncatedArchive),
     "truncated gzip": (gzip.compress(TAR)[:150_000], TruncatedArchive),
@@ -146,11 +146,11 @@ def _import_into(root: Path, source: Path) -> str:
 _IMPORT = """if 1:
     import sys
     from pathlib import Path
-    from rootlay.store.model.errors import StoreError
+    from rootlay.store.model.errors import RootlayError
     from rootlay.store.store import ImageStore
     try:
         ImageStore.open(Path(sys.argv[1])).import_rootfs(Path(sys.argv[2]), "x")
-    except StoreError as error:
+    except RootlayError as error:
         print(type(error).__name__, error)
 """
 
@@ -188,7 +188,7 @@ def test_a_place_where_no_store_can_be(tmp_path: Path, root: str) -> None:
 
 
 def test_no_store_is_made_unless_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="no store"):
+    with pytest.raises(RootlayError, match="no store"):
         ImageStore.open(tmp_path / "nothing", create=False)
     assert not (tmp_path / "nothing").exists()
 
@@ -200,6 +200,6 @@ def test_a_store_of_another_version_is_refused(store: ImageStore) -> None:
 
 
 def test_every_error_says_whose_fault_it_is() -> None:
-    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, StoreError)]
+    classes = [c for c in vars(errors).values() if isinstance(c, type) and issubclass(c, RootlayError)]
     assert len(classes) > 15
     assert {c.fault for c in classes} == {"caller", "image", "disk"}

@@ -17,7 +17,7 @@ from rootlay.store.bundle.format import ALIGNMENT, HEADER_BYTES, Bundle, Table, 
 from rootlay.store.bundle.writer import write_bundle
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import EntryType
-from rootlay.store.model.errors import CorruptStore, DigestMismatch, StoreError, TruncatedArchive
+from rootlay.store.model.errors import CorruptStore, DigestMismatch, RootlayError, TruncatedArchive
 from rootlay.store.model.image import Image
 from rootlay.store.model.value import replace
 from rootlay.store.store import ImageStore, open_lower
@@ -243,7 +243,7 @@ def test_truncated(store: ImageStore, bundle: Path, tmp_path: Path) -> None:
     bundle.write_bytes(data[:200])
     with pytest.raises(CorruptStore):
         attach(store.root, bundle)
-    with pytest.raises(StoreError):
+    with pytest.raises(RootlayError):
         ImageStore.open(tmp_path / "other").load(bundle)
 
 
@@ -253,7 +253,7 @@ def test_damaged_content(store: ImageStore, bundle: Path, tmp_path: Path) -> Non
     attached.close()
     with pytest.raises((OSError, CorruptStore)):
         tree(store.root, attached.id)
-    with pytest.raises(StoreError):
+    with pytest.raises(RootlayError):
         ImageStore.open(tmp_path / "other").load(bundle)
 
 
@@ -267,7 +267,7 @@ def test_content_against_the_digests(bundle: Path, tmp_path: Path) -> None:
     data = bytearray(bundle.read_bytes())
     data[offset : offset + length] = data[offset + 1 : offset + length] + b"\0"
     other.write_bytes(data)
-    with pytest.raises((DigestMismatch, StoreError)):
+    with pytest.raises((DigestMismatch, RootlayError)):
         ImageStore.open(tmp_path / "other").load(other)
     assert name
 

@@ -21,7 +21,7 @@ from rootlay.store.codec.codec import Compression, open_codec, sniff
 from rootlay.store.codec.content import SegmentReader
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.model.access import Access
-from rootlay.store.model.errors import CorruptStore, NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
+from rootlay.store.model.errors import CorruptStore, NotAnArchive, RootlayError, TruncatedArchive, UnsupportedMedia
 
 
 def _noise(count: int, seed: int = 1) -> bytes:
@@ -139,7 +139,7 @@ def test_a_blob_that_ends_early_is_truncated(name: str) -> None:
     if compression is Compression.NONE or name in ("gzip garbage", "xz streams"):
         return
     for cut in (len(blob) // 2 + 3, 40):
-        with pytest.raises(StoreError) as caught:
+        with pytest.raises(RootlayError) as caught:
             for _ in open_codec(_pieces(blob[:cut], 50_000), name).chunks:
                 pass
         assert isinstance(caught.value, TruncatedArchive), name

@@ -1,4 +1,4 @@
-"""Damaged and hostile archives: whatever the bytes are, it is a StoreError or a sound layer, never anything else."""
+"""Damaged and hostile archives: whatever the bytes are, it is a RootlayError or a sound layer, never anything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rootlay.store.codec.bytestream import ByteStream
 from rootlay.store.codec.codec import open_codec
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.tar.reader import TarReader
 from rootlay.store.tar.writer import encode_entry, padding
 from tests.support.archives.make import make_tar, read_tree, tree_paths
@@ -73,7 +73,7 @@ def test_damaged_tars(seed: int) -> None:
         try:
             for name, entry in TarReader(ByteStream([bytes(data)]), "fuzz"):
                 tree.add(name, entry)
-        except StoreError:
+        except RootlayError:
             continue
         sound += 1
         for path, entry in tree_paths(tree).items():
@@ -92,7 +92,7 @@ def test_damaged_streams(compress: object) -> None:
         try:
             for _ in open_codec([bytes(_damage(blob, rng))], "fuzz").chunks:
                 pass
-        except StoreError:
+        except RootlayError:
             continue
 
 
@@ -101,7 +101,7 @@ def test_metadata_without_end_is_refused() -> None:
     tree = LayerTree(payload_bytes_max=1_000_000)
     for i in range(16):
         tree.add(b"%d" % i, big)
-    with pytest.raises(StoreError, match="metadata"):
+    with pytest.raises(RootlayError, match="metadata"):
         tree.add(b"more", big)
 
 

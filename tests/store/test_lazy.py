@@ -22,7 +22,7 @@ from rootlay.store.lazy.toc import iter_toc
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, StoreError
+from rootlay.store.model.errors import BadManifest, CorruptStore, DigestMismatch, NotFetched, RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.registry.lazyfetch import open_fetch
 from rootlay.store.registry.pull import pull
@@ -341,7 +341,7 @@ def replace_annotation(annotations: object) -> dict[str, str]:
     ],
 )  # fmt: skip
 def test_tables_that_are_none(text: str) -> None:
-    with pytest.raises(StoreError):
+    with pytest.raises(RootlayError):
         list(iter_toc([text.encode()], "x"))
 
 

@@ -21,7 +21,7 @@ from rootlay.store.model.errors import (
     BadReference,
     DigestMismatch,
     NotAnArchive,
-    StoreError,
+    RootlayError,
     TruncatedArchive,
     UnsafePath,
     UnsupportedMedia,
@@ -193,7 +193,7 @@ def _spoil(layout: LayoutBuilder, change: Callable[[bytes], bytes]) -> bytes:
     return layout.tar()
 
 
-def _bad(name: str) -> tuple[bytes, type[StoreError]]:
+def _bad(name: str) -> tuple[bytes, type[RootlayError]]:
     layout = _layout()
     manifest_path = "blobs/" + str(layout.manifests[0]["digest"]).replace(":", "/")
     if name == "other content":

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from rootlay.store.model.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia, WrongPlatform
+from rootlay.store.model.errors import BadManifest, DigestMismatch, RootlayError, UnsupportedMedia, WrongPlatform
 from rootlay.store.model.manifest import Platform
 from rootlay.store.registry.errors import (
     BadRegistryAnswer,
@@ -74,7 +74,7 @@ def test_an_endless_body(fake: FakeRegistry, store: ImageStore, settings: Settin
         return True
 
     fake.hook = hook
-    rejected(store, f"{fake.host}/app:1", settings, StoreError)
+    rejected(store, f"{fake.host}/app:1", settings, RootlayError)
     time.sleep(0.1)
     assert fake.count("GET", DIGEST) == 1
 

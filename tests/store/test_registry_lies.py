@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.pull import pull
@@ -140,7 +140,7 @@ def test_a_registry_that_lies_about_what_it_has(scene: Scene, store: ImageStore,
         return seen.method == "PATCH"
 
     scene.fake.hook = hook
-    with pytest.raises(StoreError) as caught:
+    with pytest.raises(RootlayError) as caught:
         push(store, name, replace(settings, upload_chunk_bytes=1_000_000))
     assert isinstance(caught.value, (BadRegistryAnswer, RegistryUnreachable)) or "400" in str(caught.value)
     assert scene.fake.count("PATCH", "uploads") < 20

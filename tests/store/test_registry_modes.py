@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import DigestMismatch, StoreError
+from rootlay.store.model.errors import DigestMismatch, RootlayError
 from rootlay.store.model.manifest import Manifest
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace
@@ -125,7 +125,7 @@ def test_killed_in_the_middle_of_a_blob(setup: Setup, other: ImageStore) -> None
 
 
 def refused(
-    setup: Setup, other: ImageStore, error: type[StoreError], match: str | None, settings: Settings | None = None
+    setup: Setup, other: ImageStore, error: type[RootlayError], match: str | None, settings: Settings | None = None
 ) -> None:
     """Pull what must fail with nothing stored."""
     before = snapshot(other.root)
@@ -148,11 +148,11 @@ def test_damage_on_the_registrys_disk(setup: Setup, other: ImageStore, what: str
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     if what == "manifest":  # which docker-registry itself verifies
-        refused(setup, other, StoreError, None)
+        refused(setup, other, RootlayError, None)
     else:
         refused(setup, other, DigestMismatch, digest.hex[:12])
     path.unlink()
-    refused(setup, other, StoreError, "not found" if what != "manifest" else None)
+    refused(setup, other, RootlayError, "not found" if what != "manifest" else None)
     with pytest.raises(NotInRegistry):
         pull(other, f"{setup.registry.host}/base:none", setup.settings)
 

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.registry.errors import (
     AccessDenied,
     BadRegistryAnswer,
@@ -142,4 +142,4 @@ def test_bad_tokens(fake: FakeRegistry, store: ImageStore, settings: Settings, b
 @pytest.mark.parametrize("realm", ["file:///etc/passwd", "", "nonsense"])
 def test_bad_realms(fake: FakeRegistry, store: ImageStore, settings: Settings, realm: str) -> None:
     fake.hook = lambda handler, seen: handler.reply(401, WWW_Authenticate=f'Bearer realm="{realm}"') or True
-    rejected(store, f"{fake.host}/app:1", with_login(settings, fake.host), StoreError)
+    rejected(store, f"{fake.host}/app:1", with_login(settings, fake.host), RootlayError)

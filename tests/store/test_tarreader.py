@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import NotAnArchive, StoreError, TruncatedArchive, UnsupportedMedia
+from rootlay.store.model.errors import NotAnArchive, RootlayError, TruncatedArchive, UnsupportedMedia
 from rootlay.store.tar.header import parse_number, pax_mtime_ns
 from tests.support.archives.make import make_tar, read_tar
 
@@ -147,7 +147,7 @@ def test_gos_test_archives_are_read_alike(path: str | None) -> None:
         return
     expected = _GO_EXPECTS[name]
     if expected is None:
-        with pytest.raises(StoreError):
+        with pytest.raises(RootlayError):
             read_tar(data)
     else:
         assert [(found, entry.size) for found, entry in read_tar(data)] == expected

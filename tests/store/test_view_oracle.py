@@ -44,7 +44,7 @@ class Seen:
 
 
 Lower = dict[str, Seen]
-Member = tuple[tarfile.TarInfo, bytes]
+IndexDocument = tuple[tarfile.TarInfo, bytes]
 
 
 class LayerMaker:
@@ -59,8 +59,8 @@ class LayerMaker:
         self.random = random.Random(seed)
         self.lower = lower
         self.kinds: dict[str, str] = {}
-        self.directories: list[Member] = []
-        self.others: list[Member] = []
+        self.directories: list[IndexDocument] = []
+        self.others: list[IndexDocument] = []
 
     def make(self, lower_links: bool) -> bytes:
         for _ in range(self.random.randrange(2, 9)):

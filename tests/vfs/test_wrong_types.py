@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs import Bind, Container, Image, Store
 from rootlay.vfs.api.arguments import KINDS
 
 BAD: tuple[Any, ...] = (5, 1.5, True, b"bytes", "", "a\0b", "\udcff", [], ["a", 3], {}, {"a": 5}, ("x",), object(), len)
-TOLD = (TypeError, ValueError, StoreError, OSError, LookupError)
+TOLD = (TypeError, ValueError, RootlayError, OSError, LookupError)
 GIVEN: dict[str, Any] = {
     "args": ["true"], "snapshot": "s", "out": io.BytesIO(), "files": {}, "number": 0, "reference": "x",
     "path": "/nowhere", "context": "/nowhere", "stored": None, "root": "/nowhere",

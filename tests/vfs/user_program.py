@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from rootlay.vfs import Changes, Container, Image, NameInUse, Snapshot, Store, StoreError
+from rootlay.vfs import Changes, Container, Image, NameInUse, RootlayError, Snapshot, Store
 
 
 def prepare(store: Store, tree: Path) -> Image:
@@ -38,7 +38,7 @@ def main(root: str, tree: str) -> int:
         try:
             image.container("work")
         except NameInUse as error:
-            refused: StoreError = error
+            refused: RootlayError = error
             print("kept" if "work" in str(refused) else refused)
         container.remove()
     return 0

@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.removetree import remove_some
-from rootlay.store.disk.trash import bury
+from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.value import replace
 from rootlay.vfs.api.arguments import checks_arguments
 from rootlay.vfs.api.ephemeral import closed, dropped, opened
-from rootlay.vfs.merge.bypass import stays_outside
+from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.overlay.containerstack import directory_layers, open_overlay, read_small_file, require_container
 from rootlay.vfs.run.zombies import reap_hydrators
 
@@ -48,11 +48,11 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
-    from rootlay.vfs.run.livesession import ServedSession
+    from rootlay.vfs.run.livesession import LiveSession
     from rootlay.vfs.run.session import Session
 
 
-@stays_outside
+@bypasses_hooks
 @checks_arguments
 class Container:
     """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
@@ -68,7 +68,7 @@ class Container:
         self._ephemeral = ephemeral
         self.owner = os.getpid()
         self._overlay: Overlay | None = None
-        self._served: ServedSession | None = None
+        self._served: LiveSession | None = None
         self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
         self.record = record
         if ephemeral:
@@ -242,9 +242,9 @@ class Container:
         """
         from rootlay.vfs.containers.snapshots import roll_back
 
-        grave = roll_back(self._containers, self.record, self._snapshot(snapshot), self._launches())
+        trash = roll_back(self._containers, self.record, self._snapshot(snapshot), self._launches())
         self._renew()
-        bury_later(grave)
+        delete_soon(trash)
 
     def fork(self, name: str = "", *, snapshot: Snapshot | str | None = None) -> Container:
         """A new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
@@ -299,10 +299,10 @@ class Container:
         Raises:
             ContainerRunning: a program runs in it and `force` is not given.
         """
-        from rootlay.vfs.run.removal import put_away
+        from rootlay.vfs.run.removal import move_to_trash
 
         self._release()
-        bury_later(put_away(self._root, self.record, force=force))
+        delete_soon(move_to_trash(self._root, self.record, force=force))
 
     def close(self) -> None:
         """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent.
@@ -370,11 +370,11 @@ class Container:
 
     def _open_session(self) -> Session:
         """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
-        from rootlay.vfs.run.livesession import ServedSession
+        from rootlay.vfs.run.livesession import LiveSession
 
         if self._served is None:
             require_container(self.record)
-            self._served = ServedSession(self._root, self.record)
+            self._served = LiveSession(self._root, self.record)
         return self._served.session
 
     def _launches(self) -> list[Path]:
@@ -407,10 +407,10 @@ def _visible(path: str) -> str:
 FILES_AT_ONCE = 100
 
 
-def bury_later(grave: Path) -> None:
+def delete_soon(trash: Path) -> None:
     """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
     it."""
-    if not remove_some(grave, FILES_AT_ONCE):
+    if not remove_some(trash, FILES_AT_ONCE):
         import threading
 
-        threading.Thread(target=bury, args=(grave,), name="rootlay-bury", daemon=False).start()
+        threading.Thread(target=empty_trash, args=(trash,), name="rootlay-empty-trash", daemon=False).start()

@@ -17,7 +17,7 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 
 if TYPE_CHECKING:
     from rootlay.vfs.api.container import Container
@@ -49,7 +49,7 @@ def _warn(container: Container) -> None:
 
 def _close(container: Container) -> None:
     """It may be gone, or its store: there is nobody to be told."""
-    with contextlib.suppress(StoreError, OSError):
+    with contextlib.suppress(RootlayError, OSError):
         container.close()
 
 

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from rootlay.store.layout.removal import remove_views
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
 from rootlay.store.model.platform import host_platform
 from rootlay.store.model.reference import Reference
@@ -24,7 +24,7 @@ from rootlay.store.model.value import replace, value
 from rootlay.store.model.value import replace as changed
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
-from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.context.interruptible import run_interruptibly
 from rootlay.vfs.build.context.source import SourceTree
 from rootlay.vfs.build.graph import StageNode, find_target, plan_stages
 from rootlay.vfs.build.language.dockerfile import Dockerfile
@@ -33,9 +33,9 @@ from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.schedule import Schedule
-from rootlay.vfs.build.session import Workshop
+from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.run.owners import remove_orphans
+from rootlay.vfs.run.owners import remove_ownerless
 
 
 @value
@@ -87,24 +87,24 @@ def build(
         dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
     )
     nodes = plan_stages(dockerfile, scope, target, {*options.contexts, *options.images})
-    remove_orphans(store.root)
-    workshop = Workshop(store, context, options, report or Silent())
+    remove_ownerless(store.root)
+    session = BuildSession(store, context, options, report or Silent())
     try:
         with store.layout.holding():
-            state = _labelled(_stages(workshop, dockerfile, nodes, scope)[target.index], options)
+            state = _labelled(_stages(session, dockerfile, nodes, scope)[target.index], options)
             before = {found.digest for found in store.layout.read_index().manifests}
             image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
-            _write_caches(workshop, image)
+            _write_caches(session, image)
     finally:
-        workshop.close()
-        remove_views(store.layout, workshop.made_views, lambda: needed(store))
+        session.close()
+        remove_views(store.layout, session.made_views, lambda: needed(store))
     return BuildResult(
         image,
         tags,
-        workshop.cached_steps,
-        workshop.made_steps,
+        session.cached_steps,
+        session.made_steps,
         time.monotonic() - begin,
         _inherited(state),
         image.manifest_digest not in before,
@@ -112,38 +112,40 @@ def build(
 
 
 def _stages(
-    workshop: Workshop, dockerfile: Dockerfile, nodes: Sequence[StageNode], scope: GlobalScope
+    session: BuildSession, dockerfile: Dockerfile, nodes: Sequence[StageNode], scope: GlobalScope
 ) -> dict[int, ImageState]:
     """All stages that are needed, by index."""
     by_index = {node.index: node for node in nodes}
-    layout = workshop.store.layout
+    layout = session.store.layout
     lease = layout.current
 
     def work(index: int, done: Mapping[int, ImageState]) -> ImageState:
         with layout.joining(lease):
-            return StageBuild(workshop, dockerfile, by_index[index], scope, done).build()
+            return StageBuild(session, dockerfile, by_index[index], scope, done).build()
 
-    return Schedule({node.index: node.needs for node in nodes}, work, workshop.cancel).run()
+    return Schedule({node.index: node.needs for node in nodes}, work, session.cancel).run()
 
 
-def _write_caches(workshop: Workshop, image: Image) -> None:
+def _write_caches(session: BuildSession, image: Image) -> None:
     """--cache-to."""
-    if not workshop.options.cache_to:
+    if not session.options.cache_to:
         return
     from rootlay.vfs.build.cache.transfer import write_cache
 
-    store = workshop.store
-    own = {key: step for key, step in workshop.steps.items() if step.layer.diff_id in image.diff_ids}
-    for place in workshop.options.cache_to:
+    store = session.store
+    own = {key: step for key, step in session.steps.items() if step.layer.diff_id in image.diff_ids}
+    for place in session.options.cache_to:
         try:
-            steps = workshop.steps if place.all_steps else own
-            abandonable(
-                partial(write_cache, store, place, steps, workshop.options.settings), workshop.check, store.layout
+            steps = session.steps if place.all_steps else own
+            run_interruptibly(
+                partial(write_cache, store, place, steps, session.options.settings),
+                session.check,
+                store.layout,
             )
-        except (StoreError, OSError) as error:
+        except (RootlayError, OSError) as error:
             if not place.may_fail:
                 raise
-            workshop.report.note(f"--cache-to {place.where}: {error}")
+            session.report.note(f"--cache-to {place.where}: {error}")
 
 
 def _labelled(state: ImageState, options: BuildOptions) -> ImageState:

@@ -16,30 +16,30 @@ from rootlay.vfs.build.language.errors import BadValue
 from rootlay.vfs.build.language.instruction import Add, Copy
 from rootlay.vfs.build.result.failure import BuildFailed
 from rootlay.vfs.build.result.state import ImageState
-from rootlay.vfs.build.session import Workshop
+from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagesources import StageSources
 from rootlay.vfs.overlay.overlay import Overlay
 
 
 @contextlib.contextmanager
 def plan_copy(
-    workshop: Workshop, sources: StageSources, instruction: Copy | Add, state: ImageState, staging: Path
+    session: BuildSession, sources: StageSources, instruction: Copy | Add, state: ImageState, staging: Path
 ) -> Iterator[LayerPlan]:
     """The layer's plan; what is fetched and unpacked for it lies in `staging` until it is written.
 
     Raises BuildFailed, MissingSource, Conflict, BadValue, UnknownUser, OSError, and what ADD's sources raise.
     """
-    below = workshop.trees.open(state.diff_ids)
-    options = _copy_options(workshop, instruction, below)
+    below = session.trees.open(state.diff_ids)
+    options = _copy_options(session, instruction, below)
     with LayerPlan(None if instruction.link else below, options.made_ns, staging) as plan:
-        _fill(plan, options, workshop, sources, instruction, state, staging)
+        _fill(plan, options, session, sources, instruction, state, staging)
         yield plan
 
 
 def _fill(
     plan: LayerPlan,
     options: CopyOptions,
-    workshop: Workshop,
+    session: BuildSession,
     sources: StageSources,
     instruction: Copy | Add,
     state: ImageState,
@@ -51,16 +51,16 @@ def _fill(
         for path in instruction.paths:
             copier.copy(tree, path)
     else:
-        adding = Adding(workshop.options, staging, instruction, workshop.check)
+        adding = Adding(session.options, staging, instruction, session.check)
         for path in instruction.paths:
-            copier.copy(*adding.source(path, workshop.context), unpack=adding.unpacks(path))
+            copier.copy(*adding.source(path, session.context), unpack=adding.unpacks(path))
     for file in instruction.files:
         copier.write(file.name, file.content.encode("utf-8", "surrogateescape"))
     for pattern in copier.unmatched:
-        workshop.report.note(f"{instruction.source}: nothing matches {pattern}")
+        session.report.note(f"{instruction.source}: nothing matches {pattern}")
 
 
-def _copy_options(workshop: Workshop, instruction: Copy | Add, below: Overlay) -> CopyOptions:
+def _copy_options(session: BuildSession, instruction: Copy | Add, below: Overlay) -> CopyOptions:
     try:
         excludes = parse_excludes(instruction.exclude)
         mode = None if instruction.chmod is None else ModeChange.parse(instruction.chmod)
@@ -71,7 +71,7 @@ def _copy_options(workshop: Workshop, instruction: Copy | Add, below: Overlay) -
         mode=mode,
         excluded=_excluder(excludes) if excludes.rules else None,
         parents=isinstance(instruction, Copy) and instruction.parents,
-        made_ns=workshop.now_ns(),
+        made_ns=session.now_ns(),
     )
 
 

@@ -20,8 +20,8 @@ from rootlay.store.model.progress import Progress
 from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
-from rootlay.vfs.build.cache.transfer import TravelledSteps, sources_of
-from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.cache.transfer import TransferredSteps, sources_of
+from rootlay.vfs.build.context.interruptible import run_interruptibly
 from rootlay.vfs.build.context.source import SourceTree
 from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.contentdigest import FILE, ContentDigests
@@ -38,7 +38,7 @@ FETCH_LINE_S = 1.0
 Make = Callable[[], WrittenLayer]
 
 
-class Workshop:
+class BuildSession:
     """Shared by the threads of one build. Close it.
 
     Args:
@@ -55,7 +55,7 @@ class Workshop:
         self.report = report
         self.cache = StepCache(store)
         self.steps: dict[str, CachedLayer] = {}
-        self._elsewhere = TravelledSteps(
+        self._elsewhere = TransferredSteps(
             store, sources_of(options.cache_from, options.settings), report.note, self.check
         )
         self.trees = Trees(store)
@@ -125,7 +125,7 @@ class Workshop:
 
     def _fetch(self, fetch: Fetch, reference: str, platform: Platform) -> Image:
         progress = self._progress()
-        return abandonable(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
+        return run_interruptibly(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
 
     def _progress(self) -> Progress:
         """Tells of a fetch as output of the step that this thread shows; may be called from other threads."""
@@ -184,7 +184,7 @@ class Workshop:
     def _find_elsewhere(self, key: str) -> CachedLayer | None:
         if not self.options.cache_from:
             return None
-        return abandonable(lambda: self._elsewhere.find(key), self.check, self.store.layout)
+        return run_interruptibly(lambda: self._elsewhere.find(key), self.check, self.store.layout)
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
@@ -242,8 +242,8 @@ class Workshop:
 class Shown:
     """A step as the report sees it; use it as a context manager around the work."""
 
-    def __init__(self, workshop: Workshop, step: Step) -> None:
-        self._workshop = workshop
+    def __init__(self, session: BuildSession, step: Step) -> None:
+        self._session = session
         self.step = step
         self._begin = time.monotonic()
         self._size_bytes = 0
@@ -254,14 +254,14 @@ class Shown:
         self._size_bytes, self._cached = size_bytes, cached
 
     def __enter__(self) -> Shown:
-        self._workshop.show(self.step)
-        self._workshop.report.start(self.step)
+        self._session.show(self.step)
+        self._session.report.start(self.step)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        self._workshop.show(None)
+        self._session.show(None)
         seconds = time.monotonic() - self._begin
         if kind is not None:
-            self._workshop.report.fail(self.step, seconds)
+            self._session.report.fail(self.step, seconds)
         else:
-            self._workshop.report.finish(self.step, seconds, self._size_bytes, cached=self._cached)
+            self._session.report.finish(self.step, seconds, self._size_bytes, cached=self._cached)

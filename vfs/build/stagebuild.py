@@ -35,7 +35,7 @@ from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.run.container import RunContainer, RunRequest
 from rootlay.vfs.build.run.mounts import Mounting, MountSources
-from rootlay.vfs.build.session import Shown, Workshop
+from rootlay.vfs.build.session import BuildSession, Shown
 from rootlay.vfs.build.stagesources import StageSources
 from rootlay.vfs.run.user import UnknownUser
 
@@ -58,17 +58,17 @@ class StageBuild:
 
     def __init__(
         self,
-        workshop: Workshop,
+        session: BuildSession,
         dockerfile: Dockerfile,
         node: StageNode,
         scope: GlobalScope,
         states: Mapping[int, ImageState],
     ) -> None:
-        self._workshop = workshop
+        self._session = session
         self._node = node
         self._outer = scope
         self._states = states
-        self._sources = StageSources(workshop, dockerfile, states)
+        self._sources = StageSources(session, dockerfile, states)
         self._label = label_of(node.stage) if len(dockerfile.stages) > 1 else ""
         self._position = 0
         self._total = 1
@@ -106,11 +106,11 @@ class StageBuild:
             below = self._states[self._node.base_stage]
             return replace(below, cmd_is_own=False)
         if base.image == SCRATCH:
-            return ImageState.scratch(self._workshop.options.platform)
-        if base.image.lower() in self._workshop.options.contexts:
+            return ImageState.scratch(self._session.options.platform)
+        if base.image.lower() in self._session.options.contexts:
             raise BuildFailed(base.source, f"{base.image} is a context of files: FROM needs an image or a stage")
-        name = self._workshop.options.images.get(base.image.lower(), base.image)
-        image = self._workshop.image(name, base.platform, base.source)
+        name = self._session.options.images.get(base.image.lower(), base.image)
+        image = self._session.image(name, base.platform, base.source)
         return ImageState.based_on(image.config, image.manifest.layers)
 
     def _triggers(self, state: ImageState) -> list[Instruction]:
@@ -119,8 +119,8 @@ class StageBuild:
 
     def _shown(self, text: str) -> Shown:
         self._position += 1
-        step = Step(self._workshop.number(), self._label, self._position, self._total, " ".join(text.split()))
-        return Shown(self._workshop, step)
+        step = Step(self._session.number(), self._label, self._position, self._total, " ".join(text.split()))
+        return Shown(self._session, step)
 
     # ---- instructions
 
@@ -150,17 +150,17 @@ class StageBuild:
             )
         script = instruction.script if _is_program(instruction) else None
         argv = words_of(instruction.command, state.config) if script is None else (SCRIPT.format(script.name),)
-        network = instruction.network if instruction.network in ("host", "none") else self._workshop.options.network
+        network = instruction.network if instruction.network in ("host", "none") else self._session.options.network
         told = [(name, scope.variables[name]) for name, value in scope.args.items() if value is not None]
         with (
             self._shown(f"RUN {_command_text(instruction)}") as shown,
-            self._workshop.store.staging() as staging,
+            self._session.store.staging() as staging,
             self._mounting(instruction, state, staging) as mounting,
         ):
             key = key_of(
                 "RUN", str(state.image.chain_id), argv, sorted(scope.variables.items()), state.config.env,
                 state.config.user, state.config.working_dir, network, mounting.cache_key(),
-                script and script.content, self._workshop.epoch_ns, self._workshop.options.hosts,
+                script and script.content, self._session.epoch_ns, self._session.options.hosts,
             )  # fmt: skip
 
             def execute() -> WrittenLayer:
@@ -171,29 +171,29 @@ class StageBuild:
             return self._made(shown, state, key, run_created_by(argv, told), execute)
 
     def _mounting(self, instruction: Run, state: ImageState, staging: Path) -> Mounting:
-        workshop = self._workshop
+        session = self._session
         sources = MountSources(
             lambda name: self._sources.tree(name, instruction),
             lambda name, path: self._sources.digest(name, path, instruction, staging),
-            workshop.caches, staging, workshop.pause, workshop.options.secrets, workshop.options.sockets,
+            session.caches, staging, session.pause, session.options.secrets, session.options.sockets,
         )  # fmt: skip
         return Mounting(parse_mounts(instruction.mounts), state.config.working_dir, sources)
 
     def _execute(self, instruction: Run, state: ImageState, request: RunRequest, step: Step) -> WrittenLayer:
         if self._running is None:
-            self._running = self._workshop.run_container()
-        report = self._workshop.report
+            self._running = self._session.run_container()
+        report = self._session.report
         code = self._running.run(state, request, lambda data: report.output(step, data))
         if code:
-            kept = self._running.keep() if self._workshop.options.keep_failed else ""
+            kept = self._running.keep() if self._session.options.keep_failed else ""
             raise RunFailed(instruction.source, code, kept)
         return self._running.commit(state)
 
     def _copy(self, instruction: Copy | Add, state: ImageState) -> ImageState:
         with (
             self._shown(instruction.source.text) as shown,
-            self._workshop.store.staging() as staging,
-            plan_copy(self._workshop, self._sources, instruction, state, staging) as plan,
+            self._session.store.staging() as staging,
+            plan_copy(self._session, self._sources, instruction, state, staging) as plan,
         ):
             return self._written(shown, state, plan, created_by(instruction, state.config), instruction)
 
@@ -204,9 +204,9 @@ class StageBuild:
         if path == "/":
             return state.with_image(state.image, text)
         with self._shown(text) as shown:
-            below = self._workshop.trees.open(state.diff_ids)
+            below = self._session.trees.open(state.diff_ids)
             owner = find_owner(state.config.user, below) if state.config.user else None
-            with LayerPlan(below, self._workshop.now_ns()) as plan:
+            with LayerPlan(below, self._session.now_ns()) as plan:
                 plan.make_directories(
                     resolve(plan, path.encode("utf-8", "surrogateescape")),
                     owner.uid if owner else 0,
@@ -220,13 +220,13 @@ class StageBuild:
         self, shown: Shown, state: ImageState, plan: LayerPlan, text: str, instruction: Instruction
     ) -> ImageState:
         """The layer of a plan on top of an image."""
-        digest = plan_digest(plan.iter_entries(), self._workshop.digests)
+        digest = plan_digest(plan.iter_entries(), self._session.digests)
         below = "" if plan.is_apart else str(state.image.chain_id)
-        key = key_of(instruction.keyword, below, digest, self._workshop.epoch_ns)
+        key = key_of(instruction.keyword, below, digest, self._session.epoch_ns)
 
         def write() -> WrittenLayer:
-            with self._workshop.writer() as writer:
-                plan.write(writer, self._workshop.epoch_ns)
+            with self._session.writer() as writer:
+                plan.write(writer, self._session.epoch_ns)
                 return writer.finish()
 
         return self._made(shown, state, key, text, write)
@@ -234,8 +234,8 @@ class StageBuild:
     def _made(
         self, shown: Shown, state: ImageState, key: str, text: str, make: Callable[[], WrittenLayer]
     ) -> ImageState:
-        made, cached = self._workshop.layer(key, make, shown.step.text)
-        self._workshop.count(cached=cached)
+        made, cached = self._session.layer(key, make, shown.step.text)
+        self._session.count(cached=cached)
         shown.done(made.layer.descriptor.size, cached=cached)
         return state.with_layer(made.layer, text, made.created)
 

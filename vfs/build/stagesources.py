@@ -14,7 +14,7 @@ from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.language.dockerfile import Dockerfile
 from rootlay.vfs.build.language.instruction import Instruction
 from rootlay.vfs.build.result.state import ImageState
-from rootlay.vfs.build.session import Workshop
+from rootlay.vfs.build.session import BuildSession
 
 
 class StageSources:
@@ -24,31 +24,31 @@ class StageSources:
         states: the stages that are done, by index.
     """
 
-    def __init__(self, workshop: Workshop, dockerfile: Dockerfile, states: Mapping[int, ImageState]) -> None:
-        self._workshop = workshop
+    def __init__(self, session: BuildSession, dockerfile: Dockerfile, states: Mapping[int, ImageState]) -> None:
+        self._session = session
         self._dockerfile = dockerfile
         self._states = states
 
     def tree(self, name: str | None, instruction: Instruction) -> SourceTree:
-        """A context, a stage or an image; None is the main context. Raises as `Workshop.image`."""
+        """A context, a stage or an image; None is the main context. Raises as `BuildSession.image`."""
         if name is None:
-            return self._workshop.context
-        if name.lower() in self._workshop.options.contexts:
-            return self._workshop.options.contexts[name.lower()]
-        return OverlayTree(self._workshop.trees.open(self._layers(name, instruction)))
+            return self._session.context
+        if name.lower() in self._session.options.contexts:
+            return self._session.options.contexts[name.lower()]
+        return OverlayTree(self._session.trees.open(self._layers(name, instruction)))
 
     def digest(self, name: str | None, path: bytes, instruction: Instruction, staging: Path) -> str:
         """What is at a path of such a tree, for a cache key: layers tell their content. `staging`: as for COPY."""
-        if name is not None and name.lower() not in self._workshop.options.contexts:
+        if name is not None and name.lower() not in self._session.options.contexts:
             return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
         with LayerPlan(None, 0, staging) as plan:
             Copier(plan, "/mount/", CopyOptions(), staging).bring(self.tree(name, instruction), path)
-            return plan_digest(plan.iter_entries(), self._workshop.digests)
+            return plan_digest(plan.iter_entries(), self._session.digests)
 
     def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
         """The layers of a stage or an image."""
-        image = self._workshop.options.images.get(name.lower())
+        image = self._session.options.images.get(name.lower())
         stage = None if image else self._dockerfile.find_stage(name)
         if stage is not None:
             return self._states[stage.index].diff_ids
-        return self._workshop.image(image or name, None, instruction.source).diff_ids
+        return self._session.image(image or name, None, instruction.source).diff_ids

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.disk.descent import Down, Walk, finish
 from rootlay.store.disk.regularfile import open_regular_stream
-from rootlay.store.model.errors import StoreError, printable
+from rootlay.store.model.errors import RootlayError, printable
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 
 
-class CopyRefused(StoreError):
+class CopyRefused(RootlayError):
     """Source and destination do not go together."""
 
     def __init__(self, path: bytes, reason: str) -> None:

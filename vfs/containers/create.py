@@ -25,7 +25,7 @@ from rootlay.store.containers.record import (
 )
 from rootlay.store.containers.upperstack import write_private
 from rootlay.store.model.digest import Digest, chain_id
-from rootlay.store.model.errors import CorruptStore, ForeignPlatform, StoreError, WrongPlatform
+from rootlay.store.model.errors import CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
@@ -36,7 +36,7 @@ from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
 
 
-class NoCommand(StoreError):
+class NoCommand(RootlayError):
     """Neither the caller nor the image says what to run."""
 
     def __init__(self, image: str) -> None:
@@ -44,7 +44,7 @@ class NoCommand(StoreError):
         self.image = image
 
 
-class MissingDirectory(StoreError):
+class MissingDirectory(RootlayError):
     """A directory or file of the host that the caller names is not there."""
 
     def __init__(self, path: str, role: str) -> None:

@@ -116,7 +116,7 @@ def remove_snapshot(containers: Containers, record: ContainerRecord, snapshot: S
 def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
     """Give a container the state of one of its snapshots (or of another container's on the same image).
 
-    What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `bury`.
+    What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `empty_trash`.
 
     Raises:
         ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing has happened.

@@ -1,4 +1,4 @@
-# rootlay/store/_viewbuild_c.so: merges layer indexes and writes the native view; reached by ctypes.
+# rootlay/store/_merge_c.so: merges layer indexes and writes the native view; reached by ctypes.
 add_library(rl_viewbuild MODULE
   viewbuild/arena.c
   viewbuild/record.c
@@ -8,6 +8,6 @@ add_library(rl_viewbuild MODULE
   viewbuild/emit.c
   viewbuild/lookup.c
   viewbuild/library.c)
-set_target_properties(rl_viewbuild PROPERTIES PREFIX "" OUTPUT_NAME "_viewbuild_c" SUFFIX ".so")
+set_target_properties(rl_viewbuild PROPERTIES PREFIX "" OUTPUT_NAME "_merge_c" SUFFIX ".so")
 target_compile_options(rl_viewbuild PRIVATE -Wall -Wextra -Wvla -Wshadow -fvisibility=hidden)
 install(TARGETS rl_viewbuild LIBRARY DESTINATION rootlay/store/view)

@@ -21,7 +21,7 @@ from rootlay.vfs.hook.interpreter import interpreter_paths
 from rootlay.vfs.hook.library import Hydrate, Prepare, hook_library, os_error
 from rootlay.vfs.hook.ways import add_ways, open_ways
 from rootlay.vfs.run.launch import BIND_OWNER, BIND_READ_ONLY, BIND_SHOWN, BIND_UNLISTED, LaunchBind, LaunchDir
-from rootlay.vfs.run.livesession import ServedSession
+from rootlay.vfs.run.livesession import LiveSession
 from rootlay.vfs.run.session import make_launch, session_token, socket_of
 from rootlay.vfs.run.user import Identity, process_umask
 
@@ -60,7 +60,7 @@ class Box:
         self.identity = identity
         self.closed = False
         self._prepare = Prepare(self._start_session)
-        self._served: ServedSession | None = None
+        self._served: LiveSession | None = None
         self._token = session_token()  # of the session, when there is one
         self._launch = Path(f"{record.real_path}/launch-{session_token()}")
         self._record = record
@@ -161,7 +161,7 @@ class Box:
         try:
             with busy(), self._opening:
                 if self._served is None:
-                    self._served = ServedSession(self._root, self._record, self._shown, self._token, dirs=self._ways)
+                    self._served = LiveSession(self._root, self._record, self._shown, self._token, dirs=self._ways)
                     self._served.keep(lambda fd: self._library.private(self.address, fd))
             session = self._served.session
             self._library.programs(self.address, os.fsencode(session.engine), os.fsencode(session.launch))

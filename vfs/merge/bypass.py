@@ -22,7 +22,7 @@ def set_bypass(bypass: Callable[[int], None]) -> None:
     _bypass = bypass
 
 
-def stays_outside(cls: type[T]) -> type[T]:
+def bypasses_hooks(cls: type[T]) -> type[T]:
     """Class decorator: public methods and properties of the class run outside. None of them may be a generator."""
     for name, member in list(vars(cls).items()):
         if name.startswith("_") and name not in ("__enter__", "__exit__"):

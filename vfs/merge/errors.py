@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.merge import longpath
 
 P = ParamSpec("P")
@@ -41,7 +41,7 @@ def operation(paths: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return function(*args, **kwargs)
             except OSError as error:
                 raise _renamed(error, args[1 : 1 + paths]) from error.__cause__
-            except StoreError as error:  # a damaged or unreadable image: the kernel's word for it
+            except RootlayError as error:  # a damaged or unreadable image: the kernel's word for it
                 raise _renamed(OSError(errno.EIO, ""), args[1 : 1 + paths]) from error
             finally:
                 longpath.leave(mark)

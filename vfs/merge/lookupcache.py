@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.bloom import FNV_START, Bloom, fnv1a
-from rootlay.vfs.merge.bypass import stays_outside
+from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.merge.listing import list_directory
 from rootlay.vfs.merge.lookup import Found, Lookup
 from rootlay.vfs.merge.path import NAME_MAX_BYTES
@@ -80,8 +80,8 @@ class Era:
         self.size = 0
 
 
-@stays_outside
-class Remembered:
+@bypasses_hooks
+class LookupCache:
     """The memory of one overlay. Good until the overlay is closed or bound to another stack."""
 
     def __init__(self, stack: Stack, lookup: Lookup, bloom: Bloom | None) -> None:

@@ -10,7 +10,7 @@ from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.upperkeys import iter_upper_keys
 
 
-def mend_bloom(upper: Path, path: Path, boot: bytes) -> None:
+def repair_bloom(upper: Path, path: Path, boot: bytes) -> None:
     """Set the bits of all that is in an upper, and note in the filter that it was looked at since this start (`boot`).
 
     All bits are set where there is no filter, or a directory of the upper cannot be listed. Idempotent; programs may

@@ -12,13 +12,13 @@ import os
 from typing import BinaryIO
 
 from rootlay.vfs.merge.attributes import Attributes
-from rootlay.vfs.merge.bypass import stays_outside
+from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.merge.content import copy_content, real_path
 from rootlay.vfs.merge.errors import operation, os_error
 from rootlay.vfs.merge.identity import Identity
 from rootlay.vfs.merge.listing import Listed, list_directory
 from rootlay.vfs.merge.lookup import Found
-from rootlay.vfs.merge.lookupcache import Remembered
+from rootlay.vfs.merge.lookupcache import LookupCache
 from rootlay.vfs.merge.path import ImagePath, PathArgument, raw_path
 from rootlay.vfs.merge.stack import Stack
 from rootlay.vfs.overlay.context import Context
@@ -32,7 +32,7 @@ from rootlay.vfs.overlay.upper import Upper
 ROOT = Identity()
 
 
-@stays_outside
+@bypasses_hooks
 class Overlay:
     """A merged file system. Close it, or use it in a `with` block. Safe for threads.
 
@@ -69,7 +69,7 @@ class Overlay:
         self._changer = Changer(self.context)
         self._opener = Opener(self.context, self._maker)
         bloom = self._upper.bloom if self._upper is not None else None
-        self.remembered = Remembered(stack, self.context.lookup, bloom)
+        self.remembered = LookupCache(stack, self.context.lookup, bloom)
         if not self.identity.is_root:  # each directory on the way is a question of permissions
             self.remembered.forget()
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.api.images import Store
 from rootlay.vfs.pyfs.importfs import import_pyfs
 
@@ -48,7 +48,7 @@ class RootlayOpener(Opener):
                 opened = store.image(name).open_fs()
             else:
                 opened = LayerFS.of_container(store.container(name))
-        except StoreError as error:
+        except RootlayError as error:
             raise errors.CreateFailed(f"{fs_url}: {error}", exc=error) from error
         if not parse_result.path:
             return opened

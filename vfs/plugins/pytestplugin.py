@@ -67,10 +67,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _forget_image(root: str, reference: str) -> None:
-    from rootlay.store.model.errors import StoreError
+    from rootlay.store.model.errors import RootlayError
     from rootlay.vfs.api.images import Store
 
-    with contextlib.suppress(StoreError, OSError):  # somebody removed it, or the whole store
+    with contextlib.suppress(RootlayError, OSError):  # somebody removed it, or the whole store
         if Path(root).is_dir():
             Store.open(root).image(reference).remove(force=True)
 

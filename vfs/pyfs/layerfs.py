@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.pyfs.errors import Converted
 from rootlay.vfs.pyfs.importfs import import_pyfs
-from rootlay.vfs.pyfs.lookups import LayerLooking
+from rootlay.vfs.pyfs.lookups import LayerLookups
 from rootlay.vfs.pyfs.namespaces import NS
 from rootlay.vfs.pyfs.tree import copy_file, remove_tree
 
@@ -47,7 +47,7 @@ class OpenContainer(Protocol):
         """Give it up."""
 
 
-class LayerFS(LayerLooking):
+class LayerFS(LayerLookups):
     """A container's file system. Thread safe. Closing it closes the overlay if it was given `owned=True`."""
 
     def __init__(self, overlay: Overlay, *, owned: bool = False, keeps: object = None) -> None:

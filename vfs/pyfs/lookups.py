@@ -28,7 +28,7 @@ from fs.info import Info  # noqa: E402
 from fs.path import basename  # noqa: E402
 
 
-class LayerLooking(FS):
+class LayerLookups(FS):
     """What a file system of layers shows of one overlay. The rest of PyFilesystem2's methods is LayerFS's."""
 
     walker_class = LayerWalker

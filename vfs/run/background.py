@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from rootlay.store.containers.record import ContainerState
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
@@ -17,7 +17,7 @@ from rootlay.vfs.run.terminal import open_terminal, relay
 ENGINE_TROUBLE = 125
 
 
-class NotStarted(StoreError):
+class NotStarted(RootlayError):
     """A program did not start. `code`: 127 it was not found, 126 it cannot be executed, 125 trouble of our own."""
 
     def __init__(self, message: str, code: int) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import subprocess
 
 
-class ServedSession:
+class LiveSession:
     """Close it when nothing more is to be started; programs that run already are served on.
 
     Args:

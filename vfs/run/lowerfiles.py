@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.hydrate.ahead import Ahead
     from rootlay.store.hydrate.hydrator import Hydrator
-    from rootlay.store.hydrate.prefetchhints import Asked
+    from rootlay.store.hydrate.prefetchhints import PrefetchHints
     from rootlay.store.hydrate.readahead import Streams
     from rootlay.store.view.view import View
 
@@ -51,27 +51,27 @@ class LowerFiles:
         self._begun = self._reached = self._goal = 0  # ids of that stream: its start, how far it is, where it ends
         self._followed = 0
         self._image = ""
-        self._known: Asked | None = None
+        self._known: PrefetchHints | None = None
         self._asked: list[int] = []
         self._beforehand = False
 
     def begin(self, image: str) -> None:
         """Look whether it is known what programs of this image, or of an earlier one of its name, ask for."""
-        from rootlay.store.hydrate.prefetchhints import find_asked, find_asked_by_name
+        from rootlay.store.hydrate.prefetchhints import find_prefetch_hints, find_prefetch_hints_by_name
 
         views = self._root / "views"
         self._image = image
-        self._known = find_asked(views, self._hex())
+        self._known = find_prefetch_hints(views, self._hex())
         if self._known is not None and self._known.still_there(self._root / "layers"):
             return
-        self._known = self._known or find_asked_by_name(views, image)
+        self._known = self._known or find_prefetch_hints_by_name(views, image)
         if self._known is not None and self._has_room():
             self._beforehand = True
             self._jobs.append(self._make_beforehand(self._known.paths))
 
     def end(self) -> None:
         """Write down what was asked for, if anything was."""
-        from rootlay.store.hydrate.prefetchhints import PATHS_MAX, Asked, has_hydrated, write_asked
+        from rootlay.store.hydrate.prefetchhints import PATHS_MAX, PrefetchHints, has_hydrated, write_prefetch_hints
 
         if self._view is None or self._hydrator is None or not (self._asked or self._beforehand):
             return
@@ -80,7 +80,7 @@ class LowerFiles:
         paths = dict.fromkeys([*before, *(path for path in found if path is not None)])
         layers = (layer.hex for layer in self._view.layers)
         trees = tuple(name for name in layers if has_hydrated(self._root / "layers" / name))
-        write_asked(self._root, self._hex(), Asked(self._image, trees, tuple(paths)[:PATHS_MAX]))
+        write_prefetch_hints(self._root, self._hex(), PrefetchHints(self._image, trees, tuple(paths)[:PATHS_MAX]))
 
     def _hex(self) -> str:
         return self._chain.rpartition(":")[2]
@@ -94,14 +94,14 @@ class LowerFiles:
 
     def _make_beforehand(self, paths: Sequence[bytes]) -> Iterator[int]:
         from rootlay.store.model.entry import EntryType
-        from rootlay.store.model.errors import StoreError
+        from rootlay.store.model.errors import RootlayError
 
         try:
             view, hydrator = self._open()
-        except StoreError:  # the first request will tell
+        except RootlayError:  # the first request will tell
             return
         for path in paths:
-            with contextlib.suppress(OSError, LookupError, ValueError, StoreError):
+            with contextlib.suppress(OSError, LookupError, ValueError, RootlayError):
                 node = view.find_path(path)
                 if node is not None and node.type is EntryType.FILE and node.size <= BEFOREHAND_BYTES_MAX:
                     hydrator.hydrate(node.id)
@@ -109,12 +109,12 @@ class LowerFiles:
 
     def hydrate(self, entry: int) -> None:
         """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
-        from rootlay.store.model.errors import StoreError
+        from rootlay.store.model.errors import RootlayError
 
         try:
             hydrator = self._open()[1]
             hydrator.hydrate(entry)
-        except StoreError as error:
+        except RootlayError as error:
             raise OSError(errno.EIO, str(error)) from error
         if len(self._asked) < ASKED_MAX:
             self._asked.append(entry)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.run.session import SYSTEM_BINDS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 
 
-class BindMismatch(StoreError):
+class BindMismatch(RootlayError):
     """A directory is to be bound over a file, or a file over a directory."""
 
     def __init__(self, host: str, target: str, is_dir: bool) -> None:

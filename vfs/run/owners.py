@@ -20,7 +20,7 @@ def owner_mark() -> str:
     return f"{os.uname().nodename}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
-def remove_orphans(root: Path) -> int:
+def remove_ownerless(root: Path) -> int:
     """Remove the marked containers whose process is gone; of this machine only. Returns how many."""
     removed = 0
     for record in Containers(root).iter_all():

@@ -20,7 +20,7 @@ from _socket import (  # `socket` itself takes 3 ms to import
 )
 from collections.abc import Iterable, Iterator, Sequence
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
 
 PROTOCOLS = {"tcp": 6, "udp": 17}
@@ -86,7 +86,7 @@ def _parse(text: str) -> Iterator[Port]:
         yield Port(port, outside[index] if outside else _free_port(protocol, address), protocol, address)
 
 
-class PortNotFree(StoreError):
+class PortNotFree(RootlayError):
     """A port of the machine that a container publishes cannot be bound."""
 
     def __init__(self, port: Port, reason: str) -> None:

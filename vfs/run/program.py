@@ -6,14 +6,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.model.errors import StoreError, printable_text
+from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
 from rootlay.vfs.run.user import Identity, Reader, find_identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class ImpossibleProgram(StoreError, ValueError):
+class ImpossibleProgram(RootlayError, ValueError):
     """An image or a caller wants a NUL in an argument, a variable or a path: no system call can be given that.
 
     A ValueError too, as `subprocess.run` raises it.

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from rootlay.store.containers.bloom import boot_of
-from rootlay.store.disk.bootid import SUFFIX, boot_id, is_noted, note
+from rootlay.store.disk.bootid import SUFFIX, boot_id, is_checked, mark_checked
 from rootlay.store.model.value import value
 
 
@@ -25,7 +25,7 @@ class NativeViewPlace:
     length: int = 0
 
 
-def look_at_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Sequence[Path]) -> None:
+def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Sequence[Path]) -> None:
     """Remove the hydrated files of a stack that are cut short, unless they were looked at since the machine started.
 
     Args:
@@ -36,22 +36,22 @@ def look_at_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seq
         OSError: one cannot be removed.
     """
     boot, mark = boot_id(), f"{views}/{chain_hex}{SUFFIX}"
-    if not boot or is_noted(mark, boot):
+    if not boot or is_checked(mark, boot):
         return
-    from rootlay.store.hydrate.repair import mend_trees
+    from rootlay.store.hydrate.repair import repair_trees
     from rootlay.store.model.errors import CorruptStore
     from rootlay.store.view.native import open_native_at
 
     with suppress(CorruptStore):  # whoever uses it will tell
         native = open_native_at(Path(os.fsdecode(view.path)), view.offset, view.length)
         try:
-            mend_trees(native, trees)
+            repair_trees(native, trees)
         finally:
             native.close()
-        note(mark, boot)
+        mark_checked(mark, boot)
 
 
-def look_at_filters(filters: Iterable[tuple[Path, Path]]) -> None:
+def check_filters(filters: Iterable[tuple[Path, Path]]) -> None:
     """Have each upper's filter know what is in it, unless it was looked at since the machine started; and have it have
     its blocks, so that no program needs any of the disk to set a bit.
 
@@ -65,9 +65,9 @@ def look_at_filters(filters: Iterable[tuple[Path, Path]]) -> None:
     for upper, bloom in filters:
         looked_at, has_blocks = boot_of(bloom)
         if looked_at != boot and boot:
-            from rootlay.vfs.overlay.bloomrepair import mend_bloom
+            from rootlay.vfs.overlay.bloomrepair import repair_bloom
 
-            mend_bloom(upper, bloom, boot)
+            repair_bloom(upper, bloom, boot)
         elif not has_blocks and looked_at:
             from rootlay.vfs.merge.bloom import Bloom
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.disk.trash import bury
+from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.containererrors import RunsElsewhere
 from rootlay.store.model.errors import ContainerRunning, StillRunning
 from rootlay.vfs.run.processes import has_guests, kill_guests
@@ -20,11 +20,11 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
         StillRunning: it cannot be ended.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
-    return bury(put_away(root, record, force=force))
+    return empty_trash(move_to_trash(root, record, force=force))
 
 
-def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
-    """As `remove_container`, up to where its files are out of sight: at the path returned, for `bury`. Quick."""
+def move_to_trash(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
+    """As `remove_container`, up to where its files are out of sight: at the path returned, for `empty_trash`. Quick."""
     path = record.real_path
     machine = record.state().elsewhere
     if machine and not force:
@@ -33,4 +33,4 @@ def put_away(root: Path, record: ContainerRecord, *, force: bool = False) -> Pat
         raise ContainerRunning(record.name)
     if not kill_guests(path):
         raise StillRunning(record.name)
-    return Containers(root).put_away(record)
+    return Containers(root).move_to_trash(record)

@@ -44,7 +44,7 @@ from rootlay.vfs.run.launch import (
     LaunchDir,
     LaunchPort,
 )
-from rootlay.vfs.run.rebootcheck import NativeViewPlace, look_at_filters, look_at_trees
+from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind.owner` holds
@@ -217,9 +217,9 @@ def make_launch(
     view, view_offset, view_bytes = _view(real_root, record.config.chain)
     if view:
         place = NativeViewPlace(view, view_offset, view_bytes)
-        look_at_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
+        check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
-    look_at_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
+    check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
     own = _binds(real_root, record, base)
     named = {bind.vpath for bind in own}
     layers = [

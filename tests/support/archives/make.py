@@ -16,10 +16,10 @@ from rootlay.store.layer.tree import LayerTree
 from rootlay.store.model.entry import Entry
 from rootlay.store.tar.reader import TarReader
 
-Member = tuple[str, str, object]
+IndexDocument = tuple[str, str, object]
 
 
-def make_tar(members: Sequence[Member], format: int = tarfile.PAX_FORMAT, **fields: object) -> bytes:  # noqa: A002
+def make_tar(members: Sequence[IndexDocument], format: int = tarfile.PAX_FORMAT, **fields: object) -> bytes:  # noqa: A002
     """A tar by CPython's tarfile. A member is (name, kind, payload): kind `f` content, `d`, `l` and `h` target, `c`
     and `b` (major, minor), `p`."""
     out = io.BytesIO()
@@ -154,7 +154,7 @@ INDEX = "application/vnd.oci.image.index.v1+json"
 
 def docker_archive(images: list[tuple[list[bytes], list[str]]], *, linked: bool = False) -> bytes:
     """A docker-archive of (layer tars, names); `linked`: repeated layers are symbolic links, as docker 1.10 made it."""
-    members: dict[str, Member] = {}
+    members: dict[str, IndexDocument] = {}
     manifest = []
     for number, (tars, names) in enumerate(images):
         config = make_config(tars)

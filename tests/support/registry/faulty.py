@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.retry import RetryRules
 from rootlay.store.registry.settings import Settings
@@ -47,8 +47,8 @@ def with_login(settings: Settings, host: str) -> Settings:
 
 
 def rejected(
-    store: ImageStore, reference: str, settings: Settings, error: type[StoreError], match: str | None = None
-) -> StoreError:
+    store: ImageStore, reference: str, settings: Settings, error: type[RootlayError], match: str | None = None
+) -> RootlayError:
     """Pull what must fail with nothing stored."""
     before = snapshot(store.root)
     with pytest.raises(error, match=match) as caught:

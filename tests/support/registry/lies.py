@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from rootlay.store.model.errors import BadManifest, DigestMismatch, StoreError, UnsupportedMedia
+from rootlay.store.model.errors import BadManifest, DigestMismatch, RootlayError, UnsupportedMedia
 from rootlay.store.registry.errors import (
     AccessDenied,
     BadRegistryAnswer,
@@ -49,7 +49,7 @@ class Lie:
 
     where: str
     tell: Tell
-    outcome: type[StoreError] | None
+    outcome: type[RootlayError] | None
 
 
 def raw(data: bytes) -> Tell:
@@ -192,8 +192,8 @@ LIES: dict[str, Lie] = {
     "manifest: a terabyte": Lie("manifest", endless(ok(f"Content-Length: {1 << 40}"), _PIECE), BadRegistryAnswer),
     "config: chunks without end": Lie("config", endless(ok(CHUNKED), b"10000\r\n" + _PIECE + b"\r\n"), DigestMismatch),
     "config: a body without end": Lie("config", endless(ok("Connection: close"), _PIECE), DigestMismatch),
-    "layer: chunks without end": Lie("layer", endless(ok(CHUNKED), b"10000\r\n" + _PIECE + b"\r\n"), StoreError),
-    "layer: a body without end": Lie("layer", endless(ok("Connection: close"), _PIECE), StoreError),
+    "layer: chunks without end": Lie("layer", endless(ok(CHUNKED), b"10000\r\n" + _PIECE + b"\r\n"), RootlayError),
+    "layer: a body without end": Lie("layer", endless(ok("Connection: close"), _PIECE), RootlayError),
     "layer: a terabyte": Lie("layer", endless(ok(f"Content-Length: {1 << 40}"), _PIECE), DigestMismatch),
     "an error without end": Lie(
         "manifest", endless(b"HTTP/1.1 404 No\r\n" + CHUNKED.encode() + b"\r\n\r\n", b"10000\r\n" + _PIECE + b"\r\n"),
@@ -257,12 +257,12 @@ LIES: dict[str, Lie] = {
         f"manifest: a layer with {name}": Lie("manifest", manifest(document(layer=change)), outcome)
         for name, change, outcome in (
             ("a negative size", {"size": -1}, BadManifest),
-            ("a huge size", {"size": 2**80}, StoreError),
+            ("a huge size", {"size": 2**80}, RootlayError),
             ("a size that is none", {"size": "10"}, BadManifest),
             ("a true size", {"size": True}, BadManifest),
             ("half a byte", {"size": 1.5}, BadManifest),
             ("a path as its digest", {"digest": "sha256:../../../../etc/passwd"}, BadManifest),
-            ("an unknown algorithm", {"digest": "md4:" + "0" * 32}, StoreError),
+            ("an unknown algorithm", {"digest": "md4:" + "0" * 32}, RootlayError),
             ("an odd type", {"mediaType": "application/\x1b[2J"}, None),
             ("annotations that are none", {"annotations": [1]}, BadManifest),
         )

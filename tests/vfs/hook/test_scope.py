@@ -88,7 +88,7 @@ def test_tasks_of_one_loop_are_in_different_containers(image: Image, outside: Pa
                 assert os.getcwd() == "/tmp"
                 assert await asyncio.to_thread(Path("mine").read_text) == name
 
-    async def stays_outside() -> None:
+    async def bypasses_hooks() -> None:
         for _ in range(60):
             await asyncio.sleep(0)
             assert outside.read_text() == "outside"
@@ -101,7 +101,7 @@ def test_tasks_of_one_loop_are_in_different_containers(image: Image, outside: Pa
 
     async def main() -> None:
         with image.container() as one, image.container() as two:
-            await asyncio.gather(inside(one, "one"), inside(two, "two"), stays_outside(), default_pool(one))
+            await asyncio.gather(inside(one, "one"), inside(two, "two"), bypasses_hooks(), default_pool(one))
 
     asyncio.run(main())
     assert hooked_pointers() == 0

@@ -15,15 +15,15 @@ import pytest
 
 from rootlay.store.bundle.writer import write_bundle
 from rootlay.store.containers.bloom import HEADER_BYTES, boot_of
-from rootlay.store.disk import bootid as boot
-from rootlay.store.hydrate.repair import mend_trees
+from rootlay.store.disk import bootid
+from rootlay.store.hydrate.repair import repair_trees
 from rootlay.store.store import ImageStore
 from rootlay.store.view.build import view_path
 from rootlay.store.view.native import NativeView
 from rootlay.vfs import Image, Store
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.upperkeys import iter_upper_keys
-from rootlay.vfs.overlay.bloomrepair import mend_bloom
+from rootlay.vfs.overlay.bloomrepair import repair_bloom
 from rootlay.vfs.run.session import engine_path
 from tests.support.archives.make import LayoutBuilder, make_tar
 
@@ -37,7 +37,7 @@ TOP = make_tar([("hidden", "f", "above"), (".wh.first", "f", ""), ("bin/hard", "
 @pytest.fixture
 def another_start(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Call it, and the machine has been started anew."""
-    return lambda: monkeypatch.setattr(boot, "_known", os.urandom(boot.ID_BYTES))
+    return lambda: monkeypatch.setattr(bootid, "_known", os.urandom(bootid.ID_BYTES))
 
 
 @pytest.fixture
@@ -81,11 +81,11 @@ def test_what_was_cut_is_removed_and_nothing_else(layered: tuple[Store, Image]) 
             hydrator.hydrate_all()
             content = {path: path.read_bytes() for path in hydrated(store.root)}
             assert {path.name for path in content} >= {"motd", "tool", "f", "empty", "hidden", "first"}
-            assert mend_trees(native, trees) == 0
+            assert repair_trees(native, trees) == 0
             chosen = [path for path, data in content.items() if data and chance.random() < 0.5]
             for path in chosen:
                 cut(path, chance.randrange(len(content[path])))
-            assert mend_trees(native, trees) == len(chosen)
+            assert repair_trees(native, trees) == len(chosen)
             assert set(hydrated(store.root)) == set(content) - set(chosen)
             hydrator.hydrate_all()
             assert {path: path.read_bytes() for path in hydrated(store.root)} == content
@@ -98,7 +98,7 @@ def test_a_tree_that_is_not_there_is_passed_over(layered: tuple[Store, Image]) -
     with natively(store.root) as (native, trees):
         for tree in trees:
             shutil.rmtree(tree, ignore_errors=True)
-        assert mend_trees(native, trees) == 0
+        assert repair_trees(native, trees) == 0
 
 
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="the engine is only for x86_64")
@@ -151,7 +151,7 @@ def test_a_program_sees_what_a_filter_has_lost(
     with contextlib.closing(store.container("k")) as c:
         shown = c.run(["sh", "-c", command], capture_output=True, check=True, text=True).stdout
     assert shown == "minelatergone\n7\n"
-    assert {boot_of(bloom) for bloom in blooms} == {(boot.boot_id(), True)}
+    assert {boot_of(bloom) for bloom in blooms} == {(bootid.boot_id(), True)}
 
 
 def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:
@@ -170,8 +170,8 @@ def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:
         assert all(bloom.may_have(*key) for key in keys)
         assert len(keys) > 10
         bloom.map[HEADER_BYTES:] = bytes(len(bloom.map) - HEADER_BYTES)
-    mend_bloom(upper, path, b"\1" * boot.ID_BYTES)
-    assert boot_of(path) == (b"\1" * boot.ID_BYTES, True)
+    repair_bloom(upper, path, b"\1" * bootid.ID_BYTES)
+    assert boot_of(path) == (b"\1" * bootid.ID_BYTES, True)
     with Bloom(path) as bloom:
         assert all(bloom.may_have(*key) for key in keys)
         assert not bloom.may_have(b"/no/such/thing")
@@ -179,17 +179,17 @@ def test_a_mended_filter_has_every_key(store: Store, image: Image) -> None:
 
 def test_starts_are_noted_beside_each_other_and_never_too_many(tmp_path: Path) -> None:
     mark = str(tmp_path / "mark")
-    starts = [os.urandom(boot.ID_BYTES) for _ in range(200)]
-    assert not boot.is_noted(mark, starts[0])
+    starts = [os.urandom(bootid.ID_BYTES) for _ in range(200)]
+    assert not bootid.is_checked(mark, starts[0])
     for number, start in enumerate(starts):
-        boot.note(mark, start)
-        assert boot.is_noted(mark, start)
+        bootid.mark_checked(mark, start)
+        assert bootid.is_checked(mark, start)
         if number == 10:
-            assert all(boot.is_noted(mark, other) for other in starts[:11])
+            assert all(bootid.is_checked(mark, other) for other in starts[:11])
     assert Path(mark).stat().st_size <= 2048
-    boot.note(str(tmp_path / "missing" / "mark"), starts[0])  # cannot be written: looked at again
+    bootid.mark_checked(str(tmp_path / "missing" / "mark"), starts[0])  # cannot be written: looked at again
 
 
 def test_the_machine_tells_its_start() -> None:
-    assert len(boot.boot_id()) == boot.ID_BYTES
-    assert boot.boot_id() == boot.boot_id()
+    assert len(bootid.boot_id()) == bootid.ID_BYTES
+    assert bootid.boot_id() == bootid.boot_id()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rootlay.vfs.run.lowerfiles as lowerfiles
-from rootlay.store.hydrate.prefetchhints import Asked
+from rootlay.store.hydrate.prefetchhints import PrefetchHints
 from rootlay.store.store import open_lower
 from rootlay.vfs import Store
 from rootlay.vfs.run.lowerfiles import LowerFiles
@@ -124,9 +124,9 @@ def test_a_damaged_record_is_none(case: Case) -> None:
     (record,) = (case.root / "views").glob("*.asked")
     record.write_bytes(b"RLASKED1")
     case.session("case", "/usr/a/011")
-    assert Asked.parse(record.read_bytes()).paths == (b"/usr/a/011",)
+    assert PrefetchHints.parse(record.read_bytes()).paths == (b"/usr/a/011",)
 
 
 def test_names_and_paths_of_any_bytes_are_kept() -> None:
-    asked = Asked("n\udcffame", ("ab" * 32,), (b"/a b", b"/\xff\n", b"/\n"))
-    assert Asked.parse(asked.to_bytes()) == asked
+    asked = PrefetchHints("n\udcffame", ("ab" * 32,), (b"/a b", b"/\xff\n", b"/\n"))
+    assert PrefetchHints.parse(asked.to_bytes()) == asked

@@ -24,7 +24,7 @@ from rootlay.store.disk.durable import make_directories
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import BadManifest, StoreError
+from rootlay.store.model.errors import BadManifest, RootlayError
 from rootlay.store.model.jsonfield import dump, objects, parse_object
 from rootlay.store.model.manifest import OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.model.reference import Reference
@@ -45,7 +45,7 @@ class Source(Protocol):
     """A place that a cache is read from."""
 
     def read(self) -> Steps:
-        """The list of steps. Raises StoreError, OSError."""
+        """The list of steps. Raises RootlayError, OSError."""
 
     def chunks(self, blob: Descriptor) -> Iterable[bytes]:
         """The bytes of a layer, not verified."""
@@ -115,7 +115,7 @@ def parse_steps(manifest: Manifest, data: bytes, what: str) -> Steps:
     return found
 
 
-class TravelledSteps:
+class TransferredSteps:
     """What other places know of steps. Thread safe."""
 
     def __init__(
@@ -141,7 +141,7 @@ class TravelledSteps:
                 continue
             try:
                 self._bring(name, source, record)
-            except (StoreError, OSError) as error:
+            except (RootlayError, OSError) as error:
                 self._check()
                 if (error.errno == errno.ENOSPC) if isinstance(error, OSError) else error.fault == "disk":
                     raise
@@ -157,7 +157,7 @@ class TravelledSteps:
                 for name, source in self._sources:
                     try:
                         self._lists.append((name, source, source.read()))
-                    except (StoreError, OSError) as error:
+                    except (RootlayError, OSError) as error:
                         self._note(f"--cache-from {name}: {error}")
             return self._lists
 

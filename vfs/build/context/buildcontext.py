@@ -20,7 +20,7 @@ from typing import BinaryIO
 from rootlay.store.codec.bytestream import iter_file
 from rootlay.store.codec.codec import peek
 from rootlay.store.disk.regularfile import open_regular_stream
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.settings import Settings
 from rootlay.vfs.build.context.download import download
@@ -40,7 +40,7 @@ _TEXT_BYTES_MAX = 16 << 20
 _HEAD_BYTES = 1 << 20  # more than one block of bzip2, which gives nothing before its end
 
 
-class BadContext(StoreError):
+class BadContext(RootlayError):
     """A build context, or the Dockerfile in it, that cannot be used.
 
     Args:

@@ -16,7 +16,7 @@ from rootlay.vfs.build.context.source import SourceEntry, SourceTree, join
 _COPY_BYTES = 1 << 20
 
 
-def materialise(tree: SourceTree, path: bytes, target: Path) -> None:
+def check_out(tree: SourceTree, path: bytes, target: Path) -> None:
     """Write a directory's content into `target`, which is made if need be, or a file to `target`.
 
     Raises FileNotFoundError: there is nothing at `path`; OSError.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.model.digest import Digest
-from rootlay.store.model.errors import DigestMismatch, StoreError
+from rootlay.store.model.errors import DigestMismatch, RootlayError
 from rootlay.store.registry.address import follow
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.settings import Settings
@@ -30,7 +30,7 @@ _REDIRECTS_MAX = 10
 _MODE = 0o600
 
 
-class DownloadFailed(StoreError):
+class DownloadFailed(RootlayError):
     """A URL that cannot be downloaded.
 
     Args:

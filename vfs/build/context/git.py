@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rootlay.store.disk.removetree import remove_tree
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.context.remote import GitReference
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
@@ -27,7 +27,7 @@ _SHOWN_CHARACTERS = 300
 _POLL_S = 0.1
 
 
-class GitFailed(StoreError):
+class GitFailed(RootlayError):
     """The git command could not fetch a source.
 
     Args:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 POLL_S = 0.1
 
 
-def abandonable(work: Callable[[], T], check: Callable[[], None], layout: Layout | None = None) -> T:
+def run_interruptibly(work: Callable[[], T], check: Callable[[], None], layout: Layout | None = None) -> T:
     """What `work` returns or raises; or what `check`, called again and again meanwhile, raises.
 
     Args:

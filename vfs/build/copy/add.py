@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
-from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.context.interruptible import run_interruptibly
 from rootlay.vfs.build.context.remote import kind_of, parse_git
 from rootlay.vfs.build.context.source import HostTree, SourceTree
 from rootlay.vfs.build.language.instruction import Add
@@ -45,7 +45,7 @@ class Adding:
         if kind == "url":
             from rootlay.vfs.build.context.download import download
 
-            file = abandonable(
+            file = run_interruptibly(
                 lambda: download(path, directory, self._options.settings, self._instruction.checksum, self._check),
                 self._check,
             )

@@ -23,7 +23,7 @@ from rootlay.store.codec.bytestream import ByteStream, iter_file
 from rootlay.store.codec.codec import decompress
 from rootlay.store.disk.durable import create_file
 from rootlay.store.model.entry import Entry, EntryType
-from rootlay.store.model.errors import NotAnArchive, StoreError, UnsafePath
+from rootlay.store.model.errors import NotAnArchive, RootlayError, UnsafePath
 from rootlay.store.model.value import replace
 from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tar.names import normalise
@@ -46,7 +46,7 @@ def is_archive(open_content: Opener) -> bool:
                 block += piece
                 if len(block) >= BLOCK_BYTES:
                     break
-        except StoreError:
+        except RootlayError:
             return False
     head = block[:BLOCK_BYTES]
     return len(head) == BLOCK_BYTES and (head == ZERO_BLOCK or checksum_fits(head))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 
 
-class BadDockerfile(StoreError):
+class BadDockerfile(RootlayError):
     """A Dockerfile, or a trigger of a base image, that breaks the language's rules.
 
     Args:

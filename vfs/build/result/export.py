@@ -21,7 +21,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.progress import Note
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
-from rootlay.vfs.build.context.interruptible import abandonable
+from rootlay.vfs.build.context.interruptible import run_interruptibly
 from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.options.output import STDOUT, Output
 from rootlay.vfs.changes.export import export_tree
@@ -66,7 +66,7 @@ def _push(store: ImageStore, image: Image, name: str, output: Output, settings: 
     from rootlay.store.registry.push import push
 
     reference, compression = str(image.manifest_digest), output.compression
-    abandonable(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
+    run_interruptibly(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
 
 
 def _save(store: ImageStore, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:

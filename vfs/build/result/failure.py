@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rootlay.store.model.errors import StoreError
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.language.syntax import Source
 
 
-class BuildFailed(StoreError):
+class BuildFailed(RootlayError):
     """An instruction that cannot be carried out.
 
     Args:

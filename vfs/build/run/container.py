@@ -33,7 +33,7 @@ from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.run.emptytrash import bury_in_background
+from rootlay.vfs.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.owners import OWNER, owner_mark
@@ -233,7 +233,7 @@ class RunContainer:
         if record is not None:
             kill_guests(os.path.realpath(record.path))
             self._release()
-            bury_in_background(self._containers.put_away(record))
+            empty_trash_in_background(self._containers.move_to_trash(record))
 
     def __enter__(self) -> RunContainer:
         return self

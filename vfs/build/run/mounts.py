@@ -23,7 +23,7 @@ from tempfile import mkdtemp
 from rootlay.store.containers.record import Bind
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.value import field, value
-from rootlay.vfs.build.context.checkout import materialise
+from rootlay.vfs.build.context.checkout import check_out
 from rootlay.vfs.build.context.source import HostTree, SourceTree, resolve
 from rootlay.vfs.build.copy.copy import absolute, clean
 from rootlay.vfs.build.language.errors import BadValue
@@ -109,7 +109,7 @@ class Mounting:
         if mount.readonly and isinstance(tree, HostTree):
             return [self._at(os.fsdecode(tree.root + place), mount, read_only=True)]
         copy = self._directory("bind") / "copy"
-        materialise(tree, place, copy)
+        check_out(tree, place, copy)
         return [self._at(str(copy), mount, read_only=mount.readonly)]
 
     def _cache(self, mount: Mount) -> list[Bind]:
@@ -121,7 +121,7 @@ class Mounting:
         directory = self._stack.enter_context(caches.use(identity, mount.sharing, wait, mode))
         if mount.from_ is not None and not any(directory.iterdir()):
             tree = self._sources.tree(mount.from_)
-            materialise(tree, self._place(tree, mount), directory)
+            check_out(tree, self._place(tree, mount), directory)
         return [self._at(str(directory), mount, read_only=mount.readonly, owner=owner[:2])]
 
     def _tmpfs(self, mount: Mount) -> list[Bind]:
