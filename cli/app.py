@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Optional
 
 import typer
+from rich.markup import escape
 
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 from rootlay.cli.verblist import GROUPS, load_verb
@@ -52,11 +53,13 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
 
 def _help(verb: Verb) -> str:
     """Help as restic writes it: what, examples, and an EXIT STATUS that a script can rely on."""
-    text = verb.help
+    text = escape(verb.help)
     if verb.examples:
-        text += "\n\n[bold]EXAMPLES[/bold]\n\n" + "\n\n".join(f"\b\n  {example}" for example in verb.examples)
+        text += (
+            "\n\n[bold]EXAMPLES[/bold]\n\n" + "\b\n" + "\n".join(f"  {escape(example)}" for example in verb.examples)
+        )
     status = verb.exits or "0 if all went well, 2 for a wrong command line, else a code of docs/exit-codes.md."
-    return text + f"\n\n[bold]EXIT STATUS[/bold]\n\n{status}"
+    return text + f"\n\n[bold]EXIT STATUS[/bold]\n\n{escape(status)}"
 
 
 def _command(verb: Verb, context: Context, outcome: list[int]) -> Callable[..., None]:
@@ -79,7 +82,7 @@ def _option(option: Option) -> inspect.Parameter:
     declaration = typer.Option(
         default,
         *option.flags,
-        help=option.help,
+        help=escape(option.help),
         metavar=option.metavar or None,
         hidden=option.hidden,
         show_default=False,
@@ -92,7 +95,10 @@ def _option(option: Option) -> inspect.Parameter:
 def _argument(argument: Argument) -> inspect.Parameter:
     kind: Any = list[str] if argument.many else str
     declaration = typer.Argument(
-        ... if argument.required else None, help=argument.help, metavar=argument.name.upper(), show_default=False
+        ... if argument.required else None,
+        help=escape(argument.help),
+        metavar=argument.name.upper(),
+        show_default=False,
     )
     return inspect.Parameter(
         argument.name,
