@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import HERE, OF_FOLDER, TIERS
+
 ROOT = Path(__file__).parent.parent
 ORDER = ("store", "vfs", "cli")
 MODULES = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
@@ -202,3 +204,18 @@ def test_imports_go_down_the_floors(path: Path) -> None:
 def test_no_folder_is_a_shelf(folder: Path) -> None:
     """More than thirty modules are two ideas. cli/verbs has one module for each verb, by design."""
     assert len(list(folder.glob("*.py"))) <= 30 or folder == ROOT / "cli" / "verbs"
+
+
+@pytest.mark.parametrize("folder", ["tests", "bench"])
+def test_tests_and_benchmarks_import_as_packages(folder: str) -> None:
+    """pyproject.toml has the tree on the path: nobody changes it on import."""
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(statement, ast.Expr):
+                assert "sys.path" not in ast.unparse(statement), f"{path}:{statement.lineno}"
+
+
+def test_every_folder_of_tests_has_a_tier() -> None:
+    folders = {path.parent.relative_to(HERE).as_posix() for path in HERE.rglob("test_*.py")} - {"."}
+    assert folders == OF_FOLDER.keys()
+    assert set(OF_FOLDER.values()) <= set(TIERS)
