@@ -121,6 +121,7 @@ class Renamer:
         self._remover.hide_lower(moved)
         upper.write_record(path, record)
         os.rename(upper.real(moved.path), upper.real(path))
+        self._announce_late(moved, path)
         upper.write_record(moved.path, NO_RECORD)
         if target.found is not None and not target.found.is_dir:
             upper.forget_linked(target.found)
@@ -147,8 +148,15 @@ class Renamer:
         for found in (one, other):
             self._remover.hide_lower(found)
         _renameat2(upper.real(one.path), upper.real(other.path), RENAME_EXCHANGE)
+        self._announce_late(one, other.path)
+        self._announce_late(other, one.path)
         upper.write_record(other.path, records[0])
         upper.write_record(one.path, records[1])
+
+    def _announce_late(self, moved: Found, path: bytes) -> None:
+        """A program that makes a file needs no lock: it may have made one since the bits were set."""
+        if moved.is_dir:
+            self._context.upper.announce_tree(path, path)
 
     def _record_for(self, moved: Found, place: Found) -> Record:
         if not moved.is_dir:

@@ -162,7 +162,7 @@ int rl_bind_device(u64 dev)
     for (u32 i = 0; !devices_known && i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         devices[i] = 0;
-        if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_statx(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
+        if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_near(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
             devices[i] = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
     }
     devices_known = 1;

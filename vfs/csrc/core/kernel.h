@@ -52,6 +52,12 @@ static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(n
 long rl_at(const char **p);
 static inline long k_at(const char **p) { return **p == RL_AT ? rl_at(p) : AT_FDCWD; }
 
+/* Without a path, or with a short one: the quick way's stack (quick.c) has no room for more. */
+static inline long k_near(long fd, const char *p, int flags, struct statx *sx)
+{
+    return rl_sys(__NR_statx, fd, (long)p, flags | AT_NO_AUTOMOUNT, RL_STATX_ALL, (long)sx, 0);
+}
+
 /* A call whose path is longer than the kernel takes (far.c). */
 long rl_far(long nr, long at, const char *p, long c, long d, long e);
 long rl_far_symlink(const char *target, long at, const char *p);

@@ -101,7 +101,7 @@ static long name_of(int fd, char *real, size_t size)
         rl_put(link, "/proc/self/cwd");
     else
         rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
-    long n = k_readlink(link, real, size - 1);
+    long n = k4(__NR_readlinkat, AT_FDCWD, (long)link, (long)real, (long)size - 1);
     if (n <= 0 || (size_t)n == size - 1)
         return 0;
     real[n] = 0;
@@ -169,7 +169,7 @@ void rl_known_created(int fd, u32 moment)
     struct statx sx;
     struct rl_record none;
     none.has = 0;
-    if (credit() && k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0)
+    if (credit() && k_near(fd, "", AT_EMPTY_PATH, &sx) == 0)
         rl_recall_add(moment, &sx, &none);
 }
 
@@ -185,7 +185,7 @@ void rl_known_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now
     struct statx sx;
     if (is_told(id) || (!directory && !credit()))
         return;
-    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
+    if (k_near(fd, "", AT_EMPTY_PATH, &sx) == 0 && (sx.stx_mask & STATX_BTIME) &&
         (directory ? rl_isdir(sx.stx_mode) : rl_isreg(sx.stx_mode)))
         remember(&sx, id, hash, rl_view_entry(id)->layer, directory && clear ? now + 1 : 0);
 }
@@ -228,7 +228,7 @@ int rl_known_directory(int fd, struct rl_base *b, char *out, size_t size)
     u32 now, clear_at;
     int keep = rl_moment(&now);
     b->how = b->clear = 0;
-    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
+    if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
         return 0;
     if (rl_seen_name(&sx, &b->hash, out, size))
         return b->how = 2;

@@ -104,7 +104,7 @@ int rl_tree_device(u64 dev)
     const char *path;
     struct statx sx;
     for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
-        if (rl_tree(i, &path) && k_statx(AT_FDCWD, path, 0, &sx) == 0)
+        if (rl_tree(i, &path) && k_near(AT_FDCWD, path, 0, &sx) == 0)
             tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
     return tree_dev && dev == tree_dev - 1;
 }
@@ -136,7 +136,7 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
         rl_host_layer = 1;
     else if ((d->flags & RL_DIR_UPPER) && rl_launch->st_dev)
         l->dev = rl_launch->st_dev; /* it is that of the upper */
-    else if (k_statx(AT_FDCWD, l->path, 0, &sx) == 0)
+    else if (k_near(AT_FDCWD, l->path, 0, &sx) == 0)
         l->dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     if (!d->bloom.len)
         return;

@@ -292,7 +292,7 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
         real[n++] = '/';
     }
     memcpy(real + n, path, k + 1);
-    if (k_statx(s->base.how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+    if (k_near(s->base.how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_QUICK_NO;
     if (s->base.how == 1 && rl_stirred(s->now)) /* the path is not that of the directory any more */
         return RL_QUICK_NO;

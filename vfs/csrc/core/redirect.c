@@ -75,7 +75,7 @@ static void found(struct search *s, long fd, u32 dn, const char *name, u32 best)
 {
     struct statx sx;
     u32 n = (u32)strlen(name);
-    if (k_statx(fd, name, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isdir(sx.stx_mode) || dn + n + 2 > RL_PATH_MAX)
+    if (k_near(fd, name, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isdir(sx.stx_mode) || dn + n + 2 > RL_PATH_MAX)
         return;
     memcpy(s->out, s->dir, dn);
     s->out[dn] = '/';

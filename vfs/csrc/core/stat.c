@@ -91,7 +91,7 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
 /* 0: out is what the program is to see; RL_QUICK_NO: it is what the kernel says, of a file that may be ours. */
 static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
 {
-    long r = k_statx(fd, "", AT_EMPTY_PATH, sx);
+    long r = k_near(fd, "", AT_EMPTY_PATH, sx);
     if (r < 0)
         return r;
     rl_attr_real(sx, out);
