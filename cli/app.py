@@ -58,7 +58,7 @@ def _help(verb: Verb) -> str:
         text += (
             "\n\n[bold]EXAMPLES[/bold]\n\n" + "\b\n" + "\n".join(f"  {escape(example)}" for example in verb.examples)
         )
-    status = verb.exits or "0 if all went well, 2 for a wrong command line, else a code of docs/exit-codes.md."
+    status = verb.exits or "0 success, 2 usage error, other codes in docs/exit-codes.md."
     return text + f"\n\n[bold]EXIT STATUS[/bold]\n\n{escape(status)}"
 
 

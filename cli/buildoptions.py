@@ -21,45 +21,47 @@ if TYPE_CHECKING:
 IMAGE_SCHEME = "docker-image://"
 LAYOUT_SCHEME = "oci-layout://"
 BUILD_OPTIONS = (
-    Option(("--target",), "text", "The stage to build, by name or number (the last one by default).", "STAGE"),
-    Option(("--build-arg",), "many", "Value of an ARG; NAME alone takes the caller's.", "NAME[=VALUE]"),
+    Option(("--target",), "text", "Stage to build, by name or number (default: the last).", "STAGE"),
+    Option(("--build-arg",), "many", "Set an ARG; NAME alone takes the value from the environment.", "NAME[=VALUE]"),
     Option(
         ("--build-context",),
         "many",
-        "One more source for FROM, --from and from=: a directory, an archive, a git repository, a URL, "
-        "docker-image://IMAGE or oci-layout://DIR[:TAG].",
+        (
+            "Additional source for FROM, --from and from=: a directory, an archive, a git repository, "
+            "a URL, docker-image://IMAGE or oci-layout://DIR[:TAG]."
+        ),
         "NAME=SOURCE",
     ),
     Option(("--label",), "many", "Label the image.", "KEY=VALUE"),
     PLATFORM_OPTION,
-    Option(("--pull",), "flag", "Ask the registry for base images that are here already."),
-    Option(("--no-cache",), "flag", "Make every layer anew."),
+    Option(("--pull",), "flag", "Check the registry for newer base images."),
+    Option(("--no-cache",), "flag", "Do not use cached layers."),
     Option(
         ("--cache-from",),
         "many",
-        "Where steps may be found done: REF, or type=local,src=DIR.",
+        "Import build cache from REF or type=local,src=DIR.",
         "REF|type=…",
     ),
     Option(
         ("--cache-to",),
         "many",
-        "Where the steps of this build go: type=registry,ref=REF or type=local,dest=DIR, each with mode=max for all.",
+        ("Export build cache to type=registry,ref=REF or type=local,dest=DIR; mode=max exports all steps."),
         "type=…",
     ),
-    Option(("--keep-failed",), "flag", "Keep the container of a RUN that fails, to look into it."),
+    Option(("--keep-failed",), "flag", "Keep the container of a failed RUN for inspection."),
     Option(
         ("--secret",),
         "many",
-        "For RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME.",
+        "Secret for RUN --mount=type=secret: id=ID,src=FILE or id=ID,env=NAME.",
         "id=ID[,src=FILE|,env=NAME]",
     ),
-    Option(("--ssh",), "many", "For RUN --mount=type=ssh: an agent's socket.", "default|ID[=SOCKET]"),
-    Option(("--network",), "text", "Of RUNs that do not say: `host` (default) or `none`.", "MODE"),
-    Option(("--add-host",), "many", "A line of /etc/hosts for RUN.", "NAME:ADDRESS"),
+    Option(("--ssh",), "many", "SSH agent socket for RUN --mount=type=ssh.", "default|ID[=SOCKET]"),
+    Option(("--network",), "text", "Default network of RUN: `host` (default) or `none`.", "MODE"),
+    Option(("--add-host",), "many", "Add a line to /etc/hosts for RUN.", "NAME:ADDRESS"),
     Option(
         ("--source-date-epoch",),
         "text",
-        "Time of the image, and the latest that a file may have (SOURCE_DATE_EPOCH by default).",
+        "Creation time of the image and upper limit for file times (default: SOURCE_DATE_EPOCH).",
         "SECONDS",
     ),
 )

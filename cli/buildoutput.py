@@ -20,12 +20,14 @@ OUTPUT_OPTIONS = (
     Option(
         ("-o", "--output"),
         "many",
-        "Where the result goes: DIR; - (a tar on standard output); type=local|tar|oci|docker,dest=PLACE; "
-        "type=registry. Repeatable; the store by default.",
+        (
+            "Output destination: DIR; - (a tar on standard output); "
+            "type=local|tar|oci|docker,dest=PATH; type=registry. Repeatable (default: the store)."
+        ),
         "OUTPUT",
     ),
-    Option(("--push",), "flag", "Send the image to the registry of its names: -o type=registry."),
-    Option(("--iidfile",), "text", "Write the image's ID to this file.", "FILE"),
+    Option(("--push",), "flag", "Push the image after the build; short for -o type=registry."),
+    Option(("--iidfile",), "text", "Write the image ID to a file.", "FILE"),
 )
 
 

@@ -26,11 +26,11 @@ PROGRESS_OPTIONS = (
     Option(
         ("--progress",),
         "text",
-        "auto (a live display on a terminal, lines elsewhere), plain, tty or quiet.",
+        "Progress output: auto (live on a terminal, lines elsewhere), plain, tty or quiet.",
         "HOW",
         default="auto",
     ),
-    Option(("-q", "--quiet"), "flag", "Print the image's ID only."),
+    Option(("-q", "--quiet"), "flag", "Print only the image ID."),
 )
 
 

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from rootlay.store.model.limits import Limits
 
 LIMIT_OPTIONS = (
-    Option(("--max-size",), "text", "How much the image may unpack to, as 20g (1t by default).", "BYTES"),
-    Option(("--max-entries",), "int", "How many entries its layers may have (10000000 by default).", "COUNT"),
-    Option(("--max-ratio",), "int", "How many times its size a layer may unpack to (2000 by default).", "TIMES"),
+    Option(("--max-size",), "text", "Maximum unpacked size, e.g. 20g (default: 1t).", "BYTES"),
+    Option(("--max-entries",), "int", "Maximum number of entries in all layers (default: 10000000).", "COUNT"),
+    Option(("--max-ratio",), "int", "Maximum compression ratio of a layer (default: 2000).", "TIMES"),
 )
 _SIZE = re.compile(r"([0-9]+)([bkmgt]?)", re.IGNORECASE)
 _SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from rootlay.store.registry.settings import Settings
 
 REGISTRY_OPTIONS = (
-    Option(("--plain-http",), "flag", "Allow http in the clear (to this machine itself it always is)."),
-    Option(("--cacert",), "text", "Trust the CA certificates in this file, too (or SSL_CERT_FILE).", "FILE"),
+    Option(("--plain-http",), "flag", "Allow plain HTTP (always allowed to localhost)."),
+    Option(("--cacert",), "text", "Also trust the CA certificates in this file (or SSL_CERT_FILE).", "FILE"),
 )
 PLATFORM_OPTION = Option(
     ("--platform",),
     "text",
-    "Which one of a multi-platform image, as linux/arm64 (this machine's by default).",
+    "Platform to use, e.g. linux/arm64 (default: this machine's).",
     "OS/ARCH",
 )
 WHICH_PLATFORM_OPTION = Option(
-    ("--platform",), "text", "Only this one of a multi-platform image (the whole of it by default).", "OS/ARCH"
+    ("--platform",), "text", "Use only this platform of a multi-platform image (default: all).", "OS/ARCH"
 )
 ALL_PLATFORMS_OPTION = Option(
-    ("--all-platforms",), "flag", "The whole multi-platform image: its index and all that it lists, bit for bit."
+    ("--all-platforms",), "flag", "Fetch all platforms of a multi-platform image, with its index."
 )
 
 

@@ -15,30 +15,33 @@ _HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
 CONFINE = Option(
     ("--confine",),
     "text",
-    "Hold programs to the container's own files by Landlock: auto (where the kernel can), require, off.",
+    ("Confine programs to the container's files with Landlock: auto (if the kernel supports it), require, off."),
     "MODE",
 )
 CREATE_OPTIONS = (
-    Option(("-i", "--interactive"), "flag", "Pass standard input on."),
-    Option(("-t", "--tty"), "flag", "Use a terminal."),
-    Option(("--name",), "text", "Name of the container.", "NAME"),
+    Option(("-i", "--interactive"), "flag", "Keep standard input open."),
+    Option(("-t", "--tty"), "flag", "Allocate a pseudo-terminal."),
+    Option(("--name",), "text", "Container name.", "NAME"),
     Option(
-        ("-e", "--env"), "many", "Set an environment variable; NAME alone takes the caller's value.", "NAME[=VALUE]"
+        ("-e", "--env"),
+        "many",
+        "Set an environment variable; NAME alone takes the value from the environment.",
+        "NAME[=VALUE]",
     ),
-    Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE a line.", "FILE"),
-    Option(("-w", "--workdir"), "text", "Working directory inside; made when missing.", "DIR"),
+    Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE per line.", "FILE"),
+    Option(("-w", "--workdir"), "text", "Working directory inside the container; created if missing.", "DIR"),
     Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
-    Option(("-v", "--volume"), "many", "Make a host path visible inside.", "HOST:CTR[:ro]"),
-    Option(("--entrypoint",), "text", "Replace the image's entrypoint.", "PROGRAM"),
-    Option(("-h", "--hostname"), "text", "Host name inside.", "NAME"),
+    Option(("-v", "--volume"), "many", "Bind mount a host path.", "HOST:CTR[:ro]"),
+    Option(("--entrypoint",), "text", "Override the image's entrypoint.", "PROGRAM"),
+    Option(("-h", "--hostname"), "text", "Host name of the container.", "NAME"),
     Option(("-l", "--label"), "many", "Label the container.", "KEY=VALUE"),
     Option(
         ("--lower",),
         "many",
-        "Use a host directory as a read-only layer; repeatable, topmost last. Replaces IMAGE.",
+        "Use a host directory as a read-only layer, instead of IMAGE; repeatable, topmost last.",
         "DIR",
     ),
-    Option(("--base",), "text", "With --lower: the image that lies under the directories.", "IMAGE"),
+    Option(("--base",), "text", "With --lower: the image below the directories.", "IMAGE"),
     Option(
         ("--upper",),
         "text",
@@ -49,19 +52,19 @@ CREATE_OPTIONS = (
     Option(
         ("-p", "--publish"),
         "many",
-        "A port that programs bind inside becomes HOST outside; ranges, and no HOST for a free one.",
+        "Publish a container port on HOST (ranges allowed; omit HOST to pick a free port).",
         "[ADDR:]HOST:CTR[/udp]",
     ),
-    Option(("--net", "--network"), "text", "`host` (default) or `none`: only UNIX sockets.", "MODE"),
+    Option(("--net", "--network"), "text", "`host` (default), or `none`: only UNIX sockets.", "MODE"),
     PLATFORM_OPTION,
 )
 ARGUMENTS = (
     Argument(
         "image",
-        "Image to run: a name or ID, the path of a bundle, or `host` for the machine's own root.",
+        "Image to run: a name, an ID, the path of a bundle, or `host` for this machine's root.",
         required=False,
     ),
-    Argument("command", "Program and its arguments.", required=False, many=True),
+    Argument("command", "Command and its arguments.", required=False, many=True),
 )
 
 

@@ -53,12 +53,15 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="build",
-    help="Make an image from a Dockerfile.",
+    help="Build an image from a Dockerfile.",
     action=action,
     options=(
-        Option(("-t", "--tag"), "many", "Name of the image; repeatable.", "NAME[:TAG]"),
+        Option(("-t", "--tag"), "many", "Image name; repeatable.", "NAME[:TAG]"),
         Option(
-            ("-f", "--file"), "text", "The Dockerfile; - for standard input (CONTEXT/Dockerfile by default).", "FILE"
+            ("-f", "--file"),
+            "text",
+            "Path of the Dockerfile; - for standard input (default: CONTEXT/Dockerfile).",
+            "FILE",
         ),
         *BUILD_OPTIONS,
         *OUTPUT_OPTIONS,
@@ -66,9 +69,11 @@ VERB = Verb(
         *REGISTRY_OPTIONS,
     ),
     arguments=(
-        Argument("context", "Where COPY and ADD read from: a directory, an archive, a git repository, a URL, or - ."),
+        Argument(
+            "context", ("Build context: a directory, an archive, a git repository, a URL, or - for standard input.")
+        ),
     ),
-    exits="0 done; 60 the Dockerfile is wrong; 61 a RUN failed; 62 another instruction failed.",
+    exits="0 success; 60 error in the Dockerfile; 61 a RUN failed; 62 another instruction failed.",
     examples=(
         "rootlay build -t app .",
         "rootlay build -t app:2 -f build/Dockerfile --target test .",

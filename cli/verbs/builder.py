@@ -85,13 +85,13 @@ def _older_than(filters: tuple[str, ...]) -> float:
 
 VERB = Verb(
     name="builder",
-    help="Show what the build cache holds (`builder du`), or remove what no image has (`builder prune`).",
+    help="Show the build cache (`builder du`) or remove unused parts of it (`builder prune`).",
     action=action,
     options=(
-        Option(("-a", "--all"), "flag", "prune: everything, also the directories of RUN --mount=type=cache."),
-        Option(("--filter",), "many", "prune: until=DURATION: only what was not used for that long.", "FILTER"),
-        Option(("--dry-run",), "flag", "prune: say what would go, and remove nothing."),
-        Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),
+        Option(("-a", "--all"), "flag", "prune: remove everything, including RUN --mount=type=cache directories."),
+        Option(("--filter",), "many", "prune: until=DURATION: remove only what was not used for that long.", "FILTER"),
+        Option(("--dry-run",), "flag", "prune: show what would be removed, and remove nothing."),
+        Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
         Option(("--json",), "flag", "As JSON."),
     ),
     arguments=(Argument("action", "`du` or `prune`."),),

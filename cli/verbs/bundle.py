@@ -26,10 +26,10 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="bundle",
-    help="Write an image as one read-only file that runs where it lies, without a store, on many machines at once.",
+    help=("Write an image as one read-only file that runs in place, without a store, on any number of machines."),
     action=action,
-    options=(Option(("-o", "--output"), "text", "The file; by custom its name ends in .rlay.", "FILE"),),
-    arguments=(Argument("image", "Name or ID of an image."),),
+    options=(Option(("-o", "--output"), "text", "File to write; the usual suffix is .rlay.", "FILE"),),
+    arguments=(Argument("image", "Image name or ID."),),
     examples=(
         "rootlay bundle debian -o debian.rlay",
         "rootlay run ./debian.rlay -- cat /etc/os-release",

@@ -22,20 +22,20 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="commit",
-    help="Make a new image: the container's image and one layer with its changes. The cost follows the change.",
+    help="Create an image from a container's changes. Takes time proportional to the changes.",
     action=action,
     options=(
-        Option(("-m", "--message"), "text", "Comment in the image's history.", "TEXT"),
-        Option(("-a", "--author"), "text", "Author in the image's history.", "NAME"),
+        Option(("-m", "--message"), "text", "Commit message.", "TEXT"),
+        Option(("-a", "--author"), "text", "Author of the image.", "NAME"),
         Option(
             ("-c", "--change"),
             "many",
-            "Change the config by a Dockerfile instruction, such as `CMD bash` or `ENV A=1`; repeatable.",
+            "Apply a Dockerfile instruction to the config, e.g. `CMD bash` or `ENV A=1`; repeatable.",
             "INSTRUCTION",
         ),
     ),
     arguments=(
         Argument("container", "Name or ID."),
-        Argument("reference", "Name of the image: NAME[:TAG].", required=False),
+        Argument("reference", "Image name: NAME[:TAG].", required=False),
     ),
 )

@@ -56,8 +56,8 @@ VERB = Verb(
     "- is a tar: on standard output, or to be unpacked from standard input in a directory of the container.",
     action=action,
     options=(
-        Option(("-a", "--archive"), "flag", "Keep owners (numbers)."),
-        Option(("-L", "--follow-link"), "flag", "Follow a symbolic link given as the source."),
+        Option(("-a", "--archive"), "flag", "Archive mode: keep numeric owners."),
+        Option(("-L", "--follow-link"), "flag", "Follow a symbolic link in the source."),
     ),
     arguments=(
         Argument("source", "CONTAINER:PATH, a path, or - ."),

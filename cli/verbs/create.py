@@ -19,9 +19,9 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="create",
-    help="Create a container without starting it, and print its ID.",
+    help="Create a container without starting it.",
     action=action,
-    options=(Option(("--rm",), "flag", "Remove the container when its program ends."), *CREATE_OPTIONS),
+    options=(Option(("--rm",), "flag", "Remove the container when its program exits."), *CREATE_OPTIONS),
     arguments=ARGUMENTS,
     passes_on=True,
 )

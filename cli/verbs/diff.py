@@ -54,15 +54,22 @@ def _state(context: Context, reference: str) -> State | Image:
 
 VERB = Verb(
     name="diff",
-    help="List what was added (A), changed (C) and deleted (D) in a container, or what leads from one state to "
-    "another. The cost follows the change.",
+    help=(
+        "List files added (A), changed (C) and deleted (D) in a container, or between two states. "
+        "Takes time proportional to the changes."
+    ),
     action=action,
     options=(
         Option(("--json",), "flag", "As JSON."),
-        Option(("--apply",), "text", "Make the changes in this directory, too; each file at once or not.", "DIR"),
+        Option(
+            ("--apply",), "text", "Also apply the changes to this directory; each file is replaced atomically.", "DIR"
+        ),
     ),
     arguments=(
-        Argument("container", "CONTAINER or CONTAINER@SNAPSHOT, against its image; IMAGE, too, where another follows."),
+        Argument(
+            "container",
+            ("CONTAINER or CONTAINER@SNAPSHOT, compared with its image; or IMAGE, if a second state follows."),
+        ),
         Argument("other", "CONTAINER, CONTAINER@SNAPSHOT or IMAGE to compare with.", required=False),
     ),
     examples=("rootlay diff c1", "rootlay diff c1@before c1", "rootlay diff debian debian:2"),

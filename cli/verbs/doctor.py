@@ -23,8 +23,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="doctor",
-    help="Say what works on this machine, and what to do about what does not.",
+    help="Check this machine and suggest fixes.",
     action=action,
     options=(Option(("--json",), "flag", "As JSON."),),
-    exits="0 if programs can run here, 1 if something is `fail`.",
+    exits="0 if programs can run here, 1 if a check failed.",
 )

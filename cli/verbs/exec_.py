@@ -46,19 +46,19 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="exec",
-    help="Run a program in an existing container, whether or not its own program runs.",
+    help="Run a command in a container. The container may be stopped.",
     action=action,
     options=(
-        Option(("-i", "--interactive"), "flag", "Pass standard input on."),
-        Option(("-t", "--tty"), "flag", "Use a terminal."),
+        Option(("-i", "--interactive"), "flag", "Keep standard input open."),
+        Option(("-t", "--tty"), "flag", "Allocate a pseudo-terminal."),
         Option(("-d", "--detach"), "flag", "Run in the background."),
         Option(("-e", "--env"), "many", "Set an environment variable.", "NAME[=VALUE]"),
         Option(("-w", "--workdir"), "text", "Working directory inside.", "DIR"),
         Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
-        Option(("--trace",), "text", "Write each remapped call to this file; - for standard error.", "FILE"),
+        Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
         CONFINE,
     ),
-    arguments=(Argument("container", "Name or ID."), Argument("command", "Program and its arguments.", many=True)),
+    arguments=(Argument("container", "Name or ID."), Argument("command", "Command and its arguments.", many=True)),
     passes_on=True,
-    exits="The program's own; 128 + n when signal n ended it; 127, 126 and 125 as with run.",
+    exits="The program's exit code; 128 + n if signal n ended it; 127, 126 and 125 as for run.",
 )

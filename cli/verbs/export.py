@@ -26,8 +26,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="export",
-    help="Write a container's whole file system as a tar archive.",
+    help="Export a container's file system as a tar archive.",
     action=action,
-    options=(Option(("-o", "--output"), "text", "File to write (standard output by default).", "FILE"),),
+    options=(Option(("-o", "--output"), "text", "File to write (default: standard output).", "FILE"),),
     arguments=(Argument("container", "Name or ID."),),
 )

@@ -19,9 +19,10 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="fork",
-    help="Create a container with the configuration and the files of another one, or of its snapshot. "
-    "Nothing is copied; what either changes later is its own.",
+    help=(
+        "Create a container from another container or its snapshot. No file is copied; later changes are independent."
+    ),
     action=action,
-    options=(Option(("--name",), "text", "Name of the new container (default: chosen).", "NAME"),),
-    arguments=(Argument("container", "CONTAINER (stopped) or CONTAINER@SNAPSHOT."),),
+    options=(Option(("--name",), "text", "Name of the new container (default: generated).", "NAME"),),
+    arguments=(Argument("container", "A stopped CONTAINER, or CONTAINER@SNAPSHOT."),),
 )

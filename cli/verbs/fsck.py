@@ -78,13 +78,13 @@ def _print_end(context: Context, still_open: int, found: int, kept: list[dict[st
 
 VERB = Verb(
     name="fsck",
-    help="Check everything in the store against what docs/format.md promises, and repair it.",
+    help="Check the store, and repair it.",
     action=action,
     options=(
-        Option(("--deep",), "flag", "Read all content, too: every digest, index, view and hydrated file."),
-        Option(("--repair",), "flag", "Rebuild what can be rebuilt, move the rest to the folder `quarantine`."),
+        Option(("--deep",), "flag", "Also read all content: every digest, index, view and hydrated file."),
+        Option(("--repair",), "flag", "Rebuild what can be rebuilt; move the rest to the directory `quarantine`."),
         Option(("--json",), "flag", "As JSON."),
     ),
-    exits="0 if nothing is damaged, 1 if all damage was repaired, 4 if damage is left.",
+    exits="0 no damage, 1 all damage was repaired, 4 damage remains.",
     examples=("rootlay fsck", "rootlay fsck --deep --repair"),
 )

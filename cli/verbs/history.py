@@ -47,8 +47,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="history",
-    help="Show an image's layers, newest first, and what made them. SIZE is compressed.",
+    help="Show the history of an image, newest layer first. SIZE is compressed.",
     action=action,
-    options=(Option(("--no-trunc",), "flag", "Do not cut long commands."), Option(("--json",), "flag", "As JSON.")),
+    options=(Option(("--no-trunc",), "flag", "Do not truncate output."), Option(("--json",), "flag", "As JSON.")),
     arguments=(Argument("image", "Image."),),
 )

@@ -72,14 +72,16 @@ def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
 
 VERB = Verb(
     name="images",
-    help="List images. SIZE is what their layers take in the store, compressed. Of an image that is here for several "
-    "platforms the ID is that of the one for this machine.",
+    help=(
+        "List images. SIZE is the compressed size of the layers. For a multi-platform image, "
+        "IMAGE ID is that of this machine's platform."
+    ),
     action=action,
     options=(
         Option(("-q", "--quiet"), "flag", "IDs only."),
-        Option(("--no-trunc",), "flag", "Whole IDs, with their algorithm."),
+        Option(("--no-trunc",), "flag", "Do not truncate IDs."),
         Option(("--json",), "flag", "As JSON."),
     ),
-    arguments=(Argument("name", "Only this repository, or NAME:TAG.", required=False),),
-    exits="0; 27 where an image is damaged: the others are listed.",
+    arguments=(Argument("name", "Show only this repository or NAME:TAG.", required=False),),
+    exits="0 success; 27 an image is damaged (the others are listed).",
 )

@@ -33,18 +33,18 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="import",
-    help="Make an image of a root file system: a directory, or a tar archive, plain or compressed (gzip, zstd, xz).",
+    help=("Create an image from a root file system: a directory, or a tar archive (plain, gzip, zstd or xz)."),
     action=action,
     options=(
-        Option(("-m", "--message"), "text", "Comment in the image's history.", "TEXT"),
+        Option(("-m", "--message"), "text", "Commit message.", "TEXT"),
         Option(
-            ("-c", "--change"), "many", "Set the config by a Dockerfile instruction, such as `CMD bash`.", "INSTRUCTION"
+            ("-c", "--change"), "many", "Apply a Dockerfile instruction to the config, e.g. `CMD bash`.", "INSTRUCTION"
         ),
         *LIMIT_OPTIONS,
     ),
     arguments=(
         Argument("source", "Tar archive or directory; - for standard input."),
-        Argument("reference", "Name of the image: NAME[:TAG]."),
+        Argument("reference", "Image name: NAME[:TAG]."),
     ),
     examples=("rootlay import debian.tar debian", "mmdebstrap trixie - | rootlay import - debian:trixie"),
 )

@@ -69,8 +69,8 @@ def _image(context: Context, reference: str) -> dict[str, Any]:
 
 VERB = Verb(
     name="inspect",
-    help="Show everything that is known of containers or images, as JSON.",
+    help="Show details of containers or images as JSON.",
     action=action,
-    options=(Option(("--type",), "text", "`container` or `image`, where a name fits both.", "TYPE"),),
+    options=(Option(("--type",), "text", "`container` or `image`, if a name matches both.", "TYPE"),),
     arguments=(Argument("name", "Containers or images.", many=True),),
 )

@@ -40,17 +40,22 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="load",
-    help="Load images: a docker-archive (docker save), an OCI layout (directory or tar), or a bundle. All or nothing. "
-    "A multi-platform image comes as a whole if the archive has all of it.",
+    help=(
+        "Load images from a docker-archive (docker save), an OCI layout (directory or tar) or a "
+        "bundle. All images are loaded, or none. A multi-platform image is loaded completely if "
+        "the archive is complete."
+    ),
     action=action,
     options=(
-        Option(("-i", "--input"), "text", "Archive or directory (standard input by default).", "FILE|DIR"),
-        Option(("--image",), "many", "Load only this image; repeatable. For OCI layouts.", "NAME"),
+        Option(("-i", "--input"), "text", "Archive or directory (default: standard input).", "FILE|DIR"),
+        Option(("--image",), "many", "Load only this image of an OCI layout; repeatable.", "NAME"),
         Option(
             ("--link",),
             "flag",
-            "Leave the layers where they are, in an OCI layout or another store that stays there, and link to them. "
-            "Of a multi-platform image only this machine's, without --platform or --all-platforms.",
+            (
+                "Link to the layers of an OCI layout or another store instead of copying them. Uses this "
+                "machine's platform only, unless --platform or --all-platforms is given."
+            ),
         ),
         PLATFORM_OPTION,
         ALL_PLATFORMS_OPTION,

@@ -48,14 +48,17 @@ def _line_of_input() -> str:
 
 VERB = Verb(
     name="login",
-    help="Log in to a registry. The login is tried, then kept where docker, podman and skopeo find it, too: by the "
-    "credential helper of ~/.docker/config.json, or in that file itself (mode 0600, not encrypted).",
+    help=(
+        "Log in to a registry. The login is verified, then stored where docker, podman and skopeo "
+        "also look: with the credential helper in ~/.docker/config.json, or in that file (mode "
+        "0600, not encrypted)."
+    ),
     action=action,
     options=(
-        Option(("-u", "--username"), "text", "User name (asked for by default).", "USER"),
+        Option(("-u", "--username"), "text", "User name (default: prompt).", "USER"),
         Option(("--password-stdin",), "flag", "Read the password from standard input."),
         *REGISTRY_OPTIONS,
     ),
-    arguments=(Argument("host", "Registry (Docker Hub by default).", required=False),),
+    arguments=(Argument("host", "Registry (default: Docker Hub).", required=False),),
     examples=("pass registry | rootlay login -u me --password-stdin registry.example",),
 )

@@ -17,8 +17,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="logout",
-    help="Forget the login of a registry.",
+    help="Log out of a registry.",
     action=action,
     options=REGISTRY_OPTIONS,
-    arguments=(Argument("host", "Registry (Docker Hub by default).", required=False),),
+    arguments=(Argument("host", "Registry (default: Docker Hub).", required=False),),
 )

@@ -36,11 +36,11 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="logs",
-    help="Show what a detached container has written (standard output and error, in order).",
+    help="Show the output of a detached container (standard output and error, in order).",
     action=action,
     options=(
-        Option(("-f", "--follow"), "flag", "Go on until the container stops."),
-        Option(("-n", "--tail"), "int", "Only the last lines.", "LINES"),
+        Option(("-f", "--follow"), "flag", "Follow log output."),
+        Option(("-n", "--tail"), "int", "Number of lines to show from the end.", "LINES"),
     ),
     arguments=(Argument("container", "Name or ID."),),
 )

@@ -34,7 +34,7 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="manifest",
-    help="Show the manifest or index that a registry has under a name: `rootlay manifest inspect IMAGE`.",
+    help="Show a manifest or index of a registry: `rootlay manifest inspect IMAGE`.",
     action=action,
     options=(
         Option(
@@ -42,8 +42,10 @@ VERB = Verb(
             "flag",
             "The exact bytes, which the digest is of (on a terminal what is not printable is escaped).",
         ),
-        Option(("--digest",), "flag", "The digest only."),
-        Option(PLATFORM_OPTION.flags, "text", "Of an index, the manifest for this platform.", PLATFORM_OPTION.metavar),
+        Option(("--digest",), "flag", "Print only the digest."),
+        Option(
+            PLATFORM_OPTION.flags, "text", "Show the manifest of this platform from an index.", PLATFORM_OPTION.metavar
+        ),
         *REGISTRY_OPTIONS,
     ),
     arguments=(Argument("command", "`inspect`."), Argument("image", "[HOST/]NAME[:TAG][@DIGEST].")),

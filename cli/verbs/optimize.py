@@ -23,8 +23,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="optimize",
-    help="Give an image's gzip layers packs, from which single files are read faster. Costs about their size in disk.",
+    help=("Make single files of gzip layers faster to read. Uses about as much disk space as the layers."),
     action=action,
-    arguments=(Argument("image", "Name or ID of an image."),),
+    arguments=(Argument("image", "Image name or ID."),),
     examples=("rootlay optimize debian",),
 )

@@ -34,11 +34,11 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="prune",
-    help="Remove stopped containers, leftovers, and what no image, no container and no build cache needs.",
+    help="Remove stopped containers and unused data.",
     action=action,
     options=(
-        Option(("--dry-run",), "flag", "Say what would go, and remove nothing."),
-        Option(("-f", "--force"), "flag", "Accepted as in Docker; nothing is asked anyway."),
+        Option(("--dry-run",), "flag", "Show what would be removed, and remove nothing."),
+        Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
         Option(("--json",), "flag", "As JSON."),
     ),
 )

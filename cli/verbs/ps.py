@@ -74,10 +74,10 @@ def _shown(port: str) -> str:
 
 VERB = Verb(
     name="ps",
-    help="List containers: those with a running program, or all.",
+    help="List containers.",
     action=action,
     options=(
-        Option(("-a", "--all"), "flag", "Stopped ones, too."),
+        Option(("-a", "--all"), "flag", "Show all containers (default: only running ones)."),
         Option(("-q", "--quiet"), "flag", "IDs only."),
         Option(("--json",), "flag", "As JSON."),
     ),

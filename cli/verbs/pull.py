@@ -50,14 +50,14 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="pull",
-    help="Fetch an image from a registry. Only missing layers are fetched; after a cut, pull again and it goes on.",
+    help=("Pull an image from a registry. Only missing layers are fetched; if interrupted, run it again to resume."),
     action=action,
     options=(
-        Option(("-q", "--quiet"), "flag", "Print the image ID only."),
+        Option(("-q", "--quiet"), "flag", "Print only the image ID."),
         Option(
             ("--lazy",),
             "flag",
-            "Of layers that have a table of contents (eStargz, zstd:chunked) fetch that alone: files come when used.",
+            ("Fetch only the table of contents of eStargz and zstd:chunked layers; fetch files on first use."),
         ),
         PLATFORM_OPTION,
         ALL_PLATFORMS_OPTION,

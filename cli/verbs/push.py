@@ -34,21 +34,21 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="push",
-    help="Send an image to a registry, bit for bit. Only what is missing there is sent.",
+    help="Push an image to a registry. Only missing blobs are sent.",
     action=action,
     options=(
-        Option(("-q", "--quiet"), "flag", "Print the manifest's digest only."),
+        Option(("-q", "--quiet"), "flag", "Print only the manifest digest."),
         Option(
             ("--compression",),
             "text",
-            "Re-encode the layers: gzip, zstd or none. The image ID stays; the digest changes.",
+            ("Recompress the layers: gzip, zstd or none. The image ID does not change; the digest does."),
             "KIND",
         ),
         WHICH_PLATFORM_OPTION,
         *REGISTRY_OPTIONS,
     ),
     arguments=(
-        Argument("image", "The image: its name there, unless a target is given."),
+        Argument("image", "Image; also the name in the registry if no target is given."),
         Argument("target", "[HOST/]NAME[:TAG] in the registry.", required=False),
     ),
     examples=("rootlay push registry.example/team/app:2", "rootlay push debian:2 localhost:5000/debian:2"),

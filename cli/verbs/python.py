@@ -78,17 +78,17 @@ def _run(words: list[str], env: dict[str, str]) -> int:
 
 VERB = Verb(
     name="python",
-    help="Run a Python script of this machine, in this interpreter, with an image as its file system.",
+    help="Run a Python script in this interpreter, with an image as its file system.",
     action=action,
     options=tuple(option for option in CREATE_OPTIONS if option.name in SHARED),
     arguments=(
-        Argument("image", "Image to be inside of: a name or ID, the path of a bundle, or `host`."),
+        Argument("image", "Image: a name, an ID, the path of a bundle, or `host`."),
         Argument(
-            "command", "Script and its arguments; -m MODULE and -c CODE as python has them.", required=False, many=True
+            "command", "Script and its arguments; -m MODULE and -c CODE work as for python.", required=False, many=True
         ),
     ),
     passes_on=True,
-    exits="The script's own; 128 + n when signal n ended it; 125 trouble of rootlay's own.",
+    exits="The script's exit code; 128 + n if signal n ended it; 125 an error in rootlay itself.",
     examples=(
         "rootlay python debian script.py --option /etc/os-release",
         'rootlay python -v "$PWD:/work" -w /work debian -m pytest',

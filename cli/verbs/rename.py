@@ -17,5 +17,5 @@ VERB = Verb(
     name="rename",
     help="Rename a container.",
     action=action,
-    arguments=(Argument("container", "Name or ID."), Argument("name", "The new name.")),
+    arguments=(Argument("container", "Name or ID."), Argument("name", "New name.")),
 )

@@ -28,8 +28,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="rm",
-    help="Remove containers and what was changed in them. Their images are untouched.",
+    help="Remove containers and their changes. Images are not touched.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Kill what runs in them first; no error for one that does not exist."),),
+    options=(Option(("-f", "--force"), "flag", "Kill running programs first; ignore missing containers."),),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

@@ -31,8 +31,8 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="rmi",
-    help="Remove images: a name, and with the last name the image and the layers that nothing else needs.",
+    help="Remove image names. Removing the last name also removes the image and its unused layers.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Remove all names of an image; containers keep the layers they need."),),
+    options=(Option(("-f", "--force"), "flag", "Remove all names of an image; containers keep their layers."),),
     arguments=(Argument("image", "Images.", many=True),),
 )

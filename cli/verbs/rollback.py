@@ -17,10 +17,10 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="rollback",
-    help="Return a stopped container's files to a snapshot. What was changed since, and is in no snapshot, is lost.",
+    help="Roll a stopped container back to a snapshot. Changes that are in no snapshot are lost.",
     action=action,
     arguments=(
         Argument("container", "Name or ID."),
-        Argument("snapshot", "Name of the snapshot (default: the youngest).", required=False),
+        Argument("snapshot", "Snapshot name (default: the newest).", required=False),
     ),
 )

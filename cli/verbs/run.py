@@ -50,17 +50,19 @@ VERB = Verb(
     help="Create a container from an image and run a program in it.",
     action=action,
     options=(
-        Option(("--rm",), "flag", "Remove the container when the program ends."),
-        Option(("-d", "--detach"), "flag", "Run in the background and print the container's ID."),
+        Option(("--rm",), "flag", "Remove the container when its program exits."),
+        Option(("-d", "--detach"), "flag", "Run in the background and print the container ID."),
         *CREATE_OPTIONS,
-        Option(("--cidfile",), "text", "Write the container's ID to this file.", "FILE"),
-        Option(("--trace",), "text", "Write each remapped call to this file; - for standard error.", "FILE"),
-        Option(("--no-patch",), "flag", "Do not patch system-call sites (slower; for debugging)."),
+        Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
+        Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
+        Option(("--no-patch",), "flag", "Do not patch system call sites (slower; for debugging)."),
     ),
     arguments=ARGUMENTS,
     passes_on=True,
-    exits="The program's own; 128 + n when signal n ended it; 127 program not found; 126 program cannot be executed; "
-    "125 trouble of rootlay's own.",
+    exits=(
+        "The program's exit code; 128 + n if signal n ended it; 127 program not found; 126 "
+        "program cannot be executed; 125 an error in rootlay itself."
+    ),
     examples=(
         "rootlay run --rm debian cat /etc/os-release",
         "rootlay run -it --rm debian bash",

@@ -33,15 +33,20 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="save",
-    help="Write images to an archive: docker-archive (docker load), oci-archive, or oci-dir.",
+    help="Save images to an archive: docker-archive (docker load), oci-archive or oci-dir.",
     action=action,
     options=(
-        Option(("-o", "--output"), "text", "File or directory to write (standard output by default).", "FILE|DIR"),
-        Option(("--format",), "text", "docker-archive, oci-archive or oci-dir.", "FORMAT", default="docker-archive"),
+        Option(("-o", "--output"), "text", "File or directory to write (default: standard output).", "FILE|DIR"),
+        Option(
+            ("--format",), "text", "Format: docker-archive, oci-archive or oci-dir.", "FORMAT", default="docker-archive"
+        ),
         Option(
             ("--compression",),
             "text",
-            "Re-encode the layers: gzip, zstd or none (as they are, by default). The image ID stays. OCI formats only.",
+            (
+                "Recompress the layers: gzip, zstd or none (default: unchanged). The image ID does not "
+                "change. OCI formats only."
+            ),
             "KIND",
         ),
         WHICH_PLATFORM_OPTION,

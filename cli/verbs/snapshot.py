@@ -37,13 +37,15 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="snapshot",
-    help="Keep, list or remove states of a stopped container's files. Nothing is copied.",
+    help="Create, list or remove snapshots of a stopped container. No file is copied.",
     action=action,
     options=(Option(("--json",), "flag", "ls: as JSON."),),
     arguments=(
         Argument("action", "`create`, `ls` or `rm`."),
         Argument("container", "Name or ID."),
-        Argument("name", "create: name of the snapshot (default: chosen). rm: which.", required=False, many=True),
+        Argument(
+            "name", "create: snapshot name (default: generated). rm: snapshot to remove.", required=False, many=True
+        ),
     ),
     examples=("rootlay snapshot create c1 before", "rootlay rollback c1 before", "rootlay snapshot rm c1 before"),
 )

@@ -35,8 +35,8 @@ VERB = Verb(
     help="Start containers' programs, and print the names that were given. Their files are as they left them.",
     action=action,
     options=(
-        Option(("-a", "--attach"), "flag", "Stay in the foreground, and exit with the program's code."),
-        Option(("-i", "--interactive"), "flag", "Pass standard input on."),
+        Option(("-a", "--attach"), "flag", "Attach to the program, and exit with its exit code."),
+        Option(("-i", "--interactive"), "flag", "Keep standard input open."),
         CONFINE,
     ),
     arguments=(Argument("container", "Name or ID.", many=True),),

@@ -45,8 +45,8 @@ def stop_container(path: str, main_pid: int, patience_s: float) -> bool:
 
 VERB = Verb(
     name="stop",
-    help="Stop containers: SIGTERM to the main program, and SIGKILL to whatever is left after a while.",
+    help="Stop containers: SIGTERM to the main program, then SIGKILL to all remaining programs.",
     action=action,
-    options=(Option(("-t", "--time"), "int", "Seconds to wait before killing (10).", "SECONDS"),),
+    options=(Option(("-t", "--time"), "int", "Seconds to wait before SIGKILL (default: 10).", "SECONDS"),),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

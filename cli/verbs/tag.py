@@ -15,7 +15,7 @@ def action(values: Values, context: Context) -> int:
 
 VERB = Verb(
     name="tag",
-    help="Give an image one more name.",
+    help="Add a name to an image.",
     action=action,
-    arguments=(Argument("image", "Image."), Argument("reference", "The new name: NAME[:TAG].")),
+    arguments=(Argument("image", "Image."), Argument("reference", "New name: NAME[:TAG].")),
 )

@@ -1,4 +1,4 @@
-"""Writing many small files of a layer's tree at once, in C (vfs/csrc/settle), reached by ctypes."""
+"""Writing many small files of a layer's tree at once, in C (store/csrc/batchwrite), reached by ctypes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Batch:
 
 
 def _load() -> ctypes._NamedFuncPointer:
-    function = ctypes.CDLL(str(Path(__file__).with_name("_batchwrite_c.so"))).rl_settle
+    function = ctypes.CDLL(str(Path(__file__).with_name("_batchwrite_c.so"))).rl_batch_write
     function.restype = ctypes.c_int
     text = ctypes.c_char_p
     function.argtypes = (text, ctypes.c_uint32, text, text, text, ctypes.c_uint64)

@@ -1,4 +1,4 @@
-"""The merge of layer indexes, in C (vfs/csrc/viewbuild), reached by ctypes.
+"""The merge of layer indexes, in C (store/csrc/viewbuild), reached by ctypes.
 
 A plain shared library instead of a CPython extension: it builds without Python's headers, and one binary serves every
 Python. Records cross the border packed, a layer's batch at a time, so the border costs little (docs/adr/0004).

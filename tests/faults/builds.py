@@ -51,7 +51,7 @@ def build_core(out: Path, control: Path, log: Path) -> Path:
     """The resolver core as a library to be called directly (tests/support/boxes/corelib.py)."""
     objects = _core_objects(out.parent, control, log, ["-fPIC"])
     objects.append(str(out.parent / "plain.o"))
-    _cc(*CORE_FLAGS, "-fPIC", "-c", str(CSRC / "core" / "plain" / "plain.c"), "-o", objects[-1])
+    _cc(*CORE_FLAGS, "-fPIC", "-c", str(CSRC / "testlib" / "direct.c"), "-o", objects[-1])
     _cc("-shared", "-nostdlib", "-Wl,-Bsymbolic", *objects, "-o", str(out))
     return out
 
@@ -60,7 +60,7 @@ def _core_objects(place: Path, control: Path, log: Path, flags: list[str]) -> li
     """The core, compiled to make its system calls through the injector; and the injector."""
     objects = []
     names = [f'-DFAULT_CONTROL="{control}"', f'-DFAULT_LOG="{log}"']
-    for source in [*sorted(CSRC.glob("core/*.c")), HERE / "engine.c"]:
+    for source in [*sorted(CSRC.glob("core/*/*.c")), HERE / "engine.c"]:
         objects.append(str(place / f"core-{source.name}.o"))
         ours = names if source.parent == HERE else ["-Drl_sys=rl_sys_point"]
         _cc(*CORE_FLAGS, *flags, *ours, "-c", str(source), "-o", objects[-1])

@@ -35,7 +35,7 @@ def core_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not compiler:
         pytest.skip("needs a C compiler (cc)")
     out = tmp_path_factory.mktemp("core") / "_core.so"
-    sources = [str(p) for p in sorted(CORE.glob("*.c"))] + [str(CORE / "plain" / "plain.c")]
+    sources = [str(p) for p in sorted(CORE.glob("*/*.c"))] + [str(CORE.parent / "testlib" / "direct.c")]
     link = ["-shared", "-nostdlib", "-Wl,-Bsymbolic", "-Wl,--no-undefined"]
     subprocess.run([compiler, *FLAGS, *link, *sources, "-o", str(out)], check=True)
     return out

@@ -18,15 +18,16 @@ from tests.native.conftest import CORE, FLAGS
 pytestmark = [pytest.mark.slow, pytest.mark.long_form, pytest.mark.once]
 
 SOURCES = CORE.parent
+STORE = SOURCES.parents[1] / "store" / "csrc"
 HOSTED = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fno-strict-aliasing"]
 #: Files, and how they are compiled.
 GROUPS = (
-    (sorted(CORE.glob("*.c")), FLAGS),
+    (sorted(CORE.glob("*/*.c")), FLAGS),
     ([SOURCES / "hook" / "instance.c"], FLAGS),
     (sorted((SOURCES / "trap").rglob("*.c")), [*FLAGS, "-fno-builtin", "-fno-strict-aliasing"]),
     (sorted(path for path in (SOURCES / "hook").glob("*.c") if path.name != "instance.c"), HOSTED),
-    (sorted((SOURCES / "viewbuild").glob("*.c")), HOSTED),
-    (sorted((SOURCES / "settle").glob("*.c")), HOSTED),
+    (sorted((STORE / "viewbuild").glob("*.c")), HOSTED),
+    (sorted((STORE / "batchwrite").glob("*.c")), HOSTED),
 )
 #: Checks of clang-tidy that find faults, without those of taste.
 TIDY = (
@@ -40,7 +41,8 @@ HOOKS = ",-clang-analyzer-core.NonNullParamChecker"
 
 def all_sources() -> list[tuple[Path, list[str]]]:
     found = [(path, flags) for paths, flags in GROUPS for path in paths]
-    assert {path for path, _ in found} == set(SOURCES.rglob("*.c")) - {CORE / "plain" / "plain.c"}
+    everything = {*SOURCES.rglob("*.c"), *STORE.rglob("*.c")}
+    assert {path for path, _ in found} == everything - {SOURCES / "testlib" / "direct.c"}
     return found
 
 

@@ -153,8 +153,8 @@ def test_binds_in_it_and_over_it(make: Callable[..., Box], tmp_path: Path) -> No
 def quickly(box: Box, fd: int, size: int = 1024) -> list[Entry] | None:
     """The listing, if it is answered without a walk and without anything held."""
     try:
-        return box.core.getdents(fd, size, "rl_quick_list")
-    except OverflowError:  # RL_QUICK_NO
+        return box.core.getdents(fd, size, "rl_fast_list")
+    except OverflowError:  # RL_MISS
         return None
 
 
@@ -166,7 +166,7 @@ def test_a_few_names_are_listed_at_once(box: Box, sub: int) -> None:
         assert quickly(box, sub) == expected
         assert quickly(box, sub) == []
         assert box.core.getdents(sub) == []
-    box.core.lib.rl_quick_list_again(sub)
+    box.core.lib.rl_fast_list_again(sub)
     assert quickly(box, sub, 60) is None  # no room: nothing is lost
     assert box.core.getdents(sub) == expected
     os.lseek(sub, 0, os.SEEK_SET)

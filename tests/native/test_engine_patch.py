@@ -44,7 +44,7 @@ def test_stack_of_the_quick_way_is_small(engine: Path) -> None:
         elif match := re.search(r"sub +\$0x([0-9a-f]+),%rsp", line):
             frames.setdefault(name, int(match[1], 16))
     quick = {
-        name: size for name, size in frames.items() if re.match("fast_|attributes|walk|rl_quick|rl_known|named", name)
+        name: size for name, size in frames.items() if re.match("fast_|attributes|walk|rl_fast|rl_fdcache|named", name)
     }
     assert len(quick) > 5
     large = quick.pop("fast_getdents64")

@@ -28,7 +28,7 @@ def build(directory: Path) -> bool:
     directory.mkdir(parents=True, exist_ok=True)
     flags = [flag for flag in FLAGS if flag not in ("-O2", "-Werror")]
     objects = []
-    for source in [*sorted(CORE.glob("*.c")), CORE / "plain" / "plain.c"]:
+    for source in [*sorted(CORE.glob("*/*.c")), CORE.parent / "testlib" / "direct.c"]:
         target = directory / f"{source.stem}.o"
         command = [
             compiler,

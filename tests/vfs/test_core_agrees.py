@@ -247,7 +247,7 @@ def core(tmp_path_factory: pytest.TempPathFactory) -> Any:
     if compiler is None:
         pytest.skip("needs a C compiler (cc)")
     out = tmp_path_factory.mktemp("core") / "_core.so"
-    sources = [*sorted(CORE.glob("*.c")), CORE / "plain" / "plain.c"]
+    sources = [*sorted(CORE.glob("*/*.c")), CORE.parent / "testlib" / "direct.c"]
     subprocess.run([compiler, *FLAGS, *map(str, sources), "-o", str(out)], check=True)
     return corelib.Core(out)
 

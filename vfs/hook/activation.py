@@ -31,7 +31,7 @@ class ActivationMisused(RuntimeError):
 
 
 class Inside(int):
-    """The value of the context variable: the address of a `struct rl_inside`, which ends with it."""
+    """The value of the context variable: the address of a `struct rl_activation`, which ends with it."""
 
     box: Box
 

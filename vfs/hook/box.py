@@ -36,7 +36,7 @@ _no_ways: set[tuple[str, tuple[str, ...], tuple[bytes, ...]]] = set()
 
 
 class Box:
-    """The C side of a container (`struct rl_box`). Close it when the container is let go of.
+    """The C side of a container (`struct rl_container`). Close it when the container is let go of.
 
     Args:
         root: the store's root.

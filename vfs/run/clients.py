@@ -6,7 +6,7 @@ Rules:
 2. Turns are fair: of each client one request is answered before any client's next. Nothing more is read from a client
    before what it has sent is answered, and its answers taken. So a client costs `READ_BYTES` and a descriptor.
 3. There are `clients_max` of them at most. When all places are taken the one that has been silent longest goes; a
-   program whose connection is closed before the answer asks again (vfs/csrc/core/hydrate.c). While every client has
+   program whose connection is closed before the answer asks again (core/layers/hydrate.c). While every client has
    a request to be answered, nobody is accepted.
 4. A client that breaks the protocol is dropped.
 """

@@ -1,7 +1,7 @@
 """The launch file: everything the engine has to know about one container, in one mapped file.
 
 Rules:
-1. The layout is docs/format.md §8; `vfs/csrc/abi.h` holds the same structures, and a test compares them.
+1. The layout is docs/format.md §8; `store/csrc/abi.h` holds the same structures, and a test compares them.
 2. Pure: this module turns values into bytes. Writing them is the session's business.
 3. It is on the path of every `rootlay run`: nothing heavy may be imported here.
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parents[3] / "vfs" / "csrc"
 CORE = SOURCES / "core"
+STORE = SOURCES.parents[1] / "store" / "csrc"
 HERE = Path(__file__).resolve().parent
 #: core: the resolver core; program: what the trap engine reads of programs; library: what the hook engine reads of
 #: shared libraries; merge: the merge of layer indexes into a view.
@@ -37,10 +38,10 @@ def build_core(compiler: str, directory: Path, extra: tuple[str, ...] = ()) -> l
     """Objects of the core with the sanitizers, and its plain way to the kernel as plain_sys(). CalledProcessError."""
     renamed = [f"-D{name}=core_{name}" for name in _LIBC]
     objects = []
-    for source in [*sorted(CORE.glob("*.c")), CORE / "plain" / "plain.c"]:
+    for source in [*sorted(CORE.glob("*/*.c")), CORE.parent / "testlib" / "direct.c"]:
         objects.append(directory / f"{source.stem}.o")
         flags = ["-ffreestanding", "-fPIC", "-c", str(source), "-o", str(objects[-1])]
-        if source.stem == "plain":  # its rl_sys() is the harness's way to the kernel
+        if source.stem == "direct":  # its rl_sys() is the harness's way to the kernel
             flags += ["-Drl_sys=plain_sys"]
         else:
             flags += [*extra, *_CHECKS, *(renamed if source.stem == "mem" else [])]
@@ -54,9 +55,9 @@ def build(clang: str, directory: Path, harness: str = "core") -> Path:
     if harness == "core":
         objects = build_core(clang, directory, ("-fsanitize=fuzzer-no-link",))
     elif harness == "merge":
-        objects = sorted((SOURCES / "viewbuild").glob("*.c"))
+        objects = sorted((STORE / "viewbuild").glob("*.c"))
     program = directory / f"{harness}-fuzz"
     warnings = ["-Wall", "-Wextra", "-Werror", "-Wno-unused-function"]
-    flags = [*_FLAGS, *warnings, "-fsanitize=fuzzer", *_CHECKS, f"-I{CORE}", f"-I{SOURCES}"]
+    flags = [*_FLAGS, *warnings, "-fsanitize=fuzzer", *_CHECKS, f"-I{CORE}", f"-I{SOURCES}", f"-I{STORE}"]
     subprocess.run([clang, *flags, HERE / f"{harness}.c", *objects, "-o", program, "-ldl", "-lpthread"], check=True)
     return program

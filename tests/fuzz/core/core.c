@@ -10,7 +10,7 @@
  * One process does all executions, and a call costs what its system calls cost: launch files are written once, the
  * filter (a megabyte) stays on the heap and is wiped only when something was set in it, and a script is CALLS long.
  */
-#include "inside.h"
+#include "internal.h"
 
 /* Not from libc's headers: the kernel's, which the core includes, do not go together with them. */
 void *malloc(size_t n);
@@ -347,10 +347,10 @@ static void call(void)
         break;
     }
     case 22: rl_virtual_path(path1(), buf, sizeof buf); break;
-    case 23: rl_quick_stat(AT_FDCWD, path1(), (int)(byte() & 1) << 8, &attr); break;
-    case 24: rl_quick_readlink(AT_FDCWD, path1(), &answer); break;
-    case 25: rl_quick_open(AT_FDCWD, path1(), 0, buf, sizeof buf); break;
-    case 26: rl_quick_access(AT_FDCWD, path1(), 4, 0); break;
+    case 23: rl_fast_stat(AT_FDCWD, path1(), (int)(byte() & 1) << 8, &attr); break;
+    case 24: rl_fast_readlink(AT_FDCWD, path1(), &answer); break;
+    case 25: rl_fast_open(AT_FDCWD, path1(), 0, buf, sizeof buf); break;
+    case 26: rl_fast_access(AT_FDCWD, path1(), 4, 0); break;
     case 27: rl_mknod(AT_FDCWD, path1(), 0020644, 0x103); break;
     default: plant(); break;
     }

@@ -21,11 +21,11 @@ void *rl_hook_for(const char *symbol) { return symbol[0] == 'o' ? &hook_of : NUL
 int rl_open_streams(void) { return 0; }
 int rl_hook_alive(void) { return 0; }
 void rl_fork_lock(pthread_mutex_t *which, enum rl_fork when) { (void)which, (void)when; }
-struct rl_inside *rl_enter(void) { return NULL; }
-void rl_leave(struct rl_inside **here) { (void)here; }
+struct rl_activation *rl_enter(void) { return NULL; }
+void rl_leave(struct rl_activation **here) { (void)here; }
 struct rl_thread *rl_thread(void) { return NULL; }
-int rl_through(const struct rl_inside *here, const char *path) { return !here || !path; }
-long rl_getcwd_inside(struct rl_inside *here, char *out, size_t size) { return here && out && size ? 0 : -ENOENT; }
+int rl_passthrough(const struct rl_activation *here, const char *path) { return !here || !path; }
+long rl_getcwd_inside(struct rl_activation *here, char *out, size_t size) { return here && out && size ? 0 : -ENOENT; }
 
 static void file(const unsigned char *data, size_t size)
 {

@@ -16,7 +16,7 @@ static void *wipe(void *at, int value, size_t n);
 #undef memset
 #undef RL_PAGE /* the same there */
 #include "trap/script.c"
-#include "trap/text.c"
+#include "trap/string.c"
 #include "trap/x86_64/patch_site.c"
 
 char rl_patch_entry[1];
@@ -74,7 +74,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
     }
 }
 
-long rl_guest_read(struct rl_call *c, void *to, u64 from, size_t n)
+long rl_user_read(struct rl_call *c, void *to, u64 from, size_t n)
 {
     (void)c;
     if (from > input_bytes || n > input_bytes - from)

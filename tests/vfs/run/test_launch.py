@@ -11,7 +11,7 @@ import pytest
 from rootlay.vfs.run import launch
 from rootlay.vfs.run.launch import Launch, LaunchBind, LaunchDir
 
-ABI = (Path(__file__).parents[3] / "vfs" / "csrc" / "abi.h").read_text(encoding="utf-8")
+ABI = (Path(__file__).parents[3] / "store" / "csrc" / "abi.h").read_text(encoding="utf-8")
 
 
 def text(data: bytes, where: int) -> bytes:

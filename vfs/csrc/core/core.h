@@ -16,7 +16,7 @@
 #ifndef RL_CORE_H
 #define RL_CORE_H
 
-#include "../abi.h"
+#include "../../../store/csrc/abi.h"
 
 /* Large, or not needed by most processes. The linker sorts by alignment: so these lie together, and what every process
  * writes shares a few pages; each page is a fault in every program that is started. */
@@ -135,19 +135,19 @@ long rl_show_name(char *v);               /* the same in place; length */
  * never does. */
 extern long (*rl_tree_descriptor)(u32 layer);
 
-/* ---- quick answers: the view alone (quick.c) ---------------------------------------------------- */
+/* ---- quick answers: the view alone (fastpath.c) ---------------------------------------------------- */
 
 /* About 1 KiB of stack, nothing held, no system call but the open itself and one or two for a directory that a path is
- * relative to. RL_QUICK_NO: ask the functions above. They begin with these themselves. */
-#define RL_QUICK_NO (-0x7fffffffffffffffL)
-long rl_quick_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
-long rl_quick_fstat(int fd, struct rl_attr *out);
-/* A listing that fits into buf[size], or has reached its end. When it cannot be passed on: rl_quick_list_again(). */
-long rl_quick_list(int fd, char *buf, size_t size);
-void rl_quick_list_again(int fd);
-long rl_quick_access(int dirfd, const char *path, int mode, int flags);
-long rl_quick_readlink(int dirfd, const char *path, const char **text); /* length */
-long rl_quick_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
+ * relative to. RL_MISS: ask the functions above. They begin with these themselves. */
+#define RL_MISS (-0x7fffffffffffffffL)
+long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
+long rl_fast_fstat(int fd, struct rl_attr *out);
+/* A listing that fits into buf[size], or has reached its end. When it cannot be passed on: rl_fast_list_again(). */
+long rl_fast_list(int fd, char *buf, size_t size);
+void rl_fast_list_again(int fd);
+long rl_fast_access(int dirfd, const char *path, int mode, int flags);
+long rl_fast_readlink(int dirfd, const char *path, const char **text); /* length */
+long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size); /* real may be path's buffer */
 
 /* ---- names for the engine ---------------------------------------------------------------------- */
 

@@ -11,7 +11,7 @@
 #define RL_CORE_CALLS(X)                                                                                              \
     X(stat) X(fstat) X(access) X(readlink) X(statfs) X(open_prepare) X(open_finish) X(mkdir) X(mknod) X(symlink)       \
     X(link) X(unlink) X(rename) X(truncate) X(chmod) X(chown) X(utimens) X(getxattr) X(listxattr) X(setxattr)          \
-    X(removexattr) X(getdents64) X(chdir) X(fchdir) X(getcwd) X(handle) X(quick_stat) X(exec_prepare) X(real_path)               \
+    X(removexattr) X(getdents64) X(chdir) X(fchdir) X(getcwd) X(handle) X(fast_stat) X(exec_prepare) X(real_path)               \
     X(name_begin) X(name_end) X(virtual_path)
 
 #define RL_CORE_MEMBER(name) __typeof__(&rl_##name) name;

@@ -57,7 +57,7 @@ static void fill_statx(struct statx *sx, const struct rl_attr *a)
 }
 
 /* 1: `a` is filled; 0: libc is to be asked; -errno. */
-static long attributes(struct rl_inside *here, int dirfd, const char *path, int flags, struct rl_attr *a)
+static long attributes(struct rl_activation *here, int dirfd, const char *path, int flags, struct rl_attr *a)
 {
     long r;
 

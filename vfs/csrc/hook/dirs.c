@@ -16,7 +16,7 @@
 struct stream {
     int fd;
     u32 magic;
-    struct rl_box *box;
+    struct rl_container *box;
     size_t at, bytes;
     long position; /* of what readdir returns next */
     int ended;
@@ -36,7 +36,7 @@ static struct stream *own(DIR *dir)
     return s && s->magic == STREAM_MAGIC ? s : NULL;
 }
 
-static DIR *make_stream(struct rl_inside *here, int fd)
+static DIR *make_stream(struct rl_activation *here, int fd)
 {
     struct stream *s = malloc(sizeof *s);
 

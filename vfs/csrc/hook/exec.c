@@ -35,7 +35,7 @@ static void write_state(const struct rl_identity *me, char *out)
 }
 
 /* An ELF file, or a script whose interpreter is there? 0 or -errno. */
-static long check_format(struct rl_inside *here, const char *real)
+static long check_format(struct rl_activation *here, const char *real)
 {
     char head[HEAD_BYTES + 1], *name, *end;
     struct rl_exec interpreter;
@@ -60,7 +60,7 @@ static long check_format(struct rl_inside *here, const char *real)
 }
 
 /* May this be executed? `path` is made absolute in c. 0 or -errno. */
-static long check(struct rl_inside *here, int dirfd, const char *path, int flags, struct command *c)
+static long check(struct rl_activation *here, int dirfd, const char *path, int flags, struct command *c)
 {
     struct rl_exec program;
     long r = RL_CORE(here)->getcwd(c->cwd, sizeof c->cwd);
@@ -89,9 +89,9 @@ static size_t count(char *const argv[])
 }
 
 /* engine --exec LAUNCH STATE CWD PATH ARGV[0]…: room for `n` arguments and NULL is behind c->argv. */
-static void fill(struct rl_inside *here, struct command *c, char *const argv[], size_t n)
+static void fill(struct rl_activation *here, struct command *c, char *const argv[], size_t n)
 {
-    struct rl_box *box = here->box;
+    struct rl_container *box = here->box;
     char *const head[ENGINE_ARGUMENTS - 1] = {box->engine, "--exec", box->launch, c->state, c->cwd, c->path};
 
     write_state(RL_CORE(here)->me, c->state);
@@ -106,7 +106,7 @@ static void fill(struct rl_inside *here, struct command *c, char *const argv[], 
     size_t n_ = count(argv_);                                                                                         \
     (c).argv = alloca((ENGINE_ARGUMENTS + n_ + 1) * sizeof(char *))
 
-static int exec_at(struct rl_inside *here, int dirfd, const char *path, int flags, char *const argv[],
+static int exec_at(struct rl_activation *here, int dirfd, const char *path, int flags, char *const argv[],
                    char *const envp[])
 {
     struct command c;
@@ -271,7 +271,7 @@ pid_t rl_h_forkpty(int *master, char *name, const struct termios *terminal, cons
 }
 
 struct spawning {
-    struct rl_inside *here;
+    struct rl_activation *here;
     pid_t *pid;
     const posix_spawn_file_actions_t *actions;
     const posix_spawnattr_t *attributes;

@@ -7,7 +7,7 @@
 
 #include "hook.h"
 
-long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode)
+long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int flags, unsigned mode)
 {
     const struct rl_core *core = RL_CORE(here);
     struct rl_thread *t = rl_thread();

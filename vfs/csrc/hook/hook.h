@@ -34,58 +34,58 @@
 /* ---- containers and activations (scope.c) -------------------------------------------------------- */
 
 /* One container as one user: what its activations share. */
-struct rl_box {
+struct rl_container {
     const struct rl_core *core; /* after close: one that answers ESTALE to everything */
     char *engine, *launch;  /* of programs that are started inside; NULL: not yet */
     int (*prepare)(void);   /* makes them, and starts their hydrator: 0 or -errno. Takes Python's lock. */
-    struct rl_box *next;
+    struct rl_container *next;
 };
 
-struct rl_inside {
-    struct rl_box *box;
+struct rl_activation {
+    struct rl_container *box;
     int cwd; /* an O_PATH descriptor of the real directory; its number stays, chdir() replaces what it refers to */
 };
 
 struct rl_thread {
     void *context;      /* the Python context that `here` was found for: a reference is held */
     unsigned generation;
-    struct rl_inside *here;
-    struct rl_inside *now;        /* of the last rl_enter() */
-    struct rl_box *volatile busy; /* in its core now */
+    struct rl_activation *here;
+    struct rl_activation *now;        /* of the last rl_enter() */
+    struct rl_container *volatile busy; /* in its core now */
     int bypass;                   /* > 0: outside, whatever the context says */
-    struct rl_box *owner;         /* of the descriptors that are opened now: not the program's */
+    struct rl_container *owner;         /* of the descriptors that are opened now: not the program's */
     int native;                   /* Python does not know it */
     int gone;                     /* the thread has ended */
     struct rl_thread *next;
 };
 
-struct rl_inside *rl_enter(void); /* NULL: outside */
-void rl_leave(struct rl_inside **here);
-#define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_inside *name = rl_enter()
+struct rl_activation *rl_enter(void); /* NULL: outside */
+void rl_leave(struct rl_activation **here);
+#define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_activation *name = rl_enter()
 #define RL_CORE(here) ((here)->box->core)
 struct rl_thread *rl_thread(void);
 void rl_fence_threads(void); /* what this thread has written, all others see, and the other way round */
-int rl_busy(const struct rl_box *box); /* is another thread in its core? */
+int rl_busy(const struct rl_container *box); /* is another thread in its core? */
 void rl_note_umask(unsigned mask);
 
-/* ---- private.c ------------------------------------------------------------------------------------ */
+/* ---- reservedfds.c ------------------------------------------------------------------------------------ */
 
 #define RL_PRIVATE_MAX 4096 /* descriptors of ours, at most */
 
-void rl_private_init(void);
-int rl_private_fd(int fd); /* 1: ours, which no program may close */
+void rl_reservedfd_init(void);
+int rl_reservedfd(int fd); /* 1: ours, which no program may close */
 /* The same file by a number of ours; the descriptor itself, where there is none. */
-int rl_private_keep(struct rl_box *box, int fd);
+int rl_reservedfd_keep(struct rl_container *box, int fd);
 int rl_kept(int fd); /* a new descriptor: moved where it is a box's, see rl_thread.owner */
-void rl_private_forget(int fd);
-void rl_private_end(const struct rl_box *box);
+void rl_reservedfd_forget(int fd);
+void rl_reservedfd_end(const struct rl_container *box);
 RL_PUBLIC void rl_hook_public(int fd);
 extern int rl_lowest_private;
 
 /* ---- outside.c ----------------------------------------------------------------------------------- */
 
 /* Is the path relative to a descriptor that is not of the container? */
-int rl_outside(const struct rl_inside *here, int dirfd, const char *path);
+int rl_outside(const struct rl_activation *here, int dirfd, const char *path);
 
 /* ---- results -------------------------------------------------------------------------------------- */
 
@@ -115,8 +115,8 @@ static inline int rl_fail(int error)
 
 /* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
 
-long rl_open_inside(struct rl_inside *here, int dirfd, const char *path, int flags, unsigned mode);
-int rl_prepare(struct rl_inside *here); /* before a process is made: programs can be started in it. 0, or errno */
+long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int flags, unsigned mode);
+int rl_prepare(struct rl_activation *here); /* before a process is made: programs can be started in it. 0, or errno */
 extern int rl_first_process;            /* the one that loaded the engine */
 extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
 void rl_fill_stat(struct stat *st, const struct rl_attr *a);
@@ -142,7 +142,7 @@ extern volatile int rl_installed;
 /* Around fork(), in each file that has a lock: another thread may hold it. */
 enum rl_fork { RL_BEFORE_FORK, RL_IN_PARENT, RL_IN_CHILD };
 void rl_fork_lock(pthread_mutex_t *lock, enum rl_fork when);
-void rl_boxes_fork(enum rl_fork when);
+void rl_containers_fork(enum rl_fork when);
 void rl_slots_fork(enum rl_fork when);
 RL_PUBLIC int rl_hook_alive(void); /* activations that some context knows */
 

@@ -6,7 +6,7 @@
  * 3. What init maps is remembered, so that a container can be left without a trace. Afterwards the instance is as it was
  *    when it was loaded, and serves another container: loading one more takes longer than all the rest of its life.
  */
-#include "../core/inside.h"
+#include "../core/internal.h"
 #include "api.h"
 
 #define RL_EXPORT __attribute__((visibility("default"), used))

@@ -103,7 +103,7 @@ static void read_dynamic(struct file *f)
 }
 
 /* A library's own beginning may have been inside, and left: we are in the core again. */
-static void *open_library(struct rl_inside *here, const char *name, int flags)
+static void *open_library(struct rl_activation *here, const char *name, int flags)
 {
     struct rl_thread *t = rl_thread();
     void *handle = dlopen(name, flags);
@@ -113,7 +113,7 @@ static void *open_library(struct rl_inside *here, const char *name, int flags)
     return handle;
 }
 
-static void *load(struct rl_inside *here, const char *path, int flags, int depth);
+static void *load(struct rl_activation *here, const char *path, int flags, int depth);
 
 /* One entry of a run path, $ORIGIN replaced, and a name behind it. 0: too long. */
 static int place(char *out, const char *entry, size_t n, const char *origin, size_t origin_bytes, const char *name)
@@ -141,7 +141,7 @@ static int place(char *out, const char *entry, size_t n, const char *origin, siz
     return 1;
 }
 
-static void *from_run_path(struct rl_inside *here, const char *run_path, const char *origin, const char *name,
+static void *from_run_path(struct rl_activation *here, const char *run_path, const char *origin, const char *name,
                            int flags, int depth)
 {
     char path[RL_PATH_MAX];
@@ -172,7 +172,7 @@ static int is_loaded(const char *name)
 
 /* What the library needs and nobody has loaded: by its own path in the container, as the machine has it, or from the
  * container's usual directories. */
-static void load_needed(struct rl_inside *here, const char *path, const char *real, int depth)
+static void load_needed(struct rl_activation *here, const char *path, const char *real, int depth)
 {
     const int lazy = RTLD_LAZY | RTLD_LOCAL;
     struct file f;
@@ -191,14 +191,14 @@ static void load_needed(struct rl_inside *here, const char *path, const char *re
 }
 
 /* Does the file have the same name inside: one of the interpreter's? */
-static int is_of_the_machine(struct rl_inside *here, const char *real)
+static int is_of_the_machine(struct rl_activation *here, const char *real)
 {
     char name[RL_PATH_MAX];
 
     return RL_CORE(here)->virtual_path(real, name, sizeof name) > 0 && !strcmp(name, real);
 }
 
-static void *load(struct rl_inside *here, const char *path, int flags, int depth)
+static void *load(struct rl_activation *here, const char *path, int flags, int depth)
 {
     char real[RL_PATH_MAX + 512], full[RL_PATH_MAX];
     long r = RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, sizeof real);

@@ -62,7 +62,7 @@ int rl_h_symlink(const char *target, const char *path) { return rl_h_symlinkat(t
 /* Two names: both of the container, both not, or on two file systems. */
 enum { INSIDE, OUTSIDE, APART };
 
-static int sides(const struct rl_inside *here, int a, const char *one, int b, const char *other)
+static int sides(const struct rl_activation *here, int a, const char *one, int b, const char *other)
 {
     int x = rl_outside(here, a, one), y = rl_outside(here, b, other);
 

@@ -1,7 +1,7 @@
 /* Descriptors of files that are not the container's: they were opened outside. */
 #include "hook.h"
 
-int rl_outside(const struct rl_inside *here, int dirfd, const char *path)
+int rl_outside(const struct rl_activation *here, int dirfd, const char *path)
 {
     char link[40], real[PATH_MAX], name[RL_PATH_MAX];
     ssize_t n;

@@ -10,11 +10,11 @@
 /* A program that closes every descriptor it does not know must not close a working directory's. */
 int rl_h_close(int fd)
 {
-    if (fd >= rl_lowest_private && rl_private_fd(fd)) {
+    if (fd >= rl_lowest_private && rl_reservedfd(fd)) {
         struct rl_thread *t = rl_thread();
         if (!t || !t->bypass)
             return rl_fail(EBADF);
-        rl_private_forget(fd);
+        rl_reservedfd_forget(fd);
     }
     return close(fd);
 }
@@ -38,7 +38,7 @@ int rl_h_close_range(unsigned first, unsigned last, int flags)
 
     for (unsigned fd = first > (unsigned)rl_lowest_private ? first : (unsigned)rl_lowest_private;
          fd <= last && fd < (unsigned)rl_lowest_private + RL_PRIVATE_MAX; fd++) {
-        if (!rl_private_fd((int)fd))
+        if (!rl_reservedfd((int)fd))
             continue;
         if (fd > from && close_range(from, fd - 1, flags) != 0)
             return -1;
@@ -57,7 +57,7 @@ mode_t rl_h_umask(mode_t mask)
 
 /* Who a forked child is inside, before it starts a program: subprocess.Popen(user=, group=, extra_groups=). The process
  * that loaded the engine stays who it is, and so does one that shares its memory. */
-static struct rl_identity *own_identity(struct rl_inside *here)
+static struct rl_identity *own_identity(struct rl_activation *here)
 {
     return here && getpid() == rl_process && rl_process != rl_first_process ? RL_CORE(here)->me : NULL;
 }

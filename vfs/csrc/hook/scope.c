@@ -1,6 +1,6 @@
 /* Which activation is the calling thread in? What the value of a context variable is, in the thread's current context.
  *
- * 1. The value is a Python int: the address of a struct rl_inside. Python is asked with its lock held, and the answer is
+ * 1. The value is a Python int: the address of a struct rl_activation. Python is asked with its lock held, and the answer is
  *    kept for the thread: as long as its context is the same object (a reference is held) and nobody has entered or left
  *    an activation since (`generation`), no lock is needed.
  * 2. A thread without a Python context is outside, or, in whole-process mode, where `everywhere` says. Threads that Python
@@ -40,7 +40,7 @@ static void *variable, *interpreter;
 static size_t context_offset;
 static volatile unsigned generation = 1;
 static volatile int alive; /* activations that some context may know */
-static struct rl_inside *volatile everywhere, *volatile native;
+static struct rl_activation *volatile everywhere, *volatile native;
 static volatile int native_seen; /* a thread has been where `native` says */
 static struct rl_thread *threads;
 static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -77,10 +77,10 @@ struct rl_thread *rl_thread(void)
 }
 
 /* The slow way: ask Python. */
-static __attribute__((noinline)) struct rl_inside *look_up(struct rl_thread *t, void *state, void *context)
+static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread *t, void *state, void *context)
 {
     void *kind, *error, *trace, *value = NULL, *old;
-    struct rl_inside *found = NULL;
+    struct rl_activation *found = NULL;
     unsigned now = generation;
     int saved = errno, held, lock = 0;
 
@@ -111,9 +111,9 @@ static __attribute__((noinline)) struct rl_inside *look_up(struct rl_thread *t, 
 }
 
 /* What `native` points to is let go of after a look at who is busy: be busy first. */
-static __attribute__((noinline)) struct rl_inside *enter_native(struct rl_thread *t)
+static __attribute__((noinline)) struct rl_activation *enter_native(struct rl_thread *t)
 {
-    struct rl_inside *here;
+    struct rl_activation *here;
 
     native_seen = 1;
     t->native = 1;
@@ -130,10 +130,10 @@ static __attribute__((noinline)) struct rl_inside *enter_native(struct rl_thread
     return here;
 }
 
-struct rl_inside *rl_enter(void)
+struct rl_activation *rl_enter(void)
 {
     struct rl_thread *t;
-    struct rl_inside *here = NULL;
+    struct rl_activation *here = NULL;
     void *state, *context;
 
     if (!alive)
@@ -160,7 +160,7 @@ struct rl_inside *rl_enter(void)
     return here;
 }
 
-void rl_leave(struct rl_inside **here)
+void rl_leave(struct rl_activation **here)
 {
     if (*here)
         mine->busy = NULL;
@@ -172,7 +172,7 @@ void rl_fence_threads(void)
         __sync_synchronize();
 }
 
-int rl_busy(const struct rl_box *box)
+int rl_busy(const struct rl_container *box)
 {
     int busy = 0;
 
@@ -198,7 +198,7 @@ void rl_fork_lock(pthread_mutex_t *lock, enum rl_fork when)
 static void locks(enum rl_fork when)
 {
     rl_slots_fork(when);
-    rl_boxes_fork(when);
+    rl_containers_fork(when);
     rl_fork_lock(&threads_lock, when);
 }
 
@@ -224,7 +224,7 @@ RL_PUBLIC int rl_hook_init(void *const functions[11], void *context_variable, si
     context_offset = offset;
     interpreter = py.interpreter_of(py.thread_state());
     rl_first_process = rl_process = getpid();
-    rl_private_init();
+    rl_reservedfd_init();
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
     if (pthread_key_create(&ending, thread_ends) != 0)
         return -1;
@@ -264,9 +264,9 @@ RL_PUBLIC void rl_hook_bypass(int change)
         t->bypass += change;
 }
 
-RL_PUBLIC struct rl_inside *rl_hook_inside(struct rl_box *box, int cwd)
+RL_PUBLIC struct rl_activation *rl_hook_inside(struct rl_container *box, int cwd)
 {
-    struct rl_inside *here = calloc(1, sizeof *here);
+    struct rl_activation *here = calloc(1, sizeof *here);
 
     if (!here)
         return NULL;
@@ -278,23 +278,23 @@ RL_PUBLIC struct rl_inside *rl_hook_inside(struct rl_box *box, int cwd)
 }
 
 /* No context knows it any more. Returns how many activations are left. */
-RL_PUBLIC int rl_hook_ended(struct rl_inside *here)
+RL_PUBLIC int rl_hook_ended(struct rl_activation *here)
 {
     rl_hook_public(here->cwd);
     free(here);
     return __atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
 }
 
-RL_PUBLIC void rl_hook_everywhere(struct rl_inside *here)
+RL_PUBLIC void rl_hook_everywhere(struct rl_activation *here)
 {
     everywhere = here;
     generation++;
 }
 
 /* Returns when no thread is where `native` said before. The interpreter's lock is not held. */
-RL_PUBLIC void rl_hook_native(struct rl_inside *here)
+RL_PUBLIC void rl_hook_native(struct rl_activation *here)
 {
-    struct rl_inside *old = native;
+    struct rl_activation *old = native;
     int busy = 1;
 
     native = here;

@@ -23,7 +23,7 @@ struct translated {
 };
 
 /* The path that an address names; NULL: it names no file, or one that is not the container's business. */
-static const char *path_of(const struct rl_inside *here, const struct sockaddr *address, socklen_t bytes,
+static const char *path_of(const struct rl_activation *here, const struct sockaddr *address, socklen_t bytes,
                            char out[static sizeof(struct sockaddr_un)])
 {
     if (!here || !address || bytes <= PATH_OFFSET || bytes > sizeof(struct sockaddr_un) ||
@@ -51,7 +51,7 @@ static int has_alias(const char *alias, const char *upper)
 }
 
 /* The part of a real path that lies below the upper, which the alias leads to; NULL: it does not. */
-static const char *below_upper(const struct rl_inside *here, const char *real)
+static const char *below_upper(const struct rl_activation *here, const char *real)
 {
     const char *alias = RL_CORE(here)->alias(), *upper = RL_CORE(here)->upper();
     size_t n = strlen(upper);
@@ -72,7 +72,7 @@ static int put_address(struct translated *t, const char *start, const char *end)
 }
 
 /* `create`: its result is what name_end() is to be given. */
-static long translate(const struct rl_inside *here, const char *path, int create, struct translated *t, char *real)
+static long translate(const struct rl_activation *here, const char *path, int create, struct translated *t, char *real)
 {
     long r = create ? RL_CORE(here)->name_begin(path, real, REAL_BYTES)
                     : RL_CORE(here)->real_path(AT_FDCWD, path, 0, real, REAL_BYTES);
@@ -105,7 +105,7 @@ static long translate(const struct rl_inside *here, const char *path, int create
 }
 
 /* A name that the kernel reports, as the program calls it: its length, or -ENOENT. */
-static long virtual_name(const struct rl_inside *here, const char *name, char *out)
+static long virtual_name(const struct rl_activation *here, const char *name, char *out)
 {
     const char *alias = RL_CORE(here)->alias();
     size_t n = strlen(alias);
@@ -116,7 +116,7 @@ static long virtual_name(const struct rl_inside *here, const char *name, char *o
 }
 
 /* Somebody to talk to. A name that recvfrom or accept reported is a real path: an answer must find its way. */
-static long translate_peer(const struct rl_inside *here, const char *path, struct translated *t, char *real)
+static long translate_peer(const struct rl_activation *here, const char *path, struct translated *t, char *real)
 {
     char name[RL_PATH_MAX];
     long r = translate(here, path, 0, t, real);

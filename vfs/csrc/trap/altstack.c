@@ -65,7 +65,7 @@ long rl_do_sigaltstack(struct rl_call *c)
     struct stack *s = (struct stack *)rl_pass_buffer();
     u64 arg[6];
 
-    if (rl_guest_read(c, s, c->arg[0], sizeof *s) < 0)
+    if (rl_user_read(c, s, c->arg[0], sizeof *s) < 0)
         return -EFAULT;
     lock();
     if (!(s->flags & RL_SS_DISABLE) && taken(s))

@@ -2,7 +2,7 @@
 #include <linux/fcntl.h>
 
 #include "engine.h"
-#include "stats.h"
+#include "statpack.h"
 #include "syscalls.h"
 
 #define RL_XATTR_NAME_MAX 255
@@ -63,7 +63,7 @@ static long put_stat(struct rl_call *c, u64 to, const struct rl_attr *a)
     struct stat st;
 
     rl_stat_fill(&st, a);
-    return rl_guest_write(c, to, &st, sizeof st);
+    return rl_user_write(c, to, &st, sizeof st);
 }
 
 static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
@@ -71,7 +71,7 @@ static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
     struct statx sx;
 
     rl_statx_fill(&sx, a);
-    return rl_guest_write(c, to, &sx, sizeof sx);
+    return rl_user_write(c, to, &sx, sizeof sx);
 }
 
 static long attributes(struct rl_call *c, struct rl_attr *a)
@@ -124,7 +124,7 @@ long rl_do_readlink(struct rl_call *c)
     if (size <= 0)
         return -EINVAL;
     r = rl_readlink(c->dir, c->path, out, size < RL_PATH_MAX ? (size_t)size : RL_PATH_MAX);
-    if (r > 0 && rl_guest_write(c, c->rest[0], out, (size_t)r) < 0)
+    if (r > 0 && rl_user_write(c, c->rest[0], out, (size_t)r) < 0)
         return -EFAULT;
     return r;
 }
@@ -133,7 +133,7 @@ long rl_do_statfs(struct rl_call *c)
 {
     long r = rl_statfs(c->path, c->slot->buf);
 
-    return r < 0 ? r : rl_guest_write(c, c->rest[0], c->slot->buf, RL_STATFS_BYTES);
+    return r < 0 ? r : rl_user_write(c, c->rest[0], c->slot->buf, RL_STATFS_BYTES);
 }
 
 long rl_do_chmod(struct rl_call *c)
@@ -152,7 +152,7 @@ long rl_do_utimensat(struct rl_call *c)
 {
     i64 times[4];
 
-    if (c->rest[0] && rl_guest_read(c, times, c->rest[0], sizeof times) < 0)
+    if (c->rest[0] && rl_user_read(c, times, c->rest[0], sizeof times) < 0)
         return -EFAULT;
     return rl_utimens(c->dir, c->path, c->rest[0] ? times : NULL, c->flags);
 }
@@ -162,7 +162,7 @@ long rl_do_utime(struct rl_call *c)
 {
     i64 seconds[2], times[4] = {0};
 
-    if (c->rest[0] && rl_guest_read(c, seconds, c->rest[0], sizeof seconds) < 0)
+    if (c->rest[0] && rl_user_read(c, seconds, c->rest[0], sizeof seconds) < 0)
         return -EFAULT;
     if (c->rest[0]) {
         times[0] = seconds[0];
@@ -177,7 +177,7 @@ long rl_do_utimes(struct rl_call *c)
     i64 times[4];
 
     if (c->rest[0]) {
-        if (rl_guest_read(c, times, c->rest[0], sizeof times) < 0)
+        if (rl_user_read(c, times, c->rest[0], sizeof times) < 0)
             return -EFAULT;
         if (times[1] < 0 || times[1] >= 1000000 || times[3] < 0 || times[3] >= 1000000)
             return -EINVAL;
@@ -191,7 +191,7 @@ long rl_do_utimes(struct rl_call *c)
 
 static long take_name(struct rl_call *c, char *name, u64 from)
 {
-    long n = rl_guest_text(c, name, from, RL_XATTR_NAME_MAX + 1, -ERANGE);
+    long n = rl_user_text(c, name, from, RL_XATTR_NAME_MAX + 1, -ERANGE);
 
     return n == 0 ? -ERANGE : n;
 }
@@ -200,7 +200,7 @@ static size_t room(u64 size) { return size < RL_BUF_BYTES ? size : RL_BUF_BYTES;
 
 static long give_value(struct rl_call *c, long n, u64 to, u64 size)
 {
-    if (n > 0 && size != 0 && rl_guest_write(c, to, c->slot->buf, (size_t)n) < 0)
+    if (n > 0 && size != 0 && rl_user_write(c, to, c->slot->buf, (size_t)n) < 0)
         return -EFAULT;
     return n;
 }
@@ -217,7 +217,7 @@ static long take_args(struct rl_call *c, u64 from, u64 bytes, struct rl_xattr_ar
         return -EINVAL;
     if (bytes > RL_PATH_MAX)
         return -E2BIG;
-    if (rl_guest_read(c, c->slot->buf, from, bytes) < 0)
+    if (rl_user_read(c, c->slot->buf, from, bytes) < 0)
         return -EFAULT;
     for (u64 i = sizeof *a; i < bytes; i++)
         if (c->slot->buf[i])
@@ -265,7 +265,7 @@ static long set_value(struct rl_call *c, u64 from, u64 size, int how)
         return r;
     if (size > RL_BUF_BYTES)
         return -E2BIG;
-    if (rl_guest_read(c, c->slot->buf, from, size) < 0)
+    if (rl_user_read(c, c->slot->buf, from, size) < 0)
         return -EFAULT;
     return rl_setxattr(c->dir, c->path, name, c->slot->buf, size, how, c->flags);
 }

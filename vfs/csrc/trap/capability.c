@@ -34,7 +34,7 @@ static long check_header(struct rl_call *c, u32 *words)
 {
     struct __user_cap_header_struct head;
 
-    if (rl_guest_read(c, &head, c->arg[0], sizeof head) < 0)
+    if (rl_user_read(c, &head, c->arg[0], sizeof head) < 0)
         return -EFAULT;
     *words = head.version == _LINUX_CAPABILITY_VERSION_1   ? _LINUX_CAPABILITY_U32S_1
              : head.version == _LINUX_CAPABILITY_VERSION_2 ? _LINUX_CAPABILITY_U32S_2
@@ -43,7 +43,7 @@ static long check_header(struct rl_call *c, u32 *words)
     if (*words)
         return 0;
     head.version = _LINUX_CAPABILITY_VERSION_3;
-    if (rl_guest_write(c, c->arg[0], &head, sizeof head) < 0)
+    if (rl_user_write(c, c->arg[0], &head, sizeof head) < 0)
         return -EFAULT;
     return -EINVAL;
 }
@@ -59,7 +59,7 @@ long rl_do_capget(struct rl_call *c)
         return c->arg[1] || r != -EINVAL ? r : 0;
     for (u32 i = 0; i < 2; i++)
         data[i] = (struct __user_cap_data_struct){(u32)(have >> 32 * i), (u32)(may >> 32 * i), 0};
-    return c->arg[1] ? rl_guest_write(c, c->arg[1], data, words * sizeof data[0]) : 0;
+    return c->arg[1] ? rl_user_write(c, c->arg[1], data, words * sizeof data[0]) : 0;
 }
 
 long rl_do_capset(struct rl_call *c)
@@ -71,7 +71,7 @@ long rl_do_capset(struct rl_call *c)
 
     if (r < 0)
         return r;
-    if (rl_guest_read(c, data, c->arg[1], words * sizeof data[0]) < 0)
+    if (rl_user_read(c, data, c->arg[1], words * sizeof data[0]) < 0)
         return -EFAULT;
     if (rl_me.euid == 0)
         return 0;

@@ -23,9 +23,9 @@ struct rl_dirent {
 static long touch(struct rl_call *c, u64 at)
 {
     u8 byte;
-    long r = rl_guest_read(c, &byte, at, 1);
+    long r = rl_user_read(c, &byte, at, 1);
 
-    return r < 0 ? r : rl_guest_write(c, at, &byte, 1);
+    return r < 0 ? r : rl_user_write(c, at, &byte, 1);
 }
 
 long rl_do_getdents64(struct rl_call *c)
@@ -35,7 +35,7 @@ long rl_do_getdents64(struct rl_call *c)
 
     if (r == 0)
         r = rl_getdents64((int)c->arg[0], c->slot->buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
-    if (r > 0 && rl_guest_write(c, c->arg[1], c->slot->buf, (size_t)r) < 0)
+    if (r > 0 && rl_user_write(c, c->arg[1], c->slot->buf, (size_t)r) < 0)
         return -EFAULT;
     return r;
 }
@@ -64,7 +64,7 @@ long rl_do_getdents(struct rl_call *c)
     }
     if (r <= 0)
         return r;
-    return rl_guest_write(c, c->arg[1], out, (size_t)n) < 0 ? -EFAULT : n;
+    return rl_user_write(c, c->arg[1], out, (size_t)n) < 0 ? -EFAULT : n;
 }
 
 long rl_do_chdir(struct rl_call *c) { return rl_chdir(c->path); }
@@ -75,7 +75,7 @@ long rl_do_getcwd(struct rl_call *c)
     u64 size = c->arg[1];
     long r = rl_getcwd(c->slot->path, size < RL_PATH_MAX ? size : RL_PATH_MAX);
 
-    if (r > 0 && rl_guest_write(c, c->arg[0], c->slot->path, (size_t)r) < 0)
+    if (r > 0 && rl_user_write(c, c->arg[0], c->slot->path, (size_t)r) < 0)
         return -EFAULT;
     return r;
 }

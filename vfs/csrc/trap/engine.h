@@ -2,12 +2,12 @@
  *
  * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot
  * (slots.c) and switches to its stack; sigsys.c looks the call up in the table (syscalls.c), copies
- * its path arguments (guest.c) and calls the row's handler (files.c, attrs.c, …), which asks the
+ * its path arguments (usermem.c) and calls the row's handler (files.c, attrs.c, …), which asks the
  * core (../core/core.h); the result goes into the saved registers.
  *
  * 1. Handlers run on a slot's stack with every signal blocked but SIGSEGV and SIGBUS, which only the
- *    copy routines of guest.c may cause.
- * 2. A handler never touches the program's memory other than through guest.c.
+ *    copy routines of usermem.c may cause.
+ * 2. A handler never touches the program's memory other than through usermem.c.
  * 3. A call that may block for long is not made here but handed back (resume.c).
  * 4. No floating point, no thread-local storage, no allocation.
  */
@@ -90,13 +90,13 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp);
 /* The site of execve in the code around `ip`, before it is called. */
 void rl_patch_exec(struct rl_call *c, u64 ip);
 
-/* ---- guest.c: the program's memory ------------------------------------------------------------- */
+/* ---- usermem.c: the program's memory ------------------------------------------------------------- */
 
 /* 0 or -EFAULT. */
-long rl_guest_read(struct rl_call *c, void *to, u64 from, size_t n);
-long rl_guest_write(struct rl_call *c, u64 to, const void *from, size_t n);
+long rl_user_read(struct rl_call *c, void *to, u64 from, size_t n);
+long rl_user_write(struct rl_call *c, u64 to, const void *from, size_t n);
 /* Length without NUL, -EFAULT, or `too_long` (-ENAMETOOLONG, -ERANGE, …) when there is no NUL in `size` bytes. */
-long rl_guest_text(struct rl_call *c, char *to, u64 from, size_t size, long too_long);
+long rl_user_text(struct rl_call *c, char *to, u64 from, size_t size, long too_long);
 
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
@@ -221,7 +221,7 @@ long rl_state_parse(const char *text, u64 *sigmask);
 void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file);
 size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask);
 
-/* ---- borrowed.c --------------------------------------------------------------------------------- */
+/* ---- vfork.c --------------------------------------------------------------------------------- */
 
 void rl_identity_borrow(void); /* before a change: of ids, groups, capabilities, umask, root */
 void rl_identity_return(void); /* right before the kernel's execve */
@@ -265,7 +265,7 @@ int rl_port_bind(int fd, void *address, u64 bytes);
 int rl_port_peer(int fd, void *address, u64 bytes);
 void rl_port_name(int fd, void *address, u64 bytes);
 
-/* ---- filter.c, mark.c, trace.c, message.c, text.c ------------------------------------------------------- */
+/* ---- filter.c, mark.c, trace.c, warn.c, string.c ------------------------------------------------------- */
 
 long rl_filter_install(void);
 void rl_mark_process(void);
@@ -281,7 +281,7 @@ void rl_trace_exec(struct rl_call *c, const char *path);
 /* One line "rootlay: a b c" on fd 2, any of them NULL. */
 /* Where `run -d` listens (main.c); -1: nowhere. */
 extern int rl_report_fd;
-void rl_say(const char *a, const char *b, const char *c);
+void rl_warn(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
 const char *rl_error_text(long error);
 

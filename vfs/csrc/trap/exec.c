@@ -149,7 +149,7 @@ static long count_strings(struct rl_call *c, u64 array)
     if (array == 0)
         return 0;
     for (;; n++) {
-        if (rl_guest_read(c, &one, array + 8 * (u64)n, 8) < 0)
+        if (rl_user_read(c, &one, array + 8 * (u64)n, 8) < 0)
             return -EFAULT;
         if (one == 0)
             return n;
@@ -188,7 +188,7 @@ static long make_argv(struct rl_call *c, struct plan *p, u64 argv, u64 **out)
     for (u32 i = 0; i < p->before_count; i++)
         *to++ = (u64)p->before[i];
     if ((u64)n > skip) {
-        if (rl_guest_read(c, to, argv + 8 * skip, ((u64)n - skip) * 8) < 0)
+        if (rl_user_read(c, to, argv + 8 * skip, ((u64)n - skip) * 8) < 0)
             return -EFAULT;
         to += (u64)n - skip;
     } else if (n == 0 && !p->scripts) {
@@ -281,7 +281,7 @@ static long take_and_exec(struct rl_call *c, int dirfd, u64 path, u64 argv, u64 
 
     if (path == 0 && (flags & RL_AT_EMPTY_PATH))
         c->slot->path[0] = 0;
-    else if ((r = rl_guest_text(c, c->slot->path, path, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
+    else if ((r = rl_user_text(c, c->slot->path, path, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
         return r;
     c->path = c->slot->path;
     return rl_exec(c, dirfd, c->path, argv, envp, flags);

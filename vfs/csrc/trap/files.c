@@ -76,7 +76,7 @@ long rl_do_openat2(struct rl_call *c)
         return -EINVAL;
     if (size > sizeof c->slot->buf)
         return -E2BIG;
-    if (rl_guest_read(c, c->slot->buf, c->rest[0], size) < 0)
+    if (rl_user_read(c, c->slot->buf, c->rest[0], size) < 0)
         return -EFAULT;
     for (u64 i = sizeof how; i < size; i++)
         if (c->slot->buf[i])

@@ -100,9 +100,9 @@ long rl_do_getegid(struct rl_call *c) { (void)c; return rl_me.egid; }
 
 static long write_three(struct rl_call *c, u32 a, u32 b, u32 d)
 {
-    if (rl_guest_write(c, c->arg[0], &a, 4) < 0 || rl_guest_write(c, c->arg[1], &b, 4) < 0)
+    if (rl_user_write(c, c->arg[0], &a, 4) < 0 || rl_user_write(c, c->arg[1], &b, 4) < 0)
         return -EFAULT;
-    return rl_guest_write(c, c->arg[2], &d, 4);
+    return rl_user_write(c, c->arg[2], &d, 4);
 }
 
 long rl_do_getresuid(struct rl_call *c) { return write_three(c, rl_me.uid, rl_me.euid, rl_me.suid); }
@@ -114,7 +114,7 @@ long rl_do_getgroups(struct rl_call *c)
 
     if (room < 0 || (room > 0 && (u32)room < rl_me.groups))
         return -EINVAL;
-    if (room > 0 && rl_guest_write(c, c->arg[1], rl_me.group, rl_me.groups * 4) < 0)
+    if (room > 0 && rl_user_write(c, c->arg[1], rl_me.group, rl_me.groups * 4) < 0)
         return -EFAULT;
     return rl_me.groups;
 }
@@ -234,7 +234,7 @@ long rl_do_setgroups(struct rl_call *c)
         return -EPERM;
     if (n > sizeof groups / sizeof groups[0])
         return -EINVAL;
-    if (rl_guest_read(c, groups, c->arg[1], n * 4) < 0)
+    if (rl_user_read(c, groups, c->arg[1], n * 4) < 0)
         return -EFAULT;
     rl_identity_borrow();
     memcpy(rl_me.group, groups, n * 4);

@@ -34,11 +34,11 @@ void rl_mark_process(void)
 static long exchange(struct rl_call *c, u64 set, u64 get)
 {
     struct limit wanted;
-    long r = set ? rl_guest_read(c, &wanted, set, sizeof wanted) : 0;
+    long r = set ? rl_user_read(c, &wanted, set, sizeof wanted) : 0;
 
     if (r >= 0 && set && wanted.soft > wanted.hard)
         r = -EINVAL;
-    return r >= 0 && get ? rl_guest_write(c, get, &unlimited, sizeof unlimited) : r;
+    return r >= 0 && get ? rl_user_write(c, get, &unlimited, sizeof unlimited) : r;
 }
 
 long rl_do_getrlimit(struct rl_call *c) { return exchange(c, 0, c->arg[1]); }

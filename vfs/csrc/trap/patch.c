@@ -2,7 +2,7 @@
  *
  * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set, and not before the process has
  *    trapped RL_PATCH_WARM times: the shortest programs end before a patch has paid for itself.
- * 2. A patched call first tries the quick way (fast.c): on the program's own stack, with no signal blocked and
+ * 2. A patched call first tries the quick way (fastpath.c): on the program's own stack, with no signal blocked and
  *    nothing held, so that a handler may run, or jump away, at any time. At most 2.75 KiB deep.
  * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
  * 4. What may block, swap the signal mask or not return (rows with a pass argument, execve, prctl, …) traps: for
@@ -82,7 +82,7 @@ static long patch_exec_in(struct rl_call *c, u64 page)
     const u8 *code = c->slot->buf;
     struct rl_site site;
 
-    if (rl_guest_read(c, c->slot->buf, page, RL_CODE_PAGE) < 0)
+    if (rl_user_read(c, c->slot->buf, page, RL_CODE_PAGE) < 0)
         return -EFAULT;
     for (u32 i = 1; i + 8 < RL_CODE_PAGE; i++)
         if (code[i] == 0xb8 && code[i + 1] == __NR_execve && code[i + 5] == 0x0f && code[i + 6] == 0x05 &&
@@ -118,7 +118,7 @@ int rl_patch_quick(struct rl_patched *p)
 {
     long r = rl_fast(p);
 
-    if (r == RL_QUICK_NO)
+    if (r == RL_MISS)
         return 0;
     p->nr = (u64)r;
     return 1;

@@ -25,7 +25,7 @@ extern u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site);
 void rl_patch_write_site(const struct rl_site *site);
 
-/* fast.c: the call without a slot. RL_QUICK_NO: not this way. */
+/* fastpath.c: the call without a slot. RL_MISS: not this way. */
 long rl_fast(const struct rl_patched *p);
 
 #endif

@@ -98,7 +98,7 @@ long rl_do_getsockopt(struct rl_call *c)
     if ((i32)c->arg[1] != RL_SOL_SOCKET)
         return rl_sys(__NR_getsockopt, (int)c->arg[0], (int)c->arg[1], (int)c->arg[2], (long)c->arg[3], (long)c->arg[4],
                       0);
-    if (rl_guest_read(c, &room, c->arg[4], sizeof room) < 0)
+    if (rl_user_read(c, &room, c->arg[4], sizeof room) < 0)
         return -EFAULT;
     if ((i32)room < 0)
         return -EINVAL;
@@ -108,9 +108,9 @@ long rl_do_getsockopt(struct rl_call *c)
     if (bytes == sizeof cred && cred.pid > 0) /* 0: a socket that has no peer */
         make_virtual(&cred);
     bytes = room < bytes ? room : bytes;
-    if (rl_guest_write(c, c->arg[3], &cred, bytes) < 0)
+    if (rl_user_write(c, c->arg[3], &cred, bytes) < 0)
         return -EFAULT;
-    return rl_guest_write(c, c->arg[4], &bytes, sizeof bytes);
+    return rl_user_write(c, c->arg[4], &bytes, sizeof bytes);
 }
 
 /* ---- SCM_CREDENTIALS ------------------------------------------------------------------------------ */
@@ -127,17 +127,17 @@ long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes)
     struct rl_ucred cred;
 
     for (u64 at = 0; at + sizeof head <= bytes; at += RL_CONTROL_ALIGN(head.bytes)) {
-        if (rl_guest_read(c, &head, control + at, sizeof head) < 0)
+        if (rl_user_read(c, &head, control + at, sizeof head) < 0)
             return -EFAULT;
         if (head.bytes < sizeof head || head.bytes > bytes - at)
             break;
         if (!is_credentials(&head))
             continue;
-        if (rl_guest_read(c, &cred, control + at + sizeof head, sizeof cred) < 0)
+        if (rl_user_read(c, &cred, control + at + sizeof head, sizeof cred) < 0)
             return -EFAULT;
         if (cred.pid > 0) /* 0: nobody that is seen from here */
             make_virtual(&cred);
-        if (rl_guest_write(c, control + at + sizeof head, &cred, sizeof cred) < 0)
+        if (rl_user_write(c, control + at + sizeof head, &cred, sizeof cred) < 0)
             return -EFAULT;
     }
     return 0;

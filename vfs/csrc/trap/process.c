@@ -19,7 +19,7 @@ long rl_do_uname(struct rl_call *c)
         for (; host[i] && i < sizeof name.nodename - 1; i++)
             name.nodename[i] = host[i];
     }
-    return rl_guest_write(c, c->arg[0], &name, sizeof name);
+    return rl_user_write(c, c->arg[0], &name, sizeof name);
 }
 
 /* Another process's limits, or our own by number: only these can be set. Nobody could tell the filter which process is

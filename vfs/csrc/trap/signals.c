@@ -155,7 +155,7 @@ long rl_do_rt_sigaction(struct rl_call *c)
 
     if (c->arg[3] != RL_SIGSET_BYTES)
         return -EINVAL;
-    if (c->arg[1] && rl_guest_read(c, &want, c->arg[1], sizeof want) < 0)
+    if (c->arg[1] && rl_user_read(c, &want, c->arg[1], sizeof want) < 0)
         return -EFAULT;
     rl_note_mask(want.mask);
     if (virtual && rl_memory_is_borrowed()) {
@@ -172,7 +172,7 @@ long rl_do_rt_sigaction(struct rl_call *c)
         r = plain_action(sig, c->arg[1] ? &want : NULL, &old);
     }
     if (r >= 0 && c->arg[2])
-        r = rl_guest_write(c, c->arg[2], &old, sizeof old);
+        r = rl_user_write(c, c->arg[2], &old, sizeof old);
     return r;
 }
 
@@ -183,7 +183,7 @@ long rl_do_rt_sigprocmask(struct rl_call *c)
     if (c->arg[3] != RL_SIGSET_BYTES)
         return -EINVAL;
     if (c->arg[1]) {
-        if (rl_guest_read(c, &set, c->arg[1], sizeof set) < 0)
+        if (rl_user_read(c, &set, c->arg[1], sizeof set) < 0)
             return -EFAULT;
         if ((int)c->arg[0] != RL_SIG_UNBLOCK)
             rl_note_mask(set);
@@ -195,7 +195,7 @@ long rl_do_rt_sigprocmask(struct rl_call *c)
         default: return -EINVAL;
         }
     }
-    if (c->arg[2] && rl_guest_write(c, c->arg[2], &old, sizeof old) < 0)
+    if (c->arg[2] && rl_user_write(c, c->arg[2], &old, sizeof old) < 0)
         return -EFAULT;
     c->uc->sigmask = new;
     return 0;
@@ -206,7 +206,7 @@ static long with_mask(struct rl_call *c, u32 at)
 {
     u64 arg[6], *mask = (u64 *)rl_pass_buffer();
 
-    if (rl_guest_read(c, mask, c->arg[at], sizeof *mask) < 0)
+    if (rl_user_read(c, mask, c->arg[at], sizeof *mask) < 0)
         return -EFAULT;
     rl_note_mask(*mask);
     *mask &= ~RL_SIGBIT(RL_SIGSYS);
@@ -224,10 +224,10 @@ long rl_do_pselect6(struct rl_call *c)
 {
     u64 arg[6], *pair = (u64 *)rl_pass_buffer();
 
-    if (rl_guest_read(c, pair, c->arg[5], 16) < 0)
+    if (rl_user_read(c, pair, c->arg[5], 16) < 0)
         return -EFAULT;
     if (pair[0]) {
-        if (rl_guest_read(c, pair + 2, pair[0], 8) < 0)
+        if (rl_user_read(c, pair + 2, pair[0], 8) < 0)
             return -EFAULT;
         rl_note_mask(pair[2]);
         pair[2] &= ~RL_SIGBIT(RL_SIGSYS);

@@ -25,13 +25,13 @@ static long take_paths(struct rl_call *c)
         if (from != 0 || !(row->options & RL_NULL_PATH)) {
             if (from == 0 && (c->flags & RL_AT_EMPTY_PATH))
                 c->slot->path[0] = 0;
-            else if ((r = rl_guest_text(c, c->slot->path, from, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
+            else if ((r = rl_user_text(c, c->slot->path, from, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
                 return r;
             c->path = c->slot->path;
         }
     }
     if (row->path2 != RL_NONE) {
-        r = rl_guest_text(c, c->slot->path2, c->arg[row->path2], RL_PATH_MAX, -ENAMETOOLONG);
+        r = rl_user_text(c, c->slot->path2, c->arg[row->path2], RL_PATH_MAX, -ENAMETOOLONG);
         if (r < 0)
             return r;
         c->path2 = c->slot->path2;

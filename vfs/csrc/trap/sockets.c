@@ -1,4 +1,4 @@
-/* AF_UNIX names are paths: translated on the way in; on the way back in receive.c.
+/* AF_UNIX names are paths: translated on the way in; on the way back in recvmsg.c.
  *
  * 1. Calls that may block are made in the program's own context, their address in a pass buffer.
  * 2. A name in the upper is given to the kernel by way of the launch file's alias, a short symbolic
@@ -102,7 +102,7 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
     if (from == 0 || bytes <= 2 || bytes > sizeof *a)
         return 0; /* the kernel says what is wrong with it */
     memset(a, 0, sizeof *a);
-    if (rl_guest_read(c, a, from, bytes) < 0)
+    if (rl_user_read(c, a, from, bytes) < 0)
         return -EFAULT;
     if (a->family != RL_AF_UNIX || a->path[0] == 0)
         return 0;

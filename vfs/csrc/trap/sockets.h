@@ -1,4 +1,4 @@
-/* Addresses of sockets, and the messages they come in: what sockets.c, send.c and receive.c share. */
+/* Addresses of sockets, and the messages they come in: what sockets.c, sendmsg.c and recvmsg.c share. */
 #ifndef RL_SOCKETS_H
 #define RL_SOCKETS_H
 

@@ -7,14 +7,14 @@
 # The address lies where kernels put position-independent programs (0x55…), some terabytes before the first of them:
 # the sanitizers of threads and of memory accept no mapping outside a program's usual ranges, and that of addresses
 # takes the first 16 TiB.
+include("${CMAKE_CURRENT_LIST_DIR}/../core/core.cmake")
 enable_language(ASM)
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   file(GLOB RL_TRAP_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c ${CMAKE_CURRENT_LIST_DIR}/x86_64/*.c
        ${CMAKE_CURRENT_LIST_DIR}/x86_64/*.S)
-  file(GLOB RL_TRAP_CORE CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/../core/*.c)
 
-  add_executable(rl_engine ${RL_TRAP_SOURCES} ${RL_TRAP_CORE})
+  add_executable(rl_engine ${RL_TRAP_SOURCES} ${RL_CORE_SOURCES})
   set_target_properties(rl_engine PROPERTIES OUTPUT_NAME engine POSITION_INDEPENDENT_CODE OFF)
   target_compile_options(rl_engine PRIVATE
     -std=gnu11 -O2 -g0 -Wall -Wextra -ffreestanding -fno-stack-protector -fno-asynchronous-unwind-tables

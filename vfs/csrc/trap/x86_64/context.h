@@ -2,7 +2,7 @@
 #ifndef RL_X86_64_CONTEXT_H
 #define RL_X86_64_CONTEXT_H
 
-#include "../../abi.h"
+#include "../../../../store/csrc/abi.h"
 
 enum rl_reg {
     RL_R8, RL_R9, RL_R10, RL_R11, RL_R12, RL_R13, RL_R14, RL_R15, RL_RDI, RL_RSI, RL_RBP, RL_RBX,

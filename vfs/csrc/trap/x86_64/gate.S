@@ -5,7 +5,7 @@
  *    pointer with these two addresses. Nothing else of the engine holds a `syscall`, but for one that is
  *    to trap.
  * 2. The copy routines run on the program's side of the stack switch, so that the frame of a fault
- *    lands below the SIGSYS frame and not on top of the alternate signal stack (see guest.c).
+ *    lands below the SIGSYS frame and not on top of the alternate signal stack (see usermem.c).
  */
     .section .gate, "ax", @progbits
     .globl rl_gate_start

@@ -41,7 +41,7 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
     u64 value;
 
     site->at = ip - 7;
-    if (rl_guest_read(c, code, ip - 8, 8) < 0 || code[6] != 0x0f || code[7] != 0x05)
+    if (rl_user_read(c, code, ip - 8, 8) < 0 || code[6] != 0x0f || code[7] != 0x05)
         return 0;
     memcpy(site->old, code + 1, 5);
     if (code[1] == 0xb8) { /* mov $nr, %eax; behind a prefix it would be another instruction */
@@ -52,7 +52,7 @@ int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site
         return imm == nr && (code[0] & 0xf0) != 0x40 && code[0] != 0x66;
     }
     site->shared = 1;
-    return memcmp(code + 1, "\x48\x8b\x44\x24", 4) == 0 && rl_guest_read(c, &value, sp + (u64)(i64)(signed char)code[5], 8) == 0 &&
+    return memcmp(code + 1, "\x48\x8b\x44\x24", 4) == 0 && rl_user_read(c, &value, sp + (u64)(i64)(signed char)code[5], 8) == 0 &&
            value == nr;
 }
 

@@ -52,7 +52,7 @@ static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
                  : pass_arg != RL_NONE     ? arg[pass_arg] >= rl_pass_start() && arg[pass_arg] < rl_pass_end()
                                            : 0;
 
-    return nr == c->nr && passes && rl_guest_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
+    return nr == c->nr && passes && rl_user_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
 }
 
 extern char rl_gate_call[], rl_gate_then[], rl_gate_accept[], rl_gate_many[];
@@ -78,7 +78,7 @@ static long in_gate(struct rl_call *c, const char *routine, long nr, const u64 a
     for (u32 i = 0; i < 6; i++)
         frame.arg[i] = reg[where[i]];
     sp = room_below(c, sizeof frame);
-    if (rl_guest_write(c, sp, &frame, sizeof frame) < 0)
+    if (rl_user_write(c, sp, &frame, sizeof frame) < 0)
         return -EFAULT;
     reg[RL_RSP] = sp;
     reg[RL_RIP] = (u64)routine;

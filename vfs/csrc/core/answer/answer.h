@@ -1,0 +1,51 @@
+/* Calls that only ask: stat, open, listings, handles.
+ *
+ * For the files of the core alone. */
+#ifndef RL_ANSWER_H
+#define RL_ANSWER_H
+
+#include "../walk/walk.h"
+
+/* ---- open.c ------------------------------------------------------------------------------------ */
+
+int rl_busy(const struct rl_walk *w);
+
+/* ---- permission.c ------------------------------------------------------------------------------------ */
+
+int rl_in_group(u32 gid);
+long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
+long rl_may(const struct rl_hit *h, u32 want);
+/* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
+long rl_root_mode(struct rl_walk *w);
+long rl_may_change(struct rl_walk *w, int victim);
+
+/* ---- attr.c ------------------------------------------------------------------------------------ */
+
+void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
+void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing covers */
+void rl_attr_real(const struct statx *sx, struct rl_attr *a);
+u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
+
+/* ---- readdir.c --------------------------------------------------------------------------------- */
+
+void rl_fast_list_begin(int fd); /* a directory has been opened anew: rl_fast_list() has not reached its end */
+
+/* ---- listing.c --------------------------------------------------------------------------------- */
+
+struct rl_list {
+    char *buf; /* packed rl_dirent, sorted by off, which is the position after the entry */
+    size_t cap, len;
+    u32 count;
+    int marks; /* there are whiteouts and the like in its directories */
+};
+long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
+u64 rl_list_position(const char *name, u32 len);
+
+/* ---- viewlist.c -------------------------------------------------------------------------------- */
+
+long rl_list_view(u32 id, struct rl_list *l); /* as rl_list_build(), of a directory that the view alone has */
+/* The same, of a few entries, into buf[size], with nothing held. Bytes, or RL_MISS. */
+long rl_list_few(u32 id, char *buf, size_t size);
+void rl_list_free(struct rl_list *l);
+
+#endif

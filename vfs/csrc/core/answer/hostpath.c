@@ -1,0 +1,153 @@
+/* Real names of objects for the engine: programs to execute, sockets, watched files. */
+#include "../internal.h"
+
+static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags, struct rl_exec *out)
+{
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    struct rl_hit *h = &w->hit;
+    if (w->at != AT_FDCWD) /* the path must hold when that descriptor has been closed */
+        w->at = RL_NO_AT;
+    if (rl_islnk(h->mode))
+        return -ELOOP;
+    if (!rl_isreg(h->mode))
+        return -EACCES;
+    r = rl_may(h, RL_X_OK);
+    if (r < 0)
+        return r;
+    out->view = h->what == RL_IN_VIEW ? h->view : 0;
+    r = out->view ? rl_view_real(out->view, out->real, sizeof out->real) : rl_object_real(w, out->real);
+    if (r < 0)
+        return r;
+    if (h->what == RL_IN_BIND) {
+        r = k4(__NR_faccessat, AT_FDCWD, (long)out->real, RL_X_OK, 0);
+        if (r < 0)
+            return r;
+    }
+    rl_attr_of(&w->self, h, &out->attr);
+    if (h->what == RL_IN_BIND)
+        out->attr.mode &= ~(u32)06000;
+    memcpy(out->vpath, w->v, w->vlen);
+    out->vpath[w->vlen] = 0;
+    return rl_sure(w);
+}
+
+long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = exec_find(&w, dirfd, path, flags, out);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+long rl_exec_open(const struct rl_exec *e)
+{
+    long fd = k_open(e->real, O_RDONLY | O_CLOEXEC, 0);
+    if (!e->view || (fd != -ENOENT && fd != -ENOTDIR))
+        return fd;
+    long r = rl_hydrate(e->view);
+    return r < 0 ? r : k_open(e->real, O_RDONLY | O_CLOEXEC, 0);
+}
+
+long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out)
+{
+    long r = rl_exec_find(dirfd, path, flags, out);
+    return r < 0 || !out->view || k_exists(out->real) ? r : rl_hydrate(out->view);
+}
+
+static long real_path(struct rl_walk *w, int dirfd, const char *path, int flags, char *real, size_t size)
+{
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    char *mark = w->s->mark;
+    long r = rl_resolve(w, dirfd, path, how, 0);
+    if (w->at != AT_FDCWD) /* it may be kept for longer */
+        w->at = RL_NO_AT;
+    if (r >= 0)
+        r = rl_isdir(w->hit.mode) ? rl_dir_real(w, mark) : rl_object_real(w, mark);
+    if (r >= 0)
+        r = rl_sure(w);
+    if (r < 0)
+        return r;
+    size_t n = strlen(mark);
+    if (n >= size)
+        return -ENAMETOOLONG;
+    memcpy(real, mark, n + 1);
+    return 0;
+}
+
+long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = real_path(&w, dirfd, path, flags, real, size);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+/* The name holds while the lock does. */
+static long name_begin(struct rl_walk *w, const char *path, char *real, size_t size)
+{
+    char *mark = w->s->mark;
+    long r = rl_lock_now(w);
+    if (r >= 0)
+        r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
+    if (r >= 0 && w->hit.what != RL_NONE)
+        return -EADDRINUSE;
+    w->at = RL_NO_AT;
+    if (r >= 0)
+        r = rl_create_begin(w, mark);
+    if (r >= 0 && (size_t)r >= size)
+        r = -ENAMETOOLONG;
+    if (r >= 0)
+        memcpy(real, mark, (size_t)r + 1);
+    return r;
+}
+
+long rl_name_begin(const char *path, char *real, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = name_begin(&w, path, real, size);
+    if (r < 0)
+        rl_unlock(&w);
+    return r < 0 ? r : w.lock >= 0 ? w.lock : RL_NO_LOCK;
+}
+
+/* The name has been made by somebody else's system call: a whiteout goes, the owner is recorded. */
+static long settle(struct rl_walk *w, const char *real)
+{
+    struct rl_owner o;
+    struct rl_real at = rl_classify(real, (u32)strlen(real));
+    if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
+        return 0;
+    long r = rl_virtual_path(real, w->s->text, sizeof w->s->text);
+    if (r >= 0)
+        r = rl_resolve_plain(w, w->s->text);
+    if (r < 0)
+        return r;
+    rl_owner_new(w, w->hit.sx.stx_mode, &o);
+    r = rl_owner_store(w, &o, w->hit.sx.stx_mode);
+    rl_whiteout_drop(w);
+    return r;
+}
+
+long rl_name_end(const char *real, long lock, int made)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    w.lock = lock == RL_NO_LOCK ? -1 : (i32)lock;
+    long r = made ? settle(&w, real) : 0;
+    rl_unlock(&w);
+    return r;
+}

@@ -1,0 +1,363 @@
+/* open(2): everything up to the final system call, which may block and belongs to the engine.
+ *
+ * 1. A lower file is copied up before it is opened for writing.
+ * 2. A new file is made here, so that its name, its record and the end of its whiteout are one thing;
+ *    O_EXCL keeps two creators apart.
+ * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
+ * 4. What a relative path leads to is opened here, by its directory's descriptor or before it is certain that no
+ *    directory was renamed meanwhile; but for what may block.
+ * 5. No call of ours truncates what it opens for reading only, nor has the access mode 3: the filter does not let it
+ *    through (trap/checks.c). What the program gets then is a descriptor for reading; who asks for mode 3 wants ioctls. */
+#include "../internal.h"
+
+static int wants_write(int flags)
+{
+    return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC);
+}
+
+static int tmpfile_flags(int flags)
+{
+    return (flags & RL_O_TMPFILE) == RL_O_TMPFILE;
+}
+
+static long wanted(int flags)
+{
+    static const u8 want[4] = {RL_R_OK, RL_W_OK, RL_R_OK | RL_W_OK, RL_R_OK | RL_W_OK};
+    return want[flags & O_ACCMODE] | (flags & O_TRUNC ? RL_W_OK : 0);
+}
+
+/* Rule 4: the flags with access mode 3 made one for reading. */
+static int readable(int flags)
+{
+    return (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags;
+}
+
+static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struct rl_open *o)
+{
+    u32 real_mode = rl_written_mode(owner->mode);
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = k_exists(o->real) ? -EEXIST : rl_owner_store(w, owner, real_mode);
+    if (r >= 0)
+        r = k_mknod(o->real, real_mode, 0);
+    if (r >= 0 && w->hit.white)
+        rl_whiteout_drop(w);
+    if (r >= 0 && w->relative && w->at == RL_NO_AT) /* its name holds under the lock */
+        return 0;
+    rl_unlock(w);
+    return r;
+}
+
+static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
+{
+    struct rl_owner owner;
+    long r = rl_create_begin(w, o->real);
+    if (r < 0)
+        return r;
+    o->flags = readable(o->flags);
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        o->flags &= ~O_TRUNC; /* it is empty (rule 5) */
+    mode &= 07777 & ~rl_me.umask;
+    if (w->dir.bind >= 0) {
+        o->mode = mode & ~RL_SET_ID;
+        return 0;
+    }
+    o->regular = 1;
+    rl_owner_new(w, S_IFREG | mode, &owner);
+    u32 real_mode = rl_real_mode(owner.mode);
+    if (rl_create_simple(w, &owner)) {
+        r = k_open(o->real, o->flags | O_CREAT | O_EXCL, real_mode & 07777);
+        if (r >= 0 && w->quiet)
+            rl_fdcache_created((int)r, w->moment);
+    } else {
+        r = create_marked(w, &owner, o);
+        if (r >= 0)
+            r = k_open(o->real, o->flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0);
+    }
+    if (r == -EEXIST && !(o->flags & O_EXCL))
+        return -ESTALE; /* somebody else made it: start again */
+    if (r >= 0) {
+        o->done_fd = (int)r;
+        rl_late(w);
+    }
+    return r;
+}
+
+/* A device node of the image is one of the few that every machine has, or nothing. */
+static long open_device(const struct rl_walk *w, struct rl_open *o)
+{
+    static const struct {
+        u16 major, minor;
+        const char *path;
+    } known[] = {{1, 3, "/dev/null"}, {1, 5, "/dev/zero"}, {1, 7, "/dev/full"},
+                 {1, 8, "/dev/random"}, {1, 9, "/dev/urandom"}, {5, 0, "/dev/tty"}};
+    struct rl_attr a;
+    rl_attr_of(&w->self, &w->hit, &a);
+    for (u32 i = 0; i < sizeof known / sizeof known[0]; i++)
+        if ((a.mode & S_IFMT) == S_IFCHR && a.rdev_major == known[i].major && a.rdev_minor == known[i].minor) {
+            rl_put(o->real, known[i].path);
+            return 0;
+        }
+    return -ENXIO;
+}
+
+static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
+{
+    if (!rl_isdir(w->hit.mode))
+        return -ENOTDIR;
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        return -EINVAL;
+    if (rl_read_only(&w->self))
+        return -EROFS;
+    if (readable(o->flags) != o->flags)
+        o->flags = readable(o->flags) | O_RDWR; /* rule 4: the kernel makes none that cannot be written to */
+    long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
+    if (r >= 0)
+        r = rl_copyup(w, 1);
+    if (r >= 0)
+        r = rl_object_real(w, o->real);
+    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask & ~RL_SET_ID : (mode & 0777 & ~rl_me.umask) | 0400;
+    return r;
+}
+
+/* A descriptor that only names the object. */
+static long open_path(struct rl_walk *w, struct rl_open *o)
+{
+    u32 type = w->hit.mode & S_IFMT;
+    o->flags &= ~(O_TRUNC | O_ACCMODE); /* means nothing here (rule 5) */
+    if (type == S_IFDIR)
+        return rl_dir_real(w, o->real);
+    if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
+        long r = rl_copyup(w, 1); /* a link or a FIFO of a view has no real object to name */
+        if (r < 0)
+            return r;
+    }
+    return rl_object_real(w, o->real);
+}
+
+/* What the program's own descriptor is not to do (rule 4): empty the file at o->real. */
+static long cut(const struct rl_walk *w, const struct rl_open *o, int asked)
+{
+    if (!(asked & O_TRUNC) || (o->flags & O_TRUNC) || !rl_isreg(w->hit.mode))
+        return 0;
+    long fd = k_open(o->real, O_WRONLY | O_TRUNC | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
+    return fd < 0 ? fd : k_close(fd);
+}
+
+static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
+{
+    struct rl_bind b = rl_bind((u32)w->self.bind);
+    if ((b.flags & RL_BIND_RO) && wants_write(asked) && (rl_isreg(w->hit.mode) || rl_isdir(w->hit.mode)))
+        return -EROFS;
+    long r = rl_object_real(w, o->real);
+    if (r >= 0 && w->hit.magic && wants_write(asked) && !rl_me.fsuid && !(w->hit.sx.stx_mode & 0200))
+        rl_make_writable_magic(o->real, &w->hit.sx);
+    if (r >= 0 && !wants_write(asked) && rl_proc_maps(w)) {
+        r = rl_maps_open(o->real, o->flags);
+        if (r >= 0)
+            o->done_fd = (int)r;
+    }
+    u64 pid;
+    if (r >= 0 && !wants_write(asked) && rl_proc_status(w, &pid)) {
+        r = rl_status_open(o->real, pid, o->flags);
+        if (r >= 0)
+            o->done_fd = (int)r;
+        r = r == -ENODATA ? 0 : r;
+    }
+    o->regular = !w->hit.magic && (w->hit.mode & S_IFMT) != S_IFIFO;
+    return r < 0 ? r : cut(w, o, asked);
+}
+
+/* Is the walk's object a program that runs? */
+int rl_busy(const struct rl_walk *w)
+{
+    return rl_isreg(w->hit.mode) && (w->hit.mode & 0111) && rl_maps_running(w->v, w->vlen);
+}
+
+static long open_existing(struct rl_walk *w, struct rl_open *o)
+{
+    struct rl_hit *h = &w->hit;
+    u32 type = h->mode & S_IFMT;
+    int asked = o->flags, changes = wants_write(readable(asked));
+    long r = rl_may(h, (u32)wanted(asked));
+    if (r < 0)
+        return r;
+    if (changes && rl_busy(w))
+        return -ETXTBSY;
+    o->flags = readable(asked);
+    if (type == S_IFIFO && o->flags != asked)
+        return -EINVAL; /* neither end */
+    if ((o->flags & O_ACCMODE) == O_RDONLY)
+        o->flags &= ~O_TRUNC;
+    if (h->what == RL_IN_BIND)
+        return open_bind(w, o, asked);
+    if (type == S_IFDIR)
+        return rl_dir_real(w, o->real);
+    if (type == S_IFCHR || type == S_IFBLK)
+        return open_device(w, o);
+    if (type == S_IFSOCK)
+        return -ENXIO;
+    if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {
+        w->want = type == S_IFREG && wants_write(o->flags) ? o->flags : -1;
+        r = rl_copyup(w, !(asked & O_TRUNC));
+        if (r >= 0)
+            r = rl_drop_setid(w);
+        if (r >= 0 && w->fd < 0)
+            r = rl_make_writable(w);
+        if (r < 0)
+            return r == -ENOENT ? -ESTALE : r;
+        if (w->fd >= 0) {
+            o->done_fd = w->fd;
+            return rl_object_real(w, o->real);
+        }
+    }
+    o->regular = type == S_IFREG;
+    if (h->what != RL_IN_VIEW) {
+        r = rl_object_real(w, o->real);
+        return r < 0 ? r : cut(w, o, asked);
+    }
+    r = rl_view_openfd(h->view, o->real, o->flags);
+    if (r >= 0)
+        o->done_fd = (int)r;
+    return r;
+}
+
+/* Rule 4. What is truncated must be certain before: so that is done afterwards. */
+static long open_here(struct rl_walk *w, struct rl_open *o)
+{
+    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
+    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
+    if (r >= 0 && fd >= 0 && cut)
+        r = k4(__NR_ftruncate, fd, 0, 0, 0);
+    if (r < 0 && fd >= 0)
+        k_close(fd);
+    if (r < 0)
+        return r;
+    if (fd >= 0)
+        o->done_fd = (int)fd;
+    return fd;
+}
+
+static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
+{
+    struct rl_hit *h = &w->hit;
+    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* to it O_EXCL says that it never gets a name */
+        return open_tmpfile(w, mode, o);
+    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
+    if (flags & O_PATH)
+        return open_path(w, o);
+    if (rl_islnk(h->mode))
+        return -ELOOP;
+    if (rl_isdir(h->mode) && wants_write(flags))
+        return -EISDIR;
+    return open_existing(w, o);
+}
+
+static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mode, u64 resolve, struct rl_open *o)
+{
+    int flags = o->flags, path_only = flags & O_PATH, creat = (flags & O_CREAT) && !path_only;
+    int excl = creat && (flags & O_EXCL);
+    u32 how = ((flags & O_NOFOLLOW) || excl ? 0 : RL_FOLLOW) | (creat ? RL_NAME : 0);
+    long r = rl_resolve(w, dirfd, path, how, resolve);
+    if (r < 0)
+        return r;
+    struct rl_hit *h = &w->hit;
+    if (creat && w->slash)
+        return -EISDIR;
+    if (h->what == RL_NONE)
+        return creat ? create(w, mode, o) : -ENOENT;
+    if (excl)
+        return -EEXIST;
+    if (creat && rl_isdir(h->mode))
+        return -EISDIR;
+    if ((w->slash || (flags & O_DIRECTORY)) && !rl_isdir(h->mode))
+        return -ENOTDIR;
+    u32 type = h->mode & S_IFMT;
+    int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
+    r = open_object(w, flags, mode, o);
+    int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
+    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || h->what == RL_IN_BIND)
+        return r;
+    if (!may_block)
+        return open_here(w, o);
+    if (w->pin < 0)
+        return 0;
+    w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
+    return rl_object_real(w, o->real);
+}
+
+#define RESOLVE_KNOWN 0x1fu
+#define RESOLVE_CACHED_ 0x20u
+
+/* Was a layer's directory opened by this descriptor? */
+static int is_of_a_layer(int fd, struct rl_scratch *s)
+{
+    long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: the kernel says that it was removed, and its name */
+    if (n < 0 && n != -ENOENT)
+        return 0;
+    int place = rl_classify(s->real, (u32)strlen(s->real)).place;
+    return place == RL_PLACE_LAYER || place == RL_PLACE_TREE;
+}
+
+/* A directory that was removed can still be opened by whoever is in it; nothing is in it any more. */
+static long open_removed(int dirfd, const char *path, struct rl_open *o, struct rl_scratch *s)
+{
+    if (!rl_same(path, ".") || tmpfile_flags(o->flags) || !is_of_a_layer(dirfd, s))
+        return -ENOENT;
+    if ((o->flags & O_CREAT) || wants_write(o->flags))
+        return -EISDIR;
+    long r = k4(__NR_openat, dirfd, (long)".", o->flags, 0);
+    if (r >= 0)
+        o->done_fd = (int)r;
+    return r;
+}
+
+/* Apart, so that the quick way does not reach below these buffers: a page or two more. */
+static __attribute__((noinline)) long prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve,
+                                              struct rl_open *o)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do {
+        o->flags = flags;
+        o->mode = 0;
+        o->done_fd = -1;
+        o->regular = 0;
+        r = attempt(&w, dirfd, path, mode, resolve, o);
+        if (r >= 0)
+            o->done_fd = (int)rl_lowest(&w, o->done_fd, flags);
+    } while (rl_retry(&w, &r));
+    rl_path_text(o->real);
+    if (r == -ENOENT)
+        r = open_removed(dirfd, path, o, &s);
+    return r < 0 ? r : 0;
+}
+
+long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
+{
+    long r;
+    if (resolve & RESOLVE_CACHED_)
+        return -EAGAIN;
+    if (resolve & ~(u64)RESOLVE_KNOWN)
+        return -EINVAL;
+    if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
+        return -EINVAL;
+    int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the quick way does not say where the file is */
+    if (quick && (r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS) {
+        o->flags = flags;
+        o->mode = 0;
+        o->done_fd = (int)r;
+        return r < 0 ? r : 0;
+    }
+    return prepare(dirfd, path, flags, mode, resolve, o);
+}
+
+/* Nothing is left to do: names, records and whiteouts were settled before the descriptor existed. */
+long rl_open_finish(struct rl_open *o, long fd)
+{
+    (void)o;
+    return fd;
+}

@@ -1,0 +1,70 @@
+/* Permission bits, as the kernel would apply them to the identities that the program sees. */
+#include "../internal.h"
+
+static int in_group(u32 gid, u32 main)
+{
+    if (gid == main)
+        return 1;
+    for (u32 i = 0; i < rl_me.groups && i < 64; i++)
+        if (rl_me.group[i] == gid)
+            return 1;
+    return 0;
+}
+
+int rl_in_group(u32 gid)
+{
+    return in_group(gid, rl_me.fsgid);
+}
+
+long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
+{
+    u32 me = real_ids ? rl_me.uid : rl_me.fsuid;
+    if (!me) { /* root: everything, but what has no x bit at all cannot be executed */
+        if ((want & RL_X_OK) && !rl_isdir(mode) && !(mode & 0111))
+            return -EACCES;
+        return 0;
+    }
+    u32 bits = mode;
+    if (me == uid)
+        bits = mode >> 6;
+    else if (in_group(gid, real_ids ? rl_me.gid : rl_me.fsgid))
+        bits = mode >> 3;
+    return (want & ~bits & 7) ? -EACCES : 0;
+}
+
+long rl_may(const struct rl_hit *h, u32 want)
+{
+    return h->what == RL_IN_BIND && !h->given ? 0 : rl_permit(h->mode, h->uid, h->gid, want, 0);
+}
+
+/* The root's own bits are not read on every walk: read them into w->dir if that is the root. */
+long rl_root_mode(struct rl_walk *w)
+{
+    struct rl_hit h;
+    struct rl_ctx c;
+    if (w->dir.vlen || w->dir.bind >= 0)
+        return 0;
+    long r = rl_root_hit(w, &c, &h, 0);
+    if (r < 0)
+        return r;
+    w->dir.mode = c.mode;
+    w->dir.uid = c.uid;
+    w->dir.gid = c.gid;
+    return 0;
+}
+
+long rl_may_change(struct rl_walk *w, int victim)
+{
+    struct rl_ctx *d = &w->dir;
+    if ((d->bind >= 0 && !d->given) || !rl_me.fsuid)
+        return 0;
+    long r = rl_root_mode(w);
+    if (r < 0)
+        return r;
+    r = rl_permit(d->mode, d->uid, d->gid, RL_W_OK | RL_X_OK, 0);
+    if (r < 0)
+        return r;
+    if (victim && (d->mode & S_ISVTX) && rl_me.fsuid != w->hit.uid && rl_me.fsuid != d->uid)
+        return -EPERM;
+    return 0;
+}

@@ -1,0 +1,229 @@
+/* Asking: stat, fstat, access, readlink, statfs. A view entry is answered without touching the disk. */
+#include "../internal.h"
+
+static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(&w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    rl_attr_of(&w.self, &w.hit, out);
+    return 0;
+}
+
+long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
+        return rl_fstat(dirfd, out);
+    long r = rl_fast_stat(dirfd, path, flags, out);
+    if (r == RL_MISS)
+        r = stat_path(dirfd, path, flags, out);
+    return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
+}
+
+/* A file of ours that has no name (any more): the real attributes with the owners mapped. */
+static void nameless(const struct statx *sx, struct rl_attr *a)
+{
+    a->dev = rl_launch->st_dev;
+    if (sx->stx_uid == rl_launch->host_uid)
+        a->uid = rl_launch->map_uid;
+    if (sx->stx_gid == rl_launch->host_gid)
+        a->gid = rl_launch->map_gid;
+}
+
+static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
+{
+    struct rl_scratch *s = w->s;
+    struct rl_since since = rl_since(w);
+    rl_attr_real(sx, out);
+    long n = rl_fd_real(fd, s->real, sizeof s->real);
+    if (n < 0 || s->real[0] != '/') {
+        int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
+        if (sx->stx_nlink == 0 || n >= 0 || ours)
+            nameless(sx, out);
+        return 0;
+    }
+    struct rl_real at = rl_classify(s->real, (u32)n);
+    if (at.place == RL_OUTSIDE)
+        return 0;
+    if (at.place == RL_PLACE_BIND) {
+        struct rl_bind b = rl_bind(at.index);
+        rl_bind_owner(&b, (u32)n == at.rest, &out->mode, &out->uid, &out->gid);
+        return 0;
+    }
+    struct rl_origin o;
+    long r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
+    if (r >= 0)
+        r = rl_resolve_plain(w, s->text);
+    if (r >= 0 && rl_same_object(w, &o, sx)) {
+        rl_attr_of(&w->self, &w->hit, out);
+        if (w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !w->hit.rec.has && w->quiet)
+            rl_attrcache_add(w->moment, &w->hit.sx, &w->hit.rec);
+        return rl_and_still(w, since, 0);
+    }
+    if (o.id) { /* its name is gone or another's: it is still what the view says */
+        w->hit.lower_ino = 0;
+        rl_show_view(o.id, &w->hit);
+        rl_attr_of(NULL, &w->hit, out);
+    } else {
+        nameless(sx, out);
+    }
+    if (rl_isdir(sx->stx_mode) && (r >= 0 || r == -ENOENT || r == -ENOTDIR))
+        out->nlink = 0; /* removed: a directory has one name */
+    return rl_and_still(w, since, 0);
+}
+
+static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd, struct rl_attr *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = fstat_walk(&w, sx, fd, out);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+/* 0: out is what the program is to see; RL_MISS: it is what the kernel says, of a file that may be ours. */
+static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
+{
+    long r = k_near(fd, "", AT_EMPTY_PATH, sx);
+    if (r < 0)
+        return r;
+    rl_attr_real(sx, out);
+    if (!rl_own_device(out->dev))
+        return 0;
+    if (rl_attrcache_attr(sx, out)) {
+        rl_fdcache_asked();
+        return 0;
+    }
+    return rl_fdcache_file(fd, sx, out);
+}
+
+long rl_fast_fstat(int fd, struct rl_attr *out)
+{
+    struct statx sx;
+    return fstat_quick(fd, &sx, out);
+}
+
+long rl_fstat(int fd, struct rl_attr *out)
+{
+    struct statx sx;
+    long r = fstat_quick(fd, &sx, out);
+    return r == RL_MISS ? fstat_named(&sx, fd, out) : r;
+}
+
+static __attribute__((noinline)) long access_path(int dirfd, const char *path, int mode, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(&w, dirfd, path, how, 0);
+    if (r < 0)
+        return r;
+    struct rl_hit *h = &w.hit;
+    if (h->what == RL_IN_BIND) {
+        struct rl_bind b = rl_bind((u32)w.self.bind);
+        if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO) && !rl_isdir(h->mode) && !rl_isreg(h->mode))
+            mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
+        else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
+            return -EROFS;
+        r = h->given ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
+        if (r == 0)
+            r = rl_object_real(&w, s.real);
+        return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
+    }
+    r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
+    if (r == 0 && h->what == RL_IN_LAYER && !rl_islnk(h->mode) && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
+        r = rl_object_real(&w, s.real); /* somebody else's directory: the kernel has a say, too */
+        if (r >= 0)
+            r = k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode & ~RL_W_OK, 0);
+    }
+    if (r == 0 && (mode & RL_W_OK) && !rl_writable())
+        r = -EROFS;
+    return r;
+}
+
+long rl_access(int dirfd, const char *path, int mode, int flags)
+{
+    if (mode & ~7)
+        return -EINVAL;
+    long r = rl_fast_access(dirfd, path, mode, flags);
+    return r != RL_MISS ? r : access_path(dirfd, path, mode, flags);
+}
+
+static long copy_out(char *buf, size_t size, const char *text, long n)
+{
+    if (n < 0)
+        return n;
+    if ((size_t)n > size)
+        n = (long)size;
+    memcpy(buf, text, (size_t)n);
+    return n;
+}
+
+static long readlink_at(struct rl_walk *w, int dirfd, const char *path, char *buf, size_t size)
+{
+    long r = rl_resolve(w, dirfd, path, RL_EXISTS | RL_EMPTY, 0);
+    if (r < 0)
+        return r;
+    if (!rl_islnk(w->hit.mode))
+        return path[0] ? -EINVAL : -ENOENT;
+    if (w->hit.what == RL_IN_VIEW) {
+        const struct rl_view_entry *e = rl_view_entry(w->hit.view);
+        const char *text = rl_view_text(e->link, e->link_len);
+        return text ? copy_out(buf, size, text, e->link_len) : -EIO;
+    }
+    if (w->hit.what == RL_IN_BIND && rl_proc_magic(w, &w->self, w->vlen)) {
+        r = rl_proc_link(w, w->vlen);
+        if (r >= 0)
+            return copy_out(buf, size, w->s->mark, r);
+        if (r != -ENOLINK)
+            return r;
+    }
+    r = rl_object_real(w, w->s->real);
+    if (r >= 0)
+        r = k_readlink(w->s->real, buf, size);
+    return rl_sure(w) < 0 ? -ESTALE : r;
+}
+
+static __attribute__((noinline)) long readlink_path(int dirfd, const char *path, char *buf, size_t size)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = readlink_at(&w, dirfd, path, buf, size);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+long rl_readlink(int dirfd, const char *path, char *buf, size_t size)
+{
+    const char *quick;
+    if ((long)size <= 0)
+        return -EINVAL;
+    long r = rl_fast_readlink(dirfd, path, &quick);
+    return r != RL_MISS ? copy_out(buf, size, quick, r) : readlink_path(dirfd, path, buf, size);
+}
+
+long rl_statfs(const char *path, void *out)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
+    if (r < 0)
+        return r;
+    /* Everything in the container is on the upper's file system, where its changes will take room. */
+    if (w.hit.what != RL_IN_BIND && rl_nlayers)
+        return k4(__NR_statfs, (long)(rl_layers[0].len ? rl_layers[0].path : "/"), (long)out, 0, 0);
+    r = rl_object_real(&w, s.real);
+    return r < 0 ? r : k4(__NR_statfs, (long)s.real, (long)out, 0, 0);
+}

@@ -1,0 +1,80 @@
+/* What the upper's files show: found again without a look at their records, or at the names of descriptors.
+ *
+ * 1. Records change under the upper's lock alone, and its holders are counted (dircache.c, rule 5): what was read while
+ *    nobody held it stays right as long as nobody has taken it since.
+ * 2. Regular files of the upper with one name, by device, inode and birth time, which the inode of another file does not
+ *    share. A file that has no record is remembered, too, once somebody has asked for it by descriptor: his name need
+ *    not be looked up again.
+ * 3. Records with extended attributes are not: their text is elsewhere.
+ * 4. A cache without locks, as in dircache.c: a writer that is interrupted for good costs one line. */
+#include "../base/line.h"
+
+#define LINES 64
+#define FIELDS (RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
+
+static int used; /* something has been remembered */
+static struct line {
+    u32 version;
+    u32 at; /* holders of the lock before it was read */
+    struct rl_inode inode;
+    struct rl_record rec;
+} lines[LINES] RL_BULK;
+
+void rl_attrcache_init(void)
+{
+    if (used) /* not in a new process: its pages are not there yet */
+        memset(lines, 0, sizeof lines);
+    used = 0;
+}
+
+static int may_be_kept(const struct statx *sx)
+{
+    return rl_isreg(sx->stx_mode) && sx->stx_nlink == 1 && (sx->stx_mask & STATX_BTIME) && rl_writable();
+}
+
+static struct line *line_of(const struct statx *sx)
+{
+    return &lines[(sx->stx_ino * RL_MIX >> 32) % LINES];
+}
+
+void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record *rec)
+{
+    struct rl_inode inode = rl_inode_of(sx);
+    struct line *l = line_of(sx);
+    if (!may_be_kept(sx) || (rec->has & ~FIELDS) || inode.dev != rl_layers[0].dev || !rl_undisturbed(moment))
+        return;
+    if (!rl_line_open(&l->version))
+        return;
+    used = 1;
+    l->at = moment;
+    l->inode = inode;
+    l->rec = *rec;
+    rl_line_close(&l->version);
+}
+
+int rl_attrcache_find(const struct statx *sx, struct rl_record *rec)
+{
+    struct line *l = line_of(sx);
+    if (!used || !may_be_kept(sx)) /* looking would be a page fault */
+        return 0;
+    u32 before = rl_line_version(&l->version);
+    if (!before || !rl_inode_is(&l->inode, sx))
+        return 0;
+    u32 at = l->at;
+    *rec = l->rec;
+    return rl_line_kept(&l->version, before) && rl_undisturbed(at);
+}
+
+int rl_attrcache_attr(const struct statx *sx, struct rl_attr *out)
+{
+    struct rl_hit h;
+    if (!rl_attrcache_find(sx, &h.rec))
+        return 0;
+    h.sx = *sx;
+    h.what = RL_IN_LAYER;
+    h.layer = 0;
+    h.lower_ino = 0;
+    rl_show_real(&rl_layers[0], &h);
+    rl_attr_of(NULL, &h, out);
+    return 1;
+}

@@ -1,0 +1,289 @@
+/* What this process has seen of directories that lie in directory layers: found again without a system call.
+ *
+ * 1. The writable upper's filter counts changes (docs/format.md section 7): of directories that are removed, renamed,
+ *    get another owner or mode, or come into the upper from a layer below. Making a name changes nothing that is
+ *    remembered here: only directories that exist are.
+ * 2. The counts are read before the file system is; what was read holds as long as nobody has begun a change since.
+ *    While a change is going on, and after one whose maker died in it until the next one, nothing is remembered.
+ * 3. A directory in a layer that others may change (--lower, the machine's own root) is not remembered.
+ * 4. The tables are caches without locks: a writer that is interrupted for good costs one line. A key has WAYS lines to
+ *    choose from, and what was asked for since it was last passed over stays: the directories that a program works in
+ *    are not driven out by those that it visits.
+ * 5. A second pair counts how often the lock was taken and given back, so that a change of one step can do without it
+ *    and learn afterwards whether it was alone (remove.c). */
+#include "../base/line.h"
+
+#define WAYS 4
+#define LINES (32 * WAYS)
+#define NAMES (8 * WAYS)
+#define NAME_BYTES 168
+
+struct counts { /* written under the upper's lock, read without */
+    u32 begun, ended;
+    u32 taken, given; /* rule 5 */
+};
+static struct counts *counts; /* NULL: nothing is remembered */
+static int sections;          /* everybody counts the second pair */
+static u32 foreign;           /* layers of rule 3 */
+static int used;              /* something has been remembered */
+
+struct head {
+    u32 version; /* odd: being written */
+    u32 at;
+    u32 recent; /* rule 4 */
+};
+
+static struct line {
+    struct head head;
+    struct rl_ctx dir;
+} lines[LINES] RL_BULK;
+
+static struct name {
+    struct head head;
+    struct rl_inode inode;
+    u64 hash; /* FNV state over the path */
+    char path[NAME_BYTES];
+} names[NAMES] RL_BULK;
+
+void rl_dircache_init(void *header, int with_sections)
+{
+    if (used) { /* not in a new process: its pages are not there yet */
+        memset(lines, 0, sizeof lines);
+        memset(names, 0, sizeof names);
+    }
+    used = 0;
+    rl_attrcache_init();
+    counts = header;
+    sections = with_sections;
+    foreign = 0;
+    for (u32 i = 0; i < rl_nlayers; i++)
+        if (!(rl_layers[i].flags & RL_DIR_MARKS))
+            foreign |= 1u << i;
+}
+
+/* ---- changes -------------------------------------------------------------------------------------- */
+
+void rl_changing(void)
+{
+    if (counts)
+        __atomic_fetch_add(&counts->begun, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Whoever holds the lock knows that all changes that others began are over, or their makers dead. */
+void rl_changed(void)
+{
+    if (counts)
+        __atomic_store_n(&counts->ended, __atomic_load_n(&counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+}
+
+/* What was right before the change is right after it, as long as nobody else changed anything. */
+static void carry(struct head *h, u32 before)
+{
+    if (h->version && h->at == before && rl_line_open(&h->version)) {
+        if (h->at == before)
+            h->at = before + 1;
+        rl_line_close(&h->version);
+    }
+}
+
+/* As rl_changed(), after a change of the directory at this path alone, which has nothing below it that may be
+ * remembered: this process goes on remembering all others. */
+void rl_changed_one(u64 hash, const char *path, u32 len)
+{
+    if (!counts)
+        return;
+    u32 before = __atomic_load_n(&counts->begun, __ATOMIC_RELAXED) - 1;
+    int first = __atomic_load_n(&counts->ended, __ATOMIC_RELAXED) == before;
+    rl_changed();
+    for (u32 i = 0; used && first && i < LINES; i++)
+        if (lines[i].dir.hash != hash)
+            carry(&lines[i].head, before);
+    for (u32 i = 0; used && first && i < NAMES; i++)
+        if (len >= NAME_BYTES || memcmp(names[i].path, path, len) || names[i].path[len])
+            carry(&names[i].head, before);
+}
+
+int rl_moment(u32 *now)
+{
+    if (!counts)
+        return 0;
+    *now = __atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE);
+    return *now == __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE);
+}
+
+int rl_counted(void)
+{
+    return counts != NULL;
+}
+
+int rl_stirred(u32 since)
+{
+    return counts && (__atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) != since ||
+                      __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE) != since);
+}
+
+void rl_section_begin(void)
+{
+    if (counts)
+        __atomic_fetch_add(&counts->taken, 1, __ATOMIC_SEQ_CST);
+}
+
+void rl_section_end(void)
+{
+    if (counts)
+        __atomic_store_n(&counts->given, __atomic_load_n(&counts->taken, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+}
+
+int rl_quiet(u32 *now)
+{
+    if (!counts || !sections)
+        return 0;
+    *now = __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST);
+    return *now == __atomic_load_n(&counts->given, __ATOMIC_SEQ_CST);
+}
+
+int rl_undisturbed(u32 since)
+{
+    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since;
+}
+
+int rl_first_since(u32 since)
+{
+    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since + 1;
+}
+
+static int unchanged(u32 since)
+{
+    return counts && __atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) == since;
+}
+
+/* ---- lines that are written and read at once ------------------------------------------------------- */
+
+static int line_kept(struct head *h, u32 before)
+{
+    if (!rl_line_kept(&h->version, before))
+        return 0;
+    if (!h->recent)
+        h->recent = 1;
+    return 1;
+}
+
+/* The line to write a new key into, of the WAYS of `size` bytes each from `set` on (rule 4). */
+static void *choose(void *set, size_t size)
+{
+    static u32 turn;
+    u32 first = turn++;
+    for (u32 i = 0; i < WAYS; i++) {
+        struct head *h = (struct head *)((char *)set + i * size);
+        if (!h->version || !unchanged(h->at))
+            return h;
+    }
+    for (u32 i = 0; i < WAYS; i++) {
+        struct head *h = (struct head *)((char *)set + (first + i) % WAYS * size);
+        if (!h->recent)
+            return h;
+        h->recent = 0;
+    }
+    return (char *)set + first % WAYS * size;
+}
+
+/* ---- directories by path ---------------------------------------------------------------------------- */
+
+static struct line *lines_of(u64 hash)
+{
+    return &lines[rl_mix(hash) % (LINES / WAYS) * WAYS];
+}
+
+/* The names below a directory that was renamed with its lower part are not those of the view. */
+static int is_own(const struct rl_ctx *dir)
+{
+    char path[NAME_BYTES];
+    long n = dir->view ? rl_view_path(dir->view, path, sizeof path) : 0;
+    return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
+}
+
+void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+{
+    if (dir->bind >= 0 || !dir->mask || (dir->mask & foreign))
+        return;
+    for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
+        if (dir->alias[i])
+            return;
+    int own = is_own(dir);
+    struct line *set = lines_of(dir->hash), *l = NULL;
+    for (u32 i = 0; i < WAYS && !l; i++)
+        if (set[i].head.version && set[i].dir.hash == dir->hash)
+            l = &set[i];
+    if (!l)
+        l = choose(set, sizeof *set);
+    if (!rl_line_open(&l->head.version))
+        return;
+    used = 1;
+    l->head.at = now;
+    l->head.recent = 0;
+    l->dir = *dir;
+    l->dir.own = (u8)own;
+    rl_line_close(&l->head.version);
+}
+
+int rl_dircache_find(u64 hash, struct rl_ctx *out)
+{
+    struct line *l = lines_of(hash), *end = l + WAYS;
+    if (!used) /* looking at them would be a page fault */
+        return 0;
+    for (; l < end; l++) {
+        u32 before = rl_line_version(&l->head.version), at = l->head.at;
+        if (!before || l->dir.hash != hash)
+            continue;
+        *out = l->dir;
+        return line_kept(&l->head, before) && out->hash == hash && unchanged(at);
+    }
+    return 0;
+}
+
+/* ---- names of descriptors --------------------------------------------------------------------------- */
+
+static struct name *names_of(const struct statx *sx)
+{
+    return &names[(sx->stx_ino * RL_MIX >> 32) % (NAMES / WAYS) * WAYS];
+}
+
+void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len)
+{
+    if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME))
+        return;
+    struct name *set = names_of(sx), *n = NULL;
+    u64 dev = rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
+    for (u32 i = 0; i < WAYS && !n; i++)
+        if (set[i].head.version && set[i].inode.ino == sx->stx_ino && set[i].inode.dev == dev)
+            n = &set[i];
+    if (!n)
+        n = choose(set, sizeof *set);
+    if (!rl_line_open(&n->head.version))
+        return;
+    used = 1;
+    n->head.at = now;
+    n->head.recent = 0;
+    n->inode = rl_inode_of(sx);
+    n->hash = rl_fnv(RL_FNV_START, path, len);
+    memcpy(n->path, path, len);
+    n->path[len] = 0;
+    rl_line_close(&n->head.version);
+}
+
+int rl_dircache_find_name(const struct statx *sx, u64 *hash, char *out, size_t size)
+{
+    struct name *n = names_of(sx), *end = n + WAYS;
+    if (!used || !sx->stx_nlink)
+        return 0;
+    for (; n < end; n++) {
+        u32 before = rl_line_version(&n->head.version), at = n->head.at, i = 0;
+        if (!before || !rl_inode_is(&n->inode, sx))
+            continue;
+        *hash = n->hash;
+        for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
+            ;
+        return i < NAME_BYTES && i < size && line_kept(&n->head, before) && unchanged(at);
+    }
+    return 0;
+}

@@ -1,0 +1,100 @@
+/* The Bloom bits of a directory tree that is about to move inside the upper.
+ *
+ * Without recursion: directories found are queued, as paths relative to the moving one. When memory ends,
+ * all bits are set: slow ever after, but right. */
+#include "../internal.h"
+
+#define QUEUE_BYTES (1u << 20)
+
+static void all_bits(const struct rl_layer *l)
+{
+    for (u32 i = 0; l->bloom && i < 1u << (RL_BLOOM_LOG2 - 6); i++)
+        __atomic_store_n(&l->bloom[i], ~0ull, __ATOMIC_RELAXED);
+}
+
+static void bits_of(const struct rl_layer *l, u64 dir, const char *name, u32 len, int record)
+{
+    u64 fnv = rl_fnv(rl_fnv(dir, "/", 1), name, len);
+    rl_bloom_set(l, rl_bloom_key(fnv, record ? RL_BLOOM_RECORD : RL_KEY_PATH));
+}
+
+static void entry_bits(const struct rl_layer *l, u64 dir, long fd, const char *name, u32 len)
+{
+    char text[RL_NAME_MAX + 1];
+    if (!rl_reserved(name, len)) {
+        bits_of(l, dir, name, len, 0);
+        if (len > RL_RECORD_MAX_NAME) /* its record's name is only a hash */
+            bits_of(l, dir, name, len, 1);
+    } else if (rl_same(name, RL_WH_OPAQUE)) {
+        rl_bloom_set(l, rl_bloom_key(dir, RL_BLOOM_OPAQUE));
+    } else if (rl_begins(name, RL_WH_RECORD)) {
+        bits_of(l, dir, name + sizeof RL_WH_RECORD - 1, len - (u32)sizeof RL_WH_RECORD + 1, 1);
+    } else if (rl_begins(name, RL_WH_LONG)) {
+        long n = k4(__NR_readlinkat, fd, (long)name, (long)text, RL_NAME_MAX);
+        if (n > 0)
+            bits_of(l, dir, text, (u32)n, 0);
+    } else {
+        bits_of(l, dir, name + 4, len - 4, 0);
+    }
+}
+
+struct queue {
+    char *buf; /* NUL-terminated relative paths, each with a leading slash; the first is empty */
+    u32 put;
+    int full;
+};
+
+static long one_dir(struct queue *q, const char *real, u32 len, const char *rel, u64 fnv)
+{
+    const struct rl_layer *l = &rl_layers[0];
+    char path[RL_REAL_MAX], buf[4096];
+    u32 rl = (u32)strlen(rel);
+    long r = rl_join(path, sizeof path, real, len, rel, rl, "", 0), n;
+    if (r < 0)
+        return r;
+    long fd = k_open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (fd < 0)
+        return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
+    u64 dir = rl_fnv(fnv, rel, rl);
+    while ((n = k_getdents(fd, buf, sizeof buf)) > 0)
+        for (long o = 0; o < n;) {
+            struct rl_dirent *e = (void *)(buf + o);
+            u32 k = (u32)strlen(e->name);
+            o += e->reclen;
+            if (e->name[0] == '.' && (k == 1 || (k == 2 && e->name[1] == '.')))
+                continue;
+            entry_bits(l, dir, fd, e->name, k);
+            if (e->type != 4 && e->type != 0)
+                continue;
+            if (q->put + rl + k + 2 > QUEUE_BYTES) {
+                q->full = 1;
+                continue;
+            }
+            char *p = q->buf + q->put;
+            memcpy(p, rel, rl);
+            p[rl] = '/';
+            memcpy(p + rl + 1, e->name, k + 1);
+            q->put += rl + k + 2;
+        }
+    k_close(fd);
+    return n;
+}
+
+long rl_bits_below(const char *real, u32 len, u64 fnv)
+{
+    struct queue q = {k_mmap(QUEUE_BYTES), 1, 0};
+    long r = 0;
+    if (!rl_layers[0].bloom || !q.buf) {
+        all_bits(&rl_layers[0]);
+        if (q.buf)
+            k_munmap(q.buf, QUEUE_BYTES);
+        return 0;
+    }
+    q.buf[0] = 0;
+    for (u32 at = 0; at < q.put && r >= 0 && !q.full; at += (u32)strlen(q.buf + at) + 1)
+        r = one_dir(&q, real, len, q.buf + at, fnv);
+    if (q.full || r < 0)
+        all_bits(&rl_layers[0]);
+    k_munmap(q.buf, QUEUE_BYTES);
+    return 0;
+}

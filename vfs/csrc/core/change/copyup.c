@@ -1,0 +1,306 @@
+/* Copy-up: a lower object becomes one of the upper, before its first change.
+ *
+ * 1. The copy is made under a temporary name and renamed: a file is whole or absent.
+ * 2. Publishing happens under the lock and not over a whiteout: a file that was removed meanwhile does
+ *    not come back.
+ * 3. Two at once: the second finds the first one's copy and uses it.
+ * 4. The parent's times are put back; making a copy is no change that a program made. */
+#include "../internal.h"
+
+static void times_of(const struct rl_attr *a, i64 t[4])
+{
+    t[0] = a->atime_s;
+    t[1] = a->atime_ns;
+    t[2] = a->mtime_s;
+    t[3] = a->mtime_ns;
+}
+
+/* Remember and put back the times of the directory that holds real[0..len). */
+void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
+{
+    char *dir = k->dir;
+    struct statx sx;
+    if (restore) {
+        if (k->ok)
+            k_utimens(AT_FDCWD, dir, k->times, 0);
+        return;
+    }
+    while (len && real[len - 1] != '/')
+        len--;
+    memcpy(dir, real, len);
+    dir[len] = 0;
+    k->ok = len && k_statx(AT_FDCWD, dir, 0, &sx) == 0;
+    if (k->ok) {
+        k->times[0] = sx.stx_atime.tv_sec;
+        k->times[1] = sx.stx_atime.tv_nsec;
+        k->times[2] = sx.stx_mtime.tv_sec;
+        k->times[3] = sx.stx_mtime.tv_nsec;
+    }
+}
+
+/* The record that a copy of `hit` needs. Length of the text. (A copy of one of several hard links is a file of its own
+ * from now on.) */
+static long copy_record(const struct rl_attr *a, int with_ino, const char *fields, u32 n, char *text)
+{
+    struct rl_owner o = {a->uid, a->gid, a->mode, a->rdev_major, a->rdev_minor};
+    struct rl_record rec;
+    rec.has = n ? RL_HAS_XATTR : 0;
+    rec.xattrs_len = n;
+    rl_owner_fields(&o, rl_written_mode(a->mode), &rec);
+    if (with_ino) {
+        rec.has |= RL_HAS_INO;
+        rec.ino = a->ino;
+    }
+    return rl_record_format(&rec, fields, "", text);
+}
+
+/* What a copy-up needs to remember (pool.c). */
+struct work {
+    struct rl_attr a;
+    struct rl_keep keep;
+    char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX], fields[RL_PATH_MAX];
+};
+
+/* Make the directory w->v[0..len), of which `hit` is the lower part, in the upper. */
+static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                     const struct rl_hit *hit)
+{
+    u64 fnv = rl_fnv(RL_FNV_START, w->v, len);
+    i64 t[4];
+    long n = rl_upper_path(w, len, k->real);
+    if (n < 0)
+        return n;
+    rl_attr_of(self, hit, &k->a);
+    long text = rl_xattr_fields(w, dir, len, hit, k->fields);
+    if (text >= 0)
+        text = copy_record(&k->a, 0, k->fields, (u32)text, k->record);
+    if (text < 0)
+        return text;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_KEY_PATH));
+    int marked = text || rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
+    if (marked && k_exists(k->real)) /* its record is its own */
+        return 0;
+    rl_keep_times(k->real, (u32)n, &k->keep, 0);
+    long r = marked ? rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text) : 0;
+    if (r >= 0)
+        r = k_mkdir(k->real, rl_real_mode(k->a.mode) & 07777);
+    if (r == -EEXIST)
+        return 0;
+    if (r >= 0) {
+        rl_xattr_carry(w, dir, len, hit, k->real);
+        times_of(&k->a, t);
+        k_utimens(AT_FDCWD, k->real, t, 0);
+    }
+    rl_keep_times(k->real, (u32)n, &k->keep, 1);
+    return r;
+}
+
+/* A directory of a frozen upper: processes may remember it without its new part. */
+static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                     const struct rl_hit *hit)
+{
+    int mine = w->lock < 0;
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    rl_changing();
+    r = dir_with(w, k, dir, len, self, hit);
+    rl_changed_one(rl_fnv(RL_FNV_START, w->v, len), w->v, len);
+    if (w->relative) /* our own change, under the lock */
+        w->steady = rl_moment(&w->began);
+    if (mine)
+        rl_unlock(w);
+    return r;
+}
+
+static long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
+                       const struct rl_hit *hit)
+{
+    struct work *k = rl_scratch_get(sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    long r = hit->what == RL_IN_LAYER ? dir_seen(w, k, dir, len, self, hit) : dir_with(w, k, dir, len, self, hit);
+    rl_scratch_put(k, sizeof *k);
+    return r;
+}
+
+/* The nearest directory above w->dir that is in the upper, when this process has seen it. */
+static int seen_above(const struct rl_walk *w, struct rl_ctx *at, u32 *end)
+{
+    u32 n = w->dir.vlen;
+    while (n) {
+        while (w->v[--n] != '/')
+            ;
+        if (n && rl_dircache_find(rl_fnv(RL_FNV_START, w->v, n), at) && at->mask & 1) {
+            *end = n;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+long rl_copyup_parents(struct rl_walk *w)
+{
+    struct rl_ctx at, next;
+    struct rl_hit hit;
+    if (w->dir.mask & 1)
+        return 0;
+    u32 end = 0, len = w->dir.vlen;
+    /* By name: what is made must not come to where the directory was renamed from. The lock is kept for what follows. */
+    long r = w->relative ? rl_lock(w) : 0;
+    if (r >= 0 && !seen_above(w, &at, &end))
+        r = rl_step_root(w, 0, &at, &hit);
+    while (r >= 0 && end < len) {
+        for (end++; end < len && w->v[end] != '/';)
+            end++;
+        r = rl_step(w, &at, w->v, end, &next, &hit);
+        if (r >= 0 && hit.what == RL_NONE)
+            r = -ENOENT;
+        if (r >= 0 && !rl_isdir(hit.mode))
+            r = -ENOTDIR;
+        if (r >= 0 && !(next.mask & 1)) {
+            r = copyup_dir(w, &at, end, &next, &hit);
+            next.mask |= 1;
+        }
+        at = next;
+    }
+    if (r >= 0)
+        w->dir = at;
+    return r;
+}
+
+/* Make the copy of a non-directory at `temp`. */
+static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp)
+{
+    struct rl_scratch *s = w->s;
+    struct rl_hit *h = &w->hit;
+    u32 type = a->mode & S_IFMT;
+    i64 t[4];
+    long r = 0;
+    times_of(a, t);
+    if (type == S_IFLNK) {
+        long n;
+        if (h->what == RL_IN_VIEW) {
+            const struct rl_view_entry *e = rl_view_entry(h->view);
+            const char *text = rl_view_text(e->link, e->link_len);
+            n = text && e->link_len < RL_PATH_MAX ? (long)e->link_len : -EIO;
+            if (n >= 0)
+                memcpy(s->text, text, (size_t)n);
+        } else {
+            n = rl_object_real(w, s->real);
+            if (n >= 0)
+                n = k_readlink(s->real, s->text, sizeof s->text - 1);
+        }
+        if (n < 0)
+            return n;
+        s->text[n] = 0;
+        r = k_symlink(s->text, temp);
+    } else if (type != S_IFREG) {
+        r = k_mknod(temp, rl_written_mode(a->mode), 0);
+    } else {
+        r = rl_copy_file(w, a, data, temp, t);
+    }
+    if (r >= 0)
+        rl_xattr_carry(w, &w->dir, w->vlen, h, temp);
+    if (r >= 0 && type != S_IFREG) {
+        r = k_utimens(AT_FDCWD, temp, t, AT_SYMLINK_NOFOLLOW);
+        if (r == -EOPNOTSUPP)
+            r = 0;
+    }
+    return r;
+}
+
+/* Give the finished copy its name, unless it has been removed or copied meanwhile. 1: it is ours. */
+static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n)
+{
+    struct rl_scratch *s = w->s;
+    int mine = w->lock < 0;
+    long r = rl_lock(w);
+    if (r < 0) {
+        k_unlink(temp, 0);
+        return r;
+    }
+    if (!(w->quiet && rl_first_since(w->moment)) && k_exists(real)) {
+        r = -EEXIST;
+    } else {
+        r = rl_whiteout_path(s->mark, sizeof s->mark, real, len);
+        if (r >= 0)
+            r = k_exists(s->mark) ? -ENOENT : 0;
+        if (r >= 0)
+            r = rl_record_store(w, rl_vhash(w), real, len, text, n);
+        if (r >= 0)
+            r = k_rename(temp, real, RL_RENAME_NOREPLACE);
+        if (r == -EINVAL) /* a file system without that flag; the lock protects us just as well */
+            r = k_rename(temp, real, 0);
+    }
+    if (mine)
+        rl_unlock(w);
+    if (r < 0)
+        k_unlink(temp, 0);
+    return r == -EEXIST ? 0 : r < 0 ? r : 1;
+}
+
+static long other_with(struct rl_walk *w, struct work *k, int data)
+{
+    long n = rl_upper_path(w, w->vlen, k->real);
+    if (n < 0)
+        return n;
+    rl_attr_of(NULL, &w->hit, &k->a);
+    long text = rl_xattr_fields(w, &w->dir, w->vlen, &w->hit, k->fields);
+    if (text >= 0)
+        text = copy_record(&k->a, k->a.nlink < 2, k->fields, (u32)text, k->record);
+    long r = text < 0 ? text : rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n);
+    if (r < 0)
+        return r;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    rl_keep_times(k->real, (u32)n, &k->keep, 0);
+    r = make_copy(w, &k->a, data, k->temp);
+    if (r < 0)
+        k_unlink(k->temp, 0);
+    else
+        r = publish(w, k->temp, k->real, (u32)n, k->record, (u32)text);
+    rl_keep_times(k->real, (u32)n, &k->keep, 1);
+    if (r <= 0 && w->fd >= 0) {
+        k_close(w->fd);
+        w->fd = -1;
+    }
+    return r;
+}
+
+static long copyup_other(struct rl_walk *w, int data)
+{
+    struct work *k = rl_scratch_get(sizeof *k);
+    if (!k)
+        return -ENOMEM;
+    long r = other_with(w, k, data);
+    rl_scratch_put(k, sizeof *k);
+    return r;
+}
+
+long rl_copyup(struct rl_walk *w, int data)
+{
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0 && rl_writable()))
+        return 0;
+    if (!rl_writable())
+        return -EROFS;
+    if (h->what == RL_NONE)
+        return -ENOENT;
+    long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
+    if (r >= 0)
+        r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_isdir(h->mode) ? copyup_dir(w, &w->dir, w->vlen, &w->self, h) : copyup_other(w, data);
+    if (r >= 0 && w->fd >= 0) { /* ours, and open: nothing more to learn */
+        h->what = RL_IN_LAYER;
+        h->layer = 0;
+        return 0;
+    }
+    if (r >= 0)
+        r = rl_again(w);
+    if (r >= 0 && h->what == RL_NONE)
+        r = -ENOENT;
+    return r;
+}

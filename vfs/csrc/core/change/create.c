@@ -1,0 +1,42 @@
+/* What comes before every new name: checks, the parent in the upper, the Bloom bit. */
+#include "../internal.h"
+
+/* The real path that the walk's missing last name gets. Length. */
+long rl_create_begin(struct rl_walk *w, char *real)
+{
+    u32 name = w->dir.vlen + 1;
+    if (w->dir.bind >= 0) {
+        if (rl_read_only(&w->dir))
+            return -EROFS;
+        long may = rl_may_change(w, 0);
+        return may < 0 ? may : rl_bind_real(&w->dir, w->v, w->vlen, real);
+    }
+    if (w->self.bind >= 0)
+        return -EROFS; /* a mount point whose host path is gone */
+    if (!rl_writable())
+        return -EROFS;
+    if (rl_reserved(w->v + name, w->vlen - name))
+        return -EPERM;
+    long r = rl_root_mode(w);
+    if (r >= 0)
+        r = rl_may_change(w, 0);
+    if (r >= 0)
+        r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_upper_path(w, w->vlen, real);
+    if (r < 0)
+        return r;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    return r;
+}
+
+/* Can the object be made by one system call? Not where a whiteout has to go, or a record may be left
+ * from something that a dying process did not remove. */
+int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o)
+{
+    return !w->hit.white && rl_owner_plain(o, rl_real_mode(o->mode)) && (o->mode & S_IFMT) != S_IFCHR &&
+           (o->mode & S_IFMT) != S_IFBLK &&
+           !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_BLOOM_RECORD));
+}

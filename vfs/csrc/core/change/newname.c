@@ -1,0 +1,287 @@
+/* New names: mkdir, mknod, symlink, link. */
+#include "../internal.h"
+
+struct thing {
+    struct rl_owner owner;
+    const char *target; /* of a symbolic link */
+};
+
+static long make(const struct thing *t, const char *path)
+{
+    u32 mode = rl_real_mode(t->owner.mode);
+    if (rl_isdir(mode))
+        return k_mkdir(path, mode & 07777);
+    if (rl_islnk(mode))
+        return k_symlink(t->target, path);
+    return k_mknod(path, mode, 0);
+}
+
+/* A directory over a whiteout: made aside, because it must be opaque from its first moment. */
+static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+{
+    char temp[RL_REAL_MAX];
+    long n = rl_temp_path(temp, sizeof temp, real, len);
+    long r = n < 0 ? n : make(t, temp);
+    if (r < 0)
+        return r;
+    r = rl_opaque_make(temp, (u32)n, rl_vhash(w));
+    if (r >= 0)
+        r = k_rename(temp, real, 0);
+    if (r < 0)
+        rl_dir_remove(temp, (u32)n, 1);
+    return r;
+}
+
+static __attribute__((noinline)) long make_marked(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
+{
+    long r = rl_lock(w);
+    if (r < 0)
+        return r;
+    r = k_exists(real) ? -EEXIST : rl_owner_store(w, &t->owner, rl_real_mode(t->owner.mode));
+    if (r >= 0)
+        r = w->hit.white && rl_isdir(t->owner.mode) ? make_opaque(w, t, real, len) : make(t, real);
+    if (r >= 0 && w->hit.white)
+        rl_whiteout_drop(w);
+    rl_unlock(w);
+    return r;
+}
+
+static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing t)
+{
+    char real[RL_REAL_MAX];
+    u32 mode = t.owner.mode;
+    long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
+    if (r < 0)
+        return r;
+    if (w->hit.what != RL_NONE)
+        return -EEXIST;
+    if (w->slash && !rl_isdir(mode))
+        return -ENOENT;
+    r = rl_create_begin(w, real);
+    if (r < 0)
+        return r;
+    if (w->dir.bind >= 0) {
+        if (rl_isdir(mode))
+            return k_mkdir(real, mode & 01777);
+        return rl_islnk(mode) ? k_symlink(t.target, real)
+                              : k_mknod(real, mode, rl_makedev(t.owner.major, t.owner.minor));
+    }
+    u32 major = t.owner.major, minor = t.owner.minor;
+    rl_owner_new(w, mode, &t.owner);
+    t.owner.major = major;
+    t.owner.minor = minor;
+    if (!rl_create_simple(w, &t.owner))
+        return make_marked(w, &t, real, (u32)r);
+    r = make(&t, real);
+    if (r >= 0)
+        rl_late(w);
+    return r;
+}
+
+static long make_at(int dirfd, const char *path, const struct thing *t)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = make_in(&w, dirfd, path, *t);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+long rl_mkdir(int dirfd, const char *path, unsigned mode)
+{
+    struct thing t = {{0, 0, S_IFDIR | (mode & 01777 & ~rl_me.umask), 0, 0}, NULL};
+    return make_at(dirfd, path, &t);
+}
+
+long rl_mknod(int dirfd, const char *path, unsigned mode, u64 dev)
+{
+    u32 type = mode & S_IFMT;
+    if (!type)
+        type = S_IFREG;
+    if (type == S_IFDIR)
+        return -EPERM;
+    if (type != S_IFREG && type != S_IFIFO && type != S_IFSOCK && type != S_IFCHR && type != S_IFBLK)
+        return -EINVAL;
+    if ((type == S_IFCHR || type == S_IFBLK) && rl_me.fsuid)
+        return -EPERM;
+    u32 major = (u32)(dev >> 8 & 0xfff) | (u32)(dev >> 32 & ~0xfffull);
+    u32 minor = (u32)(dev & 0xff) | (u32)(dev >> 12 & 0xffffff00);
+    struct thing t = {{0, 0, type | (mode & 07777 & ~rl_me.umask), major, minor}, NULL};
+    return make_at(dirfd, path, &t);
+}
+
+long rl_symlink(const char *target, int dirfd, const char *path)
+{
+    struct thing t = {{0, 0, S_IFLNK | 0777, 0, 0}, target};
+    if (!target[0])
+        return -ENOENT;
+    if (strlen(target) >= RL_PATH_MAX)
+        return -ENAMETOOLONG;
+    return make_at(dirfd, path, &t);
+}
+
+/* The record of the first name, which somebody has made while we gave the object its second name without the lock. */
+static long link_late(struct rl_walk *from, struct rl_walk *to, const char *source, u32 n, const char *real, u32 len)
+{
+    char text[RL_PATH_MAX];
+    struct rl_record rec;
+    long r = rl_lock_now(to);
+    if (r < 0)
+        return r;
+    if (!rl_still(from) || !rl_still(to)) {
+        rl_anchor(from);
+        rl_anchor(to);
+    }
+    r = rl_record_load(from, rl_vhash(from), source, n, text, &rec);
+    if (r > 0)
+        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)strlen(text));
+    rl_unlock(to);
+    return r < 0 ? r : 0;
+}
+
+/* The second name of an object of the upper, with the record of the first. Without the lock where that is one step:
+ * no name has a record, and none is hidden. */
+static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
+{
+    char source[RL_REAL_MAX], text[RL_PATH_MAX];
+    struct rl_record rec;
+    u32 now;
+    int regular = rl_isreg(from->hit.mode) || rl_isreg(from->hit.sx.stx_mode); /* else linkedrecord.c, rule 1 */
+    int alone = regular && rl_quiet(&now) && !to->hit.white && rl_unrecorded(from) && rl_unrecorded(to);
+    long n = rl_upper_path(from, from->vlen, source);
+    long r = n < 0 ? n : alone ? k_link(source, real, 0) : rl_lock(to);
+    if (r >= 0 && !alone && !rl_still(from))
+        r = -ESTALE;
+    if (r < 0)
+        return r;
+    if (alone)
+        return rl_undisturbed(now) ? 0 : link_late(from, to, source, (u32)n, real, len);
+    r = rl_record_load(from, rl_vhash(from), source, (u32)n, text, &rec);
+    if (r >= 0 && k_exists(real))
+        r = -EEXIST;
+    if (r >= 0)
+        r = rl_linked_make(from, source, (u32)n, text, &rec);
+    if (r >= 0)
+        r = rl_record_store(to, rl_vhash(to), real, len, text, (u32)r);
+    if (r >= 0)
+        r = k_link(source, real, 0);
+    if (r >= 0 && to->hit.white)
+        rl_whiteout_drop(to);
+    rl_unlock(to);
+    return r;
+}
+
+/* A name for a descriptor's nameless file (O_TMPFILE), through /proc. */
+static long link_magic(struct rl_walk *to, const char *proc, const char *real, u32 len)
+{
+    struct rl_owner o;
+    struct statx sx;
+    long r = k_statx(AT_FDCWD, proc, 0, &sx);
+    if (r >= 0 && to->dir.bind >= 0)
+        return k_link(proc, real, AT_SYMLINK_FOLLOW);
+    if (r >= 0)
+        r = rl_lock(to);
+    if (r < 0)
+        return r;
+    rl_owner_new(to, sx.stx_mode, &o);
+    r = k_exists(real) ? -EEXIST : rl_owner_store(to, &o, sx.stx_mode);
+    if (r >= 0)
+        r = k_link(proc, real, AT_SYMLINK_FOLLOW);
+    if (r >= 0 && to->hit.white)
+        rl_whiteout_drop(to);
+    rl_unlock(to);
+    (void)len;
+    return r;
+}
+
+struct pair {
+    struct rl_scratch s;
+    struct rl_walk from, to;
+    char source[RL_REAL_MAX], real[RL_REAL_MAX];
+};
+
+/* fs.protected_hardlinks, which every distribution sets: others' files only if they may be written anyway. */
+static long may_link(const struct rl_hit *h)
+{
+    if (rl_may_own(h) == 0)
+        return 0;
+    if (!rl_isreg(h->mode) || (h->mode & S_ISUID) || (h->mode & 02010) == 02010 || rl_may(h, RL_R_OK | RL_W_OK) < 0)
+        return -EPERM;
+    return 0;
+}
+
+static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
+{
+    struct rl_walk *a = &p->from, *b = &p->to;
+    int by_fd = (flags & AT_EMPTY_PATH) && !oldpath[0];
+    int how = AT_EMPTY_PATH | (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW);
+    u32 follow = flags & AT_SYMLINK_FOLLOW ? RL_FOLLOW : 0;
+    long r = by_fd ? rl_object(a, olddirfd, oldpath, how) : rl_resolve(a, olddirfd, oldpath, RL_EXISTS | follow, 0);
+    if (r < 0)
+        return r;
+    r = by_fd ? r : 1;
+    int nameless = r == 0 || a->hit.magic;
+    if (r == 0) {
+        rl_put_u64(rl_put(p->source, "/proc/self/fd/"), (u64)olddirfd, 10);
+    } else if (nameless || a->hit.what == RL_IN_BIND) {
+        long n = rl_object_real(a, p->source);
+        if (n < 0)
+            return n;
+    }
+    r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
+    if (r < 0)
+        return r;
+    if (b->hit.what != RL_NONE)
+        return -EEXIST;
+    if (b->slash)
+        return -ENOENT;
+    if (rl_read_only(&b->dir))
+        return -EROFS;
+    if (!nameless && a->self.bind != b->dir.bind)
+        return -EXDEV;
+    if (!nameless && may_link(&a->hit) < 0)
+        return -EPERM;
+    long n = rl_create_begin(b, p->real);
+    if (n < 0)
+        return n;
+    if (!nameless && rl_isdir(a->hit.mode))
+        return -EPERM;
+    if (nameless) {
+        a->lock = -1;
+        return link_magic(b, p->source, p->real, (u32)n);
+    }
+    if (b->dir.bind >= 0)
+        return k_link(p->source, p->real, 0);
+    a->lock = b->lock;
+    r = rl_copyup(a, 1);
+    if (r >= 0)
+        r = rl_hold(a);
+    b->lock = a->lock;
+    a->lock = -1;
+    return r < 0 ? r : link_upper(a, b, p->real, (u32)n);
+}
+
+long rl_link(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, int flags)
+{
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    struct pair *p = rl_scratch_get(sizeof *p);
+    if (!p)
+        return -ENOMEM;
+    long r;
+    rl_walk_start(&p->from, &p->s);
+    rl_walk_start(&p->to, &p->s);
+    do {
+        rl_walk_start(&p->from, &p->s);
+        p->from.lock = p->to.lock; /* one for both */
+        r = link_pair(p, olddirfd, oldpath, newdirfd, newpath, flags);
+        if (p->from.lock == p->to.lock)
+            p->from.lock = -1;
+        rl_end(&p->from);
+    } while (rl_retry(&p->to, &r));
+    rl_scratch_put(p, sizeof *p);
+    return r;
+}

@@ -1,0 +1,251 @@
+/* unlink and rmdir.
+ *
+ * 1. A change of more than one step happens under the upper's lock.
+ * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: whoever takes the lock
+ *    meanwhile (a copy-up, which looks for the whiteout before it gives the copy its name) is counted (dircache.c), and then
+ *    what came of both is looked at under the lock.
+ * 3. A file that only the upper has, without a record, goes by one step in the same way.
+ * 4. A directory of the view that rm -r has emptied is read once (wipeddir.h). */
+#include "wipeddir.h"
+
+long rl_empty(struct rl_walk *w, int *marks)
+{
+    struct rl_list l;
+    long r = rl_list_build(w, &l);
+    if (r < 0)
+        return r;
+    r = l.count ? -ENOTEMPTY : 0;
+    *marks = l.marks;
+    rl_list_free(&l);
+    return r;
+}
+
+/* Remove the marks in a real directory. */
+static long clear_marks(const char *real)
+{
+    char buf[4096];
+    long fd = k_open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), n;
+    if (fd < 0)
+        return fd;
+    while ((n = k_getdents(fd, buf, sizeof buf)) > 0)
+        for (long o = 0; o < n;) {
+            struct rl_dirent *e = (void *)(buf + o);
+            o += e->reclen;
+            if (rl_begins(e->name, RL_WH))
+                k4(__NR_unlinkat, fd, (long)e->name, 0, 0);
+        }
+    k_close(fd);
+    return n;
+}
+
+/* The marks go only once the directory has left its name: they still hide what is below. */
+static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *husk)
+{
+    char temp[RL_REAL_MAX];
+    long r = marks ? -ENOTEMPTY : k_unlink(real, AT_REMOVEDIR);
+    if (r != -ENOTEMPTY && r != -EEXIST)
+        return r;
+    r = rl_temp_path(temp, sizeof temp, real, len);
+    if (r >= 0)
+        r = k_rename(real, temp, 0);
+    if (r < 0)
+        return r;
+    r = husk ? rl_wiped_dir_clear(husk) : clear_marks(temp);
+    if (r >= 0)
+        r = k_unlink(temp, AT_REMOVEDIR);
+    if (r < 0) /* somebody has made a file in it meanwhile */
+        k_rename(temp, real, RL_RENAME_NOREPLACE);
+    return r;
+}
+
+long rl_dir_remove(const char *real, u32 len, int marks)
+{
+    return dir_remove(real, len, marks, NULL);
+}
+
+static long check(struct rl_walk *w, int rmdir)
+{
+    if (rmdir && w->dot)
+        return w->dot == 1 ? -EINVAL : w->dot == 2 ? -ENOTEMPTY : -EBUSY;
+    if (w->dot)
+        return -EISDIR;
+    if (rl_read_only(&w->dir))
+        return -EROFS;
+    if (w->hit.what == RL_NONE)
+        return -ENOENT;
+    if (w->slash && !rmdir)
+        return rl_isdir(w->hit.mode) ? -EISDIR : -ENOTDIR;
+    if (rl_bind_below(w->v, w->vlen))
+        return -EBUSY;
+    long r = rl_may_change(w, 1);
+    if (r < 0)
+        return r;
+    if (rmdir && !rl_isdir(w->hit.mode))
+        return -ENOTDIR;
+    return rl_isdir(w->hit.mode) && !rmdir ? -EISDIR : 0;
+}
+
+static long remove_bind(struct rl_walk *w, int flags)
+{
+    long r = rl_object_real(w, w->s->real);
+    return r < 0 ? r : k_unlink(w->s->real, flags);
+}
+
+/* The lock is held. `husk`: it is a directory, and one. */
+static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *husk)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    char real[RL_REAL_MAX];
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = husk != NULL;
+    long r = rmdir && !husk ? rl_empty(w, &marks) : 0;
+    if (r >= 0)
+        r = rl_step_lower(w, &self, &below);
+    if (r < 0)
+        return r;
+    hide = below.what != RL_NONE;
+    if (hide) {
+        r = rl_copyup_parents(w);
+        if (r >= 0)
+            r = rl_whiteout_make(w);
+        if (r < 0)
+            return r;
+        if (r > 0 && !upper) /* made without the lock (rule 2) since we looked: somebody else has removed it */
+            return -ENOENT;
+    }
+    if (!upper)
+        return 0;
+    struct rl_record rec;
+    u64 linked = 0;
+    long n = rl_upper_path(w, w->vlen, real);
+    if (n >= 0 && !rmdir && rl_record_load(w, rl_vhash(w), real, (u32)n, w->s->text, &rec) > 0)
+        linked = rl_linked_last(w, &rec);
+    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, husk) : k_unlink(real, 0);
+    if (r < 0 && hide)
+        rl_whiteout_drop(w);
+    if (r >= 0)
+        rl_record_drop(w, rl_vhash(w), real, (u32)n);
+    if (r >= 0)
+        rl_linked_drop(w->s, linked);
+    return r;
+}
+
+static long remove_locked(struct rl_walk *w, int rmdir)
+{
+    struct rl_wiped_dir husk;
+    int is_husk = rmdir && rl_wiped_dir_open(w, &husk);
+    long r = remove_known(w, rmdir, is_husk ? &husk : NULL);
+    if (is_husk)
+        rl_wiped_dir_close(&husk);
+    return r;
+}
+
+/* Only the view has it: nobody has ever made anything of this name in a directory layer. */
+static int untouched(const struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_VIEW && !rl_isdir(w->hit.mode) &&
+           !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+}
+
+/* Rule 2: was somebody else's new object of this name made before our whiteout, so that it is still there? */
+static int over_whiteout(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    long n = rl_upper_path(w, w->vlen, s->real);
+    return n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0 && k_exists(s->mark);
+}
+
+/* Only the upper has it, and it has no record. */
+static int upper_alone(struct rl_walk *w)
+{
+    return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() && rl_upper_only(w);
+}
+
+/* Rule 3. Who was at work meanwhile may have put the directory elsewhere, to where something below shows. */
+static long remove_plain(struct rl_walk *w, u32 since)
+{
+    long r = rl_hold(w);
+    if (r >= 0)
+        r = rl_upper_path(w, w->vlen, w->s->real);
+    if (r >= 0)
+        r = k_unlink(w->s->real, 0);
+    if (r < 0 || rl_alone_since(w, since))
+        return r;
+    r = rl_lock_now(w);
+    if (r < 0)
+        return r;
+    r = rl_anchor(w);
+    if (r >= 0 && w->hit.what != RL_NONE && w->hit.layer != 0) {
+        r = rl_copyup_parents(w);
+        if (r >= 0)
+            r = rl_whiteout_make(w);
+    }
+    rl_unlock(w);
+    return r < 0 && r != -ENOENT ? r : 0;
+}
+
+/* Rule 2. 1: the name is hidden, but that is not all. */
+static long hide(struct rl_walk *w, u32 since)
+{
+    long r = rl_copyup_parents(w);
+    if (r >= 0)
+        r = rl_hold(w);
+    if (r >= 0)
+        r = rl_whiteout_make(w);
+    return r ? r < 0 ? r : 2 : !rl_alone_since(w, since);
+}
+
+static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
+{
+    int rmdir = flags & AT_REMOVEDIR, hidden = 0;
+    u32 now;
+    int alone = !rmdir && rl_quiet(&now);
+    long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
+    if (r >= 0)
+        r = check(w, rmdir);
+    if (r < 0)
+        return r;
+    if (w->hit.what == RL_IN_BIND)
+        return remove_bind(w, flags);
+    if (alone && upper_alone(w))
+        return remove_plain(w, now);
+    if (alone && untouched(w)) {
+        r = hide(w, now);
+        if (r == 0 || r == -ESTALE)
+            return r;
+        hidden = r == 1;
+    }
+    r = hidden ? rl_lock_now(w) : rl_lock(w);
+    if (r < 0)
+        return r;
+    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else nobody else can have changed it */
+        r = rl_anchor(w);
+    if (hidden && (r < 0 || w->hit.what == RL_NONE || !over_whiteout(w))) {
+        rl_unlock(w);
+        return 0;
+    }
+    if (r >= 0)
+        r = check(w, rmdir);
+    if (rmdir)
+        rl_changing();
+    if (r >= 0)
+        r = remove_locked(w, rmdir);
+    if (rmdir)
+        rl_changed_one(rl_vhash(w), w->v, w->vlen);
+    rl_unlock(w);
+    return r;
+}
+
+long rl_unlink(int dirfd, const char *path, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    if (flags & ~AT_REMOVEDIR)
+        return -EINVAL;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = remove_at(&w, dirfd, path, flags);
+    while (rl_retry(&w, &r));
+    return r;
+}

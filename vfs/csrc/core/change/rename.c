@@ -1,0 +1,394 @@
+/* rename, with RENAME_NOREPLACE and RENAME_EXCHANGE.
+ *
+ * 1. A lower file is copied up and moved; a lower directory is made in the upper with a redirect to where
+ *    it comes from: nothing below it is copied.
+ * 2. The lock is held; order: Bloom bits of the new names, whiteout of the old name (means nothing while
+ *    the object is still there), record of the new name, the rename itself, then the old name's record
+ *    and the new name's whiteout go.
+ * 3. A file that only the upper has, without a record, moves by one step and without the lock to a name that nothing
+ *    below has either; what was done meanwhile is looked at afterwards, as in remove.c.
+ * 4. Whoever makes a file without the lock may do so while its directory is renamed: bits are set once more afterwards.
+ * 5. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
+#include "../internal.h"
+
+struct side {
+    struct rl_walk w;
+    int lower;     /* something below the upper has this name */
+    int lower_dir; /* it is a directory, or hides one: a new directory here would merge */
+    u32 len;
+    struct rl_record rec;
+    char real[RL_REAL_MAX];
+    char text[RL_PATH_MAX]; /* record that the object takes along */
+};
+
+struct move {
+    struct rl_scratch s;
+    struct side a, b;
+    char path[RL_PATH_MAX];
+};
+
+static int inside(const struct rl_walk *w, const struct rl_walk *dir)
+{
+    return w->vlen > dir->vlen && !memcmp(w->v, dir->v, dir->vlen) && w->v[dir->vlen] == '/';
+}
+
+static long check_binds(const struct rl_walk *a, const struct rl_walk *b)
+{
+    if (rl_bind_below(a->v, a->vlen) || rl_bind_below(b->v, b->vlen))
+        return -EBUSY;
+    return 0;
+}
+
+static int same_file(const struct rl_walk *a, const struct rl_walk *b)
+{
+    if (a->vlen == b->vlen && !memcmp(a->v, b->v, a->vlen))
+        return 1;
+    if (rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode) || a->hit.what != b->hit.what)
+        return 0;
+    if (a->hit.what == RL_IN_VIEW)
+        return rl_view_entry(a->hit.view)->ino == rl_view_entry(b->hit.view)->ino;
+    return a->hit.what == RL_IN_LAYER && a->hit.layer == b->hit.layer && a->hit.sx.stx_ino == b->hit.sx.stx_ino &&
+           a->hit.sx.stx_dev_minor == b->hit.sx.stx_dev_minor;
+}
+
+/* Returns 1 when there is nothing to do: both names are one file already. */
+static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
+{
+    int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
+    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before it looks at names */
+        return -EXDEV;
+    if (a->dot)
+        return -EBUSY;
+    if (b->dot)
+        return flags & RL_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    if (rl_read_only(&a->dir))
+        return -EROFS;
+    if (a->hit.what == RL_NONE)
+        return -ENOENT;
+    if (there && (flags & RL_RENAME_NOREPLACE))
+        return -EEXIST;
+    if (!there && swap)
+        return -ENOENT;
+    if (!dir && (a->slash || (b->slash && !swap)))
+        return -ENOTDIR;
+    if (swap && b->slash && !rl_isdir(b->hit.mode))
+        return -ENOTDIR;
+    if (inside(b, a))
+        return -EINVAL;
+    if (inside(a, b))
+        return swap ? -EINVAL : -ENOTEMPTY;
+    long r = check_binds(a, b);
+    if (r < 0)
+        return r;
+    if (a->dir.bind >= 0) {
+        r = rl_may_change(a, 1);
+        return r < 0 ? r : rl_may_change(b, there);
+    }
+    if (there && same_file(a, b))
+        return 1;
+    u32 name = b->dir.vlen + 1;
+    if (!there && rl_reserved(b->v + name, b->vlen - name))
+        return -EPERM;
+    r = rl_may_change(a, 1);
+    if (r >= 0)
+        r = rl_may_change(b, there);
+    if (r < 0)
+        return r;
+    if (there && !swap && dir != rl_isdir(b->hit.mode))
+        return dir ? -ENOTDIR : -EISDIR;
+    if (a->dir.vlen == b->dir.vlen && !memcmp(a->v, b->v, a->dir.vlen))
+        return 0;
+    if (dir) /* its `..` changes */
+        r = rl_may(&a->hit, RL_W_OK);
+    if (r >= 0 && swap && rl_isdir(b->hit.mode))
+        r = rl_may(&b->hit, RL_W_OK);
+    return r;
+}
+
+/* Where the lower part of the directory w->v is in the layers below. Length. */
+static long lower_path(struct side *side, char *out)
+{
+    struct rl_walk *w = &side->w;
+    char real[RL_REAL_MAX];
+    for (u32 len = w->vlen; len;) {
+        struct rl_record rec;
+        long n = rl_upper_path(w, len, real);
+        long r = n < 0 ? n : rl_record_load(w, rl_fnv(RL_FNV_START, w->v, len), real, (u32)n, w->s->text, &rec);
+        if (r < 0)
+            return r;
+        if (rec.has & RL_HAS_REDIRECT)
+            return rl_join(out, RL_PATH_MAX, w->s->text + rec.redirect, rec.redirect_len, w->v + len, w->vlen - len, "",
+                           0);
+        while (len && w->v[len - 1] != '/')
+            len--;
+        len = len ? len - 1 : 0;
+    }
+    return rl_join(out, RL_PATH_MAX, w->v, w->vlen, "", 0, "", 0);
+}
+
+/* What is below this name, and the real path. The object (if any) is in the upper. */
+static long look(struct side *x)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    long n = rl_upper_path(&x->w, x->w.vlen, x->real);
+    if (n < 0)
+        return n;
+    x->len = (u32)n;
+    long r = rl_step_lower(&x->w, &self, &below);
+    x->lower = r >= 0 && below.what != RL_NONE;
+    x->lower_dir = x->lower && rl_isdir(below.mode);
+    return r;
+}
+
+/* The record that the object will have at its new name, into x->text. Length. */
+static long travel_record(struct side *x, char *path)
+{
+    struct rl_walk *w = &x->w;
+    u32 rest = w->self.mask & ~1u;
+    char old[RL_PATH_MAX];
+    long r = rl_record_load(w, rl_vhash(w), x->real, x->len, old, &x->rec);
+    if (r < 0)
+        return r;
+    const char *redirect = old + x->rec.redirect;
+    if (rl_isdir(w->hit.mode) && (rest || w->self.view) && !(x->rec.has & RL_HAS_REDIRECT)) {
+        long n = lower_path(x, path);
+        if (n < 0)
+            return n;
+        x->rec.has |= RL_HAS_REDIRECT;
+        x->rec.redirect_len = (u32)n;
+        redirect = path;
+    }
+    if (x->rec.has & RL_HAS_REDIRECT)
+        rl_renamebits_note(redirect, x->rec.redirect_len);
+    return rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
+}
+
+/* The mark is no change that a program made: the directory keeps its time. */
+static long opaque(const struct side *x, u64 to)
+{
+    struct statx sx;
+    int known = k_lstat(x->real, &sx) == 0;
+    long r = rl_opaque_make(x->real, x->len, to);
+    if (known && r >= 0) {
+        i64 t[4] = {sx.stx_atime.tv_sec, sx.stx_atime.tv_nsec, sx.stx_mtime.tv_sec, sx.stx_mtime.tv_nsec};
+        k_utimens(AT_FDCWD, x->real, t, AT_SYMLINK_NOFOLLOW);
+    }
+    return r;
+}
+
+/* x's object is about to get y's name. */
+static long prepare(struct side *x, struct side *y, char *path)
+{
+    u64 to = rl_vhash(&y->w);
+    long n = travel_record(x, path), r = n;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(to, RL_KEY_PATH));
+    if (r >= 0 && rl_isdir(x->w.hit.mode)) {
+        r = rl_bits_below(x->real, x->len, to);
+        if (r >= 0 && !(x->rec.has & RL_HAS_REDIRECT) && y->lower_dir)
+            r = opaque(x, to);
+    }
+    return r < 0 ? r : n;
+}
+
+/* x's object has got y's name (rule 4). */
+static void bits_after(const struct side *x, const struct side *y)
+{
+    if (rl_isdir(x->w.hit.mode))
+        rl_bits_below(y->real, y->len, rl_vhash(&y->w));
+}
+
+static long exchange(struct move *m)
+{
+    struct side *a = &m->a, *b = &m->b;
+    long an = prepare(a, b, m->path), bn = an < 0 ? an : prepare(b, a, m->path);
+    if (bn < 0)
+        return bn;
+    long r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
+    if (r >= 0) {
+        bits_after(a, b);
+        bits_after(b, a);
+        r = rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)an);
+    }
+    if (r >= 0)
+        r = rl_record_store(&a->w, rl_vhash(&a->w), a->real, a->len, b->text, (u32)bn);
+    return r;
+}
+
+/* The upper's own (merged: empty) directory at b gives way: it may contain marks. */
+static long replace_dir(struct side *a, struct side *b)
+{
+    long r = k_rename(a->real, b->real, 0);
+    if (r != -ENOTEMPTY && r != -EEXIST)
+        return r;
+    r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
+    if (r < 0)
+        return r;
+    return rl_dir_remove(a->real, a->len, 1);
+}
+
+static long replace(struct move *m, int there, int b_upper)
+{
+    struct side *a = &m->a, *b = &m->b;
+    char old[RL_PATH_MAX];
+    struct rl_record rec;
+    long n = prepare(a, b, m->path), r = n, k;
+    if (r >= 0 && a->lower)
+        r = rl_whiteout_make(&a->w);
+    if (r < 0)
+        return r;
+    k = rl_record_load(&b->w, rl_vhash(&b->w), b->real, b->len, old, &rec);
+    r = k < 0 ? k : rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, a->text, (u32)n);
+    if (r >= 0)
+        r = rl_isdir(a->w.hit.mode) && b_upper ? replace_dir(a, b) : k_rename(a->real, b->real, 0);
+    if (r < 0) {
+        if (a->lower)
+            rl_whiteout_drop(&a->w);
+        rl_record_store(&b->w, rl_vhash(&b->w), b->real, b->len, old, (u32)strlen(old));
+        return r;
+    }
+    bits_after(a, b);
+    rl_record_drop(&a->w, rl_vhash(&a->w), a->real, a->len);
+    rl_linked_drop(&m->s, rl_linked_last(&b->w, &rec));
+    if (!there && b->w.hit.white)
+        rl_whiteout_drop(&b->w);
+    return 0;
+}
+
+static long locked(struct move *m, unsigned flags)
+{
+    struct rl_walk *a = &m->a.w, *b = &m->b.w;
+    long r = check(a, b, flags);
+    if (r)
+        return r < 0 ? r : 0;
+    int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0, marks;
+    if (there && !swap && rl_isdir(b->hit.mode)) {
+        r = rl_empty(b, &marks);
+        if (r >= 0)
+            r = rl_again(b);
+    }
+    b->lock = a->lock; /* one lock for both */
+    if (r >= 0)
+        r = rl_copyup(a, 1);
+    if (r >= 0)
+        r = swap ? rl_copyup(b, 1) : rl_copyup_parents(b);
+    b->lock = -1;
+    if (r >= 0)
+        r = look(&m->a);
+    if (r >= 0)
+        r = look(&m->b);
+    if (r < 0)
+        return r;
+    return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0);
+}
+
+/* Rule 3: is this name nobody's but the upper's, without a record? */
+static int bare(struct rl_walk *w)
+{
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
+    return (upper || (w->hit.what == RL_NONE && !w->hit.white)) && (w->dir.mask & 1) && rl_upper_only(w);
+}
+
+/* Somebody held the lock while we moved a to b: a record made for a belongs to b, and what shows at a is hidden. */
+static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
+{
+    struct rl_record rec;
+    long r = rl_lock_now(a);
+    if (r < 0)
+        return r;
+    if (!rl_still(b))
+        rl_anchor(b);
+    int elsewhere = !rl_still(a) && rl_anchor(a) < 0;
+    r = rl_record_load(a, rl_vhash(a), m->a.real, m->a.len, m->a.text, &rec);
+    if (r > 0 && !k_exists(m->a.real)) {
+        r = rl_record_store(b, rl_vhash(b), m->b.real, m->b.len, m->a.text, (u32)strlen(m->a.text));
+        rl_record_drop(a, rl_vhash(a), m->a.real, m->a.len);
+    }
+    if (r >= 0 && !elsewhere)
+        r = rl_again(a);
+    if (r >= 0 && !elsewhere && a->hit.what != RL_NONE && a->hit.layer != 0)
+        r = rl_whiteout_make(a);
+    rl_unlock(a);
+    return r < 0 ? r : 0;
+}
+
+static long move_bare(struct move *m, u32 since)
+{
+    struct rl_walk *a = &m->a.w, *b = &m->b.w;
+    long r = rl_hold(a);
+    if (r >= 0)
+        r = rl_hold(b);
+    if (r < 0)
+        return r;
+    long n = rl_upper_path(a, a->vlen, m->a.real), k = rl_upper_path(b, b->vlen, m->b.real);
+    if (n < 0 || k < 0)
+        return n < 0 ? n : k;
+    m->a.len = (u32)n;
+    m->b.len = (u32)k;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(b), RL_KEY_PATH));
+    r = k_rename(m->a.real, m->b.real, 0);
+    return r < 0 || rl_undisturbed(since) ? r : move_late(a, b, m);
+}
+
+static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int newdirfd, const char *newpath,
+                        unsigned flags)
+{
+    struct rl_walk *a = &m->a.w, *b = &m->b.w;
+    u32 now;
+    int alone = rl_quiet(&now) && !flags;
+    long r = rl_resolve(a, olddirfd, oldpath, RL_NAME, 0);
+    b->lock = a->lock; /* one lock for both */
+    if (r >= 0)
+        r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
+    b->lock = -1;
+    if (r >= 0)
+        r = check(a, b, flags);
+    if (r)
+        return r < 0 ? r : 0;
+    if (a->dir.bind >= 0) {
+        r = rl_bind_real(&a->dir, a->v, a->vlen, m->a.real);
+        if (r >= 0)
+            r = rl_bind_real(&b->dir, b->v, b->vlen, m->b.real);
+        return r < 0 ? r : k_rename(m->a.real, m->b.real, flags);
+    }
+    if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))
+        return move_bare(m, now);
+    r = rl_lock(a);
+    if (r >= 0 && !rl_still(b))
+        r = -ESTALE;
+    if (r < 0)
+        return r;
+    if (!a->quiet || !rl_first_since(a->moment)) { /* else nobody else can have changed it */
+        r = rl_again(a);
+        if (r >= 0)
+            r = rl_again(b);
+    }
+    int seen = rl_isdir(a->hit.mode) || rl_isdir(b->hit.mode);
+    if (seen)
+        rl_changing();
+    if (r >= 0)
+        r = locked(m, flags);
+    if (seen)
+        rl_changed();
+    rl_unlock(a);
+    return r;
+}
+
+long rl_rename(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, unsigned flags)
+{
+    if (flags & ~(RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE) ||
+        flags == (RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE))
+        return -EINVAL;
+    struct move *m = rl_scratch_get(sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    long r;
+    rl_walk_start(&m->a.w, &m->s);
+    do {
+        rl_walk_start(&m->b.w, &m->s);
+        r = rename_pair(m, olddirfd, oldpath, newdirfd, newpath, flags);
+        rl_end(&m->b.w);
+    } while (rl_retry(&m->a.w, &r));
+    rl_scratch_put(m, sizeof *m);
+    return r;
+}

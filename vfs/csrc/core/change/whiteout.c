@@ -1,0 +1,191 @@
+/* Marks in the upper: whiteouts, opaque flags, records; and the lock that two-step changes hold.
+ *
+ * Order of every change: bit in the Bloom filter, then the mark, then the object it is about. A process
+ * that dies in between leaves a mark that means nothing (docs/format.md section 6). */
+#include "../internal.h"
+
+long rl_lock_now(struct rl_walk *w)
+{
+    if (w->lock >= 0 || !rl_launch->lock.len)
+        return 0;
+    long fd = rl_reserve_open(rl_launch_str(rl_launch->lock), O_RDWR | O_CREAT | O_CLOEXEC, 0600), r;
+    if (fd < 0)
+        return fd;
+    do
+        r = k4(__NR_flock, fd, RL_LOCK_EX, 0, 0);
+    while (r == -EINTR);
+    if (r < 0) {
+        k_close(fd);
+        return r;
+    }
+    w->lock = (i32)fd;
+    rl_section_begin();
+    return 0;
+}
+
+long rl_lock(struct rl_walk *w)
+{
+    if (w->lock >= 0)
+        return 0;
+    long r = rl_lock_now(w);
+    return r < 0 || rl_still(w) ? r : -ESTALE;
+}
+
+/* The lock is given back explicitly: a child forked meanwhile by another thread shares it. */
+void rl_lock_free(struct rl_walk *w)
+{
+    rl_section_end();
+    k4(__NR_flock, w->lock, 8, 0, 0);
+}
+
+void rl_unlock(struct rl_walk *w)
+{
+    if (w->lock < 0)
+        return;
+    rl_lock_free(w);
+    k_close(w->lock);
+    w->lock = -1;
+}
+
+u64 rl_vhash(const struct rl_walk *w)
+{
+    return rl_fnv(RL_FNV_START, w->v, w->vlen);
+}
+
+static u32 name_at(const char *path)
+{
+    u32 n = (u32)strlen(path);
+    while (n && path[n - 1] != '/')
+        n--;
+    return n;
+}
+
+/* Where it can be, an empty mark is one more link of the one that this process made last: an inode for each would
+ * make rm -r of a lower tree slow. Not across directories: there Landlock looks all the way up from both, which costs
+ * half as much as the link. `dir`: FNV state of the directory's path; where it has been given to another one since, the
+ * link fails, or it is one of a mark there. 1: it was there. */
+static long make_mark(const char *path, u64 dir)
+{
+    static char from[RL_REAL_MAX] RL_BULK, last[RL_NAME_MAX + 1] RL_BULK;
+    static u64 last_dir;
+    static u32 busy; /* for ever in a child forked at the wrong moment: then each mark is its own */
+    int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
+    u32 at = name_at(path);
+    long r = -ENOENT;
+    if (mine && last_dir == dir && at + strlen(last) < sizeof from) {
+        memcpy(from, path, at);
+        rl_put(from + at, last);
+        r = k_link(from, path, 0);
+    }
+    if (r != 0 && r != -EEXIST) {
+        r = k_mknod(path, S_IFREG | 0600, 0);
+        if (mine && r == 0 && strlen(path + at) < sizeof last) {
+            rl_put(last, path + at);
+            last_dir = dir;
+        }
+    }
+    if (mine)
+        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    return r == -EEXIST ? 1 : r;
+}
+
+long rl_whiteout_make(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    u32 name = w->vlen;
+    long n = rl_upper_path(w, w->vlen, s->real);
+    if (n < 0)
+        return n;
+    n = rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n);
+    if (n < 0)
+        return n;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
+    while (w->v[name - 1] != '/')
+        name--;
+    if (w->vlen - name <= RL_WH_MAX_NAME)
+        return make_mark(s->mark, rl_fnv(RL_FNV_START, w->v, name));
+    n = k_symlink(w->v + name, s->mark);
+    return n == -EEXIST ? 1 : n;
+}
+
+void rl_whiteout_drop(struct rl_walk *w)
+{
+    struct rl_scratch *s = w->s;
+    long n = rl_upper_path(w, w->vlen, s->real);
+    if (n >= 0 && rl_whiteout_path(s->mark, sizeof s->mark, s->real, (u32)n) >= 0)
+        k_unlink(s->mark, 0);
+}
+
+/* The directory really at `real`, whose path in the upper will hash to `fnv`, hides what is below. */
+long rl_opaque_make(const char *real, u32 len, u64 fnv)
+{
+    char mark[RL_REAL_MAX];
+    long n = rl_opaque_path(mark, sizeof mark, real, len);
+    if (n < 0)
+        return n;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_OPAQUE));
+    return make_mark(mark, fnv);
+}
+
+/* Returns 1 when there is a record; its text is in text[RL_PATH_MAX]. */
+long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r)
+{
+    struct rl_scratch *s = w->s;
+    memset(r, 0, sizeof *r);
+    text[0] = 0;
+    if (!rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)))
+        return 0;
+    long n = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
+    if (n < 0)
+        return n;
+    n = k_readlink(s->mark, text, RL_PATH_MAX - 1);
+    if (n < 0)
+        return n == -ENOENT ? 0 : n;
+    text[n] = 0;
+    n = rl_record_parse(text, (u32)n, r);
+    return n < 0 ? -EIO : 1;
+}
+
+long rl_mark_put(const char *mark, u32 len, const char *text)
+{
+    char temp[RL_REAL_MAX];
+    long r = k_symlink(text, mark);
+    if (r != -EEXIST)
+        return r;
+    r = rl_temp_path(temp, sizeof temp, mark, len);
+    if (r >= 0)
+        r = k_symlink(text, temp);
+    if (r < 0)
+        return r;
+    r = k_rename(temp, mark, 0);
+    if (r < 0)
+        k_unlink(temp, 0);
+    return r;
+}
+
+long rl_record_store(struct rl_walk *w, u64 fnv, const char *real, u32 len, const char *text, u32 n)
+{
+    struct rl_scratch *s = w->s;
+    if (!n) {
+        rl_record_drop(w, fnv, real, len);
+        return 0;
+    }
+    long r = rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len);
+    if (r < 0)
+        return r;
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
+    return rl_mark_put(s->mark, (u32)r, text);
+}
+
+int rl_unrecorded(const struct rl_walk *w)
+{
+    return !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_BLOOM_RECORD));
+}
+
+void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len)
+{
+    struct rl_scratch *s = w->s;
+    if (rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD)) &&
+        rl_record_path(s->mark, sizeof s->mark, real, len, rl_layers[0].len) >= 0)
+        k_unlink(s->mark, 0);
+}

@@ -1,0 +1,389 @@
+/* Extended attributes.
+ *
+ * user.* of the upper's regular files and directories are real; security.* and trusted.*, and user.* on a
+ * file system without them, are recorded. system.* (ACLs) is not supported. */
+#include "xattr.h"
+
+#define XATTR_CREATE_ 1
+#define XATTR_REPLACE_ 2
+
+static int readable_name(const char *name)
+{
+    if (rl_same(name, RL_XATTR_SHARED))
+        return 0;
+    return rl_xattr_user(name) || rl_begins(name, "security.") || (rl_begins(name, "trusted.") && !rl_me.fsuid);
+}
+
+static long give(void *out, size_t size, const char *bytes, size_t n)
+{
+    if (!size)
+        return (long)n;
+    if (n > size)
+        return -ERANGE;
+    memcpy(out, bytes, n);
+    return (long)n;
+}
+
+static long bad_name(const char *name)
+{
+    size_t n = strlen(name);
+    if (!n || n > RL_XATTR_NAME)
+        return -ERANGE;
+    if (rl_begins(name, "system."))
+        return -EOPNOTSUPP;
+    if (!rl_xattr_user(name) && !rl_begins(name, "security.") && !rl_begins(name, "trusted."))
+        return -EOPNOTSUPP;
+    return 0;
+}
+
+/* The record's text of an object of a marked layer, into w->s->text. */
+static long fields_of(struct rl_walk *w, const char **from, const char **end)
+{
+    struct rl_hit *h = &w->hit;
+    *from = *end = w->s->text;
+    if (!(h->rec.has & RL_HAS_XATTR))
+        return 0;
+    long r = rl_object_real(w, w->s->real);
+    if (r >= 0)
+        r = rl_record_text(w->s, &rl_layers[h->layer], h->sx.stx_mode, (u32)r);
+    if (r < (long)(h->rec.xattrs + h->rec.xattrs_len))
+        return r < 0 ? r : -EIO;
+    *from = w->s->text + h->rec.xattrs;
+    *end = *from + h->rec.xattrs_len;
+    return 0;
+}
+
+static long get_recorded(struct rl_walk *w, const char *name, void *value, size_t size)
+{
+    const char *p, *end, *equals;
+    char hex[2 * RL_XATTR_NAME + 2], bytes[RL_PATH_MAX / 2];
+    long r = fields_of(w, &p, &end);
+    if (r < 0)
+        return r;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex);
+    while (p < end) {
+        const char *next = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
+            r = rl_hex_get(equals + 1, next, bytes, sizeof bytes);
+            return r < 0 ? -EIO : give(value, size, bytes, (size_t)r);
+        }
+        p = next + (next < end);
+    }
+    return -ENODATA;
+}
+
+static long get_view(const struct rl_view_entry *e, const char *name, void *value, size_t size)
+{
+    struct rl_xattr p;
+    u32 n = (u32)strlen(name);
+    for (u32 at = 0; rl_xattr_next(e, &at, &p);)
+        if (p.name_len == n && !memcmp(p.name, name, n))
+            return give(value, size, p.value, p.value_len);
+    return -ENODATA;
+}
+
+static long real_get(struct rl_walk *w, const char *name, void *value, size_t size)
+{
+    long r = rl_object_real(w, w->s->real);
+    long nr = w->hit.magic ? __NR_getxattr : __NR_lgetxattr;
+    return r < 0 ? r : rl_by_text(nr, w->s->real, name, value, size, 0);
+}
+
+/* Of what is not a bind's; the name is a good one. */
+static long get(struct rl_walk *w, const char *name, void *value, size_t size)
+{
+    struct rl_hit *h = &w->hit;
+    if (h->what == RL_IN_VIEW)
+        return get_view(rl_view_entry(h->view), name, value, size);
+    if (!rl_xattr_marked(h))
+        return real_get(w, name, value, size);
+    long r = get_recorded(w, name, value, size);
+    if (r != -ENODATA || !rl_xattr_real(name, h->mode))
+        return r;
+    r = real_get(w, name, value, size);
+    return r == -EOPNOTSUPP ? -ENODATA : r;
+}
+
+/* As rl_object(), but reading is allowed everywhere. */
+static long object(struct rl_walk *w, int fd, const char *path, int flags)
+{
+    if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && fd != AT_FDCWD)) {
+        long r = path ? 0 : rl_only_named(fd);
+        if (r >= 0)
+            r = rl_by_fd(w, fd);
+        return r == -EROFS ? 0 : r;
+    }
+    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+    long r = rl_resolve(w, fd, path, how, 0);
+    return r < 0 ? r : 1;
+}
+
+static long get_at(struct rl_walk *w, int fd, const char *path, const char *name, void *value, size_t size, int flags)
+{
+    long r = object(w, fd, path, flags);
+    if (r < 0)
+        return r;
+    if (rl_same(name, RL_XATTR_SHARED))
+        return -ENODATA;
+    if (r == 0)
+        return k4(__NR_fgetxattr, fd, (long)name, (long)value, (long)size);
+    struct rl_hit *h = &w->hit;
+    if (h->what != RL_IN_VIEW && !rl_xattr_marked(h))
+        return real_get(w, name, value, size);
+    r = bad_name(name);
+    if (r < 0)
+        return r;
+    if (!readable_name(name))
+        return -ENODATA;
+    if (rl_xattr_user(name)) {
+        r = rl_may(h, RL_R_OK);
+        if (r < 0)
+            return r;
+    }
+    r = get(w, name, value, size);
+    return h->what != RL_IN_VIEW && rl_sure(w) < 0 ? -ESTALE : r;
+}
+
+long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t size, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = get_at(&w, fd, path, name, value, size, flags);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+/* Add a name to the list that is being made. */
+static long list_add(char *list, size_t size, size_t *at, const char *name, u32 n)
+{
+    if (size) {
+        if (*at + n + 1 > size)
+            return -ERANGE;
+        memcpy(list + *at, name, n);
+        list[*at + n] = 0;
+    }
+    *at += n + 1;
+    return 0;
+}
+
+static long list_view(const struct rl_view_entry *e, char *list, size_t size)
+{
+    struct rl_xattr p;
+    size_t out = 0;
+    for (u32 at = 0; rl_xattr_next(e, &at, &p);) {
+        char name[RL_XATTR_NAME + 1];
+        memcpy(name, p.name, p.name_len);
+        name[p.name_len] = 0;
+        long r = readable_name(name) ? list_add(list, size, &out, name, p.name_len) : 0;
+        if (r < 0)
+            return r;
+    }
+    return (long)out;
+}
+
+static long list_marked(struct rl_walk *w, char *list, size_t size)
+{
+    const char *p, *end, *equals;
+    char name[RL_XATTR_NAME + 1], real[4096];
+    size_t out = 0;
+    long r = fields_of(w, &p, &end);
+    while (r >= 0 && p < end) {
+        const char *next = rl_field_end(p, end, &equals);
+        long n = equals ? rl_hex_get(p + 1, equals, name, RL_XATTR_NAME) : -1;
+        if (n > 0) {
+            name[n] = 0;
+            r = readable_name(name) ? list_add(list, size, &out, name, (u32)n) : 0;
+        }
+        p = next + (next < end);
+    }
+    long n = r < 0 ? r : rl_object_real(w, w->s->real);
+    if (n < 0)
+        return n;
+    n = rl_by_text(__NR_llistxattr, w->s->real, real, (void *)sizeof real, 0, 0);
+    for (long o = 0; r >= 0 && o < n; o += (long)strlen(real + o) + 1)
+        if (rl_xattr_user(real + o) && !rl_same(real + o, RL_XATTR_SHARED))
+            r = list_add(list, size, &out, real + o, (u32)strlen(real + o));
+    return r < 0 ? r : (long)out;
+}
+
+static long list_at(struct rl_walk *w, int fd, const char *path, char *list, size_t size, int flags)
+{
+    long r = object(w, fd, path, flags);
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return k4(__NR_flistxattr, fd, (long)list, (long)size, 0);
+    if (w->hit.what == RL_IN_VIEW)
+        return list_view(rl_view_entry(w->hit.view), list, size);
+    if (rl_xattr_marked(&w->hit)) {
+        r = list_marked(w, list, size);
+        return rl_sure(w) < 0 ? -ESTALE : r;
+    }
+    char *real = w->s->real;
+    r = rl_object_real(w, real);
+    return r < 0 ? r : rl_by_text(w->hit.magic ? __NR_listxattr : __NR_llistxattr, real, list, (void *)size, 0, 0);
+}
+
+long rl_listxattr(int fd, const char *path, char *list, size_t size, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = list_at(&w, fd, path, list, size, flags);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+static long may_set(const struct rl_hit *h, const char *name)
+{
+    if (rl_begins(name, "trusted.") || rl_begins(name, "security."))
+        return rl_me.fsuid ? -EPERM : 0;
+    if (!rl_isreg(h->mode) && !rl_isdir(h->mode))
+        return -EPERM;
+    if (rl_isdir(h->mode) && (h->mode & S_ISVTX) && rl_may_own(h) < 0)
+        return -EPERM;
+    return rl_may(h, RL_W_OK);
+}
+
+/* The record's fields without `name`, into out[RL_PATH_MAX]. Length; *had: it was there. */
+static u32 without(const struct rl_edit *e, const char *name, char *out, int *had)
+{
+    char hex[2 * RL_XATTR_NAME + 2];
+    const char *equals;
+    u32 n = (u32)(rl_hex_put(hex, name, (u32)strlen(name)) - hex), at = 0;
+    *had = 0;
+    if (!(e->rec.has & RL_HAS_XATTR))
+        return 0;
+    const char *p = e->text + e->rec.xattrs, *end = p + e->rec.xattrs_len;
+    while (p < end) {
+        const char *next = rl_field_end(p, end, &equals);
+        if (equals && (u32)(equals - p - 1) == n && !memcmp(p + 1, hex, n)) {
+            *had = 1;
+        } else {
+            if (at)
+                out[at++] = ';';
+            memcpy(out + at, p, (size_t)(next - p));
+            at += (u32)(next - p);
+        }
+        p = next + (next < end);
+    }
+    return at;
+}
+
+struct change {
+    const char *name, *value; /* value NULL: remove */
+    u32 size;
+    int flags;
+};
+
+static __attribute__((noinline)) long change_record(struct rl_walk *w, const struct change *c)
+{
+    struct rl_edit e;
+    char fields[RL_PATH_MAX];
+    int had;
+    long r = rl_edit_begin(w, &e);
+    if (r < 0)
+        return r;
+    u32 n = without(&e, c->name, fields, &had);
+    if (had && (c->flags & XATTR_CREATE_))
+        r = -EEXIST;
+    else if (!had && (!c->value || (c->flags & XATTR_REPLACE_)))
+        r = -ENODATA;
+    else if (c->value) {
+        struct rl_xattr p = {c->name, c->value, (u32)strlen(c->name), c->size};
+        r = rl_field_put(fields, &n, &p);
+    }
+    if (r < 0) {
+        rl_edit_cancel(w);
+        return r;
+    }
+    return rl_edit_end(w, &e, fields, n);
+}
+
+static long real_change(const char *real, const struct change *c, int follow)
+{
+    if (!c->value)
+        return rl_by_text(follow ? __NR_removexattr : __NR_lremovexattr, real, c->name, NULL, 0, 0);
+    return rl_by_text(follow ? __NR_setxattr : __NR_lsetxattr, real, c->name, c->value, c->size, c->flags);
+}
+
+static long change_real(struct rl_walk *w, const struct change *c)
+{
+    long r = rl_make_writable(w);
+    if (r >= 0 && w->own >= 0)
+        return c->value ? rl_sys(__NR_fsetxattr, w->own, (long)c->name, (long)c->value, c->size, c->flags, 0)
+                        : k4(__NR_fremovexattr, w->own, (long)c->name, 0, 0);
+    if (r >= 0)
+        r = rl_hold_object(w);
+    if (r >= 0)
+        r = rl_object_real(w, w->s->real);
+    if (r < 0)
+        return r;
+    return real_change(w->s->real, c, 0);
+}
+
+static long change_at(struct rl_walk *w, int fd, const char *path, const struct change *c, int flags)
+{
+    long r = rl_object(w, fd, path, flags);
+    if (r < 0)
+        return r;
+    if (rl_same(c->name, RL_XATTR_SHARED))
+        return c->value ? -EPERM : -ENODATA;
+    if (r == 0)
+        return c->value ? rl_sys(__NR_fsetxattr, fd, (long)c->name, (long)c->value, c->size, c->flags, 0)
+                        : k4(__NR_fremovexattr, fd, (long)c->name, 0, 0);
+    if (w->hit.what == RL_IN_BIND) {
+        r = rl_object_real(w, w->s->real);
+        return r < 0 ? r : real_change(w->s->real, c, w->hit.magic);
+    }
+    r = bad_name(c->name);
+    if (r >= 0)
+        r = may_set(&w->hit, c->name);
+    if (r >= 0 && !c->value && rl_writable()) {
+        r = get(w, c->name, NULL, 0); /* what is not there is not removed: nor is the file copied up for it */
+        r = rl_sure(w) < 0 ? -ESTALE : r;
+    }
+    if (r >= 0)
+        r = rl_copyup(w, 1);
+    if (r < 0)
+        return r;
+    if (rl_xattr_real(c->name, w->hit.mode)) {
+        r = change_real(w, c);
+        if (r != -EOPNOTSUPP)
+            return r;
+    }
+    return change_record(w, c);
+}
+
+static long change(int fd, const char *path, const struct change *c, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    long r;
+    rl_walk_start(&w, &s);
+    do
+        r = change_at(&w, fd, path, c, flags);
+    while (rl_retry(&w, &r));
+    return r;
+}
+
+long rl_setxattr(int fd, const char *path, const char *name, const void *value, size_t size, int xflags, int flags)
+{
+    if (xflags & ~(XATTR_CREATE_ | XATTR_REPLACE_))
+        return -EINVAL;
+    if (size > RL_XATTR_VALUE)
+        return -E2BIG;
+    struct change c = {name, value ? value : "", (u32)size, xflags};
+    return change(fd, path, &c, flags);
+}
+
+long rl_removexattr(int fd, const char *path, const char *name, int flags)
+{
+    struct change c = {name, NULL, 0, 0};
+    return change(fd, path, &c, flags);
+}

@@ -1,0 +1,35 @@
+/* Extended attributes as text and tables: what xattr.c and its table files share. */
+#ifndef RL_XATTR_H
+#define RL_XATTR_H
+
+#include "../internal.h"
+
+#define RL_XATTR_NAME 255
+#define RL_XATTR_VALUE 65536
+
+struct rl_xattr {
+    const char *name, *value;
+    u32 name_len, value_len;
+};
+static inline int rl_xattr_user(const char *name) { return rl_begins(name, "user."); }
+/* Does a real file of this type hold this attribute? */
+static inline int rl_xattr_real(const char *name, u32 mode)
+{
+    return rl_xattr_user(name) && (rl_isreg(mode) || rl_isdir(mode));
+}
+/* A layer whose records count. */
+static inline int rl_xattr_marked(const struct rl_hit *h)
+{
+    return h->what == RL_IN_LAYER && (rl_layers[h->layer].flags & RL_DIR_MARKS);
+}
+/* The next attribute of a view entry; *at starts at 0. 0: no more. */
+int rl_xattr_next(const struct rl_view_entry *e, u32 *at, struct rl_xattr *p);
+char *rl_hex_put(char *p, const char *bytes, u32 n);
+/* Hex up to `end`; bytes, or -1. */
+long rl_hex_get(const char *p, const char *end, char *out, u32 size);
+/* The x field that starts at p: where its = is and where it ends. */
+const char *rl_field_end(const char *p, const char *end, const char **equals);
+/* Append an x field to out[*at], RL_PATH_MAX long. 0 or -ENOSPC. */
+long rl_field_put(char *out, u32 *at, const struct rl_xattr *p);
+
+#endif

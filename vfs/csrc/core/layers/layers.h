@@ -1,0 +1,155 @@
+/* What a container is made of: launch file, view, Bloom filters, records, binds.
+ *
+ * For the files of the core alone. */
+#ifndef RL_LAYERS_H
+#define RL_LAYERS_H
+
+#include "../base/base.h"
+
+struct rl_walk;
+struct rl_ctx;
+struct rl_hit;
+struct rl_scratch;
+struct rl_attr;
+
+/* ---- launch.c ---------------------------------------------------------------------------------- */
+
+struct rl_layer {
+    const char *path;
+    u32 len;
+    u32 flags;
+    u64 *bloom; /* the words, or NULL: always look */
+    u32 near;   /* mask of a path's first bit */
+    u32 tells_moves; /* the filter knows the paths that redirects name */
+    u64 dev;
+};
+struct rl_bind {
+    const char *vpath, *host;
+    u32 vlen, hlen;
+    u32 flags;
+    u32 uid, gid, mode;
+};
+extern struct rl_layer rl_layers[RL_MAX_DIRS];
+extern u32 rl_nlayers;
+extern const struct rl_launch_bind *rl_binds;
+extern const char *rl_launch_file;
+extern int rl_host_layer; /* a layer with the empty path exists */
+#define RL_MAX_BINDS 256
+extern u32 rl_ways; /* bit of the layer that is RL_DIR_WAYS, or 0 */
+int rl_writable(void);
+u32 rl_tree(u32 layer, const char **path);
+struct rl_bind rl_bind(u32 i);
+int rl_own_device(u64 dev);
+int rl_tree_device(u64 dev); /* may a file on it be one of a view's layers? */
+/* `size`: of the part from `offset` on that is wanted, 0 for the rest of the file; then what was mapped. */
+void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
+
+/* ---- view.c ------------------------------------------------------------------------------------ */
+
+long rl_view_open(const char *path, u64 offset, u64 bytes);
+u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
+const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: no such id */
+const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
+u32 rl_view_count(void);
+long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
+long rl_view_real(u32 id, char *out, size_t size);                /* path of the hydrated file; length */
+u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
+
+/* ---- bloom.c ----------------------------------------------------------------------------------- */
+
+#define RL_KEY_PATH (-1)
+u64 rl_bloom_key(u64 fnv, int kind);
+int rl_bloom_test(const struct rl_layer *l, u64 key); /* 0: proves absence */
+void rl_bloom_set(const struct rl_layer *l, u64 key);
+
+/* ---- record.c ---------------------------------------------------------------------------------- */
+
+#define RL_HAS_UID 1u
+#define RL_HAS_GID 2u
+#define RL_HAS_MODE 4u
+#define RL_HAS_DEV 8u
+#define RL_HAS_INO 16u
+#define RL_HAS_XATTR 32u
+#define RL_HAS_REDIRECT 64u
+#define RL_HAS_LINKED 128u /* only of what lies beside a name: the record is elsewhere (linkedrecord.c) */
+struct rl_record {
+    u32 has;
+    u32 uid, gid, mode, major, minor;
+    u64 ino, linked;
+    u32 xattrs, xattrs_len;     /* where in the text the x fields are (contiguous), their length */
+    u32 redirect, redirect_len; /* where in the text PATH is */
+};
+long rl_record_parse(const char *text, u32 len, struct rl_record *r);
+/* Format r into out[RL_PATH_MAX]; x fields and PATH are copied from `xattrs` and `redirect`. Length, or
+ * -ENOSPC when it does not fit. Length 0: nothing to record. */
+long rl_record_format(const struct rl_record *r, const char *xattrs, const char *redirect, char *out);
+
+/* ---- sharedrecord.c ---------------------------------------------------------------------------------- */
+
+struct rl_scratch;
+int rl_shared_any(const struct rl_layer *l);
+long rl_shared_load(const struct rl_layer *l, const char *real, char *text);
+long rl_shared_store(const char *real, const char *text, u32 n);
+long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u32 len);
+
+/* ---- linkedrecord.c ---------------------------------------------------------------------------------- */
+
+struct rl_walk;
+long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r);
+long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r);
+/* These want the lock. */
+long rl_linked_store(struct rl_scratch *s, u64 id, const char *text);
+long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r);
+u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r);
+void rl_linked_drop(struct rl_scratch *s, u64 id);
+
+/* ---- markname.c: names of marks ------------------------------------------------------------------- */
+
+int rl_reserved(const char *name, u32 len);
+/* The mark's path for the object at real[0..len) whose name starts at real+name. */
+long rl_whiteout_path(char *out, size_t size, const char *real, u32 len);
+long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len);
+long rl_opaque_path(char *out, size_t size, const char *real, u32 len);
+long rl_temp_path(char *out, size_t size, const char *real, u32 len);
+
+/* ---- bind.c, proc.c ---------------------------------------------------------------------------- */
+
+void rl_bind_init(void);
+extern int rl_shown; /* some bind is RL_BIND_SHOWN */
+u32 rl_shown_prefix(const char *name); /* length of such a one's path, without its slash, if `name` begins with it */
+int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
+int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
+long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
+int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
+/* As it is shown, for what the real file says. `top`: it is what is mounted, not below it. */
+void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
+int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
+long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
+int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
+int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */
+int rl_bind_may_be_in(u64 hash);        /* 0: none is */
+int rl_read_only(const struct rl_ctx *dir);
+int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
+/* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
+ * -ENOLINK: only the kernel can follow it. */
+long rl_proc_link(struct rl_walk *w, u32 len);
+long rl_proc_target(struct rl_walk *w, u32 len); /* the same to go on with: only the kernel finds what has no name */
+int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
+int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
+
+/* Is it a process's status? Then its process. */
+int rl_proc_status(const struct rl_walk *w, u64 *pid);
+
+/* ---- hydrate.c --------------------------------------------------------------------------------- */
+
+long rl_hydrate(u32 id);
+/* Run open(2) on a view entry's real path, asking the hydrator when it is not there yet. */
+long rl_view_openfd(u32 id, char *real, int flags);
+/* The real path of the walk's object (of a view entry: hydrated). Length. */
+long rl_object_real(struct rl_walk *w, char *out);
+
+long rl_resolve_directory(struct rl_walk *w, const char *path); /* a directory that may be entered: -ENOTDIR, -EACCES */
+/* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
+long rl_dir_real(struct rl_walk *w, char *out);
+
+#endif

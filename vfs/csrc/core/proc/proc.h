@@ -1,0 +1,23 @@
+/* /proc as programs inside see it.
+ *
+ * For the files of the core alone. */
+#ifndef RL_PROC_H
+#define RL_PROC_H
+
+#include "../walk/walk.h"
+
+/* ---- procfile.c, procstatus.c ------------------------------------------------------------------- */
+
+long rl_procfile_begin(const char *name);   /* a descriptor to write to */
+long rl_procfile_end(long fd, int flags);   /* closes it: one for reading what was written, as open(2) would give it */
+long rl_status_open(const char *real, u64 pid, int flags); /* a descriptor; -ENODATA: the file itself will do */
+/* The owner of /proc/PID; rel[0..len): the path behind /proc. */
+void rl_proc_owner(const char *rel, u32 len, u32 *uid, u32 *gid);
+
+/* ---- procmaps.c -------------------------------------------------------------------------------- */
+
+long rl_maps_open(const char *real, int flags); /* a descriptor, for reading */
+long rl_maps_program(u64 pid, char *out);
+int rl_maps_running(const char *v, u32 len); /* some process of the container runs this program */
+
+#endif

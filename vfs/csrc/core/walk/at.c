@@ -1,0 +1,225 @@
+/* Real paths that begin at a descriptor, so that what is done reaches the directory that was walked.
+ *
+ * 1. A program that has a directory open, or is in it, goes on working in that very one, whoever renames it or one above
+ *    it. So a path of the upper that is below the directory that a walk began at is real relative to that: "./REST" in
+ *    the working directory, RL_AT, a number, a slash and REST at a descriptor. The k_ functions (kernel.h) take them.
+ * 2. Where the walk began elsewhere (in a layer's directory, of which the upper has a part; or it left it upwards) that
+ *    directory is opened before it is changed: rl_hold(). Directories are renamed under the upper's lock alone, and
+ *    that is counted (dircache.c): as long as the count is what it was when the walk began, names lead where they did.
+ * 3. What could not be done so begins again, and then under the lock: rl_retry().
+ * 4. The filter knows paths. What was made in a directory that was renamed meanwhile gets its bits under the new name:
+ *    rl_late(). Whoever renames a directory looks at what is in it before and after.
+ * docs/adr/0014-paths-that-begin-at-a-descriptor.md */
+#include "../internal.h"
+
+#define TRIES 40
+
+long (*rl_working_directory)(void);
+
+long rl_at(const char **path)
+{
+    u64 fd = 0;
+    const char *p = *path + 1;
+    rl_number(&p, 10, &fd);
+    *path = p + 1;
+    if (!p[1])
+        *path = ".";
+    return (long)fd;
+}
+
+void rl_path_text(char *real)
+{
+    if (*real != RL_AT)
+        return;
+    static const char proc[] = "/proc/self/fd/";
+    memmove(real + sizeof proc - 1, real + 1, strlen(real));
+    memcpy(real, proc, sizeof proc - 1);
+}
+
+long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d)
+{
+    long r = *real == RL_AT ? -ENAMETOOLONG : rl_sys(nr, (long)real, (long)a, (long)b, (long)c, d, 0);
+    if (r != -ENAMETOOLONG)
+        return r;
+    char *text = rl_scratch_get(RL_REAL_MAX + 64);
+    if (!text)
+        return -ENOMEM;
+    long fd = rl_far_text(real, text);
+    if (fd == -ENAMETOOLONG) { /* it is not that long */
+        rl_put(text, real);
+        rl_path_text(text);
+    }
+    if (fd >= 0 || fd == -ENAMETOOLONG)
+        r = rl_sys(nr, (long)text, (long)a, (long)b, (long)c, d, 0);
+    if (fd >= 0)
+        k_close(fd);
+    rl_scratch_put(text, RL_REAL_MAX + 64);
+    return r;
+}
+
+void rl_begin_at(struct rl_walk *w, int fd)
+{
+    w->at = fd == AT_FDCWD && rl_working_directory ? (i32)rl_working_directory() : fd;
+    w->at_len = w->vlen;
+}
+
+static char *put_at(const struct rl_walk *w, char *out)
+{
+    if (w->at == AT_FDCWD)
+        return rl_put(out, "./");
+    *out++ = RL_AT;
+    return rl_put(rl_put_u64(out, (u64)w->at, 10), "/");
+}
+
+long rl_upper_path(const struct rl_walk *w, u32 len, char *out)
+{
+    if (w->at == RL_NO_AT || len <= w->at_len)
+        return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, w->v, len, "", 0);
+    char *p = put_at(w, out);
+    u32 n = len - w->at_len - 1;
+    memcpy(p, w->v + w->at_len + 1, n);
+    p[n] = 0;
+    return p + n - out;
+}
+
+long rl_own_path(const struct rl_walk *w, char *out)
+{
+    if (w->at == RL_NO_AT || w->vlen != w->at_len)
+        return 0;
+    return rl_put(put_at(w, out), ".") - out;
+}
+
+int rl_still(const struct rl_walk *w)
+{
+    return !w->relative || !rl_counted() || (w->steady && !rl_stirred(w->began));
+}
+
+long rl_sure(const struct rl_walk *w)
+{
+    return w->at == RL_NO_AT && w->lock < 0 && !rl_still(w) ? -ESTALE : 0;
+}
+
+long rl_hold(struct rl_walk *w)
+{
+    if (!w->relative || w->lock >= 0 || w->dir.bind >= 0 || w->at != RL_NO_AT)
+        return 0;
+    long fd = rl_upper_path(w, w->dir.vlen, w->s->real);
+    if (fd >= 0)
+        fd = rl_reserve_open(w->s->real, O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
+    if (!rl_still(w)) {
+        if (fd >= 0)
+            k_close(fd);
+        return -ESTALE;
+    }
+    if (fd < 0)
+        return fd;
+    w->pin = w->at = (i32)fd;
+    w->at_len = w->dir.vlen;
+    return 0;
+}
+
+int rl_alone_since(const struct rl_walk *w, u32 since)
+{
+    return rl_undisturbed(since) || (w->lock >= 0 && rl_first_since(since));
+}
+
+long rl_hold_object(struct rl_walk *w)
+{
+    return rl_isdir(w->hit.mode) && w->relative && w->at == RL_NO_AT ? rl_lock(w) : rl_hold(w);
+}
+
+static void let_go(struct rl_walk *w)
+{
+    if (w->pin >= 0)
+        k_close(w->pin);
+    if (w->pin >= 0 && w->at == w->pin)
+        w->at = RL_NO_AT;
+    w->pin = -1;
+}
+
+void rl_end(struct rl_walk *w)
+{
+    let_go(w);
+    rl_unlock(w);
+}
+
+int rl_retry(struct rl_walk *w, long *r)
+{
+    i32 lock = w->lock;
+    u32 tries = w->tries + 1;
+    let_go(w);
+    if (*r != -ESTALE || tries == TRIES) {
+        rl_unlock(w);
+        *r = *r == -ESTALE ? -EAGAIN : *r;
+        return 0;
+    }
+    rl_walk_start(w, w->s);
+    w->lock = lock;
+    w->tries = tries;
+    long got = rl_lock_now(w);
+    *r = got < 0 ? got : *r;
+    return got >= 0;
+}
+
+long rl_lowest(struct rl_walk *w, long fd, int flags)
+{
+    i32 *own = w->pin >= 0 && (w->lock < 0 || w->pin < w->lock) ? &w->pin : &w->lock;
+    if (fd < 0 || *own < 0 || *own > fd)
+        return fd;
+    if (own == &w->lock)
+        rl_lock_free(w);
+    else
+        w->at = RL_NO_AT;
+    long r = rl_sys(__NR_dup3, fd, *own, flags & O_CLOEXEC, 0, 0, 0);
+    if (r < 0)
+        return fd;
+    *own = -1;
+    k_close(fd);
+    return r;
+}
+
+/* The bits of v[from..len) and of all names on the way to it, in a directory whose path is text[0..n). */
+static void bits_of(const char *text, u32 n, const char *v, u32 from, u32 len)
+{
+    u64 h = rl_fnv(RL_FNV_START, text, n);
+    while (from < len) {
+        u32 end = from + 1;
+        while (end < len && v[end] != '/')
+            end++;
+        h = rl_fnv(h, v + from, end - from);
+        rl_bloom_set(&rl_layers[0], rl_bloom_key(h, RL_KEY_PATH));
+        from = end;
+    }
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(h, RL_BLOOM_RECORD));
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(h, RL_BLOOM_OPAQUE));
+}
+
+long rl_anchor(struct rl_walk *w)
+{
+    struct rl_origin o;
+    char *text = w->s->text;
+    if (rl_still(w) || w->at == RL_NO_AT)
+        return rl_again(w);
+    i32 pin = w->pin;
+    u32 rest = w->vlen - w->at_len;
+    long n = rl_fd_virtual(w->s, w->at, text, &o);
+    if (n >= 0 && (u32)n + rest >= RL_PATH_MAX)
+        n = -ENAMETOOLONG;
+    if (n < 0)
+        return n;
+    bits_of(text, (u32)n, w->v, w->at_len, w->vlen);
+    memcpy(text + n, w->v + w->at_len, rest);
+    text[(u32)n + rest] = 0;
+    n = rl_resolve(w, AT_FDCWD, text, RL_PLAIN | RL_WHOLE | RL_NAME, 0);
+    w->pin = pin;
+    return n;
+}
+
+/* The name is there already: that it can not be made to be found is no error of whoever made it. */
+void rl_late(struct rl_walk *w)
+{
+    if (rl_still(w) || w->lock >= 0 || w->at == RL_NO_AT || rl_lock_now(w) < 0)
+        return;
+    rl_anchor(w);
+    rl_unlock(w);
+}

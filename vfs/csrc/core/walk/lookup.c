@@ -1,0 +1,429 @@
+/* One step of a path: what a name is in a merged directory.
+ *
+ * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
+ * 2. Directories go on merging downwards until one is opaque, redirected, or covered.
+ * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
+ * 4. No system call where a Bloom filter or the view can answer.
+ * 5. The layer that leads to what is shown (RL_DIR_WAYS) comes last, below the view, though it is the last of the
+ *    directory layers: what others have keeps its attributes. */
+#include "../internal.h"
+
+#define REDIRECT_DEPTH 6
+
+static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+                 struct rl_hit *hit, int depth);
+
+void rl_walk_start(struct rl_walk *w, struct rl_scratch *s)
+{
+    w->s = s;
+    w->aliases = 1;
+    w->arena_used = 0;
+    w->lock = w->want = w->fd = w->pin = w->own = -1;
+    w->at = RL_NO_AT;
+    w->at_len = w->tries = 0;
+    w->relative = w->steady = 0;
+    w->quiet = rl_quiet(&w->moment);
+    w->vlen = 0;
+    w->slash = w->dot = 0;
+    w->v[0] = 0;
+}
+
+long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out)
+{
+    const struct rl_layer *l = &rl_layers[i];
+    u32 a = dir->alias[i];
+    if (!i && base == w->v && w->at != RL_NO_AT)
+        return rl_upper_path(w, len, out);
+    if (!a)
+        return rl_join(out, RL_REAL_MAX, l->path, l->len, base, len, "", 0);
+    u32 from = w->alias[a].vlen;
+    return rl_join(out, RL_REAL_MAX, l->path, l->len, w->arena + w->alias[a].off, w->alias[a].len, base + from,
+                   len - from);
+}
+
+/* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: hit->rec stays empty. */
+static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len,
+                        struct rl_record *rec)
+{
+    rec->has = 0;
+    if (rl_isreg(mode) && rl_shared_any(l)) {
+        long n = rl_shared_load(l, s->real, s->text);
+        if (n != -ENODATA)
+            return n < 0 || rl_record_parse(s->text, (u32)n, rec) < 0 ? -EIO : 1;
+    }
+    if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)))
+        return 0;
+    if (rl_record_path(s->mark, sizeof s->mark, s->real, len, l->len) < 0)
+        return 0;
+    long n = k_readlink(s->mark, s->text, sizeof s->text - 1);
+    if (n < 0)
+        return 0;
+    s->text[n] = 0;
+    return rl_linked_follow(s, l, n, rec) < 0 ? -EIO : 1;
+}
+
+static int is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)
+{
+    if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_OPAQUE)))
+        return 0;
+    return rl_opaque_path(s->mark, sizeof s->mark, s->real, len) >= 0 && k_exists(s->mark);
+}
+
+static int is_whiteout(struct rl_scratch *s, const struct rl_layer *l, u32 len)
+{
+    return (l->flags & RL_DIR_MARKS) && rl_whiteout_path(s->mark, sizeof s->mark, s->real, len) >= 0 &&
+           k_exists(s->mark);
+}
+
+void rl_show_real(const struct rl_layer *l, struct rl_hit *h)
+{
+    int marks = l->flags & RL_DIR_MARKS;
+    h->mode = h->rec.has & RL_HAS_MODE ? h->rec.mode : h->sx.stx_mode;
+    if (!(h->mode & S_IFMT)) /* a record without type bits: somebody else's mistake, the file knows */
+        h->mode |= h->sx.stx_mode & S_IFMT;
+    h->uid = h->sx.stx_uid;
+    h->gid = h->sx.stx_gid;
+    if (h->rec.has & RL_HAS_UID)
+        h->uid = h->rec.uid;
+    else if (marks || h->uid == rl_launch->host_uid)
+        h->uid = rl_launch->map_uid;
+    if (h->rec.has & RL_HAS_GID)
+        h->gid = h->rec.gid;
+    else if (marks || h->gid == rl_launch->host_gid)
+        h->gid = rl_launch->map_gid;
+}
+
+void rl_show_view(u32 id, struct rl_hit *h)
+{
+    const struct rl_view_entry *e = rl_view_entry(id);
+    h->what = RL_IN_VIEW;
+    h->view = id;
+    h->layer = -1;
+    h->mode = e->mode;
+    h->uid = e->uid;
+    h->gid = e->gid;
+    h->rec.has = 0;
+}
+
+static int new_alias(struct rl_walk *w, u32 off, u32 len, u32 vlen)
+{
+    if (w->aliases >= RL_ALIASES)
+        return -ENAMETOOLONG;
+    w->alias[w->aliases].off = (u16)off;
+    w->alias[w->aliases].len = (u16)len;
+    w->alias[w->aliases].vlen = vlen;
+    return w->aliases++;
+}
+
+/* The layers below `above` as `path` (in the arena) shows them become the lower part of `self`. */
+static __attribute__((noinline)) long redirect(struct rl_walk *w, u32 above, u32 off, u32 plen, u32 len,
+                                               struct rl_ctx *self, struct rl_hit *hit, int depth)
+{
+    struct rl_ctx a, b;
+    struct rl_hit found;
+    const char *path = w->arena + off;
+    if (depth >= REDIRECT_DEPTH)
+        return -ELOOP;
+    long r = rl_step_root(w, above + 1, &a, &found);
+    for (u32 end = 0; r >= 0 && end < plen;) {
+        for (end++; end < plen && path[end] != '/';)
+            end++;
+        if (end - a.vlen < 2)
+            return -EIO; /* an empty name: not canonical */
+        r = step(w, &a, path, end, &b, &found, depth + 1);
+        if (r >= 0 && !rl_isdir(found.mode))
+            return 0; /* nothing there (any more): no lower part */
+        a = b;
+    }
+    if (r < 0)
+        return r;
+    for (u32 i = above + 1; i < rl_nlayers; i++) {
+        if (!(a.mask >> i & 1))
+            continue;
+        u32 o = off, n = plen, old = a.alias[i];
+        if (old) { /* text of the inner redirect, then the rest of this one's path */
+            u32 tail = plen - w->alias[old].vlen;
+            o = w->arena_used;
+            n = w->alias[old].len + tail;
+            if (o + n > RL_ARENA)
+                return -ENAMETOOLONG;
+            memmove(w->arena + o, w->arena + w->alias[old].off, w->alias[old].len);
+            memmove(w->arena + o + w->alias[old].len, path + w->alias[old].vlen, tail);
+            w->arena_used = (u16)(o + n);
+        }
+        r = new_alias(w, o, n, len);
+        if (r < 0)
+            return r;
+        self->alias[i] = (u8)r;
+    }
+    self->mask |= a.mask;
+    self->view = a.view;
+    if (!hit->lower_ino)
+        hit->lower_ino = a.view ? RL_INO_BASE + rl_view_entry(a.view)->ino : rl_ino_of(&a, &found);
+    return 0;
+}
+
+/* A layer's directory joins `self`. Returns 1 when nothing below it shows. */
+static long add_dir(struct rl_walk *w, u32 i, u64 fnv, u32 n, u32 len, struct rl_record *rec, struct rl_ctx *self,
+                    struct rl_hit *hit, int depth)
+{
+    struct rl_scratch *s = w->s;
+    self->mask |= 1u << i;
+    if (rec->has & RL_HAS_REDIRECT) {
+        u32 off = w->arena_used, plen = rec->redirect_len;
+        if (off + plen > RL_ARENA)
+            return -ENAMETOOLONG;
+        memcpy(w->arena + off, s->text + rec->redirect, plen);
+        w->arena_used = (u16)(off + plen);
+        long r = redirect(w, i, off, plen, len, self, hit, depth);
+        return r < 0 ? r : 1;
+    }
+    return is_opaque(s, &rl_layers[i], fnv, n);
+}
+
+/* Look into one layer. Returns 0: look further down, 1: decided. */
+static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, struct rl_ctx *self,
+                 struct rl_hit *hit, int depth)
+{
+    struct rl_scratch *s = w->s;
+    const struct rl_layer *l = &rl_layers[i];
+    u64 fnv = self->hash;
+    u32 name = dir->vlen + 1;
+    if ((l->flags & RL_DIR_MARKS) && rl_reserved(base + name, len - name))
+        return 0;
+    if (!dir->alias[i] && !rl_bloom_test(l, rl_bloom_key(fnv, RL_KEY_PATH)))
+        return 0;
+    long n = rl_layer_path(w, dir, base, len, i, s->real);
+    if (n < 0)
+        return n;
+    if (dir->alias[i]) {
+        fnv = rl_fnv(RL_FNV_START, s->real + l->len, (u32)n - l->len);
+        if (!rl_bloom_test(l, rl_bloom_key(fnv, RL_KEY_PATH)))
+            return 0;
+    }
+    int first = hit->what == RL_NONE;
+    struct statx *sx = first ? &hit->sx : &s->sx;
+    long r = k_lstat(s->real, sx);
+    if (r == -ENOENT || r == -ENOTDIR) {
+        if (!is_whiteout(s, l, (u32)n))
+            return 0;
+        if (first && i == 0)
+            hit->white = 1;
+        return 1;
+    }
+    if (r < 0)
+        return r;
+    if (!first && !rl_isdir(sx->stx_mode))
+        return 1;
+    struct rl_record other, *rec = first ? &hit->rec : &other;
+    int recalled = i == 0 && rl_attrcache_find(sx, rec);
+    r = recalled ? 1 : read_record(s, l, fnv, sx->stx_mode, (u32)n, rec);
+    if (r < 0)
+        return r;
+    if (i == 0 && r > 0 && !recalled && w->quiet)
+        rl_attrcache_add(w->moment, sx, rec);
+    if (first) {
+        hit->what = RL_IN_LAYER;
+        hit->layer = (i32)i;
+        rl_show_real(l, hit);
+    }
+    if (!hit->lower_ino && (i > 0 || !rl_writable()))
+        hit->lower_ino = rec->has & RL_HAS_INO ? rec->ino : sx->stx_ino;
+    return rl_isdir(sx->stx_mode) ? add_dir(w, i, fnv, (u32)n, len, rec, self, hit, depth) : 1;
+}
+
+/* Rule 5. What is in that layer is plain: no marks, nothing but directories. */
+static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+                         struct rl_hit *hit)
+{
+    u32 i = (u32)__builtin_ctz(rl_ways);
+    if ((hit->what != RL_NONE && !rl_isdir(hit->mode)) || dir->alias[i] ||
+        !rl_bloom_test(&rl_layers[i], rl_bloom_key(self->hash, RL_KEY_PATH)))
+        return 0;
+    if (hit->what == RL_NONE) {
+        long r = rl_layer_path(w, dir, base, len, i, w->s->real);
+        if (r >= 0)
+            r = k_lstat(w->s->real, &hit->sx);
+        if (r < 0)
+            return r == -ENOENT ? 0 : r;
+        hit->what = RL_IN_LAYER;
+        hit->layer = (i32)i;
+        hit->lower_ino = hit->sx.stx_ino;
+        rl_show_real(&rl_layers[i], hit);
+    }
+    self->mask |= rl_ways;
+    return 0;
+}
+
+static void hit_clear(struct rl_hit *h)
+{
+    h->what = RL_NONE;
+    h->white = h->magic = h->given = 0;
+    h->layer = -1;
+    h->view = h->mode = h->uid = h->gid = 0;
+    h->lower_ino = 0;
+    h->rec.has = 0;
+}
+
+static void ctx_child(const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self)
+{
+    self->hash = rl_fnv(dir->hash, base + dir->vlen, len - dir->vlen);
+    self->vlen = len;
+    self->mask = 0;
+    self->view = 0;
+    self->bind = -1;
+    self->given = 0;
+    memcpy(self->alias, dir->alias, sizeof self->alias);
+}
+
+static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+                 struct rl_hit *hit, int depth)
+{
+    hit_clear(hit);
+    ctx_child(dir, base, len, self);
+    long r = 0;
+    for (u32 m = dir->mask & ~rl_ways; m && !r; m &= m - 1)
+        r = look(w, dir, base, len, (u32)__builtin_ctz(m), self, hit, depth);
+    if (r < 0)
+        return r;
+    int more = !r;
+    if (more && dir->view) {
+        u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
+        const struct rl_view_entry *e = rl_view_entry(id);
+        if (e && hit->what == RL_NONE)
+            rl_show_view(id, hit);
+        if (e && e->type == 'd' && rl_isdir(hit->mode))
+            self->view = id;
+    }
+    if (more && (dir->mask & rl_ways)) {
+        r = look_for_way(w, dir, base, len, self, hit);
+        if (r < 0)
+            return r;
+    }
+    if (self->view)
+        hit->lower_ino = RL_INO_BASE + rl_view_entry(self->view)->ino;
+    self->mode = hit->mode;
+    self->uid = hit->uid;
+    self->gid = hit->gid;
+    return 0;
+}
+
+long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+             struct rl_hit *hit)
+{
+    if (base == w->v && rl_launch->binds) {
+        u64 h = rl_fnv(dir->hash, base + dir->vlen, len - dir->vlen);
+        int bind = rl_bind_at(h, base, len);
+        if (bind >= 0 || dir->bind >= 0) {
+            hit_clear(hit);
+            ctx_child(dir, base, len, self);
+            return rl_bind_step(w, bind >= 0 ? bind : dir->bind, bind >= 0, len, self, hit);
+        }
+    }
+    return step(w, dir, base, len, self, hit, 0);
+}
+
+/* The root, seen from the layers `from` downwards. */
+long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *c, struct rl_hit *hit)
+{
+    struct rl_scratch *s = w->s;
+    hit_clear(hit);
+    memset(c, 0, sizeof *c);
+    c->hash = RL_FNV_START;
+    c->bind = -1;
+    int covered = 0;
+    for (u32 i = from; i < rl_nlayers && !covered; i++) {
+        const struct rl_layer *l = &rl_layers[i];
+        c->mask |= 1u << i;
+        if ((l->flags & RL_DIR_MARKS) && rl_bloom_test(l, rl_bloom_key(c->hash, RL_BLOOM_OPAQUE))) {
+            memcpy(s->real, l->path, l->len + 1);
+            covered = is_opaque(s, l, c->hash, l->len);
+        }
+    }
+    if (!covered && rl_view_entry(RL_VIEW_ROOT))
+        c->view = RL_VIEW_ROOT;
+    c->mode = S_IFDIR | 0755; /* rl_root_hit() shows the real one; for searching, this is enough */
+    c->uid = rl_launch->map_uid;
+    c->gid = rl_launch->map_gid;
+    return 0;
+}
+
+/* An upper's root has the attributes of the root below it, until a record says that they changed. */
+static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit *hit)
+{
+    struct rl_hit below;
+    const struct rl_view_entry *e = rl_view_entry(c->view);
+    u32 mask = c->mask & ~1u & ~rl_ways;
+    below.what = RL_NONE;
+    if (mask) {
+        const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
+        memcpy(w->s->real, l->path, l->len + 1);
+        if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
+            read_record(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
+            rl_show_real(l, &below);
+            below.what = RL_IN_LAYER;
+            hit->lower_ino = below.sx.stx_ino;
+        }
+    } else if (e) {
+        rl_show_view(c->view, &below);
+    }
+    if (below.what == RL_NONE || hit->rec.has & RL_HAS_MODE)
+        return;
+    hit->mode = below.mode;
+    hit->uid = hit->rec.has & RL_HAS_UID ? hit->uid : below.uid;
+    hit->gid = hit->rec.has & RL_HAS_GID ? hit->gid : below.gid;
+}
+
+/* The root as an object, with its attributes; not exact: without the times. */
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact)
+{
+    struct rl_scratch *s = w->s;
+    rl_step_root(w, 0, c, hit);
+    if (c->view && (c->mask & ~rl_ways) == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
+        rl_show_view(c->view, hit); /* no system call: only the times may be older */
+    } else if (c->mask) {
+        u32 i = (u32)__builtin_ctz(c->mask);
+        const struct rl_layer *l = &rl_layers[i];
+        memcpy(s->real, l->path, l->len + 1);
+        long r = k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &hit->sx);
+        if (r < 0)
+            return r;
+        r = read_record(s, l, RL_FNV_START, S_IFDIR, l->len, &hit->rec);
+        if (r < 0)
+            return r;
+        hit->what = RL_IN_LAYER;
+        hit->layer = (i32)i;
+        rl_show_real(l, hit);
+        if (i == 0 && rl_writable())
+            root_below(w, c, hit);
+        else
+            hit->lower_ino = hit->sx.stx_ino;
+    } else if (c->view) {
+        rl_show_view(c->view, hit);
+    }
+    if (c->view)
+        hit->lower_ino = RL_INO_BASE + rl_view_entry(c->view)->ino;
+    c->mode = hit->mode;
+    c->uid = hit->uid;
+    c->gid = hit->gid;
+    return hit->what == RL_NONE ? -ENOENT : 0;
+}
+
+long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit)
+{
+    struct rl_ctx below = w->dir;
+    below.mask &= ~1u;
+    return step(w, &below, w->v, w->vlen, self, hit, 0);
+}
+
+int rl_upper_only(struct rl_walk *w)
+{
+    struct rl_ctx self;
+    struct rl_hit below;
+    return rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+}
+
+long rl_again(struct rl_walk *w)
+{
+    return w->vlen ? rl_step(w, &w->dir, w->v, w->vlen, &w->self, &w->hit) : rl_root_hit(w, &w->self, &w->hit, 1);
+}

@@ -1,0 +1,190 @@
+/* From a path to an object: one step, the whole walk, and back from real paths.
+ *
+ * For the files of the core alone. */
+#ifndef RL_WALK_H
+#define RL_WALK_H
+
+#include "../layers/layers.h"
+
+/* ---- lookup.c: one name in one merged directory --------------------------------------------------- */
+
+enum rl_what { RL_NONE, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
+
+/* A directory seen merged: which layers have it, and under which path of their own. */
+struct rl_ctx {
+    u64 hash;  /* FNV state over its path */
+    u32 vlen;  /* length of its path; 0 for the root */
+    u32 mask;  /* directory layers that have it */
+    u32 view;  /* its view entry; 0: the view has no part in it */
+    i32 bind;  /* the bind it is in, or -1 */
+    u32 mode, uid, gid;
+    u8 given;              /* in a bind: its bits say who may use it, as elsewhere */
+    u8 own;                /* remembered (dircache.c): its view entry, if any, has this path */
+    u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
+};
+
+/* What was found under a name. */
+struct rl_hit {
+    u8 what;
+    u8 white; /* nothing there, because the upper has a whiteout */
+    u8 magic; /* a /proc link that only the kernel can follow */
+    u8 given; /* as of rl_ctx */
+    i32 layer;
+    u32 view;
+    u32 mode, uid, gid; /* as the program sees them */
+    u64 lower_ino;      /* directories: inode number of the read-only part, 0: none */
+    struct rl_record rec;
+    struct statx sx; /* of the real object: RL_IN_LAYER, RL_IN_BIND */
+};
+
+/* Buffers that every step needs and nobody keeps. */
+struct rl_scratch {
+    char real[RL_REAL_MAX];
+    char mark[RL_REAL_MAX];
+    char text[RL_PATH_MAX];
+    struct statx sx;
+};
+
+#define RL_ARENA 4096
+#define RL_ALIASES 64
+struct rl_walk {
+    struct rl_scratch *s;
+    struct rl_ctx root, dir, self; /* dir: the directory that has the last name; self: valid for directories */
+    struct rl_hit hit;
+    u32 vlen;     /* of v; 0 for the root */
+    u8 slash;     /* the path ended in a slash */
+    u8 dot;       /* the path ended in . or .. or is the root: 1, 2, 3 */
+    u16 aliases;
+    u16 arena_used;
+    i32 lock; /* descriptor of the lock held, or -1 */
+    /* For a copy-up: the flags that its copy is about to be opened with, or -1; and, when it could be left open, the
+     * program's descriptor. */
+    i32 want, fd;
+    u32 moment; /* rl_quiet() at the start of the walk, if it was quiet */
+    int quiet;
+    /* at.c. at: the descriptor of the upper's directory v[0..at_len), or RL_NO_AT; pin: the same, when it is the core's
+     * own, or -1. relative: the walk began at the directory of a descriptor, when rl_moment() was `began` (steady) */
+    i32 at, pin;
+    u32 at_len, began, tries;
+    int relative, steady;
+    i32 own; /* the descriptor whose file the walk has found, or -1 */
+    struct {
+        u16 off, len;
+        u32 vlen; /* the layer's path: text, then the path from here on */
+    } alias[RL_ALIASES];
+    char v[RL_PATH_MAX];
+    char arena[RL_ARENA];
+};
+void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
+long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact);
+long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
+             struct rl_hit *hit);
+/* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
+long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out);
+/* What the layers below the upper have under the walk's last name. */
+long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
+int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is beside it */
+/* Look the last name up again. */
+long rl_again(struct rl_walk *w);
+
+/* ---- at.c -------------------------------------------------------------------------------------- */
+
+#define RL_NO_AT (-1)
+extern long (*rl_working_directory)(void); /* an engine whose working directory is a descriptor; or NULL */
+void rl_path_text(char *real); /* as one for a call without an *at form; some bytes longer */
+/* Such a call, one about extended attributes. */
+long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d);
+void rl_begin_at(struct rl_walk *w, int fd); /* it is that of the upper's directory w->v */
+long rl_upper_path(const struct rl_walk *w, u32 len, char *out); /* of w->v[0..len) in the upper. Length */
+long rl_own_path(const struct rl_walk *w, char *out); /* of w->v, when it is the directory w->at. Length, or 0 */
+/* For a look at a descriptor's object by its name: before it, and after it. -ESTALE in the place of `r`: begin again. */
+struct rl_since {
+    u32 began;
+    int steady;
+};
+struct rl_since rl_since(struct rl_walk *w);
+long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
+int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, where that matters */
+long rl_sure(const struct rl_walk *w);  /* after a look by name: -ESTALE when it may have been at something else */
+/* What is done in w->dir, in the upper, reaches the directory that was walked. -ESTALE: begin again. */
+long rl_hold(struct rl_walk *w);
+int rl_alone_since(const struct rl_walk *w, u32 since); /* nobody but this operation has taken the lock since then */
+long rl_hold_object(struct rl_walk *w); /* likewise what is done to the object that was found, one of the upper */
+void rl_end(struct rl_walk *w);         /* gives back all that a walk holds */
+int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; do it all again. 0: the walk has ended, with *r */
+long rl_lowest(struct rl_walk *w, long fd, int flags); /* the program's descriptor, below those of the walk */
+/* The last name of the walk once more, where its directory is by now; the lock is held. */
+long rl_anchor(struct rl_walk *w);
+void rl_late(struct rl_walk *w); /* the walk's name has just been made */
+
+/* ---- far.c -------------------------------------------------------------------------------------- */
+
+/* A text of less than RL_PATH_MAX bytes for this path of more, into text[RL_REAL_MAX + 64], and the descriptor to be
+ * closed after its use. */
+long rl_far_text(const char *real, char *text);
+/* The name of a descriptor's directory (AT_FDCWD: the working directory), when the kernel finds it too long. Length. */
+long rl_far_name(long fd, char *out, size_t size);
+
+/* ---- resolve.c --------------------------------------------------------------------------------- */
+
+#define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
+#define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
+#define RL_EMPTY 4u   /* an empty path is dirfd itself */
+#define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
+#define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
+#define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
+long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
+/* A canonical virtual path; it may lie in the walk's own buffers. */
+long rl_resolve_plain(struct rl_walk *w, const char *vpath);
+
+/* ---- root.c ------------------------------------------------------------------------------------- */
+
+int rl_is_root(const char *v, u32 len); /* of the program; not to be asked when it has none of its own */
+
+/* ---- realpath.c -------------------------------------------------------------------------------- */
+
+enum rl_place { RL_OUTSIDE, RL_PLACE_LAYER, RL_PLACE_TREE, RL_PLACE_BIND, RL_DELETED };
+struct rl_real {
+    int place;
+    u32 index; /* directory layer, view layer or bind */
+    u32 rest;  /* offset in the real path where the part inside it starts */
+};
+struct rl_real rl_classify(const char *real, u32 len);
+/* What a real path or a descriptor leads to. */
+struct rl_origin {
+    int place;     /* RL_OUTSIDE: nothing to compare with */
+    u32 index;     /* as of rl_real */
+    u32 id;        /* RL_PLACE_TREE: its entry, or 0 */
+    int directory; /* RL_PLACE_TREE: it is one */
+    u64 hash;      /* RL_PLACE_LAYER, but for the top one: FNV state over its real path */
+};
+u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
+/* Of a real path that was classified: what programs call it now, into out[RL_PATH_MAX]. Length, 0 for the root. -ENOENT:
+ * it has no name. */
+long rl_real_virtual(const char *real, u32 len, const struct rl_real *at, char *out, struct rl_origin *o);
+/* Is the walk's object the descriptor's: the lower object, its copy in the upper, or the upper's own file? */
+int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const struct statx *sx);
+/* What the program sees of a real object of a layer, from hit->sx and hit->rec. */
+void rl_show_real(const struct rl_layer *l, struct rl_hit *h);
+void rl_show_view(u32 id, struct rl_hit *h);
+long rl_fd_real(int fd, char *out, size_t size); /* length */
+/* Into out[RL_PATH_MAX]; length, 0 for the root. */
+long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o);
+
+/* ---- renamebits.c, renamedpath.c, redirect.c ------------------------------------------------------------------ */
+
+void rl_renamebits_note(const char *path, u32 len); /* before a redirect names this path */
+int rl_renamebits_entry(u32 id);                    /* 0: this entry and what is above it were never renamed */
+u32 rl_renamebits_layers(u32 below);                /* those above the layer `below` that may have redirects */
+int rl_renamebits_on(u32 below, const char *path, u32 len); /* 0: they have none for this path and those above it */
+void rl_renamed_path_init(void);
+/* `path`, of `len` bytes in char[RL_PATH_MAX], is where the object shows unless what is on the way was renamed: make it
+ * the one where it shows. `real`: of an object of a directory layer. Length; -ENOENT: it was removed, `path` is as it
+ * was. */
+long rl_renamed_path(const struct rl_origin *o, const char *real, char *path, u32 len);
+/* Is the directory `c` of the walk (its path in w->v) the very one, and not another of its name? */
+int rl_is_origin(const struct rl_walk *w, const struct rl_ctx *c, const struct rl_origin *o);
+long rl_redirect_find(u32 layer, const char *path, u32 len, char *out, u32 *from);
+
+#endif
