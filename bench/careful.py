@@ -19,6 +19,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rootlay.store.hydrate.repair import repair_trees
@@ -64,8 +65,8 @@ def main() -> None:
             )
             for what, work in WORK.items():
                 with trusting_names():
-                    names = least(options.rounds, lambda work=work: work(container.overlay))
-                descriptors = least(options.rounds, lambda work=work: work(container.overlay))
+                    names = least(options.rounds, partial(work, container.overlay))
+                descriptors = least(options.rounds, partial(work, container.overlay))
                 print(f"| {what} | {names * 1000:.0f} | {descriptors * 1000:.0f} | {descriptors / names:.2f} |")
 
 
@@ -117,7 +118,7 @@ def fill(container: Container) -> None:
 def trusting_names() -> Iterator[None]:
     """What it would cost to trust that no directory becomes a link."""
     kept = longpath.place, longpath.guarded, longpath.pinned
-    longpath.place = lambda top, path: (None, top + path)  # type: ignore[assignment,return-value]
+    longpath.place = lambda top, path: (None, top + path)
     longpath.guarded = longpath.pinned = lambda top, path: top + path
     try:
         yield

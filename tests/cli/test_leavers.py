@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,7 +79,7 @@ def _has(entry: str, token: str) -> bool:
     return False
 
 
-def let_go(small: Rootlay, leaver: Path, token: str, mode: str, **options: object) -> Path:
+def let_go(small: Rootlay, leaver: Path, token: str, mode: str, **options: Any) -> Path:
     """A container whose only program has left the engine; its upper."""
     small("create", "--name", "c", "-v", f"{leaver}:/b:ro", "small", "/b/leaver", token, mode)
     small("start", "-a", "c", **options)

@@ -28,7 +28,7 @@ class ReadOnly(Rootlay):
 
     around: tuple[str, ...] = ()
 
-    def __call__(self, *words: str, code: int | None = 0, **options: object) -> subprocess.CompletedProcess[bytes]:  # type: ignore[override]
+    def __call__(self, *words: str, code: int | None = 0, **options: object) -> subprocess.CompletedProcess[bytes]:
         command = [*self.around, sys.executable, "-m", "rootlay.cli.main", *words]
         environ = {**os.environ, "ROOTLAY_ROOT": str(self.root), "COLUMNS": "200"}
         done = subprocess.run(command, capture_output=True, env=environ, timeout=120, check=False)

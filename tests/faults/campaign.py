@@ -111,7 +111,7 @@ def end_of_turn(options: argparse.Namespace) -> float:
     now = time.monotonic()
     waiting = len(options.scenario or SCENARIOS) - len(list(options.rows.glob("*.taken"))) + 1
     rest = (float(os.environ["ROOTLAY_FAULT_UNTIL"]) - now) / max(1, -(-waiting // options.jobs))
-    return now + max(1, rest)
+    return now + float(max(1, rest))
 
 
 def try_all(lab: Lab, scenario: Scenario, options: argparse.Namespace, row: Row) -> None:

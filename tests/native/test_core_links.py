@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ class Step:
     def inside(self, what: str) -> object:
         core, here, there = self.core, b"/tmp/w/" + self.name.encode(), b"/tmp/w/" + self.other.encode()
         calls: dict[str, Callable[[], object]] = {
-            **{name: lambda kind=kind: core.mknod(here, kind | self.mode) for name, kind in KINDS.items()},
+            **{name: partial(core.mknod, here, kind | self.mode) for name, kind in KINDS.items()},
             "symlink": lambda: core.symlink(b"nowhere", here),
             "link": lambda: core.link(here, there),
             "chmod": lambda: core.chmod(here, self.mode),
@@ -87,7 +88,7 @@ class Step:
     def outside(self, what: str) -> object:
         here, there = self.plain / self.name, self.plain / self.other
         calls: dict[str, Callable[[], object]] = {
-            **{name: lambda kind=kind: make_file(here, kind, self.mode) for name, kind in KINDS.items()},
+            **{name: partial(make_file, here, kind, self.mode) for name, kind in KINDS.items()},
             "symlink": lambda: here.symlink_to("nowhere"),
             "link": lambda: os.link(here, there, follow_symlinks=False),
             "chmod": lambda: here.chmod(self.mode),

@@ -30,7 +30,7 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("cc is not installed")
     target = tmp_path_factory.mktemp("filter") / "filterdump"
     sources = [HERE / "filterdump.c", *(SOURCES / "trap" / f"{name}.c" for name in ("filter", "checks", "syscalls"))]
-    options = ["-O1", "-static-pie", "-fPIE", "-std=gnu11", "-I", SOURCES, "-Wl,--unresolved-symbols=ignore-all"]
+    options = ["-O1", "-static-pie", "-fPIE", "-std=gnu11", "-I", str(SOURCES), "-Wl,--unresolved-symbols=ignore-all"]
     subprocess.run(["cc", *options, "-o", target, *sources], check=True, capture_output=True)
     return target
 

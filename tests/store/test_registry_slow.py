@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import socket
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.cli.printer import standard_streams
 from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.store.model.value import replace
@@ -200,7 +200,7 @@ def test_only_waiting_counts() -> None:
 def test_the_environment_says_what_is_too_slow(tmp_path: Path) -> None:
     def settings(**environ: str) -> Settings:
         values = Values({"cacert": None, "plain_http": False})
-        return settings_of(values, Context(tmp_path, environ, sys.stdout, sys.stderr))
+        return settings_of(values, Context(tmp_path, environ, *standard_streams()))
 
     assert settings() == replace(Settings(), docker_config=settings().docker_config)
     found = settings(ROOTLAY_SPEED_LIMIT="5000", ROOTLAY_SPEED_TIME="7")

@@ -8,6 +8,7 @@ import stat
 import sys
 import tarfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def test_a_change_that_is_recorded_alone_is_seen_in_the_time(
         overlay.mkdir("/a", 0o755)
     else:
         make(overlay, "/a", kind)
-    changes = [
+    changes: list[Callable[[], object]] = [
         lambda: overlay.chown("/a", 5, 6, follow=False),
         lambda: overlay.chown("/a", 5, 6, follow=False),
         lambda: overlay.setxattr("/a", name, b"1", follow=False),

@@ -58,8 +58,10 @@ def test_everybody_finds_the_same_store(way: str, said: str, small_tree: Path, t
 def test_without_home_the_user_database_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ROOTLAY_ROOT", "XDG_DATA_HOME"):
         monkeypatch.delenv(name, raising=False)
-    for said in (lambda: monkeypatch.delenv("HOME", raising=False), lambda: monkeypatch.setenv("HOME", "relative")):
-        said()
+    for home in (None, "relative"):
+        monkeypatch.delenv("HOME", raising=False)
+        if home is not None:
+            monkeypatch.setenv("HOME", home)
         assert user_root() == Path(pwd.getpwuid(os.getuid()).pw_dir, ".local/share/rootlay")
 
 

@@ -104,11 +104,12 @@ def test_options_and_binds_are_checked_too(image: Image, tmp_path: Path) -> None
 def test_the_message_names_argument_expectation_and_what_was_given(image: Image) -> None:
     with image.container() as c:
         with pytest.raises(TypeError) as caught:
-            c.run("true")  # type: ignore[arg-type]
+            c.run("true")
         assert str(caught.value) == "Container.run: args is a sequence of strings or paths, not str: 'true'"
         with pytest.raises(TypeError, match=r"^Container\.activate: through is a sequence of strings or paths"):
             c.activate(through="/usr")  # it would be taken letter by letter
-        for ask in (c.fsspec.info, c.fsspec.rm_file, c.fsspec.mkdir):
+        asked: tuple[Any, ...] = (c.fsspec.info, c.fsspec.rm_file, c.fsspec.mkdir)
+        for ask in asked:
             with pytest.raises(TypeError, match="a path is a string, not int: 5"):
                 ask(5)
         for name in (None, 5, ["a"]):

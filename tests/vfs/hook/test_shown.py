@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def looks(base: str) -> dict[str, Callable[[], object]]:
         return Path(path).read_text()
 
     def output(*command: str, **options: Any) -> str:
-        return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout
+        return str(subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout)
 
     return {
         "getcwd": os.getcwd,
@@ -252,7 +253,7 @@ def test_errors_of_changes_are_those_of_a_read_only_mount(container: Container, 
             for wanted, changes in cases.items():
                 for number, change in enumerate(changes):
                     os.chdir(here)
-                    assert outcome(lambda change=change, base=base: change(base)) == wanted, (wanted, number, base)
+                    assert outcome(partial(change, base)) == wanted, (wanted, number, base)
         assert [os.access(name, os.W_OK) for name in (here, here / "file", "file")] == [False] * 3
     assert (here / "file").read_text() == "of the machine\n"
 
@@ -286,8 +287,9 @@ def test_a_venv_made_inside_works(where: str, image: Image, here: Path) -> None:
         pip = ["env/bin/python", "-m", "pip", "--no-cache-dir", "--disable-pip-version-check"]
         done = subprocess.run([*pip, "install", "--no-index", wheel], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        done = subprocess.run(["env/bin/python", "-c", "import ofthewheel as w; print(w.name)"], capture_output=True)
-        assert done.stdout == b"of the wheel\n", done.stderr
+        use = ["env/bin/python", "-c", "import ofthewheel as w; print(w.name)"]
+        done = subprocess.run(use, capture_output=True, text=True)
+        assert done.stdout == "of the wheel\n", done.stderr
         assert os.path.exists(place / "env/bin/pip")
     assert (here / "env").exists() == bool(binds)
 
