@@ -125,7 +125,8 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
 # the face of the store, which nothing in store/ but the checks names.
 FLOORS = (
     "store/model",
-    "store/disk store/codec",
+    "store/disk",
+    "store/codec",
     "store/tar",
     "store/containers store/layout",
     "store/chunks",

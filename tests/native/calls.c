@@ -361,7 +361,8 @@ static int limits_by_number(void)
     r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, 0, (long)&was) == 0 && was.rlim_cur == 50;
     r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, (long)&few, 0) == -EPERM;
     r &= raw4(SYS_sched_setaffinity, child, 8, (long)&(unsigned long){-1ul}, 0) == 0;
-    r &= setpriority(PRIO_PROCESS, child, 1) == 0 && setpriority(PRIO_PROCESS, 0, 1) == 0;
+    int nicer = getpriority(PRIO_PROCESS, 0) + 1;
+    r &= setpriority(PRIO_PROCESS, child, nicer) == 0 && setpriority(PRIO_PROCESS, 0, nicer) == 0;
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
     r &= raw4(SYS_prlimit64, child, RLIMIT_NOFILE, (long)&few, 0) == -ESRCH;

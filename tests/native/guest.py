@@ -172,11 +172,12 @@ def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("debian")
     root.chmod(0o755)
     with tarfile.open(tar) as archive:
+        archive.extraction_filter = tarfile.fully_trusted_filter if hasattr(tarfile, "fully_trusted_filter") else None
         members = [m for m in archive if not m.isdev() and not m.name.startswith("./dev/")]
         for member in members:
             member.uid, member.gid = os.getuid(), os.getgid()
             member.mode |= 0o700 if member.isdir() else 0o400
-            archive.extract(member, root, numeric_owner=True, filter="fully_trusted")
+            archive.extract(member, root, numeric_owner=True)
     return root
 
 

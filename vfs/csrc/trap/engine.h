@@ -269,7 +269,7 @@ void rl_port_name(int fd, void *address, u64 bytes);
 
 long rl_filter_install(void);
 void rl_mark_process(void);
-long rl_mark_prlimit64(struct rl_call *c);
+long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);
 extern char rl_gate_start[], rl_gate_end[];
 extern char __executable_start[], _end[]; /* the linker's names for the ends of the engine */
 #define rl_image_start __executable_start

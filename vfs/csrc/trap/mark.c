@@ -31,7 +31,7 @@ void rl_mark_process(void)
     rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_MARK, (long)&mark, 0);
 }
 
-static long exchange(struct rl_call *c, u64 set, u64 get)
+long rl_mark_exchange(struct rl_call *c, u64 set, u64 get)
 {
     struct limit wanted;
     long r = set ? rl_user_read(c, &wanted, set, sizeof wanted) : 0;
@@ -41,12 +41,5 @@ static long exchange(struct rl_call *c, u64 set, u64 get)
     return r >= 0 && get ? rl_user_write(c, get, &unlimited, sizeof unlimited) : r;
 }
 
-long rl_do_getrlimit(struct rl_call *c) { return exchange(c, 0, c->arg[1]); }
-long rl_do_setrlimit(struct rl_call *c) { return exchange(c, c->arg[1], 0); }
-
-long rl_mark_prlimit64(struct rl_call *c)
-{
-    long r = rl_sys4(__NR_prlimit64, (long)c->arg[0], RL_RLIMIT_NOFILE, 0, 0); /* whether there is such a process */
-
-    return r < 0 ? r : exchange(c, c->arg[2], c->arg[3]);
-}
+long rl_do_getrlimit(struct rl_call *c) { return rl_mark_exchange(c, 0, c->arg[1]); }
+long rl_do_setrlimit(struct rl_call *c) { return rl_mark_exchange(c, c->arg[1], 0); }

@@ -27,15 +27,15 @@ long rl_do_uname(struct rl_call *c)
 long rl_do_prlimit64(struct rl_call *c)
 {
     i32 pid = (i32)c->arg[0];
-
-    if ((u32)c->arg[1] == RL_RLIMIT_MARK)
-        return rl_mark_prlimit64(c);
-    long r = rl_sys4(__NR_prlimit64, pid, (long)c->arg[1], 0, 0);
+    int mark = (u32)c->arg[1] == RL_RLIMIT_MARK;
+    long r = rl_sys4(__NR_prlimit64, pid, mark ? RL_RLIMIT_NOFILE : (long)c->arg[1], 0, 0);
 
     if (r < 0)
         return r;
-    if (pid != rl_sys0(__NR_getpid) && rl_sys3(__NR_tgkill, rl_sys0(__NR_getpid), pid, 0) < 0)
+    if (c->arg[2] && pid && pid != rl_sys0(__NR_getpid) && rl_sys3(__NR_tgkill, rl_sys0(__NR_getpid), pid, 0) < 0)
         return -EPERM;
+    if (mark)
+        return rl_mark_exchange(c, c->arg[2], c->arg[3]);
     return rl_sys4(__NR_prlimit64, 0, (long)c->arg[1], (long)c->arg[2], (long)c->arg[3]);
 }
 
