@@ -16,6 +16,8 @@ TREE_PATH = re.compile(r"`((?:store|vfs|cli|tests|bench|docs|demo)/[\w./*-]*)(?:
 CORE_PATH = re.compile(r"`((?:core|trap)/[\w./*-]*)(?:[ `])")
 #: `test_link.py`, `hostile.c`, `test_urls`: a file or a function of the tests, or a source file, by its bare name.
 BARE_FILE = re.compile(r"`(?:\.\./)*(?:[\w/]+/)?(\w+\.(?:py|c))`")
+#: `rootlay.vfs.hook.executor`, or a name in a module: `rootlay.vfs.RootlayError`.
+MODULE = re.compile(r"\brootlay\.((?:store|vfs|cli)(?:\.\w+)+)")
 TEST_FUNCTION = re.compile(r"`(test_\w+)`")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -47,6 +49,22 @@ def test_paths_that_a_page_names_exist(page: Path) -> None:
     missing = {name for name in TREE_PATH.findall(text) if is_missing(TREE, name)}
     missing |= {name for name in CORE_PATH.findall(text) if is_missing(TREE / "vfs/csrc", name)}
     assert not missing
+
+
+def is_module(dotted: str) -> bool:
+    """Whether a name is a module of the tree, or could be a name in one."""
+    path = TREE.joinpath(*dotted.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file() or _defines(path.parent, path.name)
+
+
+def _defines(module: Path, name: str) -> bool:
+    source = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    return source.is_file() and re.search(rf"\b{name}\b", source.read_text("utf-8")) is not None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(TREE)))
+def test_modules_that_a_page_names_exist(page: Path) -> None:
+    assert [name for name in MODULE.findall(page.read_text("utf-8")) if not is_module(name)] == []
 
 
 def names_of_files() -> set[str]:
