@@ -1,4 +1,4 @@
-"""A store that version 0.1 wrote (`tests/fixtures/store-0.1.tar.zst`) works as it did: docs/compatibility-policy.md.
+"""A store that version 0.1 wrote (`tests/fixtures/store-0.1.tar.zst`) works as it did: docs/versioning.md.
 
 It has three images (one built), a bundle, and four containers: changed, committed, snapshotted and forked, with owners,
 set-id bits, a device, a FIFO, hard links, a renamed directory and whiteouts. `expected.*` is what 0.1 printed for it.

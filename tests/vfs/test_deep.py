@@ -123,7 +123,7 @@ def test_a_tree_beyond_every_path_is_shown_refused_by_commit_and_removed(store: 
         assert c.record.path.exists()
         c.remove()
     for thread in threading.enumerate():
-        if thread.name == "rootlay-empty_trash":
+        if thread.name == "rootlay-empty-trash":
             thread.join()
     assert not [p for p in (store.root / "containers").iterdir() if p.name not in ("names", "lock")]
     assert not list((store.root / "tmp").iterdir())
