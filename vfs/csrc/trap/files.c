@@ -26,7 +26,7 @@ static long open_fifo(struct rl_call *c, const struct rl_open *o)
     memcpy(arg, c->arg, sizeof arg);
     rl_put_text(real, o->real);
     if (c->nr == __NR_openat || c->nr == __NR_open) { /* the same call again, where it was */
-        u32 path = c->row->path;
+        u32 path = c->row->path - 1u;
 
         arg[path] = (u64)real;
         arg[path + 1] = (u32)o->flags;

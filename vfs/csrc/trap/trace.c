@@ -52,7 +52,7 @@ void rl_trace(struct rl_call *c, long result)
 
     to = rl_put_number(to, (u64)rl_sys0(__NR_getpid), 10);
     to = rl_put_text(rl_put_text(rl_put_text(to, " "), c->row->name), "(");
-    if (c->row->path != RL_NONE || c->row->dir != RL_NONE || c->path)
+    if (c->row->path || c->row->dir || c->path)
         to = put_path(to, c->dir, c->path);
     if (c->path2)
         to = put_path(rl_put_text(to, ", "), c->dir2, c->path2);
