@@ -61,7 +61,7 @@ struct rl_syscall {
     u8 pass; /* argument that lets the call run when it points into a pass buffer */
 };
 
-static inline u64 rl_arg(const u64 *arg, u8 column) { return arg[column - 1]; }
+static inline u64 rl_arg(const u64 *arg, size_t column) { return arg[column - 1]; }
 static inline int rl_dir_arg(const u64 *arg, u8 column) { return column ? (int)rl_arg(arg, column) : RL_AT_FDCWD; }
 static inline int rl_flag_arg(const struct rl_syscall *row, const u64 *arg)
 {
