@@ -100,7 +100,7 @@ static long name_begin(struct rl_walk *w, const char *path, char *real, size_t s
     long r = rl_lock_now(w);
     if (r >= 0)
         r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
-    if (r >= 0 && w->hit.what != RL_NONE)
+    if (r >= 0 && w->hit.what != RL_NOTHING)
         return -EADDRINUSE;
     w->at = RL_NO_AT;
     if (r >= 0)

@@ -45,6 +45,13 @@ static inline int rl_isdir(u32 mode) { return (mode & S_IFMT) == S_IFDIR; }
 static inline int rl_isreg(u32 mode) { return (mode & S_IFMT) == S_IFREG; }
 static inline int rl_islnk(u32 mode) { return (mode & S_IFMT) == S_IFLNK; }
 
+/* Is this name one of a directory itself or of its parent? RL_ROOT: of a path only, that of the root. */
+enum rl_dots { RL_NO_DOTS, RL_DOT, RL_DOT_DOT, RL_ROOT };
+static inline enum rl_dots rl_dots(const char *name, u32 n)
+{
+    return name[0] != '.' ? RL_NO_DOTS : n == 1 ? RL_DOT : n == 2 && name[1] == '.' ? RL_DOT_DOT : RL_NO_DOTS;
+}
+
 static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
 /* Real paths may begin at a descriptor (at.c): that, and the rest into *p. */

@@ -221,38 +221,39 @@ static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, ch
     return 1;
 }
 
-int rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size)
+enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size)
 {
     struct statx sx;
     u64 dev;
     u32 now, clear_at;
     int keep = rl_moment(&now);
-    b->how = b->clear = 0;
+    b->kind = RL_BASE_OTHER;
+    b->clear = 0;
     if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
-        return 0;
+        return RL_BASE_OTHER;
     if (rl_dircache_find_name(&sx, &b->hash, out, size))
-        return b->how = 2;
+        return b->kind = RL_BASE_UPPER;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     b->id = rl_tree_device(dev) ? known(fd, &sx, &b->hash, &b->tree, &clear_at) : 0;
     if (b->id) {
         b->clear = keep && clear_at == now + 1;
-        return b->how = 1;
+        return b->kind = RL_BASE_VIEW;
     }
     if (!rl_writable() || dev != rl_layers[0].dev || !sx.stx_nlink || !in_upper(fd, &sx, out, size))
-        return 0;
+        return RL_BASE_OTHER;
     b->hash = rl_fnv(RL_FNV_START, out, (u32)strlen(out));
-    return b->how = 2;
+    return b->kind = RL_BASE_UPPER;
 }
 
 long rl_base_path(const struct rl_base *b, char *out, size_t size)
 {
-    return b->how == 1 ? rl_view_path(b->id, out, size) : (long)strlen(out);
+    return b->kind == RL_BASE_VIEW ? rl_view_path(b->id, out, size) : (long)strlen(out);
 }
 
 long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o)
 {
     long n = rl_base_path(b, out, RL_PATH_MAX);
-    *o = (struct rl_origin){b->how == 1 ? RL_PLACE_TREE : RL_PLACE_LAYER, 0, b->id, 1, 0};
+    *o = (struct rl_origin){b->kind == RL_BASE_VIEW ? RL_PLACE_TREE : RL_PLACE_LAYER, 0, b->id, 1, 0};
     return n < 0 ? n : rl_renamed_path(o, "", out, (u32)n);
 }
 

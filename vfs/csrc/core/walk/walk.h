@@ -8,7 +8,7 @@
 
 /* ---- lookup.c: one name in one merged directory --------------------------------------------------- */
 
-enum rl_what { RL_NONE, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
+enum rl_what { RL_NOTHING, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
 
 /* A directory seen merged: which layers have it, and under which path of their own. */
 struct rl_ctx {
@@ -53,7 +53,7 @@ struct rl_walk {
     struct rl_hit hit;
     u32 vlen;     /* of v; 0 for the root */
     u8 slash;     /* the path ended in a slash */
-    u8 dot;       /* the path ended in . or .. or is the root: 1, 2, 3 */
+    u8 dot;       /* enum rl_dots: the path ended in no name */
     u16 aliases;
     u16 arena_used;
     i32 lock; /* descriptor of the lock held, or -1 */
