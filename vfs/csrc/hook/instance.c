@@ -14,7 +14,6 @@
 #define TREES 16 /* layers that may have a descriptor */
 #define OFTEN 8  /* files of a layer that are opened before it gets one */
 #define PAGE 4096ul
-#define MADV_DONTNEED_ 4
 
 extern char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
@@ -185,7 +184,7 @@ static void clear(void)
     char *low = (char *)(((size_t)__bss_start + PAGE - 1) & ~(PAGE - 1)), *high = (char *)((size_t)_end & ~(PAGE - 1));
 
     memset(__bss_start, 0, (size_t)(low - __bss_start));
-    raw(__NR_madvise, (long)low, high - low, MADV_DONTNEED_, 0, 0, 0);
+    raw(__NR_madvise, (long)low, high - low, MADV_DONTNEED, 0, 0, 0);
     memset(high, 0, (size_t)(_end - high));
     __asm__ volatile("" ::: "memory");
 }

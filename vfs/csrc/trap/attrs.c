@@ -76,7 +76,7 @@ static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
 
 static long attributes(struct rl_call *c, struct rl_attr *a)
 {
-    if (*c->path == 0 && (c->flags & RL_AT_EMPTY_PATH) && c->dir != RL_AT_FDCWD)
+    if (*c->path == 0 && (c->flags & AT_EMPTY_PATH) && c->dir != AT_FDCWD)
         return rl_fstat(c->dir, a);
     return rl_stat(c->dir, c->path, c->flags, a);
 }

@@ -14,7 +14,7 @@
 #define RL_PATH_BYTES 256 /* of a path */
 #define RL_REAL_BYTES 640 /* of a real path, and of the path before */
 #define RL_LIST_BYTES 1024 /* of a directory with few entries */
-#define RL_STAT_FLAGS (RL_AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+#define RL_STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
 typedef long fast_call(const struct rl_syscall *row, const u64 *arg);
 
@@ -57,10 +57,10 @@ static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_a
     int flags = rl_flag_arg(row, arg);
     long r;
 
-    if (flags & ~(RL_STAT_FLAGS | RL_AT_EMPTY_PATH))
+    if (flags & ~(RL_STAT_FLAGS | AT_EMPTY_PATH))
         return RL_MISS;
     r = take_path(path, sizeof path, rl_arg(arg, row->path));
-    if (r == 0 && path[0] == 0 && flags & RL_AT_EMPTY_PATH && (i32)arg[0] >= 0)
+    if (r == 0 && path[0] == 0 && flags & AT_EMPTY_PATH && (i32)arg[0] >= 0)
         return rl_fast_fstat((int)arg[0], a);
     return r < 0 ? r : rl_fast_stat(directory(row, arg), path, flags, a);
 }
@@ -113,7 +113,7 @@ static long fast_access(const struct rl_syscall *row, const u64 *arg)
     int flags = rl_flag_arg(row, arg);
     long r;
 
-    if (mode & ~7ull || flags & ~(RL_AT_SYMLINK_NOFOLLOW | AT_EACCESS))
+    if (mode & ~7ull || flags & ~(AT_SYMLINK_NOFOLLOW | AT_EACCESS))
         return RL_MISS;
     r = take_path(path, sizeof path, rl_arg(arg, row->path));
     return r < 0 ? r : rl_fast_access(directory(row, arg), path, (int)mode, flags);

@@ -23,7 +23,7 @@ static long take_paths(struct rl_call *c)
         u64 from = rl_arg(c->arg, row->path);
 
         if (from != 0 || !(row->options & RL_NULL_PATH)) {
-            if (from == 0 && (c->flags & RL_AT_EMPTY_PATH))
+            if (from == 0 && (c->flags & AT_EMPTY_PATH))
                 c->slot->path[0] = 0;
             else if ((r = rl_user_text(c, c->slot->path, from, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
                 return r;

@@ -62,7 +62,7 @@ struct rl_syscall {
 };
 
 static inline u64 rl_arg(const u64 *arg, size_t column) { return arg[column - 1]; }
-static inline int rl_dir_arg(const u64 *arg, u8 column) { return column ? (int)rl_arg(arg, column) : RL_AT_FDCWD; }
+static inline int rl_dir_arg(const u64 *arg, u8 column) { return column ? (int)rl_arg(arg, column) : AT_FDCWD; }
 static inline int rl_flag_arg(const struct rl_syscall *row, const u64 *arg)
 {
     return row->flag_arg ? (int)rl_arg(arg, row->flag_arg) : row->fixed;

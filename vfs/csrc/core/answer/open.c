@@ -17,7 +17,7 @@ static int wants_write(int flags)
 
 static int tmpfile_flags(int flags)
 {
-    return (flags & RL_O_TMPFILE) == RL_O_TMPFILE;
+    return (flags & O_TMPFILE) == O_TMPFILE;
 }
 
 static long wanted(int flags)

@@ -229,7 +229,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
         if (r >= 0)
             r = rl_record_store(w, rl_vhash(w), real, len, text, n);
         if (r >= 0)
-            r = k_rename(temp, real, RL_RENAME_NOREPLACE);
+            r = k_rename(temp, real, RENAME_NOREPLACE);
         if (r == -EINVAL) /* a file system without that flag; the lock protects us just as well */
             r = k_rename(temp, real, 0);
     }

@@ -187,7 +187,7 @@ long rl_by_fd(struct rl_walk *w, int fd)
 
 long rl_only_named(int fd)
 {
-    long flags = k4(__NR_fcntl, fd, RL_F_GETFL, 0, 0);
+    long flags = k4(__NR_fcntl, fd, F_GETFL, 0, 0);
     return flags < 0 ? flags : flags & O_PATH ? -EBADF : 0;
 }
 

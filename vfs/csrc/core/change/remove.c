@@ -54,7 +54,7 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
     if (r < 0) /* somebody has made a file in it meanwhile */
-        k_rename(temp, real, RL_RENAME_NOREPLACE);
+        k_rename(temp, real, RENAME_NOREPLACE);
     return r;
 }
 
