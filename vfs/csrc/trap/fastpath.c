@@ -5,11 +5,10 @@
  *    the program is not touched here: RL_MISS (rl_faults_blocked, signals.c).
  * 3. Buffers are small: a path that does not fit goes the long way.
  */
-#include <linux/fcntl.h>
-#include <linux/stat.h>
+#include <asm/stat.h>
 
+#include "../core/answer/statpack.h"
 #include "patch.h"
-#include "statpack.h"
 
 #define RL_PATH_BYTES 256 /* of a path */
 #define RL_REAL_BYTES 640 /* of a real path, and of the path before */

@@ -78,14 +78,7 @@ static int is_told(u32 id)
 /* The entry at rel[0..len) of a tree, as long as it is the visible path; the FNV state of that. */
 static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
 {
-    u32 id = RL_VIEW_ROOT, at = 0;
-    while (id && at < len) {
-        u32 end = at + 1;
-        while (end < len && rel[end] != '/')
-            end++;
-        id = rl_view_find(id, rel + at + 1, end - at - 1);
-        at = end;
-    }
+    u32 id = rl_view_at(rel, len);
     const struct rl_view_entry *e = rl_view_entry(id);
     /* Directories are the same one in every layer. */
     if (!e || (e->type != 'd' && (e->type != 'f' || e->layer != layer || e->source_len)))

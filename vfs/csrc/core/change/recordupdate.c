@@ -202,8 +202,7 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
             w->own = -1;
         return r;
     }
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(w, dirfd, path, how, 0);
+    long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
     if (w->hit.what == RL_IN_BIND && (rl_bind((u32)w->self.bind).flags & RL_BIND_RO))

@@ -134,6 +134,11 @@ long rl_far_name(long fd, char *out, size_t size);
 #define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
 #define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
 #define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
+/* The flags of a call that names an object that is to exist. */
+static inline u32 rl_existing(int at_flags)
+{
+    return RL_EXISTS | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (at_flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+}
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
 /* A canonical virtual path; it may lie in the walk's own buffers. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath);
