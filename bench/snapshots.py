@@ -45,7 +45,7 @@ def small_tree(target: Path) -> Path:
 def wait_for_cleanup() -> float:
     def join() -> None:
         for thread in threading.enumerate():
-            if thread.name == "rootlay-empty_trash":
+            if thread.name == "rootlay-empty-trash":
                 thread.join()
 
     return ms(join)

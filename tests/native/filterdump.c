@@ -3,12 +3,12 @@
  *
  *     filterdump FLAGS       the launch file's
  */
+#include "trap/engine.h" /* before the C library, which takes the kernel's names of file types away */
+#include "trap/syscalls.h"
+
 #include <linux/filter.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "trap/engine.h"
-#include "trap/syscalls.h"
 
 static struct rl_launch launch;
 const struct rl_launch *rl_launch = &launch;

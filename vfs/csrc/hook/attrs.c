@@ -9,52 +9,10 @@
 #include <sys/xattr.h>
 #include <utime.h>
 
+#include "../core/answer/statpack.h"
 #include "hook.h"
 
-void rl_fill_stat(struct stat *st, const struct rl_attr *a)
-{
-    memset(st, 0, sizeof *st);
-    st->st_dev = a->dev;
-    st->st_ino = a->ino;
-    st->st_nlink = a->nlink;
-    st->st_mode = a->mode;
-    st->st_uid = a->uid;
-    st->st_gid = a->gid;
-    st->st_rdev = makedev(a->rdev_major, a->rdev_minor);
-    st->st_size = (off_t)a->size;
-    st->st_blksize = a->blksize;
-    st->st_blocks = (blkcnt_t)a->blocks;
-    st->st_atim = (struct timespec){a->atime_s, a->atime_ns};
-    st->st_mtim = (struct timespec){a->mtime_s, a->mtime_ns};
-    st->st_ctim = (struct timespec){a->ctime_s, a->ctime_ns};
-}
-
-static struct statx_timestamp stamp(i64 s, u32 ns)
-{
-    return (struct statx_timestamp){.tv_sec = s, .tv_nsec = ns};
-}
-
-static void fill_statx(struct statx *sx, const struct rl_attr *a)
-{
-    memset(sx, 0, sizeof *sx);
-    sx->stx_mask = STATX_BASIC_STATS | (a->has_btime ? STATX_BTIME : 0);
-    sx->stx_blksize = a->blksize;
-    sx->stx_nlink = a->nlink;
-    sx->stx_uid = a->uid;
-    sx->stx_gid = a->gid;
-    sx->stx_mode = (u16)a->mode;
-    sx->stx_ino = a->ino;
-    sx->stx_size = a->size;
-    sx->stx_blocks = a->blocks;
-    sx->stx_atime = stamp(a->atime_s, a->atime_ns);
-    sx->stx_mtime = stamp(a->mtime_s, a->mtime_ns);
-    sx->stx_ctime = stamp(a->ctime_s, a->ctime_ns);
-    sx->stx_btime = stamp(a->btime_s, a->btime_ns);
-    sx->stx_rdev_major = a->rdev_major;
-    sx->stx_rdev_minor = a->rdev_minor;
-    sx->stx_dev_major = major(a->dev);
-    sx->stx_dev_minor = minor(a->dev);
-}
+_Static_assert(sizeof(struct stat) == RL_STAT_BYTES, "libc's structure is the kernel's");
 
 /* 1: `a` is filled; 0: libc is to be asked; -errno. */
 static long attributes(struct rl_activation *here, int dirfd, const char *path, int flags, struct rl_attr *a)
@@ -81,7 +39,7 @@ int rl_h_fstatat(int dirfd, const char *path, struct stat *st, int flags)
         return fstatat(dirfd, path, st, flags);
     if (r < 0)
         return (int)rl_result(r);
-    rl_fill_stat(st, &a);
+    rl_stat_fill(st, &a);
     return 0;
 }
 
@@ -99,7 +57,7 @@ int rl_h_fstat(int fd, struct stat *st)
     r = RL_CORE(here)->fstat(fd, &a);
     if (r < 0)
         return (int)rl_result(r);
-    rl_fill_stat(st, &a);
+    rl_stat_fill(st, &a);
     return 0;
 }
 
@@ -123,7 +81,7 @@ int rl_h_statx(int dirfd, const char *path, int flags, unsigned mask, struct sta
         return statx(dirfd, path, flags, mask, sx);
     if (r < 0)
         return (int)rl_result(r);
-    fill_statx(sx, &a);
+    rl_statx_fill(sx, &a);
     return 0;
 }
 

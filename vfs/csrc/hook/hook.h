@@ -119,7 +119,6 @@ long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int
 int rl_prepare(struct rl_activation *here); /* before a process is made: programs can be started in it. 0, or errno */
 extern int rl_first_process;            /* the one that loaded the engine */
 extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
-void rl_fill_stat(struct stat *st, const struct rl_attr *a);
 int rl_open_streams(void); /* directory streams of ours that are open */
 
 int rl_h_mkdir(const char *path, mode_t mode);

@@ -6,6 +6,7 @@
  * 3. What init maps is remembered, so that a container can be left without a trace. Afterwards the instance is as it was
  *    when it was loaded, and serves another container: loading one more takes longer than all the rest of its life.
  */
+#include "../core/base/rawsys.h"
 #include "../core/internal.h"
 #include "api.h"
 
@@ -14,7 +15,6 @@
 #define TREES 16 /* layers that may have a descriptor */
 #define OFTEN 8  /* files of a layer that are opened before it gets one */
 #define PAGE 4096ul
-#define MADV_DONTNEED_ 4
 
 extern char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
 
@@ -34,41 +34,16 @@ static struct {
     i32 fd; /* one more than it is; 0: none */
 } trees[TREES];
 
-static inline long raw(long nr, long a, long b, long c, long d, long e, long f)
-{
-#if defined(__x86_64__)
-    long r;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("syscall" : "=a"(r) : "a"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return r;
-#elif defined(__aarch64__)
-    register long x8 __asm__("x8") = nr;
-    register long x0 __asm__("x0") = a;
-    register long x1 __asm__("x1") = b;
-    register long x2 __asm__("x2") = c;
-    register long x3 __asm__("x3") = d;
-    register long x4 __asm__("x4") = e;
-    register long x5 __asm__("x5") = f;
-    __asm__ volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-    return x0;
-#else
-#error "rootlay runs on x86_64 and aarch64"
-#endif
-}
-
 /* A new object's mode as asked for, whatever the kernel's umask took from it (rule 2). */
 static void exact_mode(long dir, const char *path, unsigned mode)
 {
     if (mode & rl_me.umask & 07777)
-        raw(__NR_fchmodat, dir, (long)path, mode & 07777, 0, 0, 0);
+        rl_rawsys(__NR_fchmodat, dir, (long)path, mode & 07777, 0, 0, 0);
 }
 
 static long make_object(long nr, long a, long b, long c, long d, long e, long f)
 {
-    long r = raw(nr, a, b, c, d, e, f);
+    long r = rl_rawsys(nr, a, b, c, d, e, f);
     if (r < 0)
         return r;
     if (nr != __NR_openat)
@@ -80,7 +55,7 @@ static long make_object(long nr, long a, long b, long c, long d, long e, long f)
 
 static long start_mapping(long nr, long a, long b, long c, long d, long e, long f)
 {
-    long r = raw(nr, a, b, c, d, e, f);
+    long r = rl_rawsys(nr, a, b, c, d, e, f);
     if (starting && !(r < 0 && r > -4096) && mappings < MAPPINGS) {
         mapping[mappings].at = r;
         mapping[mappings++].bytes = b;
@@ -97,7 +72,7 @@ static int is_own_directory(const char *path)
     path += 6;
     if (rl_begins(path, "self/"))
         return rl_same(path + 4, "/cwd");
-    return rl_number(&path, 10, &pid) && rl_same(path, "/cwd") && (long)pid == raw(__NR_getpid, 0, 0, 0, 0, 0, 0);
+    return rl_number(&path, 10, &pid) && rl_same(path, "/cwd") && (long)pid == rl_rawsys(__NR_getpid, 0, 0, 0, 0, 0, 0);
 }
 
 /* What a path is relative to. */
@@ -128,7 +103,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
         if (is_own_directory((const char *)b)) {
             char link[32];
             rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)working_directory(0, 0), 10);
-            return raw(nr, a, (long)link, c, d, e, f);
+            return rl_rawsys(nr, a, (long)link, c, d, e, f);
         }
         break;
     case __NR_statx:
@@ -137,7 +112,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
     default:
         break;
     }
-    return raw(nr, a, b, c, d, e, f);
+    return rl_rawsys(nr, a, b, c, d, e, f);
 }
 
 static long own_directory(void)
@@ -151,7 +126,7 @@ static long tree_descriptor(u32 layer)
     i32 fd = layer < TREES ? __atomic_load_n(&trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
     if (fd || __atomic_add_fetch(&trees[layer].asked, 1, __ATOMIC_RELAXED) != OFTEN || !rl_tree(layer, &path))
         return fd - 1;
-    long made = raw(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+    long made = rl_rawsys(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
     if (made >= 0)
         made = descriptor(made, 1);
     if (made >= 0)
@@ -175,7 +150,7 @@ static void forget_mappings(void)
 {
     while (mappings) {
         mappings--;
-        raw(__NR_munmap, mapping[mappings].at, mapping[mappings].bytes, 0, 0, 0, 0);
+        rl_rawsys(__NR_munmap, mapping[mappings].at, mapping[mappings].bytes, 0, 0, 0, 0);
     }
 }
 
@@ -185,7 +160,7 @@ static void clear(void)
     char *low = (char *)(((size_t)__bss_start + PAGE - 1) & ~(PAGE - 1)), *high = (char *)((size_t)_end & ~(PAGE - 1));
 
     memset(__bss_start, 0, (size_t)(low - __bss_start));
-    raw(__NR_madvise, (long)low, high - low, MADV_DONTNEED_, 0, 0, 0);
+    rl_rawsys(__NR_madvise, (long)low, high - low, MADV_DONTNEED, 0, 0, 0);
     memset(high, 0, (size_t)(_end - high));
     __asm__ volatile("" ::: "memory");
 }

@@ -1,62 +1,13 @@
 /* Attributes: the arguments of old and new forms, and the kernel's structures, to and from the core's. */
-#include <linux/fcntl.h>
+#include <asm/stat.h>
 
+#include "../core/answer/statpack.h"
 #include "engine.h"
-#include "statpack.h"
 #include "syscalls.h"
 
 #define RL_XATTR_NAME_MAX 255
 #define RL_STATFS_BYTES 120
 #define RL_ACCESS_BITS 7
-
-/* Device numbers as struct stat has them (new_encode_dev of the kernel). */
-static u64 device(u32 major, u32 minor)
-{
-    return (minor & 0xff) | ((u64)major << 8) | ((u64)(minor & ~0xffu) << 12);
-}
-
-void rl_stat_fill(struct stat *st, const struct rl_attr *a)
-{
-    memset(st, 0, sizeof *st);
-    st->st_dev = a->dev;
-    st->st_ino = a->ino;
-    st->st_nlink = a->nlink;
-    st->st_mode = a->mode;
-    st->st_uid = a->uid;
-    st->st_gid = a->gid;
-    st->st_rdev = device(a->rdev_major, a->rdev_minor);
-    st->st_size = (long)a->size;
-    st->st_blksize = a->blksize;
-    st->st_blocks = (long)a->blocks;
-    st->st_atime = (u64)a->atime_s;
-    st->st_atime_nsec = a->atime_ns;
-    st->st_mtime = (u64)a->mtime_s;
-    st->st_mtime_nsec = a->mtime_ns;
-    st->st_ctime = (u64)a->ctime_s;
-    st->st_ctime_nsec = a->ctime_ns;
-}
-
-void rl_statx_fill(struct statx *sx, const struct rl_attr *a)
-{
-    memset(sx, 0, sizeof *sx);
-    sx->stx_mask = STATX_BASIC_STATS | (a->has_btime ? STATX_BTIME : 0);
-    sx->stx_blksize = a->blksize;
-    sx->stx_nlink = a->nlink;
-    sx->stx_uid = a->uid;
-    sx->stx_gid = a->gid;
-    sx->stx_mode = (u16)a->mode;
-    sx->stx_ino = a->ino;
-    sx->stx_size = a->size;
-    sx->stx_blocks = a->blocks;
-    sx->stx_atime = (struct statx_timestamp){.tv_sec = a->atime_s, .tv_nsec = a->atime_ns};
-    sx->stx_mtime = (struct statx_timestamp){.tv_sec = a->mtime_s, .tv_nsec = a->mtime_ns};
-    sx->stx_ctime = (struct statx_timestamp){.tv_sec = a->ctime_s, .tv_nsec = a->ctime_ns};
-    sx->stx_btime = (struct statx_timestamp){.tv_sec = a->btime_s, .tv_nsec = a->btime_ns};
-    sx->stx_rdev_major = a->rdev_major;
-    sx->stx_rdev_minor = a->rdev_minor;
-    sx->stx_dev_major = (u32)((a->dev >> 8 & 0xfff) | (a->dev >> 32 & ~0xfffull));
-    sx->stx_dev_minor = (u32)((a->dev & 0xff) | (a->dev >> 12 & ~0xffull));
-}
 
 static long put_stat(struct rl_call *c, u64 to, const struct rl_attr *a)
 {
@@ -76,7 +27,7 @@ static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
 
 static long attributes(struct rl_call *c, struct rl_attr *a)
 {
-    if (*c->path == 0 && (c->flags & RL_AT_EMPTY_PATH) && c->dir != RL_AT_FDCWD)
+    if (*c->path == 0 && (c->flags & AT_EMPTY_PATH) && c->dir != AT_FDCWD)
         return rl_fstat(c->dir, a);
     return rl_stat(c->dir, c->path, c->flags, a);
 }

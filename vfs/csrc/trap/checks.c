@@ -95,7 +95,7 @@ const struct rl_check rl_check_getsockopt[] = {{2, RL_EQUAL, 0, 17, RL_TRAPS}, E
 /* TRACEME and SETOPTIONS. */
 const struct rl_check rl_check_ptrace[] = {{0, RL_MASKED, ~0x4200u, 0, RL_TRAPS}, END};
 /* What the next engine does at its start, which has this filter already. */
-const struct rl_check rl_check_madvise[] = {{2, RL_EQUAL, 0, RL_MADV_WIPEONFORK, RL_RUNS}, END};
+const struct rl_check rl_check_madvise[] = {{2, RL_EQUAL, 0, MADV_WIPEONFORK, RL_RUNS}, END};
 
 /* What depends on the identity inside is handled. Filters and dispatch of a program's own would be asked first. */
 const struct rl_check rl_check_prctl[] = {

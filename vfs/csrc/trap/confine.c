@@ -122,7 +122,7 @@ static long allow_bind(const struct rl_launch_bind *b)
     const char *host = b->host.len ? rl_launch_str(b->host) : "/";
 
     if (!(b->flags & RL_BIND_OWNER)) {
-        if (rl_text_equal(host, "/dev"))
+        if (rl_same(host, "/dev"))
             return allow_devices();
         if (b->flags & RL_BIND_PROC) /* /proc/sys and the like are root's: not even he needs them in here */
             return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE : READ);
@@ -136,7 +136,7 @@ static int is_directory(int fd)
 {
     struct statx sx;
 
-    return rl_sys(__NR_statx, fd, (long)"", RL_AT_EMPTY_PATH, STATX_TYPE, (long)&sx, 0) < 0 ||
+    return rl_sys(__NR_statx, fd, (long)"", AT_EMPTY_PATH, STATX_TYPE, (long)&sx, 0) < 0 ||
            (sx.stx_mode & S_IFMT) == S_IFDIR;
 }
 

@@ -1,19 +1,14 @@
 /* Directories: their listings, the working directory, the root, watches. */
 #include <linux/capability.h>
 
+#include <linux/inotify.h>
+
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_IN_DONT_FOLLOW 0x02000000
 #define RL_DENTS_BYTES 32768 /* at most this much of a listing at a time */
 
-struct rl_dirent64 {
-    u64 ino, off;
-    u16 bytes;
-    u8 type;
-    char name[];
-};
-struct rl_dirent {
+struct rl_old_dirent {
     u64 ino, off;
     u16 bytes;
     char name[]; /* the type is the last byte of the record */
@@ -50,17 +45,17 @@ long rl_do_getdents(struct rl_call *c)
     if (r == 0)
         r = rl_getdents64((int)c->arg[0], buf, size < RL_DENTS_BYTES ? size : RL_DENTS_BYTES);
     for (long at = 0; at < r;) {
-        const struct rl_dirent64 *from = (const struct rl_dirent64 *)(buf + at);
-        struct rl_dirent *to = (struct rl_dirent *)(out + n);
+        const struct rl_dirent *from = (const struct rl_dirent *)(buf + at);
+        struct rl_old_dirent *to = (struct rl_old_dirent *)(out + n);
         size_t len = strlen(from->name);
 
         to->ino = from->ino;
-        to->off = from->off;
+        to->off = (u64)from->off;
         to->bytes = (u16)((sizeof *to - 6 + len + 2 + 7) & ~7ull);
         memcpy(to->name, from->name, len + 1);
         ((u8 *)to)[to->bytes - 1] = from->type;
         n += to->bytes;
-        at += from->bytes;
+        at += from->reclen;
     }
     if (r <= 0)
         return r;
@@ -89,10 +84,10 @@ long rl_do_chroot(struct rl_call *c)
 long rl_do_inotify_add_watch(struct rl_call *c)
 {
     char *real = (char *)c->slot->buf;
-    int flags = c->rest[0] & RL_IN_DONT_FOLLOW ? RL_AT_SYMLINK_NOFOLLOW : 0;
-    long r = rl_real_path(RL_AT_FDCWD, c->path, flags, real, RL_BUF_BYTES);
+    int flags = c->rest[0] & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
+    long r = rl_real_path(AT_FDCWD, c->path, flags, real, RL_BUF_BYTES);
 
     if (r >= 0)
-        r = rl_access(RL_AT_FDCWD, c->path, RL_R_OK, flags | RL_AT_EACCESS);
+        r = rl_access(AT_FDCWD, c->path, RL_R_OK, flags | AT_EACCESS);
     return r < 0 ? r : rl_sys3(__NR_inotify_add_watch, (int)c->arg[0], (long)real, (long)c->rest[0]);
 }

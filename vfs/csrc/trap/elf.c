@@ -12,13 +12,6 @@
 #define RL_PAGE 4096ull
 #define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
 #define RL_PROGRAM_END (1ull << 47) /* behind the last address that a program can have, by a page or more */
-#define RL_PROT_READ 1
-#define RL_PROT_WRITE 2
-#define RL_PROT_EXEC 4
-#define RL_MAP_PRIVATE 2
-#define RL_MAP_FIXED 0x10
-#define RL_MAP_ANONYMOUS 0x20
-#define RL_MAP_NOREPLACE 0x100000
 
 struct headers { /* the first bytes of the file, as long as the program headers follow the ELF header */
     Elf64_Ehdr e;
@@ -142,8 +135,8 @@ static void measure(const struct headers *h, u64 *low, u64 *high, u64 *align)
 
 static int protection(const Elf64_Phdr *p)
 {
-    return (p->p_flags & PF_R ? RL_PROT_READ : 0) | (p->p_flags & PF_W ? RL_PROT_WRITE : 0) |
-           (p->p_flags & PF_X ? RL_PROT_EXEC : 0);
+    return (p->p_flags & PF_R ? PROT_READ : 0) | (p->p_flags & PF_W ? PROT_WRITE : 0) |
+           (p->p_flags & PF_X ? PROT_EXEC : 0);
 }
 
 /* The first segment, when every page from `low` on belongs to one that is mapped from the file, or follows one. */
@@ -170,12 +163,12 @@ static const Elf64_Phdr *first_of_all(const struct headers *h, u64 low)
 static long reserve(int fd, const struct headers *h, const Elf64_Phdr *first, u64 want_base, u64 low, u64 high, u64 align)
 {
     u64 bytes = high - low, start, slack;
-    int prot = first ? protection(first) : 0, flags = RL_MAP_PRIVATE | (first ? 0 : RL_MAP_ANONYMOUS);
+    int prot = first ? protection(first) : 0, flags = MAP_PRIVATE | (first ? 0 : MAP_ANONYMOUS);
     long from = first ? (long)page_down(first->p_offset) : 0, m;
 
     fd = first ? fd : -1;
     if (h->e.e_type == ET_EXEC) {
-        m = rl_sys(__NR_mmap, (long)low, (long)bytes, prot, flags | RL_MAP_NOREPLACE, fd, from);
+        m = rl_sys(__NR_mmap, (long)low, (long)bytes, prot, flags | MAP_FIXED_NOREPLACE, fd, from);
         return m < 0 ? m : m == (long)low ? 0 : -EEXIST;
     }
     slack = align - RL_PAGE;
@@ -196,12 +189,12 @@ static long map_bss(u64 from, u64 to, u64 file_end, int has_file, int prot)
     u64 pages = has_file ? page_up(file_end) : page_down(from);
     long m;
 
-    if (has_file && (file_end & (RL_PAGE - 1)) && (prot & RL_PROT_WRITE))
+    if (has_file && (file_end & (RL_PAGE - 1)) && (prot & PROT_WRITE))
         memset((void *)file_end, 0, pages - file_end);
     if (page_up(to) <= pages)
         return 0;
     m = rl_sys(__NR_mmap, (long)pages, (long)(page_up(to) - pages), prot,
-               RL_MAP_PRIVATE | RL_MAP_FIXED | RL_MAP_ANONYMOUS, -1, 0);
+               MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, -1, 0);
     return m < 0 ? m : 0;
 }
 
@@ -218,7 +211,7 @@ static long map_segment(int fd, const Elf64_Phdr *p, u64 bias, int there)
         if ((p->p_offset & (RL_PAGE - 1)) != inside)
             return -ENOEXEC;
         m = rl_sys(__NR_mmap, (long)(start - inside), (long)page_up(p->p_filesz + inside), prot,
-                   RL_MAP_PRIVATE | RL_MAP_FIXED, fd, (long)(p->p_offset - inside));
+                   MAP_PRIVATE | MAP_FIXED, fd, (long)(p->p_offset - inside));
         if (m < 0)
             return m;
     }

@@ -14,21 +14,10 @@
 #ifndef RL_ENGINE_H
 #define RL_ENGINE_H
 
-#include <asm/unistd.h>
-#include <linux/errno.h>
-
 #pragma GCC visibility push(hidden) /* no detour through a GOT that a static program has no use for */
-#include "../core/core.h"
+#include "../core/base/base.h"
 #include "x86_64/context.h"
 
-#define RL_AT_FDCWD (-100)
-#define RL_AT_SYMLINK_NOFOLLOW 0x100
-#define RL_AT_REMOVEDIR 0x200
-#define RL_AT_SYMLINK_FOLLOW 0x400
-#define RL_AT_EMPTY_PATH 0x1000
-#define RL_AT_EACCESS 0x200
-#define RL_R_OK 4
-#define RL_W_OK 2
 
 #define RL_SIGBIT(sig) (1ull << ((sig)-1))
 #define RL_SIGBUS 7
@@ -100,7 +89,6 @@ long rl_user_text(struct rl_call *c, char *to, u64 from, size_t size, long too_l
 
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
-#define RL_MADV_WIPEONFORK 18
 extern struct rl_slot rl_slots[];
 void rl_slots_init(void);
 struct rl_slot *rl_slot_claim(void);
@@ -200,6 +188,7 @@ struct rl_start {
 long rl_start_program(const struct rl_start *s);
 
 #define RL_OWN_FD "/proc/self/fd/" /* EXE-VPATH of a program that is a memfd: this and a number */
+int rl_own_fd(const char *vpath);  /* that number; -1: it is a path */
 #define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */
 /* Parses `#!`: 0 and interp/arg (arg may be NULL) pointing into head, or -ENOEXEC. */
 long rl_script_parse(char *head, long n, char **interp, char **arg);
@@ -265,7 +254,7 @@ int rl_port_bind(int fd, void *address, u64 bytes);
 int rl_port_peer(int fd, void *address, u64 bytes);
 void rl_port_name(int fd, void *address, u64 bytes);
 
-/* ---- filter.c, mark.c, trace.c, warn.c, string.c ------------------------------------------------------- */
+/* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
 void rl_mark_process(void);
@@ -284,18 +273,6 @@ extern int rl_report_fd;
 void rl_warn(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
 const char *rl_error_text(long error);
-
-char *rl_put_text(char *to, const char *text);      /* returns the new end, NUL-terminated */
-char *rl_put_number(char *to, u64 value, u32 base); /* same */
-const char *rl_get_number(const char *text, u32 base, u64 *out); /* NULL: no digit */
-int rl_text_equal(const char *a, const char *b);
-int rl_text_starts(const char *text, const char *start);
-
-void *memcpy(void *to, const void *from, size_t n);
-void *memmove(void *to, const void *from, size_t n);
-void *memset(void *to, int value, size_t n);
-int memcmp(const void *a, const void *b, size_t n);
-size_t strlen(const char *text);
 
 #pragma GCC visibility pop
 

@@ -47,7 +47,7 @@ static long check_interpreter(struct rl_call *c, const char *interp)
     c->slot->exec2.real[0] = 0;
     if (*interp == 0)
         return 0;
-    r = rl_exec_find(RL_AT_FDCWD, interp, 0, &c->slot->exec2);
+    r = rl_exec_find(AT_FDCWD, interp, 0, &c->slot->exec2);
     if (r < 0)
         return r;
     fd = rl_exec_open(&c->slot->exec2);
@@ -84,22 +84,20 @@ static long find_memfd(struct rl_call *c, int dirfd, const char *path)
     char link[64], target[16];
     u64 number = (u64)dirfd;
     long n;
+    size_t skip = rl_begins(path, RL_OWN_FD) ? sizeof RL_OWN_FD - 1 : rl_begins(path, "/dev/fd/") ? 8 : 0;
 
-    if (rl_text_starts(path, RL_OWN_FD))
-        path = rl_get_number(path + sizeof RL_OWN_FD - 1, 10, &number);
-    else if (rl_text_starts(path, "/dev/fd/"))
-        path = rl_get_number(path + 8, 10, &number);
-    if (path == NULL || *path || (int)number < 0)
+    path += skip;
+    if ((skip && !rl_number(&path, 10, &number)) || *path || (int)number < 0)
         return -ENOENT;
-    rl_put_number(rl_put_text(link, RL_OWN_FD), number, 10);
+    rl_put_u64(rl_put(link, RL_OWN_FD), number, 10);
     n = rl_sys3(__NR_readlink, (long)link, (long)target, sizeof target);
     if (n < 7 || memcmp(target, "/memfd:", 7) != 0)
         return -ENOENT;
     n = rl_sys3(__NR_fcntl, (long)number, F_DUPFD, RL_MEMFD_FLOOR);
     if (n < 0)
         return n;
-    rl_put_number(rl_put_text(c->slot->exec.real, RL_OWN_FD), (u64)n, 10);
-    rl_put_text(c->slot->exec.vpath, c->slot->exec.real);
+    rl_put_u64(rl_put(c->slot->exec.real, RL_OWN_FD), (u64)n, 10);
+    rl_put(c->slot->exec.vpath, c->slot->exec.real);
     c->slot->exec.view = 0;
     c->slot->exec.attr.mode = 0;
     return 0;
@@ -120,9 +118,9 @@ static long find_program(struct rl_call *c, struct plan *p, int dirfd, const cha
             return r < 0 ? r : 0;
         if (p->scripts == RL_INTERPRETERS)
             return -ELOOP;
-        rl_put_text(h->script, p->scripts ? path : p->execfn);
+        rl_put(h->script, p->scripts ? path : p->execfn);
         path = h->interp;
-        dirfd = RL_AT_FDCWD;
+        dirfd = AT_FDCWD;
         flags = 0;
     }
 }
@@ -205,12 +203,20 @@ static void drop_spill(struct rl_slot *slot)
     slot->spill = slot->spill_bytes = 0;
 }
 
-static void drop_memfd(const char *vpath)
+int rl_own_fd(const char *vpath)
 {
+    const char *p = vpath + sizeof RL_OWN_FD - 1;
     u64 number;
 
-    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number))
-        rl_sys1(__NR_close, (long)number);
+    return rl_begins(vpath, RL_OWN_FD) && rl_number(&p, 10, &number) ? (int)number : -1;
+}
+
+static void drop_memfd(const char *vpath)
+{
+    long fd = rl_own_fd(vpath);
+
+    if (fd >= 0)
+        rl_sys1(__NR_close, fd);
 }
 
 /* What AT_EXECFN says: the path as it was given; /dev/fd/N for a descriptor. */
@@ -218,12 +224,12 @@ static void name_it(struct plan *p, int dirfd, const char *path)
 {
     char *to = p->execfn;
 
-    if (*path != '/' && dirfd != RL_AT_FDCWD) {
-        to = rl_put_number(rl_put_text(to, "/dev/fd/"), (u64)dirfd, 10);
+    if (*path != '/' && dirfd != AT_FDCWD) {
+        to = rl_put_u64(rl_put(to, "/dev/fd/"), (u64)dirfd, 10);
         if (*path)
             *to++ = '/';
     }
-    rl_put_text(to, path);
+    rl_put(to, path);
 }
 
 static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
@@ -279,7 +285,7 @@ static long take_and_exec(struct rl_call *c, int dirfd, u64 path, u64 argv, u64 
 {
     long r;
 
-    if (path == 0 && (flags & RL_AT_EMPTY_PATH))
+    if (path == 0 && (flags & AT_EMPTY_PATH))
         c->slot->path[0] = 0;
     else if ((r = rl_user_text(c, c->slot->path, path, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
         return r;
@@ -289,14 +295,14 @@ static long take_and_exec(struct rl_call *c, int dirfd, u64 path, u64 argv, u64 
 
 long rl_do_execve(struct rl_call *c)
 {
-    return take_and_exec(c, RL_AT_FDCWD, c->arg[0], c->arg[1], c->arg[2], 0);
+    return take_and_exec(c, AT_FDCWD, c->arg[0], c->arg[1], c->arg[2], 0);
 }
 
 long rl_do_execveat(struct rl_call *c)
 {
     int flags = (int)c->arg[4];
 
-    if (flags & ~(RL_AT_EMPTY_PATH | RL_AT_SYMLINK_NOFOLLOW))
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
         return -EINVAL;
     return take_and_exec(c, (int)c->arg[0], c->arg[1], c->arg[2], c->arg[3], flags);
 }

@@ -5,16 +5,15 @@
  *    the program is not touched here: RL_MISS (rl_faults_blocked, signals.c).
  * 3. Buffers are small: a path that does not fit goes the long way.
  */
-#include <linux/fcntl.h>
-#include <linux/stat.h>
+#include <asm/stat.h>
 
+#include "../core/answer/statpack.h"
 #include "patch.h"
-#include "statpack.h"
 
 #define RL_PATH_BYTES 256 /* of a path */
 #define RL_REAL_BYTES 640 /* of a real path, and of the path before */
 #define RL_LIST_BYTES 1024 /* of a directory with few entries */
-#define RL_STAT_FLAGS (RL_AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
+#define RL_STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
 typedef long fast_call(const struct rl_syscall *row, const u64 *arg);
 
@@ -43,7 +42,7 @@ static long take_path(char *to, size_t size, u64 from)
 
 static int directory(const struct rl_syscall *row, const u64 *arg)
 {
-    return row->dir == RL_NONE ? RL_AT_FDCWD : (int)arg[row->dir];
+    return rl_dir_arg(arg, row->dir);
 }
 
 static long give(u64 to, const void *from, size_t n)
@@ -54,13 +53,13 @@ static long give(u64 to, const void *from, size_t n)
 static long attributes(const struct rl_syscall *row, const u64 *arg, struct rl_attr *a)
 {
     char path[RL_PATH_BYTES];
-    int flags = row->flag_arg == RL_NONE ? row->fixed : (int)arg[row->flag_arg];
+    int flags = rl_flag_arg(row, arg);
     long r;
 
-    if (flags & ~(RL_STAT_FLAGS | RL_AT_EMPTY_PATH))
+    if (flags & ~(RL_STAT_FLAGS | AT_EMPTY_PATH))
         return RL_MISS;
-    r = take_path(path, sizeof path, arg[row->path]);
-    if (r == 0 && path[0] == 0 && flags & RL_AT_EMPTY_PATH && (i32)arg[0] >= 0)
+    r = take_path(path, sizeof path, rl_arg(arg, row->path));
+    if (r == 0 && path[0] == 0 && flags & AT_EMPTY_PATH && (i32)arg[0] >= 0)
         return rl_fast_fstat((int)arg[0], a);
     return r < 0 ? r : rl_fast_stat(directory(row, arg), path, flags, a);
 }
@@ -74,7 +73,7 @@ static long fast_stat(const struct rl_syscall *row, const u64 *arg)
         struct stat st;
 
         rl_stat_fill(&st, &a);
-        r = give(arg[row->rest], &st, sizeof st);
+        r = give(rl_arg(arg, row->rest), &st, sizeof st);
     }
     return r;
 }
@@ -109,13 +108,13 @@ static long fast_statx(const struct rl_syscall *row, const u64 *arg)
 static long fast_access(const struct rl_syscall *row, const u64 *arg)
 {
     char path[RL_PATH_BYTES];
-    u64 mode = arg[row->rest];
-    int flags = row->flag_arg == RL_NONE ? row->fixed : (int)arg[row->flag_arg];
+    u64 mode = rl_arg(arg, row->rest);
+    int flags = rl_flag_arg(row, arg);
     long r;
 
-    if (mode & ~7ull || flags & ~(RL_AT_SYMLINK_NOFOLLOW | AT_EACCESS))
+    if (mode & ~7ull || flags & ~(AT_SYMLINK_NOFOLLOW | AT_EACCESS))
         return RL_MISS;
-    r = take_path(path, sizeof path, arg[row->path]);
+    r = take_path(path, sizeof path, rl_arg(arg, row->path));
     return r < 0 ? r : rl_fast_access(directory(row, arg), path, (int)mode, flags);
 }
 
@@ -123,25 +122,25 @@ static long fast_readlink(const struct rl_syscall *row, const u64 *arg)
 {
     char path[RL_PATH_BYTES];
     const char *text = NULL;
-    i32 size = (i32)arg[row->rest + 1];
+    i32 size = (i32)rl_arg(arg, row->rest + 1);
     long r;
 
     if (size <= 0)
         return RL_MISS;
-    r = take_path(path, sizeof path, arg[row->path]);
+    r = take_path(path, sizeof path, rl_arg(arg, row->path));
     if (r >= 0)
         r = rl_fast_readlink(directory(row, arg), path, &text);
     if (r > size)
         r = size;
-    return r > 0 && give(arg[row->rest], text, (size_t)r) < 0 ? -EFAULT : r;
+    return r > 0 && give(rl_arg(arg, row->rest), text, (size_t)r) < 0 ? -EFAULT : r;
 }
 
 static long fast_open(const struct rl_syscall *row, const u64 *arg)
 {
     char real[RL_REAL_BYTES];
-    long r = take_path(real, RL_PATH_BYTES, arg[row->path]);
+    long r = take_path(real, RL_PATH_BYTES, rl_arg(arg, row->path));
 
-    return r < 0 ? r : rl_fast_open(directory(row, arg), real, (int)arg[row->rest], real, sizeof real);
+    return r < 0 ? r : rl_fast_open(directory(row, arg), real, (int)rl_arg(arg, row->rest), real, sizeof real);
 }
 
 /* The kernel's own call, as long as it is not about the signals that the engine lives in. */

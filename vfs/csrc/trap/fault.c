@@ -64,7 +64,7 @@ u64 rl_fault(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
     if (info->code > 0 && in_engine(ip)) {
         char where[64];
 
-        rl_put_number(rl_put_text(rl_put_number(rl_put_text(where, "0x"), ip, 16), ", address 0x"), info->address, 16);
+        rl_put_u64(rl_put(rl_put_u64(rl_put(where, "0x"), ip, 16), ", address 0x"), info->address, 16);
         rl_die(RL_EXIT_ENGINE, "fault inside the engine at ", where, NULL);
     }
     return programs_handler(sig, info);

@@ -13,7 +13,7 @@ static int is_fifo(const char *real)
 {
     struct statx sx;
 
-    return rl_sys(__NR_statx, RL_AT_FDCWD, (long)real, 0, STATX_TYPE, (long)&sx, 0) == 0 &&
+    return rl_sys(__NR_statx, AT_FDCWD, (long)real, 0, STATX_TYPE, (long)&sx, 0) == 0 &&
            (sx.stx_mode & S_IFMT) == S_IFIFO;
 }
 
@@ -24,16 +24,16 @@ static long open_fifo(struct rl_call *c, const struct rl_open *o)
     u64 arg[6];
 
     memcpy(arg, c->arg, sizeof arg);
-    rl_put_text(real, o->real);
+    rl_put(real, o->real);
     if (c->nr == __NR_openat || c->nr == __NR_open) { /* the same call again, where it was */
-        u32 path = c->row->path;
+        u32 path = c->row->path - 1u;
 
         arg[path] = (u64)real;
         arg[path + 1] = (u32)o->flags;
         arg[path + 2] = o->mode;
         return rl_resume(c, c->nr, arg);
     }
-    arg[0] = (u64)(i64)RL_AT_FDCWD;
+    arg[0] = (u64)(i64)AT_FDCWD;
     arg[1] = (u64)real;
     arg[2] = (u32)o->flags;
     arg[3] = o->mode;
@@ -53,7 +53,7 @@ static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
         rl_open_finish(o, -EINTR); /* nothing to settle: it exists */
         return open_fifo(c, o);
     }
-    fd = rl_sys4(__NR_openat, RL_AT_FDCWD, (long)o->real, o->flags, o->mode);
+    fd = rl_sys4(__NR_openat, AT_FDCWD, (long)o->real, o->flags, o->mode);
     return rl_open_finish(o, fd);
 }
 

@@ -175,13 +175,13 @@ static void tail(const struct rl_syscall *row)
             break;
         }
         if (row->action == RL_HANDLED_IF)
-            if_null(row->pass);
+            if_null(row->pass - 1);
         if (row->options & RL_MARK) {
             load(RL_DATA_ARG(0) + 4);
             emit(BPF_JMP | BPF_JEQ | BPF_K, (u32)(RL_PASS_MARK >> 32), 0, 1);
             leave(SECCOMP_RET_ALLOW);
-        } else if (row->pass != RL_NONE)
-            if_in_range(row->pass, rl_pass_start(), rl_pass_end() - rl_pass_start(), SECCOMP_RET_ALLOW);
+        } else if (row->pass)
+            if_in_range(row->pass - 1, rl_pass_start(), rl_pass_end() - rl_pass_start(), SECCOMP_RET_ALLOW);
         go_trap();
     }
 }

@@ -22,12 +22,16 @@ static const char *parse_pair(const char *p, u32 *id, u32 *effective)
 {
     u64 value;
 
-    if ((p = rl_get_number(p, 10, &value)) == NULL)
+    if (!rl_number(&p, 10, &value))
         return NULL;
     *id = *effective = (u32)value;
-    if (*p == ',' && (p = rl_get_number(p + 1, 10, &value)) != NULL)
+    if (*p == ',') {
+        p++;
+        if (!rl_number(&p, 10, &value))
+            return NULL;
         *effective = (u32)value;
-    return p && *p == ':' ? p + 1 : NULL;
+    }
+    return *p == ':' ? p + 1 : NULL;
 }
 
 long rl_state_parse(const char *text, u64 *sigmask)
@@ -37,27 +41,24 @@ long rl_state_parse(const char *text, u64 *sigmask)
     u64 value;
 
     if ((p = parse_pair(p, &me->uid, &me->euid)) == NULL || (p = parse_pair(p, &me->gid, &me->egid)) == NULL ||
-        (p = rl_get_number(p, 8, &value)) == NULL)
+        !rl_number(&p, 8, &value))
         return -EINVAL;
     me->suid = me->fsuid = me->euid;
     me->sgid = me->fsgid = me->egid;
     me->umask = value & 0777;
     for (me->groups = 0; *p == ':' || *p == ',';) {
-        const char *end = rl_get_number(p + 1, 10, &value);
-
-        if (end == NULL) { /* an empty list */
-            p++;
+        p++;
+        if (!rl_number(&p, 10, &value)) /* an empty list */
             break;
-        }
         if (me->groups == sizeof me->group / sizeof me->group[0])
             return -EINVAL;
         me->group[me->groups++] = (u32)value;
-        p = end;
         if (*p == ':')
             break;
     }
     if (*p == ':') {
-        if ((p = rl_get_number(p + 1, 16, &value)) == NULL)
+        p++;
+        if (!rl_number(&p, 16, &value))
             return -EINVAL;
         *sigmask = value;
     }
@@ -70,16 +71,16 @@ size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask)
 {
     char *p = out;
 
-    p = rl_put_text(rl_put_number(p, me->uid, 10), ",");
-    p = rl_put_text(rl_put_number(p, me->euid, 10), ":");
-    p = rl_put_text(rl_put_number(p, me->gid, 10), ",");
-    p = rl_put_text(rl_put_number(p, me->egid, 10), ":");
-    p = rl_put_text(rl_put_number(p, me->umask, 8), ":");
+    p = rl_put(rl_put_u64(p, me->uid, 10), ",");
+    p = rl_put(rl_put_u64(p, me->euid, 10), ":");
+    p = rl_put(rl_put_u64(p, me->gid, 10), ",");
+    p = rl_put(rl_put_u64(p, me->egid, 10), ":");
+    p = rl_put(rl_put_u64(p, me->umask, 8), ":");
     for (u32 i = 0; i < me->groups; i++)
-        p = rl_put_number(i ? rl_put_text(p, ",") : p, me->group[i], 10);
-    p = rl_put_number(rl_put_text(p, ":"), sigmask, 16);
+        p = rl_put_u64(i ? rl_put(p, ",") : p, me->group[i], 10);
+    p = rl_put_u64(rl_put(p, ":"), sigmask, 16);
     if (rl_root_len)
-        p = rl_put_text(rl_put_text(p, ":"), rl_root);
+        p = rl_put(rl_put(p, ":"), rl_root);
     return (size_t)(p - out);
 }
 

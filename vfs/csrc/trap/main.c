@@ -16,7 +16,6 @@
 #define RL_DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RL_RUN_ARGUMENTS 6  /* engine --run LAUNCH STATE CWD PROG */
 #define RL_REPORT_FD 3
-#define RL_F_SETFD 2
 #define RL_FD_CLOEXEC 1
 #define RL_EXEC_ARGUMENTS 9 /* engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV[0] */
 
@@ -46,7 +45,6 @@ static void init(const char *launch, const char *state, u64 *sigmask)
 static void start_again(struct rl_start *s, char **argv, u64 argc)
 {
     const char *vpath = argv[3];
-    u64 number;
     long r;
 
     init(argv[1], argv[2], &s->sigmask);
@@ -58,9 +56,7 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->interpreter_real = argv[7];
     s->argv = argv + 8;
     s->argc = argc - 8;
-    s->memfd = -1;
-    if (rl_text_starts(vpath, RL_OWN_FD) && rl_get_number(vpath + sizeof RL_OWN_FD - 1, 10, &number))
-        s->memfd = (int)number;
+    s->memfd = rl_own_fd(vpath);
     r = rl_start_program(s);
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
@@ -81,7 +77,7 @@ static void make_directory(const char *cwd)
     for (size_t i = 1; i <= n; i++)
         if (part[i] == '/' || part[i] == 0) {
             part[i] = 0;
-            rl_mkdir(RL_AT_FDCWD, part, 0755);
+            rl_mkdir(AT_FDCWD, part, 0755);
             part[i] = i < n ? '/' : 0;
         }
     rl_me = caller;
@@ -98,14 +94,14 @@ static void enter_directory(const char *cwd)
     }
     if (r >= 0)
         return;
-    rl_put_text(rl_put_text(why, ": "), rl_error_text(r));
+    rl_put(rl_put(why, ": "), rl_error_text(r));
     rl_die(RL_EXIT_ENGINE, "working directory ", cwd, why);
 }
 
 static const char *search_path(char **envp)
 {
     for (; *envp; envp++)
-        if (rl_text_starts(*envp, "PATH="))
+        if (rl_begins(*envp, "PATH="))
             return *envp + 5;
     return RL_DEFAULT_PATH;
 }
@@ -121,8 +117,8 @@ static long find_program(const char *prog, char **envp, char *path)
         if (*p == '/') {
             if (strlen(prog) >= RL_PATH_MAX)
                 return -ENAMETOOLONG;
-            rl_put_text(path, prog);
-            return rl_exec_prepare(RL_AT_FDCWD, path, 0, &program);
+            rl_put(path, prog);
+            return rl_exec_prepare(AT_FDCWD, path, 0, &program);
         }
     for (const char *p = search_path(envp);; p++) {
         size_t n = 0;
@@ -132,8 +128,8 @@ static long find_program(const char *prog, char **envp, char *path)
         if (n + strlen(prog) + 2 < RL_PATH_MAX) {
             memcpy(path, p, n);
             path[n] = 0;
-            rl_put_text(n ? rl_put_text(path + n, "/") : path, prog);
-            r = rl_exec_prepare(RL_AT_FDCWD, path, 0, &program);
+            rl_put(n ? rl_put(path + n, "/") : path, prog);
+            r = rl_exec_prepare(AT_FDCWD, path, 0, &program);
             if (r >= 0)
                 return r;
             if (r == -EACCES)
@@ -157,7 +153,7 @@ static _Noreturn void cannot_run(const char *prog, long error)
 
         machine = rl_elf_machine_name(head, (size_t)rl_sys4(__NR_pread64, fd, (long)head, sizeof head, 0));
     }
-    if (machine && !rl_text_equal(machine, "x86_64"))
+    if (machine && !rl_same(machine, "x86_64"))
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this x86_64 machine: built for ", machine);
     if (error == -ENOENT)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": its interpreter is not in the image", NULL);
@@ -177,7 +173,7 @@ static long run_script(const char *path, const struct rl_start *s)
     c.uc = &uc;
     c.slot = rl_slot_claim();
     c.stack = (u64)(s->stack - 64);
-    return rl_exec(&c, RL_AT_FDCWD, path, (u64)s->argv, (u64)s->envp, 0);
+    return rl_exec(&c, AT_FDCWD, path, (u64)s->argv, (u64)s->envp, 0);
 }
 
 static int is_script(const char *real)
@@ -248,14 +244,14 @@ _Noreturn void rl_main(u64 *stack)
     s.auxv = (u64 *)s.envp;
     while (*s.auxv++)
         ;
-    if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--run"))
+    if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--run"))
         start_first(&s, argv, argc, 5);
-    if (argc >= RL_RUN_ARGUMENTS && rl_text_equal(argv[1], "--report")) {
+    if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--report")) {
         rl_report_fd = RL_REPORT_FD;
-        rl_sys3(__NR_fcntl, rl_report_fd, RL_F_SETFD, RL_FD_CLOEXEC); /* a script starts through the kernel */
+        rl_sys3(__NR_fcntl, rl_report_fd, F_SETFD, RL_FD_CLOEXEC); /* a script starts through the kernel */
         start_first(&s, argv, argc, 5);
     }
-    if (argc >= RL_RUN_ARGUMENTS + 1 && rl_text_equal(argv[1], "--exec"))
+    if (argc >= RL_RUN_ARGUMENTS + 1 && rl_same(argv[1], "--exec"))
         start_first(&s, argv, argc, 6);
     if (argc >= RL_EXEC_ARGUMENTS && argv[1][0] == '/')
         start_again(&s, argv, argc);

@@ -20,12 +20,13 @@ static const struct limit unlimited = {~0ull, ~0ull};
 void rl_mark_process(void)
 {
     static char digits[RL_MARK_DIGITS + 1];
+    const char *p = digits;
     struct limit mark;
 
     if (rl_launch->container_id.len < RL_MARK_DIGITS)
         return;
     memcpy(digits, rl_launch_str(rl_launch->container_id), RL_MARK_DIGITS);
-    if (!rl_get_number(digits, 16, &mark.soft))
+    if (!rl_number(&p, 16, &mark.soft))
         return;
     mark.hard = mark.soft;
     rl_sys4(__NR_prlimit64, 0, RL_RLIMIT_MARK, (long)&mark, 0);

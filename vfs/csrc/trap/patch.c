@@ -5,7 +5,7 @@
  * 2. A patched call first tries the quick way (fastpath.c): on the program's own stack, with no signal blocked and
  *    nothing held, so that a handler may run, or jump away, at any time. At most 2.75 KiB deep.
  * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
- * 4. What may block, swap the signal mask or not return (rows with a pass argument, execve, prctl, …) traps: for
+ * 4. What may block, swap the signal mask or not return (rows without `patch`: execve, connect, ppoll, …) traps: for
  *    these the program's `syscall` instruction is still there, and a handler that asks for rl_resume() is
  *    run again from there.
  * 5. Who asks to be traced and then executes (lldb's and ltrace's children) must not stop for a SIGSYS in between, which
@@ -34,11 +34,7 @@ static int may_patch(long nr)
 {
     const struct rl_syscall *row = rl_syscall_row(nr);
 
-    if (row == NULL || row->action != RL_HANDLED || nr == __NR_execve || nr == __NR_execveat)
-        return 0;
-    if (nr == __NR_recvmmsg)
-        return 0;
-    return row->pass == RL_NONE ? nr != __NR_sendmmsg : nr == __NR_open || nr == __NR_openat;
+    return row != NULL && row->patch;
 }
 
 /* Not at the start: most processes never need it. */

@@ -46,7 +46,7 @@ static long read_shown(i32 pid, u32 *uid, u32 *gid)
     char path[32];
     long fd, n;
 
-    rl_put_text(rl_put_number(rl_put_text(path, "/proc/"), (u64)pid, 10), "/auxv");
+    rl_put(rl_put_u64(rl_put(path, "/proc/"), (u64)pid, 10), "/auxv");
     fd = rl_sys3(__NR_open, (long)path, O_RDONLY | O_CLOEXEC, 0);
     if (fd < 0)
         return -ESRCH;

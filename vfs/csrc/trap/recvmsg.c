@@ -14,8 +14,6 @@
 #define RL_SO_PASSCRED 16
 #define RL_AF_INET 2
 #define RL_SO_DOMAIN 39
-#define RL_F_GETFL 3
-#define RL_O_NONBLOCK 04000
 #define RL_MSG_WAITALL 0x100
 #define RL_MSG_WAITFORONE 0x10000
 #define RL_MOST_MESSAGES 1024
@@ -31,9 +29,9 @@ static long option(int fd, int name)
 
 static int waits(int fd)
 {
-    long flags = rl_sys3(__NR_fcntl, fd, RL_F_GETFL, 0);
+    long flags = rl_sys3(__NR_fcntl, fd, F_GETFL, 0);
 
-    return flags >= 0 && !(flags & RL_O_NONBLOCK);
+    return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
 /* The call as it is, untrapped. */
@@ -70,7 +68,7 @@ static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
     if (bytes > 2 && a->family == RL_AF_UNIX && a->path[0]) {
         if (rl_socket_name(a->path, name) >= 0 && strlen(name) < RL_SUN_PATH) {
             memset(a->path, 0, sizeof a->path);
-            rl_put_text(a->path, name);
+            rl_put(a->path, name);
             return (u32)(2 + strlen(name) + 1);
         }
     } else if (bytes > 2) {

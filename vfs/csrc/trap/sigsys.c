@@ -12,26 +12,26 @@ static long take_paths(struct rl_call *c)
     const struct rl_syscall *row = c->row;
     long r;
 
-    c->dir = row->dir == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir];
-    c->dir2 = row->dir2 == RL_NONE ? RL_AT_FDCWD : (int)c->arg[row->dir2];
-    c->flags = row->flag_arg == RL_NONE ? row->fixed : (int)c->arg[row->flag_arg];
-    if (row->flag_arg != RL_NONE && (c->flags & ~row->fixed))
+    c->dir = rl_dir_arg(c->arg, row->dir);
+    c->dir2 = rl_dir_arg(c->arg, row->dir2);
+    c->flags = rl_flag_arg(row, c->arg);
+    if (row->flag_arg && (c->flags & ~row->fixed))
         return -EINVAL;
     c->path = c->path2 = NULL;
-    c->rest = c->arg + row->rest;
-    if (row->path != RL_NONE) {
-        u64 from = c->arg[row->path];
+    c->rest = row->rest ? &c->arg[row->rest - 1] : NULL;
+    if (row->path) {
+        u64 from = rl_arg(c->arg, row->path);
 
         if (from != 0 || !(row->options & RL_NULL_PATH)) {
-            if (from == 0 && (c->flags & RL_AT_EMPTY_PATH))
+            if (from == 0 && (c->flags & AT_EMPTY_PATH))
                 c->slot->path[0] = 0;
             else if ((r = rl_user_text(c, c->slot->path, from, RL_PATH_MAX, -ENAMETOOLONG)) < 0)
                 return r;
             c->path = c->slot->path;
         }
     }
-    if (row->path2 != RL_NONE) {
-        r = rl_user_text(c, c->slot->path2, c->arg[row->path2], RL_PATH_MAX, -ENAMETOOLONG);
+    if (row->path2) {
+        r = rl_user_text(c, c->slot->path2, rl_arg(c->arg, row->path2), RL_PATH_MAX, -ENAMETOOLONG);
         if (r < 0)
             return r;
         c->path2 = c->slot->path2;

@@ -31,7 +31,7 @@ static void note_owner(void)
 /* Written at once, not looked at first: that would be a second page fault. */
 void rl_slots_init(void)
 {
-    rl_sys3(__NR_madvise, (long)words, sizeof words, RL_MADV_WIPEONFORK);
+    rl_sys3(__NR_madvise, (long)words, sizeof words, MADV_WIPEONFORK);
     __atomic_store_n(&words[RL_OWNER_WORD], (u32)rl_sys0(__NR_getpid), __ATOMIC_RELAXED);
 }
 

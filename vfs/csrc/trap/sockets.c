@@ -11,8 +11,6 @@
 #include "sockets.h"
 
 #define RL_SOCKET_MODE 0777
-#define RL_O_PATH 012000000 /* O_PATH | O_CLOEXEC */
-#define RL_RENAME_NOREPLACE 1
 
 /* The upper's part of a path in it, or NULL. */
 static const char *below_upper(const char *real)
@@ -30,8 +28,8 @@ long rl_socket_name(const char *name, char *out)
 {
     u32 n = rl_launch->alias.len;
 
-    if (n && rl_text_starts(name, rl_launch_str(rl_launch->alias)) && name[n] == '/') {
-        rl_put_text(out, name + n);
+    if (n && rl_begins(name, rl_launch_str(rl_launch->alias)) && name[n] == '/') {
+        rl_put(out, name + n);
         return rl_show_name(out);
     }
     return rl_virtual_path(name, out, RL_PATH_MAX) < 0 ? -ENOENT : rl_show_name(out);
@@ -39,16 +37,16 @@ long rl_socket_name(const char *name, char *out)
 
 static long open_path(const char *real)
 {
-    return rl_sys3(__NR_open, (long)real, RL_O_PATH, 0);
+    return rl_sys3(__NR_open, (long)real, O_PATH | O_CLOEXEC, 0);
 }
 
 /* /proc/self/fd/FD, and `name` in that directory. The address's length. */
 static long by_descriptor(struct rl_address *out, int fd, const char *name)
 {
-    char *p = rl_put_number(rl_put_text(out->path, "/proc/self/fd/"), (u64)fd, 10);
+    char *p = rl_put_u64(rl_put(out->path, "/proc/self/fd/"), (u64)fd, 10);
 
     if (*name)
-        p = rl_put_text(rl_put_text(p, "/"), name);
+        p = rl_put(rl_put(p, "/"), name);
     return 2 + (p - out->path) + 1;
 }
 
@@ -60,21 +58,21 @@ static long short_address(const char *real, struct rl_address *out)
 
     out->family = RL_AF_UNIX;
     if (inside && rl_launch->alias.len + strlen(inside) < RL_SUN_PATH)
-        return 2 + (rl_put_text(rl_put_text(out->path, rl_launch_str(rl_launch->alias)), inside) - out->path) + 1;
+        return 2 + (rl_put(rl_put(out->path, rl_launch_str(rl_launch->alias)), inside) - out->path) + 1;
     if (n >= RL_SUN_PATH)
         return 0;
-    rl_put_text(out->path, real);
+    rl_put(out->path, real);
     return (long)(2 + n + 1);
 }
 
 static long peer_address(const char *path, struct rl_address *out, int *dir, char *real)
 {
-    long r = rl_access(RL_AT_FDCWD, path, RL_W_OK, RL_AT_EACCESS), n;
+    long r = rl_access(AT_FDCWD, path, RL_W_OK, AT_EACCESS), n;
 
     *dir = -1;
     if (r == -EACCES)
         return r;
-    r = rl_real_path(RL_AT_FDCWD, path, 0, real, RL_BUF_BYTES / 2);
+    r = rl_real_path(AT_FDCWD, path, 0, real, RL_BUF_BYTES / 2);
     if (r < 0 || (n = short_address(real, out)) > 0)
         return r < 0 ? r : n;
     r = open_path(real);
@@ -116,11 +114,11 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
 static long bind_renamed(int socket, struct rl_address *a, char *real)
 {
     static u32 counter;
-    char name[64], *p = rl_put_number(rl_put_text(name, ".wh..wh.t.s"), (u64)rl_sys0(__NR_gettid), 10);
+    char name[64], *p = rl_put_u64(rl_put(name, ".wh..wh.t.s"), (u64)rl_sys0(__NR_gettid), 10);
     size_t last = strlen(real);
     long dir, r;
 
-    rl_put_number(rl_put_text(p, "."), __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
+    rl_put_u64(rl_put(p, "."), __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
     while (real[last - 1] != '/')
         last--;
     real[last - 1] = 0;
@@ -130,7 +128,7 @@ static long bind_renamed(int socket, struct rl_address *a, char *real)
         return dir;
     r = rl_sys3(__NR_bind, socket, (long)a, by_descriptor(a, (int)dir, name));
     if (r == 0) {
-        r = rl_sys(__NR_renameat2, dir, (long)name, dir, (long)(real + last), RL_RENAME_NOREPLACE, 0);
+        r = rl_sys(__NR_renameat2, dir, (long)name, dir, (long)(real + last), RENAME_NOREPLACE, 0);
         if (r < 0)
             rl_sys3(__NR_unlinkat, dir, (long)name, 0);
     }
@@ -159,7 +157,7 @@ long rl_do_bind(struct rl_call *c)
     n = short_address(buf, &real);
     r = n ? rl_sys3(__NR_bind, fd, (long)&real, n) : bind_renamed(fd, &real, buf);
     if (rl_name_end(buf, lock, r == 0) >= 0 && r == 0) /* made under the kernel's mask, which is 0 */
-        rl_chmod(RL_AT_FDCWD, a.path, RL_SOCKET_MODE & ~rl_me.umask, 0);
+        rl_chmod(AT_FDCWD, a.path, RL_SOCKET_MODE & ~rl_me.umask, 0);
     return r;
 }
 

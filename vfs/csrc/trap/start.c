@@ -15,10 +15,7 @@
 
 #include "engine.h"
 
-#define RL_AT_MINSIGSTKSZ 51
 #define RL_ADDR_NO_RANDOMIZE 0x0040000
-#define RL_PROT_ALL 7
-#define RL_PROT_GROWSDOWN 0x01000000
 #define RL_GRND_INSECURE 4
 #define RL_SHOWN_WORDS 48 /* of the kernel's 52 or so (AT_VECTOR_SIZE) */
 #define RL_VDSO_ROOM 0x10000ull /* a vdso and its data are smaller */
@@ -66,7 +63,7 @@ static void fix_auxv(u64 *av, const struct rl_image *main, const struct rl_image
         case AT_EGID: av[1] = rl_me.egid; break;
         case AT_SECURE: av[1] = rl_me.uid != rl_me.euid || rl_me.gid != rl_me.egid; break;
         /* room for the frame of a trapped call on top of that of the program's own signal */
-        case RL_AT_MINSIGSTKSZ: av[1] *= 2; break;
+        case AT_MINSIGSTKSZ: av[1] *= 2; break;
         default: break;
         }
     }
@@ -138,7 +135,7 @@ int rl_has_threads(void)
 {
     struct statx sx;
 
-    return rl_sys(__NR_statx, RL_AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) < 0 || sx.stx_nlink != 3;
+    return rl_sys(__NR_statx, AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) < 0 || sx.stx_nlink != 3;
 }
 
 void rl_tell_identity(void)
@@ -193,7 +190,7 @@ static long open_found(const char *real, const char *path)
 
     if (fd >= 0)
         return fd;
-    r = rl_exec_find(RL_AT_FDCWD, path, 0, &found);
+    r = rl_exec_find(AT_FDCWD, path, 0, &found);
     return r < 0 ? r : rl_exec_open(&found);
 }
 
@@ -213,7 +210,7 @@ long rl_start_program(const struct rl_start *s)
         rl_sys1(__NR_close, s->memfd);
     dynamic = interpreter[0] != 0;
     if (dynamic) {
-        const char *real = rl_text_equal(s->interpreter, interpreter) ? s->interpreter_real : "";
+        const char *real = rl_same(s->interpreter, interpreter) ? s->interpreter_real : "";
 
         r = rl_elf_map(open_found(real, interpreter), interpreter_place(s->auxv), &interp, interpreter);
         if (r < 0)
@@ -224,7 +221,7 @@ long rl_start_program(const struct rl_start *s)
     tell_kernel(s, &main, sp, auxv, words, gap);
     set_name(s->execfn);
     if (main.exec_stack)
-        rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, RL_PROT_ALL | RL_PROT_GROWSDOWN);
+        rl_sys3(__NR_mprotect, (long)((u64)sp & ~4095ull), 4096, PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN);
     if (rl_report_fd >= 0) {
         rl_sys1(__NR_close, rl_report_fd);
         rl_report_fd = -1;

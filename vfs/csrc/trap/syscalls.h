@@ -36,7 +36,9 @@ enum rl_test {
 #define RL_TRAPS 0x10001     /* but not from the gate */
 #define RL_TRAPS_ALL 0x10002 /* from the gate as well */
 
-#define RL_NONE 0xff
+/* An argument, as the columns of a row name it: 0 is none. */
+#define RL_ARG(n) ((n) + 1)
+
 #define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
 #define RL_RLIMIT_NOFILE 7
@@ -47,16 +49,24 @@ struct rl_syscall {
     const char *name;
     long (*handler)(struct rl_call *c);
     const struct rl_check *checks; /* or NULL; before everything else */
-    i32 fixed; /* flags where there is no flags argument, else the valid ones */
+    i32 fixed; /* flags where there is no flags argument, else the valid ones of it */
     u16 error;
     u8 action;
     u8 options;
-    u8 dir, path;   /* argument numbers, or RL_NONE */
+    u8 patch;     /* its call sites may be patched (patch.c) */
+    u8 dir, path; /* RL_ARG(n) or 0, and so are the rest */
     u8 dir2, path2;
     u8 flag_arg;
-    u8 rest; /* number of the first argument that is none of these */
+    u8 rest; /* the first argument that is none of these */
     u8 pass; /* argument that lets the call run when it points into a pass buffer */
 };
+
+static inline u64 rl_arg(const u64 *arg, size_t column) { return arg[column - 1]; }
+static inline int rl_dir_arg(const u64 *arg, u8 column) { return column ? (int)rl_arg(arg, column) : AT_FDCWD; }
+static inline int rl_flag_arg(const struct rl_syscall *row, const u64 *arg)
+{
+    return row->flag_arg ? (int)rl_arg(arg, row->flag_arg) : row->fixed;
+}
 
 #define RL_SYSCALL_LIMIT 512
 /* NULL for numbers outside the table. */

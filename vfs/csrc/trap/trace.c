@@ -5,16 +5,15 @@
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_O_TRACE 02002001 /* O_WRONLY | O_APPEND | O_CLOEXEC */
 
 static char *put_path(char *to, int dir, const char *path)
 {
-    if (dir != RL_AT_FDCWD && (path == NULL || *path != '/')) {
-        to = rl_put_number(rl_put_text(to, "fd "), (u64)dir, 10);
+    if (dir != AT_FDCWD && (path == NULL || *path != '/')) {
+        to = rl_put_u64(rl_put(to, "fd "), (u64)dir, 10);
         if (path)
-            to = rl_put_text(to, ":");
+            to = rl_put(to, ":");
     }
-    return path ? rl_put_text(to, path) : to;
+    return path ? rl_put(to, path) : to;
 }
 
 /* Where a descriptor's file really is. */
@@ -23,7 +22,7 @@ static char *put_place(char *to, long fd)
     char link[40];
     long n;
 
-    rl_put_number(rl_put_text(link, "/proc/self/fd/"), (u64)fd, 10);
+    rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)fd, 10);
     n = rl_sys3(__NR_readlink, (long)link, (long)to, RL_PATH_MAX);
     return n > 0 ? to + n : to;
 }
@@ -38,7 +37,7 @@ static void put_line(char *line, char *end)
             *p = '?';
     *end++ = '\n';
     if (*file)
-        fd = rl_sys3(__NR_open, (long)file, RL_O_TRACE, 0);
+        fd = rl_sys3(__NR_open, (long)file, O_WRONLY | O_APPEND | O_CLOEXEC, 0);
     if (fd < 0)
         return;
     rl_sys3(__NR_write, fd, (long)line, end - line);
@@ -50,18 +49,18 @@ void rl_trace(struct rl_call *c, long result)
 {
     char *line = (char *)c->slot->buf, *to = line;
 
-    to = rl_put_number(to, (u64)rl_sys0(__NR_getpid), 10);
-    to = rl_put_text(rl_put_text(rl_put_text(to, " "), c->row->name), "(");
-    if (c->row->path != RL_NONE || c->row->dir != RL_NONE || c->path)
+    to = rl_put_u64(to, (u64)rl_sys0(__NR_getpid), 10);
+    to = rl_put(rl_put(rl_put(to, " "), c->row->name), "(");
+    if (c->row->path || c->row->dir || c->path)
         to = put_path(to, c->dir, c->path);
     if (c->path2)
-        to = put_path(rl_put_text(to, ", "), c->dir2, c->path2);
-    to = rl_put_text(to, ")");
+        to = put_path(rl_put(to, ", "), c->dir2, c->path2);
+    to = rl_put(to, ")");
     if (c->row->handler == rl_do_open && result >= 0)
-        to = put_place(rl_put_text(to, " -> "), result);
-    to = rl_put_text(to, c->resumed ? " = (in the program)" : result < 0 ? " = -" : " = ");
+        to = put_place(rl_put(to, " -> "), result);
+    to = rl_put(to, c->resumed ? " = (in the program)" : result < 0 ? " = -" : " = ");
     if (!c->resumed)
-        to = rl_put_number(to, (u64)(result < 0 ? -result : result), 10);
+        to = rl_put_u64(to, (u64)(result < 0 ? -result : result), 10);
     put_line(line, to);
 }
 
@@ -72,8 +71,8 @@ void rl_trace_exec(struct rl_call *c, const char *path)
     char *line = (char *)&c->slot->exec2, *to = line;
 
     _Static_assert(sizeof c->slot->exec2 > sizeof c->slot->exec.real + RL_PATH_MAX + 64, "room for the line");
-    to = rl_put_number(to, (u64)rl_sys0(__NR_getpid), 10);
-    to = rl_put_text(rl_put_text(to, " exec("), path);
-    to = rl_put_text(rl_put_text(to, ") -> "), c->slot->exec.real);
+    to = rl_put_u64(to, (u64)rl_sys0(__NR_getpid), 10);
+    to = rl_put(rl_put(to, " exec("), path);
+    to = rl_put(rl_put(to, ") -> "), c->slot->exec.real);
     put_line(line, to);
 }

@@ -68,6 +68,6 @@ const char *rl_error_text(long error)
     for (u32 i = 0; i < sizeof known / sizeof known[0]; i++)
         if (known[i].error == -error)
             return known[i].text;
-    rl_put_number(rl_put_text(other, "error "), (u64)-error, 10);
+    rl_put_u64(rl_put(other, "error "), (u64)-error, 10);
     return other;
 }

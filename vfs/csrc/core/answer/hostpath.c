@@ -3,8 +3,7 @@
 
 static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags, struct rl_exec *out)
 {
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(w, dirfd, path, how, 0);
+    long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
     struct rl_hit *h = &w->hit;
@@ -63,9 +62,8 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
 
 static long real_path(struct rl_walk *w, int dirfd, const char *path, int flags, char *real, size_t size)
 {
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
     char *mark = w->s->mark;
-    long r = rl_resolve(w, dirfd, path, how, 0);
+    long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (w->at != AT_FDCWD) /* it may be kept for longer */
         w->at = RL_NO_AT;
     if (r >= 0)
@@ -100,7 +98,7 @@ static long name_begin(struct rl_walk *w, const char *path, char *real, size_t s
     long r = rl_lock_now(w);
     if (r >= 0)
         r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
-    if (r >= 0 && w->hit.what != RL_NONE)
+    if (r >= 0 && w->hit.what != RL_NOTHING)
         return -EADDRINUSE;
     w->at = RL_NO_AT;
     if (r >= 0)

@@ -126,7 +126,7 @@ static long add_layer(struct gather *g, u32 i)
             struct rl_dirent *e = (void *)(buf + o);
             u32 len = (u32)strlen(e->name);
             o += e->reclen;
-            if (e->name[0] == '.' && (len == 1 || (len == 2 && e->name[1] == '.')))
+            if (rl_dots(e->name, len))
                 continue;
             r = marks && rl_reserved(e->name, len) ? add_mark(g, fd, e->name, len, i)
                                                    : add(g, e->name, len, e->ino, e->type, i * 2);
@@ -218,7 +218,7 @@ static void correct(struct rl_walk *w, struct item *it, int others)
     memcpy(w->v + at + 1, it->name, it->len);
     w->v[len] = 0;
     /* w->hit is the directory's own: nobody needs it during a listing */
-    if (rl_step(w, &w->self, w->v, len, &self, &w->hit) == 0 && w->hit.what != RL_NONE) {
+    if (rl_step(w, &w->self, w->v, len, &self, &w->hit) == 0 && w->hit.what != RL_NOTHING) {
         it->ino = rl_ino_of(&self, &w->hit);
         it->type = (u8)(w->hit.mode >> 12 & 15);
     }

@@ -17,7 +17,7 @@ static int wants_write(int flags)
 
 static int tmpfile_flags(int flags)
 {
-    return (flags & RL_O_TMPFILE) == RL_O_TMPFILE;
+    return (flags & O_TMPFILE) == O_TMPFILE;
 }
 
 static long wanted(int flags)
@@ -265,7 +265,7 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     struct rl_hit *h = &w->hit;
     if (creat && w->slash)
         return -EISDIR;
-    if (h->what == RL_NONE)
+    if (h->what == RL_NOTHING)
         return creat ? create(w, mode, o) : -ENOENT;
     if (excl)
         return -EEXIST;

@@ -151,7 +151,7 @@ static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
                 struct rl_ctx self;
                 w->v[w->vlen] = '/';
                 memcpy(w->v + w->vlen + 1, e->name, len + 1);
-                if (rl_step(w, &w->self, w->v, end, &self, &w->hit) == 0 && w->hit.what != RL_NONE) {
+                if (rl_step(w, &w->self, w->v, end, &self, &w->hit) == 0 && w->hit.what != RL_NOTHING) {
                     e->ino = rl_ino_of(&self, &w->hit);
                     e->type = (u8)(w->hit.mode >> 12 & 15);
                 }
@@ -262,7 +262,7 @@ static struct listed listed_view(const struct rl_base *b)
 /* A clear directory that the view alone has: without a walk. */
 static int is_clear(const struct rl_base *b)
 {
-    return b->how == 1 && b->clear && !rl_base_covered(b) && !rl_bind_may_be_in(b->hash);
+    return b->kind == RL_BASE_VIEW && b->clear && !rl_base_covered(b) && !rl_bind_may_be_in(b->hash);
 }
 
 static long clear(const struct rl_base *b, int fd, char *buf, size_t size)
@@ -349,7 +349,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     struct rl_since since = rl_since(w);
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
     struct rl_base b;
-    int known = rl_fdcache_directory(fd, &b, s->text, sizeof s->text);
+    enum rl_base_kind known = rl_fdcache_directory(fd, &b, s->text, sizeof s->text);
     if (is_clear(&b))
         return clear(&b, fd, buf, size);
     struct rl_origin o;
@@ -360,7 +360,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
         return k_getdents(fd, buf, size);
     if (!known)
         at = rl_classify(s->real, (u32)n);
-    else if (known == 2)
+    else if (known == RL_BASE_UPPER)
         at.place = RL_PLACE_LAYER;
     if (at.place == RL_OUTSIDE || at.place == RL_PLACE_BIND)
         return k_getdents(fd, buf, size);
@@ -386,7 +386,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     }
     if (r == RL_MISS)
         return rl_layers[0].flags & RL_DIR_MARKS ? filtered(w, fd, buf, size) : k_getdents(fd, buf, size);
-    return r == -ESTALE ? r : delivered(r, fd, pos, 0, known == 1);
+    return r == -ESTALE ? r : delivered(r, fd, pos, 0, known == RL_BASE_VIEW);
 }
 
 long rl_getdents64(int fd, void *buf, size_t size)

@@ -6,8 +6,7 @@ static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(&w, dirfd, path, how, 0);
+    long r = rl_resolve(&w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
     rl_attr_of(&w.self, &w.hit, out);
@@ -122,8 +121,7 @@ static __attribute__((noinline)) long access_path(int dirfd, const char *path, i
     struct rl_scratch s;
     struct rl_walk w;
     rl_walk_start(&w, &s);
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(&w, dirfd, path, how, 0);
+    long r = rl_resolve(&w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
     struct rl_hit *h = &w.hit;

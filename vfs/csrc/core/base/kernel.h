@@ -8,29 +8,16 @@
 #include <asm/unistd.h>
 #include <linux/errno.h>
 #include <linux/fcntl.h>
+#include <linux/fs.h>
+#include <linux/mman.h>
 #include <linux/stat.h>
 
 #include "../core.h"
 
-#ifndef O_PATH
-#define O_PATH 010000000
-#endif
-#define RL_O_TMPFILE (020000000 | O_DIRECTORY) /* __O_TMPFILE is the same everywhere we run */
-#define RL_RENAME_NOREPLACE 1u
-#define RL_RENAME_EXCHANGE 2u
-#define RL_PROT_READ 1
-#define RL_PROT_WRITE 2
-#define RL_MAP_SHARED 1
-#define RL_MAP_PRIVATE 2
-#define RL_MAP_ANON 0x20
-#define RL_LOCK_EX 2
-#define UTIME_NOW_ ((1 << 30) - 1)
-#define RL_F_DUPFD 0
-#define RL_F_GETFL 3
-#define RL_F_DUPFD_CLOEXEC 1030
-#define RL_R_OK 4
+#define RL_R_OK 4 /* of access(2), and UTIME_NOW: the kernel's headers have none of these */
 #define RL_W_OK 2
 #define RL_X_OK 1
+#define UTIME_NOW_ ((1 << 30) - 1)
 #define RL_SET_ID 06000u /* never on a real file: it would be a set-id program for all users of the machine */
 #define RL_STATX_ALL 0xfffu /* basic fields and btime */
 
@@ -44,6 +31,13 @@ static inline u64 rl_makedev(u32 major, u32 minor)
 static inline int rl_isdir(u32 mode) { return (mode & S_IFMT) == S_IFDIR; }
 static inline int rl_isreg(u32 mode) { return (mode & S_IFMT) == S_IFREG; }
 static inline int rl_islnk(u32 mode) { return (mode & S_IFMT) == S_IFLNK; }
+
+/* Is this name one of a directory itself or of its parent? RL_ROOT: of a path only, that of the root. */
+enum rl_dots { RL_NO_DOTS, RL_DOT, RL_DOT_DOT, RL_ROOT };
+static inline enum rl_dots rl_dots(const char *name, u32 n)
+{
+    return name[0] != '.' ? RL_NO_DOTS : n == 1 ? RL_DOT : n == 2 && name[1] == '.' ? RL_DOT_DOT : RL_NO_DOTS;
+}
 
 static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
@@ -137,7 +131,7 @@ static inline long k_utimens(long fd, const char *p, const i64 *times, int flags
 static inline long k_getdents(long fd, void *b, size_t n) { return k4(__NR_getdents64, fd, (long)b, (long)n, 0); }
 static inline void *k_mmap(size_t n)
 {
-    long r = rl_sys(__NR_mmap, 0, (long)n, RL_PROT_READ | RL_PROT_WRITE, RL_MAP_PRIVATE | RL_MAP_ANON, -1, 0);
+    long r = rl_sys(__NR_mmap, 0, (long)n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return r < 0 && r > -4096 ? NULL : (void *)r;
 }
 static inline void k_munmap(void *p, size_t n) { k4(__NR_munmap, (long)p, (long)n, 0, 0); }

@@ -117,10 +117,9 @@ char *rl_put_u64(char *out, u64 v, int base)
 /* Above every base when it is no digit. */
 static u32 digit(char c)
 {
-    return c >= 'a' ? (u32)(c - 'a') + 10 : (u32)(c - '0');
+    return c >= 'a' ? (u32)(c - 'a') + 10 : c > '9' ? ~0u : (u32)(c - '0');
 }
 
-/* Read digits; at least one, no overflow. Returns 1 when a number was there. */
 int rl_number(const char **s, u32 base, u64 *v)
 {
     const char *p = *s;

@@ -18,16 +18,21 @@ void rl_fdcache_created(int fd, u32 moment);
 /* `fd` has just been opened by the name of this entry, which lies at its own path (of the FNV state `hash`) in its layer's
  * tree: cheaper than to ask for the name later. `clear`: as of rl_base, at the moment `now`. */
 void rl_fdcache_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);
+enum rl_base_kind {
+    RL_BASE_OTHER, /* not known without a walk */
+    RL_BASE_VIEW,  /* of the view, whatever covers it */
+    RL_BASE_UPPER
+};
 /* A descriptor's directory, as far as it is known without a walk. */
 struct rl_base {
-    int how;   /* 1: of the view, whatever covers it; 2: of the upper; 0: neither */
-    u32 id;    /* 1: its entry */
-    u32 tree;  /* 1: the layer whose tree it is in */
+    enum rl_base_kind kind;
+    u32 id;    /* RL_BASE_VIEW: its entry */
+    u32 tree;  /* RL_BASE_VIEW: the layer whose tree it is in */
     int clear; /* 1: names in it may be looked up from it on (fdcache.c, rule 5) */
     u64 hash;  /* FNV state over its path */
 };
-/* b->how. 2: its visible path is in out[size]; 1: rl_base_path() tells. */
-int rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size);
+/* b->kind. RL_BASE_UPPER: its visible path is in out[size]; RL_BASE_VIEW: rl_base_path() tells. */
+enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size);
 long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length; unless it was renamed */
 long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o); /* its name now, into out[RL_PATH_MAX] */
 void rl_base_clear(const struct rl_base *b, u32 now); /* it is, since the moment `now` */

@@ -22,13 +22,15 @@ struct counts { /* written under the upper's lock, read without */
     u32 begun, ended;
     u32 taken, given; /* rule 5 */
 };
-static struct counts *counts; /* NULL: nothing is remembered */
-static int sections;          /* everybody counts the second pair */
-static u32 foreign;           /* layers of rule 3 */
-static int used;              /* something has been remembered */
+static struct {
+    struct counts *counts; /* NULL: nothing is remembered. Set by init alone, as the next two */
+    int sections;          /* everybody counts the second pair */
+    u32 foreign;           /* layers of rule 3 */
+    int used;              /* something has been remembered: any thread sets it, with no lock; init clears it */
+} state;
 
 struct head {
-    u32 version; /* odd: being written */
+    u32 version; /* of rl_line_*(): guards the rest of the line */
     u32 at;
     u32 recent; /* rule 4 */
 };
@@ -36,7 +38,7 @@ struct head {
 static struct line {
     struct head head;
     struct rl_ctx dir;
-} lines[LINES] RL_BULK;
+} lines[LINES] RL_BULK; /* any thread; guarded by head.version (line.h), and so are the names */
 
 static struct name {
     struct head head;
@@ -47,33 +49,33 @@ static struct name {
 
 void rl_dircache_init(void *header, int with_sections)
 {
-    if (used) { /* not in a new process: its pages are not there yet */
+    if (state.used) { /* not in a new process: its pages are not there yet */
         memset(lines, 0, sizeof lines);
         memset(names, 0, sizeof names);
     }
-    used = 0;
+    state.used = 0;
     rl_attrcache_init();
-    counts = header;
-    sections = with_sections;
-    foreign = 0;
+    state.counts = header;
+    state.sections = with_sections;
+    state.foreign = 0;
     for (u32 i = 0; i < rl_nlayers; i++)
         if (!(rl_layers[i].flags & RL_DIR_MARKS))
-            foreign |= 1u << i;
+            state.foreign |= 1u << i;
 }
 
 /* ---- changes -------------------------------------------------------------------------------------- */
 
 void rl_changing(void)
 {
-    if (counts)
-        __atomic_fetch_add(&counts->begun, 1, __ATOMIC_SEQ_CST);
+    if (state.counts)
+        __atomic_fetch_add(&state.counts->begun, 1, __ATOMIC_SEQ_CST);
 }
 
 /* Whoever holds the lock knows that all changes that others began are over, or their makers dead. */
 void rl_changed(void)
 {
-    if (counts)
-        __atomic_store_n(&counts->ended, __atomic_load_n(&counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+    if (state.counts)
+        __atomic_store_n(&state.counts->ended, __atomic_load_n(&state.counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
 /* What was right before the change is right after it, as long as nobody else changed anything. */
@@ -90,71 +92,71 @@ static void carry(struct head *h, u32 before)
  * remembered: this process goes on remembering all others. */
 void rl_changed_one(u64 hash, const char *path, u32 len)
 {
-    if (!counts)
+    if (!state.counts)
         return;
-    u32 before = __atomic_load_n(&counts->begun, __ATOMIC_RELAXED) - 1;
-    int first = __atomic_load_n(&counts->ended, __ATOMIC_RELAXED) == before;
+    u32 before = __atomic_load_n(&state.counts->begun, __ATOMIC_RELAXED) - 1;
+    int first = __atomic_load_n(&state.counts->ended, __ATOMIC_RELAXED) == before;
     rl_changed();
-    for (u32 i = 0; used && first && i < LINES; i++)
+    for (u32 i = 0; state.used && first && i < LINES; i++)
         if (lines[i].dir.hash != hash)
             carry(&lines[i].head, before);
-    for (u32 i = 0; used && first && i < NAMES; i++)
+    for (u32 i = 0; state.used && first && i < NAMES; i++)
         if (len >= NAME_BYTES || memcmp(names[i].path, path, len) || names[i].path[len])
             carry(&names[i].head, before);
 }
 
 int rl_moment(u32 *now)
 {
-    if (!counts)
+    if (!state.counts)
         return 0;
-    *now = __atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE);
-    return *now == __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE);
+    *now = __atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE);
+    return *now == __atomic_load_n(&state.counts->ended, __ATOMIC_ACQUIRE);
 }
 
 int rl_counted(void)
 {
-    return counts != NULL;
+    return state.counts != NULL;
 }
 
 int rl_stirred(u32 since)
 {
-    return counts && (__atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) != since ||
-                      __atomic_load_n(&counts->ended, __ATOMIC_ACQUIRE) != since);
+    return state.counts && (__atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE) != since ||
+                      __atomic_load_n(&state.counts->ended, __ATOMIC_ACQUIRE) != since);
 }
 
 void rl_section_begin(void)
 {
-    if (counts)
-        __atomic_fetch_add(&counts->taken, 1, __ATOMIC_SEQ_CST);
+    if (state.counts)
+        __atomic_fetch_add(&state.counts->taken, 1, __ATOMIC_SEQ_CST);
 }
 
 void rl_section_end(void)
 {
-    if (counts)
-        __atomic_store_n(&counts->given, __atomic_load_n(&counts->taken, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
+    if (state.counts)
+        __atomic_store_n(&state.counts->given, __atomic_load_n(&state.counts->taken, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
 int rl_quiet(u32 *now)
 {
-    if (!counts || !sections)
+    if (!state.counts || !state.sections)
         return 0;
-    *now = __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST);
-    return *now == __atomic_load_n(&counts->given, __ATOMIC_SEQ_CST);
+    *now = __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST);
+    return *now == __atomic_load_n(&state.counts->given, __ATOMIC_SEQ_CST);
 }
 
 int rl_undisturbed(u32 since)
 {
-    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since;
+    return __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST) == since;
 }
 
 int rl_first_since(u32 since)
 {
-    return __atomic_load_n(&counts->taken, __ATOMIC_SEQ_CST) == since + 1;
+    return __atomic_load_n(&state.counts->taken, __ATOMIC_SEQ_CST) == since + 1;
 }
 
 static int unchanged(u32 since)
 {
-    return counts && __atomic_load_n(&counts->begun, __ATOMIC_ACQUIRE) == since;
+    return state.counts && __atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE) == since;
 }
 
 /* ---- lines that are written and read at once ------------------------------------------------------- */
@@ -204,7 +206,7 @@ static int is_own(const struct rl_ctx *dir)
 
 void rl_dircache_add(u32 now, const struct rl_ctx *dir)
 {
-    if (dir->bind >= 0 || !dir->mask || (dir->mask & foreign))
+    if (dir->bind >= 0 || !dir->mask || (dir->mask & state.foreign))
         return;
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])
@@ -218,7 +220,7 @@ void rl_dircache_add(u32 now, const struct rl_ctx *dir)
         l = choose(set, sizeof *set);
     if (!rl_line_open(&l->head.version))
         return;
-    used = 1;
+    state.used = 1;
     l->head.at = now;
     l->head.recent = 0;
     l->dir = *dir;
@@ -229,7 +231,7 @@ void rl_dircache_add(u32 now, const struct rl_ctx *dir)
 int rl_dircache_find(u64 hash, struct rl_ctx *out)
 {
     struct line *l = lines_of(hash), *end = l + WAYS;
-    if (!used) /* looking at them would be a page fault */
+    if (!state.used) /* looking at them would be a page fault */
         return 0;
     for (; l < end; l++) {
         u32 before = rl_line_version(&l->head.version), at = l->head.at;
@@ -261,7 +263,7 @@ void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32
         n = choose(set, sizeof *set);
     if (!rl_line_open(&n->head.version))
         return;
-    used = 1;
+    state.used = 1;
     n->head.at = now;
     n->head.recent = 0;
     n->inode = rl_inode_of(sx);
@@ -274,7 +276,7 @@ void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32
 int rl_dircache_find_name(const struct statx *sx, u64 *hash, char *out, size_t size)
 {
     struct name *n = names_of(sx), *end = n + WAYS;
-    if (!used || !sx->stx_nlink)
+    if (!state.used || !sx->stx_nlink)
         return 0;
     for (; n < end; n++) {
         u32 before = rl_line_version(&n->head.version), at = n->head.at, i = 0;

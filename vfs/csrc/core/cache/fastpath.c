@@ -36,16 +36,19 @@ struct quick {
     int rooted; /* at[0] is the root, not the directory that the path is relative to */
 };
 
+/* May the upper, and nobody else, have an object of this path, and a record of it? */
+enum in_upper { NOT_UPPER, UPPER_PLAIN, UPPER_RECORD };
+
 /* Where a path starts, and what came of it. */
 struct start {
     int dirfd;
-    struct rl_base base; /* of a relative path; else base.how is 0 */
+    struct rl_base base; /* of a relative path; else base.kind is RL_BASE_OTHER */
     int keep;            /* what is found holds for the moment `now` */
     u32 now;
-    int plain; /* no link was followed, and there was no `..` */
-    int upper; /* rule 4 */
-    u64 hash;  /* of the entry's own path */
-    char buf[BASE]; /* the path of the base */
+    int plain;           /* no link was followed, and there was no `..` */
+    enum in_upper upper; /* rule 4 */
+    u64 hash;            /* of the entry's own path */
+    char buf[BASE];      /* the path of the base */
 };
 
 /* May a directory layer have an object, a whiteout or a record of this path? */
@@ -129,26 +132,25 @@ static int enter_base(const struct rl_base *b, struct place *at)
         *at = (struct place){b->hash, b->id, searchable(e->mode, e->uid, e->gid)};
         return 1;
     }
-    return enter_seen(at, b->hash) && (b->how == 2 || at->id == b->id);
+    return enter_seen(at, b->hash) && (b->kind == RL_BASE_UPPER || at->id == b->id);
 }
 
-/* May the upper have an object of this path, and nobody else? 2: and a record of it. */
-static int upper_alone(u64 hash)
+static enum in_upper upper_alone(u64 hash)
 {
     const struct rl_layer *l = &rl_layers[0];
     if (!rl_nlayers || !rl_writable() || !(l->flags & RL_DIR_MARKS))
-        return 0;
+        return NOT_UPPER;
     for (u32 i = 1; i < rl_nlayers; i++)
         if (rl_bloom_test(&rl_layers[i], rl_bloom_key(hash, RL_KEY_PATH)))
-            return 0;
-    return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? 2 : 1;
+            return NOT_UPPER;
+    return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? UPPER_RECORD : UPPER_PLAIN;
 }
 
 /* The walk has come from the root to where the directory is that the path is relative to. 0: it was renamed. */
 static int at_base(struct start *s, const struct place *at)
 {
     const struct rl_base *b = &s->base;
-    if (b->how != 1)
+    if (b->kind != RL_BASE_VIEW)
         return 1;
     if (at->id != b->id)
         return 0;
@@ -167,7 +169,8 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
     q.up = 0;
     q.rooted = rooted;
     q.at[0] = *from;
-    s->upper = s->plain = 0;
+    s->upper = NOT_UPPER;
+    s->plain = 0;
     if (base) {
         q.text[q.texts++] = p;
         p = base;
@@ -188,17 +191,18 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         while (*p && *p != '/')
             p++;
         u32 n = (u32)(p - name);
-        int last = !*p && !q.texts, dots = name[0] != '.' ? 0 : n == 1 ? 1 : n == 2 && name[1] == '.' ? 2 : 0;
+        int last = !*p && !q.texts;
+        enum rl_dots dots = rl_dots(name, n);
         const struct place *dir = &q.at[q.depth];
         if (dir->may < 0 && !base)
             return dir->may;
         if ((dots && last) || (rl_shown && !q.depth && q.rooted && rl_shown_prefix(name)))
             return RL_MISS;
-        if (dots == 2 && !q.depth && !q.rooted)
+        if (dots == RL_DOT_DOT && !q.depth && !q.rooted)
             return FROM_ROOT;
         if (dots) {
-            q.depth -= dots == 2 && q.depth;
-            q.up |= dots == 2;
+            q.depth -= dots == RL_DOT_DOT && q.depth;
+            q.up |= dots == RL_DOT_DOT;
             continue;
         }
         if (n > RL_NAME_MAX || rl_reserved(name, n))
@@ -207,7 +211,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         if (rl_bind_hash(hash))
             return RL_MISS;
         if (layers_may_know(hash)) {
-            s->upper = last && !q.up && !q.links ? upper_alone(hash) : 0;
+            s->upper = last && !q.up && !q.links ? upper_alone(hash) : NOT_UPPER;
             if (last || q.depth + 1 == DEPTH || !enter_seen(&q.at[q.depth + 1], hash))
                 return RL_MISS;
             q.depth++;
@@ -241,7 +245,7 @@ static long kept(struct start *s, long r)
 {
     if (!rl_stirred(s->now))
         return r;
-    s->upper = 0;
+    s->upper = NOT_UPPER;
     return RL_MISS;
 }
 
@@ -249,7 +253,8 @@ static long find(struct start *s, int dirfd, const char *path, int follow_last)
 {
     struct place from;
     const char *base = NULL;
-    s->upper = s->base.how = 0;
+    s->upper = NOT_UPPER;
+    s->base.kind = RL_BASE_OTHER;
     s->dirfd = AT_FDCWD;
     s->keep = rl_moment(&s->now);
     if (rl_root_len || !*path || strlen(path) > LONGEST)
@@ -280,11 +285,11 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
     u32 k = (u32)strlen(path), n = 0;
     if (!s->upper || l->len + k + 1 > REAL)
         return RL_MISS;
-    if (s->base.how != 2) { /* else rule 5 */
+    if (s->base.kind != RL_BASE_UPPER) { /* else rule 5 */
         memcpy(real, l->path, l->len);
         n = l->len;
     }
-    if (s->base.how == 1) {
+    if (s->base.kind == RL_BASE_VIEW) {
         long b = rl_base_path(&s->base, real + n, REAL - n);
         if (b < 0 || n + (u32)b + k + 2 > REAL)
             return RL_MISS;
@@ -292,11 +297,11 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
         real[n++] = '/';
     }
     memcpy(real + n, path, k + 1);
-    if (k_near(s->base.how == 2 ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_MISS;
-    if (s->base.how == 1 && rl_stirred(s->now)) /* the path is not that of the directory any more */
+    if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the path is not that of the directory any more */
         return RL_MISS;
-    if (s->upper == 2)
+    if (s->upper == UPPER_RECORD)
         return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
     rl_attr_real(&sx, out);
     out->uid = rl_launch->map_uid;
@@ -372,8 +377,8 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
         r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    r = k4(__NR_openat, s->base.how == 2 ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
-    if (r >= 0 && s->base.how == 1 && rl_stirred(s->now)) {
+    r = k4(__NR_openat, s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
+    if (r >= 0 && s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) {
         k_close(r);
         return RL_MISS;
     }
@@ -401,9 +406,9 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
     long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
     if (r < 0)
         return r;
-    int here = s.plain && s.base.how == 1 && s.base.tree == e->layer && !e->source_len;
+    int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;
     long at = s.dirfd, tree = -1;
-    if (!s.base.how && s.plain && !e->source_len && rl_tree_descriptor)
+    if (!s.base.kind && s.plain && !e->source_len && rl_tree_descriptor)
         tree = rl_tree_descriptor(e->layer);
     if (tree >= 0) {
         at = tree;

@@ -17,7 +17,7 @@
 #define LINES 64 /* a page: another would be one more fault in every program that opens files */
 
 static struct line {
-    u32 version;
+    u32 version; /* of rl_line_*(): guards the rest of the line, which any thread writes */
     u32 id;
     u32 tree; /* the layer whose tree it is in */
     u32 epoch; /* of the launch file that it was learned under */
@@ -25,14 +25,17 @@ static struct line {
     u64 hash; /* FNV state of the entry's path */
     struct rl_inode inode;
 } lines[LINES];
-static u16 told[LINES]; /* by entry: the number of the line that it was last written to, plus one */
-static u32 epoch;
-static i32 spent; /* rule 4: files opened since somebody asked */
 #define CREDIT 8
+static struct {
+    u16 told[LINES]; /* by entry: the number of the line that it was last written to, plus one. Any thread, no lock: a
+                      * number that is wrong leads to a line that is about another entry */
+    u32 epoch;       /* of the launch file in use; init alone */
+    i32 spent;       /* rule 4: files opened since somebody asked. Any thread, no lock: it is a guess */
+} state;
 
 void rl_fdcache_init(void)
 {
-    epoch++;
+    state.epoch++;
 }
 
 static struct line *line_of(const struct statx *sx)
@@ -45,7 +48,7 @@ static u32 remembered(const struct statx *sx, u64 *hash, u32 *tree, u32 *clear_a
     struct line *l = line_of(sx), copy;
     u32 before = rl_line_version(&l->version);
     copy = *(volatile struct line *)l;
-    if (!before || !rl_line_kept(&l->version, before) || copy.epoch != epoch || !rl_inode_is(&copy.inode, sx))
+    if (!before || !rl_line_kept(&l->version, before) || copy.epoch != state.epoch || !rl_inode_is(&copy.inode, sx))
         return 0;
     *hash = copy.hash;
     *tree = copy.tree;
@@ -60,32 +63,25 @@ static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree, u32 cle
         return;
     l->id = id;
     l->tree = tree;
-    l->epoch = epoch;
+    l->epoch = state.epoch;
     l->hash = hash;
     l->clear_at = clear_at;
     l->inode = rl_inode_of(sx);
     rl_line_close(&l->version);
-    told[id % LINES] = (u16)(l - lines + 1);
+    state.told[id % LINES] = (u16)(l - lines + 1);
 }
 
 /* Was this entry remembered, and is it still? (If its file is another one by now, the next question by descriptor tells.) */
 static int is_told(u32 id)
 {
-    u32 at = told[id % LINES];
-    return at && lines[at - 1].id == id && lines[at - 1].epoch == epoch;
+    u32 at = state.told[id % LINES];
+    return at && lines[at - 1].id == id && lines[at - 1].epoch == state.epoch;
 }
 
 /* The entry at rel[0..len) of a tree, as long as it is the visible path; the FNV state of that. */
 static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
 {
-    u32 id = RL_VIEW_ROOT, at = 0;
-    while (id && at < len) {
-        u32 end = at + 1;
-        while (end < len && rel[end] != '/')
-            end++;
-        id = rl_view_find(id, rel + at + 1, end - at - 1);
-        at = end;
-    }
+    u32 id = rl_view_at(rel, len);
     const struct rl_view_entry *e = rl_view_entry(id);
     /* Directories are the same one in every layer. */
     if (!e || (e->type != 'd' && (e->type != 'f' || e->layer != layer || e->source_len)))
@@ -156,12 +152,12 @@ static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clea
 /* Is it worth a system call to remember what has just been opened (rule 4)? */
 static int credit(void)
 {
-    return spent < CREDIT && ++spent;
+    return state.spent < CREDIT && ++state.spent;
 }
 
 void rl_fdcache_asked(void)
 {
-    spent = 0;
+    state.spent = 0;
 }
 
 void rl_fdcache_created(int fd, u32 moment)
@@ -221,48 +217,49 @@ static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, ch
     return 1;
 }
 
-int rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size)
+enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size)
 {
     struct statx sx;
     u64 dev;
     u32 now, clear_at;
     int keep = rl_moment(&now);
-    b->how = b->clear = 0;
+    b->kind = RL_BASE_OTHER;
+    b->clear = 0;
     if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
-        return 0;
+        return RL_BASE_OTHER;
     if (rl_dircache_find_name(&sx, &b->hash, out, size))
-        return b->how = 2;
+        return b->kind = RL_BASE_UPPER;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     b->id = rl_tree_device(dev) ? known(fd, &sx, &b->hash, &b->tree, &clear_at) : 0;
     if (b->id) {
         b->clear = keep && clear_at == now + 1;
-        return b->how = 1;
+        return b->kind = RL_BASE_VIEW;
     }
     if (!rl_writable() || dev != rl_layers[0].dev || !sx.stx_nlink || !in_upper(fd, &sx, out, size))
-        return 0;
+        return RL_BASE_OTHER;
     b->hash = rl_fnv(RL_FNV_START, out, (u32)strlen(out));
-    return b->how = 2;
+    return b->kind = RL_BASE_UPPER;
 }
 
 long rl_base_path(const struct rl_base *b, char *out, size_t size)
 {
-    return b->how == 1 ? rl_view_path(b->id, out, size) : (long)strlen(out);
+    return b->kind == RL_BASE_VIEW ? rl_view_path(b->id, out, size) : (long)strlen(out);
 }
 
 long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o)
 {
     long n = rl_base_path(b, out, RL_PATH_MAX);
-    *o = (struct rl_origin){b->how == 1 ? RL_PLACE_TREE : RL_PLACE_LAYER, 0, b->id, 1, 0};
+    *o = (struct rl_origin){b->kind == RL_BASE_VIEW ? RL_PLACE_TREE : RL_PLACE_LAYER, 0, b->id, 1, 0};
     return n < 0 ? n : rl_renamed_path(o, "", out, (u32)n);
 }
 
 void rl_base_clear(const struct rl_base *b, u32 now)
 {
-    u32 at = told[b->id % LINES];
+    u32 at = state.told[b->id % LINES];
     struct line *l = at ? &lines[at - 1] : NULL;
     if (!l || !rl_line_open(&l->version))
         return;
-    if (l->id == b->id && l->epoch == epoch)
+    if (l->id == b->id && l->epoch == state.epoch)
         l->clear_at = now + 1;
     rl_line_close(&l->version);
 }

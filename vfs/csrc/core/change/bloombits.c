@@ -61,7 +61,7 @@ static long one_dir(struct queue *q, const char *real, u32 len, const char *rel,
             struct rl_dirent *e = (void *)(buf + o);
             u32 k = (u32)strlen(e->name);
             o += e->reclen;
-            if (e->name[0] == '.' && (k == 1 || (k == 2 && e->name[1] == '.')))
+            if (rl_dots(e->name, k))
                 continue;
             entry_bits(l, dir, fd, e->name, k);
             if (e->type != 4 && e->type != 0)

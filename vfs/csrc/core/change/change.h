@@ -58,11 +58,14 @@ int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o);
 
 /* ---- recordupdate.c: changing what is recorded of an object of the upper ---------------------------------- */
 
+/* Does the record belong to the file instead of its name (sharedrecord.c)? */
+enum rl_shared { RL_SHARED_NO, RL_SHARED_FIRST /* from now on */, RL_SHARED_ALREADY };
+
 struct rl_edit {
     struct rl_record rec;
     u64 fnv;
     u32 len;
-    int shared; /* the record belongs to the file (sharedrecord.c); 2: it does already */
+    enum rl_shared shared;
     u64 linked; /* it belongs to the names together (linkedrecord.c) */
     char real[RL_REAL_MAX];
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */

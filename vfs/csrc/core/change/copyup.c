@@ -154,7 +154,7 @@ long rl_copyup_parents(struct rl_walk *w)
         for (end++; end < len && w->v[end] != '/';)
             end++;
         r = rl_step(w, &at, w->v, end, &next, &hit);
-        if (r >= 0 && hit.what == RL_NONE)
+        if (r >= 0 && hit.what == RL_NOTHING)
             r = -ENOENT;
         if (r >= 0 && !rl_isdir(hit.mode))
             r = -ENOTDIR;
@@ -229,7 +229,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
         if (r >= 0)
             r = rl_record_store(w, rl_vhash(w), real, len, text, n);
         if (r >= 0)
-            r = k_rename(temp, real, RL_RENAME_NOREPLACE);
+            r = k_rename(temp, real, RENAME_NOREPLACE);
         if (r == -EINVAL) /* a file system without that flag; the lock protects us just as well */
             r = k_rename(temp, real, 0);
     }
@@ -284,7 +284,7 @@ long rl_copyup(struct rl_walk *w, int data)
         return 0;
     if (!rl_writable())
         return -EROFS;
-    if (h->what == RL_NONE)
+    if (h->what == RL_NOTHING)
         return -ENOENT;
     long r = rl_isdir(h->mode) && w->relative ? rl_lock(w) : 0; /* it may be renamed, too */
     if (r >= 0)
@@ -300,7 +300,7 @@ long rl_copyup(struct rl_walk *w, int data)
     }
     if (r >= 0)
         r = rl_again(w);
-    if (r >= 0 && h->what == RL_NONE)
+    if (r >= 0 && h->what == RL_NOTHING)
         r = -ENOENT;
     return r;
 }

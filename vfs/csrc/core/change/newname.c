@@ -53,7 +53,7 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     long r = rl_resolve(w, dirfd, path, RL_NAME, 0);
     if (r < 0)
         return r;
-    if (w->hit.what != RL_NONE)
+    if (w->hit.what != RL_NOTHING)
         return -EEXIST;
     if (w->slash && !rl_isdir(mode))
         return -ENOENT;
@@ -234,7 +234,7 @@ static long link_pair(struct pair *p, int olddirfd, const char *oldpath, int new
     r = rl_resolve(b, newdirfd, newpath, RL_NAME, 0);
     if (r < 0)
         return r;
-    if (b->hit.what != RL_NONE)
+    if (b->hit.what != RL_NOTHING)
         return -EEXIST;
     if (b->slash)
         return -ENOENT;

@@ -5,7 +5,7 @@
 static long shared_begin(struct rl_walk *w, struct rl_edit *e)
 {
     struct statx sx;
-    e->shared = 0;
+    e->shared = RL_SHARED_NO;
     e->linked = e->rec.has & RL_HAS_LINKED ? e->rec.linked : 0;
     if (e->linked)
         return rl_linked_load(&rl_layers[0], e->linked, w->s->mark, e->text, &e->rec);
@@ -14,10 +14,10 @@ static long shared_begin(struct rl_walk *w, struct rl_edit *e)
         return r;
     long n = rl_shared_load(&rl_layers[0], e->real, e->text);
     if (n == -ENODATA) {
-        e->shared = sx.stx_nlink > 1;
+        e->shared = sx.stx_nlink > 1 ? RL_SHARED_FIRST : RL_SHARED_NO;
         return 0;
     }
-    e->shared = 2;
+    e->shared = RL_SHARED_ALREADY;
     return n < 0 || rl_record_parse(e->text, (u32)n, &e->rec) < 0 ? -EIO : 0;
 }
 
@@ -27,7 +27,7 @@ static long shared_store(struct rl_walk *w, struct rl_edit *e, u32 n)
     if (e->linked)
         return rl_linked_store(w->s, e->linked, w->s->text);
     long r = e->shared ? rl_shared_store(e->real, w->s->text, n) : 1;
-    return r == 1 && e->shared == 2 ? -ENOSPC : r;
+    return r == 1 && e->shared == RL_SHARED_ALREADY ? -ENOSPC : r;
 }
 
 long rl_edit_begin(struct rl_walk *w, struct rl_edit *e)
@@ -187,7 +187,7 @@ long rl_by_fd(struct rl_walk *w, int fd)
 
 long rl_only_named(int fd)
 {
-    long flags = k4(__NR_fcntl, fd, RL_F_GETFL, 0, 0);
+    long flags = k4(__NR_fcntl, fd, F_GETFL, 0, 0);
     return flags < 0 ? flags : flags & O_PATH ? -EBADF : 0;
 }
 
@@ -202,8 +202,7 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
             w->own = -1;
         return r;
     }
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(w, dirfd, path, how, 0);
+    long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
     if (w->hit.what == RL_IN_BIND && (rl_bind((u32)w->self.bind).flags & RL_BIND_RO))

@@ -54,7 +54,7 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
     if (r < 0) /* somebody has made a file in it meanwhile */
-        k_rename(temp, real, RL_RENAME_NOREPLACE);
+        k_rename(temp, real, RENAME_NOREPLACE);
     return r;
 }
 
@@ -66,12 +66,12 @@ long rl_dir_remove(const char *real, u32 len, int marks)
 static long check(struct rl_walk *w, int rmdir)
 {
     if (rmdir && w->dot)
-        return w->dot == 1 ? -EINVAL : w->dot == 2 ? -ENOTEMPTY : -EBUSY;
+        return w->dot == RL_DOT ? -EINVAL : w->dot == RL_DOT_DOT ? -ENOTEMPTY : -EBUSY;
     if (w->dot)
         return -EISDIR;
     if (rl_read_only(&w->dir))
         return -EROFS;
-    if (w->hit.what == RL_NONE)
+    if (w->hit.what == RL_NOTHING)
         return -ENOENT;
     if (w->slash && !rmdir)
         return rl_isdir(w->hit.mode) ? -EISDIR : -ENOTDIR;
@@ -103,7 +103,7 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
         r = rl_step_lower(w, &self, &below);
     if (r < 0)
         return r;
-    hide = below.what != RL_NONE;
+    hide = below.what != RL_NOTHING;
     if (hide) {
         r = rl_copyup_parents(w);
         if (r >= 0)
@@ -175,7 +175,7 @@ static long remove_plain(struct rl_walk *w, u32 since)
     if (r < 0)
         return r;
     r = rl_anchor(w);
-    if (r >= 0 && w->hit.what != RL_NONE && w->hit.layer != 0) {
+    if (r >= 0 && w->hit.what != RL_NOTHING && w->hit.layer != 0) {
         r = rl_copyup_parents(w);
         if (r >= 0)
             r = rl_whiteout_make(w);
@@ -220,7 +220,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
         return r;
     if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else nobody else can have changed it */
         r = rl_anchor(w);
-    if (hidden && (r < 0 || w->hit.what == RL_NONE || !over_whiteout(w))) {
+    if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {
         rl_unlock(w);
         return 0;
     }

@@ -54,18 +54,18 @@ static int same_file(const struct rl_walk *a, const struct rl_walk *b)
 /* Returns 1 when there is nothing to do: both names are one file already. */
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
-    int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0;
+    int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NOTHING, swap = (flags & RENAME_EXCHANGE) != 0;
     if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before it looks at names */
         return -EXDEV;
     if (a->dot)
         return -EBUSY;
     if (b->dot)
-        return flags & RL_RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+        return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
     if (rl_read_only(&a->dir))
         return -EROFS;
-    if (a->hit.what == RL_NONE)
+    if (a->hit.what == RL_NOTHING)
         return -ENOENT;
-    if (there && (flags & RL_RENAME_NOREPLACE))
+    if (there && (flags & RENAME_NOREPLACE))
         return -EEXIST;
     if (!there && swap)
         return -ENOENT;
@@ -136,7 +136,7 @@ static long look(struct side *x)
         return n;
     x->len = (u32)n;
     long r = rl_step_lower(&x->w, &self, &below);
-    x->lower = r >= 0 && below.what != RL_NONE;
+    x->lower = r >= 0 && below.what != RL_NOTHING;
     x->lower_dir = x->lower && rl_isdir(below.mode);
     return r;
 }
@@ -204,7 +204,7 @@ static long exchange(struct move *m)
     long an = prepare(a, b, m->path), bn = an < 0 ? an : prepare(b, a, m->path);
     if (bn < 0)
         return bn;
-    long r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
+    long r = k_rename(a->real, b->real, RENAME_EXCHANGE);
     if (r >= 0) {
         bits_after(a, b);
         bits_after(b, a);
@@ -221,7 +221,7 @@ static long replace_dir(struct side *a, struct side *b)
     long r = k_rename(a->real, b->real, 0);
     if (r != -ENOTEMPTY && r != -EEXIST)
         return r;
-    r = k_rename(a->real, b->real, RL_RENAME_EXCHANGE);
+    r = k_rename(a->real, b->real, RENAME_EXCHANGE);
     if (r < 0)
         return r;
     return rl_dir_remove(a->real, a->len, 1);
@@ -261,7 +261,7 @@ static long locked(struct move *m, unsigned flags)
     long r = check(a, b, flags);
     if (r)
         return r < 0 ? r : 0;
-    int there = b->hit.what != RL_NONE, swap = (flags & RL_RENAME_EXCHANGE) != 0, marks;
+    int there = b->hit.what != RL_NOTHING, swap = (flags & RENAME_EXCHANGE) != 0, marks;
     if (there && !swap && rl_isdir(b->hit.mode)) {
         r = rl_empty(b, &marks);
         if (r >= 0)
@@ -286,7 +286,7 @@ static long locked(struct move *m, unsigned flags)
 static int bare(struct rl_walk *w)
 {
     int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
-    return (upper || (w->hit.what == RL_NONE && !w->hit.white)) && (w->dir.mask & 1) && rl_upper_only(w);
+    return (upper || (w->hit.what == RL_NOTHING && !w->hit.white)) && (w->dir.mask & 1) && rl_upper_only(w);
 }
 
 /* Somebody held the lock while we moved a to b: a record made for a belongs to b, and what shows at a is hidden. */
@@ -306,7 +306,7 @@ static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
     }
     if (r >= 0 && !elsewhere)
         r = rl_again(a);
-    if (r >= 0 && !elsewhere && a->hit.what != RL_NONE && a->hit.layer != 0)
+    if (r >= 0 && !elsewhere && a->hit.what != RL_NOTHING && a->hit.layer != 0)
         r = rl_whiteout_make(a);
     rl_unlock(a);
     return r < 0 ? r : 0;
@@ -376,8 +376,8 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
 
 long rl_rename(int olddirfd, const char *oldpath, int newdirfd, const char *newpath, unsigned flags)
 {
-    if (flags & ~(RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE) ||
-        flags == (RL_RENAME_NOREPLACE | RL_RENAME_EXCHANGE))
+    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) ||
+        flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     struct move *m = rl_scratch_get(sizeof *m);
     if (!m)

@@ -12,7 +12,7 @@ long rl_lock_now(struct rl_walk *w)
     if (fd < 0)
         return fd;
     do
-        r = k4(__NR_flock, fd, RL_LOCK_EX, 0, 0);
+        r = k4(__NR_flock, fd, LOCK_EX, 0, 0);
     while (r == -EINTR);
     if (r < 0) {
         k_close(fd);

@@ -113,8 +113,7 @@ static long object(struct rl_walk *w, int fd, const char *path, int flags)
             r = rl_by_fd(w, fd);
         return r == -EROFS ? 0 : r;
     }
-    u32 how = RL_EXISTS | (flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
-    long r = rl_resolve(w, fd, path, how, 0);
+    long r = rl_resolve(w, fd, path, rl_existing(flags), 0);
     return r < 0 ? r : 1;
 }
 

@@ -6,9 +6,11 @@
 
 static u64 hashes[RL_MAX_BINDS];
 static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown otherwise; 0 for others */
-static int devices_known;
-static u64 filter; /* bit h & 63 of every mount point's hash */
-static u64 within; /* likewise of the directories that they are mounted in */
+static struct {
+    u64 filter;        /* bit h & 63 of every mount point's hash. Set by init alone */
+    u64 within;        /* likewise of the directories that they are mounted in */
+    int devices_known; /* `devices` is filled; by the first who asks: two at once write the same */
+} state;
 int rl_shown;
 
 /* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
@@ -17,25 +19,25 @@ static u8 directory[RL_MAX_BINDS];
 
 void rl_bind_init(void)
 {
-    devices_known = 0;
-    filter = within = 0;
+    state.devices_known = 0;
+    state.filter = state.within = 0;
     rl_shown = 0;
     memset(directory, 0, rl_launch->binds < RL_MAX_BINDS ? rl_launch->binds : RL_MAX_BINDS);
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         rl_shown |= (b.flags & RL_BIND_SHOWN) != 0;
         hashes[i] = rl_fnv(RL_FNV_START, b.vpath, b.vlen);
-        filter |= 1ull << (hashes[i] & 63);
+        state.filter |= 1ull << (hashes[i] & 63);
         u32 n = b.vlen;
         while (n && b.vpath[--n] != '/')
             ;
-        within |= 1ull << (rl_fnv(RL_FNV_START, b.vpath, n) & 63);
+        state.within |= 1ull << (rl_fnv(RL_FNV_START, b.vpath, n) & 63);
     }
 }
 
 int rl_bind_may_be_in(u64 hash)
 {
-    return (int)(within >> (hash & 63) & 1);
+    return (int)(state.within >> (hash & 63) & 1);
 }
 
 u32 rl_shown_prefix(const char *name)
@@ -55,7 +57,7 @@ u32 rl_shown_prefix(const char *name)
 
 int rl_bind_hash(u64 hash)
 {
-    if (!(filter >> (hash & 63) & 1))
+    if (!(state.filter >> (hash & 63) & 1))
         return 0;
     for (u32 i = 0; i < rl_launch->binds; i++)
         if (hashes[i] == hash)
@@ -65,7 +67,7 @@ int rl_bind_hash(u64 hash)
 
 int rl_bind_at(u64 hash, const char *v, u32 len)
 {
-    if (!(filter >> (hash & 63) & 1))
+    if (!(state.filter >> (hash & 63) & 1))
         return -1;
     for (u32 i = 0; i < rl_launch->binds; i++) {
         if (hashes[i] != hash)
@@ -159,13 +161,13 @@ void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *g
 int rl_bind_device(u64 dev)
 {
     struct statx sx;
-    for (u32 i = 0; !devices_known && i < rl_launch->binds; i++) {
+    for (u32 i = 0; !state.devices_known && i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         devices[i] = 0;
         if ((b.flags & (RL_BIND_OWNER | RL_BIND_GIVEN)) && k_near(AT_FDCWD, b.hlen ? b.host : "/", 0, &sx) == 0)
             devices[i] = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
     }
-    devices_known = 1;
+    state.devices_known = 1;
     for (u32 i = 0; i < rl_launch->binds; i++)
         if (devices[i] == dev + 1)
             return 1;

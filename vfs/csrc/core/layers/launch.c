@@ -23,7 +23,7 @@ void *rl_map_file(const char *path, u64 offset, u64 *size, int writable)
     if (r > 0 && (u64)r > offset && (u64)r - offset >= *size) {
         if (!*size)
             *size = (u64)r - offset;
-        r = rl_sys(__NR_mmap, 0, (long)*size, RL_PROT_READ | (writable ? RL_PROT_WRITE : 0), RL_MAP_SHARED, fd,
+        r = rl_sys(__NR_mmap, 0, (long)*size, PROT_READ | (writable ? PROT_WRITE : 0), MAP_SHARED, fd,
                    (long)offset);
     } else {
         r = -EINVAL;

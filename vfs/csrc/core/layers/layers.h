@@ -48,6 +48,7 @@ void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 
 long rl_view_open(const char *path, u64 offset, u64 bytes);
 u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
+u32 rl_view_at(const char *path, u32 len);               /* of a path with a slash before each name; 0: none */
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: no such id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
 u32 rl_view_count(void);

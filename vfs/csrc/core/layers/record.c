@@ -58,7 +58,7 @@ static int redirect_ok(const char *p, u32 len)
         u32 n = 0;
         while (at + n < len && name[n] != '/')
             n++;
-        if (!n || (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))))
+        if (!n || rl_dots(name, n))
             return 0;
         at += n;
     }

@@ -77,6 +77,19 @@ u32 rl_view_find(u32 parent, const char *name, u32 len)
     return 0;
 }
 
+u32 rl_view_at(const char *path, u32 len)
+{
+    u32 id = RL_VIEW_ROOT, at = 0;
+    while (id && at < len) {
+        u32 end = at + 1;
+        while (end < len && path[end] != '/')
+            end++;
+        id = rl_view_find(id, path + at + 1, end - at - 1);
+        at = end;
+    }
+    return id;
+}
+
 /* Measured first, then written from its end: nothing is touched behind the path (a page more), and nothing moved. */
 long rl_view_path(u32 id, char *out, size_t size)
 {

@@ -18,7 +18,7 @@ long rl_procfile_end(long fd, int flags)
     k_close(fd);
     if (r < 0)
         return r;
-    low = k4(__NR_fcntl, r, flags & O_CLOEXEC ? RL_F_DUPFD_CLOEXEC : RL_F_DUPFD, 0, 0);
+    low = k4(__NR_fcntl, r, flags & O_CLOEXEC ? F_DUPFD_CLOEXEC : F_DUPFD, 0, 0);
     if (low < 0 || low > r) {
         if (low >= 0)
             k_close(low);

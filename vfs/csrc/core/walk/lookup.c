@@ -201,7 +201,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
         if (!rl_bloom_test(l, rl_bloom_key(fnv, RL_KEY_PATH)))
             return 0;
     }
-    int first = hit->what == RL_NONE;
+    int first = hit->what == RL_NOTHING;
     struct statx *sx = first ? &hit->sx : &s->sx;
     long r = k_lstat(s->real, sx);
     if (r == -ENOENT || r == -ENOTDIR) {
@@ -237,10 +237,10 @@ static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char
                          struct rl_hit *hit)
 {
     u32 i = (u32)__builtin_ctz(rl_ways);
-    if ((hit->what != RL_NONE && !rl_isdir(hit->mode)) || dir->alias[i] ||
+    if ((hit->what != RL_NOTHING && !rl_isdir(hit->mode)) || dir->alias[i] ||
         !rl_bloom_test(&rl_layers[i], rl_bloom_key(self->hash, RL_KEY_PATH)))
         return 0;
-    if (hit->what == RL_NONE) {
+    if (hit->what == RL_NOTHING) {
         long r = rl_layer_path(w, dir, base, len, i, w->s->real);
         if (r >= 0)
             r = k_lstat(w->s->real, &hit->sx);
@@ -257,7 +257,7 @@ static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char
 
 static void hit_clear(struct rl_hit *h)
 {
-    h->what = RL_NONE;
+    h->what = RL_NOTHING;
     h->white = h->magic = h->given = 0;
     h->layer = -1;
     h->view = h->mode = h->uid = h->gid = 0;
@@ -290,7 +290,7 @@ static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     if (more && dir->view) {
         u32 name = dir->vlen + 1, id = rl_view_find(dir->view, base + name, len - name);
         const struct rl_view_entry *e = rl_view_entry(id);
-        if (e && hit->what == RL_NONE)
+        if (e && hit->what == RL_NOTHING)
             rl_show_view(id, hit);
         if (e && e->type == 'd' && rl_isdir(hit->mode))
             self->view = id;
@@ -354,7 +354,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
     struct rl_hit below;
     const struct rl_view_entry *e = rl_view_entry(c->view);
     u32 mask = c->mask & ~1u & ~rl_ways;
-    below.what = RL_NONE;
+    below.what = RL_NOTHING;
     if (mask) {
         const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
         memcpy(w->s->real, l->path, l->len + 1);
@@ -367,7 +367,7 @@ static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit 
     } else if (e) {
         rl_show_view(c->view, &below);
     }
-    if (below.what == RL_NONE || hit->rec.has & RL_HAS_MODE)
+    if (below.what == RL_NOTHING || hit->rec.has & RL_HAS_MODE)
         return;
     hit->mode = below.mode;
     hit->uid = hit->rec.has & RL_HAS_UID ? hit->uid : below.uid;
@@ -406,7 +406,7 @@ long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int ex
     c->mode = hit->mode;
     c->uid = hit->uid;
     c->gid = hit->gid;
-    return hit->what == RL_NONE ? -ENOENT : 0;
+    return hit->what == RL_NOTHING ? -ENOENT : 0;
 }
 
 long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit)
@@ -420,7 +420,7 @@ int rl_upper_only(struct rl_walk *w)
 {
     struct rl_ctx self;
     struct rl_hit below;
-    return rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NONE;
+    return rl_unrecorded(w) && rl_step_lower(w, &self, &below) == 0 && below.what == RL_NOTHING;
 }
 
 long rl_again(struct rl_walk *w)

@@ -80,14 +80,7 @@ long rl_fd_real(int fd, char *out, size_t size)
 /* The view entry whose real file is at this path of a layer's tree. 0: none. */
 u32 rl_view_of_tree(u32 layer, const char *rel, u32 len)
 {
-    u32 id = RL_VIEW_ROOT, at = 0;
-    while (id && at < len) {
-        u32 end = at + 1;
-        while (end < len && rel[end] != '/')
-            end++;
-        id = rl_view_find(id, rel + at + 1, end - at - 1);
-        at = end;
-    }
+    u32 id = rl_view_at(rel, len);
     const struct rl_view_entry *e = rl_view_entry(id);
     /* Another layer's file of this name is another file; directories are the same one in every layer. */
     if (e && (e->type == 'd' || (e->layer == layer && !e->source_len)))

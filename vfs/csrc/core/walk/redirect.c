@@ -88,7 +88,7 @@ static long entry(struct search *s, long fd, u32 dn, const struct rl_dirent *e)
 {
     const char *name = e->name;
     u32 n = (u32)strlen(name), best;
-    if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.')))
+    if (rl_dots(name, n))
         return 0;
     if (rl_begins(name, RL_WH_RECORD)) {
         if ((best = names(s, fd, name)) != 0)

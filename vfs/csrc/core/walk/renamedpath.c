@@ -23,23 +23,26 @@ static struct hint {
     u16 from, to; /* lengths */
     char text[HINT_BYTES];
 } hints[HINTS] RL_BULK;
-static u32 turn;
 
 /* Rule 3. */
 static struct gone {
-    u32 version;
+    u32 version; /* of rl_line_*(): guards the rest, which any thread writes; so do those of the hints */
     u32 at;
     u64 key;
 } gone[GONE] RL_BULK;
-static int used; /* something has been remembered: else a look at it would be a page fault */
+
+static struct {
+    u32 turn; /* the next hint to be written over; any thread, atomically */
+    int used; /* something has been remembered: else a look at it would be a page fault. Any thread sets it; init clears it */
+} state;
 
 void rl_renamed_path_init(void)
 {
-    if (used) {
+    if (state.used) {
         memset(hints, 0, sizeof hints);
         memset(gone, 0, sizeof gone);
     }
-    used = 0;
+    state.used = 0;
 }
 
 /* Working memory (pool.c). */
@@ -103,13 +106,13 @@ static u32 by_hint(const struct hint *h, u32 layer, const char *path, u32 len, c
 
 static void hint_add(u32 layer, const char *from, u32 fn, const char *to, u32 tn)
 {
-    struct hint *h = &hints[__atomic_fetch_add(&turn, 1, __ATOMIC_RELAXED) % HINTS];
+    struct hint *h = &hints[__atomic_fetch_add(&state.turn, 1, __ATOMIC_RELAXED) % HINTS];
     for (u32 i = 0; i < HINTS; i++)
         if (hints[i].version && hints[i].layer == layer && hints[i].from == fn && !memcmp(hints[i].text, from, fn))
             h = &hints[i];
     if (fn + tn > HINT_BYTES || !rl_line_open(&h->version))
         return;
-    used = 1;
+    state.used = 1;
     h->layer = layer;
     h->from = (u16)fn;
     h->to = (u16)tn;
@@ -122,7 +125,7 @@ static void hint_add(u32 layer, const char *from, u32 fn, const char *to, u32 tn
 static u32 remembered(struct work *k, const char *path, u32 len, u32 below)
 {
     u32 any = 0;
-    if (!used)
+    if (!state.used)
         return 0;
     memcpy(k->path, path, len);
     for (u32 i = below; i--;) {
@@ -174,7 +177,7 @@ static struct gone *gone_of(u64 key)
 static int is_gone(u64 key, u32 now)
 {
     struct gone *g = gone_of(key);
-    if (!used)
+    if (!state.used)
         return 0;
     u32 before = rl_line_version(&g->version);
     int same = before && g->key == key && g->at == now;
@@ -186,7 +189,7 @@ static void gone_add(u64 key, u32 now)
     struct gone *g = gone_of(key);
     if (!rl_line_open(&g->version))
         return;
-    used = 1;
+    state.used = 1;
     g->key = key;
     g->at = now;
     rl_line_close(&g->version);

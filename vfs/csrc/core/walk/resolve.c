@@ -116,7 +116,7 @@ static long walk_again(struct course *c, u32 len)
             long r = look(c, end);
             if (r < 0)
                 return r;
-            if (w->hit.what == RL_NONE)
+            if (w->hit.what == RL_NOTHING)
                 return -ENOENT;
             if (!rl_isdir(w->hit.mode))
                 return -ENOTDIR;
@@ -301,7 +301,7 @@ static long settle_dot(struct course *c)
 {
     struct rl_walk *w = c->w;
     if (!c->depth) {
-        w->dot = w->dot ? w->dot : 3;
+        w->dot = w->dot ? w->dot : RL_ROOT;
         w->v[0] = 0;
         long r = rl_root_hit(w, &w->self, &w->hit, 1);
         w->dir = w->self;
@@ -309,7 +309,7 @@ static long settle_dot(struct course *c)
     }
     u32 len = w->vlen;
     w->v[len] = 0;
-    w->dot = w->dot ? w->dot : 3;
+    w->dot = w->dot ? w->dot : RL_ROOT;
     if (c->depth - 1 < KEPT) {
         w->dir = c->st[c->depth - 1];
     } else {
@@ -353,9 +353,9 @@ static long found(struct course *c, u32 len, int last)
 {
     struct rl_walk *w = c->w;
     struct rl_hit *h = &w->hit;
-    if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NONE && w->self.bind != c->cur.bind)
+    if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NOTHING && w->self.bind != c->cur.bind)
         return -EXDEV;
-    if (h->what != RL_NONE && rl_islnk(h->mode) && (!last || follow_last(c))) {
+    if (h->what != RL_NOTHING && rl_islnk(h->mode) && (!last || follow_last(c))) {
         const char *text;
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
@@ -369,7 +369,7 @@ static long found(struct course *c, u32 len, int last)
         w->vlen = len;
         return 1;
     }
-    if (h->what == RL_NONE)
+    if (h->what == RL_NOTHING)
         return -ENOENT;
     if (!rl_isdir(h->mode))
         return -ENOTDIR;
@@ -403,16 +403,17 @@ static long walk(struct course *c)
         if (r < 0)
             return r;
         c->p = end;
-        if (name[0] == '.' && (n == 1 || (n == 2 && name[1] == '.'))) {
-            w->dot = (u8)n;
-            r = n == 2 ? up(c) : 0;
+        enum rl_dots dots = rl_dots(name, n);
+        if (dots) {
+            w->dot = (u8)dots;
+            r = dots == RL_DOT_DOT ? up(c) : 0;
             if (r < 0)
                 return r;
             continue;
         }
         if ((n > RL_NAME_MAX && (!rl_shown || w->vlen)) || w->vlen + n + 2 > RL_PATH_MAX)
             return -ENAMETOOLONG;
-        w->dot = 0;
+        w->dot = RL_NO_DOTS;
         w->slash = *end == '/' && !*next;
         u32 at = w->vlen, len = at + 1 + n;
         w->v[at] = '/';
@@ -442,7 +443,7 @@ static long attempt(struct course *c, int dirfd, const char *path)
         r = walk(c);
     if (r < 0 || !(c->flags & RL_EXISTS))
         return r;
-    if (w->hit.what == RL_NONE)
+    if (w->hit.what == RL_NOTHING)
         return -ENOENT;
     return w->slash && !rl_isdir(w->hit.mode) ? -ENOTDIR : 0;
 }

@@ -8,7 +8,7 @@
 
 /* ---- lookup.c: one name in one merged directory --------------------------------------------------- */
 
-enum rl_what { RL_NONE, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
+enum rl_what { RL_NOTHING, RL_IN_VIEW, RL_IN_LAYER, RL_IN_BIND };
 
 /* A directory seen merged: which layers have it, and under which path of their own. */
 struct rl_ctx {
@@ -53,7 +53,7 @@ struct rl_walk {
     struct rl_hit hit;
     u32 vlen;     /* of v; 0 for the root */
     u8 slash;     /* the path ended in a slash */
-    u8 dot;       /* the path ended in . or .. or is the root: 1, 2, 3 */
+    u8 dot;       /* enum rl_dots: the path ended in no name */
     u16 aliases;
     u16 arena_used;
     i32 lock; /* descriptor of the lock held, or -1 */
@@ -134,6 +134,11 @@ long rl_far_name(long fd, char *out, size_t size);
 #define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
 #define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
 #define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
+/* The flags of a call that names an object that is to exist. */
+static inline u32 rl_existing(int at_flags)
+{
+    return RL_EXISTS | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (at_flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
+}
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
 /* A canonical virtual path; it may lie in the walk's own buffers. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath);

@@ -22,9 +22,6 @@
 #define RL_STUB_BYTES 64u
 #define RL_STEP 0x2000000ll    /* between tries for a free place */
 #define RL_TRIES 60
-#define RL_PROT_READ_EXEC 5
-#define RL_PROT_ALL 7
-#define RL_MAP_FLAGS 0x100022 /* MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE */
 
 extern char rl_patch_entry[];
 
@@ -71,7 +68,8 @@ static struct area *make_area(u64 at)
 
         if (want < 0x10000 || want > 0x7ffffff00000)
             continue;
-        m = rl_sys(__NR_mmap, want, RL_AREA_BYTES, RL_PROT_ALL, RL_MAP_FLAGS, -1, 0);
+        m = rl_sys(__NR_mmap, want, RL_AREA_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (m == want) {
             areas[area_count] = (struct area){(u8 *)m, 0};
             return &areas[area_count++];
@@ -157,7 +155,7 @@ static int is_alone(void)
     struct statx sx;
 
     /* a link for ., one for .., and one for each thread */
-    return rl_sys(__NR_statx, RL_AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) == 0 && sx.stx_nlink == 3;
+    return rl_sys(__NR_statx, AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) == 0 && sx.stx_nlink == 3;
 }
 
 static void write_jump(const struct rl_site *site, const u8 *stub)
@@ -196,9 +194,9 @@ void rl_patch_write_site(const struct rl_site *site)
     if (stub == NULL)
         return;
     write_stub(stub, site);
-    if (!writable && rl_sys3(__NR_mprotect, (long)page, RL_PAGE, RL_PROT_ALL) < 0)
+    if (!writable && rl_sys3(__NR_mprotect, (long)page, RL_PAGE, PROT_READ | PROT_WRITE | PROT_EXEC) < 0)
         return;
     write_jump(site, stub);
     if (!writable)
-        rl_sys3(__NR_mprotect, (long)page, RL_PAGE, RL_PROT_READ_EXEC);
+        rl_sys3(__NR_mprotect, (long)page, RL_PAGE, PROT_READ | PROT_EXEC);
 }

@@ -49,7 +49,7 @@ static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
 {
     u8 pass_arg = c->row->pass, after = 0;
     int passes = c->row->options & RL_MARK ? (arg[0] & ~0xffffffffull) == RL_PASS_MARK
-                 : pass_arg != RL_NONE     ? arg[pass_arg] >= rl_pass_start() && arg[pass_arg] < rl_pass_end()
+                 : pass_arg                ? rl_arg(arg, pass_arg) >= rl_pass_start() && rl_arg(arg, pass_arg) < rl_pass_end()
                                            : 0;
 
     return nr == c->nr && passes && rl_user_read(c, &after, c->uc->reg[RL_RIP], 1) == 0 && after == RL_RET_OPCODE;
