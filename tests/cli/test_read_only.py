@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 CHANGE = "echo new > /new; rm /etc/motd; mkdir /d; echo inside > /d/f; chown 5:6 /d/f; mkfifo /fifo"
 WAYS = ("bwrap", "modes", "mount")

@@ -18,11 +18,11 @@ ENGINE_TROUBLE = 125
 
 
 class NotStarted(RootlayError):
-    """A program did not start. `code`: 127 it was not found, 126 it cannot be executed, 125 trouble of our own."""
+    """A program did not start. `run_code`: 127 it was not found, 126 it cannot be executed, 125 another reason."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.code = code
+        self.run_code = code
 
 
 def run_background(root: Path, session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
-from rootlay.store.model.errors import printable
+from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
@@ -51,8 +51,10 @@ _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
-class EngineMissing(RuntimeError):
+class EngineMissing(RootlayError, RuntimeError):
     """The native engine was not built for this machine."""
+
+    exit_code = 32
 
     def __init__(self, path: Path) -> None:
         machine = os.uname().machine
