@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.containers.containers import Containers
 from tests.cli.conftest import Rootlay
 from tests.support.errorclasses import CODES
 
@@ -158,6 +159,8 @@ def test_an_image_runs_with_everything_below_the_upper(rescued: ReadOnly, tmp_pa
     done = rescued("run", "--name", "kept", "-u", "1234", "--upper", place, "small", "cat", "/etc/motd")
     assert done.stdout == b"mine\n", "the writable layer is still there"
     assert f"{place}/store" in done.stderr.decode()
+    store = tmp_path / "place" / "store"
+    assert Containers(store).find("kept").root == store
     there = ("--root", f"{place}/store")
     assert rescued.out(*there, "exec", "kept", "cat", "/usr/share/doc/two/readme") == "two\n"
     assert "kept" in rescued.out(*there, "ps", "-a")
