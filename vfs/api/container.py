@@ -39,13 +39,14 @@ from rootlay.vfs.run.zombies import reap_hydrators
 if TYPE_CHECKING:
     import subprocess
 
+    from fsspec.spec import AbstractFileSystem
+
     from rootlay.store.containers.upperstack import Snapshot
     from rootlay.vfs.api.images import Image
     from rootlay.vfs.changes.compare import Changes
     from rootlay.vfs.hook.activation import Activation
     from rootlay.vfs.hook.box import Box
     from rootlay.vfs.overlay.overlay import Overlay
-    from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
     from rootlay.vfs.run.livesession import LiveSession
     from rootlay.vfs.run.session import Session
@@ -96,11 +97,11 @@ class Container:
         return LayerFS(self._open_overlay(), keeps=self)
 
     @property
-    def fsspec(self) -> RootlayFileSystem:
-        """The container as an fsspec file system. Needs fsspec."""
-        from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
+    def fsspec(self) -> AbstractFileSystem:
+        """The container as an fsspec file system, a `RootlayFileSystem`. Needs fsspec."""
+        from fsspec import get_filesystem_class
 
-        return RootlayFileSystem(container=self, skip_instance_cache=True)
+        return get_filesystem_class("rootlay")(container=self, skip_instance_cache=True)
 
     def popen(
         self,
