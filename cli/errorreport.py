@@ -1,7 +1,8 @@
 """Errors as the user sees them: one line that names the input and says what to do, and an exit code of its own.
 
-The codes are documented in docs/exit-codes.md; a test compares. Verbs that run programs (run, start, exec, create,
-python) use Docker's 125 for every trouble of our own, so that 1 … 124 can be the program's.
+The codes are those of the classes (`exit_code`), documented in docs/exit-codes.md; a test compares. Verbs that run
+programs (run, start, exec, create, python) use Docker's 125 for every error of rootlay's own (`run_code`), so that
+1 … 124 can be the program's.
 """
 
 from __future__ import annotations
@@ -13,79 +14,27 @@ from pathlib import Path
 
 from rootlay.cli.printer import ReaderGone
 from rootlay.cli.spec import RUNNING_VERBS, UsageError
-from rootlay.store.model import errors
+from rootlay.store.model.errors import DiskFull, RootlayError, StoreNotWritable, UnknownContainer
 
 GENERAL = 1
 ENGINE = 125
 USAGE = 2
-CODES: dict[str, int] = {
-    "UnknownImage": 10,
-    "AmbiguousImage": 11,
-    "ImageInUse": 12,
-    "BadReference": 13,
-    "UnknownContainer": 14,
-    "AmbiguousContainer": 15,
-    "NameInUse": 16,
-    "ContainerRunning": 17,
-    "RunsElsewhere": 19,
-    "BadContainerName": 18,
-    "UnknownSnapshot": 50,
-    "SnapshotExists": 51,
-    "UpperKeptElsewhere": 52,
-    "TooManyLayers": 53,
-    "NotAnArchive": 20,
-    "TruncatedArchive": 21,
-    "DigestMismatch": 22,
-    "UnsafePath": 23,
-    "UnsupportedMedia": 24,
-    "BadManifest": 25,
-    "WrongPlatform": 26,
-    "CorruptStore": 27,
-    "TooLarge": 28,
-    "BrokenHardLink": 29,
-    "StoreNotWritable": 30,
-    "DiskFull": 31,
-    "EngineMissing": 32,
-    "UnknownUser": 33,
-    "ForeignPlatform": 34,
-    "NotARegularFile": 35,
-    "OutputFailed": 36,
-    "RunFailed": 61,
-    "BuildFailed": 62,
-    "BuildCancelled": 130,
-    "RegistryUnreachable": 40,
-    "AccessDenied": 41,
-    "NotInRegistry": 42,
-    "RegistryRefused": 43,
-    "BadRegistryAnswer": 44,
-    "CredentialStoreFailed": 45,
-    "NotFetched": 46,
-    "ContentUnreachable": 47,
-    "BadDockerfile": 60,
-    "BadContext": 63,
-    "GitFailed": 64,
-    "DownloadFailed": 65,
-}
 
 
 def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
     """Message and exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
     if isinstance(error, ReaderGone):
         raise error
-    name = type(error).__name__
+    running = verb in RUNNING_VERBS
+    if isinstance(error, RootlayError):
+        return str(error), error.run_code if running else error.exit_code
     if isinstance(error, UsageError):
         message, code = str(error), USAGE
-    elif name == "NotStarted":
-        return str(error), int(getattr(error, "code", 0)) or ENGINE
-    elif name in CODES:
-        message, code = str(error), CODES[name]
-    elif isinstance(error, errors.RootlayError):
-        message, code = str(error), GENERAL
     elif isinstance(error, OSError):
         message, code = _explain_os(error, root)
     else:
         raise error
-    return message, ENGINE if verb in RUNNING_VERBS else code
+    return message, ENGINE if running else code
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
@@ -95,19 +44,20 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
     name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
     where = name or ("standard input" if error.errno in (errno.EBADF, errno.EISDIR) else root)
     if error.errno == errno.ENOENT and _is_removed_container(name, root):
-        return "the container was removed meanwhile", CODES["UnknownContainer"]
+        return "the container was removed meanwhile", UnknownContainer.exit_code
     in_store = not name or Path(os.path.realpath(root)) in Path(os.path.abspath(name)).parents
     if full:
         advice = "free some or choose another store with --root" if in_store else "free some or choose another place"
-        return f"{where}: no space left on the device; {advice}", CODES["DiskFull"]
+        return f"{where}: no space left on the device; {advice}", DiskFull.exit_code
     if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
         if in_store:
-            return f"{where}: {error.strerror}; choose a store that you can write to with --root", CODES[
-                "StoreNotWritable"
-            ]
+            return (
+                f"{where}: {error.strerror}; choose a store that you can write to with --root",
+                StoreNotWritable.exit_code,
+            )
         if error.errno != errno.EROFS and os.path.exists(name) and not os.access(name, os.R_OK):
             return f"{where}: {error.strerror}; you may not read it", GENERAL
-        return f"{where}: {error.strerror}; choose another place", CODES["StoreNotWritable"]
+        return f"{where}: {error.strerror}; choose another place", StoreNotWritable.exit_code
     return f"{where}: {error.strerror or error}", GENERAL
 
 

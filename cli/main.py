@@ -37,7 +37,7 @@ def main(words: list[str] | None = None) -> int:
     except NoHome as error:
         err.line(f"rootlay: {error}")
         _settle(out, err)
-        return 125 if verb in RUNNING_VERBS else 1
+        return error.run_code if verb in RUNNING_VERBS else error.exit_code
     context = Context(place, environ, out, err, bool(root or environ.get("ROOTLAY_ROOT")))
     try:
         code = _dispatch(verb, rest, context)

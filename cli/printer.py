@@ -29,6 +29,8 @@ class ReaderGone(Exception):
 class OutputFailed(RootlayError):
     """Standard output cannot be written."""
 
+    exit_code = 36
+
     def __init__(self, reason: str) -> None:
         super().__init__(f"standard output: {reason}")
         self.reason = reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from rootlay.cli.spec import Context, UsageError
+from rootlay.cli.spec import UsageError
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.program import Program, make_program
 from rootlay.vfs.run.session import Session, open_session
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
 
 
-def reader(context: Context, record: ContainerRecord) -> Reader:
+def reader(record: ContainerRecord) -> Reader:
     """Reads small files inside the container, for user names. The overlay is opened when it is first asked, once."""
     opened: list[Overlay] = []
 
@@ -23,14 +23,13 @@ def reader(context: Context, record: ContainerRecord) -> Reader:
         from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 
         if not opened:
-            opened.append(open_overlay(context.root, record))
+            opened.append(open_overlay(record))
         return read_small_file(opened[0], path)
 
     return read
 
 
 def start_session(
-    context: Context,
     record: ContainerRecord,
     *,
     trace: str | None,
@@ -47,11 +46,10 @@ def start_session(
         from rootlay.vfs.run.ports import require_free
 
         require_free(record.config.ports)
-    return open_session(context.root, record, patch=patch, trace=trace, confine=confine, joins=joins)
+    return open_session(record, patch=patch, trace=trace, confine=confine, joins=joins)
 
 
 def attach(
-    context: Context,
     record: ContainerRecord,
     *,
     trace: str | None,
@@ -66,38 +64,35 @@ def attach(
     try:
         if config.tty and config.stdin and not os.isatty(0):
             raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
-        program = make_program(record, reader(context, record), tty=config.tty)
-        session = start_session(context, record, trace=trace, patch=patch, confine=confine)
+        program = make_program(record, reader(record), tty=config.tty)
+        session = start_session(record, trace=trace, patch=patch, confine=confine)
         if config.tty and not os.isatty(1):
             from rootlay.vfs.run.pty import run_in_pty
 
-            return run_in_pty(context.root, session, program)
-        return run_foreground(context.root, session, program, stdin=config.stdin, record_state=True)
+            return run_in_pty(session, program)
+        return run_foreground(session, program, stdin=config.stdin, record_state=True)
     finally:
         if config.auto_remove:
-            remove_container(context.root, record, force=True)
+            remove_container(record, force=True)
 
 
-def run_program(
-    context: Context, record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None
-) -> None:
+def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None) -> None:
     """Run the container's own program in the background. Raises NotStarted."""
     from rootlay.vfs.run.background import run_background
     from rootlay.vfs.run.removal import remove_container
 
     try:
-        program = make_program(record, reader(context, record), tty=record.config.tty)
-        session = start_session(context, record, trace=trace, patch=patch, confine=confine)
+        program = make_program(record, reader(record), tty=record.config.tty)
+        session = start_session(record, trace=trace, patch=patch, confine=confine)
     except BaseException:
         if record.config.auto_remove:
-            remove_container(context.root, record, force=True)
+            remove_container(record, force=True)
         raise
     remove = "remove" if record.config.auto_remove else ""
-    run_background(context.root, session, program, tty=record.config.tty, on_exit=remove)
+    run_background(session, program, tty=record.config.tty, on_exit=remove)
 
 
 def run_extra(
-    context: Context,
     record: ContainerRecord,
     program: Program,
     *,
@@ -112,5 +107,5 @@ def run_extra(
 
     if tty and stdin and not os.isatty(0):
         raise UsageError("the input device is not a terminal: use -i alone, or -t with a terminal")
-    session = start_session(context, record, trace=trace, patch=patch, confine=confine, joins=True)
-    return run_foreground(context.root, session, program, stdin=stdin, record_state=False)
+    session = start_session(record, trace=trace, patch=patch, confine=confine, joins=True)
+    return run_foreground(session, program, stdin=stdin, record_state=False)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import rootlay.vfs
+from rootlay.vfs import RootlayError
 
 HEAD = """# Python API
 
@@ -53,16 +54,33 @@ def indented(text: str) -> str:
     return "```text\n" + text + "\n```" if "\n" in text else text
 
 
+ERRORS = """## Errors
+
+Each has the attributes `fault` (`caller`, `image`, `disk` or `network`) and `exit_code`, which is the command line's \
+(see [exit codes](exit-codes.md)). Errors at a path of a container or an image are `OSError`, with an errno.
+"""
+
+
+def error_entry(cls: type[RootlayError]) -> str:
+    """An error class: its bases and its meaning."""
+    bases = ", ".join(base.__name__ for base in cls.__bases__)
+    head = f"`{cls.__name__}({bases})`: fault {cls.fault}, exit code {cls.exit_code}"
+    return f"### {cls.__name__}\n\n{head}\n\n{indented(inspect.getdoc(cls) or '')}\n"
+
+
 def reference() -> str:
     """The whole page."""
+    public = {name: getattr(rootlay.vfs, name) for name in rootlay.vfs.__all__}
+    errors = {name: cls for name, cls in public.items() if issubclass(cls, RootlayError)}
     parts = [HEAD]
-    for name in rootlay.vfs.__all__:
-        cls = getattr(rootlay.vfs, name)
+    for name, cls in public.items():
+        if name in errors:
+            continue
         parts.append(f"## {name}\n\n{indented(inspect.getdoc(cls) or '')}\n")
         for member_name, member in members(cls):
             text = indented(documentation(cls, member_name, member))
             parts.append(f"### {name}.{member_name}\n\n`{member_name}{signature(member)}`\n\n{text}\n")
-    return "\n".join(parts)
+    return "\n".join((*parts, ERRORS, *map(error_entry, errors.values())))
 
 
 if __name__ == "__main__":

@@ -162,10 +162,6 @@ FLOORS = (
     "cli/verbs",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}
-# The one arrow upwards that is left, with its reason.
-ALLOWED = {
-    ("vfs/api", "vfs/plugins"): "Container.fsspec gives the fsspec file system, which opens containers by the API",
-}
 
 
 def folder_of(module: str) -> str:
@@ -196,7 +192,7 @@ def test_imports_go_down_the_floors(path: Path) -> None:
             continue
         for name in (name for name in names if name.startswith("rootlay.")):
             folder = folder_of(name)
-            if folder != own and (own, folder) not in ALLOWED:
+            if folder != own:
                 assert FLOOR[folder] < FLOOR[own], f"{path}:{node.lineno} imports {name}"
 
 

@@ -1,7 +1,8 @@
 """The path-remapping virtual file system: images and containers for Python programs.
 
 The public names are imported when they are first used, so that `import rootlay.vfs` costs nothing. docs/api.md is the
-reference; errors are those of `rootlay.store.model.errors` and the ones below, all of them `RootlayError`.
+reference. All errors are below, and have the root `RootlayError`; what goes wrong at a path in a container or an image
+is an OSError, as from `os`, and a wrong argument a TypeError or a ValueError.
 """
 
 from __future__ import annotations
@@ -9,66 +10,229 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rootlay.store.chunks.segments import ContentUnreachable
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.upperstack import Snapshot
-    from rootlay.store.model.containererrors import SnapshotExists, UnknownSnapshot
-    from rootlay.store.model.errors import ContainerRunning, NameInUse, RootlayError, UnknownContainer, UnknownImage
+    from rootlay.store.disk.regularfile import NotARegularFile
+    from rootlay.store.disk.userroot import NoHome
+    from rootlay.store.model.containererrors import (
+        AmbiguousContainer,
+        BadContainerName,
+        RunsElsewhere,
+        SnapshotExists,
+        TooManyLayers,
+        UnknownSnapshot,
+        UpperKeptElsewhere,
+    )
+    from rootlay.store.model.errors import (
+        AmbiguousImage,
+        BadManifest,
+        BadReference,
+        ContainerRunning,
+        CorruptStore,
+        DigestMismatch,
+        DiskFull,
+        ForeignPlatform,
+        ImageInUse,
+        InputError,
+        NameInUse,
+        NotAnArchive,
+        NotFetched,
+        RootlayError,
+        StillRunning,
+        StoreNotWritable,
+        TooLarge,
+        TruncatedArchive,
+        UnknownContainer,
+        UnknownImage,
+        UnsafePath,
+        UnsupportedMedia,
+        WrongPlatform,
+    )
+    from rootlay.store.registry.errors import (
+        AccessDenied,
+        BadRegistryAnswer,
+        CredentialStoreFailed,
+        NotInRegistry,
+        RegistryRefused,
+        RegistryUnreachable,
+    )
+    from rootlay.store.view.build import BrokenHardLink
     from rootlay.vfs.api.container import Container
     from rootlay.vfs.api.images import Image, Store
+    from rootlay.vfs.build.context.buildcontext import BadContext
+    from rootlay.vfs.build.context.download import DownloadFailed
+    from rootlay.vfs.build.context.git import GitFailed
+    from rootlay.vfs.build.language.errors import BadDockerfile
+    from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed, RunFailed
     from rootlay.vfs.changes.compare import Changes
     from rootlay.vfs.changes.diff import Change
-    from rootlay.vfs.containers.create import ContainerOptions
-    from rootlay.vfs.hook.activation import Activation
+    from rootlay.vfs.changes.transfer import CopyRefused
+    from rootlay.vfs.containers.create import ContainerOptions, MissingDirectory, NoCommand
+    from rootlay.vfs.hook.activation import Activation, ActivationMisused
+    from rootlay.vfs.hook.library import HookEngineMissing
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.mounttarget import BindMismatch
+    from rootlay.vfs.run.ports import PortNotFree
+    from rootlay.vfs.run.program import ImpossibleProgram
+    from rootlay.vfs.run.session import EngineMissing
+    from rootlay.vfs.run.user import UnknownUser
 
 __all__ = [
+    "AccessDenied",
     "Activation",
+    "ActivationMisused",
+    "AmbiguousContainer",
+    "AmbiguousImage",
+    "BadContainerName",
+    "BadContext",
+    "BadDockerfile",
+    "BadManifest",
+    "BadReference",
+    "BadRegistryAnswer",
     "Bind",
+    "BindMismatch",
+    "BrokenHardLink",
+    "BuildCancelled",
+    "BuildFailed",
     "Change",
     "Changes",
     "Container",
     "ContainerOptions",
     "ContainerRunning",
+    "ContentUnreachable",
+    "CopyRefused",
+    "CorruptStore",
+    "CredentialStoreFailed",
+    "DigestMismatch",
+    "DiskFull",
+    "DownloadFailed",
+    "EngineMissing",
+    "ForeignPlatform",
+    "GitFailed",
+    "HookEngineMissing",
     "Image",
+    "ImageInUse",
+    "ImpossibleProgram",
+    "InputError",
     "LayerFS",
+    "MissingDirectory",
     "NameInUse",
+    "NoCommand",
+    "NoHome",
+    "NotARegularFile",
+    "NotAnArchive",
+    "NotFetched",
+    "NotInRegistry",
     "Overlay",
+    "PortNotFree",
+    "RegistryRefused",
+    "RegistryUnreachable",
     "RootlayError",
     "RootlayFileSystem",
+    "RunFailed",
+    "RunsElsewhere",
     "Snapshot",
     "SnapshotExists",
+    "StillRunning",
     "Store",
+    "StoreNotWritable",
+    "TooLarge",
+    "TooManyLayers",
+    "TruncatedArchive",
     "UnknownContainer",
     "UnknownImage",
     "UnknownSnapshot",
+    "UnknownUser",
+    "UnsafePath",
+    "UnsupportedMedia",
+    "UpperKeptElsewhere",
+    "WrongPlatform",
 ]
 
 _HOMES = {
+    "AccessDenied": "rootlay.store.registry.errors",
     "Activation": "rootlay.vfs.hook.activation",
+    "ActivationMisused": "rootlay.vfs.hook.activation",
+    "AmbiguousContainer": "rootlay.store.model.containererrors",
+    "AmbiguousImage": "rootlay.store.model.errors",
+    "BadContainerName": "rootlay.store.model.containererrors",
+    "BadContext": "rootlay.vfs.build.context.buildcontext",
+    "BadDockerfile": "rootlay.vfs.build.language.errors",
+    "BadManifest": "rootlay.store.model.errors",
+    "BadReference": "rootlay.store.model.errors",
+    "BadRegistryAnswer": "rootlay.store.registry.errors",
     "Bind": "rootlay.store.containers.record",
+    "BindMismatch": "rootlay.vfs.run.mounttarget",
+    "BrokenHardLink": "rootlay.store.view.build",
+    "BuildCancelled": "rootlay.vfs.build.result.failure",
+    "BuildFailed": "rootlay.vfs.build.result.failure",
     "Change": "rootlay.vfs.changes.diff",
     "Changes": "rootlay.vfs.changes.compare",
     "Container": "rootlay.vfs.api.container",
     "ContainerOptions": "rootlay.vfs.containers.create",
     "ContainerRunning": "rootlay.store.model.errors",
+    "ContentUnreachable": "rootlay.store.chunks.segments",
+    "CopyRefused": "rootlay.vfs.changes.transfer",
+    "CorruptStore": "rootlay.store.model.errors",
+    "CredentialStoreFailed": "rootlay.store.registry.errors",
+    "DigestMismatch": "rootlay.store.model.errors",
+    "DiskFull": "rootlay.store.model.errors",
+    "DownloadFailed": "rootlay.vfs.build.context.download",
+    "EngineMissing": "rootlay.vfs.run.session",
+    "ForeignPlatform": "rootlay.store.model.errors",
+    "GitFailed": "rootlay.vfs.build.context.git",
+    "HookEngineMissing": "rootlay.vfs.hook.library",
     "Image": "rootlay.vfs.api.images",
+    "ImageInUse": "rootlay.store.model.errors",
+    "ImpossibleProgram": "rootlay.vfs.run.program",
+    "InputError": "rootlay.store.model.errors",
     "LayerFS": "rootlay.vfs.pyfs.layerfs",
+    "MissingDirectory": "rootlay.vfs.containers.create",
     "NameInUse": "rootlay.store.model.errors",
+    "NoCommand": "rootlay.vfs.containers.create",
+    "NoHome": "rootlay.store.disk.userroot",
+    "NotARegularFile": "rootlay.store.disk.regularfile",
+    "NotAnArchive": "rootlay.store.model.errors",
+    "NotFetched": "rootlay.store.model.errors",
+    "NotInRegistry": "rootlay.store.registry.errors",
     "Overlay": "rootlay.vfs.overlay.overlay",
+    "PortNotFree": "rootlay.vfs.run.ports",
+    "RegistryRefused": "rootlay.store.registry.errors",
+    "RegistryUnreachable": "rootlay.store.registry.errors",
+    "RootlayError": "rootlay.store.model.errors",
     "RootlayFileSystem": "rootlay.vfs.plugins.fsspecfs",
+    "RunFailed": "rootlay.vfs.build.result.failure",
+    "RunsElsewhere": "rootlay.store.model.containererrors",
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
+    "StillRunning": "rootlay.store.model.errors",
     "Store": "rootlay.vfs.api.images",
-    "RootlayError": "rootlay.store.model.errors",
+    "StoreNotWritable": "rootlay.store.model.errors",
+    "TooLarge": "rootlay.store.model.errors",
+    "TooManyLayers": "rootlay.store.model.containererrors",
+    "TruncatedArchive": "rootlay.store.model.errors",
     "UnknownContainer": "rootlay.store.model.errors",
     "UnknownImage": "rootlay.store.model.errors",
     "UnknownSnapshot": "rootlay.store.model.containererrors",
+    "UnknownUser": "rootlay.vfs.run.user",
+    "UnsafePath": "rootlay.store.model.errors",
+    "UnsupportedMedia": "rootlay.store.model.errors",
+    "UpperKeptElsewhere": "rootlay.store.model.containererrors",
+    "WrongPlatform": "rootlay.store.model.errors",
 }
+_FORMER = {"StoreError": "RootlayError"}
+"""Names until 0.1, which will be removed after the next minor release."""
 
 
 def __getattr__(name: str) -> Any:
+    if name in _FORMER:
+        import warnings
+
+        warnings.warn(f"rootlay.vfs.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        name = _FORMER[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -9,7 +9,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.api.container import Container
 
-    container = Container(context.root, Containers(context.root).find(values.required("container")))
+    container = Container(Containers(context.root).find(values.required("container")))
     image = container.commit(
         values.text("reference") or "",
         message=values.text("message") or "",

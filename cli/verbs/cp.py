@@ -27,7 +27,7 @@ def action(values: Values, context: Context) -> int:
     outer = os.fsencode(target_path if source_name else source_path)
     if outer == STREAM and source_name and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: redirect standard output")
-    with open_overlay(context.root, containers.find(source_name or target_name)) as overlay:
+    with open_overlay(containers.find(source_name or target_name)) as overlay:
         if outer == STREAM:
             from rootlay.vfs.changes.tartransfer import copy_in_tar, copy_out_tar
 

@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
         raise UsageError("a program is needed: rootlay exec [OPTIONS] CONTAINER PROGRAM [ARGUMENT…]")
     program = make_program(
         record,
-        reader(context, record),
+        reader(record),
         argv=words,
         env=dict(entry.split("=", 1) for entry in merge_env((), variables(values), context.environ)),
         cwd=working_directory(values),
@@ -33,7 +33,6 @@ def action(values: Values, context: Context) -> int:
             return 0
         os.setsid()
     return run_extra(
-        context,
         record,
         program,
         stdin=values.flag("interactive"),

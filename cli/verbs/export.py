@@ -12,7 +12,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.disk.outfile import output_file
     from rootlay.vfs.api.container import Container
 
-    container = Container(context.root, Containers(context.root).find(values.required("container")))
+    container = Container(Containers(context.root).find(values.required("container")))
     target = values.text("output")
     if target is None and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o FILE")

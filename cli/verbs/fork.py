@@ -9,11 +9,10 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.containers.snapshots import find_snapshot, fork_container
 
-    containers = Containers(context.root)
     reference, _, snapshot = values.required("container").partition("@")
-    record = containers.find(reference)
+    record = Containers(context.root).find(reference)
     wanted = find_snapshot(record, snapshot) if snapshot else None
-    context.out.line(fork_container(containers, record, values.text("name") or "", wanted, ()).id)
+    context.out.line(fork_container(record, values.text("name") or "", wanted, ()).id)
     return 0
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from rootlay.cli.errorreport import CODES
 from rootlay.cli.listing import Column, Row, age_of, print_table, size
 from rootlay.cli.progress import print_notes
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.store.model.errors import CorruptStore
 
 if TYPE_CHECKING:
     from rootlay.store.model.image import ImageRecord
@@ -37,7 +37,7 @@ def action(values: Values, context: Context) -> int:
             columns.append(Column("PLATFORMS", lambda row: ", ".join(row["platforms"])))
         print_table(context, rows, columns, as_json=values.flag("json"))
     print_notes(context, damaged)
-    return CODES["CorruptStore"] if damaged else 0
+    return CorruptStore.exit_code if damaged else 0
 
 
 def _shown(identity: str, digits: int | None) -> str:

@@ -34,7 +34,7 @@ def action(values: Values, context: Context) -> int:
         return _run([str(context.root), record.id, values.text("workdir") or "", *words], env)
     finally:
         if not name:
-            remove_container(context.root, record, force=True)
+            remove_container(record, force=True)
 
 
 def _words(values: Values) -> list[str]:

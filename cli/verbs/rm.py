@@ -20,7 +20,7 @@ def action(values: Values, context: Context) -> int:
             if values.flag("force"):
                 return
             raise
-        remove_container(context.root, record, force=values.flag("force"))
+        remove_container(record, force=values.flag("force"))
         context.out.line(name)
 
     return each(values.many("container"), remove, context, "rm")

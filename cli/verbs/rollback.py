@@ -10,7 +10,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.api.container import Container
 
     reference = values.required("container")
-    Container(context.root, Containers(context.root).find(reference)).rollback(values.text("snapshot") or "")
+    Container(Containers(context.root).find(reference)).rollback(values.text("snapshot") or "")
     context.out.line(reference)
     return 0
 

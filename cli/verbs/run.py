@@ -26,9 +26,9 @@ def action(values: Values, context: Context) -> int:
         _keep_id(context, record, cidfile)
     trace, patch = values.text("trace"), not values.flag("no_patch")
     if not values.flag("detach"):
-        return attach(context, record, trace=trace, patch=patch)
+        return attach(record, trace=trace, patch=patch)
     try:
-        run_program(context, record, trace=trace, patch=patch)
+        run_program(record, trace=trace, patch=patch)
     finally:
         context.out.line(record.id)
     return 0
@@ -41,7 +41,7 @@ def _keep_id(context: Context, record: ContainerRecord, cidfile: str) -> None:
         with open(cidfile, "x", encoding="ascii") as file:
             file.write(record.id)
     except OSError:
-        remove_container(context.root, record, force=True)
+        remove_container(record, force=True)
         raise
 
 

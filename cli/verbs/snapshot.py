@@ -12,7 +12,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.api.container import Container
 
     what, names = values.required("action"), values.many("name")
-    container = Container(context.root, Containers(context.root).find(values.required("container")))
+    container = Container(Containers(context.root).find(values.required("container")))
     if what == "create" and len(names) < 2:
         context.out.line(container.snapshot(*names).name)
     elif what == "ls" and not names:

@@ -21,10 +21,10 @@ def action(values: Values, context: Context) -> int:
             raise UsageError("-a and -i: there is one terminal, for one container")
         record = containers.find(names[0])
         config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
-        return attach(context, ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
+        return attach(ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)
 
     def start(name: str) -> None:
-        run_program(context, containers.find(name), trace=None, patch=True, confine=confine)
+        run_program(containers.find(name), trace=None, patch=True, confine=confine)
         context.out.line(name)
 
     return each(names, start, context, "start")

@@ -38,6 +38,7 @@ class ContentUnreachable(RootlayError):
     """Content of a lazy layer that is not here and cannot be fetched now."""
 
     fault = "network"
+    exit_code = 47
 
     def __init__(self, repository: str, reason: str) -> None:
         hint = f"with a connection, `rootlay pull` fetches the whole image from {repository}"

@@ -133,6 +133,11 @@ class ContainerRecord:
         return self.config.name
 
     @property
+    def root(self) -> Path:
+        """The root of the store that it is in."""
+        return self.path.parent.parent
+
+    @property
     def real_path(self) -> str:
         """The real path of its directory, which is never a link itself; also of one that is gone."""
         return f"{real_directory(self.path.parent)}/{self.path.name}"

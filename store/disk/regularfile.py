@@ -35,6 +35,7 @@ class NotARegularFile(RootlayError):
     """Something else stands where a regular file is needed."""
 
     fault = "image"
+    exit_code = 35
 
     def __init__(self, what: str, kind: str) -> None:
         super().__init__(f"{what}: {kind}, where a regular file is needed")

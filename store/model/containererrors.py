@@ -8,6 +8,8 @@ from rootlay.store.model.errors import ContainerRunning, RootlayError
 class AmbiguousContainer(RootlayError):
     """An ID prefix that fits more than one container."""
 
+    exit_code = 15
+
     def __init__(self, reference: str, candidates: tuple[str, ...]) -> None:
         super().__init__(
             f"container ID {reference} is ambiguous: it fits {', '.join(c[:12] for c in sorted(candidates))}"
@@ -18,6 +20,8 @@ class AmbiguousContainer(RootlayError):
 
 class BadContainerName(RootlayError):
     """Not a name for a container, or for a snapshot (`kind`)."""
+
+    exit_code = 18
 
     def __init__(self, name: str, kind: str = "container") -> None:
         super().__init__(
@@ -32,6 +36,8 @@ class RunsElsewhere(ContainerRunning):
     Processes of other machines cannot be seen. Where that machine went down, the state stays as it was.
     """
 
+    exit_code = 19
+
     def __init__(self, container: str, machine: str) -> None:
         RootlayError.__init__(
             self, f"container {container} runs on {machine}: stop it there; or use force, if that machine went down"
@@ -43,6 +49,8 @@ class RunsElsewhere(ContainerRunning):
 class SnapshotExists(RootlayError):
     """The container has a snapshot of that name already."""
 
+    exit_code = 51
+
     def __init__(self, container: str, name: str) -> None:
         super().__init__(f"container {container} already has a snapshot {name}: remove it, or choose another name")
         self.container = container
@@ -51,6 +59,8 @@ class SnapshotExists(RootlayError):
 
 class UnknownSnapshot(RootlayError):
     """The container has no snapshot of that name (or none at all, where the name is empty)."""
+
+    exit_code = 50
 
     def __init__(self, container: str, name: str) -> None:
         super().__init__(f"container {container} has no snapshot" + (f" {name}" if name else "s"))
@@ -61,6 +71,8 @@ class UnknownSnapshot(RootlayError):
 class UpperKeptElsewhere(RootlayError):
     """The container's upper is a directory of the user's own (`--upper`), which rootlay does not take over."""
 
+    exit_code = 52
+
     def __init__(self, container: str, upper: str) -> None:
         super().__init__(f"container {container} keeps its changes in {upper}: such containers have no snapshots")
         self.container = container
@@ -69,6 +81,8 @@ class UpperKeptElsewhere(RootlayError):
 
 class TooManyLayers(RootlayError):
     """The container has so many directory lowers that no room is left for a frozen upper."""
+
+    exit_code = 53
 
     def __init__(self, container: str, lowers: int) -> None:
         super().__init__(f"container {container} has {lowers} lower directories: too many for snapshots")

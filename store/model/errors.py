@@ -38,45 +38,50 @@ def _escape(character: str) -> str:
 
 
 class RootlayError(Exception):
-    """Root of all errors that the store raises on purpose."""
+    """Root of all errors that rootlay raises on purpose.
+
+    `exit_code` is the command line's (docs/exit-codes.md); `run_code` that of the verbs that run programs, which leave
+    1 … 124 to the program, as Docker does.
+    """
 
     fault: ClassVar[Fault] = "caller"
+    exit_code: ClassVar[int] = 1
+    run_code: int = 125
 
 
-RootlayError = RootlayError
-"""The name of the root until 0.1: it will be removed after the next minor release."""
+class InputError(RootlayError):
+    """An input, which the message names, cannot be used."""
+
+    fault: ClassVar[Fault] = "image"
+    usual: ClassVar[str] = ""
+    message: ClassVar[str] = "{what}: {reason}"
+
+    def __init__(self, what: str, reason: str = "") -> None:
+        self.what = what
+        self.reason = reason or self.usual
+        super().__init__(self.message.format(what=what, reason=self.reason))
 
 
-StoreError = RootlayError
-"""The name of the root until 0.1: it will be removed after the next minor release."""
-
-
-class NotAnArchive(RootlayError):
+class NotAnArchive(InputError):
     """The input is not an archive or image of a known kind."""
 
-    fault = "image"
-
-    def __init__(self, what: str, reason: str = "not a tar archive") -> None:
-        super().__init__(f"{what}: {reason}")
-        self.what = what
-        self.reason = reason
+    exit_code = 20
+    usual = "not a tar archive"
 
 
-class TruncatedArchive(RootlayError):
+class TruncatedArchive(InputError):
     """The input ends too early: most often an interrupted download or copy."""
 
-    fault = "image"
-
-    def __init__(self, what: str, reason: str = "ends in the middle of an entry") -> None:
-        super().__init__(f"{what}: truncated: {reason}")
-        self.what = what
-        self.reason = reason
+    exit_code = 21
+    usual = "ends in the middle of an entry"
+    message = "{what}: truncated: {reason}"
 
 
 class DigestMismatch(RootlayError):
     """Content does not have the digest, the diff ID or the size that its description promises."""
 
     fault = "image"
+    exit_code = 22
 
     def __init__(self, what: str, expected: object, actual: object) -> None:
         super().__init__(f"{what}: expected {expected}, found {actual}")
@@ -89,6 +94,7 @@ class UnsafePath(RootlayError):
     """An archive names something outside its own root, or a name that no file system can hold."""
 
     fault = "image"
+    exit_code = 23
 
     def __init__(self, path: bytes, reason: str) -> None:
         shown = printable(path)
@@ -98,32 +104,23 @@ class UnsafePath(RootlayError):
         self.reason = reason
 
 
-class UnsupportedMedia(RootlayError):
+class UnsupportedMedia(InputError):
     """A media type, a compression or an archive feature that is not supported."""
 
-    fault = "image"
-
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what}: {reason}")
-        self.what = what
-        self.reason = reason
+    exit_code = 24
 
 
-class BadManifest(RootlayError):
+class BadManifest(InputError):
     """A manifest, index or image config is not what its specification demands."""
 
-    fault = "image"
-
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what}: {reason}")
-        self.what = what
-        self.reason = reason
+    exit_code = 25
 
 
 class TooLarge(RootlayError):
     """An image unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
 
     fault = "image"
+    exit_code = 28
 
     def __init__(self, what: str, reason: str, flag: str) -> None:
         super().__init__(f"{what}: {reason}; if you trust it, allow more with {flag}")
@@ -136,6 +133,7 @@ class WrongPlatform(RootlayError):
     """A multi-platform image has nothing for the wanted platform."""
 
     fault = "image"
+    exit_code = 26
 
     def __init__(self, wanted: str, found: Iterable[str]) -> None:
         self.wanted = wanted
@@ -145,6 +143,8 @@ class WrongPlatform(RootlayError):
 
 class ForeignPlatform(RootlayError):
     """Programs of an image for another platform are to run on this machine."""
+
+    exit_code = 34
 
     def __init__(self, image: str, found: str, here: str) -> None:
         super().__init__(
@@ -159,6 +159,8 @@ class ForeignPlatform(RootlayError):
 class BadReference(RootlayError):
     """Not an image reference in Docker's grammar."""
 
+    exit_code = 13
+
     def __init__(self, reference: str, reason: str) -> None:
         super().__init__(f"invalid image reference {reference!r}: {reason}")
         self.reference = reference
@@ -168,6 +170,8 @@ class BadReference(RootlayError):
 class UnknownImage(RootlayError):
     """No image of that name, digest or ID."""
 
+    exit_code = 10
+
     def __init__(self, reference: str) -> None:
         super().__init__(f"no such image: {reference} (`rootlay images` lists them)")
         self.reference = reference
@@ -175,6 +179,8 @@ class UnknownImage(RootlayError):
 
 class AmbiguousImage(RootlayError):
     """An ID prefix that fits more than one image."""
+
+    exit_code = 11
 
     def __init__(self, reference: str, candidates: Iterable[str]) -> None:
         self.reference = reference
@@ -185,6 +191,8 @@ class AmbiguousImage(RootlayError):
 class ImageInUse(RootlayError):
     """An image that containers still need, or that has several names, is not removed without force."""
 
+    exit_code = 12
+
     def __init__(self, reference: str, reason: str) -> None:
         super().__init__(f"image {reference} is in use: {reason}")
         self.reference = reference
@@ -194,6 +202,8 @@ class ImageInUse(RootlayError):
 class UnknownContainer(RootlayError):
     """No container of that name or ID."""
 
+    exit_code = 14
+
     def __init__(self, reference: str) -> None:
         super().__init__(f"no such container: {reference} (`rootlay ps -a` lists them)")
         self.reference = reference
@@ -201,6 +211,8 @@ class UnknownContainer(RootlayError):
 
 class NameInUse(RootlayError):
     """A container name that is taken."""
+
+    exit_code = 16
 
     def __init__(self, name: str, holder: str) -> None:
         super().__init__(f"the name {name} is in use by container {holder}: remove or rename that one")
@@ -210,6 +222,8 @@ class NameInUse(RootlayError):
 
 class ContainerRunning(RootlayError):
     """The operation needs a container that is not running."""
+
+    exit_code = 17
 
     def __init__(self, container: str) -> None:
         super().__init__(f"container {container} is running: stop it first, or use force")
@@ -227,6 +241,8 @@ class StillRunning(ContainerRunning):
 class NotFetched(RootlayError):
     """An image that was pulled lazily, where the whole of it is needed."""
 
+    exit_code = 46
+
     def __init__(self, reference: str) -> None:
         super().__init__(f"image {reference} is not all here: fetch the rest with `rootlay pull {reference}`")
         self.reference = reference
@@ -236,6 +252,7 @@ class StoreNotWritable(RootlayError):
     """The store's directory cannot be made or written."""
 
     fault = "disk"
+    exit_code = 30
 
     def __init__(self, path: Path, reason: str = "permission denied") -> None:
         super().__init__(f"store {path} is not writable: {reason} (choose another with --root)")
@@ -247,6 +264,7 @@ class DiskFull(RootlayError):
     """No space, no inodes or no quota left where the store is."""
 
     fault = "disk"
+    exit_code = 31
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"no space left for the store at {path}; nothing was changed")
@@ -257,6 +275,7 @@ class CorruptStore(RootlayError):
     """Something that the store wrote itself is missing or damaged."""
 
     fault = "disk"
+    exit_code = 27
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(f"the store is damaged: {what}: {reason}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.errors import InputError, RootlayError
 
 
 class RegistryUnreachable(RootlayError):
@@ -12,6 +12,7 @@ class RegistryUnreachable(RootlayError):
     """
 
     fault = "network"
+    exit_code = 40
 
     def __init__(
         self, host: str, reason: str, *, passing: bool = True, retry_after_s: float | None = None, slow: bool = False
@@ -27,6 +28,8 @@ class RegistryUnreachable(RootlayError):
 class AccessDenied(RootlayError):
     """The registry wants other credentials, or none are enough."""
 
+    exit_code = 41
+
     def __init__(self, host: str, what: str, reason: str, *, had_credential: bool) -> None:
         hint = "the user name or password is wrong, or may not do this" if had_credential else f"rootlay login {host}"
         super().__init__(f"{what}: access denied: {reason} ({hint})")
@@ -36,17 +39,18 @@ class AccessDenied(RootlayError):
         self.had_credential = had_credential
 
 
-class NotInRegistry(RootlayError):
+class NotInRegistry(InputError):
     """The registry has no such repository, tag, manifest or blob."""
 
-    def __init__(self, what: str, reason: str = "not found in the registry") -> None:
-        super().__init__(f"{what}: {reason}")
-        self.what = what
-        self.reason = reason
+    fault = "caller"
+    exit_code = 42
+    usual = "not found in the registry"
 
 
 class RegistryRefused(RootlayError):
     """The registry does not accept a request: a quota, a read-only repository, an immutable tag, …"""
+
+    exit_code = 43
 
     def __init__(self, what: str, status: int, reason: str) -> None:
         super().__init__(f"{what}: the registry answers {status}: {reason}")
@@ -59,6 +63,7 @@ class BadRegistryAnswer(RootlayError):
     """An answer against the specification, or one that is not safe to follow."""
 
     fault = "network"
+    exit_code = 44
 
     def __init__(self, host: str, reason: str) -> None:
         super().__init__(f"{host}: {reason}")
@@ -66,10 +71,8 @@ class BadRegistryAnswer(RootlayError):
         self.reason = reason
 
 
-class CredentialStoreFailed(RootlayError):
+class CredentialStoreFailed(InputError):
     """Docker's config file or a credential helper does not work."""
 
-    def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"{what}: {reason}")
-        self.what = what
-        self.reason = reason
+    fault = "caller"
+    exit_code = 45

@@ -35,6 +35,7 @@ class BrokenHardLink(RootlayError):
     """A layer has a hard link to a file that no layer has."""
 
     fault = "image"
+    exit_code = 29
 
     def __init__(self, diff_id: Digest, path: bytes, target: bytes, reason: str) -> None:
         super().__init__(f"layer {diff_id.short}: hard link {printable(path)}: {printable(target)} {reason}")

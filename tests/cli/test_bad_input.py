@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 
 def snapshot(root: Path) -> dict[str, str]:

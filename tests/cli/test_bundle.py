@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.containers.containers import Containers
 from tests.cli.conftest import Rootlay
 
 
@@ -29,6 +30,7 @@ def test_runs_with_a_store_that_has_never_seen_the_image(file: Path, tmp_path: P
 def test_keeps_a_container_and_commits_it(file: Path, tmp_path: Path, small: Rootlay) -> None:
     other = Rootlay(tmp_path / "other")
     other("run", "--name", "c", str(file), "--", "sh", "-c", "echo changed > /etc/motd; rm /script")
+    assert Containers(other.root).find("c").root == other.root
     assert other.out("diff", "c").split("\n")[:3] == ["C /etc", "C /etc/motd", "D /script"]
     other("commit", "c", "changed")
     assert other.out("run", "--rm", "changed", "cat", "/etc/motd") == "changed\n"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 MTIME_S = 1_600_000_000
 

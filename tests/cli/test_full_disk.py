@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES
 from rootlay.store.containers.containers import Containers
 from rootlay.vfs.merge.bloom import Bloom
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 FILL = "dd if=/dev/zero of=/filler bs=65536; dd if=/dev/zero of=/filler2 bs=512"
 # While it is full; then there is room again.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 
 def test_whole_and_short_ids(small: Rootlay) -> None:

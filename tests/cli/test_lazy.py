@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 from tests.support.archives.lazy import KINDS, publish
+from tests.support.errorclasses import CODES
 from tests.support.registry.real import RealRegistry, running
 from tests.support.registry.wire import Wire
 

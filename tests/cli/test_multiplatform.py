@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
 from tests.support.archives.make import LayoutBuilder
 from tests.support.archives.multi import HERE, OTHER, several
+from tests.support.errorclasses import CODES
 from tests.support.registry.real import RealRegistry, running
 
 

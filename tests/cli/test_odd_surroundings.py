@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 
 def start(root: Path | str, *words: str, **environ: str) -> subprocess.Popen[bytes]:

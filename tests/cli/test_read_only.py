@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
+from rootlay.store.containers.containers import Containers
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 CHANGE = "echo new > /new; rm /etc/motd; mkdir /d; echo inside > /d/f; chown 5:6 /d/f; mkfifo /fifo"
 WAYS = ("bwrap", "modes", "mount")
@@ -158,6 +159,8 @@ def test_an_image_runs_with_everything_below_the_upper(rescued: ReadOnly, tmp_pa
     done = rescued("run", "--name", "kept", "-u", "1234", "--upper", place, "small", "cat", "/etc/motd")
     assert done.stdout == b"mine\n", "the writable layer is still there"
     assert f"{place}/store" in done.stderr.decode()
+    store = tmp_path / "place" / "store"
+    assert Containers(store).find("kept").root == store
     there = ("--root", f"{place}/store")
     assert rescued.out(*there, "exec", "kept", "cat", "/usr/share/doc/two/readme") == "two\n"
     assert "kept" in rescued.out(*there, "ps", "-a")

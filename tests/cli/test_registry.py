@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 from tests.support.registry.real import PASSWORD, USER, RealRegistry, free_port, running
 
 MEMORY_BYTES_MAX = 150 << 20

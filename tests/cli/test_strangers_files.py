@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from rootlay.cli.errorreport import CODES
 from tests.cli.conftest import Rootlay
+from tests.support.errorclasses import CODES
 
 TIMEOUT_S = 30
 

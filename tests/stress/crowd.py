@@ -130,7 +130,7 @@ def _shared_log(first: Worker) -> str:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.overlay.containerstack import open_overlay
 
-    with open_overlay(first.store, Containers(first.store).find("shared")) as overlay:
+    with open_overlay(Containers(first.store).find("shared")) as overlay:
         if overlay.find("/log") is None:
             return ""
         with overlay.open_content("/log") as stream:

@@ -167,7 +167,7 @@ class Worker:
             return (read_small_file(overlay, b"/log") or b"").decode()
 
     def motd_of(self, name: str) -> str:
-        with open_overlay(self.store, Containers(self.store).find(name)) as overlay:
+        with open_overlay(Containers(self.store).find(name)) as overlay:
             return (read_small_file(overlay, b"/etc/motd") or b"").decode()
 
     def must(self, *words: str, codes: tuple[int, ...] = (0,)) -> int:

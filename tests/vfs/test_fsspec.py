@@ -190,6 +190,7 @@ def test_an_image_is_read_only(store: Store, image: Image) -> None:
 def test_changes_of_a_container(image: Image) -> None:
     with image.container(hostname="box") as c:
         fs = c.fsspec
+        assert isinstance(fs, RootlayFileSystem)
         fs.cp("/data/table.csv", "/data/copy.csv")
         fs.mv("/data/deep", "/data/renamed")
         fs.rm("/data/circle")

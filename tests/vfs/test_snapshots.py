@@ -80,6 +80,7 @@ def test_removal_goes_on_whoever_sweeps_meanwhile(store: Store, image: Image, mo
     with image.container("origin") as c:
         c.snapshot("s")
         fork = c.fork("twin", snapshot="s")
+        assert fork.record.root == c.record.root == store.root
         fork.close()
         c.remove()
     rename = Path.rename
@@ -356,5 +357,5 @@ def test_a_stop_between_two_steps_leaves_old_or_new(
     c.rollback("good")
     assert c.fs.readtext("/a") == "1"
     for record in list(Containers(store.root).iter_all()):
-        Container(store.root, record).remove()
+        Container(record).remove()
     assert uppers(store) == []

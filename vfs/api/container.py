@@ -26,7 +26,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.removetree import remove_some
 from rootlay.store.disk.trash import empty_trash
@@ -40,13 +39,14 @@ from rootlay.vfs.run.zombies import reap_hydrators
 if TYPE_CHECKING:
     import subprocess
 
+    from fsspec.spec import AbstractFileSystem
+
     from rootlay.store.containers.upperstack import Snapshot
     from rootlay.vfs.api.images import Image
     from rootlay.vfs.changes.compare import Changes
     from rootlay.vfs.hook.activation import Activation
     from rootlay.vfs.hook.box import Box
     from rootlay.vfs.overlay.overlay import Overlay
-    from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
     from rootlay.vfs.run.livesession import LiveSession
     from rootlay.vfs.run.session import Session
@@ -58,13 +58,11 @@ class Container:
     """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
 
     Args:
-        root: the store's root.
         record: which container.
         ephemeral: remove the container when the handle is closed.
     """
 
-    def __init__(self, root: Path, record: ContainerRecord, *, ephemeral: bool = False) -> None:
-        self._root = root
+    def __init__(self, record: ContainerRecord, *, ephemeral: bool = False) -> None:
         self._ephemeral = ephemeral
         self.owner = os.getpid()
         self._overlay: Overlay | None = None
@@ -99,11 +97,11 @@ class Container:
         return LayerFS(self._open_overlay(), keeps=self)
 
     @property
-    def fsspec(self) -> RootlayFileSystem:
-        """The container as an fsspec file system. Needs fsspec."""
-        from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
+    def fsspec(self) -> AbstractFileSystem:
+        """The container as an fsspec file system, a `RootlayFileSystem`. Needs fsspec."""
+        from fsspec import get_filesystem_class
 
-        return RootlayFileSystem(container=self, skip_instance_cache=True)
+        return get_filesystem_class("rootlay")(container=self, skip_instance_cache=True)
 
     def popen(
         self,
@@ -201,7 +199,7 @@ class Container:
         if box is None:
             require_container(self.record)
             shown = [_visible(path) for path in key[1]]
-            box = Box(self._root, self.record, find_identity(key[0], self._read), shown)
+            box = Box(self.record, find_identity(key[0], self._read), shown)
             self._boxes[key] = box
         return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
@@ -216,7 +214,7 @@ class Container:
         """
         from rootlay.vfs.containers.snapshots import create_snapshot
 
-        snapshot = create_snapshot(self._containers, self.record, name, self._launches())
+        snapshot = create_snapshot(self.record, name, self._launches())
         self._renew()
         return snapshot
 
@@ -230,7 +228,7 @@ class Container:
         """Forget a snapshot. What stands on it stays as it is. Raises UnknownSnapshot."""
         from rootlay.vfs.containers.snapshots import remove_snapshot
 
-        remove_snapshot(self._containers, self.record, self._snapshot(snapshot))
+        remove_snapshot(self.record, self._snapshot(snapshot))
 
     def rollback(self, snapshot: Snapshot | str = "") -> None:
         """Give the container the state of one of its snapshots, the youngest by default.
@@ -242,7 +240,7 @@ class Container:
         """
         from rootlay.vfs.containers.snapshots import roll_back
 
-        trash = roll_back(self._containers, self.record, self._snapshot(snapshot), self._launches())
+        trash = roll_back(self.record, self._snapshot(snapshot), self._launches())
         self._renew()
         delete_soon(trash)
 
@@ -257,9 +255,9 @@ class Container:
 
         wanted = None if snapshot is None else self._snapshot(snapshot)
         own = self._launches()
-        made = fork_container(self._containers, self.record, name, wanted, own, kept=bool(name))
+        made = fork_container(self.record, name, wanted, own, kept=bool(name))
         self._renew()
-        return Container(self._root, made, ephemeral=not name)
+        return Container(made, ephemeral=not name)
 
     def diff(self, since: Snapshot | str | None = None, until: Snapshot | str | None = None) -> Changes:
         """What was added, changed and deleted, by path. The cost follows the change.
@@ -274,7 +272,7 @@ class Container:
         from rootlay.vfs.containers.states import State, diff_states
 
         one = State(self.record, self._snapshot(since)) if since is not None else State(self.record, base=True)
-        return diff_states(self._root, one, State(self.record, None if until is None else self._snapshot(until)))
+        return diff_states(self.record.root, one, State(self.record, None if until is None else self._snapshot(until)))
 
     def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
         """Make an image of the container: see rootlay.vfs.changes.commit."""
@@ -282,9 +280,9 @@ class Container:
         from rootlay.vfs.changes.commit import commit_container
 
         stored = commit_container(
-            self._root, self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
+            self.record, self._open_overlay(), reference, message=message, author=author, changes=changes
         )
-        return Image.of(self._root, stored)
+        return Image.of(self.record.root, stored)
 
     def export(self, out: BinaryIO) -> None:
         """Write the whole merged tree as a tar stream: see rootlay.vfs.changes.export."""
@@ -302,7 +300,7 @@ class Container:
         from rootlay.vfs.run.removal import move_to_trash
 
         self._release()
-        delete_soon(move_to_trash(self._root, self.record, force=force))
+        delete_soon(move_to_trash(self.record, force=force))
 
     def close(self) -> None:
         """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent.
@@ -321,7 +319,7 @@ class Container:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, or what is made of a pickle, is another handle (rule 3): its end is not the container's."""
-        return Container, (self._root, self.record)
+        return Container, (self.record,)
 
     def __del__(self) -> None:
         """Rule 5."""
@@ -338,10 +336,6 @@ class Container:
 
     def __repr__(self) -> str:
         return f"<Container {self.name} {self.id[:12]} of {self.record.config.image or 'directories'}>"
-
-    @property
-    def _containers(self) -> Containers:
-        return Containers(self._root)
 
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot
@@ -362,7 +356,7 @@ class Container:
     def _open_overlay(self) -> Overlay:
         """The one of this handle; it does not keep the handle, so that ordinary use makes no circle of references."""
         if self._overlay is None:
-            self._overlay = open_overlay(self._root, self.record)
+            self._overlay = open_overlay(self.record)
         return self._overlay
 
     def _read(self, path: bytes) -> bytes | None:
@@ -374,7 +368,7 @@ class Container:
 
         if self._served is None:
             require_container(self.record)
-            self._served = LiveSession(self._root, self.record)
+            self._served = LiveSession(self.record)
         return self._served.session
 
     def _launches(self) -> list[Path]:

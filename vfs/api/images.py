@@ -183,7 +183,7 @@ class Image:
             owner="" if name else own_name(),
             **options,
         )
-        return Container(self.root, create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
+        return Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
 
 
 def _absolute(bind: Bind) -> Bind:
@@ -288,7 +288,7 @@ class Store:
         Raises:
             UnknownContainer: there is none.
         """
-        return Container(self.root, Containers(self.root).find(reference))
+        return Container(Containers(self.root).find(reference))
 
     def diff(self, before: Image | Container | Snapshot, after: Image | Container | Snapshot) -> Changes:
         """What leads from one state to another: of images, containers as they are now, snapshots, in any pairing.
@@ -331,7 +331,7 @@ class Store:
             need_command=False,
             owner="" if name else own_name(),
         )
-        return Container(self.root, create_container(self.root, wanted, {}), ephemeral=not name)
+        return Container(create_container(self.root, wanted, {}), ephemeral=not name)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Store, (self.root,)

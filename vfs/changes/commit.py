@@ -14,7 +14,6 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.attach import link_path
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 
 def commit_container(
-    root: Path,
     record: ContainerRecord,
     overlay: Overlay,
     reference: str = "",
@@ -67,9 +65,9 @@ def commit_container(
     """
     if reference:
         Reference.parse(reference)
-    store = ImageStore.open(root)
+    store = ImageStore.open(record.root)
     with store.layout.importing():
-        if record.config.chain and link_path(root, Digest.parse(record.config.chain)).is_symlink():
+        if record.config.chain and link_path(record.root, Digest.parse(record.config.chain)).is_symlink():
             load_attached(store, Digest.parse(record.config.chain))  # the new image stands on its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)

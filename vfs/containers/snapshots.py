@@ -70,7 +70,7 @@ REDIRECTING_MAX = 4
 DIRS_MAX = 32
 
 
-def create_snapshot(containers: Containers, record: ContainerRecord, name: str, own: Collection[Path]) -> Snapshot:
+def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path]) -> Snapshot:
     """Freeze the state of a container under a name (empty: chosen).
 
     Args:
@@ -81,7 +81,7 @@ def create_snapshot(containers: Containers, record: ContainerRecord, name: str, 
     """
     if name and not NAME_PATTERN.fullmatch(name):
         raise BadContainerName(name, "snapshot")
-    with referring(containers.path), _exclusively(record):
+    with referring(record.path.parent), _exclusively(record):
         taken = {snapshot.name for snapshot in iter_snapshots(record.path)}
         if name in taken:
             raise SnapshotExists(record.name, name)
@@ -100,7 +100,7 @@ def find_snapshot(record: ContainerRecord, name: str) -> Snapshot:
     return found[-1]
 
 
-def remove_snapshot(containers: Containers, record: ContainerRecord, snapshot: Snapshot) -> int:
+def remove_snapshot(record: ContainerRecord, snapshot: Snapshot) -> int:
     """Remove a snapshot. What still stands on it stays. Returns the number of bytes freed.
 
     Raises:
@@ -110,10 +110,10 @@ def remove_snapshot(containers: Containers, record: ContainerRecord, snapshot: S
         (record.path / SNAPSHOTS / f"{snapshot.name}.json").unlink()
     except FileNotFoundError as error:
         raise UnknownSnapshot(record.name, snapshot.name) from error
-    return containers.collect({record.id, *(frozen.owner for frozen in snapshot.frozen)})
+    return Containers(record.root).collect({record.id, *(frozen.owner for frozen in snapshot.frozen)})
 
 
-def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
+def roll_back(record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
     """Give a container the state of one of its snapshots (or of another container's on the same image).
 
     What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `empty_trash`.
@@ -122,17 +122,16 @@ def roll_back(containers: Containers, record: ContainerRecord, snapshot: Snapsho
         ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing has happened.
     """
     _require_own_upper(record)
-    with referring(containers.path), _exclusively(record):
+    with referring(record.path.parent), _exclusively(record):
         stack = record.stack()
         _require_idle(record, own)
-        if not any(snapshot == known for known in iter_snapshots(containers.path / snapshot.container)):
+        if not any(snapshot == known for known in iter_snapshots(record.path.parent / snapshot.container)):
             raise UnknownSnapshot(record.name, snapshot.name)
         _switch(record, stack, snapshot.frozen)
-    return containers.unlink_uppers({record.id, *(frozen.owner for frozen in stack.frozen)})
+    return Containers(record.root).unlink_uppers({record.id, *(frozen.owner for frozen in stack.frozen)})
 
 
 def fork_container(
-    containers: Containers,
     record: ContainerRecord,
     name: str,
     snapshot: Snapshot | None,
@@ -149,6 +148,7 @@ def fork_container(
         NameInUse, BadContainerName: nothing has happened.
         ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise; not from a snapshot.
     """
+    containers = Containers(record.root)
     with referring(containers.path):
         if snapshot is None:
             with _exclusively(record):
@@ -253,7 +253,7 @@ def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
     layer = DirLayer.at(record.upper_of(stack), marks=True)
     if layer.record(b"", b"").mode is not None:
         return
-    with open_overlay(record.path.parent.parent, record) as overlay:
+    with open_overlay(record) as overlay:
         root = overlay.get(b"/")
         shown = overlay.context.attributes(root)
         upper = overlay.context.upper

@@ -42,7 +42,7 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
             yield overlay
         return
     if state.snapshot is None and not state.base:
-        with open_overlay(root, state.record) as overlay:
+        with open_overlay(state.record) as overlay:
             yield overlay
         return
     record = state.record
@@ -51,7 +51,7 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
     if not dirs and not record.config.chain:
         yield from _empty()
         return
-    with Overlay(open_stack(root, dirs, record.config.chain), owned=True) as overlay:
+    with Overlay(open_stack(record.root, dirs, record.config.chain), owned=True) as overlay:
         yield overlay
 
 

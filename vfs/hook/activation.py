@@ -21,12 +21,13 @@ import warnings
 from contextvars import Token
 from types import TracebackType
 
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.hook import forkgate
 from rootlay.vfs.hook.box import Box
 from rootlay.vfs.hook.library import INSIDE, hook_library, os_error
 
 
-class ActivationMisused(RuntimeError):
+class ActivationMisused(RootlayError, RuntimeError):
     """An activation was entered twice, or left without being entered, or left in another context."""
 
 

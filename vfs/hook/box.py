@@ -39,7 +39,6 @@ class Box:
     """The C side of a container (`struct rl_container`). Close it when the container is let go of.
 
     Args:
-        root: the store's root.
         record: which container.
         identity: who its activations are inside.
         through: host paths, beside the interpreter's own, that are visible inside, read-only.
@@ -49,10 +48,9 @@ class Box:
         OSError: the container cannot be read.
     """
 
-    def __init__(self, root: Path, record: ContainerRecord, identity: Identity, through: Sequence[str] = ()) -> None:
+    def __init__(self, record: ContainerRecord, identity: Identity, through: Sequence[str] = ()) -> None:
         self._library = hook_library()
         self._chain = record.config.chain
-        self._root = root
         self._lower: tuple[View | BundleView, Hydrator] | None = None
         self._opening = threading.Lock()
         self._process = os.getpid()
@@ -106,9 +104,8 @@ class Box:
 
     def _write_launch(self) -> None:
         """The file stays while the box is open: it tells other processes that somebody may change the container."""
-        store = os.fsencode(real_directory(self._root))
+        store = os.fsencode(real_directory(self._record.root))
         launch = make_launch(
-            self._root,
             self._record,
             flags=0,
             hydrator=os.fsencode(socket_of(self._record, self._token)) if self._chain else b"",
@@ -161,7 +158,7 @@ class Box:
         try:
             with busy(), self._opening:
                 if self._served is None:
-                    self._served = LiveSession(self._root, self._record, self._shown, self._token, dirs=self._ways)
+                    self._served = LiveSession(self._record, self._shown, self._token, dirs=self._ways)
                     self._served.keep(lambda fd: self._library.private(self.address, fd))
             session = self._served.session
             self._library.programs(self.address, os.fsencode(session.engine), os.fsencode(session.launch))
@@ -179,7 +176,7 @@ class Box:
             with busy():
                 with self._opening:
                     if self._lower is None:
-                        self._lower = open_lower(self._root, self._chain)
+                        self._lower = open_lower(self._record.root, self._chain)
                 self._lower[1].hydrate(entry)
         except OSError as error:
             return -(error.errno or errno.EIO)

@@ -18,6 +18,7 @@ from contextvars import Context, ContextVar
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.merge.bypass import set_bypass
 
 PROBED_WORDS = 256
@@ -45,7 +46,7 @@ INSIDE: ContextVar[int | None] = ContextVar("rootlay_inside", default=None)
 """Address of the C side of the activation that this context is in."""
 
 
-class HookEngineMissing(RuntimeError):
+class HookEngineMissing(RootlayError, RuntimeError):
     """Activation does not work here: another C library than glibc, another architecture, or an incomplete install."""
 
     def __init__(self, reason: str) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SMALL_FILE_BYTES = 4 << 20
 
 
-def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
+def open_overlay(record: ContainerRecord) -> Overlay:
     """The overlay of a container: its upper, its directory lowers, and the view of its image.
 
     Raises:
@@ -28,7 +28,7 @@ def open_overlay(root: Path, record: ContainerRecord) -> Overlay:
     from rootlay.vfs.overlay.overlay import Overlay
 
     require_container(record)
-    return Overlay(open_stack(root, directory_layers(record), record.config.chain, record.lock), owned=True)
+    return Overlay(open_stack(record.root, directory_layers(record), record.config.chain, record.lock), owned=True)
 
 
 def require_container(record: ContainerRecord) -> None:

@@ -179,4 +179,4 @@ def _sweep(store: Store) -> None:
         maker = record.config.labels.get(LABEL, "")
         if maker.isdigit() and not Path("/proc", maker).exists():
             with contextlib.suppress(ContainerRunning, OSError):
-                remove_container(store.root, record, force=True)
+                remove_container(record, force=True)

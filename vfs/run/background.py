@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from pathlib import Path
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.model.errors import RootlayError
@@ -18,14 +17,14 @@ ENGINE_TROUBLE = 125
 
 
 class NotStarted(RootlayError):
-    """A program did not start. `code`: 127 it was not found, 126 it cannot be executed, 125 trouble of our own."""
+    """A program did not start. `run_code`: 127 it was not found, 126 it cannot be executed, 125 another reason."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
-        self.code = code
+        self.run_code = code
 
 
-def run_background(root: Path, session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
+def run_background(session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
     """Start the program and return its pid as soon as it runs. The caller must be single-threaded.
 
     The monitor is a grandchild in a session of its own; it records the exit code, and removes the container when
@@ -46,7 +45,7 @@ def run_background(root: Path, session: Session, program: Program, *, tty: bool,
         os.close(read_end)
         os.setsid()
         if os.fork() == 0:
-            _monitor(root, session, program, tty, on_exit, write_end)
+            _monitor(session, program, tty, on_exit, write_end)
     finally:
         os._exit(0)
 
@@ -60,7 +59,7 @@ def _result(said: bytes) -> int:
     raise NotStarted(text.removeprefix("rootlay: ").strip() or "the program cannot be started", code)
 
 
-def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
+def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
     log = os.open(session.record.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
@@ -68,7 +67,7 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
     os.dup2(null, 0)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    hydrator = fork_hydrator(root, session)
+    hydrator = fork_hydrator(session)
     heard, told = os.pipe()
     if tty:
         main, terminal = open_terminal()
@@ -96,6 +95,6 @@ def _monitor(root: Path, session: Session, program: Program, tty: bool, on_exit:
     if on_exit == "remove":
         from rootlay.vfs.run.removal import remove_container
 
-        remove_container(root, session.record, force=True)
+        remove_container(session.record, force=True)
     if trouble:
         os.write(report, b"%d\n%b" % (exit_code(status), said[:-1]))

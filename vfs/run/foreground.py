@@ -7,7 +7,6 @@ import os
 import signal
 import time
 from collections.abc import Iterable
-from pathlib import Path
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.value import replace
@@ -32,14 +31,14 @@ MAX_FD = 1 << 30
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
-def run_foreground(root: Path, session: Session, program: Program, *, stdin: bool, record_state: bool) -> int:
+def run_foreground(session: Session, program: Program, *, stdin: bool, record_state: bool) -> int:
     """Start the program, wait for it, and return its exit code (128 + n when signal n killed it).
 
     Args:
         stdin: pass the caller's standard input; otherwise the program reads /dev/null.
         record_state: this is the container's main program: keep its pid and exit code.
     """
-    hydrator = fork_hydrator(root, session)
+    hydrator = fork_hydrator(session)
     waited = FORWARDED | {signal.SIGCHLD}
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, waited)
     pid = spawn(session, program, stdin=stdin, mask=previous)

@@ -51,7 +51,7 @@ class HydratorProcess:
             self._lifeline = -1
 
 
-def fork_hydrator(root: Path, session: Session) -> HydratorProcess:
+def fork_hydrator(session: Session) -> HydratorProcess:
     """Fork the hydrator of a session. The caller must be single-threaded.
 
     A session without image layers gets one, too: it removes the session's files when the last program is gone.
@@ -67,13 +67,13 @@ def fork_hydrator(root: Path, session: Session) -> HydratorProcess:
     try:
         os.close(write_end)
         _detach(keep={read_end, session.listener.fileno() if session.listener else -1})
-        serve_session(root, session, read_end)
+        serve_session(session, read_end)
         code = 0
     finally:
         os._exit(code)
 
 
-def start_hydrator(root: Path, session: Session) -> subprocess.Popen[bytes]:
+def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
     """Start the hydrator of a session as a program of its own, for callers that may have threads.
 
     Returns:
@@ -83,7 +83,13 @@ def start_hydrator(root: Path, session: Session) -> subprocess.Popen[bytes]:
     import sys
 
     keep = (session.listener.fileno(),) if session.listener else ()
-    words = [str(root), session.record.id, str(session.launch), str(session.socket_path), *map(str, keep)]
+    words = [
+        str(session.record.root),
+        session.record.id,
+        str(session.launch),
+        str(session.socket_path),
+        *map(str, keep),
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "rootlay.vfs.run.hydrator", *words],
         stdin=subprocess.PIPE,
@@ -97,11 +103,11 @@ def start_hydrator(root: Path, session: Session) -> subprocess.Popen[bytes]:
     return process
 
 
-def serve_session(root: Path, session: Session, lifeline: int) -> None:
+def serve_session(session: Session, lifeline: int) -> None:
     """Serve until the life line is closed and the container is idle, then remove the session's files."""
     container = os.path.realpath(session.record.path)
-    lower = LowerFiles(root, session.record.config.chain)
-    filler = _start_filler(root, session.record.config.layers)
+    lower = LowerFiles(session.record.root, session.record.config.chain)
+    filler = _start_filler(session.record.root, session.record.config.layers)
     if (
         filler is None and session.listener and session.record.config.chain
     ):  # a lazy layer brings everything in by itself
@@ -244,12 +250,11 @@ def main(words: list[str]) -> None:
 
     from rootlay.store.containers.containers import Containers
 
-    root = Path(words[0])
     lifeline = os.dup(0)
     listener = _socket.socket(fileno=int(words[4])) if len(words) > 4 else None
-    session = Session(Containers(root).find(words[1]), Path(), Path(words[2]), listener, Path(words[3]))
+    session = Session(Containers(Path(words[0])).find(words[1]), Path(), Path(words[2]), listener, Path(words[3]))
     _detach(keep={lifeline, listener.fileno() if listener else -1}, leader=True)
-    serve_session(root, session, lifeline)
+    serve_session(session, lifeline)
 
 
 if __name__ == "__main__":

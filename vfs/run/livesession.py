@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord
@@ -32,19 +31,17 @@ class LiveSession:
 
     def __init__(
         self,
-        root: Path,
         record: ContainerRecord,
         binds: Sequence[LaunchBind] = (),
         token: str = "",
         dirs: Sequence[LaunchDir] = (),
     ) -> None:
-        self._root = root
         self._binds = binds
         self._dirs = dirs
         self._process = os.getpid()
         self._closed = False
-        self.session: Session = open_session(root, record, binds=binds, dirs=dirs, token=token)
-        self._hydrator: subprocess.Popen[bytes] = start_hydrator(root, self.session)
+        self.session: Session = open_session(record, binds=binds, dirs=dirs, token=token)
+        self._hydrator: subprocess.Popen[bytes] = start_hydrator(self.session)
 
     def keep(self, move: Callable[[int], int]) -> None:
         """Have the pipe that keeps the hydrator waiting under another descriptor, which `move` makes of it."""
@@ -55,9 +52,7 @@ class LiveSession:
 
     def renew(self) -> None:
         """Describe the container as it is now to the programs that are started from now on; none may be running."""
-        self.session = open_session(
-            self._root, self.session.record, renew=self.session, binds=self._binds, dirs=self._dirs
-        )
+        self.session = open_session(self.session.record, renew=self.session, binds=self._binds, dirs=self._dirs)
 
     def __del__(self) -> None:
         """Of a handle that was dropped: as closed; a forked child's copy is none."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.model.errors import RootlayError
@@ -31,7 +30,7 @@ class BindMismatch(RootlayError):
         self.target = target
 
 
-def resolve_targets(root: Path, record: ContainerRecord, binds: Mapping[str, str]) -> dict[str, str]:
+def resolve_targets(record: ContainerRecord, binds: Mapping[str, str]) -> dict[str, str]:
     """The canonical path of each target, by the target.
 
     Args:
@@ -42,7 +41,7 @@ def resolve_targets(root: Path, record: ContainerRecord, binds: Mapping[str, str
     from rootlay.vfs.overlay.containerstack import open_overlay
 
     found = {}
-    with open_overlay(root, record) as overlay:
+    with open_overlay(record) as overlay:
         for target in binds:
             head, rest = target, ""
             while head != "/":

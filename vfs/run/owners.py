@@ -30,7 +30,7 @@ def remove_ownerless(root: Path) -> int:
         host, pid, start = mark.rsplit(":", 2)
         if host == os.uname().nodename and _start_of(int(pid)) != start:
             try:
-                remove_container(root, record, force=True)
+                remove_container(record, force=True)
             except (ContainerRunning, FileNotFoundError):  # unkillable, or somebody else clears up
                 continue
             removed += 1

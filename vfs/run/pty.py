@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
@@ -13,9 +12,9 @@ from rootlay.vfs.run.session import Session
 from rootlay.vfs.run.terminal import open_terminal, relay
 
 
-def run_in_pty(root: Path, session: Session, program: Program) -> int:
+def run_in_pty(session: Session, program: Program) -> int:
     """Start the program on a new terminal, copy its output to descriptor 1, and return its exit code."""
-    hydrator = fork_hydrator(root, session)
+    hydrator = fork_hydrator(session)
     main, terminal = open_terminal()
     saved = [os.dup(fd) for fd in (0, 1, 2)]
     for fd in (0, 1, 2):

@@ -12,7 +12,7 @@ from rootlay.store.model.errors import ContainerRunning, StillRunning
 from rootlay.vfs.run.processes import has_guests, kill_guests
 
 
-def remove_container(root: Path, record: ContainerRecord, *, force: bool = False) -> int:
+def remove_container(record: ContainerRecord, *, force: bool = False) -> int:
     """Remove a container and return the number of bytes freed.
 
     Raises:
@@ -20,10 +20,10 @@ def remove_container(root: Path, record: ContainerRecord, *, force: bool = False
         StillRunning: it cannot be ended.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
-    return empty_trash(move_to_trash(root, record, force=force))
+    return empty_trash(move_to_trash(record, force=force))
 
 
-def move_to_trash(root: Path, record: ContainerRecord, *, force: bool = False) -> Path:
+def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
     """As `remove_container`, up to where its files are out of sight: at the path returned, for `empty_trash`. Quick."""
     path = record.real_path
     machine = record.state().elsewhere
@@ -33,4 +33,4 @@ def move_to_trash(root: Path, record: ContainerRecord, *, force: bool = False) -
         raise ContainerRunning(record.name)
     if not kill_guests(path):
         raise StillRunning(record.name)
-    return Containers(root).move_to_trash(record)
+    return Containers(record.root).move_to_trash(record)

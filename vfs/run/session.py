@@ -20,7 +20,7 @@ from pathlib import Path
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
-from rootlay.store.model.errors import printable
+from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.value import value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
@@ -51,8 +51,10 @@ _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
-class EngineMissing(RuntimeError):
+class EngineMissing(RootlayError, RuntimeError):
     """The native engine was not built for this machine."""
+
+    exit_code = 32
 
     def __init__(self, path: Path) -> None:
         machine = os.uname().machine
@@ -114,7 +116,6 @@ NETWORK = {"host": 0, "none": FLAG_NO_NETWORK}
 
 
 def open_session(
-    root: Path,
     record: ContainerRecord,
     *,
     patch: bool = True,
@@ -129,7 +130,6 @@ def open_session(
     """Write the launch file of a container and bind its hydrator socket.
 
     Args:
-        root: the store's root.
         patch: let the engine patch call sites (faster; the engine may ignore it).
         trace: None: no trace; empty: to standard error; else a file's path.
         renew: replace the launch file of this session, whose hydrator goes on serving; nothing may run in it.
@@ -154,7 +154,6 @@ def open_session(
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
     launch = make_launch(
-        root,
         record,
         flags=flags,
         hydrator=os.fsencode(socket_path) if record.config.layers else b"",
@@ -185,7 +184,6 @@ def socket_of(record: ContainerRecord, token: str) -> Path:
 
 
 def make_launch(
-    root: Path,
     record: ContainerRecord,
     *,
     flags: int,
@@ -205,7 +203,7 @@ def make_launch(
         OSError: the store cannot be written, or the container is gone.
     """
     base = Path(record.real_path)
-    real_root = Path(real_directory(root))
+    real_root = Path(real_directory(record.root))
     stack = record.stack()
     # The container's own upper is a directory of it, never a link.
     upper = os.path.realpath(record.config.upper) if record.config.upper else f"{base}/{stack.upper}"
@@ -220,7 +218,7 @@ def make_launch(
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
     check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
-    own = _binds(real_root, record, base)
+    own = _binds(record, base)
     named = {bind.vpath for bind in own}
     layers = [
         LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
@@ -297,7 +295,7 @@ def _lower(path: str) -> LaunchDir:
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 
 
-def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
+def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
@@ -310,7 +308,7 @@ def _binds(root: Path, record: ContainerRecord, base: Path) -> list[LaunchBind]:
     from rootlay.vfs.run.mounttarget import resolve_targets
 
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(root, record, {targets[b.target]: b.host for b in record.config.binds})
+    inside = resolve_targets(record, {targets[b.target]: b.host for b in record.config.binds})
     for bind in record.config.binds:
         host = os.path.realpath(bind.host)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]

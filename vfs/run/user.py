@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from rootlay.store.model.errors import printable_text
+from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
 
 _ID_MAX = (1 << 31) - 1  # Docker's limit
@@ -14,8 +14,10 @@ Reader = Callable[[bytes], "bytes | None"]
 """Reads a small file inside the container by its virtual path; None when it is not there."""
 
 
-class UnknownUser(LookupError):
+class UnknownUser(RootlayError, LookupError):
     """`-u` or the image names a user or group that the image's files do not have, or that cannot be."""
+
+    exit_code = 33
 
     def __init__(self, kind: str, name: str, reason: str = "") -> None:
         file = "passwd" if kind == "user" else "group"

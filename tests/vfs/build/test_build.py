@@ -196,7 +196,7 @@ def test_a_failing_run_says_where_and_leaves_nothing(yard: Yard) -> None:
     before = {record.id for record in yard.store.images()}
     with pytest.raises(RunFailed, match=r"Dockerfile:3: RUN echo no >&2; exit 3: .* exit code 3") as failure:
         yard.build("FROM base\nRUN true\nRUN echo no >&2; exit 3\n", notes)
-    assert failure.value.exit_code == 3
+    assert failure.value.status == 3
     assert notes.text == "no\n"
     assert {record.id for record in yard.store.images()} == before
     assert not list(Containers(yard.store.root).iter_all())

@@ -103,7 +103,7 @@ def test_extension_modules_and_the_libraries_beside_them(site: Container, tmp_pa
 import sys
 from pathlib import Path
 from rootlay.vfs import Store
-with Store.open({str(site._root)!r}).container({site.id!r}) as container:
+with Store.open({str(site.record.root)!r}).container({site.id!r}) as container:
     for _ in range(2):
         with container.activate():
             sys.path.insert(0, {SITE!r})
@@ -155,7 +155,7 @@ def test_libraries_by_their_bare_names(container: Container, tmp_path: Path) -> 
     code = f"""
 import ctypes
 from rootlay.vfs import Store
-with Store.open({str(container._root)!r}).container({container.id!r}) as container:
+with Store.open({str(container.record.root)!r}).container({container.id!r}) as container:
     with container.activate():
         usual = ctypes.CDLL("libusual-of-the-image.so.1")
         usual.plugin.restype = ctypes.c_char_p

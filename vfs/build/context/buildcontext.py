@@ -49,6 +49,7 @@ class BadContext(RootlayError):
     """
 
     fault = "caller"
+    exit_code = 63
 
     def __init__(self, context: str, reason: str) -> None:
         super().__init__(f"{context}: {reason}")

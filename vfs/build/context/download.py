@@ -39,6 +39,7 @@ class DownloadFailed(RootlayError):
     """
 
     fault = "network"
+    exit_code = 65
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"{url}: {reason}")

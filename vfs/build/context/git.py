@@ -36,6 +36,7 @@ class GitFailed(RootlayError):
     """
 
     fault = "network"
+    exit_code = 64
 
     def __init__(self, remote: str, reason: str) -> None:
         super().__init__(f"{_without_password(remote)}: {reason}")

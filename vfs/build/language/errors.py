@@ -17,6 +17,7 @@ class BadDockerfile(RootlayError):
     """
 
     fault = "caller"
+    exit_code = 60
 
     def __init__(
         self, file: str, line: int | None, instruction: str | None, reason: str, suggestion: str | None = None

@@ -15,6 +15,7 @@ class BuildFailed(RootlayError):
     """
 
     fault = "caller"
+    exit_code = 62
 
     def __init__(self, source: Source | None, reason: str) -> None:
         super().__init__(reason if source is None else f"{source}: {shorten(source.text)}: {reason}")
@@ -26,21 +27,25 @@ class RunFailed(BuildFailed):
     """The command of a RUN ended with an error.
 
     Args:
-        exit_code: the command's own; 128 + n when signal n ended it.
+        status: the command's exit code; 128 + n when signal n ended it.
         container: the name of the container that was kept to look into, empty for none.
     """
 
-    def __init__(self, source: Source, exit_code: int, container: str = "") -> None:
+    exit_code = 61
+
+    def __init__(self, source: Source, status: int, container: str = "") -> None:
         hint = "use --keep-failed to look into its container"
         if container:
             hint = f"look into it: rootlay exec -it {container} sh; afterwards: rootlay rm {container}"
-        super().__init__(source, f"the command ended with exit code {exit_code} ({hint})")
-        self.exit_code = exit_code
+        super().__init__(source, f"the command ended with exit code {status} ({hint})")
+        self.status = status
         self.container = container
 
 
 class BuildCancelled(BuildFailed):
     """The build was stopped from outside (Ctrl-C), or because another stage failed."""
+
+    exit_code = 130
 
     def __init__(self) -> None:
         super().__init__(None, "the build was cancelled")

@@ -76,7 +76,6 @@ class RunContainer:
 
     def __init__(self, store: ImageStore, epoch_ns: int | None = None, hosts: Sequence[tuple[str, str]] = ()) -> None:
         self._store = store
-        self._root = store.root
         self._containers = Containers(store.root)
         self._epoch_ns = epoch_ns
         self._hosts = hosts
@@ -107,23 +106,23 @@ class RunContainer:
         )
         record = ContainerRecord(config, record.path)
         self._targets = tuple(bind.target for bind in request.binds)
-        with open_overlay(self._root, record) as overlay:
+        with open_overlay(record) as overlay:
             program = _program(record, overlay, request)
-        session = open_session(self._root, record, renew=self._session)
+        session = open_session(record, renew=self._session)
         if self._session is None:
-            self._hydrator = start_hydrator(self._root, session)
+            self._hydrator = start_hydrator(session)
         self._session = session
         return self._execute(record, session.command(program.argv, program.cwd, program.identity), program.env, output)
 
     def _prepare(self, state: ImageState) -> ContainerRecord:
         """A container that shows the image so far, with an empty upper on top."""
         if self._record is not None and self._shows == state.diff_ids:
-            create_snapshot(self._containers, self._record, "", (self._session.launch,) if self._session else ())
+            create_snapshot(self._record, "", (self._session.launch,) if self._session else ())
             return self._record
         self.close()
         chain = chain_id(state.diff_ids)
         self._store.layout.claim("view", (chain,))
-        if not view_path(self._root, chain).exists():
+        if not view_path(self._store.root, chain).exists():
             self.made_views.add(chain)
             build_view(self._store, state.diff_ids)
         document = state.finished().to_bytes()
@@ -181,7 +180,7 @@ class RunContainer:
         Raises StoreNotWritable, DiskFull.
         """
         assert self._record is not None  # something has run
-        with open_overlay(self._root, self._record) as overlay, LayerWriter(self._store.layout, self._check) as writer:
+        with open_overlay(self._record) as overlay, LayerWriter(self._store.layout, self._check) as writer:
             _remove_stubs(overlay, self._targets)
             root_is_old = _root_is_old(overlay)
             for path, entry, content in iter_layer(overlay):
