@@ -131,17 +131,15 @@ class Quarantine:
     def copy(self, finding_code: str, path: Path, why: str) -> None:
         """Keep a copy of a file that is about to be rewritten."""
         data = path.read_bytes() if path.exists() else b""
-        with self.layout.staging() as staging:
-            write_file(staging, self.layout.tmp / f"{os.getpid()}-copy", data)
         make_directories(self.path)
         target = self.path / path.name
         while target.exists():
             target = target.with_name(target.name + "~")
-        os.rename(self.layout.tmp / f"{os.getpid()}-copy", target)
         self.rows.append(
             {"place": str(path.relative_to(self.layout.root)), "kept": str(target), "code": finding_code, "text": why}
         )
         with self.layout.staging() as staging:
+            write_file(staging, target, data)
             write_file(staging, self.path / _LIST, json.dumps(self.rows, indent=2).encode())
 
 
