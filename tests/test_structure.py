@@ -101,13 +101,13 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
     found = set()
     for path in (path for path in MODULES if path.relative_to(ROOT).parts[0] == "cli" and path.stem != "printer"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary"):
+            if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary", "write"):
                 owner = ast.unparse(node.value)
                 if owner.endswith((".out", ".err", "_out")):
                     found.add((path.stem, node.attr))
     assert found == {
         ("buildprogress", "output"),  # what commands of RUN write
-        ("buildscreen", "drawn"),  # our own escapes; what it shows is escaped before
+        ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
