@@ -103,7 +103,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary", "write"):
                 owner = ast.unparse(node.value)
-                if owner.endswith((".out", ".err", "_out")):
+                if owner.endswith((".out", ".err", "_out")) or owner in ("out", "err"):
                     found.add((path.stem, node.attr))
     assert found == {
         ("buildprogress", "output"),  # what commands of RUN write
