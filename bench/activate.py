@@ -1,6 +1,6 @@
 """What does an activation cost the code inside it, and the code outside? And making one?
 
-    bench/activate.py [--rounds 15]
+    python -m bench.activate [--rounds 15]
 
 A tree of 2,000 files as an image, and unpacked. Inside `with container.activate()` against the same Python code on the
 unpacked tree; with it pyfakefs (if it is installed), and PyFilesystem2's OSFS and MultiFS (two OSFS) on the same tree.
@@ -15,7 +15,6 @@ import argparse
 import contextvars
 import importlib
 import os
-import platform
 import shutil
 import sqlite3
 import statistics
@@ -28,6 +27,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.harness import Figures, make_parser, run
 from rootlay.vfs import Image, Store
 
 FILES, ENTRIES, MODULES = 1000, 1000, 200
@@ -171,7 +171,7 @@ def timed(parts: list[Operation]) -> list[float]:
     return took
 
 
-def compare(systems: dict[str, Operations], activation: Any, rounds: int) -> None:
+def compare(figures: Figures, systems: dict[str, Operations], activation: Any, rounds: int) -> None:
     least: dict[tuple[str, str], list[float]] = {}
     for number in range(rounds + 1):
         for system, operations in systems.items():
@@ -185,6 +185,7 @@ def compare(systems: dict[str, Operations], activation: Any, rounds: int) -> Non
                 else:
                     took = timed(operation)
                 if number:
+                    figures.add(name, system, statistics.mean(took), unit="us")
                     least[system, name] = list(map(min, least.get((system, name), took), took))
     best = {key: statistics.mean(parts) for key, parts in least.items()}
     others = [system for system in systems if system != "bare"]
@@ -198,7 +199,7 @@ def compare(systems: dict[str, Operations], activation: Any, rounds: int) -> Non
         print(f"| {name} | " + " | ".join(row) + " |")
 
 
-def lives(image: Image, rounds: int) -> None:
+def lives(figures: Figures, image: Image, rounds: int) -> None:
     """Milliseconds of: create, activate and look, drop."""
 
     def life(*, before: bool = False) -> float:
@@ -209,6 +210,8 @@ def lives(image: Image, rounds: int) -> None:
 
     first = life()
     times = sorted(life() for _ in range(rounds * 4))
+    for took in times:
+        figures.add("create, activate, stat, drop", "", took, unit="ms")
     with image.container() as container:
         again = []
         for _ in range(rounds * 20):
@@ -227,14 +230,17 @@ def lives(image: Image, rounds: int) -> None:
     print("\n| | first | min | median |\n|---|---|---|---|")
     print(f"| create, activate, stat, drop: ms | {first:.1f} | {times[0]:.2f} | {times[len(times) // 2]:.2f} |")
     for name, row in (("activate and leave: µs", again), ("the same within another", nested)):
+        for took in row[1:]:
+            figures.add(name.partition(":")[0], "", took, unit="us")
         print(f"| {name} | {row[0]:,.0f} | {min(row):.1f} | {sorted(row)[len(row) // 2]:.1f} |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    rounds = parser.parse_args().rounds
-    print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}\n")
+    run(make_parser(__doc__, rounds=15), measure)
+
+
+def measure(options: argparse.Namespace, figures: Figures) -> None:
+    rounds = options.rounds
     sys.dont_write_bytecode = True
     base = Path(tempfile.mkdtemp(prefix="rootlay-bench-"))
     try:
@@ -260,8 +266,8 @@ def main() -> None:
         except ImportError:
             print("pyfakefs is not installed: left out\n")
         with image.container() as container:
-            compare(systems, container.activate, rounds)
-        lives(image, rounds)
+            compare(figures, systems, container.activate, rounds)
+        lives(figures, image, rounds)
     finally:
         shutil.rmtree(base, ignore_errors=True)
 

@@ -1,6 +1,6 @@
 """What does it cost not to trust what nobody synced, and directories that may be swapped for links?
 
-    python bench/careful.py DEBIAN.tar [--rounds 4]
+    python -m bench.careful DEBIAN.tar [--rounds 4]
 
 1. The first look at the hydrated files of an image after the machine has started, against writing each of them with
    fsync; and at the filter of an upper with 3,000 files. Every later session reads two small files.
@@ -17,11 +17,11 @@ import contextlib
 import io
 import os
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from bench.harness import Figures, make_parser, run
 from rootlay.store.hydrate.repair import repair_trees
 from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs import Container, Store
@@ -43,68 +43,77 @@ WORK: dict[str, Callable[[Overlay], object]] = {
 }
 
 
+NONE, WHOLE, SYNCED = "hydrated files, none", "hydrated files, the whole image", "instead: fsync of each (elapsed)"
+FILTER = "the filter of an upper"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, rounds=4)
     parser.add_argument("debian", type=Path)
-    parser.add_argument("--rounds", type=int, default=4)
-    options = parser.parse_args()
+    run(parser, measure)
+
+
+def measure(options: argparse.Namespace, figures: Figures) -> None:
     with tempfile.TemporaryDirectory(prefix="rootlay-bench-") as name:
         store = Store.open(Path(name) / "store")
         image = store.import_rootfs(options.debian, "debian")
         with image.container() as container:
             print("| After a start of the machine | | ms |\n|---|---|---|")
-            for what, count, seconds in first_looks(store, options.rounds):
-                print(f"| {what} | {count:,} files | {seconds * 1000:.1f} |")
+            counts = first_looks(figures, store, options.rounds)
             fill(container)
-            mend = least(
-                options.rounds, lambda: repair_bloom(container.record.upper, container.record.path / "bloom", b"")
-            )
-            print(f"| the filter of an upper | {len(FILES):,} files | {mend * 1000:.1f} |")
+            for _ in range(options.rounds):
+                bloom = container.record.path / "bloom"
+                figures.time(FILTER, "", partial(repair_bloom, container.record.upper, bloom, b""))
+            for row, count in {**counts, FILTER: len(FILES)}.items():
+                seconds = figures.wall(row) if row == SYNCED else figures.cpu(row)
+                print(f"| {row} | {count:,} files | {seconds * 1000:.1f} |")
             print(
                 "\n| Work on 3,000 files of an upper | by names, ms | by descriptors, ms | ratio |\n|---|---|---|---|"
             )
-            for what, work in WORK.items():
-                with trusting_names():
-                    names = least(options.rounds, partial(work, container.overlay))
-                descriptors = least(options.rounds, partial(work, container.overlay))
-                print(f"| {what} | {names * 1000:.0f} | {descriptors * 1000:.0f} | {descriptors / names:.2f} |")
+            for row, work in WORK.items():
+                for _ in range(options.rounds):
+                    with trusting_names():
+                        figures.time(row, "by names", partial(work, container.overlay))
+                    figures.time(row, "by descriptors", partial(work, container.overlay))
+                names, descriptors = figures.cpu(row, "by names"), figures.cpu(row, "by descriptors")
+                print(f"| {row} | {names * 1000:.0f} | {descriptors * 1000:.0f} | {descriptors / names:.2f} |")
 
 
-def first_looks(store: Store, rounds: int) -> list[tuple[str, int, float]]:
-    """Rows: what, how many files, seconds."""
+def first_looks(figures: Figures, store: Store, rounds: int) -> dict[str, int]:
+    """Rows, and how many files each is of."""
     stored = ImageStore.open(store.root).image("debian")
     view, hydrator = open_lower(store.root, str(stored.chain_id))
     native = view.open_native()
     trees = [store.root / "layers" / diff_id.hex / "tree" for diff_id in stored.diff_ids]
     try:
-        nothing = least(rounds, lambda: repair_trees(native, trees))
+        for _ in range(rounds):
+            figures.time(NONE, "", lambda: repair_trees(native, trees))
         hydrator.hydrate_all()
         files = [Path(top, name) for tree in trees for top, _, names in os.walk(tree) for name in names]
         files = [path for path in files if path.is_file() and not path.is_symlink()]
-        everything = least(rounds, lambda: repair_trees(native, trees))
-        synced = sync_each(files[:300])
+        for _ in range(rounds):
+            figures.time(WHOLE, "", lambda: repair_trees(native, trees))
+        sync_each(figures, files[:300])
     finally:
         native.close()
         hydrator.close()
         view.close()
-    return [
-        ("hydrated files, none", 0, nothing),
-        ("hydrated files, the whole image", len(files), everything),
-        ("instead: fsync of each (elapsed)", 300, synced),
-    ]
+    return {NONE: 0, WHOLE: len(files), SYNCED: 300}
 
 
-def sync_each(files: list[Path]) -> float:
-    """Elapsed seconds for writing copies of files with fsync."""
+def sync_each(figures: Figures, files: list[Path]) -> None:
+    """Write copies of files, each with fsync."""
     contents = [path.read_bytes() for path in files]
     with tempfile.TemporaryDirectory() as place:
-        begin = time.perf_counter()
-        for number, content in enumerate(contents):
-            with open(Path(place, str(number)), "wb") as out:
-                out.write(content)
-                out.flush()
-                os.fsync(out.fileno())
-        return time.perf_counter() - begin
+
+        def write() -> None:
+            for number, content in enumerate(contents):
+                with open(Path(place, str(number)), "wb") as out:
+                    out.write(content)
+                    out.flush()
+                    os.fsync(out.fileno())
+
+        figures.time(SYNCED, "", write)
 
 
 def fill(container: Container) -> None:
@@ -124,16 +133,6 @@ def trusting_names() -> Iterator[None]:
         yield
     finally:
         longpath.place, longpath.guarded, longpath.pinned = kept
-
-
-def least(rounds: int, work: Callable[[], object]) -> float:
-    """Processor seconds, the minimum of the rounds."""
-    best = float("inf")
-    for _ in range(rounds):
-        begin = time.process_time()
-        work()
-        best = min(best, time.process_time() - begin)
-    return best
 
 
 if __name__ == "__main__":

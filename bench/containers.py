@@ -1,6 +1,6 @@
 """What do `ps`, `ps -a` and `fsck` take, by the number of containers in the store?
 
-    bench/containers.py [--counts 1000,10000] [--running 20] [--rounds 5] [--parent DIR]
+    python -m bench.containers [--counts 1000,10000] [--running 20] [--rounds 5] [--parent DIR]
 
 The containers stand on one image of 100 files; each has run and ended, but for `--running` whose program sleeps.
 Baseline, in the same run: `cat` of all their records, which is what reading them takes without us. Minima of the
@@ -11,15 +11,14 @@ some 1.1 MB for each container below `--parent` (a filter each).
 from __future__ import annotations
 
 import argparse
-import os
-import platform
-import resource
 import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
+from bench.harness import Figures, make_parser, run
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.disk.removetree import remove_tree
@@ -30,30 +29,31 @@ ROOTLAY = (sys.executable, "-m", "rootlay.cli.main", "--root")
 VERBS = (("ps",), ("ps", "-a"), ("ps", "-a", "--json"), ("fsck",))
 
 
+BASE = "cat of the records"
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument("--counts", default="1000,10000")
     parser.add_argument("--running", type=int, default=20)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parent", type=Path)
-    options = parser.parse_args()
-    print(
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} processors, Python {sys.version.split()[0]}\n"
-    )
-    rows = ["cat of the records", *(" ".join(verb) for verb in VERBS)]
-    columns = []
+    run(parser, measure)
+
+
+def measure(options: argparse.Namespace, figures: Figures) -> None:
     counts = [int(count) for count in options.counts.split(",")]
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="rootlay-bench-", dir=options.parent) as name:
             root = Path(name) / "store"
             running = fill(root, Path(name), count, options.running)
             try:
-                columns.append(measure(root, options.rounds))
+                measure_store(figures, f"{count:,}", root, options.rounds)
             finally:
                 stop(root, running)
                 remove_tree(root)
     print("| | " + " | ".join(f"{count:,}, s" for count in counts) + " |\n|---" + "|---" * len(counts) + "|")
-    for row, cells in zip(rows, zip(*columns, strict=True), strict=True):
+    for row in (BASE, *map(" ".join, VERBS)):
+        cells = [(figures.wall(row, f"{count:,}"), figures.cpu(row, f"{count:,}")) for count in counts]
         print(f"| {row} | " + " | ".join(f"{elapsed:.2f} ({used:.2f})" for elapsed, used in cells) + " |")
 
 
@@ -82,23 +82,13 @@ def stop(root: Path, names: list[str]) -> None:
         subprocess.run([*ROOTLAY, str(root), "rm", "-f", *names], check=True, stdout=subprocess.DEVNULL)
 
 
-def measure(root: Path, rounds: int) -> list[tuple[float, float]]:
-    """Elapsed and processor seconds: of the baseline, then of each verb."""
+def measure_store(figures: Figures, column: str, root: Path, rounds: int) -> None:
     read_all = ["sh", "-c", f"find {Containers(root).path} -name '*.json' -exec cat {{}} + > /dev/null"]
-    commands = [read_all, *([*ROOTLAY, str(root), *verb] for verb in VERBS)]
-    best = [(float("inf"), float("inf"))] * len(commands)
+    commands = {BASE: read_all, **{" ".join(verb): [*ROOTLAY, str(root), *verb] for verb in VERBS}}
+    quietly = partial(subprocess.run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(rounds):
-        for number, command in enumerate(commands):
-            elapsed, used = timed(command)
-            best[number] = (min(best[number][0], elapsed), min(best[number][1], used))
-    return best
-
-
-def timed(command: list[str]) -> tuple[float, float]:
-    before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    elapsed, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        for row, command in commands.items():
+            figures.time(row, column, partial(quietly, command))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What do programs cost inside, next to the same programs on a plain directory, in a chroot, and under the peers?
 
-    python bench/engine.py IMAGE.tar [--rounds 3] [--only calls,spawn,programs,NAME,…] [--methods NAME,…]
+    python -m bench.engine IMAGE.tar [--rounds 3] [--only calls,spawn,programs,NAME,…] [--methods NAME,…]
                            [--scratch DIR] [--limit SECONDS]
 
 IMAGE.tar is a Debian root file system with git, python3, gcc and make. Needs rootlay installed in this Python and a C
@@ -27,6 +27,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench import harness
 from rootlay.vfs import Image, Store
 
 CALLS = ("usr/lib/os-release", "usr/lib/nope", "etc/os-release", "usr/bin")
@@ -233,7 +234,7 @@ def attempt(method: Method, run: Runner, command: list[str]) -> None:
 
 
 def report(found: list[Method]) -> None:
-    print(f"Linux {os.uname().release}, {os.cpu_count()} cpus, uid {os.geteuid()}; ratios of minima")
+    print("ratios of minima")
     names = list(dict.fromkeys(name for method in found for name in method.results))
     for unit, timed in (("µs", False), ("ms (of processor time)", True)):
         rows = [name for name in names if any(is_timed(method, name) for method in found) == timed]
@@ -288,14 +289,16 @@ def prepare(stack: ExitStack, tar: Path, scratch_parent: Path | None) -> tuple[P
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = harness.make_parser(__doc__, rounds=3)
     parser.add_argument("image", type=Path)
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="calls, spawn, programs, or names of the table's lines, with commas")
     parser.add_argument("--methods", default="", help="of the table's columns, with commas")
     parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")
     parser.add_argument("--limit", type=int, default=12, help="seconds that a command may take")
-    options = parser.parse_args()
+    harness.run(parser, compare)
+
+
+def compare(options: argparse.Namespace, figures: harness.Figures) -> None:
     only = set(filter(None, options.only.split(",")))
     wanted = set(filter(None, options.methods.split(",")))
     with ExitStack() as stack:
@@ -309,7 +312,12 @@ def main() -> None:
                     parse(run(micro), plain)
             for method in found:
                 measure(method, only, options.limit)
-        report([plain, *found] if plain.results else found)
+        found = [plain, *found] if plain.results else found
+        for method in found:
+            for name, rounds in method.results.items():
+                for figure in rounds:
+                    figures.add(name, method.name, figure.low, figure.cpu or None, unit="us")
+        report(found)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What do LayerFS's operations cost, against OSFS on the unpacked tree? And opening an image to read one small file?
 
-    bench/layerfs.py [--entries 22000] [--rounds 5]
+    python -m bench.layerfs [--entries 22000] [--rounds 5]
 
 A tree of that many entries, once as an image (read-only view, and a container over it whose upper is empty), once
 unpacked. Baseline, in the same run: PyFilesystem2's own OSFS on the unpacked tree, in the kernel's cache. Operations
@@ -14,18 +14,17 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
-import platform
 import random
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bench.harness import Figures, make_parser, run
 from rootlay.vfs import Store
 from rootlay.vfs.pyfs.layerfs import LayerFS
 
@@ -67,16 +66,9 @@ def make_tree(target: Path, entries: int) -> list[str]:
     return files
 
 
-def per_call(call: Callable[[str], object], paths: list[str], rounds: int) -> float:
-    """Microseconds a call, the least of the rounds."""
-    best = float("inf")
-    for _ in range(rounds):
-        gc.collect()
-        start = time.process_time()
-        for path in paths:
-            call(path)
-        best = min(best, (time.process_time() - start) / len(paths) * 1e6)
-    return best
+def call_each(call: Callable[[str], object], paths: list[str]) -> None:
+    for path in paths:
+        call(path)
 
 
 def read(fs: Any, path: str) -> bytes:
@@ -106,85 +98,96 @@ def walks(fs: Any) -> dict[str, Callable[[str], object]]:
     }
 
 
-def row(name: str, times: dict[str, float], unit: str) -> None:
+def row(figures: Figures, name: str, labels: Iterable[str], unit: str) -> None:
     """One line of the table: OSFS's time, and the others' with how many times faster they are."""
+    scale = {"µs": 1e6, "ms": 1e3}[unit]
+    times = {label: figures.cpu(name, label) * scale for label in labels}
     base = times["OSFS"]
     cells = [f"{value:.3g} {unit} ({base / value:.2f}x)" for label, value in times.items() if label != "OSFS"]
     print(f"| {name} | {base:.3g} {unit} | " + " | ".join(cells) + " |")
 
 
-def compare(systems: dict[str, Any], files: list[str], rounds: int) -> None:
-    sample = random.Random(1).sample(files, 300)
-    for of, paths, scale, unit in ((operations, sample, 1.0, "µs"), (walks, ["/"], 1e-3, "ms")):
+def compare(figures: Figures, systems: dict[str, Any], files: list[str], rounds: int) -> None:
+    sample = random.Random(1).sample(files, min(300, len(files)))
+    for of, paths, unit in ((operations, sample, "µs"), (walks, ["/"], "ms")):
         for name in of(systems["OSFS"]):
-            row(name, {label: per_call(of(fs)[name], paths, rounds) * scale for label, fs in systems.items()}, unit)
+            for _ in range(rounds):
+                for label, fs in systems.items():
+                    gc.collect()
+                    figures.time(name, label, partial(call_each, of(fs)[name], paths), per=len(paths))
+            row(figures, name, systems, unit)
 
 
-def first_uses(openings: dict[str, Callable[[], Any]], files: list[str], rounds: int) -> None:
+def first_uses(figures: Figures, openings: dict[str, Callable[[], Any]], files: list[str], rounds: int) -> None:
     """A walk, and all files in random order, by an object that has just been opened; and all of them once more."""
     shuffled = random.Random(2).sample(files, len(files))
 
-    def once(act: Callable[[Any], object], fs: Any) -> float:
-        gc.collect()
-        start = time.process_time()
-        act(fs)
-        return time.process_time() - start
+    walk, again = "first walk", "and again"
+    first = f"openbin + read, all {len(files):,} in random order: the first time"
 
     def read_all(fs: Any) -> None:
         for path in shuffled:
             read(fs, path)
 
-    walked: dict[str, float] = {}
-    first: dict[str, float] = {}
-    again: dict[str, float] = {}
-    for name, opening in openings.items():
-        for _ in range(rounds):
+    for _ in range(rounds):
+        for label, opening in openings.items():
             with opening() as opened:
-                walked[name] = min(walked.get(name, 1e9), once(lambda fs: list(fs.walk("/")), opened) * 1e3)
+                gc.collect()
+                figures.time(walk, label, partial(lambda fs: list(fs.walk("/")), opened))
             with opening() as opened:
-                for best in (first, again):
-                    best[name] = min(best.get(name, 1e9), once(read_all, opened) / len(files) * 1e6)
-    row("first walk", walked, "ms")
-    row(f"openbin + read, all {len(files):,} in random order: the first time", first, "µs")
-    row("and again", again, "µs")
+                for name in (first, again):
+                    gc.collect()
+                    figures.time(name, label, partial(read_all, opened), per=len(files))
+    row(figures, walk, openings, "ms")
+    row(figures, first, openings, "µs")
+    row(figures, again, openings, "µs")
 
 
-def cold(store: Path, file: str) -> None:
+def cold(figures: Figures, store: Path, file: str) -> None:
     print("\n| a small file of an image, cold, by | ms | as the process's first, ms |\n|---|---|---|")
     for name, opening in OPENINGS.items():
         code = COLD.format(store=str(store), opening=opening.format(file=file, store=str(store)))
         found = [json.loads(subprocess.check_output([sys.executable, "-c", code])) for _ in range(10)]
+        for milliseconds, first in found:
+            figures.add("a small file, cold", name, milliseconds, unit="ms")
+            figures.add("a small file, as the process's first", name, first, unit="ms")
         opened, imported = (statistics.median(values) for values in zip(*found, strict=True))
         print(f"| {name} | {opened:.2f} | {imported:.0f} |")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument("--entries", type=int, default=22000)
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    run(parser, measure)
+
+
+def measure(options: argparse.Namespace, figures: Figures) -> None:
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory)
         (base / "tree").mkdir()
         files = make_tree(base / "tree", options.entries)
         image = Store.open(base / "store").import_rootfs(base / "tree", "bench")
-        print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}, ", end="")
-        print(f"{os.cpu_count()} cores, {len(files):,} files\n")
+        print(f"{len(files):,} files\n")
         print("| | OSFS on the unpacked tree | image | container |\n|---|---|---|---|")
         from fs.osfs import OSFS
 
         with image.container() as container, LayerFS(image.open_overlay(), owned=True) as view:
-            compare({"OSFS": OSFS(str(base / "tree")), "image": view, "container": container.fs}, files, options.rounds)
+            compare(
+                figures,
+                {"OSFS": OSFS(str(base / "tree")), "image": view, "container": container.fs},
+                files,
+                options.rounds,
+            )
         openings: dict[str, Callable[[], Any]] = {
             "OSFS": lambda: OSFS(str(base / "tree")),
             "image": image.open_fs,
             "container": lambda: LayerFS.of_container(image.container()),
         }
-        first_uses(openings, files, options.rounds)
+        first_uses(figures, openings, files, options.rounds)
         (base / "small").mkdir()
         make_tree(base / "small", 1)
         Store.open(base / "store").import_rootfs(base / "small", "other")
-        cold(base / "store", files[0])
+        cold(figures, base / "store", files[0])
 
 
 if __name__ == "__main__":

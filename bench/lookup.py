@@ -8,23 +8,22 @@ names that do not:
     native   the native view's hash table, called from Python
     build    build_view: reading all layer indexes, merging, writing both forms, synced
 
-Run: python bench/lookup.py [--files N] [--layers 1,10,100,1000] [--rounds N]
+Run: python -m bench.lookup [--files N] [--layers 1,10,100,1000] [--rounds N]
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
 import random
 import resource
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 
+from bench.harness import Figures, make_parser, run
 from rootlay.store.disk.lmdbfile import LmdbFile, write_sorted
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType, entry_key
@@ -67,7 +66,6 @@ class Stack:
     root: Path
     layers: list[IndexOnly]
     build_seconds: float = 0.0
-    seconds: dict[str, list[float]] = field(default_factory=dict)
 
     def layer(self, diff_id: Digest) -> IndexOnly:
         return self.layers[self.diff_ids[diff_id]]
@@ -111,10 +109,10 @@ def make_stack(root: Path, files: list[Key], depth: int) -> Stack:
     return stack
 
 
-def measure(stacks: dict[int, Stack], present: list[Key], absent: list[Key], rounds: int) -> None:
-    """Time per look-up in microseconds, one value per round."""
+def measure(figures: Figures, stacks: dict[int, Stack], present: list[Key], absent: list[Key], rounds: int) -> None:
+    """Seconds a look-up, one value for each round."""
     for _ in range(rounds):
-        for stack in stacks.values():
+        for depth, stack in stacks.items():
             ways: dict[str, Callable[[list[Key]], int]] = {
                 "probe": stack.probe,
                 "python": stack.python,
@@ -123,36 +121,34 @@ def measure(stacks: dict[int, Stack], present: list[Key], absent: list[Key], rou
             for name, way in ways.items():
                 for kind, keys in (("hit", present), ("miss", absent)):
                     some = keys[: max(20, LOOKUPS // len(stack.layers))] if name == "probe" else keys
-                    start = time.perf_counter()
-                    found = way(some)
-                    elapsed = time.perf_counter() - start
+                    found = figures.time(f"{name} {kind}", str(depth), partial(way, some), per=len(some))
                     if found != (len(some) if kind == "hit" else 0):
                         raise RuntimeError(f"{name} found {found} of {len(some)} names ({kind})")
-                    stack.seconds.setdefault(f"{name} {kind}", []).append(1e6 * elapsed / len(some))
 
 
-def report(stacks: dict[int, Stack], files: int) -> None:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    print(f"{files} files, {platform.machine()}, Python {platform.python_version()}, {commit.stdout.strip()}")
+def report(figures: Figures, stacks: dict[int, Stack], files: int) -> None:
+    print(f"{files} files")
     kinds = [f"{name} {kind}" for kind in ("hit", "miss") for name in ("probe", "python", "native")]
     print(f"{'layers':>7}{'build ms':>10}" + "".join(f"{kind:>14}" for kind in kinds) + "   (us per look-up)")
-    base = stacks[min(stacks)]
+    least = min(stacks)
     for depth, stack in stacks.items():
-        values = [median(stack.seconds[kind]) for kind in kinds]
+        values = [figures.median(kind, str(depth)) * 1e6 for kind in kinds]
         print(f"{depth:>7}{1000 * stack.build_seconds:>10.1f}" + "".join(f"{value:>14.2f}" for value in values))
     print(f"ratios to {min(stacks)} layer(s):")
     for depth, stack in stacks.items():
-        ratios = [median(stack.seconds[kind]) / median(base.seconds[kind]) for kind in kinds]
-        build = stack.build_seconds / base.build_seconds
+        ratios = [figures.median(kind, str(depth)) / figures.median(kind, str(least)) for kind in kinds]
+        build = stack.build_seconds / stacks[least].build_seconds
         print(f"{depth:>7}{build:>10.2f}" + "".join(f"{ratio:>14.2f}" for ratio in ratios))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument("--files", type=int, default=30_000)
     parser.add_argument("--layers", default="1,10,100,1000")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    run(parser, compare_depths)
+
+
+def compare_depths(options: argparse.Namespace, figures: Figures) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # the baseline keeps every layer open
     source = random.Random(1)
@@ -162,8 +158,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         depths = [int(text) for text in options.layers.split(",")]
         stacks = {depth: make_stack(Path(directory) / str(depth), files, depth) for depth in depths}
-        measure(stacks, present, absent, options.rounds)
-    report(stacks, options.files)
+        for depth, stack in stacks.items():
+            figures.add("build the view", str(depth), stack.build_seconds)
+        measure(figures, stacks, present, absent, options.rounds)
+    report(figures, stacks, options.files)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,24 @@
      | cc -c main.c
 
 Rules:
-1. The lower part has at most ROWS_MAX rows, and never more than the terminal; it is drawn every DRAW_S at most.
+1. The lower part is rich's live display: at most ROWS_MAX rows, and never more than the terminal has; it is drawn every
+   DRAW_S. One lock is held for every change and every drawing: rich's own does not cover what is printed above.
 2. Commands' output is shown without its escape sequences: it cannot move the cursor, or hide what is printed.
 3. Of a step that fails the last FAILED_LINES lines stay. Everything else is in `--progress=plain`.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from rootlay.cli.buildprogress import outcome
 from rootlay.cli.listing import size
@@ -38,14 +40,21 @@ FAILED_LINES = 40
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-@dataclass
 class _Running:
     """A step under way: when it began, its last lines, and the line that is not ended yet."""
 
-    step: Step
-    begin: float
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=FAILED_LINES))
-    rest: bytes = b""
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.begin = time.monotonic()
+        self.lines: deque[str] = deque(maxlen=FAILED_LINES)
+        self.rest = b""
+
+    def add(self, data: bytes) -> None:
+        *lines, self.rest = (self.rest + data).split(b"\n")
+        self.lines.extend(map(_text, lines))
+
+    def shown(self) -> list[str]:
+        return [*self.lines, *([_text(self.rest)] if self.rest else [])]
 
 
 class ScreenReport:
@@ -57,15 +66,15 @@ class ScreenReport:
     """
 
     def __init__(self, out: Printer, *, colour: bool = True) -> None:
-        self._out = out
-        self._colour = colour
+        self._console = Console(file=out.text, force_terminal=True, color_system="auto" if colour else None)
+        self._live = Live(self, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._running: dict[int, _Running] = {}
-        self._rows = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ended = threading.Event()
         self._drawer = threading.Thread(target=self._draw_on, name="rootlay-screen", daemon=True)
 
     def __enter__(self) -> ScreenReport:
+        self._live.start()
         self._drawer.start()
         return self
 
@@ -75,17 +84,16 @@ class ScreenReport:
         self._ended.set()
         self._drawer.join()
         with self._lock:
-            self._say()
+            self._running.clear()
+            self._live.stop()
 
     def start(self, step: Step) -> None:
         with self._lock:
-            self._running[step.number] = _Running(step, time.monotonic())
+            self._running[step.number] = _Running(step)
 
     def output(self, step: Step, data: bytes) -> None:
         with self._lock:
-            running = self._running[step.number]
-            *lines, running.rest = (running.rest + data).split(b"\n")
-            running.lines.extend(map(_text, lines))
+            self._running[step.number].add(data)
 
     def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
         end = "CACHED" if cached else f"{seconds:.1f}s" + (f" {size(size_bytes)}" if size_bytes else "")
@@ -96,65 +104,43 @@ class ScreenReport:
     def fail(self, step: Step, seconds: float) -> None:
         with self._lock:
             running = self._running.pop(step.number, None)
-            lines = _shown(running) if running is not None else []
-            first = self._painted(self._line("=>", step, f"ERROR {seconds:.1f}s"), "31")
-            self._say(first, *(f" | {line}" for line in lines))
+            first = self._line("=>", step, f"ERROR {seconds:.1f}s")
+            first.stylize("red")
+            self._say(first, *(Text(f" | {line}") for line in (running.shown() if running is not None else ())))
 
     def note(self, text: str) -> None:
         with self._lock:
-            self._say(f"note: {printable_text(text)}")
+            self._say(Text(f"note: {printable_text(text)}"))
 
     # ---- drawing; the lock is held
 
     def _draw_on(self) -> None:
         while not self._ended.wait(DRAW_S):
             with self._lock:
-                self._say(live=self._live())
+                self._live.refresh()
 
-    def _live(self) -> list[str]:
-        columns, rows = _terminal(self._out)
+    def __rich__(self) -> Group:
+        """The lower part."""
         now = time.monotonic()
-        found: list[str] = []
+        rows: list[Text] = []
         for running in self._running.values():
-            found.append(self._line("->", running.step, f"{now - running.begin:.1f}s"))
-            tail = [f"  | {line}"[: columns - 1] for line in _shown(running)[-LINES_EACH:]]
-            found += [self._painted(line, "2") for line in tail]
-        return found[-min(ROWS_MAX, rows - 1) :]
+            rows.append(self._line("->", running.step, f"{now - running.begin:.1f}s"))
+            rows += [Text(f"  | {line}", "dim") for line in running.shown()[-LINES_EACH:]]
+        for row in rows:
+            row.truncate(self._console.width - 1)
+        return Group(*rows[-min(ROWS_MAX, self._console.height - 1) :])
 
-    def _say(self, *lines: str, live: list[str] | None = None) -> None:
-        """Put lines above the live part, and draw that anew (none: take it away)."""
-        clear = f"\x1b[{self._rows}F\x1b[J" if self._rows else ""
-        live = live or []
-        self._rows = len(live)
-        text = clear + "".join(f"{line}\n" for line in (*lines, *live))
-        if text:
-            self._out.drawn(text)
+    def _say(self, *lines: Text) -> None:
+        """Put lines above the lower part, which is drawn again."""
+        self._console.print(*lines, sep="\n", soft_wrap=True)
 
-    def _line(self, mark: str, step: Step, end: str) -> str:
-        columns = _terminal(self._out)[0]
-        room = max(10, columns - len(mark) - len(end) - 4)
-        text = printable_text(_ESCAPES.sub("", str(step)))
-        text = text if len(text) <= room else text[: room - 1] + "…"
-        return f"{mark} {text.ljust(room)} {end}"
-
-    def _painted(self, line: str, code: str) -> str:
-        return f"\x1b[{code}m{line}\x1b[0m" if self._colour else line
-
-
-def _shown(running: _Running) -> list[str]:
-    return [*running.lines, *([_text(running.rest)] if running.rest else [])]
+    def _line(self, mark: str, step: Step, end: str) -> Text:
+        room = max(10, self._console.width - len(mark) - len(end) - 4)
+        text = Text(printable_text(_ESCAPES.sub("", str(step))))
+        text.truncate(room, overflow="ellipsis", pad=True)
+        return Text.assemble(f"{mark} ", text, f" {end}")
 
 
 def _text(line: bytes) -> str:
     """A line as it would be read: of one that rewrites itself what it came to, without escape sequences."""
     return printable_text(_ESCAPES.sub("", outcome(line).expandtabs()))
-
-
-def _terminal(out: Printer) -> tuple[int, int]:
-    """Columns and rows."""
-    try:
-        columns, rows = os.get_terminal_size(out.fileno())
-    except OSError:
-        columns = rows = 0
-    otherwise = shutil.get_terminal_size()
-    return columns or otherwise.columns, rows or otherwise.lines

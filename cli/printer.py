@@ -78,10 +78,15 @@ class Printer:
             raise OSError("closed")
         return self._stream.fileno()
 
+    def write(self, text: str) -> int:
+        """As `drawn`, for `text`."""
+        self._write(text)
+        return len(text)
+
     @property
-    def text(self) -> TextIO | None:
-        """The stream itself, for libraries that draw."""
-        return self._stream
+    def text(self) -> TextIO:
+        """This as a stream, for libraries that draw, with the precondition of `drawn`."""
+        return cast(TextIO, self)
 
     @property
     def binary(self) -> BinaryIO:

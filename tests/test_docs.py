@@ -1,5 +1,7 @@
 """What the documentation names exists: files of the tree in backticks, and targets of relative links."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 from urllib.parse import unquote

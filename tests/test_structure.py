@@ -101,13 +101,13 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
     found = set()
     for path in (path for path in MODULES if path.relative_to(ROOT).parts[0] == "cli" and path.stem != "printer"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary"):
+            if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary", "write"):
                 owner = ast.unparse(node.value)
-                if owner.endswith((".out", ".err", "_out")):
+                if owner.endswith((".out", ".err", "_out")) or owner in ("out", "err"):
                     found.add((path.stem, node.attr))
     assert found == {
         ("buildprogress", "output"),  # what commands of RUN write
-        ("buildscreen", "drawn"),  # our own escapes; what it shows is escaped before
+        ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
@@ -118,6 +118,42 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("logs", "binary"),  # programs' own output
         ("manifest", "binary"),  # --raw
     }
+
+
+RENAMES = {
+    "store/disk/durable.py": "`publish`, the one place that puts a finished file where readers look",
+    "store/disk/removetree.py": "names that are too deep to be removed where they are",
+    "store/layout/removal.py": "into the trash, and back",
+    "store/containers/upperstack.py": "into the trash",
+    "store/containers/containers.py": "into the trash",
+    "store/check/layers.py": "a layer put aside while it is made again",
+    "store/check/finding.py": "into the quarantine",
+    "store/check/trees.py": "below a directory descriptor, as programs look on",
+    "store/hydrate/tree.py": "below a directory descriptor, as programs look on",
+    "vfs/changes/apply.py": "below a directory descriptor, in a tree of the user's",
+    "vfs/run/session.py": "the launch file of a session that begins again",
+}
+"""Who renames; in vfs/overlay and vfs/pyfs a rename is what programs ask for."""
+
+
+def test_what_is_written_is_put_in_place_by_one_function() -> None:
+    found = set()
+    for path in MODULES:
+        name = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute):
+                assert node.attr not in ("mkstemp", "NamedTemporaryFile"), f"{name}:{node.lineno}"
+            if renames(node) and not name.startswith(("vfs/overlay/", "vfs/pyfs/")):
+                found.add(name)
+    assert found == RENAMES.keys()
+
+
+def renames(node: ast.AST) -> bool:
+    """A call of os.rename, Path.replace and the like; the `replace` of a text has two arguments."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    of_os = ast.unparse(node.func) in ("os.rename", "os.replace", "os.renames", "shutil.move")
+    return of_os or (len(node.args) == 1 and node.func.attr in ("rename", "replace"))
 
 
 # The folders, lowest first. A module imports from its own folder and from lower lines; nothing from above, and nothing

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.format import SUFFIX, Bundle, Table
+from rootlay.store.disk.durable import replacing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
 
@@ -35,9 +36,8 @@ def attach(root: Path, path: Path) -> Bundle:
             known = os.readlink(link)
         if known != real:
             bundle.verify_tables()
-            staged = f"{link}.{os.getpid()}.{os.urandom(4).hex()}"
-            os.symlink(real, staged)
-            os.replace(staged, link)
+            with replacing(link) as staged:
+                os.symlink(real, staged)
     except BaseException:
         bundle.close()
         raise

@@ -24,7 +24,7 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import ROOT_ID, Entry, EntryType, SparseMap, Xattrs
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.view.native import NativeView
-from rootlay.store.view.view import Node
+from rootlay.store.view.view import Node, Walks
 
 OFFSET = Struct("<Q")
 SPARSE_HEAD = Struct("<II")
@@ -35,7 +35,7 @@ _TYPES = {t.value: t for t in EntryType}
 _BUFFER_BYTES = 1 << 17
 
 
-class BundleView:
+class BundleView(Walks):
     """The merged view of a bundle's layers: see `rootlay.store.view.view.View`. Thread safe, good after a fork."""
 
     def __init__(self, bundle: Bundle) -> None:
@@ -120,28 +120,6 @@ class BundleView:
             e = self._native.entry(entry_id)
             if e.type == EntryType.FILE.value and e.ino == entry_id and not e.source:
                 yield entry_id, e.layer, OFFSET.unpack_from(self._contents, OFFSET.size * entry_id)[0]
-
-    def find_path(self, path: bytes) -> Node | None:
-        """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
-        node = self.root
-        for name in path.split(b"/"):
-            if name:
-                found = self.find(node.id, name)
-                if found is None:
-                    return None
-                node = found
-        return node
-
-    def iter_walk(self) -> Iterator[tuple[bytes, Node]]:
-        """Everything as (absolute path, node), parents before their children, siblings sorted."""
-        waiting = [(b"/", self.root)]
-        while waiting:
-            path, node = waiting.pop()
-            yield path, node
-            if node.type is EntryType.DIRECTORY:
-                stem = path if path == b"/" else path + b"/"
-                children = [(stem + name, child) for name, child in self.iter_children(node.id)]
-                waiting += reversed(children)
 
     def close(self) -> None:
         """Give the file up. Idempotent."""

@@ -14,7 +14,6 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -91,18 +90,17 @@ class Outcome:
         return not self.finding.leftover and self.status in ("found", "left")
 
 
-@dataclass(slots=True)
 class Quarantine:
     """Where repairs put what they cannot explain: `quarantine/<time>-<pid>/<its place in the store>`, and a list."""
 
-    layout: Layout
-    path: Path = field(init=False)
-    rows: list[dict[str, str]] = field(default_factory=list)
+    __slots__ = ("layout", "path", "rows")
 
-    def __post_init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
         """Nothing is made before the first move."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self.path = self.layout.root / QUARANTINE / f"{stamp}-{os.getpid()}"
+        self.layout = layout
+        self.path = layout.root / QUARANTINE / f"{stamp}-{os.getpid()}"
+        self.rows: list[dict[str, str]] = []
 
     def take(self, finding_code: str, path: Path, why: str, by: bytes | None = None) -> Status:
         """Move `path`, which is below the store's root, out of the way. Durable; what is gone already is no error.
@@ -131,17 +129,15 @@ class Quarantine:
     def copy(self, finding_code: str, path: Path, why: str) -> None:
         """Keep a copy of a file that is about to be rewritten."""
         data = path.read_bytes() if path.exists() else b""
-        with self.layout.staging() as staging:
-            write_file(staging, self.layout.tmp / f"{os.getpid()}-copy", data)
         make_directories(self.path)
         target = self.path / path.name
         while target.exists():
             target = target.with_name(target.name + "~")
-        os.rename(self.layout.tmp / f"{os.getpid()}-copy", target)
         self.rows.append(
             {"place": str(path.relative_to(self.layout.root)), "kept": str(target), "code": finding_code, "text": why}
         )
         with self.layout.staging() as staging:
+            write_file(staging, target, data)
             write_file(staging, self.path / _LIST, json.dumps(self.rows, indent=2).encode())
 
 

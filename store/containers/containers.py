@@ -32,9 +32,9 @@ from rootlay.store.containers.upperstack import (
     changing,
     collect_uppers,
     references_of,
-    replace_file,
     write_stack,
 )
+from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.disk.trash import disk_bytes, empty_trash

@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack, replace_file
+from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack
+from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import overwrite, read_small
 from rootlay.store.model.value import as_dict, field, fields, value

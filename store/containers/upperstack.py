@@ -21,9 +21,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.disk.durable import publish
+from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.lock import UseLock
-from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.value import as_dict, value
 
 VERSION = 1
@@ -190,32 +189,3 @@ def _move(source: Path, target: Path) -> None:
         with contextlib.suppress(FileNotFoundError):
             target.parent.mkdir(exist_ok=True, parents=True, mode=0o700)
             source.rename(target)
-
-
-def replace_file(path: Path, data: bytes, mode: int | None = None, *, durable: bool = False) -> None:
-    """Replace a file's content by rename; with permission bits if they are given.
-
-    Args:
-        durable: after a power failure, too, there is the old content or the new. For what older things depend on.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
-    try:
-        write_private(temporary, data)
-        if mode is not None:
-            temporary.chmod(mode)
-        if durable:
-            publish(temporary, path)
-        else:
-            temporary.rename(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def write_private(path: Path, data: bytes) -> None:
-    """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        write_all(descriptor, data)
-    finally:
-        os.close(descriptor)

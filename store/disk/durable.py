@@ -1,8 +1,10 @@
 """Durable, atomic writing, and the staging directories below `tmp/` that it starts from.
 
 Rules:
-1. Whatever must survive a crash goes through `publish` (files written piecemeal) or `write_file` (bytes in hand):
-   sync the file, rename it into place, sync the directory. A reader sees the old state or the new one.
+1. Nothing is written where readers look: it is made under another name and renamed. A reader sees the old state or
+   the new one. All such writes go through `publish`: of files written piecemeal, or by way of `write_file` (bytes, and
+   a staging directory), `replace_file` (bytes, no staging directory) and `replacing` (links, sparse files).
+   Durable is: sync the file, rename it into place, sync the directory. What can be made again need not be durable.
 2. A writer owns a staging directory `tmp/NAME` for as long as it holds the flock of `tmp/NAME.lock`. The kernel
    drops the lock when the writer dies, by whatever signal; `sweep` removes what has no living owner. Files named
    `partial-…` stay: the next pull goes on with them.
@@ -19,6 +21,7 @@ from pathlib import Path
 
 from rootlay.store.disk.lock import FileLock, try_lock
 from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import StoreNotWritable, from_os_error
 
 # Files below `tmp/` that outlive their writer: see `partialblob`.
@@ -72,21 +75,55 @@ def sync_tree(top: Path) -> None:
         sync_path(Path(directory))
 
 
-def publish(staged: Path, final: Path) -> None:
-    """Move the finished file `staged` to `final`, durably. Atomic: replaces what is there."""
-    sync_path(staged)
+def publish(staged: Path, final: Path, *, durable: bool = True) -> None:
+    """Move the finished file `staged` to `final`. Atomic: replaces what is there.
+
+    Args:
+        durable: after a power failure, too, there is the old content or the new.
+    """
+    if durable:
+        sync_path(staged)
     os.rename(staged, final)
-    sync_path(final.parent)
+    if durable:
+        sync_path(final.parent)
 
 
-def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write `data`, or all of its pieces, to `final`, durably, by way of the directory `staging`. Atomic: replaces what
-    is there."""
+def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
+    """Write `data`, or all of its pieces, to `final` as `publish` does, by way of the directory `staging`."""
     staged = staging / f"{final.name}.new"
     fd = create_file(staged)
     with open(fd, "wb") as stream:
         stream.writelines((data,) if isinstance(data, bytes) else data)
-    publish(staged, final)
+    publish(staged, final, durable=durable)
+
+
+@contextmanager
+def replacing(final: Path, *, durable: bool = False) -> Iterator[Path]:
+    """A free name beside `final`. What the block makes there is published when it ends well, else removed."""
+    staged = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(3).hex()}")
+    try:
+        yield staged
+        publish(staged, final, durable=durable)
+    except BaseException:
+        staged.unlink(missing_ok=True)
+        raise
+
+
+def replace_file(path: Path, data: bytes, mode: int = FILE_MODE, *, durable: bool = False) -> None:
+    """Replace a file's content and permission bits as `publish` does."""
+    with replacing(path, durable=durable) as staged:
+        write_private(staged, data)
+        if mode != FILE_MODE:
+            staged.chmod(mode)
+
+
+def write_private(path: Path, data: bytes) -> None:
+    """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+    try:
+        write_all(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

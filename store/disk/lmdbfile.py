@@ -40,13 +40,12 @@ _OPEN_LOCK = threading.Lock()
 class _Shared:
     """One environment, shared by all readers of its file in this process."""
 
-    __slots__ = ("env", "generation", "key", "local", "path", "users")
+    __slots__ = ("env", "key", "local", "path", "users")
 
     def __init__(self, path: Path, key: tuple[int, int]) -> None:
         self.path = path
         self.key = key
         self.users = 0
-        self.generation = 0
         self.open()
 
     def open(self) -> None:
@@ -59,7 +58,6 @@ class _Shared:
         except lmdb.Error as error:
             raise CorruptStore(str(self.path), str(error)) from error
         self.local = threading.local()
-        self.generation += 1
 
     def transaction(self) -> Any:
         """This thread's read transaction."""

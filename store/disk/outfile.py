@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from rootlay.store.disk.durable import sync_path
+from rootlay.store.disk.durable import publish, sync_path
 from rootlay.store.disk.removetree import remove_tree
 
 _MODE = 0o666  # less the umask, like every file that a program is asked to write
@@ -62,7 +62,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
             if not named:
                 named = _link(fd, path, partial)
         if named:
-            os.replace(partial, path)
+            publish(partial, path, durable=False)  # it is synced
     except BaseException:
         if named:
             partial.unlink(missing_ok=True)
@@ -84,7 +84,7 @@ def output_directory(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        os.rename(partial, path)
+        publish(partial, path, durable=False)  # its maker has synced what is in it
     except BaseException:
         remove_tree(partial, ignore_errors=True)
         raise

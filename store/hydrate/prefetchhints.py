@@ -76,13 +76,10 @@ def find_prefetch_hints_by_name(views: Path, image: str) -> PrefetchHints | None
 
 def write_prefetch_hints(root: Path, chain_hex: str, asked: PrefetchHints) -> None:
     """Make it the record of a stack. Atomic; where the store cannot be written there is none."""
-    from rootlay.store.containers.upperstack import write_private
-    from rootlay.store.disk.durable import staging_directory
+    from rootlay.store.disk.durable import staging_directory, write_file
 
     with suppress(OSError), staging_directory(root / "tmp") as staging:
-        staged = staging / "asked"
-        write_private(staged, asked.to_bytes())
-        os.replace(staged, root / "views" / f"{chain_hex}{SUFFIX}")
+        write_file(staging, root / "views" / f"{chain_hex}{SUFFIX}", asked.to_bytes(), durable=False)
 
 
 def _repository(image: str) -> str:

@@ -97,7 +97,6 @@ class _Pass:
             self.raw = PartialBlob(source.partial)
         elif self.kept:
             self.raw = StagedBlob(staging / "blob")
-        self._raw_hash = hashlib.sha256()
         self._raw_bytes = 0
         if self.raw is not None:
             stack.callback(self.raw.finish)

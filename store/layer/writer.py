@@ -166,7 +166,3 @@ class LayerWriter:
             self._layout.publish_layer(self._staging, diff_id, (INDEX_NAME,))
         self._stack.close()
         return WrittenLayer(diff_id, Descriptor(OCI_LAYER_ZSTD, digest, self._blob.size))
-
-    def abort(self) -> None:
-        """Give the layer up. Idempotent."""
-        self._stack.close()

@@ -14,7 +14,6 @@ import base64
 import binascii
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,7 +21,7 @@ from rootlay.store.lazy.jsonstream import iter_entries
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType, Xattrs
 from rootlay.store.model.errors import BadManifest
-from rootlay.store.model.value import value
+from rootlay.store.model.value import field, value
 
 # A table is about 250 bytes an entry.
 TOC_BYTES_MAX = 256 << 20
@@ -56,7 +55,7 @@ class Chunk:
     zeros: bool = False
 
 
-@dataclass(slots=True)
+@value
 class TocFile:
     """One entry with its chunks; `entry.offset` is not set."""
 

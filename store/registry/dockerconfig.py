@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rootlay.store.disk.durable import replace_file
 from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.jsonfield import Json, as_object, optional, parse_object
 from rootlay.store.model.reference import DEFAULT_DOMAIN
@@ -136,15 +136,6 @@ class DockerConfig:
         final = Path(os.path.realpath(self.path))
         try:
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd, staged = tempfile.mkstemp(prefix=".config.json.", dir=final.parent)  # 0600
-            try:
-                with open(fd, "w", encoding="utf-8") as stream:
-                    json.dump(source, stream, indent="\t")
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                os.replace(staged, final)
-            except BaseException:
-                os.unlink(staged)
-                raise
+            replace_file(final, json.dumps(source, indent="\t").encode(), durable=True)
         except OSError as error:
             raise CredentialStoreFailed(str(self.path), (error.strerror or str(error)).lower()) from error

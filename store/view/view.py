@@ -106,7 +106,45 @@ def _unpack_slowly(value: bytes, layer: int, source_len: int) -> Node:
     )  # fmt: skip
 
 
-class View:
+class Walks:
+    """What every reader of a view can do, once it has a root, finds a name and lists a directory."""
+
+    __slots__ = ()
+    root: Node
+
+    def find(self, parent_id: int, name: bytes) -> Node | None:
+        """`name` in the directory `parent_id`, or None."""
+        raise NotImplementedError
+
+    def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Node]]:
+        """The children of a directory, sorted by name (bytes)."""
+        raise NotImplementedError
+
+    def find_path(self, path: bytes) -> Node | None:
+        """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
+        node = self.root
+        for name in path.split(b"/"):
+            if not name:
+                continue
+            found = self.find(node.id, name)
+            if found is None:
+                return None
+            node = found
+        return node
+
+    def iter_walk(self) -> Iterator[tuple[bytes, Node]]:
+        """Everything as (absolute path, node), parents before their children, siblings sorted."""
+        waiting = [(b"/", self.root)]
+        while waiting:
+            path, node = waiting.pop()
+            yield path, node
+            if node.type is EntryType.DIRECTORY:
+                stem = path if path == b"/" else path + b"/"
+                children = [(stem + name, child) for name, child in self.iter_children(node.id)]
+                waiting += reversed(children)
+
+
+class View(Walks):
     """An open view. Thread safe, good after a fork; close it when nobody reads it any more."""
 
     __slots__ = ("_file", "_native", "chain_id", "entries", "layers", "path", "root")
@@ -197,29 +235,6 @@ class View:
             if code == _FILE and id_ == ino and not source_len:
                 yield id_, layer, offset
 
-    def find_path(self, path: bytes) -> Node | None:
-        """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
-        node = self.root
-        for name in path.split(b"/"):
-            if not name:
-                continue
-            found = self.find(node.id, name)
-            if found is None:
-                return None
-            node = found
-        return node
-
-    def iter_walk(self) -> Iterator[tuple[bytes, Node]]:
-        """Everything as (absolute path, node), parents before their children, siblings sorted."""
-        waiting = [(b"/", self.root)]
-        while waiting:
-            path, node = waiting.pop()
-            yield path, node
-            if node.type is EntryType.DIRECTORY:
-                stem = path if path == b"/" else path + b"/"
-                children = [(stem + name, child) for name, child in self.iter_children(node.id)]
-                waiting += reversed(children)
-
     def close(self) -> None:
         """Give the file up. Idempotent."""
         self._file.close()
@@ -227,4 +242,4 @@ class View:
             self._native.close()
 
 
-__all__ = ["ROOT_ID", "Node", "View"]
+__all__ = ["ROOT_ID", "Node", "View", "Walks"]

@@ -140,6 +140,16 @@ def test_a_terminal_gets_a_live_display_that_output_cannot_disturb(small: Rootla
     assert "CACHED" in on_a_terminal(small, "build", str(context))[1]
 
 
+def test_wide_characters_do_not_break_the_live_display(small: Rootlay, context: Path) -> None:
+    """A row that wraps would be two on the terminal, and the next drawing would leave one of them there."""
+    (context / "Dockerfile").write_text(f"FROM small\nRUN echo {'日本' * 30}; sleep 0.5\n")
+    code, shown = on_a_terminal(small, "build", str(context))
+    rows = re.findall(r"  \| (日[日本]*)", shown)
+    assert code == 0
+    assert rows
+    assert max(map(len, rows)) * 2 + len("  | ") < 80
+
+
 def test_a_failing_step_leaves_its_last_lines_on_the_terminal(small: Rootlay, context: Path) -> None:
     (context / "Dockerfile").write_text("FROM small\nRUN echo the reason; exit 5\n")
     code, shown = on_a_terminal(small, "build", str(context))

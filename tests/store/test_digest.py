@@ -1,5 +1,7 @@
 """Digests and chain IDs."""
 
+from __future__ import annotations
+
 import hashlib
 
 import pytest

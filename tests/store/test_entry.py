@@ -1,5 +1,7 @@
 """The packed form of a layer entry."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

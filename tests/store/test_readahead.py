@@ -1,5 +1,7 @@
 """Which requests follow each other."""
 
+from __future__ import annotations
+
 from rootlay.store.hydrate.readahead import FIRST_WINDOW, STREAMS_MAX, WINDOW_MAX, Streams
 
 

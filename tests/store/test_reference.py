@@ -1,5 +1,7 @@
 """Docker's reference grammar."""
 
+from __future__ import annotations
+
 import pytest
 
 from rootlay.store.model.errors import BadReference

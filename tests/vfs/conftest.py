@@ -1,5 +1,7 @@
 """Stacks of layers for the tests of the overlay rules; a small real image for those of the objects above them."""
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,5 +1,7 @@
 """The layer that the tests of single overlay rules stand on, and short ways to look at it."""
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

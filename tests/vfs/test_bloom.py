@@ -1,5 +1,7 @@
 """The Bloom filter of an upper: docs/format.md §7."""
 
+from __future__ import annotations
+
 import multiprocessing
 import struct
 from pathlib import Path

@@ -1,5 +1,7 @@
 """Several processes and threads on one container."""
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import threading

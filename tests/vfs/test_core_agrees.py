@@ -4,6 +4,8 @@ Each random operation is done by one of the two; after it both must show the pla
 attributes to the last field. The image is a real one: store, view in both forms, hydrator.
 """
 
+from __future__ import annotations
+
 import os
 import random
 import shutil

@@ -3,6 +3,8 @@
 Every system call that changes the upper is made to be the last one, in turn.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import shutil

@@ -1,5 +1,7 @@
 """`iter_changes` speaks as `docker diff` does; `iter_layer` is the exact OCI layer."""
 
+from __future__ import annotations
+
 import os
 import stat
 from pathlib import Path

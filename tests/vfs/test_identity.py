@@ -1,5 +1,7 @@
 """Users other than 0 are held to virtual owners and modes."""
 
+from __future__ import annotations
+
 import errno
 import os
 from collections.abc import Callable

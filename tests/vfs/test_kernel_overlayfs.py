@@ -11,6 +11,8 @@ ROOTLAY_TEST_MINUTES how long it is to go on instead:
     ROOTLAY_TEST_OPERATIONS=100000 tests/run -s tests/vfs/test_kernel_overlayfs.py
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import random

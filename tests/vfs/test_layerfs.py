@@ -1,5 +1,7 @@
 """What `LayerFS` keeps that PyFilesystem2's own suite (test_pyfs_conformance.py) does not look at."""
 
+from __future__ import annotations
+
 import os
 import stat
 import tempfile

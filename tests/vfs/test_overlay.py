@@ -1,5 +1,7 @@
 """What operations leave on disk (docs/format.md §6, §7), and what they show."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -1,5 +1,7 @@
 """What an ordinary user cannot store is recorded, shown by stat, and goes along (docs/format.md §6)."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -1,5 +1,7 @@
 """Renames: redirects of lower directories, Bloom bits, exchanges (docs/format.md §6, §7)."""
 
+from __future__ import annotations
+
 import errno
 import os
 

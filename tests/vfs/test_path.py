@@ -1,5 +1,7 @@
 """Canonical paths inside an image, and names that are reserved."""
 
+from __future__ import annotations
+
 import pytest
 
 from rootlay.vfs.merge.path import ImagePath, raw_path

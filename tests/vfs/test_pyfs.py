@@ -1,5 +1,7 @@
 """PyFilesystem2 is imported only when asked for, without a warning and without a trace."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys

@@ -1,5 +1,7 @@
 """The overlay on a real store: layers, view and hydrator as an image has them."""
 
+from __future__ import annotations
+
 import io
 import os
 from collections.abc import Iterator

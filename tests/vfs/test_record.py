@@ -1,5 +1,7 @@
 """Records: docs/format.md §6."""
 
+from __future__ import annotations
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """Path resolution: confinement, links, `..`, limits."""
 
+from __future__ import annotations
+
 import errno
 import os
 

@@ -4,6 +4,8 @@ ROOTLAY_TEST_EXAMPLES sets the number of random histories (default 25, a few sec
 operations in each (default 40).
 """
 
+from __future__ import annotations
+
 import os
 
 from hypothesis import HealthCheck, Phase, settings

@@ -1,5 +1,7 @@
 """umoci unpacks a committed layer to the tree that the container showed."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

@@ -21,7 +21,6 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.platform import host_platform
 from rootlay.store.model.reference import Reference
 from rootlay.store.model.value import replace, value
-from rootlay.store.model.value import replace as changed
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.build.context.interruptible import run_interruptibly
@@ -152,8 +151,8 @@ def _labelled(state: ImageState, options: BuildOptions) -> ImageState:
     """--label changes the config and leaves no step in the history."""
     if not options.labels:
         return state
-    config = changed(state.config, labels={**state.config.labels, **options.labels})
-    return replace(state, image=changed(state.image, config=config))
+    config = replace(state.config, labels={**state.config.labels, **options.labels})
+    return replace(state, image=replace(state.image, config=config))
 
 
 def _inherited(state: ImageState) -> int:

@@ -11,7 +11,6 @@ from rootlay.store.containers.record import Bind
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.model.errors import NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia
 from rootlay.store.model.value import replace
-from rootlay.store.model.value import replace as changed
 from rootlay.vfs.build.cache.cache import key_of
 from rootlay.vfs.build.context.source import resolve
 from rootlay.vfs.build.copy.contentdigest import plan_digest
@@ -84,7 +83,7 @@ class StageBuild:
         with self._shown(f"FROM {base.image}" + (f" AS {base.name}" if base.name else "")):
             state = self._base()
         triggers = self._triggers(state)
-        state = replace(state, image=changed(state.image, config=without_triggers(state.config)))
+        state = replace(state, image=replace(state.image, config=without_triggers(state.config)))
         scope = self._outer.stage(state.config.env)
         instructions = (*triggers, *self._node.stage.instructions)
         self._total += sum(map(counts_as_step, triggers))
@@ -199,7 +198,7 @@ class StageBuild:
 
     def _workdir(self, instruction: Workdir, state: ImageState) -> ImageState:
         path = _normal(absolute(instruction.path, state.config.working_dir))
-        state = replace(state, image=changed(state.image, config=changed(state.config, working_dir=path)))
+        state = replace(state, image=replace(state.image, config=replace(state.config, working_dir=path)))
         text = f"WORKDIR {path}"
         if path == "/":
             return state.with_image(state.image, text)

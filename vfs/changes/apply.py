@@ -8,6 +8,8 @@ Rules:
 4. What an ordinary user cannot make (devices) and sockets are left out, and reported.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os

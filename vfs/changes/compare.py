@@ -10,6 +10,8 @@ Rules:
 3. Files of different layers are compared: attributes first, then bytes. A copy without a change is no change.
 """
 
+from __future__ import annotations
+
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager

@@ -13,6 +13,8 @@
 Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links).
 """
 
+from __future__ import annotations
+
 import stat
 from collections.abc import Iterator
 from typing import BinaryIO, Literal

@@ -9,6 +9,8 @@ Rules:
    it has no lower part and its parent has one.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Sequence

@@ -9,6 +9,8 @@
 4. Everything has the device number of the upper.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

@@ -7,6 +7,8 @@
 3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import functools
@@ -103,7 +105,7 @@ class Bloom:
         self._setter: _AtomicOr | None = None
 
     @classmethod
-    def create(cls, path: Path) -> "Bloom":
+    def create(cls, path: Path) -> Bloom:
         """Make an empty filter and map it: see rootlay.store.containers.bloom. Raises FileExistsError."""
         create_bloom(path, None)
         return cls(path)
@@ -114,7 +116,7 @@ class Bloom:
             self._setter = None  # it points into the map
             self._map.close()
 
-    def __enter__(self) -> "Bloom":
+    def __enter__(self) -> Bloom:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,5 +1,7 @@
 """Reading an object's content, wherever it lies."""
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -5,6 +5,8 @@
 2. `filename` is the virtual path that was passed in. A real path never shows.
 """
 
+from __future__ import annotations
+
 import errno
 import functools
 import os

@@ -4,6 +4,8 @@
 2. Everybody else is held to the *virtual* owner and mode, as the kernel holds a process on a plain directory.
 """
 
+from __future__ import annotations
+
 import errno
 import stat
 

@@ -3,6 +3,8 @@
 Sorted by bytes, without duplicates, without marks: the same on every call while nothing changes.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator
@@ -91,11 +93,11 @@ def list_upper(lookup: Lookup, path: bytes) -> RealListing:
     return list_real(lookup.stack.upper.pinned(path), True)
 
 
-def _long_name(entry: "os.DirEntry[bytes]") -> bytes | None:
+def _long_name(entry: os.DirEntry[bytes]) -> bytes | None:
     return long_whiteout_target(entry.name, os.readlink(entry.path)) if entry.is_symlink() else None
 
 
-def _type_of(entry: "os.DirEntry[bytes]") -> int:
+def _type_of(entry: os.DirEntry[bytes]) -> int:
     if entry.is_symlink():
         return stat.S_IFLNK
     if entry.is_dir(follow_symlinks=False):

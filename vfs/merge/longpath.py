@@ -10,6 +10,8 @@ through a symbolic link. No path is too long for the kernel either: `/proc/self/
 2. What `guarded` and `pinned` return is valid until the operation ends, what `place` returns until the next call here.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import threading

@@ -7,6 +7,8 @@
 4. Nothing is cached: several processes may change the upper at the same time.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from functools import cached_property
@@ -35,7 +37,7 @@ class Found:
     the first, None when the first layer cuts it off.
     """
 
-    parent: "Found | None"
+    parent: Found | None
     name: bytes
     path: bytes
     parts: tuple[Part, ...]

@@ -5,6 +5,8 @@
 3. Whoever holds one knows nothing about the host: host paths are `pathlib.Path`.
 """
 
+from __future__ import annotations
+
 import os
 
 from rootlay.store.model.value import value
@@ -29,7 +31,7 @@ class ImagePath:
             raise ValueError(f"not a canonical path inside an image: {self.raw!r}")
 
     @classmethod
-    def of(cls, path: "PathArgument") -> "ImagePath":
+    def of(cls, path: PathArgument) -> ImagePath:
         """The canonical form of a path, by text alone: `..` is removed lexically, links are not looked at.
 
         Raises:
@@ -49,7 +51,7 @@ class ImagePath:
         return self.raw.rpartition(b"/")[2]
 
     @property
-    def parent(self) -> "ImagePath":
+    def parent(self) -> ImagePath:
         """The directory that holds this path; the root's is the root."""
         return ImagePath(self.raw.rpartition(b"/")[0] or b"/")
 
@@ -58,7 +60,7 @@ class ImagePath:
         """The components, without the root."""
         return tuple(part for part in self.raw.split(b"/") if part)
 
-    def __truediv__(self, name: bytes) -> "ImagePath":
+    def __truediv__(self, name: bytes) -> ImagePath:
         return ImagePath(self.raw.rstrip(b"/") + b"/" + name)
 
     def __bytes__(self) -> bytes:

@@ -5,6 +5,8 @@ A record is the target text of a symbolic link beside the file: one system call 
 A hostile program can write into its upper what it likes, past the engine: whoever reads a record, reads it strictly.
 """
 
+from __future__ import annotations
+
 from binascii import unhexlify
 from collections.abc import Iterator
 
@@ -38,7 +40,7 @@ class Record:
         return self != NO_RECORD
 
     @classmethod
-    def parse(cls, text: bytes) -> "Record":
+    def parse(cls, text: bytes) -> Record:
         """Read the text of a record. Fields of later versions are skipped.
 
         Raises:

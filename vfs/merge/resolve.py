@@ -6,6 +6,8 @@
 4. A relative path starts at the root.
 """
 
+from __future__ import annotations
+
 import errno
 from typing import Literal
 

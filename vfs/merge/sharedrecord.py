@@ -3,6 +3,8 @@
 It counts instead of the records beside the names, and no program sees it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 

@@ -6,6 +6,8 @@
 3. The view (docs/format.md §4) is the lowest layer of all.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -95,7 +97,7 @@ class DirLayer:
         writable: bool = False,
         marks: bool | None = None,
         bloom: Path | None = None,
-    ) -> "DirLayer":
+    ) -> DirLayer:
         """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
         return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
 

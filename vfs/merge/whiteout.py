@@ -5,6 +5,8 @@
    counts only when it is the name looked for.
 """
 
+from __future__ import annotations
+
 from typing import Literal
 
 from rootlay.store.model.value import value

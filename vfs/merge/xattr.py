@@ -9,6 +9,8 @@
    the record that the names of a file share.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

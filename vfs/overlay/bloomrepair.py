@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from rootlay.store.containers.bloom import HEADER_BYTES, create_full_bloom
+from rootlay.store.disk.durable import replacing
 from rootlay.vfs.merge.bloom import Bloom
 from rootlay.vfs.merge.upperkeys import iter_upper_keys
 
@@ -22,9 +23,8 @@ def repair_bloom(upper: Path, path: Path, boot: bytes) -> None:
     try:
         bloom = Bloom(path)
     except (FileNotFoundError, ValueError):
-        staged = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(3).hex()}")
-        create_full_bloom(staged)
-        os.replace(staged, path)
+        with replacing(path) as staged:
+            create_full_bloom(staged)
         return
     with bloom:
         try:

@@ -1,5 +1,7 @@
 """What every operation needs: one stack, one identity, and the machinery over them."""
 
+from __future__ import annotations
+
 import errno
 
 from rootlay.vfs.merge.attributes import Attributes, attributes, device_of

@@ -11,6 +11,8 @@ Steps for one object (docs/format.md §6, §7); a crash after any of them leaves
  6. The parent's times are put back: nothing that a program can see has changed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os

@@ -9,6 +9,8 @@ Steps (docs/format.md §6); a crash after any of them leaves either the old stat
  5. The whiteout of the name goes. (Ignored since step 4.)
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -4,6 +4,8 @@ After this the descriptor is the kernel's own: reads, writes and locks cost what
 of the lower layers is copied up when it is opened for writing, hydrated when it is opened for reading.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

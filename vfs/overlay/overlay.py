@@ -7,6 +7,8 @@
 4. Lock order: the upper's lock, then nothing. Reading takes none.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 from typing import BinaryIO
@@ -73,7 +75,7 @@ class Overlay:
         if not self.identity.is_root:  # each directory on the way is a question of permissions
             self.remembered.forget()
 
-    def as_identity(self, identity: Identity) -> "Overlay":
+    def as_identity(self, identity: Identity) -> Overlay:
         """The same file system as another user sees it. Valid until this one is closed."""
         made = Overlay(self.stack, identity, upper=self._upper)
         made.keeps = self
@@ -100,7 +102,7 @@ class Overlay:
                 if part is not None:
                     part.close()
 
-    def __enter__(self) -> "Overlay":
+    def __enter__(self) -> Overlay:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,8 @@ Steps (docs/format.md §6); a crash after any of them leaves either the old stat
  4. The record goes.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 

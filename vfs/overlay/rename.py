@@ -16,6 +16,8 @@ then the records. A crash between the last two leaves each name with the record 
 exchanges two pairs at once.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 

@@ -4,6 +4,8 @@ Steps: copy-up; the record; the real file. A record that says the same as the re
 between the last two shows the new state where it is recorded, the old one where it is not.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -9,6 +9,8 @@
 6. Marks are no change of the directory that a program could see: its times are put back where nothing else changed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl

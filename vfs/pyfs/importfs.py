@@ -5,6 +5,8 @@
 import and leaves `sys.modules` afterwards as it was, so that no application that embeds us sees it.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
 import types

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from rootlay.store.containers.record import HOST_IMAGE, ContainerRecord
-from rootlay.store.containers.upperstack import replace_file
+from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.regularfile import NotARegularFile
 from rootlay.store.disk.smallfile import read_small
 

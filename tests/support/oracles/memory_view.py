@@ -3,6 +3,8 @@
 Built from layers, each a list of (path, Entry, content), by the OCI rules for whiteouts and opaque directories.
 """
 
+from __future__ import annotations
+
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -43,7 +45,7 @@ class _Object:
 @dataclass(slots=True)
 class _Tree:
     object: _Object
-    children: "dict[bytes, _Tree]" = field(default_factory=dict)
+    children: dict[bytes, _Tree] = field(default_factory=dict)
 
 
 class MemoryView:

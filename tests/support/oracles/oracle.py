@@ -1,5 +1,7 @@
 """What a tree looks like, the same for an overlay and for a plain directory."""
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable, Mapping

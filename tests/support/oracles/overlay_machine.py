@@ -3,6 +3,8 @@
 Its subclasses look at the overlay in other ways, or make it otherwise.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import tempfile

@@ -1,5 +1,7 @@
 """Random arguments of operations on an overlay: paths, most of them of what exists, modes, contents."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 from hypothesis import strategies as st

@@ -1,5 +1,7 @@
 """What the hydrator makes without being asked."""
 
+from __future__ import annotations
+
 import shutil
 from contextlib import closing
 from pathlib import Path

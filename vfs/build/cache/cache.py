@@ -21,8 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.containers.upperstack import replace_file
-from rootlay.store.disk.durable import make_directories
+from rootlay.store.disk.durable import make_directories, replace_file
 from rootlay.store.disk.lock import FileLock
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.model.digest import Digest

@@ -19,8 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from rootlay.store.containers.upperstack import replace_file
-from rootlay.store.disk.durable import make_directories
+from rootlay.store.disk.durable import make_directories, replace_file, replacing
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layout.layout import LAYOUT_VERSION
 from rootlay.store.model.digest import Digest
@@ -198,11 +197,10 @@ def _write_directory(store: ImageStore, directory: Path, manifest: Manifest, doc
     for layer in manifest.layers:
         target = directory / blob_name(layer.digest)
         if not target.exists():
-            staged = target.with_name(f"{target.name}.partial")
             import shutil
 
-            shutil.copyfile(store.layout.blob_path(layer.digest), staged)
-            staged.replace(target)
+            with replacing(target) as staged:
+                shutil.copyfile(store.layout.blob_path(layer.digest), staged)
     top = manifest.to_bytes()
     for data in (document, top):
         replace_file(directory / blob_name(Digest.of(data)), data)

@@ -10,7 +10,8 @@ Rules:
    is first met, anything else whenever it is met, for only directories are remembered. Inode numbers are always the
    same: the layer's number and the one in its index.
 3. Implements `vfs.merge.stack.LowerView` and `LowerHydrator`, so that `vfs.overlay.overlay.Overlay` works on it.
-   Nothing is hydrated: content is read with `open`.
+   Nothing is hydrated: content is read with `open`. A node's `layer` is the number of the layer above the ready view
+   that has its content, -1: none.
 """
 
 from __future__ import annotations
@@ -23,35 +24,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from rootlay.store.layer.layer import Layer
-from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType, SparseMap, Xattrs
+from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.model.value import replace, value
+from rootlay.store.view.view import Node
 from rootlay.vfs.merge.stack import LowerHydrator, LowerNode, LowerView
 
 FIRST_ID = 1 << 40
 _INODE_BITS = 48
 _ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
-
-
-@value
-class MergedNode:
-    """A name of the merged tree; the fields are those of `rootlay.store.view.view.Node`. `layer` holds its content."""
-
-    id: int
-    type: EntryType
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime_ns: int
-    nlink: int
-    ino: int
-    link: bytes = b""
-    xattrs: Xattrs = ()
-    major: int = 0
-    minor: int = 0
-    sparse: SparseMap | None = None
-    layer: int = -1
-    entry: Entry = _ROOT
 
 
 @value
@@ -125,8 +105,8 @@ class LayeredView:
         shown: LowerNode | Entry = told if told is not None else below if below is not None else _ROOT
         identity = self._take_id()
         self._directories[identity] = _Directory(tuple((number, entry.id) for number, entry in parts), below)
-        return MergedNode(
-            identity, EntryType.DIRECTORY, shown.mode, shown.uid, shown.gid, 0, shown.mtime_ns, 1, identity,
+        return Node(
+            identity, EntryType.DIRECTORY, shown.mode, shown.uid, shown.gid, 0, shown.mtime_ns, 1, identity, -1,
             xattrs=shown.xattrs,
         )  # fmt: skip
 
@@ -134,9 +114,9 @@ class LayeredView:
         if entry.type is EntryType.HARDLINK:
             return self._at(entry.link, number)
         ino = (number + 1 << _INODE_BITS) + entry.ino
-        return MergedNode(
+        return Node(
             self._take_id(), entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns, entry.nlink, ino,
-            entry.link, entry.xattrs, entry.major, entry.minor, entry.sparse, number, entry,
+            number, b"", entry.link, entry.xattrs, entry.major, entry.minor, entry.offset, entry.sparse,
         )  # fmt: skip
 
     def _at(self, path: bytes, limit: int) -> LowerNode | None:
@@ -174,8 +154,8 @@ class LayeredView:
 
     def open(self, node: LowerNode) -> BinaryIO:
         """The content of a file, for reading. Close it. Raises OSError (EIO: the store is damaged)."""
-        if isinstance(node, MergedNode) and node.layer >= 0:
-            return self._layers[node.layer].open_content(replace(node.entry, type=EntryType.FILE))
+        if isinstance(node, Node) and node.id >= FIRST_ID and node.layer >= 0:
+            return self._layers[node.layer].open_content(replace(node, type=EntryType.FILE))
         if self._content is None:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return self._content.open(node)

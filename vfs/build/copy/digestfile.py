@@ -14,7 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from rootlay.store.containers.upperstack import replace_file
+from rootlay.store.disk.durable import replace_file
 
 MAGIC = b"RLdigst\x01"
 KEY_BYTES = 16

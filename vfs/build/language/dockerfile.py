@@ -7,23 +7,6 @@ from rootlay.vfs.build.language.instruction import Arg, From, Instruction
 
 
 @value
-class LintWarning:
-    """Something that works but should be changed; never changes the result.
-
-    Args:
-        rule: BuildKit's name of the check ("NoEmptyContinuation"), which `# check=skip=…` names.
-    """
-
-    rule: str
-    file: str
-    line: int
-    message: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.message} ({self.rule})"
-
-
-@value
 class Stage:
     """One FROM and what follows it.
 
@@ -51,16 +34,12 @@ class Dockerfile:
         args: the ARGs before the first FROM, in order: the global scope.
         stages: at least one.
         directives: parser directives by lower-case name ("syntax", "escape", "check"), as written.
-        warnings: in order of lines, those that `# check=` skips left out.
-        warnings_are_errors: whether `# check=error=true` asks the build to fail if there are warnings.
     """
 
     file: str
     args: tuple[Arg, ...]
     stages: tuple[Stage, ...]
     directives: dict[str, str]
-    warnings: tuple[LintWarning, ...] = ()
-    warnings_are_errors: bool = False
 
     def find_stage(self, name: str, before: int | None = None) -> Stage | None:
         """The stage of a name (any case; the last one if several have it) or of a number; None if there is none.

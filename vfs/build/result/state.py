@@ -9,7 +9,6 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.model.manifest import Descriptor, Platform
 from rootlay.store.model.value import replace, value
-from rootlay.store.model.value import replace as changed
 from rootlay.vfs.build.result.history import COMMENT, settle_times
 from rootlay.vfs.run.program import DEFAULT_PATH
 
@@ -52,7 +51,7 @@ class ImageState:
     def with_image(self, image: ImageConfig, created_by: str) -> ImageState:
         """After an instruction that touches only the config; an empty `created_by` leaves no step in the history."""
         steps = (History(created_by=created_by, comment=COMMENT, empty_layer=True),) if created_by else ()
-        return replace(self, image=changed(image, history=(*image.history, *steps)))
+        return replace(self, image=replace(image, history=(*image.history, *steps)))
 
     def with_layer(self, layer: WrittenLayer, created_by: str, created: str) -> ImageState:
         """After an instruction that makes a layer; `created` in RFC 3339."""
@@ -63,4 +62,4 @@ class ImageState:
         """The config to be stored: every step has its time, and the image that of the last one."""
         history = settle_times(self.image.history, self.inherited)
         created = history[-1].created if history else ""
-        return changed(self.image, history=history, created=created or self.image.created)
+        return replace(self.image, history=history, created=created or self.image.created)

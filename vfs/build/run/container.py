@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
-from rootlay.store.containers.upperstack import replace_file, write_private
+from rootlay.store.disk.durable import replace_file, write_private
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry
