@@ -31,7 +31,8 @@ def stop_container(path: str, main_pid: int, patience_s: float) -> bool:
 
     Returns whether nothing is left.
     """
-    from rootlay.vfs.run.processes import iter_guests, kill_guests, signal_guest
+    from rootlay.vfs.run.killing import kill_guests
+    from rootlay.vfs.run.processes import iter_guests, signal_guest
 
     guests = set(iter_guests(path))
     targets = {main_pid} & guests or guests
