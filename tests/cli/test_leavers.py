@@ -103,10 +103,14 @@ def test_who_has_left_the_engine_is_ended(
     assert small.out("ps", "-q") == ""
 
 
-def test_a_fork_storm_is_ended(small: Rootlay, leaver: Path, token: str) -> None:
-    let_go(small, leaver, token, "storm", **limited())
+@pytest.mark.parametrize("mode", ["storm", "scatter", "revive"])
+def test_a_fork_storm_is_ended(small: Rootlay, leaver: Path, token: str, mode: str) -> None:
+    """`scatter`: each process has a session of its own. `revive`: each continues all others that are stopped."""
+    let_go(small, leaver, token, mode, **limited())
     wait_for(lambda: len(living(token)) > ROOM / 4, "no storm")
+    start = time.monotonic()
     small("stop", "-t", "0", "c")
+    assert time.monotonic() - start < 10  # else `stop` says that it gives up
     assert living(token) == []
 
 

@@ -15,7 +15,7 @@ import signal
 import time
 from collections.abc import Iterator
 
-from rootlay.vfs.run.processes import groups_of_guests, iter_guests, signal_guest, still_guest
+from rootlay.vfs.run.processes import groups_of_guests, iter_guests, iter_members, signal_guest, still_guest
 
 _LOOKS_MAX = 20
 _STORM = 64
@@ -31,7 +31,7 @@ def kill_guests(container_path: str, patience_s: float = 10.0) -> bool:
                 with contextlib.suppress(OSError):  # gone
                     os.killpg(group, signal.SIGKILL)
             _still(container_path, deadline)
-            for pid in iter_guests(container_path):
+            for pid in iter_members(container_path):
                 signal_guest(container_path, pid, signal.SIGKILL)
             if time.monotonic() > deadline:
                 return False
@@ -44,7 +44,7 @@ def _still(container_path: str, deadline: float) -> None:
     stopped: set[int] = set()
     for _ in range(_LOOKS_MAX):
         moving = 0
-        for pid in iter_guests(container_path):
+        for pid in iter_members(container_path):
             if pid not in stopped and still_guest(container_path, pid, yields=len(stopped) > _STORM):
                 stopped.add(pid)
                 moving += 1

@@ -18,11 +18,8 @@ import resource
 import signal
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import TypeVar
 
 from rootlay.store.model.value import value
-
-T = TypeVar("T")
 
 EXEC_PATIENCE_S = 5.0
 """How long a process of the engine is waited for that has no arguments yet."""
@@ -53,18 +50,22 @@ def iter_guests(container_path: str) -> Iterator[int]:
     A launch file stays until its last program is gone (rootlay.vfs.run.hydrator): where there is none, nobody needs to
     look through the machine's processes.
     """
-    if not _may_have_guests(container_path):
-        return
-    for entry, _ in _search(_Container(container_path).has):
-        yield int(entry)
+    if _may_have_guests(container_path):
+        yield from _search(_Container(container_path).has)
 
 
-def _search(ask: Callable[[str], T | None]) -> Iterator[tuple[str, T]]:
-    """The processes, by their names in /proc, for which the answer is not false. None: there is no such process."""
+def iter_members(container_path: str) -> Iterator[int]:
+    """As `iter_guests`, and those that have ended and have their number still: ten times as fast."""
+    if _may_have_guests(container_path):
+        yield from _search(_Container(container_path).owns)
+
+
+def _search(ask: Callable[[str], object]) -> Iterator[int]:
+    """The processes, asked by their names in /proc, for which the answer is true. None: there is no such process."""
     last = _last_born()
     for entry in filter(str.isdigit, os.listdir("/proc")):
-        if answer := ask(entry):
-            yield entry, answer
+        if ask(entry):
+            yield int(entry)
     unseen: list[str] = []
     for _ in range(_ROUNDS_MAX):
         before, last = last, _last_born()
@@ -77,7 +78,7 @@ def _search(ask: Callable[[str], T | None]) -> Iterator[tuple[str, T]]:
         for entry in asked:
             answer = ask(entry)
             if answer:
-                yield entry, answer
+                yield int(entry)
             elif answer is None and entry in born:
                 unseen.append(entry)
 
@@ -91,29 +92,21 @@ class _Container:
 
     def has(self, entry: str) -> bool | None:
         """Whether a process, by its name in /proc, is one that runs; None where there is no such process."""
+        owned = self.owns(entry)
         try:
-            return self.owns(entry) and _runs(entry)
+            return owned and _runs(entry)
         except (FileNotFoundError, ProcessLookupError):
             return None
         except OSError:
             return False
 
-    def owns(self, entry: str) -> bool:
-        """As `has`, and of one that has ended and has its number still. ProcessLookupError: there is none."""
-        pid = int(entry)
-        return _is_own(pid) and (
-            _mark_of(pid) == self._mark or any(self._launch in text for text in _engine_texts(entry))
-        )
-
-
-def _is_own(pid: int) -> bool:
-    """Whether a process is no other user's, nor the kernel's. ProcessLookupError: there is none."""
-    try:
-        # The owner of /proc/<pid> does not tell: what cannot be dumped belongs to root there.
-        os.kill(pid, 0)
-    except PermissionError:
-        return False
-    return os.getpgid(pid) != 0  # 0: the kernel's
+    def owns(self, entry: str) -> bool | None:
+        """As `has`, and of one that has ended and has its number still."""
+        try:
+            mark = _mark_of(int(entry))
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return mark == self._mark or any(self._launch in text for text in _engine_texts(entry))
 
 
 def _mark_for(identity: str) -> int:
@@ -123,14 +116,18 @@ def _mark_for(identity: str) -> int:
 
 
 def _mark_of(pid: int) -> int:
-    """The hard limit of locks; -1 for none. The call takes a tenth of the time of the file, but wants the caller's own
-    user and group, and no filter around the caller."""
+    """The hard limit of locks of one of the user's own processes; -1 for none.
+
+    The call takes a tenth of the time of the file, but wants the caller's own groups, too, and no filter around it.
+    """
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[1]
     except ProcessLookupError:
         raise
     except OSError:
         with contextlib.suppress(PermissionError):
+            # The owner of /proc/<pid> does not tell whose it is: what cannot be dumped belongs to root there.
+            os.kill(pid, 0)
             found = _MARK.search(_read(f"/proc/{pid}/limits"))
             return int(found[1]) if found else -1
     return -1
@@ -207,23 +204,21 @@ def running_containers(containers_path: str, launched: Collection[str]) -> set[s
     marks = {_mark_for(identity): identity for identity in launched}
     found: set[str] = set()
 
-    def ask(entry: str) -> set[str] | None:
+    def ask(entry: str) -> bool | None:
         try:
-            if not _is_own(int(entry)):
-                return set()
             marked = marks.get(_mark_of(int(entry)))
-            if marked:
-                return {marked} if marked in found or _runs(entry) else set()
-            return next(
-                filter(None, ({*map(bytes.decode, launch.findall(text))} for text in _engine_texts(entry))), set()
-            )
+            if not marked:
+                texts = _engine_texts(entry)
+                named = next(filter(None, map(launch.findall, texts)), [])
+                found.update(map(bytes.decode, named))
+            elif marked not in found and _runs(entry):
+                found.add(marked)
         except (FileNotFoundError, ProcessLookupError):
             return None
-        except OSError:
-            return set()
+        return False
 
-    for _, identities in _search(ask):
-        found |= identities
+    for _ in _search(ask):
+        pass
     return found.intersection(launched)
 
 
@@ -288,7 +283,7 @@ def _to_guest(container_path: str, pid: int, number: int, steps: Iterable[Callab
     except OSError:  # a thread; or a kernel without them, or a sandbox that refuses them
         descriptor = -1
     try:
-        if not _Container(container_path).has(str(pid)):
+        if not _Container(container_path).owns(str(pid)):
             return False
         for step in steps:
             with contextlib.suppress(OSError):  # not permitted: then the signal must do
