@@ -226,6 +226,10 @@ def has_guests(container_path: str) -> bool:
     return next(iter_guests(container_path), None) is not None
 
 
+def is_guest(container_path: str, pid: int) -> bool:
+    return pid > 0 and bool(_Container(container_path).has(str(pid)))
+
+
 def list_guests(container_path: str) -> list[GuestProcess]:
     """The guests with their command lines, by process ID."""
     found = []
