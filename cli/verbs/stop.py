@@ -31,14 +31,14 @@ def stop_container(path: str, main_pid: int, patience_s: float) -> bool:
 
     Returns whether nothing is left.
     """
-    from rootlay.vfs.run.processes import iter_guests, kill_guests, signal_guest
+    from rootlay.vfs.run.killing import kill_guests
+    from rootlay.vfs.run.processes import is_guest, iter_guests, signal_guest
 
-    guests = set(iter_guests(path))
-    targets = {main_pid} & guests or guests
+    deadline = time.monotonic() + patience_s
+    targets = {main_pid} if is_guest(path, main_pid) else set(iter_guests(path)) if patience_s else set()
     for pid in targets:
         signal_guest(path, pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while targets & set(iter_guests(path)) and time.monotonic() < deadline:
+    while (targets := {pid for pid in targets if is_guest(path, pid)}) and time.monotonic() < deadline:
         time.sleep(0.02)
     return kill_guests(path)
 

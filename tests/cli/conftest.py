@@ -92,7 +92,7 @@ def small(tmp_path: Path, small_store: Path) -> Iterator[Rootlay]:
         [
             sys.executable,
             "-c",
-            "import sys; from rootlay.vfs.run.processes import kill_guests; [*map(kill_guests, sys.argv[1:])]",
+            "import sys; from rootlay.vfs.run.killing import kill_guests; [*map(kill_guests, sys.argv[1:])]",
             *(os.path.realpath(path) for path in (root / "containers").glob("?" * 64)),
         ],
         check=False,

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from rootlay.store.containers.record import Bind
+from rootlay.store.model.errors import RootlayError
 from rootlay.vfs import Store
 from rootlay.vfs.run import processes
 from tests.cli.conftest import Rootlay
@@ -103,19 +104,22 @@ def test_who_has_left_the_engine_is_ended(
     assert small.out("ps", "-q") == ""
 
 
-def test_a_fork_storm_is_ended(small: Rootlay, leaver: Path, token: str) -> None:
-    let_go(small, leaver, token, "storm", **limited())
-    wait_for(lambda: len(living(token)) > ROOM / 4, "no storm")
-    small("stop", "-t", "0", "c")
+@pytest.mark.parametrize("mode", ["storm", "scatter", "revive"])
+def test_a_fork_storm_is_ended(small: Rootlay, leaver: Path, token: str, mode: str) -> None:
+    """`scatter`: each process has a session of its own. `revive`: each continues all others that are stopped."""
+    room = ROOM // 10 if mode == "scatter" else ROOM  # the kernel may give each session as much as this one
+    let_go(small, leaver, token, mode, **limited(room))
+    wait_for(lambda: len(living(token)) > room / 4, "no storm")
+    small("stop", "-t", "0", "c")  # which would say that it gives up
     assert living(token) == []
 
 
-def limited() -> dict[str, object]:
+def limited(room: int = ROOM) -> dict[str, object]:
     """Options for a start that gives the programs a limit of processes: what they do would take the whole machine."""
     if os.geteuid() == 0:
         pytest.skip("root has no limit of processes")
     mine = sum(1 for entry in filter(str.isdigit, os.listdir("/proc")) if _owner(entry) == os.geteuid())
-    limit = (mine + ROOM, mine + ROOM)
+    limit = (mine + room, mine + room)
     return {"preexec_fn": lambda: resource.setrlimit(resource.RLIMIT_NPROC, limit)}
 
 
@@ -127,6 +131,14 @@ def _owner(entry: str) -> int:
 
 def test_the_end_of_a_container_that_is_not_kept_ends_it(small: Rootlay, leaver: Path, token: str) -> None:
     small("run", "--rm", "-v", f"{leaver}:/b:ro", "small", "/b/leaver", token, "rest")
+    assert living(token) == []
+
+
+def test_a_step_of_a_build_ends_it(small: Rootlay, leaver: Path, token: str, tmp_path: Path) -> None:
+    """Before the next one works on the same upper."""
+    steps = f'RUN ["/b/leaver", "{token}", "hide"]\nCOPY leaver /b/second\nRUN ["/b/second", "{token}", "rest"]\n'
+    (tmp_path / "Dockerfile").write_text(f"FROM small\nCOPY leaver /b/leaver\n{steps}")
+    small("build", "-t", "made", "-f", str(tmp_path / "Dockerfile"), str(leaver))
     assert living(token) == []
 
 
@@ -247,7 +259,7 @@ def _python(small: Rootlay) -> bytes:
             lambda d: c.fs.writetext(f"{d}/core", "x"),
             lambda d: b"".join(c.fs.readbytes(path) for path in c.fs.walk.files(d)),
             lambda d: c.fs.copydir(d, f"/copy{os.urandom(3).hex()}", create=True),
-            lambda d: b"".join(_applied(c, d)),
+            lambda _: b"".join(str(change).encode() for change in c.diff()),
         ]
         for step in steps:
             for i in range(4):
@@ -257,9 +269,32 @@ def _python(small: Rootlay) -> bytes:
     return found
 
 
-def _applied(c: object, base: str) -> Iterator[bytes]:
-    for change in c.diff():  # type: ignore[attr-defined]
-        yield str(change).encode()
+def _apply(small: Rootlay, base: Path) -> bytes:
+    target = base / f"applied-{os.urandom(4).hex()}"
+    target.mkdir()
+    with contextlib.closing(Store.open(small.root).container("c")) as c, contextlib.suppress(OSError, RootlayError):
+        c.diff().apply(target)
+    return _tree(target)
+
+
+def _fsspec(small: Rootlay) -> bytes:
+    fsspec = pytest.importorskip("fsspec")
+    found = b""
+    fs = fsspec.filesystem("rootlay+container", container="c", store=str(small.root), skip_instance_cache=True)
+    steps: list[Callable[[str], object]] = [
+        lambda d: fs.cat_file(f"{d}/a"),
+        lambda d: b"".join(fs.cat(fs.find(d)).values()),
+        lambda d: fs.pipe_file(f"{d}/a", b"x"),
+        lambda d: fs.pipe_file(f"{d}/sub/new", b"x"),
+        lambda d: fs.mv(f"{d}/a", f"{d}/b"),
+        lambda d: fs.rm(f"{d}/sub", recursive=True),
+    ]
+    for step in steps:
+        for i in range(4):
+            with contextlib.suppress(Exception):  # what is there changes all the time
+                answer = step(f"/d{i}")
+                found += answer if isinstance(answer, bytes) else b""
+    return found
 
 
 VERBS: dict[str, Callable[[Rootlay, Path], bytes]] = {
@@ -270,6 +305,9 @@ VERBS: dict[str, Callable[[Rootlay, Path], bytes]] = {
     "cp in": _cp_in,
     "fsck": lambda r, _: r("fsck", "--repair", code=None).stdout,
     "python": lambda r, _: _python(r),
+    "fsspec": lambda r, _: _fsspec(r),
+    "apply": _apply,
+    "prune": lambda r, _: r("prune", "-f", code=None).stdout,
     "snapshot": lambda r, _: b"".join(
         r(*words, code=None).stdout
         for words in (

@@ -192,6 +192,14 @@ static _Noreturn void storm(void)
         C(__NR_fork, 0, 0, 0, 0);
 }
 
+/* As `storm`, each in a session of its own. */
+static _Noreturn void scatter(void)
+{
+    for (;;)
+        if (C(__NR_fork, 0, 0, 0, 0) == 0)
+            C(__NR_setsid, 0, 0, 0, 0);
+}
+
 /* Whoever dies is started anew, and who is stopped continued, by the others. */
 static _Noreturn void revive(void)
 {
@@ -275,6 +283,8 @@ static void act(char **argv)
         hop();
     if (equal(mode, "storm"))
         storm();
+    if (equal(mode, "scatter"))
+        scatter();
     if (equal(mode, "revive"))
         revive();
     if (equal(mode, "leader"))

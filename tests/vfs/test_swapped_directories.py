@@ -20,7 +20,10 @@ import pytest
 from rootlay.vfs.changes.diff import iter_changes, iter_layer, iter_tree
 from rootlay.vfs.changes.transfer import copy_in, copy_out
 from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.content import real_path
+from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.stack import DirLayer, Stack
+from rootlay.vfs.overlay import open as opening
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.vfs.conftest import StackBuilder
 
@@ -262,3 +265,24 @@ def test_a_file_that_has_become_a_fifo_is_not_waited_for(arena: Arena) -> None:
         with pytest.raises(OSError, match="Stale") as caught:
             overlay.open_found(found)
         assert caught.value.errno == errno.ESTALE
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("flags", [os.O_RDONLY, os.O_WRONLY, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, os.O_RDWR])
+def test_a_fifo_that_was_swapped_in_is_not_waited_for(
+    arena: Arena, monkeypatch: pytest.MonkeyPatch, flags: int
+) -> None:
+    """Between the look-up and the open."""
+    arena.build.upper.mkdir(exist_ok=True)
+    fill(arena.build.upper, "inside")
+
+    def swapped(stack: Stack, found: Found) -> bytes:
+        (arena.build.upper / "d/f").unlink()
+        os.mkfifo(arena.build.upper / "d/f")
+        return real_path(stack, found)
+
+    with opened(arena.build, arena.lower) as overlay:
+        overlay._upper.announce_all()  # type: ignore[union-attr]
+        monkeypatch.setattr(opening, "real_path", swapped)
+        with pytest.raises(OSError, match="Stale"):
+            os.close(overlay.open("/d/f", flags))

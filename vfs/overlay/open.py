@@ -40,11 +40,11 @@ class Opener:
             changes, flags = 0, flags & (os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)
         if not changes:
             found = self._checked(self._place(request, flags), flags)
-            return os.open(real_path(self._context.stack, found), flags | os.O_NOFOLLOW)
+            return self._open_real(found, flags)
         # Without an upper the look-up still decides which error it is.
         if not self._context.stack.writable:
             found = self._refuse(self._place(request, flags), flags)
-            return os.open(real_path(self._context.stack, found), (flags & ~_SPENT) | os.O_NOFOLLOW)
+            return self._open_real(found, flags & ~_SPENT)
         with self._context.upper.locked():
             place = self._place(request, flags)
             if flags & os.O_CREAT and place.found is None and not place.slash:
@@ -59,9 +59,26 @@ class Opener:
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
                 found = self._context.copy_up.ensure(found, limit=0 if flags & os.O_TRUNC else None)
                 self._context.upper.make_writable(found)
-            path = real_path(self._context.stack, found)
         # Outside the lock: the open of a FIFO waits for its other end.
-        return os.open(path, (flags & ~_SPENT) | (flags & os.O_TRUNC) | os.O_NOFOLLOW)
+        return self._open_real(found, (flags & ~_SPENT) | (flags & os.O_TRUNC))
+
+    def _open_real(self, found: Found, flags: int) -> int:
+        """Open what was found. In a directory that somebody else may change, a FIFO in its place would be waited for:
+        what is there is held, and looked at, before it is opened.
+
+        Raises:
+            OSError: ESTALE where it is of another type by now.
+        """
+        path = real_path(self._context.stack, found)
+        if flags & os.O_PATH or not found.parts:
+            return os.open(path, flags | os.O_NOFOLLOW)
+        held = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+        try:
+            if stat.S_IFMT(os.fstat(held).st_mode) != stat.S_IFMT(found.mode):
+                raise os_error(errno.ESTALE, found.path)
+            return os.open(b"/proc/self/fd/%d" % held, flags & ~os.O_NOFOLLOW)
+        finally:
+            os.close(held)
 
     def open_content(self, request: bytes) -> BinaryIO:
         """A stream of a regular file's bytes that does not hydrate it."""

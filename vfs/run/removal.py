@@ -9,7 +9,8 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.containererrors import RunsElsewhere
 from rootlay.store.model.errors import ContainerRunning, StillRunning
-from rootlay.vfs.run.processes import has_guests, kill_guests
+from rootlay.vfs.run.killing import kill_guests
+from rootlay.vfs.run.processes import has_guests
 
 
 def remove_container(record: ContainerRecord, *, force: bool = False) -> int:

@@ -36,8 +36,8 @@ from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
+from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.owners import OWNER, owner_mark
-from rootlay.vfs.run.processes import kill_guests
 from rootlay.vfs.run.program import Program, make_program
 from rootlay.vfs.run.session import Session, open_session
 
