@@ -1,6 +1,6 @@
 /* Merging layer indexes into one view (docs/format.md sections 1, 4 and 5).
  *
- * 1. No Python below module.c, no global state, no output, no recursion.
+ * 1. No Python at all, no global state, no output, no recursion.
  * 2. Records come from a file that may be damaged: record.c checks every length before anything else looks at
  *    one, and what it has accepted is safe to read without further checks.
  * 3. A function returns 0 or a negative VB_ code after filling the error; the merge is then good for nothing but

@@ -15,8 +15,8 @@ int rl_busy(const struct rl_walk *w);
 int rl_in_group(u32 gid);
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids);
 long rl_may(const struct rl_hit *h, u32 want);
-/* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
 long rl_root_mode(struct rl_walk *w);
+/* Add or remove a name in w->dir. With `victim`: the sticky bit is honoured for w->hit. */
 long rl_may_change(struct rl_walk *w, int victim);
 
 /* ---- attr.c ------------------------------------------------------------------------------------ */

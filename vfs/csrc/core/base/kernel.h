@@ -72,7 +72,7 @@ static inline long k_pair(long nr, const char *a, const char *b, long flags)
 
 static inline long k_open(const char *p, int flags, unsigned mode)
 {
-    return k_path(__NR_openat, AT_FDCWD, p, flags, mode, 0);
+    return k_path(__NR_openat, AT_FDCWD, p, flags, mode & ~RL_SET_ID, 0);
 }
 static inline long k_close(long fd) { return k4(__NR_close, fd, 0, 0, 0); }
 static inline long k_read(long fd, void *b, size_t n) { return k4(__NR_read, fd, (long)b, (long)n, 0); }
@@ -95,11 +95,11 @@ static inline int k_exists(const char *p)
 }
 static inline long k_mkdir(const char *p, unsigned mode)
 {
-    return k_path(__NR_mkdirat, AT_FDCWD, p, mode, 0, 0);
+    return k_path(__NR_mkdirat, AT_FDCWD, p, mode & ~RL_SET_ID, 0, 0);
 }
 static inline long k_mknod(const char *p, unsigned mode, u64 dev)
 {
-    return k_path(__NR_mknodat, AT_FDCWD, p, mode, (long)dev, 0);
+    return k_path(__NR_mknodat, AT_FDCWD, p, mode & ~RL_SET_ID, (long)dev, 0);
 }
 static inline long k_symlink(const char *target, const char *p)
 {
@@ -120,7 +120,7 @@ static inline long k_rename(const char *a, const char *b, unsigned flags)
 }
 static inline long k_chmod(const char *p, unsigned mode)
 {
-    return k_path(__NR_fchmodat, AT_FDCWD, p, mode, 0, 0);
+    return k_path(__NR_fchmodat, AT_FDCWD, p, mode & ~RL_SET_ID, 0, 0);
 }
 static inline long k_utimens(long fd, const char *p, const i64 *times, int flags)
 {

@@ -39,7 +39,7 @@ static long clear_marks(const char *real)
 }
 
 /* The marks go only once the directory has left its name: they still hide what is below. */
-static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *husk)
+static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *wiped)
 {
     char temp[RL_REAL_MAX];
     long r = marks ? -ENOTEMPTY : k_unlink(real, AT_REMOVEDIR);
@@ -50,7 +50,7 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
         r = k_rename(real, temp, 0);
     if (r < 0)
         return r;
-    r = husk ? rl_wiped_dir_clear(husk) : clear_marks(temp);
+    r = wiped ? rl_wiped_dir_clear(wiped) : clear_marks(temp);
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
     if (r < 0) /* somebody has made a file in it meanwhile */
@@ -91,14 +91,14 @@ static long remove_bind(struct rl_walk *w, int flags)
     return r < 0 ? r : k_unlink(w->s->real, flags);
 }
 
-/* The lock is held. `husk`: it is a directory, and one. */
-static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *husk)
+/* The lock is held. `wiped`: it is a directory, and one (wipeddir.h). */
+static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *wiped)
 {
     struct rl_ctx self;
     struct rl_hit below;
     char real[RL_REAL_MAX];
-    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = husk != NULL;
-    long r = rmdir && !husk ? rl_empty(w, &marks) : 0;
+    int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0, hide, marks = wiped != NULL;
+    long r = rmdir && !wiped ? rl_empty(w, &marks) : 0;
     if (r >= 0)
         r = rl_step_lower(w, &self, &below);
     if (r < 0)
@@ -120,7 +120,7 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
     long n = rl_upper_path(w, w->vlen, real);
     if (n >= 0 && !rmdir && rl_record_load(w, rl_vhash(w), real, (u32)n, w->s->text, &rec) > 0)
         linked = rl_linked_last(w, &rec);
-    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, husk) : k_unlink(real, 0);
+    r = n < 0 ? n : rmdir ? dir_remove(real, (u32)n, marks, wiped) : k_unlink(real, 0);
     if (r < 0 && hide)
         rl_whiteout_drop(w);
     if (r >= 0)
@@ -132,11 +132,11 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
 
 static long remove_locked(struct rl_walk *w, int rmdir)
 {
-    struct rl_wiped_dir husk;
-    int is_husk = rmdir && rl_wiped_dir_open(w, &husk);
-    long r = remove_known(w, rmdir, is_husk ? &husk : NULL);
-    if (is_husk)
-        rl_wiped_dir_close(&husk);
+    struct rl_wiped_dir wiped;
+    int is_wiped = rmdir && rl_wiped_dir_open(w, &wiped);
+    long r = remove_known(w, rmdir, is_wiped ? &wiped : NULL);
+    if (is_wiped)
+        rl_wiped_dir_close(&wiped);
     return r;
 }
 

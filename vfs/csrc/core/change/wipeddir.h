@@ -1,8 +1,8 @@
-/* A husk: a directory of the view of which nothing is left but, in the upper, the whiteouts of all its names. That is what
+/* A wiped directory: one of the view of which nothing is left but, in the upper, the whiteouts of all its names. That is what
  * rm -r leaves of each directory before it removes that, too. It is read once, which tells that it is empty and what has
  * to go with it. */
-#ifndef RL_HUSK_H
-#define RL_HUSK_H
+#ifndef RL_WIPEDDIR_H
+#define RL_WIPEDDIR_H
 
 #include "../internal.h"
 
