@@ -47,5 +47,13 @@ long rl_list_view(u32 id, struct rl_list *l); /* as rl_list_build(), of a direct
 /* The same, of a few entries, into buf[size], with nothing held. Bytes, or RL_MISS. */
 long rl_list_few(u32 id, char *buf, size_t size);
 void rl_list_free(struct rl_list *l);
+#define RL_LIST_END ((i64)1 << 44) /* the position behind the last entry */
+/* What fits of a list from *pos on, into buf from `at` on (readdir.c). */
+long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos);
+
+/* ---- listslots.c ----------------------------------------------------------------------------------- */
+
+long rl_list_from_slot(int fd, u64 hash, char *buf, size_t size, i64 *pos); /* -ENOENT: it was not kept */
+void rl_list_to_slot(int fd, u64 hash, struct rl_list *l);                  /* which is the slot's from now on */
 
 #endif

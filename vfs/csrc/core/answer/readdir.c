@@ -3,19 +3,10 @@
  * 1. A directory that only the upper has is read by the kernel and filtered; it can never become merged.
  * 2. All others are read from a merged list (listing.c), or the view's own (viewlist.c). Position 0 is `.`, 1 is `..`,
  *    then hashes; END after the last entry.
- * 3. Lists that did not fit into one call are kept in a few slots. The slots are a cache: whoever finds
- *    them busy (another thread, or for ever in a child forked at the wrong moment) builds a list. */
+ * 3. Lists that did not fit into one call are kept in a few slots (listslots.c). */
 #include "../internal.h"
 
-#define END ((i64)1 << 44)
-#define SLOTS 8
-
-static struct slot {
-    int used, fd;
-    u64 hash;
-    struct rl_list list;
-} slots[SLOTS];
-static u32 busy, turn;
+#define END RL_LIST_END
 
 /* One more than the descriptor of the view's last directory that was read to its end, and not opened since; 0: none. */
 static i32 ended;
@@ -30,42 +21,6 @@ void rl_fast_list_begin(int fd)
 {
     if (fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED))
         __atomic_store_n(&ended, 0, __ATOMIC_RELAXED);
-}
-
-static int slots_take(void)
-{
-    return !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
-}
-
-static void slots_give(void)
-{
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
-}
-
-static void slot_drop(struct slot *s)
-{
-    if (s->used)
-        rl_list_free(&s->list);
-    s->used = 0;
-}
-
-void rl_forget_fd(int fd)
-{
-    int any = 0;
-    for (u32 i = 0; i < SLOTS; i++)
-        any |= slots[i].used && slots[i].fd == fd;
-    if (!any || !slots_take())
-        return;
-    for (u32 i = 0; i < SLOTS; i++)
-        if (slots[i].fd == fd)
-            slot_drop(&slots[i]);
-    slots_give();
-}
-
-void rl_forget_lists(void)
-{
-    for (u32 i = 0; i < SLOTS; i++)
-        slot_drop(&slots[i]);
 }
 
 static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, const char *name, u32 len)
@@ -84,7 +39,7 @@ static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, co
 }
 
 /* Copy what fits from position *pos on. */
-static long deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos)
+long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos)
 {
     for (size_t o = 0; o < l->len;) {
         struct rl_dirent *e = (void *)(l->buf + o);
@@ -164,46 +119,6 @@ static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
     }
 }
 
-static long from_slot(int fd, u64 hash, char *buf, size_t size, i64 *pos)
-{
-    long r = -ENOENT;
-    if (!slots_take())
-        return r;
-    for (u32 i = 0; i < SLOTS && r == -ENOENT; i++) {
-        struct slot *s = &slots[i];
-        if (!s->used || s->fd != fd || s->hash != hash)
-            continue;
-        r = deliver(&s->list, buf, size, 0, pos);
-        if (*pos == END)
-            slot_drop(s);
-    }
-    slots_give();
-    return r;
-}
-
-static void to_slot(int fd, u64 hash, struct rl_list *l)
-{
-    if (!slots_take()) {
-        rl_list_free(l);
-        return;
-    }
-    struct slot *s = NULL;
-    for (u32 i = 0; i < SLOTS && !s; i++)
-        if (slots[i].used && slots[i].fd == fd)
-            s = &slots[i];
-    for (u32 i = 0; i < SLOTS && !s; i++)
-        if (!slots[i].used)
-            s = &slots[i];
-    if (!s)
-        s = &slots[turn++ % SLOTS];
-    slot_drop(s);
-    s->used = 1;
-    s->fd = fd;
-    s->hash = hash;
-    s->list = *l;
-    slots_give();
-}
-
 /* A directory to list: `w->self`, or, without `w`, one that the view alone has. */
 struct listed {
     struct rl_walk *w;
@@ -221,11 +136,11 @@ static long merged(const struct listed *d, int fd, char *buf, size_t size, i64 *
     long r = d->w ? rl_list_build(d->w, &l) : rl_list_view(d->view, &l);
     if (r < 0)
         return r;
-    r = deliver(&l, buf, size, (size_t)at, pos);
+    r = rl_list_deliver(&l, buf, size, (size_t)at, pos);
     if (*pos == END || r < 0)
         rl_list_free(&l);
     else
-        to_slot(fd, d->hash, &l);
+        rl_list_to_slot(fd, d->hash, &l);
     return r;
 }
 
@@ -272,7 +187,7 @@ static long clear(const struct rl_base *b, int fd, char *buf, size_t size)
     i64 pos = position(fd, &ahead);
     if (pos < 0 || pos >= END)
         return pos < 0 ? pos : 0;
-    long r = pos > 1 ? from_slot(fd, b->hash, buf, size, &pos) : -ENOENT;
+    long r = pos > 1 ? rl_list_from_slot(fd, b->hash, buf, size, &pos) : -ENOENT;
     if (r == -ENOENT)
         r = merged(&d, fd, buf, size, &pos);
     if (r < 0 && ahead)
@@ -376,7 +291,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     if (pos >= END && !(at.place == RL_PLACE_LAYER && at.index == 0))
         return 0;
     if (pos > 1)
-        r = from_slot(fd, rl_fnv(RL_FNV_START, s->text, len), buf, size, &pos);
+        r = rl_list_from_slot(fd, rl_fnv(RL_FNV_START, s->text, len), buf, size, &pos);
     if (r == -ENOENT) {
         char name[RL_PATH_MAX];
         memcpy(name, s->text, len);
