@@ -16,8 +16,6 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[3]))  # importlib mode leaves it out
-
 from rootlay.vfs import Bind, Container, Image
 
 
