@@ -5,15 +5,12 @@ from __future__ import annotations
 import io
 import os
 import stat
-import sys
 import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
 
 from rootlay.vfs import Image, Store
 from rootlay.vfs.merge.stack import DirLayer

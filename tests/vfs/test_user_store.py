@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # importlib mode leaves it out
-
 from rootlay.store.disk.userroot import NoHome, user_root
 from rootlay.vfs import Store
 
