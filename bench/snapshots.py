@@ -16,7 +16,6 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -42,13 +41,14 @@ def small_tree(target: Path) -> Path:
     return target
 
 
-def wait_for_cleanup() -> float:
-    def join() -> None:
-        for thread in threading.enumerate():
-            if thread.name == "rootlay-empty-trash":
-                thread.join()
+def wait_for_cleanup(store: Path) -> float:
+    """Until the process that empties trash has done so."""
 
-    return ms(join)
+    def wait() -> None:
+        while any((store / "tmp").iterdir()):
+            time.sleep(0.001)
+
+    return ms(wait)
 
 
 def change(upper: Path, count: int) -> None:
@@ -76,7 +76,7 @@ def measure(image: Image, count: int, rounds: int, scratch: Path) -> dict[str, f
                 times["fork"].append(ms(lambda: forks.enter_context(c.fork())))
             c.remove_snapshot("changed")
             times["rollback"].append(ms(partial(c.rollback, "clean")))
-            times["cleanup"].append(wait_for_cleanup())
+            times["cleanup"].append(wait_for_cleanup(image.root))
     return {name: statistics.median(values) for name, values in times.items()}
 
 
