@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -71,9 +72,10 @@ def around(way: str, root: Path) -> tuple[str, ...]:
 
 def set_modes(root: Path, change: int) -> None:
     for path in (root, *root.rglob("*")):
-        if not path.is_symlink():
-            mode = path.stat().st_mode & 0o777
-            path.chmod(mode & 0o555 if not change else mode | change)
+        with contextlib.suppress(FileNotFoundError):  # a lock of somebody who has just ended
+            if not path.is_symlink():
+                mode = path.stat().st_mode & 0o777
+                path.chmod(mode & 0o555 if not change else mode | change)
 
 
 @pytest.fixture(params=WAYS)

@@ -123,8 +123,9 @@ class _Comparison:
     def _differ(self, one: Found, other: Found) -> bool:
         if not one.is_dir and _sources(self._before, one) == _sources(self._after, other):
             return False
-        if self._shown(self._before, one) != self._shown(self._after, other):
-            return True
+        with longpath.lending():
+            if self._shown(self._before, one) != self._shown(self._after, other):
+                return True
         if not one.is_file:
             return False
         with open_content(self._before.stack, one) as ours, open_content(self._after.stack, other) as theirs:
@@ -160,7 +161,8 @@ def _names_of(overlay: Overlay, directory: Found, index: int) -> set[bytes]:
     if index < len(directory.parts):
         part = directory.parts[index]
         layer = overlay.stack.dirs[part.layer]
-        listed = list_real(layer.pinned(part.path), layer.marks)
+        with longpath.lending():
+            listed = list_real(layer.pinned(part.path), layer.marks)
         return listed.types.keys() | listed.whiteouts
     assert directory.node is not None  # the last source
     assert overlay.stack.view is not None  # it is an entry of that

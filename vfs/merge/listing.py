@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from rootlay.store.model.entry import TYPE_BITS
 from rootlay.store.model.value import value
+from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.lookup import Found, Lookup
 from rootlay.vfs.merge.whiteout import RECORD_MAX_NAME, long_whiteout_target, parse_mark
 
@@ -33,7 +34,8 @@ def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
     hidden: set[bytes] = set()
     for part in directory.parts:
         layer = lookup.stack.dirs[part.layer]
-        own = list_real(layer.pinned(part.path), layer.marks)
+        with longpath.lending():
+            own = list_real(layer.pinned(part.path), layer.marks)
         for name, kind in own.types.items():
             if name not in hidden and name not in merged:
                 recorded = name in own.recorded or (layer.marks and len(name) > RECORD_MAX_NAME)

@@ -148,7 +148,8 @@ class DirLayer:
         """
         try:
             if real is not None and stat.S_ISREG(real.st_mode):
-                shared = find_shared(self.real(directory + b"/" + name))
+                with longpath.lending():
+                    shared = find_shared(self.real(directory + b"/" + name))
                 if shared is not None:
                     return shared
             record = Record.parse(self.readlink(directory + b"/" + record_name(name)))

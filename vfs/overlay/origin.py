@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from rootlay.store.model.entry import EntryType
+from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.listing import list_real
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.overlay.overlay import Overlay
@@ -42,7 +43,8 @@ def origin_fields(overlay: Overlay, found: Found) -> dict[str, object]:
     if layer.writable and found.parent is not None:
         fields["copied_up"] = overlay.context.lookup.lower_child(found.parent, found.name) is not None
     if found.is_dir and layer.marks:
-        listed = list_real(layer.pinned(part.path), True)
+        with longpath.lending():
+            listed = list_real(layer.pinned(part.path), True)
         fields["opaque"] = listed.opaque
         fields["whiteouts"] = sorted(os.fsdecode(name) for name in listed.whiteouts)
     if found.record.redirect is not None:

@@ -150,6 +150,6 @@ def test_every_link_on_the_way_to_the_interpreter_is_inside(tmp_path: Path, monk
         (tmp_path / name).symlink_to(target)
     (tmp_path / "usr/python3.13").touch()
     monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
-    found = _reduced(tuple(_of_interpreter()))
+    found = _reduced(tuple(_of_interpreter()), ())
     for name in ("bin/python", "bin/python3", "usr/python3", "usr/python3.13"):
         assert str(tmp_path / name) in found

@@ -8,6 +8,7 @@ import resource
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,10 +71,11 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Iterator[Running]:
-    found = Running(tmp_path)
-    yield found
-    found.stop()
+def running() -> Iterator[Running]:
+    with tempfile.TemporaryDirectory(prefix="rl", dir="/tmp") as short:  # a socket's path has 107 bytes
+        found = Running(Path(short))
+        yield found
+        found.stop()
 
 
 def push(client: socket.socket) -> int:
