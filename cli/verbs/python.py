@@ -62,14 +62,19 @@ def _run(words: list[str], env: dict[str, str]) -> int:
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     command = [sys.executable, "-m", "rootlay.cli.pythonmain", *words]
 
+    # A signal that arrives before there is a handler waits.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, passed_on)
+
     def restore() -> None:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     try:
         process = subprocess.Popen(command, env=env, preexec_fn=restore)
         for number in passed_on:
             before[number] = signal.signal(number, lambda number, _: process.send_signal(number))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         code = process.wait()
     finally:
         restore()
