@@ -72,7 +72,7 @@ class Running:
 
 @pytest.fixture
 def running() -> Iterator[Running]:
-    with tempfile.TemporaryDirectory(prefix="rl", dir="/tmp") as short:  # a socket's path has 107 bytes
+    with tempfile.TemporaryDirectory(prefix="rl") as short:  # a socket's path has 107 bytes
         found = Running(Path(short))
         yield found
         found.stop()
