@@ -1,4 +1,4 @@
-"""How the content of a lazy layer that is not here is fetched: what a layer is given, by whoever knows registries."""
+"""The interface for fetching missing content of a lazy layer: the registry client supplies it to a layer."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ OpenFetch = Callable[[Path], FetchRange]
 
 
 def unreachable(directory: Path) -> FetchRange:
-    """The `OpenFetch` of those that must not use the network."""
+    """Raise an error: the `OpenFetch` of callers that must not use the network."""
     raise RootlayError(f"{directory.name[:12]}: its content is not fetched here")

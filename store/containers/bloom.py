@@ -1,10 +1,10 @@
-"""The Bloom filter of an upper, docs/format.md §7: which of its paths may exist.
+"""The Bloom filter of an upper, docs/format.md §7: the set of its paths that may exist.
 
-A clear bit proves absence without a system call; bits are set before a thing appears and never cleared.
+A clear bit proves absence without a system call; bits are set before a file appears and never cleared.
 
-Programs set bits through a shared mapping. A hole in the file would be filled then, and on a full disk that is SIGBUS.
-So all blocks are there before a filter is used; those of a filter that has holes (an earlier version made it, or a copy
-left them out) come when it is opened.
+Programs set bits through a shared mapping. That would fill a hole in the file, and on a full disk it would cause
+SIGBUS. So all blocks are allocated before a filter is used. A filter with holes (made by an earlier version, or copied
+without them) gets its blocks when it is opened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rootlay.store.disk.bootid import ID_BYTES, boot_id
 
 MAGIC = b"RLBLOOM1"
 VERSION = 5
-"""1 had no counts of changes, 2 none of holders of the lock, 3 no near bits, 4 no bits of moved paths; all are read."""
+"""1 had no counts of changes, 2 no holders of the lock, 3 no near bits, 4 no bits of moved paths; all are readable."""
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
