@@ -1,6 +1,6 @@
-"""Writing a new layer: a deterministic tar in a multi-frame zstd blob, and its index, in one go.
+"""Writing a new layer: a deterministic tar in a multi-frame zstd blob, and its index, in one pass.
 
-The blob reads as an ordinary `.tar.zst`, and as its own random-access pack (docs/format.md §2): nothing is kept twice.
+The blob is an ordinary `.tar.zst`, and also its own random-access pack (docs/format.md §2): nothing is stored twice.
 
 Rules:
 1. The same entries in the same order give the same diff ID, on any machine.
@@ -41,7 +41,7 @@ _COPY_BYTES = 1 << 18
 
 @value
 class WrittenLayer:
-    """A layer that is in the store, though no image names it yet."""
+    """A layer in the store that no image names yet."""
 
     diff_id: Digest
     descriptor: Descriptor
@@ -54,7 +54,7 @@ class LayerWriter:
         """Start a layer. Raises StoreNotWritable, DiskFull.
 
         Args:
-            check: called for every entry and every piece of content; may raise to give up.
+            check: called for every entry and every piece of content; may raise to abort.
         """
         self._check = check
         self._layout = layout
@@ -74,7 +74,7 @@ class LayerWriter:
         self._content_bytes = 0
 
     def __enter__(self) -> LayerWriter:
-        """The writer itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
