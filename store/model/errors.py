@@ -1,9 +1,9 @@
 """Errors of the store.
 
 Rules:
-1. One root, `RootlayError`; every error carries the fields it speaks about.
-2. One line of message: the input by name, what is wrong with it, what to do where that is known.
-3. `fault` says whose doing it is: the caller's, the image's, the disk's or the network's.
+1. One root, `RootlayError`; every error carries the fields that its message names.
+2. One line of message: the input by name, what is wrong with it, and what to do if that is known.
+3. `fault` names the cause: the caller, the image, the disk or the network.
 4. An error leaves the store as it was.
 """
 
@@ -18,19 +18,19 @@ Fault = Literal["caller", "image", "disk", "network"]
 
 
 def printable(path: bytes) -> str:
-    """Show raw path bytes in a message: what is not printable UTF-8 is escaped."""
+    """Return raw path bytes for a message, with everything escaped that is not printable UTF-8."""
     return printable_text(path.decode("utf-8", "backslashreplace"))
 
 
 def printable_text(text: str) -> str:
-    """Show a stranger's text in a message or a listing: what could move the cursor, or is no text, is escaped."""
+    """Return foreign text for a message or a listing, with cursor movements and invalid text escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
-    """`\\n`, `\\x9b`, `\\u202e`; a byte that is no UTF-8 (PEP 383) as it was."""
+    """Escape as `\\n`, `\\x9b`, `\\u202e`; restore a byte that is not UTF-8 (PEP 383)."""
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -38,7 +38,7 @@ def _escape(character: str) -> str:
 
 
 class RootlayError(Exception):
-    """Root of all errors that rootlay raises on purpose.
+    """The root of all errors that rootlay raises on purpose.
 
     `exit_code` is the command line's (docs/exit-codes.md); `run_code` that of the verbs that run programs, which leave
     1 … 124 to the program, as Docker does.
@@ -50,7 +50,7 @@ class RootlayError(Exception):
 
 
 class InputError(RootlayError):
-    """An input, which the message names, cannot be used."""
+    """An input, named by the message, that cannot be used."""
 
     fault: ClassVar[Fault] = "image"
     usual: ClassVar[str] = ""
@@ -91,7 +91,7 @@ class DigestMismatch(RootlayError):
 
 
 class UnsafePath(RootlayError):
-    """An archive names something outside its own root, or a name that no file system can hold."""
+    """A name in an archive that is outside the archive's root, or that no file system can hold."""
 
     fault = "image"
     exit_code = 23
@@ -111,7 +111,7 @@ class UnsupportedMedia(InputError):
 
 
 class BadManifest(InputError):
-    """A manifest, index or image config is not what its specification demands."""
+    """A manifest, index or image config that violates its specification."""
 
     exit_code = 25
 
@@ -142,7 +142,7 @@ class WrongPlatform(RootlayError):
 
 
 class ForeignPlatform(RootlayError):
-    """Programs of an image for another platform are to run on this machine."""
+    """An attempt to run programs of an image for another platform on this machine."""
 
     exit_code = 34
 
@@ -189,7 +189,7 @@ class AmbiguousImage(RootlayError):
 
 
 class ImageInUse(RootlayError):
-    """An image that containers still need, or that has several names, is not removed without force."""
+    """An attempt to remove, without force, an image that containers still need or that has several names."""
 
     exit_code = 12
 
@@ -239,7 +239,7 @@ class StillRunning(ContainerRunning):
 
 
 class NotFetched(RootlayError):
-    """An image that was pulled lazily, where the whole of it is needed."""
+    """A lazily pulled image, where the whole of it is needed."""
 
     exit_code = 46
 
@@ -272,7 +272,7 @@ class DiskFull(RootlayError):
 
 
 class CorruptStore(RootlayError):
-    """Something that the store wrote itself is missing or damaged."""
+    """A file that the store wrote is missing or damaged."""
 
     fault = "disk"
     exit_code = 27
@@ -288,7 +288,7 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def from_os_error(error: OSError, path: Path) -> RootlayError | None:
-    """The typed error for an operating system error met while writing below `path`, or None."""
+    """Return the typed error for an operating system error while writing below `path`, or None."""
     if error.errno in _FULL:
         return DiskFull(path)
     if error.errno in _REFUSED:
