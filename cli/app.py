@@ -1,5 +1,4 @@
-"""The Typer application, made from the tables of the verbs. Import it only where it is needed: the import takes 150
-ms."""
+"""The Typer application, made from the tables of the verbs. Import it only if it is needed: that takes 150 ms."""
 
 from __future__ import annotations
 

@@ -70,8 +70,7 @@ BUILD_OPTIONS = (
 def to_options(
     values: Values, context: Context, trees: Mapping[str, SourceTree], images: Mapping[str, str]
 ) -> BuildOptions:
-    """Return the options of the library; `trees` and `images` are the contexts of --build-context. Raises
-    UsageError."""
+    """Return the library's options; `trees` and `images` are the contexts of --build-context. Raises UsageError."""
     from rootlay.cli.registryoptions import platform_of
     from rootlay.store.model.platform import host_platform
     from rootlay.vfs.build.options.options import BuildOptions

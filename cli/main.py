@@ -21,8 +21,7 @@ from rootlay.store.disk.userroot import NoHome, user_root
 INTERRUPTED = 130
 USAGE = 2
 GARBAGE_AT = 50_000
-"""Objects between two runs of the cyclic garbage collector (Python: 700): we leave few cycles, and imports make many
-objects."""
+"""Objects between two runs of the cyclic garbage collector (Python: 700): imports make many objects and few cycles."""
 
 
 def main(words: list[str] | None = None) -> int:

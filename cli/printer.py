@@ -85,12 +85,12 @@ class Printer:
 
     @property
     def text(self) -> TextIO:
-        """Return this as a stream, for libraries that draw, with the precondition of `drawn`."""
+        """This as a stream, for libraries that draw, with the precondition of `drawn`."""
         return cast(TextIO, self)
 
     @property
     def binary(self) -> BinaryIO:
-        """Return the stream for raw bytes; writing raises OutputFailed if there is no standard output."""
+        """The stream for raw bytes; writing raises OutputFailed if there is no standard output."""
         self.flush()
         return cast(BinaryIO, _Bytes(None if self._stream is None else self._stream.buffer, self._guarded))
 

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 
 def reader(record: ContainerRecord) -> Reader:
-    """Return a reader of small files inside the container, for user names. It opens the overlay once, at its first
-    use."""
+    """Return a reader of small files inside the container, for user names. It opens the overlay at its first use."""
     opened: list[Overlay] = []
 
     def read(path: bytes) -> bytes | None:

@@ -38,7 +38,7 @@ class Option:
 
     @property
     def start(self) -> Any:
-        """Return the value if the option is not given."""
+        """The value if the option is not given."""
         return {"flag": False, "many": ()}.get(self.kind, self.default)
 
 

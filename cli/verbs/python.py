@@ -53,8 +53,7 @@ def _words(values: Values) -> list[str]:
 
 
 def _run(words: list[str], env: dict[str, str]) -> int:
-    """Run the script and return Docker's exit code. A terminal's signals reach the script directly; others are passed
-    on."""
+    """Run the script; return Docker's exit code. A terminal's signals reach the script directly; pass others on."""
     import signal
     import subprocess
     import sys

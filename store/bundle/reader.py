@@ -67,7 +67,7 @@ class BundleView(Walks):
 
     @cached_property
     def _sparse(self) -> dict[int, SparseMap]:
-        """Return the sparse files: data runs by entry id."""
+        """The sparse files: data runs by entry id."""
         found: dict[int, SparseMap] = {}
         at = OFFSET.size * (self.entries + 1)
         try:
@@ -109,8 +109,7 @@ class BundleView(Walks):
         return self._native.list_types(parent_id)
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
-        """Yield everything behind an id as (parent id, name, node), in the order of the ids: parents precede
-        children."""
+        """Yield everything behind an id as (parent id, name, node), in the order of the ids: parents come first."""
         for entry_id in range(after + 1, self.entries + 1):
             parent, name = self._native.key(entry_id)
             yield parent, name, self._node(entry_id)

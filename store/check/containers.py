@@ -34,8 +34,7 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)
 
 
 def check_containers(scope: Scope) -> Iterator[Finding]:
-    """Check that each container is readable and has all that it depends on, and that each name leads to its
-    container."""
+    """Check that each container is readable and complete, and that each name leads to its container."""
     root = scope.layout.containers
     for name in scope.counted(
         "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock")]

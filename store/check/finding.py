@@ -64,8 +64,8 @@ Fix = Callable[["Quarantine"], Status]
 
 @value
 class Finding:
-    """One problem. `place` is relative to the store's root, or names an image. `fix` repairs it and says how; None: it
-    cannot be repaired."""
+    """One problem. `place` is relative to the store's root, or names an image. `fix` repairs it and returns the result;
+    None: it cannot be repaired."""
 
     code: str
     place: str
@@ -88,7 +88,7 @@ class Outcome:
 
     @property
     def is_open(self) -> bool:
-        """Return whether the damage is still there."""
+        """Whether the damage is still there."""
         return not self.finding.leftover and self.status in ("found", "left")
 
 

@@ -112,8 +112,7 @@ def _check_description(layer: Layer, name: str) -> None:
 
 
 def _check_entries(layer: Layer) -> None:
-    """Check that the index is a tree: one root, each parent a directory, each id once, and the stated number of
-    entries."""
+    """Check that the index is a tree: one root, each parent a directory, each id once, and the right entry count."""
     directories: set[int] = {0}
     parents: set[int] = set()
     ids: set[int] = set()

@@ -53,7 +53,7 @@ class Scope:
         return printable(os.fsencode(path.relative_to(self.layout.root)))
 
     def images(self) -> Iterator[Image]:
-        """The images that can be read."""
+        """Yield the images that can be read."""
         with suppress(RootlayError):
             catalog = Catalog(self.layout)
             for entry in catalog.index.manifests:
@@ -63,14 +63,14 @@ class Scope:
                             yield catalog.read(entry, member if member is not entry else None)
 
     def containers(self) -> Iterator[ContainerRecord]:
-        """The containers whose records can be read, by ID."""
+        """Yield the containers whose records can be read, by ID."""
         for name in sorted(os.listdir(self.layout.containers)):
             if ID_PATTERN.fullmatch(name):
                 with suppress(OSError, RootlayError):
                     yield self.container(name)
 
     def container(self, identity: str) -> ContainerRecord:
-        """The record of a container; parsed once as long as its file is the same. Raises OSError, BadManifest."""
+        """Return the record of a container, parsed once while its file is unchanged. Raises OSError, BadManifest."""
         status = os.stat(f"{self.layout.containers}/{identity}/config.json")
         key = (status.st_ino, status.st_size, status.st_mtime_ns)
         known = self.records.get(identity)

@@ -1,5 +1,4 @@
-"""Checks of the store's top-level files and directories (docs/format.md, the table at its top): missing, open or
-unknown ones."""
+"""Checks of the store's top-level files and directories (docs/format.md, the table at its top)."""
 
 from __future__ import annotations
 
@@ -129,7 +128,7 @@ def _index_from_blobs(scope: Scope) -> Index:
 
 
 def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...]]]:
-    """Return the multi-platform indexes whose documents and blobs are all here, and the documents below them."""
+    """Yield the multi-platform indexes whose documents and blobs are all here, and the documents below them."""
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
             continue

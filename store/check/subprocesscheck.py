@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 
 
 def examine_in_subprocess(examine: Callable[[], Sequence[str]]) -> list[str]:
-    """Return the texts of `examine` (without NUL), called in a forked child; if the child dies, the only text says
-    so."""
+    """Return the texts of `examine` (without NUL), run in a forked child; the death of the child is the only text."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if not pid:

@@ -20,8 +20,7 @@ from rootlay.store.view.view import View
 
 
 def check_views(scope: Scope) -> Iterator[Finding]:
-    """Check that both forms of each view are there and well-formed; `deep`: and that they equal a new merge of their
-    layers."""
+    """Check that both forms of each view are there and well-formed; `deep`: and equal a new merge of their layers."""
     names = {path.name.partition(".")[0] for path in scope.layout.views.iterdir() if path.suffix in (".lmdb", ".view")}
     for name in sorted(names):
         path = scope.layout.views / f"{name}.lmdb"

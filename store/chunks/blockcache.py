@@ -45,8 +45,7 @@ class BlockCache:
                 os.close(fd)
 
     def missing(self, start: int, end: int, longest: int) -> list[tuple[int, int]]:
-        """Return the ranges that must be fetched to complete `start` to `end`: whole blocks, none longer than `longest`
-        bytes."""
+        """Return the ranges to fetch for `start` to `end`: whole blocks, none longer than `longest` bytes."""
         first, last = start // BLOCK_BYTES, -(-min(end, self.size) // BLOCK_BYTES)
         have = os.pread(self._have, max(0, last - first), first)
         found: list[tuple[int, int]] = []
@@ -62,7 +61,7 @@ class BlockCache:
 
     @property
     def is_complete(self) -> bool:
-        """Return whether every block is there."""
+        """Whether every block is there."""
         count = -(-self.size // BLOCK_BYTES)
         return os.pread(self._have, count, 0) == _HERE * count
 

@@ -107,8 +107,7 @@ class LazySegments(SegmentReader):
 
 
 def _unpack(packed: bytes, inner: int, length: int) -> bytes:
-    """Return `length` bytes after the first `inner` ones of the decompressed `packed`, one or more members or
-    frames."""
+    """Return `length` bytes after the first `inner` decompressed ones of `packed`, one or more members or frames."""
     wanted = inner + length
     if packed.startswith(GZIP_MAGIC):
         return zlib.decompressobj(GZIP_WINDOW_BITS).decompress(packed, wanted)[inner:]

@@ -81,8 +81,7 @@ def peek(chunks: Iterable[bytes], count: int = HEAD_BYTES) -> tuple[bytes, Itera
 
 @value
 class Decoder:
-    """A stream that is being decompressed. Once `chunks` is exhausted, `log` has the segments that can be read in
-    place."""
+    """A stream that is being decompressed. After the end of `chunks`, `log` has the segments to read in place."""
 
     compression: Compression
     chunks: Iterator[bytes]

@@ -74,8 +74,7 @@ class SegmentReader:
         return memoryview(data)[start : start + count]
 
     def find_ready(self, tar_offset: int, count: int) -> tuple[bytes, int] | None:
-        """Return bytes that hold the given range, and its start in them, if it is one segment that is already
-        decompressed."""
+        """Return bytes that hold the given range, and its start in them, if it is in one decompressed segment."""
         index = self._checkpoints.find(tar_offset)
         if index < 0 or tar_offset + count > self._checkpoints.end(index):
             return None

@@ -45,8 +45,7 @@ class Libz:
     """A working zlib."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        """Bind the functions. Raises AttributeError if a function is missing, OSError if the library is not
-        compatible."""
+        """Bind the functions. Raises AttributeError if one is missing, OSError if the library is not compatible."""
         pointer = ctypes.POINTER(ZStream)
         library.zlibVersion.restype = ctypes.c_char_p
         self._version = library.zlibVersion()

@@ -100,8 +100,7 @@ class CheckpointTable:
 
 
 class SegmentLog:
-    """Collects checkpoints during a pass over the tar: `begin` at a possible start of a segment, `feed` with its
-    bytes."""
+    """Collects checkpoints in a pass over the tar: `begin` at a possible start of a segment, `feed` with its bytes."""
 
     def __init__(self) -> None:
         self.checkpoints: list[Checkpoint] = []

@@ -52,7 +52,7 @@ class FrameWriter:
         self._blob_offset = 0
 
     def write(self, data: bytes) -> Iterator[bytes]:
-        """Compress `data`; return the bytes that are ready."""
+        """Compress `data`; yield the bytes that are ready."""
         pending, size = self._pending, self._frame_bytes
         if len(pending) + len(data) < size:
             pending += data
@@ -68,7 +68,7 @@ class FrameWriter:
         self._pending = bytearray(view[at:])
 
     def finish(self) -> Iterator[bytes]:
-        """Return the rest, and the seek table. Nothing may be written afterwards."""
+        """Yield the rest, and the seek table. Nothing may be written afterwards."""
         if self._pending or not self._frames:
             yield self._frame(bytes(self._pending))
         size = len(self._table) + _SEEK_FOOTER.size
@@ -141,8 +141,7 @@ class ZstdIndexer:
             left -= step
 
     def _frame(self, decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
-        """Decompress one frame, block by block: a block expands to 128 KiB at most, so memory is bounded for any
-        ratio."""
+        """Decompress one frame, block by block: a block expands to 128 KiB at most, so memory is bounded."""
         self._fill(_FRAME_HEADER_BYTES_MAX)
         try:
             has_checksum = zstandard.get_frame_parameters(bytes(self._data[:_FRAME_HEADER_BYTES_MAX])).has_checksum

@@ -64,8 +64,7 @@ def boot_of(path: Path) -> tuple[bytes, bool]:
 
 
 def has_blocks(status: os.stat_result) -> bool:
-    """Return whether a filter's file has no holes. False also on a compressing file system: there a better test costs
-    more."""
+    """Return whether a filter's file has no holes. False also on a compressing file system: a better test is slow."""
     return status.st_blocks * _STAT_BLOCK_BYTES >= FILE_BYTES
 
 

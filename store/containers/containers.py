@@ -110,7 +110,7 @@ class Containers:
         """Find by name, ID or unique ID prefix.
 
         Raises:
-            UnknownContainer: there is none.
+            UnknownContainer: no container fits.
             AmbiguousContainer: the prefix fits several.
         """
         if NAME_PATTERN.fullmatch(reference):

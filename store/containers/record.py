@@ -115,7 +115,7 @@ class ContainerState:
 
     @property
     def elsewhere(self) -> str:
-        """Return the other machine on which the program seems to run; empty if there is none."""
+        """The other machine on which the program seems to run; empty if there is none."""
         return "" if self.finished_ns or self.machine == os.uname().nodename else self.machine
 
 
@@ -171,7 +171,7 @@ class ContainerRecord:
 
     @property
     def aliases(self) -> tuple[Path, ...]:
-        """Return the possible paths of a short name for the upper, outside the store (see rootlay.vfs.run.session)."""
+        """The possible paths of a short name for the upper, outside the store (see rootlay.vfs.run.session)."""
         return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
 
     @property

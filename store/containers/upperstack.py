@@ -98,8 +98,7 @@ def frozen_from_json(rows: list[dict[str, Any]]) -> tuple[FrozenUpper, ...]:
 
 
 def read_stack(container: Path) -> UpperStack:
-    """Read the stack of a container's directory; if there is no file, return that of a container that was never
-    frozen."""
+    """Read the stack of a container's directory; without a file, return that of a container that was never frozen."""
     try:
         data = (container / STACK_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):

@@ -20,8 +20,7 @@ _known: bytes | None = None
 
 
 def boot_id() -> bytes:
-    """Return `ID_BYTES` bytes that are unique to this boot of this machine; empty if the kernel does not report
-    them."""
+    """Return `ID_BYTES` bytes that are unique to this boot; empty if the kernel does not report them."""
     global _known
     if _known is None:
         _known = b""

@@ -141,8 +141,7 @@ def translated(root: Path) -> Iterator[None]:
 
 @contextmanager
 def staging_directory(tmp: Path) -> Iterator[Path]:
-    """Make a new directory below `tmp`. It is removed with its content at the end, by `sweep` if we are killed
-    first."""
+    """Make a new directory below `tmp`. It is removed with its content at the end, or by `sweep` after a kill."""
     lock, directory = _claim(tmp)
     try:
         yield directory

@@ -200,8 +200,7 @@ def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int,
 
 
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
-    """Write one transaction for each batch: a transaction holds all its pages in memory, and the file has no readers
-    yet."""
+    """Write one transaction for each batch: a transaction holds its pages in memory, and the file has no reader yet."""
     rest = iter(items)
     while batch := tuple(islice(rest, _BATCH_ITEMS)):
         with env.begin(write=True) as txn:

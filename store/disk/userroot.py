@@ -4,7 +4,7 @@ Rules:
 1. `ROOTLAY_ROOT`, if it is set and not empty: that directory; a relative one is relative to the working directory.
 2. Else `rootlay` in the user's data directory: `XDG_DATA_HOME` if it is absolute (the XDG base directory specification
    says to ignore others), else `.local/share` in the home directory.
-3. The home directory is `HOME` if it is absolute, else what the user database says; without either there is no answer.
+3. The home directory is `HOME` if it is absolute, else that of the user database; without either there is an error.
 4. All callers use this module: the command line, `Store.open`, fsspec, PyFilesystem2, universal_pathlib, pytest's
    fixtures. So a variable applies to all of them. The variables are read at the moment of use; nothing is cached.
 """

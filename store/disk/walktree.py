@@ -32,8 +32,7 @@ def iter_tree(top: os.PathLike[str] | str | bytes) -> Iterator[tuple[int, os.Dir
 
 
 class _Walk:
-    """The position of a walk: a descriptor of the current directory, and the directories still to visit in those above
-    it."""
+    """The position of a walk: a descriptor of the current directory, and the remaining ones in those above it."""
 
     def __init__(self) -> None:
         self.fd = -1

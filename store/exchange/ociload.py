@@ -133,8 +133,7 @@ def _load_whole(
     progress: Progress,
     platforms: Platforms,
 ) -> Image | None:
-    """Load a multi-platform image with all that it lists; return None if only one of its images, or none, can be
-    loaded."""
+    """Load a multi-platform image with all that it lists; return None if that is not possible or not wanted."""
     if platforms == "one" or top.media_type not in INDEXES:
         return None
 

@@ -90,8 +90,7 @@ class Hydrator:
         self._numbers = itertools.count()
 
     def real_path(self, entry_id: int) -> Path:
-        """Return the path of an entry's existing or future real file. No I/O. Raises OSError: EINVAL for an unknown
-        id."""
+        """Return the path of an entry's real file, even a missing one. No I/O. Raises OSError: EINVAL (unknown id)."""
         with _as_os_error():
             node, path = self._entry(entry_id)
             return _join(self._tree_path(node), _place(node, path))
@@ -140,8 +139,7 @@ class Hydrator:
         )
 
     def hydrate_all(self) -> tuple[int, int]:
-        """Hydrate everything, each layer in the order of its tar. Returns the numbers of objects and bytes of
-        content."""
+        """Hydrate everything, each layer in the order of its tar. Returns how many objects, and bytes of content."""
         with _as_os_error():
             nodes = sorted(
                 (node.layer, node.offset, node.id) for _, _, node in self._view.iter_nodes() if node.id == node.ino
@@ -222,8 +220,8 @@ class Hydrator:
         return node, self._native.path(entry_id)
 
     def _tree_path(self, node: Node) -> Path:
-        """Return the tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: it has no
-        layer."""
+        """Return the tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: no layer has
+        it."""
         if node.layer >= len(self._trees):
             raise FileNotFoundError(errno.ENOENT, "no layer has this entry")
         return self._trees[node.layer]

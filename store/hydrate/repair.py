@@ -71,7 +71,7 @@ class _Trees:
 
     @cached_property
     def _elsewhere(self) -> dict[tuple[int, bytes], int]:
-        """Return the sizes of the files that are visible at another path than their own, by layer and place."""
+        """The sizes of the files that are visible at another path than their own, by layer and place."""
         found = {}
         for entry_id in range(ROOT_ID, self._view.entries + 1):
             entry = self._view.entry(entry_id)

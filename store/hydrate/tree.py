@@ -83,13 +83,11 @@ class HydratedTree:
         return fd
 
     def open_directory(self, parts: Parts) -> int:
-        """Return a descriptor of a directory; the caller closes it. Raises FileNotFoundError if it does not exist
-        yet."""
+        """Return a descriptor of a directory; the caller closes it. Raises FileNotFoundError if it is missing."""
         return self._walk(parts)
 
     def open_file(self, parts: Parts) -> int:
-        """Return a read-only descriptor of a hydrated regular file. Raises FileNotFoundError if it does not exist
-        yet."""
+        """Return a read-only descriptor of a hydrated regular file. Raises FileNotFoundError if it is missing."""
         directory = self._walk(parts[:-1])
         try:
             fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)

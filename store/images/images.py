@@ -1,5 +1,4 @@
-"""The images of one store: find by name, record, remove, and open layer by layer. Heavy parts load at their first
-use."""
+"""The images of one store: find by name, record, remove, and open layer by layer. Heavy parts load on demand."""
 
 from __future__ import annotations
 
@@ -201,8 +200,7 @@ class Images:
         index_missing(self.layout, image, progress)
 
     def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
-        """Prepare as `prepare`, but accept lazy layers: return the IDs under which the layers are here, base layer
-        first."""
+        """Prepare as `prepare`, but accept lazy layers: return the IDs of the layers here, base layer first."""
         from rootlay.store.layer.load import index_missing
 
         index_missing(self.layout, image, silent, lazily=True)

@@ -60,8 +60,7 @@ def write_tree(layout: Layout, root: Path, progress: Progress) -> WrittenLayer:
 
 
 def _walk(base: bytes, path: bytes) -> Walk[tuple[bytes, os.stat_result]]:
-    """Yield everything below, parents first, sorted. Whiteout names are skipped: in a layer they have another
-    meaning."""
+    """Yield everything below, parents first, sorted. Skip whiteout names: they have another meaning in a layer."""
     host = os.path.join(base, path) if path else base
     yield path, os.lstat(host)
     with os.scandir(host) as scan:

@@ -141,8 +141,7 @@ class _Pass:
             yield chunk
 
     def run(self) -> None:
-        """Read everything. Raises RootlayError; a wrong digest has priority over the errors that it causes in the
-        content."""
+        """Read everything. Raises RootlayError; a wrong digest has priority over the errors that it causes."""
         try:
             self._parse()
         except RootlayError as error:
@@ -189,7 +188,7 @@ class _Pass:
 
     @property
     def diff_id(self) -> Digest:
-        """Return the digest of the tar that was read."""
+        """The digest of the tar that was read."""
         return Digest("sha256", self._tar_hash.hexdigest())
 
 

@@ -239,12 +239,12 @@ class LayerTree:
 
     @property
     def payload_bytes(self) -> int:
-        """Return the sum of all keys and values in bytes."""
+        """The sum of all keys and values in bytes."""
         return sum(len(key) + len(value) for key, value in self._table.items())
 
     @property
     def lower_links(self) -> int:
-        """Return how many hard links lead to names of lower layers."""
+        """How many hard links lead to names of lower layers."""
         return sum(packed[0] == _HARDLINK_CODE for packed in self._table.values())
 
     def _settle_links(self) -> None:

@@ -84,7 +84,7 @@ class LayerWriter:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, path: bytes, entry: Entry, content: BinaryIO | None = None) -> None:
-        """Add one entry. Parents come before children, first names before the hard links to them.
+        """Add one entry. Parents precede children, first names before the hard links to them.
 
         Args:
             path: canonical, without leading slash; empty for the root directory.

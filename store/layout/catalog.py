@@ -46,8 +46,7 @@ class Catalog:
         return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in kinds}
 
     def documents(self, entry: Descriptor) -> list[IndexDocument]:
-        """Return the documents of a multi-platform index that are here, children first. Raises CorruptStore,
-        BadManifest."""
+        """Return the present documents of a multi-platform index, children first. Raises CorruptStore, BadManifest."""
         from rootlay.store.layout.indexdocuments import iter_index_documents  # here: most images have one platform
 
         def read(descriptor: Descriptor) -> bytes | None:

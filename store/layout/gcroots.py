@@ -85,8 +85,7 @@ def _mark(layout: Layout, roots: Iterable[Descriptor], needed: Needed) -> None:
 
 
 def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
-    """Add the layers of an image in both forms, ordinary and lazy, and the views of its present and its complete
-    form."""
+    """Add the layers of an image in both forms, ordinary and lazy, and the views of its present and complete forms."""
     known = (found for found in map(lazy_id, image.manifest.layers) if found is not None)
     _need_layers(layout, (*image.diff_ids, *known), needed)
     with layout.joining(None):  # a remover must not wait for itself to add to a lease
@@ -103,7 +102,7 @@ def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> 
 
 
 def _references(layout: Layout, descriptor: Descriptor, needed: Needed) -> Iterator[Descriptor]:
-    """Return the further documents that a document points to; add its other needs to `needed`."""
+    """Yield the further documents that a document points to; add its other needs to `needed`."""
     try:
         if descriptor.media_type in MANIFESTS:
             manifest = Manifest.parse(layout.read_blob(descriptor.digest), str(descriptor.digest))

@@ -38,7 +38,7 @@ class IndexDocument:
 
     @property
     def is_image(self) -> bool:
-        """Return whether it can be loaded as an image: one for Linux (or without a stated system)."""
+        """Whether it can be loaded as an image: one for Linux (or without a stated system)."""
         if self.manifest is None or is_attestation(self.descriptor):
             return False
         platform = self.descriptor.platform
@@ -46,13 +46,13 @@ class IndexDocument:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Return config and layers, each digest once; none for an index."""
+        """Config and layers, each digest once; none for an index."""
         found = () if self.manifest is None else (self.manifest.config, *self.manifest.layers)
         return tuple({blob.digest: blob for blob in found}.values())
 
 
 def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iterator[IndexDocument]:
-    """Return all documents from `top` down, children first and `top` last.
+    """Yield all documents from `top` down, children first and `top` last.
 
     Args:
         read: returns the verified bytes of a document; None: it is missing, and is skipped with all documents below it.

@@ -137,8 +137,8 @@ class Layout:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Make a private directory below `tmp/`, removed at the end. Disk and permission errors inside become typed
-        errors."""
+        """Make a private directory below `tmp/`, removed at the end. Turn disk and permission errors into typed
+        ones."""
         with translated(self.root), staging_directory(self.tmp) as directory:
             yield directory
 
@@ -211,14 +211,13 @@ class Layout:
 
     @property
     def current(self) -> Import | None:
-        """Return this thread's import; None outside of one."""
+        """This thread's import; None outside of one."""
         found: Import | None = getattr(self._local, "current", None)
         return found
 
     @property
     def budget(self) -> Budget:
-        """Return the remaining budget for the layers of this thread's import; outside of one, the limits for a single
-        layer."""
+        """The remaining budget for the layers of this thread's import; outside of one, the limits for one layer."""
         return self.current.budget if self.current is not None else Budget(self.limits)
 
     def _note(self, path: Path) -> None:

@@ -67,8 +67,7 @@ def iter_partial(path: Path, size: int) -> Iterator[bytes]:
 
 
 def remove_partials(layout: Layout, older_than_s: float = 0, *, dry_run: bool = False) -> int:
-    """Remove leftovers of interrupted pulls that no process works on; return the bytes that became (or would be)
-    free."""
+    """Remove leftovers of interrupted pulls without a live process; return the bytes that became (or would be) free."""
     freed = 0
     limit = time.time() - older_than_s
     for path in layout.tmp.glob(f"{KEPT_PREFIX}*"):

@@ -35,8 +35,7 @@ GRACE_S = 3600
 
 @value
 class Removed:
-    """The result of `remove`: the removed names and images, files and directories by their place in the store,
-    bytes."""
+    """The result of `remove`: removed names and images, files and directories by their place in the store, bytes."""
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[Digest, ...] = ()

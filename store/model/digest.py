@@ -56,7 +56,7 @@ class Digest:
 
     @property
     def raw(self) -> bytes:
-        """Return the digest's own bytes (32 for SHA-256)."""
+        """The digest's own bytes (32 for SHA-256)."""
         return bytes.fromhex(self.hex)
 
     @property

@@ -62,7 +62,7 @@ TYPE_BITS = {
     EntryType.BLOCK_DEVICE: stat.S_IFBLK,
     EntryType.FIFO: stat.S_IFIFO,
 }
-"""st_mode type bits of what a view can hold."""
+"""st_mode type bits of the entries in a view."""
 
 ENTRY_TYPES = {bits: kind for kind, bits in TYPE_BITS.items()}
 """The inverse table."""

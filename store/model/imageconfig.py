@@ -122,7 +122,7 @@ class ImageConfig:
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> ImageConfig:
-        """Raises BadManifest."""
+        """Parse the document. Raises BadManifest."""
         source = parse_object(data, what)
         rootfs = as_object(source.get("rootfs"), f"{what}: rootfs")
         if rootfs.get("type") != "layers":

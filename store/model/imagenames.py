@@ -42,8 +42,7 @@ def unnamed(descriptor: Descriptor) -> Descriptor:
 
 
 def with_name(index: Index, descriptor: Descriptor, reference: Reference | None) -> Index:
-    """Return the index in which `reference` names the image of `descriptor`; None: the image is there without a
-    name."""
+    """Return the index in which `reference` names the image of `descriptor`; None: the image has no name."""
     plain = unnamed(descriptor)
     if reference is None:
         if any(d.digest == descriptor.digest for d in index.manifests):

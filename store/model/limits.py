@@ -19,8 +19,7 @@ RATIO_FREE_BYTES = 8 << 30
 
 @value
 class Limits:
-    """Limits of one image: uncompressed bytes of its layers, entries, and the ratio of uncompressed to compressed
-    bytes."""
+    """Limits of one image: uncompressed bytes of its layers, entries, and uncompressed by compressed bytes."""
 
     size_bytes: int = 1 << 40
     entries: int = 10_000_000

@@ -16,8 +16,7 @@ _ENCRYPTED = "+encrypted"
 
 
 def check_kind(manifest: Manifest, what: str) -> None:
-    """Raise UnsupportedMedia for an object in the form of an image that is not one (a chart, a signature, an
-    attestation)."""
+    """Raise UnsupportedMedia for an object that only looks like an image (a chart, a signature, an attestation)."""
     if manifest.config.media_type not in CONFIGS:
         raise UnsupportedMedia(what, f"not an image: {manifest.config.media_type[:100]}")
 

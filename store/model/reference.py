@@ -102,8 +102,7 @@ class Reference:
 
 
 def _split_domain(name: str) -> tuple[str, str]:
-    """Return domain and path: the first component is a domain if it has a dot, a colon or a capital, or is
-    `localhost`."""
+    """Return domain and path: the first component is a domain if it has a dot, colon or capital, or is `localhost`."""
     first, slash, rest = name.partition("/")
     if not slash or not ("." in first or ":" in first or first == "localhost" or first.lower() != first):
         domain, path = DEFAULT_DOMAIN, name

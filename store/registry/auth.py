@@ -58,7 +58,7 @@ class Authorizer:
 
     @property
     def credential(self) -> Credential | None:
-        """Return the login, looked up once. Raises CredentialStoreFailed."""
+        """The login, looked up once. Raises CredentialStoreFailed."""
         with self._lock:
             if not self._asked:
                 self._credential = self._find_credential()
@@ -78,8 +78,7 @@ class Authorizer:
             return self._new_token(self._bearer, self._origin, scopes)
 
     def answer(self, response: Response, scopes: Scopes, rejected: str | None, what: str) -> str:
-        """Return the header for a second attempt after the 401 in `response`. Raises AccessDenied,
-        BadRegistryAnswer."""
+        """Return the header for a retry after the 401 in `response`. Raises AccessDenied, BadRegistryAnswer."""
         with self._lock:
             current = self._basic or self._tokens.get(scopes, (None, 0.0))[0]
             if current is not None and current != rejected:

@@ -18,12 +18,12 @@ class Credential:
 
     @property
     def basic(self) -> str:
-        """Return the value of an Authorization header (RFC 7617)."""
+        """The value of an Authorization header (RFC 7617)."""
         return "Basic " + self.packed
 
     @property
     def packed(self) -> str:
-        """Return base64 of `user:password`, as Docker's config file stores it."""
+        """Base64 of `user:password`, as Docker's config file stores it."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
     @classmethod

@@ -39,8 +39,7 @@ class Proxies:
 
 
 def _excepts(word: str, target: Origin) -> bool:
-    """Match `*`, `host`, `.domain`, `domain` (with all below it), `host:port`, an address, or a network in CIDR
-    form."""
+    """Match `*`, `host`, `.domain`, `domain` (with all below it), `host:port`, an address, or a CIDR network."""
     if word == "*":
         return True
     host, colon, port = word.rpartition(":")

@@ -80,8 +80,7 @@ def pull(
 
 
 def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:
-    """Return the document of a reference, and the manifest in it for a platform (None: no choice is made, both are
-    equal)."""
+    """Return the document of a reference, and the manifest in it for a platform (None: no choice, both are equal)."""
     target = str(name.digest) if name.digest is not None else str(name.tag)
     top = found = repository.get_manifest(target, name.familiar)
     for _ in range(DEPTH_MAX):
@@ -104,7 +103,7 @@ class _Pull:
         progress: Progress,
         lazily: Note | None,
     ) -> None:
-        """`lazily`: see LayerFetcher."""
+        """Prepare a pull. `lazily`: see LayerFetcher."""
         self._store = store
         self._layout: Layout = store.layout
         self._repository = repository
@@ -113,7 +112,7 @@ class _Pull:
         self._layers = LayerFetcher(store.layout, repository, name, progress, lazily)
 
     def run(self) -> Pulled:
-        """See `pull`."""
+        """Pull as `pull`."""
         current = self._find_current()
         if current is not None:
             return Pulled(current, current.entry.digest, 0, 0, self._count_lazy(current.manifest))

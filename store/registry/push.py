@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
 @value
 class Pushed:
-    """The digest of the tag in the registry (a manifest's, or an index's), and the amounts that were sent. Sizes in
-    bytes."""
+    """The digest of the tag in the registry (a manifest's, or an index's), and the sent amounts. Sizes in bytes."""
 
     digest: Digest
     sent_blobs: int
@@ -96,8 +95,7 @@ def _members(store: Images, image: Image, found: Blobs) -> list[IndexDocument]:
 
 
 def _neighbours(store: Images, members: list[IndexDocument], name: Reference) -> dict[Digest, tuple[str, ...]]:
-    """Return, for each blob, the other repositories of the same registry that may have it, by the names in the
-    store."""
+    """Return, for each blob, other repositories of the registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
     wanted = {blob.digest for member in members for blob in member.blobs}
     for other in Catalog(store.layout).images(note=unheard):  # a damaged one cannot supply blobs

@@ -41,7 +41,7 @@ class Document:
 
     @property
     def is_index(self) -> bool:
-        """Return whether it lists manifests."""
+        """Whether it lists manifests."""
         return self.descriptor.media_type in INDEXES
 
 
@@ -49,8 +49,7 @@ class Repository:
     """A repository in a session. Thread safe."""
 
     def __init__(self, session: Session, reference: Reference, *, push: bool = False, sources: tuple[str, ...] = ()):
-        """Use a repository. `push`: request the right to write. `sources`: paths of repositories to mount blobs
-        from."""
+        """Use a repository. `push`: request the right to write. `sources`: paths of repositories to mount from."""
         self.session = session
         self.name = reference.familiar_name
         self.path = reference.path
@@ -121,8 +120,7 @@ class Repository:
         return iter(BlobStream(self.session, call, descriptor.size, start))
 
     def read_range(self, descriptor: Descriptor, start: int, end: int, what: str) -> bytes:
-        """Return the bytes of a blob from `start` to before `end`, not verified. Raises NoRanges, and as
-        `Session.call`."""
+        """Return a blob's bytes from `start` to before `end`, not verified. Raises NoRanges, and as `Session.call`."""
         return read_range(self.session, self._call("GET", f"blobs/{descriptor.digest}", what), start, end)
 
     # Uploads

@@ -29,8 +29,7 @@ class Attempts:
     """The attempts at one operation. `progress` resets the count."""
 
     def __init__(self, rules: RetryRules, stop: threading.Event) -> None:
-        """Start the count. `stop`: if set, waiting ends with an error: other work failed, or the user interrupted
-        it."""
+        """Start the count. `stop`: if set, waiting ends with an error: other work failed, or the user gave up."""
         self._rules = rules
         self._stop = stop
         self.failed = 0

@@ -85,7 +85,7 @@ class Session:
 
     @property
     def base(self) -> str:
-        """The registry's URL, without a slash at its end. The first use may ask the registry: see `_find_base`."""
+        """The registry's URL, without a slash at its end. The first use may query the registry: see `_find_base`."""
         with self._lock:
             if self._base is None:
                 self._base = self._find_base()
@@ -122,8 +122,7 @@ class Session:
                 attempts.after(error)
 
     def document(self, call: Call, limit_bytes: int) -> tuple[bytes, Response]:
-        """Return a small body, whole, with its (closed) response: an interruption in it is retried, too. Raises as
-        `call`."""
+        """Return a small body with its (closed) response; retry after an interruption, too. Raises as `call`."""
         attempts = self.attempts()
         while True:
             response = self.call(call)
@@ -193,8 +192,7 @@ class Session:
 
 
 def _message(response: Response) -> str:
-    """Return the registry's message (distribution specification, "Error Codes"), in one printable line; empty if
-    none."""
+    """Return the registry's message (distribution specification, "Error Codes") in one printable line, or ""."""
     try:
         data = response.read(_ERROR_BYTES_MAX, "its error")
         first = objects(parse_object(data, "error"), "errors", "error")[0]

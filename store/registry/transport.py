@@ -1,7 +1,7 @@
 """One HTTP exchange: no redirects followed, no retries, nothing decoded. The only file that knows urllib3.
 
 Rules:
-1. Certificates are always verified: the system's trust, and a CA file where one is given.
+1. Certificates are always verified: by the system's trust, and a CA file if one is given.
 2. The receiver of a Response closes it. A body that is not read to its end costs the connection.
 3. An error of the transfer is RegistryUnreachable; `passing` says whether a second attempt may help.
 4. No wait is indefinite: there is a limit for the time without a single byte, one for the head of an answer, and one
@@ -124,7 +124,7 @@ class Response:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Return the connection to the pool if the body was read or is short, else close it. Idempotent."""
+        """Give the connection back to the pool if the body was read or is short, else close it. Idempotent."""
         left = self._raw.length_remaining
         if left is not None and left <= _DRAIN_BYTES_MAX:
             self._raw.drain_conn()

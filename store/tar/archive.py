@@ -101,8 +101,7 @@ class DirectoryFiles:
             raise BadManifest(self.what, f"{path} is missing") from error
 
     def has(self, path: str) -> bool:
-        """Return whether there is a file of that path. Raises NotARegularFile, UnsafePath, BadManifest (a cycle of
-        links)."""
+        """Return whether there is a file of that path. Raises NotARegularFile, UnsafePath, BadManifest (link cycle)."""
         try:
             with beneath(os.fsencode(self._root), normalise(os.fsencode(path)), self.what) as place:
                 os.close(self._open(place, path))

@@ -174,8 +174,7 @@ def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = SIZE
 
 
 def pax_mtime_ns(text: bytes) -> int:
-    """Parse a pax time: decimal seconds, maybe negative, maybe with a fraction; to ns, rounded down. Raises
-    HeaderError."""
+    """Parse a pax time: decimal seconds, maybe negative, maybe a fraction; to ns, rounded down. Raises HeaderError."""
     negative = text.startswith(b"-")
     whole, _, fraction = text.lstrip(b"+-").partition(b".")
     if not (whole or fraction) or not (whole or b"0").isdigit() or not (fraction or b"0").isdigit() or len(whole) > 30:

@@ -195,8 +195,7 @@ class TarReader:
     def _sparse(
         self, block: bytes, header: Header, records: PaxRecords, fields: PaxFields, size: int
     ) -> tuple[int, SparseMap | None, int]:
-        """Return the expanded size, the map if this is a sparse file, and the number of bytes of content that
-        follow."""
+        """Return the expanded size, the map if this is a sparse file, and how many bytes of content follow."""
         if header.typeflag == b"S":
             real_bytes, sparse = read_old_gnu(block, self._source, size, self._what)
             return real_bytes, sparse, size

@@ -27,8 +27,7 @@ _OLD_RUNS_FIRST, _OLD_RUNS_NEXT, _OLD_RUN_BYTES = 4, 21, 24
 
 
 def check_map(pairs: Iterable[tuple[int, int]], real_bytes: int, stored_bytes: int) -> SparseMap:
-    """Return a map without its empty runs. Raises HeaderError unless runs ascend, fit the file and match the stored
-    size."""
+    """Drop empty runs. Raises HeaderError unless runs ascend, fit the file and match the stored size."""
     runs = []
     end = total = 0
     for offset, length in pairs:
@@ -79,8 +78,7 @@ def _old_runs(block: bytes, at: int, count: int) -> list[tuple[int, int]]:
 def read_pax(
     records: PaxRecords, fields: PaxFields, source: ByteSource, stored_bytes: int, what: str
 ) -> tuple[int, SparseMap, int] | None:
-    """Return the expanded size, the map, and the bytes of the map in front of the data; None if the file is not
-    sparse."""
+    """Return the expanded size, the map, and the bytes of the map before the data; None if the file is not sparse."""
     version = (fields.get(b"GNU.sparse.major"), fields.get(b"GNU.sparse.minor"))
     if version == (b"1", b"0"):
         real_bytes = pax_number(fields, b"GNU.sparse.realsize", 0)

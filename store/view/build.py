@@ -116,7 +116,7 @@ def _is_complete(final: Path, chain: Digest) -> bool:
 
 
 def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes]]:
-    """Return all records of one layer, and close the layer after the read: a stack may have more layers than a process
+    """Yield all records of one layer, and close the layer after the read: a stack may have more layers than a process
     has descriptors, and the merge needs the memory."""
     with closing(store.layer(diff_id)) as layer:
         yield from layer.iter_raw()

@@ -112,8 +112,7 @@ class Merge:
         return entries, payload
 
     def iter_native(self, chain_id: bytes, /) -> Iterator[bytes]:
-        """Yield the native view (docs/format.md §5) in pieces, for a chain ID of 32 raw bytes: a whole one may be
-        large."""
+        """Yield the native view (docs/format.md §5) in pieces, as it may be large. Takes a chain ID of 32 raw bytes."""
         self._require("finished")
         if len(chain_id) != 32:
             raise ValueError("a chain ID has 32 bytes")
@@ -136,7 +135,7 @@ class Merge:
             yield out.raw
 
     def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]:
-        """Yield (key, value) of the LMDB view, in key order, from entry id `first` on."""
+        """Return (key, value) of the LMDB view, in key order, from entry id `first` on."""
         self._require("finished")
         entries = _C.rl_merge_entries(self._merge)
         first = min(max(first, 1), entries)

@@ -139,12 +139,12 @@ class NativeView:
 
     @property
     def chain_id(self) -> Digest:
-        """Return the chain ID of the stack of this view."""
+        """The chain ID of the stack of this view."""
         return self.header.chain_id
 
     @property
     def entries(self) -> int:
-        """Return the number of entries, without entry 0; the largest id."""
+        """The number of entries, without entry 0; the largest id."""
         return self.header.entries - 1
 
     def entry(self, entry_id: int) -> NativeEntry:

@@ -203,7 +203,7 @@ class View(Walks):
                 yield key[_PARENT.size :], Node.unpack(data)
 
     def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
-        """Return names and st_mode types of a directory's children, sorted by name (bytes): faster than
+        """Return names and st_mode types of a directory's children, sorted by name (bytes). Faster than
         `iter_children`."""
         if self._native is None:
             self._native = self.open_native()
