@@ -43,7 +43,7 @@ _READ_BYTES = 1 << 18
 
 @value
 class Table:
-    """Where a table is: offset and length in bytes, SHA-256 of its bytes."""
+    """The place of a table: offset and length in bytes, SHA-256 of its bytes."""
 
     offset: int
     length: int

@@ -8,10 +8,10 @@ from pathlib import Path
 from rootlay.store.model.errors import RootlayError
 
 FetchRange = Callable[[int, int], bytes]
-"""Gets the bytes of a blob from the first number to before the second. Raises RootlayError."""
+"""A function that returns the bytes of a blob from the first number to before the second. Raises RootlayError."""
 
 OpenFetch = Callable[[Path], FetchRange]
-"""Opens a `FetchRange` for the lazy layer in a directory."""
+"""A function that opens a `FetchRange` for the lazy layer in a directory."""
 
 
 def unreachable(directory: Path) -> FetchRange:

@@ -1,4 +1,4 @@
-"""Decompressing gzip in one pass while taking checkpoints for random access later.
+"""Decompression of gzip in one pass that records checkpoints for later random access.
 
 A checkpoint is a DEFLATE block boundary that is also a byte boundary (about one in eight is), with the 32 KiB of output
 before it. Any raw inflate with a preset dictionary can continue from there, without bit shifting.
@@ -26,7 +26,7 @@ from rootlay.store.codec.segment import SEGMENT_BYTES, SegmentLog
 
 
 class GzipIndexer(Members):
-    """Iterate over the uncompressed bytes; `log` has the checkpoints afterwards."""
+    """An iterable over the uncompressed bytes; `log` has the checkpoints afterwards."""
 
     def __init__(self, libz: Libz, chunks: Iterable[bytes], what: str, log: SegmentLog) -> None:
         super().__init__(chunks, what)

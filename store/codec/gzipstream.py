@@ -1,4 +1,4 @@
-"""Decompressing gzip (RFC 1952) in one pass; `rootlay.store.codec.gzipindexer` also takes checkpoints.
+"""Decompression of gzip (RFC 1952) in one pass; `rootlay.store.codec.gzipindexer` also records checkpoints.
 
 Rules:
 1. Concatenated members are one stream. Data after the last member that is not a member is ignored, as in gzip.
@@ -62,7 +62,7 @@ class Members:
 
 
 class GzipStream(Members):
-    """Iterate over the uncompressed bytes, without checkpoints."""
+    """An iterable over the uncompressed bytes, without checkpoints."""
 
     def __init__(self, chunks: Iterable[bytes], what: str) -> None:
         super().__init__(chunks, what)

@@ -100,7 +100,7 @@ class CheckpointTable:
 
 
 class SegmentLog:
-    """Collects checkpoints in a pass over the tar: `begin` at a possible start of a segment, `feed` with its bytes."""
+    """A collector of checkpoints in a pass over the tar: `begin` at a possible segment start, `feed` with its bytes."""
 
     def __init__(self) -> None:
         self.checkpoints: list[Checkpoint] = []

@@ -39,7 +39,7 @@ def _is_skippable(head: bytes | bytearray) -> bool:
 
 
 class FrameWriter:
-    """Compresses a tar into many frames. Deterministic for one zstd version and level."""
+    """A writer that compresses a tar into many frames. Deterministic for one zstd version and level."""
 
     def __init__(self, level: int, log: SegmentLog | None = None, frame_bytes: int = FRAME_BYTES) -> None:
         """Record frames, of `frame_bytes` of the tar each, as segments of `log`."""
@@ -86,7 +86,7 @@ class FrameWriter:
 
 
 class ZstdIndexer:
-    """Iterate over the uncompressed bytes; `log` has one segment per frame (or per run of small frames) afterwards."""
+    """An iterable over the uncompressed bytes; `log` has one segment per frame (or run of small frames) afterwards."""
 
     def __init__(self, chunks: Iterable[bytes], what: str, log: SegmentLog) -> None:
         self._chunks = iter(chunks)

@@ -55,7 +55,7 @@ def remove_some(path: os.PathLike[str] | str, entries: int) -> bool:
     for the rest.
 
     Raises:
-        OSError: as there.
+        OSError: as `remove_tree`.
     """
     removal = _Removal(entries)
     removal.run(os.fsencode(path), None)

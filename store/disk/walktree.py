@@ -50,7 +50,7 @@ class _Walk:
         return True
 
     def advance(self) -> None:
-        """Go on to the next directory; no descriptor at the end."""
+        """Advance to the next directory; no descriptor at the end."""
         while self.fd >= 0:
             names = self.levels[-1][1]
             if not names:

@@ -49,7 +49,7 @@ class Nodes(Protocol):
 
 
 class Ahead:
-    """Makes neighbours of requested files. For one hydrator, in one thread."""
+    """The maker of neighbours of requested files. For one hydrator, in one thread."""
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Ahead:
         self._staging, self._number = staging, number
         self._directories: dict[tuple[int, int], int] = {}  # descriptors by layer and id of the entry
         self._batch = Batch(b"")
-        #: By layer, sorted: where files have their content, and their ids. None: not known yet.
+        #: By layer, sorted: the places of the content of files, and their ids. None: not known yet.
         self._places: dict[int, list[tuple[int, int]]] | None = None
         self._done: set[tuple[int, int]] = set()  # segments, by layer and start
 

@@ -1,4 +1,4 @@
-"""Writing many small files of a layer's tree at once, in C (store/csrc/batchwrite), reached by ctypes."""
+"""Writing many small files of a layer's tree at once, in C (store/csrc/batchwrite), called through ctypes."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _as_os_error() -> Iterator[None]:
 
 
 class Hydrator:
-    """Makes the files of one view real. Thread safe. Close it, or use it as a context manager."""
+    """The hydrator of the files of one view. Thread safe. Close it, or use it as a context manager."""
 
     def __init__(self, store: ContentStore, view: View | BundleView) -> None:
         """Hydrate the files of `view`, which the caller closes. Raises FileNotFoundError, CorruptStore."""

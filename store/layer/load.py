@@ -22,7 +22,7 @@ from rootlay.store.tar.archive import promised
 
 
 class LayerLoader:
-    """Loads layers and reports their bytes as one progress."""
+    """A loader of layers that reports their bytes as one progress."""
 
     def __init__(self, layout: Layout, progress: Progress, label: str, total_bytes: int) -> None:
         self._layout = layout

@@ -1,7 +1,7 @@
 """The content of one layer, gathered from its tar entries in order (OCI image specification, layer.md).
 
 Rules:
-1. A layer is read in isolation, as overlay drivers extract one: a later entry replaces an earlier one of its name;
+1. A layer is read in isolation, as in overlay drivers: a later entry replaces an earlier one of its name;
    directory over directory keeps the children; whiteouts affect only lower layers, wherever they are.
 2. Parents without an entry are made as implicit directories. A parent of another type (a file, a symbolic link) becomes
    a directory: links are never followed, so nothing escapes through one.

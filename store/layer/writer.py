@@ -34,7 +34,7 @@ from rootlay.store.tar.writer import END_OF_ARCHIVE, encode_entry, padding
 if TYPE_CHECKING:
     pass
 
-# zstd-3: 232 MB at 289 MB/s where level 1 makes 254 MB at 434 MB/s (findings/store.md); blobs get pushed and kept.
+# zstd-3: 232 MB at 289 MB/s where level 1 makes 254 MB at 434 MB/s (findings/store.md); blobs are pushed and kept.
 BLOB_LEVEL = 3
 _COPY_BYTES = 1 << 18
 
@@ -48,7 +48,7 @@ class WrittenLayer:
 
 
 class LayerWriter:
-    """Use it as a context manager: leaving it without `finish` aborts."""
+    """The writer of a layer. Use it as a context manager: leaving it without `finish` aborts."""
 
     def __init__(self, layout: Layout, check: Callable[[], None] = lambda: None) -> None:
         """Start a layer. Raises StoreNotWritable, DiskFull.

@@ -34,7 +34,7 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Catalog:
-    """Finds images. Reads `index.json` once; make a new one to see later changes."""
+    """The look-up of images. Reads `index.json` once; make a new one to see later changes."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

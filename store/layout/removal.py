@@ -149,7 +149,7 @@ def _sweeping(layout: Layout) -> Iterator[_Sweep]:
 
 
 class _Sweep:
-    """Moves unneeded objects to the trash."""
+    """The move of unneeded objects to the trash."""
 
     def __init__(self, layout: Layout, staging: Path) -> None:
         self.layout = layout

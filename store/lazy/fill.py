@@ -97,7 +97,7 @@ class Filler:
         self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
 
     def start(self) -> None:
-        """Begin, after a pause."""
+        """Start, after a pause."""
         self._thread.start()
 
     def demand(self) -> None:

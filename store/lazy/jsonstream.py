@@ -47,7 +47,7 @@ def _iter_list(text: _Text) -> Iterator[Any]:
 
 
 class _Text:
-    """JSON text that is read from its start on."""
+    """JSON text, read from its start."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)

@@ -47,7 +47,7 @@ class RunsElsewhere(ContainerRunning):
 
 
 class SnapshotExists(RootlayError):
-    """The container has a snapshot of that name already."""
+    """A snapshot name that the container already uses."""
 
     exit_code = 51
 

@@ -63,14 +63,14 @@ class InputError(RootlayError):
 
 
 class NotAnArchive(InputError):
-    """The input is not an archive or image of a known kind."""
+    """An input that is not an archive or image of a known kind."""
 
     exit_code = 20
     usual = "not a tar archive"
 
 
 class TruncatedArchive(InputError):
-    """The input ends too early: most often an interrupted download or copy."""
+    """An input that ends too early: most often an interrupted download or copy."""
 
     exit_code = 21
     usual = "ends in the middle of an entry"
@@ -78,7 +78,7 @@ class TruncatedArchive(InputError):
 
 
 class DigestMismatch(RootlayError):
-    """Content does not have the digest, the diff ID or the size that its description promises."""
+    """Content without the digest, the diff ID or the size that its description promises."""
 
     fault = "image"
     exit_code = 22
@@ -117,7 +117,7 @@ class BadManifest(InputError):
 
 
 class TooLarge(RootlayError):
-    """An image unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
+    """An image that unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
 
     fault = "image"
     exit_code = 28
@@ -130,7 +130,7 @@ class TooLarge(RootlayError):
 
 
 class WrongPlatform(RootlayError):
-    """A multi-platform image has nothing for the wanted platform."""
+    """A multi-platform image without an image for the wanted platform."""
 
     fault = "image"
     exit_code = 26
@@ -221,7 +221,7 @@ class NameInUse(RootlayError):
 
 
 class ContainerRunning(RootlayError):
-    """The operation needs a container that is not running."""
+    """An operation on a running container that requires a stopped one."""
 
     exit_code = 17
 
@@ -231,7 +231,7 @@ class ContainerRunning(RootlayError):
 
 
 class StillRunning(ContainerRunning):
-    """Programs start in a container faster than they can be ended."""
+    """A container in which programs start faster than they can be ended."""
 
     def __init__(self, container: str) -> None:
         super().__init__(container)
@@ -249,7 +249,7 @@ class NotFetched(RootlayError):
 
 
 class StoreNotWritable(RootlayError):
-    """The store's directory cannot be made or written."""
+    """A store whose directory cannot be made or written."""
 
     fault = "disk"
     exit_code = 30
@@ -261,7 +261,7 @@ class StoreNotWritable(RootlayError):
 
 
 class DiskFull(RootlayError):
-    """No space, no inodes or no quota left where the store is."""
+    """No space, no inodes or no quota left on the store's file system."""
 
     fault = "disk"
     exit_code = 31
@@ -272,7 +272,7 @@ class DiskFull(RootlayError):
 
 
 class CorruptStore(RootlayError):
-    """A file that the store wrote is missing or damaged."""
+    """A missing or damaged file that the store wrote."""
 
     fault = "disk"
     exit_code = 27

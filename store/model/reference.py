@@ -1,7 +1,7 @@
 """Image references in Docker's grammar: `[DOMAIN/]PATH[:TAG][@DIGEST]` (distribution/reference, "reference.go").
 
-`debian` means `docker.io/library/debian:latest`. The short ("familiar") form is what the index stores and listings
-show; comparison is always between full forms.
+`debian` means `docker.io/library/debian:latest`. The index stores, and listings show, the short ("familiar") form;
+comparison is always between full forms.
 """
 
 from __future__ import annotations

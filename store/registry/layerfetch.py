@@ -34,7 +34,7 @@ def worth_keeping(error: BaseException) -> bool:
 
 
 class LayerFetcher:
-    """Fetches layers into a store.
+    """A fetcher of layers into a store.
 
     Args:
         lazily: pull lazily, and note the layers that cannot be; None: pull whole.

@@ -31,7 +31,7 @@ Report = Callable[[int], None]
 
 
 class Upload:
-    """Uploads the blob of `descriptor` from the file `path`."""
+    """The upload of the blob of `descriptor` from the file `path`."""
 
     def __init__(self, repository: Repository, descriptor: Descriptor, path: Path, report: Report) -> None:
         """Prepare the upload. `report` is called with the number of transferred bytes."""

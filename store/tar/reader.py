@@ -1,7 +1,8 @@
 """A streaming tar reader: entries in archive order, content skipped.
 
-Reads v7, ustar, pax and GNU archives (see `tarheader`, `tarsparse`). Nothing is interpreted beyond the tar format:
-names are as stored, whiteouts are files, a hard link's target is as stored. `layerindex` gives them their meaning.
+Reads v7, ustar, pax and GNU archives (see `rootlay.store.tar.header` and `.sparse`). Nothing is interpreted beyond the
+tar format: names are as stored, whiteouts are files, a hard link's target is as stored. `rootlay.store.layer.tree`
+gives them their meaning.
 
 Rules:
 1. One pass, bounded memory: extended headers are limited to `EXTENDED_BYTES_MAX`, content is never held.
@@ -54,7 +55,7 @@ _U32 = 1 << 32
 
 
 class TarReader:
-    """Iterate over it once: `(name as stored, Entry)`. Entries have no ids; `offset` counts from the archive's start.
+    """An iterable, once, of `(name as stored, Entry)`. Entries have no ids; `offset` counts from the archive's start.
 
     Raises (while iterating): NotAnArchive, TruncatedArchive, UnsupportedMedia.
     """
