@@ -8,9 +8,9 @@ Rules:
    `SPILL_BYTES` at most. If the directory is not writable, its file system has no such files, or the disk is full,
    segments are decompressed again.
 3. All cached bytes were verified, and no other process can reach either place. The file is read through a mapping: a
-   program that closes foreign descriptors cannot make us read another file, nor, because of a check before, write one.
-   Pages of the mapping that were read are returned from time to time: they are in the kernel's cache, and count as ours
-   while they are mapped.
+   program that closes foreign descriptors cannot make us read another file, and a check before each write keeps us from
+   writing one. Pages of the mapping that were read are returned from time to time: they are in the kernel's cache, and
+   count as ours while they are mapped.
 4. Thread safe. A forked child shares the file: each place in it holds the same bytes, whichever process writes them.
 """
 

@@ -1,7 +1,7 @@
 """The ID of the current boot, and marks of the objects that were checked since (docs/format.md §3, §7).
 
 Hydrated files and filters are not synced: a power failure may leave them short. Their first user after a boot checks
-them, once. A mark of a check need not be synced either: whatever a power failure leaves of it names no later boot.
+them, once. A mark of a check need not be synced either: its remains after a power failure cannot name a later boot.
 
 On the path of every `rootlay run`: nothing heavy may be imported here.
 """

@@ -1,7 +1,7 @@
 """`import`: an image of one layer from a root file system, a tar or a directory.
 
 A gzipped tar is kept unchanged. A plain tar, an xz, a bzip2 or a directory becomes a layer of our form (many zstd
-frames): the digest of a plain tar is not recorded as that of a layer yet, so the form is free. This form takes a
+frames): no record names the digest of a plain tar as that of a layer yet, so the form is free. This form takes a
 quarter of the space of a plain tar, is also read in place, and can be pushed unchanged.
 """
 

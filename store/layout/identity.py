@@ -1,9 +1,9 @@
 """The layers that can be pulled lazily, and their names in the store.
 
 Rules:
-1. A lazy layer has its own ID, made of the digests of blob and table of contents, for both of which the manifest
-   vouches. Its diff ID is an unverified promise: facts about the same diff ID, or the same blob, in another image must
-   never be applied to this one.
+1. A lazy layer has its own ID, made of the digests of blob and table of contents, which the manifest guarantees. Its
+   diff ID is an unverified promise: facts about the same diff ID, or the same blob, in another image must never be
+   applied to this one.
 2. The stack of an image is its diff IDs, with the lazy ID in the place of a layer that is here only lazily.
 """
 
@@ -39,7 +39,7 @@ class TocPlace:
 
 
 def find_toc(descriptor: Descriptor) -> TocPlace | None:
-    """Return the place of a layer's table of contents from its annotations; None if the manifest vouches for none."""
+    """Return the place of a layer's table of contents from its annotations; None if the manifest guarantees none."""
     notes = descriptor.annotations
     try:
         position = _POSITION.match(notes.get(_CHUNKED + "manifest-position", ""))
