@@ -1,4 +1,4 @@
-"""The Typer application, made from the verbs' tables. Imported only where it is needed: it costs 150 ms."""
+"""The Typer application, made from the tables of the verbs. Import it only if it is needed: that takes 150 ms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TYPES: dict[str, Any] = {"flag": bool, "text": Optional[str], "int": Optional[i
 
 
 def make_app(context: Context, outcome: list[int]) -> typer.Typer:
-    """All verbs, in their groups. A verb that has run puts its exit code into `outcome`."""
+    """Return an application with all verbs, in their groups. A verb that ran puts its exit code into `outcome`."""
     app = typer.Typer(
         name="rootlay",
         help="Docker's image layers without root, daemon, FUSE, mounts, namespaces or ptrace.",
@@ -39,7 +39,7 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
         ),
         version: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Show the version."),
     ) -> None:
-        del root, version  # read by cli/main.py, before any parser
+        del root, version  # cli/main.py reads them before any parser runs
 
     for group, names in GROUPS.items():
         for name in names:
@@ -52,7 +52,7 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
 
 
 def _help(verb: Verb) -> str:
-    """Help as restic writes it: what, examples, and an EXIT STATUS that a script can rely on."""
+    """Return the help in restic's form: the purpose, examples, and an EXIT STATUS that a script can rely on."""
     text = escape(verb.help)
     if verb.examples:
         text += (

@@ -1,4 +1,4 @@
-"""The options of `build` that say how, and how they become what the library takes."""
+"""The options of `build`, and their translation to the options of the library."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ BUILD_OPTIONS = (
 def to_options(
     values: Values, context: Context, trees: Mapping[str, SourceTree], images: Mapping[str, str]
 ) -> BuildOptions:
-    """What the library takes; `trees` and `images` are what --build-context names. Raises UsageError."""
+    """Return the library's options; `trees` and `images` are the contexts of --build-context. Raises UsageError."""
     from rootlay.cli.registryoptions import platform_of
     from rootlay.store.model.platform import host_platform
     from rootlay.vfs.build.options.options import BuildOptions
@@ -104,7 +104,7 @@ def to_options(
 
 
 def pairs(texts: Iterable[str], context: Context) -> dict[str, str]:
-    """`NAME=value`; NAME alone takes the caller's value, and is left out where there is none."""
+    """Parse `NAME=value`; NAME alone takes the caller's value, and is left out if the caller has none."""
     found = {}
     for text in texts:
         name, sign, value = text.partition("=")
@@ -116,7 +116,7 @@ def pairs(texts: Iterable[str], context: Context) -> dict[str, str]:
 
 
 def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int | None:
-    """SOURCE_DATE_EPOCH: the option, the build argument, or the caller's own."""
+    """Return SOURCE_DATE_EPOCH: the option, the build argument, or the variable of the caller."""
     given = values.text("source_date_epoch") or build_args.get("SOURCE_DATE_EPOCH")
     epoch = given or context.environ.get("SOURCE_DATE_EPOCH")
     if not epoch:
@@ -127,7 +127,7 @@ def _epoch(values: Values, context: Context, build_args: dict[str, str]) -> int 
 
 
 def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
-    """--cache-from or --cache-to. Raises UsageError."""
+    """Parse --cache-from or --cache-to. Raises UsageError."""
     from rootlay.vfs.build.language.errors import BadValue
     from rootlay.vfs.build.options.cacheplaces import parse_cache_place
 
@@ -138,7 +138,7 @@ def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
 
 
 def _host(text: str) -> tuple[str, str]:
-    """`NAME:ADDRESS` or `NAME=ADDRESS`, IPv6 with or without brackets; (address, name)."""
+    """Parse `NAME:ADDRESS` or `NAME=ADDRESS`, IPv6 with or without brackets, to (address, name)."""
     import ipaddress
 
     name, sign, address = text.partition("=" if "=" in text else ":")
@@ -153,7 +153,7 @@ def _host(text: str) -> tuple[str, str]:
 
 
 def _secret(text: str, context: Context) -> tuple[str, bytes]:
-    """`id=ID,src=FILE`, `id=ID,env=NAME`, or `id=ID`: the variable of that name, else the file of that name."""
+    """Parse `id=ID,src=FILE`, `id=ID,env=NAME`, or `id=ID`: the variable of that name, else the file of that name."""
     fields = dict(field.partition("=")[::2] for field in text.split(","))
     identity = fields.get("id") or os.path.basename(fields.get("src", fields.get("source", "")))
     source = fields.get("src") or fields.get("source")
@@ -174,7 +174,7 @@ def _secret(text: str, context: Context) -> tuple[str, bytes]:
 
 
 def _socket(text: str, context: Context) -> tuple[str, Path]:
-    """`default`, `ID` (the caller's SSH_AUTH_SOCK), or `ID=SOCKET`."""
+    """Parse `default`, `ID` (the caller's SSH_AUTH_SOCK), or `ID=SOCKET`."""
     identity, _, path = text.partition("=")
     path = path or context.environ.get("SSH_AUTH_SOCK", "")
     if not path:
@@ -185,7 +185,7 @@ def _socket(text: str, context: Context) -> tuple[str, Path]:
 
 
 def named_contexts(values: Values) -> dict[str, str]:
-    """--build-context: names and sources as given. Raises UsageError."""
+    """Return the names and sources of --build-context as given. Raises UsageError."""
     found = {}
     for text in values.many("build_context"):
         name, sign, source = text.partition("=")
@@ -196,7 +196,7 @@ def named_contexts(values: Values) -> dict[str, str]:
 
 
 def _fetch(values: Values, context: Context) -> Fetch:
-    """Pulls a base image that is not in the store."""
+    """Pull a base image that is not in the store."""
 
     def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
         from rootlay.store.registry.pull import pull

@@ -1,4 +1,4 @@
-"""What `build` gives back: the outputs, the ID, the summary."""
+"""The results of `build`: the outputs, the ID, the summary."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ OUTPUT_OPTIONS = (
 
 
 def parse_outputs(values: Values, context: Context) -> list[Output]:
-    """All outputs, in order. Raises UsageError."""
+    """Return all outputs, in order. Raises UsageError."""
     from rootlay.vfs.build.language.errors import BadValue
     from rootlay.vfs.build.options.output import STDOUT, parse_output
 
@@ -59,7 +59,7 @@ def deliver(
     context: Context,
     note: Callable[[str], None],
 ) -> None:
-    """Write all outputs and the ID. An image that has no name, and is not meant for the store, does not stay there."""
+    """Write all outputs and the ID. Remove an image that has no name and is not meant for the store."""
     from rootlay.vfs.build.cache.gcroots import needed
     from rootlay.vfs.build.options.output import STDOUT
     from rootlay.vfs.build.result.export import write_output
@@ -83,7 +83,7 @@ def deliver(
 
 
 def summary(result: BuildResult, outputs: Sequence[Output], context: Context) -> None:
-    """A line of steps, a line of sizes for each layer of its own, where the result is."""
+    """Print a line of steps, a line of sizes for each new layer, and the place of the result."""
     image = result.image
     own = image.manifest.layers[result.inherited_layers :]
     steps = result.cached_steps + result.made_steps

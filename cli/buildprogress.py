@@ -1,4 +1,4 @@
-"""What a build prints while it goes on: BuildKit's plain form, a line for each event, `#N` telling the step.
+"""The output of a running build in BuildKit's plain form: a line for each event, where `#N` is the step.
 
 #2 [1/3] FROM debian
 #3 [2/3] RUN apt-get update
@@ -36,7 +36,7 @@ PROGRESS_OPTIONS = (
 
 @contextlib.contextmanager
 def open_report(values: Values, context: Context) -> Iterator[Report]:
-    """What shows the build, as --progress and --quiet say. Raises UsageError."""
+    """Return the report that --progress and --quiet select. Raises UsageError."""
     from rootlay.vfs.build.result.report import Silent
 
     how = how_of(values, context)
@@ -52,7 +52,7 @@ def open_report(values: Values, context: Context) -> Iterator[Report]:
 
 
 def how_of(values: Values, context: Context) -> str:
-    """`quiet`, `tty` or `plain`. Raises UsageError."""
+    """Return `quiet`, `tty` or `plain`. Raises UsageError."""
     how = values.required("progress")
     if how not in ("auto", "plain", "tty", "quiet"):
         raise UsageError(f"--progress={how}: expected auto, plain, tty or quiet")
@@ -64,7 +64,7 @@ def how_of(values: Values, context: Context) -> str:
 
 
 class PlainReport:
-    """A `rootlay.vfs.build.result.report.Report` that writes lines. Safe for threads."""
+    """A `rootlay.vfs.build.result.report.Report` that writes lines. Thread safe."""
 
     def __init__(self, out: Printer) -> None:
         self._out = out
@@ -107,11 +107,11 @@ class PlainReport:
             self._out.line(line, flush=True)
 
     def _pass_on(self, *lines: str) -> None:
-        """What a command has written: as it is, as Docker passes it on."""
+        """Write the output of a command unchanged, as Docker does."""
         with self._lock:
             self._out.output("".join(f"{line}\n" for line in lines))
 
 
 def outcome(line: bytes) -> str:
-    """A line of a command; of a progress bar that rewrites itself, what it came to."""
+    """Return a line of a command; for a progress bar that rewrites itself, the final text."""
     return line.rstrip(b"\r").rpartition(b"\r")[2].decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""The live display of a build on a terminal: what is done scrolls up, what goes on is rewritten below it.
+"""The live display of a build on a terminal: finished steps scroll up, running steps are redrawn below them.
 
     => [build 2/4] RUN apt-get update                                  4.1s 12.3MB
     => [build 3/4] COPY src .                                              CACHED
@@ -6,10 +6,11 @@
      | cc -c main.c
 
 Rules:
-1. The lower part is rich's live display: at most ROWS_MAX rows, and never more than the terminal has; it is drawn every
-   DRAW_S. One lock is held for every change and every drawing: rich's own does not cover what is printed above.
-2. Commands' output is shown without its escape sequences: it cannot move the cursor, or hide what is printed.
-3. Of a step that fails the last FAILED_LINES lines stay. Everything else is in `--progress=plain`.
+1. The lower part is rich's live display: at most ROWS_MAX rows, and never more than the terminal has. It is drawn every
+   DRAW_S. One lock is held for every change and every drawing, because rich's lock does not cover the text printed
+   above.
+2. The output of commands is shown without its escape sequences: it cannot move the cursor or hide printed text.
+3. The last FAILED_LINES lines of a failed step stay. Everything else is in `--progress=plain`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)
 
 
 class _Running:
-    """A step under way: when it began, its last lines, and the line that is not ended yet."""
+    """A running step: its start, its last lines, and the line that is not complete yet."""
 
     def __init__(self, step: Step) -> None:
         self.step = step
@@ -58,11 +59,11 @@ class _Running:
 
 
 class ScreenReport:
-    """A `rootlay.vfs.build.result.report.Report` that draws. Use it as a context manager. Safe for threads.
+    """A `rootlay.vfs.build.result.report.Report` that draws. Use it as a context manager. Thread safe.
 
     Args:
         out: a terminal.
-        colour: whether output may be dimmed, and failures red.
+        colour: whether output may be dimmed, and failures shown in red.
     """
 
     def __init__(self, out: Printer, *, colour: bool = True) -> None:
@@ -120,7 +121,7 @@ class ScreenReport:
                 self._live.refresh()
 
     def __rich__(self) -> Group:
-        """The lower part."""
+        """Return the lower part."""
         now = time.monotonic()
         rows: list[Text] = []
         for running in self._running.values():
@@ -131,7 +132,7 @@ class ScreenReport:
         return Group(*rows[-min(ROWS_MAX, self._console.height - 1) :])
 
     def _say(self, *lines: Text) -> None:
-        """Put lines above the lower part, which is drawn again."""
+        """Print lines above the lower part, and redraw that."""
         self._console.print(*lines, sep="\n", soft_wrap=True)
 
     def _line(self, mark: str, step: Step, end: str) -> Text:
@@ -142,5 +143,5 @@ class ScreenReport:
 
 
 def _text(line: bytes) -> str:
-    """A line as it would be read: of one that rewrites itself what it came to, without escape sequences."""
+    """Return a line in its final form, without escape sequences; for one that rewrites itself, the final text."""
     return printable_text(_ESCAPES.sub("", outcome(line).expandtabs()))

@@ -1,4 +1,4 @@
-"""What `build` reads from: the main context, and those of --build-context."""
+"""The inputs of `build`: the main context, and those of --build-context."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def surroundings(scratch: Path, values: Values, context: Context) -> Surroundings:
-    """What opening a context may need."""
+    """Return the values that opening a context may need."""
     from rootlay.vfs.build.context.buildcontext import Surroundings
 
     return Surroundings(scratch, sys.stdin.buffer, context.environ, settings_of(values, context))
@@ -28,7 +28,7 @@ def surroundings(scratch: Path, values: Values, context: Context) -> Surrounding
 def open_named(
     store: ImageStore, values: Values, context: Context, scratch: Path, stack: ExitStack
 ) -> tuple[Mapping[str, SourceTree], Mapping[str, str]]:
-    """The trees, and the images, of --build-context, by name. Raises as `open_context` and `load_unnamed`."""
+    """Return the trees, and the images, of --build-context, by name. Raises as `open_context` and `load_unnamed`."""
     from rootlay.vfs.build.context.buildcontext import STDIN, open_context
 
     trees: dict[str, SourceTree] = {}
@@ -47,7 +47,7 @@ def open_named(
 
 
 def _load(store: ImageStore, place: str, values: Values, context: Context) -> str:
-    """The ID of the image that `DIR[:TAG][@DIGEST]` means."""
+    """Return the ID of the image that `DIR[:TAG][@DIGEST]` means."""
     from rootlay.cli.progress import show_progress
     from rootlay.store.exchange.ociload import load_unnamed
     from rootlay.store.model.platform import host_platform

@@ -1,7 +1,7 @@
-"""Where a container made from a bundle lives: a bundle needs no store, but its container writes.
+"""The place of a container made from a bundle: a bundle needs no store, but its container writes.
 
-In the user's store, so that `ps` and `rm` find it; but on this machine's own disk when that store is on a network file
-system, or cannot be made: a bundle on a cluster is run on many machines at once, each with its own hydrated files.
+It is in the user's store, so that `ps` and `rm` find it. If that store is on a network file system, or cannot be made,
+it is on a local disk: a bundle on a cluster runs on many machines at once, each with its own hydrated files.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from rootlay.store.model.value import replace
 
 
 def for_image(context: Context, image: str) -> Context:
-    """The context to make a container of `image` in. An explicit --root or ROOTLAY_ROOT is always kept.
+    """Return the context in which to make a container of `image`. An explicit --root or ROOTLAY_ROOT is always kept.
 
     Raises:
-        UsageError: the machine's own place belongs to somebody else.
+        UsageError: the local place belongs to another user.
     """
     if "/" not in image or context.root_given:
         return context
@@ -31,7 +31,7 @@ def for_image(context: Context, image: str) -> Context:
 
 
 def _is_usable(root: Path) -> bool:
-    """Whether a store is, or can be made, at `root`."""
+    """Return whether a store exists, or can be made, at `root`."""
     while not root.exists() and root != root.parent:
         root = root.parent
     return os.access(root, os.W_OK | os.X_OK)
@@ -42,7 +42,7 @@ def _local_root(temporary: str) -> Path:
     try:
         os.mkdir(root, 0o700)
     except FileExistsError:
-        found = os.lstat(root)  # in a directory where anybody may make a name first
+        found = os.lstat(root)  # in a directory where any user may make a name first
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
             raise UsageError(f"{root} is not a directory of yours alone: set ROOTLAY_ROOT") from None
     return root

@@ -1,5 +1,5 @@
-"""What the command `rootlay` starts. Until `main` can take care of it, Ctrl-C ends the process as it ends any other: in
-the middle of an import, Python would print a traceback."""
+"""The start of the command `rootlay`. Until `main` handles Ctrl-C, it ends the process by the signal itself: in the
+middle of an import, Python would print a traceback."""
 
 import _signal  # type: ignore[import-not-found]  # the C half: `signal` itself takes a millisecond, and has no stub
 import sys
@@ -7,7 +7,7 @@ import sys
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
-    ours = _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler  # not where the caller ignores it
+    ours = _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler  # not if the caller ignores it
     if ours:
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from rootlay.cli.main import main as run

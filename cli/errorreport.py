@@ -1,8 +1,8 @@
-"""Errors as the user sees them: one line that names the input and says what to do, and an exit code of its own.
+"""Errors for the user: one line that names the input and says what to do, and an exit code for each kind.
 
-The codes are those of the classes (`exit_code`), documented in docs/exit-codes.md; a test compares. Verbs that run
-programs (run, start, exec, create, python) use Docker's 125 for every error of rootlay's own (`run_code`), so that
-1 … 124 can be the program's.
+The codes are those of the classes (`exit_code`), documented in docs/exit-codes.md; a test compares them. Verbs that run
+programs (run, start, exec, create, python) use Docker's 125 for every error of rootlay (`run_code`), so that 1 … 124
+can be the program's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ USAGE = 2
 
 
 def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
-    """Message and exit code of an error. What we did not foresee is raised again: a traceback is a bug report."""
+    """Return the message and exit code of an error. Raise an unforeseen error again: a traceback is a bug report."""
     if isinstance(error, ReaderGone):
         raise error
     running = verb in RUNNING_VERBS
@@ -38,7 +38,7 @@ def explain(error: Exception, verb: str, root: Path) -> tuple[str, int]:
 
 
 def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
-    # Of a link or a rename the second is what could not be made.
+    # The second name of a link or a rename is the one that could not be made.
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     given = error.filename2 if full and error.filename2 else error.filename
     name = os.fsdecode(given) if isinstance(given, (str, bytes, os.PathLike)) else ""
@@ -62,7 +62,7 @@ def _explain_os(error: OSError, root: Path) -> tuple[str, int]:
 
 
 def _is_removed_container(name: str, root: Path) -> bool:
-    """Whether a path that was not found lay in a container that is none any more."""
+    """Return whether a missing path was in a container that was removed."""
     with suppress(ValueError):
         parts = Path(name).relative_to(os.path.realpath(root)).parts
         return len(parts) > 1 and parts[0] == "containers" and not Path(root, *parts[:2], "config.json").exists()

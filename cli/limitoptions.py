@@ -1,4 +1,4 @@
-"""What the verbs that bring images in share: how much an image may unpack to."""
+"""The shared option of the verbs that import images: how much an image may unpack to."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SHIFTS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 
 def parse_size(text: str, flag: str) -> int:
-    """Bytes from Docker's form of sizes: `512m`, `20g`; units are powers of 1024. Raises UsageError."""
+    """Parse a size in Docker's form to bytes: `512m`, `20g`; units are powers of 1024. Raises UsageError."""
     found = _SIZE.fullmatch(text)
     if found is None:
         raise UsageError(f"{flag} {text}: not a size such as 512m or 20g")
@@ -28,7 +28,7 @@ def parse_size(text: str, flag: str) -> int:
 
 
 def limits_of(values: Values) -> Limits:
-    """The limits that the user set, and the defaults. Raises UsageError."""
+    """Return the limits that the user set, and the defaults for the others. Raises UsageError."""
     from rootlay.store.model.limits import Limits
 
     found = Limits()

@@ -1,4 +1,4 @@
-"""Listings: a plain table in Docker's manner, or JSON. Times and sizes as people read them."""
+"""Listings: a plain table as Docker prints it, or JSON, with readable times and sizes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Column:
 
 
 def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column], *, as_json: bool) -> None:
-    """One line a row, padded; what is not printable is escaped. With `as_json` the rows themselves, whole."""
+    """Print one padded line a row, with unprintable characters escaped. With `as_json` print the complete rows."""
     if as_json:
         context.out.json(list(rows))
         return
@@ -36,12 +36,12 @@ def print_table(context: Context, rows: Sequence[Row], columns: Sequence[Column]
 
 
 def age(when_ns: int) -> str:
-    """`3 minutes`: how long ago a time (ns since the epoch) was."""
+    """Return the age of a time (ns since the epoch), as `3 minutes`."""
     return _span(max(0, (time.time_ns() - when_ns) // 1_000_000_000))
 
 
 def age_of(when: str) -> str:
-    """`3 minutes ago` from a time in RFC 3339; `unknown` where it is none."""
+    """Return the age of a time in RFC 3339, as `3 minutes ago`; `unknown` if it is not one."""
     from datetime import UTC, datetime
 
     try:
@@ -67,7 +67,7 @@ def _span(seconds: int) -> str:
 
 
 def size(count: int) -> str:
-    """Bytes with decimal units, as Docker shows them: `1.21GB`."""
+    """Format bytes with decimal units, as Docker shows them: `1.21GB`."""
     value = float(count)
     for unit in ("B", "kB", "MB", "GB", "TB"):
         if value < 1000 or unit == "TB":

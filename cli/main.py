@@ -1,8 +1,8 @@
-"""Entry point: finds the store's root, the verb, and the parser that is due; turns errors into one line and a code.
+"""Entry point: finds the store's root, the verb and the parser to use; turns errors into one line and an exit code.
 
-Reads the environment, and hands it on: but for the place of the user's store nobody else looks at it. A verb goes
-through the light parser first, and imports neither Typer nor rich; Typer has the rest: help, completion, and all that
-is wrong with a command line.
+This module reads the environment and passes it on; apart from the place of the user's store, no other module reads it.
+A verb is parsed by the light parser first, and imports neither Typer nor rich. Typer handles the rest: help,
+completion, and all errors of the command line.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rootlay.store.disk.userroot import NoHome, user_root
 INTERRUPTED = 130
 USAGE = 2
 GARBAGE_AT = 50_000
-"""Objects between two looks for garbage in circles (Python: 700): we leave little, and imports make many objects."""
+"""Objects between two runs of the cyclic garbage collector (Python: 700): imports make many objects and few cycles."""
 
 
 def main(words: list[str] | None = None) -> int:
@@ -45,7 +45,7 @@ def main(words: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except ReaderGone:
-        code = 0  # what was asked for has been said
+        code = 0  # the requested text has been printed
     except Exception as error:
         from rootlay.cli.errorreport import explain
 
@@ -56,7 +56,7 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _settle(out: Printer, err: Printer) -> None:
-    """Write what an error has left unwritten, and leave nothing for the interpreter to complain about at its end."""
+    """Write the output that an error left unwritten, so that the interpreter reports no error at its exit."""
     for number, printer in ((1, out), (2, err)):
         try:
             printer.flush()
@@ -65,7 +65,7 @@ def _settle(out: Printer, err: Printer) -> None:
 
 
 def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:
-    """Take `--root DIR` off the front; it stands before the verb."""
+    """Remove `--root DIR` from the front; it precedes the verb."""
     if words and words[0].startswith("--root="):
         return Path(words[0].partition("=")[2]).absolute(), words[1:]
     if len(words) > 1 and words[0] == "--root":
@@ -85,18 +85,18 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
 
 
 def _with_typer(verb: str, rest: list[str], context: Context) -> int:
-    """Help, completion, and what is wrong with a command line, in one line. Raises UsageError, KeyboardInterrupt."""
+    """Handle help, completion, and errors of the command line, in one line. Raises UsageError, KeyboardInterrupt."""
     import typer
 
     from rootlay.cli.app import make_app
 
-    # Click's root of errors; newer Typers have a Click of their own, and no name for it.
+    # Click's root of errors; newer Typers contain a copy of Click and give it no name.
     refused = next(cls for cls in typer.BadParameter.__mro__ if cls.__name__ == "ClickException")
     outcome: list[int] = []
     try:
         code = make_app(context, outcome)(args=rest, prog_name="rootlay", standalone_mode=False)
     except SystemExit as leave:
-        if not outcome and leave.code and ("--help" in rest or not rest):  # rich's way to say that nobody reads it
+        if not outcome and leave.code and ("--help" in rest or not rest):  # rich: no reader of its output
             raise ReaderGone from None
         raise
     except typer.Abort:

@@ -1,8 +1,8 @@
-"""The light parser: the same table as Typer's, a millisecond instead of 150.
+"""The light parser: it uses the same table as Typer, and takes a millisecond instead of 150.
 
 It reads what pflag (Docker's parser) reads: `--name value`, `--name=value`, `-n value`, `-nvalue`, clusters such as
-`-it`, and `--`. Whatever it does not take (unknown options, missing arguments, `--help`) it leaves to Typer, which says
-it in full: so there is one set of messages.
+`-it`, and `--`. It leaves everything else (unknown options, missing arguments, `--help`) to Typer, which reports it in
+full: so there is one set of messages.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from rootlay.cli.spec import Option, Values, Verb
 
 
 class LeaveToTyper(Exception):
-    """The light parser has nothing to say to this command line."""
+    """A command line that the light parser does not handle."""
 
 
 def parse(verb: Verb, words: list[str]) -> Values:
@@ -68,7 +68,7 @@ def _take(option: Option | None, value: str | None, left: list[str], given: dict
 
 
 def _take_cluster(word: str, by_flag: dict[str, Option], left: list[str], given: dict[str, Any]) -> None:
-    """`-it`, `-eNAME=value`, `-ite NAME=value`."""
+    """Parse a cluster: `-it`, `-eNAME=value`, `-ite NAME=value`."""
     for position in range(1, len(word)):
         option = by_flag.get(f"-{word[position]}")
         if option is not None and option.kind != "flag":

@@ -1,14 +1,14 @@
-"""What is printed: the only place of the command line that writes to a standard stream. A test holds that.
+"""The output: the only module of the command line that writes to a standard stream. A test checks that.
 
 Rules:
-1. Names, labels, messages of registries and everything else that somebody else wrote may hold what moves a terminal's
-   cursor or turns its text round. `line` escapes all that is not printable: control characters (C0, DEL, C1), line
-   ends, bidirectional and other format characters, bytes that are no UTF-8. It does so wherever the line goes, so that
-   a pipe shows what a terminal shows.
+1. Foreign text (names, labels, messages of registries and so on) may hold characters that move a terminal's cursor or
+   reverse the direction of its text. `line` escapes everything that is not printable: control characters (C0, DEL, C1),
+   line ends, bidirectional and other format characters, bytes that are not UTF-8. It does so for every kind of output,
+   so that a pipe shows the same text as a terminal.
 2. `json` is exact, and ASCII: JSON's own escapes.
-3. `binary` is for what is passed on as it is: archives, documents, programs' own output.
-4. Who reads our output may go away: ReaderGone. What else is wrong with it is OutputFailed. Of standard error neither
-   is said: there is nowhere to say it.
+3. `binary` is for output that is passed on unchanged: archives, documents, the output of programs.
+4. A reader may close our output: ReaderGone. Any other error of it is OutputFailed. Errors of standard error are
+   ignored: there is no other place to report them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from rootlay.store.model.errors import RootlayError, printable_text
 
 
 class ReaderGone(Exception):
-    """Nobody reads our output any more (`rootlay images | head -1`): there is nothing left to do, and to say."""
+    """The reader of our output closed it (`rootlay images | head -1`): nothing is left to do or to print."""
 
 
 class OutputFailed(RootlayError):
@@ -40,8 +40,8 @@ class Printer:
     """A standard stream.
 
     Args:
-        stream: None: it was closed when we were started. Lines go nowhere then; `binary` raises.
-        quiet: whether trouble with it is passed over.
+        stream: None: it was closed when we were started. Lines are dropped then; `binary` raises.
+        quiet: whether its errors are ignored.
     """
 
     def __init__(self, stream: TextIO | None, *, quiet: bool = False) -> None:
@@ -49,37 +49,37 @@ class Printer:
         self._quiet = quiet
 
     def line(self, text: object, *, flush: bool = False) -> None:
-        """A line, by rule 1."""
+        """Write a line, by rule 1."""
         self.lines((str(text),), flush=flush)
 
     def lines(self, texts: Iterable[str], *, flush: bool = False) -> None:
-        """Several, in one piece."""
+        """Write several lines in one piece."""
         self._write("".join(f"{printable_text(text)}\n" for text in texts), flush=flush)
 
     def json(self, value: Any, *, indent: int = 2) -> None:
-        """A value as JSON, by rule 2."""
+        """Write a value as JSON, by rule 2."""
         self._write(json.dumps(value, indent=indent, default=str) + "\n")
 
     def drawn(self, text: str) -> None:
-        """Text with escape sequences of our own. Preconditions: what is not ours went through `printable_text`."""
+        """Write text with our escape sequences. Preconditions: all foreign text went through `printable_text`."""
         self._write(text, flush=True)
 
     def output(self, text: str) -> None:
-        """Lines with a program's own output, as it is."""
+        """Write lines with the output of a program, unchanged."""
         self._write(text, flush=True)
 
     def isatty(self) -> bool:
-        """Whether it is a terminal."""
+        """Return whether it is a terminal."""
         return self._stream is not None and self._stream.isatty()
 
     def fileno(self) -> int:
-        """The descriptor. Raises OSError."""
+        """Return the descriptor. Raises OSError."""
         if self._stream is None:
             raise OSError("closed")
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """As `drawn`, for `text`."""
+        """Write as `drawn`, for `text`."""
         self._write(text)
         return len(text)
 
@@ -90,12 +90,12 @@ class Printer:
 
     @property
     def binary(self) -> BinaryIO:
-        """Where bytes go as they are; writing raises OutputFailed where there is no standard output."""
+        """The stream for raw bytes; writing raises OutputFailed if there is no standard output."""
         self.flush()
         return cast(BinaryIO, _Bytes(None if self._stream is None else self._stream.buffer, self._guarded))
 
     def flush(self) -> None:
-        """Write what is held back. Raises ReaderGone, OutputFailed."""
+        """Write the buffered output. Raises ReaderGone, OutputFailed."""
         if self._stream is not None:
             self._guarded(self._stream.flush)
 
@@ -150,11 +150,11 @@ class _Bytes:
 
 
 def standard_streams() -> tuple[Printer, Printer]:
-    """Standard output and error. A standard descriptor that is closed is opened on /dev/null first: the next file that
-    is opened, one of the store's, would get its number, and what is printed."""
+    """Return standard output and error. Open a closed standard descriptor on /dev/null first: otherwise the next file
+    that is opened, one of the store's, would get its number and receive the output."""
     closed = {number for number in (0, 1, 2) if not _is_open(number)}
     for _ in closed:
-        os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        os.open(os.devnull, os.O_RDWR)  # the lowest free number
     for number in sorted(closed):
         os.set_inheritable(number, True)
     if sys.stdin is None:
@@ -178,7 +178,7 @@ def _is_open(number: int) -> bool:
 
 
 def abandon(*numbers: int) -> None:
-    """Let descriptors lead nowhere, so that what is still held back is not complained of when the process ends."""
+    """Redirect the descriptors to /dev/null, so that buffered output causes no error when the process ends."""
     null = os.open(os.devnull, os.O_WRONLY)
     for number in numbers:
         os.dup2(null, number)

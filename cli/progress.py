@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then elsewhere. Writes to standard error only."""
+"""Progress of long work: a bar on a terminal, an occasional line elsewhere. Writes to standard error only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REDRAWN_EVERY_S = 0.1
 
 @contextlib.contextmanager
 def show_progress(context: Context) -> Iterator[Progress]:
-    """A callback `(done bytes, total bytes or None, label)` for the store's long operations."""
+    """Return a callback `(done bytes, total bytes or None, label)` for the store's long operations."""
     if context.err.isatty():
         with _bar(context) as callback:
             yield callback
@@ -55,14 +55,14 @@ def _bar(context: Context) -> Iterator[Progress]:
 
 
 def print_notes(context: Context, notes: Iterable[str]) -> None:
-    """What the user should know though nothing failed, each on a line of standard error."""
+    """Print each note (something that the user should know although nothing failed) on a line of standard error."""
     for note in notes:
         context.err.line(f"rootlay: note: {note}")
 
 
 def show_counts(context: Context) -> Callable[[str, int, int], None]:
-    """A callback `(kind of things, how many are done, how many there are)`: a line on a terminal that changes, and now
-    and then a line elsewhere."""
+    """Return a callback `(kind of things, how many are done, how many there are)`: it rewrites a line on a terminal,
+    and prints an occasional line elsewhere."""
     terminal = context.err.isatty()
     last = time.monotonic()
 
@@ -81,7 +81,7 @@ def show_counts(context: Context) -> Callable[[str, int, int], None]:
 
 
 def clear_counts(context: Context) -> None:
-    """Take the line off the terminal."""
+    """Remove the line from the terminal."""
     if context.err.isatty():
         context.err.drawn("\r\x1b[K")
 

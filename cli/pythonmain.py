@@ -1,8 +1,8 @@
-"""What `rootlay python` starts: this interpreter, which goes inside and becomes the script.
+"""The program that `rootlay python` starts: this interpreter, which enters the container and becomes the script.
 
     python -m rootlay.cli.pythonmain ROOT CONTAINER CWD {SCRIPT | -m MODULE | -c CODE} [ARGUMENT…]
 
-A process of its own, so that the container can be removed however the script ends. The script is read, and its
+It is a separate process, so that the container can be removed however the script ends. The script is read, and its
 directory becomes the first of `sys.path`, outside; from its first line on everything is inside.
 """
 
@@ -41,14 +41,14 @@ def main() -> None:
         return
     fresh: dict[str, object] = dict.fromkeys(("__doc__", "__loader__", "__spec__"))
     fresh |= {"__name__": "__main__", "__builtins__": builtins, **({"__file__": file} if file else {})}
-    names = sys.modules["__main__"].__dict__  # this module's own
+    names = sys.modules["__main__"].__dict__  # of this module
     names.clear()
     names.update(fresh)
     exec(code, names)
 
 
 def _arguments(words: list[str]) -> tuple[list[str], str, str]:
-    """sys.argv, the first of sys.path, and the script's file."""
+    """Return sys.argv, the first of sys.path, and the script's file."""
     if words[0] in ("-m", "-c"):
         return [words[0], *words[2:]], "", ""
     return words, os.path.dirname(os.path.realpath(words[0])), os.path.abspath(words[0])

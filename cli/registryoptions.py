@@ -1,4 +1,4 @@
-"""What the verbs that talk to registries share: their options, and the settings that the surroundings make."""
+"""The shared part of the verbs that talk to registries: their options, and the settings from the environment."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ALL_PLATFORMS_OPTION = Option(
 
 
 def settings_of(values: Values, context: Context) -> Settings:
-    """Flags, proxies, CA file, Docker's config directory, and how slow a transfer may be. Raises UsageError."""
+    """Return flags, proxies, CA file, Docker's config directory, and the lowest transfer speed. Raises UsageError."""
     from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
@@ -52,7 +52,7 @@ def settings_of(values: Values, context: Context) -> Settings:
 
 
 def _number(context: Context, name: str, usual: int) -> int:
-    """A number in the environment. Raises UsageError."""
+    """Parse a number in the environment. Raises UsageError."""
     text = context.environ.get(name) or str(usual)
     if not text.isascii() or not text.isdigit() or len(text) > 12:
         raise UsageError(f"{name}={text[:40]}: not a number")
@@ -60,7 +60,7 @@ def _number(context: Context, name: str, usual: int) -> int:
 
 
 def one_or_all(values: Values) -> tuple[Platform | None, bool]:
-    """`--platform`, and whether `--all-platforms` is given. Raises UsageError for both."""
+    """Return `--platform`, and whether `--all-platforms` is given. Raises UsageError for both."""
     platform, every = platform_of(values), values.flag("all_platforms")
     if every and platform is not None:
         raise UsageError("--platform and --all-platforms: only one of them")
@@ -68,7 +68,7 @@ def one_or_all(values: Values) -> tuple[Platform | None, bool]:
 
 
 def platform_of(values: Values) -> Platform | None:
-    """`--platform`, or None. Raises UsageError."""
+    """Return `--platform`, or None. Raises UsageError."""
     text = values.text("platform")
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""What run, start and exec have in common: open a session, run the program, clean up."""
+"""The shared part of run, start and exec: open a session, run the program, clean up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def reader(record: ContainerRecord) -> Reader:
-    """Reads small files inside the container, for user names. The overlay is opened when it is first asked, once."""
+    """Return a reader of small files inside the container, for user names. It opens the overlay at its first use."""
     opened: list[Overlay] = []
 
     def read(path: bytes) -> bytes | None:
@@ -40,7 +40,7 @@ def start_session(
     if trace == "-":
         trace = ""
     elif trace is not None:
-        with open(trace, "ab"):  # the engine appends to what is there
+        with open(trace, "ab"):  # the engine appends to it
             pass
     if not joins and record.config.ports:
         from rootlay.vfs.run.ports import require_free
@@ -56,7 +56,7 @@ def attach(
     patch: bool,
     confine: str | None = None,
 ) -> int:
-    """Run the container's own program in the foreground; remove the container afterwards when it says so."""
+    """Run the container's main program in the foreground; remove the container afterwards if it is configured so."""
     from rootlay.vfs.run.foreground import run_foreground
     from rootlay.vfs.run.removal import remove_container
 
@@ -77,7 +77,7 @@ def attach(
 
 
 def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None) -> None:
-    """Run the container's own program in the background. Raises NotStarted."""
+    """Run the container's main program in the background. Raises NotStarted."""
     from rootlay.vfs.run.background import run_background
     from rootlay.vfs.run.removal import remove_container
 

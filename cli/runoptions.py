@@ -1,4 +1,4 @@
-"""The options that `run` and `create` share, and how they become a container."""
+"""The options that `run` and `create` share, and their translation to a container."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rootlay.cli.spec import Argument, Context, Option, UsageError, Values
 from rootlay.store.containers.record import Bind
 from rootlay.vfs.containers.create import ContainerOptions
 
-HOSTNAME_MAX = 64  # Linux's, __NEW_UTS_LEN
+HOSTNAME_MAX = 64  # the limit of Linux, __NEW_UTS_LEN
 _HOSTNAME = re.compile(rf"[A-Za-z0-9_.-]{{1,{HOSTNAME_MAX}}}")
 CONFINE = Option(
     ("--confine",),
@@ -69,15 +69,15 @@ ARGUMENTS = (
 
 
 def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: bool = False) -> ContainerOptions:
-    """Turn parsed values into what the library takes. `to_run`: the container's program is to be started now.
+    """Turn parsed values into the options of the library. `to_run`: the container's program starts immediately.
 
     Raises:
-        UsageError: a bind or an environment file that is not one.
+        UsageError: a malformed bind or environment file.
     """
     words = list(values.many("command"))
     image = values.text("image") or ""
     if values.many("lower"):
-        # There is no IMAGE argument then: all words are the program's.
+        # There is no IMAGE argument then: all words belong to the program.
         words = [image, *words] if image else words
         image = values.text("base") or ""
     elif not image:
@@ -129,10 +129,10 @@ def _ports(values: Values) -> tuple[str, ...]:
 
 
 def confine_mode(values: Values) -> str | None:
-    """The value of --confine, None when it is not given.
+    """Return the value of --confine, None if it is not given.
 
     Raises:
-        UsageError: there is no such mode.
+        UsageError: the mode does not exist.
     """
     mode = values.text("confine")
     return mode and _choice("--confine", mode, ("auto", "require", "off"))
@@ -145,10 +145,11 @@ def _choice(option: str, given: str, known: tuple[str, ...]) -> str:
 
 
 def parse_bind(text: str) -> Bind:
-    """`HOST:CTR[:ro|rw]`. A relative host path is the caller's; the target must be absolute.
+    """Parse `HOST:CTR[:ro|rw]`. A relative host path is relative to the caller's directory; the target must be
+    absolute.
 
     Raises:
-        UsageError: not of this form.
+        UsageError: another form.
     """
     parts = text.split(":")
     if len(parts) == 3 and parts[2] in ("ro", "rw", "z", "Z"):
@@ -167,7 +168,7 @@ def parse_bind(text: str) -> Bind:
 
 
 def variables(values: Values) -> tuple[str, ...]:
-    """The values of -e. Raises UsageError for one without a name."""
+    """Return the values of -e. Raises UsageError for one without a name."""
     for text in values.many("env"):
         if not text.partition("=")[0]:
             raise UsageError(f"-e {text}: a variable needs a name: NAME[=VALUE]")
@@ -175,7 +176,7 @@ def variables(values: Values) -> tuple[str, ...]:
 
 
 def working_directory(values: Values) -> str | None:
-    """The value of -w. Raises UsageError for a relative one: there is nothing that it could be relative to."""
+    """Return the value of -w. Raises UsageError for a relative one: there is no base for it."""
     text = values.text("workdir")
     if text is not None and not text.startswith("/"):
         raise UsageError(f"-w {text}: the working directory must be an absolute path")
@@ -183,7 +184,7 @@ def working_directory(values: Values) -> str | None:
 
 
 def _env_files(paths: tuple[str, ...]) -> list[str]:
-    """The lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
+    """Return the lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
     found: list[str] = []
     for path in paths:
         with open(path, "rb") as file:

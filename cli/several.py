@@ -1,4 +1,4 @@
-"""Verbs that take several names: each has its turn, whatever became of those before it."""
+"""Verbs that take several names: each name is handled, even if an earlier one failed."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from rootlay.cli.spec import Context
 
 
 def each(names: Iterable[str], act: Callable[[str], None], context: Context, verb: str) -> int:
-    """Do it for each name. What failed is said at the end, a line for each, and the exit code is 1, as Docker's is.
+    """Run the verb for each name. Report failures at the end, a line for each, with exit code 1, as Docker does.
 
-    Of a single name the error is raised, with the exit code that is its own.
+    For a single name raise the error, with its own exit code.
     """
     given = tuple(names)
     if len(given) == 1:

@@ -1,9 +1,9 @@
-"""The declarative table of a verb: its options and arguments, from which both parsers are made.
+"""The declarative table of a verb: its options and arguments. Both parsers are made from it.
 
 Rules:
 1. One source of truth: `cli/parse.py` (light, for the verbs that must start fast) and `cli/app.py` (Typer: help,
    completion, suggestions) are both made from these values.
-2. Nothing heavy is imported here.
+2. This module imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from rootlay.cli.printer import Printer
 from rootlay.store.model.value import value
 
 RUNNING_VERBS = frozenset({"run", "start", "exec", "create", "python"})
-"""Verbs whose exit code may be a program's: trouble of our own is 125, as Docker's."""
+"""Verbs whose exit code may be a program's: an error of rootlay is 125, as in Docker."""
 
 Kind = Literal["flag", "text", "many", "int"]
 
 
 @value
 class Option:
-    """`flags`: the spellings, long one last. A `flag` is given or not; `many` may be repeated."""
+    """An option. `flags`: the spellings, the long one last. A `flag` is given or not; `many` may be repeated."""
 
     flags: tuple[str, ...]
     kind: Kind
@@ -38,13 +38,13 @@ class Option:
 
     @property
     def start(self) -> Any:
-        """The value when the option is not given."""
+        """The value if the option is not given."""
         return {"flag": False, "many": ()}.get(self.kind, self.default)
 
 
 @value
 class Argument:
-    """A positional argument. `many` takes all that is left."""
+    """A positional argument. `many` takes all remaining words."""
 
     name: str
     help: str
@@ -54,7 +54,7 @@ class Argument:
 
 @value
 class Verb:
-    """`passes_on`: what follows the first argument belongs to the program, so options end there."""
+    """A verb. `passes_on`: options end after the first argument; the following words belong to the program."""
 
     name: str
     help: str
@@ -67,7 +67,7 @@ class Verb:
 
 
 class Values:
-    """What the user gave, checked against the table. The getters are typed, and fail on a name that is not in it."""
+    """The user's values, checked against the table. The getters are typed, and fail on a name that is not in it."""
 
     __slots__ = ("given",)
 
@@ -94,7 +94,7 @@ class Values:
 
 @value
 class Context:
-    """What the surroundings are: read once, in `cli/main.py`, and handed down. `root_given`: the user chose it."""
+    """The environment: read once, in `cli/main.py`, and passed on. `root_given`: the user chose the root."""
 
     root: Path
     environ: dict[str, str]
@@ -104,4 +104,4 @@ class Context:
 
 
 class UsageError(Exception):
-    """The command line is not one: exit code 2 (125 for the verbs that run programs), as Docker's."""
+    """A bad command line: exit code 2 (125 for the verbs that run programs), as in Docker."""

@@ -1,8 +1,8 @@
-"""Where a container lives whose image is in a store that is read-only: below the directory of `--upper`.
+"""The place of a container whose image is in a read-only store: below the directory of `--upper`.
 
-`DIR/upper` is its writable layer, and `DIR/store` a store that has the image by links (linkedstore), with
-the container's record and the files hydrated for it. Both are there for the next run with the same directory. On the
-path of every `rootlay run`: no heavy imports.
+`DIR/upper` is its writable layer, and `DIR/store` a store that links to the image (linkedstore) and holds the
+container's record and the files hydrated for it. Both are there for the next run with the same directory. This module
+is on the path of every `rootlay run`: no heavy imports.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from rootlay.vfs.containers.create import ContainerOptions
 
 
 def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, ContainerOptions]:
-    """The context and the options to make a container with: those given, unless the store is read-only.
+    """Return the context and the options to make a container with: the given ones, unless the store is read-only.
 
     Raises:
-        StoreNotWritable: it is, and no `--upper` is given.
-        UsageError: that directory has something else in it.
+        StoreNotWritable: the store is read-only, and no `--upper` is given.
+        UsageError: that directory contains something else.
         UnknownImage, AmbiguousImage, WrongPlatform: as for any container.
     """
     if not _is_read_only(context.root):
@@ -56,7 +56,7 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
 
 
 def _is_read_only(root: Path) -> bool:
-    """Whether there is a store at `root` in which no container can be made."""
+    """Return whether there is a store at `root` in which no container can be made."""
     return (root / "oci-layout").exists() and not os.access(root / "containers", os.W_OK | os.X_OK)
 
 

@@ -1,4 +1,4 @@
-"""Which verbs there are, and where they live."""
+"""The list of verbs, and their modules."""
 
 from __future__ import annotations
 

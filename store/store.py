@@ -1,4 +1,4 @@
-"""The store: everything that is on disk, behind one object. Opening it is cheap; heavy parts load when used."""
+"""The store: all data on disk, behind one object. Opening it is cheap; heavy parts load at their first use."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ImageStore(Images):
-    """The images of a store, with the ways in and out; content of lazy layers comes from their registries."""
+    """The images of a store, with import and export; registries supply the content of lazy layers."""
 
     def __init__(self, layout: Layout) -> None:
         """Use `open`."""
@@ -92,7 +92,7 @@ def _open_fetch(directory: Path) -> FetchRange:
 
 
 def open_lower(root: Path, chain: str) -> tuple[View | BundleView, Hydrator]:
-    """The view of a chain ID (or of a bundle's ID) and what hydrates it. The caller closes both, the hydrator first.
+    """Return the view of a chain ID (or of a bundle's ID) and its hydrator. The caller closes both, the hydrator first.
 
     Raises FileNotFoundError, CorruptStore, TruncatedArchive.
     """

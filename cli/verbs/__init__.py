@@ -1,1 +1,1 @@
-"""One module for each verb: its options, and what it does."""
+"""One module for each verb: its options, and its action."""

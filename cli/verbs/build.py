@@ -28,7 +28,7 @@ def action(values: Values, context: Context) -> int:
 
     outputs = parse_outputs(values, context)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.default_int_handler)  # so that commands are stopped, and containers removed
+        signal.signal(number, signal.default_int_handler)  # to stop commands and remove containers
     try:
         with tempfile.TemporaryDirectory(prefix="rootlay-context-") as scratch, ExitStack() as stack:
             around = surroundings(Path(scratch), values, context)
@@ -42,7 +42,7 @@ def action(values: Values, context: Context) -> int:
                 result = build(store, dockerfile, source.visible(name), options, report)
             deliver(store, result, outputs, values, context, report.note)
     except KeyboardInterrupt:
-        if threading.active_count() > 1:  # they wait for the network: Python would wait for them
+        if threading.active_count() > 1:  # threads that wait for the network: Python would wait for them
             context.err.line("rootlay: the build was cancelled", flush=True)
             os._exit(CANCELLED)
         raise BuildCancelled from None

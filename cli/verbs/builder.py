@@ -1,4 +1,4 @@
-"""`rootlay builder`: look at the build cache, and empty it."""
+"""`rootlay builder`: show the build cache, and empty it."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _row(item: CacheItem) -> Row:
 
 
 def _older_than(filters: tuple[str, ...]) -> float:
-    """`until=24h`: seconds. Raises UsageError."""
+    """Parse `until=24h` to seconds. Raises UsageError."""
     seconds = 0.0
     for text in filters:
         name, _, value = text.partition("=")

@@ -1,4 +1,4 @@
-"""`rootlay bundle`: write an image as one file that runs where it lies."""
+"""`rootlay bundle`: write an image as one file that runs in place."""
 
 from __future__ import annotations
 

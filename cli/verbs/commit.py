@@ -1,4 +1,4 @@
-"""`rootlay commit`: make an image of a container's changes."""
+"""`rootlay commit`: make an image from a container's changes."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def action(values: Values, context: Context) -> int:
 
 
 def split(text: str) -> tuple[str, str]:
-    """`CONTAINER:PATH` -> (container, path); a path of the host has no container. `./a:b` is a path."""
+    """Split `CONTAINER:PATH` into (container, path); a path of the host has no container. `./a:b` is a path."""
     name, sign, path = text.partition(":")
     if sign and name and not name.startswith((".", "/")) and "/" not in name:
         return name, path or "/"

@@ -1,4 +1,4 @@
-"""`rootlay diff`: what was changed in a container, or what differs between two states."""
+"""`rootlay diff`: show the changes in a container, or the differences between two states."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def action(values: Values, context: Context) -> int:
 
 
 def _state(context: Context, reference: str) -> State | Image:
-    """CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
+    """Return the state CONTAINER, CONTAINER@SNAPSHOT or IMAGE, tried in this order."""
     from rootlay.store.containers.containers import Containers
     from rootlay.store.model.errors import UnknownContainer
     from rootlay.store.store import ImageStore

@@ -1,4 +1,4 @@
-"""`rootlay doctor`: what works on this machine."""
+"""`rootlay doctor`: check which features work on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rootlay exec`: run one more program in a container. Unlike Docker's, the container need not be running."""
+"""`rootlay exec`: run one more program in a container. Unlike with Docker, the container need not be running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rootlay history`: how an image came about, layer by layer."""
+"""`rootlay history`: show the steps that made an image, layer by layer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def action(values: Values, context: Context) -> int:
             }
         )
     if real < len(image.diff_ids):
-        # Images made without a history for each layer: the rest of the layers all the same.
+        # For images without a history for each layer: the remaining layers nevertheless.
         rows += [
             {"created": "", "created_by": "(no history)", "comment": "", "diff_id": str(diff_id), "size": blob.size}
             for diff_id, blob in layers

@@ -41,16 +41,16 @@ def action(values: Values, context: Context) -> int:
 
 
 def _shown(identity: str, digits: int | None) -> str:
-    """An image ID: its first digits, or with None the whole digest."""
+    """Return an image ID: its first digits, or the whole digest with None."""
     return identity if digits is None else identity.partition(":")[2][:digits]
 
 
 def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
-    """One for each record that `wanted` (a repository, or NAME:TAG) does not leave out."""
+    """Return one row for each record that `wanted` (a repository, or NAME:TAG) selects."""
     rows = []
     for record in records:
         reference = record.reference or ""
-        name, digest, _ = reference.partition("@")  # what was pulled by digest has no tag
+        name, digest, _ = reference.partition("@")  # an image pulled by digest has no tag
         tag = ""
         if not digest:
             name, _, tag = reference.rpartition(":")

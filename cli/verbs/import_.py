@@ -1,4 +1,4 @@
-"""`rootlay import`: make an image of a root file system."""
+"""`rootlay import`: make an image from a root file system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rootlay inspect`: everything that is known of containers and images, as JSON."""
+"""`rootlay inspect`: print all data of containers and images as JSON."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""`rootlay login`: log in to a registry. The password comes from standard input or the terminal, never as an argument,
-where other users' `ps` and the shell's history would have it."""
+"""`rootlay login`: log in to a registry. The password is read from standard input or the terminal, never from an
+argument: other users' `ps` and the shell's history would show that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rootlay logout`: forget the login of a registry."""
+"""`rootlay logout`: remove the login of a registry."""
 
 from __future__ import annotations
 

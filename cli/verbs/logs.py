@@ -1,4 +1,4 @@
-"""`rootlay logs`: what a detached container's program has written."""
+"""`rootlay logs`: print the output of a detached container's program."""
 
 from __future__ import annotations
 

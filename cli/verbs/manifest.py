@@ -1,4 +1,4 @@
-"""`rootlay manifest inspect`: what a registry has under a name, without fetching it."""
+"""`rootlay manifest inspect`: show the manifest that a registry has under a name, without fetching the image."""
 
 from __future__ import annotations
 

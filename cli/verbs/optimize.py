@@ -1,4 +1,4 @@
-"""`rootlay optimize`: make the files of an image quick to read one by one."""
+"""`rootlay optimize`: speed up the reading of single files of an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`rootlay prune`: remove what is not needed."""
+"""`rootlay prune`: remove unneeded objects."""
 
 from __future__ import annotations
 

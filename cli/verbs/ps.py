@@ -67,7 +67,7 @@ def _row(record: ContainerRecord, running: bool) -> Row:
 
 
 def _shown(port: str) -> str:
-    """`0.0.0.0:8080->80/tcp`, as Docker writes it."""
+    """Format a port as Docker does: `0.0.0.0:8080->80/tcp`."""
     outside, _, inside = port.rpartition(":")
     return f"{outside if ':' in outside else '0.0.0.0:' + outside}->{inside}"
 

@@ -30,7 +30,7 @@ def action(values: Values, context: Context) -> int:
             all_platforms=every,
         )
     print_notes(context, notes)
-    if not found.lazy_layers:  # of those the first container makes it, when the tables of contents are out of memory
+    if not found.lazy_layers:  # else the first container makes it, when the tables of contents are out of memory
         ensure_view(store, found.image)
     if values.flag("quiet"):
         context.out.line(found.image.id)

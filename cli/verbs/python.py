@@ -53,7 +53,7 @@ def _words(values: Values) -> list[str]:
 
 
 def _run(words: list[str], env: dict[str, str]) -> int:
-    """A terminal's own signals reach the script without help; others are passed on. Docker's exit code."""
+    """Run the script; return Docker's exit code. A terminal's signals reach the script directly; pass others on."""
     import signal
     import subprocess
     import sys

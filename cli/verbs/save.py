@@ -1,4 +1,4 @@
-"""`rootlay save`: write images to an archive that other tools load."""
+"""`rootlay save`: write images to an archive that other tools can load."""
 
 from __future__ import annotations
 

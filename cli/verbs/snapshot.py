@@ -1,4 +1,4 @@
-"""`rootlay snapshot`: keep states of a container's files."""
+"""`rootlay snapshot`: save states of a container's files."""
 
 from __future__ import annotations
 

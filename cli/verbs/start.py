@@ -1,4 +1,4 @@
-"""`rootlay start`: start a container's own program, again or for the first time."""
+"""`rootlay start`: start a container's main program, again or for the first time."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ def action(values: Values, context: Context) -> int:
 
 
 def stop_container(path: str, main_pid: int, patience_s: float) -> bool:
-    """SIGTERM to the main program, SIGKILL to all that is left of the container after the patience.
+    """Send SIGTERM to the main program, and SIGKILL to all that is left of the container after the patience.
 
     Returns whether nothing is left.
     """

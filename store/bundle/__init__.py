@@ -1,1 +1,1 @@
-"""One read-only file that is an image with its view: written, read, attached."""
+"""One read-only file that is an image with its view: writing, reading, attaching."""

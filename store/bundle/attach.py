@@ -1,8 +1,8 @@
 """Bundles attached to a store: `views/<bundle's ID>.bundle`, a symbolic link to the file (docs/format.md §10).
 
 Rules:
-1. A bundle's tables are verified once, when it is attached. A link always leads to a file that was verified; that it
-   is still the same bundle is checked by its ID whenever it is opened.
+1. A bundle's tables are verified once, when it is attached. A link always leads to a file that was verified. Whenever
+   the link is opened, the ID shows whether it is still the same bundle.
 2. On the path of `rootlay run FILE`: nothing heavy may be imported here.
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def attach(root: Path, path: Path) -> Bundle:
-    """Verify the bundle at `path` and make it known to the store at `root`. The caller closes what is returned.
+    """Verify the bundle at `path` and register it in the store at `root`. The caller closes the returned bundle.
 
     Raises FileNotFoundError, CorruptStore, TruncatedArchive.
     """
@@ -45,12 +45,12 @@ def attach(root: Path, path: Path) -> Bundle:
 
 
 def link_path(root: Path, bundle_id: Digest) -> Path:
-    """Where the link to a bundle is."""
+    """Return the path of the link to a bundle."""
     return root / "views" / (bundle_id.hex + SUFFIX)
 
 
 def attached_view(root: Path, bundle_id: Digest) -> tuple[bytes, Table]:
-    """Where the native view of an attached bundle is: the file's real path, and the table inside.
+    """Return the place of the native view of an attached bundle: the file's real path, and the table inside.
 
     Raises FileNotFoundError, CorruptStore.
     """

@@ -1,12 +1,12 @@
 """A bundle: one read-only file that is an image, its look-up table and random access to its files (docs/format.md §10).
 
-It runs where it lies, on any file system that can be read and mapped: nothing is unpacked, no store is asked. Inside
-it is an OCI image layout; the tables beside the blobs only make it quick to look things up.
+It runs in place, on any file system that can be read and mapped: nothing is unpacked, and no store is needed. Inside it
+is an OCI image layout; the tables next to the blobs only speed up look-ups.
 
 Rules:
 1. The header's digest names the bundle (its ID) and covers the digests of all tables. Blobs are verified by their own
    digests when the bundle is loaded into a store, and segment by segment when a file's content is read.
-2. Opening costs a page of header; tables are mapped, and read when they are asked.
+2. Opening reads one page, the header; tables are mapped, and read when they are used.
 3. On the path of `rootlay run FILE`: nothing heavy may be imported here.
 """
 
@@ -32,7 +32,7 @@ HEADER_BYTES = 4096
 # Tables start at a multiple of the largest page size of the architectures that Linux runs on.
 ALIGNMENT = 1 << 16
 SUFFIX = ".bundle"
-MAX_LAYERS = 1 << 16  # of a header that is believed; no builder gets near it
+MAX_LAYERS = 1 << 16  # the highest count that a header may claim; no builder gets near it
 
 _FIXED = Struct("<8sIIQII")
 _TABLE = Struct("<QQ32s")
@@ -43,7 +43,7 @@ _READ_BYTES = 1 << 18
 
 @value
 class Table:
-    """Where a table is: offset and length in bytes, SHA-256 of its bytes."""
+    """The place of a table: offset and length in bytes, SHA-256 of its bytes."""
 
     offset: int
     length: int
@@ -52,7 +52,7 @@ class Table:
 
 @value
 class BundleHeader:
-    """The first page. `id` is the SHA-256 of what stands before it."""
+    """The first page. `id` is the SHA-256 of the bytes before it."""
 
     file_bytes: int
     layers: int
@@ -60,7 +60,7 @@ class BundleHeader:
     id: Digest
 
     def pack(self) -> bytes:
-        """The page; its own digest is made anew."""
+        """Return the page, with a new digest of its own."""
         page = bytearray(HEADER_BYTES)
         page[: len(SHEBANG)] = SHEBANG
         _FIXED.pack_into(page, SHEBANG_BYTES, MAGIC, VERSION, HEADER_BYTES, self.file_bytes, self.layers, 0)
@@ -74,7 +74,7 @@ class BundleHeader:
 
     @classmethod
     def parse(cls, page: bytes, what: str) -> BundleHeader:
-        """The inverse. Raises CorruptStore, naming `what`."""
+        """Parse the page. Raises CorruptStore, naming `what`."""
         if len(page) < HEADER_BYTES or page[SHEBANG_BYTES : SHEBANG_BYTES + len(MAGIC)] != MAGIC:
             raise CorruptStore(what, "not a bundle")
         _, version, header_bytes, file_bytes, layers, _ = _FIXED.unpack_from(page, SHEBANG_BYTES)
@@ -96,7 +96,7 @@ class BundleHeader:
 
 
 class Bundle:
-    """An open bundle. Thread safe, good after a fork; close it when nobody reads it any more."""
+    """An open bundle. Thread safe, usable after a fork; close it when it has no readers left."""
 
     __slots__ = ("_fd", "_files", "header", "path", "what")
 
@@ -117,24 +117,24 @@ class Bundle:
 
     @property
     def id(self) -> Digest:
-        """What names the bundle: the digest of its header."""
+        """The name of the bundle: the digest of its header."""
         return self.header.id
 
     @property
     def layer_ids(self) -> tuple[Digest, ...]:
-        """Names for the layers' hydrated trees, base first. They belong to this bundle alone: a bundle's word for a
-        diff ID is not verified before it runs, so it must not reach the trees of a store's own layers."""
+        """Names for the layers' hydrated trees, base first. They belong to this bundle alone: the diff IDs that a
+        bundle claims are not verified before it runs, so it must not use the trees of a store's layers."""
         return tuple(Digest.of(f"{self.id} layer {n}".encode("ascii")) for n in range(self.header.layers))
 
     def map_table(self, name: str) -> mmap.mmap:
-        """A table, mapped read-only; the caller closes it."""
+        """Map a table read-only; the caller closes it."""
         table = self.header.tables[name]
-        if not table.length:  # of an image without layers; nothing cannot be mapped
+        if not table.length:  # an image without layers; an empty range cannot be mapped
             return mmap.mmap(-1, 1, access=mmap.ACCESS_READ)
         return mmap.mmap(self._fd, table.length, access=mmap.ACCESS_READ, offset=table.offset)
 
     def verify_tables(self) -> None:
-        """Check each table's digest. Raises CorruptStore."""
+        """Verify each table's digest. Raises CorruptStore."""
         for name, table in self.header.tables.items():
             digest = hashlib.sha256()
             for chunk in self.iter_range(table.offset, table.length):
@@ -143,7 +143,7 @@ class Bundle:
                 raise CorruptStore(str(self.path), f"its table of {name} is damaged: copy it again")
 
     def iter_range(self, offset: int, length: int) -> Iterator[bytes]:
-        """Bytes of the file, in pieces. Raises TruncatedArchive."""
+        """Yield bytes of the file, in pieces. Raises TruncatedArchive."""
         while length:
             chunk = os.pread(self._fd, min(length, _READ_BYTES), offset)
             if not chunk:
@@ -153,7 +153,7 @@ class Bundle:
             yield chunk
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the bundle. Idempotent."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -181,20 +181,20 @@ class Bundle:
         return found
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of that path."""
+        """Return whether there is a file of that path."""
         return self._find(path) is not None
 
     def size(self, path: str) -> int:
-        """Its size in bytes. Raises BadManifest if it is missing."""
+        """Return its size in bytes. Raises BadManifest if it is missing."""
         return self._get(path)[1]
 
     def iter_chunks(self, path: str) -> Iterator[bytes]:
-        """Its content. Raises BadManifest, TruncatedArchive."""
+        """Yield its content. Raises BadManifest, TruncatedArchive."""
         yield from self.iter_range(*self._get(path))
 
 
 def is_bundle(path: str) -> bool:
-    """Whether there is a bundle at `path`. Looks at 72 bytes."""
+    """Return whether there is a bundle at `path`. Reads 72 bytes."""
     try:
         with open_regular_stream(path, follow=True) as stream:
             return stream.read(SHEBANG_BYTES + len(MAGIC))[SHEBANG_BYTES:] == MAGIC

@@ -1,7 +1,7 @@
-"""What is in a bundle, as the view and the layers of a stack (docs/format.md §10).
+"""The content of a bundle, as the view and the layers of a stack (docs/format.md §10).
 
-The same answers as `store.view.view.View` and `store.layer.layer.Layer` give, out of the bundle's own tables: the
-native view, and for each of its entries where its content is.
+It gives the same answers as `store.view.view.View` and `store.layer.layer.Layer`, from the bundle's tables: the native
+view, and the place of the content of each of its entries.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _BUFFER_BYTES = 1 << 17
 
 
 class BundleView(Walks):
-    """The merged view of a bundle's layers: see `rootlay.store.view.view.View`. Thread safe, good after a fork."""
+    """The merged view of a bundle's layers: see `rootlay.store.view.view.View`. Thread safe, usable after a fork."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Take over `bundle`, which `close` closes. Raises CorruptStore."""
@@ -62,7 +62,7 @@ class BundleView(Walks):
             raise
 
     def open_native(self) -> NativeView:
-        """The native view, to be closed by the caller."""
+        """Return the native view; the caller closes it."""
         return NativeView.of(self._bundle.map_table("view"), str(self.path))
 
     @cached_property
@@ -93,14 +93,14 @@ class BundleView(Walks):
         )  # fmt: skip
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
-        """`name` in the directory `parent_id`, or None."""
+        """Return `name` in the directory `parent_id`, or None."""
         if not name:
             return self.root if parent_id == 0 else None
         entry_id = self._native.find(parent_id, name)
         return self._node(entry_id) if entry_id else None
 
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Node]]:
-        """The children of a directory, sorted by name (bytes)."""
+        """Yield the children of a directory, sorted by name (bytes)."""
         for entry_id in self._native.entry(parent_id).children:
             yield self._native.key(entry_id)[1], self._node(entry_id)
 
@@ -109,7 +109,7 @@ class BundleView(Walks):
         return self._native.list_types(parent_id)
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
-        """Everything behind an id as (parent id, name, node), in the order of the ids: parents come first."""
+        """Yield everything behind an id as (parent id, name, node), in the order of the ids: parents come first."""
         for entry_id in range(after + 1, self.entries + 1):
             parent, name = self._native.key(entry_id)
             yield parent, name, self._node(entry_id)
@@ -122,7 +122,7 @@ class BundleView(Walks):
                 yield entry_id, e.layer, OFFSET.unpack_from(self._contents, OFFSET.size * entry_id)[0]
 
     def close(self) -> None:
-        """Give the file up. Idempotent."""
+        """Close the file. Idempotent."""
         self._native.close()
         self._contents.close()
         self._bundle.close()
@@ -142,7 +142,7 @@ def _xattrs(packed: bytes) -> Xattrs:
 class BundleContent:
     """The layers of a bundle, for hydration: rootlay.store.hydrate.hydrator.ContentStore.
 
-    `root` is where the hydrated files go: a store of the machine's own, or a directory that has the form of one.
+    `root` is the place of the hydrated files: a local store, or a directory that has the form of one.
     """
 
     def __init__(self, root: Path, path: Path) -> None:
@@ -171,11 +171,11 @@ class BundleLayer:
         self._segments = _BundleSegments(bundle, number)
 
     def find_path(self, path: bytes) -> Entry | None:
-        """Nothing: a bundle keeps of its layers what can be seen. Directories of a tree get a plain mode."""
+        """Return None: a bundle keeps only the visible part of its layers. Directories of a tree get a plain mode."""
         return None
 
     def open_content(self, entry: Extent) -> BinaryIO:
-        """The content of a file entry: seekable, verified as it is read. Reading raises CorruptStore."""
+        """Open the content of a file entry: seekable, verified as it is read. Reading raises CorruptStore."""
         return io.BufferedReader(ContentReader(self._segments, entry), max(1, min(_BUFFER_BYTES, entry.size)))
 
     def find_ready(self, entry: Extent) -> tuple[bytes, int] | None:
@@ -183,7 +183,7 @@ class BundleLayer:
         return self._segments.find_ready(entry.offset, entry.size)
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the layer. Idempotent."""
         self._segments.close()
         self._bundle.close()
 
@@ -200,7 +200,7 @@ class _BundleSegments(SegmentReader):
 
 
 def _segments_of(bundle: Bundle, number: int) -> tuple[list[Checkpoint], list[int]]:
-    """The checkpoints of a layer, and the length of each frame."""
+    """Return the checkpoints of a layer, and the length of each frame."""
     table: mmap.mmap = bundle.map_table("segments")
     try:
         rows = [row for row in SEGMENT.iter_unpack(table[:]) if row[0] == number]

@@ -1,9 +1,9 @@
-"""Writing a bundle: an image of a store as one file that runs where it lies (docs/format.md §10).
+"""Writing a bundle: an image of a store as one file that runs in place (docs/format.md §10).
 
 Rules:
-1. Layers go in as zstd tars of many frames: blobs that are of that form already as they are, all others framed anew.
-   Diff IDs, config and image ID stay what they are; the manifest changes only where a blob had to.
-2. The header is written last, and the file has no name before (`outfile`): a bundle is complete or absent.
+1. Layers are written as zstd tars of many frames: blobs that have that form are copied unchanged, all others are framed
+   again. Diff IDs, config and image ID stay unchanged; the manifest changes only for the blobs that were framed again.
+2. The header is written last, and the file has no name until then (`outfile`): a bundle is complete or absent.
 3. The same image gives the same bytes (for one version of zstd).
 """
 
@@ -46,18 +46,18 @@ from rootlay.store.view.view import View
 if TYPE_CHECKING:
     from rootlay.store.images.images import Images
 
-_MODE = 0o777  # less the umask: its first line makes it a program
+_MODE = 0o777  # less the umask: its first line makes it executable
 
 
 def write_bundle(store: Images, image: Image, out: Path, progress: Progress = silent) -> Digest:
-    """Write `image` as the bundle `out`, over whatever file has that name.
+    """Write `image` as the bundle `out`; replace a file of that name.
 
     Returns:
         The bundle's ID.
 
     Raises:
         CorruptStore, UnsupportedMedia: a layer of the image cannot be read.
-        OSError: the file cannot be written; nothing of it stays.
+        OSError: the file cannot be written; no part of it stays.
     """
     with store.layout.holding():
         store.layout.claim("view", (image.chain_id,))
@@ -73,7 +73,7 @@ def _write(store: Images, image: Image, out: Path, progress: Progress) -> Digest
 
 
 class _Writer:
-    """The file in the making."""
+    """A bundle that is being written."""
 
     def __init__(self, store: Images, image: Image, stream: BinaryIO, progress: Progress) -> None:
         self._store = store
@@ -86,7 +86,7 @@ class _Writer:
         self._at = 0
 
     def run(self) -> Digest:
-        """Everything, in the order in which it lies in the file."""
+        """Write everything, in the order of the file."""
         self._emit(bytes(HEADER_BYTES))
         descriptors = self._layers()
         document = self._manifest(descriptors)
@@ -126,7 +126,7 @@ class _Writer:
         return Table(start, self._at - start, digest.digest())
 
     def _layers(self) -> list[Descriptor]:
-        """The blobs, and their segments. Returns the layers' descriptors, base first."""
+        """Write the blobs, and their segments. Returns the layers' descriptors, base first."""
         found = []
         total = sum(layer.size for layer in self._image.manifest.layers)
         done = 0
@@ -147,7 +147,7 @@ class _Writer:
             checkpoints, size = list(layer.iter_checkpoints()), layer.data_path.stat().st_size
             start = self._blob(descriptor.digest, iter_regular(layer.data_path, follow=True))
         else:
-            # The digest, and so the name, is known at the end only; the place is where we stand.
+            # The digest, and so the name, is known only at the end; the place is the current position.
             frames, digest, start = FrameWriter(BLOB_LEVEL), hashlib.sha256(), self._at
             for piece in _frame(frames, layer.iter_tar()):
                 digest.update(piece)
@@ -159,7 +159,7 @@ class _Writer:
         return descriptor
 
     def _blob(self, digest: Digest, chunks: Iterable[bytes]) -> int:
-        """Write a blob, unless it is there. Returns where it lies."""
+        """Write a blob, unless it is there. Returns its place."""
         name = blob_name(digest)
         if name not in self._files:
             self._file(name, chunks)
@@ -178,7 +178,7 @@ class _Writer:
         return Manifest(OCI_MANIFEST, self._image.manifest.config, tuple(layers)).to_bytes()
 
     def _documents(self, manifest: bytes) -> None:
-        """Config, manifest, `index.json`, `oci-layout`."""
+        """Write config, manifest, `index.json`, `oci-layout`."""
         config = self._image.manifest.config.digest
         self._blob(config, (self._store.layout.read_blob(config),))
         digest = Digest.of(manifest)
@@ -193,7 +193,7 @@ class _Writer:
         yield from iter_regular(view_path(self._store.root, self._image.chain_id).with_suffix(".view"), follow=True)
 
     def _contents(self) -> Iterator[bytes]:
-        """The place of each entry's content in its layer's tar; then the sparse maps."""
+        """Write the place of each entry's content in its layer's tar; then the sparse maps."""
         view = View.open(view_path(self._store.root, self._image.chain_id))
         try:
             offsets = bytearray(OFFSET.size * (view.entries + 1))

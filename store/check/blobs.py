@@ -1,4 +1,4 @@
-"""Blobs against their names, and the images that name them (OCI image layout; docs/format.md, *truth*)."""
+"""Checks of blobs against their names, and of the images that name them (OCI image layout; docs/format.md, *truth*)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DOCUMENT_BYTES = 64 << 10
 
 
 def check_blobs(scope: Scope) -> Iterator[Finding]:
-    """Each blob has the content that its name promises (large ones: only `deep`)."""
+    """Check that each blob has the content that its name promises (large ones: only `deep`)."""
     paths = [path for directory in sorted(scope.layout.blobs.iterdir()) for path in sorted(directory.iterdir())]
     for path in scope.counted("blobs", paths):
         finding = _check_blob(scope, path)
@@ -62,11 +62,11 @@ def _damaged(scope: Scope, path: Path, text: str) -> Finding:
 
 
 def check_images(scope: Scope) -> Iterator[Finding]:
-    """Each descriptor of `index.json` leads to a whole image."""
+    """Check that each descriptor of `index.json` leads to a complete image."""
     try:
         catalog = Catalog(scope.layout)
     except RootlayError:
-        return  # said already
+        return  # already reported
     for descriptor in {found.digest: found for found in catalog.index.manifests}.values():
         name = descriptor.ref_name or descriptor.digest.short
         if descriptor.media_type in INDEXES:
@@ -86,8 +86,8 @@ def check_images(scope: Scope) -> Iterator[Finding]:
 
 
 def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -> Iterator[Finding]:
-    """A multi-platform image: every manifest and blob that it lists is here. What is missing is no reason to take the
-    rest away, unless no image is left of it."""
+    """Check that every manifest and blob of a multi-platform image is here. A missing one is no reason to remove the
+    others, unless no image is left."""
     try:
         documents = catalog.documents(entry)
         images = catalog.members(entry)
@@ -130,7 +130,7 @@ def _check_layer_blob(scope: Scope, name: str, layer: Descriptor) -> Iterator[Fi
         size = path.stat().st_size
     except FileNotFoundError:
         if path.is_symlink() or find_lazy(scope.layout, layer) is not None:
-            return  # said already; or pulled lazily
+            return  # already reported; or pulled lazily
         text = f"layer {layer.digest} is missing: pull or load the image again"
         yield Finding("image-incomplete", name, text)
         return
@@ -140,7 +140,7 @@ def _check_layer_blob(scope: Scope, name: str, layer: Descriptor) -> Iterator[Fi
 
 
 def _broken(scope: Scope, descriptor: Descriptor, name: str, text: str) -> Finding:
-    """An image that nothing can be done with, and that would be in the way of every listing."""
+    """Report an image that is unusable and would break every listing."""
 
     def fix(quarantine: Quarantine) -> Status:
         quarantine.copy("image-broken", scope.layout.root / "index.json", f"it had {name}: {text}")

@@ -1,4 +1,4 @@
-"""Container records, names, stacks and snapshots (docs/format.md §9)."""
+"""Checks of container records, names, stacks and snapshots (docs/format.md §9)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)
 
 
 def check_containers(scope: Scope) -> Iterator[Finding]:
-    """Each container can be read and has what it stands on; each name leads to its container."""
+    """Check that each container is readable and complete, and that each name leads to its container."""
     root = scope.layout.containers
     for name in scope.counted(
         "containers", [name for name in sorted(os.listdir(root)) if name not in ("names", "lock")]
@@ -59,7 +59,7 @@ def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
             raise ValueError(f"the record is that of container {record.config.id[:12]}")
         stack = read_stack(path)
     except (FileNotFoundError, NotADirectoryError):
-        return  # being made, left by a crash (`prune` takes it), or kept for a frozen upper
+        return  # being made, left by a crash (`prune` removes it), or kept for a frozen upper
     except _BROKEN as error:
         yield _damaged(scope, path, f"{type(error).__name__}: {error}")
         return
@@ -70,7 +70,7 @@ def _check_container(scope: Scope, path: Path) -> Iterator[Finding]:
 
 
 def _damaged(scope: Scope, path: Path, text: str) -> Finding:
-    """A container that cannot be read: all of it into the quarantine, but for uppers that others stand on."""
+    """Report an unreadable container; the repair quarantines all of it, except uppers that other containers use."""
 
     def fix(quarantine: Quarantine) -> Status:
         wanted = _places_of_others(scope, path)
@@ -134,12 +134,12 @@ def _check_uppers(scope: Scope, record: ContainerRecord, stack: UpperStack) -> I
 
 
 def _place(scope: Scope, path: Path) -> str:
-    """A path that may be outside the store (`--upper`)."""
+    """Return the display form of a path that may be outside the store (`--upper`)."""
     return scope.place(path) if path.is_relative_to(scope.layout.root) else printable(os.fsencode(path))
 
 
 def bloom_trouble(path: Path) -> str:
-    """What is wrong with a filter's header and size; empty: nothing."""
+    """Return what is wrong with a filter's header and size; empty: nothing."""
     try:
         with open(path, "rb") as stream:
             header, size = stream.read(HEADER_BYTES), os.fstat(stream.fileno()).st_size
@@ -159,7 +159,7 @@ def _fill_bloom(path: Path, text: str) -> Fix:
 
 
 def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
-    """What is in a container's directory: nothing unknown, and no record half written by a process that is gone."""
+    """Check that a container's directory holds no unknown files, and no half-written record of a dead process."""
     for name in sorted(os.listdir(container)):
         if not _KNOWN.fullmatch(name):
             path, text = container / name, "docs/format.md does not know it"

@@ -1,10 +1,11 @@
-"""What a check finds, and what becomes of it.
+"""Findings of a check, and their repairs.
 
 Rules:
-1. A finding names a place in the store, and says in one line what docs/format.md promises and what is there.
-2. A repair rebuilds from the truth (§ "truth" of docs/format.md) what can be rebuilt; whatever else is in the way is
-   moved to `quarantine/`, never deleted. Only what a dead process left half-made, and what is rebuilt, is removed.
-3. `leftover` findings are no damage: every crash may leave them.
+1. A finding names a place in the store, and says in one line what docs/format.md promises and what it found instead.
+2. A repair rebuilds what can be rebuilt from the truth (§ "truth" of docs/format.md); other unexpected objects are
+   moved to `quarantine/`, never deleted. Only half-made objects of a dead process, and objects that were rebuilt, are
+   removed.
+3. `leftover` findings are not damage: every crash may leave them.
 """
 
 from __future__ import annotations
@@ -55,7 +56,7 @@ CODES: dict[str, str] = {
     "upper-mode": "a file in an upper that its owner cannot read (a directory: use)",
     "cache-damaged": "a record of the build cache cannot be read",
 }
-"""All codes, with what they mean (docs/robustness.md lists them; a test compares)."""
+"""All codes, with their meanings (docs/robustness.md lists them; a test compares)."""
 
 Status = Literal["found", "rebuilt", "quarantined", "removed", "left"]
 Fix = Callable[["Quarantine"], Status]
@@ -63,7 +64,8 @@ Fix = Callable[["Quarantine"], Status]
 
 @value
 class Finding:
-    """`place` is relative to the store's root, or names an image. `fix` mends it and says how; None: nothing can."""
+    """One problem. `place` is relative to the store's root, or names an image. `fix` repairs it and returns the result;
+    None: it cannot be repaired."""
 
     code: str
     place: str
@@ -72,13 +74,13 @@ class Finding:
     leftover: bool = False
 
     def __post_init__(self) -> None:
-        """Raise KeyError for a code that is not listed."""
+        """Raise KeyError unless the code is listed."""
         CODES[self.code]
 
 
 @value
 class Outcome:
-    """A finding, and what was done: `found` where no repair was asked for, `left` where it did not work (`reason`)."""
+    """A finding, and its result: `found` if no repair was requested, `left` if the repair failed (`reason`)."""
 
     finding: Finding
     status: Status
@@ -86,31 +88,32 @@ class Outcome:
 
     @property
     def is_open(self) -> bool:
-        """Whether damage is still there."""
+        """Whether the damage is still there."""
         return not self.finding.leftover and self.status in ("found", "left")
 
 
 class Quarantine:
-    """Where repairs put what they cannot explain: `quarantine/<time>-<pid>/<its place in the store>`, and a list."""
+    """The directory to which repairs move unexplained objects: `quarantine/<time>-<pid>/<its place in the store>`, and
+    a list."""
 
     __slots__ = ("layout", "path", "rows")
 
     def __init__(self, layout: Layout) -> None:
-        """Nothing is made before the first move."""
+        """Make nothing before the first move."""
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         self.layout = layout
         self.path = layout.root / QUARANTINE / f"{stamp}-{os.getpid()}"
         self.rows: list[dict[str, str]] = []
 
     def take(self, finding_code: str, path: Path, why: str, by: bytes | None = None) -> Status:
-        """Move `path`, which is below the store's root, out of the way. Durable; what is gone already is no error.
+        """Move `path`, which is below the store's root, to the quarantine. Durable; a missing path is not an error.
 
         Args:
-            by: another path of the same object, where the names on the way to it are not to be trusted.
+            by: another path of the same object, if the names on the way to it are not to be trusted.
         """
         relative = path.relative_to(self.layout.root)
         target = self.path / relative
-        if len(os.fsencode(target)) > _TARGET_BYTES_MAX:  # the list has its place
+        if len(os.fsencode(target)) > _TARGET_BYTES_MAX:  # the list holds the place
             target = self.path / f"long-{len(self.rows)}" / path.name
         make_directory(self.path.parent)
         make_directories(target.parent)
@@ -127,7 +130,7 @@ class Quarantine:
         return "quarantined"
 
     def copy(self, finding_code: str, path: Path, why: str) -> None:
-        """Keep a copy of a file that is about to be rewritten."""
+        """Keep a copy of a file before it is rewritten."""
         data = path.read_bytes() if path.exists() else b""
         make_directories(self.path)
         target = self.path / path.name
@@ -142,7 +145,7 @@ class Quarantine:
 
 
 def quarantined(root: Path) -> list[dict[str, str]]:
-    """What is in the quarantine of a store: the rows of all its lists, oldest first."""
+    """Return the content of a store's quarantine: the rows of all its lists, oldest first."""
     found: list[dict[str, str]] = []
     for path in sorted((root / QUARANTINE).glob(f"*/{_LIST}")):
         with suppress(OSError, ValueError):
@@ -151,7 +154,7 @@ def quarantined(root: Path) -> list[dict[str, str]]:
 
 
 def remove_file(path: Path) -> Fix:
-    """The repair that removes a file whose origin is known."""
+    """Return the repair that removes a file of known origin."""
 
     def fix(quarantine: Quarantine) -> Status:
         path.unlink(missing_ok=True)

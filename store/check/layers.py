@@ -1,4 +1,4 @@
-"""Layer indexes and packs against their tars (docs/format.md §1, §2)."""
+"""Checks of layer indexes and packs against their tars (docs/format.md §1, §2)."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MANIFEST_COPY = "manifest.json"
 
 
 def check_layers(scope: Scope) -> Iterator[Finding]:
-    """Each layer's index is well-formed and leads to its data; `deep`: and says what the tar says."""
+    """Check that each layer's index is well-formed and leads to its data; `deep`: and that it agrees with the tar."""
     sources = layer_sources(scope)
     for directory in scope.counted("layers", sorted(scope.layout.layers.iterdir())):
         if not (directory / INDEX_NAME).exists():
-            continue  # not indexed yet, or a bundle's: only its hydrated files are here
+            continue  # not indexed yet, or of a bundle: only its hydrated files are here
         text = _examine(scope, directory)
         if text:
             scope.distrusted.add(directory.name)
@@ -45,13 +45,13 @@ def check_layers(scope: Scope) -> Iterator[Finding]:
 
 
 def _examine(scope: Scope, directory: Path) -> str:
-    """What is wrong with a layer; empty: nothing."""
+    """Return what is wrong with a layer; empty: nothing."""
     [text] = examine_in_subprocess(lambda: [_what_is_wrong(scope, directory)])
     return text
 
 
 def layer_sources(scope: Scope) -> dict[str, Descriptor]:
-    """The blobs that layers can be made of, by the hex of their diff IDs: as images and containers say."""
+    """Return the blobs from which layers can be made, by the hex of their diff IDs, from images and containers."""
     found: dict[str, Descriptor] = {}
     for image in scope.images():
         _note(scope, found, image.diff_ids, image.manifest.layers)
@@ -76,7 +76,7 @@ def _note(scope: Scope, found: dict[str, Descriptor], diff_ids: Iterable[Digest]
 
 
 def _what_is_wrong(scope: Scope, directory: Path) -> str:
-    """Empty if nothing is."""
+    """Return what is wrong with a layer; empty: nothing."""
     try:
         layer = Layer(directory, scope.layout.blobs)
     except (RootlayError, OSError) as error:
@@ -85,9 +85,9 @@ def _what_is_wrong(scope: Scope, directory: Path) -> str:
         _check_description(layer, directory.name)
         _check_entries(layer)
         if not has_data(layer):
-            return ""  # no damage of the index: the images and containers that need the blob are told
+            return ""  # the index is not damaged: the findings name the images and containers that need the blob
         _check_data(layer)
-        if scope.deep and layer.meta.access is not Access.LAZY:  # its chunks are verified whenever they are read
+        if scope.deep and layer.meta.access is not Access.LAZY:  # its chunks are verified on every read
             _compare_with_tar(layer)
             _compare_pack_with_blob(scope, layer)
     except (RootlayError, OSError) as error:
@@ -98,7 +98,7 @@ def _what_is_wrong(scope: Scope, directory: Path) -> str:
 
 
 def has_data(layer: Layer) -> bool:
-    """Whether the blob that a layer is read from is here. A pack beside the index belongs to the index."""
+    """Return whether the blob from which a layer is read is here. A pack next to the index belongs to the index."""
     return layer.meta.access is Access.PACK or layer.data_path.exists()
 
 
@@ -112,7 +112,7 @@ def _check_description(layer: Layer, name: str) -> None:
 
 
 def _check_entries(layer: Layer) -> None:
-    """The index is a tree: one root, each parent a directory, each id once, and as many entries as it says."""
+    """Check that the index is a tree: one root, each parent a directory, each id once, and the right entry count."""
     directories: set[int] = {0}
     parents: set[int] = set()
     ids: set[int] = set()
@@ -136,7 +136,7 @@ def _check_entries(layer: Layer) -> None:
 
 
 def _check_data(layer: Layer) -> None:
-    """The data file is there, and reaches as far as the checkpoints say; they follow each other without gaps."""
+    """Check that the data file exists, covers all checkpoints, and that these follow each other without gaps."""
     try:
         size = os.stat(layer.data_path).st_size
     except OSError as error:
@@ -147,14 +147,14 @@ def _check_data(layer: Layer) -> None:
             raise CorruptStore("index", f"a gap before the checkpoint at {checkpoint.tar_offset}")
         if checkpoint.blob_offset >= size:
             raise CorruptStore("index", f"a checkpoint at {checkpoint.blob_offset} of {size} bytes")
-        # A segment's length is stored modulo 2^32; what is longer has no successor that could be checked.
+        # A segment's length is stored modulo 2^32; a longer one has no successor that could be checked.
         at += checkpoint.length
     if at != layer.meta.tar_bytes & 0xFFFFFFFF and at != layer.meta.tar_bytes:
         raise CorruptStore("index", f"its checkpoints end at {at} of {layer.meta.tar_bytes} bytes")
 
 
 def _compare_with_tar(layer: Layer) -> None:
-    """Read the whole tar: its digest is the diff ID, and a new index of it would be this one."""
+    """Read the whole tar: its digest must be the diff ID, and a new index of it must equal this one."""
     digest = hashlib.sha256()
     content = 0
 
@@ -181,7 +181,7 @@ def _compare_with_tar(layer: Layer) -> None:
 
 
 def _compare_pack_with_blob(scope: Scope, layer: Layer) -> None:
-    """A pack was compared; that the blob beside it holds the same tar is not known from that."""
+    """Compare the blob next to a pack with the layer: the comparison of the pack does not cover it."""
     path = scope.layout.blob_path(layer.meta.blob)
     if layer.meta.access is not Access.PACK or not path.exists():
         return
@@ -205,7 +205,7 @@ def _damaged(scope: Scope, directory: Path, text: str, source: Descriptor | None
 
 
 def rebuild_layer(scope: Scope, directory: Path, source: Descriptor) -> bool:
-    """Make a layer's index anew from its blob, in place of the one that is there. Whether that worked."""
+    """Rebuild a layer's index from its blob and replace the old one. Returns whether that succeeded."""
     layout = scope.layout
     diff_id = Digest("sha256", directory.name)
     with layout.staging() as aside:
@@ -224,7 +224,7 @@ def rebuild_layer(scope: Scope, directory: Path, source: Descriptor) -> bool:
 
 
 def _check_containers_layers(scope: Scope, sources: dict[str, Descriptor]) -> Iterator[Finding]:
-    """Layers that containers stand on and that are not indexed."""
+    """Report layers that containers use and that are not indexed."""
     seen: set[str] = set()
     for record in scope.containers():
         new = [text for text in record.config.layers if text not in seen]
@@ -237,7 +237,7 @@ def _check_containers_layers(scope: Scope, sources: dict[str, Descriptor]) -> It
 
 
 def _is_usable(scope: Scope, diff_id: Digest) -> bool:
-    """Whether a layer is indexed and has its data. One whose index is damaged has been spoken of."""
+    """Return whether a layer is indexed and has its data. A damaged index has already been reported."""
     directory = scope.layout.layer_directory(diff_id)
     if not layer_exists(directory):
         return False
@@ -264,6 +264,6 @@ def _lost(scope: Scope, record: ContainerRecord, diff_id: Digest, source: Descri
 
 
 def _is_bundle(scope: Scope, record: ContainerRecord) -> bool:
-    """Whether a container was made from a bundle, whose layers have no indexes here."""
+    """Return whether a container was made from a bundle, whose layers have no indexes here."""
     chain = record.config.chain.partition(":")[2]
     return (scope.layout.views / f"{chain}.bundle").is_symlink()

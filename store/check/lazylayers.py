@@ -1,4 +1,4 @@
-"""What a lazily pulled layer keeps beside its index (docs/format.md §11)."""
+"""Checks of the files that a lazily pulled layer keeps next to its index (docs/format.md §11)."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from rootlay.store.model.errors import CorruptStore
 
 
 def check_lazy_layers(scope: Scope) -> Iterator[Finding]:
-    """The origin can be read, and blob and block list have the sizes that it says.
+    """Check that the origin is readable, and that blob and block list have the sizes that it states.
 
-    Which blocks are there, and what is in them, is nothing to check: each chunk is verified whenever it is read.
+    The set of blocks and their content need no check: each chunk is verified on every read.
     """
     for directory in sorted(scope.layout.layers.iterdir()):
         if not layer_exists(directory):
-            continue  # the index comes last: a pull that was killed, and goes on from here
+            continue  # the index is written last: a pull was killed, and the next one resumes from here
         if any((directory / name).exists() for name in (ORIGIN_NAME, DATA_NAME, HAVE_NAME)):
             yield from _check(scope, directory)
 

@@ -1,11 +1,11 @@
-"""Going through all checks, and repairing on the way.
+"""Run all checks, and repair their findings.
 
 Rules:
-1. A check sees the store as the repairs before it left it.
-2. Lock order: the use lock (shared while looking, exclusively while repairing: nobody takes a new lease), then what the
-   repairs take: `index`, a view's. A layer's lock stands before it, so no repair takes one: what an importer that is
-   half-way publishes as well is the same, and atomic. Containers may run meanwhile.
-3. Without repairs it writes nothing: it works on a disk that has become read-only.
+1. Each check sees the store after the repairs of the checks before it.
+2. Lock order: the use lock (shared for checks, exclusive for repairs: no process takes a new lease), then the locks of
+   the repairs: `index`, a view's. A layer's lock precedes it, so no repair takes one: an importer that publishes the
+   same layer in the meantime publishes the same content, atomically. Containers may run meanwhile.
+3. Without repairs it writes nothing: it works on a disk that became read-only.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def check_store(
     tell: Tell = unheard,
     counts: dict[str, int] | None = None,
 ) -> Iterator[Outcome]:
-    """Check the store at `root`, and repair what is found if asked to.
+    """Check the store at `root`, and repair the findings if requested.
 
     Args:
-        deep: read all content, too; otherwise only what is quick: documents, sizes, structure.
-        more: checks that know what the store does not (`rootlay.vfs.containers.check`).
-        tell: hears how far it is.
-        counts: is filled with how many things of each kind have been looked at.
+        deep: read all content; otherwise only documents, sizes and structure, which is quick.
+        more: checks that need knowledge outside the store (`rootlay.vfs.containers.check`).
+        tell: receives the progress.
+        counts: receives the number of checked objects of each kind.
 
     Raises RootlayError (there is no store), StoreNotWritable.
     """

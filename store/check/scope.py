@@ -1,4 +1,4 @@
-"""What a check looks at."""
+"""The input of a check."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from rootlay.store.store import ImageStore
 
 T = TypeVar("T")
 Tell = Callable[[str, int, int], None]
-"""Told of a kind of thing, how many of them have been looked at, and how many there are."""
+"""A callback with a kind of object, how many of them have been checked, and how many there are."""
 
 
 def unheard(kind: str, done: int, total: int) -> None:
-    """For whoever does not want to know."""
+    """Ignore the progress."""
 
 
 @value
 class Scope:
-    """A store, which may be damaged in any way. `deep`: read every byte, too.
+    """A store, which may be damaged in any way. `deep`: read every byte.
 
-    `distrusted` are the layers (hex of the diff ID) whose indexes are damaged: nothing is compared with them.
-    `counts` is how many of each kind of thing have been looked at; `tell` hears of it while that goes on.
+    `distrusted` are the layers (hex of the diff ID) whose indexes are damaged: nothing is compared with them. `counts`
+    is the number of checked objects of each kind; `tell` receives it during the check.
     """
 
     store: ImageStore
@@ -49,11 +49,11 @@ class Scope:
         return self.store.layout
 
     def place(self, path: Path) -> str:
-        """A path as findings name it."""
+        """Return a path as findings name it."""
         return printable(os.fsencode(path.relative_to(self.layout.root)))
 
     def images(self) -> Iterator[Image]:
-        """The images that can be read."""
+        """Yield the images that can be read."""
         with suppress(RootlayError):
             catalog = Catalog(self.layout)
             for entry in catalog.index.manifests:
@@ -63,14 +63,14 @@ class Scope:
                             yield catalog.read(entry, member if member is not entry else None)
 
     def containers(self) -> Iterator[ContainerRecord]:
-        """The containers whose records can be read, by ID."""
+        """Yield the containers whose records can be read, by ID."""
         for name in sorted(os.listdir(self.layout.containers)):
             if ID_PATTERN.fullmatch(name):
                 with suppress(OSError, RootlayError):
                     yield self.container(name)
 
     def container(self, identity: str) -> ContainerRecord:
-        """The record of a container; parsed once as long as its file is the same. Raises OSError, BadManifest."""
+        """Return the record of a container, parsed once while its file is unchanged. Raises OSError, BadManifest."""
         status = os.stat(f"{self.layout.containers}/{identity}/config.json")
         key = (status.st_ino, status.st_size, status.st_mtime_ns)
         known = self.records.get(identity)
@@ -79,7 +79,7 @@ class Scope:
         return known[1]
 
     def counted(self, kind: str, things: Sequence[T]) -> Iterator[T]:
-        """The same things, of which it is said how many have been looked at. `kind` is their name in the plural."""
+        """Yield the same objects and report how many have been checked. `kind` is their name in the plural."""
         for done, thing in enumerate(things):
             self.tell(kind, done, len(things))
             self.counts[kind] = done + 1
@@ -87,7 +87,7 @@ class Scope:
 
 
 def read_container(path: Path) -> ContainerRecord:
-    """The record of a container's directory. Raises OSError, BadManifest."""
+    """Return the record of a container's directory. Raises OSError, BadManifest."""
     what = str(path / "config.json")
     data = parse_object((path / "config.json").read_bytes(), what)
     try:
@@ -97,7 +97,7 @@ def read_container(path: Path) -> ContainerRecord:
 
 
 def process_lives(pid: int) -> bool:
-    """Whether there is a process of that number."""
+    """Return whether there is a process of that number."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

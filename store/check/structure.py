@@ -1,4 +1,4 @@
-"""The store's own files and directories (docs/format.md, the table at its top): what is missing, open or unknown."""
+"""Checks of the store's top-level files and directories (docs/format.md, the table at its top)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _WRITE_BITS = stat.S_IWGRP | stat.S_IWOTH
 
 
 def check_structure(scope: Scope) -> Iterator[Finding]:
-    """Directories and top-level files."""
+    """Check directories and top-level files."""
     yield from _check_layout_file(scope)
     yield from _check_modes(scope)
     yield from _check_index(scope)
@@ -101,8 +101,8 @@ def _check_index(scope: Scope) -> Iterator[Finding]:
 
 
 def _index_from_blobs(scope: Scope) -> Index:
-    """An index of all whole images among the blobs, with the names that containers remember. What a multi-platform
-    index among them lists comes with that."""
+    """Return an index of all complete images among the blobs, with the names that containers remember. It includes the
+    images below a multi-platform index among them."""
     index = Index()
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
@@ -128,7 +128,7 @@ def _index_from_blobs(scope: Scope) -> Index:
 
 
 def _whole_indexes(scope: Scope) -> Iterator[tuple[Descriptor, tuple[Digest, ...]]]:
-    """The multi-platform indexes among the blobs all of whose documents and blobs are here, and what they list."""
+    """Yield the multi-platform indexes whose documents and blobs are all here, and the documents below them."""
     for path in sorted((scope.layout.blobs / "sha256").iterdir()):
         if not _HEX.fullmatch(path.name) or not path.is_file() or path.stat().st_size > DOCUMENT_BYTES_MAX:
             continue
@@ -174,7 +174,7 @@ def _unknown(scope: Scope, path: Path) -> Finding:
 
 
 def _check_leftovers(scope: Scope) -> Iterator[Finding]:
-    """What dead writers left: `sweep` took most of it when the store was opened."""
+    """Report leftovers of dead writers: `sweep` removed most of them when the store was opened."""
     layout = scope.layout
     for path in sorted(layout.views.iterdir()) if layout.views.is_dir() else ():
         if _HALF_LINK.fullmatch(path.name) and not process_lives(int(path.name.split(".")[2])):
@@ -185,7 +185,7 @@ def _check_leftovers(scope: Scope) -> Iterator[Finding]:
     for path in sorted(layout.locks.iterdir()) if layout.locks.is_dir() else ():
         if path.name.endswith(".lock"):
             lock = try_lock(path)
-            if lock is not None:  # releasing it removes the file, which is all that there is to do
+            if lock is not None:  # releasing it removes the file, which is the whole repair
                 lock.release()
 
 

@@ -1,7 +1,7 @@
-"""Looking at a damaged database in a process of its own: LMDB maps its file and trusts what is in it.
+"""Checks of a damaged database in a child process: LMDB maps its file and trusts its content.
 
-A page that points nowhere kills whoever follows it (SIGSEGV, SIGBUS, an assertion of LMDB's). For a check that is an
-answer like any other.
+A page with an invalid pointer kills the process that follows it (SIGSEGV, SIGBUS, an assertion in LMDB). A check treats
+that as a finding.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 
 def examine_in_subprocess(examine: Callable[[], Sequence[str]]) -> list[str]:
-    """What `examine` says (texts without NUL), called in a forked child; the child's death is said as the only text."""
+    """Return the texts of `examine` (without NUL), run in a forked child; the death of the child is the only text."""
     read_end, write_end = os.pipe()
     pid = os.fork()
     if not pid:

@@ -1,4 +1,4 @@
-"""Hydrated files against their layers (docs/format.md §3). All by descriptors: paths have any length."""
+"""Checks of hydrated files against their layers (docs/format.md §3). All by descriptors: paths have any length."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _OWNER_RWX = 0o700
 
 
 def check_trees(scope: Scope) -> Iterator[Finding]:
-    """Each hydrated file is one of its layer: kind, size, mode, time; `deep`: and content."""
+    """Check that each hydrated file matches its layer: kind, size, mode, time; `deep`: and content."""
     for directory in sorted(scope.layout.layers.iterdir()):
         if not (directory / TREE_NAME).is_dir() or not layer_exists(directory):
-            continue  # a bundle's: compared with nothing, since each segment was verified when it was read
+            continue  # of a bundle: compared with nothing, since each segment was verified when it was read
         if directory.name in scope.distrusted:
             continue
         try:
             layer = Layer(directory, scope.layout.blobs)
         except (RootlayError, OSError):
-            continue  # said already
+            continue  # already reported
         with closing(layer):
             yield from _TreeCheck(scope, layer).run()
 
 
 class _TreeCheck:
-    """One layer's tree."""
+    """The check of one layer's tree."""
 
     def __init__(self, scope: Scope, layer: Layer) -> None:
         self._scope = scope
@@ -47,12 +47,12 @@ class _TreeCheck:
         self._tree = HydratedTree(layer.tree)
 
     def run(self) -> Iterator[Finding]:
-        # By inode: the layer's entry of a directory, and its path, which may be longer than the kernel takes.
+        # By inode: the layer's entry of a directory, and its path, which may be longer than the kernel accepts.
         known = {os.stat(self._layer.tree).st_ino: (b"", ROOT_ID)}
         for directory, item in iter_tree(self._layer.tree):
             above = known.get(os.fstat(directory).st_ino)
             if above is None:
-                continue  # in a directory that has been spoken of
+                continue  # in a directory that was already reported
             try:
                 status = item.stat(follow_symlinks=False)
             except FileNotFoundError:
@@ -70,7 +70,7 @@ class _TreeCheck:
 
     @contextmanager
     def _parent(self, path: bytes) -> Iterator[tuple[int, bytes]]:
-        """A descriptor of the directory that a path is in, and its name there."""
+        """Return a descriptor of the parent directory of a path, and the last name."""
         *above, name = split_path(path)
         directory = self._tree.open_directory(tuple(above))
         try:
@@ -89,7 +89,7 @@ class _TreeCheck:
 
         text = f"mode {stat.S_IMODE(status.st_mode):o} instead of {mode:o}"
         if stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == _OWNER_RWX:
-            # Its maker died before it could give the new directory its mode.
+            # Its maker died before it could set the mode of the new directory.
             yield Finding("leftover", self._place(path), text, fix, leftover=True)
         else:
             yield Finding("tree-damaged", self._place(path), text, fix)
@@ -121,7 +121,7 @@ class _TreeCheck:
                     if not expected:
                         return True
         except CorruptStore:
-            return True  # the layer is damaged, which has been said
+            return True  # the layer is damaged, which has already been reported
 
     def _finding(self, code: str, path: bytes, text: str, entry: Entry | None = None) -> Finding:
         return Finding(code, self._place(path), text, self._fix(code, path, text, entry))
@@ -134,14 +134,14 @@ class _TreeCheck:
                 if entry is not None and not other and _is_file(directory, name):
                     self._write(directory, name, entry)
                     return "rebuilt"
-                # Made anew when somebody wants it.
+                # It is made again when a program needs it.
                 real = Path(os.fsdecode(os.fsencode(self._layer.tree) + path))
                 return quarantine.take(code, real, text, b"/proc/self/fd/%d/%s" % (directory, name))
 
         return fix
 
     def _write(self, directory: int, name: bytes, entry: Entry) -> None:
-        """Put the right file in the place of a wrong one: programs that run need it to be there at any time."""
+        """Put the right file in the place of a wrong one without a gap: running programs may need it at any time."""
         with self._scope.layout.staging() as staging:
             staged = staging / "file"
             fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)

@@ -1,4 +1,4 @@
-"""Views against the layers they are made of (docs/format.md §4, §5), and attached bundles (§10)."""
+"""Checks of views against the layers they are made of (docs/format.md §4, §5), and of attached bundles (§10)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from rootlay.store.view.view import View
 
 
 def check_views(scope: Scope) -> Iterator[Finding]:
-    """Both forms of each view are there and well-formed; `deep`: and are what their layers make."""
+    """Check that both forms of each view are there and well-formed; `deep`: and equal a new merge of their layers."""
     names = {path.name.partition(".")[0] for path in scope.layout.views.iterdir() if path.suffix in (".lmdb", ".view")}
     for name in sorted(names):
         path = scope.layout.views / f"{name}.lmdb"
         if not path.exists():
-            # The native form is published first: a builder was killed in between. Whoever wants the view rebuilds it.
+            # The native form is published first: a builder was killed in between. The next user of the view rebuilds
+            # it.
             native = path.with_suffix(".view")
             yield Finding("leftover", scope.place(native), "half a view", remove_file(native), leftover=True)
             continue
@@ -38,7 +39,7 @@ def check_views(scope: Scope) -> Iterator[Finding]:
 
 
 def _examine(scope: Scope, path: Path) -> list[str]:
-    """What is wrong with a view (empty: nothing), and its layers, as far as it says."""
+    """Return what is wrong with a view (empty: nothing), and its layers, as far as it states them."""
     layers: list[str] = []
     try:
         view = View.open(path)
@@ -68,7 +69,7 @@ def _is_sound(scope: Scope, layer: Digest) -> bool:
 
 
 def _compare(scope: Scope, view: View) -> None:
-    """Merge the layers again. Raises CorruptStore where the result is not the view, byte for byte."""
+    """Merge the layers again. Raises CorruptStore unless the result equals the view, byte for byte."""
     merge, (entries, _) = merge_layers(scope.store, view.layers)
     with open(view.native_path, "rb") as stream:
         same = all(stream.read(len(piece)) == piece for piece in merge.iter_native(view.chain_id.raw))
@@ -90,7 +91,7 @@ def _compare(scope: Scope, view: View) -> None:
 
 
 def _rebuild(scope: Scope, path: Path, layers: tuple[Digest, ...]) -> Fix:
-    """Make a view anew; one that nobody needs or can rebuild is put aside."""
+    """Rebuild a view; quarantine one that is not needed or cannot be rebuilt."""
 
     def fix(quarantine: Quarantine) -> Status:
         wanted = layers or _layers_of_chain(scope, path.stem)
@@ -108,7 +109,7 @@ def _rebuild(scope: Scope, path: Path, layers: tuple[Digest, ...]) -> Fix:
 
 
 def _layers_of_chain(scope: Scope, chain: str) -> tuple[Digest, ...]:
-    """The diff IDs of a stack, from the containers that stand on it and the images."""
+    """Return the diff IDs of a stack, from the containers that use it and the images."""
     for record in scope.containers():
         if record.config.chain.endswith(f":{chain}"):
             return tuple(map(Digest.parse, record.config.layers))
@@ -136,13 +137,13 @@ def _check_containers_views(scope: Scope) -> Iterator[Finding]:
 
 
 def _check_bundles(scope: Scope) -> Iterator[Finding]:
-    """Each link leads to the bundle that it is named for; `deep`: whose tables are as its header says."""
+    """Check that each link leads to the bundle of its name; `deep`: and that its tables match the header."""
     users = {record.config.chain: record for record in scope.containers()}
     for link in sorted(scope.layout.views.glob(f"*{SUFFIX}")):
         text = _bundle_trouble(scope, link)
         user = users.get(f"sha256:{link.name.removesuffix(SUFFIX)}")
         if text and user is None:
-            # `rootlay run FILE` makes the link anew.
+            # `rootlay run FILE` makes the link again.
             yield Finding(
                 "leftover", scope.place(link), f"no container needs it; {text}", remove_file(link), leftover=True
             )

@@ -1,1 +1,1 @@
-"""The content of a lazily pulled layer, chunk by chunk: verified, kept, and fetched when it is not here."""
+"""The content of a lazily pulled layer, chunk by chunk: verified, kept, and fetched if it is missing."""

@@ -1,9 +1,9 @@
-"""What has arrived of a blob, in any order: a sparse file of its size, and a file of one byte a block (format.md §11).
+"""The fetched part of a blob, in any order: a sparse file of its size, and a file of one byte a block (format.md §11).
 
 Rules:
-1. A block's byte is set after the block was written, by anybody, in any process: two who fetch the same block write the
-   same bytes. Nothing is synced and nothing here is trusted: whoever reads verifies.
-2. Once the file has become the blob itself, by a hard link, nobody writes to it any more.
+1. A block's byte is set after the block was written, by any process: two processes that fetch the same block write the
+   same bytes. Nothing is synced and nothing here is trusted: each reader verifies.
+2. Once the file has become the blob itself, by a hard link, no process writes to it any more.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class BlockCache:
     """The cache of one blob in a layer's directory. Thread safe; close it."""
 
     def __init__(self, directory: Path) -> None:
-        """Raises FileNotFoundError."""
+        """Open the cache. Raises FileNotFoundError."""
         self.path = directory / DATA_NAME
         self._data = os.open(self.path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
@@ -36,7 +36,7 @@ class BlockCache:
 
     @staticmethod
     def create(directory: Path, size: int) -> None:
-        """An empty cache for a blob of `size` bytes."""
+        """Make an empty cache for a blob of `size` bytes."""
         for name, length in ((DATA_NAME, size), (HAVE_NAME, -(-size // BLOCK_BYTES))):
             fd = create_file(directory / name)
             try:
@@ -45,8 +45,7 @@ class BlockCache:
                 os.close(fd)
 
     def missing(self, start: int, end: int, longest: int) -> list[tuple[int, int]]:
-        """The ranges that must be fetched so that all of `start` to `end` is there: whole blocks, none over `longest`
-        bytes."""
+        """Return the ranges to fetch for `start` to `end`: whole blocks, none longer than `longest` bytes."""
         first, last = start // BLOCK_BYTES, -(-min(end, self.size) // BLOCK_BYTES)
         have = os.pread(self._have, max(0, last - first), first)
         found: list[tuple[int, int]] = []
@@ -71,7 +70,7 @@ class BlockCache:
         return os.fstat(self._data).st_nlink > 1
 
     def write(self, start: int, data: bytes) -> None:
-        """Blocks that have come, from a block's beginning on. Raises OSError."""
+        """Write fetched blocks, from the start of a block. Raises OSError."""
         if self._is_shared:
             return
         at = 0
@@ -80,7 +79,7 @@ class BlockCache:
         os.pwrite(self._have, _HERE * -(-len(data) // BLOCK_BYTES), start // BLOCK_BYTES)
 
     def forget(self, start: int, end: int) -> bool:
-        """Blocks that turned out to be damaged; False where it is too late for that (rule 2)."""
+        """Drop damaged blocks; return False if it is too late for that (rule 2)."""
         if self._is_shared:
             return False
         first, last = start // BLOCK_BYTES, -(-end // BLOCK_BYTES)
@@ -88,14 +87,14 @@ class BlockCache:
         return True
 
     def read(self, start: int, end: int) -> bytes:
-        """The bytes from `start` to `end`, wherever they come from; shorter where the file is."""
+        """Return the bytes from `start` to `end`, from any source; fewer at the end of the file."""
         data = os.pread(self._data, end - start, start)
         while len(data) < end - start and (more := os.pread(self._data, end - start - len(data), start + len(data))):
             data += more
         return data
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the cache. Idempotent."""
         for fd in (self._data, self._have):
             if fd >= 0:
                 os.close(fd)

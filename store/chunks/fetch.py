@@ -1,4 +1,4 @@
-"""How the content of a lazy layer that is not here is fetched: what a layer is given, by whoever knows registries."""
+"""The interface for fetching missing content of a lazy layer: the registry client supplies it to a layer."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 from rootlay.store.model.errors import RootlayError
 
 FetchRange = Callable[[int, int], bytes]
-"""Gets the bytes of a blob from the first number to before the second. Raises RootlayError."""
+"""A function that returns the bytes of a blob from the first number to before the second. Raises RootlayError."""
 
 OpenFetch = Callable[[Path], FetchRange]
-"""Opens a `FetchRange` for the lazy layer in a directory."""
+"""A function that opens a `FetchRange` for the lazy layer in a directory."""
 
 
 def unreachable(directory: Path) -> FetchRange:
-    """The `OpenFetch` of those that must not use the network."""
+    """Raise an error: the `OpenFetch` of callers that must not use the network."""
     raise RootlayError(f"{directory.name[:12]}: its content is not fetched here")

@@ -1,8 +1,8 @@
-"""Where the rest of a lazy layer is: `origin.json` beside its index (docs/format.md §11).
+"""The source of the rest of a lazy layer: `origin.json` next to its index (docs/format.md §11).
 
 Rules:
 1. No secrets: logins are looked up in Docker's config file when they are needed; a proxy with a password is refused.
-2. The settings are those of the pull: another user's, or another directory's, would not lead there.
+2. The settings are those of the pull: the settings of another user or directory would not lead there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Origin:
     no_proxy: tuple[str, ...] = ()
 
     def to_bytes(self) -> bytes:
-        """The stored form."""
+        """Return the stored form."""
         found: dict[str, Any] = {
             "version": _VERSION,
             "repository": self.repository,
@@ -52,7 +52,7 @@ class Origin:
 
     @classmethod
     def read(cls, directory: Path) -> Origin:
-        """The origin of the layer in `directory`. Raises FileNotFoundError, CorruptStore."""
+        """Read the origin of the layer in `directory`. Raises FileNotFoundError, CorruptStore."""
         path = directory / ORIGIN_NAME
         what = str(path)
         try:

@@ -1,10 +1,10 @@
-"""The content of a lazy layer: chunks that are verified by their digests, and fetched when they are not here.
+"""The content of a lazy layer: chunks that are verified by their digests, and fetched if they are missing.
 
 Rules:
-1. No byte is handed out before its chunk's SHA-256 is right, whether it comes from the cache or from the registry.
-2. What is fetched is whole blocks, `AHEAD_BYTES` at least where they are missing: files that are used together lie
-   together, and an answer costs more than its bytes.
-3. A chunk that is wrong is fetched once more; wrong again, it is an error.
+1. No byte is returned before its chunk's SHA-256 is verified, whether it is from the cache or from the registry.
+2. Whole blocks are fetched, at least `AHEAD_BYTES` if they are missing: files that are used together are stored
+   together, and a request has a fixed cost.
+3. A wrong chunk is fetched once more; a second wrong chunk is an error.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FETCH_BYTES_MAX = 8 << 20
 
 
 class ContentUnreachable(RootlayError):
-    """Content of a lazy layer that is not here and cannot be fetched now."""
+    """Missing content of a lazy layer that cannot be fetched now."""
 
     fault = "network"
     exit_code = 47
@@ -51,7 +51,7 @@ class LazySegments(SegmentReader):
     """Segments of a lazy layer. Thread safe; close it."""
 
     def __init__(self, directory: Path, checkpoints: Iterable[Checkpoint], open_fetch: OpenFetch) -> None:
-        """`open_fetch` is called when something is not here for the first time."""
+        """Open the segments. `open_fetch` is called when a block is missing for the first time."""
         try:
             self._blocks = BlockCache(directory)
         except FileNotFoundError as error:
@@ -63,7 +63,7 @@ class LazySegments(SegmentReader):
         self._fetching = threading.Lock()
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the segments. Idempotent."""
         super().close()
         self._blocks.close()
 
@@ -85,16 +85,16 @@ class LazySegments(SegmentReader):
         raise CorruptStore(str(self._directory), f"the chunk at byte {checkpoint.blob_offset} is not what it should be")
 
     def _is_intact(self, checkpoint: Checkpoint, data: bytes) -> bool:
-        return len(data) == checkpoint.length  # the rest was verified by `_decode`
+        return len(data) == checkpoint.length  # `_decode` verified the rest
 
     def _bring(self, start: int, end: int) -> None:
-        """Have the bytes from `start` to `end`. Raises RootlayError (network)."""
+        """Fetch the missing bytes from `start` to `end`. Raises RootlayError (network)."""
         if not self._blocks.missing(start, end, FETCH_BYTES_MAX):
             return
         with self._fetching:
             ahead = max(end, start + AHEAD_BYTES)
             for begin, until in self._blocks.missing(start, ahead, FETCH_BYTES_MAX):
-                if begin < end:  # what lies ahead of a gap is nobody's wish
+                if begin < end:  # no caller needs the part ahead of a gap
                     self._blocks.write(begin, self._fetched(begin, until))
 
     def _fetched(self, start: int, end: int) -> bytes:
@@ -107,7 +107,7 @@ class LazySegments(SegmentReader):
 
 
 def _unpack(packed: bytes, inner: int, length: int) -> bytes:
-    """`length` bytes after the first `inner` ones of what `packed`, one or more members or frames, decompresses to."""
+    """Return `length` bytes after the first `inner` decompressed ones of `packed`, one or more members or frames."""
     wanted = inner + length
     if packed.startswith(GZIP_MAGIC):
         return zlib.decompressobj(GZIP_WINDOW_BITS).decompress(packed, wanted)[inner:]
@@ -128,8 +128,8 @@ _WINDOW = Struct("<QQ32s")
 
 @value
 class ChunkPlace:
-    """What a segment's checkpoint says beyond its beginning: where its bytes end in the blob, how many come out before
-    it, and the SHA-256 of its own."""
+    """The data of a segment's checkpoint beyond its start: where its bytes end in the blob, how many decompressed bytes
+    precede it, and the SHA-256 of its own bytes."""
 
     end: int
     inner: int
@@ -137,12 +137,12 @@ class ChunkPlace:
 
     @classmethod
     def parse(cls, window: bytes) -> ChunkPlace:
-        """Raises CorruptStore."""
+        """Parse the stored form. Raises CorruptStore."""
         try:
             return cls(*_WINDOW.unpack(window))
         except struct_error as error:
             raise CorruptStore("layer index", "malformed chunk") from error
 
     def pack(self) -> bytes:
-        """The stored form."""
+        """Return the stored form."""
         return _WINDOW.pack(self.end, self.inner, self.sha256)

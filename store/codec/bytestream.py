@@ -1,4 +1,4 @@
-"""A forward-only stream of bytes pulled out of an iterator of chunks."""
+"""A forward-only stream of bytes, read from an iterator of chunks."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ CHUNK_BYTES = 1 << 18
 
 
 class ByteSource(Protocol):
-    """What a tar reader needs: bytes in order, and a way past those it does not want."""
+    """The needs of a tar reader: bytes in order, and a way to skip bytes."""
 
     @property
     def offset(self) -> int:
         """How many bytes have been consumed."""
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes; fewer only where the stream ends."""
+        """Return the next `count` bytes; fewer only at the end of the stream."""
 
     def skip(self, count: int) -> int:
-        """Pass over `count` bytes; returns how many there were."""
+        """Skip `count` bytes; return how many there were."""
 
 
 class ByteStream:
-    """A ByteSource over chunks of any size. Memory: one chunk, or what `take` is asked for."""
+    """A ByteSource over chunks of any size. Memory: one chunk, or the `count` of `take`."""
 
     __slots__ = ("_buffer", "_chunks", "_offset", "_position")
 
@@ -39,7 +39,7 @@ class ByteStream:
         return self._offset
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes; fewer only where the stream ends."""
+        """Return the next `count` bytes; fewer only at the end of the stream."""
         position = self._position
         end = position + count
         if end <= len(self._buffer):
@@ -60,7 +60,7 @@ class ByteStream:
         return self._buffer[: self._position]
 
     def skip(self, count: int) -> int:
-        """Pass over `count` bytes; returns how many there were."""
+        """Skip `count` bytes; return how many there were."""
         left = count
         while True:
             here = len(self._buffer) - self._position
@@ -80,7 +80,7 @@ class ByteStream:
         return count - left
 
     def iter_rest(self) -> Iterator[bytes]:
-        """All that is left, in chunks."""
+        """Yield all remaining bytes, in chunks."""
         if self._position < len(self._buffer):
             rest = self._buffer[self._position :]
             self._buffer, self._position = b"", 0
@@ -91,12 +91,12 @@ class ByteStream:
             yield chunk
 
     def drain(self) -> None:
-        """Pass over all that is left, for the sake of whoever counts or hashes the chunks."""
+        """Read all remaining bytes, for a consumer that counts or hashes the chunks."""
         for _ in self.iter_rest():
             pass
 
 
 def iter_file(stream: BinaryIO) -> Iterator[bytes]:
-    """What is left of a binary stream, in chunks."""
+    """Yield the rest of a binary stream, in chunks."""
     while chunk := stream.read(CHUNK_BYTES):
         yield chunk

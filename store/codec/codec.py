@@ -1,6 +1,6 @@
-"""From the bytes of a blob to the bytes of its tar: which compression it is, decompression, random access.
+"""From the bytes of a blob to the bytes of its tar: detection of the compression, decompression, random access.
 
-The compression is recognised by its magic number: media types and file names lie. To add a codec, add a row to
+The compression is detected by its magic number: media types and file names may be wrong. To add a codec, add a row to
 `sniff` and a branch to `open_codec`.
 """
 
@@ -30,7 +30,7 @@ _XZ_MEMORY_BYTES = 128 << 20
 
 
 class Compression(Enum):
-    """What a stream is compressed with."""
+    """The compression of a stream."""
 
     NONE = "none"
     GZIP = "gzip"
@@ -52,7 +52,7 @@ _UNSUPPORTED = {
 
 
 def sniff(head: bytes, what: str) -> Compression:
-    """The compression of a stream that starts with `head`. Raises UnsupportedMedia for one that we cannot read."""
+    """Return the compression of a stream that starts with `head`. Raises UnsupportedMedia for an unknown one."""
     if head.startswith(GZIP_MAGIC):
         return Compression.GZIP
     if is_zstd(head):
@@ -68,7 +68,7 @@ def sniff(head: bytes, what: str) -> Compression:
 
 
 def peek(chunks: Iterable[bytes], count: int = HEAD_BYTES) -> tuple[bytes, Iterator[bytes]]:
-    """The first `count` bytes (fewer if there are no more), and an iterator over everything."""
+    """Return the first `count` bytes (fewer if there are no more), and an iterator over everything."""
     rest = iter(chunks)
     head = b""
     while len(head) < count:
@@ -81,7 +81,7 @@ def peek(chunks: Iterable[bytes], count: int = HEAD_BYTES) -> tuple[bytes, Itera
 
 @value
 class Decoder:
-    """A stream being decompressed. Once `chunks` is exhausted, `log` has the segments that can be read in place."""
+    """A stream that is being decompressed. After the end of `chunks`, `log` has the segments to read in place."""
 
     compression: Compression
     chunks: Iterator[bytes]
@@ -89,7 +89,7 @@ class Decoder:
 
     @property
     def access(self) -> Access | None:
-        """How the blob is read in place; None if it cannot be."""
+        """The access to the blob in place; None if it has none."""
         if self.log is None:
             return None
         return {
@@ -118,7 +118,7 @@ def open_codec(chunks: Iterable[bytes], what: str) -> Decoder:
 
 
 def decompress(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
-    """The uncompressed bytes, without any thought of random access. Raises as `open_codec`."""
+    """Yield the uncompressed bytes, without random access. Raises as `open_codec`."""
     head, rest = peek(chunks)
     compression = sniff(head, what)
     if compression is Compression.NONE:
@@ -131,7 +131,7 @@ def decompress(chunks: Iterable[bytes], what: str) -> Iterator[bytes]:
 
 
 def _iter_plain(chunks: Iterable[bytes], log: SegmentLog) -> Iterator[bytes]:
-    """An uncompressed tar, in segments so that damage is noticed."""
+    """Yield an uncompressed tar, in segments so that damage is detected."""
     for chunk in chunks:
         if not log.started or log.current_bytes >= SEGMENT_BYTES:
             log.begin(log.tar_offset)
@@ -140,7 +140,7 @@ def _iter_plain(chunks: Iterable[bytes], log: SegmentLog) -> Iterator[bytes]:
 
 
 def _iter_streams(chunks: Iterable[bytes], compression: Compression, what: str) -> Iterator[bytes]:
-    """xz or bzip2, maybe several streams in a row, with bounded memory."""
+    """Decompress xz or bzip2, possibly several streams in a row, with bounded memory."""
     from lzma import LZMAError
 
     stream = _new_stream(compression)

@@ -1,8 +1,8 @@
 """Random access to the uncompressed tar behind a layer, segment by segment, each verified.
 
 Rules:
-1. A segment is read whole, and its CRC-32 and length are checked before one byte of it is handed out.
-2. What was read is kept for a while (`rootlay.store.codec.segmentcache`). Thread safe.
+1. A segment is read whole, and its CRC-32 and length are checked before any byte of it is returned.
+2. Recently read segments are cached (`rootlay.store.codec.segmentcache`). Thread safe.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rootlay.store.model.errors import CorruptStore
 
 _READ_BYTES = 1 << 17
 _GZIP_TRAILER_BYTES = 8
-# More than frames are ever longer than their content.
+# More than the bytes by which any frame exceeds its content.
 _BEHIND_BYTES = 1 << 20
 
 
@@ -39,7 +39,7 @@ class SegmentReader:
     def __init__(
         self, path: Path, access: Access, checkpoints: Iterable[Checkpoint], scratch: Path | None = None
     ) -> None:
-        """Read from the blob or pack at `path`; `scratch` is a directory for what is needed again and again.
+        """Read from the blob or pack at `path`; `scratch` is a directory for the cache file.
 
         Raises CorruptStore if it is missing.
         """
@@ -54,14 +54,14 @@ class SegmentReader:
             raise CorruptStore(str(path), "missing") from error
 
     def close(self) -> None:
-        """Close the blob. Idempotent; readers of content must be done."""
+        """Close the blob. Idempotent; all readers of content must be closed before."""
         self._cache.close()
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
 
     def read_some(self, tar_offset: int, count: int) -> memoryview:
-        """At least one and at most `count` bytes of the tar from `tar_offset` on. Raises CorruptStore."""
+        """Return at least one and at most `count` bytes of the tar from `tar_offset` on. Raises CorruptStore."""
         index = self._checkpoints.find(tar_offset)
         if index < 0:
             raise CorruptStore(str(self._path), f"no segment holds byte {tar_offset}")
@@ -74,14 +74,14 @@ class SegmentReader:
         return memoryview(data)[start : start + count]
 
     def find_ready(self, tar_offset: int, count: int) -> tuple[bytes, int] | None:
-        """Bytes that hold these ones, and where in them they start, if that is one segment and decompressed already."""
+        """Return bytes that hold the given range, and its start in them, if it is in one decompressed segment."""
         index = self._checkpoints.find(tar_offset)
         if index < 0 or tar_offset + count > self._checkpoints.end(index):
             return None
         return self._cache.find(index, self._checkpoints.start(index), tar_offset, count)
 
     def _decompressed(self, index: int) -> bytes:
-        """The verified bytes of a segment."""
+        """Return the verified bytes of a segment."""
         checkpoint = self._checkpoints[index]
         try:
             data = self._decode(index, checkpoint)
@@ -103,7 +103,7 @@ class SegmentReader:
         last = index + 1 == len(self._checkpoints)
         end = os.fstat(self._fd).st_size if last else self._checkpoints[index + 1].blob_offset
         count, near = end - checkpoint.blob_offset, 2 * checkpoint.length + _BEHIND_BYTES
-        if last and count > near:  # a table of contents follows, as long as there are many files
+        if last and count > near:  # a table of contents follows, which is long if there are many files
             with suppress(zstandard.ZstdError):
                 found = decompress_frames(self._pread(checkpoint.blob_offset, near), checkpoint.length)
                 if len(found) == checkpoint.length:
@@ -117,10 +117,10 @@ class SegmentReader:
         return data
 
     def _inflate(self, checkpoint: Checkpoint) -> bytes:
-        """Raw inflate from a checkpoint, across the ends of gzip members."""
+        """Inflate raw data from a checkpoint, across the ends of gzip members."""
         window = zstandard.ZstdDecompressor().decompress(checkpoint.window) if checkpoint.window else b""
         stream = zlib.decompressobj(-15, zdict=window) if window else zlib.decompressobj(-15)
-        trailer_bytes = _GZIP_TRAILER_BYTES  # a raw stream leaves it to us, a gzip one takes its own
+        trailer_bytes = _GZIP_TRAILER_BYTES  # a raw stream leaves the trailer to us, a gzip stream reads its own
         offset = checkpoint.blob_offset
         left = checkpoint.length
         parts = []
@@ -143,7 +143,7 @@ class SegmentReader:
 
 
 class Extent(Protocol):
-    """What layer entries and view nodes have in common: where a file's content is in an uncompressed tar. Bytes."""
+    """The common part of layer entries and view nodes: the place of a file's content in an uncompressed tar. Bytes."""
 
     @property
     def type(self) -> EntryType: ...
@@ -156,10 +156,10 @@ class Extent(Protocol):
 
 
 class TarBytes(Protocol):
-    """An uncompressed tar, read anywhere."""
+    """An uncompressed tar with random access."""
 
     def read_some(self, tar_offset: int, count: int) -> memoryview:
-        """At least one and at most `count` bytes of the tar from `tar_offset` on."""
+        """Return at least one and at most `count` bytes of the tar from `tar_offset` on."""
 
 
 class ContentReader(io.RawIOBase):
@@ -180,30 +180,30 @@ class ContentReader(io.RawIOBase):
         self._run_starts = [run[0] for run in self._runs]
 
     def when_closed(self, call: Callable[[], None]) -> None:
-        """Call this once, when the reader is closed or collected."""
+        """Register a function to call once, when the reader is closed or collected."""
         self._when_closed = call
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the reader. Idempotent."""
         super().close()
         call, self._when_closed = self._when_closed, None
         if call is not None:
             call()
 
     def readable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Always."""
+        """Return True."""
         return True
 
     def tell(self) -> int:
-        """The position in bytes."""
+        """Return the position in bytes."""
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move; positions beyond the end read as the end."""
+        """Move the position; one beyond the end becomes the end."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
         if base + offset < 0:
             raise ValueError("negative seek position")

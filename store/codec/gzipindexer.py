@@ -1,7 +1,7 @@
-"""Decompressing gzip in one pass while taking checkpoints for random access later.
+"""Decompression of gzip in one pass that records checkpoints for later random access.
 
-A checkpoint is a DEFLATE block boundary that falls on a byte (about one in eight does), with the 32 KiB of output
-before it. From there any raw inflate with a preset dictionary goes on; no bit shifting is needed.
+A checkpoint is a DEFLATE block boundary that is also a byte boundary (about one in eight is), with the 32 KiB of output
+before it. Any raw inflate with a preset dictionary can continue from there, without bit shifting.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rootlay.store.codec.segment import SEGMENT_BYTES, SegmentLog
 
 
 class GzipIndexer(Members):
-    """Iterate over the uncompressed bytes; `log` has the checkpoints afterwards."""
+    """An iterable over the uncompressed bytes; `log` has the checkpoints afterwards."""
 
     def __init__(self, libz: Libz, chunks: Iterable[bytes], what: str, log: SegmentLog) -> None:
         super().__init__(chunks, what)
@@ -36,7 +36,7 @@ class GzipIndexer(Members):
         self._out = ctypes.create_string_buffer(OUT_BYTES)
 
     def __iter__(self) -> Iterator[bytes]:
-        """Uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
+        """Yield uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
         self._stream = self._libz.start()
         self._empty_out()
         try:

@@ -1,7 +1,7 @@
-"""Decompressing gzip (RFC 1952) in one pass; `rootlay.store.codec.gzipindexer` also takes checkpoints.
+"""Decompression of gzip (RFC 1952) in one pass; `rootlay.store.codec.gzipindexer` also records checkpoints.
 
 Rules:
-1. Concatenated members are one stream. What follows the last member and is no member is ignored, as gzip does.
+1. Concatenated members are one stream. Data after the last member that is not a member is ignored, as in gzip.
 2. The stream's CRC is verified; a stream that ends early is truncated.
 """
 
@@ -25,16 +25,16 @@ class Members:
         self._what = what
 
     def _reset(self) -> None:
-        """Get ready for the next member."""
+        """Prepare for the next member."""
         raise NotImplementedError
 
     def _inflate(self, data: bytes, blob_offset: int) -> Generator[bytes, None, int]:
-        """Yield what `data`, found at `blob_offset`, decompresses to; returns how much of it the member took: less
-        than all only where the member ended. -1: all, and the member goes on."""
+        """Yield the decompressed bytes of `data`, found at `blob_offset`; return how much of it the member took: less
+        than all only if the member ended. -1: all, and the member continues."""
         raise NotImplementedError
 
     def __iter__(self) -> Iterator[bytes]:
-        """Uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
+        """Yield uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
         ended = False
         data = b""
         blob_offset = 0
@@ -45,7 +45,7 @@ class Members:
                     if len(data) < len(GZIP_MAGIC):
                         break
                     if not data.startswith(GZIP_MAGIC):
-                        for _ in self._chunks:  # whoever hashes the blob wants all of it
+                        for _ in self._chunks:  # a consumer that hashes the blob needs all of it
                             pass
                         return
                     self._reset()
@@ -62,7 +62,7 @@ class Members:
 
 
 class GzipStream(Members):
-    """Iterate over the uncompressed bytes, without checkpoints."""
+    """An iterable over the uncompressed bytes, without checkpoints."""
 
     def __init__(self, chunks: Iterable[bytes], what: str) -> None:
         super().__init__(chunks, what)

@@ -1,8 +1,8 @@
 """The few functions of zlib that Python's module does not offer: inflate that stops at DEFLATE block boundaries.
 
-Which library: first the symbols that CPython's own `zlib` module is bound to (the module is linked against the
-library, or contains it, or the interpreter does), then the system's by name. Some builds hide the symbols and some
-hosts have no libz.so.1: then `load` returns None, and whoever needs checkpoints does without.
+It uses the symbols of CPython's `zlib` module (the module is linked against the library, or contains it, or the
+interpreter does), else the system's library by name. Some builds hide the symbols and some hosts have no libz.so.1:
+then `load` returns None, and callers work without checkpoints.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class ZStream(ctypes.Structure):
 
 
 class Libz:
-    """A zlib that was found to work."""
+    """A working zlib."""
 
     def __init__(self, library: ctypes.CDLL) -> None:
-        """Raises AttributeError if a function is missing, OSError if the library is not compatible."""
+        """Bind the functions. Raises AttributeError if one is missing, OSError if the library is not compatible."""
         pointer = ctypes.POINTER(ZStream)
         library.zlibVersion.restype = ctypes.c_char_p
         self._version = library.zlibVersion()
@@ -62,14 +62,14 @@ class Libz:
         self.end(self.start())
 
     def start(self) -> ZStream:
-        """A new inflate state for gzip members; end it with `end`."""
+        """Return a new inflate state for gzip members; end it with `end`."""
         stream = ZStream()
         if self._init(stream, _GZIP_WINDOW_BITS, self._version, ctypes.sizeof(ZStream)) != Z_OK:
             raise OSError("this zlib is not compatible")
         return stream
 
     def window(self, stream: ZStream) -> bytes:
-        """The last bytes (at most 32 KiB) of the output so far: what the next block may refer to."""
+        """Return the last bytes (at most 32 KiB) of the output so far: the next block may refer to them."""
         buffer = ctypes.create_string_buffer(WINDOW_BYTES)
         length = ctypes.c_uint(WINDOW_BYTES)
         if self._dictionary(stream, buffer, length) != Z_OK:
@@ -79,7 +79,7 @@ class Libz:
 
 @cache
 def load() -> Libz | None:
-    """The zlib to use, or None. The same answer for the life of the process."""
+    """Return the zlib to use, or None. The answer is constant for the life of the process."""
     for name in (getattr(zlib, "__file__", None), None, "libz.so.1", "libz.so", "libz.dylib"):
         try:
             return Libz(ctypes.CDLL(name))

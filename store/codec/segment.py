@@ -1,7 +1,7 @@
 """Segments: the pieces of a layer's uncompressed tar that can be read on their own (docs/format.md §1, checkpoints).
 
-A checkpoint says where a segment starts, in the tar and in the blob, and what it must contain. Segments follow each
-other without gaps; the last one ends with the tar.
+A checkpoint records the start of a segment, in the tar and in the blob, and a check of its content. Segments follow
+each other without gaps; the last one ends with the tar.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from rootlay.store.model.entry import CHECKPOINT_PREFIX
 from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
 
-# Median size of a gzip segment is 1.3 times this; the index takes 3.5 % of the blob.
+# The median size of a gzip segment is 1.3 times this; the index takes 3.5 % of the blob.
 SEGMENT_BYTES = 1 << 20
-# A segment is read as a whole; one that is longer than this makes the layer need a pack.
+# A segment is read as a whole; a longer one makes the layer need a pack.
 SEGMENT_BYTES_MAX = 32 << 20
 
 _VALUE = Struct("<QII")
@@ -37,16 +37,16 @@ class Checkpoint:
     window: bytes = b""
 
     def key(self) -> bytes:
-        """The key in the layer index."""
+        """Return the key in the layer index."""
         return CHECKPOINT_PREFIX + _OFFSET.pack(self.tar_offset)
 
     def value(self) -> bytes:
-        """The value in the layer index."""
+        """Return the value in the layer index."""
         return _VALUE.pack(self.blob_offset, self.crc32, self.length & 0xFFFFFFFF) + self.window
 
     @classmethod
     def parse(cls, key: bytes, value: bytes) -> Checkpoint:
-        """The inverse of `key` and `value`. Raises CorruptStore."""
+        """Parse a checkpoint from its key and value. Raises CorruptStore."""
         try:
             blob_offset, crc32, length = _VALUE.unpack_from(value)
             (tar_offset,) = _OFFSET.unpack(key[len(CHECKPOINT_PREFIX) :])
@@ -56,7 +56,7 @@ class Checkpoint:
 
 
 class CheckpointTable:
-    """The checkpoints of a layer, in order, packed: a layer that was pulled lazily has one for each of its files."""
+    """The checkpoints of a layer, in order, packed: a lazily pulled layer has one for each of its files."""
 
     __slots__ = ("_blob_offsets", "_crc32s", "_lengths", "_starts", "_window_ends", "_windows")
 
@@ -79,7 +79,7 @@ class CheckpointTable:
         return len(self._starts)
 
     def __getitem__(self, index: int) -> Checkpoint:
-        """The checkpoint of that number, from 0."""
+        """Return the checkpoint of that number, from 0."""
         begin, end = self._window_ends[index : index + 2]
         window = bytes(self._windows[begin:end])
         return Checkpoint(
@@ -87,20 +87,20 @@ class CheckpointTable:
         )
 
     def start(self, index: int) -> int:
-        """Where in the tar a segment starts."""
+        """Return the start of a segment in the tar."""
         return self._starts[index]
 
     def end(self, index: int) -> int:
-        """Where in the tar it ends."""
+        """Return the end of a segment in the tar."""
         return self._starts[index] + self._lengths[index]
 
     def find(self, tar_offset: int) -> int:
-        """The number of the segment that may hold a byte of the tar; -1 if it is before all of them."""
+        """Return the number of the segment that may hold a byte of the tar; -1 if the byte precedes all of them."""
         return bisect_right(self._starts, tar_offset) - 1
 
 
 class SegmentLog:
-    """Collects checkpoints while the tar goes by: `begin` where a segment may start, `feed` with its bytes."""
+    """A collector of checkpoints in a pass over the tar: `begin` at a possible segment start, `feed` with its bytes."""
 
     def __init__(self) -> None:
         self.checkpoints: list[Checkpoint] = []
@@ -111,7 +111,7 @@ class SegmentLog:
 
     @property
     def current_bytes(self) -> int:
-        """Length so far of the segment that is open."""
+        """Length so far of the open segment."""
         return self.tar_offset - self._start[0] if self._start is not None else 0
 
     @property
@@ -120,18 +120,18 @@ class SegmentLog:
         return self._start is not None
 
     def begin(self, blob_offset: int, window: bytes = b"") -> None:
-        """End the segment at hand and start one here. A segment without bytes is dropped."""
+        """End the current segment and start one here. A segment without bytes is dropped."""
         self._close()
         self._start = (self.tar_offset, blob_offset, window)
         self._crc32 = 0
 
     def feed(self, data: bytes) -> None:
-        """The next bytes of the tar."""
+        """Add the next bytes of the tar."""
         self._crc32 = zlib.crc32(data, self._crc32)
         self.tar_offset += len(data)
 
     def finish(self) -> list[Checkpoint]:
-        """End the last segment; all checkpoints in order."""
+        """End the last segment; return all checkpoints in order."""
         self._close()
         self._start = None
         return self.checkpoints

@@ -1,17 +1,17 @@
-"""What has been decompressed of a layer: the last of it in memory, what was needed again in a file without a name.
+"""Decompressed segments of a layer: the latest in memory, those that were needed twice in a file without a name.
 
 Rules:
-1. At most `CACHE_BYTES` are in memory, and what small segments take there beside their bytes counts. Who reads in the
-   order of the tar needs no more, and never writes.
-2. A segment that is decompressed a second time had been forgotten too early: it goes to the file as well, so none is
-   decompressed three times. The file has no name (O_TMPFILE), goes with its process, is sparse, and holds
-   `SPILL_BYTES` at most. Where the directory cannot be written, its file system has no such files, or the disk is
-   full, segments are decompressed again.
-3. What comes in has been verified, and nobody else can reach either place. The file is read through a mapping: a
-   program that closes descriptors which are not its own cannot make us read another file, nor, by a look before, write
-   one. Pages of the mapping that were read are given back now and then: they are in the kernel's cache, and count as
-   ours while they are mapped.
-4. Thread safe. A forked child shares the file: the same bytes are at the same place in it, whoever writes them.
+1. At most `CACHE_BYTES` are in memory, including the overhead of small segments. A reader in the order of the tar needs
+   no more, and never writes.
+2. A segment that is decompressed a second time was dropped too early: it is written to the file as well, so no segment
+   is decompressed three times. The file has no name (O_TMPFILE), disappears with its process, is sparse, and holds
+   `SPILL_BYTES` at most. If the directory is not writable, its file system has no such files, or the disk is full,
+   segments are decompressed again.
+3. All cached bytes were verified, and no other process can reach either place. The file is read through a mapping: a
+   program that closes foreign descriptors cannot make us read another file, and a check before each write keeps us from
+   writing one. Pages of the mapping that were read are returned from time to time: they are in the kernel's cache, and
+   count as ours while they are mapped.
+4. Thread safe. A forked child shares the file: each place in it holds the same bytes, whichever process writes them.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from pathlib import Path
 
 CACHE_BYTES = 16 << 20
 SPILL_BYTES = 1 << 30
-_FAULT_BYTES = 64 << 10  # what the kernel maps around a page that is touched
+_FAULT_BYTES = 64 << 10  # the kernel maps this much around a touched page
 _MAPPED_BYTES = 4 << 20
-_ENTRY_BYTES = 200  # of a segment beside its bytes: a layer that was pulled lazily has one for each file
+_ENTRY_BYTES = 200  # overhead of a segment: a lazily pulled layer has one for each file
 
 
 class SegmentCache:
     """Segments by number. Close it."""
 
     def __init__(self, directory: Path | None, tar_bytes: int) -> None:
-        """The file is made in `directory`, when it is needed; None: in memory alone. `tar_bytes`: of all segments."""
+        """Make the file in `directory`, when it is needed; None: use memory alone. `tar_bytes`: of all segments."""
         self._spill = None if directory is None else _Spill(directory, tar_bytes)
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, bytes] = OrderedDict()
         self._kept_bytes = 0
-        self._seen = bytearray()  # by number: one that was here before
+        self._seen = bytearray()  # by number: already decompressed once
 
     def close(self) -> None:
-        """Give up both places. Idempotent."""
+        """Close both places. Idempotent."""
         if self._spill is not None:
             self._spill.close()
 
     def find(self, number: int, start: int, tar_offset: int, count: int) -> tuple[bytes, int] | None:
-        """Bytes that hold the segment from `tar_offset` on, `count` of them where it has as many, and where in them
-        they start. `start` is where the segment starts in the tar. None: it has to be decompressed."""
+        """Return bytes that hold the segment from `tar_offset` on, `count` of them if it has as many, and their start
+        in it. `start` is the start of the segment in the tar. None: it has to be decompressed."""
         with self._lock:
             data = self._kept.get(number)
             if data is not None:
@@ -57,7 +57,7 @@ class SegmentCache:
         return None if found is None else (found, 0)
 
     def add(self, number: int, start: int, data: bytes) -> None:
-        """Keep a segment that has just been decompressed and verified."""
+        """Keep a segment that was just decompressed and verified."""
         with self._lock:
             if number not in self._kept:
                 self._kept[number] = data
@@ -73,20 +73,20 @@ class SegmentCache:
 
 
 class _Spill:
-    """The file of rule 2. Best effort: after an error it takes no more, and what it has stays good."""
+    """The file of rule 2. Best effort: after an error it accepts no more, and its content stays valid."""
 
     def __init__(self, directory: Path, tar_bytes: int) -> None:
         self._directory = directory
         self._tar_bytes = tar_bytes
         self._room = SPILL_BYTES
-        self._places: dict[int, tuple[int, int]] = {}  # start and end in the file, which are those in the tar
+        self._places: dict[int, tuple[int, int]] = {}  # start and end in the file, equal to those in the tar
         self._map: mmap.mmap | None = None
         self._mapped = 0
         self._fd = -1
         self._identity = (0, 0)
 
     def find(self, number: int, offset: int, count: int) -> bytes | None:
-        """`count` bytes of a segment from `offset` in it on, or as many as it has; None: it is not here."""
+        """Return `count` bytes of a segment from `offset` in it on, or as many as it has; None: it is not here."""
         place = self._places.get(number)
         if place is None or self._map is None:
             return None

@@ -16,7 +16,7 @@ from rootlay.store.model.errors import NotAnArchive, TruncatedArchive
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 FRAME_BYTES = 512 << 10
-# What the zstd command line allows without --long; frames that need more are refused.
+# The limit of the zstd command line without --long; frames that need more are refused.
 WINDOW_BYTES_MAX = 1 << 27
 
 _SKIPPABLE = 0x184D2A50  # and the 15 that follow
@@ -30,7 +30,7 @@ _SEEK_FOOTER = Struct("<IBI")
 
 
 def is_zstd(head: bytes) -> bool:
-    """Whether a stream that starts with `head` (4 bytes or more) is zstd; a skippable frame may come first."""
+    """Return whether a stream that starts with `head` (4 bytes or more) is zstd; a skippable frame may be first."""
     return head.startswith(ZSTD_MAGIC) or (len(head) >= 4 and _is_skippable(head))
 
 
@@ -39,10 +39,10 @@ def _is_skippable(head: bytes | bytearray) -> bool:
 
 
 class FrameWriter:
-    """Compresses a tar into many frames. Deterministic for one zstd version and level."""
+    """A writer that compresses a tar into many frames. Deterministic for one zstd version and level."""
 
     def __init__(self, level: int, log: SegmentLog | None = None, frame_bytes: int = FRAME_BYTES) -> None:
-        """Frames, of `frame_bytes` of the tar each, become segments of `log`."""
+        """Record frames, of `frame_bytes` of the tar each, as segments of `log`."""
         self._frame_bytes = frame_bytes
         self.log = log or SegmentLog()
         self._compressor = zstandard.ZstdCompressor(level=level, write_checksum=True, write_content_size=True)
@@ -52,7 +52,7 @@ class FrameWriter:
         self._blob_offset = 0
 
     def write(self, data: bytes) -> Iterator[bytes]:
-        """Compressed bytes that `data` makes ready."""
+        """Compress `data`; yield the bytes that are ready."""
         pending, size = self._pending, self._frame_bytes
         if len(pending) + len(data) < size:
             pending += data
@@ -68,7 +68,7 @@ class FrameWriter:
         self._pending = bytearray(view[at:])
 
     def finish(self) -> Iterator[bytes]:
-        """The rest, and the seek table. Nothing may be written afterwards."""
+        """Yield the rest, and the seek table. Nothing may be written afterwards."""
         if self._pending or not self._frames:
             yield self._frame(bytes(self._pending))
         size = len(self._table) + _SEEK_FOOTER.size
@@ -86,7 +86,7 @@ class FrameWriter:
 
 
 class ZstdIndexer:
-    """Iterate over the uncompressed bytes; `log` has one segment per frame (or per run of small frames) afterwards."""
+    """An iterable over the uncompressed bytes; `log` has one segment per frame (or run of small frames) afterwards."""
 
     def __init__(self, chunks: Iterable[bytes], what: str, log: SegmentLog) -> None:
         self._chunks = iter(chunks)
@@ -96,7 +96,7 @@ class ZstdIndexer:
         self._blob_offset = 0  # of self._data
 
     def __iter__(self) -> Iterator[bytes]:
-        """Uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
+        """Yield uncompressed chunks. Raises NotAnArchive, TruncatedArchive."""
         decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX)
         frames = 0
         while self._fill(4):
@@ -106,7 +106,7 @@ class ZstdIndexer:
             if not self._data.startswith(ZSTD_MAGIC):
                 if not frames:
                     raise NotAnArchive(self._what, "damaged zstd stream")
-                for _ in self._chunks:  # trailing garbage; whoever hashes the blob wants all of it
+                for _ in self._chunks:  # trailing garbage; a consumer that hashes the blob needs all of it
                     pass
                 return
             frames += 1
@@ -117,7 +117,7 @@ class ZstdIndexer:
             raise TruncatedArchive(self._what, "the zstd stream ends early")
 
     def _fill(self, count: int) -> bool:
-        """Have `count` bytes at hand; False at the end of the stream."""
+        """Buffer `count` bytes; return False at the end of the stream."""
         while len(self._data) < count:
             chunk = next(self._chunks, None)
             if chunk is None:
@@ -126,7 +126,7 @@ class ZstdIndexer:
         return True
 
     def _consume(self, count: int) -> None:
-        del self._data[:count]  # moves a pointer only
+        del self._data[:count]  # moves only a pointer
         self._blob_offset += count
 
     def _skip_frame(self) -> None:
@@ -141,7 +141,7 @@ class ZstdIndexer:
             left -= step
 
     def _frame(self, decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
-        """One frame, block by block: a block expands to 128 KiB at most, so memory is bounded whatever the ratio."""
+        """Decompress one frame, block by block: a block expands to 128 KiB at most, so memory is bounded."""
         self._fill(_FRAME_HEADER_BYTES_MAX)
         try:
             has_checksum = zstandard.get_frame_parameters(bytes(self._data[:_FRAME_HEADER_BYTES_MAX])).has_checksum
@@ -163,7 +163,7 @@ class ZstdIndexer:
             raise self._damaged("a frame does not end where it should")
 
     def _feed(self, frame: zstandard.ZstdDecompressionObj, count: int) -> Iterator[bytes]:
-        """Yield what the next `count` bytes decompress to."""
+        """Yield the decompressed form of the next `count` bytes."""
         if not self._fill(count):
             raise TruncatedArchive(self._what, "the zstd stream ends early")
         try:
@@ -180,7 +180,7 @@ class ZstdIndexer:
 
 
 def decompress_frames(data: bytes, length: int) -> bytes:
-    """The frames in `data`, at most `length` bytes of them. Raises zstandard.ZstdError."""
+    """Decompress the frames in `data` to at most `length` bytes. Raises zstandard.ZstdError."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=WINDOW_BYTES_MAX)
     parts = []
     while data and length > 0:

@@ -1,1 +1,1 @@
-"""Container records, their names, and the uppers that they stand on."""
+"""Container records, their names, and the uppers that they use."""

@@ -1,10 +1,10 @@
-"""The Bloom filter of an upper, docs/format.md §7: which of its paths may exist.
+"""The Bloom filter of an upper, docs/format.md §7: the set of its paths that may exist.
 
-A clear bit proves absence without a system call; bits are set before a thing appears and never cleared.
+A clear bit proves absence without a system call; bits are set before a file appears and never cleared.
 
-Programs set bits through a shared mapping. A hole in the file would be filled then, and on a full disk that is SIGBUS.
-So all blocks are there before a filter is used; those of a filter that has holes (an earlier version made it, or a copy
-left them out) come when it is opened.
+Programs set bits through a shared mapping. That would fill a hole in the file, and on a full disk it would cause
+SIGBUS. So all blocks are allocated before a filter is used. A filter with holes (made by an earlier version, or copied
+without them) gets its blocks when it is opened.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rootlay.store.disk.bootid import ID_BYTES, boot_id
 
 MAGIC = b"RLBLOOM1"
 VERSION = 5
-"""1 had no counts of changes, 2 none of holders of the lock, 3 no near bits, 4 no bits of moved paths; all are read."""
+"""1 had no counts of changes, 2 no holders of the lock, 3 no near bits, 4 no bits of moved paths; all are readable."""
 LOG2_BITS = 23
 HEADER_BYTES = 64
 FILE_BYTES = HEADER_BYTES + (1 << LOG2_BITS) // 8
@@ -29,28 +29,28 @@ _UNSUPPORTED = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS, errno.EBADF)
 
 
 def create_bloom(path: Path, upper: Path | None) -> None:
-    """Make an empty filter, or, for an upper that may hold something already, one with every bit set.
+    """Make an empty filter, or, for an upper that may already contain files, one with every bit set.
 
-    Setting all bits costs no scan of a tree of unknown size: each look-up then asks the kernel, as on a plain
-    directory. Not durable: a filter is made anew from nothing but its upper.
+    Setting all bits avoids a scan of a tree of unknown size: each look-up then queries the kernel, as in a plain
+    directory. Not durable: a filter can be made again from its upper alone.
     """
     _create(path, upper is not None and upper.is_dir() and any(upper.iterdir()))
 
 
 def create_full_bloom(path: Path) -> None:
-    """Make a filter with every bit set: right for any upper. See `create_bloom`."""
+    """Make a filter with every bit set: it is valid for any upper. See `create_bloom`."""
     _create(path, True)
 
 
 def header_fits(header: bytes) -> bool:
-    """Whether a filter's first bytes are those of a version that is read."""
+    """Return whether a filter's first bytes are those of a readable version."""
     magic, version, log2 = struct.unpack_from("<8sII", header.ljust(HEADER_BYTES, b"\0"))
     return bool(magic == MAGIC and 1 <= version <= VERSION and log2 == LOG2_BITS)
 
 
 def boot_of(path: Path) -> tuple[bytes, bool]:
-    """The start of a machine since which it is known that a filter has all bits, empty where it is not a filter; and
-    whether it seems to have all blocks."""
+    """Return the boot since which a filter is known to have all bits, empty if it is not a filter; and whether it seems
+    to have all blocks."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -64,19 +64,19 @@ def boot_of(path: Path) -> tuple[bytes, bool]:
 
 
 def has_blocks(status: os.stat_result) -> bool:
-    """Whether a filter's file has no holes. No, too, where a file system compresses: there the question costs more."""
+    """Return whether a filter's file has no holes. False also on a compressing file system: a better test is slow."""
     return status.st_blocks * _STAT_BLOCK_BYTES >= FILE_BYTES
 
 
 def fill_holes(fd: int) -> bool:
-    """Give a filter's file all its blocks. Programs may set bits meanwhile.
+    """Allocate all blocks of a filter's file. Programs may set bits meanwhile.
 
     Args:
-        fd: open with O_APPEND: where the file system has no fallocate, the C library would otherwise write zeros over
-            what others set in the same moment.
+        fd: open with O_APPEND: if the file system has no fallocate, the C library would otherwise write zeros over bits
+            that other processes set at the same time.
 
     Returns:
-        False where the file system cannot do that.
+        False if the file system cannot do that.
 
     Raises:
         OSError: ENOSPC, EDQUOT, EFBIG.
@@ -104,6 +104,6 @@ def _create(path: Path, full: bool) -> None:
 
 
 def _write(fd: int, data: bytes) -> None:
-    """Write all of it: a disk that gets full takes a part first, and says so at the next try."""
+    """Write all of it: a disk that fills up accepts a part first, and reports the error at the next write."""
     while data:
         data = data[os.write(fd, data) :]

@@ -1,14 +1,14 @@
-"""Container records: `containers/<id>/` and the names that lead there.
+"""Container records: `containers/<id>/` and the names that lead to them.
 
 Rules:
-1. `config.json` is written once, at creation, by rename; what changes later (state, the stack of uppers) has its own
-   file. A container exists when its `config.json` does: a half-made one is a leftover that the next sweep removes, and
-   one that was removed may stay for the sake of a frozen upper (`rootlay.store.containers.upperstack`).
+1. `config.json` is written once, at creation, by rename; the later changes (state, the stack of uppers) are in their
+   own files. A container exists if its `config.json` exists: a half-made one is a leftover that the next sweep removes,
+   and a removed one may stay for a frozen upper (`rootlay.store.containers.upperstack`).
 2. A name is a symbolic link `containers/names/<name>` -> `../<id>`: creating it is the atomic test for uniqueness.
-   A rename that is killed leaves two; the one that is not in the record is free again after a minute.
+   A rename that is killed leaves two names; the one that is not in the record is free again after a minute.
 3. Records are not synced to disk one by one (a container must start in milliseconds); a kill of the process loses
    nothing, a power failure may lose containers of the last seconds.
-4. No process table is kept here: whether a container runs is asked of the kernel (`rootlay.vfs.run.processes`).
+4. No process table is kept here: the kernel says whether a container runs (`rootlay.vfs.run.processes`).
 5. On the path of every `rootlay run`: no heavy imports.
 """
 
@@ -58,15 +58,15 @@ class Containers:
         self._names = self.path / "names"
 
     def create(self, config: ContainerConfig, stack: UpperStack | None = None, *, kept: bool = True) -> ContainerRecord:
-        """Make the directory, the empty upper and the record. `config.id` and `.name` may be empty: then chosen.
+        """Make the directory, the empty upper and the record. An empty `config.id` or `.name` is chosen here.
 
         Args:
-            stack: frozen uppers to stand on; the caller holds the reference lock.
-            kept: somebody may look for the stack after a power failure.
+            stack: frozen uppers to use; the caller holds the reference lock.
+            kept: whether the stack must survive a power failure.
 
         Raises:
             NameInUse: another container has the name. Nothing is left behind.
-            BadContainerName: the name is not one.
+            BadContainerName: the name is not valid.
         """
         self._names.mkdir(parents=True, exist_ok=True, mode=0o700)
         identity = config.id or os.urandom(32).hex()
@@ -75,8 +75,8 @@ class Containers:
             raise BadContainerName(name)
         path = self.path / identity
         path.mkdir(mode=0o700)
-        # Held until the record is there: whoever finds the name taken by a container without a record knows by the
-        # lock whether it is being made, or its maker is dead.
+        # Held until the record is there: another process that finds the name taken by a container without a record
+        # learns from the lock whether that is being made, or its maker is dead.
         making = os.open(path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         record = ContainerRecord(replace(config, id=identity, name=""), path)
         try:
@@ -101,7 +101,7 @@ class Containers:
         return record
 
     def abandon(self, record: ContainerRecord) -> None:
-        """Remove a container that is still being made, by whom it is being made. Takes no lock."""
+        """Remove a container that this caller is still making. Takes no lock."""
         if record.name:
             (self._names / record.name).unlink(missing_ok=True)
         remove_tree(record.path)
@@ -110,7 +110,7 @@ class Containers:
         """Find by name, ID or unique ID prefix.
 
         Raises:
-            UnknownContainer: there is none.
+            UnknownContainer: no container fits.
             AmbiguousContainer: the prefix fits several.
         """
         if NAME_PATTERN.fullmatch(reference):
@@ -128,19 +128,20 @@ class Containers:
         raise UnknownContainer(reference)
 
     def iter_all(self) -> Iterator[ContainerRecord]:
-        """All containers, newest first."""
+        """Yield all containers, newest first."""
         return self.iter_of(self._ids())
 
     def iter_of(self, identities: Iterable[str]) -> Iterator[ContainerRecord]:
-        """Those of these IDs that are containers, newest first."""
+        """Yield the existing containers among these IDs, newest first."""
         records = [record for record in map(self._read, identities) if record is not None]
         yield from sorted(records, key=lambda record: -record.config.created_ns)
 
     def maybe_running(self) -> tuple[set[str], set[str]]:
-        """The IDs of the containers in which programs may run here, and of those that may run on another machine.
+        """Return the IDs of the containers in which programs may run here, and of those that may run on another
+        machine.
 
-        One listing for each: a session's launch file stays as long as a program runs, and without one only the state
-        of a container may say that it was started elsewhere.
+        One listing for each: a session's launch file stays while a program runs, and without one only the state of a
+        container may say that it was started elsewhere.
         """
         here: set[str] = set()
         elsewhere: set[str] = set()
@@ -163,7 +164,7 @@ class Containers:
         if not NAME_PATTERN.fullmatch(name):
             raise BadContainerName(name)
         holder = self._claim(name, record.id)
-        unfinished = holder == record.id and record.name != name  # a rename that was killed after its first step
+        unfinished = holder == record.id and record.name != name  # a rename was killed after its first step
         if holder is not None and not unfinished:
             raise NameInUse(name, holder[:12])
         renamed = ContainerRecord(replace(record.config, name=name), record.path)
@@ -172,28 +173,28 @@ class Containers:
         return renamed
 
     def discard(self, record: ContainerRecord) -> int:
-        """Remove a container. The caller has made sure that nothing runs in it. Returns the number of bytes freed."""
+        """Remove a container. The caller has ensured that no program runs in it. Returns the number of bytes freed."""
         return empty_trash(self.move_to_trash(record))
 
     def move_to_trash(self, record: ContainerRecord) -> Path:
-        """As `discard`, up to where its files are out of sight: at the path returned, for `empty_trash`. Quick.
+        """Remove as `discard`, but only move the files to the returned path, for `empty_trash`. Fast.
 
-        The directory is renamed out of sight first, so that no half-removed container is ever listed. An upper that
-        the user keeps elsewhere is left alone, as is a frozen one that another container stands on.
+        The directory is renamed first, so that a half-removed container is never listed. An upper that the user keeps
+        elsewhere is left alone, as is a frozen one that another container uses.
         """
         for alias in record.aliases:
             with contextlib.suppress(OSError):
                 if os.readlink(alias) == record.real_upper:
                     alias.unlink()
-        # Under the lock: nobody makes a reference to the upper between the look and the removal.
+        # Under the lock: no process makes a reference to the upper between the check and the removal.
         with changing(self.path), _held(record.lock):
-            (record.path / "config.json").unlink(missing_ok=True)  # from here on it is no container
-            # Nobody takes the name while somebody holds the container's lock (`lives`): it is still ours to remove.
+            (record.path / "config.json").unlink(missing_ok=True)  # from here on it is not a container
+            # No process takes the name while another holds the container's lock (`lives`): it is still ours to remove.
             with contextlib.suppress(OSError):
                 if os.path.basename(os.readlink(self._names / record.name)) == record.id:
                     (self._names / record.name).unlink()
             owners = {place.partition("/")[0] for place in references_of(record.path)}
-            if not (record.path / STACK_FILE).exists():  # nobody else can have a reference
+            if not (record.path / STACK_FILE).exists():  # no other container can have a reference
                 trash = self._trash()
                 with contextlib.suppress(FileNotFoundError):
                     record.path.rename(trash)
@@ -201,11 +202,11 @@ class Containers:
         return self.unlink_uppers(owners) if owners else trash
 
     def collect(self, owners: Iterable[str]) -> int:
-        """Remove the uppers of these containers that nobody stands on any more. Returns the number of bytes freed."""
+        """Remove the uppers of these containers that no container uses any more. Returns the number of bytes freed."""
         return empty_trash(self.unlink_uppers(owners))
 
     def unlink_uppers(self, owners: Iterable[str]) -> Path:
-        """As `collect`, up to where they are out of sight: at the path returned, for `empty_trash`. Quick."""
+        """Remove as `collect`, but only move the uppers to the returned path, for `empty_trash`. Fast."""
         trash = self._trash()
         collect_uppers(self.path, owners, trash)
         return trash
@@ -216,11 +217,11 @@ class Containers:
         return trash
 
     def size(self, record: ContainerRecord) -> int:
-        """Bytes on disk of a container's directory."""
+        """Return the bytes on disk of a container's directory."""
         return disk_bytes(record.path)
 
     def needed(self, without: Collection[str] = ()) -> set[Digest]:
-        """Diff IDs and chain IDs that some container still needs, those of the IDs `without` aside."""
+        """Return the diff IDs and chain IDs that containers still need, except those with the IDs `without`."""
         found: set[Digest] = set()
         for record in self.iter_all():
             if record.id in without:
@@ -231,7 +232,7 @@ class Containers:
         return found
 
     def sweep(self, older_than_s: float = 3600) -> int:
-        """Remove directories without a record and names that lead nowhere, if older than that. Returns how many."""
+        """Remove older directories without a record and older names without a target. Returns how many."""
         swept = 0
         limit = time.time() - older_than_s
         old = {identity for identity in self._ids() if self._is_leftover(self.path / identity, limit)}
@@ -246,7 +247,7 @@ class Containers:
         return swept
 
     def _is_leftover(self, path: Path, limit: float) -> bool:
-        """Whether a directory may hold what nobody needs: no container (any more), or one with frozen uppers."""
+        """Return whether a directory may hold unneeded files: it is not a container, or it has frozen uppers."""
         with contextlib.suppress(FileNotFoundError):
             loose = (path / STACK_FILE).exists() or not (path / "config.json").exists()
             return loose and path.stat().st_mtime < limit
@@ -266,7 +267,7 @@ class Containers:
         return ContainerRecord(ContainerConfig.from_json(data), self.path / identity)
 
     def lives(self, identity: str) -> bool:
-        """Whether a container has its record, or is being made at this moment."""
+        """Return whether a container has its record, or is being made at this moment."""
         if (self.path / identity / "config.json").exists():
             return True
         try:
@@ -282,17 +283,15 @@ class Containers:
         return (self.path / identity / "config.json").exists()
 
     def is_stale(self, link: Path) -> bool:
-        """Whether a name leads to a container of another name, and not because that is being renamed right now."""
-        with contextlib.suppress(
-            OSError, ValueError, TypeError, KeyError
-        ):  # a damaged record is somebody else's matter
+        """Return whether a name leads to a container of another name that is not being renamed at this moment."""
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # a damaged record is handled elsewhere
             if time.time() - link.lstat().st_mtime > RENAME_PATIENCE_S:
                 record = self._read(os.path.basename(os.readlink(link)))
                 return record is not None and record.name != link.name
         return False
 
     def _claim(self, name: str, identity: str) -> str | None:
-        """Take a name. Returns the ID of the container that has it, or None when it is ours now."""
+        """Take a name. Returns the ID of the container that has it, or None if it is ours now."""
         link = self._names / name
         try:
             os.symlink(f"../{identity}", link)
@@ -307,7 +306,7 @@ class Containers:
 
 @contextlib.contextmanager
 def _held(lock: Path) -> Iterator[None]:
-    """See to it that a container's lock is held: by us, if it is free."""
+    """Ensure that a container's lock is held: take it if it is free."""
     try:
         descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:

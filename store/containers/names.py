@@ -1,4 +1,4 @@
-"""Names for containers that were given none: two words, as people are used to."""
+"""Names for containers that got none: two words, a familiar form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SECOND = (
 
 
 def random_name() -> str:
-    """A name like `quiet_heron`, and four hex digits: about 400 million of them."""
+    """Return a name like `quiet_heron` with four hex digits: there are about 400 million of them."""
     chosen = int.from_bytes(os.urandom(8), "little")
     first, second = _FIRST[chosen % len(_FIRST)], _SECOND[(chosen >> 16) % len(_SECOND)]
     return f"{first}_{second}_{chosen >> 48:04x}"

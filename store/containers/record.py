@@ -1,7 +1,7 @@
-"""What a container is: the records in `containers/<id>/` (docs/format.md §9), and where its files are.
+"""The records of a container in `containers/<id>/` (docs/format.md §9), and the places of its files.
 
-`config.json` is written once, at creation; what changes later (the state, the stack of uppers) has its own file. On
-the path of every `rootlay run`: no heavy imports.
+`config.json` is written once, at creation; the later changes (the state, the stack of uppers) have their own files.
+This module is on the path of every `rootlay run`: no heavy imports.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rootlay.store.disk.smallfile import overwrite, read_small
 from rootlay.store.model.value import as_dict, field, fields, value
 
 HOST_IMAGE = "host"
-"""The image that is the machine's own root."""
+"""The image that is the root of the host."""
 VERSION = 1
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
@@ -32,9 +32,9 @@ ALIAS_PLACES = ("/tmp", "/dev/shm")
 class Bind:
     """A host path visible inside: `-v HOST:CTR[:ro]`.
 
-    `owner` is the user and the group that what is mounted is shown to belong to, and, if there is a third, its
-    permission bits, which then say who may use it. Otherwise, and below it: the caller's own files are shown as the
-    user's inside.
+    `owner` is the user and the group that the mounted file or directory is shown to belong to, and, if there is a third
+    value, its permission bits, which then say who may use it. Otherwise, and below it, the caller's files are shown as
+    the files of the user inside.
     """
 
     host: str
@@ -45,13 +45,14 @@ class Bind:
 
 @value
 class ContainerConfig:
-    """What a container is: fixed at creation.
+    """The configuration of a container, fixed at creation.
 
     `image` is the reference as the user gave it; `manifest` the digest of the image's manifest; `chain` the chain ID
     of its lower stack and `layers` its diff IDs, base first (all empty without an image). `lowers` are host
     directories used as read-only lowers, topmost last; an empty string is the host's root. `argv` is the whole
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
-    `owner` is the process that the container ends with (see rootlay.store.disk.owner); empty: it is kept until removed.
+    `owner` is the process at whose end the container is removed (see rootlay.store.disk.owner); empty: it is kept until
+    removed.
     `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     """
 
@@ -95,9 +96,9 @@ class ContainerConfig:
 
 @value
 class ContainerState:
-    """What happened to a container's main program so far. Times are ns since the epoch, 0 = not yet.
+    """The state of a container's main program. Times are ns since the epoch, 0 = not yet.
 
-    `machine` is the name of the machine that it was started on, since others may see the same directory.
+    `machine` is the name of the machine that it was started on, since other machines may see the same directory.
     """
 
     pid: int = 0
@@ -109,12 +110,12 @@ class ContainerState:
 
     @classmethod
     def of_start(cls, pid: int) -> ContainerState:
-        """Of a main program that has just been started here."""
+        """Return the state of a main program that was just started here."""
         return cls(pid=pid, started_ns=time.time_ns(), machine=os.uname().nodename)
 
     @property
     def elsewhere(self) -> str:
-        """The other machine on which the program seems to run; empty where it does not."""
+        """The other machine on which the program seems to run; empty if there is none."""
         return "" if self.finished_ns or self.machine == os.uname().nodename else self.machine
 
 
@@ -140,16 +141,16 @@ class ContainerRecord:
 
     @property
     def real_path(self) -> str:
-        """The real path of its directory, which is never a link itself; also of one that is gone."""
+        """The real path of its directory, which is never a link itself; valid also after the directory is removed."""
         return f"{real_directory(self.path.parent)}/{self.path.name}"
 
     def stack(self) -> UpperStack:
-        """The uppers that the container stands on now: snapshots and rollbacks change them."""
+        """Return the uppers that the container uses now: snapshots and rollbacks change them."""
         return read_stack(self.path)
 
     @property
     def upper(self) -> Path:
-        """The writable upper of now."""
+        """The current writable upper."""
         return self.upper_of(self.stack())
 
     def upper_of(self, stack: UpperStack) -> Path:
@@ -157,8 +158,8 @@ class ContainerRecord:
 
     @property
     def real_upper(self) -> str:
-        """The real path of the writable upper of now, which is a directory of the container's own, never a link, unless
-        the user keeps it elsewhere."""
+        """The real path of the current writable upper. It is a directory of the container, never a link, unless the
+        user keeps it elsewhere."""
         return os.path.realpath(self.config.upper) if self.config.upper else f"{self.real_path}/{self.stack().upper}"
 
     def bloom_of(self, stack: UpperStack) -> Path:
@@ -170,7 +171,7 @@ class ContainerRecord:
 
     @property
     def aliases(self) -> tuple[Path, ...]:
-        """Where a short name for the upper may be, outside the store (see rootlay.vfs.run.session)."""
+        """The possible paths of a short name for the upper, outside the store (see rootlay.vfs.run.session)."""
         return tuple(Path(place, f".rl-{self.id[:12]}") for place in (*ALIAS_PLACES, f"/run/user/{os.geteuid()}"))
 
     @property
@@ -178,14 +179,14 @@ class ContainerRecord:
         return self.path / "log"
 
     def state(self) -> ContainerState:
-        """Read the state; the initial one when nothing ran yet."""
+        """Read the state; the initial one if no program ran yet."""
         return read_state(self.path)
 
     def write_state(self, state: ContainerState) -> None:
-        """Replace the state (atomic). A container that is gone in the meantime is no error.
+        """Replace the state (atomic). A container that was removed in the meantime is not an error.
 
-        On a full disk a state that is there is overwritten in its place: the program's end is not lost by what the
-        program wrote.
+        On a full disk an existing state is overwritten in place: the program's own output must not cause the loss of
+        its exit status.
         """
         data, path = json.dumps(as_dict(state)).encode(), self.path / "state.json"
         with contextlib.suppress(FileNotFoundError):
@@ -198,7 +199,7 @@ class ContainerRecord:
 
 
 def read_state(container: os.PathLike[str] | str) -> ContainerState:
-    """The state in a container's directory; the initial one when nothing ran yet."""
+    """Read the state in a container's directory; the initial one if no program ran yet."""
     try:
         data = json.loads(read_small(f"{os.fspath(container)}/state.json"))
     except FileNotFoundError:

@@ -1,14 +1,14 @@
-"""Which uppers a container stands on: `stack.json` and `snapshots/` of its directory (docs/format.md §9).
+"""The uppers that a container uses: `stack.json` and `snapshots/` of its directory (docs/format.md §9).
 
 Rules:
 1. A frozen upper never moves and never changes: it stays where it was written, `<container id>/upper…`, with its Bloom
-   filter beside it, and is named by that place. So freezing is one atomic replacement of `stack.json`, and no program
+   filter next to it, and is named by that place. So freezing is one atomic replacement of `stack.json`, and no program
    loses a path that it was started with.
-2. A frozen upper lives as long as some container's stack or snapshot names it, also when its own container is gone:
-   then the container's directory stays without a record, for the upper alone.
-3. Who makes a reference (snapshot, fork, rollback) holds the reference lock shared from reading the old to writing the
-   new; who removes uppers holds it exclusively, and asks all containers first. Nothing is counted, so nothing can be
-   miscounted: after a crash the next collection finds what nobody names.
+2. A frozen upper lives as long as some container's stack or snapshot names it, also after the removal of its own
+   container: then the container's directory stays without a record, for the upper alone.
+3. A process that makes a reference (snapshot, fork, rollback) holds the reference lock shared from reading the old to
+   writing the new; a process that removes uppers holds it exclusively, and reads all containers first. There are no
+   counters, so none can be wrong: after a crash the next collection finds all unreferenced uppers.
 4. On the path of every `rootlay run`: no heavy imports.
 """
 
@@ -33,14 +33,14 @@ FIRST_UPPER = "upper"
 
 
 def bloom_name(upper: str) -> str:
-    """The name of an upper's Bloom filter, beside it: `bloom-3f` for `upper-3f`."""
+    """Return the name of an upper's Bloom filter, which is next to it: `bloom-3f` for `upper-3f`."""
     return "bloom" + upper.removeprefix("upper")
 
 
 @value
 class FrozenUpper:
-    """`place` is `<container id>/<name>` below `containers/`; `weight` the number of frozen uppers merged into it;
-    `redirects` whether a record in it redirects a directory (None: nobody has looked)."""
+    """A frozen upper. `place` is `<container id>/<name>` below `containers/`; `weight` the number of frozen uppers
+    merged into it; `redirects` whether a record in it redirects a directory (None: not known yet)."""
 
     place: str
     weight: int = 1
@@ -60,7 +60,8 @@ class FrozenUpper:
 
 @value
 class UpperStack:
-    """`upper` is the name of the writable one in the container's own directory; `frozen` those below, top first."""
+    """The uppers of a container. `upper` is the name of the writable one in the container's directory; `frozen` those
+    below, top first."""
 
     upper: str = FIRST_UPPER
     frozen: tuple[FrozenUpper, ...] = ()
@@ -75,7 +76,7 @@ class UpperStack:
 
 @value
 class Snapshot:
-    """A state of a container's file system that can be returned to. Times are ns since the epoch."""
+    """A saved state of a container's file system. Times are ns since the epoch."""
 
     container: str
     name: str
@@ -83,12 +84,12 @@ class Snapshot:
     frozen: tuple[FrozenUpper, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As it is stored."""
+        """Return the stored form."""
         return {"version": VERSION, **as_dict(self), "frozen": [as_dict(frozen) for frozen in self.frozen]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Snapshot:
-        """From what is stored."""
+        """Parse the stored form."""
         return cls(data["container"], data["name"], data["created_ns"], frozen_from_json(data["frozen"]))
 
 
@@ -97,7 +98,7 @@ def frozen_from_json(rows: list[dict[str, Any]]) -> tuple[FrozenUpper, ...]:
 
 
 def read_stack(container: Path) -> UpperStack:
-    """The stack of a container's directory; that of a container which was never frozen where there is no file."""
+    """Read the stack of a container's directory; without a file, return that of a container that was never frozen."""
     try:
         data = (container / STACK_FILE).read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -109,14 +110,14 @@ def write_stack(container: Path, stack: UpperStack, *, durable: bool = True) -> 
     """Replace the stack of a container's directory (atomic).
 
     Args:
-        durable: as `replace_file`: old uppers are found through it. False for a container that nobody will look for
-            after a power failure.
+        durable: as `replace_file`: old uppers are found through it. False for a container that need not survive a power
+            failure.
     """
     replace_file(container / STACK_FILE, json.dumps(stack.to_json()).encode(), durable=durable)
 
 
 def iter_snapshots(container: Path) -> Iterator[Snapshot]:
-    """The snapshots in a container's directory, oldest first."""
+    """Yield the snapshots in a container's directory, oldest first."""
     found = []
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         for name in os.listdir(container / SNAPSHOTS):
@@ -133,7 +134,7 @@ def write_snapshot(container: Path, snapshot: Snapshot) -> None:
 
 
 def references_of(container: Path) -> set[str]:
-    """The places of the frozen uppers that a container's directory names, and of its writable one."""
+    """Return the places of the frozen uppers that a container's directory names, and of its writable one."""
     stack = read_stack(container)
     found = {f"{container.name}/{stack.upper}", *(frozen.place for frozen in stack.frozen)}
     for snapshot in iter_snapshots(container):
@@ -142,19 +143,19 @@ def references_of(container: Path) -> set[str]:
 
 
 def referring(containers: Path) -> UseLock:
-    """Hold this while making a reference (rule 3). Lock order: this, then the lock of an upper."""
+    """Hold this lock while making a reference (rule 3). Lock order: this, then the lock of an upper."""
     return UseLock(containers / REFERENCE_LOCK, remover=False)
 
 
 def changing(containers: Path) -> UseLock:
-    """Hold this while removing what may be referred to (rule 3)."""
+    """Hold this lock while removing objects that may be referenced (rule 3)."""
     return UseLock(containers / REFERENCE_LOCK, remover=True)
 
 
 def collect_uppers(containers: Path, owners: Iterable[str], trash: Path) -> None:
-    """Move the uppers of these containers that nobody names into `trash`, which the caller removes afterwards.
+    """Move the unreferenced uppers of these containers into `trash`, which the caller removes afterwards.
 
-    A directory without a record, and with no upper left, goes as a whole. Precondition: `trash` does not exist, is on
+    A directory without a record and without uppers is moved as a whole. Preconditions: `trash` does not exist, is on
     the same file system, and the containers are not being made at this moment.
     """
     with changing(containers):
@@ -184,7 +185,7 @@ def _collect(container: Path, named: set[str], trash: Path) -> None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Into the trash, which a sweep of `tmp/` may delete at any moment."""
+    """Move into the trash, which a sweep of `tmp/` may delete at any moment."""
     while os.path.lexists(source):
         with contextlib.suppress(FileNotFoundError):
             target.parent.mkdir(exist_ok=True, parents=True, mode=0o700)

@@ -1,1 +1,1 @@
-"""What the store asks of a file system: durable writes, locks, leases, LMDB files, removal of trees."""
+"""The store's use of a file system: durable writes, locks, leases, LMDB files, removal of trees."""

@@ -1,6 +1,6 @@
-"""Find a file below a directory, links followed inside it only: one step at a time, by descriptors.
+"""Find a file below a directory and follow links only inside it: one step at a time, by descriptors.
 
-No name is looked up twice, so nobody can put a link there between a check and its use.
+No name is looked up twice, so no process can place a link there between a check and its use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @value
 class Place:
-    """Where a file is, or would be: a name, no link, in an open directory. `path`: from the root on."""
+    """The place of an existing or possible file: a name, not a link, in an open directory. `path`: from the root on."""
 
     directory: int
     name: bytes
@@ -27,9 +27,9 @@ class Place:
 
 @contextmanager
 def beneath(root: bytes, path: bytes, what: str) -> Iterator[Place]:
-    """The place of `path` below the directory `root` (a real path). The last component may be missing.
+    """Return the place of `path` below the directory `root` (a real path). The last component may be missing.
 
-    Raises UnsafePath where a link leads out, BadManifest where links go round, FileNotFoundError, NotADirectoryError.
+    Raises UnsafePath if a link leads out, BadManifest for a cycle of links, FileNotFoundError, NotADirectoryError.
     """
     held = [os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     names: list[bytes] = []
@@ -68,12 +68,12 @@ def beneath(root: bytes, path: bytes, what: str) -> Iterator[Place]:
 
 
 def _parts(path: bytes) -> list[bytes]:
-    """The components, the first one last."""
+    """Return the components, the first one last."""
     return [part for part in reversed(path.split(b"/")) if part not in (b"", b".")]
 
 
 def _link(name: bytes, directory: int) -> bytes | None:
-    """The text of a link; None for what is none."""
+    """Return the text of a link; None if it is not a link."""
     try:
         return os.readlink(name, dir_fd=directory)
     except OSError:

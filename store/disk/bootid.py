@@ -1,8 +1,7 @@
-"""Which start of the machine this is, and what has been looked at since (docs/format.md §3, §7).
+"""The ID of the current boot, and marks of the objects that were checked since (docs/format.md §3, §7).
 
-Hydrated files and filters are not synced: a power failure may leave them short. Whoever uses them first after another
-start of the machine looks, once. A mark of what was looked at need not be synced either: whatever a power failure
-leaves of it names no later start.
+Hydrated files and filters are not synced: a power failure may leave them short. Their first user after a boot checks
+them, once. A mark of a check need not be synced either: its remains after a power failure cannot name a later boot.
 
 On the path of every `rootlay run`: nothing heavy may be imported here.
 """
@@ -15,13 +14,13 @@ from contextlib import suppress
 ID_BYTES = 16
 SUFFIX = ".boots"
 _PATH = "/proc/sys/kernel/random/boot_id"
-_MARK_BYTES_MAX = 2048  # machines that share a disk are noted beside each other
+_MARK_BYTES_MAX = 2048  # machines that share a disk have their marks in one file
 
 _known: bytes | None = None
 
 
 def boot_id() -> bytes:
-    """`ID_BYTES` bytes that no other start of a machine has; empty where the kernel does not tell."""
+    """Return `ID_BYTES` bytes that are unique to this boot; empty if the kernel does not report them."""
     global _known
     if _known is None:
         _known = b""
@@ -31,14 +30,14 @@ def boot_id() -> bytes:
 
 
 def is_checked(mark: str, boot: bytes) -> bool:
-    """Whether a file of `note` has this start of a machine."""
+    """Return whether a file of `note` names this boot."""
     with suppress(OSError):
         return _line(boot) in _read(mark)
     return False
 
 
 def mark_checked(mark: str, boot: bytes) -> None:
-    """Add a start to a file, made where it is missing. Where it cannot be written it is not, and looked at again."""
+    """Add this boot to a file, made if it is missing. If it cannot be written, the check is repeated."""
     with suppress(OSError):
         fd = os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:

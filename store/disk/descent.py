@@ -1,11 +1,10 @@
-"""Going down trees of any depth: recursive generators without recursion.
+"""Walks of trees of any depth: recursive generators without recursion.
 
-Images and containers may hold trees of thousands of levels, and Python gives up at about a thousand. A walk is written
-as a recursive generator, but yields `Down(walk of a child)` where it would say `yield from`; `descend` runs it with a
-stack of its own. What is below comes out in the place of the `Down`.
+Images and containers may hold trees of thousands of levels, and Python's recursion limit is about a thousand. A walk is
+written as a recursive generator, but yields `Down(walk of a child)` in the place of `yield from`; `descend` runs it
+with an explicit stack. The results of the child replace the `Down`.
 
-A walk that fails, or that nobody wants to go on with, closes those it was called from, innermost first: their `with`
-and `finally` blocks run.
+A walk that fails, or is not continued, closes its callers, innermost first: their `with` and `finally` blocks run.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ T = TypeVar("T")
 
 @value
 class Down(Generic[T]):
-    """A step of a walk: first all that this walk gives, then on with the one at hand."""
+    """A step of a walk: first all results of this walk, then the rest of the current one."""
 
     walk: Walk[T]
 
@@ -29,7 +28,7 @@ Walk = Generator[T | Down[T], None, None]
 
 
 def descend(walk: Walk[T]) -> Iterator[T]:
-    """What a walk and those it goes down to give, in order."""
+    """Yield the results of a walk and of those it descends to, in order."""
     stack = [walk]
     try:
         while stack:
@@ -46,6 +45,6 @@ def descend(walk: Walk[T]) -> Iterator[T]:
 
 
 def finish(walk: Walk[None]) -> None:
-    """Run a walk that gives nothing, and is there for what it does."""
+    """Run a walk that yields nothing, for its effects."""
     for _ in descend(walk):
         pass

@@ -1,13 +1,13 @@
-"""Durable, atomic writing, and the staging directories below `tmp/` that it starts from.
+"""Durable, atomic writing, and its staging directories below `tmp/`.
 
 Rules:
-1. Nothing is written where readers look: it is made under another name and renamed. A reader sees the old state or
-   the new one. All such writes go through `publish`: of files written piecemeal, or by way of `write_file` (bytes, and
-   a staging directory), `replace_file` (bytes, no staging directory) and `replacing` (links, sparse files).
-   Durable is: sync the file, rename it into place, sync the directory. What can be made again need not be durable.
-2. A writer owns a staging directory `tmp/NAME` for as long as it holds the flock of `tmp/NAME.lock`. The kernel
-   drops the lock when the writer dies, by whatever signal; `sweep` removes what has no living owner. Files named
-   `partial-…` stay: the next pull goes on with them.
+1. Nothing is written where readers look: it is made under another name and renamed. A reader sees the old state or the
+   new one. All such writes use `publish`: for files written piecemeal, or through `write_file` (bytes, and a staging
+   directory), `replace_file` (bytes, no staging directory) and `replacing` (links, sparse files). Durable means: sync
+   the file, rename it into place, sync the directory. Files that can be made again need not be durable.
+2. A writer owns a staging directory `tmp/NAME` while it holds the flock of `tmp/NAME.lock`. The kernel drops the lock
+   when the writer dies, by any signal; `sweep` removes directories that have no living owner. Files named `partial-…`
+   stay: the next pull continues them.
 3. Directories are 0700 and files 0600, whatever the umask is.
 """
 
@@ -31,7 +31,7 @@ FILE_MODE = 0o600
 
 
 def make_directory(path: Path) -> None:
-    """Make `path` (its parent must exist) with mode 0700; nothing happens when it is there. Idempotent."""
+    """Make `path` (its parent must exist) with mode 0700, if it is missing. Idempotent."""
     try:
         os.mkdir(path, DIRECTORY_MODE)
     except FileExistsError:
@@ -50,14 +50,14 @@ def make_directories(path: Path) -> None:
 
 
 def create_file(path: Path) -> int:
-    """Create `path`, which must not exist, for reading and writing; the caller closes the descriptor."""
+    """Create `path`, which must not exist, for reading and writing; the caller closes the returned descriptor."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
     os.fchmod(fd, FILE_MODE)
     return fd
 
 
 def sync_path(path: Path) -> None:
-    """Bring a file's or a directory's content to the disk."""
+    """Sync a file's or a directory's content to the disk."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(fd)
@@ -66,7 +66,7 @@ def sync_path(path: Path) -> None:
 
 
 def sync_tree(top: Path) -> None:
-    """Bring a tree to the disk: each file and directory below `top`, and itself. For trees that replace older ones."""
+    """Sync a tree to the disk: each file and directory below `top`, and itself. For trees that replace older ones."""
     for directory, _, files in os.walk(top, topdown=False):
         for name in files:
             path = Path(directory, name)
@@ -76,10 +76,10 @@ def sync_tree(top: Path) -> None:
 
 
 def publish(staged: Path, final: Path, *, durable: bool = True) -> None:
-    """Move the finished file `staged` to `final`. Atomic: replaces what is there.
+    """Move the finished file `staged` to `final`. Atomic: replaces an existing file.
 
     Args:
-        durable: after a power failure, too, there is the old content or the new.
+        durable: whether the old content or the new survives a power failure.
     """
     if durable:
         sync_path(staged)
@@ -89,7 +89,7 @@ def publish(staged: Path, final: Path, *, durable: bool = True) -> None:
 
 
 def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes], *, durable: bool = True) -> None:
-    """Write `data`, or all of its pieces, to `final` as `publish` does, by way of the directory `staging`."""
+    """Write `data`, or all of its pieces, to `final` as `publish` does, through the directory `staging`."""
     staged = staging / f"{final.name}.new"
     fd = create_file(staged)
     with open(fd, "wb") as stream:
@@ -99,7 +99,7 @@ def write_file(staging: Path, final: Path, data: bytes | Iterable[bytes], *, dur
 
 @contextmanager
 def replacing(final: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A free name beside `final`. What the block makes there is published when it ends well, else removed."""
+    """Yield a free name next to `final`. Publish the file that the block makes there if it succeeds, else remove it."""
     staged = final.with_name(f".{final.name}.{os.getpid()}.{os.urandom(3).hex()}")
     try:
         yield staged
@@ -118,7 +118,7 @@ def replace_file(path: Path, data: bytes, mode: int = FILE_MODE, *, durable: boo
 
 
 def write_private(path: Path, data: bytes) -> None:
-    """Make a new file that is not for others, whatever the umask is: environments hold passwords."""
+    """Make a new file that only its owner can read, whatever the umask is: environments hold passwords."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
     try:
         write_all(descriptor, data)
@@ -128,7 +128,7 @@ def write_private(path: Path, data: bytes) -> None:
 
 @contextmanager
 def translated(root: Path) -> Iterator[None]:
-    """Turn "disk full" and "not allowed" from below `root` into the store's errors; others pass."""
+    """Turn "disk full" and "not allowed" from below `root` into the store's errors; other errors pass."""
     try:
         yield
     except OSError as error:
@@ -141,7 +141,7 @@ def translated(root: Path) -> Iterator[None]:
 
 @contextmanager
 def staging_directory(tmp: Path) -> Iterator[Path]:
-    """A fresh directory below `tmp`, removed with its content at the end, by `sweep` if we are killed first."""
+    """Make a new directory below `tmp`. It is removed with its content at the end, or by `sweep` after a kill."""
     lock, directory = _claim(tmp)
     try:
         yield directory
@@ -151,7 +151,7 @@ def staging_directory(tmp: Path) -> Iterator[Path]:
 
 
 def _claim(tmp: Path) -> tuple[FileLock, Path]:
-    """A new staging directory and the lock that says that it is ours. The lock comes first (see `sweep`)."""
+    """Return a new staging directory and the lock that marks it as ours. The lock is made first (see `sweep`)."""
     for _ in range(100):
         directory = tmp / f"{os.getpid()}-{os.urandom(6).hex()}"
         lock = try_lock(directory.with_suffix(".lock"))
@@ -166,8 +166,8 @@ def _claim(tmp: Path) -> tuple[FileLock, Path]:
 
 
 def sweep(tmp: Path) -> None:
-    """Remove the staging directories below `tmp` whose owner is dead. Cheap; safe at any time, by anybody. What may
-    not be removed (a store that is only readable) stays."""
+    """Remove the staging directories below `tmp` whose owner is dead. Fast; safe at any time, in any process.
+    Directories that cannot be removed (the store is only readable) stay."""
     try:
         names = os.listdir(tmp)
     except OSError:
@@ -180,7 +180,7 @@ def sweep(tmp: Path) -> None:
                 remove_tree((tmp / name).with_suffix(""), ignore_errors=True)
                 lock.release()
     for name in set(names) - locks:
-        # A directory without its lock: its owner died between removing the two. Nobody makes one before its lock;
-        # one that was claimed after our listing has a lock file now.
+        # A directory without its lock: its owner died between removing the two. The lock is always made first; a
+        # directory that was claimed after our listing has a lock file now.
         if not name.startswith(KEPT_PREFIX) and f"{name}.lock" not in locks and not (tmp / f"{name}.lock").exists():
             remove_tree(tmp / name, ignore_errors=True)

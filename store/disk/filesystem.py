@@ -1,4 +1,4 @@
-"""Which file system a path is on: some are shared with other machines, whose locks and processes we do not see."""
+"""The file system of a path: some are shared with other machines, whose locks and processes we do not see."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NETWORK = frozenset(
 
 
 def file_system_of(path: Path) -> tuple[str, frozenset[str]]:
-    """Type and mount options of the file system that holds a path, from /proc/self/mountinfo."""
+    """Return the type and mount options of the file system that holds a path, from /proc/self/mountinfo."""
     device = os.stat(path).st_dev
     wanted, real = f"{os.major(device)}:{os.minor(device)}", os.path.realpath(path)
     best, kind, options = -1, "unknown", frozenset[str]()
@@ -28,7 +28,7 @@ def file_system_of(path: Path) -> tuple[str, frozenset[str]]:
 
 
 def is_shared(path: Path) -> bool:
-    """Whether `path`, or what there is of it, is on a file system that other machines may use as well."""
+    """Return whether `path`, or its existing part, is on a file system that other machines may use as well."""
     while not path.exists() and path != path.parent:
         path = path.parent
     return file_system_of(path)[0] in NETWORK

@@ -1,14 +1,15 @@
-"""Leases: what a process needs in the store until a record of it is written (an image, a container, a cache's).
+"""Leases: the objects in the store that a process needs until a record of them is written (an image, a container, a
+cache's).
 
     locks/lease-<pid>-<random>      lines `blob DIGEST`, `layer DIFF-ID`, `view CHAIN-ID`
 
 Rules:
-1. The owner holds the flock of its lease; the kernel drops that when it dies, and the lease counts no more.
-2. A thing is added to a lease *before* its owner looks whether it is there, and before it is published. Adding takes
-   the use lock shared for that moment; who removes holds it exclusively from reading the leases to the last rename. So
-   the remover knows of the need, or the owner sees that the thing is gone.
-3. A lease is given up after the record is written; removers read the leases first and the records afterwards. So what
-   is handed over from one to the other is seen in one of them.
+1. The owner holds the flock of its lease; the kernel drops that when the owner dies, and the lease is void.
+2. An object is added to a lease *before* its owner tests whether it is there, and before it is published. Adding takes
+   the use lock shared for that moment; a remover holds it exclusively from reading the leases to the last rename. So
+   the remover knows of the need, or the owner sees that the object is removed.
+3. A lease is released after the record is written; removers read the leases first and the records afterwards. So an
+   object that passes from one to the other is seen in one of them.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ _PREFIX = "lease-"
 
 
 class Lease:
-    """One process's needs. Thread safe; released once, by `release`."""
+    """The needs of one process. Thread safe; released once, by `release`."""
 
     __slots__ = ("_known", "_lock", "_locks", "_threads")
 
     def __init__(self, locks: Path) -> None:
-        """An empty lease. Raises OSError."""
+        """Make an empty lease. Raises OSError."""
         self._locks = locks
         self._lock = acquire(locks / f"{_PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
         self._known: set[tuple[Kind, Digest]] = set()
         self._threads = threading.Lock()
 
     def add(self, kind: Kind, digests: Iterable[Digest]) -> None:
-        """Need these, too: call it before looking for them. Waits for a remover that is at work. Idempotent."""
+        """Add needs; call it before looking for the objects. Waits for an active remover. Idempotent."""
         with self._threads:
             new = [digest for digest in digests if (kind, digest) not in self._known]
             if not new:
@@ -51,14 +52,14 @@ class Lease:
             self._known.update((kind, digest) for digest in new)
 
     def release(self) -> None:
-        """Need nothing any more. Idempotent."""
+        """Release all needs. Idempotent."""
         self._lock.release()
 
 
 def read_leases(locks: Path) -> dict[Kind, set[Digest]]:
-    """What living processes need. Removes the leases of dead ones.
+    """Return the needs of living processes. Removes the leases of dead ones.
 
-    Preconditions: the caller holds the use lock exclusively; otherwise the answer may be short of what was added
+    Preconditions: the caller holds the use lock exclusively; otherwise the answer may lack needs that were added
     meanwhile.
     """
     found: dict[Kind, set[Digest]] = {"blob": set(), "layer": set(), "view": set()}

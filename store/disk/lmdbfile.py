@@ -1,8 +1,8 @@
 """Immutable single-file LMDB databases: written once in key order, then only read (docs/format.md §1, §4).
 
 Rules:
-1. A file is written under a name nobody reads yet, and renamed into place: readers never see a change, so no
-   reader table, lock file or map growth exists.
+1. A file is written under a name without readers, and renamed into place: readers never see a change, so no reader
+   table, lock file or map growth exists.
 2. py-lmdb refuses to open one environment twice in a process, even in a forked child. So one registry per process
    shares open files, and a fork reopens them.
 3. Readers may be used from several threads: each thread has its own read transaction.
@@ -49,7 +49,7 @@ class _Shared:
         self.open()
 
     def open(self) -> None:
-        """Open the environment; threads take new transactions."""
+        """Open the environment; threads start new transactions."""
         _check_length(self.path)
         try:
             self.env: Any = lmdb.open(
@@ -60,7 +60,7 @@ class _Shared:
         self.local = threading.local()
 
     def transaction(self) -> Any:
-        """This thread's read transaction."""
+        """Return this thread's read transaction."""
         found = getattr(self.local, "txn", None)
         if found is None:
             found = self.local.txn = self.env.begin(buffers=False)
@@ -68,7 +68,7 @@ class _Shared:
 
 
 def _check_length(path: Path) -> None:
-    """Raise CorruptStore for a file that is shorter than it says: reading a page that is not there would be SIGBUS.
+    """Raise CorruptStore for a file that is shorter than its header states: reading a missing page would cause SIGBUS.
 
     The two meta pages of LMDB 0.9 (lmdb.h, `MDB_meta`); the one of the younger transaction counts.
     """
@@ -88,7 +88,7 @@ def _check_length(path: Path) -> None:
 
 
 def _reopen_after_fork() -> None:
-    """In the child: the parent's environments are not ours to use; open our own."""
+    """Replace the environments in the child: the parent's must not be used after a fork."""
     global _OPEN_LOCK
     _OPEN_LOCK = threading.Lock()
     for shared in _OPEN.values():
@@ -122,7 +122,7 @@ class LmdbFile:
         return self._shared.transaction()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of `key`, or None."""
+        """Return the value of `key`, or None."""
         try:
             value: bytes | None = self._transaction().get(key)
         except lmdb.Error as error:
@@ -130,7 +130,7 @@ class LmdbFile:
         return value
 
     def iter_from(self, start: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file."""
+        """Yield all (key, value) from `start` on, in key order. Finish or drop the iterator before closing the file."""
         try:
             cursor = self._transaction().cursor()
             if cursor.set_range(start):
@@ -142,7 +142,7 @@ class LmdbFile:
         return "database" if self._shared is None else str(self._shared.path)
 
     def close(self) -> None:
-        """Give the reader up. Idempotent."""
+        """Close the reader. Idempotent."""
         shared, self._shared = self._shared, None
         if shared is None:
             return
@@ -156,7 +156,7 @@ class LmdbFile:
 
 
 def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
-    """Write `items`, which come in strictly ascending key order, to the new file `path`.
+    """Write `items`, which are in strictly ascending key order, to the new file `path`.
 
     Args:
         path: does not exist; not synced (the caller publishes it).
@@ -164,11 +164,11 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
         payload_bytes: an upper bound of the sum of all keys and values.
         count: an upper bound of the number of items.
 
-    Raises OSError (ENOSPC); the file is then of no use.
+    Raises OSError (ENOSPC); the file is unusable then.
     """
     if is_shared(path.parent):
-        # LMDB maps a file that it changes, which is for local disks; a finished one is only read. The disk at hand
-        # may be small, so it is a file of its own, gone before the next one is made.
+        # LMDB maps a file that it changes, which requires a local disk; a finished one is only read. The disk at hand
+        # may be small, so it is a file of its own, removed before the next one is made.
         import shutil
         import tempfile
 
@@ -181,11 +181,11 @@ def write_sorted(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes
 
 
 def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int, count: int) -> None:
-    # A value that does not fit half a page takes whole pages of its own; pages of small ones are filled by appending.
+    # A value that does not fit half a page takes whole pages; pages of small ones are filled by appending.
     # The worst case is a record just too long for half a page, with a long key: 2.2 times its size.
     map_size = 3 * payload_bytes + 64 * count + 256 * _PAGE_BYTES
     map_size += -map_size % _PAGE_BYTES
-    # LMDB opens its file twice, which a umask of 0777 would not let it do with one that it made itself.
+    # LMDB opens its file twice; with a umask of 0777 it could not open a file that it made itself.
     os.close(create_file(path))
     try:
         env = lmdb.open(
@@ -200,7 +200,7 @@ def _write(path: Path, items: Iterable[tuple[bytes, bytes]], payload_bytes: int,
 
 
 def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None:
-    """One transaction for each batch: a transaction holds all its pages in memory, and nobody reads the file yet."""
+    """Write one transaction for each batch: a transaction holds its pages in memory, and the file has no reader yet."""
     rest = iter(items)
     while batch := tuple(islice(rest, _BATCH_ITEMS)):
         with env.begin(write=True) as txn:
@@ -210,8 +210,8 @@ def _put_all(env: Any, path: Path, items: Iterable[tuple[bytes, bytes]]) -> None
 
 
 def _raise_disk_error(path: Path, count: int, error: Exception) -> NoReturn:
-    """LMDB's errors carry the kernel's only as text. And it calls a disk that gets full "Input/output error" as often
-    as not: ask the disk itself for `count` bytes."""
+    """Raise the disk's own error. LMDB's errors carry the kernel's only as text, and it often reports a full disk as
+    "Input/output error": so test whether the disk accepts `count` bytes."""
     number = next((one for one in _KERNELS if str(error).endswith(os.strerror(one))), errno.EIO)
     if number == errno.EIO:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)

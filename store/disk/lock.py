@@ -15,7 +15,7 @@ from types import TracebackType
 
 
 class FileLock:
-    """A lock that is held; release it once, by `release` or as a context manager."""
+    """A held lock; release it once, by `release` or as a context manager."""
 
     __slots__ = ("_fd", "_path")
 
@@ -24,13 +24,13 @@ class FileLock:
         self._fd = fd
 
     def write(self, data: bytes) -> None:
-        """Append to the lock file, for others to read while it is held."""
+        """Append to the lock file, for other processes to read while it is held."""
         os.lseek(self._fd, 0, os.SEEK_END)
         os.write(self._fd, data)
 
     def release(self) -> None:
-        """Remove the lock file and let the next one in. The file goes first: whoever waited for it then sees that
-        its file has no name any more, and starts again with a new one."""
+        """Remove the lock file and release the lock. The file is removed first: a waiting process then sees that its
+        file has no name any more, and starts again with a new one."""
         if self._fd < 0:
             return
         fd, self._fd = self._fd, -1
@@ -40,18 +40,18 @@ class FileLock:
             os.close(fd)
 
     def __enter__(self) -> FileLock:
-        """The lock itself."""
+        """Return the lock itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release."""
+        """Release the lock."""
         self.release()
 
 
 def _lock(path: Path, operation: int) -> FileLock | None:
-    """Lock `path`, created if missing; None when `operation` does not wait and somebody else has it."""
+    """Lock `path`, created if missing; return None if `operation` does not wait and another process has it."""
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -69,7 +69,7 @@ def _lock(path: Path, operation: int) -> FileLock | None:
 
 
 def acquire(path: Path) -> FileLock:
-    """Wait for the lock file `path`."""
+    """Wait for the lock file `path` and return its lock."""
     lock = _lock(path, fcntl.LOCK_EX)
     if lock is None:
         raise BlockingIOError(f"{path}: flock gave up waiting")
@@ -77,7 +77,7 @@ def acquire(path: Path) -> FileLock:
 
 
 def try_lock(path: Path) -> FileLock | None:
-    """The lock file `path` if nobody holds it, else None."""
+    """Lock the file `path` and return the lock, or None if it is held."""
     return _lock(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -85,7 +85,7 @@ _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def _open_use(path: Path, remover: bool) -> int:
-    """A descriptor of the file of a `UseLock`; -1 where a user can have none."""
+    """Return a descriptor of the file of a `UseLock`; -1 if the user cannot have one."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -103,10 +103,10 @@ def _open_use(path: Path, remover: bool) -> int:
 
 
 class UseLock:
-    """Who uses the store against who removes from it: many users, or one remover. The file stays.
+    """The lock between users of the store and removers: many users, or one remover. The file stays.
 
-    A user who may not write the file locks it all the same where he may read it. Where he may not, or it was never
-    made, he has no lock: his store is read-only, and whoever removes from it knows nothing of him.
+    A user without write permission for the file locks it nevertheless with read permission. Without that, or if the
+    file was never made, the user has no lock: the store is read-only, and removers do not know of this user.
     """
 
     __slots__ = ("_fd",)
@@ -124,12 +124,12 @@ class UseLock:
             raise
 
     def __enter__(self) -> UseLock:
-        """The lock itself."""
+        """Return the lock itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Release."""
+        """Release the lock."""
         if self._fd >= 0:
             os.close(self._fd)

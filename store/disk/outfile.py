@@ -1,11 +1,11 @@
-"""Files that somebody asked for by name (`-o FILE`): whole under that name, or not there.
+"""Output files that the user named (`-o FILE`): complete under that name, or absent.
 
 Rules:
-1. The bytes go to a file without a name (`O_TMPFILE`), which the kernel drops with its writer; where the file system
-   has none (NFS, overlayfs of old kernels), to `.NAME.PID.partial` beside it.
-2. The file is synced, then linked to its name; over an older file by way of `.NAME.PID.partial` and a rename. So
-   under the name is the old file or the new one, whenever the writer is killed or the power goes.
-3. What is there and no regular file (a device, a pipe) is written to as it is.
+1. The bytes are written to a file without a name (`O_TMPFILE`), which the kernel removes with its writer; if the file
+   system has none (NFS, overlayfs of old kernels), to `.NAME.PID.partial` next to it.
+2. The file is synced, then linked to its name; an older file is replaced through `.NAME.PID.partial` and a rename. So
+   the name leads to the old file or the new one, even if the writer is killed or the power fails.
+3. An existing file that is not regular (a device, a pipe) is written to directly.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from typing import BinaryIO
 from rootlay.store.disk.durable import publish, sync_path
 from rootlay.store.disk.removetree import remove_tree
 
-_MODE = 0o666  # less the umask, like every file that a program is asked to write
+_MODE = 0o666  # less the umask, like every output file of a program
 _NO_TMPFILE = frozenset({errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL})
 
 
 @contextlib.contextmanager
 def _named(path: Path) -> Iterator[None]:
-    """An error of a device that is full names the file that was written."""
+    """Name the written file in an error of a full device."""
     try:
         yield
     except OSError as error:
@@ -37,7 +37,7 @@ def _named(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
-    """A stream whose bytes are the file `path` once the block ends well; at an exception nothing has changed.
+    """Open a stream whose bytes become the file `path` when the block succeeds; at an exception nothing changes.
 
     Args:
         mode: of a new file, less the umask.
@@ -52,7 +52,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
     try:
         fd, named = _open(path.parent, partial, mode)
     except OSError as error:
-        error.filename = str(path)  # what the caller named
+        error.filename = str(path)  # the name that the caller used
         raise
     try:
         with _named(path), open(fd, "wb") as stream:
@@ -62,7 +62,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
             if not named:
                 named = _link(fd, path, partial)
         if named:
-            publish(partial, path, durable=False)  # it is synced
+            publish(partial, path, durable=False)  # it is already synced
     except BaseException:
         if named:
             partial.unlink(missing_ok=True)
@@ -72,7 +72,7 @@ def output_file(path: Path, mode: int = _MODE) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def output_directory(path: Path) -> Iterator[Path]:
-    """A directory to fill, which is `path` once the block ends well; at an exception nothing of it stays.
+    """Make a directory to fill, which becomes `path` when the block succeeds; at an exception nothing of it stays.
 
     A killed writer leaves `.NAME.PID.partial`.
 
@@ -84,7 +84,7 @@ def output_directory(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        publish(partial, path, durable=False)  # its maker has synced what is in it
+        publish(partial, path, durable=False)  # its maker has synced its content
     except BaseException:
         remove_tree(partial, ignore_errors=True)
         raise
@@ -92,7 +92,7 @@ def output_directory(path: Path) -> Iterator[Path]:
 
 
 def _open(directory: Path, partial: Path, mode: int) -> tuple[int, bool]:
-    """A new file without a name, or called `partial` (True)."""
+    """Open a new file without a name, or one called `partial` (True)."""
     try:
         return os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, mode), False
     except OSError as error:
@@ -102,7 +102,7 @@ def _open(directory: Path, partial: Path, mode: int) -> tuple[int, bool]:
 
 
 def _link(fd: int, path: Path, partial: Path) -> bool:
-    """Give a file its name; if that is taken, the name `partial` (True)."""
+    """Give a file its name; if that exists, the name `partial` (True)."""
     try:
         _link_to(fd, path)
     except FileExistsError:
@@ -112,12 +112,12 @@ def _link(fd: int, path: Path, partial: Path) -> bool:
 
 
 def _link_to(fd: int, path: Path) -> None:
-    # With a directory descriptor Python calls linkat(AT_SYMLINK_FOLLOW), which alone leads through /proc.
+    # With a directory descriptor Python calls linkat(AT_SYMLINK_FOLLOW); only that follows the link in /proc.
     os.link(f"/proc/self/fd/{fd}", path, src_dir_fd=fd, follow_symlinks=True)
 
 
 def _sync(directory: Path) -> None:
-    """Bring the name to the disk. Best effort: some file systems sync no directories, and the file is there."""
+    """Sync the name to the disk. Best effort: some file systems sync no directories, and the file is there."""
     with contextlib.suppress(OSError):
         sync_path(directory)
 

@@ -1,8 +1,8 @@
-"""Whose an ephemeral container is: a process, named so that no other one, now or later, can be taken for it.
+"""The owner of an ephemeral container: a process, named so that no other one, now or later, is mistaken for it.
 
-The name is `<machine>/<boot id>/<process ID name space>/<process ID>/<start time>`. Process numbers are given out
-again, so the start time (clock ticks since the boot, field 22 of proc_pid_stat(5)) belongs to it; that counts within
-one boot, and the number within one name space.
+The name is `<machine>/<boot id>/<process ID name space>/<process ID>/<start time>`. Process IDs are reused, so the name
+includes the start time (clock ticks since the boot, field 22 of proc_pid_stat(5)). The start time is valid within one
+boot, and the process ID within one name space.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from rootlay.store.disk.bootid import boot_id
 
 
 def own_name() -> str:
-    """The name of this process; empty where /proc does not tell: then nobody can say later that it is gone."""
+    """Return the name of this process; empty if /proc does not report it: then its end cannot be detected later."""
     return _name_of(os.getpid())
 
 
 def is_gone(owner: str) -> bool:
-    """Whether the process of this name has certainly ended. What cannot be told from here is not gone."""
+    """Return whether the process of this name has certainly ended. False if that cannot be determined from here."""
     machine, boot, space, pid, start = (*owner.split("/"), "", "", "", "", "")[:5]
     if not owner or machine != os.uname().nodename:
         return False
@@ -42,7 +42,7 @@ def _space() -> str:
 
 
 def _start_of(pid: str) -> str:
-    """The start time of a process; empty: there is none, or only what is left of one."""
+    """Return the start time of a process; empty: it does not exist, or is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:
             fields = stat.read().rpartition(b")")[2].split()

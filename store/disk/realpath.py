@@ -1,4 +1,4 @@
-"""The real path of a directory that is asked for often: without a look at each of its components every time."""
+"""The real path of a frequently used directory, without a test of each of its components every time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ _known: dict[str, str] = {}
 
 
 def real_directory(path: os.PathLike[str] | str) -> str:
-    """As os.path.realpath. What was found before counts as long as both names lead to the same directory.
+    """Return as os.path.realpath. An earlier result is valid as long as both names lead to the same directory.
 
-    For directories of which there are few: each is remembered.
+    For a small number of directories: each result is kept.
     """
     text = os.fspath(path)
     real = _known.get(text)

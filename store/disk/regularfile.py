@@ -1,11 +1,11 @@
-"""Open a file by a name that somebody else chose: a blob of an image directory, a file of a build context, a bundle.
+"""Open a file by a foreign name: a blob of an image directory, a file of a build context, a bundle.
 
 Rules:
-1. Nothing waits, and nothing but a regular file is read: a FIFO, a socket or a device that stands in a file's place is
-   refused. Its type is asked before it is opened (opening a device may do something) and again of what was opened
-   (somebody may have put another one there), with O_NONBLOCK in between.
-2. A link is followed only where the caller says so.
-3. A file is read up to the size that it had when it was opened: one that grows for ever ends.
+1. Opening never waits, and only a regular file is read: a FIFO, a socket or a device in its place is refused. The type
+   is tested before opening (opening a device may have effects) and again on the open file (another process may have
+   replaced it), with O_NONBLOCK in between.
+2. A link is followed only if the caller allows it.
+3. A file is read up to its size at opening: the content of a permanently growing one ends.
 4. On the path of `rootlay run FILE`: nothing heavy may be imported here.
 """
 
@@ -32,7 +32,7 @@ StrangersPath = str | bytes | os.PathLike[str]
 
 
 class NotARegularFile(RootlayError):
-    """Something else stands where a regular file is needed."""
+    """A file of another type in the place of a regular file."""
 
     fault = "image"
     exit_code = 35
@@ -44,10 +44,10 @@ class NotARegularFile(RootlayError):
 
 
 def open_regular(path: StrangersPath, *, follow: bool, dir_fd: int | None = None, what: str = "") -> int:
-    """A descriptor for reading; the caller closes it.
+    """Return a descriptor for reading; the caller closes it.
 
     Args:
-        follow: whether a link may stand there (for the last component; the others are always followed).
+        follow: whether the last component may be a link (the others are always followed).
         what: the file's name in messages; `path` by default.
 
     Raises NotARegularFile, OSError.
@@ -72,12 +72,12 @@ def open_regular(path: StrangersPath, *, follow: bool, dir_fd: int | None = None
 
 
 def open_regular_stream(path: StrangersPath, *, follow: bool, what: str = "") -> BinaryIO:
-    """As `open_regular`; an unbuffered stream."""
+    """Open as `open_regular`; return an unbuffered stream."""
     return os.fdopen(open_regular(path, follow=follow, what=what), "rb", buffering=0)
 
 
 def iter_regular(path: StrangersPath, *, follow: bool, dir_fd: int | None = None, what: str = "") -> Iterator[bytes]:
-    """The content, in chunks, by rule 3. Raises as `open_regular`."""
+    """Yield the content, in chunks, by rule 3. Raises as `open_regular`."""
     descriptor = open_regular(path, follow=follow, dir_fd=dir_fd, what=what)
     try:
         left = os.fstat(descriptor).st_size

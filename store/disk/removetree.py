@@ -1,15 +1,15 @@
-"""Removing a directory with all that is in it, whatever it is: any depth, any length of paths, any modes.
+"""Removal of a directory with all its content: any depth, any length of paths, any modes.
 
-What lies in a store is made by strangers: a program can make a tree of a hundred thousand levels, which neither a
-recursion nor a path of 4096 bytes reaches, and take the rights from its directories.
+The content of a store is foreign: a program can make a tree of a hundred thousand levels, which neither a recursion nor
+a path of 4096 bytes reaches, and remove the permissions of its directories.
 
 Rules:
-1. One descriptor a level, links are never followed: a directory that is swapped for a link is not gone through.
+1. One descriptor a level; links are never followed: a directory that is swapped for a link is not entered.
 2. From `LEVELS_MAX` levels on a directory is first renamed to the top, and removed from there: no more descriptors.
-3. Directories get their owner's rights back, where they lack them.
-4. What somebody else removes meanwhile is fine, and so is another remover of the same tree, who may put something into
-   a directory that we have emptied: then we begin again. What cannot be removed is left, the rest removed all the
-   same; the first error is raised at the end.
+3. Directories that lack their owner's permissions get them back.
+4. Another process may remove parts meanwhile, and another remover of the same tree may put something into a directory
+   that we emptied: then we begin again. Entries that cannot be removed are left, the others are still removed; the
+   first error is raised at the end.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ _FIND = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = None, ignore_errors: bool = False) -> int:
-    """Remove the directory `path` (in `dir_fd`) and everything in it. Nothing happens where there is none.
+    """Remove the directory `path` (in `dir_fd`) and everything in it. Do nothing if it is missing.
 
     Args:
-        ignore_errors: remove what can be removed, and say nothing of the rest.
+        ignore_errors: remove everything that can be removed, without an error for the rest.
 
     Returns:
         The bytes of disk that the removed files took; a file with other names elsewhere counts in full.
 
     Raises:
-        OSError: of the first thing that could not be removed, with its last name alone; NotADirectoryError for a `path`
-            that is something else.
+        OSError: for the first entry that could not be removed, with its last name alone; NotADirectoryError for a
+        `path` of another type.
     """
     removal = _Removal()
     removal.run(os.fsencode(path), dir_fd)
@@ -51,10 +51,11 @@ def remove_tree(path: os.PathLike[str] | str | bytes, *, dir_fd: int | None = No
 
 
 def remove_some(path: os.PathLike[str] | str, entries: int) -> bool:
-    """As `remove_tree`, but no more than so many names. Returns whether nothing is left: else call that for the rest.
+    """Remove as `remove_tree`, but at most that many names. Returns whether nothing is left; else call `remove_tree`
+    for the rest.
 
     Raises:
-        OSError: as there.
+        OSError: as `remove_tree`.
     """
     removal = _Removal(entries)
     removal.run(os.fsencode(path), None)
@@ -64,11 +65,11 @@ def remove_some(path: os.PathLike[str] | str, entries: int) -> bool:
 
 
 class _Removal:
-    """`left`: how many names may still be removed; below 0, that was not enough."""
+    """A removal. `left`: how many names may still be removed; below 0, the limit was exceeded."""
 
     def __init__(self, left: int = _ALL) -> None:
         self.left = left
-        self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in the one above, what is to do
+        self._levels: list[tuple[int, bytes, list[bytes]]] = []  # descriptor, name in its parent, remaining directories
         self._hoisted = 0
         self.freed_bytes = 0
         self.error: OSError | None = None
@@ -111,7 +112,7 @@ class _Removal:
                 self.error = error
 
     def _down(self, name: bytes) -> None:
-        """Go into a directory of the one at hand, or put it into the first one's list where this is too deep."""
+        """Enter a subdirectory of the current one, or add it to the first one's list if the depth is too large."""
         fd = self._levels[-1][0]
         with self._noting():
             if len(self._levels) < LEVELS_MAX:
@@ -152,7 +153,7 @@ class _Removal:
 
 
 def _open_directory(name: bytes, parent: int | None) -> int:
-    """A descriptor of a directory that its owner can read, write and search from now on."""
+    """Return a descriptor of a directory and make it readable, writable and searchable for its owner."""
     try:
         fd = os.open(name, _OPEN, dir_fd=parent)
     except PermissionError:
@@ -163,6 +164,6 @@ def _open_directory(name: bytes, parent: int | None) -> int:
         finally:
             os.close(found)
     if stat.S_IMODE(os.fstat(fd).st_mode) & _OWNER_RWX != _OWNER_RWX:
-        with contextlib.suppress(OSError):  # not ours: the unlink says so
+        with contextlib.suppress(OSError):  # not our file: the unlink reports it
             os.fchmod(fd, _OWNER_RWX)
     return fd

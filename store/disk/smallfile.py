@@ -1,4 +1,4 @@
-"""Files of a few kilobytes, read and written whole: without what Python's file objects ask the kernel beside."""
+"""Files of a few kilobytes, read and written whole, without the extra system calls of Python's file objects."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from rootlay.store.disk.regularfile import iter_regular
 
 
 def read_small(path: os.PathLike[str] | str) -> bytes:
-    """As Path.read_bytes, but for what `rootlay.store.disk.regularfile` refuses. Raises NotARegularFile, OSError."""
+    """Read as Path.read_bytes, but refuse the types that `rootlay.store.disk.regularfile` refuses. Raises
+    NotARegularFile, OSError."""
     return b"".join(iter_regular(path, follow=True))
 
 
@@ -20,8 +21,8 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def overwrite(path: os.PathLike[str] | str, data: bytes) -> None:
-    """Put JSON in the place of a file's content by one write, with spaces behind it where it is shorter: that takes no
-    block from a full disk. Raises OSError."""
+    """Overwrite a file's content with JSON by one write, padded with spaces if it is shorter: that needs no new block
+    on a full disk. Raises OSError."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(descriptor, data.ljust(os.fstat(descriptor).st_size))

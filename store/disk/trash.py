@@ -1,6 +1,6 @@
 """The trash: directories `tmp/removed-…` that hold removed containers and uppers until they are deleted.
 
-What a crash leaves of one is swept like every other leftover in `tmp/` (`rootlay.store.disk.durable`).
+A sweep removes the rest of one after a crash, like every other leftover in `tmp/` (`rootlay.store.disk.durable`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def empty_trash(trash: Path) -> int:
 
 
 def disk_bytes(path: Path) -> int:
-    """Bytes on disk of the files below a directory."""
+    """Return the bytes on disk of the files below a directory."""
     total = 0
     for fd, entry in iter_tree(path):
         if not entry.is_dir(follow_symlinks=False):

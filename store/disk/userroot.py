@@ -1,12 +1,12 @@
-"""Where the user's own store is: the one place outside the command line that reads the environment.
+"""The place of the user's own store: the one module outside the command line that reads the environment.
 
 Rules:
-1. `ROOTLAY_ROOT`, if it is set and not empty: that directory; a relative one counts from the working directory.
-2. Else `rootlay` in the user's data directory: `XDG_DATA_HOME` if it is absolute (XDG base directory specification says
-   that others are to be ignored), else `.local/share` in the home directory.
-3. The home directory is `HOME` if it is absolute, else what the user database says; without either there is no answer.
-4. Everybody asks here: the command line, `Store.open`, fsspec, PyFilesystem2, universal_pathlib, pytest's fixtures. So
-   whoever sets a variable means all of them. PrefetchHints at the moment of use; nothing is remembered.
+1. `ROOTLAY_ROOT`, if it is set and not empty: that directory; a relative one is relative to the working directory.
+2. Else `rootlay` in the user's data directory: `XDG_DATA_HOME` if it is absolute (the XDG base directory specification
+   says to ignore others), else `.local/share` in the home directory.
+3. The home directory is `HOME` if it is absolute, else that of the user database; without either there is an error.
+4. All callers use this module: the command line, `Store.open`, fsspec, PyFilesystem2, universal_pathlib, pytest's
+   fixtures. So a variable applies to all of them. The variables are read at the moment of use; nothing is cached.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ VARIABLE = "ROOTLAY_ROOT"
 
 
 class NoHome(RootlayError):
-    """Nothing says where the user's own store is to be."""
+    """The place of the user's own store is unknown."""
 
     def __init__(self, uid: int) -> None:
         super().__init__(
@@ -32,13 +32,13 @@ class NoHome(RootlayError):
 
 
 def user_root(environ: Mapping[str, str] | None = None) -> Path:
-    """The root of the user's own store, absolute; it need not exist.
+    """Return the root of the user's own store, absolute; it need not exist.
 
     Args:
-        environ: the process's own environment by default.
+        environ: by default, the environment of this process.
 
     Raises:
-        NoHome: nothing says where.
+        NoHome: neither the environment nor the user database names it.
     """
     environ = os.environ if environ is None else environ
     if given := environ.get(VARIABLE):
@@ -53,7 +53,7 @@ def user_root(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def find_home(said: str) -> Path | None:
-    """The user's home directory: what `HOME` says, if that is absolute, else what the user database has."""
+    """Return the user's home directory: `HOME`, if that is absolute, else the entry of the user database."""
     if said.startswith("/"):
         return Path(said)
     import pwd

@@ -1,6 +1,6 @@
-"""Going through a directory tree of any depth: no recursion, one descriptor at a time, no long paths.
+"""Walks of a directory tree of any depth: no recursion, one descriptor at a time, no long paths.
 
-os.walk is recursive up to Python 3.11, and knows only what a path of 4096 bytes reaches.
+os.walk is recursive up to Python 3.11, and reaches only paths of up to 4096 bytes.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def iter_tree(top: os.PathLike[str] | str | bytes) -> Iterator[tuple[int, os.DirEntry[str]]]:
-    """Everything below a directory, as (descriptor of its directory, entry), valid until the next is asked for.
+    """Yield everything below a directory, as (descriptor of its directory, entry), valid until the next item.
 
-    A directory comes before what is in it. Links are not followed; directories that cannot be opened are passed over.
-    Where the way back up has changed meanwhile, the walk ends.
+    A directory precedes its content. Links are not followed; directories that cannot be opened are skipped. If the way
+    back up has changed meanwhile, the walk ends.
     """
     walk = _Walk()
     try:
@@ -32,14 +32,14 @@ def iter_tree(top: os.PathLike[str] | str | bytes) -> Iterator[tuple[int, os.Dir
 
 
 class _Walk:
-    """Where a walk is: a descriptor of the directory at hand, and what is to be gone through in those above it."""
+    """The position of a walk: a descriptor of the current directory, and the remaining ones in those above it."""
 
     def __init__(self) -> None:
         self.fd = -1
         self.levels: list[tuple[tuple[int, int], list[str]]] = []  # (device, inode), names
 
     def enter(self, name: os.PathLike[str] | str | bytes, parent: int | None) -> bool:
-        """Go into a directory, if it can be opened."""
+        """Enter a directory, if it can be opened."""
         try:
             fd = os.open(name, _OPEN, dir_fd=parent)
         except OSError:
@@ -50,7 +50,7 @@ class _Walk:
         return True
 
     def advance(self) -> None:
-        """Go on to the next directory; no descriptor at the end."""
+        """Advance to the next directory; no descriptor at the end."""
         while self.fd >= 0:
             names = self.levels[-1][1]
             if not names:
@@ -67,7 +67,7 @@ class _Walk:
             self.close()
 
     def close(self) -> None:
-        """Give the descriptor up."""
+        """Close the descriptor."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1

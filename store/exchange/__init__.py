@@ -1,1 +1,1 @@
-"""Images in and out of the store as archives and directories: docker-archive, OCI layout, root file systems."""
+"""Import and export of images as archives and directories: docker-archive, OCI layout, root file systems."""

@@ -1,7 +1,8 @@
-"""Images out of a docker-archive, as `docker save` and `podman save` make it (moby, image/spec/v1.2.md).
+"""Loading images from a docker-archive, as `docker save` and `podman save` make it (moby, image/spec/v1.2.md).
 
-The archive has no manifest of the kind registries use, so one is made; the config, and with it the image ID, is kept.
-Layers are plain tars there, whose digests nobody but the config's diff IDs records: they are re-framed (see `ingest`).
+The archive has no manifest of the kind that registries use, so one is made; the config, and so the image ID, is kept.
+Layers in it are plain tars, whose digests are recorded only in the config's diff IDs: they are framed again (see
+`ingest`).
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _parse(data: bytes, what: str) -> list[_Item]:
 
 
 def _config(files: ImageFiles, item: _Item) -> tuple[bytes, ImageConfig]:
-    """The image config, whose file is named for its digest."""
+    """Return the image config, whose file is named for its digest."""
     what = f"{files.what}: {item.config}"
     data = read_document(files, item.config)
     named = _CONFIG_NAME.match(item.config)

@@ -1,9 +1,9 @@
-"""A multi-platform image as a whole out of an OCI layout: the index, every image that it lists, and the rest.
+"""Loading a whole multi-platform image from an OCI layout: the index, every image that it lists, and the rest.
 
 Rules:
-1. All or nothing: before the first byte is stored it is known that every document and blob is there.
-2. Images for Linux come in like any other, verified down to the diff IDs and indexed. Attestations, and images for
-   other systems, are blobs of the digests and sizes that their manifests say.
+1. All or nothing: before the first byte is stored, every document and blob is known to be there.
+2. Images for Linux are loaded like any other, verified down to the diff IDs and indexed. Attestations, and images for
+   other systems, are blobs with the digests and sizes that their manifests state.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ LoadMember = Callable[[IndexDocument], None]
 
 
 def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descriptor) -> list[IndexDocument]:
-    """The documents of a multi-platform image that is in `files` as a whole.
+    """Return the documents of a multi-platform image that is completely in `files`.
 
     Args:
         read: the verified bytes of a document.
 
-    Raises BadManifest, UnsupportedMedia, DigestMismatch: it is none, or something is missing or damaged.
+    Raises BadManifest, UnsupportedMedia, DigestMismatch: it is not one, or something is missing or damaged.
     """
     if top.media_type not in INDEXES:
         raise UnsupportedMedia(f"{files.what}: {top.digest.short}", "not a multi-platform image")
@@ -46,7 +46,7 @@ def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descript
 
 
 def has_platform(members: Iterable[IndexDocument], wanted: Platform) -> bool:
-    """Whether one of the images is for `wanted`, or says nothing of a platform."""
+    """Return whether one of the images is for `wanted`, or names no platform."""
     platforms = [member.descriptor.platform for member in members if member.is_image]
     return any(platform is None or fits(wanted, platform) for platform in platforms)
 
@@ -61,10 +61,10 @@ def require_platform(members: Iterable[IndexDocument], wanted: Platform) -> None
 def load_index(
     store: Images, files: ImageFiles, members: list[IndexDocument], name: Reference | None, load_image: LoadMember
 ) -> Image:
-    """Bring in what `gather` has found, and give it its name.
+    """Load the documents of `gather`, and give the image its name.
 
     Args:
-        load_image: brings in the config and layers of one image.
+        load_image: loads the config and layers of one image.
 
     Preconditions: the caller is inside `layout.importing()`. Raises as `rootlay.store.exchange.load`.
     """

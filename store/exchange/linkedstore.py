@@ -1,7 +1,7 @@
-"""An image of a store that cannot be written to, made known to one that can: all its parts stay where they are.
+"""Registration of an image of a read-only store in a writable one: all its parts stay in their place.
 
-Blobs, layer indexes, packs and views become symbolic links (docs/format.md, its beginning); what is made of them,
-hydrated files above all, goes to the new store. Nothing is read: the store that has them has verified them.
+Blobs, layer indexes, packs and views become symbolic links (docs/format.md, its beginning); derived data, hydrated
+files above all, is written to the new store. Nothing is read: the source store has verified everything.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _VIEWS = (".lmdb", ".view")
 
 
 def link_image(source: Layout, image: Image, target: Layout) -> Image:
-    """Make `image` of `source` known in `target`, under the names it has. Idempotent; a crash leaves garbage at most.
+    """Register `image` of `source` in `target`, under its names. Idempotent; a crash leaves garbage at most.
 
     Returns:
-        The image there: of a multi-platform one, the single image that was chosen.
+        The image in `target`: for a multi-platform one, the single image that was chosen.
 
     Raises StoreNotWritable, DiskFull.
     """
@@ -50,7 +50,7 @@ def _with_names(index: Index, image: Image) -> Index:
 
 
 def _link(source: Path, link: Path) -> None:
-    """A link to a file, if there is one; what has its place already stays, unless it leads nowhere."""
+    """Link to a file, if it exists; an existing name stays, unless it leads nowhere."""
     if not source.exists() or link.exists():
         return
     link.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""`load`: all images of an archive into the store. What kind of archive it is, is found out here.
+"""`load`: all images of an archive into the store. This module detects the kind of archive.
 
-A tar that is compressed as a whole, or comes as a stream, is spooled to the store's `tmp/` first: the list of layers
-may stand behind them. It is spooled as zstd frames that can be read anywhere: of plain layers a third of their size, of
-compressed ones no more than they are.
+A tar that is compressed as a whole, or read from a stream, is spooled to the store's `tmp/` first: the list of layers
+may be behind them. The spool consists of zstd frames with random access: it takes a third of the size of plain layers,
+and no more than compressed ones.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, T
 if TYPE_CHECKING:
     from rootlay.store.images.images import Images
 
-# As fast as most disks.
+# The zstd level: as fast as most disks.
 SPOOL_LEVEL = 1
 
 
@@ -56,17 +56,17 @@ def load(
 ) -> list[Image]:
     """Load a docker-archive, an OCI layout as a tar (maybe compressed), a directory or a stream, or a bundle.
 
-    Each image is durable and all-or-nothing; those before one that fails stay.
+    Each image is durable and all-or-nothing; images that were loaded before a failed one stay.
 
     Args:
-        reference: the name to give; only where the archive has one image. None: the names in the archive.
-        link: leave the layers' blobs where they are, in a directory (an OCI layout, such as another store), and link
-            to them. Only their indexes are made here, after one verifying pass over each.
-        only: names of the images to take; all if empty. For OCI layouts.
-        platform: which one of a multi-platform image to take. None: the whole image, if this machine's is in it and
-            nothing is missing; else (and with `link`) this machine's alone.
-        all_platforms: the whole, and an error where something is missing.
-        note: told what was left out.
+        reference: the name to give; only if the archive has one image. None: the names in the archive.
+        link: leave the layers' blobs in their directory (an OCI layout, such as another store), and link to them. Only
+            their indexes are made here, after one verifying pass over each.
+        only: names of the images to load; all if empty. For OCI layouts.
+        platform: the image of a multi-platform image to load. None: the whole image, if it includes one for this
+            machine and nothing is missing; else (and with `link`) only the one for this machine.
+        all_platforms: load the whole image, and fail if something is missing.
+        note: receives what was left out.
 
     Raises:
         NotAnArchive, TruncatedArchive, BadManifest, DigestMismatch, UnsupportedMedia, UnsafePath, TooLarge,
@@ -79,7 +79,7 @@ def load(
     with store.layout.importing(), ExitStack() as stack:
         if link:
             if isinstance(source, Path):
-                source.stat()  # a name that is missing is said to be that
+                source.stat()  # a missing name is reported as missing
             if not isinstance(source, Path) or not source.is_dir():
                 raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
             if source.resolve() == store.root.resolve():
@@ -101,7 +101,7 @@ def load(
 
 
 def _open(store: Images, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:
-    """The files of `source`; closed, and what was spooled removed, by `stack`."""
+    """Return the files of `source`; `stack` closes them, and removes the spooled file."""
     if isinstance(source, Path) and source.is_dir():
         return DirectoryFiles(source)
     if isinstance(source, Path) and is_bundle(str(source)):
@@ -131,8 +131,9 @@ def _enter(stack: ExitStack, path: Path) -> BinaryIO:
 def _spool(
     path: Path, chunks: Iterator[bytes], what: str, budget: Budget, progress: Progress, stack: ExitStack
 ) -> BinaryIO:
-    """Write the archive to `path`; a seekable stream of the uncompressed one, closed by `stack`. Its layers count again
-    when they are unpacked: twice the size at most, as an archive of compressed layers has no more to give.
+    """Write the archive to `path`; return a seekable stream of the uncompressed one, which `stack` closes. Its layers
+    count again when they are unpacked: at most twice the size, since the first unpacking adds nothing to compressed
+    layers.
 
     Raises TooLarge."""
     label = os.path.basename(what)
@@ -161,7 +162,7 @@ def _spool(
 
 
 def load_attached(store: Images, bundle_id: Digest) -> None:
-    """The layers of an attached bundle into the store, those that are not there. Raises as `Images.load`.
+    """Load the layers of an attached bundle that are not in the store. Raises as `Images.load`.
 
     Preconditions: the caller is inside `layout.importing()`.
     """

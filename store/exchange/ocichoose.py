@@ -1,4 +1,4 @@
-"""Which images an OCI image layout has (image-layout.md), what it calls them, and which of them are wanted."""
+"""The images of an OCI image layout (image-layout.md), their names, and the choice among them."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from rootlay.store.tar.archive import ImageFiles, blob_name, read_document
 
 
 def names_of(descriptor: Descriptor) -> set[str]:
-    """All that a layout calls an image: what it says, and the tag of that."""
+    """Return all names of an image in a layout: the stated name, and its tag."""
     name = name_of(descriptor)
     return {descriptor.ref_name or "", *((name.familiar, name.tag or "") if name is not None else ())}
 
 
 def known_only(files: ImageFiles, index: Index, note: Note) -> Index:
-    """The index without what cannot be an image by its media type or annotations."""
+    """Return the index without the entries that cannot be images by their media type or annotations."""
     kept: list[Descriptor] = []
     left: list[str] = []
     for descriptor in index.manifests:
@@ -48,11 +48,11 @@ def known_only(files: ImageFiles, index: Index, note: Note) -> Index:
 
 
 def images_only(files: ImageFiles, chosen: list[Descriptor], note: Note) -> list[Descriptor]:
-    """Those of `chosen` whose manifest has the config of an image."""
+    """Return those of `chosen` whose manifest has the config of an image."""
     kinds = {descriptor.digest: _config_kind(files, descriptor) for descriptor in chosen}
     kept = [descriptor for descriptor in chosen if kinds[descriptor.digest] in CONFIGS]
     if not kept:
-        return chosen  # loading says what is wrong
+        return chosen  # loading reports the error
     for digest, kind in kinds.items():
         if kind not in CONFIGS:
             note(f"{files.what}: {digest.short} is no image ({kind[:100]}): left out")
@@ -60,14 +60,14 @@ def images_only(files: ImageFiles, chosen: list[Descriptor], note: Note) -> list
 
 
 def _config_kind(files: ImageFiles, descriptor: Descriptor) -> str:
-    """The media type of a manifest's config. An index is taken for one of images."""
+    """Return the media type of a manifest's config. An index is assumed to be one of images."""
     if descriptor.media_type in INDEXES:
         return OCI_CONFIG
     return Manifest.parse(document_of(files, descriptor), f"{files.what}: {descriptor.digest}").config.media_type
 
 
 def pick_named(named: dict[str, Descriptor], text: str) -> Descriptor:
-    """The descriptor of the image `text`. Raises UnknownImage, BadReference."""
+    """Return the descriptor of the image `text`. Raises UnknownImage, BadReference."""
     found = named.get(str(Reference.parse(text).with_default_tag()))
     if found is None:
         raise UnknownImage(text)
@@ -75,7 +75,7 @@ def pick_named(named: dict[str, Descriptor], text: str) -> Descriptor:
 
 
 def choose_each(index: Index, wanted: Platform) -> list[Descriptor]:
-    """One descriptor for each name; without a name each is an image of its own, unless platforms tell them apart."""
+    """Return one descriptor for each name; without a name each is an image, unless they differ by platform."""
     groups: dict[str, list[Descriptor]] = {}
     for descriptor in index.manifests:
         key = descriptor.annotations.get(CONTAINERD_NAME) or descriptor.ref_name or ""
@@ -86,7 +86,7 @@ def choose_each(index: Index, wanted: Platform) -> list[Descriptor]:
 
 
 def name_of(descriptor: Descriptor) -> Reference | None:
-    """The name that the layout gives an image: containerd's annotation has it in full."""
+    """Return the name that the layout gives an image: containerd's annotation has the full name."""
     for text in (descriptor.annotations.get(CONTAINERD_NAME), descriptor.ref_name):
         if text:
             try:
@@ -97,7 +97,7 @@ def name_of(descriptor: Descriptor) -> Reference | None:
 
 
 def document_of(files: ImageFiles, descriptor: Descriptor) -> bytes:
-    """A manifest, index or config, verified."""
+    """Return a manifest, index or config, verified."""
     data = read_document(files, blob_name(descriptor.digest))
     actual = hashlib.new(descriptor.digest.algorithm, data).hexdigest()
     if actual != descriptor.digest.hex:
@@ -110,7 +110,7 @@ def document_of(files: ImageFiles, descriptor: Descriptor) -> bytes:
 
 
 def resolve(files: ImageFiles, descriptor: Descriptor, wanted: Platform) -> tuple[Descriptor, bytes]:
-    """The descriptor and bytes of the image manifest for `wanted`, through nested indexes."""
+    """Return the descriptor and bytes of the image manifest for `wanted`, through nested indexes."""
     for _ in range(DEPTH_MAX):
         if descriptor.media_type not in INDEXES | MANIFESTS:
             raise UnsupportedMedia(f"{files.what}: {descriptor.digest}", f"not an image: {descriptor.media_type}")

@@ -1,4 +1,4 @@
-"""Images out of an OCI image layout (image-layout.md): manifests and blobs are kept bit for bit."""
+"""Loading images from an OCI image layout (image-layout.md): manifests and blobs are kept bit for bit."""
 
 from __future__ import annotations
 
@@ -60,10 +60,11 @@ def load_oci(
 ) -> list[Image]:
     """Load all images that `index.json` names, or those in `only`, for the platform `wanted`.
 
-    What is no image (a signature, an attestation, a chart) is left out with a note, unless there is nothing else.
+    Objects other than images (a signature, an attestation, a chart) are left out with a note, unless there is nothing
+    else.
 
     Args:
-        platforms: of a multi-platform image take `one`, `all`, or all if all is there (`whole`).
+        platforms: for a multi-platform image load `one`, `all`, or all if all is there (`whole`).
 
     Raises as `rootlay.store.exchange.load`.
     """
@@ -83,10 +84,10 @@ def load_oci(
 
 
 def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Progress, pick: str = "") -> Image:
-    """One image of an OCI layout directory, which gets no name here.
+    """Load one image of an OCI layout directory, without a name.
 
     Args:
-        pick: its digest, tag or name there; empty: `latest`, or the only one.
+        pick: its digest, tag or name in the layout; empty: `latest`, or the only one.
 
     Raises UnknownImage, and as `rootlay.store.exchange.load`.
     """
@@ -106,13 +107,13 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
 
 
 def check_single(name: Reference | None, count: int) -> None:
-    """Raise BadReference where one name is given for several images."""
+    """Raise BadReference if one name is given for several images."""
     if name is not None and count != 1:
         raise BadReference(name.familiar, f"one name for {count} images")
 
 
 def read_image(files: ImageFiles) -> Image:
-    """The image that an OCI layout has, without a look at its layers. Raises BadManifest, DigestMismatch."""
+    """Return the image of an OCI layout without reading its layers. Raises BadManifest, DigestMismatch."""
     index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
     if not index.manifests:
         raise BadManifest(f"{files.what}: index.json", "it names no image")
@@ -132,7 +133,7 @@ def _load_whole(
     progress: Progress,
     platforms: Platforms,
 ) -> Image | None:
-    """A multi-platform image with all that it lists; None where one image of it, or the only one, is to be taken."""
+    """Load a multi-platform image with all that it lists; return None if that is not possible or not wanted."""
     if platforms == "one" or top.media_type not in INDEXES:
         return None
 
@@ -140,7 +141,7 @@ def _load_whole(
         return document_of(files, descriptor)
 
     def load_image(member: IndexDocument) -> None:
-        unsaid = platforms == "whole" and member.descriptor.platform is None  # then the config has to say it
+        unsaid = platforms == "whole" and member.descriptor.platform is None  # then the config has to state it
         _bring(store, files, member.descriptor, member.data, name, wanted if unsaid else None, progress)
 
     try:
@@ -150,7 +151,7 @@ def _load_whole(
     except RootlayError:
         if platforms == "all":
             raise
-        return None  # some of it is elsewhere: docker saves only the platform that it has; or nothing is for us
+        return None  # some of it is missing: docker saves only its own platform; or nothing is for us
     return load_index(store, files, members, name, load_image)
 
 
@@ -171,7 +172,7 @@ def _bring(
     wanted: Platform | None,
     progress: Progress,
 ) -> ImageConfig:
-    """Config and layers of an image into the store; `wanted` None: for whatever platform it is."""
+    """Load the config and layers of an image; `wanted` None: for any platform."""
     what = f"{files.what}: {descriptor.digest}"
     manifest = Manifest.parse(document, what)
     check_kind(manifest, what)
@@ -191,7 +192,7 @@ def _bring(
 
 
 def load_layers(store: Images, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
-    """The layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
+    """Load the layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
     loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         path = blob_name(layer.digest)

@@ -1,8 +1,8 @@
-"""`import`: an image of one layer from a root file system, as a tar or as a directory.
+"""`import`: an image of one layer from a root file system, a tar or a directory.
 
-A gzipped tar is kept as it is. A plain tar, an xz, a bzip2 or a directory becomes a layer of our own form (many zstd
-frames): nobody has recorded the digest of a plain tar as that of a layer yet, so the form is free; this one takes a
-quarter of the space of a plain tar, is read in place just the same, and can be pushed as it is.
+A gzipped tar is kept unchanged. A plain tar, an xz, a bzip2 or a directory becomes a layer of our form (many zstd
+frames): no record names the digest of a plain tar as that of a layer yet, so the form is free. This form takes a
+quarter of the space of a plain tar, is also read in place, and can be pushed unchanged.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ def import_rootfs(
 ) -> Image:
     """Import a tar (plain, gzip, zstd, xz, bzip2), a directory or a stream, as the image `reference`.
 
-    Durable and all-or-nothing: killed half-way, the store is as before.
+    Durable and all-or-nothing: if the import is killed, the store stays as before.
 
     Args:
-        created: for the config and the history; now if None.
-        platform: what the root file system is for; this machine if None.
+        created: for the config and the history; the current time if None.
+        platform: the platform of the root file system; this machine's if None.
 
     Raises:
         NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, TooLarge: the input is bad.

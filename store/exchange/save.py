@@ -1,4 +1,4 @@
-"""`save`: images out of the store, as a docker-archive, an OCI archive or an OCI layout directory. Deterministic."""
+"""`save`: images of the store to a docker-archive, an OCI archive or an OCI layout directory. Deterministic."""
 
 from __future__ import annotations
 
@@ -50,12 +50,13 @@ def save(
 ) -> None:
     """Write the images `references` (names or IDs) to `out`: a stream, a file, or for `oci-dir` a new directory.
 
-    A file appears when it is complete. A name goes along as it was given; an image given by ID has no name there.
+    A file appears when it is complete. A name is saved as it was given; an image given by ID has no name in the
+    archive.
 
     Args:
-        compression: of the layers, for the OCI formats (see `recompress`); None: the blobs as they are.
-        platform: which one of multi-platform images. None: the whole of them in the OCI formats as they are; this
-            machine's in docker-archives, and where they are compressed anew.
+        compression: of the layers, for the OCI formats (see `recompress`); None: the blobs unchanged.
+        platform: the image to take of a multi-platform one. None: the whole image in the OCI formats without
+            `compression`; this machine's in docker-archives and with `compression`.
 
     Raises UnknownImage, AmbiguousImage, CorruptStore, UnsupportedMedia (the format), WrongPlatform, FileExistsError,
     OSError.
@@ -107,7 +108,7 @@ def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) ->
 
 
 def _gather(store: Images, references: Collection[str], platform: Platform | None) -> list[_Named]:
-    """Each image once, with the names it was asked for by."""
+    """Return each image once, with the names in the request."""
     found: dict[Digest, _Named] = {}
     for text in references:
         image = store.image(text, platform)
@@ -118,7 +119,7 @@ def _gather(store: Images, references: Collection[str], platform: Platform | Non
 
 
 def _extent(layout: Layout, image: Image) -> tuple[Descriptor, ...]:
-    """All blobs of an image, the document that `index.json` will lead to last. Raises CorruptStore, NotFetched."""
+    """Return all blobs of an image, the target of `index.json` last. Raises CorruptStore, NotFetched."""
     if image.index is None:
         return (*image.manifest.layers, image.manifest.config, image.descriptor)
     found: list[Descriptor] = []
@@ -129,7 +130,7 @@ def _extent(layout: Layout, image: Image) -> tuple[Descriptor, ...]:
 
 
 def _means(text: str, name: str) -> bool:
-    """Whether `text`, which found an image, is its name `name` and not its ID."""
+    """Return whether `text`, which found an image, is its name `name` and not its ID."""
     try:
         return str(Reference.parse(text).with_default_tag()) == str(Reference.parse(name))
     except BadReference:
@@ -137,7 +138,7 @@ def _means(text: str, name: str) -> bool:
 
 
 def _docker_files(store: Images, images: list[_Named]) -> Iterator[_File]:
-    """Layers as plain tars named for their diff IDs, configs, and `manifest.json`."""
+    """Yield layers as plain tars named for their diff IDs, configs, and `manifest.json`."""
     items = []
     seen: set[Digest] = set()
     for image, names in images:
@@ -164,12 +165,12 @@ def _docker_files(store: Images, images: list[_Named]) -> Iterator[_File]:
 
 
 def dump_list(items: Sequence[Mapping[str, object]]) -> bytes:
-    """A JSON list of objects."""
+    """Return a JSON list of objects."""
     return b"[" + b",".join(dump(item) for item in items) + b"]"
 
 
 def _oci_files(blobs: Blobs, extents: list[tuple[Descriptor, ...]], images: list[_Named]) -> Iterator[_File]:
-    """The blobs as they are, `oci-layout`, and an `index.json` for these images only."""
+    """Yield the blobs unchanged, `oci-layout`, and an `index.json` for these images only."""
     seen: set[Digest] = set()
     manifests: list[Descriptor] = []
     for (image, names), extent in zip(images, extents, strict=True):
@@ -192,8 +193,8 @@ def _oci_files(blobs: Blobs, extents: list[tuple[Descriptor, ...]], images: list
 
 
 def _write_archive(out: BinaryIO, files: Iterator[_File]) -> None:
-    """Directories have entries of their own: skopeo gives those that it must make itself to root, which fails for
-    everybody else."""
+    """Write the archive. Directories have their own entries: skopeo gives implicit ones to root, which fails for every
+    other user."""
     directories = {""}
     for path, size, chunks in files:
         parts = path.split("/")

@@ -1,1 +1,1 @@
-"""Lower files written to their real paths when they are first needed."""
+"""Lower files, written to their real paths when they are first needed."""

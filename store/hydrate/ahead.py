@@ -1,12 +1,12 @@
-"""Hydration of what nobody has asked for yet, where it costs little (docs/format.md §3).
+"""Hydration of files before they are requested, if that is cheap (docs/format.md §3).
 
-Two ways to find it: what is behind an entry in the order of the view's ids, and what is in the segment of its layer
-that has been decompressed for it. A program that goes through a tree asks for the rest of both sooner or later.
+There are two sources of such files: the entries that follow in the order of the view's ids, and the files in the
+segment that was decompressed for the requested entry. A program that walks a tree will request the rest of both.
 
 Rules:
-1. Directories, and small files whose content has been decompressed already for somebody else: nothing is decompressed.
+1. It makes directories, and small files whose content was already decompressed for a request: it decompresses nothing.
 2. Files are written in batches by C (rootlay.store.hydrate.batchwrite).
-3. Nothing depends on it: whoever needs a file that is not there asks the hydrator.
+3. Nothing depends on it: a program that needs a missing file sends a request to the hydrator.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Nodes(Protocol):
-    """A view, as far as this needs one."""
+    """The needs of this module from a view."""
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
-        """One name of a directory."""
+        """Return one name of a directory."""
 
     def iter_places(self) -> Iterator[tuple[int, int, int]]:
-        """Where the content of plain files is: id, layer, offset."""
+        """Yield the place of the content of plain files: id, layer, offset."""
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
-        """Everything behind an id, in the order of the ids."""
+        """Yield everything behind an id, in the order of the ids."""
 
 
 class Ahead:
-    """Makes neighbours of what was asked for. Of one hydrator, in one thread."""
+    """The maker of neighbours of requested files. For one hydrator, in one thread."""
 
     def __init__(
         self,
@@ -61,24 +61,24 @@ class Ahead:
         staging: Callable[[], Path],
         number: Callable[[], int],
     ) -> None:
-        """All of them are the hydrator's.
+        """Share the state of the hydrator.
 
         Args:
-            mode_of: the permission bits of a directory of a layer.
-            find_ready: the decompressed bytes that hold a file's content, and where it starts in them.
-            number: a number that no name in the staging directory has had.
+            mode_of: returns the permission bits of a directory of a layer.
+            find_ready: returns the decompressed bytes that hold a file's content, and its start in them.
+            number: returns a number that no name in the staging directory has had.
         """
         self._view, self._native = view, native
         self._tree_of, self._mode_of, self._find_ready = tree_of, mode_of, find_ready
         self._staging, self._number = staging, number
         self._directories: dict[tuple[int, int], int] = {}  # descriptors by layer and id of the entry
         self._batch = Batch(b"")
-        #: By layer, sorted: where files have their content, and their ids. None: not known yet.
+        #: By layer, sorted: the places of the content of files, and their ids. None: not known yet.
         self._places: dict[int, list[tuple[int, int]]] | None = None
         self._done: set[tuple[int, int]] = set()  # segments, by layer and start
 
     def iter_index(self) -> Iterator[int]:
-        """Learn which files are in which segment: some 2 us for each file of the view. Yields ids."""
+        """Learn which files are in which segment: about 2 us for each file of the view. Yields ids."""
         places: dict[int, list[tuple[int, int]]] = {}
         for entry_id, layer, offset in self._view.iter_places():
             places.setdefault(layer, []).append((offset, entry_id))
@@ -89,9 +89,9 @@ class Ahead:
         self._places = places
 
     def iter_segment(self, entry_id: int) -> Iterator[int]:
-        """Make what has its content in the same segment as an entry that has just been made, once. Yields ids.
+        """Make the files whose content is in the same segment as an entry that was just made, once. Yields ids.
 
-        Nothing before `iter_index` is through. Raises OSError, CorruptStore.
+        Does nothing until `iter_index` is complete. Raises OSError, CorruptStore.
         """
         node = self._view.find(*self._native.key(entry_id))
         ready = self._find_ready(node.layer, node.entry()) if node is not None and self._places is not None else None
@@ -106,7 +106,7 @@ class Ahead:
         yield from self._iter_made(ready[0], start, files[first:end])
 
     def _iter_made(self, data: bytes, start: int, files: list[tuple[int, int]]) -> Iterator[int]:
-        """Make the files whose content lies wholly in `data`, which starts at `start` in the layer's tar."""
+        """Make the files whose content is wholly in `data`, which starts at `start` in the layer's tar."""
         try:
             for offset, entry_id in files:
                 parent, name = self._native.key(entry_id)
@@ -119,7 +119,7 @@ class Ahead:
             self._drop()
 
     def iter_from(self, entry_id: int, last: Callable[[], int]) -> Iterator[int]:
-        """Make what is behind an entry in the order of the ids, up to the id `last()`. Yields the ids that it was at.
+        """Make the entries that follow an entry in the order of the ids, up to the id `last()`. Yields the visited ids.
 
         Raises OSError, CorruptStore.
         """
@@ -167,7 +167,7 @@ class Ahead:
         self._drop()
 
     def _directory(self, entry_id: int, node: Node) -> int:
-        """A descriptor of a directory in the tree of `node`'s layer."""
+        """Return a descriptor of a directory in the tree of `node`'s layer."""
         key = node.layer, entry_id
         if key not in self._directories:
             parts = split_path(self._native.path(entry_id))
@@ -177,5 +177,5 @@ class Ahead:
 
 
 def _is_small(node: Node) -> bool:
-    """Whether a file is plain and small: one name, at its own path, without holes."""
+    """Return whether a file is plain and small: one name, at its own path, without holes."""
     return node.id == node.ino and node.size <= SIZE_MAX and node.sparse is None and not node.source

@@ -1,4 +1,4 @@
-"""Writing many small files of a layer's tree at once, in C (store/csrc/batchwrite), reached by ctypes."""
+"""Writing many small files of a layer's tree at once, in C (store/csrc/batchwrite), called through ctypes."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ _NS = 10**9
 
 
 class Batch:
-    """Files that have their content in one piece of memory, collected and then written at one go."""
+    """Files that have their content in one piece of memory, collected and then written in one call."""
 
     def __init__(self, data: bytes) -> None:
-        """`data` is where the content of all of them is."""
+        """Start a batch of files with their content in `data`."""
         self.data = data
         self._items: list[bytes] = []
         self._names = bytearray()
 
     def __len__(self) -> int:
-        """How many files it has."""
+        """Return the number of files."""
         return len(self._items)
 
     def add(self, directory: int, name: bytes, mode: int, mtime_ns: int, offset: int, size: int) -> None:
-        """A file `name` in the open directory, of `size` bytes of the data from `offset` on."""
+        """Add a file `name` in the open directory, of `size` bytes of the data from `offset` on."""
         if not 0 <= offset <= len(self.data) - size:
             raise ValueError("content outside the data")
         seconds, rest = divmod(mtime_ns, _NS)
@@ -34,7 +34,7 @@ class Batch:
         self._names += name + b"\0"
 
     def write(self, staging: Path, number: int) -> None:
-        """Make the files, each whole or not at all; one that is there stays. Staged names are numbers from `number` on.
+        """Make the files, each whole or not at all; an existing one stays. Staged names are numbers from `number` on.
 
         Raises OSError; files before the one that failed are there.
         """

@@ -1,9 +1,9 @@
-"""Hydration: writing a lower file to its real path the first time somebody needs one (docs/format.md §3, §8).
+"""Hydration: writing a lower file to its real path at its first use (docs/format.md §3, §8).
 
 Rules:
-1. Errors are OSError: the hydrator answers programs, and what they understand is an errno. A damaged store is EIO.
+1. Errors are OSError: the hydrator answers programs, which understand an errno. A damaged store is EIO.
 2. Any number of hydrators, in any number of processes, may work on one store at once.
-3. Content is verified while it is copied; nothing that fails appears in a tree.
+3. Content is verified while it is copied; a file that fails never appears in a tree.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ _DEFAULT_DIRECTORY_MODE = 0o755
 
 
 class ContentLayer(Protocol):
-    """A layer, as far as hydration needs one."""
+    """The needs of hydration from a layer."""
 
     def find_path(self, path: bytes, /) -> Entry | None:
-        """What the layer says about `a/b`."""
+        """Return what the layer says about `a/b`."""
 
     def open_content(self, entry: Extent, /) -> BinaryIO:
-        """The content of a file."""
+        """Open the content of a file."""
 
     def find_ready(self, entry: Extent, /) -> tuple[bytes, int] | None:
-        """The bytes that hold a file's content and where it starts in them, where nothing has to be decompressed."""
+        """Return the bytes that hold a file's content and its start in them, if nothing has to be decompressed."""
 
     def close(self) -> None:
-        """Give the layer up."""
+        """Close the layer."""
 
 
 class ContentStore(Protocol):
-    """A store, as far as hydration needs one."""
+    """The needs of hydration from a store."""
 
     @property
     def root(self) -> Path:
@@ -68,7 +68,7 @@ class ContentStore(Protocol):
 
 @contextmanager
 def _as_os_error() -> Iterator[None]:
-    """The store's own errors as EIO."""
+    """Turn the store's own errors into EIO."""
     try:
         yield
     except RootlayError as error:
@@ -76,10 +76,10 @@ def _as_os_error() -> Iterator[None]:
 
 
 class Hydrator:
-    """Makes the files of one view real. Thread safe. Close it, or use it as a context manager."""
+    """The hydrator of the files of one view. Thread safe. Close it, or use it as a context manager."""
 
     def __init__(self, store: ContentStore, view: View | BundleView) -> None:
-        """Hydrate what `view` shows, which stays the caller's to close. Raises FileNotFoundError, CorruptStore."""
+        """Hydrate the files of `view`, which the caller closes. Raises FileNotFoundError, CorruptStore."""
         self._store = store
         self._view = view
         self._native = view.open_native()
@@ -90,19 +90,19 @@ class Hydrator:
         self._numbers = itertools.count()
 
     def real_path(self, entry_id: int) -> Path:
-        """Where an entry's real file is, or will be. Touches nothing. Raises OSError: EINVAL for an unknown id."""
+        """Return the path of an entry's real file, even a missing one. No I/O. Raises OSError: EINVAL (unknown id)."""
         with _as_os_error():
             node, path = self._entry(entry_id)
             return _join(self._tree_path(node), _place(node, path))
 
     def hydrate(self, entry_id: int) -> Path:
-        """Make an entry's real file, directory or symbolic link, if it is not there, and say where.
+        """Make an entry's real file, directory or symbolic link, if it is missing, and return its path.
 
-        Devices and FIFOs become empty regular files. Idempotent and atomic; a crash leaves nothing but a file below
-        `tmp/`, which `sweep` removes.
+        Devices and FIFOs become empty regular files. Idempotent and atomic; a crash leaves only a file below `tmp/`,
+        which `sweep` removes.
 
         Raises:
-            OSError: EINVAL for an unknown id, EIO for a damaged store, ENOSPC and so on from the disk.
+            OSError: EINVAL for an unknown id, EIO for a damaged store, ENOSPC and so on for the disk.
         """
         with _as_os_error():
             node, path = self._entry(entry_id)
@@ -111,13 +111,13 @@ class Hydrator:
             return _join(self._tree_path(node), place)
 
     def file_path(self, entry_id: int) -> bytes | None:
-        """The visible path of an entry that is a regular file, None for others. Raises OSError: EINVAL, EIO."""
+        """Return the visible path of an entry that is a regular file, None for others. Raises OSError: EINVAL, EIO."""
         with _as_os_error():
             node, path = self._entry(entry_id)
             return path if node.type is EntryType.FILE else None
 
     def ahead(self) -> Ahead:
-        """What makes neighbours of what was asked for; good as long as the hydrator is open, in one thread."""
+        """Return the maker of neighbours of requested files; valid while the hydrator is open, in one thread."""
         from rootlay.store.hydrate.ahead import Ahead  # with ctypes, which most hydrators do not need
 
         def mode_of(layer: int, place: Parts) -> int:
@@ -139,7 +139,7 @@ class Hydrator:
         )
 
     def hydrate_all(self) -> tuple[int, int]:
-        """Hydrate everything, each layer in the order of its tar. Returns how many objects and bytes of content."""
+        """Hydrate everything, each layer in the order of its tar. Returns how many objects, and bytes of content."""
         with _as_os_error():
             nodes = sorted(
                 (node.layer, node.offset, node.id) for _, _, node in self._view.iter_nodes() if node.id == node.ino
@@ -152,9 +152,9 @@ class Hydrator:
             return len(nodes), content_bytes
 
     def open(self, node: Node) -> BinaryIO:
-        """The content of a file, for reading: from its real file if there is one, else from the layer.
+        """Open the content of a file, for reading: its real file if there is one, else the layer.
 
-        Seekable; the caller closes it. Raises OSError: EISDIR, EINVAL for what has no content, EIO.
+        Seekable; the caller closes it. Raises OSError: EISDIR, EINVAL for an entry without content, EIO.
         """
         if node.type is EntryType.DIRECTORY:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -166,7 +166,7 @@ class Hydrator:
             raise OSError(errno.EIO, str(error)) from error
 
     def _open_ready(self, node: Node) -> BinaryIO | None:
-        """A small file out of a segment that is decompressed already: quicker than its real file."""
+        """Return a small file from a segment that is decompressed already: faster than its real file."""
         if node.size > _READY_BYTES or node.sparse is not None:
             return None
         layer = self._layers.peek(node.layer)
@@ -189,7 +189,7 @@ class Hydrator:
         return None
 
     def _open_in_layer(self, node: Node) -> BinaryIO:
-        # The layer must outlive its readers, and nobody promises to close one before the next is opened.
+        # The layer must outlive its readers, and a caller may open the next one before it closes one.
         layer = self._layers.pin(node.layer)
         unpin = partial(self._layers.unpin, node.layer)
         try:
@@ -205,11 +205,11 @@ class Hydrator:
         return content
 
     def use_layer(self, number: int) -> AbstractContextManager[ContentLayer]:
-        """A layer of the view by its number, open as long as the block runs."""
+        """Return a layer of the view by its number, open until the end of the block."""
         return self._layers.use(number)
 
     def _entry(self, entry_id: int) -> tuple[Node, bytes]:
-        """An entry's node and visible path."""
+        """Return an entry's node and visible path."""
         try:
             parent, name = self._native.key(entry_id)
         except LookupError as error:
@@ -220,13 +220,14 @@ class Hydrator:
         return node, self._native.path(entry_id)
 
     def _tree_path(self, node: Node) -> Path:
-        """The tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: it is in none."""
+        """Return the tree of the entry's layer. Raises FileNotFoundError for the root of the empty stack: no layer has
+        it."""
         if node.layer >= len(self._trees):
             raise FileNotFoundError(errno.ENOENT, "no layer has this entry")
         return self._trees[node.layer]
 
     def _make(self, node: Node, place: Parts) -> None:
-        """Make what `node` is at `place`. The layer itself is only opened for what is not there yet."""
+        """Make the object of `node` at `place`. The layer itself is opened only for missing objects."""
         tree = HydratedTree(self._tree_path(node))
 
         def mode_of(directory: Parts) -> int:
@@ -251,7 +252,7 @@ class Hydrator:
         return _DEFAULT_DIRECTORY_MODE if entry is None else entry.mode
 
     def _write(self, node: Node, directory: int, name: bytes) -> None:
-        """Write the file `name` in `directory`, by way of the staging directory."""
+        """Write the file `name` in `directory`, through the staging directory."""
         staged = f"{self._staging_directory()}/{next(self._numbers)}"
         fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
         try:
@@ -269,7 +270,7 @@ class Hydrator:
             os.close(fd)
 
     def _staging_directory(self) -> Path:
-        """This hydrator's own directory below `tmp/`, made when the first file is."""
+        """Return this hydrator's directory below `tmp/`, made for the first file."""
         with self._lock:
             if self._staging is None:
                 context = staging_directory(self._store.root / "tmp")
@@ -277,7 +278,7 @@ class Hydrator:
             return self._staging[1]
 
     def close(self) -> None:
-        """Give up the native view, the layers and the staging directory. Readers must be closed. Idempotent."""
+        """Close the native view, the layers and the staging directory. Readers must be closed. Idempotent."""
         self._native.close()
         self._layers.close()
         with self._lock:
@@ -286,7 +287,7 @@ class Hydrator:
             staging[0].__exit__(None, None, None)
 
     def __enter__(self) -> Hydrator:
-        """The hydrator itself."""
+        """Return the hydrator itself."""
         return self
 
     def __exit__(
@@ -297,7 +298,7 @@ class Hydrator:
 
 
 def _place(node: Node, path: bytes) -> Parts:
-    """The components of an entry's path in the tree of its layer."""
+    """Return the components of an entry's path in the tree of its layer."""
     return split_path(node.source or path)
 
 
@@ -306,7 +307,7 @@ def _join(tree: Path, place: Parts) -> Path:
 
 
 def _copy(content: BinaryIO, fd: int, node: Node) -> None:
-    """Copy a file's data; what a sparse map leaves out becomes a hole. Raises OSError (EIO) where content is short."""
+    """Copy a file's data; the gaps in a sparse map become holes. Raises OSError (EIO) for short content."""
     if node.sparse is not None:
         os.ftruncate(fd, node.size)
     buffer = memoryview(bytearray(min(_COPY_BYTES, node.size)))

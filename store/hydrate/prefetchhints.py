@@ -1,9 +1,9 @@
-"""Which files the programs of a stack of layers asked for (`views/<chain id>.asked`, docs/format.md §3).
+"""The files that the programs of a stack of layers requested (`views/<chain id>.asked`, docs/format.md §3).
 
 Rules:
-1. Hydrated files stay, so that only the first run on a stack waits for them. The record is for the next first run: of a
-   later image of the same name, or after the trees have been removed.
-2. It is a hint: derived, not synced, and whoever cannot read it does without.
+1. Hydrated files stay, so that only the first run on a stack waits for them. The record serves the next first run: of a
+   later image of the same name, or after the removal of the trees.
+2. It is a hint: derived and not synced. A process that cannot read it continues without it.
 3. Read at the start of every session: nothing heavy may be imported here.
 """
 
@@ -23,21 +23,21 @@ _MAGIC = b"RLASKED1"
 
 @value
 class PrefetchHints:
-    """`image`: the name that the containers were made from. `trees`: the layers that had hydrated files then (hex).
-    `paths`: absolute, in the order in which they were asked for."""
+    """The hints of one stack. `image`: the name that the containers were made from. `trees`: the layers that had
+    hydrated files then (hex). `paths`: absolute, in the order of the requests."""
 
     image: str
     trees: tuple[str, ...]
     paths: tuple[bytes, ...]
 
     def to_bytes(self) -> bytes:
-        """The stored form."""
+        """Return the stored form."""
         head = (_MAGIC, os.fsencode(self.image), " ".join(self.trees).encode())
         return b"\0\n".join((*head, b"\0".join(self.paths)))
 
     @classmethod
     def parse(cls, data: bytes) -> PrefetchHints:
-        """The inverse. Raises ValueError."""
+        """Parse the stored form. Raises ValueError."""
         magic, image, trees, paths = data.split(b"\0\n", 3)
         if magic != _MAGIC:
             raise ValueError("not a record of what was asked for")
@@ -45,26 +45,26 @@ class PrefetchHints:
         return cls(os.fsdecode(image), tuple(trees.decode("ascii").split()), found)
 
     def still_there(self, layers: Path) -> bool:
-        """Whether the hydrated trees that it speaks of have files."""
+        """Return whether the hydrated trees that it names have files."""
         return all(has_hydrated(layers / name) for name in self.trees)
 
 
 def has_hydrated(layer: Path) -> bool:
-    """Whether anything of a layer has been hydrated. (Each session makes the empty tree: it confines to it.)"""
+    """Return whether a file of a layer has been hydrated. (Each session makes the empty tree: it confines to it.)"""
     with suppress(OSError), os.scandir(layer / "tree") as entries:
         return next(entries, None) is not None
     return False
 
 
 def find_prefetch_hints(views: Path, chain_hex: str) -> PrefetchHints | None:
-    """The record of a stack, if there is one that can be read."""
+    """Return the record of a stack, if there is a readable one."""
     with suppress(OSError, ValueError), (views / f"{chain_hex}{SUFFIX}").open("rb") as file:
         return PrefetchHints.parse(file.read(BYTES_MAX))
     return None
 
 
 def find_prefetch_hints_by_name(views: Path, image: str) -> PrefetchHints | None:
-    """The latest record of another image of this name, whatever its tag or digest."""
+    """Return the latest record of another image of this name, whatever its tag or digest."""
     with suppress(OSError):
         paths = sorted(views.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
         for path in paths:
@@ -75,7 +75,7 @@ def find_prefetch_hints_by_name(views: Path, image: str) -> PrefetchHints | None
 
 
 def write_prefetch_hints(root: Path, chain_hex: str, asked: PrefetchHints) -> None:
-    """Make it the record of a stack. Atomic; where the store cannot be written there is none."""
+    """Write the record of a stack. Atomic; if the store is not writable there is none."""
     from rootlay.store.disk.durable import staging_directory, write_file
 
     with suppress(OSError), staging_directory(root / "tmp") as staging:
@@ -83,7 +83,7 @@ def write_prefetch_hints(root: Path, chain_hex: str, asked: PrefetchHints) -> No
 
 
 def _repository(image: str) -> str:
-    """`host:1/a/b` of `host:1/a/b:tag@sha256:…`."""
+    """Return `host:1/a/b` of `host:1/a/b:tag@sha256:…`."""
     name = image.partition("@")[0]
     directory, slash, last = name.rpartition("/")
     return directory + slash + last.partition(":")[0]

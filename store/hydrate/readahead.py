@@ -1,8 +1,8 @@
-"""Which files will be asked for next: requests that follow each other in the order of the view's ids.
+"""Prediction of the next requested files: requests that follow each other in the order of the view's ids.
 
-Ids are given level by level, the names of a directory in their order, so that a program that goes through a tree asks
-for rising ids, in as many streams as the tree has levels. As a disk's read-ahead: a stream is believed from its second
-request on, and the more it keeps its promise the farther the look ahead.
+Ids are given level by level, the names of a directory in their order. So a program that walks a tree requests rising
+ids, in as many streams as the tree has levels. As in a disk's read-ahead, a stream counts from its second request on,
+and the distance grows with each correct prediction.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ WINDOW_MAX = 1024
 
 
 class Streams:
-    """The streams that were seen lately."""
+    """The latest streams."""
 
     __slots__ = ("_windows",)
 
     def __init__(self) -> None:
-        #: The last id of each stream, least recently used first, and how far to look ahead there.
+        #: The last id of each stream, least recently used first, and its read-ahead distance.
         self._windows: OrderedDict[int, int] = OrderedDict()
 
     def asked(self, entry_id: int) -> int:
-        """An entry has been asked for. How many of the ids that follow it are worth making, 0 for none."""
+        """Note the request of an entry. Return how many of the following ids are worth making, 0 for none."""
         window = 0
         for last, reach in reversed(self._windows.items()):
             if last < entry_id <= last + max(GAP_MAX, reach + GAP_MAX):

@@ -1,8 +1,8 @@
-"""Hydrated files that a power failure has cut short (docs/format.md §3): found by their sizes, and removed.
+"""Removal of hydrated files that a power failure cut short (docs/format.md §3), detected by their sizes.
 
-What is removed is made again when somebody wants it. A file's size is on the disk only with its content (ext4 with
-`data=ordered`, xfs, btrfs and others write in that order); files with holes, where it is not, are synced when they are
-made.
+A removed file is made again at its next use. A file's size reaches the disk only with its content (ext4 with
+`data=ordered`, xfs, btrfs and others write in that order); files with holes, for which this is not true, are synced
+when they are made.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from rootlay.store.view.native import NativeEntry, NativeView
 
 
 def repair_trees(view: NativeView, trees: Sequence[Path]) -> int:
-    """Remove what is shorter or longer than a view says.
+    """Remove files that are shorter or longer than a view states.
 
-    A file that the view does not show stays as it is: whoever has a view that shows it looks himself.
+    A file that the view does not show stays: the users of a view that shows it check it.
 
     Args:
-        trees: of the view's layers, base first. One that is not there is passed over.
+        trees: of the view's layers, base first. A missing one is skipped.
 
     Returns:
-        How many files were removed.
+        The number of removed files.
 
     Raises:
         OSError: a file cannot be removed.
@@ -42,10 +42,10 @@ class _Trees:
         self._view = view
 
     def mend(self, number: int, tree: Path) -> int:
-        """One layer's tree. How many files were removed."""
+        """Repair one layer's tree. Returns the number of removed files."""
         removed = 0
         with suppress(FileNotFoundError):
-            # By inode: the entry that a directory is, or 0, and its path.
+            # By inode: the entry of a directory, or 0, and its path.
             known = {os.stat(tree).st_ino: (ROOT_ID, b"")}
             for directory, item in iter_tree(tree):
                 parent, path = known[os.fstat(directory).st_ino]
@@ -62,7 +62,7 @@ class _Trees:
         return removed
 
     def _size(self, number: int, entry_id: int, place: bytes) -> int | None:
-        """The size of the file at a place in the tree of a layer, bytes; None where the view does not tell."""
+        """Return the size of the file at a place in the tree of a layer, bytes; None if the view does not state it."""
         if entry_id:
             entry = self._view.entry(entry_id)
             if entry.layer == number and not entry.source:
@@ -71,7 +71,7 @@ class _Trees:
 
     @cached_property
     def _elsewhere(self) -> dict[tuple[int, bytes], int]:
-        """Sizes of the files that are visible at another path than their own, by layer and place."""
+        """The sizes of the files that are visible at another path than their own, by layer and place."""
         found = {}
         for entry_id in range(ROOT_ID, self._view.entries + 1):
             entry = self._view.entry(entry_id)

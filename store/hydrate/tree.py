@@ -3,9 +3,9 @@
 Rules:
 1. No symbolic link inside a tree is ever followed: every step is an `openat` with O_NOFOLLOW from the tree's root.
 2. A file is complete or absent: it is written elsewhere in the same file system and linked into place. Two writers
-   of one file both succeed, and the first one's file stays, so that descriptors agree on its inode number.
-3. Nothing is synced, since a tree is derived data. A file of the wrong size, as a power failure may leave one, is
-   replaced; programs that would not ask are kept from it by rootlay.store.hydrate.repair.
+   of one file both succeed, and the first one's file stays, so that all descriptors have the same inode number.
+3. Nothing is synced, since a tree is derived data. A file of the wrong size, which a power failure may leave, is
+   replaced; rootlay.store.hydrate.repair keeps programs that send no request away from it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Parts = tuple[bytes, ...]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OWNER_RWX = 0o700
-# Set-id bits would give the storing user's rights away; what programs see of them comes from the view.
+# Set-id bits would give away the rights of the storing user; the view supplies the bits that programs see.
 KEPT_BITS = 0o1777
-# What file systems without hard links answer (FAT, some network and FUSE file systems).
+# Answers of file systems without hard links (FAT, some network and FUSE file systems).
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EXDEV})
 
 
 def split_path(path: bytes) -> Parts:
-    """The components of an absolute path. Raises OSError (EIO) for one that no view should hold."""
+    """Return the components of an absolute path. Raises OSError (EIO) for one that no view should hold."""
     parts = tuple(part for part in path.split(b"/") if part)
     if b".." in parts or b"." in parts:
         raise OSError(errno.EIO, "the view is damaged: a path with dots", os.fsdecode(path))
@@ -38,17 +38,17 @@ def split_path(path: bytes) -> Parts:
 class HydratedTree:
     """One layer's tree. Stateless, so any number of threads and processes may use it at once.
 
-    Every method raises OSError as the kernel does; ELOOP or ENOTDIR mean that somebody tampered with the tree.
+    Every method raises OSError as the kernel does; ELOOP or ENOTDIR mean that the tree was tampered with.
     """
 
     def __init__(self, path: Path) -> None:
-        """The tree at `path`, which need not exist."""
+        """Use the tree at `path`, which need not exist."""
         self.path = path
 
     def make_directory(self, parts: Parts, mode_of: Callable[[Parts], int]) -> int:
-        """A descriptor of a directory, made with its parents where missing; the caller closes it.
+        """Return a descriptor of a directory, made with its missing parents; the caller closes it.
 
-        `mode_of` gives the permission bits of a new directory; its owner may always do everything in it.
+        `mode_of` returns the permission bits of a new directory; its owner always has all of them.
         """
         with suppress(FileExistsError):
             os.mkdir(self.path, _OWNER_RWX)
@@ -68,7 +68,7 @@ class HydratedTree:
         return self._walk(parts, make)
 
     def _walk(self, parts: Parts, missing: Callable[[int, int], int] | None = None) -> int:
-        """Open a directory step by step; `missing` makes the one at some depth and opens it."""
+        """Open a directory step by step; `missing` makes and opens the one at some depth."""
         fd = os.open(self.path, _DIRECTORY)
         for depth, name in enumerate(parts):
             try:
@@ -83,11 +83,11 @@ class HydratedTree:
         return fd
 
     def open_directory(self, parts: Parts) -> int:
-        """A descriptor of a directory; the caller closes it. Raises FileNotFoundError where it is not there yet."""
+        """Return a descriptor of a directory; the caller closes it. Raises FileNotFoundError if it is missing."""
         return self._walk(parts)
 
     def open_file(self, parts: Parts) -> int:
-        """A read-only descriptor of a hydrated regular file. Raises FileNotFoundError where it is not there yet."""
+        """Return a read-only descriptor of a hydrated regular file. Raises FileNotFoundError if it is missing."""
         directory = self._walk(parts[:-1])
         try:
             fd = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory)
@@ -100,7 +100,7 @@ class HydratedTree:
 
 
 def is_complete(directory: int, name: bytes, size: int) -> bool:
-    """Whether the file is there. Raises OSError (EIO) where something else has its name."""
+    """Return whether the file is there. Raises OSError (EIO) if something else has its name."""
     try:
         found = os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
@@ -113,10 +113,10 @@ def is_complete(directory: int, name: bytes, size: int) -> bool:
 def publish_file(staged: str, fd: int, directory: int, name: bytes, mode: int, mtime_ns: int) -> None:
     """Give the finished file `staged` (open as `fd`) its mode and time, and its place in `directory`.
 
-    `staged` is gone afterwards. The file that is there already, if any, stays when it has the same size.
+    `staged` does not exist afterwards. An existing file of the same size stays.
     """
     os.fchmod(fd, mode & KEPT_BITS | stat.S_IRUSR)
-    with suppress(OverflowError):  # a time that this kernel's interface cannot hold
+    with suppress(OverflowError):  # a time outside the range of this kernel's interface
         os.utime(fd, ns=(mtime_ns, mtime_ns))
     try:
         os.link(staged, name, dst_dir_fd=directory, follow_symlinks=False)
@@ -133,7 +133,7 @@ def publish_file(staged: str, fd: int, directory: int, name: bytes, mode: int, m
 
 
 def publish_symlink(target: bytes, directory: int, name: bytes, mtime_ns: int) -> None:
-    """Make a symbolic link, if it is not there."""
+    """Make a symbolic link, if it is missing."""
     with suppress(FileExistsError):
         os.symlink(target, name, dir_fd=directory)
         with suppress(OverflowError):

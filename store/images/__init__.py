@@ -1,1 +1,1 @@
-"""The images of a store: looking them up, recording them, and the layers they are made of."""
+"""The images of a store: look-up, records, and their layers."""

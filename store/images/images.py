@@ -1,4 +1,4 @@
-"""The images of one store: found by name, recorded, removed, and opened layer by layer. Heavy parts load when used."""
+"""The images of one store: find by name, record, remove, and open layer by layer. Heavy parts load on demand."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ class Images:
     """Images, layers and their blobs below one root directory. Any number of processes may use it at a time."""
 
     def __init__(self, layout: Layout, open_fetch: OpenFetch = unreachable) -> None:
-        """`open_fetch` gives what fetches the content of lazy layers that is not here. Use `open`."""
+        """Use `open`. `open_fetch` returns the fetcher of missing content of lazy layers."""
         self.layout = layout
         self.root = layout.root
         self._open_fetch = open_fetch
 
     @classmethod
     def open(cls, root: Path, *, create: bool = True, limits: Limits | None = None) -> Self:
-        """Open the store at `root`, made if missing unless `create` is false. Sweeps what dead writers left.
+        """Open the store at `root`, made if missing unless `create` is false. Sweeps leftovers of dead writers.
 
         Args:
-            limits: how much an image that is brought in may unpack to.
+            limits: how much an imported image may unpack to.
 
         Raises StoreNotWritable, DiskFull, CorruptStore, RootlayError.
         """
@@ -56,38 +56,38 @@ class Images:
         return store
 
     def sweep(self) -> None:
-        """Remove leftovers of dead writers in `tmp/`. Cheap, safe at any time."""
+        """Remove leftovers of dead writers in `tmp/`. Fast, safe at any time."""
         sweep(self.layout.tmp)
 
     def staging(self) -> AbstractContextManager[Path]:
-        """A private directory below `tmp/`, on the store's file system, removed at the end."""
+        """Make a private directory below `tmp/`, on the store's file system, removed at the end."""
         return self.layout.staging()
 
     # Images
 
     def images(self, note: Note | None = None) -> list[ImageRecord]:
-        """All images, one record for each name, newest first.
+        """Return all images, one record for each name, newest first.
 
         Args:
-            note: told of those that are damaged, which are left out; None: the first of them raises.
+            note: receives the damaged ones, which are left out; None: the first of them raises.
 
         Raises CorruptStore, BadManifest.
         """
         return Catalog(self.layout).records(note)
 
     def image(self, reference: str, platform: Platform | None = None) -> Image:
-        """An image by name, `name:tag`, `name@digest`, ID or unique prefix of an ID.
+        """Return an image by name, `name:tag`, `name@digest`, ID or unique prefix of an ID.
 
         Args:
             platform: which one of a multi-platform image, as an image of its own; None: the one for this machine, or
-                the first where there is none.
+                the first if there is none.
 
-        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore; WrongPlatform (only where one is asked for).
+        Raises UnknownImage, AmbiguousImage, BadReference, CorruptStore; WrongPlatform (only if a platform is given).
         """
         return Catalog(self.layout).get(reference, platform)
 
     def has_image(self, image: Image) -> bool:
-        """Whether an image that was read before is still here, under whatever names. Raises CorruptStore."""
+        """Return whether an image that was read before is still here, under any names. Raises CorruptStore."""
         return any(found.digest == image.entry.digest for found in self.layout.read_index().manifests)
 
     def add_image(
@@ -97,8 +97,8 @@ class Images:
 
         Args:
             config: its diff IDs belong to `layers`, base layer first.
-            reference: its name, which another image loses; None for an image without a name.
-            config_bytes: the document that `config` was parsed from, where the image ID must be kept.
+            reference: its name, which is taken from another image; None for an image without a name.
+            config_bytes: the document that `config` was parsed from, if the image ID must be kept.
 
         Raises BadReference, BadManifest, CorruptStore (a blob is missing), StoreNotWritable, DiskFull.
         """
@@ -150,11 +150,11 @@ class Images:
         return Catalog(self.layout).read(entry)
 
     def _read_again(self, image: Image) -> Image:
-        """The image with the names it has now."""
+        """Return the image with its current names."""
         return Catalog(self.layout).read(image.entry)
 
     def tag(self, image: Image | str, reference: str) -> Image:
-        """Give an image one more name, which another image loses. Raises BadReference, UnknownImage."""
+        """Give an image one more name, which is taken from another image. Raises BadReference, UnknownImage."""
         name = Reference.parse(reference).with_default_tag()
         with self.layout.use():
             found = self.image(image if isinstance(image, str) else str(image.entry.digest))
@@ -165,7 +165,7 @@ class Images:
         """Remove a name, and the image with its last name (see `rootlay.store.layout.removal`).
 
         Args:
-            in_use: gives the diff IDs of layers, and the chain IDs of views, that containers need.
+            in_use: returns the diff IDs of layers, and the chain IDs of views, that containers need.
 
         Raises UnknownImage, ImageInUse, StoreNotWritable.
         """
@@ -174,7 +174,7 @@ class Images:
         return remove_image(self.layout, reference, force=force, in_use=in_use)
 
     def prune(self, *, in_use: Callable[[], Iterable[Digest]] = tuple, dry_run: bool = False) -> Removed:
-        """Remove images without a name, and what crashes left behind; `dry_run`: only say what. See `remove`."""
+        """Remove images without a name, and leftovers of crashes; `dry_run`: only list them. See `remove`."""
         from rootlay.store.layout.removal import prune
 
         return prune(self.layout, in_use, dry_run=dry_run)
@@ -182,7 +182,7 @@ class Images:
     # Layers
 
     def layer(self, diff_id: Digest) -> Layer:
-        """Open an imported layer; close it. Raises CorruptStore if it is not here."""
+        """Open an imported layer; the caller closes it. Raises CorruptStore if it is not here."""
         from rootlay.store.layer.layer import Layer
 
         try:
@@ -191,16 +191,16 @@ class Images:
             raise CorruptStore(f"layer {diff_id}", "not imported") from error
 
     def prepare(self, image: Image, progress: Progress = silent) -> None:
-        """Index those layers of an image that are not: somebody else put it into the layout, or an index is gone.
+        """Index the layers of an image without an index: another tool put it into the layout, or an index was removed.
 
-        Raises NotFetched for an image that was pulled lazily and is not all here.
+        Raises NotFetched for a lazily pulled image that is not complete.
         """
         from rootlay.store.layer.load import index_missing
 
         index_missing(self.layout, image, progress)
 
     def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
-        """As `prepare`, but lazy layers will do: the IDs by which the layers are here, base layer first."""
+        """Prepare as `prepare`, but accept lazy layers: return the IDs of the layers here, base layer first."""
         from rootlay.store.layer.load import index_missing
 
         index_missing(self.layout, image, silent, lazily=True)
@@ -208,10 +208,10 @@ class Images:
 
 
 def check_links(images: Images, image: Image) -> None:
-    """Raise BrokenHardLink for an image that could not be used, before it gets a name.
+    """Raise BrokenHardLink for an unusable image, before it gets a name.
 
     Only a hard link to a name of a lower layer can fail, and few images have one: for those the view is built now.
-    Layers that nobody has indexed yet are checked when they are.
+    Layers without an index are checked when they are indexed.
     """
     from rootlay.store.view.build import build_view  # with lmdb
 

@@ -1,9 +1,9 @@
-"""The same image with its layers compressed in another way: other blobs and another manifest, the same image ID.
+"""The same image with another compression of its layers: other blobs and another manifest, the same image ID.
 
 Rules:
-1. The config, and with it image ID and diff IDs, stays bit for bit. The manifest is an OCI one: Docker's has no zstd.
+1. The config, and so image ID and diff IDs, stays bit for bit. The manifest is an OCI one: Docker's has no zstd.
 2. Deterministic for one version of zlib and zstd: the same image twice gives the same digests.
-3. Nothing goes into the store: what is new lies in a directory of the caller's.
+3. Nothing is written to the store: new blobs are in a directory of the caller.
 """
 
 from __future__ import annotations
@@ -43,24 +43,24 @@ _KINDS = {
     "none": (Compression.NONE, OCI_LAYER),
 }
 COMPRESSIONS = tuple(_KINDS)
-# What docker and gzip use.
+# The level of docker and gzip.
 _GZIP_LEVEL = 6
 
 
 @value
 class Blobs:
-    """Where blobs are: those that were made for the occasion, and the store's."""
+    """The places of blobs: the new ones, and the store's."""
 
     layout: Layout
     made: Mapping[Digest, Path]
 
     def path(self, digest: Digest) -> Path:
-        """The file of a blob."""
+        """Return the file of a blob."""
         return self.made.get(digest) or self.layout.blob_path(digest)
 
 
 def check_compression(compression: str) -> None:
-    """Raise UnsupportedMedia for one that we cannot write."""
+    """Raise UnsupportedMedia for a compression that we cannot write."""
     if compression not in _KINDS:
         raise UnsupportedMedia(compression, f"no such compression (there are {', '.join(COMPRESSIONS)})")
 
@@ -68,11 +68,11 @@ def check_compression(compression: str) -> None:
 def recompress(
     store: Images, image: Image, compression: str, directory: Path, progress: Progress = silent
 ) -> tuple[Image, Blobs]:
-    """`image` with all its layers in `compression`; those that are stay as they are.
+    """Return `image` with all its layers in `compression`; layers that have it already stay unchanged.
 
     Args:
         compression: one of COMPRESSIONS.
-        directory: an empty directory of the caller's, for what is new.
+        directory: an empty directory of the caller, for the new blobs.
 
     Raises UnsupportedMedia, CorruptStore, DiskFull.
     """
@@ -107,7 +107,7 @@ def _compression(path: Path, what: str) -> Compression:
 
 
 def _write(store: Images, diff_id: Digest, compression: str, directory: Path, made: dict[Digest, Path]) -> Descriptor:
-    """One layer anew, verified against its diff ID."""
+    """Write one layer again, verified against its diff ID."""
     staged = StagedBlob(directory / f"layer-{len(made)}")
     layer = store.layer(diff_id)
     tar_hash = hashlib.sha256()

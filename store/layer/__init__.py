@@ -1,1 +1,1 @@
-"""One layer: its tree and index, from a tar or a directory, and random access to its files."""
+"""One layer: its tree and index, made from a tar or a directory, and random access to its files."""

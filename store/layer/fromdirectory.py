@@ -1,8 +1,8 @@
-"""A directory tree of the host as a layer: what `import DIR` reads, in the way of `tar -C DIR -c .`.
+"""A directory tree of the host as a layer: `import DIR` reads it as `tar -C DIR -c .` does.
 
-Everything is taken as it is seen: owners, modes, times, extended attributes, hard links, holes of sparse files,
-devices and FIFOs. Sockets are left out, as tar does. Links are not followed. Entries are sorted by name, so that the
-same tree gives the same layer.
+All metadata is kept as the user sees it: owners, modes, times, extended attributes, hard links, holes of sparse files,
+devices and FIFOs. Sockets are left out, as in tar. Links are not followed. Entries are sorted by name, so that the same
+tree gives the same layer.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def write_tree(layout: Layout, root: Path, progress: Progress) -> WrittenLayer:
 
 
 def _walk(base: bytes, path: bytes) -> Walk[tuple[bytes, os.stat_result]]:
-    """Everything below, parents first, sorted; whiteout names are not passed on: they would not mean themselves."""
+    """Yield everything below, parents first, sorted. Skip whiteout names: they have another meaning in a layer."""
     host = os.path.join(base, path) if path else base
     yield path, os.lstat(host)
     with os.scandir(host) as scan:
@@ -94,7 +94,7 @@ def _entry(kind: EntryType, host: bytes, status: os.stat_result, sparse: SparseM
 
 
 def _xattrs(host: bytes) -> Xattrs:
-    """All extended attributes that can be read, sorted by name."""
+    """Return all readable extended attributes, sorted by name."""
     try:
         names = os.listxattr(host, follow_symlinks=False)
     except OSError as error:
@@ -112,7 +112,7 @@ def _xattrs(host: bytes) -> Xattrs:
 
 
 def _holes(fd: int) -> SparseMap | None:
-    """The data runs of a file that has holes, else None."""
+    """Return the data runs of a file that has holes, else None."""
     status = os.fstat(fd)
     if status.st_blocks * 512 >= status.st_size:
         return None
@@ -122,7 +122,7 @@ def _holes(fd: int) -> SparseMap | None:
         try:
             start = os.lseek(fd, end, os.SEEK_DATA)
         except OSError as error:
-            if error.errno == errno.ENXIO:  # nothing but a hole from here on
+            if error.errno == errno.ENXIO:  # only a hole from here on
                 break
             return None
         end = min(os.lseek(fd, start, os.SEEK_HOLE), status.st_size)

@@ -14,7 +14,7 @@ from rootlay.store.model.entry import META_KEY
 
 
 class Checkpoints(Protocol):
-    """Checkpoints in order; iterated more than once."""
+    """Checkpoints in order, which can be iterated more than once."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[Checkpoint]: ...

@@ -1,11 +1,11 @@
-"""One layer into the store, in one streaming pass: decompress, verify, parse, index.
+"""Import of one layer into the store, in one streaming pass: decompress, verify, parse, index.
 
 Rules:
 1. Both digests are verified before anything is published: that of the blob and that of the tar (the diff ID).
-2. A blob whose digest somebody else has recorded is kept bit for bit. It is read in place when it can be (plain tar,
-   gzip with checkpoints, zstd of many frames), and gets a pack when not.
-3. A blob that nobody has recorded (a plain tar, an xz) may be re-framed into our own zstd form: a quarter of the
-   space of a tar, and still read in place. gzip is kept: nothing is gained by compressing it again.
+2. A blob with a digest that is recorded elsewhere is kept bit for bit. It is read in place if possible (plain tar, gzip
+   with checkpoints, zstd of many frames), and gets a pack if not.
+3. A blob without a recorded digest (a plain tar, an xz) may be framed again into our zstd form: a quarter of the space
+   of a tar, and still read in place. gzip is kept: compressing it again gains nothing.
 4. Memory: the chunks in flight, the index, one gzip window for each MiB of tar (about 10 KiB compressed).
 """
 
@@ -36,9 +36,9 @@ from rootlay.store.tar.reader import TarReader
 
 # A pack is a cache that can be rebuilt: speed before size.
 PACK_LEVEL = 1
-# zstd frames that are longer are not worth decompressing for one small file.
+# Longer zstd frames are not worth decompressing for one small file.
 _ZSTD_SEGMENT_BYTES_MAX = 8 << 20
-# So that counting costs nothing.
+# A batch that makes the cost of counting negligible.
 _ENTRIES_STEP = 256
 
 _MEDIA_TYPES = {
@@ -52,19 +52,19 @@ Report = Callable[[int], None]
 
 @value
 class LayerSource:
-    """A layer to be imported, and what is promised about it."""
+    """A layer to import, and the promises about it."""
 
     what: str  # for messages
     chunks: Iterable[bytes]
-    descriptor: Descriptor | None = None  # the blob's; None: nobody has recorded it
+    descriptor: Descriptor | None = None  # the blob's; None: its digest is not recorded
     diff_id: Digest | None = None
-    link: Path | None = None  # where the blob is, if it is to stay there
-    partial: Path | None = None  # where the blob grows, and stays if the import ends early (see `partialblob`)
+    link: Path | None = None  # the place of the blob, if it is to stay there
+    partial: Path | None = None  # the growing blob, kept if the import ends early (see `partialblob`)
     needs_end: bool = False  # nothing is promised, so a tar without its end marker counts as truncated
 
 
 class _Packer:
-    """Re-frames a tar into a staged file."""
+    """A writer that frames a tar again into a staged file."""
 
     def __init__(self, path: Path, level: int) -> None:
         self.blob = StagedBlob(path)
@@ -81,10 +81,10 @@ class _Packer:
 
 
 class _Pass:
-    """The one pass over a layer, and what is known after it."""
+    """The one pass over a layer, and its results."""
 
     def __init__(self, staging: Path, source: LayerSource, budget: Budget, report: Report, stack: ExitStack) -> None:
-        """Read the head of the source. What is opened is closed by `stack`."""
+        """Read the head of the source. `stack` closes the files that are opened."""
         self._budget = budget
         head, chunks = peek(source.chunks)
         self.source = source
@@ -141,11 +141,11 @@ class _Pass:
             yield chunk
 
     def run(self) -> None:
-        """Read everything. Raises RootlayError; a wrong digest goes before what it made of the content."""
+        """Read everything. Raises RootlayError; a wrong digest has priority over the errors that it causes."""
         try:
             self._parse()
         except RootlayError as error:
-            # Where the source itself failed there is nothing left to verify.
+            # If the source itself failed there is nothing left to verify.
             if error.fault == "image" and self.raw is not None and self.source.descriptor is not None:
                 for _ in self._chunks:
                     pass
@@ -209,7 +209,7 @@ def ingest_layer(layout: Layout, source: LayerSource, report: Report = lambda do
 
 
 def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
-    """Choose how the content is read later, write the index, move everything into place."""
+    """Choose the access to the content, write the index, move everything into place."""
     access, checkpoints, names = _access(staging, done)
     if access is Access.ZSTD and done.packer is not None:
         blob, digest, media_type = done.packer.blob, done.packer.blob.finish(), OCI_LAYER_ZSTD
@@ -238,7 +238,7 @@ def _publish(layout: Layout, staging: Path, done: _Pass) -> WrittenLayer:
 
 
 def _access(staging: Path, done: _Pass) -> tuple[Access, list[Checkpoint], tuple[str, ...]]:
-    """The access, its checkpoints, and the files that go beside the index."""
+    """Return the access, its checkpoints, and the files to store next to the index."""
     log = done.decoder.log
     in_place = done.decoder.access
     if not done.kept and done.packer is not None:
@@ -258,7 +258,7 @@ def _access(staging: Path, done: _Pass) -> tuple[Access, list[Checkpoint], tuple
 
 
 def _repack(staging: Path, done: _Pass) -> None:
-    """A second pass, over the staged blob: only now is it known that it cannot be read in place."""
+    """Make a pack in a second pass, over the staged blob: only now is it known that it cannot be read in place."""
     if done.raw is None:
         raise CorruptStore(done.source.what, "no blob was written")
     free = done.source.descriptor is None and done.compression is Compression.ZSTD

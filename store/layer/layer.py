@@ -27,7 +27,7 @@ class Layer:
 
         Args:
             blobs: the layout's `blobs`.
-            open_fetch: gives what fetches the content of a lazy layer that is not here.
+            open_fetch: returns the fetcher of missing content of a lazy layer.
 
         Raises FileNotFoundError, CorruptStore.
         """
@@ -43,18 +43,18 @@ class Layer:
 
     @property
     def data_path(self) -> Path:
-        """The file that content is read from: the blob, the pack, or what has arrived of a lazy layer's blob."""
+        """The file from which content is read: the blob, the pack, or the fetched part of a lazy layer's blob."""
         names = {Access.PACK: PACK_NAME, Access.LAZY: LAZY_NAME}
         name = names.get(self.meta.access)
         return self._blob if name is None else self.path / name
 
     def find(self, parent_id: int, name: bytes) -> Entry | None:
-        """What this layer says about `name` in the directory `parent_id`; the root is `(0, b"")`."""
+        """Return what this layer says about `name` in the directory `parent_id`; the root is `(0, b"")`."""
         packed = self._index.get(entry_key(parent_id, name))
         return None if packed is None else Entry.unpack(packed)
 
     def find_path(self, path: bytes) -> Entry | None:
-        """What this layer says about a canonical path (`a/b`; empty for the root). Links are not followed."""
+        """Return what this layer says about a canonical path (`a/b`; empty for the root). Links are not followed."""
         entry = self.find(0, b"")
         for name in path.split(b"/") if path else ():
             if entry is None or entry.type is not EntryType.DIRECTORY:
@@ -63,7 +63,7 @@ class Layer:
         return entry
 
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Entry]]:
-        """The names that this layer has in a directory, whiteouts included, sorted by bytes."""
+        """Yield the names that this layer has in a directory, whiteouts included, sorted by bytes."""
         prefix = entry_key(parent_id, b"")
         for key, data in self._index.iter_from(prefix):
             if not key.startswith(prefix):
@@ -71,14 +71,14 @@ class Layer:
             yield key[len(prefix) :], Entry.unpack(data)
 
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, packed entry) in key order."""
+        """Yield all (key, packed entry) in key order."""
         for key, data in self._index.iter_from(b"\0"):
             if key >= FIRST_RESERVED_KEY:
                 return
             yield key, data
 
     def iter_checkpoints(self) -> Iterator[Checkpoint]:
-        """Where the pieces of its data that can be read on their own start, in order."""
+        """Yield the starts of the segments of its data, in order."""
         for key, data in self._index.iter_from(CHECKPOINT_PREFIX):
             if not key.startswith(CHECKPOINT_PREFIX):
                 return
@@ -95,7 +95,8 @@ class Layer:
             return self._segments
 
     def open_content(self, entry: Extent) -> BinaryIO:
-        """The content of a file entry of this layer: seekable, independent of other readers, verified as it is read.
+        """Open the content of a file entry of this layer: seekable, independent of other readers, verified as it is
+        read.
 
         Close it. Reading raises CorruptStore. Raises ValueError for an entry that is not a file.
         """
@@ -104,14 +105,14 @@ class Layer:
         return io.BufferedReader(ContentReader(self._open_segments(), entry), max(1, min(_BUFFER_BYTES, entry.size)))
 
     def find_ready(self, entry: Extent) -> tuple[bytes, int] | None:
-        """The verified bytes that hold the content of a file, which is not sparse, and where in them it starts.
+        """Return the verified bytes that hold the content of a file, which is not sparse, and its start in them.
 
-        None where they would have to be decompressed.
+        None if they would have to be decompressed.
         """
         return self._segments.find_ready(entry.offset, entry.size) if self._segments is not None else None
 
     def iter_tar(self) -> Iterator[bytes]:
-        """The layer's whole uncompressed tar, in pieces, verified. Raises CorruptStore."""
+        """Yield the layer's whole uncompressed tar, in pieces, verified. Raises CorruptStore."""
         segments = self._open_segments()
         at = 0
         while at < self.meta.tar_bytes:

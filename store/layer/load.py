@@ -1,4 +1,4 @@
-"""The layers of one image into the store, one after the other, skipping those that are there."""
+"""Loading the layers of one image into the store, one after the other, except those that are there."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rootlay.store.tar.archive import promised
 
 
 class LayerLoader:
-    """Loads layers and reports their bytes as one progress."""
+    """A loader of layers that reports their bytes as one progress."""
 
     def __init__(self, layout: Layout, progress: Progress, label: str, total_bytes: int) -> None:
         self._layout = layout
@@ -32,7 +32,7 @@ class LayerLoader:
         self._done_bytes = 0
 
     def load(self, source: LayerSource, source_bytes: int) -> WrittenLayer:
-        """Load a layer, unless it is here. Two at once do it one after the other: the second one finds it done.
+        """Load a layer, unless it is here. Two callers load it one after the other: the second one finds it.
 
         Preconditions: `source.diff_id` is known. Raises as `ingest_layer`.
         """
@@ -50,7 +50,7 @@ class LayerLoader:
         return found
 
     def _find(self, source: LayerSource) -> WrittenLayer | None:
-        """The layer if it is here: indexed, and the blob that the manifest will name."""
+        """Return the layer if it is here: indexed, with the blob that the manifest will name."""
         if source.diff_id is None:
             return None
         directory = self._layout.layer_directory(source.diff_id)
@@ -75,7 +75,7 @@ def index_missing(layout: Layout, image: Image, progress: Progress, *, lazily: b
     """Index the layers of `image` that have no index, from their blobs. Idempotent.
 
     Args:
-        lazily: leave out those that were pulled lazily and are not here yet.
+        lazily: leave out lazily pulled layers that are not complete yet.
 
     Raises NotFetched (unless `lazily`), and as `ingest_layer`.
     """
@@ -100,10 +100,10 @@ def index_missing(layout: Layout, image: Image, progress: Progress, *, lazily: b
 
 
 def store_blob(layout: Layout, chunks: Iterable[bytes], blob: Descriptor, what: str, link: Path | None = None) -> None:
-    """A blob that is kept as it is, whatever it holds. Durable, idempotent. Raises DigestMismatch, TooLarge.
+    """Store a blob unchanged, whatever its content. Durable, idempotent. Raises DigestMismatch, TooLarge.
 
     Args:
-        link: where it is, if it is to stay there.
+        link: the place of the blob, if it is to stay there.
     """
     if layout.has_blob(blob.digest):
         return

@@ -1,8 +1,8 @@
-"""`optimize`: packs for layers whose files are read one by one, again and again (docs/format.md §2).
+"""`optimize`: packs for layers whose files are read one by one repeatedly (docs/format.md §2).
 
-A gzip blob is read in place from checkpoints about a MiB apart: on average half of that is inflated for one small
-file. A pack has frames of 128 KiB, and zstd is five times as fast. It costs about as much disk as the blob, which
-stays: the blob is the truth, and what `push` and `save` give away.
+A gzip blob is read in place from checkpoints about a MiB apart: on average half of that is inflated for one small file.
+A pack has frames of 128 KiB, and zstd is five times as fast. It takes about as much disk as the blob, which stays: the
+blob is the truth, and the source for `push` and `save`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _PACK_LEVEL = 3
 
 @value
 class Optimized:
-    """What was done to a layer: bytes of the new pack, 0 where it was quick already."""
+    """The result for a layer: bytes of the new pack, 0 if access was fast already."""
 
     diff_id: Digest
     pack_bytes: int
@@ -39,7 +39,7 @@ class Optimized:
 def optimize_image(layout: Layout, image: Image, progress: Progress = silent) -> list[Optimized]:
     """Give each layer of `image` that is read from a gzip blob or a plain tar a pack. Durable; idempotent.
 
-    Readers of the layer go on undisturbed. Raises CorruptStore, DiskFull, StoreNotWritable; what is done stays done.
+    Readers of the layer continue undisturbed. Raises CorruptStore, DiskFull, StoreNotWritable; finished layers stay.
 
     Preconditions: the layers are indexed (`Store.prepare`).
     """
@@ -66,7 +66,7 @@ def _pack(layout: Layout, layer: Layer) -> int:
             for piece in _frame(frames, layer):
                 size += stream.write(piece)
         _write_index(staging / INDEX_NAME, layer, frames.log.finish())
-        # The pack first: an index that says `pack` never is without one.
+        # The pack first: so no index that says `pack` is ever without one.
         layout.publish_layer(staging, layer.diff_id, (PACK_NAME, INDEX_NAME))
     return size
 
@@ -78,7 +78,7 @@ def _frame(frames: FrameWriter, layer: Layer) -> Iterator[bytes]:
 
 
 def _write_index(path: Path, layer: Layer, checkpoints: list[Checkpoint]) -> None:
-    """The same entries, with the pack's checkpoints."""
+    """Write the same entries, with the pack's checkpoints."""
     meta = replace(layer.meta, access=Access.PACK)
     payload = sum(len(key) + len(value) for key, value in layer.iter_raw())
     meta_json = meta.to_json()

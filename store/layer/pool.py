@@ -1,8 +1,8 @@
-"""Open layers of one stack: some at a time, because a stack may have more layers than a process has descriptors.
+"""Open layers of one stack: a few at a time, because a stack may have more layers than a process has descriptors.
 
 Rules:
-1. A layer in use stays open. One that is not stays open too, until there are more than `limit`.
-2. An open layer caches what it has decompressed, so that reading neighbours costs little; `limit` bounds that memory.
+1. A layer in use stays open. An unused one stays open until there are more than `limit`.
+2. An open layer caches decompressed segments, so that reading neighbours is cheap; `limit` bounds that memory.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Generic, Protocol, TypeVar
 
 
 class Closable(Protocol):
-    """What the pool needs of a layer."""
+    """The needs of the pool from a layer."""
 
     def close(self) -> None:
-        """Give it up."""
+        """Close it."""
 
 
 LayerT = TypeVar("LayerT", bound=Closable)
@@ -28,7 +28,7 @@ class LayerPool(Generic[LayerT]):
     """Layers by number. Thread safe; close it when none is in use."""
 
     def __init__(self, open_layer: Callable[[int], LayerT], limit: int = 16) -> None:
-        """`open_layer` opens a layer of the stack; what it raises, `pin` and `use` raise."""
+        """Use `open_layer` to open a layer of the stack; `pin` and `use` raise its errors."""
         self._open_layer = open_layer
         self._limit = limit
         self._lock = threading.Lock()
@@ -36,7 +36,7 @@ class LayerPool(Generic[LayerT]):
         self._pins: dict[int, int] = {}
 
     def pin(self, number: int) -> LayerT:
-        """The layer, open until as many calls of `unpin`."""
+        """Return the layer, open until as many calls of `unpin`."""
         with self._lock:
             layer = self._layers.get(number)
             if layer is None:
@@ -46,12 +46,12 @@ class LayerPool(Generic[LayerT]):
             return layer
 
     def peek(self, number: int) -> LayerT | None:
-        """The layer if it is open, which it need not be for long."""
+        """Return the layer if it is open; it may be closed at any time."""
         with self._lock:
             return self._layers.get(number)
 
     def unpin(self, number: int) -> None:
-        """Take one `pin` back."""
+        """Release one `pin`."""
         with self._lock:
             self._pins[number] -= 1
             if not self._pins[number]:
@@ -62,7 +62,7 @@ class LayerPool(Generic[LayerT]):
 
     @contextmanager
     def use(self, number: int) -> Iterator[LayerT]:
-        """The layer, open as long as the block runs."""
+        """Return the layer, open until the end of the block."""
         layer = self.pin(number)
         try:
             yield layer

@@ -1,15 +1,15 @@
-"""What one layer says, gathered from its tar entries in order (OCI image specification, layer.md).
+"""The content of one layer, gathered from its tar entries in order (OCI image specification, layer.md).
 
 Rules:
-1. A layer is read in isolation, as overlay drivers extract one: a later entry replaces an earlier one of its name;
-   directory over directory keeps the children; whiteouts speak about lower layers only, wherever they stand.
-2. Parents that have no entry of their own are made as implicit directories. A parent that is something else
-   (a file, a symbolic link) becomes a directory: links are never followed, so nothing escapes through one.
-3. Leading slashes and `.` components are dropped, as Docker does. A `..` component, an empty name or one that no
-   file system holds is refused, and so is the target of a symbolic link that none holds.
-4. `.wh.NAME` is a whiteout, `.wh..wh..opq` marks an opaque directory, everything else below `.wh..wh.` is the
-   bookkeeping of AUFS: ignored, but hard links to files in it work.
-5. Ids are given in the order in which names are first named; an entry of a new kind under an old name gets a new id.
+1. A layer is read in isolation, as in overlay drivers: a later entry replaces an earlier one of its name;
+   directory over directory keeps the children; whiteouts affect only lower layers, wherever they are.
+2. Parents without an entry are made as implicit directories. A parent of another type (a file, a symbolic link) becomes
+   a directory: links are never followed, so nothing escapes through one.
+3. Leading slashes and `.` components are dropped, as in Docker. A `..` component, an empty name or a name that no file
+   system holds is refused, and so is the target of a symbolic link that no file system holds.
+4. `.wh.NAME` is a whiteout, `.wh..wh..opq` marks an opaque directory, everything else below `.wh..wh.` is metadata of
+   AUFS: ignored, but hard links to files in it work.
+5. Ids are given in the order of the first mention of the names; an entry of a new kind under an old name gets a new id.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WHITEOUT_PREFIX = b".wh."
 RESERVED_PREFIX = b".wh..wh."
 OPAQUE_NAME = b".wh..wh..opq"
 
-# Keys and values of a layer, all of which are held in memory: more than five million ordinary entries have.
+# Bytes of keys and values of a layer, all of which are in memory: enough for more than five million ordinary entries.
 PAYLOAD_BYTES_MAX = 512 << 20
 
 _IMPLICIT_MODE = 0o755
@@ -56,18 +56,18 @@ class LayerTree:
         root = Entry(EntryType.DIRECTORY, ROOT_ID, ROOT_ID, mode=_IMPLICIT_MODE, implicit=True)
         self._table: dict[bytes, bytes] = {entry_key(0, b""): root.pack()}
         self._directories: dict[bytes, int] = {b"": ROOT_ID}
-        # Directories by the id of the one that they are in, and the ids of directories that were replaced: whatever
-        # has such a parent is gone, and is taken out in one pass by `finish`.
+        # Directories by the id of their parent, and the ids of directories that were replaced: the entries below those
+        # are dropped in one pass by `finish`.
         self._subdirectories: dict[int, list[bytes]] = {}
         self._dead: set[bytes] = set()
         self._next_id = ROOT_ID + 1
-        # Hard links: by the id that holds the content, the keys that had it at some time.
+        # Hard links: by the id that holds the content, all keys that have had it.
         self._linked: dict[int, list[bytes]] = {}
-        # Files in AUFS's `.wh..wh.plnk`, by path: only ever seen through their hard links.
+        # Files in AUFS's `.wh..wh.plnk`, by path: only visible through their hard links.
         self._aside: dict[bytes, Entry] = {}
 
     def __len__(self) -> int:
-        """How many entries there are after `finish`, the root and implicit directories included."""
+        """Return the number of entries after `finish`, the root and implicit directories included."""
         return len(self._table)
 
     def add(self, raw_name: bytes, entry: Entry) -> None:
@@ -97,7 +97,7 @@ class LayerTree:
         return any(part.startswith(WHITEOUT_PREFIX) for part in path.split(b"/"))
 
     def _add_marked(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> None:
-        """An entry with a component that starts with `.wh.`."""
+        """Add an entry with a component that starts with `.wh.`."""
         for part in path.split(b"/"):
             if part.startswith(RESERVED_PREFIX) and part != OPAQUE_NAME:
                 if entry.type is EntryType.FILE:
@@ -131,13 +131,13 @@ class LayerTree:
 
     @staticmethod
     def _replacing(entry: Entry) -> Entry:
-        """`entry`, which also hides the lower object of its name."""
+        """Return `entry`, marked to hide the lower object of its name."""
         if entry.type is EntryType.WHITEOUT:
             return entry
         return replace(entry, replaces=True, opaque=entry.opaque or entry.type is EntryType.DIRECTORY)
 
     def _add_link(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> None:
-        """A hard link: to the content of an earlier name, or (type `h`) to a name of a lower layer."""
+        """Add a hard link: to the content of an earlier name, or (type `h`) to a name of a lower layer."""
         target_path = normalise(entry.link)
         if not target_path:
             raise UnsafePath(path, "a hard link to the root")
@@ -159,7 +159,7 @@ class LayerTree:
         keys.append(self._put(path, parent, name, replace(target, ino=ino, replaces=False)))
 
     def _find(self, path: bytes) -> tuple[bytes, Entry | None]:
-        """The key and entry of `path`; the key is empty for a file set aside."""
+        """Return the key and entry of `path`; the key is empty for a file set aside."""
         parent, _, name = path.rpartition(b"/")
         parent_id = self._directories.get(parent)
         if parent_id is not None:
@@ -175,7 +175,7 @@ class LayerTree:
         return id_
 
     def _put(self, path: bytes, parent: bytes, name: bytes, entry: Entry) -> bytes:
-        """Put `entry` (ino 0: its own) at `path`, over whatever is there; its key."""
+        """Put `entry` (ino 0: its own) at `path`, over an existing one; return its key."""
         parent_id = self._directories.get(parent)
         if parent_id is None:
             parent_id = self._ensure_directory(parent)
@@ -203,7 +203,7 @@ class LayerTree:
         return key
 
     def _ensure_directory(self, path: bytes) -> int:
-        """The id of the directory `path`, made implicit (and of whatever is in its way) if need be."""
+        """Return the id of the directory `path`; make it implicit if it is missing or not a directory."""
         found = self._directories.get(path)
         if found is not None:
             return found
@@ -217,7 +217,7 @@ class LayerTree:
         return self._directories[missing[0]]
 
     def _drop_children(self, path: bytes) -> None:
-        """Forget the directory `path` and all below it, at a cost that making them has paid for."""
+        """Drop the directory `path` and all below it; the cost is bounded by the cost of making them."""
         pending = [path]
         while pending:
             id_ = self._directories.pop(pending.pop(), None)
@@ -226,20 +226,20 @@ class LayerTree:
                 pending += self._subdirectories.pop(id_, ())
 
     def finish(self) -> None:
-        """No entry follows. Idempotent."""
+        """Complete the tree: no entry follows. Idempotent."""
         if self._dead:
             self._table = {key: value for key, value in self._table.items() if key[:4] not in self._dead}
             self._dead.clear()
         self._settle_links()
 
     def iter_sorted(self) -> Iterator[tuple[bytes, bytes]]:
-        """All (key, packed entry) in key order, after `finish`."""
+        """Yield all (key, packed entry) in key order, after `finish`."""
         for key in sorted(self._table):
             yield key, self._table[key]
 
     @property
     def payload_bytes(self) -> int:
-        """The sum of all keys and values."""
+        """The sum of all keys and values in bytes."""
         return sum(len(key) + len(value) for key, value in self._table.items())
 
     @property
@@ -248,7 +248,7 @@ class LayerTree:
         return sum(packed[0] == _HARDLINK_CODE for packed in self._table.values())
 
     def _settle_links(self) -> None:
-        """Give each group of hard links its count, and the id of its first name that is still there."""
+        """Give each group of hard links its count, and the id of its first name that still exists."""
         for ino, keys in self._linked.items():
             names: dict[bytes, Entry] = {}
             for key in keys:

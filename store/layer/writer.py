@@ -1,6 +1,6 @@
-"""Writing a new layer: a deterministic tar in a multi-frame zstd blob, and its index, in one go.
+"""Writing a new layer: a deterministic tar in a multi-frame zstd blob, and its index, in one pass.
 
-The blob reads as an ordinary `.tar.zst`, and as its own random-access pack (docs/format.md §2): nothing is kept twice.
+The blob is an ordinary `.tar.zst`, and also its own random-access pack (docs/format.md §2): nothing is stored twice.
 
 Rules:
 1. The same entries in the same order give the same diff ID, on any machine.
@@ -34,27 +34,27 @@ from rootlay.store.tar.writer import END_OF_ARCHIVE, encode_entry, padding
 if TYPE_CHECKING:
     pass
 
-# zstd-3: 232 MB at 289 MB/s where level 1 makes 254 MB at 434 MB/s (findings/store.md); blobs get pushed and kept.
+# zstd-3: 232 MB at 289 MB/s where level 1 makes 254 MB at 434 MB/s (findings/store.md); blobs are pushed and kept.
 BLOB_LEVEL = 3
 _COPY_BYTES = 1 << 18
 
 
 @value
 class WrittenLayer:
-    """A layer that is in the store, though no image names it yet."""
+    """A layer in the store that no image names yet."""
 
     diff_id: Digest
     descriptor: Descriptor
 
 
 class LayerWriter:
-    """Use it as a context manager: leaving it without `finish` aborts."""
+    """The writer of a layer. Use it as a context manager: leaving it without `finish` aborts."""
 
     def __init__(self, layout: Layout, check: Callable[[], None] = lambda: None) -> None:
         """Start a layer. Raises StoreNotWritable, DiskFull.
 
         Args:
-            check: called for every entry and every piece of content; may raise to give up.
+            check: called for every entry and every piece of content; may raise to abort.
         """
         self._check = check
         self._layout = layout
@@ -74,7 +74,7 @@ class LayerWriter:
         self._content_bytes = 0
 
     def __enter__(self) -> LayerWriter:
-        """The writer itself."""
+        """Return the writer itself."""
         return self
 
     def __exit__(
@@ -84,7 +84,7 @@ class LayerWriter:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, path: bytes, entry: Entry, content: BinaryIO | None = None) -> None:
-        """Add one entry. Parents come before children, first names before the hard links to them.
+        """Add one entry. Parents precede children, first names before the hard links to them.
 
         Args:
             path: canonical, without leading slash; empty for the root directory.

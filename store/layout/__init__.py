@@ -1,1 +1,1 @@
-"""The store's directories, `index.json` and blobs, and which of them are needed."""
+"""The store's directories, `index.json` and blobs, and the computation of the needed ones."""

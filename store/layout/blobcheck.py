@@ -1,4 +1,4 @@
-"""Whether everything is here that an image needs."""
+"""A check that all parts of an image are here."""
 
 from __future__ import annotations
 

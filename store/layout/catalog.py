@@ -1,7 +1,7 @@
 """Look-up of images in `index.json`: by name (`store.model.imagenames`), digest and ID.
 
-A descriptor may be that of a multi-platform index: then its images are members of one entry
-(`store.layout.indexdocuments`), and a name leads to the one for this machine.
+A descriptor may lead to a multi-platform index: then its images are members of one entry
+(`store.layout.indexdocuments`), and a name leads to the image for this machine.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ _HEX = frozenset("0123456789abcdef")
 
 
 class Catalog:
-    """Looks images up. Reads `index.json` once; make a new one to see later changes."""
+    """The look-up of images. Reads `index.json` once; make a new one to see later changes."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self.index = layout.read_index()
 
     def _entries(self) -> dict[Digest, Descriptor]:
-        """One descriptor for each image, in the index's order: of a manifest, or of a multi-platform index."""
+        """Return one descriptor for each image, in the index's order: of a manifest, or of a multi-platform index."""
         kinds = MANIFESTS | INDEXES
         return {d.digest: d for d in reversed(self.index.manifests) if not d.media_type or d.media_type in kinds}
 
     def documents(self, entry: Descriptor) -> list[IndexDocument]:
-        """What a multi-platform index lists and is here, children first. Raises CorruptStore, BadManifest."""
+        """Return the present documents of a multi-platform index, children first. Raises CorruptStore, BadManifest."""
         from rootlay.store.layout.indexdocuments import iter_index_documents  # here: most images have one platform
 
         def read(descriptor: Descriptor) -> bytes | None:
@@ -56,8 +56,8 @@ class Catalog:
         return list(iter_index_documents(read, entry, str(entry.digest)))
 
     def members(self, entry: Descriptor) -> list[Descriptor]:
-        """The manifests of the images that an entry leads to and that are here: more than one only of a multi-platform
-        index. Raises CorruptStore, BadManifest."""
+        """Return the manifests of the images that an entry leads to and that are here: more than one only for a
+        multi-platform index. Raises CorruptStore, BadManifest."""
         if entry.media_type not in INDEXES:
             return [entry]
         return [
@@ -67,15 +67,15 @@ class Catalog:
         ]
 
     def read_manifest(self, descriptor: Descriptor) -> Manifest:
-        """Raises CorruptStore, BadManifest."""
+        """Read a manifest. Raises CorruptStore, BadManifest."""
         return Manifest.parse(self._layout.read_blob(descriptor.digest), str(descriptor.digest))
 
     def read(self, entry: Descriptor, member: Descriptor | None = None) -> Image:
-        """The image that an entry of the index leads to.
+        """Return the image that an entry of the index leads to.
 
         Args:
-            member: which one of a multi-platform image, as an image of its own that has no names. None: that for this
-                machine, or the first one where there is none.
+            member: which one of a multi-platform image, as an image of its own that has no names. None: the one for
+                this machine, or the first one if there is none.
 
         Raises CorruptStore, BadManifest.
         """
@@ -103,17 +103,17 @@ class Catalog:
             return members[0]
 
     def images(self, note: Note | None = None) -> list[Image]:
-        """All images, each once.
+        """Return all images, each once.
 
         Args:
-            note: told of those that are damaged, which are left out; None: the first of them raises.
+            note: receives the damaged ones, which are left out; None: the first of them raises.
 
         Raises CorruptStore, BadManifest.
         """
         found = []
         for descriptor in reversed(self._entries().values()):
             try:
-                if self.members(descriptor):  # an index of other things is another tool's, and left alone
+                if self.members(descriptor):  # an index of other objects belongs to another tool, and is left alone
                     found.append(self.read(descriptor))
             except RootlayError as error:
                 if note is None:
@@ -124,13 +124,13 @@ class Catalog:
         return found
 
     def each(self) -> Iterator[Image]:
-        """All images one by one, those of multi-platform indexes too. Raises CorruptStore, BadManifest."""
+        """Yield all images one by one, those of multi-platform indexes too. Raises CorruptStore, BadManifest."""
         for entry in self._entries().values():
             for member in self.members(entry):
                 yield self.read(entry, member if member is not entry else None)
 
     def records(self, note: Note | None = None) -> list[ImageRecord]:
-        """One record for each name, and one for each image without a name; newest image first. See `images`."""
+        """Return one record for each name, and one for each image without a name; newest image first. See `images`."""
         found = []
         for image in self.images(note):
             size, platforms = (image.size, ()) if image.index is None else self._extent(image.index)
@@ -141,7 +141,7 @@ class Catalog:
         return sorted(found, key=lambda record: (record.created, record.reference or ""), reverse=True)
 
     def _extent(self, entry: Descriptor) -> tuple[int, tuple[str, ...]]:
-        """Bytes of all documents and blobs of a multi-platform image, and its platforms."""
+        """Return the bytes of all documents and blobs of a multi-platform image, and its platforms."""
         sizes: dict[Digest, int] = {}
         platforms = []
         for found in self.documents(entry):
@@ -152,7 +152,7 @@ class Catalog:
         return sum(sizes.values()), tuple(platforms)
 
     def get(self, text: str, wanted: Platform | None = None) -> Image:
-        """The image of a name, a name and digest, an ID or a prefix of an ID that fits one image only.
+        """Return the image of a name, a name and digest, an ID or a prefix of an ID that fits one image only.
 
         Args:
             wanted: which one of a multi-platform image, as an image of its own; None: see `read`.
@@ -172,8 +172,8 @@ class Catalog:
         return image
 
     def locate(self, text: str) -> tuple[Descriptor, Descriptor | None]:
-        """Where the image is that `get` would read: the entry of the index, and which one of a multi-platform image it
-        is where that was asked for by its own digest or ID. Raises as `get`."""
+        """Return the place of the image that `get` would read: the entry of the index, and which one of a
+        multi-platform image it is, if the text is its own digest or ID. Raises as `get`."""
         entry = self.find_named(text)
         if entry is not None:
             digest = Reference.parse(text).digest
@@ -185,7 +185,7 @@ class Catalog:
         return found
 
     def find_named(self, text: str) -> Descriptor | None:
-        """The descriptor of a name, or of a name with a digest."""
+        """Return the descriptor of a name, or of a name with a digest."""
         try:
             reference = Reference.parse(text)
         except BadReference:
@@ -207,7 +207,7 @@ class Catalog:
         return None
 
     def _ids(self, entry: Descriptor) -> list[tuple[Digest, Descriptor | None]]:
-        """The image IDs of an entry; with the manifest's descriptor where it is one of a multi-platform index."""
+        """Return the image IDs of an entry; with the manifest's descriptor for members of a multi-platform index."""
         if entry.media_type not in INDEXES:
             return [(self.read_manifest(entry).config.digest, None)]
         return [(self.read_manifest(member).config.digest, member) for member in self.members(entry)]
@@ -225,7 +225,7 @@ class Catalog:
         for entry in entries.values():
             try:
                 ids = self._ids(entry)
-            except RootlayError as error:  # another image's damage is not in the way
+            except RootlayError as error:  # damage of another image must not block this one
                 damage = error
                 continue
             for image_id, member in ids:
@@ -241,6 +241,6 @@ class Catalog:
 
 
 def _id_prefix(text: str) -> str | None:
-    """The hex digits of an image ID or of its beginning."""
+    """Return the hex digits of an image ID or of its beginning."""
     digits = text.removeprefix("sha256:")
     return digits if digits and len(digits) <= 64 and _HEX.issuperset(digits) else None

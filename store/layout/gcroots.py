@@ -1,8 +1,8 @@
-"""What must stay in a store: everything that a record or a living process needs (the mark of mark and sweep).
+"""The objects that must stay in a store: all that a record or a living process needs (the mark of mark and sweep).
 
-Roots are the images of `index.json`, the leases of living processes (`rootlay.store.disk.lease`), and what the caller's
-`in_use` names: containers and caches, which keep records of their own. A document that is not understood keeps
-everything that it mentions.
+Roots are the images of `index.json`, the leases of living processes (`rootlay.store.disk.lease`), and the result of the
+caller's `in_use`: containers and caches, which keep their own records. A document of an unknown kind keeps everything
+that it mentions.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ class Needed:
         self.views = set(views)
 
     def add(self, other: Needed) -> None:
-        """What `other` has, too."""
+        """Add the needs of `other`."""
         self.blobs |= other.blobs
         self.layers |= other.layers
         self.views |= other.views
 
 
 def needed_by_all(layout: Layout, in_use: InUse, without: Collection[Digest] = ()) -> Needed:
-    """What must stay. Preconditions: the caller holds the remove lock.
+    """Return the objects that must stay. Preconditions: the caller holds the remove lock.
 
     Args:
-        without: entries (manifests, indexes) that do not count, though `index.json` has them.
+        without: entries (manifests, indexes) to ignore, though `index.json` has them.
 
-    The leases are read first: what a process hands over to a record meanwhile is in one of the two.
+    The leases are read first: an object that passes from a process to a record meanwhile is in one of the two.
     """
     needed = Needed()
     leased = read_leases(layout.locks)
@@ -65,14 +65,14 @@ def needed_by_all(layout: Layout, in_use: InUse, without: Collection[Digest] = (
 
 
 def needed_by_entry(layout: Layout, entry: Descriptor) -> Needed:
-    """What one image needs: a manifest, or a multi-platform index with all that it lists."""
+    """Return the needs of one image: a manifest, or a multi-platform index with all that it lists."""
     needed = Needed()
     _mark(layout, (entry,), needed)
     return needed
 
 
 def _mark(layout: Layout, roots: Iterable[Descriptor], needed: Needed) -> None:
-    """Everything that can be reached from `roots`."""
+    """Add everything that can be reached from `roots`."""
     pending = list(roots)
     seen: set[Digest] = set()
     while pending:
@@ -85,15 +85,15 @@ def _mark(layout: Layout, roots: Iterable[Descriptor], needed: Needed) -> None:
 
 
 def _need_stacks(layout: Layout, image: Image, needed: Needed) -> None:
-    """The layers of an image in both forms, ordinary and lazy, and the views of what it is now and when it is whole."""
+    """Add the layers of an image in both forms, ordinary and lazy, and the views of its present and complete forms."""
     known = (found for found in map(lazy_id, image.manifest.layers) if found is not None)
     _need_layers(layout, (*image.diff_ids, *known), needed)
-    with layout.joining(None):  # who removes must not wait for himself to add to a lease
+    with layout.joining(None):  # a remover must not wait for itself to add to a lease
         needed.views |= {image.chain_id.hex, chain_id(stack_ids(layout, image)).hex}
 
 
 def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> None:
-    """Layers, and the blobs that their indexes point into."""
+    """Add layers, and the blobs that their indexes point into."""
     for diff_id in diff_ids:
         needed.layers.add(diff_id.hex)
         directory = layout.layer_directory(diff_id)
@@ -102,7 +102,7 @@ def _need_layers(layout: Layout, diff_ids: Iterable[Digest], needed: Needed) -> 
 
 
 def _references(layout: Layout, descriptor: Descriptor, needed: Needed) -> Iterator[Descriptor]:
-    """The further documents that a document points to; what it needs itself goes into `needed`."""
+    """Yield the further documents that a document points to; add its other needs to `needed`."""
     try:
         if descriptor.media_type in MANIFESTS:
             manifest = Manifest.parse(layout.read_blob(descriptor.digest), str(descriptor.digest))

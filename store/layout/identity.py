@@ -1,9 +1,9 @@
-"""Which layers can be pulled lazily, and what they are called in the store.
+"""The layers that can be pulled lazily, and their names in the store.
 
 Rules:
-1. A lazy layer has an ID of its own, made of the digests of blob and table of contents, both of which the manifest
-   vouches for. Its diff ID is a promise that nobody has checked yet: what another image says about the same diff ID, or
-   the same blob, must never be believed of this one.
+1. A lazy layer has its own ID, made of the digests of blob and table of contents, which the manifest guarantees. Its
+   diff ID is an unverified promise: facts about the same diff ID, or the same blob, in another image must never be
+   applied to this one.
 2. The stack of an image is its diff IDs, with the lazy ID in the place of a layer that is here only lazily.
 """
 
@@ -25,10 +25,10 @@ _POSITION = re.compile(r"(\d{1,15}):(\d{1,15}):(\d{1,15}):1\Z")
 
 @value
 class TocPlace:
-    """Where the table of contents of a blob is, and its digest.
+    """The place of the table of contents of a blob, and its digest.
 
     For zstd:chunked: offset and length of its frame in the blob, and its length decompressed; the digest is that of the
-    frame. For eStargz the blob's footer says where it is, and the digest is that of the JSON document.
+    frame. For eStargz the blob's footer gives the place, and the digest is that of the JSON document.
     """
 
     kind: str  # "estargz" or "zstd:chunked"
@@ -39,7 +39,7 @@ class TocPlace:
 
 
 def find_toc(descriptor: Descriptor) -> TocPlace | None:
-    """What a layer's annotations say about its table of contents; None: it has none that the manifest vouches for."""
+    """Return the place of a layer's table of contents from its annotations; None if the manifest guarantees none."""
     notes = descriptor.annotations
     try:
         position = _POSITION.match(notes.get(_CHUNKED + "manifest-position", ""))
@@ -54,19 +54,19 @@ def find_toc(descriptor: Descriptor) -> TocPlace | None:
 
 
 def lazy_id(descriptor: Descriptor) -> Digest | None:
-    """The ID that a layer has while it is lazy; None: it cannot be."""
+    """Return the ID that a layer has while it is lazy; None: it cannot be lazy."""
     place = find_toc(descriptor)
     return None if place is None else Digest.of(f"lazy layer {descriptor.digest} {place.digest}".encode())
 
 
 def find_lazy(layout: Layout, descriptor: Descriptor) -> Digest | None:
-    """The lazy ID of a layer, if it is here in this way."""
+    """Return the lazy ID of a layer, if it is here in this form."""
     found = lazy_id(descriptor)
     return found if found is not None and layout.has_layer(found) else None
 
 
 def stack_ids(layout: Layout, image: Image) -> tuple[Digest, ...]:
-    """By which IDs the layers of an image are here, base layer first."""
+    """Return the IDs under which the layers of an image are here, base layer first."""
     found = []
     for descriptor, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         lazy = None if layout.has_blob(descriptor.digest) else find_lazy(layout, descriptor)

@@ -1,4 +1,4 @@
-"""One image on its way into the store."""
+"""The state of the import of one image."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rootlay.store.model.limits import Budget
 
 
 class Import:
-    """One image on its way in: its budget, what it needs of the store, and what has been published of it so far."""
+    """The import of one image: its budget, its needs from the store, and the objects that it has published so far."""
 
     __slots__ = ("budget", "lease", "published")
 

@@ -1,11 +1,11 @@
-"""What a multi-platform image holds: the documents below its index (OCI image specification, image-index.md).
+"""The content of a multi-platform image: the documents below its index (OCI image specification, image-index.md).
 
 Rules:
-1. An index and what it lists are documents of their digests, kept bit for bit: nothing here makes one anew.
-2. Documents come children first, so that whoever stores or sends them in this order never has one that points to
-   nothing. Each comes once, however often it is listed.
-3. What BuildKit attests, and what is for another system than Linux, is not brought in as an image: its blobs are
-   kept as they are.
+1. An index and the documents that it lists are kept bit for bit, under their digests: nothing here rewrites one.
+2. Documents are in the order children first, so that storing or sending them in this order never leaves one that points
+   to a missing document. Each appears once, however often it is listed.
+3. Attestations of BuildKit, and images for systems other than Linux, are not loaded as images: their blobs are kept
+   unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rootlay.store.model.platform import is_attestation
 from rootlay.store.model.value import value
 
 DEPTH_MAX = 8
-# The largest official images list about 20 manifests; this bounds what a hostile index makes us read.
+# The largest official images list about 20 manifests; this bounds the reads that a hostile index causes.
 INDEX_DOCUMENTS_MAX = 1000
 
 ReadDocument = Callable[[Descriptor], bytes | None]
@@ -38,7 +38,7 @@ class IndexDocument:
 
     @property
     def is_image(self) -> bool:
-        """Whether it can be brought in as an image: one for Linux (or for nothing that is said)."""
+        """Whether it can be loaded as an image: one for Linux (or without a stated system)."""
         if self.manifest is None or is_attestation(self.descriptor):
             return False
         platform = self.descriptor.platform
@@ -46,16 +46,16 @@ class IndexDocument:
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
-        """Config and layers, each digest once; of an index none."""
+        """Config and layers, each digest once; none for an index."""
         found = () if self.manifest is None else (self.manifest.config, *self.manifest.layers)
         return tuple({blob.digest: blob for blob in found}.values())
 
 
 def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iterator[IndexDocument]:
-    """All documents from `top` down, children first and `top` last.
+    """Yield all documents from `top` down, children first and `top` last.
 
     Args:
-        read: the verified bytes of a document; None: it is not here, and is passed over with all that is below it.
+        read: returns the verified bytes of a document; None: it is missing, and is skipped with all documents below it.
 
     Raises BadManifest, UnsupportedMedia (a document of an unknown kind), and what `read` raises.
     """
@@ -88,9 +88,9 @@ def iter_index_documents(read: ReadDocument, top: Descriptor, what: str) -> Iter
 
 
 def whole_index(layout: Layout, entry: Descriptor) -> list[IndexDocument]:
-    """The documents of a multi-platform image of the store, for those who send all of it somewhere.
+    """Return the documents of a multi-platform image of the store, for a caller that sends all of it elsewhere.
 
-    Raises CorruptStore where something is missing, NotFetched where a layer was pulled lazily.
+    Raises CorruptStore if something is missing, NotFetched if a layer was pulled lazily.
     """
     found = list(iter_index_documents(lambda descriptor: layout.read_blob(descriptor.digest), entry, str(entry.digest)))
     for blob in (blob for member in found for blob in member.blobs):

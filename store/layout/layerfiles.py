@@ -1,4 +1,4 @@
-"""The files in the directory of a layer, and what its index says about itself (docs/format.md §1)."""
+"""The files in the directory of a layer, and the metadata of its index (docs/format.md §1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TREE_NAME = "tree"
 
 @value
 class LayerMeta:
-    """What a layer index says about itself. Sizes in bytes."""
+    """The metadata in a layer index. Sizes in bytes."""
 
     diff_id: Digest
     blob: Digest
@@ -33,10 +33,10 @@ class LayerMeta:
     tar_bytes: int
     content_bytes: int
     access: Access
-    lower_links: int | None = None  # hard links to names of lower layers; None: an older index, which does not say
+    lower_links: int | None = None  # hard links to names of lower layers; None: an older index, without that number
 
     def to_json(self) -> bytes:
-        """The stored form."""
+        """Return the stored form."""
         fields: dict[str, Any] = {
             "version": INDEX_VERSION,
             "diff_id": str(self.diff_id),
@@ -53,7 +53,7 @@ class LayerMeta:
 
     @classmethod
     def parse(cls, data: bytes | None, what: str) -> LayerMeta:
-        """The inverse. Raises CorruptStore."""
+        """Parse the stored form. Raises CorruptStore."""
         try:
             fields = json.loads(data or b"")
             if fields["version"] != INDEX_VERSION:
@@ -73,11 +73,11 @@ class LayerMeta:
 
 
 def layer_exists(directory: Path) -> bool:
-    """Whether `layers/<hex>` holds a finished index."""
+    """Return whether `layers/<hex>` holds a finished index."""
     return os.path.exists(directory / INDEX_NAME)
 
 
 def read_layer_meta(directory: Path) -> LayerMeta:
-    """What the index in `layers/<hex>` says about the layer. Raises FileNotFoundError, CorruptStore."""
+    """Return the metadata in the index of `layers/<hex>`. Raises FileNotFoundError, CorruptStore."""
     with closing(LmdbFile(directory / INDEX_NAME)) as index:
         return LayerMeta.parse(index.get(META_KEY), str(directory / INDEX_NAME))

@@ -1,10 +1,10 @@
 """The store's directories, and the OCI image layout in them (OCI image specification, image-layout.md).
 
 Rules:
-1. A blob that has its name has its content: verified, synced and renamed before anything refers to it.
+1. A blob under its name is complete: it was verified, synced and renamed before anything refers to it.
 2. `index.json` changes last, under its lock, as a whole.
-3. Who brings something in, or reads it without a record of its own (an import, a push), holds a lease on it
-   (`rootlay.store.disk.lease`); only `rootlay.store.layout.removal` removes, and goes by leases and records.
+3. A process that imports something, or reads it without a record of its own (an import, a push), holds a lease on it
+   (`rootlay.store.disk.lease`); only `rootlay.store.layout.removal` removes, according to leases and records.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class StagedBlob:
         """Write to `fd`, open at its end, or to a new file."""
         self.path = path
         self.size = 0
-        import hashlib  # here: reading a store does not need it
+        import hashlib  # here, because reading a store does not need it
 
         self._hash = hashlib.sha256()
         self._stream = open(create_file(path) if fd is None else fd, "wb", buffering=0)  # noqa: SIM115 -- closed by `finish`
@@ -64,13 +64,13 @@ class StagedBlob:
         self.size += len(data)
 
     def finish(self) -> Digest:
-        """Close the file; its digest. Idempotent."""
+        """Close the file; return its digest. Idempotent."""
         self._stream.close()
         return Digest("sha256", self._hash.hexdigest())
 
 
 class LinkedBlob(StagedBlob):
-    """A blob that stays where it is: counted and hashed as it is read, and linked to."""
+    """A blob that stays in its place: counted and hashed as it is read, and linked to."""
 
     def __init__(self, path: Path, target: Path) -> None:
         super().__init__(path)
@@ -79,7 +79,7 @@ class LinkedBlob(StagedBlob):
         path.symlink_to(target)
 
     def write(self, data: bytes) -> None:
-        """Take note of the next bytes of the blob."""
+        """Count and hash the next bytes of the blob."""
         self.note(data)
 
 
@@ -99,7 +99,7 @@ class Layout:
         self._local = threading.local()
 
     def create(self) -> None:
-        """Make what is missing. Idempotent. Raises StoreNotWritable, DiskFull."""
+        """Make the missing parts. Idempotent. Raises StoreNotWritable, DiskFull."""
         if (self.root / "oci-layout").exists() and self.locks.exists():
             return
         try:
@@ -137,31 +137,32 @@ class Layout:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """A private directory below `tmp/`, gone at the end. Disk and permission trouble inside comes out typed."""
+        """Make a private directory below `tmp/`, removed at the end. Turn disk and permission errors into typed
+        ones."""
         with translated(self.root), staging_directory(self.tmp) as directory:
             yield directory
 
     def lock(self, name: str) -> FileLock:
-        """Wait for the store's lock `name` (`index`, or a digest); release it."""
+        """Wait for the store's lock `name` (`index`, or a digest); the caller releases it."""
         with translated(self.root):
             return acquire(self.locks / f"{name.replace(':', '-')}.lock")
 
     def try_lock(self, name: str) -> FileLock | None:
-        """As `lock`, without waiting: None while somebody else has it."""
+        """Lock as `lock`, without waiting: return None while another process has it."""
         with translated(self.root):
             return try_lock(self.locks / f"{name.replace(':', '-')}.lock")
 
     def use(self) -> UseLock:
-        """Hold off removers for a moment; a context manager."""
+        """Block removers for a moment; return a context manager."""
         with translated(self.root):
             return UseLock(self.locks / "use", remover=False)
 
     @contextmanager
     def importing(self, keep: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
-        """Hold a lease on what is brought in, or looked for, until the end; if that fails, take out what is new.
+        """Hold a lease on imported and tested objects until the end; if the block fails, remove the new ones.
 
-        May be nested: the outermost one counts. What a crash leaves is garbage for `prune`, and so is what stays after
-        an error that `keep` says yes to.
+        May be nested: the outermost one counts. Leftovers of a crash are garbage for `prune`, and so are objects that
+        stay after an error for which `keep` returns true.
         """
         if self.current is not None:
             yield
@@ -172,7 +173,7 @@ class Layout:
             yield
         except BaseException as error:
             current.lease.release()
-            self._local.current = None  # a remover looks for things, too, and must not wait for itself
+            self._local.current = None  # a remover tests for objects, too, and must not wait for itself
             if not keep(error):
                 from rootlay.store.layout.removal import discard
 
@@ -184,9 +185,9 @@ class Layout:
 
     @contextmanager
     def holding(self) -> Iterator[None]:
-        """Hold a lease on what is looked for (`has_blob`, `has_layer`, `claim`). Nothing is taken out at an error.
+        """Hold a lease on tested objects (`has_blob`, `has_layer`, `claim`). Nothing is removed at an error.
 
-        Free inside of `importing`. A store that we may only read gives no leases: its owner knows nothing of us.
+        Costs nothing inside `importing`. A store that we may only read gives no leases: its owner does not know of us.
         """
         with ExitStack() as stack:
             with suppress(StoreNotWritable):
@@ -194,14 +195,14 @@ class Layout:
             yield
 
     def claim(self, kind: Kind, digests: Iterable[Digest]) -> None:
-        """Put what is about to be looked for on this thread's lease, if it has one."""
+        """Add objects to this thread's lease, if it has one, before testing for them."""
         if self.current is not None:
             with translated(self.root):
                 self.current.lease.add(kind, digests)
 
     @contextmanager
     def joining(self, current: Import | None) -> Iterator[None]:
-        """Let this thread work for the import of another one, whose `current` it is; None: for nobody's."""
+        """Let this thread work for the import of another one, given by its `current`; None: for no import."""
         before, self._local.current = self.current, current
         try:
             yield
@@ -216,7 +217,7 @@ class Layout:
 
     @property
     def budget(self) -> Budget:
-        """What is left for the layers of this thread's import; outside of one, the limits for a single layer."""
+        """The remaining budget for the layers of this thread's import; outside of one, the limits for one layer."""
         return self.current.budget if self.current is not None else Budget(self.limits)
 
     def _note(self, path: Path) -> None:
@@ -224,31 +225,31 @@ class Layout:
             self.current.published.append(path)
 
     def remove_lock(self, *, wait: bool = True) -> UseLock:
-        """Hold off new leases, other removers, and whoever has `use`; a context manager. Without `wait`,
-        BlockingIOError if that is not possible at once."""
+        """Block new leases, other removers, and users of `use`; return a context manager. Without `wait`, raise
+        BlockingIOError if that is not possible immediately."""
         with translated(self.root):
             return UseLock(self.locks / "use", remover=True, wait=wait)
 
     def layer_directory(self, diff_id: Digest) -> Path:
-        """`layers/<hex>`."""
+        """Return `layers/<hex>`."""
         return self.layers / diff_id.hex
 
     def has_layer(self, diff_id: Digest) -> bool:
-        """Whether the layer is indexed; it stays as long as the caller is in `importing` or `holding`."""
+        """Return whether the layer is indexed; it stays while the caller is in `importing` or `holding`."""
         self.claim("layer", (diff_id,))
         return os.path.exists(self.layer_directory(diff_id) / "index.lmdb")
 
     def blob_path(self, digest: Digest) -> Path:
-        """Where a blob is, or would be."""
+        """Return the path of a blob, which may be missing."""
         return self.blobs / digest.algorithm / digest.hex
 
     def has_blob(self, digest: Digest) -> bool:
-        """Whether the blob is here; it stays as long as the caller is in `importing` or `holding`."""
+        """Return whether the blob is here; it stays while the caller is in `importing` or `holding`."""
         self.claim("blob", (digest,))
         return os.path.exists(self.blob_path(digest))
 
     def read_blob(self, digest: Digest) -> bytes:
-        """A small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
+        """Return a small blob (manifest, config), verified. Raises CorruptStore, UnsupportedMedia."""
         try:
             data = read_small(self.blob_path(digest))
         except FileNotFoundError as error:
@@ -268,7 +269,7 @@ class Layout:
             publish(staged, final)
 
     def add_blob(self, staging: Path, data: bytes, expected: Digest | None = None) -> Digest:
-        """Store a small blob; its digest. Durable, idempotent. Raises DigestMismatch."""
+        """Store a small blob; return its digest. Durable, idempotent. Raises DigestMismatch."""
         digest = Digest.of(data)
         if expected is not None:
             if not expected.fits(data):
@@ -282,7 +283,7 @@ class Layout:
         return digest
 
     def publish_layer(self, staged: Path, diff_id: Digest, names: tuple[str, ...]) -> None:
-        """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index comes last."""
+        """Move the files `names` of a layer from `staged` to `layers/<hex>`, in this order: the index is last."""
         directory = self.layer_directory(diff_id)
         self.claim("layer", (diff_id,))
         self._note(directory)
@@ -292,7 +293,7 @@ class Layout:
             publish(staged / name, directory / name)
 
     def read_index(self) -> Index:
-        """`index.json`. Raises CorruptStore, BadManifest, StoreNotWritable."""
+        """Read `index.json`. Raises CorruptStore, BadManifest, StoreNotWritable."""
         try:
             return Index.parse(read_small(self._index_json), str(self._index_json))
         except FileNotFoundError as error:
@@ -301,7 +302,7 @@ class Layout:
             raise StoreNotWritable(self.root) from error
 
     def update_index(self, change: Callable[[Index], Index]) -> None:
-        """Replace `index.json` by what `change` makes of it. Atomic, durable; one at a time."""
+        """Replace `index.json` by the result of `change`. Atomic, durable; one caller at a time."""
         with self.staging() as staging, self.lock("index"):
             old = self.read_index()
             new = change(old)

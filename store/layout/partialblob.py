@@ -1,9 +1,9 @@
-"""Blobs that arrive in more than one go: what is there stays in `tmp/` when a pull ends early, however it ended.
+"""Blobs that arrive in several pulls: the fetched part stays in `tmp/` when a pull ends early, for any reason.
 
 Rules:
 1. `tmp/partial-<diff id>-<blob digest>` is a plain file that only the holder of the diff ID's lock touches.
-2. Nothing about it is trusted: what an earlier pull left is read again from its start, by the same pass that hashes,
-   decompresses and indexes, before the rest comes from the registry.
+2. Nothing about it is trusted: the part from an earlier pull is read again from its start, by the same pass that
+   hashes, decompresses and indexes, before the rest is fetched from the registry.
 3. `sweep` leaves it alone. `prune` removes it, and so does a later pull when it is older than `KEPT_S`.
 """
 
@@ -25,7 +25,7 @@ KEPT_S = 7 * 24 * 3600
 
 
 class PartialBlob(StagedBlob):
-    """A staged blob whose first bytes may be there already: those that are written again are only counted and hashed.
+    """A staged blob whose first bytes may be there already: existing bytes are only counted and hashed.
 
     Preconditions: the caller holds the diff ID's lock, and writes the file's own bytes first.
     """
@@ -36,7 +36,7 @@ class PartialBlob(StagedBlob):
         self._there = os.fstat(fd).st_size
 
     def write(self, data: bytes) -> None:
-        """Append `data`, as far as it is not there."""
+        """Append the missing part of `data`."""
         known = min(len(data), max(0, self._there - self.size))
         self.note(data[:known] if known < len(data) else data)
         if known < len(data):
@@ -44,12 +44,12 @@ class PartialBlob(StagedBlob):
 
 
 def partial_path(tmp: Path, diff_id: Digest, blob: Digest) -> Path:
-    """Where what has arrived of a layer's blob is kept."""
+    """Return the path of the fetched part of a layer's blob."""
     return tmp / f"{KEPT_PREFIX}{diff_id.hex}-{blob.hex}"
 
 
 def partial_size(path: Path, limit_bytes: int) -> int:
-    """How many bytes are there; 0 where there is nothing, or more than the blob has."""
+    """Return how many bytes are there; 0 if there are none, or more than the blob has."""
     with suppress(OSError):
         size = path.lstat().st_size
         if size <= limit_bytes:
@@ -59,7 +59,7 @@ def partial_size(path: Path, limit_bytes: int) -> int:
 
 
 def iter_partial(path: Path, size: int) -> Iterator[bytes]:
-    """The first `size` bytes."""
+    """Yield the first `size` bytes."""
     with open(path, "rb", buffering=0) as stream:
         while size and (chunk := stream.read(min(size, CHUNK_BYTES))):
             size -= len(chunk)
@@ -67,7 +67,7 @@ def iter_partial(path: Path, size: int) -> Iterator[bytes]:
 
 
 def remove_partials(layout: Layout, older_than_s: float = 0, *, dry_run: bool = False) -> int:
-    """Remove what interrupted pulls have left, and nobody is at work on; the bytes that became (or would be) free."""
+    """Remove leftovers of interrupted pulls without a live process; return the bytes that became (or would be) free."""
     freed = 0
     limit = time.time() - older_than_s
     for path in layout.tmp.glob(f"{KEPT_PREFIX}*"):

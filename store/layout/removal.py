@@ -1,11 +1,12 @@
-"""Removing names and images, and the blobs, layer indexes and views that nobody needs any more (mark and sweep).
+"""Removal of names and images, and of the blobs, layer indexes and views that are not needed any more (mark and sweep).
 
 Rules:
-1. `index.json` first: from then on the image is gone; a crash leaves garbage, never an image without its blobs.
-2. What goes: that which the removed images had and nothing else needs (`store.layout.gcroots`). Other garbage (of a
-   crash, of other tools that write into the layout) goes when it is older than `GRACE_S`: other tools hold no leases.
-3. From reading the roots to the last rename out of sight the remove lock is held; deleting comes after. Importers and
-   readers wait no longer than that, and removers never wait for a download.
+1. `index.json` is changed first: this removes the image; a crash leaves garbage, never an image without its blobs.
+2. All parts of the removed images that nothing else needs (`store.layout.gcroots`) are removed. Other garbage (of a
+   crash, of other tools that write into the layout) is removed when it is older than `GRACE_S`: other tools hold no
+   leases.
+3. The remove lock is held from reading the roots to the last rename; deletion follows. Importers and readers wait no
+   longer than that, and removers never wait for a download.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ GRACE_S = 3600
 
 @value
 class Removed:
-    """What `remove` did: names and images that are gone, files and directories by their place in the store, bytes."""
+    """The result of `remove`: removed names and images, files and directories by their place in the store, bytes."""
 
     untagged: tuple[str, ...] = ()
     deleted: tuple[Digest, ...] = ()
@@ -45,13 +46,13 @@ class Removed:
 def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Removed:
     """Remove the name `text`, or the image of that ID. Durable; idempotent after a crash.
 
-    A name goes; the image goes with its last name. By ID, an image with several names goes only by `force`.
+    The image is removed with its last name. By ID, an image with several names is removed only with `force`.
 
     Raises UnknownImage, AmbiguousImage, BadReference, ImageInUse, StoreNotWritable.
     """
     with _sweeping(layout) as sweep:
         catalog = Catalog(layout)
-        image = catalog.read(catalog.locate(text)[0])  # one of several platforms goes with the others
+        image = catalog.read(catalog.locate(text)[0])  # one of several platforms is removed with the others
         by_name = catalog.find_named(text)
         if by_name is not None and by_name.ref_name is not None and len(image.references) > 1:
             reference = Reference.parse(by_name.ref_name)
@@ -69,7 +70,7 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
     """Remove images without a name, and all garbage that is older than `grace_s`.
 
     Args:
-        dry_run: say what would go, and touch nothing.
+        dry_run: list the objects to remove, and change nothing.
     """
     with _sweeping(layout) as sweep:
         gone = [image for image in Catalog(layout).images() if not image.references]
@@ -89,7 +90,7 @@ def prune(layout: Layout, in_use: InUse, *, dry_run: bool = False, grace_s: floa
 def remove_layers(
     layout: Layout, layers: Collection[tuple[Digest, Digest]], in_use: InUse, *, dry_run: bool = False
 ) -> int:
-    """Remove layers (diff ID, blob) that nobody needs any more: a cache has forgotten them. Returns the bytes.
+    """Remove unneeded layers (diff ID, blob) that a cache has dropped. Returns the bytes.
 
     Raises StoreNotWritable.
     """
@@ -99,8 +100,8 @@ def remove_layers(
 
 
 def remove_views(layout: Layout, chains: Iterable[Digest], in_use: InUse) -> None:
-    """Remove views that nobody needs any more: of stacks in between, which a build has made. Best effort: where the
-    lock is taken they stay, as garbage for `prune`."""
+    """Remove unneeded views of intermediate stacks, which a build made. Best effort: if the lock is taken they stay, as
+    garbage for `prune`."""
     candidates = Needed(views={chain.hex for chain in chains})
     if not candidates.views:
         return
@@ -119,8 +120,8 @@ def _forget(layout: Layout, images: Iterable[Image]) -> None:
 
 
 def discard(layout: Layout, published: Iterable[Path]) -> None:
-    """Take out what a failed import has just published, unless somebody needs it. Best effort: what stays (a remover
-    is at work) is garbage for `prune`."""
+    """Remove the objects that a failed import just published, unless they are needed. Best effort: if a remover is
+    active they stay, as garbage for `prune`."""
     try:
         with layout.remove_lock(wait=False):
             needed = needed_by_all(layout, tuple)
@@ -136,7 +137,7 @@ def discard(layout: Layout, published: Iterable[Path]) -> None:
 
 @contextmanager
 def _sweeping(layout: Layout) -> Iterator[_Sweep]:
-    """Hold the remove lock; what the sweep has put out of sight is deleted after the lock is given back."""
+    """Hold the remove lock; delete the swept objects after the lock is released."""
     with layout.staging() as staging:
         with layout.remove_lock():
             yield _Sweep(layout, staging)
@@ -148,7 +149,7 @@ def _sweeping(layout: Layout) -> Iterator[_Sweep]:
 
 
 class _Sweep:
-    """Puts out of sight what nobody needs."""
+    """The move of unneeded objects to the trash."""
 
     def __init__(self, layout: Layout, staging: Path) -> None:
         self.layout = layout
@@ -157,7 +158,7 @@ class _Sweep:
     def run(
         self, needed: Needed, candidates: Needed, *, dry_run: bool = False, grace_s: float = GRACE_S
     ) -> tuple[int, tuple[str, ...]]:
-        """Take candidates and old garbage that nobody needs out of their places; bytes and places."""
+        """Move candidates and old garbage that are not needed to the trash; return bytes and places."""
         old = time.time() - grace_s
         freed = 0
         places = []
@@ -177,7 +178,7 @@ class _Sweep:
 
 
 def _bytes_of(path: Path) -> int:
-    """The sum of the sizes of a file, or of all files below a directory."""
+    """Return the sum of the sizes of a file, or of all files below a directory."""
     if path.is_symlink() or not path.is_dir():
         return path.lstat().st_size
     return sum(

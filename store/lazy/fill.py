@@ -1,9 +1,9 @@
-"""The rest of a lazy layer, bit by bit, and the ordinary layer that it becomes.
+"""Gradual fetching of the rest of a lazy layer, and the ordinary layer that is made from it.
 
 Rules:
-1. Whoever waits for a chunk goes first: nothing is fetched until `QUIET_S` after the last demand.
-2. A layer that is all here goes through the intake of `load` and `pull`: both digests are verified, and what was a
-   promise is an ordinary layer. The lazy one stays for the containers that stand on it; the bytes are shared.
+1. A program that waits for a chunk has priority: nothing is fetched until `QUIET_S` after the last demand.
+2. A complete layer goes through the import of `load` and `pull`: both digests are verified, and the promised layer
+   becomes an ordinary one. The lazy one stays for the containers that use it; the bytes are shared.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def bring_all(
     step_bytes: int = FETCH_BYTES_MAX,
     wait: Callable[[], bool] = lambda: True,
 ) -> int:
-    """Fetch what is missing of the blob; how many bytes that was. `wait` goes before each piece, False ends it."""
+    """Fetch the missing part of the blob; return its bytes. `wait` is called before each piece, False ends the loop."""
     blocks = BlockCache(directory)
     fetched = 0
     try:
@@ -51,7 +51,7 @@ def bring_all(
         for start, end in missing:
             if not wait():
                 break
-            for begin, until in blocks.missing(start, end, step_bytes):  # somebody may have been faster
+            for begin, until in blocks.missing(start, end, step_bytes):  # another process may have been faster
                 blocks.write(begin, fetch(begin, until))
                 fetched += until - begin
             done += end - start
@@ -62,7 +62,7 @@ def bring_all(
 
 
 def keep_as_partial(layout: Layout, own_id: Digest, origin: Origin) -> Path:
-    """Let the next import of the layer start with all bytes: as `partialblob` has them, without a copy."""
+    """Let the next import of the layer start with all bytes: in the form of `partialblob`, without a copy."""
     path = partial_path(layout.tmp, origin.diff_id, origin.layer.digest)
     with suppress(FileNotFoundError):
         path.unlink()
@@ -71,7 +71,7 @@ def keep_as_partial(layout: Layout, own_id: Digest, origin: Origin) -> Path:
 
 
 def settle(layout: Layout, own_id: Digest) -> None:
-    """Make an ordinary layer of a lazy one that is all here. Idempotent. Raises as `ingest_layer`."""
+    """Make an ordinary layer from a complete lazy one. Idempotent. Raises as `ingest_layer`."""
     directory = layout.layer_directory(own_id)
     origin = Origin.read(directory)
     what = f"layer {origin.layer.digest.short}"
@@ -86,10 +86,10 @@ def settle(layout: Layout, own_id: Digest) -> None:
 
 
 class Filler:
-    """A thread that brings lazy layers in while a program runs. It ends by itself; the process may end before."""
+    """A thread that fetches lazy layers while a program runs. It ends by itself; the process may end before."""
 
     def __init__(self, layout: Layout, own_ids: Iterable[Digest], open_fetch: OpenFetch) -> None:
-        """`open_fetch` gives what fetches ranges for the layer in a directory."""
+        """Use `open_fetch`, which returns the fetcher of ranges for the layer in a directory."""
         self._layout = layout
         self._own_ids = tuple(own_ids)
         self._open_fetch = open_fetch
@@ -97,11 +97,11 @@ class Filler:
         self._thread = threading.Thread(target=self._run, name="filler", daemon=True)
 
     def start(self) -> None:
-        """Begin, after a pause."""
+        """Start, after a pause."""
         self._thread.start()
 
     def demand(self) -> None:
-        """Somebody waits for content: step aside."""
+        """Pause, because a program waits for content."""
         self._last_demand = time.monotonic()
 
     def _wait(self) -> bool:
@@ -110,10 +110,11 @@ class Filler:
         return True
 
     def _run(self) -> None:
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)  # Linux: of this thread alone
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)  # Linux: for this thread alone
         for own_id in self._own_ids:
             directory = self._layout.layer_directory(own_id)
-            # No network, no space, a damaged layer: programs are told when they need it, the next session tries again.
+            # No network, no space, a damaged layer: programs get the error when they need it, the next session tries
+            # again.
             with suppress(RootlayError, OSError):
                 self._wait()
                 bring_all(

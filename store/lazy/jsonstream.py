@@ -1,9 +1,9 @@
-"""The entries of a table of contents out of its JSON text, as the text comes: neither is ever whole in memory.
+"""The entries of a table of contents, parsed while its JSON text arrives: neither is ever whole in memory.
 
 Rules:
-1. Of the text only the value at hand is held, and no value may be longer than `VALUE_CHARS_MAX`: the longest real one
+1. Only the text of the current value is held, and no value may be longer than `VALUE_CHARS_MAX`: the longest real one
    is an entry with all of its extended attributes.
-2. A number counts when something else follows it: the beginning of a longer one looks the same.
+2. A number is complete when something else follows it: the beginning of a longer one looks the same.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 def iter_entries(chunks: Iterable[bytes]) -> Iterator[Any]:
-    """The values in the list `entries` of the top-level object; names need not be UTF-8.
+    """Yield the values in the list `entries` of the top-level object; names need not be UTF-8.
 
-    Raises ValueError, RecursionError for what is not JSON of this form.
+    Raises ValueError, RecursionError for input that is not JSON of this form.
     """
     text = _Text(chunks)
     text.expect("{")
@@ -47,7 +47,7 @@ def _iter_list(text: _Text) -> Iterator[Any]:
 
 
 class _Text:
-    """JSON text that is read from its start on."""
+    """JSON text, read from its start."""
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks = iter(chunks)
@@ -58,7 +58,7 @@ class _Text:
         self._ended = False
 
     def peek(self) -> str:
-        """The next character that is no space. Raises ValueError at the end."""
+        """Return the next character that is not a space. Raises ValueError at the end."""
         while True:
             found = _SPACE.match(self._text, self._at)
             self._at = len(self._text) if found is None else found.end()
@@ -68,13 +68,13 @@ class _Text:
                 raise ValueError("it ends early")
 
     def expect(self, character: str) -> None:
-        """Pass over a character. Raises ValueError for another one."""
+        """Consume a character. Raises ValueError for another one."""
         if self.peek() != character:
             raise ValueError(f"{character} is missing")
         self._at += 1
 
     def value(self) -> Any:
-        """The next value. Raises ValueError."""
+        """Return the next value. Raises ValueError."""
         self.peek()
         while True:
             try:
@@ -89,12 +89,12 @@ class _Text:
             return found
 
     def _more(self) -> bool:
-        """Have twice as much of the value at hand, so that trying again costs no more than the text's length."""
+        """Read twice as much of the current value, so that all attempts cost no more than the text's length."""
         have = len(self._text) - self._at
         return have <= VALUE_CHARS_MAX and self._read(have)
 
     def _read(self, count: int) -> bool:
-        """Have at least `count` more characters, or all that there are; whether there are more than before."""
+        """Read at least `count` more characters, or all that there are; return whether there are more than before."""
         parts = [self._text[self._at :]] if self._at else [self._text]
         self._at = 0
         new = 0

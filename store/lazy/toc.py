@@ -1,11 +1,11 @@
-"""Tables of contents: the JSON documents of eStargz and zstd:chunked, which agree but for details.
+"""Tables of contents: the JSON documents of eStargz and zstd:chunked, which differ only in details.
 
 Sources: containerd/stargz-snapshotter, docs/estargz.md; containers/storage, pkg/chunked/internal/minimal.
 
 Rules:
-1. Entries are read one after the other while the text comes (`jsonstream`): a table of 300,000 entries is never whole
+1. Entries are read one after the other while the text arrives (`jsonstream`): a table of 300,000 entries is never whole
    in memory, neither as text nor as objects.
-2. What comes out is checked as far as it says something about itself; names and links are the layer tree's to judge.
+2. The entries are checked on their own; the layer tree checks names and links.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Chunk:
     """A piece of a file. Offsets and lengths in bytes.
 
-    `start` in the blob is where decompression begins, `inner` how much of what comes out belongs to others; `end` is
-    0 where the table does not say. `zeros`: nothing but, and nothing in the blob.
+    `start` in the blob is the start of decompression, `inner` the decompressed bytes that belong to others; `end` is 0
+    if the table does not state it. `zeros`: only zeros, and nothing in the blob.
     """
 
     start: int
@@ -66,7 +66,7 @@ class TocFile:
 
 
 def iter_toc(chunks: Iterable[bytes], what: str) -> Iterator[TocFile]:
-    """The files of a table, in the order of the tar, out of the bytes of its text. Raises BadManifest."""
+    """Yield the files of a table, in the order of the tar, from the bytes of its text. Raises BadManifest."""
     current: TocFile | None = None
     for item in _iter_entries(chunks, what):
         if item.get("type") == "chunk":
@@ -141,7 +141,7 @@ def _file(item: dict[str, Any], what: str) -> TocFile:
 
 
 def _chunk(item: dict[str, Any], file: TocFile, what: str) -> Chunk:
-    """`chunkSize` 0: all the rest of the file."""
+    """Parse a chunk. `chunkSize` 0: all the rest of the file."""
     at = _number(item, "chunkOffset", what)
     return Chunk(
         _number(item, "offset", what),
@@ -155,7 +155,7 @@ def _chunk(item: dict[str, Any], file: TocFile, what: str) -> Chunk:
 
 
 def _settled(file: TocFile, what: str) -> TocFile:
-    """The chunks must cover the file, in order; a single one may leave its digest to the file."""
+    """Return the file if its chunks cover it, in order; a single one may take its digest from the file."""
     at = 0
     for number, chunk in enumerate(file.chunks):
         if chunk.file_offset != at or chunk.length <= 0:
@@ -172,7 +172,7 @@ def _settled(file: TocFile, what: str) -> TocFile:
 
 
 def _time_ns(text: str, what: str) -> int:
-    """RFC 3339 to ns since the epoch; nothing is the epoch."""
+    """Convert RFC 3339 to ns since the epoch; an empty text is the epoch."""
     if not text:
         return 0
     found = _TIME.match(text)

@@ -1,4 +1,4 @@
-"""The layer index of a lazy layer, made of its table of contents (docs/format.md §11).
+"""The layer index of a lazy layer, made from its table of contents (docs/format.md §11).
 
 There is no tar to count offsets in, so content has offsets in the concatenation of all chunks, in the table's order;
 each chunk is a segment.
@@ -38,7 +38,7 @@ def write_toc_index(
 
     Args:
         layer: the blob's descriptor.
-        content_end: where in the blob chunks end at the latest.
+        content_end: where chunks end in the blob at the latest.
 
     Raises BadManifest, UnsafePath, UnsupportedMedia, TooLarge.
     """
@@ -70,7 +70,7 @@ def _write(
 
 
 def _cut(chunk: Chunk) -> list[Chunk]:
-    """Zeros may be of any length; segments are read whole."""
+    """Split long runs of zeros: they may have any length, but segments are read whole."""
     if chunk.length <= SEGMENT_BYTES_MAX:
         return [chunk]
     return [
@@ -80,8 +80,8 @@ def _cut(chunk: Chunk) -> list[Chunk]:
 
 
 class _ChunkTable:
-    """The chunks of a layer, in a file that has no name: there is one for each file of the layer, and more. Iterated
-    they are checkpoints. A chunk whose end the table of contents does not give ends where the next one starts.
+    """The chunks of a layer, in a file without a name: there is at least one for each file of the layer. Iteration
+    yields checkpoints. A chunk without an end in the table of contents ends at the start of the next one.
     """
 
     def __init__(self, directory: Path, content_end: int, what: str) -> None:
@@ -102,7 +102,7 @@ class _ChunkTable:
         return self._count
 
     def add(self, chunk: Chunk) -> None:
-        """The next chunk."""
+        """Add the next chunk."""
         self._count += 1
         if chunk.zeros or chunk.digest is None:
             self._rows.write(_ROW.pack(chunk.start, chunk.inner, chunk.length, True, bytes(32)))
@@ -112,7 +112,7 @@ class _ChunkTable:
         self._starts.append(chunk.start)
 
     def __iter__(self) -> Iterator[Checkpoint]:
-        """Raises BadManifest."""
+        """Yield the checkpoints. Raises BadManifest."""
         if not self._is_sorted:
             self._starts = array("Q", sorted(self._starts))
             self._is_sorted = True
@@ -138,10 +138,10 @@ class _ChunkTable:
 
 
 def toc_entry(name: bytes, member: Entry, start: int, digest: Digest) -> TocFile:
-    """The entry of the table itself, which an eStargz has at the end of its tar, in a member of its own.
+    """Return the entry of the table itself, which an eStargz has at the end of its tar, in its own gzip member.
 
     Args:
-        member: what that tar says; its offset counts from the member's start, which is at `start` in the blob.
+        member: the entry in that tar; its offset counts from the member's start, which is at `start` in the blob.
     """
     chunk = Chunk(start, 0, member.offset, 0, member.size, digest)
     return TocFile(name, replace(member, offset=0), None, [chunk])

@@ -1,4 +1,4 @@
-"""The ways to the content of a layer. By itself: what writes layers needs no codec."""
+"""The ways to access the content of a layer. A separate module: writers of layers need no codec."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class Access(Enum):
-    """How a layer's content is reached later; the value is `access` in the layer index."""
+    """The later access to a layer's content; the value is `access` in the layer index."""
 
     TAR = "tar"
     GZIP = "gzip"

@@ -1,6 +1,6 @@
 """Changes to an image config as Dockerfile instructions: `commit --change` and `import --change`.
 
-Rules: Dockerfile reference, the instructions that touch nothing but the config. JSON form or shell form for CMD and
+Rules: Dockerfile reference, the instructions that change only the config. JSON form or shell form for CMD and
 ENTRYPOINT; `NAME=value …` with shell quoting for ENV and LABEL (and the old `ENV NAME value`).
 """
 
@@ -21,7 +21,7 @@ def apply_changes(config: RunConfig, changes: Iterable[str]) -> RunConfig:
     """Apply instructions in order.
 
     Raises:
-        BadManifest: an instruction that is not known, or not well-formed; it is named.
+        BadManifest: an instruction that is unknown or malformed; the message names it.
     """
     for change in changes:
         config = apply_change(config, change)
@@ -88,7 +88,7 @@ def _pairs(rest: str) -> dict[str, str]:
 
 
 def merge_env(env: Iterable[str], pairs: Mapping[str, str]) -> tuple[str, ...]:
-    """`NAME=value` entries with some set: a known name keeps its place, a new one goes to the end."""
+    """Merge `NAME=value` entries: a known name keeps its place, a new one is added at the end."""
     merged = dict(entry.split("=", 1) for entry in env if "=" in entry)
     merged.update(pairs)
     return tuple(f"{name}={value}" for name, value in merged.items())

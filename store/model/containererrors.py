@@ -1,4 +1,4 @@
-"""Errors about container names, besides those of rootlay.store.model.errors."""
+"""Errors about container names, in addition to those of rootlay.store.model.errors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AmbiguousContainer(RootlayError):
 
 
 class BadContainerName(RootlayError):
-    """Not a name for a container, or for a snapshot (`kind`)."""
+    """A name that is not valid for a container, or for a snapshot (`kind`)."""
 
     exit_code = 18
 
@@ -31,9 +31,9 @@ class BadContainerName(RootlayError):
 
 
 class RunsElsewhere(ContainerRunning):
-    """The container's main program was started on another machine, and nothing says that it has ended.
+    """The container's main program was started on another machine, and nothing shows that it has ended.
 
-    Processes of other machines cannot be seen. Where that machine went down, the state stays as it was.
+    Processes of other machines are not visible. If that machine crashed, the state stays unchanged.
     """
 
     exit_code = 19
@@ -47,7 +47,7 @@ class RunsElsewhere(ContainerRunning):
 
 
 class SnapshotExists(RootlayError):
-    """The container has a snapshot of that name already."""
+    """A snapshot name that the container already uses."""
 
     exit_code = 51
 
@@ -58,7 +58,7 @@ class SnapshotExists(RootlayError):
 
 
 class UnknownSnapshot(RootlayError):
-    """The container has no snapshot of that name (or none at all, where the name is empty)."""
+    """The container has no snapshot of that name (or none at all, if the name is empty)."""
 
     exit_code = 50
 
@@ -69,7 +69,7 @@ class UnknownSnapshot(RootlayError):
 
 
 class UpperKeptElsewhere(RootlayError):
-    """The container's upper is a directory of the user's own (`--upper`), which rootlay does not take over."""
+    """The container's upper is a directory of the user (`--upper`), which rootlay does not take over."""
 
     exit_code = 52
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from rootlay.store.model.errors import BadManifest, printable_text
 from rootlay.store.model.value import value
 
-if sys.version_info >= (3, 12):  # the interpreter's own: `hashlib` loads OpenSSL, which takes 3 ms of each start
+if sys.version_info >= (3, 12):  # a module of the interpreter: `hashlib` loads OpenSSL, which takes 3 ms of each start
     from _sha2 import sha256
 else:
     from _sha256 import sha256  # type: ignore[import-not-found]  # typeshed knows only its successor
@@ -43,11 +43,11 @@ class Digest:
 
     @classmethod
     def of(cls, data: bytes) -> Digest:
-        """The SHA-256 digest of a document in memory."""
+        """Return the SHA-256 digest of a document in memory."""
         return cls("sha256", sha256(data).hexdigest())
 
     def fits(self, data: bytes) -> bool:
-        """Whether `data` has this digest."""
+        """Return whether `data` has this digest."""
         if self.algorithm == "sha256":
             return bool(sha256(data).hexdigest() == self.hex)
         import hashlib
@@ -65,19 +65,19 @@ class Digest:
         return self.hex[:12]
 
     def __lt__(self, other: Digest) -> bool:
-        """By algorithm, then by hex."""
+        """Compare by algorithm, then by hex."""
         return (self.algorithm, self.hex) < (other.algorithm, other.hex)
 
     def __str__(self) -> str:
-        """`algorithm:hex`."""
+        """Return `algorithm:hex`."""
         return f"{self.algorithm}:{self.hex}"
 
 
 def chain_id(diff_ids: Iterable[Digest]) -> Digest:
-    """The chain ID of a stack of layers, base layer first.
+    """Return the chain ID of a stack of layers, base layer first.
 
     `ChainID(L0) = DiffID(L0)`; `ChainID(L0|…|Ln) = SHA256(ChainID(L0|…|Ln-1) + " " + DiffID(Ln))`, over the text
-    forms. The specification leaves the empty stack open: here it is the digest of the empty string.
+    forms. The specification does not define the empty stack: here it is the digest of the empty string.
     """
     chain: Digest | None = None
     for diff_id in diff_ids:

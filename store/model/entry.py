@@ -42,7 +42,7 @@ SparseMap = tuple[tuple[int, int], ...]
 
 
 class EntryType(Enum):
-    """What an entry is; the value is its one-byte code."""
+    """The type of an entry; the value is its one-byte code."""
 
     DIRECTORY = b"d"
     FILE = b"f"
@@ -62,10 +62,10 @@ TYPE_BITS = {
     EntryType.BLOCK_DEVICE: stat.S_IFBLK,
     EntryType.FIFO: stat.S_IFIFO,
 }
-"""st_mode type bits of what a view can hold."""
+"""st_mode type bits of the entries in a view."""
 
 ENTRY_TYPES = {bits: kind for kind, bits in TYPE_BITS.items()}
-"""The inverse."""
+"""The inverse table."""
 
 _BY_CODE = {t.value[0]: t for t in EntryType}
 _CODE = {t: t.value[0] for t in EntryType}
@@ -100,7 +100,7 @@ class Entry:
         return self.size if self.sparse is None else sum(length for _, length in self.sparse)
 
     def pack(self) -> bytes:
-        """The entry as it is stored."""
+        """Return the stored form."""
         flags = (
             (FLAG_IMPLICIT if self.implicit else 0)
             | (FLAG_OPAQUE if self.opaque else 0)
@@ -123,7 +123,7 @@ class Entry:
 
     @classmethod
     def unpack(cls, buf: bytes) -> Entry:
-        """The inverse of `pack`. Raises CorruptStore."""
+        """Parse the stored form. Raises CorruptStore."""
         try:
             (code, flags, xattr_count, id_, ino, nlink, mode, uid, gid, link_bytes, size, mtime_ns, offset, major,
              minor) = _HEAD.unpack_from(buf)  # fmt: skip
@@ -150,7 +150,7 @@ class Entry:
 
 
 def _unpack_xattrs(buf: bytes, at: int, count: int) -> tuple[Xattrs, int]:
-    """`count` xattrs from `buf[at:]`, and where they end."""
+    """Return `count` xattrs from `buf[at:]`, and their end."""
     found = []
     for _ in range(count):
         name_bytes, value_bytes = _XATTR.unpack_from(buf, at)
@@ -161,7 +161,7 @@ def _unpack_xattrs(buf: bytes, at: int, count: int) -> tuple[Xattrs, int]:
 
 
 def _unpack_sparse(buf: bytes, at: int) -> tuple[SparseMap, int]:
-    """The sparse map in `buf[at:]`, and where it ends."""
+    """Return the sparse map in `buf[at:]`, and its end."""
     (count,) = _COUNT.unpack_from(buf, at)
     at += _COUNT.size
     end = at + count * _RUN.size
@@ -171,10 +171,10 @@ def _unpack_sparse(buf: bytes, at: int) -> tuple[SparseMap, int]:
 
 
 def entry_key(parent_id: int, name: bytes) -> bytes:
-    """The key of `name` in the directory `parent_id`; the root is `(0, b"")`."""
+    """Return the key of `name` in the directory `parent_id`; the root is `(0, b"")`."""
     return _PARENT.pack(parent_id) + name
 
 
 def split_key(key: bytes) -> tuple[int, bytes]:
-    """The inverse of `entry_key`."""
+    """Return parent id and name: the inverse of `entry_key`."""
     return _PARENT.unpack_from(key)[0], key[_PARENT.size :]

@@ -1,9 +1,9 @@
 """Errors of the store.
 
 Rules:
-1. One root, `RootlayError`; every error carries the fields it speaks about.
-2. One line of message: the input by name, what is wrong with it, what to do where that is known.
-3. `fault` says whose doing it is: the caller's, the image's, the disk's or the network's.
+1. One root, `RootlayError`; every error carries the fields that its message names.
+2. One line of message: the input by name, what is wrong with it, and what to do if that is known.
+3. `fault` names the cause: the caller, the image, the disk or the network.
 4. An error leaves the store as it was.
 """
 
@@ -18,19 +18,19 @@ Fault = Literal["caller", "image", "disk", "network"]
 
 
 def printable(path: bytes) -> str:
-    """Show raw path bytes in a message: what is not printable UTF-8 is escaped."""
+    """Return raw path bytes for a message, with everything escaped that is not printable UTF-8."""
     return printable_text(path.decode("utf-8", "backslashreplace"))
 
 
 def printable_text(text: str) -> str:
-    """Show a stranger's text in a message or a listing: what could move the cursor, or is no text, is escaped."""
+    """Return foreign text for a message or a listing, with cursor movements and invalid text escaped."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 
 def _escape(character: str) -> str:
-    """`\\n`, `\\x9b`, `\\u202e`; a byte that is no UTF-8 (PEP 383) as it was."""
+    """Escape as `\\n`, `\\x9b`, `\\u202e`; restore a byte that is not UTF-8 (PEP 383)."""
     code = ord(character)
     if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
@@ -38,7 +38,7 @@ def _escape(character: str) -> str:
 
 
 class RootlayError(Exception):
-    """Root of all errors that rootlay raises on purpose.
+    """The root of all errors that rootlay raises on purpose.
 
     `exit_code` is the command line's (docs/exit-codes.md); `run_code` that of the verbs that run programs, which leave
     1 … 124 to the program, as Docker does.
@@ -50,7 +50,7 @@ class RootlayError(Exception):
 
 
 class InputError(RootlayError):
-    """An input, which the message names, cannot be used."""
+    """An input, named by the message, that cannot be used."""
 
     fault: ClassVar[Fault] = "image"
     usual: ClassVar[str] = ""
@@ -63,14 +63,14 @@ class InputError(RootlayError):
 
 
 class NotAnArchive(InputError):
-    """The input is not an archive or image of a known kind."""
+    """An input that is not an archive or image of a known kind."""
 
     exit_code = 20
     usual = "not a tar archive"
 
 
 class TruncatedArchive(InputError):
-    """The input ends too early: most often an interrupted download or copy."""
+    """An input that ends too early: most often an interrupted download or copy."""
 
     exit_code = 21
     usual = "ends in the middle of an entry"
@@ -78,7 +78,7 @@ class TruncatedArchive(InputError):
 
 
 class DigestMismatch(RootlayError):
-    """Content does not have the digest, the diff ID or the size that its description promises."""
+    """Content without the digest, the diff ID or the size that its description promises."""
 
     fault = "image"
     exit_code = 22
@@ -91,7 +91,7 @@ class DigestMismatch(RootlayError):
 
 
 class UnsafePath(RootlayError):
-    """An archive names something outside its own root, or a name that no file system can hold."""
+    """A name in an archive that is outside the archive's root, or that no file system can hold."""
 
     fault = "image"
     exit_code = 23
@@ -111,13 +111,13 @@ class UnsupportedMedia(InputError):
 
 
 class BadManifest(InputError):
-    """A manifest, index or image config is not what its specification demands."""
+    """A manifest, index or image config that violates its specification."""
 
     exit_code = 25
 
 
 class TooLarge(RootlayError):
-    """An image unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
+    """An image that unpacks to more than the limits allow (see `rootlay.store.model.limits`)."""
 
     fault = "image"
     exit_code = 28
@@ -130,7 +130,7 @@ class TooLarge(RootlayError):
 
 
 class WrongPlatform(RootlayError):
-    """A multi-platform image has nothing for the wanted platform."""
+    """A multi-platform image without an image for the wanted platform."""
 
     fault = "image"
     exit_code = 26
@@ -142,7 +142,7 @@ class WrongPlatform(RootlayError):
 
 
 class ForeignPlatform(RootlayError):
-    """Programs of an image for another platform are to run on this machine."""
+    """An attempt to run programs of an image for another platform on this machine."""
 
     exit_code = 34
 
@@ -189,7 +189,7 @@ class AmbiguousImage(RootlayError):
 
 
 class ImageInUse(RootlayError):
-    """An image that containers still need, or that has several names, is not removed without force."""
+    """An attempt to remove, without force, an image that containers still need or that has several names."""
 
     exit_code = 12
 
@@ -221,7 +221,7 @@ class NameInUse(RootlayError):
 
 
 class ContainerRunning(RootlayError):
-    """The operation needs a container that is not running."""
+    """An operation on a running container that requires a stopped one."""
 
     exit_code = 17
 
@@ -231,7 +231,7 @@ class ContainerRunning(RootlayError):
 
 
 class StillRunning(ContainerRunning):
-    """Programs start in a container faster than they can be ended."""
+    """A container in which programs start faster than they can be ended."""
 
     def __init__(self, container: str) -> None:
         super().__init__(container)
@@ -239,7 +239,7 @@ class StillRunning(ContainerRunning):
 
 
 class NotFetched(RootlayError):
-    """An image that was pulled lazily, where the whole of it is needed."""
+    """A lazily pulled image, where the whole of it is needed."""
 
     exit_code = 46
 
@@ -249,7 +249,7 @@ class NotFetched(RootlayError):
 
 
 class StoreNotWritable(RootlayError):
-    """The store's directory cannot be made or written."""
+    """A store whose directory cannot be made or written."""
 
     fault = "disk"
     exit_code = 30
@@ -261,7 +261,7 @@ class StoreNotWritable(RootlayError):
 
 
 class DiskFull(RootlayError):
-    """No space, no inodes or no quota left where the store is."""
+    """No space, no inodes or no quota left on the store's file system."""
 
     fault = "disk"
     exit_code = 31
@@ -272,7 +272,7 @@ class DiskFull(RootlayError):
 
 
 class CorruptStore(RootlayError):
-    """Something that the store wrote itself is missing or damaged."""
+    """A missing or damaged file that the store wrote."""
 
     fault = "disk"
     exit_code = 27
@@ -288,7 +288,7 @@ _REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 def from_os_error(error: OSError, path: Path) -> RootlayError | None:
-    """The typed error for an operating system error met while writing below `path`, or None."""
+    """Return the typed error for an operating system error while writing below `path`, or None."""
     if error.errno in _FULL:
         return DiskFull(path)
     if error.errno in _REFUSED:

@@ -13,7 +13,7 @@ from rootlay.store.model.value import value
 class Image:
     """One image: config, manifest, and the names it had when it was read.
 
-    `index`: the multi-platform index that the names lead to, out of which this image was chosen. Without it the names
+    `index`: the multi-platform index that the names lead to, from which this image was chosen. Without it the names
     (and `index.json`) lead to the manifest itself.
     """
 
@@ -38,7 +38,7 @@ class Image:
 
     @property
     def entry(self) -> Descriptor:
-        """What `index.json` has: the multi-platform index, or the manifest."""
+        """The descriptor in `index.json`: of the multi-platform index, or of the manifest."""
         return self.index or self.descriptor
 
     @property
@@ -58,12 +58,12 @@ class Image:
 
     @property
     def created(self) -> str:
-        """When it was made, RFC 3339; empty where the image does not say."""
+        """The time of its creation, RFC 3339; empty if the image does not state it."""
         return self.config.created
 
     @property
     def size(self) -> int:
-        """Bytes of all its blobs, compressed as they are."""
+        """Bytes of all its blobs, in their compressed form."""
         return self.descriptor.size + self.manifest.config.size + sum(layer.size for layer in self.manifest.layers)
 
 

@@ -1,4 +1,4 @@
-"""The image config: what a program in the image runs with, the diff IDs, the history (OCI specification, config.md)."""
+"""The image config: the settings of its programs, the diff IDs, the history (OCI specification, config.md)."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunConfig:
 
     @classmethod
     def parse(cls, source: Json, what: str) -> RunConfig:
-        """Raises BadManifest."""
+        """Parse the JSON form. Raises BadManifest."""
         return cls(
             optional(source, "User", str, what) or "",
             texts(source, "Env", what) or (),
@@ -58,7 +58,7 @@ class RunConfig:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """Return the stored form."""
         found: dict[str, Any] = {
             "User": self.user,
             "ExposedPorts": {port: {} for port in self.exposed_ports},
@@ -82,7 +82,7 @@ _RUN_MEMBERS = (
 
 @value
 class History:
-    """How one step of the image came to be; `created` in RFC 3339."""
+    """One step of the image's history; `created` in RFC 3339."""
 
     created: str = ""
     created_by: str = ""
@@ -93,14 +93,14 @@ class History:
 
     @classmethod
     def parse(cls, source: Json, what: str) -> History:
-        """Raises BadManifest."""
+        """Parse the JSON form. Raises BadManifest."""
         names = ("created", "created_by", "author", "comment")
         created, created_by, author, comment = (optional(source, name, str, what) or "" for name in names)
         empty = optional(source, "empty_layer", bool, what) or False
         return cls(created, created_by, author, comment, empty, without(source, (*names, "empty_layer")))
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """Return the stored form."""
         names = ("created", "created_by", "author", "comment", "empty_layer")
         found = {name: getattr(self, name) for name in names if getattr(self, name)}
         return {**found, **self.extra}
@@ -122,7 +122,7 @@ class ImageConfig:
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> ImageConfig:
-        """Raises BadManifest."""
+        """Parse the document. Raises BadManifest."""
         source = parse_object(data, what)
         rootfs = as_object(source.get("rootfs"), f"{what}: rootfs")
         if rootfs.get("type") != "layers":
@@ -141,7 +141,7 @@ class ImageConfig:
         )
 
     def to_bytes(self) -> bytes:
-        """The document. A parsed config need not come out with the same bytes: keep those where the ID matters."""
+        """Return the document. A parsed config may get other bytes: keep the original ones if the ID matters."""
         found: dict[str, Any] = {}
         for name in ("created", "author"):
             if getattr(self, name):
@@ -155,7 +155,7 @@ class ImageConfig:
 
     @property
     def platform(self) -> Platform:
-        """What the image runs on."""
+        """The platform of the image."""
         return Platform(self.os, self.architecture, self.variant)
 
     @property
@@ -164,7 +164,7 @@ class ImageConfig:
         return chain_id_of(self.diff_ids)
 
     def with_layer(self, diff_id: Digest, history: History) -> ImageConfig:
-        """The config of an image with one more layer on top."""
+        """Return the config of an image with one more layer on top."""
         return replace(
             self, created=history.created, diff_ids=(*self.diff_ids, diff_id), history=(*self.history, history)
         )
@@ -174,6 +174,6 @@ _CONFIG_MEMBERS = ("os", "architecture", "variant", "created", "author", "config
 
 
 def check_platform(config: ImageConfig, wanted: Platform) -> None:
-    """Raise WrongPlatform for an image that says it is for something else."""
+    """Raise WrongPlatform for an image that states another platform."""
     if config.architecture and not fits(wanted, config.platform):
         raise WrongPlatform(str(wanted), (str(config.platform),))

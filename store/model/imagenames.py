@@ -1,9 +1,9 @@
-"""What images are called: the names in `index.json`.
+"""The names of images in `index.json`.
 
 Rules:
-1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`; for what was pulled
-   by digest `debian@sha256:…`, which may be the digest of an index); one descriptor for each name. An image that lost
-   its last name to another one stays, with a descriptor without a name.
+1. A name is the annotation `org.opencontainers.image.ref.name`, in familiar form (`debian:latest`; `debian@sha256:…`
+   for an image that was pulled by digest, which may be the digest of an index); one descriptor for each name. An image
+   that lost its last name to another one stays, with a descriptor without a name.
 2. The functions that change an index are pure; `Layout.update_index` applies them.
 """
 
@@ -17,7 +17,7 @@ from rootlay.store.model.value import replace
 
 
 def same_name(stored: str | None, reference: Reference) -> bool:
-    """Whether the name in an index means `reference`: the tag counts, and where there is none the digest."""
+    """Return whether the name in an index means `reference`: the tag counts, and without one the digest."""
     found = parsed(stored)
     if found is None:
         return False
@@ -27,7 +27,7 @@ def same_name(stored: str | None, reference: Reference) -> bool:
 
 
 def parsed(stored: str | None) -> Reference | None:
-    """A name in an index; None for what other tools may write there that is no reference."""
+    """Parse a name in an index; return None for text of other tools that is not a reference."""
     if stored is None:
         return None
     try:
@@ -37,12 +37,12 @@ def parsed(stored: str | None) -> Reference | None:
 
 
 def unnamed(descriptor: Descriptor) -> Descriptor:
-    """The descriptor without the name that an index gave it."""
+    """Return the descriptor without the name that an index gave it."""
     return replace(descriptor, annotations={k: v for k, v in descriptor.annotations.items() if k != REF_NAME})
 
 
 def with_name(index: Index, descriptor: Descriptor, reference: Reference | None) -> Index:
-    """The index in which `reference` names the image of `descriptor`; None: it is there without a name."""
+    """Return the index in which `reference` names the image of `descriptor`; None: the image has no name."""
     plain = unnamed(descriptor)
     if reference is None:
         if any(d.digest == descriptor.digest for d in index.manifests):
@@ -65,10 +65,10 @@ def with_name(index: Index, descriptor: Descriptor, reference: Reference | None)
 
 
 def without_name(index: Index, reference: Reference) -> Index:
-    """The index without that name; an image goes with its last one."""
+    """Return the index without that name; an image is removed with its last name."""
     return replace(index, manifests=tuple(d for d in index.manifests if not same_name(d.ref_name, reference)))
 
 
 def without_image(index: Index, digest: Digest) -> Index:
-    """The index without any descriptor of that manifest."""
+    """Return the index without any descriptor of that manifest."""
     return replace(index, manifests=tuple(d for d in index.manifests if d.digest != digest))

@@ -1,6 +1,6 @@
-"""Reading the JSON documents of an image strictly where it matters and tolerantly elsewhere.
+"""Reading the JSON documents of an image, strictly for important members and tolerantly for the others.
 
-Every model keeps the members that it does not know in `extra`, so that a rewrite loses nothing.
+Every model keeps unknown members in `extra`, so that a rewrite loses nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from rootlay.store.model.errors import BadManifest
 Json = Mapping[str, Any]
 T = TypeVar("T")
 
-# Documents above this size are refused unread: registries limit manifests to 4 MiB.
+# Larger documents are refused unread: registries limit manifests to 4 MiB.
 DOCUMENT_BYTES_MAX = 4 << 20
 
 
 def parse_object(data: bytes, what: str) -> Json:
-    """A JSON object. Raises BadManifest."""
+    """Parse a JSON object. Raises BadManifest."""
     if len(data) > DOCUMENT_BYTES_MAX:
         raise BadManifest(what, f"longer than {DOCUMENT_BYTES_MAX} bytes")
     try:
@@ -30,14 +30,14 @@ def parse_object(data: bytes, what: str) -> Json:
 
 
 def as_object(value: object, what: str) -> Json:
-    """`value`, which must be an object with text keys. Raises BadManifest."""
+    """Return `value`, which must be an object with text keys. Raises BadManifest."""
     if not isinstance(value, dict):
         raise BadManifest(what, "not a JSON object")
     return value
 
 
 def field(source: Json, name: str, kind: type[T], what: str) -> T:
-    """The member `name`, which must be there and of type `kind`. Raises BadManifest."""
+    """Return the member `name`, which must be there and of type `kind`. Raises BadManifest."""
     value = source.get(name)
     if not isinstance(value, kind) or isinstance(value, bool) is not (kind is bool):
         raise BadManifest(what, f"{name} is missing or of the wrong type")
@@ -45,17 +45,17 @@ def field(source: Json, name: str, kind: type[T], what: str) -> T:
 
 
 def optional(source: Json, name: str, kind: type[T], what: str) -> T | None:
-    """The member `name`, or None where it is missing or null. Raises BadManifest."""
+    """Return the member `name`, or None if it is missing or null. Raises BadManifest."""
     return None if source.get(name) is None else field(source, name, kind, what)
 
 
 def objects(source: Json, name: str, what: str) -> tuple[Json, ...]:
-    """The member `name`: a list of objects; empty where it is missing or null. Raises BadManifest."""
+    """Return the member `name`: a list of objects; empty if it is missing or null. Raises BadManifest."""
     return tuple(as_object(item, f"{what}: {name}") for item in optional(source, name, list, what) or ())
 
 
 def texts(source: Json, name: str, what: str) -> tuple[str, ...] | None:
-    """The member `name`: a list of texts, or None where it is missing or null. Raises BadManifest."""
+    """Return the member `name`: a list of texts, or None if it is missing or null. Raises BadManifest."""
     items = optional(source, name, list, what)
     if items is None:
         return None
@@ -65,7 +65,7 @@ def texts(source: Json, name: str, what: str) -> tuple[str, ...] | None:
 
 
 def text_map(source: Json, name: str, what: str) -> dict[str, str]:
-    """The member `name`: an object of texts; empty where it is missing or null. Raises BadManifest."""
+    """Return the member `name`: an object of texts; empty if it is missing or null. Raises BadManifest."""
     found = optional(source, name, dict, what) or {}
     if not all(isinstance(value, str) for value in found.values()):
         raise BadManifest(what, f"{name} holds something that is not a text")
@@ -73,11 +73,11 @@ def text_map(source: Json, name: str, what: str) -> dict[str, str]:
 
 
 def without(source: Json, known: Iterable[str]) -> dict[str, Any]:
-    """The members that are not `known`."""
+    """Return the members that are not `known`."""
     names = set(known)
     return {key: value for key, value in source.items() if key not in names}
 
 
 def dump(value: Json) -> bytes:
-    """The bytes of a document: compact, in the order given."""
+    """Return the bytes of a document: compact, in the order given."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")

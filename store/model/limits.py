@@ -1,10 +1,10 @@
-"""How much an image may unpack to: what bounds decompression bombs.
+"""How much an image may unpack to: protection against decompression bombs.
 
 Rules:
-1. The limits hold for one image as it is brought in, all of its layers together. What is counted is what comes out of
-   the decompressors; nothing of an image is written to disk by that, so a bomb costs time, not space.
-2. The defaults let every real image through. They are there so that nobody waits for a petabyte of zeros.
-3. The ratio counts only above `RATIO_FREE_BYTES`: a file of zeros is no attack.
+1. The limits apply to the import of one image, all of its layers together. They count the output of the decompressors;
+   none of that is written to disk, so a bomb costs time, not space.
+2. Every real image is below the defaults. They exist so that no user waits for a petabyte of zeros.
+3. The ratio counts only above `RATIO_FREE_BYTES`: a file of zeros is not an attack.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RATIO_FREE_BYTES = 8 << 30
 
 @value
 class Limits:
-    """Of one image: uncompressed bytes of its layers, entries, and uncompressed by compressed bytes."""
+    """Limits of one image: uncompressed bytes of its layers, entries, and uncompressed by compressed bytes."""
 
     size_bytes: int = 1 << 40
     entries: int = 10_000_000
@@ -27,7 +27,7 @@ class Limits:
 
 
 class Budget:
-    """What is left of the limits. Layers that are fetched side by side share one."""
+    """The remaining part of the limits. Layers that are fetched in parallel share one."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -36,7 +36,7 @@ class Budget:
         self._entries = 0
 
     def take_bytes(self, count: int, what: str) -> None:
-        """Note `count` more uncompressed bytes. Raises TooLarge."""
+        """Subtract `count` uncompressed bytes. Raises TooLarge."""
         with self._lock:
             self._bytes += count
             taken = self._bytes
@@ -44,7 +44,7 @@ class Budget:
             raise TooLarge(what, f"the image unpacks to more than {self._limits.size_bytes} bytes", "--max-size")
 
     def take_entries(self, count: int, what: str) -> None:
-        """Note `count` more entries. Raises TooLarge."""
+        """Subtract `count` entries. Raises TooLarge."""
         with self._lock:
             self._entries += count
             taken = self._entries
@@ -52,7 +52,7 @@ class Budget:
             raise TooLarge(what, f"the image has more than {self._limits.entries} entries", "--max-entries")
 
     def check_ratio(self, compressed_bytes: int, tar_bytes: int, what: str) -> None:
-        """Raise TooLarge if `tar_bytes` came out of too few."""
+        """Raise TooLarge if `tar_bytes` is too much for the compressed bytes."""
         if tar_bytes > RATIO_FREE_BYTES and tar_bytes > self._limits.ratio * max(compressed_bytes, 1):
             reason = f"it unpacks to more than {self._limits.ratio} times its size"
             raise TooLarge(what, reason, "--max-ratio")

@@ -40,7 +40,7 @@ class Platform:
 
     @classmethod
     def parse(cls, source: Json, what: str) -> Platform:
-        """Raises BadManifest."""
+        """Parse the JSON form. Raises BadManifest."""
         return cls(
             optional(source, "os", str, what) or "",
             optional(source, "architecture", str, what) or "",
@@ -49,12 +49,12 @@ class Platform:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """Return the stored form."""
         found = {"architecture": self.architecture, "os": self.os}
         return {**found, **({"variant": self.variant} if self.variant else {}), **self.extra}
 
     def __str__(self) -> str:
-        """`linux/arm64/v8`."""
+        """Return the form `linux/arm64/v8`."""
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
 
 
@@ -71,7 +71,7 @@ class Descriptor:
 
     @classmethod
     def parse(cls, source: Json, what: str) -> Descriptor:
-        """Raises BadManifest."""
+        """Parse the JSON form. Raises BadManifest."""
         size = member(source, "size", int, what)
         if size < 0:
             raise BadManifest(what, "negative size")
@@ -86,7 +86,7 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """Return the stored form."""
         found: dict[str, Any] = {"mediaType": self.media_type, "digest": str(self.digest), "size": self.size}
         found.update(self.extra)
         if self.platform is not None:
@@ -113,7 +113,7 @@ class Manifest:
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> Manifest:
-        """Raises BadManifest."""
+        """Parse the document. Raises BadManifest."""
         source = parse_object(data, what)
         if member(source, "schemaVersion", int, what) != 2:
             raise BadManifest(what, "only manifests of schema version 2 are supported")
@@ -129,7 +129,7 @@ class Manifest:
         )
 
     def to_bytes(self) -> bytes:
-        """The document. A parsed manifest need not come out with the same bytes: keep those where digests matter."""
+        """Return the document. A parsed manifest may get other bytes: keep the original ones if digests matter."""
         found: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": self.media_type,
@@ -151,7 +151,7 @@ class Index:
 
     @classmethod
     def parse(cls, data: bytes, what: str) -> Index:
-        """Raises BadManifest."""
+        """Parse the document. Raises BadManifest."""
         source = parse_object(data, what)
         if member(source, "schemaVersion", int, what) != 2:
             raise BadManifest(what, "only indexes of schema version 2 are supported")
@@ -159,7 +159,7 @@ class Index:
         return cls(found, without(source, ("schemaVersion", "manifests")))
 
     def to_bytes(self) -> bytes:
-        """The document."""
+        """Return the document."""
         return dump(
             {
                 "schemaVersion": 2,

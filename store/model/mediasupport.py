@@ -1,7 +1,7 @@
-"""What a manifest may ask of us, checked before a layer is read: for archives and registries alike.
+"""The supported features of a manifest, checked before a layer is read: for archives and registries alike.
 
-Foreign layers (OCI: nondistributable; Docker: foreign) need not be where their image is: they are taken like any other
-where they are there, and are a clear error where they are not.
+Foreign layers (OCI: nondistributable; Docker: foreign) may be stored elsewhere than their image: they are loaded like
+any other if they are there, and are a clear error if they are not.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ _ENCRYPTED = "+encrypted"
 
 
 def check_kind(manifest: Manifest, what: str) -> None:
-    """Raise UnsupportedMedia for what is packed like an image but is none (a chart, a signature, an attestation)."""
+    """Raise UnsupportedMedia for an object that only looks like an image (a chart, a signature, an attestation)."""
     if manifest.config.media_type not in CONFIGS:
         raise UnsupportedMedia(what, f"not an image: {manifest.config.media_type[:100]}")
 
 
 def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
-    """Raise BadManifest or UnsupportedMedia unless the layers are some that we can take."""
+    """Raise BadManifest or UnsupportedMedia unless all layers are supported."""
     if len(config.diff_ids) != len(manifest.layers):
         raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
     for layer in manifest.layers:
@@ -33,12 +33,12 @@ def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
 
 
 def is_foreign(layer: Descriptor) -> bool:
-    """Whether the layer's content may be somewhere else than its image."""
+    """Return whether the layer's content may be stored elsewhere than its image."""
     return layer.media_type.startswith(_FOREIGN)
 
 
 def missing_foreign(layer: Descriptor, what: str) -> UnsupportedMedia:
-    """The error for a foreign layer that is not with its image."""
+    """Return the error for a foreign layer that is not with its image."""
     urls = layer.extra.get("urls")
     where = f" (it is said to be at {str(urls[0])[:100]})" if isinstance(urls, list) and urls else ""
     reason = f"layer {layer.digest.short} is foreign, its content is not distributed with the image{where}"

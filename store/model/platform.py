@@ -1,4 +1,4 @@
-"""Platforms in Go's names, and which one of an image's fits this machine."""
+"""Platforms in Go's names, and the choice of an image for this machine."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ _ATTESTATION = "vnd.docker.reference.type"
 
 
 def host_platform() -> Platform:
-    """The platform of this machine."""
+    """Return the platform of this machine."""
     machine = os.uname().machine
     architecture, variant = _MACHINES.get(machine, (machine, ""))
     return Platform("linux", architecture, variant if architecture == "arm" else "")
 
 
 def parse_platform(text: str) -> Platform:
-    """`linux/arm64` or `linux/arm/v7`."""
+    """Parse `linux/arm64` or `linux/arm/v7`."""
     system, _, rest = text.partition("/")
     architecture, _, variant = rest.partition("/")
     return Platform(system, architecture, variant)
 
 
 def fits(wanted: Platform, found: Platform) -> bool:
-    """Whether an image for `found` runs where `wanted` is asked for. A variant matters only where both name one."""
+    """Return whether an image for `found` runs on `wanted`. A variant matters only if both name one."""
     same = (wanted.os, wanted.architecture) == (found.os, found.architecture)
     return same and (not wanted.variant or not found.variant or wanted.variant == found.variant)
 
 
 def is_attestation(descriptor: Descriptor) -> bool:
-    """Whether it is what BuildKit puts beside an image: a manifest about it, for no platform."""
+    """Return whether it is an attestation of BuildKit: a manifest about an image, for no platform."""
     platform = descriptor.platform
     nowhere = platform is not None and (platform.os, platform.architecture) == ("unknown", "unknown")
     return nowhere or _ATTESTATION in descriptor.annotations
 
 
 def choose(candidates: Iterable[Descriptor], wanted: Platform) -> Descriptor:
-    """The descriptor for `wanted`; one that names no platform is taken where nothing else fits.
+    """Return the descriptor for `wanted`; one without a platform is chosen if no other fits.
 
-    Raises WrongPlatform, which names those that are there.
+    Raises WrongPlatform, which names the available ones.
     """
     unnamed: Descriptor | None = None
     names = []

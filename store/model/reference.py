@@ -1,7 +1,7 @@
 """Image references in Docker's grammar: `[DOMAIN/]PATH[:TAG][@DIGEST]` (distribution/reference, "reference.go").
 
-`debian` means `docker.io/library/debian:latest`. The short ("familiar") form is what the index stores and listings
-show; comparison is always between full forms.
+`debian` means `docker.io/library/debian:latest`. The index stores, and listings show, the short ("familiar") form;
+comparison is always between full forms.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """The repository, in full: `docker.io/library/debian`."""
+        """The full name of the repository: `docker.io/library/debian`."""
         return f"{self.domain}/{self.path}"
 
     @property
     def familiar_name(self) -> str:
-        """The repository as people write it: `debian`."""
+        """The usual short name of the repository: `debian`."""
         if self.domain != DEFAULT_DOMAIN:
             return self.name
         short = self.path.removeprefix(_OFFICIAL)
@@ -85,24 +85,24 @@ class Reference:
 
     @property
     def familiar(self) -> str:
-        """The whole reference as people write it: `debian:latest`."""
+        """The usual short form of the whole reference: `debian:latest`."""
         tag = f":{self.tag}" if self.tag is not None else ""
         digest = f"@{self.digest}" if self.digest is not None else ""
         return f"{self.familiar_name}{tag}{digest}"
 
     def with_default_tag(self) -> Reference:
-        """The reference with a tag, which a stored name needs; without its digest."""
+        """Return the reference with a tag, which a stored name needs; without its digest."""
         return replace(self, tag=self.tag or DEFAULT_TAG, digest=None)
 
     def __str__(self) -> str:
-        """The full form: `docker.io/library/debian:latest`."""
+        """Return the full form: `docker.io/library/debian:latest`."""
         tag = f":{self.tag}" if self.tag is not None else ""
         digest = f"@{self.digest}" if self.digest is not None else ""
         return f"{self.name}{tag}{digest}"
 
 
 def _split_domain(name: str) -> tuple[str, str]:
-    """Domain and path: the first component is a domain if it has a dot, a colon or a capital, or is `localhost`."""
+    """Return domain and path: the first component is a domain if it has a dot, colon or capital, or is `localhost`."""
     first, slash, rest = name.partition("/")
     if not slash or not ("." in first or ":" in first or first == "localhost" or first.lower() != first):
         domain, path = DEFAULT_DOMAIN, name

@@ -1,15 +1,15 @@
 """Frozen, slotted value classes without the `dataclasses` module.
 
-`import dataclasses` takes 8 ms (it imports inspect), and each class that it makes about 0.6 ms, because it compiles
-source text: 30 ms of the start of every `rootlay run`, and as much again of a `commit` or a `build`
-(bench/startup.py). All value classes use this instead; type checkers treat them as frozen dataclasses.
+`import dataclasses` takes 8 ms (it imports inspect), and each class about 0.6 ms, because it compiles source text: 30
+ms of the start of every `rootlay run`, and as much again for a `commit` or a `build` (bench/startup.py). All value
+classes use this module instead; type checkers treat them as frozen dataclasses.
 
 Rules:
-1. Fields are the annotated names of the class, behind those of the value class that it inherits from. Defaults are
-   shared, so they must be immutable; for others say `field(default_factory=…)`.
+1. Fields are the annotated names of the class, after those of the value class that it inherits from. Defaults are
+   shared, so they must be immutable; for others use `field(default_factory=…)`.
 2. Equality by class and fields; hashable if the fields are; `replace` makes a changed copy.
-3. A class of which many instances are made gets compiled methods when COMPILE_AT of them are there: from then on they
-   are made and compared as fast as those of a dataclass.
+3. A class with many instances gets compiled methods after COMPILE_AT of them: from then on they are made and compared
+   as fast as those of a dataclass.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _UNSET: Any = object()
 
 
 def field(*, default: Any = _UNSET, default_factory: Callable[[], Any] | None = None, repr: bool = True) -> Any:  # noqa: A002 (as in dataclasses)
-    """What there is to say of a field: a default, or one that is made anew for each instance; whether it is shown."""
+    """Return the options of a field: a default, or a factory that makes one for each instance; whether it is shown."""
     return _Field(default, default_factory, repr)
 
 
@@ -49,10 +49,10 @@ def value(*, order: bool = False, slots: bool = True) -> Callable[[type[T]], typ
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[T] | None = None, /, *, order: bool = False, slots: bool = True) -> Any:
-    """Class decorator: see the module. The class is made anew, with slots.
+    """Make a value class: a class decorator, see the module. It makes a new class, with slots.
 
     Args:
-        order: instances are compared by <, too, by their fields.
+        order: instances are also compared by <, by their fields.
         slots: False: instances have a `__dict__`, for cached properties.
     """
     if cls is None:
@@ -88,23 +88,23 @@ def _make(cls: type[Any], order: bool, slots: bool) -> type[Any]:
 
 
 def _of_class(annotation: Any) -> bool:
-    """Whether it is `ClassVar[…]`, as text or as an object: not a field."""
+    """Return whether it is `ClassVar[…]`, as text or as an object: not a field."""
     return str(annotation).removeprefix("typing.").startswith("ClassVar")
 
 
 def replace(instance: T, **changes: Any) -> T:
-    """A copy with some fields changed. Raises TypeError for a field that is not there."""
+    """Return a copy with some fields changed. Raises TypeError for an unknown field."""
     return type(instance)(**{**as_dict(instance), **changes})
 
 
 def fields(kind: type) -> tuple[str, ...]:
-    """The names of a value class's fields, in order."""
+    """Return the names of a value class's fields, in order."""
     names: tuple[str, ...] = kind.__fields__  # type: ignore[attr-defined]  # `value` put it there
     return names
 
 
 def as_dict(instance: Any) -> dict[str, Any]:
-    """Fields and values, one level deep."""
+    """Return fields and values, one level deep."""
     return {name: getattr(instance, name) for name in fields(type(instance))}
 
 
@@ -138,10 +138,10 @@ def _init(self: Any, *given: Any, **named: Any) -> None:
 
 
 def _compile(cls: Any) -> None:
-    """Give a class methods made for it (rule 3)."""
+    """Give a class its compiled methods (rule 3)."""
     names, defaults = cls.__fields__, cls.__defaults__
     if any(first in defaults and second not in defaults for first, second in itertools.pairwise(names)):
-        return  # no parameter without a default may follow one that has one
+        return  # a parameter without a default must not follow one with a default
     scope: dict[str, Any] = {"_set": _set, "_unset": _UNSET, "_defaults": defaults, "_class": cls}
     parameters, sets = [], []
     for name in names:
@@ -167,7 +167,7 @@ def _compile(cls: Any) -> None:
 
 
 def _post_init(self: Any) -> None:
-    """For classes to check themselves."""
+    """Do nothing; a class may define its own checks."""
 
 
 def _eq(self: Any, other: object) -> Any:

@@ -1,7 +1,7 @@
-"""Addresses: which URL a registry has, and which URLs an answer may send us to.
+"""The URL of a registry, and the URLs that an answer may redirect to.
 
 Rules:
-1. HTTP in the clear only where it was allowed by flag, or to this machine itself.
+1. Plain HTTP is used only if a flag allows it, or to localhost.
 2. An answer never leads from https to anything else, nor to a scheme other than http and https.
 """
 
@@ -17,14 +17,14 @@ from rootlay.store.registry.errors import BadRegistryAnswer
 
 _PORTS = {"http": 80, "https": 443}
 _DOCKER_HUB = "registry-1.docker.io"
-# What a URL may say before its host is a secret.
+# The part of a URL before its host may be a secret.
 _USER = re.compile(r"//[^/]*@")
 _URL_CHARACTERS_MAX = 16 << 10
 
 
 @value
 class Origin:
-    """Whom a credential is for: scheme, host and port of a URL."""
+    """The target of a credential: scheme, host and port of a URL."""
 
     scheme: str
     host: str
@@ -32,15 +32,15 @@ class Origin:
 
     @property
     def endpoint(self) -> str:
-        """`host:port`: what a connection is made to."""
+        """The connection's target, `host:port`."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """Raises BadRegistryAnswer for what is no http or https URL.
+        """Parse a URL. Raises BadRegistryAnswer for one that is not http or https.
 
-        What parsers of URLs differ about (user names, backslashes, white space) is refused: the host that is checked
-        must be the host that is connected to.
+        Forms that parsers of URLs treat differently (user names, backslashes, white space) are refused: the checked
+        host must be the connected host.
         """
         shown = _USER.sub("//", url[:100].partition("?")[0])
         try:
@@ -55,7 +55,7 @@ class Origin:
 
 
 def follow(base: str, location: str | None) -> str:
-    """The URL that an answer of `base` points to. Raises BadRegistryAnswer where rule 2 forbids it."""
+    """Return the URL that an answer of `base` points to. Raises BadRegistryAnswer if rule 2 forbids it."""
     here = Origin.of(base)
     if not location:
         raise BadRegistryAnswer(here.host, "an answer without the Location that it needs")
@@ -72,7 +72,7 @@ def follow(base: str, location: str | None) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine."""
+    """Return whether a host name or address means this machine."""
     if host == "localhost":
         return True
     try:
@@ -82,10 +82,10 @@ def is_loopback(host: str) -> bool:
 
 
 def registry_authority(domain: str) -> str:
-    """Host and port of a registry by the domain of a reference; Docker Hub has another one than it says."""
+    """Return host and port of a registry by the domain of a reference; those of Docker Hub differ from its domain."""
     return _DOCKER_HUB if domain == DEFAULT_DOMAIN else domain
 
 
 def host_of(authority: str) -> str:
-    """The host without its port."""
+    """Return the host without its port."""
     return urlsplit(f"//{authority}").hostname or authority

@@ -1,10 +1,10 @@
-"""What goes into the Authorization header for one registry (distribution, "Token Authentication"; RFC 7617).
+"""The Authorization header for one registry (distribution, "Token Authentication"; RFC 7617).
 
 Rules:
-1. Tokens are kept for each set of scopes until shortly before they expire, and got anew after a 401.
-2. A password goes to the registry itself or to the realm that it names; from a registry with TLS only to a realm
-   with TLS.
-3. The login is looked up when a registry asks for it, not before.
+1. Tokens are kept for each set of scopes until shortly before they expire, and requested again after a 401.
+2. A password is sent to the registry itself or to the realm that it names; for a registry with TLS only to a realm with
+   TLS.
+3. The login is looked up when a registry requires it, not before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rootlay.store.registry.retry import PASSING_STATUSES, Attempts, parse_retry
 from rootlay.store.registry.transport import Body, Request, Response, Transport
 
 TOKEN_BYTES_MAX = 1 << 20
-# The specification's: what a token server that says nothing means.
+# The specification's default for a token server that does not state one.
 _LIFE_S = 60
 _LIFE_S_MAX = 24 * 3600
 _CLIENT_ID = "rootlay"
@@ -66,7 +66,7 @@ class Authorizer:
             return self._credential
 
     def header(self, scopes: Scopes) -> str | None:
-        """The header that is known to be wanted; None before the registry has asked."""
+        """Return the header that the registry is known to require; None before its first challenge."""
         with self._lock:
             if self._basic is not None:
                 return self._basic
@@ -78,11 +78,11 @@ class Authorizer:
             return self._new_token(self._bearer, self._origin, scopes)
 
     def answer(self, response: Response, scopes: Scopes, rejected: str | None, what: str) -> str:
-        """The header for a second attempt after the 401 in `response`. Raises AccessDenied, BadRegistryAnswer."""
+        """Return the header for a retry after the 401 in `response`. Raises AccessDenied, BadRegistryAnswer."""
         with self._lock:
             current = self._basic or self._tokens.get(scopes, (None, 0.0))[0]
             if current is not None and current != rejected:
-                return current  # another thread has been faster
+                return current  # another thread was faster
             for challenge in parse_challenges(response.header("WWW-Authenticate") or ""):
                 if challenge.scheme == "bearer" and challenge.parameters.get("realm"):
                     self._bearer, self._origin = challenge, Origin.of(response.url)

@@ -1,4 +1,4 @@
-"""A range of a blob (RFC 9110, 14): what lazy layers are made of."""
+"""A range of a blob (RFC 9110, 14): the unit of transfer for lazy layers."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from rootlay.store.model.value import replace
 from rootlay.store.registry.errors import BadRegistryAnswer, RegistryUnreachable
 from rootlay.store.registry.session import Call, Session
 
-# 18 digits: more is no size of anything, and int() refuses what is much longer.
+# 18 digits: no size has more, and int() refuses much longer numbers.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")
 
 
 class NoRanges(BadRegistryAnswer):
-    """The registry answers a request for a part with the whole."""
+    """The registry answers a request for a range with the whole blob."""
 
 
 def read_range(session: Session, call: Call, start: int, end: int) -> bytes:
-    """The bytes from `start` to before `end`; a cut is tried again. Not verified.
+    """Return the bytes from `start` to before `end`; an interruption is retried. Not verified.
 
     Raises NoRanges, and as `Session.call`.
     """
     attempts = session.attempts()
     ranged = replace(call, headers={**call.headers, "Range": f"bytes={start}-{end - 1}"}, expected=(200, 206))
     while True:
-        response = session.call(ranged)  # which tries again by itself
+        response = session.call(ranged)  # which retries on its own
         try:
             with response:
                 if response.status != 206:

@@ -1,9 +1,9 @@
-"""The bytes of one blob, whatever happens on the way: a cut is resumed where it was, by Range (RFC 9110, 14).
+"""The bytes of one blob despite interruptions: a transfer is resumed where it ended, by Range (RFC 9110, 14).
 
 Rules:
-1. Exactly the promised number of bytes comes out, or an error. Who reads them checks the digest.
-2. A registry that ignores the Range is read again from the start, and what is known is skipped.
-3. Each attempt that brings bytes, and not too slowly, starts the count of attempts again.
+1. The result is exactly the promised number of bytes, or an error. The reader checks the digest.
+2. A registry that ignores the Range is read again from the start, and the known bytes are skipped.
+3. Each attempt that yields bytes, and not too slowly, resets the count of attempts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rootlay.store.registry.errors import BadRegistryAnswer, RegistryRefused, Re
 from rootlay.store.registry.session import Call, Session
 from rootlay.store.registry.transport import Response
 
-# 18 digits: more is no size of anything, and int() refuses what is much longer.
+# 18 digits: no size has more, and int() refuses much longer numbers.
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)\Z")
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
@@ -33,7 +33,7 @@ class BlobStream:
         self._done = start
 
     def __iter__(self) -> Iterator[bytes]:
-        """The bytes. Raises DigestMismatch (the length), and as `Session.call`."""
+        """Yield the bytes. Raises DigestMismatch (the length), and as `Session.call`."""
         attempts = self._session.attempts()
         while self._done < self._size:
             before = self._done
@@ -64,7 +64,7 @@ class BlobStream:
             raise
 
     def _iter_new(self, response: Response) -> Iterator[bytes]:
-        """What is new in an answer; counts it."""
+        """Yield the new bytes of an answer, and count them."""
         at = self._start(response)
         length = response.header("Content-Length")
         if length is not None and _LENGTH.fullmatch(length) and at + int(length) != self._size:

@@ -1,4 +1,4 @@
-"""`WWW-Authenticate` headers (RFC 9110, 11.6.1): what a registry wants."""
+"""`WWW-Authenticate` headers (RFC 9110, 11.6.1): the authorization that a registry requires."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Challenge:
 
 
 def parse_challenges(header: str) -> list[Challenge]:
-    """All challenges of a header, in order; ends where it is malformed."""
+    """Return all challenges of a header, in order, up to the first malformed one."""
     found: list[Challenge] = []
     position = 0
     while position < len(header):

@@ -1,7 +1,7 @@
-"""Connections that get the whole head of an answer, in time, or an error.
+"""Connections that receive the whole head of an answer, in time, or raise an error.
 
-http.client sets a timeout for each byte anew, and takes a connection that ends for the end of the head: headers would
-be missing without a word, and a resumed blob would be one of another length.
+http.client applies a timeout to each byte, and takes the end of a connection for the end of the head: headers would be
+missing without an error, and a resumed blob could have another length.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any
 
 
 def patient(kind: type[Any], seconds: float) -> type[Any]:
-    """A class of connections, as `kind`, which get the whole head of an answer within `seconds` or not at all: the
-    timeout of a socket is for each byte anew."""
+    """Return a class of connections, like `kind`, which receive the whole head of an answer within `seconds` or fail:
+    the timeout of a socket applies to each byte."""
 
     class Connection(kind):  # type: ignore[misc]  # one of two
         response_class = _WholeHead
@@ -36,7 +36,8 @@ def patient(kind: type[Any], seconds: float) -> type[Any]:
 
 
 class _WholeHead(http.client.HTTPResponse):
-    """To http.client a connection that ends ends the head, too: headers would be missing without a word."""
+    """A response whose head must be complete: http.client takes the end of a connection for the end of the head, and
+    headers would be missing without an error."""
 
     def begin(self) -> None:
         stream: Any = self.fp
@@ -44,12 +45,12 @@ class _WholeHead(http.client.HTTPResponse):
         try:
             super().begin()
         finally:
-            if self.fp is not None:  # it closes what is no HTTP
+            if self.fp is not None:  # it closes answers that are not HTTP
                 self.fp = stream
 
 
 class _Head:
-    """The lines of a head. An end before the first is left to http.client."""
+    """The lines of a head. http.client handles an end before the first line."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -65,7 +66,7 @@ class _Head:
 
 
 class _Deadline(threading.Timer):
-    """Shuts a connection down after some time."""
+    """A timer that shuts a connection down."""
 
     def __init__(self, sock: socket.socket, seconds: float) -> None:
         super().__init__(seconds, self._shut)

@@ -1,4 +1,4 @@
-"""Who we are for a registry. Secrets never show in a `repr`, and so in no traceback or log."""
+"""The user's identity for a registry. Secrets never appear in a `repr`, and so in no traceback or log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rootlay.store.model.value import field, value
 
 @value
 class Credential:
-    """A user with a password, or an identity token (OAuth2 refresh token) that stands for both."""
+    """A user with a password, or an identity token (OAuth2 refresh token) that replaces both."""
 
     username: str
     password: str = field(repr=False, default="")
@@ -23,12 +23,12 @@ class Credential:
 
     @property
     def packed(self) -> str:
-        """base64 of `user:password`, as Docker's config file has it."""
+        """Base64 of `user:password`, as Docker's config file stores it."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
 
     @classmethod
     def unpack(cls, text: str) -> Credential:
-        """The inverse of `packed`. Raises ValueError."""
+        """Parse the form of `packed`. Raises ValueError."""
         try:
             user, colon, password = base64.b64decode(text, validate=True).decode("utf-8").partition(":")
         except (binascii.Error, UnicodeDecodeError) as error:

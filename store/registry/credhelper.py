@@ -1,6 +1,6 @@
 """Credential helpers: programs `docker-credential-NAME` (docker-credential-helpers, "Development").
 
-The secret goes through pipes only, never through arguments.
+The secret is passed only through pipes, never in arguments.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _TOKEN_USER = "<token>"
 
 
 def get(helper: str, key: str) -> Credential | None:
-    """The login under `key`, or None. Raises CredentialStoreFailed."""
+    """Return the login under `key`, or None. Raises CredentialStoreFailed."""
     program = f"docker-credential-{helper}"
     done = _run(helper, "get", key)
     if done.returncode:

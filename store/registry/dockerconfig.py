@@ -1,8 +1,8 @@
-"""Docker's `config.json`: the logins that docker, podman, skopeo and we share.
+"""Docker's `config.json`: the logins that rootlay shares with docker, podman and skopeo.
 
 Rules:
-1. `credHelpers` for the registry goes before `credsStore`, and that before `auths`, as in Docker's own client.
-2. Members that we do not know are kept. The file is replaced as a whole, with mode 0600 from its first byte.
+1. `credHelpers` for the registry has priority over `credsStore`, and that over `auths`, as in Docker's own client.
+2. Unknown members are kept. The file is replaced as a whole, with mode 0600 from its first byte.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from rootlay.store.registry import credhelper
 from rootlay.store.registry.credential import Credential
 from rootlay.store.registry.errors import CredentialStoreFailed
 
-# What Docker calls its own registry in this file, since V1.
+# Docker's name of its own registry in this file, since V1.
 DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _DOCKER_HUB_HOSTS = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 
 def config_key(domain: str) -> str:
-    """The name of a registry in the file."""
+    """Return the name of a registry in the file."""
     return DOCKER_HUB_KEY if domain in _DOCKER_HUB_HOSTS else domain
 
 
 def _host(key: str) -> str:
-    """The registry that a key means: old ones are URLs."""
+    """Return the registry that a key means: old keys are URLs."""
     host = key.partition("://")[2] or key
     host = host.partition("/")[0]
     return DEFAULT_DOMAIN if host in _DOCKER_HUB_HOSTS else host
@@ -42,7 +42,7 @@ class DockerConfig:
     """The file at `path`, read when needed."""
 
     def __init__(self, path: Path | None) -> None:
-        """None: no file, no logins."""
+        """Use the file at `path`. None: no file, no logins."""
         self.path = path
 
     def _read(self) -> Json:
@@ -66,7 +66,7 @@ class DockerConfig:
             raise CredentialStoreFailed(str(self.path), f"{name}: {error.reason}") from error
 
     def _helper(self, source: Json, domain: str) -> str | None:
-        """The helper that keeps the login of a registry, or None."""
+        """Return the helper that keeps the login of a registry, or None."""
         wanted = _host(config_key(domain))
         for key, helper in self._section(source, "credHelpers").items():
             if _host(key) == wanted and isinstance(helper, str) and helper:
@@ -75,7 +75,7 @@ class DockerConfig:
         return store if isinstance(store, str) and store else None
 
     def find(self, domain: str) -> Credential | None:
-        """The login for a registry. Raises CredentialStoreFailed."""
+        """Return the login for a registry. Raises CredentialStoreFailed."""
         source = self._read()
         helper = self._helper(source, domain)
         if helper is not None:
@@ -101,7 +101,7 @@ class DockerConfig:
         return Credential(user, password, token) if token or user else None
 
     def save(self, domain: str, credential: Credential) -> str:
-        """Keep a login; where it is kept, for a message. Raises CredentialStoreFailed."""
+        """Keep a login; return its place, for a message. Raises CredentialStoreFailed."""
         source = self._read()
         helper = self._helper(source, domain)
         key = config_key(domain)
@@ -114,7 +114,7 @@ class DockerConfig:
         return str(self.path)
 
     def forget(self, domain: str) -> bool:
-        """Remove a login; whether there was one. Raises CredentialStoreFailed."""
+        """Remove a login; return whether there was one. Raises CredentialStoreFailed."""
         source = self._read()
         helper = self._helper(source, domain)
         key = config_key(domain)

@@ -1,4 +1,4 @@
-"""What goes wrong between us and a registry."""
+"""Errors between rootlay and a registry."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from rootlay.store.model.errors import InputError, RootlayError
 
 
 class RegistryUnreachable(RootlayError):
-    """No connection, no valid certificate, a cut, or an answer that means "later" (429, 5xx), and retries did not help.
+    """No connection, no valid certificate, an interruption, or an answer that means "later" (429, 5xx), after all
+    retries.
 
-    `passing`: it is worth trying again; `retry_after_s`: when the registry said so; `slow`: bytes came, but too few.
+    `passing`: a retry may help; `retry_after_s`: the time that the registry stated; `slow`: too few bytes arrived.
     """
 
     fault = "network"
@@ -26,7 +27,7 @@ class RegistryUnreachable(RootlayError):
 
 
 class AccessDenied(RootlayError):
-    """The registry wants other credentials, or none are enough."""
+    """The registry requires other credentials, or no credentials are sufficient."""
 
     exit_code = 41
 
@@ -48,7 +49,7 @@ class NotInRegistry(InputError):
 
 
 class RegistryRefused(RootlayError):
-    """The registry does not accept a request: a quota, a read-only repository, an immutable tag, …"""
+    """The registry rejects a request: a quota, a read-only repository, an immutable tag, …"""
 
     exit_code = 43
 
@@ -60,7 +61,7 @@ class RegistryRefused(RootlayError):
 
 
 class BadRegistryAnswer(RootlayError):
-    """An answer against the specification, or one that is not safe to follow."""
+    """An answer that violates the specification, or that is not safe to follow."""
 
     fault = "network"
     exit_code = 44
@@ -72,7 +73,7 @@ class BadRegistryAnswer(RootlayError):
 
 
 class CredentialStoreFailed(InputError):
-    """Docker's config file or a credential helper does not work."""
+    """Docker's config file or a credential helper fails."""
 
     fault = "caller"
     exit_code = 45

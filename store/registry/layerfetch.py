@@ -1,4 +1,4 @@
-"""The layers of an image out of a registry: side by side, each one whole, resumed or by its table of contents."""
+"""Fetching the layers of an image from a registry in parallel: each one whole, resumed or by its table of contents."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from rootlay.store.registry.work import SharedProgress, run_all
 
 
 def worth_keeping(error: BaseException) -> bool:
-    """Whether layers that are complete stay after `error`."""
+    """Return whether complete layers stay after `error`."""
     return isinstance(error, KeyboardInterrupt) or (isinstance(error, RootlayError) and error.fault == "network")
 
 
 class LayerFetcher:
-    """Brings layers into a store.
+    """A fetcher of layers into a store.
 
     Args:
-        lazily: pull lazily, and tell what is not; None: pull whole.
+        lazily: pull lazily, and note the layers that cannot be; None: pull whole.
 
     Attributes:
-        layers, bytes: what was fetched.
+        layers, bytes: the fetched amounts.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class LayerFetcher:
         self.bytes = 0
 
     def is_here(self, layer: Descriptor) -> bool:
-        """Whether a layer is here in the way that is asked for."""
+        """Return whether a layer is here in the requested form."""
         if self._layout.has_blob(layer.digest):
             return True
         return self._lazily is not None and find_lazy(self._layout, layer) is not None
 
     def fetch(self, manifest: Manifest, config: ImageConfig) -> None:
-        """All layers of an image, side by side. Raises as `rootlay.store.registry.pull.pull`."""
+        """Fetch all layers of an image in parallel. Raises as `rootlay.store.registry.pull.pull`."""
         what = self._name.familiar
         check_layers(manifest, config, what)
         pairs = dict(zip(config.diff_ids, manifest.layers, strict=True))
@@ -84,7 +84,7 @@ class LayerFetcher:
             raise
 
     def _fetch_one(self, number: int, diff_id: Digest, layer: Descriptor, shared: SharedProgress) -> None:
-        """One layer. What an earlier pull has left is tried once; it may be damaged, and goes if it is."""
+        """Fetch one layer. The fetched part of an earlier pull is tried once; if it is damaged, it is removed."""
         if self._fetch_lazily(diff_id, layer):
             shared.report(number, layer.size)
             return
@@ -98,7 +98,7 @@ class LayerFetcher:
             start = partial_size(kept, layer.size)
             try:
                 self._fetch_once(diff_id, layer, kept, report)
-                kept.unlink(missing_ok=True)  # where the layer has come by another way
+                kept.unlink(missing_ok=True)  # if the layer arrived in another way
                 return
             except NotInRegistry as error:
                 if is_foreign(layer):
@@ -111,7 +111,7 @@ class LayerFetcher:
                     raise
 
     def _fetch_lazily(self, diff_id: Digest, layer: Descriptor) -> bool:
-        """Have the layer's table of contents, if that is what is asked for and possible."""
+        """Fetch the layer's table of contents, if that is requested and possible."""
         if self._lazily is None or self._layout.has_blob(layer.digest):
             return False
         what = f"{self._name.familiar}: layer {layer.digest.short}"
@@ -126,7 +126,7 @@ class LayerFetcher:
         return True
 
     def _complete(self, diff_id: Digest, layer: Descriptor, report: Callable[[int], None]) -> None:
-        """Fetch what is missing of a layer that is here lazily; the import then finds all of it."""
+        """Fetch the missing part of a layer that is here lazily; the import then finds all of it."""
         own_id = None if self._layout.has_blob(layer.digest) else find_lazy(self._layout, layer)
         if own_id is None:
             return
@@ -142,14 +142,14 @@ class LayerFetcher:
             origin = Origin.read(directory)
             bring_all(directory, fetch, report)
         except (FileNotFoundError, CorruptStore):
-            return  # it cannot be said what is here of it: all of it is fetched
+            return  # the fetched part cannot be determined: all of it is fetched
         keep_as_partial(self._layout, own_id, origin)
 
     def _fetch_once(self, diff_id: Digest, layer: Descriptor, kept: Path, report: Progress) -> None:
         what = f"{self._name.familiar}: layer {layer.digest.short}"
 
         def chunks() -> Generator[bytes, None, None]:
-            start = partial_size(kept, layer.size)  # only now: the layer's lock is held
+            start = partial_size(kept, layer.size)  # only now, because the layer's lock is held
             with self._lock:
                 self.layers += 1
             yield from iter_partial(kept, start) if start else ()

@@ -1,4 +1,4 @@
-"""The rest of a lazy layer, from where its origin says: for programs that wait for it, and so with little patience."""
+"""Fetching the rest of a lazy layer from its origin: programs wait for it, so the timeouts are short."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _PATIENCE = RetryRules(attempts=4, first_wait_s=0.3, longest_wait_s=2.0, retry_a
 
 
 def open_fetch(directory: Path) -> FetchRange:
-    """What fetches ranges of the blob of the lazy layer in `directory`. Raises CorruptStore, FileNotFoundError.
+    """Return the fetcher of ranges of the blob of the lazy layer in `directory`. Raises CorruptStore,
+    FileNotFoundError.
 
     Its connections are kept until the process ends.
     """
@@ -30,7 +31,7 @@ def open_fetch(directory: Path) -> FetchRange:
 
 
 def settings_of(origin: Origin) -> Settings:
-    """The settings of the pull, for reading single chunks."""
+    """Return the settings of the pull, for reading single chunks."""
     return Settings(
         docker_config=Path(origin.docker_config) if origin.docker_config else None,
         ca_file=Path(origin.ca_file) if origin.ca_file else None,
@@ -43,7 +44,7 @@ def settings_of(origin: Origin) -> Settings:
 
 
 def make_origin(repository: Repository, fields: Origin) -> Origin | None:
-    """`fields` with the settings of this session; None where they hold a secret (a proxy's password)."""
+    """Return `fields` with the settings of this session; None if they hold a secret (a proxy's password)."""
     settings = repository.session.settings
     if "@" in settings.proxies.http + settings.proxies.https:
         return None

@@ -1,9 +1,10 @@
-"""One layer of a lazy pull: its table of contents is fetched and becomes an index; its content stays where it is.
+"""One layer of a lazy pull: its table of contents is fetched and becomes an index; its content stays in the registry.
 
 Rules:
-1. The table is verified by the digest in the manifest's annotation, whatever its own footer says.
-2. It is spooled to the store's disk as it comes, and parsed from there piece by piece: its size is no matter of memory.
-3. A layer that cannot be pulled lazily says why (`NotLazy`), and is then fetched whole.
+1. The table is verified by the digest in the manifest's annotation, whatever its own footer states.
+2. It is spooled to the store's disk as it arrives, and parsed from there piece by piece: memory is independent of its
+   size.
+3. A layer that cannot be pulled lazily gives the reason (`NotLazy`), and is then fetched whole.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from rootlay.store.registry.repository import Repository
 from rootlay.store.tar.reader import TarReader
 
 ESTARGZ_TOC_NAME = b"stargz.index.json"
-# What is asked for at a time, and what is decompressed at a time.
+# The size of one request, and of one step of decompression.
 _RANGE_BYTES = 8 << 20
 _TEXT_BYTES = 1 << 16
 _FOOTER_BYTES = 51
@@ -46,11 +47,11 @@ _FOOTER = re.compile(rb"\x1f\x8b\x08.{7}\x1a\x00SG\x16\x00([0-9a-f]{16})STARGZ",
 
 
 class NotLazy(Exception):
-    """Why a layer has to be fetched whole."""
+    """The reason why a layer has to be fetched whole."""
 
 
 def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_id: Digest, what: str) -> int:
-    """Have the lazy form of a layer in the store; how many bytes that took. Durable, idempotent.
+    """Store the lazy form of a layer; return the number of fetched bytes. Durable, idempotent.
 
     Preconditions: the caller is inside `layout.importing()`.
 
@@ -82,7 +83,7 @@ def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_
 
 
 class _Reader:
-    """Reads ranges of the blob, and counts."""
+    """A reader of ranges of the blob, which counts them."""
 
     def __init__(self, repository: Repository, layer: Descriptor, what: str) -> None:
         self.what = what
@@ -108,22 +109,21 @@ def _spool(read: _Reader, start: int, end: int, path: Path) -> None:
 
 
 class _Table(Protocol):
-    """A table of contents that has been fetched and verified; `content_end` is where in the blob chunks end at the
-    latest."""
+    """A fetched and verified table of contents; `content_end` is where chunks end in the blob at the latest."""
 
     content_end: int
 
     def files(self) -> Iterator[TocFile]:
-        """All files of the layer. Raises BadManifest."""
+        """Yield all files of the layer. Raises BadManifest."""
 
 
 def _fetch(read: _Reader, place: TocPlace, spool: Path) -> _Table:
-    """Raises NotLazy, NoRanges, BadManifest, DigestMismatch."""
+    """Fetch and verify the table. Raises NotLazy, NoRanges, BadManifest, DigestMismatch."""
     return _ChunkedTable(read, place, spool) if place.kind == "zstd:chunked" else _StargzTable(read, place, spool)
 
 
 class _ChunkedTable:
-    """That of a zstd:chunked blob: a frame, whose digest is known."""
+    """The table of a zstd:chunked blob: a frame with a known digest."""
 
     def __init__(self, read: _Reader, place: TocPlace, spool: Path) -> None:
         self.content_end = place.offset
@@ -139,7 +139,7 @@ class _ChunkedTable:
             raise DigestMismatch(f"{read.what}: table of contents", place.digest, actual)
 
     def files(self) -> Iterator[TocFile]:
-        """All files of the layer. Raises BadManifest."""
+        """Yield all files of the layer. Raises BadManifest."""
         return iter_toc(self._text(), self._what)
 
     def _text(self) -> Iterator[bytes]:
@@ -157,7 +157,7 @@ class _ChunkedTable:
 
 
 class _StargzTable:
-    """That of an eStargz: a tar with one member, in a gzip member at the end of the blob, found by the footer. Its
+    """The table of an eStargz: a tar with one member, in a gzip member at the end of the blob, found by the footer. Its
     digest is that of the JSON text, so it is read twice: verified, then parsed."""
 
     def __init__(self, read: _Reader, place: TocPlace, spool: Path) -> None:
@@ -175,7 +175,7 @@ class _StargzTable:
             raise DigestMismatch(f"{read.what}: table of contents", place.digest, actual)
 
     def files(self) -> Iterator[TocFile]:
-        """All files of the layer, the table itself among them. Raises BadManifest."""
+        """Yield all files of the layer, including the table itself. Raises BadManifest."""
         yield from iter_toc(self._text(), self._what)
         for name, member in self._members(ByteStream(self._tar())):
             yield toc_entry(name, member, self._position, self._digest)
@@ -191,7 +191,7 @@ class _StargzTable:
             return
 
     def _members(self, stream: ByteStream) -> Iterator[tuple[bytes, Entry]]:
-        """The table's own member; nothing if the first one is something else."""
+        """Yield the table's own member; nothing if the first one is something else."""
         try:
             for name, member in TarReader(stream, self._what):
                 if name == ESTARGZ_TOC_NAME and member.type is EntryType.FILE:

@@ -1,4 +1,4 @@
-"""`login` and `logout`: a login is tried at the registry before it is kept."""
+"""`login` and `logout`: a login is tested at the registry before it is kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rootlay.store.registry.settings import Settings
 
 
 def parse_domain(text: str | None) -> str:
-    """The registry that a user means: `ghcr.io`, `localhost:5000`, a URL, or nothing for Docker Hub.
+    """Return the registry that a user means: `ghcr.io`, `localhost:5000`, a URL, or nothing for Docker Hub.
 
     Raises BadReference.
     """
@@ -27,7 +27,7 @@ def parse_domain(text: str | None) -> str:
 
 
 def login(domain: str, credential: Credential, settings: Settings) -> str:
-    """Try a login and keep it; where it is kept, for a message.
+    """Test a login and keep it; return its place, for a message.
 
     Raises AccessDenied, RegistryUnreachable, BadRegistryAnswer, RegistryRefused, CredentialStoreFailed.
     """
@@ -37,5 +37,5 @@ def login(domain: str, credential: Credential, settings: Settings) -> str:
 
 
 def logout(domain: str, settings: Settings) -> bool:
-    """Remove a login; whether there was one. Raises CredentialStoreFailed."""
+    """Remove a login; return whether there was one. Raises CredentialStoreFailed."""
     return DockerConfig(settings.docker_config).forget(domain)

@@ -1,19 +1,20 @@
-"""How slow a transfer may be: what sends a byte now and then is not waited for for ever (as curl's --speed-limit).
+"""The lowest speed of a transfer: it does not wait indefinitely for a slow sender (as curl's --speed-limit).
 
-Only the time that is spent waiting for the network counts: a disk that is slow, or a pause of the program, is not the
-registry's.
+Only the time spent waiting for the network counts: a slow disk, or a pause of the program, is not counted.
 """
 
 from __future__ import annotations
 
 
 class Pace:
-    """The speed of one transfer, over stretches of `time_s` seconds of waiting."""
+    """The speed of one transfer, over periods of `time_s` seconds of waiting."""
 
     def __init__(self, limit_bytes: int, time_s: float) -> None:
-        """Args:
-        limit_bytes: bytes a second that must come; 0: no matter how slow.
-        time_s: over how many seconds that is counted.
+        """Measure a transfer.
+
+        Args:
+            limit_bytes: the lowest number of bytes a second; 0: any speed.
+            time_s: the period of the measurement, in seconds.
         """
         self._limit_bytes = limit_bytes
         self._time_s = time_s
@@ -21,7 +22,7 @@ class Pace:
         self._bytes = 0
 
     def took(self, waited_s: float, count: int) -> str:
-        """Note `count` bytes and the time that they took; what is wrong with the speed, or empty."""
+        """Note `count` bytes and the time that they took; return what is wrong with the speed, or an empty text."""
         self._waited_s += waited_s
         self._bytes += count
         if self._waited_s < self._time_s:

@@ -1,4 +1,4 @@
-"""Which proxy a request goes through. The rules of Go's net/http (httpproxy), as docker and skopeo have them."""
+"""The proxy of a request. The rules of Go's net/http (httpproxy), as in docker and skopeo."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rootlay.store.registry.address import Origin, is_loopback
 
 @value
 class Proxies:
-    """Proxy URLs by the scheme of the target (empty: none), and those who are reached without."""
+    """Proxy URLs by the scheme of the target (empty: none), and the hosts that are reached without."""
 
     http: str = ""
     https: str = ""
@@ -19,7 +19,7 @@ class Proxies:
 
     @classmethod
     def parse(cls, variables: Mapping[str, str]) -> Proxies:
-        """From variables named as in an environment; lower case goes first, as curl has it."""
+        """Parse variables named as in an environment; lower case has priority, as in curl."""
 
         def find(name: str) -> str:
             return variables.get(name) or variables.get(name.upper()) or ""
@@ -31,7 +31,7 @@ class Proxies:
         return cls(http, https, tuple(word for word in words if word))
 
     def find(self, target: Origin) -> str | None:
-        """The URL of the proxy for a target, or None."""
+        """Return the URL of the proxy for a target, or None."""
         proxy = self.https if target.scheme == "https" else self.http
         if not proxy or is_loopback(target.host) or any(_excepts(word, target) for word in self.exceptions):
             return None
@@ -39,7 +39,7 @@ class Proxies:
 
 
 def _excepts(word: str, target: Origin) -> bool:
-    """`*`, `host`, `.domain`, `domain` (with all below it), `host:port`, an address, or a network in CIDR form."""
+    """Match `*`, `host`, `.domain`, `domain` (with all below it), `host:port`, an address, or a CIDR network."""
     if word == "*":
         return True
     host, colon, port = word.rpartition(":")

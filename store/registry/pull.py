@@ -1,9 +1,9 @@
-"""`pull`: an image from a registry into the store. Only what is missing is fetched.
+"""`pull`: an image from a registry into the store. Only missing parts are fetched.
 
 Rules:
-1. Layers go through the intake of `load` (`ingest`): verified while they stream, published when complete.
-2. Bad content leaves nothing behind. After trouble on the way (a cut, a refusal, Ctrl-C, a kill) the layers that were
-   complete stay, and of the others what has arrived, so that the next pull goes on; `prune` removes them.
+1. Layers go through the import of `load` (`ingest`): verified while they stream, published when complete.
+2. Bad content leaves nothing behind. After an interruption (a network error, a refusal, Ctrl-C, a kill) the complete
+   layers stay, and the fetched parts of the others, so that the next pull resumes; `prune` removes them.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 @value
 class Pulled:
-    """The image, and what it cost. Sizes in bytes."""
+    """The image, and the amounts that were fetched. Sizes in bytes."""
 
     image: Image
-    digest: Digest  # what the tag points to: of the index, where there is one
+    digest: Digest  # the target of the tag: the index, if there is one
     fetched_layers: int
     fetched_bytes: int
-    lazy_layers: int = 0  # how many of the image's are here by their tables of contents
+    lazy_layers: int = 0  # how many of the image's layers are here only as tables of contents
 
 
 def pull(
@@ -62,9 +62,9 @@ def pull(
     Args:
         reference: `[HOST/]NAME[:TAG][@DIGEST]`; the default tag is `latest`.
         platform: which one of a multi-platform image to take. None: this machine's.
-        lazy: of layers with a table of contents (eStargz, zstd:chunked) fetch that alone; content comes when it is
-            used. Other layers are fetched whole, with a note.
-        all_platforms: of a multi-platform image take the index and all that it lists, attestations and all.
+        lazy: fetch only the table of contents of layers that have one (eStargz, zstd:chunked); their content is fetched
+            at its use. Other layers are fetched whole, with a note.
+        all_platforms: fetch the index of a multi-platform image and all that it lists, including attestations.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
@@ -80,7 +80,7 @@ def pull(
 
 
 def resolve(repository: Repository, name: Reference, wanted: Platform | None) -> tuple[Document, Document]:
-    """What a reference names, and the manifest in it for a platform (None: no choice is made, both are the same)."""
+    """Return the document of a reference, and the manifest in it for a platform (None: no choice, both are equal)."""
     target = str(name.digest) if name.digest is not None else str(name.tag)
     top = found = repository.get_manifest(target, name.familiar)
     for _ in range(DEPTH_MAX):
@@ -103,7 +103,7 @@ class _Pull:
         progress: Progress,
         lazily: Note | None,
     ) -> None:
-        """`lazily`: see LayerFetcher."""
+        """Prepare a pull. `lazily`: see LayerFetcher."""
         self._store = store
         self._layout: Layout = store.layout
         self._repository = repository
@@ -112,7 +112,7 @@ class _Pull:
         self._layers = LayerFetcher(store.layout, repository, name, progress, lazily)
 
     def run(self) -> Pulled:
-        """See `pull`."""
+        """Pull as `pull`."""
         current = self._find_current()
         if current is not None:
             return Pulled(current, current.entry.digest, 0, 0, self._count_lazy(current.manifest))
@@ -128,7 +128,7 @@ class _Pull:
         return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 
     def run_all_platforms(self) -> Pulled:
-        """See `pull`. What is no index is pulled as it is, for whatever platform it says."""
+        """Pull as `pull`. A document that is not an index is pulled unchanged, for any platform."""
         name = self._name.familiar
         top, _ = resolve(self._repository, self._name, None)
 
@@ -160,13 +160,13 @@ class _Pull:
         return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 
     def _bring(self, manifest: Manifest, config: ImageConfig, config_bytes: bytes) -> None:
-        """Layers and config into the store."""
+        """Fetch layers and config into the store."""
         self._layers.fetch(manifest, config)
         with self._layout.staging() as staging:
             self._layout.add_blob(staging, config_bytes, manifest.config.digest)
 
     def _fetch_blob(self, blob: Descriptor) -> None:
-        """A blob that is kept as it is."""
+        """Fetch a blob that is kept unchanged."""
         if self._layout.has_blob(blob.digest):
             return
         what = f"{self._name.familiar}: {blob.digest.short}"
@@ -182,8 +182,8 @@ class _Pull:
         return sum(not self._layout.has_blob(layer.digest) for layer in manifest.layers)
 
     def _find_current(self) -> Image | None:
-        """The image, if the store has it and the registry's tag still points to it. A HEAD costs nothing where pulls
-        are counted. Where the store keeps only a manifest out of an index, the index is fetched."""
+        """Return the image, if the store has it and the registry's tag still points to it. Registries that count pulls
+        do not count a HEAD request. If the store keeps only a manifest of an index, the index is fetched."""
         catalog = Catalog(self._layout)
         descriptor = catalog.find_named(str(self._name))
         if descriptor is None or self._name.tag is None or self._name.digest is not None:
@@ -194,7 +194,7 @@ class _Pull:
             image = catalog.get(str(self._name), self._wanted)
             if descriptor.media_type in INDEXES:
                 image = replace(image, index=descriptor)
-        except (CorruptStore, UnknownImage):  # removed by somebody since we found its name
+        except (CorruptStore, UnknownImage):  # removed by another process since we found its name
             return None
         config = image.manifest.config.digest
         if not self._layout.has_blob(config) or not all(map(self._layers.is_here, image.manifest.layers)):

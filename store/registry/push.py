@@ -1,7 +1,7 @@
-"""`push`: an image of the store into a registry, bit for bit. What is there already is not sent.
+"""`push`: an image of the store to a registry, bit for bit. Blobs that the registry has are not sent.
 
-A multi-platform image goes as a whole: the blobs of all that its index lists, the manifests by their digests, and the
-index, which gets the tag.
+A multi-platform image is sent as a whole: the blobs of all that its index lists, the manifests by their digests, and
+the index, which gets the tag.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @value
 class Pushed:
-    """The digest that the tag has there (a manifest's, or an index's), and what it cost. Sizes in bytes."""
+    """The digest of the tag in the registry (a manifest's, or an index's), and the sent amounts. Sizes in bytes."""
 
     digest: Digest
     sent_blobs: int
@@ -54,13 +54,13 @@ def push(
     platform: Platform | None = None,
     progress: Progress = silent,
 ) -> Pushed:
-    """Send an image. Idempotent; a tag appears there when all blobs have.
+    """Send an image. Idempotent; a tag appears in the registry after all blobs.
 
     Args:
         image_name: a name or ID in the store.
-        target: the name there, `[HOST/]NAME[:TAG]`; None: `image_name`.
-        compression: of the layers there (see `recompress`); None: bit for bit as they are here.
-        platform: which one of a multi-platform image. None: the whole, its index and all that it lists; with
+        target: the name in the registry, `[HOST/]NAME[:TAG]`; None: `image_name`.
+        compression: of the layers in the registry (see `recompress`); None: unchanged, bit for bit.
+        platform: which one of a multi-platform image. None: the whole image, its index and all that it lists; with
             `compression` this machine's.
 
     Raises:
@@ -87,7 +87,7 @@ def push(
 
 
 def _members(store: Images, image: Image, found: Blobs) -> list[IndexDocument]:
-    """The documents to send, children first: those of a multi-platform image, or the manifest alone."""
+    """Return the documents to send, children first: those of a multi-platform image, or the manifest alone."""
     if image.index is not None:
         return whole_index(store.layout, image.index)
     descriptor = replace(image.descriptor, media_type=image.manifest.media_type)
@@ -95,10 +95,10 @@ def _members(store: Images, image: Image, found: Blobs) -> list[IndexDocument]:
 
 
 def _neighbours(store: Images, members: list[IndexDocument], name: Reference) -> dict[Digest, tuple[str, ...]]:
-    """For each blob the other repositories of the same registry that may have it, by the names in the store."""
+    """Return, for each blob, other repositories of the registry that may have it, by the names in the store."""
     found: dict[Digest, tuple[str, ...]] = {}
     wanted = {blob.digest for member in members for blob in member.blobs}
-    for other in Catalog(store.layout).images(note=unheard):  # one that is damaged has nothing to offer
+    for other in Catalog(store.layout).images(note=unheard):  # a damaged one cannot supply blobs
         names = (Reference.parse(text) for text in other.references)
         paths = tuple(n.path for n in names if n.domain == name.domain and n.path != name.path)
         for blob in (other.manifest.config, *other.manifest.layers) if paths else ():
@@ -115,7 +115,7 @@ def _send(
     neighbours: dict[Digest, tuple[str, ...]],
     progress: Progress,
 ) -> Pushed:
-    """All blobs side by side, then the documents one after the other: the tag's comes last."""
+    """Send all blobs in parallel, then the documents one after the other: the tag's is last."""
     blobs = {blob.digest: blob for member in members for blob in member.blobs if not is_foreign(blob)}
     shared = SharedProgress(progress, sum(blob.size for blob in blobs.values()), name.familiar)
     lock = threading.Lock()

@@ -31,7 +31,7 @@ _DIGEST_HEADER = "Docker-Content-Digest"
 
 
 class Document:
-    """A manifest or index as the registry has it, verified: its descriptor and its exact bytes."""
+    """A manifest or index of the registry, verified: its descriptor and its exact bytes."""
 
     __slots__ = ("data", "descriptor")
 
@@ -49,7 +49,7 @@ class Repository:
     """A repository in a session. Thread safe."""
 
     def __init__(self, session: Session, reference: Reference, *, push: bool = False, sources: tuple[str, ...] = ()):
-        """`push`: ask for the right to write. `sources`: paths of repositories to mount blobs from."""
+        """Use a repository. `push`: request the right to write. `sources`: paths of repositories to mount from."""
         self.session = session
         self.name = reference.familiar_name
         self.path = reference.path
@@ -63,7 +63,7 @@ class Repository:
     # Manifests
 
     def get_manifest(self, target: str, what: str) -> Document:
-        """The manifest or index of a tag or digest. A digest is verified against the bytes.
+        """Return the manifest or index of a tag or digest. A digest is verified against the bytes.
 
         Raises NotInRegistry, DigestMismatch, UnsupportedMedia, BadManifest, and as `Session.call`.
         """
@@ -77,7 +77,7 @@ class Repository:
         return Document(Descriptor(_media_type(data, kind, what), digest, len(data)), data)
 
     def find_digest(self, tag: str, what: str) -> Digest | None:
-        """What a tag points to, without fetching it; None where the registry does not say."""
+        """Return the target of a tag, without fetching it; None if the registry does not state it."""
         call = self._call("HEAD", f"manifests/{tag}", what, headers={"Accept": _ACCEPT})
         with self.session.call(call) as response:
             text = response.header(_DIGEST_HEADER)
@@ -97,7 +97,7 @@ class Repository:
     # Blobs
 
     def has_blob(self, digest: Digest) -> bool:
-        """Whether the blob is in the repository."""
+        """Return whether the blob is in the repository."""
         try:
             self.session.call(self._call("HEAD", f"blobs/{digest}", str(digest))).close()
         except NotInRegistry:
@@ -105,7 +105,7 @@ class Repository:
         return True
 
     def read_blob(self, descriptor: Descriptor, what: str) -> bytes:
-        """A small blob (a config), verified. Raises BadManifest, DigestMismatch, and as `Session.call`."""
+        """Return a small blob (a config), verified. Raises BadManifest, DigestMismatch, and as `Session.call`."""
         if descriptor.size > DOCUMENT_BYTES_MAX:
             raise BadManifest(what, f"longer than {DOCUMENT_BYTES_MAX} bytes")
         data = b"".join(self.iter_blob(descriptor, what))
@@ -114,27 +114,27 @@ class Repository:
         return data
 
     def iter_blob(self, descriptor: Descriptor, what: str, start: int = 0) -> Iterator[bytes]:
-        """A blob's bytes from `start` on, exactly as many as promised; a cut is resumed. The reader verifies the
-        digest."""
+        """Yield a blob's bytes from `start` on, exactly as many as promised; an interrupted transfer is resumed. The
+        reader verifies the digest."""
         call = self._call("GET", f"blobs/{descriptor.digest}", what)
         return iter(BlobStream(self.session, call, descriptor.size, start))
 
     def read_range(self, descriptor: Descriptor, start: int, end: int, what: str) -> bytes:
-        """The bytes of a blob from `start` to before `end`, not verified. Raises NoRanges, and as `Session.call`."""
+        """Return a blob's bytes from `start` to before `end`, not verified. Raises NoRanges, and as `Session.call`."""
         return read_range(self.session, self._call("GET", f"blobs/{descriptor.digest}", what), start, end)
 
     # Uploads
 
     def mount(self, digest: Digest, source: str) -> str | None:
-        """Let the registry take a blob over from the repository `source`.
+        """Request that the registry takes a blob over from the repository `source`.
 
-        Returns None when it has; else the location of the upload that it has begun instead.
+        Returns None if it did; else the location of the upload that it started instead.
         """
         query = urlencode({"mount": str(digest), "from": source})
         return self._begin(f"blobs/uploads/?{query}", str(digest), (201, 202))
 
     def begin_upload(self, digest: Digest) -> str:
-        """The location of a new upload."""
+        """Start an upload and return its location."""
         location = self._begin("blobs/uploads/", str(digest), (202,))
         if location is None:
             raise BadRegistryAnswer(self.session.domain, "an upload without a location")
@@ -146,21 +146,21 @@ class Repository:
             return None if response.status == 201 else self.location(response.header("Location"), response.url)
 
     def location(self, text: str | None, base: str) -> str:
-        """Where an upload goes on, as a whole URL."""
+        """Return the next location of an upload, as a whole URL."""
         from rootlay.store.registry.address import follow
 
         return follow(base, text)
 
     @contextmanager
     def upload_call(self, method: str, url: str, what: str, **more: object) -> Iterator[tuple[int, str, str | None]]:
-        """A call of an upload, never retried by itself: status, next location, Range."""
+        """Make a call of an upload, without retries: return status, next location, Range."""
         with self.session.call(self._call(method, url, what, retry=False, **more)) as response:
             text = response.header("Location")
             yield response.status, self.location(text, response.url) if text else url, response.header("Range")
 
 
 def _media_type(data: bytes, kind: str, what: str) -> str:
-    """What a document says it is, or else what the registry says. Raises UnsupportedMedia, BadManifest."""
+    """Return the media type in a document, or else that of the registry. Raises UnsupportedMedia, BadManifest."""
     source = parse_object(data, what)
     if source.get("schemaVersion") == 1:
         raise UnsupportedMedia(what, "a manifest of Docker's schema version 1, which is no longer supported")

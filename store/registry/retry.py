@@ -1,4 +1,4 @@
-"""When to try again, and how long to wait before it."""
+"""The rules of retries, and the wait before each."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ PASSING_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 @value
 class RetryRules:
-    """Waits double from `first_wait_s`, up to `longest_wait_s`, with jitter. A registry that wants a longer pause than
-    `retry_after_max_s` gets none: its error goes to the user, who can decide better."""
+    """Rules of retries. Waits double from `first_wait_s`, up to `longest_wait_s`, with jitter. If a registry requests a
+    longer pause than `retry_after_max_s`, its error is raised for the user, who can decide better."""
 
     attempts: int = 6
     first_wait_s: float = 0.5
@@ -26,20 +26,20 @@ class RetryRules:
 
 
 class Attempts:
-    """The attempts at one thing. `progress` starts the count again."""
+    """The attempts at one operation. `progress` resets the count."""
 
     def __init__(self, rules: RetryRules, stop: threading.Event) -> None:
-        """`stop`: when set, waiting ends with an error: other work has failed, or the user has had enough."""
+        """Start the count. `stop`: if set, waiting ends with an error: other work failed, or the user gave up."""
         self._rules = rules
         self._stop = stop
         self.failed = 0
 
     def progress(self) -> None:
-        """Something came through."""
+        """Note that bytes arrived."""
         self.failed = 0
 
     def after(self, error: RegistryUnreachable) -> None:
-        """Wait before the next attempt; raises `error` where there is none."""
+        """Wait before the next attempt; raise `error` if there is none."""
         self.failed += 1
         rules = self._rules
         asked = error.retry_after_s
@@ -51,13 +51,13 @@ class Attempts:
 
 
 def parse_retry_after(text: str | None, now: datetime | None = None) -> float | None:
-    """Seconds that a Retry-After header asks for (RFC 9110, 10.2.3): a number or a date."""
+    """Return the seconds in a Retry-After header (RFC 9110, 10.2.3): a number or a date."""
     if not text:
         return None
     text = text.strip()
     if _SECONDS.fullmatch(text):
         return float(text)
-    from email.utils import parsedate_to_datetime  # here: it takes 5 ms to import
+    from email.utils import parsedate_to_datetime  # here, because the import takes 5 ms
 
     try:
         then = parsedate_to_datetime(text)

@@ -1,9 +1,9 @@
-"""Requests to one registry: its address, its authorization, redirects, retries, and its errors as ours.
+"""Requests to one registry: its address, its authorization, redirects, retries, and typed errors.
 
 Rules:
-1. The Authorization header goes to the registry's own origin only: not to where it redirects, nor to an upload
+1. The Authorization header is sent only to the registry's own origin: not to targets of its redirects, nor to an upload
    location elsewhere.
-2. Only GET and HEAD follow redirects, at most `_REDIRECTS_MAX`, and only to where `address.follow` allows.
+2. Only GET and HEAD follow redirects, at most `_REDIRECTS_MAX`, and only to targets that `address.follow` allows.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _FIRST_ATTEMPTS = 3
 
 @value
 class Call:
-    """A request to a registry, and what is to be made of its answer."""
+    """A request to a registry, and the handling of its answer."""
 
     method: str
     url: str  # a path of the registry, or a URL that it gave
@@ -67,7 +67,7 @@ class Session:
 
         Args:
             credential: the login to use; None: the one in Docker's config file.
-            stop: set it to make waiting and transfers end with an error.
+            stop: set it to end waiting and transfers with an error.
         """
         self.settings = settings
         self.domain = domain
@@ -80,20 +80,20 @@ class Session:
         self._reached = False
 
     def attempts(self) -> Attempts:
-        """A new count of attempts."""
+        """Start a new count of attempts."""
         return Attempts(self.settings.retry, self.stop)
 
     @property
     def base(self) -> str:
-        """The registry's URL, without a slash at its end. The first use may ask the registry: see `_find_base`."""
+        """The registry's URL, without a slash at its end. The first use may query the registry: see `_find_base`."""
         with self._lock:
             if self._base is None:
                 self._base = self._find_base()
             return self._base
 
     def _find_base(self) -> str:
-        """https, or http where that was allowed. On this machine itself https is tried first: most registries there
-        have no TLS, but those that do may want passwords."""
+        """Return https, or http if it is allowed. For localhost https is tried first: most registries there have no
+        TLS, but those that have it may require passwords."""
         authority = registry_authority(self.domain)
         if self.settings.plain_http:
             return f"http://{authority}"
@@ -107,7 +107,7 @@ class Session:
         return secure
 
     def call(self, call: Call) -> Response:
-        """Make a request, again where that may help; the answer has an expected status, and is closed by the caller.
+        """Make a request, and retry it if that may help; the answer has an expected status, and the caller closes it.
 
         Raises RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer,
         CredentialStoreFailed.
@@ -122,7 +122,7 @@ class Session:
                 attempts.after(error)
 
     def document(self, call: Call, limit_bytes: int) -> tuple[bytes, Response]:
-        """A small body, whole, with its (closed) response: a cut in it is retried, too. Raises as `call`."""
+        """Return a small body with its (closed) response; retry after an interruption, too. Raises as `call`."""
         attempts = self.attempts()
         while True:
             response = self.call(call)
@@ -160,7 +160,7 @@ class Session:
         raise BadRegistryAnswer(self.domain, f"more than {_REDIRECTS_MAX} redirects")
 
     def _error(self, call: Call, response: Response, *, had_credential: bool) -> Exception:
-        """The error that an unexpected status means. Closes the response."""
+        """Return the error for an unexpected status. Closes the response."""
         status = response.status
         reason = _message(response) if call.method != "HEAD" else ""
         response.close()
@@ -181,7 +181,7 @@ class Session:
         self._transport.close()
 
     def __enter__(self) -> Session:
-        """The session itself."""
+        """Return the session itself."""
         return self
 
     def __exit__(
@@ -192,7 +192,7 @@ class Session:
 
 
 def _message(response: Response) -> str:
-    """What the registry says (distribution specification, "Error Codes"), in one printable line; empty if nothing."""
+    """Return the registry's message (distribution specification, "Error Codes") in one printable line, or ""."""
     try:
         data = response.read(_ERROR_BYTES_MAX, "its error")
         first = objects(parse_object(data, "error"), "errors", "error")[0]

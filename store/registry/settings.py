@@ -1,4 +1,4 @@
-"""How to talk to registries: everything that comes from the surroundings or from flags, as one value."""
+"""The settings for registries from the environment and from flags, as one value."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rootlay.store.registry.retry import RetryRules
 
 @value
 class Settings:
-    """Defaults are those of a machine without proxies, login and certificates of its own."""
+    """Settings. The defaults are for a machine without proxies, login and certificates of its own."""
 
-    docker_config: Path | None = None  # config.json of Docker; it need not exist
+    docker_config: Path | None = None  # config.json of Docker; it might not exist
     proxies: Proxies = field(default_factory=Proxies)
     ca_file: Path | None = None  # PEM; trusted in addition to the system's
-    plain_http: bool = False  # http in the clear to this registry
+    plain_http: bool = False  # plain HTTP to this registry
     parallel: int = 3  # blobs at a time
     retry: RetryRules = field(default_factory=RetryRules)
     connect_timeout_s: float = 20.0
     read_timeout_s: float = 60.0  # without a single byte
-    speed_limit_bytes: int = 1024  # a second, at least; 0: no matter how slow
-    speed_time_s: float = 60.0  # over which that is counted
+    speed_limit_bytes: int = 1024  # a second, at least; 0: any speed
+    speed_time_s: float = 60.0  # the period of the measurement
     upload_chunk_bytes: int = 32 << 20

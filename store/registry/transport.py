@@ -1,11 +1,11 @@
 """One HTTP exchange: no redirects followed, no retries, nothing decoded. The only file that knows urllib3.
 
 Rules:
-1. Certificates are always verified: the system's trust, and a CA file where one is given.
-2. Whoever gets a Response closes it. A body that is not read to its end costs the connection.
-3. Trouble on the way is RegistryUnreachable; `passing` says whether a second attempt may help.
-4. Nobody is waited for for ever: there is a limit without a single byte, one for the head of an answer, and one for the
-   speed of a body (`pace`). What is sent has to be taken, a piece of CHUNK_BYTES within the first.
+1. Certificates are always verified: by the system's trust, and a CA file if one is given.
+2. The receiver of a Response closes it. A body that is not read to its end costs the connection.
+3. An error of the transfer is RegistryUnreachable; `passing` says whether a second attempt may help.
+4. No wait is indefinite: there is a limit for the time without a single byte, one for the head of an answer, and one
+   for the speed of a body (`pace`). The receiver must accept each piece of CHUNK_BYTES within the first limit.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rootlay.store.registry.pace import Pace
 from rootlay.store.registry.settings import Settings
 
 _AGENT = "rootlay"
-# What is read to its end for the sake of the connection.
+# A rest of a body up to this size is read to keep the connection.
 _DRAIN_BYTES_MAX = 64 << 10
 _PROXY_SCHEMES = ("http", "https")
 _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {
@@ -41,14 +41,14 @@ _POOLS: dict[str, type[urllib3.HTTPConnectionPool]] = {
 
 @value
 class Body:
-    """What a request sends: can be made again, for a second attempt."""
+    """The body of a request: it can be made again, for a second attempt."""
 
     size: int
     chunks: Callable[[], Iterable[bytes]]
 
     @classmethod
     def of(cls, data: bytes) -> Body:
-        """A small one."""
+        """Make a small body."""
         return cls(len(data), lambda: (data,) if data else ())
 
 
@@ -73,14 +73,14 @@ class Response:
         self.host = Origin.of(url).host
 
     def header(self, name: str) -> str | None:
-        """A header, all of that name joined by commas."""
+        """Return a header: all values of that name, joined by commas."""
         found: str | None = self._raw.headers.get(name)
         return found
 
     def iter_chunks(self) -> Iterator[bytes]:
-        """The body as it comes, in pieces of CHUNK_BYTES at most; what has come before trouble comes before the error.
+        """Yield the body as it arrives, in pieces of CHUNK_BYTES at most; bytes before an error are yielded before it.
 
-        Raises RegistryUnreachable where it is cut short, or comes too slowly.
+        Raises RegistryUnreachable if it is cut short, or arrives too slowly.
         """
         parts: list[bytes] = []
         have = 0
@@ -101,7 +101,7 @@ class Response:
             yield b"".join(parts)
 
     def _read_some(self, count: int) -> bytes:
-        """What is there, at most `count` bytes; nothing at the end."""
+        """Return the available bytes, at most `count`; none at the end."""
         started = time.monotonic()
         part = self._raw.read1(count, decode_content=False)
         trouble = self._pace.took(time.monotonic() - started, len(part))
@@ -110,7 +110,7 @@ class Response:
         return part
 
     def read(self, limit_bytes: int, what: str) -> bytes:
-        """A whole small body, then closed. Raises BadRegistryAnswer if it is longer than `limit_bytes`."""
+        """Return a whole small body, then close it. Raises BadRegistryAnswer if it is longer than `limit_bytes`."""
         parts: list[bytes] = []
         left = limit_bytes
         try:
@@ -124,14 +124,14 @@ class Response:
         return b"".join(parts)
 
     def close(self) -> None:
-        """Give the connection back if the body has been read or is short, else close it. Idempotent."""
+        """Give the connection back to the pool if the body was read or is short, else close it. Idempotent."""
         left = self._raw.length_remaining
         if left is not None and left <= _DRAIN_BYTES_MAX:
             self._raw.drain_conn()
         self._raw.close()
 
     def __enter__(self) -> Response:
-        """The response itself."""
+        """Return the response itself."""
         return self
 
     def __exit__(
@@ -151,7 +151,7 @@ class Transport:
         self._trust: ssl.SSLContext | None = None
 
     def send(self, request: Request, *, read_timeout_s: float | None = None) -> Response:
-        """One exchange. Raises RegistryUnreachable, BadRegistryAnswer."""
+        """Make one exchange. Raises RegistryUnreachable, BadRegistryAnswer."""
         origin = Origin.of(request.url)
         headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **request.headers}
         if request.body is not None:
@@ -210,7 +210,7 @@ class Transport:
         )  # fmt: skip
 
     def _limited(self, manager: urllib3.PoolManager) -> urllib3.PoolManager:
-        """With connections that do not wait for ever for the head of an answer."""
+        """Return a pool whose connections do not wait indefinitely for the head of an answer."""
         seconds = self._settings.read_timeout_s + self._settings.speed_time_s
         manager.pool_classes_by_scheme = {
             scheme: type("Pool", (pool,), {"ConnectionCls": patient(pool.ConnectionCls, seconds)})
@@ -240,7 +240,7 @@ class Transport:
 
 
 def _tls_trouble(host: str, error: TlsError) -> RegistryUnreachable:
-    """Certificates do not get better by waiting; other trouble with TLS may be a cut."""
+    """Return the error for a TLS failure: a retry does not fix a certificate; other failures may be an interruption."""
     cause: object = error.args[0] if error.args else error
     if isinstance(cause, ssl.SSLCertVerificationError):
         reason = f"its certificate is not valid: {cause.verify_message} (--cacert FILE trusts a CA of your own)"
@@ -251,7 +251,7 @@ def _tls_trouble(host: str, error: TlsError) -> RegistryUnreachable:
 
 
 def _reason(error: BaseException) -> str:
-    """The innermost cause in one line: urllib3 wraps the same error several times."""
+    """Return the innermost cause in one line: urllib3 wraps the same error several times."""
     seen = error
     while True:
         inner = getattr(seen, "reason", None)

@@ -1,7 +1,7 @@
-"""One blob into a repository: not at all if it is there, mounted from a neighbour, or in chunks.
+"""Transfer of one blob to a repository: skipped if it is there, mounted from another repository, or sent in chunks.
 
-After a cut the registry is asked how much it has (GET on the upload's location), and the upload goes on there; if it
-has forgotten the upload, it starts again.
+After an interruption, a GET on the upload's location returns how much the registry has, and the upload continues there;
+if the registry dropped the upload, it starts again.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ Report = Callable[[int], None]
 
 
 class Upload:
-    """Uploads the blob of `descriptor` from the file `path`."""
+    """The upload of the blob of `descriptor` from the file `path`."""
 
     def __init__(self, repository: Repository, descriptor: Descriptor, path: Path, report: Report) -> None:
-        """`report` is called with the number of bytes that are there."""
+        """Prepare the upload. `report` is called with the number of transferred bytes."""
         self._repository = repository
         self._descriptor = descriptor
         self._path = path
@@ -44,7 +44,7 @@ class Upload:
         self._chunk_bytes = repository.session.settings.upload_chunk_bytes
 
     def run(self, sources: tuple[str, ...]) -> bool:
-        """Bring the blob there; whether bytes were sent. Idempotent.
+        """Transfer the blob; return whether bytes were sent. Idempotent.
 
         Args:
             sources: paths of repositories of this registry that may have the blob.
@@ -60,7 +60,7 @@ class Upload:
             try:
                 location = self._repository.mount(digest, source)
             except (AccessDenied, NotInRegistry, RegistryRefused):
-                break  # the neighbour is gone, or not ours to read
+                break  # the other repository was removed, or is not readable for us
             if location is None:
                 self._report(self._descriptor.size)
                 return False
@@ -69,7 +69,7 @@ class Upload:
         return True
 
     def _send(self, location: str) -> None:
-        """All chunks, and the end."""
+        """Send all chunks, and the end."""
         size = self._descriptor.size
         attempts = self._repository.session.attempts()
         offset = best = 0
@@ -82,7 +82,7 @@ class Upload:
                 location, offset = self._patch(location, offset)
                 if offset <= before:
                     raise RegistryUnreachable(self._host, f"it has kept nothing of {self._what}")
-                if offset > best:  # not where an upload has only started again
+                if offset > best:  # not if an upload only started again
                     best = offset
                     attempts.progress()
             except (RegistryUnreachable, RegistryRefused, NotInRegistry) as error:
@@ -112,7 +112,7 @@ class Upload:
             return following, self._have(have, end)
 
     def _ask(self, location: str) -> tuple[str, int]:
-        """Where the upload stands, or a new one."""
+        """Return the position of the upload, or that of a new one."""
         try:
             with self._repository.upload_call("GET", location, self._what, expected=(200, 204)) as (_, following, have):
                 return following, self._have(have, 0)
@@ -122,7 +122,7 @@ class Upload:
             return location, 0  # the next attempt finds out
 
     def _have(self, text: str | None, otherwise: int) -> int:
-        """How many bytes the registry has, by its Range header. `0-0` is what registries say of an empty upload.
+        """Return how many bytes the registry has, by its Range header. Registries state `0-0` for an empty upload.
 
         Raises BadRegistryAnswer for more than the blob has.
         """

@@ -1,4 +1,4 @@
-"""Several blobs at a time, one progress for all, and one end: the first error stops the others."""
+"""Several blobs in parallel, one progress for all, and one end: the first error stops the others."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rootlay.store.model.progress import Progress
 
 
 class SharedProgress:
-    """Adds up what several workers report. Thread safe; never goes back, even where an upload starts again."""
+    """The sum of the reports of several workers. Thread safe; never decreases, even if an upload starts again."""
 
     def __init__(self, progress: Progress, total_bytes: int, label: str) -> None:
         self._progress = progress
@@ -21,7 +21,7 @@ class SharedProgress:
         self._shown = -1
 
     def report(self, worker: int, done_bytes: int) -> None:
-        """The worker has now done so many bytes."""
+        """Note that the worker has now done that many bytes."""
         with self._lock:
             self._done[worker] = done_bytes
             total = sum(self._done.values())

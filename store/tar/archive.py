@@ -1,11 +1,11 @@
 """The files of an image archive (docker-archive, OCI layout), from a tar or from a directory.
 
 Rules:
-1. Nothing is extracted: a tar is scanned once, its members are then read where they are.
-2. Links are resolved inside the archive only (docker-archives have `layer.tar` links to one another). A path that
+1. Nothing is extracted: a tar is scanned once, its members are then read in place.
+2. Links are resolved only inside the archive (docker-archives have `layer.tar` links to one another). A path that
    leaves it is refused.
-3. Whoever made a directory may still be at it: files are opened as `rootlay.store.disk.regularfile` says, and read no
-   further than was promised.
+3. The maker of a directory may still be changing it: files are opened as in `rootlay.store.disk.regularfile`, and read
+   only up to the promised size.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ class ImageFiles(Protocol):
     what: str
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of that path."""
+        """Return whether there is a file of that path."""
 
     def size(self, path: str) -> int:
-        """Its size in bytes. Raises BadManifest if it is missing."""
+        """Return its size in bytes. Raises BadManifest if it is missing."""
 
     def iter_chunks(self, path: str) -> Iterator[bytes]:
-        """Its content. Raises BadManifest, TruncatedArchive, UnsafePath."""
+        """Yield its content. Raises BadManifest, TruncatedArchive, UnsafePath."""
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the files. Idempotent."""
 
 
 def read_document(files: ImageFiles, path: str) -> bytes:
-    """A small file. Raises BadManifest if it is missing or long."""
+    """Return a small file. Raises BadManifest if it is missing or long."""
     size = files.size(path)
     if size > DOCUMENT_BYTES_MAX:
         raise BadManifest(f"{files.what}: {path}", f"longer than {DOCUMENT_BYTES_MAX} bytes")
@@ -58,7 +58,7 @@ def read_document(files: ImageFiles, path: str) -> bytes:
 
 
 def blob_chunks(files: ImageFiles, blob: Descriptor) -> Iterator[bytes]:
-    """The content of a blob of an OCI layout; of one that is longer than its descriptor says nothing is read.
+    """Yield the content of a blob of an OCI layout; nothing is read of one that is longer than its descriptor states.
 
     Raises DigestMismatch, and as `ImageFiles.iter_chunks`.
     """
@@ -70,7 +70,7 @@ def blob_chunks(files: ImageFiles, blob: Descriptor) -> Iterator[bytes]:
 
 
 def promised(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:
-    """The chunks; no more than was promised is read. Raises DigestMismatch."""
+    """Yield the chunks, up to the promised size. Raises DigestMismatch."""
     left = size
     for chunk in chunks:
         left -= len(chunk)
@@ -80,7 +80,7 @@ def promised(chunks: Iterable[bytes], size: int, what: str) -> Iterator[bytes]:
 
 
 def blob_name(digest: object) -> str:
-    """The path of a blob in an OCI layout."""
+    """Return the path of a blob in an OCI layout."""
     return "blobs/" + str(digest).replace(":", "/", 1)
 
 
@@ -93,7 +93,7 @@ class DirectoryFiles:
 
     @contextmanager
     def _place(self, path: str) -> Iterator[Place]:
-        """Raises BadManifest where it is missing, UnsafePath."""
+        """Return the place of a file. Raises BadManifest if it is missing, UnsafePath."""
         try:
             with beneath(os.fsencode(self._root), normalise(os.fsencode(path)), self.what) as place:
                 yield place
@@ -101,7 +101,7 @@ class DirectoryFiles:
             raise BadManifest(self.what, f"{path} is missing") from error
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of that path. Raises NotARegularFile, UnsafePath, BadManifest (links go round)."""
+        """Return whether there is a file of that path. Raises NotARegularFile, UnsafePath, BadManifest (link cycle)."""
         try:
             with beneath(os.fsencode(self._root), normalise(os.fsencode(path)), self.what) as place:
                 os.close(self._open(place, path))
@@ -113,7 +113,7 @@ class DirectoryFiles:
         return open_regular(place.name, follow=False, dir_fd=place.directory, what=f"{self.what}: {path}")
 
     def size(self, path: str) -> int:
-        """Its size in bytes. Raises BadManifest if it is missing, NotARegularFile, UnsafePath."""
+        """Return its size in bytes. Raises BadManifest if it is missing, NotARegularFile, UnsafePath."""
         with self._place(path) as place:
             descriptor = self._open(place, path)
             try:
@@ -122,19 +122,19 @@ class DirectoryFiles:
                 os.close(descriptor)
 
     def iter_chunks(self, path: str) -> Iterator[bytes]:
-        """Its content, as long as it was when it was opened. Raises BadManifest, NotARegularFile, UnsafePath."""
+        """Yield its content, up to its length at opening. Raises BadManifest, NotARegularFile, UnsafePath."""
         with self._place(path) as place:
             yield from iter_regular(place.name, follow=False, dir_fd=place.directory, what=f"{self.what}: {path}")
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Do nothing: nothing is open."""
 
 
 class LinkedFiles(DirectoryFiles):
-    """An unpacked archive whose blobs stay where they are."""
+    """An unpacked archive whose blobs stay in place."""
 
     def real_path(self, path: str) -> Path:
-        """Where a file is. Raises UnsafePath, BadManifest."""
+        """Return the real path of a file. Raises UnsafePath, BadManifest."""
         with self._place(path) as place:
             return self._root / os.fsdecode(place.path)
 
@@ -148,13 +148,13 @@ class _SeekableSource:
         self.offset = stream.seek(0)
 
     def take(self, count: int) -> bytes:
-        """The next `count` bytes, fewer at the end."""
+        """Return the next `count` bytes, fewer at the end."""
         data = self._stream.read(count)
         self.offset += len(data)
         return data
 
     def skip(self, count: int) -> int:
-        """Pass over `count` bytes."""
+        """Skip `count` bytes."""
         step = min(count, self._size - self.offset)
         self.offset = self._stream.seek(self.offset + step)
         return step
@@ -197,15 +197,15 @@ class TarFiles:
         return found
 
     def has(self, path: str) -> bool:
-        """Whether there is a file of that path."""
+        """Return whether there is a file of that path."""
         return self._find(path) is not None
 
     def size(self, path: str) -> int:
-        """Its size in bytes. Raises BadManifest if it is missing."""
+        """Return its size in bytes. Raises BadManifest if it is missing."""
         return self._get(path)[1]
 
     def iter_chunks(self, path: str) -> Iterator[bytes]:
-        """Its content. Raises BadManifest, TruncatedArchive."""
+        """Yield its content. Raises BadManifest, TruncatedArchive."""
         offset, left = self._get(path)
         while left:
             self._stream.seek(offset)

@@ -4,8 +4,8 @@ Formats: POSIX.1-2017 pax ("ustar Interchange Format", "pax Header Block"), GNU 
 (base-256 numbers, `ustar  ` magic), star(5) (`tar\\0` at 508: a shorter prefix).
 
 Rules:
-1. Names are raw bytes whatever `hdrcharset` says: that is what file systems hold.
-2. Numbers are checked here; nobody else meets a negative size.
+1. Names are raw bytes whatever `hdrcharset` states: file systems hold bytes.
+2. Numbers are checked here; no other module sees a negative size.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PaxFields = dict[bytes, bytes]
 
 
 class HeaderError(NotAnArchive):
-    """A header that cannot be one. The reader adds where it was."""
+    """An invalid header. The reader adds its position."""
 
 
 @value
@@ -51,7 +51,7 @@ class Header:
 
 
 def parse_number(field: bytes, what: str) -> int:
-    """An octal (ASCII) or base-256 (GNU) number. Raises HeaderError."""
+    """Parse an octal (ASCII) or base-256 (GNU) number. Raises HeaderError."""
     if field[0] & 0x80:
         value = int.from_bytes(field, "big")
         bits = 8 * len(field)
@@ -70,7 +70,7 @@ def parse_number(field: bytes, what: str) -> int:
 
 
 def checksum_fits(block: bytes) -> bool:
-    """Whether the block's checksum is right: of unsigned bytes, or of signed ones as old implementations made it."""
+    """Return whether the block's checksum is right: of unsigned bytes, or of signed ones as in old implementations."""
     try:
         stored = parse_number(block[148:156], "checksum")
     except HeaderError:
@@ -96,7 +96,7 @@ def parse_header(block: bytes) -> Header:
         if prefix:
             name = prefix + b"/" + name
     elif block[257:265] == b"ustar  \0" and block[345] and not _is_gnu_time(block):
-        # Go up to 1.7 wrote ustar prefixes into GNU headers (golang/go issue 12594); archives of that time are about.
+        # Go up to 1.7 wrote ustar prefixes into GNU headers (golang/go issue 12594); archives of that time exist.
         prefix = _text(block[345:500])
         if prefix.isascii():
             name = prefix + b"/" + name
@@ -119,7 +119,7 @@ def parse_header(block: bytes) -> Header:
 
 
 def _is_gnu_time(block: bytes) -> bool:
-    """Whether access and change time are where GNU tar puts them."""
+    """Return whether access and change time are in GNU tar's places."""
     try:
         parse_number(block[345:357], "atime")
         parse_number(block[357:369], "ctime")
@@ -129,19 +129,19 @@ def _is_gnu_time(block: bytes) -> bool:
 
 
 def _unsigned(value: int, what: str) -> int:
-    """`value` if it fits 32 bits. Raises HeaderError."""
+    """Return `value` if it fits 32 bits. Raises HeaderError."""
     if not 0 <= value < 1 << 32:
         raise HeaderError("tar header", f"the {what} {value} does not fit 32 bits")
     return value
 
 
 def clamp_mtime(mtime_ns: int) -> int:
-    """The nearest time that 64 bits of nanoseconds hold (years 1677 to 2262)."""
+    """Return the nearest time that 64 bits of nanoseconds hold (years 1677 to 2262)."""
     return max(MTIME_NS_MIN, min(MTIME_NS_MAX, mtime_ns))
 
 
 def parse_pax(data: bytes) -> PaxRecords:
-    """The records of a pax header, `LENGTH KEY=VALUE\\n` each, in order. Raises HeaderError."""
+    """Parse the records of a pax header, `LENGTH KEY=VALUE\\n` each, in order. Raises HeaderError."""
     records = []
     at = 0
     while at < len(data):
@@ -163,7 +163,7 @@ def parse_pax(data: bytes) -> PaxRecords:
 
 
 def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = SIZE_LIMIT) -> int:
-    """The decimal, non-negative number of `key`, below `limit`. Raises HeaderError."""
+    """Return the decimal, non-negative number of `key`, below `limit`. Raises HeaderError."""
     text = fields.get(key)
     if not text:
         return default
@@ -174,7 +174,7 @@ def pax_number(fields: PaxFields, key: bytes, default: int, *, limit: int = SIZE
 
 
 def pax_mtime_ns(text: bytes) -> int:
-    """A pax time: decimal seconds, maybe negative, maybe with a fraction; ns, rounded down. Raises HeaderError."""
+    """Parse a pax time: decimal seconds, maybe negative, maybe a fraction; to ns, rounded down. Raises HeaderError."""
     negative = text.startswith(b"-")
     whole, _, fraction = text.lstrip(b"+-").partition(b".")
     if not (whole or fraction) or not (whole or b"0").isdigit() or not (fraction or b"0").isdigit() or len(whole) > 30:
@@ -186,8 +186,8 @@ def pax_mtime_ns(text: bytes) -> int:
 
 
 def pax_xattrs(fields: PaxFields) -> Xattrs:
-    """Extended attributes, sorted by name: star's `SCHILY.xattr.`, else libarchive's (name in percent-encoding, value
-    in base64). Raises HeaderError."""
+    """Return extended attributes, sorted by name: star's `SCHILY.xattr.`, else libarchive's (name in percent-encoding,
+    value in base64). Raises HeaderError."""
     found: dict[bytes, bytes] = {}
     for key, data in fields.items():
         if key.startswith(b"LIBARCHIVE.xattr."):

@@ -7,7 +7,7 @@ from rootlay.store.model.errors import UnsafePath
 
 
 def normalise(raw: bytes) -> bytes:
-    """The canonical form of a name in an archive: relative, single slashes, no dots; empty for the root.
+    """Return the canonical form of a name in an archive: relative, single slashes, no dots; empty for the root.
 
     Raises UnsafePath.
     """

@@ -1,7 +1,8 @@
 """A streaming tar reader: entries in archive order, content skipped.
 
-Reads v7, ustar, pax and GNU archives (see `tarheader`, `tarsparse`). Nothing is interpreted beyond the tar format:
-names are as stored, whiteouts are files, a hard link's target is as stored. `layerindex` gives them their meaning.
+Reads v7, ustar, pax and GNU archives (see `rootlay.store.tar.header` and `.sparse`). Nothing is interpreted beyond the
+tar format: names are as stored, whiteouts are files, a hard link's target is as stored. `rootlay.store.layer.tree`
+gives them their meaning.
 
 Rules:
 1. One pass, bounded memory: extended headers are limited to `EXTENDED_BYTES_MAX`, content is never held.
@@ -32,7 +33,7 @@ from rootlay.store.tar.header import (
 )
 from rootlay.store.tar.sparse import read_old_gnu, read_pax
 
-# What Go's archive/tar allows, too; an xattr value of the kernel's maximum (64 KiB) fits.
+# The limit of Go's archive/tar, too; an xattr value of the kernel's maximum (64 KiB) fits.
 EXTENDED_BYTES_MAX = 1 << 20
 
 _TYPES = {
@@ -48,13 +49,13 @@ _TYPES = {
     b"D": EntryType.DIRECTORY,
     b"6": EntryType.FIFO,
 }
-# These have no content, whatever their size field says.
+# These types have no content, whatever their size field states.
 _HEADER_ONLY = frozenset(b"123456")
 _U32 = 1 << 32
 
 
 class TarReader:
-    """Iterate over it once: `(name as stored, Entry)`. Entries have no ids; `offset` counts from the archive's start.
+    """An iterable, once, of `(name as stored, Entry)`. Entries have no ids; `offset` counts from the archive's start.
 
     Raises (while iterating): NotAnArchive, TruncatedArchive, UnsupportedMedia.
     """
@@ -70,7 +71,7 @@ class TarReader:
         self.ended = False
 
     def __iter__(self) -> Iterator[tuple[bytes, Entry]]:
-        """All entries."""
+        """Yield all entries."""
         source = self._source
         extended = {b"x": self._read_pax, b"X": self._read_pax, b"g": self._read_global,
                     b"L": self._read_long_name, b"K": self._read_long_link}  # fmt: skip
@@ -92,7 +93,7 @@ class TarReader:
             self._skip(left - (source.offset - begin), padding=-left % BLOCK_BYTES)
 
     def _next_block(self) -> bytes | None:
-        """The next header block, None at the end of the archive."""
+        """Return the next header block, None at the end of the archive."""
         source = self._source
         while True:
             at = source.offset
@@ -115,13 +116,13 @@ class TarReader:
             return block
 
     def _skip(self, size: int, padding: int | None = None) -> None:
-        """Pass over content and its padding. umoci leaves out the last padding, and Go does not mind."""
+        """Skip content and its padding. umoci leaves out the last padding, and Go accepts that."""
         count = size + (-size % BLOCK_BYTES if padding is None else padding)
         if count and self._source.skip(count) < size:
             raise TruncatedArchive(self._what)
 
     def _extended_data(self, header: Header) -> bytes:
-        """The content of an extended header."""
+        """Return the content of an extended header."""
         if header.size > EXTENDED_BYTES_MAX:
             raise HeaderError("tar header", f"an extended header of {header.size} bytes is more than 1 MiB")
         padded_bytes = header.size + -header.size % BLOCK_BYTES
@@ -146,7 +147,7 @@ class TarReader:
         self._long_link = data.partition(b"\0")[0]
 
     def _take_extensions(self) -> tuple[PaxRecords, PaxFields, bytes | None, bytes | None]:
-        """What the extended headers said about the entry at hand; they hold for this one only."""
+        """Return the data of the extended headers for the current entry; they apply only to that one."""
         records = self._records
         fields = {**self._global, **dict(records)} if records or self._global else {}
         taken = records, fields, self._long_name, self._long_link
@@ -154,7 +155,7 @@ class TarReader:
         return taken
 
     def _entry(self, block: bytes, header: Header) -> tuple[bytes, Entry, int]:
-        """The name and entry of `header`, and how many bytes of content are still to come."""
+        """Return the name and entry of `header`, and how many bytes of content follow."""
         records, fields, long_name, long_link = self._take_extensions()
         name = header.name if long_name is None else long_name
         link = header.link if long_link is None else long_link
@@ -185,7 +186,7 @@ class TarReader:
         return name, entry, left
 
     def _type(self, typeflag: bytes, name: bytes) -> EntryType:
-        """What a type flag means. Unknown ones are files, as POSIX demands."""
+        """Return the meaning of a type flag. Unknown ones are files, as POSIX demands."""
         if typeflag in (b"M", b"N"):
             raise UnsupportedMedia(self._what, f"tar entries of type {typeflag.decode()} are not supported")
         if typeflag == b"\0" and name.endswith(b"/"):  # v7 had no flag for directories
@@ -195,7 +196,7 @@ class TarReader:
     def _sparse(
         self, block: bytes, header: Header, records: PaxRecords, fields: PaxFields, size: int
     ) -> tuple[int, SparseMap | None, int]:
-        """The expanded size, the map if this is a sparse file, and the bytes of content still to come."""
+        """Return the expanded size, the map if this is a sparse file, and how many bytes of content follow."""
         if header.typeflag == b"S":
             real_bytes, sparse = read_old_gnu(block, self._source, size, self._what)
             return real_bytes, sparse, size

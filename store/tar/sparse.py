@@ -21,13 +21,13 @@ from rootlay.store.tar.header import (
     pax_number,
 )
 
-# Bounds what a hostile map can cost: 2^17 runs take about 20 MB here.
+# Bounds the cost of a hostile map: 2^17 runs take about 20 MB here.
 RUNS_MAX = 1 << 17
 _OLD_RUNS_FIRST, _OLD_RUNS_NEXT, _OLD_RUN_BYTES = 4, 21, 24
 
 
 def check_map(pairs: Iterable[tuple[int, int]], real_bytes: int, stored_bytes: int) -> SparseMap:
-    """A map without its empty runs. Raises HeaderError unless runs ascend, fit the file and hold what is stored."""
+    """Drop empty runs. Raises HeaderError unless runs ascend, fit the file and match the stored size."""
     runs = []
     end = total = 0
     for offset, length in pairs:
@@ -48,7 +48,7 @@ def _limited(runs: list[tuple[int, int]]) -> None:
 
 
 def read_old_gnu(block: bytes, source: ByteSource, stored_bytes: int, what: str) -> tuple[int, SparseMap]:
-    """The expanded size and map of a header of type `S`; reads the extension blocks that follow it."""
+    """Return the expanded size and map of a header of type `S`; read the extension blocks that follow it."""
     real_bytes = parse_number(block[483:495], "real size")
     if not 0 <= real_bytes < SIZE_LIMIT:
         raise HeaderError("sparse file", "negative size" if real_bytes < 0 else "the size does not fit 63 bits")
@@ -78,7 +78,7 @@ def _old_runs(block: bytes, at: int, count: int) -> list[tuple[int, int]]:
 def read_pax(
     records: PaxRecords, fields: PaxFields, source: ByteSource, stored_bytes: int, what: str
 ) -> tuple[int, SparseMap, int] | None:
-    """The expanded size, the map, and the bytes of the map in front of the data; None if this is no sparse file."""
+    """Return the expanded size, the map, and the bytes of the map before the data; None if the file is not sparse."""
     version = (fields.get(b"GNU.sparse.major"), fields.get(b"GNU.sparse.minor"))
     if version == (b"1", b"0"):
         real_bytes = pax_number(fields, b"GNU.sparse.realsize", 0)
@@ -103,7 +103,7 @@ def read_pax(
 
 
 def _leading_map(source: ByteSource, stored_bytes: int, what: str) -> tuple[list[tuple[int, int]], int]:
-    """The map of format 1.0: decimal lines in front of the data, padded to whole blocks."""
+    """Return the map of format 1.0: decimal lines in front of the data, padded to whole blocks."""
     start = source.offset
     text = b""
     numbers: list[int] = []

@@ -1,8 +1,8 @@
-"""Encoding tar headers: ustar wherever it suffices, pax records where it does not. Deterministic.
+"""Encoding of tar headers: ustar if it suffices, else pax records. Deterministic.
 
 Rules:
-1. A pax header appears only for what ustar cannot say: long names, big numbers, times before 1970 or with fractions,
-   extended attributes (`SCHILY.xattr.`), sparse files (GNU.sparse 1.0).
+1. A pax header appears only for values that ustar cannot hold: long names, big numbers, times before 1970 or with
+   fractions, extended attributes (`SCHILY.xattr.`), sparse files (GNU.sparse 1.0).
 2. Names are raw bytes. A pax record that is not UTF-8 is announced by `hdrcharset=BINARY`, as POSIX demands.
 """
 
@@ -31,14 +31,14 @@ _Records = list[tuple[bytes, bytes]]
 
 
 def padding(size: int) -> bytes:
-    """What fills `size` bytes of content up to whole blocks."""
+    """Return the padding after `size` bytes of content up to whole blocks."""
     return bytes(-size % BLOCK_BYTES)
 
 
 def encode_entry(path: bytes, entry: Entry) -> tuple[bytes, int]:
-    """The headers of an entry, and the bytes of content that must follow them.
+    """Return the headers of an entry, and the number of bytes of content that must follow them.
 
-    For a sparse file the map is part of the returned bytes, and the content are its data runs.
+    For a sparse file the map is part of the returned bytes, and the content is its data runs.
 
     Args:
         path: no leading slash; directories get a trailing one here; empty is the root.
@@ -73,7 +73,7 @@ def encode_entry(path: bytes, entry: Entry) -> tuple[bytes, int]:
 
 
 def _split(name: bytes) -> tuple[bytes, bytes | None]:
-    """`name` as ustar's prefix and name; the name is None where it does not fit."""
+    """Return `name` as ustar's prefix and name; the name is None if it does not fit."""
     if len(name) <= _NAME_BYTES:
         return b"", name
     if len(name) <= _PREFIX_BYTES + 1 + _NAME_BYTES:
@@ -85,7 +85,7 @@ def _split(name: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _number(value: int, width: int) -> bytes:
-    """Octal with a closing NUL, or base-256 where it does not fit (readers of pax use the record instead)."""
+    """Encode as octal with a closing NUL, or base-256 if it does not fit (readers of pax use the record instead)."""
     if value < 8 ** (width - 1):
         return b"%0*o\0" % (width - 1, value)
     return (value | 1 << (8 * width - 1)).to_bytes(width, "big")
@@ -119,14 +119,14 @@ def _block(name: bytes, prefix: bytes, typeflag: bytes, entry: Entry, size: int,
 
 
 def _pax_time(mtime_ns: int) -> bytes:
-    """Decimal seconds without trailing zeros: `-1.5`."""
+    """Format decimal seconds without trailing zeros: `-1.5`."""
     seconds, ns = divmod(abs(mtime_ns), NS_PER_S)
     text = b"%d.%09d" % (seconds, ns)
     return (b"-" if mtime_ns < 0 else b"") + text.rstrip(b"0").rstrip(b".")
 
 
 def _pax_header(path: bytes, records: _Records) -> bytes:
-    """A pax header block with its records; nothing for no records."""
+    """Return a pax header block with its records; nothing for no records."""
     if not records:
         return b""
     data = b"".join(_pax_record(key, value) for key, value in records)
@@ -138,7 +138,7 @@ def _pax_header(path: bytes, records: _Records) -> bytes:
 
 
 def _xattr_record(name: bytes, value: bytes) -> tuple[bytes, bytes]:
-    """star's form; libarchive's for a name with `=`, at which star's would end."""
+    """Return star's form; libarchive's for a name with `=`, which would end star's form."""
     if b"=" in name:
         return b"LIBARCHIVE.xattr." + quote_from_bytes(name).encode(), b64encode(value).rstrip(b"=")
     return b"SCHILY.xattr." + name, value
@@ -153,7 +153,7 @@ def _is_utf8(value: bytes) -> bool:
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:
-    """`LENGTH KEY=VALUE\\n`, where the length counts itself."""
+    """Return `LENGTH KEY=VALUE\\n`, where the length counts itself."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
     length = rest + len(str(length))
@@ -161,10 +161,10 @@ def _pax_record(key: bytes, value: bytes) -> bytes:
 
 
 def _sparse_map(entry: Entry, records: _Records, path: bytes) -> bytes:
-    """The GNU.sparse 1.0 records (added to `records`) and the map that precedes the data."""
+    """Return the GNU.sparse 1.0 map that precedes the data; add its records to `records`."""
     runs = list(entry.sparse or ())
     if not runs or runs[-1][0] + runs[-1][1] < entry.size:
-        runs.append((entry.size, 0))  # as GNU tar marks a hole at the end
+        runs.append((entry.size, 0))  # GNU tar marks a hole at the end in this way
     records[:] = [record for record in records if record[0] != b"path"]
     records += [
         (b"GNU.sparse.major", b"1"),

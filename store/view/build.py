@@ -1,10 +1,10 @@
-"""Builds the merged view of a stack of layers (docs/format.md §4, §5).
+"""Building the merged view of a stack of layers (docs/format.md §4, §5).
 
 Rules:
 1. The merge itself runs in C (`rootlay.store.view.merge`, which states the rules of merging); this module reads the
    layer indexes, and writes both forms of the result under one lock.
-2. Views are derived data: the chain ID names them, so one that is there is right, and losing one costs a rebuild.
-3. The LMDB form is published last; whoever sees it may rely on the native form.
+2. Views are derived data: the chain ID names them, so an existing one is right, and a lost one costs a rebuild.
+3. The LMDB form is published last; if it exists, the native form exists too.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _RECORDS_AT_ONCE = 4096
 
 
 class BrokenHardLink(RootlayError):
-    """A layer has a hard link to a file that no layer has."""
+    """A hard link in a layer to a file that no layer has."""
 
     fault = "image"
     exit_code = 29
@@ -46,17 +46,17 @@ class BrokenHardLink(RootlayError):
 
 
 class LayerRecords(Protocol):
-    """A layer, as far as the merge needs one."""
+    """The needs of the merge from a layer."""
 
     def iter_raw(self) -> Iterator[tuple[bytes, bytes]]:
-        """All entry records in key order."""
+        """Yield all entry records in key order."""
 
     def close(self) -> None:
-        """Give the layer up."""
+        """Close the layer."""
 
 
 class LayerSource(Protocol):
-    """A store, as far as the merge needs one."""
+    """The needs of the merge from a store."""
 
     @property
     def root(self) -> Path:
@@ -67,16 +67,16 @@ class LayerSource(Protocol):
 
 
 def view_path(root: Path, chain: Digest) -> Path:
-    """Where the LMDB form of a view is; the native form is beside it, with the suffix `.view`."""
+    """Return the path of the LMDB form of a view; the native form is next to it, with the suffix `.view`."""
     return root / "views" / f"{chain.hex}.lmdb"
 
 
 def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
-    """Make the view of a stack of layers, if it is not there.
+    """Make the view of a stack of layers, if it is missing.
 
     Args:
         store: holds the layers.
-        diff_ids: base layer first; none at all is the view of an empty directory.
+        diff_ids: base layer first; an empty one gives the view of an empty directory.
 
     Returns:
         The chain ID, which names the view.
@@ -104,7 +104,7 @@ def build_view(store: LayerSource, diff_ids: Sequence[Digest]) -> Digest:
 
 
 def _is_complete(final: Path, chain: Digest) -> bool:
-    """Whether both forms are there. A native form that is not what its name says counts as absent."""
+    """Return whether both forms are there. A native form that does not match its name counts as absent."""
     native = final.with_suffix(".view")
     try:
         with open(native, "rb") as stream:
@@ -116,14 +116,14 @@ def _is_complete(final: Path, chain: Digest) -> bool:
 
 
 def _records(store: LayerSource, diff_id: Digest) -> Iterator[tuple[bytes, bytes]]:
-    """All records of one layer, which is closed as soon as they are read: a stack may have more layers than a process
-    descriptors, and the merge needs the memory."""
+    """Yield all records of one layer, and close the layer after the read: a stack may have more layers than a process
+    has descriptors, and the merge needs the memory."""
     with closing(store.layer(diff_id)) as layer:
         yield from layer.iter_raw()
 
 
 def merge_layers(store: LayerSource, diff_ids: Sequence[Digest]) -> tuple[Merge, tuple[int, int]]:
-    """The finished merge, and its number of entries and payload bytes."""
+    """Return the finished merge, and its number of entries and payload bytes."""
     from rootlay.store.view.merge import Merge, MissingTarget
 
     merge = Merge()
@@ -154,7 +154,7 @@ def _write(
 
 
 def view_items(merge: Merge, entries: int, meta: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """All records of the LMDB form in key order; the description's key is the last of all."""
+    """Yield all records of the LMDB form in key order; the description's key is the last of all."""
     for first in range(1, entries, _RECORDS_AT_ONCE):
         yield from merge.records(first, _RECORDS_AT_ONCE)
     yield META_KEY, meta

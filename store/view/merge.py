@@ -1,7 +1,7 @@
-"""The merge of layer indexes, in C (store/csrc/viewbuild), reached by ctypes.
+"""The merge of layer indexes, in C (store/csrc/viewbuild), called through ctypes.
 
-A plain shared library instead of a CPython extension: it builds without Python's headers, and one binary serves every
-Python. Records cross the border packed, a layer's batch at a time, so the border costs little (docs/adr/0004).
+This is a plain shared library instead of a CPython extension: it builds without Python's headers, and one binary serves
+every Python. Records are passed packed, a batch of one layer at a time, so the calls cost little (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MISSING, _MEMORY, _TOO_BIG = -2, -3, -4
 
 
 class MissingTarget(LookupError):
-    """A hard link to nothing. `args`: layer number, path, target, reason."""
+    """A hard link to a missing name. `args`: layer number, path, target, reason."""
 
     args: tuple[int, bytes, bytes, str]
 
@@ -70,7 +70,7 @@ _C = _load()
 
 
 class Merge:
-    """A view in the making: layers are added base first; after an error it is of no more use."""
+    """A view that is being made: layers are added base first; after an error it is unusable."""
 
     def __init__(self) -> None:
         self._merge = _C.rl_merge_new()
@@ -87,7 +87,7 @@ class Merge:
 
         Raises:
             ValueError: a record is damaged.
-            MissingTarget: a hard link to a name that is nowhere.
+            MissingTarget: a hard link to a name that does not exist.
             OverflowError, MemoryError.
         """
         self._require("adding")
@@ -102,7 +102,7 @@ class Merge:
         self._stage = "adding"
 
     def finish(self) -> tuple[int, int]:
-        """Number the entries: how many there are, entry 0 included, and the bytes of the LMDB view's payload."""
+        """Number the entries; return how many there are, entry 0 included, and the bytes of the LMDB view's payload."""
         self._require("adding")
         self._stage = "broken"
         self._check(_C.rl_merge_number(self._merge))
@@ -112,7 +112,7 @@ class Merge:
         return entries, payload
 
     def iter_native(self, chain_id: bytes, /) -> Iterator[bytes]:
-        """The native view (docs/format.md §5) in pieces, for a chain ID of 32 raw bytes: a whole one may be large."""
+        """Yield the native view (docs/format.md §5) in pieces, as it may be large. Takes a chain ID of 32 raw bytes."""
         self._require("finished")
         if len(chain_id) != 32:
             raise ValueError("a chain ID has 32 bytes")
@@ -135,7 +135,7 @@ class Merge:
             yield out.raw
 
     def records(self, first: int, count: int, /) -> list[tuple[bytes, bytes]]:
-        """(key, value) of the LMDB view, in key order, from entry id `first` on."""
+        """Return (key, value) of the LMDB view, in key order, from entry id `first` on."""
         self._require("finished")
         entries = _C.rl_merge_entries(self._merge)
         first = min(max(first, 1), entries)
@@ -173,7 +173,7 @@ class Merge:
 
 
 def lookup(view: bytes | memoryview, parent: int, name: bytes, /) -> int:
-    """Entry id of a name in a native view, 0 when there is none.
+    """Return the entry id of a name in a native view, 0 if there is none.
 
     Raises:
         ValueError: not a native view.
@@ -186,6 +186,6 @@ def lookup(view: bytes | memoryview, parent: int, name: bytes, /) -> int:
 
 
 def key_hash(parent: int, name: bytes, /) -> int:
-    """The native view's 64-bit hash of (parent, name)."""
+    """Return the native view's 64-bit hash of (parent, name)."""
     value: int = _C.rl_view_hash(parent, name, len(name))
     return value

@@ -1,7 +1,7 @@
 """Reader of the native view (docs/format.md §5), by entry id: for the hydrator and for tests.
 
 Programs in a container read this file through the C core; Python code looks names up in `rootlay.store.view.view`. This
-reader answers what only ids can ask: what is entry 4711, and what is its path?
+reader answers questions about ids: what is entry 4711, and what is its path?
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _MIX = 0x9E3779B97F4A7C15
 
 
 def key_hash(parent: int, name: bytes) -> int:
-    """The 64-bit hash of a name in a directory."""
+    """Return the 64-bit hash of a name in a directory."""
     h = (_FNV_START ^ (parent * _MIX)) & _MASK
     for byte in name:
         h = ((h ^ byte) * _FNV_PRIME) & _MASK
@@ -49,7 +49,7 @@ def key_hash(parent: int, name: bytes) -> int:
 
 @value
 class NativeHeader:
-    """The file's own description. Offsets and sizes in bytes; `entries` counts entry 0, too."""
+    """The header of the file. Offsets and sizes in bytes; `entries` counts entry 0, too."""
 
     file_bytes: int
     entries: int
@@ -87,7 +87,7 @@ class NativeHeader:
 
 @value
 class NativeEntry:
-    """One entry as the C core sees it. `mode` is a full st_mode; `source` is empty where it is the visible path."""
+    """One entry as the C core sees it. `mode` is a full st_mode; `source` is empty if it equals the visible path."""
 
     id: int
     parent: int
@@ -110,7 +110,7 @@ class NativeEntry:
 
 
 class NativeView:
-    """One mapped native view. Immutable and thread safe; close it when nobody reads it any more."""
+    """One mapped native view. Immutable and thread safe; close it when it has no readers left."""
 
     __slots__ = ("_map", "_what", "header")
 
@@ -131,7 +131,7 @@ class NativeView:
 
     @classmethod
     def of(cls, mapped: mmap.mmap, what: str) -> NativeView:
-        """A view that is mapped already, and may be part of a larger file. Raises CorruptStore, naming `what`."""
+        """Read a view that is mapped already, and may be part of a larger file. Raises CorruptStore, naming `what`."""
         header = NativeHeader.parse(mapped[:HEADER_BYTES], what)
         if len(mapped) != header.file_bytes:
             raise CorruptStore(what, f"a view of {len(mapped)} bytes instead of {header.file_bytes}")
@@ -139,16 +139,16 @@ class NativeView:
 
     @property
     def chain_id(self) -> Digest:
-        """The stack that this is the view of."""
+        """The chain ID of the stack of this view."""
         return self.header.chain_id
 
     @property
     def entries(self) -> int:
-        """How many entries there are, without entry 0; the largest id."""
+        """The number of entries, without entry 0; the largest id."""
         return self.header.entries - 1
 
     def entry(self, entry_id: int) -> NativeEntry:
-        """The entry of an id. Raises LookupError for an id that there is not, CorruptStore."""
+        """Return the entry of an id. Raises LookupError for an unknown id, CorruptStore."""
         if not 1 <= entry_id < self.header.entries:
             raise LookupError(f"no entry {entry_id} in this view")
         (parent, name, name_len, kind, _, _, mode, uid, gid, nlink, size, mtime_ns, layer, ino, first, count, link,
@@ -167,7 +167,7 @@ class NativeView:
         return self._map[start : start + length]
 
     def key(self, entry_id: int) -> tuple[int, bytes]:
-        """Parent id and name of an entry: its key in the LMDB view. Raises as `entry`."""
+        """Return parent id and name of an entry: its key in the LMDB view. Raises as `entry`."""
         if not 1 <= entry_id < self.header.entries:
             raise LookupError(f"no entry {entry_id} in this view")
         at = self.header.off_entries + ENTRY_BYTES * entry_id
@@ -175,7 +175,7 @@ class NativeView:
         return parent, self._string(name, name_len)
 
     def path(self, entry_id: int) -> bytes:
-        """The absolute path of an entry; the root is `/`. Raises as `entry`."""
+        """Return the absolute path of an entry; the root is `/`. Raises as `entry`."""
         names: list[bytes] = []
         while entry_id != ROOT_ID:
             parent, name = self.key(entry_id)
@@ -188,7 +188,7 @@ class NativeView:
         return b"/" + b"/".join(reversed(names))
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
-        """Names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
+        """Return names and st_mode types of a directory's children, sorted by name (bytes). Raises as `entry`."""
         if not 1 <= entry_id < self.header.entries:
             raise LookupError(f"no entry {entry_id} in this view")
         header, mapped = self.header, self._map
@@ -207,7 +207,7 @@ class NativeView:
         return found
 
     def find(self, parent: int, name: bytes) -> int:
-        """The id of `name` in the directory `parent`, or 0. Raises CorruptStore."""
+        """Return the id of `name` in the directory `parent`, or 0. Raises CorruptStore."""
         header = self.header
         bucket = key_hash(parent, name) & (header.buckets - 1)
         for _ in range(header.buckets):
@@ -225,7 +225,7 @@ class NativeView:
 
 
 def open_native_at(path: Path, offset: int, length: int) -> NativeView:
-    """A view that is a part of a file, as a launch file names it: bytes; length 0 for the whole file.
+    """Open a view that is a part of a file, as a launch file names it: bytes; length 0 for the whole file.
 
     Raises FileNotFoundError, CorruptStore.
     """

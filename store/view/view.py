@@ -1,9 +1,9 @@
 """The merged view of a stack of layers, for Python (docs/format.md §4).
 
 Rules:
-1. A view is immutable and knows nothing of whiteouts: what is in it, is there. The number of layers does not matter
-   for the cost of a look-up.
-2. Ids are those of the native view (§5), so that both name the same entry with the same number.
+1. A view is immutable and has no whiteouts: every entry in it exists. The cost of a look-up does not depend on the
+   number of layers.
+2. Ids are those of the native view (§5), so that both name the same entry by the same number.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VERSION = 1
 
 _PREFIX = Struct("<II")  # layer, source length; then the source, then the entry
 _PARENT = Struct(">I")
-# Prefix and entry of §1 at one go, for the common case of an entry without source, xattrs and sparse map.
+# Prefix and entry of §1 in one step, for the common case of an entry without source, xattrs and sparse map.
 _WHOLE = Struct("<IIBBHIIIIIIIQqQII")
 # Of the same: layer, source length, type, id, ino, offset.
 _PLACE = Struct("<IIB3xII36xQ")
@@ -48,8 +48,8 @@ _TYPES = {t.value[0]: t for t in EntryType}
 class Node:
     """One name of the merged tree. Sizes and offsets in bytes, mode without type bits, times in ns since the epoch.
 
-    `id` names the entry; `ino` is the id of the entry that stands for all hard links of the file. `layer` counts
-    from the base layer, 0. `source` is the absolute path in that layer's tree, empty where it is the visible path.
+    `id` names the entry; `ino` is the id of the entry that represents all hard links of the file. `layer` counts from
+    the base layer, 0. `source` is the absolute path in that layer's tree, empty if it equals the visible path.
     """
 
     id: int
@@ -89,7 +89,7 @@ class Node:
         )  # fmt: skip
 
     def entry(self) -> Entry:
-        """What a layer needs to know to open the content."""
+        """Return the values that a layer needs to open the content."""
         return Entry(
             self.type, self.id, self.ino, self.nlink, self.mode, self.uid, self.gid, self.size, self.mtime_ns,
             self.offset, self.major, self.minor, self.link, self.xattrs, self.sparse,
@@ -97,7 +97,7 @@ class Node:
 
 
 def _unpack_slowly(value: bytes, layer: int, source_len: int) -> Node:
-    """A record with a source, xattrs or a sparse map."""
+    """Parse a record with a source, xattrs or a sparse map."""
     start = _PREFIX.size + source_len
     e = Entry.unpack(value[start:])
     return Node(
@@ -107,21 +107,21 @@ def _unpack_slowly(value: bytes, layer: int, source_len: int) -> Node:
 
 
 class Walks:
-    """What every reader of a view can do, once it has a root, finds a name and lists a directory."""
+    """The shared methods of all readers of a view that has a root, finds a name and lists a directory."""
 
     __slots__ = ()
     root: Node
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
-        """`name` in the directory `parent_id`, or None."""
+        """Return `name` in the directory `parent_id`, or None."""
         raise NotImplementedError
 
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Node]]:
-        """The children of a directory, sorted by name (bytes)."""
+        """Yield the children of a directory, sorted by name (bytes)."""
         raise NotImplementedError
 
     def find_path(self, path: bytes) -> Node | None:
-        """The object of an absolute, canonical path, or None. Symbolic links are not followed."""
+        """Return the object of an absolute, canonical path, or None. Symbolic links are not followed."""
         node = self.root
         for name in path.split(b"/"):
             if not name:
@@ -133,7 +133,7 @@ class Walks:
         return node
 
     def iter_walk(self) -> Iterator[tuple[bytes, Node]]:
-        """Everything as (absolute path, node), parents before their children, siblings sorted."""
+        """Yield everything as (absolute path, node), parents before their children, siblings sorted."""
         waiting = [(b"/", self.root)]
         while waiting:
             path, node = waiting.pop()
@@ -145,7 +145,7 @@ class Walks:
 
 
 class View(Walks):
-    """An open view. Thread safe, good after a fork; close it when nobody reads it any more."""
+    """An open view. Thread safe, usable after a fork; close it when it has no readers left."""
 
     __slots__ = ("_file", "_native", "chain_id", "entries", "layers", "path", "root")
 
@@ -181,20 +181,20 @@ class View(Walks):
 
     @property
     def native_path(self) -> Path:
-        """Where the same view is for C (§5)."""
+        """The path of the same view for C (§5)."""
         return self.path.with_suffix(".view")
 
     def open_native(self) -> NativeView:
-        """The same view for C, to be closed by the caller. Raises FileNotFoundError, CorruptStore."""
+        """Open the same view for C; the caller closes it. Raises FileNotFoundError, CorruptStore."""
         return NativeView.open(self.native_path)
 
     def find(self, parent_id: int, name: bytes) -> Node | None:
-        """`name` in the directory `parent_id`, or None."""
+        """Return `name` in the directory `parent_id`, or None."""
         value = self._file.get(entry_key(parent_id, name))
         return None if value is None else Node.unpack(value)
 
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, Node]]:
-        """The children of a directory, sorted by name (bytes)."""
+        """Yield the children of a directory, sorted by name (bytes)."""
         prefix = _PARENT.pack(parent_id)
         for key, data in self._file.iter_from(prefix):
             if not key.startswith(prefix):
@@ -203,15 +203,17 @@ class View(Walks):
                 yield key[_PARENT.size :], Node.unpack(data)
 
     def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
-        """Names and st_mode types of a directory's children, sorted by name (bytes): quicker than `iter_children`."""
+        """Return names and st_mode types of a directory's children, sorted by name (bytes). Faster than
+        `iter_children`."""
         if self._native is None:
             self._native = self.open_native()
         return self._native.list_types(parent_id)
 
     def iter_nodes(self, after: int = 0) -> Iterator[tuple[int, bytes, Node]]:
-        """Everything behind an id as (parent id, name, node), in the order of the ids: parents before their children.
+        """Yield everything behind an id as (parent id, name, node), in the order of the ids: parents before their
+        children.
 
-        Raises LookupError for an id that there is not.
+        Raises LookupError for an unknown id.
         """
         start = b"\0"
         if after:
@@ -224,9 +226,9 @@ class View(Walks):
             yield parent_id, name, Node.unpack(data)
 
     def iter_places(self) -> Iterator[tuple[int, int, int]]:
-        """Where the content of plain files is, as (id, layer, offset in its uncompressed tar), in the order of the ids.
+        """Yield the places of the content of plain files, as (id, layer, offset in its uncompressed tar), in id order.
 
-        Faster than `iter_nodes`. Without hard links' further names, and files that are elsewhere in their layer's tree.
+        Faster than `iter_nodes`. Without the further names of hard links, and files elsewhere in their layer's tree.
         """
         for key, data in self._file.iter_from(b"\0"):
             if key >= FIRST_RESERVED_KEY:
@@ -236,7 +238,7 @@ class View(Walks):
                 yield id_, layer, offset
 
     def close(self) -> None:
-        """Give the file up. Idempotent."""
+        """Close the file. Idempotent."""
         self._file.close()
         if self._native is not None:
             self._native.close()
