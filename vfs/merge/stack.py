@@ -102,7 +102,7 @@ class DirLayer:
         return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
 
     def real(self, path: bytes) -> bytes:
-        """Return the real path of a path inside. Valid until the operation ends in a system call that follows no link."""
+        """Return the real path of a path inside. Valid until the operation ends in a syscall that follows no link."""
         return longpath.guarded(self.path, path)
 
     def pinned(self, path: bytes) -> bytes:
