@@ -145,7 +145,7 @@ def _engine_texts(entry: str) -> Iterator[bytes]:
 
 
 def _runs(entry: str) -> bool:
-    """Return whether a process still runs, not only its uncollected exit status. Its first thread may have ended alone."""
+    """Return whether a process still runs, unlike an uncollected exit status. Its first thread may have ended alone."""
     words = _read(f"/proc/{entry}/stat").rsplit(b")", 1)[1].split()
     return words[0] not in (b"Z", b"X") or int(words[17]) > 1
 
