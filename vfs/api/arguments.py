@@ -7,7 +7,7 @@ Rules:
 1. The annotation of an argument defines its type: there is no second list. Types without a rule here are not checked
    (objects of other packages, callables, truth values).
 2. Only types are checked. The code that uses a name checks what it means and whether it exists.
-3. None stands for the default of an argument that has one.
+3. None means the default of an argument that has one.
 4. The public methods of `Store`, `Image` and `Container` are checked. The code that parses paths of their file systems
    checks them, as in `os`.
 """

@@ -248,7 +248,8 @@ class Container:
         """Make a new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
 
         Raises:
-            NameInUse, UnknownSnapshot: nothing was made. ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise.
+            NameInUse, UnknownSnapshot: nothing was made.
+            ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise.
         """
         from rootlay.vfs.containers.snapshots import fork_container
 

@@ -43,8 +43,8 @@ class BuildResult:
 
     Args:
         image: the image in the store.
-        names: those that this build has given the image; it may have others. cached_steps, made_steps: how many steps
-        had a layer in the cache, and how many were run.
+        names: those that this build has given the image; it may have others.
+        cached_steps, made_steps: how many steps had a layer in the cache, and how many were run.
         seconds: duration.
         inherited_layers: how many of the image's layers are from the base image.
         is_new: whether the store did not have the image before.
@@ -72,10 +72,11 @@ def build(
         context: the main build context.
 
     Raises:
-        BadDockerfile: an error that shows only when variables are known. BuildFailed, RunFailed: an instruction cannot
-        be carried out.
-        UnknownImage: a base image was not found. BadReference, StoreNotWritable, DiskFull, EngineMissing. OSError, and
-        the errors of a push: a cache cannot be written; the image exists.
+        BadDockerfile: an error that shows only when variables are known.
+        BuildFailed, RunFailed: an instruction cannot be carried out.
+        UnknownImage: a base image was not found.
+        BadReference, StoreNotWritable, DiskFull, EngineMissing.
+        OSError, and the errors of a push: a cache cannot be written; the image exists.
     """
     options = options or BuildOptions()
     tags = tuple(Reference.parse(tag).with_default_tag().familiar for tag in options.tags)

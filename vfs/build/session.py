@@ -128,7 +128,7 @@ class BuildSession:
         return run_interruptibly(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
 
     def _progress(self) -> Progress:
-        """Report a fetch as output of this thread's step; other threads may call the result."""
+        """Return a progress that reports a fetch as output of this thread's step. Other threads may call it."""
         step: Step | None = getattr(self._showing, "step", None)
         told = time.monotonic()
 
@@ -201,7 +201,7 @@ class BuildSession:
 
     @property
     def made_views(self) -> set[Digest]:
-        """Return the views of intermediate stacks that only this build has needed."""
+        """The views of intermediate stacks that only this build has needed."""
         return {chain for container in self._running for chain in container.made_views}
 
     def writer(self) -> LayerWriter:

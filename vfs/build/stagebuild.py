@@ -113,7 +113,7 @@ class StageBuild:
         return ImageState.based_on(image.config, image.manifest.layers)
 
     def _triggers(self, state: ImageState) -> list[Instruction]:
-        """Run the ONBUILD triggers of the base, which are first."""
+        """Return the ONBUILD triggers of the base, which run first."""
         return [parse_trigger(text, f"ONBUILD of {self._node.base.image}") for text in triggers_of(state.config)]
 
     def _shown(self, text: str) -> Shown:

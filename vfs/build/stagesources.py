@@ -38,7 +38,7 @@ class StageSources:
         return OverlayTree(self._session.trees.open(self._layers(name, instruction)))
 
     def digest(self, name: str | None, path: bytes, instruction: Instruction, staging: Path) -> str:
-        """Return a digest of a path in such a tree, for a cache key: the layers determine it. `staging`: as for COPY."""
+        """Return the digest of a path in such a tree, for a cache key: layers determine it. `staging`: as for COPY."""
         if name is not None and name.lower() not in self._session.options.contexts:
             return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
         with LayerPlan(None, 0, staging) as plan:

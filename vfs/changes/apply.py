@@ -5,7 +5,7 @@ Rules:
    content. A crash leaves some changes made and others not; a second run completes them.
 2. No symbolic link in the target is followed, except the target's own path.
 3. Owners and set-id bits are set only if the caller is root: otherwise a program of another user would become the
-caller's.
+   caller's.
 4. Devices, which an ordinary user cannot make, and sockets are left out and reported.
 """
 
@@ -111,7 +111,7 @@ class _Application:
             raise
 
     def _make(self, parent: int, name: bytes, found: Found, shown: Attributes) -> bool:
-        """Make a temporary of the object. Return False where an ordinary user cannot make it."""
+        """Make a temporary of the object. Return False if an ordinary user cannot make it."""
         if found.is_link:
             os.symlink(self._state.context.resolver.target(found), name, dir_fd=parent)
         elif found.is_file:

@@ -5,7 +5,7 @@ Rules:
    pass (`rootlay.store.layer.writer`).
 2. All or nothing: after a kill at any moment, the store either has the new image or has no trace of it.
 3. History and config are those that Docker writes: the command of the container, the config of its image with the
-changes.
+   changes.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def commit_container(
         The image, as it is in the store.
 
     Raises:
-        BadReference, BadManifest: the name or a change is not well-formed; nothing was written. StoreNotWritable,
-        DiskFull.
+        BadReference, BadManifest: the name or a change is not well-formed; nothing was written.
+        StoreNotWritable, DiskFull.
     """
     if reference:
         Reference.parse(reference)

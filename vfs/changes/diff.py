@@ -1,7 +1,7 @@
 """Changes of a container: for people (`iter_changes`) and as an OCI layer (`iter_layer`).
 
-1. Both walk the upper. A lower directory is listed only where it was renamed (its content belongs to the new name
-   now) or was replaced by an opaque one; otherwise single names are looked up in the lower layers.
+1. Both walk the upper. A lower directory is listed only if it was renamed (its content belongs to the new name now) or
+   was replaced by an opaque one; otherwise single names are looked up in the lower layers.
 2. `iter_changes` prints what `docker diff` does: A added, C changed, D deleted; a directory with a change inside
    shows as changed.
 3. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;

@@ -5,8 +5,8 @@ Rules:
    the rest is: it is never read. Takes time proportional to the content of the old layers.
 2. Nothing is shared with the old layers, which other containers may still use: files are copied (with a reflink if the
    file system has it), because a hard link would show in st_nlink. Hard links inside one layer stay hard links.
-3. A directory needs a redirect where its lower part is not at its own path below its parent's, and an opaque mark where
-   it has no lower part and its parent has one.
+3. A directory needs a redirect if its lower part is not at its own path below its parent's, and an opaque mark if it
+   has no lower part and its parent has one.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class _Flattening:
 
     def _object(self, child: _Node, place: bytes) -> None:
         part, real = child.parts[0], child.real
-        assert real is not None  # it is no directory
+        assert real is not None  # it is not a directory
         key = (part.layer, real.st_dev, real.st_ino)
         first = self._links.setdefault(key, place) if real.st_nlink > 1 else place
         if first != place:

@@ -63,8 +63,8 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
     """Unpack a tar in the directory `target`, by rules 2 to 5.
 
     Raises:
-        CopyRefused: `target` is not a directory, or rule 3 forbids the copy. NotAnArchive, TruncatedArchive,
-        UnsupportedMedia, UnsafePath, OSError.
+        CopyRefused: `target` is not a directory, or rule 3 forbids the copy.
+        NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, OSError.
     """
     try:
         is_dir = overlay.get(target).is_dir

@@ -4,7 +4,7 @@ Rules (docker container cp):
 1. SRC is a file: if DEST is a directory, the copy is in it; else DEST is its new name, whose parent must exist. A DEST
    that ends with a slash must be a directory.
 2. SRC is a directory: if DEST is missing, it is made from SRC; if DEST is a directory, the copy is in it, or only the
-content of SRC if SRC ends with `/.`.
+   content of SRC if SRC ends with `/.`.
 3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
 4. Copies to the host are written by ordinary host calls; nothing inside can name a path outside DEST.
 """

@@ -58,7 +58,7 @@ class ContainerOptions:
     """The caller's options. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
-    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: the
+    directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the
     image of this platform in a multi-platform image (None: this machine's); `to_run`: its programs will run, so they
     must be for this machine. `owner`: the process whose end ends the container (rootlay.store.disk.owner).
     `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
@@ -99,8 +99,9 @@ def create_container(
         known: the image that `options` names, if it was read already.
 
     Raises:
-        ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made. UnknownImage,
-        WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing was made.
+        ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
+        UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing
+            was made.
     """
     if options.confine not in CONFINE or options.network not in NETWORK:
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")

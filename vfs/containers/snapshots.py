@@ -10,7 +10,7 @@ Rules:
    (`store.containers.upperstack`). A rollback returns to the snapshot's uppers; a fork is a new container on the same
    uppers.
 2. Only one file changes, and it is replaced in one step: after a kill at any moment, a container has the old state or
-the new one.
+   the new one.
 3. An upper that a process may write to cannot be frozen: `ContainerRunning` if a program runs inside, or if a process
    has opened a session to start programs. Python file systems of *other* handles are not detected: a caller that has
    one open on the same container must open it again afterwards.
@@ -146,8 +146,8 @@ def fork_container(
         kept: the container must outlive this process, and a power failure.
 
     Raises:
-        NameInUse, BadContainerName: nothing was changed. ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise;
-        not from a snapshot.
+        NameInUse, BadContainerName: nothing was changed.
+        ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise; not from a snapshot.
     """
     containers = Containers(record.root)
     with referring(containers.path):

@@ -103,7 +103,7 @@ class Box:
         return address
 
     def _write_launch(self) -> None:
-        """Write the launch file. It stays while the box is open: it tells other processes that the upper may change."""
+        """Write the launch file. It stays while the box is open: it shows other processes that the upper may change."""
         store = os.fsencode(real_directory(self._record.root))
         launch = make_launch(
             self._record,

@@ -25,7 +25,7 @@ class CoreInstance:
 
     def __init__(self, library: ctypes.CDLL, memory: int) -> None:
         self._library = library
-        self._memory = memory  # its number is the library's name, so it stays open, where no program closes it
+        self._memory = memory  # its number is the library's name, so it stays open at a number that no program closes
         self.address = ctypes.addressof(ctypes.c_char.in_dll(library, "rl_hook_core"))
 
     def release(self) -> None:

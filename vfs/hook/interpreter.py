@@ -2,7 +2,7 @@
 
 Rules:
 1. For an interpreter of the distribution (prefix `/usr`, `/usr/local`), only its library directories are shown, not all
-of `/usr`.
+   of `/usr`.
 2. Current directories of `sys.path` are shown, but not the root, its children, or a home directory: an image has those.
 3. They are read-only inside.
 """

@@ -2,7 +2,7 @@
 
 Rules:
 1. It is loaded and started once per process, with the first activation. It is never unloaded: a library may keep a
-hook's address.
+   hook's address.
 2. The library needs the offset of the context in Python's thread state; it is measured here (docs/adr/0004).
 """
 

@@ -5,7 +5,7 @@
    topmost read-only directory.
 2. Owner: record; else, in a layer with marks, the container's default owner; else the real owner, mapped.
 3. A merged directory shows nlink 1 ("unknown", as the kernel's overlayfs and btrfs do): counting subdirectories
-   would cost a listing per stat.
+   would need a listing per stat.
 4. Everything has the device number of the upper.
 """
 

@@ -8,7 +8,7 @@ name.
 1. The descriptors of one operation are closed when it ends (`enter`, `leave`), thus no cache becomes stale when a
    directory is renamed. Those of a walk (`scoped`) are kept from one item to the next: a directory that is renamed
    meanwhile is still one that was reached from the top.
-2. What `guarded` and `pinned` return is valid until the operation ends, what `place` returns until the next call here.
+2. The results of `guarded` and `pinned` are valid until the operation ends, that of `place` until the next call here.
 """
 
 from __future__ import annotations

@@ -123,7 +123,7 @@ class Lookup:
         )
 
     def child(self, directory: Found, name: bytes) -> Found | None:
-        """Return the object of a name in a directory; None if there is none. Precondition: not a reserved name."""
+        """Return the object of `name` in a directory; None if there is none. Precondition: not a reserved name."""
         path = directory.path + b"/" + name
         below = None if directory.below is None else directory.below + b"/" + name
         parts: list[Part] = []
@@ -163,7 +163,7 @@ class Lookup:
         return Found(directory, name, path, tuple(parts), node, below, real, record)
 
     def lower_child(self, directory: Found, name: bytes) -> Found | None:
-        """Return the object of a name without the directory's first layer: the one that a removal would uncover."""
+        """Return the object of `name` without the directory's first layer: the one that a removal would uncover."""
         return self.child(self.lower(directory), name)
 
     def lower(self, directory: Found) -> Found:

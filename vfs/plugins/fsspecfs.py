@@ -1,7 +1,7 @@
 """Images and containers as fsspec file systems.
 
     fs = fsspec.filesystem("rootlay", image="debian")              # read-only
-    fs = fsspec.filesystem("rootlay", container="c1")              # what is there, and may be changed
+    fs = fsspec.filesystem("rootlay", container="c1")              # writable
     pandas.read_csv("rootlay://debian!/data/x.csv")
     fsspec.open("simplecache::rootlay://debian!/data/x.csv")
     fsspec.open("rootlay://etc/motd::file:///images/debian.rlay")  # a bundle, or an archive that `load` takes

@@ -9,8 +9,8 @@ Rules:
 2. Override `rootlay_image` and `rootlay_container_options` in a conftest.py; the other fixtures use them.
 3. With pytest-xdist all workers share one store: one of them makes the image of `rootlay_prepare`, and the controller
    removes it at the end of the run.
-4. Containers carry the process ID of their maker as a label; the next run removes those of killed makers. How to:
-docs/howto/pytest.md.
+4. Containers carry the process ID of their maker as a label; the next run removes those of killed makers.
+How to: docs/howto/pytest.md.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class LayerLookups(FS):
     ) -> Iterator[Info]:
         """Return the content of a directory, in the order of names (bytes). A page takes time for its own entries only.
 
-        A link that leads nowhere is shown with attributes of its own.
+        A link that leads nowhere is shown with its own attributes.
         """
         known = None if self._closed else self.overlay.remembered.names(path)
         if known is not None and not known.has_links:

@@ -1,7 +1,7 @@
 """Killing of all processes in a container, including programs that resist.
 
 1. Process groups with only the container's processes are killed by group: for the kernel that is one step, during which
-no process forks.
+   no process forks.
 2. All others are stopped, and their limit of processes is set to 0, before the first of them is killed: a process that
    forks, or restarts a dead one, then fails. Other processes can continue a stopped one, but no process can raise the
    limit.

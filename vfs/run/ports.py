@@ -1,9 +1,9 @@
 """Published ports: `-p [ADDR:][HOST]:CTR[/tcp|/udp]`, with ranges, as Docker writes them.
 
 Rules:
-1. What the user wrote is parsed once, when the container is made, into single ports; the record keeps those.
+1. The user's options are parsed once, when the container is made, into single ports; the record keeps those.
 2. A port without HOST gets a port of the machine that is free at that moment. It is not reserved until the program
-binds it.
+   binds it.
 3. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 

@@ -8,7 +8,7 @@
    identified by the engine's own executable and by the launch file in its arguments or its maps.
 3. A process may have a child and die between two scans. So a search ends only if no process was born since it began.
 4. A process is held by a descriptor before it is checked and gets a signal: its number may belong to another process by
-then.
+   then.
 """
 
 from __future__ import annotations

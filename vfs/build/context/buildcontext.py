@@ -4,7 +4,7 @@ Rules (docker build, "Build context"; BuildKit frontend/dockerui/context.go):
 1. A directory; an archive (a file, or standard input as `-`, compressed or not); a git repository
    (`URL#ref:subdirectory`); a URL of an archive. Text from standard input or a URL is a Dockerfile without a context.
 2. The Dockerfile is `Dockerfile` (or `dockerfile`, `Containerfile`) in the context; `-f FILE` names another, `-f -` is
-   standard input. For a directory or a local archive, FILE may lie anywhere; else it is in the context.
+   standard input. For a directory or a local archive, FILE may be anywhere; else it is in the context.
 3. If `FILE.dockerignore` exists next to the Dockerfile, it replaces the context's `.dockerignore`.
 4. Names in the context cannot lead out of it.
 """
@@ -150,8 +150,8 @@ def open_context(name: str, around: Surroundings) -> BuildContext:
     """Open the context that the user names.
 
     Raises:
-        BadContext: rule 1 does not apply. GitFailed, DownloadFailed, NotAnArchive, TruncatedArchive, UnsupportedMedia,
-        UnsafePath.
+        BadContext: rule 1 does not apply.
+        GitFailed, DownloadFailed, NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath.
     """
     if name == STDIN:
         return _from_stream(name, around.stdin, around.scratch, remote=True)

@@ -64,7 +64,8 @@ def download(
 
     Raises:
         DownloadFailed: no answer, or an error.
-        DigestMismatch: the content does not match the checksum. BadDigest, ValueError: a checksum of an unknown form.
+        DigestMismatch: the content does not match the checksum.
+        BadDigest, ValueError: a checksum of an unknown form.
     """
     from rootlay.store.registry.transport import Transport  # here: urllib3 opens a socket when it is imported
 

@@ -143,7 +143,7 @@ def _rule(pattern: str) -> Rule:
 
 
 def _compile(pattern: str) -> Callable[[str], bool]:
-    """Compile a test for whole paths. Simple patterns need no regular expression. As in moby, `**` at the ends is special."""
+    """Compile a test for whole paths. Simple patterns need no regular expression; `**` at both ends is special."""
     if pattern == "**":
         return lambda path: True
     if not re.search(r"[*?\[\\]", pattern):

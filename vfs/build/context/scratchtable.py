@@ -2,7 +2,8 @@
 
 They use SQLite, because it respects its memory limit; pages that LMDB maps count as our memory while they are read.
 
-The file has no name and ends with its process: no transaction is ever finished, nothing is synced. Thread safe.
+The file has no name and ends with its process: no transaction is ever finished, nothing is synced.
+Thread safe.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ and make do; the age of the file reveals a change within one clock step after it
 Rules:
 1. `plan_digest` covers path, type, mode, owner, link target, device number, xattrs and content of every entry.
 2. The digest of a file that changed in the last two seconds is not stored: the file may change again without a new
-time.
+   time.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ Rules (moby/buildkit solver/llbsolver/file/backend.go and tonistiigi/fsutil copy
    directories in it are copied, over existing ones.
 2. A source that is a symbolic link is followed, inside its tree; links further down are copied as links.
 3. If the target is a directory or ends with `/`, a file is copied into it, under its own name; else it becomes the
-target.
+   target.
 4. The target's links are followed, inside the image. Missing directories are made with 0755 and the owner of --chown.
 5. A file with several names stays one file if one instruction copies those names.
 """
@@ -88,8 +88,8 @@ class Copier:
         """Copy one source, which may be a pattern. `unpack`: archives are extracted.
 
         Raises:
-            MissingSource: the source does not exist (a pattern without a match is not an error). Conflict, ValueError:
-            the target is not possible; a malformed pattern.
+            MissingSource: the source does not exist (a pattern without a match is not an error).
+            Conflict, ValueError: the target is not possible; a malformed pattern.
             OSError: the source cannot be read.
         """
         if self._options.parents:

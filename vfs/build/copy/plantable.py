@@ -1,6 +1,6 @@
 """Planned entries by path, of any number: in a dictionary up to `HELD_MAX` entries, above that in a file.
 
-A key is the path with NUL for each slash: sorted by bytes, a directory comes before its content, and its content before
+A key is the path with NUL for each slash: sorted by bytes, a directory precedes its content, and its content precedes
 everything else (`/a`, `/a/b`, `/a-b`).
 """
 

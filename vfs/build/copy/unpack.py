@@ -7,7 +7,7 @@ Rules:
 3. A name that leads out of the target, by `..` or through a link, is refused or kept inside: links in the image are
    followed within it, as everywhere in COPY.
 4. The decompressed archive is kept in the store's `tmp/` until the layer is written, because content is read by
-position.
+   position.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Unpacker:
         """Add everything in an archive.
 
         Raises:
-            NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia: the archive is damaged, or hostile. Conflict,
-            OSError.
+            NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia: the archive is damaged, or hostile.
+            Conflict, OSError.
         """
         place = self._expand(open_content, what)
         owner = self._options.owner or Owner()
