@@ -219,7 +219,7 @@ class Container:
         return snapshot
 
     def snapshots(self) -> list[Snapshot]:
-        """The container's snapshots, oldest first."""
+        """Return the container's snapshots, oldest first."""
         from rootlay.store.containers.upperstack import iter_snapshots
 
         return list(iter_snapshots(self.record.path))

@@ -126,7 +126,7 @@ class Box:
         return (ctypes.c_uint32 * (4 + len(groups)))(who.uid, who.gid, process_umask(), len(groups), *groups)
 
     def launches(self) -> list[Path]:
-        """The launch files of this box for the container."""
+        """Return the launch files of this box for the container."""
         return [self._launch, *([self._served.session.launch] if self._served else [])]
 
     def renew(self) -> None:

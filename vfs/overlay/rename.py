@@ -36,7 +36,7 @@ _AT_FDCWD = -100
 
 
 class Renamer:
-    """Renames in one stack."""
+    """The rename operations of one stack."""
 
     def __init__(self, context: Context, maker: Maker, remover: Remover) -> None:
         self._context = context

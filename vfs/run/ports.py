@@ -42,7 +42,7 @@ class Port:
         return f"{where}{self.outside}:{self.inside}/{self.protocol}"
 
     def packed_address(self) -> bytes:
-        """The address in 4 or 16 bytes; empty for every address."""
+        """Return the address in 4 or 16 bytes; empty for every address."""
         if not self.address:
             return b""
         return inet_pton(AF_INET6 if ":" in self.address else AF_INET, self.address)

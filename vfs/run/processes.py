@@ -273,7 +273,7 @@ def still_guest(container_path: str, pid: int, *, yields: bool) -> bool:
 
 
 def _bar_forks(pid: int) -> None:
-    """The limit has no effect for root."""
+    """Forbid a process to fork. The limit has no effect for root."""
     resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0))
 
 

@@ -38,7 +38,7 @@ class Identity:
     umask: int = 0o022
 
     def state(self) -> str:
-        """The engine's STATE argument: `uid:gid:umask:group,group`."""
+        """Return the engine's STATE argument: `uid:gid:umask:group,group`."""
         return f"{self.uid}:{self.gid}:{self.umask:o}:{','.join(map(str, self.groups))}"
 
 

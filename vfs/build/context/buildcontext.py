@@ -59,7 +59,7 @@ class BadContext(RootlayError):
 
 @value
 class Surroundings:
-    """Resources for a context.
+    """The resources for a context.
 
     Args:
         scratch: an empty directory; the caller removes it after the build.

@@ -33,7 +33,7 @@ _READ_BYTES = 1 << 20
 
 
 class ContentDigests:
-    """Digests of files by their stamps, in `<root>/build/digests`. Store the new ones with `save`. Thread safe.
+    """The digests of files by their stamps, in `<root>/build/digests`. Store new ones with `save`. Thread safe.
 
     Args:
         check: called from time to time while files are read; may raise to cancel.
