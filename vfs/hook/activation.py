@@ -39,7 +39,7 @@ class Inside(int):
     def __del__(self) -> None:
         library = hook_library()
         if library.ended(self) <= 0:
-            library.uninstall()  # or not yet, when a directory stream is open: then with the last one that closes
+            library.uninstall()  # or not yet, when a directory stream is open: then when the next activation ends
 
 
 _installing = threading.Lock()
@@ -97,7 +97,7 @@ def enter_box(box: Box) -> Inside:
     """Make the C side of a new activation, at the root; the hooks are in place.
 
     Raises:
-        OSError: ESTALE: the container was closed; or no descriptor is left.
+        OSError: the container was closed (ESTALE), or no descriptor is left.
     """
     library = hook_library()
     if box.closed:

@@ -146,7 +146,7 @@ class Clients:
         self._move(fd, client)
 
     def _settle(self, fd: int, client: _Client) -> None:
-        """Register the event that the client is waited for now."""
+        """Register the events to wait for on this client."""
         if client.asks:
             self._asking.append(fd)
         events = select.EPOLLOUT if client.answer else 0 if client.asks else select.EPOLLIN

@@ -153,7 +153,7 @@ def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
 
 
 def _note_trouble(session: Session, error: OSError) -> None:
-    """Record the first reason that a program cannot be told."""
+    """Record the first error that cannot be reported to a program."""
     if error.errno == errno.EIO and error.strerror:
         with contextlib.suppress(OSError), open(session.trouble_path, "x", encoding="utf-8", errors="replace") as file:
             file.write(" ".join(error.strerror.split()))

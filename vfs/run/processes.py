@@ -63,7 +63,7 @@ def iter_members(container_path: str) -> Iterator[int]:
 
 
 def _search(ask: Callable[[str], object]) -> Iterator[int]:
-    """Return the processes, by their names in /proc, that pass the test. None from it: there is no such process."""
+    """Return the processes, by their names in /proc, that pass the test. It returns None for a missing process."""
     last = _last_born()
     for entry in filter(str.isdigit, os.listdir("/proc")):
         if ask(entry):
