@@ -231,7 +231,7 @@ class Container:
         remove_snapshot(self.record, self._snapshot(snapshot))
 
     def rollback(self, snapshot: Snapshot | str = "") -> None:
-        """Return the container to the state of one of its snapshots, the youngest by default.
+        """Restore the state of one of the container's snapshots, the youngest by default.
 
         Later changes that are not in a snapshot are lost.
 

@@ -115,7 +115,7 @@ def remove_snapshot(record: ContainerRecord, snapshot: Snapshot) -> int:
 
 
 def roll_back(record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
-    """Return a container to the state of one of its snapshots (or of another container's on the same image).
+    """Restore the state of one of a container's snapshots (or of another container's on the same image).
 
     Later changes that are not in a snapshot are lost: they are in the trash at the returned path, for `empty_trash`.
 
@@ -140,7 +140,7 @@ def fork_container(
     *,
     kept: bool = True,
 ) -> ContainerRecord:
-    """Make a new container with the state of another one, or of its snapshot. It has the same configuration.
+    """Make a container with the state and configuration of another one, or of its snapshot. Its changes are separate.
 
     Args:
         kept: the container must outlive this process, and a power failure.

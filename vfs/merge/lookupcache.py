@@ -101,12 +101,12 @@ class LookupCache:
         self._able = False
 
     def find(self, path: str) -> Found | None:
-        """Return the object at a canonical path if it is cached or quickly found; None means nothing."""
+        """Return the object at a canonical path if it is cached or quickly found; None: unknown."""
         known = self._known(path)
         return None if known is None else known.found
 
     def names(self, path: str) -> Names | None:
-        """Return the names in the directory at a canonical path if the upper has no part of it; None means nothing."""
+        """Return the names in the directory at a canonical path if the upper has no part of it; None: unknown."""
         known = self._known(path)
         if known is None or not known.found.is_dir:
             return None

@@ -37,7 +37,7 @@ def owner_record(ownership: Ownership, uid: int, gid: int) -> Record:
 
 
 def stand_in_type(mode: int) -> int:
-    """Return the type of the real file for an object: a regular file for types that an ordinary user cannot make."""
+    """Return the type of the real file for an object: an empty file for types that an ordinary user cannot make."""
     return stat.S_IFREG if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else stat.S_IFMT(mode)
 
 
