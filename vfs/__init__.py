@@ -1,8 +1,8 @@
 """The path-remapping virtual file system: images and containers for Python programs.
 
 The public names are imported when they are first used, so that `import rootlay.vfs` costs nothing. docs/api.md is the
-reference. All errors are below, and have the root `RootlayError`; what goes wrong at a path in a container or an image
-is an OSError, as from `os`, and a wrong argument a TypeError or a ValueError.
+reference. All errors derive from `RootlayError`. A failure at a path in a container or an image is an OSError, as from
+`os`; a wrong argument raises a TypeError or a ValueError.
 """
 
 from __future__ import annotations

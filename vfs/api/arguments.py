@@ -1,15 +1,15 @@
-"""Arguments of a wrong type are told at the door, by one TypeError that names the argument and what it is to be.
+"""Checks of argument types: one TypeError names the argument and the expected type.
 
     @checks_arguments
     class Store: …
 
 Rules:
-1. What an argument is to be is its annotation: there is no second list. What has no rule here is not looked at (objects
-   of other packages, callables, truth values).
-2. Only types: what a name means, and whether it exists, is found out where that is known.
-3. None stands for the default of an argument that has one.
-4. The public methods of `Store`, `Image` and `Container` are checked; paths of their file systems are by whoever takes
-   them apart, as those of `os` are.
+1. The annotation of an argument defines its type: there is no second list. Types without a rule here are not checked
+   (objects of other packages, callables, truth values).
+2. Only types are checked. The code that uses a name checks what it means and whether it exists.
+3. None means the default of an argument that has one.
+4. The public methods of `Store`, `Image` and `Container` are checked. The code that parses paths of their file systems
+   checks them, as in `os`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _is_content(given: object) -> bool:
 
 
 def _is_named(name: str) -> Test:
-    """Without an import: a class of ours of this name."""
+    """Return whether the value is of a class in rootlay with this name, without an import."""
     return lambda given: any(
         cls.__name__ == name and cls.__module__.startswith("rootlay.") for cls in type(given).__mro__
     )
@@ -89,7 +89,7 @@ KINDS: dict[str, tuple[str, Test]] = {
 
 
 class _Check:
-    """What one argument is to be: its annotation; `default` if it has one."""
+    """The expected type of one argument: its annotation; `default` if it has one."""
 
     __slots__ = ("default", "tests", "words")
 
@@ -101,7 +101,7 @@ class _Check:
         self.default = default
 
     def passed(self, where: str, name: str, given: object) -> object:
-        """The argument, or its default in the place of None. Raises TypeError."""
+        """Return the argument, or its default instead of None. Raises TypeError."""
         for test in self.tests:
             if test(given):
                 return given
@@ -113,7 +113,7 @@ class _Check:
 
 
 def checks_arguments(cls: type[T]) -> type[T]:
-    """Class decorator: public methods check what they are given."""
+    """Make public methods of the decorated class check their arguments."""
     for name, member in list(vars(cls).items()):
         if name.startswith("_"):
             continue
@@ -152,7 +152,7 @@ def _checked(function: Callable[..., Any], where: str) -> Callable[..., Any]:
 
 
 def check_fields(where: str, cls: type, options: Mapping[str, object]) -> None:
-    """What is to become fields of `cls`, a class of values. Raises TypeError."""
+    """Check the fields of `cls`, a class of values. Raises TypeError."""
     for name, given in options.items():
         if name not in cls.__annotations__:
             raise TypeError(f"{where}: there is no option {name!r}; those that are: {', '.join(cls.__annotations__)}")

@@ -1,4 +1,4 @@
-"""A container as Python sees it: its files, its programs, its changes.
+"""A container in Python: its files, its programs, its changes.
 
     with image.container() as c:                      # ephemeral: removed at the end
         c.fs.writetext("/etc/motd", "hi")
@@ -8,14 +8,14 @@
 
 Rules:
 1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
-2. Files are hydrated by a process of its own, started with the first program, which outlives the caller if programs do.
+2. A separate process hydrates files. It starts with the first program, and outlives the caller if programs do.
 3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
-4. A process that was forked may use the handle, but closing it there gives nothing up: container, session and hydrator
-   are those of the process that opened it.
-5. What is made of a handle (file systems, activations, processes) keeps it. An ephemeral container of which nobody has
-   anything any more is removed, with a warning (rootlay.vfs.api.ephemeral).
-6. What is asked of a container that was removed raises UnknownContainer, or ENOENT (as in a directory that was removed)
-   from a file system object that was open before.
+4. A forked process may use the handle, but closing it there releases nothing: container, session and hydrator belong to
+   the process that opened it.
+5. Objects made from a handle (file systems, activations, processes) keep it. An ephemeral container without any
+   reference is removed, with a warning (rootlay.vfs.api.ephemeral).
+6. An operation on a removed container raises UnknownContainer. A file system object that was open before raises ENOENT,
+   as in a removed directory.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @bypasses_hooks
 @checks_arguments
 class Container:
-    """A handle on one container. Close it (or use it as a context manager) to let its hydrator go.
+    """A handle on one container. Close it (or use it as a context manager) to release its hydrator.
 
     Args:
         record: which container.
@@ -79,7 +79,7 @@ class Container:
 
     @property
     def name(self) -> str:
-        """The name it was given, or one that was chosen."""
+        """The name it was given, or the one that was chosen."""
         return self.record.name
 
     @property
@@ -136,7 +136,7 @@ class Container:
         )  # fmt: skip
         command = self._open_session().command(program.argv, program.cwd, program.identity)
         process = subprocess.Popen(command, env=program.env, **options)
-        process.args = args  # what its repr and TimeoutExpired tell is the caller's
+        process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
         process.container = self  # type: ignore[attr-defined]  # rule 5
         return process
 
@@ -150,7 +150,7 @@ class Container:
         check: bool = False,
         **options: Any,
     ) -> subprocess.CompletedProcess[Any]:
-        """Run a program inside to its end: subprocess.run's arguments, result and exceptions, and popen's."""
+        """Run a program inside and wait for it: subprocess.run's arguments, result and exceptions, and popen's."""
         import subprocess
 
         if input is not None:
@@ -175,20 +175,20 @@ class Container:
         cwd: str | os.PathLike[str] | None = None,
         through: Sequence[str | os.PathLike[str]] = (),
     ) -> Activation:
-        """`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
+        """Make this code, and the C libraries that it calls, see the container's files: `with container.activate(): …`.
 
-        The first time it costs about a millisecond, afterwards microseconds. See rootlay.vfs.hook.activation.
+        The first time takes about a millisecond, later times take microseconds. See rootlay.vfs.hook.activation.
 
         Args:
             user: `name|uid[:group|gid]` inside, as in `popen`.
-            cwd: directory inside; the container's working directory by default, or the root where it is missing.
-            through: host paths that are visible inside, read-only, beside those of the Python interpreter.
+            cwd: directory inside; the container's working directory by default, or the root if it is missing.
+            through: host paths that are visible inside, read-only, in addition to those of the Python interpreter.
 
         Raises:
-            HookEngineMissing: it does not work on this machine.
+            HookEngineMissing: activation does not work on this machine.
             UnknownUser: the image does not have that user.
-            FileNotFoundError: nothing is at a path of `through`.
-            ValueError: it is the root.
+            FileNotFoundError: a path of `through` does not exist.
+            ValueError: a path of `through` is the root.
         """
         from rootlay.vfs.hook.activation import Activation
         from rootlay.vfs.hook.box import Box
@@ -210,7 +210,7 @@ class Container:
             name: chosen if empty (`s1`, `s2`, …).
 
         Raises:
-            SnapshotExists, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
+            SnapshotExists, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing was changed.
         """
         from rootlay.vfs.containers.snapshots import create_snapshot
 
@@ -219,24 +219,24 @@ class Container:
         return snapshot
 
     def snapshots(self) -> list[Snapshot]:
-        """The container's snapshots, oldest first."""
+        """Return the container's snapshots, oldest first."""
         from rootlay.store.containers.upperstack import iter_snapshots
 
         return list(iter_snapshots(self.record.path))
 
     def remove_snapshot(self, snapshot: Snapshot | str) -> None:
-        """Forget a snapshot. What stands on it stays as it is. Raises UnknownSnapshot."""
+        """Remove a snapshot. Containers and snapshots based on it stay unchanged. Raises UnknownSnapshot."""
         from rootlay.vfs.containers.snapshots import remove_snapshot
 
         remove_snapshot(self.record, self._snapshot(snapshot))
 
     def rollback(self, snapshot: Snapshot | str = "") -> None:
-        """Give the container the state of one of its snapshots, the youngest by default.
+        """Restore the state of one of the container's snapshots, the youngest by default.
 
-        What was changed since, and is in no snapshot, is lost.
+        Later changes that are not in a snapshot are lost.
 
         Raises:
-            UnknownSnapshot, ContainerRunning, UpperKeptElsewhere: nothing has happened.
+            UnknownSnapshot, ContainerRunning, UpperKeptElsewhere: nothing was changed.
         """
         from rootlay.vfs.containers.snapshots import roll_back
 
@@ -245,10 +245,10 @@ class Container:
         delete_soon(trash)
 
     def fork(self, name: str = "", *, snapshot: Snapshot | str | None = None) -> Container:
-        """A new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
+        """Make a new container with the state of this one, or of its snapshot. Without a name it is ephemeral.
 
         Raises:
-            NameInUse, UnknownSnapshot: nothing has been made.
+            NameInUse, UnknownSnapshot: nothing was made.
             ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise.
         """
         from rootlay.vfs.containers.snapshots import fork_container
@@ -260,11 +260,11 @@ class Container:
         return Container(made, ephemeral=not name)
 
     def diff(self, since: Snapshot | str | None = None, until: Snapshot | str | None = None) -> Changes:
-        """What was added, changed and deleted, by path. The cost follows the change.
+        """Return the added, changed and deleted paths. Takes time proportional to the changes.
 
         Args:
             since: a snapshot, or its name; the image by default.
-            until: a snapshot, or its name; the container's state of now by default.
+            until: a snapshot, or its name; the container's current state by default.
 
         Returns:
             The changes, as a list that can be applied to a real directory (`apply`).
@@ -291,8 +291,8 @@ class Container:
         export_tree(self._open_overlay(), out)
 
     def remove(self, *, force: bool = False) -> None:
-        """Remove the container. Its image is untouched. The cost does not follow what it changed: many files are
-        removed beside the caller's work, out of sight already.
+        """Remove the container. Its image is untouched. The time does not depend on the number of changes: many files
+        are moved to the trash first and deleted in the background.
 
         Raises:
             ContainerRunning: a program runs in it and `force` is not given.
@@ -303,9 +303,9 @@ class Container:
         delete_soon(move_to_trash(self.record, force=force))
 
     def close(self) -> None:
-        """Let go of the container; remove it, and kill what runs in it, if it is ephemeral. Idempotent.
+        """Close the handle. If the container is ephemeral, kill its programs and remove it. Idempotent.
 
-        In a process that was forked from the one that opened it: does nothing but end the use here.
+        In a process that was forked from the one that opened it, only the use in this process ends.
         """
         if os.getpid() != self.owner:
             if self._overlay is not None:
@@ -318,7 +318,7 @@ class Container:
         self._release()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy, or what is made of a pickle, is another handle (rule 3): its end is not the container's."""
+        """Make a copy or an unpickled object another handle (rule 3): its end is not the container's end."""
         return Container, (self.record,)
 
     def __del__(self) -> None:
@@ -343,7 +343,7 @@ class Container:
         return find_snapshot(self.record, snapshot) if isinstance(snapshot, str) else snapshot
 
     def _renew(self) -> None:
-        """Let the open file system and the session of this handle go over to the stack of now."""
+        """Switch the open file system and the session of this handle to the current stack."""
         if self._overlay is not None:
             stack = self._overlay.stack
             if stack.dirs != (dirs := directory_layers(self.record)):
@@ -354,7 +354,7 @@ class Container:
             box.renew()
 
     def _open_overlay(self) -> Overlay:
-        """The one of this handle; it does not keep the handle, so that ordinary use makes no circle of references."""
+        """Open this handle's overlay; it does not keep the handle, so that ordinary use makes no reference cycle."""
         if self._overlay is None:
             self._overlay = open_overlay(self.record)
         return self._overlay
@@ -363,7 +363,7 @@ class Container:
         return read_small_file(self._open_overlay(), path)
 
     def _open_session(self) -> Session:
-        """The session that all programs of this handle share; opened, and its hydrator started, with the first."""
+        """Return the session of all programs of this handle. The first program opens it and starts its hydrator."""
         from rootlay.vfs.run.livesession import LiveSession
 
         if self._served is None:
@@ -372,7 +372,7 @@ class Container:
         return self._served.session
 
     def _launches(self) -> list[Path]:
-        """The launch files that this handle keeps on the container."""
+        """Return the launch files of this handle for the container."""
         served = [self._served.session.launch] if self._served else []
         return [*served, *(path for box in self._boxes.values() for path in box.launches())]
 
@@ -390,7 +390,7 @@ class Container:
 
 
 def _visible(path: str) -> str:
-    """A path of the machine that is to be shown. Raises FileNotFoundError, ValueError."""
+    """Return a host path that is to be visible inside. Raises FileNotFoundError, ValueError."""
     path = os.path.abspath(path)
     os.stat(path)
     if path == "/":
@@ -402,8 +402,7 @@ FILES_AT_ONCE = 100
 
 
 def delete_soon(trash: Path) -> None:
-    """Remove what is out of sight already: a few files now, more beside the caller's work. The process ends only after
-    it."""
+    """Delete files in the trash: a few now, more in the background. The process ends only after that."""
     if not remove_some(trash, FILES_AT_ONCE):
         import threading
 

@@ -1,9 +1,9 @@
-"""Ephemeral containers that nobody closes: they warn, and are removed all the same.
+"""Ephemeral containers that were not closed: they warn, and are removed all the same.
 
-1. One that is dropped is removed when it is collected. The removal has a thread of its own: a collection may come at
-   any moment, when its own thread holds locks that the removal needs.
-2. One that somebody still has when the interpreter exits is removed then; behind the activations, which end first.
-3. What a process leaves that is killed, or that exits by `os._exit`, `prune` finds (rootlay.store.disk.owner).
+1. A container without references is removed when it is garbage-collected. The removal runs in a separate thread,
+   because a collection can happen while its own thread holds locks that the removal needs.
+2. A container that is still referenced when the interpreter exits is removed then, after the activations have ended.
+3. `prune` finds the containers of a process that was killed, or that exited by `os._exit` (rootlay.store.disk.owner).
 4. A forked child's copies are not its own: nothing happens to them.
 """
 
@@ -26,17 +26,17 @@ _open: weakref.WeakSet[Container] = weakref.WeakSet()
 
 
 def opened(container: Container) -> None:
-    """Nobody has closed it so far."""
+    """Record an open container."""
     _open.add(container)
 
 
 def closed(container: Container) -> None:
-    """Somebody is about to."""
+    """Record that a container is about to be closed."""
     _open.discard(container)
 
 
 def dropped(container: Container) -> None:
-    """Rule 1. Called by its finalizer, in the process that made it."""
+    """Apply rule 1. Called by the finalizer, in the process that made the container."""
     with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is past its exit functions (rule 3)
         threading.Thread(target=_close, args=(container,), name="rootlay-close").start()
     _warn(container)  # last: with `-W error` it raises
@@ -48,7 +48,7 @@ def _warn(container: Container) -> None:
 
 
 def _close(container: Container) -> None:
-    """It may be gone, or its store: there is nobody to be told."""
+    """Close and remove the container. It or its store may be missing: there is no caller to report that to."""
     with contextlib.suppress(RootlayError, OSError):
         container.close()
 

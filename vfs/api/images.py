@@ -1,4 +1,4 @@
-"""Images and stores for people who embed rootlay: the store's own, and containers on top.
+"""Images and stores for programs that embed rootlay: those of the store, with containers on top.
 
 store = Store.open()
 [image] = store.load("debian.tar")
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @checks_arguments
 @value
 class Image:
-    """An image of a store; `stored` is what the store knows of it: None for `host`, and for a bundle at a path."""
+    """An image of a store. `stored` is its data in the store: None for `host`, and for a bundle at a path."""
 
     root: Path
     reference: str
@@ -49,16 +49,16 @@ class Image:
 
     @classmethod
     def of(cls, root: Path, stored: StoredImage) -> Image:
-        """An image of the store at `root`, by its first name, or by its ID."""
+        """Return an image of the store at `root`, by its first name, or by its ID."""
         return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
 
     @property
     def references(self) -> tuple[str, ...]:
-        """The names that it had when it was looked up."""
+        """The names that the image had when it was looked up."""
         return self.stored.references if self.stored else (self.reference,)
 
     def open_overlay(self) -> Overlay:
-        """The merged tree, read-only. To be closed.
+        """Open the merged tree, read-only. The caller closes it.
 
         Raises:
             CorruptStore: a view or layer is damaged.
@@ -75,7 +75,7 @@ class Image:
         return self.stored.diff_ids if self.stored else ()
 
     def open_fs(self) -> LayerFS:
-        """The merged tree as a read-only PyFilesystem2 file system. Closing it gives up all that it holds.
+        """Open the merged tree as a read-only PyFilesystem2 file system. Closing it releases everything it holds.
 
         Raises:
             CorruptStore: a view or layer is damaged.
@@ -85,9 +85,9 @@ class Image:
         return LayerFS(self.open_overlay(), owned=True)
 
     def open_layer(self, number: int) -> LayerFS:
-        """What one layer holds, alone: 0 is the base, -1 the topmost. Read-only. To be closed.
+        """Open one layer on its own: 0 is the base, -1 the topmost. Read-only. The caller closes it.
 
-        `getinfo(path, ["rootlay"])` of a directory says what the layer removes from those below (`whiteouts`,
+        `getinfo(path, ["rootlay"])` of a directory lists what the layer removes from those below (`whiteouts`,
         `opaque`).
 
         Raises:
@@ -103,12 +103,12 @@ class Image:
         return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
 
     def remove(self, *, force: bool = False) -> None:
-        """Remove the image's name, and the image with its last one; with `force` all of them.
+        """Remove the image's name, and the image with its last name; with `force`, all names.
 
         Containers, and the build cache, keep the layers that they need.
 
         Raises:
-            UnknownImage: it is gone.
+            UnknownImage: it was removed already.
             ImageInUse: it has other names, and `force` is not given.
         """
         from rootlay.vfs.build.cache.gcroots import needed
@@ -128,7 +128,7 @@ class Image:
         message: str = "",
         epoch_s: int | None = None,
     ) -> Image:
-        """A new image: this one with one more layer of files, and a changed config. See rootlay.vfs.build.addlayer.
+        """Make a new image: this one with one more layer of files and a changed config. See rootlay.vfs.build.addlayer.
 
             image.add_layer({"/etc/motd": "hi", "/srv": Path("site")}, "web:2", changes=['CMD ["serve"]'])
 
@@ -156,18 +156,18 @@ class Image:
         environ: Mapping[str, str] | None = None,
         **options: Any,
     ) -> Container:
-        """A new container. Without a name it is ephemeral: removed when it is closed.
+        """Make a new container. Without a name it is ephemeral: removed when it is closed.
 
-        One that is forgotten instead (garbage, or open when the interpreter exits) is removed with a ResourceWarning;
-        what a killed process leaves behind, `rootlay prune` removes.
+        An ephemeral container that is never closed (garbage, or open when the interpreter exits) is removed with a
+        ResourceWarning. `rootlay prune` removes those of killed processes.
 
         Args:
             env: variables to set inside.
-            environ: the caller's environment, which a container of `host` takes over; nothing by default.
+            environ: the caller's environment, which a container of `host` inherits; empty by default.
             options: more fields of rootlay.vfs.containers.create.ContainerOptions.
 
         Raises:
-            NameInUse, MissingDirectory: nothing has been made.
+            NameInUse, MissingDirectory: nothing was made.
         """
         from rootlay.vfs.containers.create import ContainerOptions, create_container
 
@@ -187,7 +187,7 @@ class Image:
 
 
 def _absolute(bind: Bind) -> Bind:
-    """A bind means the same wherever the caller is later. Raises TypeError."""
+    """Make a bind absolute: it means the same wherever the caller is later. Raises TypeError."""
     host = os.fspath(bind.host) if isinstance(bind.host, os.PathLike) else bind.host
     check_fields("Bind", Bind, {"host": host, "target": bind.target})
     return replace(bind, host=os.path.abspath(host))
@@ -207,14 +207,14 @@ class Store:
 
     @classmethod
     def open(cls, root: str | os.PathLike[str] | None = None) -> Store:
-        """Open a store, making it when it is not there.
+        """Open a store. Make it if it does not exist.
 
         Args:
-            root: its directory. By default the user's own, as the command line has it: `ROOTLAY_ROOT`, else `rootlay`
-                in `XDG_DATA_HOME` or in `~/.local/share`.
+            root: its directory. By default the user's own, as for the command line: `ROOTLAY_ROOT`, else `rootlay` in
+                `XDG_DATA_HOME` or in `~/.local/share`.
 
         Raises:
-            NoHome: nothing says where the user's own store is to be.
+            NoHome: the place of the user's own store is not known.
             StoreNotWritable: it cannot be made.
         """
         if root is not None and not os.fspath(root):
@@ -230,7 +230,7 @@ class Store:
         return self._wrap(self._images.load(Path(path))[0])
 
     def load_all(self, path: str | os.PathLike[str]) -> list[Image]:
-        """As load, for archives of several images."""
+        """Load all images of an archive, as in `load`."""
         return [self._wrap(image) for image in self._images.load(Path(path))]
 
     def import_rootfs(self, path: str | os.PathLike[str], reference: str) -> Image:
@@ -249,15 +249,15 @@ class Store:
         """Build a Dockerfile, as `rootlay build` does.
 
         Args:
-            context: what COPY reads from: a directory, an archive, a git repository or a URL.
+            context: the source of COPY: a directory, an archive, a git repository or a URL.
             tags: names of the image.
-            dockerfile: where it is; `Dockerfile` in the context by default.
-            text: the Dockerfile itself, instead.
-            report: is told of each step (rootlay.vfs.build.result.report).
+            dockerfile: its path; `Dockerfile` in the context by default.
+            text: the Dockerfile itself, instead of a path.
+            report: receives each step (rootlay.vfs.build.result.report).
             options: fields of rootlay.vfs.build.options.options.BuildOptions: `build_args`, `target`, `epoch_s`, …
 
         Raises:
-            BadDockerfile, BuildFailed, RunFailed, UnknownImage, BadContext: no image has been made.
+            BadDockerfile, BuildFailed, RunFailed, UnknownImage, BadContext: no image was made.
         """
         from rootlay.vfs.build.fromcontext import build_context
         from rootlay.vfs.build.options.options import BuildOptions
@@ -268,7 +268,7 @@ class Store:
         return self._wrap(result.image)
 
     def image(self, reference: str) -> Image:
-        """An image by name, digest or ID; a bundle by its path (with a slash in it); `host`: the machine's own root.
+        """Return an image by name, digest or ID; a bundle by its path (with a slash in it); `host`: this machine.
 
         Raises:
             UnknownImage: there is none.
@@ -283,7 +283,7 @@ class Store:
         return self._wrap(self._images.image(reference))
 
     def container(self, reference: str) -> Container:
-        """A container by name or ID.
+        """Return a container by name or ID.
 
         Raises:
             UnknownContainer: there is none.
@@ -291,13 +291,13 @@ class Store:
         return Container(Containers(self.root).find(reference))
 
     def diff(self, before: Image | Container | Snapshot, after: Image | Container | Snapshot) -> Changes:
-        """What leads from one state to another: of images, containers as they are now, snapshots, in any pairing.
+        """Return the changes from one state to another: images, containers as they are now, snapshots, in any pairing.
 
-        The cost follows the difference (see vfs.changes.compare). The result is a list of changes that can be applied
-        to a real directory (`apply`).
+        Takes time proportional to the difference (see vfs.changes.compare). The result is a list of changes that can be
+        applied to a real directory (`apply`).
 
         Raises:
-            UnknownContainer: a snapshot's container is gone.
+            UnknownContainer: a snapshot's container was removed.
             CorruptStore: a view or layer is damaged.
         """
         from rootlay.vfs.containers.states import diff_states
@@ -320,7 +320,7 @@ class Store:
         upper: str | os.PathLike[str] = "",
         base: str = "",
     ) -> Container:
-        """A container of plain host directories as read-only layers, topmost last, over the image `base` if given."""
+        """Make a container of host directories as read-only layers, topmost last, over the image `base` if given."""
         from rootlay.vfs.containers.create import ContainerOptions, create_container
 
         wanted = ContainerOptions(

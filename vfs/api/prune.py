@@ -1,4 +1,4 @@
-"""`prune`: stopped containers, and everything in the store that nothing needs."""
+"""`prune`: removal of stopped containers, and of everything in the store that is not needed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ABANDONED_NS = 3600 * 10**9
 
 @value
 class Pruned:
-    """The names of containers that went, what went with the images, and all bytes that became free."""
+    """The names of the removed containers, the removed parts of images, and the freed bytes."""
 
     containers: tuple[str, ...]
     removed: Removed
@@ -28,13 +28,13 @@ class Pruned:
 
 
 def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
-    """Remove stopped containers, images without a name, and garbage; safe beside everything else that goes on.
+    """Remove stopped containers, images without a name, and garbage. Safe next to all other operations.
 
-    Containers that never ran stay, as do those whose runner is alive. An ephemeral one of the Python API stays as
-    long as the process that made it, and no longer.
+    Containers that never ran stay, as do those whose runner is alive. An ephemeral container of the Python API stays as
+    long as the process that made it is alive.
 
     Args:
-        dry_run: say what would go, and touch nothing.
+        dry_run: report what would be removed, and remove nothing.
 
     Raises StoreNotWritable, CorruptStore, BadManifest.
     """
@@ -51,21 +51,21 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
 
 
 def _is_stopped(record: ContainerRecord) -> bool:
-    """Whether its program is over, and nobody is about to start another one."""
+    """Return whether the program of the container has ended, and no process is about to start another one."""
     state = record.state()
     if state.elsewhere:
         return False
     if record.config.owner:
         return is_gone(record.config.owner) and not has_guests(os.path.realpath(record.path))
     if not state.started_ns and not state.finished_ns:
-        # Kept for `start`; but a `run --rm` that was killed before it came to that has no other end.
+        # Kept for `start`; but only prune removes a `run --rm` that was killed before it could do so.
         age_ns = time.time_ns() - record.config.created_ns
         return record.config.auto_remove and age_ns > ABANDONED_NS and not _has_living_session(record)
     return not has_guests(os.path.realpath(record.path)) and not _has_living_session(record)
 
 
 def _has_living_session(record: ContainerRecord) -> bool:
-    """A session's launch file names its maker (see `rootlay.vfs.containers.snapshots`)."""
+    """Return whether a session is alive. Its launch file names its maker (see `rootlay.vfs.containers.snapshots`)."""
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(record.path):
             if name.startswith("launch-"):

@@ -1,8 +1,8 @@
-"""Whole-process mode: every thread of this process is in one container, for good (`rootlay python`).
+"""Whole-process mode: every thread of this process is permanently in one container (`rootlay python`).
 
 Rules:
-1. Where a context knows an activation, that counts: activations nest in it as elsewhere.
-2. Threads without a Python context, and those that begin with an empty one, are inside, too.
+1. If a context has an activation, that activation applies: activations nest in it as elsewhere.
+2. Threads without a Python context, and those that start with an empty one, are inside, too.
 3. From the end of Python's atexit functions on the process is outside.
 """
 
@@ -18,18 +18,18 @@ _kept: list[Container] = []
 
 
 def enter_process(container: Container, *, cwd: str = "") -> None:
-    """Take the whole process inside. Once a process, and not within an activation.
+    """Move the whole process inside. Once per process, and not within an activation.
 
     Args:
         container: stays open until the process ends.
-        cwd: directory inside; the container's working directory by default, or the root where it is missing.
+        cwd: directory inside; the container's working directory by default, or the root if it is missing.
 
     Raises:
         HookEngineMissing, UnknownUser: as `Container.activate`.
-        FileNotFoundError, NotADirectoryError: `cwd` is not there; the process is as it was.
+        FileNotFoundError, NotADirectoryError: `cwd` does not exist or is not a directory; the process is unchanged.
     """
     activation = container.activate(cwd=cwd or None)
-    with activation:  # tells whether the directory is there, before anything is changed for good
+    with activation:  # tests whether the directory exists, before any permanent change
         where = os.getcwd()
     inside = enter_box(activation.box)
     hook_library().everywhere(inside)

@@ -1,4 +1,4 @@
-"""A layer made from Python: files and directories on top of an image, without a container and without a Dockerfile."""
+"""Layers made from Python: files and directories on top of an image, without a container or a Dockerfile."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from rootlay.vfs.build.copy.planentry import FileContent, Planned
 
 FILE_MODE = 0o644
 Content = str | bytes | os.PathLike[str]
-"""Text (UTF-8) or bytes of a new file; a path: that file or directory of the host, with its modes and times."""
+"""Content of a file: text (UTF-8) or bytes; or a path: that file or directory of the host, with its modes and times."""
 
 
 def add_layer(
@@ -45,18 +45,18 @@ def add_layer(
     message: str = "",
     epoch_s: int | None = None,
 ) -> Image:
-    """A new image: `image` with one more layer. The cost follows the files, not the image. All or nothing.
+    """Make a new image: `image` with one more layer. Takes time proportional to the files. All or nothing.
 
     Args:
         files: content by path inside. Links on the way are followed inside the image; missing directories are made.
-            A host directory's content goes to the path, over what is there.
-        remove: paths that are to be gone; nothing happens where there is nothing.
+            The content of a host directory is copied to the path, over existing files.
+        remove: paths to remove; missing ones are ignored.
         reference: the new image's name.
-        owner: of all that is added: `user:group`, names of the image or numbers.
-        mode: of all files, octal or symbolic (`755`, `u+x`); None: 644 for content, their own for files of the host.
+        owner: of all added files: `user:group`, names of the image or numbers.
+        mode: of all files, octal or symbolic (`755`, `u+x`); None: 644 for content; files of the host keep theirs.
         changes: Dockerfile instructions for the config (`CMD ["app"]`).
-        message: for the history.
-        epoch_s: SOURCE_DATE_EPOCH, seconds: the image's time, and the latest that a file may have.
+        message: comment for the history.
+        epoch_s: SOURCE_DATE_EPOCH, seconds: the image's time, and the latest time of its files.
 
     Raises:
         ValueError: a file and a directory at one path; something is both added and removed; a bad mode.
@@ -93,7 +93,7 @@ def _parent(path: str) -> bytes:
 
 
 def _copy(plan: LayerPlan, path: str, source: Path, options: CopyOptions, staging: Path) -> None:
-    """A file or directory of the host."""
+    """Copy a file or directory of the host."""
     found = os.stat(source)
     tree = HostTree(source if stat.S_ISDIR(found.st_mode) else source.absolute().parent)
     name = b"/" if stat.S_ISDIR(found.st_mode) else b"/" + os.fsencode(source.name)
@@ -101,7 +101,7 @@ def _copy(plan: LayerPlan, path: str, source: Path, options: CopyOptions, stagin
 
 
 def _put(plan: LayerPlan, path: str, content: bytes, options: CopyOptions) -> None:
-    """A file of given content."""
+    """Write a file with the given content."""
     target = resolve(plan, clean(os.fsencode(path)))
     owner = options.owner or Owner()
     plan.make_directories(target.rpartition(b"/")[0] or b"/", owner.uid, owner.gid)

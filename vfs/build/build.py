@@ -1,11 +1,11 @@
-"""A build from beginning to end: the stages that are needed, the image of the last one, its names.
+"""A complete build: the required stages, the image of the last one, its names.
 
     result = build(store, parse(text), HostTree("."), BuildOptions(tags=("app:1",)), Silent())
 
 Rules:
-1. Nothing names the new image before all of it is in the store: a build that fails, or is killed, leaves the steps that
-   were done in the cache, and no image.
-2. The store's use lock is held throughout: what the build stands on is not removed under it.
+1. The new image gets a name only after all of it is in the store: a build that fails, or is killed, leaves its
+   completed steps in the cache, and no image.
+2. The store's use lock is held throughout: the objects that the build needs are not removed meanwhile.
 3. Ctrl-C, or a stage that fails, stops the others; their commands are killed, their containers removed.
 """
 
@@ -39,14 +39,14 @@ from rootlay.vfs.run.owners import remove_ownerless
 
 @value
 class BuildResult:
-    """What came of a build.
+    """The result of a build.
 
     Args:
-        image: as it is in the store.
-        names: those that this build has given it; it may have others.
-        cached_steps, made_steps: how many steps had a layer in the cache, and how many were done.
-        seconds: how long it took.
-        inherited_layers: how many of the image's layers are the base image's.
+        image: the image in the store.
+        names: those that this build has given the image; it may have others.
+        cached_steps, made_steps: how many steps had a layer in the cache, and how many were run.
+        seconds: duration.
+        inherited_layers: how many of the image's layers are from the base image.
         is_new: whether the store did not have the image before.
     """
 
@@ -72,11 +72,11 @@ def build(
         context: the main build context.
 
     Raises:
-        BadDockerfile: what can only be seen when variables are known.
+        BadDockerfile: an error that shows only when variables are known.
         BuildFailed, RunFailed: an instruction cannot be carried out.
-        UnknownImage: a base image is nowhere.
+        UnknownImage: a base image was not found.
         BadReference, StoreNotWritable, DiskFull, EngineMissing.
-        OSError, and what pushing raises: a cache cannot be written; the image is there.
+        OSError, and the errors of a push: a cache cannot be written; the image exists.
     """
     options = options or BuildOptions()
     tags = tuple(Reference.parse(tag).with_default_tag().familiar for tag in options.tags)
@@ -113,7 +113,7 @@ def build(
 def _stages(
     session: BuildSession, dockerfile: Dockerfile, nodes: Sequence[StageNode], scope: GlobalScope
 ) -> dict[int, ImageState]:
-    """All stages that are needed, by index."""
+    """Return all required stages, by index."""
     by_index = {node.index: node for node in nodes}
     layout = session.store.layout
     lease = layout.current
@@ -126,7 +126,7 @@ def _stages(
 
 
 def _write_caches(session: BuildSession, image: Image) -> None:
-    """--cache-to."""
+    """Write the caches of --cache-to."""
     if not session.options.cache_to:
         return
     from rootlay.vfs.build.cache.transfer import write_cache
@@ -148,7 +148,7 @@ def _write_caches(session: BuildSession, image: Image) -> None:
 
 
 def _labelled(state: ImageState, options: BuildOptions) -> ImageState:
-    """--label changes the config and leaves no step in the history."""
+    """Add the labels of --label to the config, without a step in the history."""
     if not options.labels:
         return state
     config = replace(state.config, labels={**state.config.labels, **options.labels})
@@ -156,6 +156,6 @@ def _labelled(state: ImageState, options: BuildOptions) -> ImageState:
 
 
 def _inherited(state: ImageState) -> int:
-    """How many layers the base image's steps have."""
+    """Return how many layers the base image's steps have."""
     own = state.image.history[state.inherited :]
     return len(state.layers) - sum(not step.empty_layer for step in own)

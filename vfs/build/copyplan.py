@@ -1,4 +1,4 @@
-"""The layer that a COPY or an ADD will make."""
+"""The layer of a COPY or an ADD, as a plan."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from rootlay.vfs.overlay.overlay import Overlay
 def plan_copy(
     session: BuildSession, sources: StageSources, instruction: Copy | Add, state: ImageState, staging: Path
 ) -> Iterator[LayerPlan]:
-    """The layer's plan; what is fetched and unpacked for it lies in `staging` until it is written.
+    """Return the layer's plan. Fetched and unpacked files for it are in `staging` until it is written.
 
-    Raises BuildFailed, MissingSource, Conflict, BadValue, UnknownUser, OSError, and what ADD's sources raise.
+    Raises BuildFailed, MissingSource, Conflict, BadValue, UnknownUser, OSError, and the errors of ADD's sources.
     """
     below = session.trees.open(state.diff_ids)
     options = _copy_options(session, instruction, below)

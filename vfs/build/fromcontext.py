@@ -1,4 +1,4 @@
-"""Building from Python in one call: what `rootlay build` does, without a command line."""
+"""Builds from Python in one call: the work of `rootlay build`, without a command line."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def build_context(
 
     Args:
         context: a directory, an archive, a git repository or a URL.
-        dockerfile: where it is; `Dockerfile` in the context by default.
-        text: the Dockerfile itself, instead.
-        environ: the caller's environment, for git; nothing by default.
+        dockerfile: its path; `Dockerfile` in the context by default.
+        text: the Dockerfile itself, instead of a path.
+        environ: the caller's environment, for git; empty by default.
 
     Raises as `rootlay.vfs.build.build.build`; BadContext, BadDockerfile, GitFailed, DownloadFailed.
     """

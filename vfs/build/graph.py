@@ -1,9 +1,9 @@
-"""Which stages a build needs, in an order in which each comes after those that it needs.
+"""The stages that a build needs, in an order in which each follows those that it needs.
 
-1. FROM may name a stage that stands before it; COPY --from and RUN --mount=from any other one (BuildKit resolves them
-   when all stages are known). What names no stage is an image or a build context.
-2. A build context of a stage's name takes its place (`--build-context NAME=…`).
-3. Stages that need each other in a circle are an error that names them.
+1. FROM may name an earlier stage; COPY --from and RUN --mount=from may name any other one (BuildKit resolves them when
+   all stages are known). A name that is not a stage is an image or a build context.
+2. A build context with a stage's name replaces it (`--build-context NAME=…`).
+3. Stages that need each other in a cycle are an error that names them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from rootlay.vfs.build.result.failure import BuildFailed
 
 @value
 class StageNode:
-    """A stage that is needed.
+    """A required stage.
 
     Args:
         base: FROM, expanded.
-        base_stage: the stage that it stands on, None for an image or a context.
-        needs: the indexes of all stages that must be there before, in order.
+        base_stage: the stage that is its base, None for an image or a context.
+        needs: the indexes of all stages that must be built before, in order.
     """
 
     stage: Stage
@@ -40,7 +40,7 @@ class StageNode:
 
 
 def find_target(dockerfile: Dockerfile, target: str) -> Stage:
-    """The stage of --target, the last one for an empty text. Raises BuildFailed: there is none."""
+    """Return the stage of --target, the last one for an empty text. Raises BuildFailed: there is none."""
     if not target:
         return dockerfile.stages[-1]
     found = dockerfile.find_stage(target)
@@ -55,13 +55,13 @@ def find_target(dockerfile: Dockerfile, target: str) -> Stage:
 def plan_stages(
     dockerfile: Dockerfile, scope: GlobalScope, target: Stage, contexts: Collection[str] = ()
 ) -> list[StageNode]:
-    """The stages that `target` needs, itself last.
+    """Return the stages that `target` needs, itself last.
 
     Args:
-        contexts: the names that --build-context gives.
+        contexts: the names of --build-context.
 
     Raises:
-        BuildFailed: stages need each other in a circle.
+        BuildFailed: stages need each other in a cycle.
         BadDockerfile: a FROM that cannot be expanded.
     """
     done: dict[int, StageNode] = {}
@@ -85,7 +85,7 @@ def _visit(
         raise BuildFailed(stage.base.source, f"stages need each other in a circle: {names}")
     base = scope.expand_from(stage.base)
     below = None if base.image.lower() in contexts else dockerfile.find_stage(base.image, before=stage.index)
-    if base.image.isdigit():  # FROM takes names only; a number is an image's
+    if base.image.isdigit():  # FROM accepts only names; a number is an image's
         below = None
     needed = {} if below is None else {below.index: below}
     for name in iter_sources(stage.instructions):
@@ -98,7 +98,7 @@ def _visit(
 
 
 def iter_sources(instructions: Collection[Instruction]) -> list[str]:
-    """What --from of COPY and of RUN --mount names, in order."""
+    """Yield the names in --from of COPY and of RUN --mount, in order."""
     found = []
     for instruction in instructions:
         if isinstance(instruction, Onbuild):
@@ -112,10 +112,10 @@ def iter_sources(instructions: Collection[Instruction]) -> list[str]:
 
 
 def label_of(stage: Stage) -> str:
-    """A stage's name for people."""
+    """Return a stage's name for people."""
     return stage.name or f"stage-{stage.index}"
 
 
 def counts_as_step(instruction: Instruction) -> bool:
-    """Whether an instruction does work that progress shows: what makes a layer."""
+    """Return whether an instruction is a step in the progress: one that makes a layer."""
     return isinstance(instruction, (Run, Copy, Add)) or instruction.keyword == "WORKDIR"

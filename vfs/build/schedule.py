@@ -1,8 +1,8 @@
-"""Running stages side by side, each as soon as what it needs is there.
+"""Parallel runs of stages, each as soon as its requirements are ready.
 
 Rules:
 1. The calling thread only waits, so that Ctrl-C reaches it at once.
-2. The first error, or Ctrl-C, calls `cancel` once, then waits until all that runs has ended; nothing new is started.
+2. The first error, or Ctrl-C, calls `cancel` once, then waits until all running work has ended; no new work is started.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ AT_ONCE = max(2, os.cpu_count() or 1)
 
 
 class Schedule(Generic[Result]):
-    """Work by number, with what each needs.
+    """Work by number, with the requirements of each.
 
     Args:
-        needs: for each number those that must be done before.
-        work: does one, given the results so far (those that it needs are among them).
-        cancel: makes running work end soon, with an error.
+        needs: for each number, those that must finish before it.
+        work: runs one, with the results so far (including those that it needs).
+        cancel: ends running work soon, with an error.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Schedule(Generic[Result]):
         self._changed = threading.Condition()
 
     def run(self) -> dict[int, Result]:
-        """All results by number. Raises the first error; KeyboardInterrupt."""
+        """Return all results by number. Raises the first error; KeyboardInterrupt."""
         threads: list[threading.Thread] = []
         try:
             with self._changed:

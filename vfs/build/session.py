@@ -1,4 +1,4 @@
-"""What all stages of one build share: store, cache, trees, options, the report, and the numbers of the steps."""
+"""The state that all stages of one build share: store, cache, trees, options, the report, and the step numbers."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ Make = Callable[[], WrittenLayer]
 
 
 class BuildSession:
-    """Shared by the threads of one build. Close it.
+    """The state of one build, shared by its threads. Close it.
 
     Args:
         context: the main build context.
 
     Attributes:
-        steps: what this build has made or found, by key.
+        steps: the layers that this build has made or found, by key.
     """
 
     def __init__(self, store: ImageStore, context: SourceTree, options: BuildOptions, report: Report) -> None:
@@ -76,23 +76,23 @@ class BuildSession:
         return None if self.options.epoch_s is None else self.options.epoch_s * 1_000_000_000
 
     def now_ns(self) -> int:
-        """The time of what is made now."""
+        """Return the time for new files."""
         return time.time_ns() if self.epoch_ns is None else self.epoch_ns
 
     def now(self) -> str:
-        """The same for a history, in RFC 3339."""
+        """Return the same for a history, in RFC 3339."""
         return rfc3339(datetime.fromtimestamp(self.now_ns() // 1_000_000_000, UTC))
 
     def number(self) -> int:
-        """The next step's."""
+        """Return the number of the next step."""
         return next(self._numbers)
 
     # ---- images
 
     def image(self, reference: str, platform_text: str | None, source: Source) -> Image:
-        """An image of the store, fetched if it is not there, with a view. One answer for the whole build.
+        """Return an image of the store, fetched if missing, with a view. The result is the same for the whole build.
 
-        Raises UnknownImage, BuildFailed, and what fetching raises.
+        Raises UnknownImage, BuildFailed, and the errors of a fetch.
         """
         if reference == HOST_IMAGE:
             raise BuildFailed(source, "the machine's own root has no layers that an image could stand on")
@@ -128,14 +128,14 @@ class BuildSession:
         return run_interruptibly(lambda: fetch(reference, platform, progress), self.check, self.store.layout)
 
     def _progress(self) -> Progress:
-        """Tells of a fetch as output of the step that this thread shows; may be called from other threads."""
+        """Return a progress that reports a fetch as output of this thread's step. Other threads may call it."""
         step: Step | None = getattr(self._showing, "step", None)
         told = time.monotonic()
 
         def progress(done_bytes: int, total_bytes: int | None, label: str) -> None:
             nonlocal told
             if self.cancelled.is_set():
-                raise KeyboardInterrupt  # what has arrived stays for the next time
+                raise KeyboardInterrupt  # fetched data stays for the next time
             if step is not None and time.monotonic() - told >= FETCH_LINE_S:
                 told = time.monotonic()
                 share = f" of {total_bytes / 1e6:.1f}" if total_bytes else ""
@@ -144,21 +144,21 @@ class BuildSession:
         return progress
 
     def show(self, step: Step | None) -> None:
-        """The step that this thread works for now."""
+        """Set the step that this thread works for."""
         self._showing.step = step
 
     def check(self) -> None:
-        """Raises BuildCancelled when the build was stopped: to be called now and then in long work."""
+        """Raise BuildCancelled if the build was stopped. Call it from time to time in long work."""
         if self.cancelled.is_set():
             raise BuildCancelled
 
     # ---- layers
 
     def layer(self, key: str, make: Make, text: str = "") -> tuple[CachedLayer, bool]:
-        """The layer of a step: from the cache, or made now. Whether it was cached is the second value.
+        """Return the layer of a step: from the cache, or made now. The second value is whether it was cached.
 
         Args:
-            text: the step's, for those who list the cache.
+            text: the step's text, for listings of the cache.
         """
         self.check()
         found = None if self.options.no_cache else self.cache.find(key)
@@ -175,7 +175,7 @@ class BuildSession:
         return found, cached
 
     def _find_again(self, key: str) -> CachedLayer | None:
-        """What somebody else has made meanwhile, or another place's cache has."""
+        """Return a layer that another build has made meanwhile, or that another cache has."""
         found = self.cache.find(key)
         if found is None and (found := self._find_elsewhere(key)) is not None:
             self.cache.add(key, found)
@@ -188,28 +188,28 @@ class BuildSession:
 
     @contextlib.contextmanager
     def _alone(self, key: str) -> Iterator[None]:
-        """Hold the lock of a step. Waiting for another build's can be cancelled."""
+        """Hold the lock of a step. The wait for another build can be cancelled."""
         while (lock := self.cache.try_lock(key)) is None:
             self.pause()
         with lock:
             yield
 
     def pause(self) -> None:
-        """Wait a moment for somebody else. Raises BuildCancelled."""
+        """Wait a moment for another build. Raises BuildCancelled."""
         if self.cancelled.wait(LOCK_POLL_S):
             raise BuildCancelled
 
     @property
     def made_views(self) -> set[Digest]:
-        """The views of stacks in between, which only this build has needed."""
+        """The views of intermediate stacks that only this build has needed."""
         return {chain for container in self._running for chain in container.made_views}
 
     def writer(self) -> LayerWriter:
-        """A new layer in the store."""
+        """Return a writer of a new layer in the store."""
         return LayerWriter(self.store.layout, self.check)
 
     def count(self, *, cached: bool) -> None:
-        """Take note of a step for the summary."""
+        """Count a step for the summary."""
         with self._lock:
             self.cached_steps += cached
             self.made_steps += not cached
@@ -217,7 +217,7 @@ class BuildSession:
     # ---- cancelling
 
     def run_container(self) -> RunContainer:
-        """A container for the RUNs of one stage, which `cancel` reaches."""
+        """Return a container for the RUNs of one stage, which `cancel` reaches."""
         container = RunContainer(self.store, self.epoch_ns, self.options.hosts)
         with self._lock:
             self._running.add(container)
@@ -234,13 +234,13 @@ class BuildSession:
             container.cancel()
 
     def close(self) -> None:
-        """Keep what was learnt, close what is open. Idempotent."""
+        """Save new digests and close everything. Idempotent."""
         self.digests.save()
         self.trees.close()
 
 
 class Shown:
-    """A step as the report sees it; use it as a context manager around the work."""
+    """A step in the report. Use it as a context manager around the work."""
 
     def __init__(self, session: BuildSession, step: Step) -> None:
         self._session = session
@@ -250,7 +250,7 @@ class Shown:
         self._cached = False
 
     def done(self, size_bytes: int, *, cached: bool) -> None:
-        """Say what came of it."""
+        """Record the result of the step."""
         self._size_bytes, self._cached = size_bytes, cached
 
     def __enter__(self) -> Shown:

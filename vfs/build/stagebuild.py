@@ -1,4 +1,4 @@
-"""Building one stage: instruction by instruction, from its base to the image that it comes to."""
+"""The build of one stage: instruction by instruction, from its base to its final image."""
 
 from __future__ import annotations
 
@@ -40,19 +40,19 @@ from rootlay.vfs.run.user import UnknownUser
 
 SCRATCH = "scratch"
 SCRIPT = "/run/rootlay/{}"
-"""Where a RUN's heredoc is that is a program of its own (BuildKit: /dev/pipes, but /dev is the host's here)."""
+"""The place of a RUN's heredoc that is a program (BuildKit: /dev/pipes, but /dev is the host's here)."""
 _CALLERS = (
     *(Conflict, BadValue, MissingSource, UnknownUser, EOFError),
     *(NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia),
 )
-"""What is wrong with an instruction, or with what it names."""
+"""Errors of an instruction, or of the objects that it names."""
 
 
 class StageBuild:
-    """One stage of one build.
+    """The build of one stage.
 
     Args:
-        states: the stages that are done, by index; those that this one needs are among them.
+        states: the finished stages, by index, including those that this one needs.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class StageBuild:
         self._running: RunContainer | None = None
 
     def build(self) -> ImageState:
-        """Everything from FROM to the stage's end.
+        """Build everything from FROM to the stage's end.
 
         Raises BuildFailed, BadDockerfile, UnknownImage, StoreNotWritable, DiskFull, EngineMissing.
         """
@@ -113,7 +113,7 @@ class StageBuild:
         return ImageState.based_on(image.config, image.manifest.layers)
 
     def _triggers(self, state: ImageState) -> list[Instruction]:
-        """The ONBUILD triggers of the base, which run first."""
+        """Return the ONBUILD triggers of the base, which run first."""
         return [parse_trigger(text, f"ONBUILD of {self._node.base.image}") for text in triggers_of(state.config)]
 
     def _shown(self, text: str) -> Shown:
@@ -218,7 +218,7 @@ class StageBuild:
     def _written(
         self, shown: Shown, state: ImageState, plan: LayerPlan, text: str, instruction: Instruction
     ) -> ImageState:
-        """The layer of a plan on top of an image."""
+        """Write the layer of a plan on top of an image."""
         digest = plan_digest(plan.iter_entries(), self._session.digests)
         below = "" if plan.is_apart else str(state.image.chain_id)
         key = key_of(instruction.keyword, below, digest, self._session.epoch_ns)
@@ -240,7 +240,7 @@ class StageBuild:
 
 
 def _configured(instruction: Instruction, state: ImageState) -> ImageState:
-    """After an instruction that touches only the config."""
+    """Return the state after an instruction that changes only the config."""
     if isinstance(instruction, Arg):
         return state.with_image(state.image, created_by(instruction, state.config))
     image = configure(state.image, instruction, cmd_is_own=state.cmd_is_own)
@@ -251,7 +251,7 @@ def _configured(instruction: Instruction, state: ImageState) -> ImageState:
 
 
 def _is_program(instruction: Run) -> bool:
-    """Whether a RUN is a heredoc that names its own interpreter."""
+    """Return whether a RUN is a heredoc that names its own interpreter."""
     return instruction.script is not None and instruction.script.content.startswith("#!")
 
 
@@ -265,7 +265,7 @@ def _script_bind(script: Heredoc | None, staging: Path) -> tuple[Bind, ...]:
 
 
 def _command_text(instruction: Run) -> str:
-    """As progress shows it: with its mounts, and what a heredoc says instead of its name."""
+    """Return the command for the progress: with its mounts, and with a heredoc's content instead of its name."""
     return " ".join((*(f"--mount={mount}" for mount in instruction.mounts), *instruction.command.words))
 
 

@@ -1,4 +1,4 @@
-"""What names mean inside of a stage: `--from` of COPY, `from=` of a mount."""
+"""The meaning of names inside a stage: `--from` of COPY, `from=` of a mount."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from rootlay.vfs.build.session import BuildSession
 
 
 class StageSources:
-    """The trees that one stage may copy from.
+    """The trees that one stage can copy from.
 
     Args:
-        states: the stages that are done, by index.
+        states: the finished stages, by index.
     """
 
     def __init__(self, session: BuildSession, dockerfile: Dockerfile, states: Mapping[int, ImageState]) -> None:
@@ -30,7 +30,7 @@ class StageSources:
         self._states = states
 
     def tree(self, name: str | None, instruction: Instruction) -> SourceTree:
-        """A context, a stage or an image; None is the main context. Raises as `BuildSession.image`."""
+        """Return a context, a stage or an image; None is the main context. Raises as `BuildSession.image`."""
         if name is None:
             return self._session.context
         if name.lower() in self._session.options.contexts:
@@ -38,7 +38,7 @@ class StageSources:
         return OverlayTree(self._session.trees.open(self._layers(name, instruction)))
 
     def digest(self, name: str | None, path: bytes, instruction: Instruction, staging: Path) -> str:
-        """What is at a path of such a tree, for a cache key: layers tell their content. `staging`: as for COPY."""
+        """Return the digest of a path in such a tree, for a cache key: layers determine it. `staging`: as for COPY."""
         if name is not None and name.lower() not in self._session.options.contexts:
             return f"{chain_id(self._layers(name, instruction))} {os.fsdecode(path)}"
         with LayerPlan(None, 0, staging) as plan:
@@ -46,7 +46,7 @@ class StageSources:
             return plan_digest(plan.iter_entries(), self._session.digests)
 
     def _layers(self, name: str, instruction: Instruction) -> tuple[Digest, ...]:
-        """The layers of a stage or an image."""
+        """Return the layers of a stage or an image."""
         image = self._session.options.images.get(name.lower())
         stage = None if image else self._dockerfile.find_stage(name)
         if stage is not None:

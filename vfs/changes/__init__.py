@@ -1,1 +1,1 @@
-"""What a container changed: compared, committed, exported, copied, applied."""
+"""Changes of a container: compared, committed, exported, copied, applied."""

@@ -1,11 +1,12 @@
-"""Make the changes of a diff in a real directory: so that what a program did can be kept after a look at it.
+"""Application of a diff to a real directory, to keep the changes of a program after a review.
 
 Rules:
-1. Each file and link appears complete, by rename, in place of the old one. Directories are made, and removed with all
-   that is in them. A crash leaves some changes made and others not; doing it again completes them.
+1. Each file and link appears complete, by rename, in place of the old one. Directories are made, and removed with their
+   content. A crash leaves some changes made and others not; a second run completes them.
 2. No symbolic link in the target is followed, except the target's own path.
-3. Owners are set for root only; set-id bits, too: for anybody else a program of somebody would become his.
-4. What an ordinary user cannot make (devices) and sockets are left out, and reported.
+3. Owners and set-id bits are set only if the caller is root: otherwise a program of another user would become the
+   caller's.
+4. Devices, which an ordinary user cannot make, and sockets are left out and reported.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def apply_changes(changes: Sequence[Change], state: Overlay, target: Path) -> list[Change]:
-    """Make changes in `target`, with the content that `state` has.
+    """Make changes in `target`, with the content in `state`.
 
     Returns:
         The changes that were left out (rule 4).
 
     Raises:
-        NotADirectoryError: a directory that a change is in is none in the target, or a symbolic link.
-        OSError: what the target's file system says.
+        NotADirectoryError: a parent of a change is not a directory in the target, or is a symbolic link.
+        OSError: the target's file system fails.
     """
     root = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -110,7 +111,7 @@ class _Application:
             raise
 
     def _make(self, parent: int, name: bytes, found: Found, shown: Attributes) -> bool:
-        """Make a temporary of the object. False where that is not possible for us."""
+        """Make a temporary of the object. Return False if an ordinary user cannot make it."""
         if found.is_link:
             os.symlink(self._state.context.resolver.target(found), name, dir_fd=parent)
         elif found.is_file:
@@ -134,22 +135,22 @@ class _Application:
     def _set_xattrs(self, descriptor: int, found: Found) -> None:
         for name, value in xattr.all_xattrs(self._state.stack, found).items():
             if self._is_root or name.startswith(b"user."):
-                with contextlib.suppress(OSError):  # a file system without them
+                with contextlib.suppress(OSError):  # a file system without extended attributes
                     os.setxattr(descriptor, name, value)
 
     def _dress(self, parent: int, name: bytes, shown: Attributes) -> None:
-        """Owner, mode and times, in this order: each may change what comes later."""
+        """Set owner, mode and times, in this order: each may change those after it."""
         if self._is_root:
             os.chown(name, shown.uid, shown.gid, dir_fd=parent, follow_symlinks=False)
         if not stat.S_ISLNK(shown.mode):
-            # A directory that was given away or made unreadable is the user's wish; set-id bits are not his to take.
+            # A directory that was given away or made unreadable is the user's wish; set-id bits are not.
             kept = 0o7777 if self._is_root or shown.is_dir else 0o1777
             os.chmod(name, stat.S_IMODE(shown.mode) & kept, dir_fd=parent)
         os.utime(name, ns=(shown.atime_ns, shown.mtime_ns), dir_fd=parent, follow_symlinks=False)
 
     @contextlib.contextmanager
     def _parent(self, path: ImagePath) -> Iterator[int]:
-        """A descriptor of the directory that holds a path in the target."""
+        """Return a descriptor of the directory that holds a path in the target."""
         here = os.dup(self._root)
         try:
             for part in path.parent.parts:
@@ -175,7 +176,7 @@ def _type(parent: int, name: bytes) -> int | None:
 
 
 def _remove(parent: int, name: bytes) -> None:
-    """Remove what is there, a directory with all that is in it. Idempotent."""
+    """Remove the object at a path, a directory with its content. Idempotent."""
     there = _type(parent, name)
     if there is None:
         return

@@ -1,10 +1,11 @@
-"""`commit`: a container's changes as one more layer of its image. The cost follows the change, not the image.
+"""`commit`: a container's changes as one more layer of its image. Takes time proportional to the changes.
 
 Rules:
 1. The new layer is made of the upper alone (`vfs.changes.diff.iter_layer`), written once: blob, digest and index in one
    pass (`rootlay.store.layer.writer`).
-2. All or nothing: killed at any moment, the store has the new image or has not heard of it.
-3. History and config as Docker writes them: the command of the container, the config of its image with the changes.
+2. All or nothing: after a kill at any moment, the store either has the new image or has no trace of it.
+3. History and config are those that Docker writes: the command of the container, the config of its image with the
+   changes.
 """
 
 from __future__ import annotations
@@ -49,18 +50,18 @@ def commit_container(
 ) -> Image:
     """Make an image of a container's image and its changes.
 
-    A container of `host` or of plain directories gives an image of one layer, which holds the changes alone.
+    A container of `host` or of plain directories gives an image of one layer with only the changes.
 
     Args:
         reference: the new image's name; empty for none.
         changes: Dockerfile instructions to apply to the config.
-        created: for config and history; now if None.
+        created: time for config and history; now if None.
 
     Returns:
         The image, as it is in the store.
 
     Raises:
-        BadReference, BadManifest: the name or a change is not well-formed; nothing has been written.
+        BadReference, BadManifest: the name or a change is not well-formed; nothing was written.
         StoreNotWritable, DiskFull.
     """
     if reference:
@@ -68,7 +69,7 @@ def commit_container(
     store = ImageStore.open(record.root)
     with store.layout.importing():
         if record.config.chain and link_path(record.root, Digest.parse(record.config.chain)).is_symlink():
-            load_attached(store, Digest.parse(record.config.chain))  # the new image stands on its layers
+            load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
         run = apply_changes(config.config, changes)
         with LayerWriter(store.layout) as writer, one_upper(record, overlay) as changed:
@@ -83,7 +84,7 @@ def commit_container(
 
 @contextlib.contextmanager
 def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
-    """The same tree with all uppers as one: those of a container with snapshots are merged in a scratch directory."""
+    """Open the same tree with one upper. The uppers of a container with snapshots are merged in a scratch directory."""
     count = 1 + len(record.stack().frozen)
     if count == 1:
         yield overlay
@@ -93,7 +94,7 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
     from rootlay.vfs.merge.stack import DirLayer
     from rootlay.vfs.overlay.overlay import Overlay
 
-    with staging_directory(record.path.parent.parent / "tmp") as scratch:  # that nobody sweeps
+    with staging_directory(record.path.parent.parent / "tmp") as scratch:  # that no sweep removes
         (scratch / "upper").mkdir()
         create_bloom(scratch / "bloom", None)
         with overlay.context.upper.locked():
@@ -105,7 +106,7 @@ def one_upper(record: ContainerRecord, overlay: Overlay) -> Iterator[Overlay]:
 
 
 def _base(record: ContainerRecord) -> tuple[ImageConfig, tuple[Descriptor, ...]]:
-    """Config and layers of what the container stands on: from its own copies, for the image may have been removed."""
+    """Return config and layers of the container's image, from its own copies: the image may have been removed."""
     if not record.config.manifest:
         here = host_platform()
         return ImageConfig(here.os, here.architecture, here.variant, config=RunConfig()), ()

@@ -1,12 +1,12 @@
-"""What differs between two states: image, snapshot or container, in any pairing.
+"""Comparison of two states: image, snapshot or container, in any pairing.
 
 Rules:
-1. The cost follows the difference. Two directories that consist of the same layers' directories are the same and are
-   not entered; in others only those names are looked up which the layers that differ speak of. Lower trees that both
-   states have are never listed.
+1. Takes time proportional to the difference. Two directories that consist of the same layers' directories are equal and
+   are not entered. In others, only the names in the layers that differ are looked up. Lower trees that both states have
+   are never listed.
 2. The output is that of `docker diff`, as in vfs.changes.diff: A added, C changed, D deleted, parents first, names
-   sorted by bytes; a directory with a change inside shows as changed. Of a directory that was renamed here only what
-   changed since is listed.
+   sorted by bytes; a directory with a change inside shows as changed. For a directory that was renamed here, only later
+   changes are listed.
 3. Files of different layers are compared: attributes first, then bytes. A copy without a change is no change.
 """
 
@@ -31,14 +31,14 @@ Source = tuple[object, ...]
 
 
 class Changes(list[Change]):
-    """The lines of a diff, and the way to make them elsewhere."""
+    """The lines of a diff, and the way to apply them to another directory."""
 
     def __init__(self, changes: Iterable[Change], state: Callable[[], AbstractContextManager[Overlay]]) -> None:
         super().__init__(changes)
         self._state = state
 
     def apply(self, target: Path | str) -> list[Change]:
-        """Make the same changes in a real directory: see rootlay.vfs.changes.apply, also for what is returned."""
+        """Make the same changes in a real directory. See rootlay.vfs.changes.apply, also for the return value."""
         from rootlay.vfs.changes.apply import apply_changes
 
         with self._state() as overlay:
@@ -46,7 +46,7 @@ class Changes(list[Change]):
 
 
 def compare(before: Overlay, after: Overlay) -> Iterator[Change]:
-    """The changes that lead from one state to another. Neither may change meanwhile."""
+    """Return the changes from one state to another. Neither may change meanwhile."""
     walk = _Comparison(before, after).directory(before.get(b"/"), after.get(b"/"))
     yield from longpath.scoped(descend(walk))
 
@@ -57,11 +57,11 @@ class _Comparison:
         self._after = after
         self._known: set[Source] = {("layer", layer.path) for layer in before.stack.dirs}
         self._known.add(_view_of(before))
-        # Directories that we are in, and that have changed if something inside has.
+        # Directories that the walk is in. They have changed if something inside has.
         self._untold: list[ImagePath] = []
 
     def directory(self, before: Found, after: Found) -> Walk[Change]:
-        """What differs in two directories at one path."""
+        """Compare two directories at one path."""
         for name in self._names(before, after):
             one = self._before.context.lookup.child(before, name)
             other = self._after.context.lookup.child(after, name)
@@ -86,14 +86,14 @@ class _Comparison:
                 yield Down(self._added(other))
 
     def _told(self, kind: Kind, path: bytes) -> Iterator[Change]:
-        """A change, after those of the directories that it is in."""
+        """Return a change, after those of its parent directories."""
         for directory in self._untold:
             yield Change("C", directory)
         self._untold.clear()
         yield Change(kind, ImagePath(path))
 
     def _names(self, before: Found, after: Found) -> list[bytes]:
-        """The names that the layers which differ speak of; all others are decided by those that both have."""
+        """Return the names in the layers that differ. The layers that both states have decide all other names."""
         ours, theirs = _sources(self._before, before), _sources(self._after, after)
         while ours and theirs and ours[-1] == theirs[-1]:
             ours.pop()
@@ -105,7 +105,7 @@ class _Comparison:
         return sorted(names)
 
     def _added(self, directory: Found) -> Walk[Change]:
-        """What is in a directory that was not there before, as far as the state before does not hold it elsewhere."""
+        """Return the content of a new directory, unless the state before holds it elsewhere."""
         if not directory.is_dir:
             return
         names: set[bytes] = set()
@@ -144,7 +144,7 @@ class _Comparison:
 
 
 def _sources(overlay: Overlay, found: Found) -> list[Source]:
-    """Where an object comes from, top first: equal sources are equal objects, whatever the stack."""
+    """Return the sources of an object, top first: equal sources are equal objects, whatever the stack."""
     sources: list[Source] = [(overlay.stack.dirs[part.layer].path, part.path) for part in found.parts]
     if found.node is not None:
         sources.append((*_view_of(overlay), found.node.id))
@@ -157,7 +157,7 @@ def _view_of(overlay: Overlay) -> Source:
 
 
 def _names_of(overlay: Overlay, directory: Found, index: int) -> set[bytes]:
-    """The names, removed ones included, of which one source of a directory speaks."""
+    """Return the names in one source of a directory, removed ones included."""
     if index < len(directory.parts):
         part = directory.parts[index]
         layer = overlay.stack.dirs[part.layer]

@@ -1,13 +1,13 @@
-"""What a container changed: for people (`iter_changes`) and as an OCI layer (`iter_layer`).
+"""Changes of a container: for people (`iter_changes`) and as an OCI layer (`iter_layer`).
 
-1. Both walk the upper. A lower directory is listed only where it was renamed (its content belongs to the new name
-   now) or was replaced by an opaque one; otherwise the lower layers are asked name by name.
+1. Both walk the upper. A lower directory is listed only if it was renamed (its content belongs to the new name now) or
+   was replaced by an opaque one; otherwise single names are looked up in the lower layers.
 2. `iter_changes` prints what `docker diff` does: A added, C changed, D deleted; a directory with a change inside
    shows as changed.
 3. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;
    in a directory first the opaque mark (a flag of the directory's entry), then whiteouts, then names, each sorted.
-   A whiteout is given only for what the layers below have.
-4. A removed name of more than 251 bytes has no whiteout that fits a name: its directory is made opaque, and told in
+   A whiteout is given only for a name that the layers below have.
+4. A removed name of more than 251 bytes has no whiteout that fits a name: its directory is made opaque and written in
    full.
 5. Sockets cannot be stored in a layer and are left out, as Docker does.
 Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links).
@@ -47,9 +47,9 @@ class Change:
 
 
 def iter_changes(overlay: Overlay) -> Iterator[Change]:
-    """The changes of the upper, parents first, names sorted by bytes. Precondition: there is an upper.
+    """Return the changes of the upper, parents first, names sorted by bytes. Precondition: there is an upper.
 
-    A renamed directory shows as D at its old name and A at its new one; of its content only what changed since.
+    A renamed directory shows as D at its old name and A at its new one, with only the later changes of its content.
     """
     yield from longpath.scoped(descend(_changes_in(overlay, overlay.get(b"/"))))
 
@@ -70,7 +70,7 @@ def _changes_in(overlay: Overlay, directory: Found) -> Walk[Change]:
                 yield Change("D", ImagePath(path))
             continue
         found = lookup.child(directory, name)
-        if found is None:  # gone in the meantime
+        if found is None:  # removed meanwhile
             continue
         yield Change("C" if existed else "A", ImagePath(path))
         if found.is_dir:
@@ -78,7 +78,7 @@ def _changes_in(overlay: Overlay, directory: Found) -> Walk[Change]:
 
 
 def _natural_lower(overlay: Overlay, directory: Found) -> Found | None:
-    """What the image had at a directory's own path, where that was a directory, too."""
+    """Return the image's directory at a directory's own path, if there is one."""
     stack = overlay.stack
     if len(stack.dirs) == 1 and stack.view is None:
         return None
@@ -87,11 +87,10 @@ def _natural_lower(overlay: Overlay, directory: Found) -> Found | None:
 
 
 def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
-    """The upper as an OCI layer: (path without leading slash, entry, content of a regular file).
+    """Return the upper as an OCI layer: (path without leading slash, entry, content of a regular file).
 
-    The root directory comes first, with an empty path. The content stream is valid until the next item is asked
-    for. Records are applied, redirects expanded into what they show. Precondition: there is an upper, and nobody
-    changes it meanwhile.
+    The root directory comes first, with an empty path. The content stream is valid until the next item is requested.
+    Records are applied, redirects are expanded. Precondition: there is an upper, and no process changes it meanwhile.
     """
     with overlay.context.upper.locked():
         walk = _LayerWalk(overlay).walk(overlay.get(b"/"), opaque=False, whole=False)
@@ -99,7 +98,7 @@ def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:
 
 
 def iter_tree(overlay: Overlay, start: Found | None = None) -> Iterator[LayerItem]:
-    """The whole merged tree, or what is at `start`, in the form and order of `iter_layer`. For exports."""
+    """Return the whole merged tree, or the object at `start`, in the form and order of `iter_layer`. For exports."""
     walker = _LayerWalk(overlay)
     start = overlay.get(b"/") if start is None else start
     walk = walker.walk(start, opaque=False, whole=True) if start.is_dir else walker.one(start)
@@ -113,7 +112,7 @@ class _LayerWalk:
         self._first_names: dict[tuple[object, int], bytes] = {}
 
     def walk(self, directory: Found, *, opaque: bool, whole: bool) -> Walk[LayerItem]:
-        """A directory and what is in it. `whole`: the layers below do not have it at this path."""
+        """Walk a directory and its content. `whole`: the layers below do not have it at this path."""
         upper = list_upper(self._lookup, directory.path) if not whole else None
         removed = self._removed(directory, upper.whiteouts - upper.types.keys()) if upper is not None else []
         if any(is_long(name) for name in removed):
@@ -129,7 +128,7 @@ class _LayerWalk:
             yield from self._object(found, whole)
 
     def _removed(self, directory: Found, names: set[bytes]) -> list[bytes]:
-        """The names of whiteouts that hide something."""
+        """Return the names of whiteouts that hide something."""
         return [name for name in sorted(names) if self._lookup.lower_child(directory, name) is not None]
 
     def _upper_children(self, directory: Found, names: list[bytes]) -> Iterator[Found]:
@@ -139,15 +138,15 @@ class _LayerWalk:
                 yield found
 
     def one(self, found: Found) -> Walk[LayerItem]:
-        """What is no directory."""
+        """Return one object that is not a directory."""
         yield from self._object(found, True)
 
     def _object(self, found: Found, whole: bool) -> Walk[LayerItem]:
         if found.is_dir:
-            assert found.parent is not None  # only the root has none
+            assert found.parent is not None  # only the root has no parent
             below = None if whole else self._lookup.lower_child(found.parent, found.name)
             covers = below is not None and below.is_dir
-            # A merge at the directory's own path needs only what the upper has; everything else is told in full.
+            # A merge at the directory's own path needs only the content of the upper; all others are written in full.
             merges = not whole and found.record.redirect is None and found.below is not None
             full = not (merges and covers)
             yield Down(self.walk(found, opaque=full and covers, whole=full))
@@ -159,7 +158,7 @@ class _LayerWalk:
             key = self._identity(found)
             first = self._first_names.setdefault(key, self._name(found))
             if first != self._name(found):
-                # With the file's own attributes: containers/storage gives them to the file again.
+                # With the file's own attributes: containers/storage sets them on the file again.
                 entry = Entry(
                     EntryType.HARDLINK,
                     mode=attributes.permissions,

@@ -26,7 +26,7 @@ def export_tree(overlay: Overlay, out: BinaryIO) -> None:
 
 
 def write_entry(out: BinaryIO, path: bytes, entry: Entry, content: BinaryIO | None) -> None:
-    """One entry and its content."""
+    """Write one entry and its content."""
     headers, content_bytes = encode_entry(path, entry)
     out.write(headers)
     if content is not None and content_bytes:

@@ -1,12 +1,12 @@
-"""Several directory layers with marks as one: what a stack of frozen uppers becomes when it grows too high.
+"""Merge of several directory layers with marks into one: for a stack of frozen uppers that is too high.
 
 Rules:
 1. The new layer over the rest of a stack shows what the old ones over that rest showed (docs/format.md §6), whatever
-   the rest is: it is never looked at. The cost follows what the old layers hold.
-2. Nothing is shared with the old layers, which others may still stand on: files are copied (with a reflink where the
-   file system has it), for a hard link would show in st_nlink. Hard links inside one layer stay hard links.
-3. A directory needs a redirect where its lower part is not at its own path below its parent's, and an opaque mark where
-   it has no lower part and its parent has one.
+   the rest is: it is never read. Takes time proportional to the content of the old layers.
+2. Nothing is shared with the old layers, which other containers may still use: files are copied (with a reflink if the
+   file system has it), because a hard link would show in st_nlink. Hard links inside one layer stay hard links.
+3. A directory needs a redirect if its lower part is not at its own path below its parent's, and an opaque mark if it
+   has no lower part and its parent has one.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from rootlay.vfs.overlay.upper import Upper, split
 
 @value
 class _Node:
-    """What the layers say of a path: contributing parts, top first, and where it goes on below them (None: nowhere)."""
+    """The state of a path in the layers: contributing parts, top first, and its path below them (None: nowhere)."""
 
     parts: tuple[Part, ...]
     rest: bytes | None
@@ -48,7 +48,7 @@ _NOTHING = _Node((), None)
 def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
     """Write the layers (top first, all with marks) as one into an empty directory; set the bits of its Bloom filter.
 
-    A crash leaves a half-made directory, which nobody refers to.
+    A crash leaves a half-made directory without references.
     """
     upper = Upper(Stack((DirLayer.at(target, writable=True, bloom=bloom),)))
     try:
@@ -59,7 +59,7 @@ def flatten(layers: Sequence[DirLayer], target: Path, bloom: Path) -> None:
 
 
 def has_redirects(layer: DirLayer) -> bool:
-    """Whether a record in a layer redirects a directory. Scans the layer."""
+    """Return whether a record in a layer redirects a directory. Scans the layer."""
     for fd, entry in iter_tree(layer.real(b"")):
         if entry.name.startswith(".wh..wh.") and entry.is_symlink():
             text = os.readlink(os.fsencode(entry.name), dir_fd=fd)
@@ -92,7 +92,7 @@ class _Flattening:
         return _Node(tuple(parts), b"")
 
     def _child(self, directory: _Node, name: bytes) -> _Node:
-        """As `Lookup.child`, with the path at which the layers below these go on. Without parts: not in these."""
+        """Look up as `Lookup.child`, with the path in the layers below these. Without parts: not in these layers."""
         parts: list[Part] = []
         first: _Node = _NOTHING
         for part in directory.parts:
@@ -162,7 +162,7 @@ class _Flattening:
 
     def _object(self, child: _Node, place: bytes) -> None:
         part, real = child.parts[0], child.real
-        assert real is not None  # it is no directory
+        assert real is not None  # it is not a directory
         key = (part.layer, real.st_dev, real.st_ino)
         first = self._links.setdefault(key, place) if real.st_nlink > 1 else place
         if first != place:
@@ -185,7 +185,7 @@ class _Flattening:
         self._dress(child, place, None)
 
     def _dress(self, child: _Node, place: bytes, redirect: bytes | None) -> None:
-        """Record, xattrs, mode and times, in this order: the last are of what comes before."""
+        """Set record, xattrs, mode and times, in this order: setting the others changes the times."""
         part, real = child.parts[0], child.real
         assert real is not None  # it has a part
         self._upper.write_record(place, replace(child.record, redirect=redirect, linked=None))

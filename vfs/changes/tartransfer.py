@@ -1,13 +1,14 @@
 """`cp` with a tar stream on one side, as `docker cp CONTAINER:PATH -` and `docker cp - CONTAINER:PATH`.
 
 Rules (docker container cp):
-1. Out: one tar of what is at PATH, its names beginning with PATH's last one; of `PATH/.` and of the root the content,
-   with names that begin with `./`. Owners, modes, times and attributes are those inside. A link is followed if asked.
+1. Out: one tar of the object at PATH; its names begin with the last name of PATH. For `PATH/.` and the root, the tar
+   has the content, with names that begin with `./`. Owners, modes, times and attributes are those inside. A link is
+   followed on request.
 2. In: PATH must be a directory; the tar, compressed or not, is unpacked there. Owners become root's, unless `archive`
    keeps the numbers; modes and times are the tar's.
-3. In, a directory never takes the place of something else, nor something else that of a directory.
+3. In: a directory never replaces another type of object, and no other type replaces a directory.
 4. Names in the tar stay below PATH: `..` is refused, links inside are the container's own.
-5. A tar that ends early leaves what came before, as tar does.
+5. A truncated tar leaves the entries before its end, as with tar.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ WHAT = "standard input"
 
 
 def copy_out_tar(overlay: Overlay, source: bytes, out: BinaryIO, *, follow: bool = False) -> None:
-    """Write what is at `source` to `out`, by rule 1. Raises OSError: it is not there."""
+    """Write the object at `source` to `out`, by rule 1. Raises OSError: it does not exist."""
     content_only = source.endswith(b"/.") or not source.strip(b"/")
     found = overlay.get(source, follow=follow or content_only)
     base = b"." if content_only else os.path.basename(source.rstrip(b"/"))
@@ -52,7 +53,7 @@ def copy_out_tar(overlay: Overlay, source: bytes, out: BinaryIO, *, follow: bool
 
 
 def _moved(path: bytes, prefix: bytes, base: bytes) -> bytes:
-    """A name below `prefix` (empty: the root), as one below `base`."""
+    """Return a name below `prefix` (empty: the root), as one below `base`."""
     if path == prefix:
         return base
     return base + b"/" + path[len(prefix) + bool(prefix) :]
@@ -62,7 +63,7 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
     """Unpack a tar in the directory `target`, by rules 2 to 5.
 
     Raises:
-        CopyRefused: `target` is no directory, or by rule 3.
+        CopyRefused: `target` is not a directory, or rule 3 forbids the copy.
         NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath, OSError.
     """
     try:
@@ -96,12 +97,12 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
             overlay.utimens(path, (entry.mtime_ns, entry.mtime_ns), follow=False)
     if not reader.ended:
         raise TruncatedArchive(WHAT) if source.offset else NotAnArchive(WHAT, "empty")
-    for path, mtime_ns in reversed(times):  # what was put into them has changed them
+    for path, mtime_ns in reversed(times):  # files that were put into them have changed them
         overlay.utimens(path, (mtime_ns, mtime_ns), follow=False)
 
 
 def _make_parents(overlay: Overlay, root: bytes, name: bytes) -> None:
-    """The directories above, which a tar need not have."""
+    """Make the directories above, which a tar might not contain."""
     parts = name.split(b"/")[:-1]
     for count in range(1, len(parts) + 1):
         path = root + b"/" + b"/".join(parts[:count])

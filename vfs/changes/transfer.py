@@ -1,11 +1,12 @@
-"""`cp`: files and trees between the host and a container, with docker cp's rules for where they land.
+"""`cp`: copies of files and trees between the host and a container, with docker cp's rules for the target path.
 
 Rules (docker container cp):
-1. SRC a file: DEST a directory takes it in; else DEST is its new name, whose parent must exist; a DEST that ends with
-   a slash must be a directory.
-2. SRC a directory: DEST missing is made from it; DEST a directory takes it in, or, if SRC ends with `/.`, its content.
-3. Modes and times go along; owners inside become root's, unless `archive` keeps the numbers. Links are copied as links.
-4. What comes out is written by ordinary host calls; nothing inside can name a place outside DEST.
+1. SRC is a file: if DEST is a directory, the copy is in it; else DEST is its new name, whose parent must exist. A DEST
+   that ends with a slash must be a directory.
+2. SRC is a directory: if DEST is missing, it is made from SRC; if DEST is a directory, the copy is in it, or only the
+   content of SRC if SRC ends with `/.`.
+3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
+4. Copies to the host are written by ordinary host calls; nothing inside can name a path outside DEST.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CopyRefused(RootlayError):
-    """Source and destination do not go together."""
+    """Source and destination do not fit together."""
 
     def __init__(self, path: bytes, reason: str) -> None:
         super().__init__(f"{printable(path)}: {reason}")
@@ -37,8 +38,8 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
     """Copy from a container to the host.
 
     Raises:
-        OSError: the source is not there, or the target cannot be written.
-        CopyRefused: a directory onto a file, and the like.
+        OSError: the source does not exist, or the target cannot be written.
+        CopyRefused: for example, a directory onto a file.
     """
     content_only = source.endswith(b"/.")
     attributes = overlay.stat(source, follow=follow or content_only)
@@ -54,10 +55,10 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
-    """Copy everything into a directory of the host, made if missing, whose own attributes stay.
+    """Copy everything into a directory of the host, made if missing. Its own attributes stay.
 
     Args:
-        skipped: told of each device and socket, which are left out.
+        skipped: receives each device and socket; they are left out.
 
     Raises OSError: the target cannot be written.
     """
@@ -123,7 +124,7 @@ def _out(
     else:
         raise CopyRefused(source, "devices and sockets cannot be copied out")
     if kind != stat.S_IFLNK:
-        # Set-id bits mean somebody else on the host than inside.
+        # Set-id bits refer to a different user on the host.
         os.chmod(target, attributes.permissions & 0o1777)
     os.utime(target, ns=(attributes.mtime_ns, attributes.mtime_ns), follow_symlinks=False)
 

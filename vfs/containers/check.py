@@ -1,4 +1,4 @@
-"""Checks of uppers (docs/format.md §6, §7): marks, records, filters. What the store cannot know by itself."""
+"""Checks of uppers (docs/format.md §6, §7) that the store cannot do itself: marks, records, filters."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NEEDED = {stat.S_IFDIR: 0o700, stat.S_IFREG: 0o400}
 
 
 def check_uppers(scope: Scope) -> Iterator[Finding]:
-    """Every upper that a container stands on, each once."""
+    """Check every upper of a container, each once."""
     seen: set[Path] = set()
     for record in scope.counted("uppers", list(scope.containers())):
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -43,7 +43,7 @@ def check_uppers(scope: Scope) -> Iterator[Finding]:
 
 
 class _UpperCheck:
-    """One upper. Programs may be at work in it: what they hold half-done is not reported."""
+    """The check of one upper. Programs may be working in it: their unfinished changes are not reported."""
 
     def __init__(self, scope: Scope, record: ContainerRecord, upper: Path, bloom: Path, writable: bool) -> None:
         self._scope = scope
@@ -101,7 +101,7 @@ class _UpperCheck:
             yield Finding("mark-damaged", self._place(path), text, fix)
 
     def _shared(self, path: bytes) -> Iterator[Finding]:
-        """The record that the names of a file share."""
+        """Return the record that the names of a file share."""
         real = self._real(path)
         try:
             sharedrecord.find_shared(real)
@@ -117,7 +117,7 @@ class _UpperCheck:
         yield Finding("mark-damaged", self._place(path), text, fix)
 
     def _mark_trouble(self, mark: Mark, path: bytes, status: os.stat_result) -> str:
-        """What is wrong with a mark; empty: nothing."""
+        """Return the problem of a mark; empty: none."""
         link = os.readlink(self._real(path)) if stat.S_ISLNK(status.st_mode) else None
         if mark.kind in ("record", "linked"):
             return _record_trouble(link) or self._link_trouble(mark, link)
@@ -127,7 +127,7 @@ class _UpperCheck:
         return "" if stat.S_ISREG(status.st_mode) and not status.st_size else "not an empty file"
 
     def _link_trouble(self, mark: Mark, link: bytes | None) -> str:
-        """The same of a record that is elsewhere."""
+        """Return the problem of a linked record."""
         number = Record.parse(link).linked if link is not None else None
         if number is None or mark.kind == "linked" or self._busy or os.path.lexists(self._real(linked_path(number))):
             return ""
@@ -178,7 +178,7 @@ class _UpperCheck:
 
 
 def _record_trouble(link: bytes | None) -> str:
-    """What is wrong with a record that is a link to `link`; empty: nothing."""
+    """Return the problem of a record that is a link to `link`; empty: none."""
     if link is None:
         return "a record that is no symbolic link"
     try:

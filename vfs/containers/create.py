@@ -1,10 +1,10 @@
-"""Make a container: from an image, from the machine's own root (`host`), or from plain directories.
+"""Creation of containers: from an image, from the machine's own root (`host`), or from plain directories.
 
 Rules:
-1. The image's config is read once, here; what the container is told afterwards stands in its own record.
-2. Everything that may fail for the caller's reasons (unknown image, name in use, missing directory) fails before
-   anything is made.
-3. On the path of every `rootlay run`.
+1. The image's config is read once, here; all later settings are in the container's own record.
+2. Every failure that the caller can cause (unknown image, name in use, missing directory) happens before anything is
+   made.
+3. This code runs at every `rootlay run`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from rootlay.vfs.run.session import CONFINE, NETWORK
 
 
 class NoCommand(RootlayError):
-    """Neither the caller nor the image says what to run."""
+    """Neither the caller nor the image names a program."""
 
     def __init__(self, image: str) -> None:
         super().__init__(f"no command specified, and image {image} has none")
@@ -45,7 +45,7 @@ class NoCommand(RootlayError):
 
 
 class MissingDirectory(RootlayError):
-    """A directory or file of the host that the caller names is not there."""
+    """A directory or file of the host that the caller names does not exist."""
 
     def __init__(self, path: str, role: str) -> None:
         super().__init__(f"{role}: {path} does not exist")
@@ -55,12 +55,12 @@ class MissingDirectory(RootlayError):
 
 @value
 class ContainerOptions:
-    """What the caller wants. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+    """The caller's options. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
-    directories, topmost last) are used; both may be given, the lowers then lie on top of the image. `platform`: which
-    one of a multi-platform image (None: this machine's); `to_run`: its programs are to run, so they must be for this
-    machine. `owner`: the process that it ends with (rootlay.store.disk.owner).
+    directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the
+    image of this platform in a multi-platform image (None: this machine's); `to_run`: its programs will run, so they
+    must be for this machine. `owner`: the process whose end ends the container (rootlay.store.disk.owner).
     `confine`: auto, require, off; `network`: host, none; `ports`: as docker's -p.
     """
 
@@ -91,17 +91,17 @@ class ContainerOptions:
 def create_container(
     root: Path, options: ContainerOptions, environ: Mapping[str, str], known: Image | None = None
 ) -> ContainerRecord:
-    """Create a container and everything that it needs to start.
+    """Create a container and everything that its start needs.
 
     Args:
-        root: the store's root; made when it is not there.
+        root: the store's root; made if missing.
         environ: the caller's environment: for `-e NAME` without a value, and the whole of it for `host`.
-        known: the image that `options` names, where it has been read already.
+        known: the image that `options` names, if it was read already.
 
     Raises:
-        ValueError: an unknown `confine` or `network`, or a port that is none; nothing has been made.
+        ValueError: an unknown `confine` or `network`, or an invalid port; nothing was made.
         UnknownImage, WrongPlatform, ForeignPlatform, NameInUse, MissingDirectory, NoCommand, StoreNotWritable: nothing
-            has been made.
+            was made.
     """
     if options.confine not in CONFINE or options.network not in NETWORK:
         raise ValueError(f"confine={options.confine!r}, network={options.network!r}")
@@ -112,7 +112,7 @@ def create_container(
         if not os.path.exists(bind.host):
             raise MissingDirectory(bind.host, "bind")
     store = ImageStore.open(root)
-    with store.layout.holding():  # until the record says what is needed
+    with store.layout.holding():  # until the record names the needed objects
         image, config = _from(store, options, environ, known)
         if options.need_command and not config.argv:
             raise NoCommand(options.image or "(none)")
@@ -132,7 +132,7 @@ def create_container(
 def _from(
     store: ImageStore, options: ContainerOptions, environ: Mapping[str, str], known: Image | None
 ) -> tuple[Image | None, ContainerConfig]:
-    """What the container stands on: an image of the store, one in a bundle, or no image."""
+    """Return the base of the container: an image of the store, one in a bundle, or no image."""
     if options.image in ("", HOST_IMAGE):
         _check_wanted(host_platform(), options.platform)
         return None, _from_host(options, environ)
@@ -151,19 +151,19 @@ def _from(
     try:
         layers = ensure_view(store, image)
     except CorruptStore:
-        store.image(options.image)  # removed by somebody else meanwhile? then that is what is to be said
+        store.image(options.image)  # removed by another process meanwhile? then the error says that
         raise
     return image, _from_image(image, chain_id(layers), layers, options, environ)
 
 
 def _check_wanted(found: Platform, wanted: Platform | None) -> None:
-    """Raise WrongPlatform for what says that it is for something else than is wanted."""
+    """Raise WrongPlatform unless the image is for the requested platform."""
     if wanted is not None and found.architecture and not fits(wanted, found):
         raise WrongPlatform(str(wanted), (str(found),))
 
 
 def _check_runs(image: Image, options: ContainerOptions) -> None:
-    """Raise ForeignPlatform where programs that are for another machine are to be run."""
+    """Raise ForeignPlatform if programs for another machine are to run."""
     found, here = image.config.platform, host_platform()
     if options.to_run and found.architecture and not fits(here, found):
         raise ForeignPlatform(options.image, str(found), str(here))
@@ -214,7 +214,7 @@ def _single_ports(texts: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _from_host(options: ContainerOptions, environ: Mapping[str, str]) -> ContainerConfig:
-    """`host`, or directories alone. For `host` the caller's environment and directory go along, as with a shell."""
+    """Use `host`, or directories alone. `host` gets the caller's environment and directory, as with a shell."""
     base = _base(options)
     is_host = options.image == HOST_IMAGE
     own = tuple(f"{name}={value}" for name, value in environ.items()) if is_host else ()
@@ -259,9 +259,9 @@ def _from_image(
 
 
 def ensure_view(store: ImageStore, image: Image) -> tuple[Digest, ...]:
-    """Index the layers of an image and build their merged view, where that is not done: once for each stack.
+    """Index the layers of an image and build their merged view, unless that is done: once for each stack.
 
-    Returns the IDs by which the layers are here: the diff IDs, unless some were pulled lazily.
+    Returns the IDs of the layers in this store: the diff IDs, unless some were pulled lazily.
     """
     store.layout.claim("view", (image.chain_id,))
     store.layout.claim("layer", image.diff_ids)
@@ -278,8 +278,8 @@ def ensure_view(store: ImageStore, image: Image) -> tuple[Digest, ...]:
 
 
 def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
-    """Give a container the files that another one was created with, beside its record."""
-    for name in (MANIFEST_COPY, CONFIG_COPY):  # nobody changes them
+    """Give a container the files of another one, those next to its record."""
+    for name in (MANIFEST_COPY, CONFIG_COPY):  # no process changes them
         with contextlib.suppress(FileNotFoundError):
             os.link(source.path / name, target.path / name)
     for name in ETC_FILES:
@@ -289,8 +289,9 @@ def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
 
 
 def _keep(store: ImageStore, digest: Digest, target: Path, document: Callable[[], bytes]) -> None:
-    """Keep a document of an image: by one more name for its blob, which costs a tenth of a file, or by a copy."""
+    """Keep a document of an image: by a hard link to its blob, which takes a tenth of the time of a file, or by a
+    copy."""
     try:
         os.link(store.layout.blob_path(digest), target)
-    except OSError:  # an image of a bundle, blobs of another user's or on another file system
+    except OSError:  # an image of a bundle, blobs of another user or on another file system
         write_private(target, document())

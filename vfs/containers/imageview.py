@@ -1,10 +1,10 @@
 """Read-only overlays: of a whole image, of one layer of it, of the machine's own root.
 
 Rules:
-1. Nothing is made but what is derived anyway (the view of a stack, docs/format.md §4), and no container.
+1. Only derived data is made (the view of a stack, docs/format.md §4), and no container.
 2. Every change raises EROFS: there is no upper.
-3. A layer alone is the stack of that layer: its chain ID is its diff ID, so its view has a place of its own. What it
-   removes from the layers below is not in a view; `rootlay.vfs.overlay.origin` reads that from the layer's index.
+3. A layer alone is the stack of that layer: its chain ID is its diff ID, so it has a separate view. The names that it
+   removes from the layers below are not in a view; `rootlay.vfs.overlay.origin` reads them from the layer's index.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from rootlay.vfs.overlay.overlay import Overlay
 
 
 def open_image(root: Path, image: Image) -> Overlay:
-    """The merged tree of an image of the store. To be closed.
+    """Open the merged tree of an image of the store. The caller closes it.
 
     Raises:
         CorruptStore: a view or layer is damaged.
@@ -34,11 +34,11 @@ def open_image(root: Path, image: Image) -> Overlay:
 
 
 def open_layer(root: Path, image: Image, diff_id: Digest) -> Overlay:
-    """What one layer of an image holds, as a tree of its own. To be closed.
+    """Open one layer of an image as a separate tree. The caller closes it.
 
     Raises:
         CorruptStore: the layer is damaged.
-        BrokenHardLink: it has a hard link to a file of a layer below, which a tree of its own cannot show.
+        BrokenHardLink: it has a hard link to a file of a layer below, which a separate tree cannot show.
     """
     from rootlay.store.view.build import build_view
 
@@ -49,7 +49,10 @@ def open_layer(root: Path, image: Image, diff_id: Digest) -> Overlay:
 
 
 def open_without_store(root: Path, reference: str) -> Overlay:
-    """The tree of `host`, or of the bundle at a path. To be closed. Raises as `rootlay.store.bundle.attach.attach`."""
+    """Open the tree of `host`, or of the bundle at a path. The caller closes it.
+
+    Raises as `rootlay.store.bundle.attach.attach`.
+    """
     if reference == HOST_IMAGE:
         return Overlay(Stack((DirLayer.at("/"),)))
     from rootlay.store.bundle.attach import attach
@@ -63,5 +66,5 @@ def open_without_store(root: Path, reference: str) -> Overlay:
 
 
 def find_bundle(reference: str) -> str | None:
-    """The real path of a bundle where a reference is the path of one."""
+    """Return the real path of a bundle if a reference is the path of one."""
     return os.path.realpath(reference) if "/" in reference and is_bundle(reference) else None

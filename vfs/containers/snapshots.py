@@ -1,4 +1,4 @@
-"""Snapshots, rollbacks and forks of a container, whatever its image's size.
+"""Snapshots, rollbacks and forks of a container, in a time that does not depend on the image's size.
 
     before = container.snapshot("before")
     …
@@ -6,17 +6,18 @@
     with container.fork() as other: …
 
 Rules:
-1. A snapshot freezes the writable upper where it lies and gives the container a new, empty one: nothing is copied
-   (`store.containers.upperstack`). A rollback goes back to the snapshot's uppers; a fork is a new
-   container on the same ones.
-2. What changes is one file, replaced in one step: killed at any moment, a container has the old state or the new.
-3. While somebody may write to the upper it cannot be frozen: `ContainerRunning` where a program runs inside, or where
-   a process has opened a session to start programs. Python file systems of *other* handles are not seen: whoever has
-   one open on the same container opens it anew afterwards.
-4. The engine takes 32 directory layers, and follows few redirects one after the other: frozen uppers beyond that are
-   merged (`vfs.changes.flatten`), the youngest first, so that each file is copied O(log n) times in n snapshots.
-5. A file with several hard links in a frozen upper is one file until a name is changed; the change parts that name, as
-   with every lower layer.
+1. A snapshot freezes the writable upper in place and gives the container a new, empty one: nothing is copied
+   (`store.containers.upperstack`). A rollback returns to the snapshot's uppers; a fork is a new container on the same
+   uppers.
+2. Only one file changes, and it is replaced in one step: after a kill at any moment, a container has the old state or
+   the new one.
+3. An upper that a process may write to cannot be frozen: `ContainerRunning` if a program runs inside, or if a process
+   has opened a session to start programs. Python file systems of *other* handles are not detected: a caller that has
+   one open on the same container must open it again afterwards.
+4. The engine supports 32 directory layers, and follows few redirects in sequence: frozen uppers beyond that are merged
+   (`vfs.changes.flatten`), the youngest first, so that each file is copied O(log n) times in n snapshots.
+5. A file with several hard links in a frozen upper is one file until a name is changed; the change separates that name,
+   as with every lower layer.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ from rootlay.vfs.run.processes import has_guests
 FROZEN_MAX = 12
 """Frozen uppers of one container. The engine keeps 64 aliases a path, and a redirect takes one for each layer below."""
 REDIRECTING_MAX = 4
-"""Those among them that may redirect: the core follows six redirects one after the other."""
+"""The limit of those that may redirect: the core follows six redirects in sequence."""
 DIRS_MAX = 32
 
 
@@ -74,10 +75,10 @@ def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path]) -
     """Freeze the state of a container under a name (empty: chosen).
 
     Args:
-        own: launch files of the caller's own on the container, which `ContainerRunning` is not about.
+        own: the caller's own launch files for the container; they do not cause `ContainerRunning`.
 
     Raises:
-        SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing has happened.
+        SnapshotExists, BadContainerName, ContainerRunning, UpperKeptElsewhere, TooManyLayers: nothing was changed.
     """
     if name and not NAME_PATTERN.fullmatch(name):
         raise BadContainerName(name, "snapshot")
@@ -93,7 +94,7 @@ def create_snapshot(record: ContainerRecord, name: str, own: Collection[Path]) -
 
 
 def find_snapshot(record: ContainerRecord, name: str) -> Snapshot:
-    """A snapshot by name; the youngest for an empty one. Raises UnknownSnapshot."""
+    """Return a snapshot by name; the youngest for an empty name. Raises UnknownSnapshot."""
     found = [snapshot for snapshot in iter_snapshots(record.path) if name in ("", snapshot.name)]
     if not found:
         raise UnknownSnapshot(record.name, name)
@@ -101,10 +102,10 @@ def find_snapshot(record: ContainerRecord, name: str) -> Snapshot:
 
 
 def remove_snapshot(record: ContainerRecord, snapshot: Snapshot) -> int:
-    """Remove a snapshot. What still stands on it stays. Returns the number of bytes freed.
+    """Remove a snapshot. Objects that use its files keep them. Returns the number of bytes freed.
 
     Raises:
-        UnknownSnapshot: it is not there any more.
+        UnknownSnapshot: it no longer exists.
     """
     try:
         (record.path / SNAPSHOTS / f"{snapshot.name}.json").unlink()
@@ -114,12 +115,12 @@ def remove_snapshot(record: ContainerRecord, snapshot: Snapshot) -> int:
 
 
 def roll_back(record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
-    """Give a container the state of one of its snapshots (or of another container's on the same image).
+    """Restore the state of one of a container's snapshots (or of another container's on the same image).
 
-    What was changed since and is in no snapshot is lost: it is out of sight at the path returned, for `empty_trash`.
+    Later changes that are not in a snapshot are lost: they are in the trash at the returned path, for `empty_trash`.
 
     Raises:
-        ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing has happened.
+        ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing was changed.
     """
     _require_own_upper(record)
     with referring(record.path.parent), _exclusively(record):
@@ -139,13 +140,13 @@ def fork_container(
     *,
     kept: bool = True,
 ) -> ContainerRecord:
-    """A new container with the state of another one, or of its snapshot; configured alike, changed apart.
+    """Make a container with the state and configuration of another one, or of its snapshot. Its changes are separate.
 
     Args:
-        kept: it is to outlive this process, and a power failure.
+        kept: the container must outlive this process, and a power failure.
 
     Raises:
-        NameInUse, BadContainerName: nothing has happened.
+        NameInUse, BadContainerName: nothing was changed.
         ContainerRunning, UpperKeptElsewhere, TooManyLayers: likewise; not from a snapshot.
     """
     containers = Containers(record.root)
@@ -173,7 +174,7 @@ def fork_container(
 
 
 def _freeze(record: ContainerRecord, own: Collection[Path]) -> UpperStack:
-    """Freeze the writable upper unless nothing is in it. Precondition: both locks are held."""
+    """Freeze the writable upper unless it is empty. Precondition: both locks are held."""
     _require_own_upper(record)
     _require_idle(record, own)
     stack = record.stack()
@@ -208,9 +209,9 @@ def _new_upper(record: ContainerRecord) -> str:
 
 
 def _begin(record: ContainerRecord, stack: UpperStack, frozen: tuple[FrozenUpper, ...]) -> None:
-    """Give a new upper's root what the root of the uppermost frozen one shows: record, xattrs, times.
+    """Give a new upper's root the record, xattrs and times of the uppermost frozen one's root.
 
-    Without a frozen one it shows mode and owner of the root below it, as in every new container.
+    Without a frozen upper it shows mode and owner of the root below it, as in every new container.
     """
     if not frozen:
         return
@@ -236,7 +237,7 @@ def _root_record(real: bytes) -> bytes | None:
 
 
 def _is_empty(record: ContainerRecord, stack: UpperStack) -> bool:
-    """Whether an upper says nothing that the uppers below it do not say."""
+    """Return whether an upper adds nothing to the uppers below it."""
     upper = os.fsencode(record.upper_of(stack))
     names = os.listdir(upper)
     if not names or not stack.frozen or names != [RECORD]:
@@ -248,8 +249,8 @@ def _is_empty(record: ContainerRecord, stack: UpperStack) -> bool:
 
 
 def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
-    """Write down what the root shows: a writable upper takes it over from below until told otherwise, a frozen one has
-    to say it."""
+    """Record the attributes of the root: a writable upper inherits them from below until they change; a frozen one must
+    record them."""
     layer = DirLayer.at(record.upper_of(stack), marks=True)
     if layer.record(b"", b"").mode is not None:
         return
@@ -263,7 +264,7 @@ def _settle_root(record: ContainerRecord, stack: UpperStack) -> None:
 
 
 def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[FrozenUpper, ...]:
-    """Merge the youngest frozen uppers where there are too many (rule 4)."""
+    """Merge the youngest frozen uppers if there are too many (rule 4)."""
     room = min(FROZEN_MAX, DIRS_MAX - 1 - len(record.config.lowers))
     if room < 1:
         raise TooManyLayers(record.name, len(record.config.lowers))
@@ -277,7 +278,7 @@ def _limit(record: ContainerRecord, frozen: tuple[FrozenUpper, ...]) -> tuple[Fr
         count += 1
     name = _new_upper(record)
     flatten(frozen_layers(record, frozen[:count]), record.path / name, record.path / bloom_name(name))
-    sync_tree(record.path / name)  # the uppers that it stands for may go, and were on the disk
+    sync_tree(record.path / name)  # the uppers that it replaces may be removed, and were on the disk
     sync_path(record.path / bloom_name(name))
     merged = FrozenUpper(f"{record.id}/{name}", weight)
     return _limit(record, (merged, *frozen[count:]))
@@ -290,7 +291,7 @@ def _looked(record: ContainerRecord, upper: FrozenUpper) -> FrozenUpper:
 
 
 def _forget_aliases(record: ContainerRecord, stack: UpperStack) -> None:
-    """The short name of the upper for sockets (rootlay.vfs.run.session) is made anew with the next program."""
+    """Remove the upper's short name for sockets (rootlay.vfs.run.session); the next program makes a new one."""
     for alias in record.aliases:
         with contextlib.suppress(OSError):
             if os.readlink(alias) == os.path.realpath(record.upper_of(stack)):
@@ -303,9 +304,9 @@ def _require_own_upper(record: ContainerRecord) -> None:
 
 
 def _require_idle(record: ContainerRecord, own: Collection[Path]) -> None:
-    """Raise ContainerRunning where a program runs inside or may be started at any moment.
+    """Raise ContainerRunning if a program runs inside or may be started at any moment.
 
-    A session's launch file names its maker, and stays until the hydrator sees that the last program is gone.
+    A session's launch file names its maker, and stays until the hydrator sees that the last program has ended.
     """
     launches = [name for name in os.listdir(record.path) if name.startswith("launch-")]
     if not launches:
@@ -324,7 +325,7 @@ def _require_idle(record: ContainerRecord, own: Collection[Path]) -> None:
 
 @contextlib.contextmanager
 def _exclusively(record: ContainerRecord) -> Iterator[None]:
-    """Hold the lock of a container's upper. Raises UnknownContainer where it is gone."""
+    """Hold the lock of a container's upper. Raises UnknownContainer if it was removed."""
     try:
         descriptor = os.open(record.lock, os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError as error:

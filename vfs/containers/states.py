@@ -19,7 +19,7 @@ from rootlay.vfs.overlay.overlay import Overlay
 
 @value
 class State:
-    """What one side of a diff is: a container as it is, as a snapshot of it was, or what it was made from (`base`)."""
+    """One side of a diff: a container as it is, a snapshot of it, or the image that it was made from (`base`)."""
 
     record: ContainerRecord
     snapshot: Snapshot | None = None
@@ -27,12 +27,12 @@ class State:
 
 
 Compared = State | Image | Callable[[], Overlay]
-"""What can be compared; what the store does not know (a bundle, the machine's root) is opened by a call."""
+"""States that can be compared; a call opens those that the store does not know (a bundle, the machine's root)."""
 
 
 @contextlib.contextmanager
 def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
-    """A state as a file system; read-only but for a container's own.
+    """Open a state as a file system; read-only except for the current state of a container.
 
     Raises:
         CorruptStore: a view or layer is damaged.
@@ -56,13 +56,13 @@ def open_state(root: Path, state: Compared) -> Iterator[Overlay]:
 
 
 def diff_states(root: Path, before: Compared, after: Compared) -> Changes:
-    """What leads from one state to another: see rootlay.vfs.changes.compare."""
+    """Return the changes from one state to another: see rootlay.vfs.changes.compare."""
     with open_state(root, before) as one, open_state(root, after) as other:
         return Changes(compare(one, other), lambda: open_state(root, after))
 
 
 def _empty() -> Iterator[Overlay]:
-    """The state below a container that stands on nothing."""
+    """Return the state below a container without a base."""
     import tempfile
 
     with tempfile.TemporaryDirectory() as nothing, Overlay(Stack((DirLayer.at(nothing),))) as overlay:

@@ -1,1 +1,1 @@
-"""`rootlay doctor`: what this machine can do."""
+"""`rootlay doctor`: the capabilities of this machine."""

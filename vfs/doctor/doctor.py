@@ -1,10 +1,10 @@
-"""`rootlay doctor`: what works on this machine, and what to do about what does not.
+"""`rootlay doctor`: checks of this machine, with advice for each problem.
 
 Rules:
-1. A check says `ok`, `warn` (works, with a cost or a limit) or `fail` (programs cannot run here, or not safely), and
-   for the last two what to do. Facts that only help to understand a report are `ok`.
-2. What can be tried is tried (trial.py), not guessed from version numbers.
-3. A check that itself goes wrong is a finding, not a traceback.
+1. A check reports `ok`, `warn` (works, with a cost or a limit) or `fail` (programs cannot run here, or not safely). For
+   the last two it also gives advice. Facts that only help to understand a report are `ok`.
+2. Features are tested by trial (probes.py) where possible, not guessed from version numbers.
+3. A check that itself fails is a finding, not a traceback.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LIMITS = (
 
 @value
 class Finding:
-    """One line of the report. `advice` is empty where there is nothing to do."""
+    """One line of the report. `advice` is empty if there is nothing to do."""
 
     name: str
     status: Status

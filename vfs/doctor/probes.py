@@ -1,6 +1,6 @@
-"""Trials for `rootlay doctor`: what a kernel says about itself is one thing, what it lets us do another.
+"""Trials for `rootlay doctor`: a kernel can report a feature and still forbid its use.
 
-Each trial runs in a child of its own, since most of them cannot be undone.
+Each trial runs in a separate child process, since most of them cannot be undone.
 """
 
 from __future__ import annotations
@@ -32,31 +32,31 @@ class _Program(ctypes.Structure):
 
 
 def try_no_new_privs() -> int:
-    """0 or an errno."""
+    """Try to set no_new_privs. Return 0 or an errno."""
     return _in_child(lambda: _prctl(PR_SET_NO_NEW_PRIVS, 1))
 
 
 def try_seccomp() -> int:
-    """Install a filter that traps one call, make the call, and see whether SIGSYS comes.
+    """Install a filter that traps one call, make the call, and test whether SIGSYS arrives.
 
     Returns:
-        0; an errno of the installation; or EREMOTEIO when the filter was taken and no signal came.
+        0; an errno of the installation; or EREMOTEIO if the filter was accepted and no signal arrived.
     """
     return _in_child(_trap_one_call)
 
 
 def landlock_abi() -> int:
-    """The version of Landlock, 0 without."""
+    """Return the version of Landlock; 0 without Landlock."""
     libc = ctypes.CDLL(None, use_errno=True)
     version: int = libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
     return max(0, version)
 
 
 def try_program(engine: Path, folder: Path) -> str:
-    """Run `true` of this machine in a copy-on-write view of its root. Returns what went wrong, or nothing.
+    """Run this machine's `true` in a copy-on-write view of its root. Return the error, or an empty text.
 
     Raises:
-        OSError: nothing can be written in `folder`.
+        OSError: `folder` is not writable.
     """
     from rootlay.store.containers.bloom import create_bloom
 
@@ -89,7 +89,7 @@ def try_program(engine: Path, folder: Path) -> str:
 
 
 def try_store(folder: Path) -> dict[str, int]:
-    """What a file system lets us do, each as 0 or an errno."""
+    """Return the features that a file system allows, each as 0 or an errno."""
     import fcntl
     import mmap
 

@@ -1,1 +1,1 @@
-"""The hook engine: the running Python process sees a container, where a context variable says so (docs/adr/0009)."""
+"""The hook engine: the running Python process sees a container when a context variable says so (docs/adr/0009)."""

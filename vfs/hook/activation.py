@@ -1,14 +1,14 @@
-"""`with container.activate(): …`: this code, and the C libraries that it calls, see the container's files.
+"""Activations, `with container.activate(): …`: this code and its C libraries see the container's files.
 
 Rules:
-1. What is inside is a context (PEP 567): the code in the `with` block, what it awaits, the tasks that it creates, and
-   what runs in the executor of executor.py. Plain threads do not inherit a context: they are outside, like all others.
-2. A context that was copied inside stays inside after the block has ended; when the container has been closed, its file
-   operations fail with ESTALE. None ever falls through to the machine's files.
-3. Threads that Python does not know, those of Arrow's and Polars' pools for example, have no context. As long as the
-   activations that are entered are all of one container, they are in the one entered last; else they are outside.
-4. The hooks are in place as long as some context knows an activation, and gone afterwards.
-5. The working directory is the activation's own.
+1. A context (PEP 567) is inside: the code in the `with` block, its awaited calls, the tasks that it creates, and the
+   work of the executor of executor.py. Plain threads do not inherit a context: they are outside, like all others.
+2. A context that was copied inside stays inside after the block has ended; after the container is closed, its file
+   operations fail with ESTALE. They never reach the machine's files.
+3. Threads that Python does not know, those of Arrow's and Polars' pools for example, have no context. As long as all
+   entered activations are of one container, these threads are in the one entered last; else they are outside.
+4. The hooks are in place as long as some context has an activation, and are removed afterwards.
+5. Each activation has its own working directory.
 6. Not a boundary: see SECURITY.md.
 """
 
@@ -32,14 +32,14 @@ class ActivationMisused(RootlayError, RuntimeError):
 
 
 class Inside(int):
-    """The value of the context variable: the address of a `struct rl_activation`, which ends with it."""
+    """The value of the context variable: the address of a `struct rl_activation`, which ends with this object."""
 
     box: Box
 
     def __del__(self) -> None:
         library = hook_library()
         if library.ended(self) <= 0:
-            library.uninstall()  # or not yet, when a directory stream is open: then with the next one that ends
+            library.uninstall()  # or not yet, when a directory stream is open: then when the next activation ends
 
 
 _installing = threading.Lock()
@@ -47,12 +47,12 @@ _entered: list[Inside] = []  # and not left, in this order
 
 
 class Activation:
-    """Made by `Container.activate`; may be entered again after it has been left.
+    """An activation, made by `Container.activate`. It can be entered again after it was left.
 
     Args:
         box: the container.
-        cwd: where inside; a directory that is missing is an error here, not made.
-        keeps: what is not to be collected as long as this is there.
+        cwd: directory inside; a missing directory is an error here, it is not made.
+        keeps: an object that must not be collected while this one exists.
     """
 
     def __init__(self, box: Box, cwd: str, keeps: object = None) -> None:
@@ -89,15 +89,15 @@ class Activation:
             raise ActivationMisused("an activation is left in the context in which it was entered") from misuse
         self._token = self._inside = None
         _changed(inside, entered=False)
-        del token, inside  # the last references, often
+        del token, inside  # often the last references
         hook_library().sweep()
 
 
 def enter_box(box: Box) -> Inside:
-    """A new activation's C side, at the root; the hooks are in place.
+    """Make the C side of a new activation, at the root; the hooks are in place.
 
     Raises:
-        OSError: ESTALE when the container has been closed; no descriptor is left.
+        OSError: the container was closed (ESTALE), or no descriptor is left.
     """
     library = hook_library()
     if box.closed:
@@ -116,7 +116,7 @@ def enter_box(box: Box) -> Inside:
 
 
 def _changed(inside: Inside, *, entered: bool) -> None:
-    """Rule 3."""
+    """Apply rule 3."""
     with _installing:
         if entered:
             _entered.append(inside)
@@ -148,7 +148,7 @@ os.register_at_fork(after_in_child=_renew_lock)  # another thread of the parent 
 
 @atexit.register
 def _at_exit() -> None:
-    """What runs after this, flushing and finalizers, is outside. The container is as it is: nothing is lost."""
+    """Move later code outside, such as flushes and finalizers. The container stays unchanged: nothing is lost."""
     if _entered:
         warnings.warn("an activation was still open when the interpreter exited", ResourceWarning, stacklevel=2)
     if hook_library.cache_info().currsize:

@@ -1,4 +1,4 @@
-"""One container as one user, in this process: a core of its own, which all its activations share."""
+"""One container as one user, in this process: a separate core, which all its activations share."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 
 _no_ways: set[tuple[str, tuple[str, ...], tuple[bytes, ...]]] = set()
-"""Images, with what is shown in them, that have all the directories which lead there."""
+"""Images, with the host paths shown in them, that have all parent directories of these paths."""
 
 
 class Box:
-    """The C side of a container (`struct rl_container`). Close it when the container is let go of.
+    """The C side of a container (`struct rl_container`). Close it when the container is released.
 
     Args:
         record: which container.
-        identity: who its activations are inside.
-        through: host paths, beside the interpreter's own, that are visible inside, read-only.
+        identity: the user of its activations inside.
+        through: host paths, in addition to the interpreter's own, that are visible inside, read-only.
 
     Raises:
         HookEngineMissing: activation does not work on this machine.
@@ -59,7 +59,7 @@ class Box:
         self.closed = False
         self._prepare = Prepare(self._start_session)
         self._served: LiveSession | None = None
-        self._token = session_token()  # of the session, when there is one
+        self._token = session_token()  # of the session, if there is one
         self._launch = Path(f"{record.real_path}/launch-{session_token()}")
         self._record = record
         shown = () if "" in record.config.lowers else interpreter_paths(through)
@@ -81,7 +81,7 @@ class Box:
         self._library.on_program(self.address, self._prepare)
 
     def _find_ways(self) -> list[LaunchDir]:
-        """The layer that leads to what is shown, unless the image is known to have all such directories."""
+        """Return the layer that leads to the shown paths, unless the image is known to have all such directories."""
         key = (self._chain, self._record.config.lowers, tuple(bind.vpath for bind in self._shown))
         return [] if not self._shown or key in _no_ways else [open_ways(self._record)]
 
@@ -103,7 +103,7 @@ class Box:
         return address
 
     def _write_launch(self) -> None:
-        """The file stays while the box is open: it tells other processes that somebody may change the container."""
+        """Write the launch file. It stays while the box is open: it shows other processes that the upper may change."""
         store = os.fsencode(real_directory(self._record.root))
         launch = make_launch(
             self._record,
@@ -126,14 +126,14 @@ class Box:
         return (ctypes.c_uint32 * (4 + len(groups)))(who.uid, who.gid, process_umask(), len(groups), *groups)
 
     def launches(self) -> list[Path]:
-        """The launch files of this box on the container."""
+        """Return the launch files of this box for the container."""
         return [self._launch, *([self._served.session.launch] if self._served else [])]
 
     def renew(self) -> None:
-        """The container stands on other uppers now: the activations go over to them."""
+        """Switch the activations to the container's new uppers."""
         old, failed = self._instance, ctypes.c_int()
         instance = load_instance(self._record.path)
-        self._launch.unlink(missing_ok=True)  # the old core has it mapped
+        self._launch.unlink(missing_ok=True)  # the old core maps it
         self._write_launch()
         ask = ctypes.cast(self._ask, ctypes.c_void_p) if self._chain else None
         self._library.renew(
@@ -148,7 +148,7 @@ class Box:
             self._served.renew()
 
     def prepare_programs(self) -> None:
-        """Have everything ready for programs that are started inside; trouble shows when one is started."""
+        """Prepare everything for programs that are started inside; an error shows when a program starts."""
         if not self.closed and self._served is None:
             with self._library.outside():
                 self._start_session()
@@ -169,7 +169,7 @@ class Box:
         return 0
 
     def _hydrate(self, entry: int) -> int:
-        """The hydrator of the core (docs/format.md §8), in this process: no other one has to be started."""
+        """Hydrate for the core (docs/format.md §8) in this process: no other process has to be started."""
         try:
             if self._process != os.getpid():  # a forked child: the parent's locks and temporary files are not ours
                 self._process, self._lower, self._opening = os.getpid(), None, threading.Lock()
@@ -180,12 +180,12 @@ class Box:
                 self._lower[1].hydrate(entry)
         except OSError as error:
             return -(error.errno or errno.EIO)
-        except Exception:  # nothing may be raised through C; the hydrator process answers likewise
+        except Exception:  # nothing may be raised through C; the hydrator process answers in the same way
             return -errno.EIO
         return 0
 
     def close(self) -> None:
-        """Everything that is still asked of the container fails with ESTALE from now on. Idempotent."""
+        """Close the box. Later operations on the container fail with ESTALE. Idempotent."""
         if self.closed:
             return
         self.closed = True
@@ -202,7 +202,7 @@ class Box:
                 view.close()
 
     def __del__(self) -> None:
-        """No activation refers to it any more."""
+        """Close the box: no activation refers to it any more."""
         if getattr(self, "address", None) is None:
             return
         with contextlib.suppress(Exception):

@@ -1,6 +1,6 @@
-"""Threads that are inside where their work was handed out inside.
+"""An executor whose threads are inside when their work was submitted inside.
 
-A new thread begins with an empty context (PEP 567), so the workers of Python's own pools are outside, whoever calls.
+A new thread starts with an empty context (PEP 567), so the workers of Python's own pools are outside for every caller.
 """
 
 from __future__ import annotations

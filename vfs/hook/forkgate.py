@@ -1,7 +1,7 @@
-"""A process does not fork in the middle of our Python work for a hook: its child would find locks held by nobody.
+"""A gate that prevents a fork during our Python work for a hook: the child would inherit locks without a holder.
 
-`with busy(): …` is such work; `os.fork` waits until none is going on, and none begins meanwhile. What has to be done
-before a fork (`first`) is done before that: later Python holds its import lock.
+`with busy(): …` marks such work. `os.fork` waits until no such work runs, and none starts meanwhile. Preparations for a
+fork (`first`) happen before that, because later Python holds its import lock.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _own = threading.local()
 
 @contextlib.contextmanager
 def busy() -> Iterator[None]:
-    """Nestable."""
+    """Mark the block as work that a fork waits for. Nestable."""
     global _running
     depth = getattr(_own, "depth", 0)
     with _gate:

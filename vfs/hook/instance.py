@@ -1,8 +1,8 @@
-"""A core of its own for each container: a copy of `_hook_core.so`, loaded as a library that nobody else shares.
+"""A separate core for each container: a copy of `_hook_core.so`, loaded as a library that is not shared.
 
-The dynamic linker knows libraries by name and inode, so each copy is a file of its own: in memory, or, where programs
-may not be run from there, in the container's directory for the moment of loading. A few that are no longer used stay
-loaded, as they were in the beginning, for the next containers.
+The dynamic linker knows libraries by name and inode, so each copy is a separate file: in memory, or, if programs must
+not run from there, in the container's directory while it is loaded. A few unused copies stay loaded, reset to their
+initial state, for the next containers.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _spare: list[CoreInstance] = []
 
 
 class CoreInstance:
-    """`address` is that of its `struct rl_core` (`vfs/csrc/hook/api.h`)."""
+    """A loaded copy. `address` is that of its `struct rl_core` (`vfs/csrc/hook/api.h`)."""
 
     def __init__(self, library: ctypes.CDLL, memory: int) -> None:
         self._library = library
-        self._memory = memory  # its number is the library's name, so it stays open, where no program closes it
+        self._memory = memory  # its number is the library's name, so it stays open at a number that no program closes
         self.address = ctypes.addressof(ctypes.c_char.in_dll(library, "rl_hook_core"))
 
     def release(self) -> None:
-        """Give it up. Only when it has no container (any more)."""
+        """Release the copy. Only when it has no container (any more)."""
         if len(_spare) < SPARE_MAX:
             _spare.append(self)
         else:
@@ -42,7 +42,7 @@ class CoreInstance:
 
 
 def load_instance(directory: Path) -> CoreInstance:
-    """A copy that nobody uses. Call it outside every container.
+    """Return an unused copy. Call it outside every container.
 
     Raises:
         OSError: it cannot be loaded.

@@ -1,8 +1,9 @@
-"""What of the machine a Python process needs wherever it is: the files of its own interpreter.
+"""The host files that a Python process always needs: those of its own interpreter.
 
 Rules:
-1. An interpreter of the distribution (prefix `/usr`, `/usr/local`) brings its library directories, not all of `/usr`.
-2. Directories of `sys.path` at the time count, but not the root, its children, or a home directory: an image has those.
+1. For an interpreter of the distribution (prefix `/usr`, `/usr/local`), only its library directories are shown, not all
+   of `/usr`.
+2. Current directories of `sys.path` are shown, but not the root, its children, or a home directory: an image has those.
 3. They are read-only inside.
 """
 
@@ -17,16 +18,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SHARED_PREFIXES = ("/", "/usr", "/usr/local")
-_LINKS_MAX = 40  # as the kernel
+_LINKS_MAX = 40  # as in the kernel
 WHEELS = "/usr/share/python-wheels"
-"""Where distributions keep what `venv` installs (WHEEL_PKG_DIR; to ask sysconfig for that takes milliseconds)."""
+"""Where distributions keep the files that `venv` installs (WHEEL_PKG_DIR; a query of sysconfig takes milliseconds)."""
 
 
 def interpreter_paths(more: Iterable[str] = ()) -> tuple[str, ...]:
-    """Absolute paths without a slash at the end; none lies below another.
+    """Return absolute paths without a slash at the end; none is below another.
 
     Args:
-        more: absolute paths that somebody wants besides.
+        more: additional absolute paths.
     """
     return _reduced((*_fixed(), *_imported_from(tuple(sys.path))), tuple(more))
 
@@ -69,7 +70,7 @@ def _of_interpreter() -> Iterator[str]:
 
 
 def _links(path: str) -> Iterator[str]:
-    """A file and, where it is a link, each that it leads to: `venv/bin/python`, `/usr/bin/python3`, `python3.13`."""
+    """Return a file and, if it is a link, each target in turn: `venv/bin/python`, `/usr/bin/python3`, `python3.13`."""
     yield path
     for _ in range(_LINKS_MAX):
         if not os.path.islink(path):

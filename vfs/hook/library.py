@@ -1,9 +1,9 @@
-"""The hook engine's C library (`vfs/csrc/hook`), reached by ctypes.
+"""The hook engine's C library (`vfs/csrc/hook`), called by ctypes.
 
 Rules:
-1. Loaded and started once a process, with the first activation; never unloaded: a library may keep a hook's address.
-2. What the library has to know of Python's structures, the offset of the context in the thread state, is measured here
-   (docs/adr/0004).
+1. It is loaded and started once per process, with the first activation. It is never unloaded: a library may keep a
+   hook's address.
+2. The library needs the offset of the context in Python's thread state; it is measured here (docs/adr/0004).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ PYTHON_FUNCTIONS = (  # struct python of scope.c
 )
 
 Hydrate = ctypes.CFUNCTYPE(ctypes.c_long, ctypes.c_uint32)
-"""Makes the real file of a view entry; returns 0 or a negative errno."""
+"""Make the real file of a view entry; return 0 or a negative errno."""
 
 Prepare = ctypes.CFUNCTYPE(ctypes.c_int)
-"""Gets everything ready for programs that are started inside; returns 0 or a negative errno."""
+"""Prepare everything for programs that are started inside; return 0 or a negative errno."""
 
 INSIDE: ContextVar[int | None] = ContextVar("rootlay_inside", default=None)
-"""Address of the C side of the activation that this context is in."""
+"""Address of the C side of this context's activation."""
 
 
 class HookEngineMissing(RootlayError, RuntimeError):
@@ -60,7 +60,7 @@ class HookLibrary:
     def __init__(self, path: Path) -> None:
         pointer, text = ctypes.c_void_p, ctypes.c_char_p
         number = ctypes.c_int
-        self._free = ctypes.CDLL(str(path), use_errno=True)  # Python's lock is given back during a call
+        self._free = ctypes.CDLL(str(path), use_errno=True)  # Python's lock is released during a call
         self._held = ctypes.PyDLL(str(path))
         bind = functools.partial(_bind, self._free)
         self.open: Callable[..., int | None] = bind("rl_hook_open", pointer, pointer, text, pointer, pointer, pointer)
@@ -93,7 +93,7 @@ class HookLibrary:
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
-        """The calling thread is outside every container. Not around a `yield` or an `await`."""
+        """Move the calling thread outside every container. Not around a `yield` or an `await`."""
         self.bypass(1)
         try:
             yield
@@ -109,10 +109,10 @@ def _bind(library: ctypes.CDLL, name: str, result: Any, *arguments: Any) -> Call
 
 
 def context_offset() -> int:
-    """Bytes from the start of a thread state to its pointer to the current context, found by looking for one.
+    """Return the bytes from the start of a thread state to its pointer to the current context, found by a search.
 
     Raises:
-        HookEngineMissing: it is not there; a Python that works otherwise.
+        HookEngineMissing: the pointer was not found: this Python has another layout.
     """
     state_of = ctypes.pythonapi.PyGILState_GetThisThreadState
     state_of.restype = ctypes.c_void_p
@@ -131,7 +131,7 @@ def context_offset() -> int:
 
 @functools.cache
 def hook_library() -> HookLibrary:
-    """The library, loaded and started with the first call.
+    """Return the library. The first call loads and starts it.
 
     Raises:
         HookEngineMissing: it cannot work here.

@@ -1,11 +1,12 @@
-"""The directories that lead to what is shown of the machine, where the image has none: a layer of the container's own.
+"""A layer of the container with the parent directories of shown host paths, where the image has none.
 
-Listing `/` or going up from the interpreter's library finds them; the container's own files stay as they are, so that
-being inside changes nothing, and `diff` says so.
+A listing of `/`, or `..` from the interpreter's library, finds them. The container's own files stay unchanged, so that
+an activation changes nothing, and `diff` shows that.
 
-1. `<container>/ways/`: `tree`, a read-only layer with nothing but such directories, and its Bloom filter `bloom`. It is
-   only added to, and goes with the container. One directory that leads nowhere (any more) does no harm.
-2. An engine looks into it where no other layer has a name (docs/format.md §8); nobody else knows of it.
+1. `<container>/ways/`: `tree`, a read-only layer with nothing but such directories, and its Bloom filter `bloom`.
+   Directories are only added to it, and it is removed with the container. A directory that leads nowhere (any more) is
+   harmless.
+2. Only an engine reads it, for names that no other layer has (docs/format.md §8).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ NAME = "ways"
 
 
 def open_ways(record: ContainerRecord) -> LaunchDir:
-    """The layer, made where it is missing. Idempotent, also for several processes at once."""
+    """Return the layer. Make it if missing. Idempotent, also for several processes at once."""
     base = record.path.parent / record.id / NAME
     with contextlib.suppress(FileExistsError):
         base.mkdir(mode=0o700)
@@ -35,10 +36,10 @@ def open_ways(record: ContainerRecord) -> LaunchDir:
 
 
 def add_ways(layer: LaunchDir, shown: Iterable[bytes], exists: Callable[[bytes], bool]) -> bool:
-    """Make the directories that lead to these paths, where there are none. Whether the layer has some by now.
+    """Make the missing parent directories of these paths. Return whether the layer has any now.
 
     Args:
-        exists: whether the container has something of this path.
+        exists: whether the container has an object at this path.
     """
     above = {path[:at] for path in shown for at in range(1, len(path)) if path[at : at + 1] == b"/"}
     if all(exists(path) for path in above):

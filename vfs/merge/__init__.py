@@ -1,1 +1,1 @@
-"""The rules of the merged tree: paths, whiteouts, records, look-up, listings. Nothing is changed here."""
+"""The rules of the merged tree: paths, whiteouts, records, look-up, listings. This package changes nothing."""

@@ -1,11 +1,11 @@
-"""What stat shows of an object of the merged tree.
+"""The attributes that stat shows for an object of the merged tree.
 
 1. A view entry's inode number is 2^48 + ino (docs/format.md §5). A file copied up from it keeps the number by its
    record; a directory keeps it because a merge shows the number of its read-only part: the view's, else that of the
    topmost read-only directory.
 2. Owner: record; else, in a layer with marks, the container's default owner; else the real owner, mapped.
 3. A merged directory shows nlink 1 ("unknown", as the kernel's overlayfs and btrfs do): counting subdirectories
-   would cost a listing per stat.
+   would need a listing per stat.
 4. Everything has the device number of the upper.
 """
 
@@ -21,12 +21,12 @@ from rootlay.vfs.merge.stack import Stack
 INO_BASE = 1 << 48
 BLOCK_BYTES = 512
 DIRECTORY_BYTES = 4096
-"""Size to show for a directory of the view, as most file systems have it."""
+"""Size to show for a directory of the view; most file systems show the same."""
 
 
 @value
 class Attributes:
-    """struct stat, with times in ns, sizes in bytes and blocks of 512 bytes. `mode` holds the type bits."""
+    """A struct stat, with times in ns, sizes in bytes and blocks of 512 bytes. `mode` holds the type bits."""
 
     dev: int
     ino: int
@@ -53,12 +53,12 @@ class Attributes:
 
 
 def device_of(stack: Stack) -> int:
-    """st_dev to show: that of the first directory layer."""
+    """Return the st_dev to show: that of the first directory layer."""
     return stack.dirs[0].lstat(b"").st_dev if stack.dirs else 0
 
 
 def attributes(stack: Stack, dev: int, found: Found) -> Attributes:
-    """The attributes of an object that was just looked up."""
+    """Return the attributes of an object that was just looked up."""
     real = found.real
     if real is None:
         return _view_attributes(dev, found)
@@ -94,7 +94,7 @@ def _ino(stack: Stack, found: Found, real: os.stat_result) -> int:
 
 
 def view_size(found: Found) -> int:
-    """st_size of what only the view has."""
+    """Return the st_size of an object that only the view has."""
     assert found.node is not None
     kind = stat.S_IFMT(found.mode)
     if kind == stat.S_IFREG:

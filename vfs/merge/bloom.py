@@ -2,9 +2,9 @@
 
 1. Bits are set before the thing appears and are never cleared: a clear bit proves absence.
 2. Setting is atomic against every other process. Python has no atomic OR, but the kernel has one that works on
-   any shared word: FUTEX_WAKE_OP (futex(2)) with FUTEX_OP_OR. A read-modify-write from Python could lose a bit
-   that the engine sets in the same moment, and a lost bit hides a file.
-3. Python's own look-ups do not read the filter: hashing a path costs it more than the system call it saves.
+   any shared word: FUTEX_WAKE_OP (futex(2)) with FUTEX_OP_OR. A read-modify-write from Python could lose a bit that the
+   engine sets at the same time, and a lost bit hides a file.
+3. Python's own look-ups do not read the filter: hashing a path takes longer than the system call that it saves.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from rootlay.store.containers.bloom import (
 RECORD = b"\x00"
 OPAQUE = b"\x01"
 SHARED = b"\x02"
-"""Of the root's path: some file has a shared record."""
+"""For the root's path: some file has a shared record."""
 MOVED = b"\x03"
-"""A redirect names this path of the layers below; of the root's path: there is some redirect."""
+"""A redirect names this path of the layers below; for the root's path: there is some redirect."""
 
 FNV_START = 0xCBF29CE484222325
 FNV_PRIME = 0x100000001B3
@@ -47,7 +47,7 @@ NEAR_VERSION = 4
 MOVES_VERSION = 5
 _VERSION_OFFSET = 8
 NEAR_LOG2_BITS = 17
-"""Since that version a path's first bit is among the first 2^17: one page or two answer most look-ups."""
+"""Since this version a path's first bit is among the first 2^17: one page or two answer most look-ups."""
 
 _BEGUN, _ENDED, _TAKEN, _GIVEN = 4, 5, 6, 7  # 32-bit words of the file
 
@@ -58,7 +58,7 @@ _FUTEX_OP_OPARG_SHIFT = 8
 
 
 def fnv1a(data: bytes, start: int = FNV_START) -> int:
-    """FNV-1a, 64 bits. `start` may be the value for a prefix."""
+    """Return the FNV-1a hash, 64 bits. `start` can be the value for a prefix."""
     value = start
     for byte in data:
         value = ((value ^ byte) * FNV_PRIME) & MASK64
@@ -66,7 +66,7 @@ def fnv1a(data: bytes, start: int = FNV_START) -> int:
 
 
 def finish(value: int) -> int:
-    """The final mixing of docs/format.md §5."""
+    """Return the final mixing of docs/format.md §5."""
     value ^= value >> 32
     value = (value * MIX) & MASK64
     return value ^ (value >> 29)
@@ -79,10 +79,10 @@ class Bloom:
         """Map an existing filter.
 
         Args:
-            changes: it may be written to; where it cannot (a disk that is read-only) that fails when it is.
+            changes: allow writing; on a read-only disk the first write fails.
 
         Raises:
-            OSError: it cannot be opened, or has holes and the disk is full.
+            OSError: the filter cannot be opened, or has holes and the disk is full.
             ValueError: the file is not a filter, or of a later version.
         """
         self.path = path
@@ -123,13 +123,13 @@ class Bloom:
         self.close()
 
     def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
-        """The two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, …)."""
+        """Return the two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, …)."""
         value = finish(fnv1a(kind, fnv1a(path)))
         return value & self._near, (value >> 32) & self._mask
 
     @property
     def map(self) -> mmap.mmap:
-        """The whole file, mapped."""
+        """Return the whole file, mapped."""
         return self._map
 
     @property
@@ -138,7 +138,7 @@ class Bloom:
         return self._counting
 
     def position(self, value: int) -> tuple[int, int, int, int]:
-        """Where the bits of an unfinished hash are in the file: byte and mask of each."""
+        """Return the place of the bits of an unfinished hash in the file: byte and mask of each."""
         value = finish(value)
         one, two = value & self._near, (value >> 32) & self._mask
         return HEADER_BYTES + (one >> 3), 1 << (one & 7), HEADER_BYTES + (two >> 3), 1 << (two & 7)
@@ -147,7 +147,7 @@ class Bloom:
         return self.may_have(path)
 
     def may_have(self, path: bytes, kind: bytes = b"") -> bool:
-        """False proves that the upper has no such thing."""
+        """Return False only if the upper has no such object."""
         if kind == MOVED and self._version < MOVES_VERSION:
             return True
         return all(self._map[HEADER_BYTES + (bit >> 3)] >> (bit & 7) & 1 for bit in self.bits(path, kind))
@@ -159,9 +159,9 @@ class Bloom:
                 self._set(bit)
 
     def looked_at(self, boot: bytes) -> None:
-        """Note that all bits are there since this start of the machine (rootlay.store.disk.bootid).
+        """Note that the filter was checked since this boot: it has all bits (rootlay.store.disk.bootid).
 
-        With the bits of moved paths the filter is one of the version that has them.
+        With the bits of moved paths, the filter is of the version that has them.
         """
         if self._version == NEAR_VERSION:
             self._version = MOVES_VERSION
@@ -170,10 +170,10 @@ class Bloom:
 
     @contextlib.contextmanager
     def changing(self) -> Iterator[None]:
-        """Around what the holder of the upper's lock does.
+        """Enclose a change by the holder of the upper's lock.
 
-        Programs inside forget what they remember of the upper and remember nothing meanwhile; and those that change
-        something without the lock learn that they were not alone.
+        Programs inside discard their caches of the upper and cache nothing meanwhile. Programs that change something
+        without the lock detect the concurrent change.
 
         Precondition: the upper's lock is held. So there is one writer, and storing an aligned word is enough.
         """
@@ -205,7 +205,7 @@ class Bloom:
 
 
 def _open(path: Path, changes: bool) -> tuple[int, bool]:
-    """A descriptor of a filter's file, and whether it is for writing."""
+    """Return a descriptor of a filter's file, and whether it is for writing."""
     if changes:
         try:
             return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC), True
@@ -216,7 +216,7 @@ def _open(path: Path, changes: bool) -> tuple[int, bool]:
 
 
 def _touch_pages(target: mmap.mmap) -> None:
-    """Have the kernel give each page of a map its block, and change nothing in it. Raises OSError: the disk is full."""
+    """Make the kernel allocate each page's block of a map and keep the content. Raises OSError: the disk is full."""
     setter = _AtomicOr(target)
     for page in range(0, len(target), mmap.PAGESIZE):
         setter.touch(page)
@@ -230,10 +230,10 @@ def _libc() -> Any:
 
 
 class _AtomicOr:
-    """Sets bits of a shared map through FUTEX_WAKE_OP: nobody waits on the word, only its side effect counts."""
+    """A setter of bits in a shared map through FUTEX_WAKE_OP: no thread waits, only its side effect is used."""
 
     def __init__(self, target: mmap.mmap) -> None:
-        # Not at the top: ctypes takes longer to import than a container to start, and a start sets no bit.
+        # Not at the top: the import of ctypes takes longer than a container's start, and a start sets no bit.
         import ctypes
 
         self._ctypes = ctypes
@@ -243,11 +243,11 @@ class _AtomicOr:
         self._syscall = _libc().syscall
 
     def set(self, offset: int, bit: int) -> bool:
-        """Set a bit (0 to 31) of the 32-bit word at a byte offset. False where there is no futex."""
+        """Set a bit (0 to 31) of the 32-bit word at a byte offset. Return False if there is no futex."""
         return self._change(offset, (_FUTEX_OP_OR | _FUTEX_OP_OPARG_SHIFT) << 28 | bit << 12)
 
     def touch(self, offset: int) -> bool:
-        """Write a word as it is. The kernel does it, so that a page without a block is EFAULT and not SIGBUS."""
+        """Write a word unchanged. The kernel does it, so that a page without a block is EFAULT and not SIGBUS."""
         try:
             return self._change(offset, _FUTEX_OP_OR << 28)
         except OSError as error:

@@ -1,7 +1,7 @@
-"""What works on a container from without, even when the code that calls it is inside an activation.
+"""Classes that work on the real files of a container even if the calling code is inside an activation.
 
-The file system objects and the handles of containers use the real files of the store; a class that is marked here does
-so whatever the calling thread's context sees. Costs nothing until the first activation of the process.
+The file system objects and the handles of containers use the real files of the store. A class that is marked here does
+so whatever the calling thread's context sees. This is free until the first activation of the process.
 """
 
 from __future__ import annotations
@@ -17,13 +17,16 @@ _bypass: Callable[[int], None] | None = None
 
 
 def set_bypass(bypass: Callable[[int], None]) -> None:
-    """Called once, by the hook engine: `bypass(1)` takes the calling thread outside, `bypass(-1)` back."""
+    """Set the function that moves the calling thread outside (`bypass(1)`) and back (`bypass(-1)`).
+
+    The hook engine calls this once.
+    """
     global _bypass
     _bypass = bypass
 
 
 def bypasses_hooks(cls: type[T]) -> type[T]:
-    """Class decorator: public methods and properties of the class run outside. None of them may be a generator."""
+    """Run the public methods and properties of the decorated class outside. None of them may be a generator."""
     for name, member in list(vars(cls).items()):
         if name.startswith("_") and name not in ("__enter__", "__exit__"):
             continue

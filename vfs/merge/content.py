@@ -1,4 +1,4 @@
-"""Reading an object's content, wherever it lies."""
+"""Reading an object's content from any layer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rootlay.vfs.merge.stack import Stack
 
 
 def real_path(stack: Stack, found: Found) -> bytes:
-    """A real path that holds the object; a view entry is hydrated. Never to be written to through it.
+    """Return a real path that holds the object; a view entry is hydrated. The caller must not write to it.
 
     Raises:
         OSError: EIO when the stack has no hydrator.
@@ -27,11 +27,11 @@ def real_path(stack: Stack, found: Found) -> bytes:
 
 
 def open_content(stack: Stack, found: Found) -> BinaryIO:
-    """A seekable stream of a regular file's bytes, without hydrating. To be closed.
+    """Open a seekable stream of a regular file's bytes, without hydrating. The caller closes it.
 
     Raises:
-        OSError: EIO when the stack has no hydrator; ESTALE where something else is there by now; what opening the real
-            file raises.
+        OSError: EIO if the stack has no hydrator; ESTALE if another object is there now; errors of opening the real
+            file.
     """
     if found.parts:
         return os.fdopen(_open_regular(real_path(stack, found), found), "rb")
@@ -41,7 +41,7 @@ def open_content(stack: Stack, found: Found) -> BinaryIO:
 
 
 def _open_regular(real: bytes, found: Found) -> int:
-    """A descriptor of what was found to be a regular file. Where it is none by now, it is not waited for."""
+    """Return a descriptor of an object found to be a regular file. If it no longer is one, do not wait for it."""
     descriptor = os.open(real, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
@@ -50,7 +50,7 @@ def _open_regular(real: bytes, found: Found) -> int:
 
 
 def data_runs(stack: Stack, found: Found, stream: BinaryIO, size: int) -> tuple[tuple[int, int], ...]:
-    """The parts of a file that hold data, as (offset, length), in order; the rest are holes (zeros)."""
+    """Return the parts of a file that hold data, as (offset, length), in order; the rest are holes (zeros)."""
     if found.node is not None:
         return found.node.sparse if found.node.sparse is not None else ((0, size),) if size else ()
     runs: list[tuple[int, int]] = []
@@ -61,7 +61,7 @@ def data_runs(stack: Stack, found: Found, stream: BinaryIO, size: int) -> tuple[
         except OSError as error:
             if error.errno == errno.ENXIO:  # only a hole is left
                 break
-            return ((0, size),)  # the file system knows no holes
+            return ((0, size),)  # the file system does not support holes
         offset = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
         if start < offset:
             runs.append((start, offset - start))
@@ -73,7 +73,7 @@ def copy_content(stack: Stack, found: Found, target: int, limit: int | None = No
 
     Args:
         target: descriptor, open for writing.
-        limit: copy so many bytes at most (a truncation is to follow).
+        limit: maximum number of bytes to copy (a truncation follows).
     """
     if limit == 0:
         return

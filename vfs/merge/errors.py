@@ -1,4 +1,4 @@
-"""Errors at the edge of the file system: an errno, with the path as the caller named it.
+"""Errors of file system operations: an errno, with the path as the caller named it.
 
 1. Every operation of the overlay raises `OSError` (or the subclass Python gives that errno), as the kernel
    would for the same call on a plain directory. Nothing else is raised for what an image can contain.
@@ -21,7 +21,7 @@ R = TypeVar("R")
 
 
 def os_error(code: int, path: bytes | None = None, path2: bytes | None = None) -> OSError:
-    """The OSError of an errno for a virtual path (or two: `link`, `rename`)."""
+    """Return the OSError of an errno for a virtual path (or two: `link`, `rename`)."""
     name = None if path is None else os.fsdecode(path)
     if path2 is None:
         return OSError(code, os.strerror(code), name)
@@ -31,8 +31,8 @@ def os_error(code: int, path: bytes | None = None, path2: bytes | None = None) -
 def operation(paths: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Decorate a method of a file system object whose first `paths` arguments are virtual paths.
 
-    Errors of the real calls that it makes are given the virtual names; descriptors that stand for long paths
-    are closed when the outermost operation ends.
+    Errors of its real calls get the virtual names. Descriptors for long paths are closed when the outermost operation
+    ends.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -43,7 +43,7 @@ def operation(paths: int = 1) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return function(*args, **kwargs)
             except OSError as error:
                 raise _renamed(error, args[1 : 1 + paths]) from error.__cause__
-            except RootlayError as error:  # a damaged or unreadable image: the kernel's word for it
+            except RootlayError as error:  # a damaged or unreadable image: the kernel's error for it
                 raise _renamed(OSError(errno.EIO, ""), args[1 : 1 + paths]) from error
             finally:
                 longpath.leave(mark)

@@ -1,7 +1,7 @@
-"""Who acts inside a container, and what that identity may do.
+"""The user who acts inside a container, and the permissions of that user.
 
 1. uid 0 may do everything, as with CAP_DAC_OVERRIDE, CAP_FOWNER and CAP_CHOWN.
-2. Everybody else is held to the *virtual* owner and mode, as the kernel holds a process on a plain directory.
+2. For every other user the *virtual* owner and mode apply, as the kernel applies them on a plain directory.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Identity:
         return self.uid == 0
 
     def is_member(self, gid: int) -> bool:
-        """Whether the identity belongs to a group."""
+        """Return whether the identity belongs to a group."""
         return gid == self.gid or gid in self.groups
 
     def may(self, attributes: Attributes, mask: int) -> bool:
-        """Whether the mode bits grant READ, WRITE and EXECUTE as asked (path_resolution(7))."""
+        """Return whether the mode bits grant the requested READ, WRITE and EXECUTE (path_resolution(7))."""
         mode = attributes.mode
         if self.is_root:
             return not mask & EXECUTE or stat.S_ISDIR(mode) or bool(mode & 0o111)
@@ -42,17 +42,17 @@ class Identity:
         return (mode >> shift) & mask == mask
 
     def require(self, attributes: Attributes, mask: int, path: bytes) -> None:
-        """Raises PermissionError (EACCES) unless `may`."""
+        """Raise PermissionError (EACCES) unless `may`."""
         if not self.may(attributes, mask):
             raise os_error(errno.EACCES, path)
 
     def require_owner(self, attributes: Attributes, path: bytes) -> None:
-        """Raises PermissionError (EPERM) unless the identity owns the object or is root."""
+        """Raise PermissionError (EPERM) unless the identity owns the object or is root."""
         if not self.is_root and self.uid != attributes.uid:
             raise os_error(errno.EPERM, path)
 
     def require_removal(self, directory: Attributes, victim: Attributes, path: bytes) -> None:
-        """Raises PermissionError when an entry may not be removed: no write permission, or the sticky bit."""
+        """Raise PermissionError if an entry must not be removed: no write permission, or the sticky bit."""
         self.require(directory, WRITE | EXECUTE, path)
         if directory.mode & stat.S_ISVTX and not self.is_root and self.uid not in (directory.uid, victim.uid):
             raise os_error(errno.EPERM, path)

@@ -29,7 +29,7 @@ class Listed:
 
 
 def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
-    """All names of a directory. Precondition: it is one."""
+    """Return all names of a directory. Precondition: it is a directory."""
     merged: dict[bytes, int] = {}
     hidden: set[bytes] = set()
     for part in directory.parts:
@@ -49,10 +49,10 @@ def list_directory(lookup: Lookup, directory: Found) -> list[Listed]:
 
 
 def iter_children(lookup: Lookup, directory: Found) -> Iterator[Found]:
-    """All objects of a directory, looked up, in the order of their names."""
+    """Yield all objects of a directory, looked up, in the order of their names."""
     for listed in list_directory(lookup, directory):
         found = lookup.child(directory, listed.name)
-        if found is not None:  # gone in the meantime
+        if found is not None:  # removed meanwhile
             yield found
 
 
@@ -67,7 +67,7 @@ class RealListing:
 
 
 def list_real(real: bytes, marks: bool) -> RealListing:
-    """What one real directory says, marks understood."""
+    """Return the content of one real directory, with its marks interpreted."""
     types: dict[bytes, int] = {}
     whiteouts: set[bytes] = set()
     recorded: set[bytes] = set()
@@ -91,7 +91,7 @@ def list_real(real: bytes, marks: bool) -> RealListing:
 
 
 def list_upper(lookup: Lookup, path: bytes) -> RealListing:
-    """What the writable layer itself says in one directory."""
+    """Return the content of one directory in the writable layer alone."""
     return list_real(lookup.stack.upper.pinned(path), True)
 
 

@@ -1,13 +1,14 @@
-"""Real paths below a directory that somebody else may be changing: each step by a descriptor, never through a link.
+"""Real paths below a directory that another process may change: each step by a descriptor, never through a link.
 
-A container's upper belongs to its programs, and one that has left the engine may outlive every session. So nothing
-that works on it from outside trusts a path of names: it goes down by descriptors of directories, and reaches none
-through a symbolic link. No path is too long for the kernel either: `/proc/self/fd/N/name` has one name.
+A container's upper belongs to its programs, and a program that has left the engine may outlive every session. So code
+that works on the upper from outside does not trust a path of names: it descends by descriptors of directories, and
+never through a symbolic link. This also avoids paths that are too long for the kernel: `/proc/self/fd/N/name` has one
+name.
 
-1. The descriptors of one operation are closed when it ends (`enter`, `leave`), thus no cache can go stale when a
+1. The descriptors of one operation are closed when it ends (`enter`, `leave`), thus no cache becomes stale when a
    directory is renamed. Those of a walk (`scoped`) are kept from one item to the next: a directory that is renamed
    meanwhile is still one that was reached from the top.
-2. What `guarded` and `pinned` return is valid until the operation ends, what `place` returns until the next call here.
+2. The results of `guarded` and `pinned` are valid until the operation ends, that of `place` until the next call here.
 """
 
 from __future__ import annotations
@@ -33,12 +34,12 @@ class _Held:
     __slots__ = ("depth", "known", "lent")
 
     def __init__(self) -> None:
-        self.depth = 0  # of operations inside each other
-        self.known: dict[_Key, int] = {}  # by top and directory, the one that was reached last at the end
-        self.lent: list[int] = []  # what paths stand on that somebody has
+        self.depth = 0  # nested operations
+        self.known: dict[_Key, int] = {}  # by top and directory; the last used one is at the end
+        self.lent: list[int] = []  # base of paths that a caller still has
 
     def directory(self, top: bytes, place: bytes) -> int:
-        """A descriptor of a directory. The next call may close it."""
+        """Return a descriptor of a directory. The next call may close it."""
         found = self.known.get((top, place))
         names: list[bytes] = []
         while place and found is None:
@@ -60,7 +61,7 @@ class _Held:
         return descriptor
 
     def give_back(self, mark: int) -> None:
-        """Close what was lent since there were `mark` of them."""
+        """Close descriptors that were lent since there were `mark` of them."""
         lent = self.lent[mark:]
         if lent:
             del self.lent[mark:]
@@ -68,7 +69,7 @@ class _Held:
                 os.close(descriptor)
 
     def forget(self) -> None:
-        """Know no directory any more."""
+        """Close all cached directories."""
         for descriptor in self.known.values():
             if descriptor not in self.lent:
                 os.close(descriptor)
@@ -93,9 +94,9 @@ _local = _Local()
 
 
 def enter() -> int:
-    """Begin an operation; pass the result to `leave`."""
+    """Start an operation; pass the result to `leave`."""
     held = _local.held
-    if not held.depth:  # of calls that were in no operation
+    if not held.depth:  # of calls outside an operation
         held.give_back(0)
         held.forget()
     held.depth += 1
@@ -103,7 +104,7 @@ def enter() -> int:
 
 
 def leave(mark: int) -> None:
-    """Close what was opened since `enter`."""
+    """Close the descriptors that were opened since `enter`."""
     held = _local.held
     held.depth -= 1
     held.give_back(mark)
@@ -112,13 +113,13 @@ def leave(mark: int) -> None:
 
 
 def held() -> int:
-    """How many descriptors this thread keeps open."""
+    """Return how many descriptors this thread keeps open."""
     return len({*_local.held.lent, *_local.held.known.values()})
 
 
 @contextlib.contextmanager
 def operation() -> Iterator[None]:
-    """One operation."""
+    """Make the block one operation."""
     mark = enter()
     try:
         yield
@@ -141,7 +142,7 @@ def lending() -> Iterator[None]:
 
 
 def scoped(items: Iterator[T]) -> Iterator[T]:
-    """The items of a walk, each made by an operation of its own; the directories on the way are kept open."""
+    """Yield the items of a walk, each made by a separate operation; the directories on the way are kept open."""
     own = _Held()
     own.depth = 1
     try:
@@ -160,19 +161,19 @@ def scoped(items: Iterator[T]) -> Iterator[T]:
 
 
 def place(top: bytes, path: bytes) -> tuple[int | None, bytes]:
-    """A descriptor (or None) and a name for the object at `top` + `path`, below `top` whatever is done there.
+    """Return a descriptor (or None) and a name for the object at `top` + `path`. It stays below `top` in any case.
 
-    A link in the place of the last component is not followed here; the system call decides.
+    A link as the last component is not followed here; the system call decides.
 
     Raises:
-        OSError: ENOTDIR where a directory on the way is none, or a link by now; ENOENT.
+        OSError: ENOTDIR if a directory on the way is not a directory, or is now a link; ENOENT.
     """
     directory, _, name = path.rpartition(b"/")
     return (_directory(top, directory), name) if name else (None, top or b"/")
 
 
 def guarded(top: bytes, path: bytes) -> bytes:
-    """As `place`, as a path: for system calls that take no descriptor, and for what is used later."""
+    """Return the same as `place`, as a path: for system calls that take no descriptor, and for later use."""
     directory, _, name = path.rpartition(b"/")
     if not name:
         return top or b"/"
@@ -180,7 +181,7 @@ def guarded(top: bytes, path: bytes) -> bytes:
 
 
 def pinned(top: bytes, path: bytes) -> bytes:
-    """A path that is the object itself, to be followed; if it is a link, the link. Else as `guarded`."""
+    """Return a path that leads to the object itself when followed; for a link, to the link. Else as `guarded`."""
     directory, _, name = path.rpartition(b"/")
     base = _directory(top, directory)
     if name:
@@ -190,6 +191,6 @@ def pinned(top: bytes, path: bytes) -> bytes:
 
 def _directory(top: bytes, directory: bytes) -> int:
     held = _local.held
-    if not held.depth:  # in no operation: nothing tells when a directory is renamed
+    if not held.depth:  # outside an operation: no call reports that a directory is renamed
         held.forget()
     return held.directory(top, directory)

@@ -1,4 +1,4 @@
-"""What a name in a directory is: the rules of reading of docs/format.md §6.
+"""The look-up of a name in a directory: the rules of reading of docs/format.md §6.
 
 1. Layers from top to bottom; the first that has the name or its whiteout decides.
 2. Two directories merge unless the upper one is opaque. A non-directory hides everything below.
@@ -21,7 +21,7 @@ from rootlay.vfs.merge.stack import LowerNode, Stack
 
 @value
 class Part:
-    """A real object that contributes: directory layer number, path in that layer (`b""` is its root)."""
+    """A contributing real object: directory layer number, path in that layer (`b""` is its root)."""
 
     layer: int
     path: bytes
@@ -31,10 +31,10 @@ class Part:
 class Found:
     """An object of the merged tree.
 
-    `path` is its canonical virtual path (`b""` for the root). `parts` are the directory layers that have it, top
-    first (exactly one for a non-directory), `node` the view's entry where that contributes. `real` and `record`
-    are those of the first part. `below` is the path that finds the lower part of a directory in the layers under
-    the first, None when the first layer cuts it off.
+    `path` is its canonical virtual path (`b""` for the root). `parts` are the directory layers that have it, top first
+    (exactly one for a non-directory); `node` is the view's entry if that contributes. `real` and `record` are those of
+    the first part. `below` is the path that finds the lower part of a directory in the layers under the first; None if
+    the first layer hides it.
     """
 
     parent: Found | None
@@ -69,7 +69,7 @@ class Found:
         return stat.S_ISREG(self.mode)
 
     def is_in(self, layer: int) -> bool:
-        """Whether a directory layer contributes."""
+        """Return whether a directory layer contributes."""
         return any(part.layer == layer for part in self.parts)
 
     @property
@@ -85,7 +85,7 @@ class Lookup:
         self.stack = stack
 
     def root(self, base: int = 0) -> Found:
-        """The root directory of the layers from number `base` on."""
+        """Return the root directory of the layers from number `base` on."""
         parts: list[Part] = []
         node = self.stack.view.root if self.stack.view is not None else None
         for number, layer in enumerate(self.stack.dirs[base:], base):
@@ -104,7 +104,7 @@ class Lookup:
         return Found(None, b"", b"", tuple(parts), node, None if opaque_top else b"", real, record)
 
     def _inherited(self, record: Record, below: list[Part], node: LowerNode | None) -> Record:
-        """What the upper's root shows: mode and owner of the lower root, until a record of it names a mode."""
+        """Return the attributes of the upper's root: mode and owner of the lower root until its record names a mode."""
         mode, uid, gid = None, None, None
         if below:
             lower = self.root(below[0].layer)
@@ -123,7 +123,7 @@ class Lookup:
         )
 
     def child(self, directory: Found, name: bytes) -> Found | None:
-        """What `name` is in a directory; None where there is nothing. Precondition: not a reserved name."""
+        """Return the object of `name` in a directory; None if there is none. Precondition: not a reserved name."""
         path = directory.path + b"/" + name
         below = None if directory.below is None else directory.below + b"/" + name
         parts: list[Part] = []
@@ -163,11 +163,11 @@ class Lookup:
         return Found(directory, name, path, tuple(parts), node, below, real, record)
 
     def lower_child(self, directory: Found, name: bytes) -> Found | None:
-        """What `name` is in a directory without its first directory layer: what a removal would uncover."""
+        """Return the object of `name` without the directory's first layer: the one that a removal would uncover."""
         return self.child(self.lower(directory), name)
 
     def lower(self, directory: Found) -> Found:
-        """A directory without the part in the writable layer."""
+        """Return a directory without the part in the writable layer."""
         if not directory.is_in(0):
             return directory
         return Found(
@@ -175,7 +175,7 @@ class Lookup:
         )
 
     def walk(self, path: bytes, base: int) -> Found | None:
-        """The object at an absolute path in the layers from number `base` on, without following links."""
+        """Return the object at an absolute path in the layers from number `base` on, without following links."""
         here = self.root(base)
         for name in path.split(b"/"):
             if not name:

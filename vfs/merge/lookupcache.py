@@ -1,14 +1,15 @@
-"""What a file system object remembers of layers that do not change: found again without a look at any of them.
+"""A cache of objects in layers that do not change: found again without access to any layer.
 
-1. Only where every layer but the upper is immutable: the image's view and frozen uppers. What others may change (a
-   `--lower`, the machine's own root) is not remembered.
-2. Objects that exist, under their canonical paths: no links on the way, and none itself. What is absent is not
-   remembered.
-3. The upper is asked each time, without a system call: no directory of it was removed or renamed since (the counts of
-   docs/format.md §7), and it has nothing of this name (the Bloom filter). A file system without an upper never changes.
-4. For looking only: an operation that changes something looks everything up again, under the upper's lock.
-5. Safe for threads without a lock: what was found goes to the era in which the search began, and an era that is over is
-   not asked any more.
+1. It is used only if every layer but the upper is immutable: the image's view and frozen uppers. Layers that other
+   processes may change (a `--lower`, the machine's own root) are not cached.
+2. It holds existing objects under their canonical paths: without links on the way, and not links themselves. Absent
+   names are not cached.
+3. The upper is checked each time, without a system call: no directory of it was removed or renamed since (the counts of
+   docs/format.md §7), and it has nothing of this name (the Bloom filter). A file system without an upper does not
+   change.
+4. It is for reading only: an operation that changes something does all look-ups again, under the upper's lock.
+5. It is safe for threads without a lock: a result is added to the era in which the search began, and an era that has
+   ended is not used any more.
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ if TYPE_CHECKING:
     import mmap
 
 OBJECTS_MAX = 100_000
-"""Objects and names that are remembered at most, some 50 MB; then everything is forgotten at once."""
+"""Maximum number of objects and names in the cache, some 50 MB; above it, the cache is emptied at once."""
 
 LOOKED_MAX = 200
-"""Length of a path up to which directories on the way are looked up for being remembered."""
+"""Length of a path up to which directories on the way are looked up to be cached."""
 
 Position = tuple[int, int, int, int]
-"""Where a path's two bits are in the filter: byte, mask, byte, mask."""
+"""The place of a path's two bits in the filter: byte, mask, byte, mask."""
 
 _NOWHERE = (0, 0, 0, 0)
 _ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
@@ -58,7 +59,7 @@ class Names:
 
 
 class _Object:
-    """A remembered object. `hash` is the unfinished Bloom hash of its path, from which its children's go on."""
+    """A cached object. `hash` is the unfinished Bloom hash of its path; the hashes of its children continue it."""
 
     __slots__ = ("found", "hash", "names", "place")
 
@@ -70,7 +71,7 @@ class _Object:
 
 
 class Era:
-    """What was seen while no directory of the upper went."""
+    """The objects that were seen between two removals of directories of the upper."""
 
     __slots__ = ("counts", "objects", "size")
 
@@ -82,10 +83,10 @@ class Era:
 
 @bypasses_hooks
 class LookupCache:
-    """The memory of one overlay. Good until the overlay is closed or bound to another stack."""
+    """The cache of one overlay. Valid until the overlay is closed or bound to another stack."""
 
     def __init__(self, stack: Stack, lookup: Lookup, bloom: Bloom | None) -> None:
-        """Remember what `lookup` finds. `bloom` is the filter of the upper, where there is one."""
+        """Cache the results of `lookup`. `bloom` is the filter of the upper, if there is one."""
         self._lookup = lookup
         self._stack = stack
         self._bloom = bloom
@@ -96,16 +97,16 @@ class LookupCache:
         self._era = Era(b"")
 
     def forget(self) -> None:
-        """Know nothing from now on: the overlay is closed."""
+        """Discard everything for good: the overlay is closed."""
         self._able = False
 
     def find(self, path: str) -> Found | None:
-        """What is at a canonical path if that is known or quickly found; None says nothing."""
+        """Return the object at a canonical path if it is cached or quickly found; None: unknown."""
         known = self._known(path)
         return None if known is None else known.found
 
     def names(self, path: str) -> Names | None:
-        """What is in the directory at a canonical path, of which the upper has no part; None says nothing."""
+        """Return the names in the directory at a canonical path if the upper has no part of it; None: unknown."""
         known = self._known(path)
         if known is None or not known.found.is_dir:
             return None
@@ -116,11 +117,11 @@ class LookupCache:
         return known.names
 
     def begin(self) -> Era | None:
-        """Begin a search by other means, whose result is to be added. None where nothing can be remembered now."""
+        """Begin a search by other means, whose result will be added. Return None if nothing can be cached now."""
         return self._current() if self._able else None
 
     def add(self, beginning: Era, path: str, found: Found) -> None:
-        """Remember what a search found that began with `begin`, unless there were links on the way to it."""
+        """Add the result of a search that began with `begin`, unless there were links on the way to it."""
         if (os.fsdecode(found.path) or "/") == path:
             self._add(beginning, path, found, self._hash(found.path))
 
@@ -137,7 +138,7 @@ class LookupCache:
         return known if self._holds(known) else None
 
     def _look(self, era: Era, path: str) -> _Object | None:
-        """Look a name up in a directory that is remembered, or can be."""
+        """Look a name up in a directory that is cached, or can be."""
         directory, slash, name = path.rpartition("/")
         if not slash or len(directory) > LOOKED_MAX:
             return None
@@ -163,7 +164,7 @@ class LookupCache:
         return fnv1a(path, start) if self._bloom is not None else 0
 
     def _current(self) -> Era | None:
-        """The era of now; None while a directory is going."""
+        """Return the current era; None while a directory is being removed or renamed."""
         era = self._era
         if self._map is None:
             return era
@@ -175,7 +176,7 @@ class LookupCache:
         return era
 
     def _holds(self, known: _Object) -> bool:
-        """Whether the upper still has nothing of an object's name."""
+        """Return whether the upper still has nothing of an object's name."""
         at, mask, at2, mask2 = known.place
         return self._map is None or not (self._map[at] & mask and self._map[at2] & mask2)
 

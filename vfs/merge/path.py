@@ -2,7 +2,7 @@
 
 1. Raw bytes: an image may hold names in any encoding, or in none.
 2. Absolute, no empty component, no `.`, no `..`, no trailing slash (the root is `/`).
-3. Whoever holds one knows nothing about the host: host paths are `pathlib.Path`.
+3. It contains nothing about the host: host paths are `pathlib.Path`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from rootlay.store.model.value import value
 
 PATH_MAX_BYTES = 4096
-"""Longest path the kernel takes, the final NUL included (limits.h)."""
+"""Longest path that the kernel accepts, the final NUL included (limits.h)."""
 
 NAME_MAX_BYTES = 255
 
@@ -32,7 +32,7 @@ class ImagePath:
 
     @classmethod
     def of(cls, path: PathArgument) -> ImagePath:
-        """The canonical form of a path, by text alone: `..` is removed lexically, links are not looked at.
+        """Return the canonical form of a path, by text alone: `..` is removed lexically, links are not read.
 
         Raises:
             ValueError: the path holds a NUL byte.
@@ -71,11 +71,11 @@ class ImagePath:
 
 
 PathArgument = str | bytes | ImagePath
-"""What the public operations take; turned into bytes at the door by `raw_path`."""
+"""Path arguments of the public operations; `raw_path` turns them into bytes first."""
 
 
 def raw_path(path: PathArgument) -> bytes:
-    """The bytes of a path argument, not made canonical: trailing slashes and `..` mean something to the kernel.
+    """Return the bytes of a path argument, not made canonical: the kernel interprets trailing slashes and `..`.
 
     Raises:
         ValueError: a NUL byte, with the message of the `os` functions.

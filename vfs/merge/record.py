@@ -1,8 +1,9 @@
-"""Records: what an ordinary user cannot store on a real file (docs/format.md §6, *Record*).
+"""Records: metadata that an ordinary user cannot store on a real file (docs/format.md §6, *Record*).
 
-A record is the target text of a symbolic link beside the file: one system call to read, atomic to replace.
+A record is the target text of a symbolic link next to the file: one system call reads it, and it can be replaced
+atomically.
 
-A hostile program can write into its upper what it likes, past the engine: whoever reads a record, reads it strictly.
+A hostile program can bypass the engine and write anything into its upper, so records are parsed strictly.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ XATTR_NAME_MAX_BYTES = 255
 NOTHING = b"-"
 """The text of a linked record that has no fields: no symbolic link is empty."""
 RECORD_MAX_BYTES = 4095
-"""Longest target of a symbolic link on every Linux file system that has them."""
+"""Longest target of a symbolic link on every Linux file system that has symbolic links."""
 
 
 @value
 class Record:
-    """The fields of a record; None means: as the real file says.
+    """The fields of a record; None means: as in the real file.
 
     `mode` is a full st_mode. `redirect` is an absolute path in the layers below (`/a/b`). `linked` is the number of the
-    linked record that the others are from, or go to (docs/format.md §6, *Linked record*).
+    linked record that the other fields come from, or are written to (docs/format.md §6, *Linked record*).
     """
 
     uid: int | None = None
@@ -41,7 +42,7 @@ class Record:
 
     @classmethod
     def parse(cls, text: bytes) -> Record:
-        """Read the text of a record. Fields of later versions are skipped.
+        """Parse the text of a record. Fields of later versions are skipped.
 
         Raises:
             ValueError: a known field has a malformed value.
@@ -70,11 +71,11 @@ class Record:
         return cls(u, g, m, device, i, tuple(sorted(xattrs)), redirect, linked)
 
     def format(self) -> bytes:
-        """The text of the record; the same record always gives the same text."""
+        """Return the text of the record; the same record always gives the same text."""
         return b";".join(self._fields())
 
     def beside(self) -> bytes:
-        """The text of what lies beside a name that has this record: of a linked one, where it is."""
+        """Return the text of the link next to a name with this record: for a linked record, its place."""
         return b"l=%d" % self.linked if self.linked is not None else self.format()
 
     def _fields(self) -> Iterator[bytes]:
@@ -97,7 +98,7 @@ class Record:
 
 
 def _number(text: bytes, limit: int, base: int = 10) -> int:
-    """Digits alone: int() also takes signs, spaces and underscores."""
+    """Parse digits alone: int() also takes signs, spaces and underscores."""
     if not text.isdigit() or len(text) > 22:
         raise ValueError(f"not a number: {text!r}")
     number = int(text, base)
@@ -113,7 +114,7 @@ def _xattr_name(name: bytes) -> bytes:
 
 
 def _redirect(path: bytes) -> bytes:
-    """An absolute path of names: a `..` would lead out of the layer."""
+    """Parse an absolute path of names: a `..` would lead out of the layer."""
     parts = path.split(b"/")
     if parts[0] or len(parts) < 2 or not {b"", b".", b".."}.isdisjoint(parts[1:]):
         raise ValueError(f"not a redirect: {path!r}")

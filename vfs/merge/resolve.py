@@ -1,4 +1,4 @@
-"""Paths to objects, as path_resolution(7) does it, confined to the merged tree.
+"""Resolution of paths to objects, as in path_resolution(7), confined to the merged tree.
 
 1. Links never leave the root: an absolute target starts at the container's root, `..` of the root is the root.
 2. `..` is physical: the parent of the directory that was reached, not of the text.
@@ -26,10 +26,10 @@ Last = Literal["name", "root", "dot", "dotdot"]
 
 @value
 class Place:
-    """Where a path leads.
+    """The result of resolving a path.
 
-    `directory` and `name` say where its last component is (for `last` other than "name": the object itself and an
-    empty name); `found` is what is there now; `slash`: the path said that it must be a directory.
+    `directory` and `name` are the place of its last component (for `last` other than "name": the object itself and an
+    empty name); `found` is the object there now; `slash`: the path requires a directory.
     """
 
     request: bytes
@@ -40,7 +40,7 @@ class Place:
     slash: bool
 
     def existing(self) -> Found:
-        """The object. Raises ENOENT, or ENOTDIR where the path ends with a slash and it is no directory."""
+        """Return the object. Raises ENOENT, or ENOTDIR if the path ends with a slash and it is not a directory."""
         if self.found is None:
             raise os_error(errno.ENOENT, self.request)
         if self.slash and not self.found.is_dir:
@@ -49,7 +49,7 @@ class Place:
 
 
 class Resolver:
-    """Path resolution for one identity over one stack. Immutable; safe for threads."""
+    """The path resolution of one identity over one stack. Immutable; safe for threads."""
 
     def __init__(self, lookup: Lookup, identity: Identity) -> None:
         self._lookup = lookup
@@ -60,7 +60,7 @@ class Resolver:
 
         Args:
             follow: follow a link that is the last component.
-            slash_follows: follow it when a slash comes after it (rename, rmdir and the makers of names do not).
+            slash_follows: follow it if a slash follows it (rename, rmdir and the makers of names do not).
 
         Raises:
             OSError: ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EACCES.
@@ -103,7 +103,7 @@ class Resolver:
         return Place(request, here, b"", here, last, slash)
 
     def target(self, found: Found) -> bytes:
-        """The text of a symbolic link."""
+        """Return the text of a symbolic link."""
         if found.node is not None:
             return found.node.link
         part = found.parts[0]
@@ -126,5 +126,5 @@ class Resolver:
 
 
 def _components(path: bytes) -> list[bytes]:
-    """The components of a path, last first, without empty ones."""
+    """Return the components of a path, last first, without empty ones."""
     return [part for part in reversed(path.split(b"/")) if part]

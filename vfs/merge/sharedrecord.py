@@ -1,6 +1,6 @@
-"""The record of a regular file that has several names: an attribute of the file (docs/format.md §6, *Shared record*).
+"""The record of a regular file with several names: an attribute of the file (docs/format.md §6, *Shared record*).
 
-It counts instead of the records beside the names, and no program sees it.
+It replaces the records next to the names, and is invisible to programs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _NO_ROOM = frozenset({errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.ENOSPC,
 
 
 def find_shared(real: bytes) -> Record | None:
-    """The shared record of a real regular file; None where it has none.
+    """Return the shared record of a real regular file; None if it has none.
 
     Raises:
         ValueError: it is malformed.
@@ -37,7 +37,7 @@ def store_shared(real: bytes, pinned: bytes, record: Record) -> bool:
         real, pinned: the file's path, as `DirLayer.real` and `DirLayer.pinned` give it.
 
     Returns:
-        False where the file system has no such attributes, or no room: the names have to have it.
+        False if the file system has no such attributes, or no room: then the names must have the record.
     """
     mode = os.lstat(real).st_mode & 0o1777  # set-id bits are never real
     if not mode & 0o200:

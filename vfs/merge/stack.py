@@ -1,6 +1,6 @@
-"""What a container's file system is made of: directory layers, top first, over an optional view.
+"""The layers of a container's file system: directory layers, top first, over an optional view.
 
-1. Only the first directory layer may be writable. Everything else is never changed.
+1. Only the first directory layer may be writable. All other layers are never changed.
 2. A directory layer *with marks* honours `.wh.` names and records (docs/format.md §6): uppers, frozen uppers,
    AUFS branches. Without marks it is a plain directory: the machine's own root, an unpacked tree.
 3. The view (docs/format.md §4) is the lowest layer of all.
@@ -25,7 +25,7 @@ from rootlay.vfs.merge.whiteout import OPAQUE, is_long, linked_path, record_name
 
 
 class LowerNode(Protocol):
-    """An entry of a view, as `rootlay.store.view.view.Node`."""
+    """An entry of a view, such as `rootlay.store.view.view.Node`."""
 
     @property
     def id(self) -> int: ...
@@ -58,7 +58,7 @@ class LowerNode(Protocol):
 
 
 class LowerView(Protocol):
-    """The merged table of the image's layers, as `rootlay.store.view.view.View`."""
+    """The merged table of the image's layers, such as `rootlay.store.view.view.View`."""
 
     @property
     def root(self) -> LowerNode: ...
@@ -69,7 +69,7 @@ class LowerView(Protocol):
 
 
 class LowerHydrator(Protocol):
-    """Content of view entries, as `rootlay.store.hydrate.hydrator.Hydrator`."""
+    """The content of view entries, such as `rootlay.store.hydrate.hydrator.Hydrator`."""
 
     def hydrate(self, entry_id: int, /) -> Path: ...
     def open(self, node: Any, /) -> BinaryIO: ...
@@ -80,8 +80,8 @@ class LowerHydrator(Protocol):
 class DirLayer:
     """One directory layer. `path` has no trailing slash; the machine's own root is the empty string.
 
-    Paths inside the layer are `b""` for its root, else `/a/b`. Somebody may replace directories by links while we work
-    on it, so that no path of names is trusted (rootlay.vfs.merge.longpath).
+    Paths inside the layer are `b""` for its root, else `/a/b`. Another process may replace directories by links at any
+    time, so no path of names is trusted (rootlay.vfs.merge.longpath).
     """
 
     path: bytes
@@ -98,50 +98,53 @@ class DirLayer:
         marks: bool | None = None,
         bloom: Path | None = None,
     ) -> DirLayer:
-        """A layer at a real directory. `marks` is on for a writable layer unless said otherwise."""
+        """Return a layer at a real directory. `marks` is on for a writable layer by default."""
         return cls(os.fsencode(path).rstrip(b"/"), writable, writable if marks is None else marks, bloom)
 
     def real(self, path: bytes) -> bytes:
-        """The real path of a path inside, usable until the operation ends in a system call that follows no link."""
+        """Return the real path of a path inside. Valid until the operation ends in a syscall that follows no link."""
         return longpath.guarded(self.path, path)
 
     def pinned(self, path: bytes) -> bytes:
-        """As `real`, for what is no link, in system calls that would follow one: listing, chmod, truncate, utime."""
+        """Return the same as `real`, for an object that is not a link, in system calls that would follow one.
+
+        These are for example listing, chmod, truncate and utime.
+        """
         return longpath.pinned(self.path, path)
 
     def lstat(self, path: bytes) -> os.stat_result:
-        """lstat of a path inside."""
+        """Return the lstat of a path inside."""
         directory, name = longpath.place(self.path, path)
         return os.lstat(name, dir_fd=directory)
 
     def readlink(self, path: bytes) -> bytes:
-        """readlink of a path inside."""
+        """Return the readlink of a path inside."""
         directory, name = longpath.place(self.path, path)
         return os.readlink(name, dir_fd=directory)
 
     def find_stat(self, path: bytes) -> os.stat_result | None:
-        """lstat of a path inside; None where there is nothing."""
+        """Return the lstat of a path inside; None if there is nothing."""
         try:
             return self.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def has_whiteout(self, directory: bytes, name: bytes) -> bool:
-        """Whether the layer marks a name as removed. Precondition: `marks`."""
+        """Return whether the layer marks a name as removed. Precondition: `marks`."""
         found = self.find_stat(directory + b"/" + whiteout_name(name))
         if found is None:
             return False
         return not is_long(name) or self.readlink(directory + b"/" + whiteout_name(name)) == name
 
     def is_opaque(self, directory: bytes) -> bool:
-        """Whether the layer marks a directory as opaque. Precondition: `marks`."""
+        """Return whether the layer marks a directory as opaque. Precondition: `marks`."""
         return self.find_stat(directory + b"/" + OPAQUE) is not None
 
     def record(self, directory: bytes, name: bytes, real: os.stat_result | None = None) -> Record:
-        """The record of a name in a directory (the root's name is empty). Precondition: `marks`.
+        """Return the record of a name in a directory (the root's name is empty). Precondition: `marks`.
 
         Args:
-            real: lstat of the object. Of a regular file the record that all its names share comes first.
+            real: lstat of the object. For a regular file, the record that all its names share takes precedence.
 
         Raises:
             OSError: EIO, the record is malformed.
@@ -160,7 +163,7 @@ class DirLayer:
             raise os_error(errno.EIO, directory + b"/" + name) from error
 
     def _linked(self, number: int) -> Record:
-        """A linked record. One that is not there says nothing: its object is being removed."""
+        """Return a linked record. A missing one is empty: its object is being removed."""
         try:
             text = os.readlink(self.real(linked_path(number)))
         except FileNotFoundError:
@@ -170,10 +173,10 @@ class DirLayer:
 
 @value
 class Ownership:
-    """Who owns what no record speaks of (docs/format.md §8, map uid and map gid).
+    """The owners of objects without a record (docs/format.md §8, map uid and map gid).
 
-    In a layer with marks everything else belongs to (`map_uid`, `map_gid`); in a plain directory that is shown for
-    what really belongs to (`host_uid`, `host_gid`).
+    In a layer with marks they belong to (`map_uid`, `map_gid`); in a plain directory that owner is shown for files of
+    (`host_uid`, `host_gid`).
     """
 
     host_uid: int
@@ -182,7 +185,7 @@ class Ownership:
     map_gid: int = 0
 
     def shown(self, real: os.stat_result, layer: DirLayer) -> tuple[int, int]:
-        """The owner to show for a real file of a layer that has no record of one."""
+        """Return the owner to show for a real file of a layer without a record of one."""
         if layer.marks:
             return self.map_uid, self.map_gid
         return (
@@ -193,7 +196,7 @@ class Ownership:
 
 @value
 class Stack:
-    """A whole container's layers. Raises ValueError where only the first could be writable and another is.
+    """All layers of a container. Raises ValueError if a layer other than the first is writable.
 
     `lock` is the lock file of the upper, needed as soon as more than one process writes.
     """

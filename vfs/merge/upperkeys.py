@@ -1,4 +1,4 @@
-"""What the filter of an upper has to have: the keys of all that is in a directory of it (docs/format.md §7)."""
+"""The required content of an upper's filter: the keys of everything in a directory of it (docs/format.md §7)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rootlay.vfs.merge.record import Record
 from rootlay.vfs.merge.whiteout import Mark, long_whiteout_target, parse_mark, record_name
 
 Key = tuple[bytes, bytes]
-"""A path inside the upper (the root is empty) and a kind, as `Bloom.add` takes them."""
+"""A path inside the upper (the root is empty) and a kind, in the form of `Bloom.add`."""
 
 Real = Callable[[bytes], bytes]
 """The real path of a path inside the upper, valid until the operation ends (rootlay.vfs.merge.longpath)."""
 
 
 def iter_upper_keys(upper: bytes) -> Iterator[Key]:
-    """The keys of everything in the upper at the real path `upper`. What goes meanwhile is passed over.
+    """Yield the keys of everything in the upper at the real path `upper`. Objects removed meanwhile are skipped.
 
     Raises:
         OSError: a directory cannot be listed.
@@ -46,7 +46,7 @@ def iter_upper_keys(upper: bytes) -> Iterator[Key]:
 
 
 def keys_in(directory: bytes, found: Mapping[bytes, os.stat_result], real: Real) -> Iterator[Key]:
-    """The keys of what one directory has. Marks that mean nothing have none."""
+    """Return the keys of the content of one directory. Marks without a meaning have none."""
     for name, status in sorted(found.items()):
         path = directory + b"/" + name
         mark = parse_mark(name)

@@ -24,48 +24,48 @@ RECORD_MAX_NAME = 244
 
 
 def is_reserved(name: bytes) -> bool:
-    """Whether a name is rootlay's own."""
+    """Return whether a name is reserved for rootlay."""
     return name.startswith(PREFIX)
 
 
 def is_long(name: bytes) -> bool:
-    """Whether the whiteout of a name is a link under its hash rather than an empty file."""
+    """Return whether the whiteout of a name is a link under its hash rather than an empty file."""
     return len(name) > WHITEOUT_MAX_NAME
 
 
 def whiteout_name(name: bytes) -> bytes:
-    """The name of the whiteout of a name."""
+    """Return the name of the whiteout of a name."""
     return WHITEOUT_LONG + b"%016x" % fnv1a(name) if is_long(name) else PREFIX + name
 
 
 def long_whiteout_target(mark: bytes, target: bytes) -> bytes | None:
-    """The name that a link under a hash hides; None for a link that is not what it says."""
+    """Return the name that a link under a hash hides; None if the link does not match its hash."""
     return target if is_long(target) and b"/" not in target and whiteout_name(target) == mark else None
 
 
 def record_name(name: bytes) -> bytes:
-    """The name of the record of a name (empty: of the upper's root)."""
+    """Return the name of the record of a name (empty: of the upper's root)."""
     return RECORD_LONG + b"%016x" % fnv1a(name) if len(name) > RECORD_MAX_NAME else RECORD + name
 
 
 def linked_path(number: int) -> bytes:
-    """Where in its upper a linked record is."""
+    """Return the path of a linked record in its upper."""
     return b"/" + LINKED + b"%d" % number
 
 
 @value
 class Mark:
-    """A reserved name, understood. `name` is None where the mark alone does not tell (a link under a hash)."""
+    """A parsed reserved name. `name` is None if the mark alone does not contain it (a link under a hash)."""
 
     kind: Literal["whiteout", "opaque", "record", "linked", "temporary"]
     name: bytes | None
 
 
 def parse_mark(name: bytes) -> Mark | None:
-    """What a name in a directory means; None for an ordinary name.
+    """Return the meaning of a name in a directory; None for an ordinary name.
 
-    AUFS's own marks (`.wh..wh.aufs`, `.wh..wh.plnk`, `.wh..wh.orph`) count as temporary, and so do
-    whiteouts of nothing, which only a hostile program makes: nobody sees them.
+    AUFS's own marks (`.wh..wh.aufs`, `.wh..wh.plnk`, `.wh..wh.orph`) count as temporary, and so do whiteouts of
+    nothing, which only a hostile program makes. They are never shown.
     """
     if not name.startswith(PREFIX):
         return None

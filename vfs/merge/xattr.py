@@ -1,12 +1,12 @@
 """Extended attributes: real where an ordinary user can set them, recorded otherwise.
 
-1. `user.*` on regular files and directories is set on the real file; where the file system refuses (no support, no
-   space), it is recorded.
+1. `user.*` on regular files and directories is set on the real file; if the file system refuses (no support, no space),
+   it is recorded.
 2. `security.*`, `trusted.*` and `system.posix_acl_*` are recorded, never real: they need privileges, or would
-   change what the kernel lets the container's user do.
+   change what the kernel permits to the container's user.
 3. `user.*` on anything else is refused as the kernel refuses it (EPERM).
-4. What the machine itself puts on every file (`security.selinux`) is not the container's and never shows; nor does
-   the record that the names of a file share.
+4. Attributes that the machine itself sets on every file (`security.selinux`) are not the container's and are never
+   shown; nor is the record that the names of a file share.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _REFUSED = frozenset({errno.EOPNOTSUPP, errno.ENOSPC, errno.EDQUOT, errno.EPERM,
 
 
 def all_xattrs(stack: Stack, found: Found) -> dict[bytes, bytes]:
-    """All extended attributes of an object, sorted by name."""
+    """Return all extended attributes of an object, sorted by name."""
     merged: dict[bytes, bytes] = {}
     if found.parts:
         part = found.parts[0]
@@ -77,7 +77,7 @@ def check_name(name: bytes, mode: int, path: bytes, *, write: bool) -> None:
 
 
 def store(real: bytes, record: Record, name: bytes, value: bytes, path: bytes) -> Record:
-    """Put one attribute on a real file of the upper; the record to write afterwards.
+    """Set one attribute on a real file of the upper. Return the record to write afterwards.
 
     Raises:
         OSError: ENOSPC when neither the file system nor the record has room.
@@ -98,7 +98,7 @@ def store(real: bytes, record: Record, name: bytes, value: bytes, path: bytes) -
 
 
 def drop(real: bytes, name: bytes) -> None:
-    """Remove a real attribute where it is there."""
+    """Remove a real attribute if it exists."""
     try:
         os.removexattr(real, name, follow_symlinks=False)
     except OSError as error:

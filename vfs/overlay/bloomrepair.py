@@ -1,4 +1,4 @@
-"""A filter that may have lost bits, or everything, in a power failure (docs/format.md §7)."""
+"""Repair of a filter that may have lost bits, or everything, in a power failure (docs/format.md §7)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from rootlay.vfs.merge.upperkeys import iter_upper_keys
 
 
 def repair_bloom(upper: Path, path: Path, boot: bytes) -> None:
-    """Set the bits of all that is in an upper, and note in the filter that it was looked at since this start (`boot`).
+    """Set the bits of everything in an upper, and note in the filter that it was checked since this boot (`boot`).
 
-    All bits are set where there is no filter, or a directory of the upper cannot be listed. Idempotent; programs may
-    be at work meanwhile.
+    All bits are set if there is no filter, or if a directory of the upper cannot be listed. Idempotent; programs may be
+    running meanwhile.
 
     Raises:
         OSError: the filter cannot be written.

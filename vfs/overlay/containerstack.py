@@ -1,4 +1,4 @@
-"""What a container's file system is made of, from its record: directory layers over the view of its image."""
+"""The layers of a container, from its record: directory layers over the view of its image."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL_FILE_BYTES = 4 << 20
 
 
 def open_overlay(record: ContainerRecord) -> Overlay:
-    """The overlay of a container: its upper, its directory lowers, and the view of its image.
+    """Open the overlay of a container: its upper, its directory lowers, and the view of its image.
 
     Raises:
         UnknownContainer: it was removed.
@@ -38,7 +38,7 @@ def require_container(record: ContainerRecord) -> None:
 
 
 def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | None = None) -> Stack:
-    """Directory layers, top first, over the view of a chain ID (empty: none).
+    """Open directory layers, top first, over the view of a chain ID (empty: none).
 
     Raises:
         CorruptStore: the view is damaged.
@@ -54,7 +54,7 @@ def open_stack(root: Path, dirs: tuple[DirLayer, ...], chain: str, lock: Path | 
 
 
 def directory_layers(record: ContainerRecord) -> tuple[DirLayer, ...]:
-    """What lies over the view of a container: its upper, the frozen ones, its directory lowers."""
+    """Return the layers over the view of a container: its upper, the frozen ones, its directory lowers."""
     from rootlay.vfs.merge.stack import DirLayer
 
     stack = record.stack()
@@ -67,7 +67,7 @@ def directory_layers(record: ContainerRecord) -> tuple[DirLayer, ...]:
 
 
 def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> list[DirLayer]:
-    """Frozen uppers as layers, top first."""
+    """Return frozen uppers as layers, top first."""
     from rootlay.vfs.merge.stack import DirLayer
 
     containers = Path(record.real_path).parent
@@ -75,14 +75,14 @@ def frozen_layers(record: ContainerRecord, frozen: Sequence[FrozenUpper]) -> lis
 
 
 def lower_layers(record: ContainerRecord) -> list[DirLayer]:
-    """The host directories that a container was created with as layers, top first."""
+    """Return the host directories that a container was created with as layers, top first."""
     from rootlay.vfs.merge.stack import DirLayer
 
     return [DirLayer.at(path or "/", marks=bool(path)) for path in reversed(record.config.lowers)]
 
 
 def read_small_file(overlay: Overlay, path: bytes) -> bytes | None:
-    """The content of a small file inside, without hydrating it; None when there is none."""
+    """Return the content of a small file inside, without hydrating it; None if it does not exist."""
     try:
         with overlay.open_content(path) as file:
             return file.read(SMALL_FILE_BYTES)

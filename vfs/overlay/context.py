@@ -1,4 +1,4 @@
-"""What every operation needs: one stack, one identity, and the machinery over them."""
+"""The base of every operation: one stack, one identity, and the objects that work on them."""
 
 from __future__ import annotations
 
@@ -28,41 +28,41 @@ class Context:
 
     @property
     def upper(self) -> Upper:
-        """The writable layer. Raises EROFS where the stack has none."""
+        """The writable layer. Raises EROFS if the stack has none."""
         if self._upper is None:
             raise os_error(errno.EROFS)
         return self._upper
 
     @property
     def copy_up(self) -> CopyUp:
-        """Copy-up to the writable layer. Raises EROFS where the stack has none."""
+        """Copy-up to the writable layer. Raises EROFS if the stack has none."""
         if self._copy_up is None:
             raise os_error(errno.EROFS)
         return self._copy_up
 
     def place(self, request: bytes, *, follow: bool, slash_follows: bool = True) -> Place:
-        """See `Resolver.place`."""
+        """Resolve a path: see `Resolver.place`."""
         return self.resolver.place(request, follow=follow, slash_follows=slash_follows)
 
     def existing(self, request: bytes, *, follow: bool) -> Found:
-        """The object at a path. Raises as `Resolver.place`, and ENOENT."""
+        """Return the object at a path. Raises as `Resolver.place`, and ENOENT."""
         return self.place(request, follow=follow).existing()
 
     def attributes(self, found: Found) -> Attributes:
-        """What stat shows."""
+        """Return the attributes that stat shows."""
         return attributes(self.stack, self.device, found)
 
     def require(self, found: Found, mask: int, request: bytes) -> None:
-        """Raises EACCES unless the identity may READ, WRITE or EXECUTE the object."""
+        """Raise EACCES unless the identity may READ, WRITE or EXECUTE the object."""
         if not self.identity.is_root or mask & ~WRITE:
             self.identity.require(self.attributes(found), mask, request)
 
     def require_owner(self, found: Found, request: bytes) -> None:
-        """Raises EPERM unless the identity owns the object."""
+        """Raise EPERM unless the identity owns the object."""
         if not self.identity.is_root:
             self.identity.require_owner(self.attributes(found), request)
 
     def require_removal(self, directory: Found, victim: Found, request: bytes) -> None:
-        """Raises EACCES or EPERM unless the identity may take the victim out of the directory."""
+        """Raise EACCES or EPERM unless the identity may remove the victim from the directory."""
         if not self.identity.is_root:
             self.identity.require_removal(self.attributes(directory), self.attributes(victim), request)

@@ -1,14 +1,14 @@
-"""Copy-up: giving the upper its own copy of a lower object before the first change.
+"""Copy-up: the upper gets its own copy of a lower object before the first change.
 
 Steps for one object (docs/format.md §6, §7); a crash after any of them leaves the merged tree as it was:
  1. The parents, from the root down, the same way.
- 2. A temporary beside the final name: content (holes kept), `user.*` xattrs, mode, times.
+ 2. A temporary next to the final name: content (holes kept), `user.*` xattrs, mode, times.
  3. Bloom bits of the name, and of its record.
- 4. The record: owner, mode, device, inode number, xattrs that cannot be real. A lower object has no upper record,
-    so that nothing reads it yet.
+ 4. The record: owner, mode, device, inode number, xattrs that cannot be real. A lower object has no upper record, so
+    nothing reads it yet.
  5. The temporary becomes the name: by link(2) for a file (EEXIST: another process won, and its copy serves),
     by rename(2) for a directory.
- 6. The parent's times are put back: nothing that a program can see has changed.
+ 6. The parent's times are restored: programs see no change.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rootlay.vfs.overlay.upper import Upper, real_mode, recorded_mode
 
 
 def owner_record(ownership: Ownership, uid: int, gid: int) -> Record:
-    """A record of an owner, empty for the container's default owner."""
+    """Return a record of an owner, empty for the container's default owner."""
     return Record(
         uid=None if uid == ownership.map_uid else uid,
         gid=None if gid == ownership.map_gid else gid,
@@ -37,12 +37,12 @@ def owner_record(ownership: Ownership, uid: int, gid: int) -> Record:
 
 
 def stand_in_type(mode: int) -> int:
-    """The type of the real file for an object: what an ordinary user cannot make is an empty regular file."""
+    """Return the type of the real file for an object: an empty file for types that an ordinary user cannot make."""
     return stat.S_IFREG if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else stat.S_IFMT(mode)
 
 
 class CopyUp:
-    """Copies objects of one stack to its upper. Precondition of every method: the upper's lock is held."""
+    """The copy-up of one stack's objects to its upper. Precondition of every method: the upper's lock is held."""
 
     def __init__(self, lookup: Lookup, upper: Upper) -> None:
         self._lookup = lookup
@@ -50,17 +50,17 @@ class CopyUp:
         self._upper = upper
 
     def ensure(self, found: Found, limit: int | None = None) -> Found:
-        """The object, in the upper: copied there unless it is already.
+        """Return the object in the upper. Copy it there unless it is there already.
 
         Args:
-            limit: the first so many bytes of a regular file are enough (truncation follows).
+            limit: number of bytes of a regular file to copy (truncation follows).
 
         Raises:
             OSError: ENOSPC, EDQUOT, EACCES (a lower file that the host user cannot read), EIO.
         """
-        missing = [found]  # from the object up to what is in the upper: the root always is
+        missing = [found]  # from the object up to one in the upper: the root always is
         while not missing[-1].is_in(0):
-            assert missing[-1].parent is not None  # only the root has none
+            assert missing[-1].parent is not None  # only the root has no parent
             missing.append(missing[-1].parent)
         here = missing.pop()
         while missing:
@@ -69,8 +69,8 @@ class CopyUp:
         return here
 
     def _bring(self, parent: Found, found: Found, limit: int | None) -> Found:
-        """An object whose parent is in the upper, in the upper."""
-        # Another copy-up of the same operation may have brought it here since it was looked up.
+        """Copy an object up whose parent is in the upper."""
+        # Another copy-up of the same operation may have copied it since the look-up.
         again = self._lookup.child(parent, found.name)
         if again is not None and again.is_in(0):
             return again
@@ -131,7 +131,7 @@ class CopyUp:
                 os.close(descriptor)
 
     def _dress(self, temporary: bytes, found: Found, shown: Attributes) -> Record:
-        """Give a real copy the mode, times and xattrs of the original; what remains to be recorded."""
+        """Set the mode, times and xattrs of the original on a real copy. Return the rest, which must be recorded."""
         real = self._upper.real(temporary)
         kind = stand_in_type(shown.mode)
         alone = shown.nlink <= 1 or shown.is_dir
@@ -139,7 +139,7 @@ class CopyUp:
             owner_record(self._stack.ownership, shown.uid, shown.gid),
             mode=recorded_mode(shown.mode, kind),
             device=(shown.rdev_major, shown.rdev_minor) if kind != stat.S_IFMT(shown.mode) else None,
-            # A copy of one of several hard links is a file of its own from now on.
+            # A copy of one of several hard links is a separate file from now on.
             ino=shown.ino if alone else None,
         )
         for name, value in xattr.all_xattrs(self._stack, found).items():
@@ -158,7 +158,7 @@ class CopyUp:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
                 raise
-            os.rename(source, target)  # a file system without hard links; the lock keeps others away
+            os.rename(source, target)  # a file system without hard links; the lock excludes other processes
             return
         with contextlib.suppress(FileNotFoundError):
             os.unlink(source)

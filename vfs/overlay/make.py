@@ -3,10 +3,10 @@
 Steps (docs/format.md §6); a crash after any of them leaves either the old state or the new:
  1. Copy-up of the parent.
  2. Bloom bits of the path and of its record.
- 3. The record; or removal of one that a crash has left.
- 4. The object, by one system call that fails when the name exists. A directory that has to hide a lower one is
-    made under a temporary name with its opaque mark, then renamed.
- 5. The whiteout of the name goes. (Ignored since step 4.)
+ 3. The record; or removal of one that a crash left behind.
+ 4. The object, by one system call that fails if the name exists. A directory that must hide a lower one is made under a
+    temporary name with its opaque mark, then renamed.
+ 5. The whiteout of the name is removed. (Ignored since step 4.)
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class Maker:
-    """Makes names in one stack."""
+    """The operations of one stack that make names."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -64,7 +64,7 @@ class Maker:
             self.publish(place, stat.S_IFLNK | 0o777, lambda path, _: os.symlink(target, self._real(path)))
 
     def link(self, old: bytes, new: bytes, *, follow: bool) -> None:
-        """link(2). The new name gets the record of the old, the object's inode number included."""
+        """Run link(2). The new name gets the record of the old one, the object's inode number included."""
         context = self._context
         with context.upper.locked():
             source = context.existing(old, follow=follow)
@@ -73,7 +73,7 @@ class Maker:
                 raise os_error(errno.EPERM, old, new)
             source = context.copy_up.ensure(source)
             if source.real is not None and not stat.S_ISREG(source.real.st_mode):
-                source = context.upper.link_record(source)  # what a regular file's names share waits for a change of it
+                source = context.upper.link_record(source)  # a regular file's shared record is made at its next change
             parent = context.copy_up.ensure(place.directory)
             path = parent.path + b"/" + place.name
             context.upper.announce(path)
@@ -82,13 +82,13 @@ class Maker:
             context.upper.remove_whiteout(path)
 
     def create_file(self, place: Place, flags: int, mode: int) -> int:
-        """Make a regular file and open it. Precondition: nothing is there; the lock is held."""
+        """Make a regular file and open it. Precondition: the name is free; the lock is held."""
         self.require_vacant(place)
         full = stat.S_IFREG | (stat.S_IMODE(mode) & ~self._context.identity.umask)
         return self.publish(place, full, lambda path, given: self._open_new(path, flags, given))
 
     def require_vacant(self, place: Place) -> None:
-        """Raises EPERM for a reserved name, EACCES where the directory may not be written, EROFS."""
+        """Raise EPERM for a reserved name, EACCES if the directory is not writable, EROFS."""
         if is_reserved(place.name):
             raise os_error(errno.EPERM, place.request)
         self._context.require(place.directory, WRITE | EXECUTE, place.request)
@@ -105,7 +105,7 @@ class Maker:
     def publish(
         self, place: Place, mode: int, make: Callable[[bytes, int], T], device: tuple[int, int] | None = None
     ) -> T:
-        """Steps 1 to 5 around `make(path, mode)`, which makes the real object and fails if it exists."""
+        """Do steps 1 to 5 around `make(path, mode)`, which makes the real object and fails if it exists."""
         context = self._context
         parent = context.copy_up.ensure(place.directory)
         path = parent.path + b"/" + place.name
@@ -117,7 +117,7 @@ class Maker:
         return made
 
     def _describe(self, parent: Found, mode: int, device: tuple[int, int] | None) -> tuple[Record, int]:
-        """The record of a new object, and its mode after the set-group-id bit of its directory."""
+        """Return the record of a new object, and its mode after the set-group-id bit of its directory."""
         identity = self._context.identity
         shown = self._context.attributes(parent)
         gid = identity.gid

@@ -1,7 +1,7 @@
 """open(2): from a virtual path to a real descriptor.
 
-After this the descriptor is the kernel's own: reads, writes and locks cost what they cost on a plain file. A file
-of the lower layers is copied up when it is opened for writing, hydrated when it is opened for reading.
+The descriptor is the kernel's own: reads, writes and locks are as fast as on a plain file. A file of the lower layers
+is copied up when it is opened for writing, and hydrated when it is opened for reading.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SPENT = os.O_CREAT | os.O_EXCL | os.O_TRUNC
 
 
 class Opener:
-    """Opens objects of one stack."""
+    """The operations of one stack that open objects."""
 
     def __init__(self, context: Context, maker: Maker) -> None:
         self._context = context
         self._maker = maker
 
     def open(self, request: bytes, flags: int, mode: int) -> int:
-        """A descriptor, not inheritable (as `os.open`)."""
+        """Open an object. Return a descriptor, not inheritable (as `os.open`)."""
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             return self._open_unnamed(request, flags, mode)
         changes = flags & (os.O_CREAT | os.O_TRUNC) or flags & os.O_ACCMODE != os.O_RDONLY
@@ -41,7 +41,7 @@ class Opener:
         if not changes:
             found = self._checked(self._place(request, flags), flags)
             return self._open_real(found, flags)
-        # Without an upper the look-up still decides which error it is.
+        # Without an upper the look-up still decides the error.
         if not self._context.stack.writable:
             found = self._refuse(self._place(request, flags), flags)
             return self._open_real(found, flags & ~_SPENT)
@@ -53,7 +53,7 @@ class Opener:
                 except FileExistsError:
                     if flags & os.O_EXCL:
                         raise
-                # Somebody who takes no lock was faster: what is there now serves as well.
+                # Another process, without the lock, was faster: its file serves as well.
                 place = self._place(request, flags)
             found = self._checked(place, flags)
             if flags & os.O_ACCMODE != os.O_RDONLY or flags & os.O_TRUNC:
@@ -63,11 +63,11 @@ class Opener:
         return self._open_real(found, (flags & ~_SPENT) | (flags & os.O_TRUNC))
 
     def _open_real(self, found: Found, flags: int) -> int:
-        """Open what was found. In a directory that somebody else may change, a FIFO in its place would be waited for:
-        what is there is held, and looked at, before it is opened.
+        """Open the object that was found. If another process changed the directory, an open of a FIFO in its place
+        would wait: so the object is held by a descriptor, and checked, before it is opened.
 
         Raises:
-            OSError: ESTALE where it is of another type by now.
+            OSError: ESTALE if it is of another type now.
         """
         path = real_path(self._context.stack, found)
         if flags & os.O_PATH or not found.parts:
@@ -81,11 +81,11 @@ class Opener:
             os.close(held)
 
     def open_content(self, request: bytes) -> BinaryIO:
-        """A stream of a regular file's bytes that does not hydrate it."""
+        """Open a stream of a regular file's bytes without hydrating it."""
         return self.open_found(self._checked(self._place(request, os.O_RDONLY), os.O_RDONLY), request)
 
     def open_found(self, found: Found, request: bytes) -> BinaryIO:
-        """As `open_content`, of an object that was looked up."""
+        """Open a stream as `open_content`, for an object that was looked up."""
         if found.is_dir:
             raise os_error(errno.EISDIR, request)
         if not found.is_file:
@@ -94,7 +94,7 @@ class Opener:
 
     def _place(self, request: bytes, flags: int) -> Place:
         follow = not flags & os.O_NOFOLLOW and flags & (os.O_CREAT | os.O_EXCL) != os.O_CREAT | os.O_EXCL
-        # With O_CREAT, a slash at the end is refused before the name is looked at.
+        # With O_CREAT, a slash at the end is refused before the look-up of the name.
         refused = bool(flags & os.O_CREAT) and request.endswith(b"/")
         return self._context.place(request, follow=follow and not refused, slash_follows=not refused)
 
@@ -132,10 +132,10 @@ class Opener:
             raise os_error(errno.ENXIO, request)
         stands_in = stand_in_type(found.mode) != stat.S_IFMT(found.mode)
         if stands_in and (found.real is None or stat.S_ISREG(found.real.st_mode)):
-            raise os_error(errno.ENXIO, request)  # a device of the image: there is none behind it
+            raise os_error(errno.ENXIO, request)  # a device of the image: there is no real device for it
 
     def _refuse(self, place: Place, flags: int) -> Found:
-        """An open that may change something, without an upper: what remains allowed, else EROFS."""
+        """Handle an open that may change something, without an upper. Return what is allowed, else raise EROFS."""
         if flags & os.O_CREAT and place.found is None and not place.slash:
             raise os_error(errno.EROFS, place.request)
         found = self._checked(place, flags)
@@ -144,7 +144,7 @@ class Opener:
         return found
 
     def _open_unnamed(self, request: bytes, flags: int, mode: int) -> int:
-        """O_TMPFILE: a file without a name in the directory's real counterpart."""
+        """Open a file without a name (O_TMPFILE) in the directory's real counterpart."""
         if flags & os.O_ACCMODE == os.O_RDONLY:
             raise os_error(errno.EINVAL, request)
         with self._context.upper.locked():

@@ -1,7 +1,7 @@
-"""Where an object of the merged tree comes from: which layer holds it, and what that layer hides below it.
+"""The origin of an object of the merged tree: the layer that holds it, and the names that this layer hides below.
 
-For an image layer the whiteouts of a directory are known where the stack is that layer alone: a view of several layers
-knows what is there, not what was removed.
+For an image layer the whiteouts of a directory are known only if the stack is that layer alone: a view of several
+layers has the existing names, not the removed ones.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from rootlay.vfs.overlay.overlay import Overlay
 
 
 def origin_fields(overlay: Overlay, found: Found) -> dict[str, object]:
-    """What `getinfo(path, ["rootlay"])` shows of an object (of a link itself).
+    """Return the fields that `getinfo(path, ["rootlay"])` shows for an object (for a link, the link itself).
 
     - `source`: `upper`, `directory` (a frozen upper, a `--lower`, the machine's root) or `image`
     - `layer`: number of the image's layer, 0 the base; None for the other sources
     - `diff_id`: that layer's diff ID, else None
     - `place`: the directory of a directory layer, else None
-    - `copied_up`: it is in the upper, and something of its name is below
+    - `copied_up`: it is in the upper, and its name also exists below
     - `merged`: a directory with content from several layers
-    - `opaque`: a directory that hides those of its name below
+    - `opaque`: a directory that hides the directories of its name below
     - `whiteouts`: names that the holding layer removes from a directory, sorted
     - `redirect`: the path below at which a renamed directory finds its lower part, else None
     """

@@ -47,7 +47,7 @@ class Overlay:
         """Open a stack.
 
         Args:
-            identity: who acts; user 0 passes every permission check.
+            identity: the acting user; user 0 passes every permission check.
             upper: share an open writable layer (`as_identity`).
             owned: the stack's view and hydrator are closed with this.
 
@@ -57,7 +57,7 @@ class Overlay:
         self.identity = identity
         self._owned = owned
         self.closed = False
-        self.keeps: object = None  # what is not to be collected as long as this is there
+        self.keeps: object = None  # must not be collected while this object exists
         self._bind(stack, upper)
 
     def _bind(self, stack: Stack, upper: Upper | None) -> None:
@@ -72,19 +72,19 @@ class Overlay:
         self._opener = Opener(self.context, self._maker)
         bloom = self._upper.bloom if self._upper is not None else None
         self.remembered = LookupCache(stack, self.context.lookup, bloom)
-        if not self.identity.is_root:  # each directory on the way is a question of permissions
+        if not self.identity.is_root:  # each directory on the way needs a permission check
             self.remembered.forget()
 
     def as_identity(self, identity: Identity) -> Overlay:
-        """The same file system as another user sees it. Valid until this one is closed."""
+        """Return the same file system as another user sees it. Valid until this one is closed."""
         made = Overlay(self.stack, identity, upper=self._upper)
         made.keeps = self
         return made
 
     def rebind(self, stack: Stack) -> None:
-        """Show another stack from now on (after a snapshot or rollback). Open descriptors stay what they are.
+        """Show another stack from now on (after a snapshot or rollback). Open descriptors stay unchanged.
 
-        Precondition: no operation is under way, and `as_identity` views of this one are not used any more.
+        Precondition: no operation is running, and `as_identity` views of this one are not used any more.
         """
         before, owned = self._upper, self._owns_upper
         self._bind(stack, None)
@@ -108,21 +108,21 @@ class Overlay:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ---- looking
+    # ---- looking up
 
     @operation()
     def find(self, path: PathArgument, *, follow: bool = True) -> Found | None:
-        """The object at a path, None where its last component does not exist."""
+        """Return the object at a path, None if its last component does not exist."""
         return self.context.place(raw_path(path), follow=follow).found
 
     @operation()
     def get(self, path: PathArgument, *, follow: bool = True) -> Found:
-        """The object at a path."""
+        """Return the object at a path."""
         return self.context.existing(raw_path(path), follow=follow)
 
     @operation()
     def look(self, path: str) -> Found:
-        """The object at a path, itself a link or not; remembered where that can be, for who only looks."""
+        """Return the object at a path, itself a link or not; cached if possible, for read-only callers."""
         beginning = self.remembered.begin()
         found = self.context.existing(raw_path(path), follow=False)
         if beginning is not None:
@@ -131,26 +131,26 @@ class Overlay:
 
     @operation()
     def resolve(self, path: PathArgument) -> ImagePath:
-        """The canonical path of an existing object: no links, no `..`."""
+        """Return the canonical path of an existing object: no links, no `..`."""
         return ImagePath(self.context.existing(raw_path(path), follow=True).path or b"/")
 
     @operation()
     def stat(self, path: PathArgument, *, follow: bool = True) -> Attributes:
-        """Attributes; of a link itself with `follow=False`."""
+        """Return the attributes; those of a link itself with `follow=False`."""
         return self.context.attributes(self.context.existing(raw_path(path), follow=follow))
 
     def lstat(self, path: PathArgument) -> Attributes:
-        """Attributes, of a link itself."""
+        """Return the attributes, those of a link itself."""
         return self.stat(path, follow=False)
 
     @operation()
     def access(self, path: PathArgument, mask: int) -> bool:
-        """Whether the identity may READ, WRITE, EXECUTE (4, 2, 1) an object. Raises where it does not exist."""
+        """Return whether the identity may READ, WRITE, EXECUTE (4, 2, 1) an object. Raises if it does not exist."""
         return self.identity.may(self.stat(path), mask)
 
     @operation()
     def readlink(self, path: PathArgument) -> bytes:
-        """The text of a symbolic link. Raises EINVAL for anything else."""
+        """Return the text of a symbolic link. Raises EINVAL for any other object."""
         found = self.context.existing(raw_path(path), follow=False)
         if not found.is_link:
             raise os_error(errno.EINVAL, raw_path(path))
@@ -158,12 +158,12 @@ class Overlay:
 
     @operation()
     def scandir(self, path: PathArgument = "/") -> list[Listed]:
-        """Names and types, sorted by bytes."""
+        """Return names and types, sorted by bytes."""
         return list_directory(self.context.lookup, self._readable_directory(raw_path(path)))
 
     @operation()
     def directory(self, path: PathArgument) -> Found:
-        """A directory that the identity may list. Raises ENOTDIR for anything else."""
+        """Return a directory that the identity may list. Raises ENOTDIR for any other object."""
         return self._readable_directory(raw_path(path))
 
     def _readable_directory(self, request: bytes) -> Found:
@@ -173,33 +173,33 @@ class Overlay:
 
     @operation(0)
     def list_found(self, directory: Found) -> list[Listed]:
-        """Names and types of a directory that was just looked up, sorted by bytes."""
+        """Return names and types of a directory that was just looked up, sorted by bytes."""
         return list_directory(self.context.lookup, directory)
 
     @operation(0)
     def child(self, directory: Found, name: bytes) -> Found | None:
-        """What a name that was listed in a directory is, without following it; None where it is gone."""
+        """Return the object of a listed name in a directory, without following it; None if it was removed."""
         return self.context.lookup.child(directory, name)
 
     def listdir(self, path: PathArgument = "/") -> list[bytes]:
-        """Names, sorted by bytes."""
+        """Return names, sorted by bytes."""
         return [listed.name for listed in self.scandir(path)]
 
     # ---- content
 
     @operation()
     def open(self, path: PathArgument, flags: int = os.O_RDONLY, mode: int = 0o666) -> int:
-        """open(2): a real descriptor, not inheritable. A lower file is hydrated, or copied up for writing."""
+        """Open an object, open(2): a real descriptor, not inheritable. A lower file is hydrated or copied up."""
         return self._opener.open(raw_path(path), flags, mode)
 
     @operation()
     def open_content(self, path: PathArgument) -> BinaryIO:
-        """A seekable stream of a regular file's bytes, without hydrating it. To be closed."""
+        """Open a seekable stream of a regular file's bytes, without hydrating it. The caller closes it."""
         return self._opener.open_content(raw_path(path))
 
     @operation(0)
     def open_found(self, found: Found) -> BinaryIO:
-        """As `open_content`, of an object that was just looked up."""
+        """Open a stream as `open_content`, for an object that was just looked up."""
         return self._opener.open_found(found, found.path)
 
     @operation()
@@ -209,7 +209,7 @@ class Overlay:
 
     @operation()
     def real_path(self, path: PathArgument) -> bytes:
-        """A host path that holds the object's content. Hydrates. For reading only. May exceed PATH_MAX."""
+        """Return a host path that holds the object's content. Hydrates. For reading only. May exceed PATH_MAX."""
         found = self.context.existing(raw_path(path), follow=True)
         if not found.parts:
             return real_path(self.stack, found)
@@ -220,97 +220,97 @@ class Overlay:
 
     @operation()
     def mkdir(self, path: PathArgument, mode: int = 0o777) -> None:
-        """mkdir(2)."""
+        """Make a directory, mkdir(2)."""
         self._maker.mkdir(raw_path(path), mode)
 
     @operation()
     def mknod(self, path: PathArgument, mode: int, device: tuple[int, int] = (0, 0)) -> None:
-        """mknod(2). FIFOs and sockets are real; devices are recorded and cannot be opened."""
+        """Make a node, mknod(2). FIFOs and sockets are real; devices are recorded and cannot be opened."""
         self._maker.mknod(raw_path(path), mode, device)
 
     @operation(2)
     def symlink(self, target: PathArgument, path: PathArgument) -> None:
-        """symlink(2): `path` becomes a link with the text `target`."""
+        """Make `path` a link with the text `target`, symlink(2)."""
         self._maker.symlink(raw_path(target), raw_path(path))
 
     @operation(2)
     def link(self, old: PathArgument, new: PathArgument, *, follow: bool = False) -> None:
-        """link(2)."""
+        """Make a hard link, link(2)."""
         self._maker.link(raw_path(old), raw_path(new), follow=follow)
 
     # ---- removing and renaming
 
     @operation()
     def unlink(self, path: PathArgument) -> None:
-        """unlink(2)."""
+        """Remove a name, unlink(2)."""
         self._remover.unlink(raw_path(path))
 
     @operation()
     def rmdir(self, path: PathArgument) -> None:
-        """rmdir(2)."""
+        """Remove an empty directory, rmdir(2)."""
         self._remover.rmdir(raw_path(path))
 
     @operation(2)
     def rename(self, old: PathArgument, new: PathArgument, flags: int = 0) -> None:
-        """renameat2(2); flags: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2."""
+        """Rename an object, renameat2(2). Flags: RENAME_NOREPLACE 1, RENAME_EXCHANGE 2."""
         self._renamer.rename(raw_path(old), raw_path(new), flags)
 
     # ---- attributes
 
     @operation()
     def chmod(self, path: PathArgument, mode: int, *, follow: bool = True) -> None:
-        """chmod(2)."""
+        """Change a mode, chmod(2)."""
         self._changer.chmod(raw_path(path), mode, follow=follow)
 
     @operation()
     def chown(self, path: PathArgument, uid: int, gid: int, *, follow: bool = True) -> None:
-        """chown(2); -1 leaves one alone. Recorded, whoever runs this."""
+        """Change an owner, chown(2); -1 leaves one unchanged. Recorded, whichever user runs this."""
         self._changer.chown(raw_path(path), uid, gid, follow=follow)
 
     @operation()
     def utimens(
         self, path: PathArgument, times: tuple[int | None, int | None] | None = None, *, follow: bool = True
     ) -> None:
-        """utimensat(2): (access, modification) in ns; None for one leaves it alone; no times: now."""
+        """Set times, utimensat(2): (access, modification) in ns; None for one leaves it unchanged; no times: now."""
         self._changer.utimens(raw_path(path), times, follow=follow)
 
     @operation()
     def truncate(self, path: PathArgument, size: int) -> None:
-        """truncate(2)."""
+        """Change a size, truncate(2)."""
         self._changer.truncate(raw_path(path), size)
 
     @operation()
     def getxattr(self, path: PathArgument, name: bytes, *, follow: bool = True) -> bytes:
-        """getxattr(2). Raises ENODATA."""
+        """Return an attribute, getxattr(2). Raises ENODATA."""
         return self._changer.getxattr(raw_path(path), name, follow=follow)
 
     @operation()
     def listxattr(self, path: PathArgument, *, follow: bool = True) -> list[bytes]:
-        """listxattr(2), sorted."""
+        """Return the names of attributes, listxattr(2), sorted."""
         return self._changer.listxattr(raw_path(path), follow=follow)
 
     @operation()
     def setxattr(self, path: PathArgument, name: bytes, value: bytes, flags: int = 0, *, follow: bool = True) -> None:
-        """setxattr(2); flags: XATTR_CREATE 1, XATTR_REPLACE 2."""
+        """Set an attribute, setxattr(2). Flags: XATTR_CREATE 1, XATTR_REPLACE 2."""
         self._changer.setxattr(raw_path(path), name, value, flags, follow=follow)
 
     @operation()
     def removexattr(self, path: PathArgument, name: bytes, *, follow: bool = True) -> None:
-        """removexattr(2). Raises ENODATA."""
+        """Remove an attribute, removexattr(2). Raises ENODATA."""
         self._changer.removexattr(raw_path(path), name, follow=follow)
 
     @operation(0)
     def adopt_root(self) -> None:
-        """Give the root of a new, empty upper what the lower root has: mode, owner, times, xattrs. Idempotent.
+        """Give the root of a new, empty upper the mode, owner, times and xattrs of the lower root. Idempotent.
 
-        For whoever makes a container. Without it the root shows the attributes of the upper's directory.
+        For the code that makes a container. Without it the root shows the attributes of the upper's directory.
         """
         with self.context.upper.locked():
             self.context.copy_up.adopt_root()
 
     @operation()
     def copy_up(self, path: PathArgument) -> bytes:
-        """Bring an object into the upper. Idempotent. Returns its real path."""
+        """Copy an object up. Idempotent. Returns its real path."""
         with self.context.upper.locked():
             found = self.context.copy_up.ensure(self.context.existing(raw_path(path), follow=True))
             return self.stack.upper.path + found.path

@@ -1,10 +1,10 @@
-"""Removing names.
+"""Removal of names.
 
 Steps (docs/format.md §6); a crash after any of them leaves either the old state or the new:
- 1. Copy-up of the parent, when a whiteout is needed.
- 2. A whiteout, where the layers below have the name. (Ignored while the object exists.)
- 3. The object goes: unlink(2), or rename(2) of a directory to a temporary name, which is then deleted.
- 4. The record goes.
+ 1. Copy-up of the parent, if a whiteout is needed.
+ 2. A whiteout, if the layers below have the name. (Ignored while the object exists.)
+ 3. The object is removed: unlink(2), or rename(2) of a directory to a temporary name, which is then deleted.
+ 4. The record is removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _RMDIR_LAST: dict[Last, int] = {"dot": errno.EINVAL, "dotdot": errno.ENOTEMPTY, 
 
 
 class Remover:
-    """Removes names of one stack."""
+    """The operations of one stack that remove names."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -64,13 +64,13 @@ class Remover:
                 context.upper.write_record(place.found.path, NO_RECORD)
 
     def require_empty(self, found: Found, request: bytes) -> None:
-        """Raises ENOTEMPTY where the merged directory shows a name."""
+        """Raise ENOTEMPTY if the merged directory shows a name."""
         if list_directory(self._context.lookup, found):
             raise os_error(errno.ENOTEMPTY, request)
 
     def hide_lower(self, found: Found) -> None:
-        """Make a whiteout for an object where its removal would uncover something."""
-        assert found.parent is not None  # nobody removes the root
+        """Make a whiteout for an object if its removal would uncover something."""
+        assert found.parent is not None  # the root cannot be removed
         if self._context.lookup.lower_child(found.parent, found.name) is not None:
             self._context.copy_up.ensure(found.parent)
             self._context.upper.add_whiteout(found.path)

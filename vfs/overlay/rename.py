@@ -1,15 +1,15 @@
 """rename(2) and renameat2(2): no EXDEV, no copying of lower directories.
 
-Steps of a rename; the object changes its place by one rename(2), which is what a crash before or after sees:
+Steps of a rename. The object moves by one rename(2), so a crash leaves the state before or after it:
  1. Copy-up of the object (a directory: of itself alone) and of the new parent.
  2. Bloom bits of the new path, and of everything under it.
- 3. An opaque mark in a directory that has no lower part, where the new name has one.
- 4. An empty directory in the way is whited out where the layers below have the name, and taken away.
- 5. A whiteout at the old name, where the layers below have it. (Ignored while the object is there.)
- 6. The record at the new name; that of a directory with a lower part says `r=` where that part is.
+ 3. An opaque mark in a directory without a lower part, if the new name has one.
+ 4. An empty directory in the way is whited out if the layers below have the name, and removed.
+ 5. A whiteout at the old name, if the layers below have it. (Ignored while the object is there.)
+ 6. The record at the new name; for a directory with a lower part, its field `r=` is the path of that part.
  7. rename(2).
- 8. The record at the old name and the whiteout at the new one go. (Both void since step 7.)
-Between 6 and 7 a file that is being replaced already shows the owner and mode of its successor.
+ 8. The record at the old name and the whiteout at the new one are removed. (Both void since step 7.) Between 6 and 7 a
+file that is being replaced already shows the owner and mode of its successor.
 
 An exchange makes the opaque marks and whiteouts first, which changes nothing that shows, then exchanges the objects,
 then the records. A crash between the last two leaves each name with the record of the other: there is no call that
@@ -36,7 +36,7 @@ _AT_FDCWD = -100
 
 
 class Renamer:
-    """Renames in one stack."""
+    """The rename operations of one stack."""
 
     def __init__(self, context: Context, maker: Maker, remover: Remover) -> None:
         self._context = context
@@ -130,7 +130,7 @@ class Renamer:
         upper.remove_whiteout(path)
 
     def _settle(self, moved: Found, parent: Found, name: bytes, path: bytes) -> Record:
-        """Make a directory of the upper fit for another path; the record that it needs there."""
+        """Make a directory of the upper fit for another path. Return the record that it needs there."""
         context, upper = self._context, self._context.upper
         lower = context.lookup.lower(moved)
         there = context.lookup.lower_child(parent, name)
@@ -156,24 +156,24 @@ class Renamer:
         upper.write_record(one.path, records[1])
 
     def _announce_late(self, moved: Found, path: bytes) -> None:
-        """A program that makes a file needs no lock: it may have made one since the bits were set."""
+        """Set the bits again: a program makes files without the lock, and may have made one since the bits were set."""
         if moved.is_dir:
             self._context.upper.announce_tree(path, path)
 
     def _record_for(self, moved: Found, place: Found) -> Record:
         if not moved.is_dir:
             return moved.record
-        assert place.parent is not None  # nobody exchanges the root
+        assert place.parent is not None  # the root cannot be exchanged
         return self._settle(moved, place.parent, place.name, place.path)
 
 
 def _is_within(directory: Found, ancestor: Found) -> bool:
-    """Whether a directory is an object, or lies under it."""
+    """Return whether a directory is an object, or is below it."""
     return directory.path == ancestor.path or directory.path.startswith(ancestor.path + b"/")
 
 
 def _is_same(one: Found, other: Found) -> bool:
-    """Whether two names are hard links of one file (then rename does nothing, as POSIX has it)."""
+    """Return whether two names are hard links of one file (then rename does nothing, as in POSIX)."""
     if one.path == other.path:
         return True
     if one.is_dir or other.is_dir:

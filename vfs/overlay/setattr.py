@@ -1,7 +1,7 @@
-"""Changing an object's attributes: mode, owner, times, size, extended attributes.
+"""Changes of an object's attributes: mode, owner, times, size, extended attributes.
 
-Steps: copy-up; the record; the real file. A record that says the same as the real file is not written. A crash
-between the last two shows the new state where it is recorded, the old one where it is not.
+Steps: copy-up; the record; the real file. A record that is equal to the real file's attributes is not written. After a
+crash between the last two, recorded attributes have the new state, and others the old one.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ XATTR_CREATE = 1
 XATTR_REPLACE = 2
 _CAPABILITY = b"security.capability"
 UNCHANGED = 0xFFFFFFFF
-"""(uid_t)-1: chown leaves this one alone."""
+"""(uid_t)-1: chown leaves this one unchanged."""
 
 
 class Changer:
-    """Changes objects of one stack."""
+    """The attribute changes of one stack."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -47,7 +47,7 @@ class Changer:
             self._set_mode(found, found.record, stat.S_IFMT(found.mode) | mode)
 
     def chown(self, request: bytes, uid: int, gid: int, *, follow: bool) -> None:
-        """chown(2): -1 leaves an owner alone; set-id bits and file capabilities go."""
+        """Change an owner, chown(2): -1 leaves one unchanged; set-id bits and file capabilities are cleared."""
         context = self._context
         with context.upper.locked():
             found = context.existing(request, follow=follow)
@@ -70,7 +70,7 @@ class Changer:
             self._set_mode(found, record, mode)
 
     def utimens(self, request: bytes, times: tuple[int | None, int | None] | None, *, follow: bool) -> None:
-        """utimensat(2). `times`: (access, modification) in ns, None in it leaves one alone; None is now."""
+        """Set times, utimensat(2). `times`: (access, modification) in ns; None leaves one unchanged; no times: now."""
         context = self._context
         with context.upper.locked():
             found = context.existing(request, follow=follow)
@@ -104,7 +104,7 @@ class Changer:
             context.upper.make_writable(found)
             real = context.upper.pinned(found.path)
             os.truncate(real, size)
-            if lower is not None and lower.size > size:  # the copy is that long already: to the kernel no change
+            if lower is not None and lower.size > size:  # the copy has that length already: for the kernel, no change
                 os.utime(real, ns=(lower.atime_ns, time.time_ns()))
 
     # ---- extended attributes

@@ -1,12 +1,12 @@
 """Changes to the real directory tree of the writable layer (docs/format.md §6 and §7).
 
 1. Every method that makes a name sets its Bloom bits first.
-2. A record is written before the object that it describes appears, and removed after the object is gone: a record
-   without an object is ignored, and whoever makes a name replaces or removes what lies about.
-3. A whiteout is made before its object goes, and removed after its object came: it is ignored meanwhile.
-4. Compound changes run under the upper's lock (flock, exclusive). It dies with its holder. Readers take no lock.
-5. Paths are those of the layer, which in the writable layer are the virtual ones: `b""` or `/a/b`.
-6. Marks are no change of the directory that a program could see: its times are put back where nothing else changed.
+2. A record is written before the object that it describes appears, and removed after the object: a record without an
+   object is ignored, and a new name replaces or removes a leftover one.
+3. A whiteout is made before its object is removed, and is removed after its object is made: it is ignored meanwhile.
+4. Compound changes run under the upper's lock (flock, exclusive). It ends with its holder. Readers take no lock.
+5. Paths are those of the layer; in the writable layer they are the virtual ones: `b""` or `/a/b`.
+6. Marks are not a change of the directory that a program could see: its times are restored if nothing else changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _MARK = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
-    """A layer path as (directory, name). The root is (`b""`, `b""`)."""
+    """Split a layer path into (directory, name). The root is (`b""`, `b""`)."""
     directory, _, name = path.rpartition(b"/")
     return directory, name
 
@@ -67,7 +67,7 @@ class Upper:
 
     @property
     def bloom(self) -> Bloom | None:
-        """The filter, open as long as this is."""
+        """The filter, open as long as this object."""
         return self._bloom
 
     def close(self) -> None:
@@ -94,21 +94,21 @@ class Upper:
                 os.close(descriptor)
 
     def real(self, path: bytes) -> bytes:
-        """The real path of a path in the layer."""
+        """Return the real path of a path in the layer."""
         return self.layer.real(path)
 
     def pinned(self, path: bytes) -> bytes:
-        """The real path of what is no link, for system calls that would follow one."""
+        """Return the real path of an object that is not a link, for system calls that would follow one."""
         return self.layer.pinned(path)
 
     def announce(self, path: bytes, kind: bytes = b"") -> None:
-        """Set the Bloom bits of something about to appear."""
+        """Set the Bloom bits of an object that will appear."""
         if self._bloom is not None:
             self._bloom.add(path, kind)
 
     @contextlib.contextmanager
     def making(self, temporary: bytes) -> Iterator[None]:
-        """Remove a half-made temporary where making it fails (a full disk, an unreadable original)."""
+        """Remove a half-made temporary if making it fails (a full disk, an unreadable original)."""
         try:
             yield
         except Exception:
@@ -121,23 +121,23 @@ class Upper:
             raise
 
     def temporary(self, directory: bytes) -> bytes:
-        """A fresh reserved path in a directory; swept when its maker died before it was renamed."""
+        """Return a new reserved path in a directory; it is swept if its maker died before the rename."""
         unique = b"%x.%x.%s" % (os.getpid(), next(_counter), os.urandom(4).hex().encode())
         return directory + b"/" + TEMPORARY + unique
 
     @contextlib.contextmanager
     def keeping_times(self, directory: bytes) -> Iterator[None]:
-        """Put a directory's times back after a change that is none of the program's business."""
+        """Restore a directory's times after a change that programs must not see."""
         before = self.layer.lstat(directory)
         yield
         os.utime(self.pinned(directory), ns=(before.st_atime_ns, before.st_mtime_ns))
 
     def announce_all(self) -> None:
-        """Set the bits of everything that is in the upper: for a filter that is younger than its upper."""
+        """Set the bits of everything in the upper: for a filter that is younger than its upper."""
         self.announce_tree(b"", b"")
 
     def sweep(self) -> int:
-        """Remove what died writers left half-made, and say how many. A scan of the upper.
+        """Remove the half-made objects of writers that died, and return their number. Scans the upper.
 
         Precondition: no other process works on the upper.
         """
@@ -152,10 +152,10 @@ class Upper:
                 linked.add(here + b"/" + entry.name)
             elif mark is not None and mark.kind == "record" and entry.is_symlink():
                 named.add(b"/" + LINKED + os.readlink(entry.path).removeprefix(b"l="))
-        found += linked - named  # a crash has left it, or somebody else made it
+        found += linked - named  # a crash has left it, or another process made it
         for path in found:
             real = self.real(path)
-            if not os.path.lexists(real):  # inside a temporary directory that is gone
+            if not os.path.lexists(real):  # inside a removed temporary directory
                 continue
             with self.keeping_times(split(path)[0]):
                 if stat.S_ISDIR(os.lstat(real).st_mode):
@@ -186,20 +186,20 @@ class Upper:
         os.rename(self.real(temporary), self.real(mark))
 
     def forget_record(self, found: Found) -> None:
-        """What was recorded of an object goes, where the name of the upper that it was found under is gone."""
+        """Remove the records of an object after the name of the upper that it was found under is removed."""
         self.write_record(found.path, NO_RECORD)
         self.forget_linked(found)
 
     def forget_linked(self, found: Found) -> None:
-        """The same of its linked record alone, which goes with the last name."""
+        """Remove the linked record alone, which is removed with the last name."""
         if found.record.linked is not None and found.is_in(0) and found.real is not None and found.real.st_nlink == 1:
             with self.keeping_times(b""), contextlib.suppress(FileNotFoundError):
                 os.unlink(self.real(linked_path(found.record.linked)))
 
     def link_record(self, found: Found) -> Found:
-        """Give an object of the upper a linked record, the one for all its names, now and later. Idempotent.
+        """Give an object of the upper a linked record, one for all its names, now and later. Idempotent.
 
-        Names that it has already are found by a scan of the upper.
+        A scan of the upper finds its existing names.
         """
         real = found.real
         assert real is not None  # it is in the upper
@@ -220,17 +220,17 @@ class Upper:
         return replace(found, record=record)
 
     def stamp(self, path: bytes) -> None:
-        """Give a real object the time (st_ctime) of a change of which only its record tells, as the kernel would.
+        """Give a real object the time (st_ctime) of a change that only its record has, as the kernel would.
 
-        To the owner that it has: network file systems do not pass on what names none.
+        The call names the current owner: network file systems do not pass on a call that names none.
         """
         real = self.real(path)
         os.chown(real, os.lstat(real).st_uid, -1, follow_symlinks=False)
 
     def make_writable(self, found: Found) -> Found:
-        """Before the real file of an object of the upper is opened for writing: its own mode may not allow that.
+        """Add the write permission to the real file of an object of the upper before it is opened for writing.
 
-        Who may write is answered by the mode that programs see; from now on the record holds it.
+        The mode that programs see decides which users may write; from now on the record holds it.
         """
         real = found.real
         if real is None or not stat.S_ISREG(real.st_mode) or real.st_mode & 0o200:
@@ -241,13 +241,13 @@ class Upper:
         return replace(found, record=record, real=self.layer.lstat(found.path))
 
     def change_record(self, found: Found, record: Record) -> None:
-        """Give an object of the upper another record, under all its names where it has hard links.
+        """Give an object of the upper another record, under all its names if it has hard links.
 
-        Of a regular file with several names, or that had them, it becomes an attribute; of others, and where no
-        attribute can be, a linked record. The directories keep their times.
+        For a regular file that has or had several names, it becomes an attribute; for others, or if the file cannot
+        have the attribute, a linked record. The directories keep their times.
 
         Raises:
-            OSError: ENOSPC where there is no room to change an attribute that is there.
+            OSError: ENOSPC if there is no room to change an existing attribute.
         """
         if record == found.record:
             return
@@ -310,20 +310,20 @@ class Upper:
         """Hide all lower children of a directory. Idempotent.
 
         Args:
-            directory: the path that the directory has, or will have.
-            real_directory: the path where it is now, when it is still to be renamed.
+            directory: the current or future path of the directory.
+            real_directory: its current path, if it will still be renamed.
         """
         self.announce(directory, OPAQUE_KIND)
         place = directory if real_directory is None else real_directory
         if real_directory is not None:
             self.announce(real_directory, OPAQUE_KIND)
-        with self.keeping_times(place):  # the mark is no change that a program made
+        with self.keeping_times(place):  # the mark is not a change by a program
             os.close(os.open(self.real(place + b"/" + OPAQUE), _MARK, 0o600))
 
     # ---- whole directories
 
     def announce_tree(self, old: bytes, new: bytes) -> None:
-        """Set the bits of everything under a directory for the path that it is about to be renamed to."""
+        """Set the bits of everything under a directory, for the path of its coming rename."""
         if self._bloom is None:
             return
         for directory, entry in self._iter_tree(old):
@@ -343,19 +343,19 @@ class Upper:
                 self._announce_long_records(directory, place)
 
     def _announce_long_records(self, directory: bytes, place: bytes) -> None:
-        """A record under a hash does not tell its name: take all long names of the directory."""
+        """Set the bits of all long names of the directory: a record under a hash does not contain its name."""
         for name in os.listdir(self.pinned(directory)):
             if parse_mark(name) is None and record_name(name)[: len(b".wh..wh.n.")] == b".wh..wh.n.":
                 self.announce(place + b"/" + name, RECORD_KIND)
 
     def discard_directory(self, path: bytes) -> None:
-        """Make a directory whose merged content is empty disappear, marks and all.
+        """Remove a directory whose merged content is empty, marks included.
 
-        One rename to a temporary name takes it away; a crash afterwards leaves the temporary, to be swept.
+        One rename to a temporary name removes it; after a crash the temporary remains, and is swept later.
 
         Raises:
-            OSError: ENOTEMPTY where somebody who takes no lock (the engine makes plain files without) has put
-                something into it meanwhile; it is back in its place then.
+            OSError: ENOTEMPTY if a process without the lock (the engine makes plain files without it) has put something
+                into it meanwhile; then it is back in its place.
         """
         temporary = self.temporary(split(path)[0])
         os.rename(self.real(path), self.real(temporary))
@@ -366,17 +366,17 @@ class Upper:
 
 
 def real_mode(mode: int) -> int:
-    """Permission bits to give a real file that stands for one of `mode`.
+    """Return the permission bits for a real file that represents one of `mode`.
 
-    The container's user keeps access whatever the mode says; set-id bits are never real. (The engine leaves out the
-    owner's write bit of a regular file where the mode has none: see `Upper.make_writable`.)
+    The container's user keeps access whatever the mode is; set-id bits are never real. (The engine leaves out the
+    owner's write bit of a regular file if the mode has none: see `Upper.make_writable`.)
     """
     keep = 0o700 if stat.S_ISDIR(mode) else 0o600
     return (mode & 0o1777) | keep
 
 
 def recorded_mode(mode: int, real_type: int) -> int | None:
-    """What a record has to say of the mode of a real file: None where the real file tells it all."""
+    """Return the mode to record for a real file: None if the real file has all of it."""
     if stat.S_IFMT(mode) == real_type and (stat.S_ISLNK(mode) or stat.S_IMODE(mode) == real_mode(mode)):
         return None
     return mode

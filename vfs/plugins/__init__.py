@@ -1,1 +1,1 @@
-"""Doors for other libraries: fsspec, universal_pathlib, PyFilesystem2's URLs, pytest."""
+"""Integrations with other libraries: fsspec, universal_pathlib, PyFilesystem2's URLs, pytest."""

@@ -1,16 +1,16 @@
 """Images and containers as fsspec file systems.
 
     fs = fsspec.filesystem("rootlay", image="debian")              # read-only
-    fs = fsspec.filesystem("rootlay", container="c1")              # what is there, and may be changed
+    fs = fsspec.filesystem("rootlay", container="c1")              # writable
     pandas.read_csv("rootlay://debian!/data/x.csv")
     fsspec.open("simplecache::rootlay://debian!/data/x.csv")
     fsspec.open("rootlay://etc/motd::file:///images/debian.rlay")  # a bundle, or an archive that `load` takes
 
 Rules:
-1. Registered by entry point: this module is imported by fsspec, when somebody uses the protocol.
-2. `rootlay://IMAGE!/PATH` and `rootlay+container://NAME!/PATH` say where and what; without `!/` a URL is a path, and
-   image or container come as options, or from the URL behind `::`.
-3. Reading streams a file's content and hydrates nothing. Writing is a change of the container, as any other.
+1. Registered by entry point: fsspec imports this module when the protocol is used.
+2. `rootlay://IMAGE!/PATH` and `rootlay+container://NAME!/PATH` name the file system and the path. Without `!/` a URL is
+   a path, and options, or the URL after `::`, name the image or container.
+3. Reading streams a file's content and hydrates nothing. Writing changes the container, as any other write does.
 4. Errors are those of `os` for the same operation.
 Contract: https://filesystem-spec.readthedocs.io/; its own suite, `fsspec.tests.abstract`.
 """
@@ -49,8 +49,8 @@ _FLAGS = {
 class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has no type hints
     """An image (read-only) or a container as an fsspec file system. Thread safe; can be pickled.
 
-    Instances are cached by their options, as fsspec does: an image that got another tag meanwhile is seen with
-    `skip_instance_cache=True`.
+    Instances are cached by their options, as fsspec does: use `skip_instance_cache=True` to see an image whose tag
+    moved meanwhile.
     """
 
     protocol = (PROTOCOL, CONTAINER_PROTOCOL)
@@ -68,15 +68,15 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         auto_mkdir: bool = True,
         **options: Any,
     ) -> None:
-        """Open an image or a container: exactly one of `image`, `container` and `fo`.
+        """Open an image or a container. Pass exactly one of `image`, `container` and `fo`.
 
         Args:
             image: a reference, ID, the path of a bundle, or `host`.
-            container: a name or ID. A Container object stays the caller's to close.
+            container: a name or ID. The caller closes a Container object.
             store: the store's directory; the user's own by default.
             fo: the path of a bundle, or of an archive, which is loaded into the store first.
-            target_protocol: where `fo` is; only local files.
-            auto_mkdir: make missing parents of what is written, as those expect who think of object stores.
+            target_protocol: the protocol of `fo`; only local files.
+            auto_mkdir: make missing parents of written files, as users of object stores expect.
 
         Raises:
             ValueError: none or several of the three.
@@ -106,11 +106,11 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
 
     @property
     def overlay(self) -> Overlay:
-        """The operations that this file system is made of; a container's own changes with snapshots."""
+        """The operations below this file system; a container's overlay changes with snapshots."""
         return self._image_overlay if self._container is None else self._container.overlay
 
     def close(self) -> None:
-        """Give up what was opened for this file system, which must not be used afterwards. Idempotent."""
+        """Close everything that was opened for this file system, which must not be used afterwards. Idempotent."""
         while self._held:
             self._held.pop().close()
 
@@ -127,46 +127,46 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         return options_of_url(url)
 
     def unstrip_protocol(self, name: str) -> str:
-        """The URL of a path."""
+        """Return the URL of a path."""
         scheme, source = self._source
         return f"{scheme}://{source}!{self._strip_protocol(name)}"
 
     @property
     def fsid(self) -> str:
-        """What tells this file system from others."""
+        """An ID that distinguishes this file system from others."""
         return "-".join(self._source)
 
     # ---- looking
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
-        """Name, size in bytes, type, times in s, mode, uid, gid, ino, nlink; of what a link leads to."""
+        """Return name, size in bytes, type, times in s, mode, uid, gid, ino, nlink. Follows a link."""
         return info_of(self.overlay, self._strip_protocol(path))
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
-        """What is in a directory, sorted, as `info` has it; of anything else, itself."""
+        """List a directory, sorted, in the form of `info`; for any other object, list the object itself."""
         name = self._strip_protocol(path)
         return list_infos(self.overlay, name) if detail else list_names(self.overlay, name)
 
     def lexists(self, path: str, **_: Any) -> bool:
-        """Whether there is something, be it a link that leads nowhere."""
+        """Return whether a path exists, even as a link that leads nowhere."""
         try:
             return self.overlay.find(self._strip_protocol(path), follow=False) is not None
         except OSError:
             return False
 
     def islink(self, path: str) -> bool:
-        """Whether a path is a symbolic link."""
+        """Return whether a path is a symbolic link."""
         try:
             return self.overlay.get(self._strip_protocol(path), follow=False).is_link
         except OSError:
             return False
 
     def created(self, path: str) -> datetime:
-        """When a file's attributes changed last: POSIX knows no other."""
+        """Return the time of the last change of a file's attributes: POSIX has no other creation time."""
         return datetime.fromtimestamp(self.info(path)["created"], tz=UTC)
 
     def modified(self, path: str) -> datetime:
-        """When a file's content changed last."""
+        """Return the time of the last change of a file's content."""
         return datetime.fromtimestamp(self.info(path)["mtime"], tz=UTC)
 
     # ---- content
@@ -186,7 +186,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         return cast(BinaryIO, os.fdopen(self.overlay.open(name, flags), kind[:1].replace("x", "w") + "b" + kind[1:]))
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = DEFAULT_CALLBACK, outfile: Any = None, **_: Any) -> None:
-        """Write a file to the host, or to a file object; of a directory, only itself. Streams; keeps holes."""
+        """Write a file to the host, or to a file object; for a directory, only itself. Streams; keeps holes."""
         name = self._strip_protocol(rpath)
         found = self.overlay.get(name)
         target = outfile if outfile is not None else lpath if isfilelike(lpath) else None
@@ -200,7 +200,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
                 shutil.copyfileobj(content, target, _CHUNK_BYTES)
         else:
             os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
-            self.overlay.open_content(name).close()  # raises what reading it would, before anything is written
+            self.overlay.open_content(name).close()  # raises the errors of reading it, before anything is written
             with open(lpath, "wb") as out:
                 copy_content(self.overlay.stack, found, out.fileno())
         callback.absolute_update(size)
@@ -208,7 +208,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
     def put_file(
         self, lpath: Any, rpath: str, callback: Any = DEFAULT_CALLBACK, mode: str = "overwrite", **_: Any
     ) -> None:
-        """Write a file of the host into the container; of a directory, only itself. Raises FileExistsError."""
+        """Write a file of the host into the container; for a directory, only itself. Raises FileExistsError."""
         name = self._strip_protocol(rpath)
         if os.path.isdir(lpath):
             self.makedirs(name, exist_ok=True)
@@ -225,7 +225,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
             out.write(value)
 
     def cp_file(self, path1: str, path2: str, **_: Any) -> None:
-        """Copy one file within the file system, in the kernel; of a directory, only itself."""
+        """Copy one file within the file system, in the kernel; for a directory, only itself."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if self.overlay.get(source).is_dir:
             self.makedirs(target, exist_ok=True)
@@ -234,7 +234,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         copy_file(self.overlay, source, target)
 
     def touch(self, path: str, truncate: bool = True, **_: Any) -> None:
-        """Make an empty file, or empty one; with `truncate=False` set the times of one that is there."""
+        """Make an empty file, or truncate one; with `truncate=False` set the times of an existing file."""
         name = self._strip_protocol(path)
         self._make_parent(name)
         flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if truncate else 0)
@@ -286,14 +286,14 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), name)
 
     def _matching(self, pattern: str) -> Iterator[str]:
-        """What a pattern stands for; a name that is there stands for itself, whatever characters it has."""
+        """Return the matches of a pattern; an existing name matches itself, whatever characters it has."""
         if self.lexists(pattern):
             yield pattern
         else:
             yield from self.expand_path(pattern)
 
     def mv(self, path1: str, path2: str, recursive: bool = True, maxdepth: int | None = None, **_: Any) -> None:
-        """Rename: a directory of the image moves without a copy, into a directory if the target is one."""
+        """Rename a file or directory; a directory target receives it. A directory of the image moves without a copy."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         self._make_parent(target)
         if self.isdir(target):

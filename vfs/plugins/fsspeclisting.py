@@ -1,8 +1,8 @@
-"""What fsspec shows of objects: `info`, and listings.
+"""Objects in the form that fsspec shows: `info`, and listings.
 
 1. Links: `info` follows them; in a listing a link to a file is a file, any other is neither file nor directory, so
    that a walk does not run in circles.
-2. What lies in layers that do not change is remembered (rootlay.vfs.merge.lookupcache) and found there first.
+2. Objects in layers that do not change are cached (rootlay.vfs.merge.lookupcache) and looked up there first.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _NS = 1_000_000_000
 
 
 def info_of(overlay: Overlay, name: str) -> dict[str, Any]:
-    """Information about what is at an absolute path; of what a link leads to. Raises FileNotFoundError."""
+    """Return information about the object at an absolute path. Follows a link. Raises FileNotFoundError."""
     found = overlay.remembered.find(name) or overlay.look(name)
     return _info(overlay, name, found, follow_directories=True)
 
 
 def list_names(overlay: Overlay, name: str) -> list[str]:
-    """The paths of what is in a directory, sorted by bytes; of anything else, its own."""
+    """Return the paths in a directory, sorted by bytes; for any other object, its own path."""
     stem = name.rstrip("/") + "/"
     known = overlay.remembered.names(name)
     if known is not None:
@@ -37,7 +37,7 @@ def list_names(overlay: Overlay, name: str) -> list[str]:
 
 
 def list_infos(overlay: Overlay, name: str) -> list[dict[str, Any]]:
-    """Information about what is in a directory, sorted by bytes; about anything else, itself."""
+    """Return information about the content of a directory, sorted by bytes; for any other object, about itself."""
     stem = name.rstrip("/") + "/"
     known = overlay.remembered.names(name)
     if known is not None:
@@ -52,7 +52,7 @@ def list_infos(overlay: Overlay, name: str) -> list[dict[str, Any]]:
 
 
 def _known_info(overlay: Overlay, name: str, kind: int) -> dict[str, Any] | None:
-    """Of a name in a remembered directory; None where it went meanwhile."""
+    """Return information about a name in a cached directory; None if it was removed meanwhile."""
     found = None if kind == stat.S_IFLNK else overlay.remembered.find(name)
     if found is None:
         found = overlay.find(name, follow=False)

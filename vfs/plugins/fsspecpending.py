@@ -10,7 +10,7 @@ from rootlay.vfs.overlay.overlay import Overlay
 
 
 class PendingFile(io.BufferedWriter):
-    """A file written inside `fs.transaction`: it has its name from `commit` on, complete, or never."""
+    """A file written inside `fs.transaction`. It gets its name, complete, at `commit`, or never."""
 
     def __init__(self, overlay: Overlay, name: str, *, exclusive: bool) -> None:
         self._overlay = overlay
@@ -21,11 +21,11 @@ class PendingFile(io.BufferedWriter):
         super().__init__(io.FileIO(descriptor, "wb"))
 
     def commit(self) -> None:
-        """Give the file its name. Raises FileExistsError where it was opened to be new and is not."""
+        """Give the file its name. Raises FileExistsError if it was opened to be new and another file has the name."""
         self.close()
         self._overlay.rename(self._pending, self._target, 1 if self._exclusive else 0)
 
     def discard(self) -> None:
-        """Forget the file."""
+        """Discard the file."""
         self.close()
         self._overlay.unlink(self._pending)

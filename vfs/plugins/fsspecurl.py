@@ -1,6 +1,6 @@
 """URLs of images and containers, as fsspec chains them: `rootlay://IMAGE!/PATH`, `rootlay+container://NAME!/PATH`.
 
-Without `!/` a URL is a path; image or container come as options, or from the URL behind `::`.
+Without `!/` a URL is a path; options, or the URL after `::`, name the image or container.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _PREFIXES = (f"{CONTAINER_PROTOCOL}://", f"{PROTOCOL}://")
 
 
 def path_of_url(text: str) -> str:
-    """The path inside, absolute, of a URL or a path. Raises TypeError for what is neither."""
+    """Return the absolute path inside that a URL or a path names. Raises TypeError for any other type."""
     if not isinstance(text, str):
         raise TypeError(f"rootlay: a path is a string, not {type(text).__name__}: {text!r}")
     for prefix in _PREFIXES:
@@ -28,7 +28,7 @@ def path_of_url(text: str) -> str:
 
 
 def options_of_url(url: str) -> dict[str, str]:
-    """`image` or `container`, where the URL names one."""
+    """Return `image` or `container`, if the URL names one."""
     for prefix, option in zip(_PREFIXES, ("container", "image"), strict=True):
         if url.startswith(prefix) and "!" in url:
             name, mark, _ = url.removeprefix(prefix).partition("!/")
@@ -37,7 +37,7 @@ def options_of_url(url: str) -> dict[str, str]:
 
 
 def image_of_file(store: Store, path: str, protocol: str | None, options: dict[str, Any]) -> Image:
-    """The image in a local file, which may come from a chain of URLs."""
+    """Return the image in a local file, which may be the target of a chain of URLs."""
     if protocol not in (None, "", "file", "local"):
         import fsspec
 

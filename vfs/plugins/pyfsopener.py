@@ -4,8 +4,8 @@
     fs.open_fs("rootlay+container://c1", writeable=True)
     fs.open_fs("rootlay://debian?store=/project/images")      # another store than the user's own
 
-Registered by entry point: imported by PyFilesystem2, when somebody uses the protocol. What is opened closes all that
-was opened for it.
+Registered by entry point: PyFilesystem2 imports it when the protocol is used. Closing a file system closes everything
+that was opened for it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from rootlay.vfs.pyfs.layerfs import LayerFS  # noqa: E402
 
 
 class RootlayOpener(Opener):
-    """Opens images and containers."""
+    """An opener of images and containers."""
 
     protocols = ["rootlay", "rootlay+container"]  # noqa: RUF012 -- the base class's form
 
     def open_fs(self, fs_url: str, parse_result: Any, writeable: bool, create: bool, cwd: str) -> FS:
-        """Open what a URL names, at its path.
+        """Open the file system that a URL names, at its path.
 
         Raises:
             CreateFailed: there is no such image or container, or no such directory in it; see its `exc`.
-            OpenerError: an image was to be writeable.
+            OpenerError: the caller requires a writeable image.
         """
         name = _reference(parse_result)
         try:
@@ -60,7 +60,7 @@ class RootlayOpener(Opener):
 
 
 def _reference(parsed: Any) -> str:
-    """`NAME@sha256:…` looks like a user and a host to a parser of URLs."""
+    """Read a reference from a URL: to a parser of URLs, `NAME@sha256:…` looks like a user and a host."""
     if parsed.username is None:
         return str(parsed.resource)
     user = parsed.username + (f":{parsed.password}" if parsed.password else "")

@@ -1,15 +1,15 @@
-"""pytest fixtures: a clean root file system for each test, with data that was prepared once.
+"""pytest fixtures: a clean root file system for each test, with data that is prepared once.
 
     def test_it(rootlay_container):
         rootlay_container.run(["my-program"], check=True)
 
 Rules:
-1. Registered by entry point (`pytest11`): loaded in every pytest run where rootlay is installed, so it imports nothing
-   of rootlay before a fixture is used, and does nothing else.
-2. `rootlay_image` and `rootlay_container_options` are there to be overridden in a conftest.py; the rest builds on them.
-3. With pytest-xdist all workers share one store: what `rootlay_prepare` makes is made by one of them; the controller
+1. Registered by entry point (`pytest11`): every pytest run loads it if rootlay is installed. So it imports nothing of
+   rootlay before a fixture is used, and does nothing else.
+2. Override `rootlay_image` and `rootlay_container_options` in a conftest.py; the other fixtures use them.
+3. With pytest-xdist all workers share one store: one of them makes the image of `rootlay_prepare`, and the controller
    removes it at the end of the run.
-4. Containers carry the process ID of their maker as a label; those of makers that were killed go with the next run.
+4. Containers carry the process ID of their maker as a label; the next run removes those of killed makers.
 How to: docs/howto/pytest.md.
 """
 
@@ -39,7 +39,7 @@ Prepare = Callable[..., "Image"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Where image and store come from."""
+    """Add the options for image and store."""
     group = parser.getgroup("rootlay", "root file systems from images")
     group.addoption("--rootlay-image", metavar="IMAGE", help="image of the fixture rootlay_image")
     group.addoption("--rootlay-store", metavar="DIR", help="the store's directory; the user's own by default")
@@ -49,12 +49,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """pytest-xdist: tell a worker which run it belongs to."""
+    """Pass the ID of the run to a worker of pytest-xdist."""
     node.workerinput[_WORKER_KEY] = str(_run_directory(node.config))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    """The end of the run: remove the images that were prepared for it alone."""
+    """Remove the images that were prepared for this run alone, at its end."""
     if hasattr(config, "workerinput") or _RUN not in config.stash:
         return
     from rootlay.store.disk.removetree import remove_tree
@@ -70,13 +70,13 @@ def _forget_image(root: str, reference: str) -> None:
     from rootlay.store.model.errors import RootlayError
     from rootlay.vfs.api.images import Store
 
-    with contextlib.suppress(RootlayError, OSError):  # somebody removed it, or the whole store
+    with contextlib.suppress(RootlayError, OSError):  # another process removed it, or the whole store
         if Path(root).is_dir():
             Store.open(root).image(reference).remove(force=True)
 
 
 def _run_directory(config: pytest.Config) -> Path:
-    """A directory that all processes of this run share: a note in it for each prepared image."""
+    """Return a directory that all processes of this run share, with a note for each prepared image."""
     if _RUN not in config.stash:
         given = getattr(config, "workerinput", {}).get(_WORKER_KEY)
         config.stash[_RUN] = Path(given or tempfile.mkdtemp(prefix="rootlay-pytest-"))
@@ -132,10 +132,10 @@ def rootlay_module_container(rootlay_image: Image, rootlay_container_options: di
 
 @pytest.fixture(scope="session")
 def rootlay_prepare(pytestconfig: pytest.Config) -> Prepare:
-    """`prepare(base, steps, key="", **options) -> Image`: a layer with data, made once for all tests and workers.
+    """Make a layer with data once for all tests and workers: `prepare(base, steps, key="", **options) -> Image`.
 
     `steps(container)` changes a container of `base` (made with `options`), which becomes the image. Without a key the
-    image goes at the end of the run. With one, `NAME:VERSION` as you like, later runs take it as it is, as long as
+    image is removed at the end of the run. With a key, in the form `NAME:VERSION`, later runs reuse it as long as
     `base` is the same.
     """
     run = _run_directory(pytestconfig)

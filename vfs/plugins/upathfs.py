@@ -1,10 +1,10 @@
-"""Paths inside images for universal_pathlib, which asks file systems for a class of their own.
+"""Paths inside images for universal_pathlib, which requires a path class for each file system.
 
     UPath("rootlay://debian!/etc", store=…) / "motd"
 
-Registered by entry point: imported by universal_pathlib, when somebody uses the protocol. It takes a URL apart by the
-file system's own class if fsspec has that already, and else by rules that know nothing of images: so we have fsspec get
-it here, before the first URL is taken apart.
+Registered by entry point: universal_pathlib imports it when the protocol is used. It parses a URL with the file
+system's own class if fsspec has loaded that already, and else with rules that do not know images. So we let fsspec load
+the class here, before the first URL is parsed.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ for _protocol in (PROTOCOL, CONTAINER_PROTOCOL):
 
 
 class RootlayPath(UPath):  # type: ignore[misc] # not installed where types are checked
-    """A path in an image or container. Which one is among its `storage_options`, and not in its text."""
+    """A path in an image or container, which is named in its `storage_options`, not in its text."""
 
     __slots__ = ()

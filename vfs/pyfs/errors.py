@@ -1,6 +1,6 @@
-"""From errno to PyFilesystem2's errors: its own table, and what that does not know.
+"""Translation of errno to PyFilesystem2's errors: its own table, and the errors missing there.
 
-A change of a read-only view is `ResourceReadOnly`, a quota that is used up `InsufficientStorage`.
+A change of a read-only view is `ResourceReadOnly`; an exhausted quota is `InsufficientStorage`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _DIRECTORY: dict[int, Any] = {**convert_os_errors.DIR_ERRORS, **_OWN}
 
 
 class Converted:
-    """`with Converted(path):` OSError comes out as the FSError of its errno, with `path` as the caller named it."""
+    """A context manager, `with Converted(path):`, that raises an OSError as the FSError of its errno and `path`."""
 
     __slots__ = ("_directory", "_path")
 

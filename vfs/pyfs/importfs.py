@@ -1,8 +1,8 @@
-"""Import PyFilesystem2 where it cannot import itself.
+"""Import of PyFilesystem2 on systems where it cannot import itself.
 
-`fs` 2.4.16 imports `pkg_resources`, which is gone from setuptools 82 on, absent from a fresh environment of Python
-3.12 or later, and warns in between. It needs two functions of it. A stand-in takes the module's place during the
-import and leaves `sys.modules` afterwards as it was, so that no application that embeds us sees it.
+`fs` 2.4.16 imports `pkg_resources`, which was removed in setuptools 82, is absent from a new environment of Python 3.12
+or later, and warns in between. It needs two functions of it. A stand-in replaces the module during the import and
+restores `sys.modules` afterwards, so that no application that embeds rootlay sees it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def _stand_in() -> types.ModuleType:
 
 
 def import_pyfs() -> types.ModuleType:
-    """The module `fs`, imported without a warning. Idempotent; about 60 ms the first time.
+    """Return the module `fs`, imported without a warning. Idempotent; about 60 ms the first time.
 
     Raises:
         ImportError: PyFilesystem2 is not installed.

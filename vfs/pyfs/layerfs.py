@@ -1,12 +1,12 @@
 """A stack of layers as a PyFilesystem2 file system.
 
-1. Importing this module imports `fs`: keep it out of the way of programs that only start a container.
-2. Reading a file of the image streams its content; only `getsyspath` hydrates it. What is read again and again comes
-   out of memory, or of a file without a name (rootlay.store.codec.segmentcache).
+1. Importing this module imports `fs`: do not import it in programs that only start a container.
+2. Reading a file of the image streams its content; only `getsyspath` hydrates it. Repeated reads are served from
+   memory, or from a file without a name (rootlay.store.codec.segmentcache).
 3. `hassyspath` is True only for a file of the upper that may be moved away by a plain rename without a trace
-   (nothing below it, no record): `fs.move` does just that, and must not take a file out of the image.
+   (nothing below it, no record): `fs.move` does exactly that, and must not remove a file from the image.
 4. Paths are text with surrogate escapes: every name of an image can be named.
-5. What only looks is in rootlay.vfs.pyfs.lookups.
+5. Read-only methods are in rootlay.vfs.pyfs.lookups.
 Contract: https://docs.pyfilesystem.org/en/latest/implementers.html; `fs.test.FSTestCases`.
 """
 
@@ -44,14 +44,14 @@ class OpenContainer(Protocol):
         """The operations on its files."""
 
     def close(self) -> None:
-        """Give it up."""
+        """Release the container."""
 
 
 class LayerFS(LayerLookups):
-    """A container's file system. Thread safe. Closing it closes the overlay if it was given `owned=True`."""
+    """The file system of a container. Thread safe. Closing it closes the overlay if it was given `owned=True`."""
 
     def __init__(self, overlay: Overlay, *, owned: bool = False, keeps: object = None) -> None:
-        """`keeps` is not to be collected as long as this is there."""
+        """Make a file system. `keeps` must not be collected while this object exists."""
         super().__init__(overlay)
         self._owned = owned
         self._keeps = keeps
@@ -59,7 +59,7 @@ class LayerFS(LayerLookups):
 
     @classmethod
     def of_container(cls, container: OpenContainer) -> LayerFS:
-        """The file system of a container that nobody else holds: closing it closes the container's handle."""
+        """Return the file system of a container without another reference: closing it closes the container's handle."""
         made = cls(container.overlay)
         made._container = container
         return made
@@ -146,7 +146,7 @@ class LayerFS(LayerLookups):
             if times != (None, None):
                 self.overlay.utimens(inner, (times[0], times[1]))
 
-    # ---- what can be done better than in terms of the essential ones
+    # ---- methods that are better than the defaults, which use the essential ones
 
     def symlink(self, target: str, path: str) -> None:
         """Make a symbolic link at `path` with the text `target`, which need not exist. Raises DestinationExists."""
@@ -166,7 +166,7 @@ class LayerFS(LayerLookups):
             self.overlay.link(source, inner)
 
     def copy(self, src_path: str, dst_path: str, overwrite: bool = False, preserve_time: bool = False) -> None:
-        """Copy a file's content, in the kernel where it lies in a directory layer (a reflink where there are some)."""
+        """Copy a file's content, in the kernel if it is in a directory layer (with a reflink if possible)."""
         self.check()
         source, target = self.validatepath(src_path), self.validatepath(dst_path)
         with self._lock, Converted(src_path):
@@ -186,7 +186,7 @@ class LayerFS(LayerLookups):
                     self.overlay.utimens(target, (before.atime_ns, before.mtime_ns))
 
     def move(self, src_path: str, dst_path: str, overwrite: bool = False, preserve_time: bool = False) -> None:
-        """One rename: nothing is copied that is in the upper, and times are kept either way."""
+        """Move a file by one rename: nothing in the upper is copied, and times are kept either way."""
         self.check()
         source, target = self.validatepath(src_path), self.validatepath(dst_path)
         with self._lock:
@@ -198,7 +198,7 @@ class LayerFS(LayerLookups):
                 self.overlay.rename(source, target)
 
     def movedir(self, src_path: str, dst_path: str, create: bool = False, preserve_time: bool = False) -> None:
-        """One rename where the target is new or empty: a directory of the image moves without a copy."""
+        """Move a directory, by one rename if the target is new or empty. A directory of the image is not copied."""
         self.check()
         source, target = self.validatepath(src_path), self.validatepath(dst_path)
         with self._lock:
@@ -215,7 +215,7 @@ class LayerFS(LayerLookups):
                 super().movedir(source, target, create=create, preserve_time=preserve_time)
 
     def removetree(self, dir_path: str) -> None:
-        """Remove a directory and what is in it; of the root, only what is in it. Links are not followed."""
+        """Remove a directory and its content; for the root, only its content. Links are not followed."""
         self.check()
         path = self.validatepath(abspath(normpath(dir_path)))
         with Converted(path, directory=True):
@@ -235,7 +235,7 @@ class LayerFS(LayerLookups):
 
 @contextlib.contextmanager
 def _new(path: str) -> Iterator[None]:
-    """A name that is taken, told as such: PyFilesystem2's own table knows only directories."""
+    """Raise the right error for a name that exists: PyFilesystem2's own table knows only directories."""
     try:
         yield
     except (errors.DirectoryExists, errors.FileExists) as error:

@@ -1,7 +1,7 @@
-"""The part of `LayerFS` that only looks: information, listings, links, system paths.
+"""The read-only part of `LayerFS`: information, listings, links, system paths.
 
-What lies in layers that do not change is remembered (vfs.merge.lookupcache): a method tries that first, with the path
-as it was given, and goes the long way where it knows nothing.
+Objects in layers that do not change are cached (vfs.merge.lookupcache): a method tries the cache first, with the
+unchanged path, and does the full look-up if it finds nothing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fs.path import basename  # noqa: E402
 
 
 class LayerLookups(FS):
-    """What a file system of layers shows of one overlay. The rest of PyFilesystem2's methods is LayerFS's."""
+    """Read-only methods of a file system of layers, over one overlay. LayerFS has PyFilesystem2's other methods."""
 
     walker_class = LayerWalker
 
@@ -42,7 +42,7 @@ class LayerLookups(FS):
             "invalid_path_chars": "\0",
             "network": False,
             "read_only": not overlay.stack.writable,
-            "supports_rename": False,  # os.rename on system paths is what it would mean; `move` is one rename here
+            "supports_rename": False,  # os.rename on system paths would be used otherwise; `move` is one rename here
             "thread_safe": True,
             "unicode_paths": True,
             "virtual": False,
@@ -56,7 +56,7 @@ class LayerLookups(FS):
         return super().validatepath(path)
 
     def isclosed(self) -> bool:
-        """Whether this, or the container's handle that it belongs to, was closed."""
+        """Return whether this object, or the container's handle that it belongs to, was closed."""
         return self._closed or self.overlay.closed
 
     def getinfo(self, path: str, namespaces: Collection[str] | None = None) -> Info:
@@ -82,9 +82,9 @@ class LayerLookups(FS):
     def scandir(
         self, path: str, namespaces: Collection[str] | None = None, page: tuple[int, int] | None = None
     ) -> Iterator[Info]:
-        """What is in a directory, in the order of its names (bytes). A page costs what is on it.
+        """Return the content of a directory, in the order of names (bytes). A page takes time for its own entries only.
 
-        A link that leads nowhere is shown with attributes of its own.
+        A link that leads nowhere is shown with its own attributes.
         """
         known = None if self._closed else self.overlay.remembered.names(path)
         if known is not None and not known.has_links:
@@ -103,7 +103,7 @@ class LayerLookups(FS):
         )
 
     def split_names(self, path: str) -> tuple[list[str], list[str]]:
-        """What is in a directory: names of directories (and of links to some), and others, sorted by bytes."""
+        """Return the names in a directory: directories (and links to them), and others, sorted by bytes."""
         known = None if self._closed else self.overlay.remembered.names(path)
         if known is not None and not known.has_links:
             return known.directories, known.others
@@ -111,7 +111,7 @@ class LayerLookups(FS):
         return [info.name for info in infos if info.is_dir], [info.name for info in infos if not info.is_dir]
 
     def _known_infos(self, stem: str, types: list[tuple[str, int]], namespaces: Collection[str]) -> Iterator[Info]:
-        """Information about names that are remembered; of what was changed meanwhile as it is now."""
+        """Return information about cached names; for changed ones, the current information."""
         for name, _ in types:
             known = self.overlay.remembered.find(stem + name)
             if known is not None:
@@ -130,7 +130,7 @@ class LayerLookups(FS):
                 continue
             with Converted(stem + name):
                 itself = self.overlay.child(directory, entry.name)
-                if itself is None:  # gone in the meantime
+                if itself is None:  # removed meanwhile
                     continue
                 target = itself
                 if itself.is_link:
@@ -139,7 +139,7 @@ class LayerLookups(FS):
                 yield Info(self._namespaces.raw(name, itself, target, namespaces or ()))
 
     def getsyspath(self, path: str) -> str:
-        """A host path that holds the content. Hydrates. For reading only: changes made through it are not seen."""
+        """Return a host path with the content. Hydrates. For reading only: changes made through it are not seen."""
         self.check()
         inner = self.validatepath(path)
         try:
@@ -148,8 +148,8 @@ class LayerLookups(FS):
             raise errors.NoSysPath(path=path) from error
 
     def hassyspath(self, path: str) -> bool:
-        """Whether a file has a real path that may be moved away or written over. False for files of the image, of which
-        `getsyspath` has one for reading: `fs.move` would take it out of every container of the image."""
+        """Return whether a file has a real path that may be moved away or overwritten. False for files of the image:
+        `getsyspath` gives them a path for reading, but `fs.move` would remove it from every container of the image."""
         inner = self.validatepath(path)
         try:
             found = self.overlay.find(inner, follow=False)
@@ -178,10 +178,10 @@ class LayerLookups(FS):
             return stat.S_ISLNK(self.overlay.lstat(inner).mode)
 
     def readlink(self, path: str) -> str:
-        """The text of a symbolic link.
+        """Return the text of a symbolic link.
 
         Raises:
-            ResourceInvalid: it is none.
+            ResourceInvalid: it is not a symbolic link.
         """
         self.check()
         inner = self.validatepath(path)

@@ -1,7 +1,7 @@
-"""PyFilesystem2's resource information, made from what the overlay knows.
+"""PyFilesystem2's resource information, made from the data of the overlay.
 
-1. `basic`, `details`, `access`, `stat` and `xattr` are of what a link leads to; `lstat`, `link` and `rootlay` (where
-   the object comes from: rootlay.vfs.overlay.origin) are of the link itself.
+1. `basic`, `details`, `access`, `stat` and `xattr` describe the target of a link; `lstat`, `link` and `rootlay` (the
+   origin of the object: rootlay.vfs.overlay.origin) describe the link itself.
 2. User and group names are those of the image's own files.
 """
 
@@ -44,19 +44,19 @@ _DETAILS = frozenset(("basic", "details"))
 
 
 class Namespaces:
-    """Makes the raw information of objects of one merged tree."""
+    """The raw information of objects of one merged tree."""
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
         self._accounts = Accounts(overlay)
 
     def raw(self, name: str, itself: Found, target: Found, namespaces: Collection[str]) -> Raw:
-        """Information about an object.
+        """Return information about an object.
 
         Args:
-            name: as it is shown; empty for the root.
+            name: the name to show; empty for the root.
             itself: the object of that name.
-            target: what it leads to: the same, but for a link.
+            target: for a link, the object that it leads to; else the same.
         """
         raw: Raw = {"basic": {"name": name, "is_dir": target.is_dir}}
         if not namespaces:
@@ -96,9 +96,9 @@ class Namespaces:
 
 
 def _view_details(found: Found) -> dict[str, object]:
-    """As `detail_fields`, of what only the view has."""
+    """Return the same as `detail_fields`, for an object that only the view has."""
     node = found.node
-    assert node is not None  # the caller looked
+    assert node is not None  # the caller has tested that
     seconds = node.mtime_ns / NS
     kind = stat.S_IFMT(found.mode)
     return {
@@ -113,7 +113,7 @@ def _view_details(found: Found) -> dict[str, object]:
 
 
 def detail_fields(shown: Attributes) -> dict[str, object]:
-    """The namespace `details`. Times in s."""
+    """Return the namespace `details`. Times in s."""
     return {
         "_write": ["accessed", "modified"],
         "accessed": shown.atime_ns / NS,
@@ -126,7 +126,7 @@ def detail_fields(shown: Attributes) -> dict[str, object]:
 
 
 def stat_fields(shown: Attributes) -> dict[str, object]:
-    """The fields of an `os.stat_result`."""
+    """Return the fields of an `os.stat_result`."""
     same = ("dev", "ino", "mode", "nlink", "uid", "gid", "size", "blocks")
     fields: dict[str, object] = {f"st_{name}": getattr(shown, name) for name in same}
     fields["st_rdev"] = os.makedev(shown.rdev_major, shown.rdev_minor)

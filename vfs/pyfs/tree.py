@@ -1,8 +1,8 @@
-"""What file system objects do with whole files and trees: copy one, remove one.
+"""Copying and removal of whole files and trees.
 
-1. A copy moves bytes inside the kernel where it can (`rootlay.vfs.merge.content.copy_content`: on a file system with
+1. A copy moves bytes inside the kernel if it can (`rootlay.vfs.merge.content.copy_content`: on a file system with
    reflinks nothing is copied at all), keeps holes, and hydrates nothing.
-2. Links are never followed by what removes.
+2. Removal never follows links.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def copy_file(overlay: Overlay, source: PathArgument, target: PathArgument) -> N
 
     Raises:
         OSError: as open(2) for either path.
-        shutil.SameFileError: both are one file; nothing has happened.
+        shutil.SameFileError: both are one file; nothing was changed.
     """
     found = overlay.get(source)
     if not found.is_file:
-        overlay.open_content(source).close()  # raises what opening it raises
+        overlay.open_content(source).close()  # raises the errors of opening it
     there = overlay.find(target)
     if there is not None and overlay.context.attributes(there).ino == overlay.context.attributes(found).ino:
         raise shutil.SameFileError(f"{os.fsdecode(raw_path(source))!r} and {os.fsdecode(raw_path(target))!r}")
@@ -39,10 +39,10 @@ def copy_file(overlay: Overlay, source: PathArgument, target: PathArgument) -> N
 
 
 def remove_tree(overlay: Overlay, path: PathArgument) -> None:
-    """Remove a directory and what is in it; of the root, only what is in it.
+    """Remove a directory and its content; for the root, only its content.
 
     Raises:
-        OSError: as rmdir(2) and unlink(2); what was removed until then stays removed.
+        OSError: as rmdir(2) and unlink(2); objects removed before the error stay removed.
     """
     raw = raw_path(path).rstrip(b"/")
     finish(_remove_content(overlay, raw))
@@ -61,10 +61,10 @@ def _remove_content(overlay: Overlay, directory: bytes) -> Walk[None]:
 
 
 def make_directories(overlay: Overlay, path: PathArgument, mode: int = 0o777) -> None:
-    """Make a directory and the parents that are missing. What is there stays as it is.
+    """Make a directory and its missing parents. Existing directories stay unchanged.
 
     Raises:
-        OSError: as mkdir(2); EEXIST where a component of the path is no directory.
+        OSError: as mkdir(2); EEXIST if a component of the path is not a directory.
     """
     raw = raw_path(path).rstrip(b"/")
     if not raw:
@@ -79,7 +79,7 @@ def make_directories(overlay: Overlay, path: PathArgument, mode: int = 0o777) ->
 
 
 def _made(overlay: Overlay, directory: bytes, mode: int) -> bool:
-    """Whether a directory is there now; False: its parent is not."""
+    """Return whether a directory exists now; False: its parent does not."""
     try:
         overlay.mkdir(directory, mode)
     except FileNotFoundError:

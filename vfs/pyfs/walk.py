@@ -1,7 +1,7 @@
-"""Walks of a `LayerFS` at the speed of its index, and the resource information of which only the names are known.
+"""Walks of a `LayerFS` at the speed of its index, and resource information for objects known only by name.
 
-1. A plain walk (breadth first, no filters) asks for the names and types of one directory after the other, and makes
-   nothing else of what nobody asks for. Any other walk is PyFilesystem2's own over `scandir`.
+1. A plain walk (breadth first, no filters) reads the names and types of one directory after the other, and makes other
+   information only on request. Any other walk is PyFilesystem2's own over `scandir`.
 2. Order and content are those of `fs.walk.Walker`; within a directory by name (bytes).
 """
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class NameInfo(Info):
-    """An `Info` of the namespace `basic` alone. What it says is made into dictionaries when somebody looks at them."""
+    """An `Info` of the namespace `basic` alone. Its dictionaries are made when they are first read."""
 
     __slots__ = ("_name", "_raw")
 
@@ -60,7 +60,7 @@ class NameInfo(Info):
 
 
 class DirectoryInfo(NameInfo):
-    """That of a directory, or of a link to one."""
+    """The information of a directory, or of a link to one."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ class DirectoryInfo(NameInfo):
 
 
 class FileInfo(NameInfo):
-    """That of anything else."""
+    """The information of any other object."""
 
     __slots__ = ()
 
@@ -80,7 +80,7 @@ class FileInfo(NameInfo):
 
 
 def name_info(name: str, is_dir: bool) -> NameInfo:
-    """The information of a name."""
+    """Return the information of a name."""
     return DirectoryInfo(name) if is_dir else FileInfo(name)
 
 
@@ -89,7 +89,7 @@ class LayerWalker(Walker):
 
     @classmethod
     def bind(cls, fs: Any) -> BoundWalker[Any]:
-        """The base class forgets which class it was called on."""
+        """Bind the file system. The base class does not keep the class of the call."""
         return BoundWalker(fs, walker_class=cls)
 
     def walk(self, fs: Any, path: str = "/", namespaces: Collection[str] | None = None) -> Iterator[Step]:
@@ -135,7 +135,7 @@ class LayerWalker(Walker):
         )
 
     def _names(self, fs: LayerFS, path: str) -> Iterator[tuple[str, tuple[list[str], list[str]]]]:
-        """Each directory from `path` on, with the names of directories and others in it."""
+        """Yield each directory from `path` on, with the names of directories and others in it."""
 
         def look(here: str) -> tuple[list[str], tuple[list[str], list[str]]]:
             found = fs.split_names(here)
@@ -146,7 +146,7 @@ class LayerWalker(Walker):
     def _directories(
         self, fs: LayerFS, path: str, namespaces: Collection[str] | None
     ) -> Iterator[tuple[str, list[Info]]]:
-        """Each directory from `path` on, with the information of what is in it."""
+        """Yield each directory from `path` on, with the information of its content."""
 
         def look(here: str) -> tuple[list[str], list[Info]]:
             found = list(fs.scandir(here, namespaces))
@@ -155,7 +155,7 @@ class LayerWalker(Walker):
         return self._breadth_first(path, look)
 
     def _breadth_first(self, path: str, look: Callable[[str], tuple[list[str], T]]) -> Iterator[tuple[str, T]]:
-        """Each directory from `path` on with what `look` found in it, which is the names of directories, and more."""
+        """Yield each directory from `path` on with the result of `look`: the names of directories, and more."""
         level = [abspath(normpath(path))]
         depth = 0
         while level:

@@ -1,1 +1,1 @@
-"""Engines: what makes a program see a container."""
+"""Engines, sessions and processes: the code that runs programs in a container."""

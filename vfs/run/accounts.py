@@ -1,4 +1,4 @@
-"""Names of users and groups as the image has them, not as the machine has."""
+"""Names of users and groups in the image, not those of the machine."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ _Version = tuple[int, int, int]
 
 
 class Accounts:
-    """The names in /etc/passwd and /etc/group of one merged tree. Read anew when those files are others."""
+    """The names in /etc/passwd and /etc/group of one merged tree. Read again when those files change."""
 
     def __init__(self, overlay: Overlay) -> None:
         self._overlay = overlay
         self._known: dict[str, tuple[_Version, dict[int, str]]] = {}
 
     def user(self, uid: int) -> str | None:
-        """The name of a user; None where the image has none for the number."""
+        """Return the name of a user; None if the image has none for the number."""
         return self._names("/etc/passwd", 7).get(uid)
 
     def group(self, gid: int) -> str | None:
-        """The name of a group; None where the image has none for the number."""
+        """Return the name of a group; None if the image has none for the number."""
         return self._names("/etc/group", 4).get(gid)
 
     def _names(self, path: str, columns: int) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""Run a container's main program detached: a monitor process of its own waits for it, and a file takes its output."""
+"""Detached main programs: a separate monitor process waits for the program, and a file receives its output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENGINE_TROUBLE = 125
 
 
 class NotStarted(RootlayError):
-    """A program did not start. `run_code`: 127 it was not found, 126 it cannot be executed, 125 another reason."""
+    """A program did not start. `run_code`: 127: not found, 126: it cannot be executed, 125: another reason."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
@@ -27,10 +27,10 @@ class NotStarted(RootlayError):
 def run_background(session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
     """Start the program and return its pid as soon as it runs. The caller must be single-threaded.
 
-    The monitor is a grandchild in a session of its own; it records the exit code, and removes the container when
+    The monitor is a grandchild in a separate session; it records the exit code, and removes the container when
     `on_exit` is "remove". Output goes to the container's log, appended; with `tty` through a pseudo-terminal.
 
-    Raises NotStarted; the exit code is recorded all the same.
+    Raises NotStarted; the exit code is recorded in that case too.
     """
     read_end, write_end = os.pipe()
     child = os.fork()
@@ -51,7 +51,7 @@ def run_background(session: Session, program: Program, *, tty: bool, on_exit: st
 
 
 def _result(said: bytes) -> int:
-    """The pid, from what the monitor wrote: it, or an exit code and a message."""
+    """Return the pid from the monitor's text, which has it, or an exit code and a message."""
     first, _, message = said.partition(b"\n")
     if not message and first.isdigit():
         return int(first)
@@ -82,7 +82,7 @@ def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report
     session.record.write_state(ContainerState.of_start(pid))
     with open(heard, "rb") as pipe:
         said = pipe.read()
-    trouble = bool(said) and not said.endswith(b"\n")  # the exit code comes last
+    trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
     if not trouble:
         os.write(report, str(pid).encode())
         os.close(report)

@@ -1,13 +1,13 @@
-"""The connections of a hydrator (docs/format.md §8): programs that ask for files, and may be hostile.
+"""The connections of a hydrator (docs/format.md §8): programs that request files, and may be hostile.
 
 Rules:
-1. No call waits for a client. One that does not read its answers, or sends half a request, stops nobody but itself, and
+1. No call waits for a client. A client that does not read its answers, or sends half a request, blocks only itself, and
    is dropped after `PATIENCE_S`.
-2. Turns are fair: of each client one request is answered before any client's next. Nothing more is read from a client
-   before what it has sent is answered, and its answers taken. So a client costs `READ_BYTES` and a descriptor.
-3. There are `clients_max` of them at most. When all places are taken the one that has been silent longest goes; a
-   program whose connection is closed before the answer asks again (core/layers/hydrate.c). While every client has
-   a request to be answered, nobody is accepted.
+2. Turns are fair: one request of each client is answered before any client's next one. Nothing more is read from a
+   client before its requests are answered and it has read the answers. So a client costs `READ_BYTES` and a descriptor.
+3. There are at most `clients_max` clients. When all places are taken, the client that has been silent longest is
+   dropped; a program whose connection is closed before the answer retries (core/layers/hydrate.c). While every client
+   has a pending request, no client is accepted.
 4. A client that breaks the protocol is dropped.
 """
 
@@ -36,7 +36,7 @@ _NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS)
 
 
 class _Client:
-    """One connection. `since`: when it last got on (monotonic clock)."""
+    """One connection. `since`: when it last made progress (monotonic clock)."""
 
     __slots__ = ("answer", "pending", "since", "socket")
 
@@ -61,7 +61,7 @@ class Clients:
     """All connections of one hydrator, in one thread."""
 
     def __init__(self, listener: socket.socket | None, answer: Callable[[int], int], clients_max: int) -> None:
-        """Serve those that connect to `listener`; `answer` gives the reply for a view entry's id."""
+        """Serve the clients of `listener`; `answer` returns the reply for a view entry's id."""
         self._listener = listener
         self._answer = answer
         self._max = clients_max
@@ -74,25 +74,25 @@ class Clients:
             self._listen(True)
 
     def watch(self, fd: int) -> None:
-        """Have `turn` return when this descriptor is ready, too."""
+        """Make `turn` return when this descriptor is ready, too."""
         self._poll.register(fd, select.EPOLLIN)
 
     def forget(self, fd: int) -> None:
-        """Watch it no more."""
+        """Stop watching the descriptor."""
         self._poll.unregister(fd)
 
     def close(self) -> None:
-        """Drop all clients. The listener stays the caller's."""
+        """Drop all clients. The caller closes the listener."""
         for fd in list(self._clients):
             self._drop(fd)
         self._poll.close()
 
     def turn(self, timeout_s: float | None) -> tuple[bool, bool, set[int]]:
-        """Wait for something, at most so long (None: for ever), then read from whoever is ready, and answer one request
-        of each.
+        """Wait for an event, at most for the timeout (None: indefinitely), then read from ready clients, and answer one
+        request of each.
 
         Returns:
-            Whether anything happened, whether a client got on, and which watched descriptors are ready.
+            Whether anything happened, whether a client made progress, and which watched descriptors are ready.
         """
         if any(client.stuck for client in self._clients.values()):
             timeout_s = PATIENCE_S / 8 if timeout_s is None else min(timeout_s, PATIENCE_S / 8)
@@ -105,7 +105,7 @@ class Clients:
                 self._accept()
             elif client is None:
                 others.add(fd)
-            elif not client.asks:  # one that asks has hung up: its answer will not be taken
+            elif not client.asks:  # the requesting client has hung up: it will not read its answer
                 moved = True
                 self._move(fd, client)
         for fd in [self._asking.popleft() for _ in range(len(self._asking))]:
@@ -116,7 +116,7 @@ class Clients:
         return bool(ready) or moved, moved, others
 
     def _move(self, fd: int, client: _Client) -> None:
-        """Read or write what can be."""
+        """Read from the client and write to it as much as possible now."""
         try:
             if client.answer:
                 client.answer = client.answer[client.socket.send(client.answer) :]
@@ -142,11 +142,11 @@ class Clients:
             return
         client.pending = client.pending[REQUEST.size :]
         client.answer = REPLY.pack(self._answer(entry))
-        client.since = time.monotonic()  # what its request took is not its own delay
+        client.since = time.monotonic()  # the time for its request is not its own delay
         self._move(fd, client)
 
     def _settle(self, fd: int, client: _Client) -> None:
-        """Ask the kernel for what the client is waited for now."""
+        """Register the events to wait for on this client."""
         if client.asks:
             self._asking.append(fd)
         events = select.EPOLLOUT if client.answer else 0 if client.asks else select.EPOLLIN
@@ -171,14 +171,14 @@ class Clients:
             connection.setblocking(False)
             client = self._clients[connection.fileno()] = _Client(connection)
             self._poll.register(connection, select.EPOLLIN)
-            self._move(connection.fileno(), client)  # its request is there most often
+            self._move(connection.fileno(), client)  # its request is usually there already
 
     def _has_room(self) -> bool:
-        """Whether one more can be accepted, if need be in the place of one that is silent."""
+        """Return whether one more can be accepted, if necessary in the place of a silent one."""
         return len(self._clients) < self._max or any(not client.asks for client in self._clients.values())
 
     def _drop_silent(self) -> bool:
-        """Drop the client that has been silent longest; False where all have a request to be answered."""
+        """Drop the client that has been silent longest; return False if all have a pending request."""
         silent = [(client.since, fd) for fd, client in self._clients.items() if not client.asks]
         if silent:
             self._drop(min(silent)[1])

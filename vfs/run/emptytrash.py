@@ -1,7 +1,7 @@
 """Deletion of trash directories in a background process.
 
-Unlinking the files of an `apt-get install` takes seconds, and no command needs to wait for it. A process of its own
-does it, at a low priority. What a killed one leaves is below `tmp/`, where the next sweep finds it.
+Unlinking the files of an `apt-get install` takes seconds, and no command needs to wait for it. A separate process does
+it, at a low priority. If it is killed, the rest stays below `tmp/`, and the next sweep removes it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rootlay.store.disk.trash import empty_trash
 
 
 def empty_trash_in_background(trash: Path) -> None:
-    """Delete a trash directory in a background process, which is nobody's child and so leaves no zombie."""
+    """Delete a trash directory in a background process, which is not our child and so leaves no zombie."""
     if not trash.exists():
         return
     command = [sys.executable, "-m", "rootlay.vfs.run.emptytrash", str(trash)]
@@ -27,7 +27,7 @@ def empty_trash_in_background(trash: Path) -> None:
 
 
 def main() -> None:
-    """The process: one argument, the path."""
+    """Run the process: one argument, the path."""
     os.nice(10)
     empty_trash(Path(sys.argv[1]))
 

@@ -1,7 +1,7 @@
-"""The files that Docker binds over /etc: the host's resolver, its hosts, and the container's name.
+"""The files that Docker binds over /etc: the host's resolver, its hosts file, and the container's name.
 
-They lie in the container's own directory, and may be changed by what runs inside. Made when the first session needs
-them, so that a container in which no program ever runs does not pay for them.
+They are in the container's own directory, and programs inside may change them. The first session makes them, so that a
+container without programs does not need them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ETC_FILES = ("resolv.conf", "hosts", "hostname")
 
 
 def ensure_etc(record: ContainerRecord) -> None:
-    """Make the files that are missing, where the container is to have them: not over the machine's own root."""
+    """Make the missing files, unless the container shows the machine's own root."""
     config = record.config
     if config.image == HOST_IMAGE or not (config.image or config.lowers):
         return
@@ -26,7 +26,7 @@ def ensure_etc(record: ContainerRecord) -> None:
 
 
 def write_etc(record: ContainerRecord) -> None:
-    """Make the files anew, each by rename."""
+    """Write new files, each by rename."""
     hostname = record.config.hostname or os.uname().nodename
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
     if record.config.hostname and os.fsencode(record.config.hostname) not in hosts:

@@ -1,4 +1,4 @@
-"""Run a program in the foreground: descriptors and terminal are the caller's own; signals and exit code as Docker's."""
+"""Programs in the foreground: descriptors and terminal are the caller's own; signals and exit code are Docker's."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FORWARDED = frozenset(
         signal.SIGALRM,
     }
 )
-FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and nothing else that happens to be open
+FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
 MAX_FD = 1 << 30
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
@@ -67,9 +67,9 @@ def spawn(
     """Fork and become the program. Returns its pid.
 
     Args:
-        new_session: with the terminal on fd 0, if any, as its own.
-        report: the write end of a pipe, where the engine says why the program has not started; it is closed there when
-            it has.
+        new_session: start a session, with the terminal on fd 0, if any, as its terminal.
+        report: the write end of a pipe. The engine writes there why the program has not started, and closes it after a
+            start.
     """
     command = session.command(program.argv, program.cwd, program.identity, reports=report >= 0)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
@@ -92,7 +92,7 @@ def spawn(
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)
-    except OSError as error:  # E2BIG is about what the program is given
+    except OSError as error:  # E2BIG is about the program's arguments and environment
         said = f"rootlay: cannot start the engine: {error.strerror}\n".encode()
         os.write(2, said)
         if report >= 0:
@@ -106,7 +106,7 @@ def finish_state(record: ContainerRecord, code: int) -> None:
 
 
 def exit_code(status: int) -> int:
-    """Docker's exit code of a wait status."""
+    """Return Docker's exit code of a wait status."""
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 

@@ -1,12 +1,12 @@
 """The hydrator process: serves the engine's requests for real files (docs/format.md §8), outside any confinement.
 
 Rules:
-1. One for each session. It is forked before the first program starts, and lives until its owner has gone *and* no
+1. One for each session. It is forked before the first program starts, and lives until its owner has exited *and* no
    process of the container is left, so daemons that outlive their command are served as well.
-2. It ignores the terminal's signals and keeps none of its owner's descriptors.
-3. Heavy modules are imported on the first request: a start where everything is hydrated already never pays for them.
-4. Between requests it makes what will probably be asked for next (store.hydrate.readahead), and from the start on what
-   an earlier first run asked for (rootlay.store.hydrate.prefetchhints), a little at a time.
+2. It ignores the terminal's signals and closes its owner's descriptors.
+3. Heavy modules are imported on the first request: a start without missing files does not import them.
+4. Between requests it makes the files that will probably be requested next (store.hydrate.readahead), and from the
+   start on those that an earlier first run requested (rootlay.store.hydrate.prefetchhints), a little at a time.
 5. A request that fails is answered with its errno. Clients are hostile: rootlay.vfs.run.clients.
 """
 
@@ -36,7 +36,7 @@ SETTLE_S = 0.2
 
 
 class HydratorProcess:
-    """The owner's handle. The hydrator watches the life line: it is closed when the owner exits, however it dies."""
+    """The owner's handle. The hydrator watches the life line: it is closed when the owner exits for any reason."""
 
     __slots__ = ("_lifeline", "pid")
 
@@ -45,7 +45,7 @@ class HydratorProcess:
         self._lifeline = lifeline
 
     def release(self) -> None:
-        """Tell the hydrator that its owner has done; it goes when the container is idle. Idempotent."""
+        """Tell the hydrator that its owner is done; it exits when the container is idle. Idempotent."""
         if self._lifeline >= 0:
             os.close(self._lifeline)
             self._lifeline = -1
@@ -54,7 +54,7 @@ class HydratorProcess:
 def fork_hydrator(session: Session) -> HydratorProcess:
     """Fork the hydrator of a session. The caller must be single-threaded.
 
-    A session without image layers gets one, too: it removes the session's files when the last program is gone.
+    A session without image layers gets one, too: it removes the session's files when the last program has ended.
     """
     read_end, write_end = os.pipe()
     pid = os.fork()
@@ -74,10 +74,11 @@ def fork_hydrator(session: Session) -> HydratorProcess:
 
 
 def start_hydrator(session: Session) -> subprocess.Popen[bytes]:
-    """Start the hydrator of a session as a program of its own, for callers that may have threads.
+    """Start the hydrator of a session as a separate program, for callers that may have threads.
 
     Returns:
-        The process. Its standard input is the life line: closed, the hydrator goes when the container is idle.
+        The process. Its standard input is the life line: after it is closed, the hydrator exits when the container is
+        idle.
     """
     import subprocess
     import sys
@@ -110,7 +111,7 @@ def serve_session(session: Session, lifeline: int) -> None:
     filler = _start_filler(session.record.root, session.record.config.layers)
     if (
         filler is None and session.listener and session.record.config.chain
-    ):  # a lazy layer brings everything in by itself
+    ):  # a lazy layer fetches all its content itself
         lower.begin(session.record.config.image)
 
     def hydrate(entry: int) -> None:
@@ -125,7 +126,7 @@ def serve_session(session: Session, lifeline: int) -> None:
             if filler:
                 filler.demand()
 
-    import socket  # here, not above: the owner need not wait for it
+    import socket  # here, not above: the owner does not wait for it
 
     listener = socket.socket(fileno=session.listener.detach()) if session.listener else None
     try:
@@ -137,7 +138,7 @@ def serve_session(session: Session, lifeline: int) -> None:
 
 
 def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
-    """Bring lazily pulled layers in while the programs run; None where there are none."""
+    """Start fetching lazily pulled layers while the programs run; return None if there are none."""
     ids = [text for text in layers if (root / "layers" / text.partition(":")[2] / "origin.json").exists()]
     if not ids:
         return None
@@ -152,14 +153,14 @@ def _start_filler(root: Path, layers: Sequence[str]) -> Filler | None:
 
 
 def _note_trouble(session: Session, error: OSError) -> None:
-    """Write down the first reason that a program cannot be told."""
+    """Record the first error that cannot be reported to a program."""
     if error.errno == errno.EIO and error.strerror:
         with contextlib.suppress(OSError), open(session.trouble_path, "x", encoding="utf-8", errors="replace") as file:
             file.write(" ".join(error.strerror.split()))
 
 
 def nothing_ahead() -> bool:
-    """For whoever serves without looking ahead."""
+    """Do nothing: for servers that do not read ahead."""
     return False
 
 
@@ -170,11 +171,11 @@ def serve(
     idle: Callable[[], bool],
     ahead: Callable[[], bool] = nothing_ahead,
 ) -> None:
-    """The loop. `idle` is asked only after the life line is closed, and must say yes twice, a moment apart.
+    """Serve requests. `idle` is called only after the life line is closed, and must be true twice, a moment apart.
 
-    `ahead` is called when there is no request; it works for a moment and says whether there is more to do.
+    `ahead` is called when there is no request; it works for a moment and returns whether there is more to do.
     """
-    import resource  # here, not above: the owner need not wait for them
+    import resource  # here, not above: the owner does not wait for them
 
     from rootlay.vfs.run.clients import CLIENTS_MAX, Clients
 
@@ -199,7 +200,7 @@ def _serve_clients(clients: Clients, lifeline: int, idle: Callable[[], bool], ah
         if lifeline in others:
             clients.forget(lifeline)
             owned = False
-        working = (working or asked) and ahead()  # also when the next request is there: it will be for less
+        working = (working or asked) and ahead()  # also when the next request is there: it will take less time
         if owned or (busy and quiet):
             quiet = 0
             continue
@@ -240,7 +241,7 @@ def _detach(keep: set[int], *, leader: bool = False) -> None:
 
 
 def main(words: list[str]) -> None:
-    """The hydrator as a program of its own, for callers that must not fork (they may have threads).
+    """Run the hydrator as a separate program, for callers that must not fork (they may have threads).
 
     Args:
         words: store root, container ID, launch file, socket path, and the listening socket's descriptor if there is

@@ -1,10 +1,12 @@
-"""The end of all that runs in a container, of programs that resist, too.
+"""Killing of all processes in a container, including programs that resist.
 
-1. What is alone in its process groups is killed by group: for the kernel that is one act, in which nobody forks.
-2. All others are stopped, and their limit of processes is set to nothing, before the first of them is killed: whoever
-   forks, or starts anew what has died, gets no further. Others can continue what is stopped; nobody raises the limit.
-3. Of thousands of runnable processes each gets as much of a processor as we do. So those of a storm must yield, and we
-   go first where we may.
+1. Process groups with only the container's processes are killed by group: for the kernel that is one step, during which
+   no process forks.
+2. All others are stopped, and their limit of processes is set to 0, before the first of them is killed: a process that
+   forks, or restarts a dead one, then fails. Other processes can continue a stopped one, but no process can raise the
+   limit.
+3. With thousands of runnable processes, each gets as much processor time as rootlay. So the processes of a storm must
+   yield, and rootlay raises its own priority if it may.
 """
 
 from __future__ import annotations
@@ -19,16 +21,16 @@ from rootlay.vfs.run.processes import groups_of_guests, iter_guests, iter_member
 
 _LOOKS_MAX = 20
 _STORM = 64
-"""So many processes that run on are a storm."""
+"""This number of processes that keep running is a storm."""
 
 
 def kill_guests(container_path: str, patience_s: float = 10.0) -> bool:
-    """End every guest. Returns False when some outlive the patience."""
+    """Kill every program. Returns False if some outlive the timeout."""
     deadline = time.monotonic() + patience_s
     with _first():
         while next(iter_guests(container_path), None) is not None:
             for group in groups_of_guests(container_path):
-                with contextlib.suppress(OSError):  # gone
+                with contextlib.suppress(OSError):  # ended
                     os.killpg(group, signal.SIGKILL)
             _still(container_path, deadline)
             for pid in iter_members(container_path):
@@ -40,7 +42,7 @@ def kill_guests(container_path: str, patience_s: float = 10.0) -> bool:
 
 
 def _still(container_path: str, deadline: float) -> None:
-    """Stop all guests, until a look finds none that was not stopped."""
+    """Stop all programs, until a scan finds only stopped ones."""
     stopped: set[int] = set()
     for _ in range(_LOOKS_MAX):
         moving = 0
@@ -54,7 +56,7 @@ def _still(container_path: str, deadline: float) -> None:
 
 @contextlib.contextmanager
 def _first() -> Iterator[None]:
-    """The calling thread goes before all other work, where it may: as root."""
+    """Raise the priority of the calling thread above all other work, if permitted: as root."""
     try:
         policy, param = os.sched_getscheduler(0), os.sched_getparam(0)
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))

@@ -1,9 +1,9 @@
-"""The launch file: everything the engine has to know about one container, in one mapped file.
+"""The launch file: all settings that the engine needs for one container, in one mapped file.
 
 Rules:
 1. The layout is docs/format.md §8; `store/csrc/abi.h` holds the same structures, and a test compares them.
 2. Pure: this module turns values into bytes. Writing them is the session's business.
-3. It is on the path of every `rootlay run`: nothing heavy may be imported here.
+3. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class LaunchDir:
 class LaunchBind:
     """A host path visible inside. Both paths absolute, without a trailing slash; BIND_* flags.
 
-    `uid` and `gid` count with BIND_GIVEN, `mode` with BIND_MODE.
+    `uid` and `gid` apply with BIND_GIVEN, `mode` with BIND_MODE.
     """
 
     vpath: bytes
@@ -66,7 +66,7 @@ class LaunchBind:
 
 @value
 class LaunchPort:
-    """A port that a program binds inside, and the one that it gets. `addr`: 4, 16 or, for every address, 0 bytes."""
+    """A port that a program binds inside, and the port that it gets. `addr`: 4, 16 or, for every address, 0 bytes."""
 
     protocol: int
     inside: int
@@ -103,7 +103,7 @@ class Launch:
         """Return the file's bytes.
 
         Raises:
-            ValueError: more directory layers than the engine takes, or a path with a NUL byte.
+            ValueError: more directory layers than the engine supports, or a path with a NUL byte.
         """
         if len(self.dirs) > MAX_DIRS:
             raise ValueError(f"{len(self.dirs)} directory layers, the engine takes {MAX_DIRS}")

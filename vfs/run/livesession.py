@@ -1,4 +1,4 @@
-"""A session that this process keeps open, with the hydrator process that serves the programs in it."""
+"""A session that this process keeps open, with the hydrator process that serves its programs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class LiveSession:
-    """Close it when nothing more is to be started; programs that run already are served on.
+    """An open session. Close it when no more programs will start; running programs are still served.
 
     Args:
-        binds: of the programs, beside the container's own.
+        binds: of the programs, in addition to the container's own.
         dirs: layers below the container's own.
         token: see open_session.
 
@@ -44,18 +44,18 @@ class LiveSession:
         self._hydrator: subprocess.Popen[bytes] = start_hydrator(self.session)
 
     def keep(self, move: Callable[[int], int]) -> None:
-        """Have the pipe that keeps the hydrator waiting under another descriptor, which `move` makes of it."""
+        """Move the pipe that keeps the hydrator waiting to another descriptor, which `move` makes of it."""
         pipe = self._hydrator.stdin
         if pipe is not None:
             self._hydrator.stdin = os.fdopen(move(os.dup(pipe.fileno())), "wb", buffering=0)
             pipe.close()
 
     def renew(self) -> None:
-        """Describe the container as it is now to the programs that are started from now on; none may be running."""
+        """Describe the container's current state to programs that start from now on; none may be running."""
         self.session = open_session(self.session.record, renew=self.session, binds=self._binds, dirs=self._dirs)
 
     def __del__(self) -> None:
-        """Of a handle that was dropped: as closed; a forked child's copy is none."""
+        """Close a dropped handle; a forked child's copy is not one."""
         if not getattr(self, "_closed", True) and hasattr(self, "_hydrator") and self._process == os.getpid():
             self.close()
 
@@ -63,9 +63,9 @@ class LiveSession:
         self._closed = True
         if self._hydrator.stdin:
             self._hydrator.stdin.close()
-        # It goes by itself when the container is idle; what is left of it here is only its exit status.
+        # The hydrator exits by itself when the container is idle; only its exit status is left here.
         self._hydrator.returncode = self._hydrator.poll() or 0
         leave(self._hydrator.pid)
         if not has_guests(os.path.realpath(self.session.record.path)):
-            self.session.forget()  # the hydrator would, a moment later; until then the container would look busy
+            self.session.forget()  # the hydrator would do it a moment later; until then the container would look busy
         reap_hydrators()

@@ -1,11 +1,11 @@
-"""The real files of a view's entries, for the hydrator process: made as they are asked for, and a little before.
+"""The real files of a view's entries, for the hydrator process: made on request, and a little ahead.
 
 Rules:
-1. Heavy modules are imported on the first request, or when there is something to make before it (rule 3).
-2. Looking ahead begins where requests follow each other (store.hydrate.readahead), so that a program that opens a few
-   files costs the disk no more than those; and not on a disk that is nearly full.
-3. When the session ends, the files asked for are listed (store.hydrate.prefetchhints). Where such a list exists and
-   the files do not, they are made from the start on, in that order, between the requests.
+1. Heavy modules are imported on the first request, or when there are files to make before it (rule 3).
+2. Readahead begins when requests follow each other (store.hydrate.readahead), so that a program that opens a few files
+   writes only those to the disk. There is no readahead on a disk that is nearly full.
+3. When the session ends, the requested files are listed (store.hydrate.prefetchhints). If such a list exists and the
+   files do not, they are made from the start on, in that order, between the requests.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from rootlay.store.view.view import View
 
 STEP_SECONDS = 0.001
-#: So many requests that followed others make it worth knowing which files are in which segment.
+#: From this number of successive requests on, the map from segments to files is worth its time.
 SEGMENTS_AFTER = 8
 JOBS_MAX = 8
 ASKED_MAX = 4096
 FREE_PERCENT_MIN = 5
-#: A request may have to wait for a file that is being made beforehand.
+#: A request may have to wait for a file that readahead makes.
 BEFOREHAND_BYTES_MAX = 16 << 20
 
 
 class LowerFiles:
-    """What a hydrator serves: the lower files of one container."""
+    """The lower files of one container, which a hydrator serves."""
 
     def __init__(self, root: Path, chain: str) -> None:
         self._root, self._chain = root, chain
@@ -48,7 +48,7 @@ class LowerFiles:
         self._ahead: Ahead | None = None
         self._jobs: deque[Iterator[int]] = deque()
         self._stream: Iterator[int] | None = None  # one of the jobs
-        self._begun = self._reached = self._goal = 0  # ids of that stream: its start, how far it is, where it ends
+        self._begun = self._reached = self._goal = 0  # ids of that stream: its start, its position, its end
         self._followed = 0
         self._image = ""
         self._known: PrefetchHints | None = None
@@ -56,7 +56,7 @@ class LowerFiles:
         self._beforehand = False
 
     def begin(self, image: str) -> None:
-        """Look whether it is known what programs of this image, or of an earlier one of its name, ask for."""
+        """Check whether hints exist for this image, or for an earlier image of its name."""
         from rootlay.store.hydrate.prefetchhints import find_prefetch_hints, find_prefetch_hints_by_name
 
         views = self._root / "views"
@@ -70,7 +70,7 @@ class LowerFiles:
             self._jobs.append(self._make_beforehand(self._known.paths))
 
     def end(self) -> None:
-        """Write down what was asked for, if anything was."""
+        """Record the requested files, if there are any."""
         from rootlay.store.hydrate.prefetchhints import PATHS_MAX, PrefetchHints, has_hydrated, write_prefetch_hints
 
         if self._view is None or self._hydrator is None or not (self._asked or self._beforehand):
@@ -98,7 +98,7 @@ class LowerFiles:
 
         try:
             view, hydrator = self._open()
-        except RootlayError:  # the first request will tell
+        except RootlayError:  # the first request will decide
             return
         for path in paths:
             with contextlib.suppress(OSError, LookupError, ValueError, RootlayError):
@@ -108,7 +108,7 @@ class LowerFiles:
             yield 0
 
     def hydrate(self, entry: int) -> None:
-        """Make a view entry's real path exist. Raises OSError with the errno that the program is to see."""
+        """Make a view entry's real path exist. Raises OSError with the errno for the program."""
         from rootlay.store.model.errors import RootlayError
 
         try:
@@ -133,7 +133,7 @@ class LowerFiles:
             self._jobs.append(self._ahead.iter_index() if first else self._ahead.iter_segment(entry))
 
     def _look_ahead(self, ahead: Ahead, entry: int, goal: int) -> None:
-        """Start a stream of ids, or let the one at hand go on."""
+        """Start a stream of ids, or continue the current one."""
         follows = self._begun <= entry <= self._goal
         self._goal = goal
         if follows and self._stream is not None:
@@ -152,10 +152,10 @@ class LowerFiles:
         self._stream = None
 
     def work_ahead(self) -> bool:
-        """Make a little of what will probably be asked for. False: there is nothing to do."""
+        """Make a few of the files that will probably be requested. Return False if there is nothing to do."""
         until = time.monotonic() + STEP_SECONDS
         while self._jobs:
-            # Whoever needs what cannot be made will hear of it.
+            # A later request for a file that cannot be made gets the error.
             with contextlib.suppress(OSError, LookupError, ValueError):
                 for _ in self._jobs[0]:
                     if time.monotonic() > until:

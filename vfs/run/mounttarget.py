@@ -1,7 +1,7 @@
-"""Where a bind appears: its target, as the container's own links have it.
+"""The real place of a bind: its target, resolved through the container's own links.
 
-`-v X:/var/run/x` in an image whose `/var/run` is a link to `/run` is a bind at `/run/x`, as with Docker. What does not
-exist yet is taken as it is written.
+`-v X:/var/run/x` in an image whose `/var/run` is a link to `/run` is a bind at `/run/x`, as with Docker. A path that
+does not exist yet is used unchanged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class BindMismatch(RootlayError):
-    """A directory is to be bound over a file, or a file over a directory."""
+    """The caller binds a directory over a file, or a file over a directory."""
 
     def __init__(self, host: str, target: str, is_dir: bool) -> None:
         kinds = ("a directory", "a file")
@@ -31,7 +31,7 @@ class BindMismatch(RootlayError):
 
 
 def resolve_targets(record: ContainerRecord, binds: Mapping[str, str]) -> dict[str, str]:
-    """The canonical path of each target, by the target.
+    """Return the canonical path of each target, by the target.
 
     Args:
         binds: host paths, by their targets (absolute paths).
@@ -62,7 +62,7 @@ def resolve_targets(record: ContainerRecord, binds: Mapping[str, str]) -> dict[s
 
 
 def _is_hidden(path: str, others: Iterable[str]) -> bool:
-    """Whether what the container itself has at `path` lies below another bind."""
+    """Return whether the container's own object at `path` is below another bind."""
     return any(path.startswith(other.rstrip("/") + "/") for other in (*others, *SYSTEM_BINDS))
 
 

@@ -1,6 +1,6 @@
-"""Containers that belong to a process: whoever makes one for its own use marks it, so that others can clear up.
+"""Containers that belong to a process: their maker marks them, so that other processes can remove them.
 
-A mark is a label `HOST:PID:START`, with the start time that tells a process from a later one of the same number.
+A mark is a label `HOST:PID:START`. The start time distinguishes a process from a later one with the same number.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ OWNER = "rootlay.owner"
 
 
 def owner_mark() -> str:
-    """The mark of this process."""
+    """Return the mark of this process."""
     return f"{os.uname().nodename}:{os.getpid()}:{_start_of(os.getpid())}"
 
 
 def remove_ownerless(root: Path) -> int:
-    """Remove the marked containers whose process is gone; of this machine only. Returns how many."""
+    """Remove the marked containers whose process has ended; of this machine only. Returns how many."""
     removed = 0
     for record in Containers(root).iter_all():
         mark = record.config.labels.get(OWNER)
@@ -31,14 +31,14 @@ def remove_ownerless(root: Path) -> int:
         if host == os.uname().nodename and _start_of(int(pid)) != start:
             try:
                 remove_container(record, force=True)
-            except (ContainerRunning, FileNotFoundError):  # unkillable, or somebody else clears up
+            except (ContainerRunning, FileNotFoundError):  # unkillable, or another process removes it
                 continue
             removed += 1
     return removed
 
 
 def _start_of(pid: int) -> str:
-    """When a process started, in clock ticks since boot; empty where there is none."""
+    """Return when a process started, in clock ticks since boot; empty if there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
     except OSError:

@@ -1,14 +1,15 @@
 """Published ports: `-p [ADDR:][HOST]:CTR[/tcp|/udp]`, with ranges, as Docker writes them.
 
 Rules:
-1. What the user wrote is parsed once, when the container is made, into single ports; the record keeps those.
-2. A port without HOST gets a free one of the machine's at that moment. It is not kept free until the program binds it.
-3. On the path of every `rootlay run`: nothing heavy may be imported here.
+1. The user's options are parsed once, when the container is made, into single ports; the record keeps those.
+2. A port without HOST gets a port of the machine that is free at that moment. It is not reserved until the program
+   binds it.
+3. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 
 from __future__ import annotations
 
-from _socket import (  # `socket` itself takes 3 ms to import
+from _socket import (  # the import of `socket` itself takes 3 ms
     AF_INET,
     AF_INET6,
     SO_REUSEADDR,
@@ -29,7 +30,7 @@ MAX_PORT = 65535
 
 @value
 class Port:
-    """One port: `inside` is what a program binds, `outside` what it gets. `address`: empty for every address."""
+    """One port: a program binds `inside` and gets `outside`. `address`: empty for every address."""
 
     inside: int
     outside: int
@@ -41,17 +42,17 @@ class Port:
         return f"{where}{self.outside}:{self.inside}/{self.protocol}"
 
     def packed_address(self) -> bytes:
-        """4 or 16 bytes; none for every address."""
+        """Return the address in 4 or 16 bytes; empty for every address."""
         if not self.address:
             return b""
         return inet_pton(AF_INET6 if ":" in self.address else AF_INET, self.address)
 
 
 def parse_ports(texts: Sequence[str]) -> tuple[Port, ...]:
-    """Parse all of a container's `-p`.
+    """Parse all `-p` options of a container.
 
     Raises:
-        ValueError: one is not of that form, or a port inside is published twice.
+        ValueError: an option is not of that form, or a port inside is published twice.
     """
     ports = tuple(port for text in texts for port in _parse(text))
     seen = set()
@@ -77,7 +78,7 @@ def _parse(text: str) -> Iterator[Port]:
     outside = _range(outside_text, text) if outside_text else None
     if outside is not None and len(outside) != len(inside):
         raise ValueError(f"{text}: the two ranges are not of the same length")
-    address = "" if address in ("0.0.0.0", "::") else address  # every address is every address
+    address = "" if address in ("0.0.0.0", "::") else address  # both mean every address
     try:
         Port(1, 1, protocol, address).packed_address()
     except (OSError, ValueError):
@@ -96,13 +97,13 @@ class PortNotFree(RootlayError):
 
 
 def require_free(texts: Iterable[str]) -> None:
-    """Raise PortNotFree where a published port cannot be bound now: the program inside could not, later."""
+    """Raise PortNotFree if a published port cannot be bound now: later the program inside could not bind it."""
     for port in parse_ports(tuple(texts)):
         family = AF_INET6 if ":" in port.address else AF_INET
         probe = socket(family, SOCK_STREAM if port.protocol == "tcp" else SOCK_DGRAM)
         try:
             if port.protocol == "tcp":
-                probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # connections that have ended do not count
+                probe.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)  # connections that have ended do not matter
             probe.bind((port.address or "0.0.0.0", port.outside))
         except OSError as error:
             raise PortNotFree(port, (error.strerror or str(error)).lower()) from error

@@ -1,12 +1,14 @@
-"""Which processes belong to a container: asked of the kernel, never remembered.
+"""The processes of a container: always read from the kernel, never cached.
 
-1. The engine marks the first program of a session before it runs, and all that descends from it has the mark
-   (`vfs/csrc/trap/mark.c`, docs/adr/0013): a hard limit of nothing, shown in `/proc/<pid>/limits`, which no program
-   inside can change. It stays when a program leaves the engine, its parent, its session, and forgets its environment.
-2. Before that, and where a mark cannot be set (a container inside a container; a user who has that limit), a process is
-   known by the engine's own executable and by the launch file in its arguments or its maps.
-3. A process may have a child and die between two looks. So a search ends only when nothing was born since it began.
-4. Whoever is sent a signal is held by a descriptor first, and then looked at: a number may have another owner by then.
+1. The engine marks the first program of a session before it runs, and all its descendants inherit the mark
+   (`vfs/csrc/trap/mark.c`, docs/adr/0013): an otherwise unused hard limit, shown in `/proc/<pid>/limits`, which no
+   program inside can change. It stays when a program leaves the engine, its parent and its session, and clears its
+   environment.
+2. Before that, and if a mark cannot be set (a container inside a container; a user with that limit), a process is
+   identified by the engine's own executable and by the launch file in its arguments or its maps.
+3. A process may have a child and die between two scans. So a search ends only if no process was born since it began.
+4. A process is held by a descriptor before it is checked and gets a signal: its number may belong to another process by
+   then.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from rootlay.store.model.value import value
 
 EXEC_PATIENCE_S = 5.0
-"""How long a process of the engine is waited for that has no arguments yet."""
+"""Timeout for a process of the engine that has no arguments yet."""
 MARK_DIGITS = 15
-"""Hexadecimal digits of a container's ID that are its mark (RL_MARK_DIGITS)."""
+"""Hexadecimal digits of a container's ID that form its mark (RL_MARK_DIGITS)."""
 _MARK = re.compile(rb"^Max file locks +\S+ +(\d+)", re.MULTILINE)
 _NO_MARK = -2
 _RLIMIT_LOCKS = 10  # no name in `resource`
@@ -32,12 +34,12 @@ _READ_BYTES = 1 << 16
 _BORN_MAX = 100_000
 _ROUNDS_MAX = 200
 _BIRTH_S = 0.002
-"""How long a new process has its number before it can be seen."""
+"""Time from a new process's number to its visibility."""
 
 
 @value
 class GuestProcess:
-    """A process that runs inside. `command` is its argument vector as it shows itself."""
+    """A process that runs inside. `command` is its argument vector as the kernel shows it."""
 
     pid: int
     parent: int
@@ -45,23 +47,23 @@ class GuestProcess:
 
 
 def iter_guests(container_path: str) -> Iterator[int]:
-    """Process IDs of the caller's own guests of one container (its directory's real path), in no order.
+    """Yield the process IDs of the caller's own programs in one container (its directory's real path), in no order.
 
-    A launch file stays until its last program is gone (rootlay.vfs.run.hydrator): where there is none, nobody needs to
-    look through the machine's processes.
+    A launch file stays until its last program has ended (rootlay.vfs.run.hydrator): if there is none, the machine's
+    processes need not be scanned.
     """
     if _may_have_guests(container_path):
         yield from _search(_Container(container_path).has)
 
 
 def iter_members(container_path: str) -> Iterator[int]:
-    """As `iter_guests`, and those that have ended and have their number still: ten times as fast."""
+    """Yield as `iter_guests`, and ended processes that still have their number: ten times as fast."""
     if _may_have_guests(container_path):
         yield from _search(_Container(container_path).owns)
 
 
 def _search(ask: Callable[[str], object]) -> Iterator[int]:
-    """The processes, asked by their names in /proc, for which the answer is true. None: there is no such process."""
+    """Return the processes, by their names in /proc, that pass the test. It returns None for a missing process."""
     last = _last_born()
     for entry in filter(str.isdigit, os.listdir("/proc")):
         if ask(entry):
@@ -84,14 +86,14 @@ def _search(ask: Callable[[str], object]) -> Iterator[int]:
 
 
 class _Container:
-    """One container, to be asked whether a process is its own."""
+    """A container that can test whether a process belongs to it."""
 
     def __init__(self, path: str) -> None:
         self._launch = os.fsencode(path) + b"/launch-"
         self._mark = _mark_for(os.path.basename(path))
 
     def has(self, entry: str) -> bool | None:
-        """Whether a process, by its name in /proc, is one that runs; None where there is no such process."""
+        """Return whether a process, by its name in /proc, is a running one of this container; None if it is missing."""
         owned = self.owns(entry)
         try:
             return owned and _runs(entry)
@@ -101,7 +103,7 @@ class _Container:
             return False
 
     def owns(self, entry: str) -> bool | None:
-        """As `has`, and of one that has ended and has its number still."""
+        """Return the same as `has`, also for an ended process that still has its number."""
         try:
             mark = _mark_of(int(entry))
         except (FileNotFoundError, ProcessLookupError):
@@ -110,15 +112,15 @@ class _Container:
 
 
 def _mark_for(identity: str) -> int:
-    """The mark of a container; what no process has for a directory that is named by no ID."""
+    """Return the mark of a container; for a directory whose name is not an ID, a value that no process has."""
     digits = identity[:MARK_DIGITS]
     return int(digits, 16) if re.fullmatch(f"[0-9a-f]{{{MARK_DIGITS}}}", digits) else _NO_MARK
 
 
 def _mark_of(pid: int) -> int:
-    """The hard limit of locks of one of the user's own processes; -1 for none.
+    """Return the hard limit of locks of one of the user's own processes; -1 for none.
 
-    The call takes a tenth of the time of the file, but wants the caller's own groups, too, and no filter around it.
+    The call takes a tenth of the time of the file, but also requires the caller's own groups, and no filter around it.
     """
     try:
         return resource.prlimit(pid, _RLIMIT_LOCKS)[1]
@@ -126,7 +128,7 @@ def _mark_of(pid: int) -> int:
         raise
     except OSError:
         with contextlib.suppress(PermissionError):
-            # The owner of /proc/<pid> does not tell whose it is: what cannot be dumped belongs to root there.
+            # The owner of /proc/<pid> is not reliable: root owns the directory of a process that cannot be dumped.
             os.kill(pid, 0)
             found = _MARK.search(_read(f"/proc/{pid}/limits"))
             return int(found[1]) if found else -1
@@ -134,32 +136,32 @@ def _mark_of(pid: int) -> int:
 
 
 def _engine_texts(entry: str) -> Iterator[bytes]:
-    """Where a process that runs in the engine names its launch file. What is in neither belongs to nobody of ours, if
-    they are read in this order."""
-    with contextlib.suppress(OSError):  # gone, or another user's
+    """Return the texts in which a process of the engine names its launch file. If it is in neither, read in this order,
+    the process is not ours."""
+    with contextlib.suppress(OSError):  # ended, or another user's
         if os.path.basename(os.readlink(f"/proc/{entry}/exe")) == "engine":
             yield _arguments(entry)
             yield _read(f"/proc/{entry}/maps")
 
 
 def _runs(entry: str) -> bool:
-    """Whether a process is more than an exit status that nobody has fetched. Its first thread may have ended alone."""
+    """Return whether a process still runs, unlike an uncollected exit status. Its first thread may have ended alone."""
     words = _read(f"/proc/{entry}/stat").rsplit(b")", 1)[1].split()
     return words[0] not in (b"Z", b"X") or int(words[17]) > 1
 
 
 def _last_born() -> int:
-    """The youngest process or thread, by its number; 0 where the kernel does not tell."""
+    """Return the number of the youngest process or thread; 0 if the kernel does not show it."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         return int(_read("/proc/loadavg").split()[4])
     return 0
 
 
 def _born(before: int, last: int) -> list[str]:
-    """The processes that have come since `before` was the youngest."""
+    """Return the processes that were born since `before` was the youngest."""
     if before <= last <= before + _BORN_MAX:
         return [str(number) for number in range(before + 1, last + 1)]
-    return [entry for entry in os.listdir("/proc") if entry.isdigit()]  # the numbers began anew
+    return [entry for entry in os.listdir("/proc") if entry.isdigit()]  # the numbers have wrapped around
 
 
 def _read(path: str) -> bytes:
@@ -174,12 +176,12 @@ def _read(path: str) -> bytes:
 
 
 def _arguments(entry: str) -> bytes:
-    """The argument vector of a process, waited for while the kernel loads its program: in the midst of an exec a
-    process has its new executable already, and neither arguments nor more than that in its maps. Whoever started it
-    may know by then that the exec has succeeded."""
+    """Return the argument vector of a process. Wait while the kernel loads its program: during an exec a process
+    already has its new executable, but no arguments, and only the executable in its maps. Its parent may know by then
+    that the exec has succeeded."""
     deadline = time.monotonic() + EXEC_PATIENCE_S
     while not (found := _read(f"/proc/{entry}/cmdline")) and time.monotonic() < deadline:
-        os.readlink(f"/proc/{entry}/exe")  # raises where the process has died
+        os.readlink(f"/proc/{entry}/exe")  # raises if the process has died
         time.sleep(0.001)
     return found
 
@@ -187,16 +189,16 @@ def _arguments(entry: str) -> bytes:
 def _may_have_guests(container_path: str) -> bool:
     try:
         return any(name.startswith("launch-") for name in os.listdir(container_path))
-    except FileNotFoundError:  # being removed, or removed by somebody who did not ask
+    except FileNotFoundError:  # being removed, or removed by a process that did not ask
         return True
 
 
 def running_containers(containers_path: str, launched: Collection[str]) -> set[str]:
-    """Which of a store's containers have guests: one look through the machine's processes for all of them.
+    """Return the containers of a store that have running programs: one scan of the machine's processes for all.
 
     Args:
         containers_path: the real path of `containers/`.
-        launched: the IDs of those with a launch file; where there is none nobody looks.
+        launched: the IDs of those with a launch file; the others are not checked.
     """
     if not launched:
         return set()
@@ -231,7 +233,7 @@ def is_guest(container_path: str, pid: int) -> bool:
 
 
 def list_guests(container_path: str) -> list[GuestProcess]:
-    """The guests with their command lines, by process ID."""
+    """Return the programs with their command lines, by process ID."""
     found = []
     for pid in sorted(set(iter_guests(container_path))):
         with contextlib.suppress(OSError):
@@ -244,12 +246,12 @@ def list_guests(container_path: str) -> list[GuestProcess]:
 
 
 def groups_of_guests(container_path: str) -> set[int]:
-    """The process groups without any other member than the container's own: the kernel signals these at once."""
+    """Return the process groups with only the container's processes: the kernel signals these at once."""
     container = _Container(container_path)
     own: set[int] = set()
     others = {os.getpgrp()}
     for entry in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):  # gone
+        with contextlib.suppress(OSError):  # ended
             group = os.getpgid(int(entry))
             if group not in others:
                 (own if container.owns(entry) else others).add(group)
@@ -257,21 +259,21 @@ def groups_of_guests(container_path: str) -> set[int]:
 
 
 def signal_guest(container_path: str, pid: int, number: int) -> bool:
-    """Send a signal to a process if it is a guest of the container. Whether it was."""
+    """Send a signal to a process if it is a program of the container. Return whether it was."""
     return _to_guest(container_path, pid, number, ())
 
 
 def still_guest(container_path: str, pid: int, *, yields: bool) -> bool:
-    """Stop a guest, and let it never fork again. Whether it was one.
+    """Stop a program, and prevent all its forks from now on. Return whether it was one.
 
     Args:
-        yields: it gets a processor only where nobody else wants it, for good.
+        yields: from now on it gets a processor only if no other process needs it.
     """
     return _to_guest(container_path, pid, signal.SIGSTOP, (_bar_forks, *((_yield,) if yields else ())))
 
 
 def _bar_forks(pid: int) -> None:
-    """For root the limit means nothing."""
+    """Forbid a process to fork. The limit has no effect for root."""
     resource.prlimit(pid, resource.RLIMIT_NPROC, (0, 0))
 
 
@@ -290,7 +292,7 @@ def _to_guest(container_path: str, pid: int, number: int, steps: Iterable[Callab
         if not _Container(container_path).owns(str(pid)):
             return False
         for step in steps:
-            with contextlib.suppress(OSError):  # not permitted: then the signal must do
+            with contextlib.suppress(OSError):  # not permitted: then the signal must be enough
                 step(pid)
         if descriptor >= 0:
             signal.pidfd_send_signal(descriptor, number)

@@ -1,4 +1,4 @@
-"""What is started: argument vector, environment, directory and user, from the container record and the options."""
+"""The program to start: argument vector, environment, directory and user, from the container record and the options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class ImpossibleProgram(RootlayError, ValueError):
-    """An image or a caller wants a NUL in an argument, a variable or a path: no system call can be given that.
+    """An image or a caller has a NUL in an argument, a variable or a path: no system call accepts that.
 
     A ValueError too, as `subprocess.run` raises it.
     """
@@ -46,7 +46,7 @@ def make_program(
     user: str | None = None,
     tty: bool = False,
 ) -> Program:
-    """Fill in from the container what the caller leaves open. The order of precedence is Docker's.
+    """Fill in the caller's missing options from the container. The order of precedence is Docker's.
 
     Raises:
         UnknownUser: see find_identity.
@@ -73,7 +73,7 @@ def make_program(
 
 
 def _pairs(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The variables of an image; what has no name, or no sign behind it, is none."""
+    """Return the variables of an image. A text without a name, or without `=` after it, is not a variable."""
     for entry in entries:
         name, sign, text = entry.partition("=")
         if name and sign:
@@ -81,7 +81,7 @@ def _pairs(entries: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 
 def merge_env(base: Sequence[str], extra: Sequence[str], environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Docker's `-e`: `NAME=value`, or `NAME` alone to take the caller's own value (nothing when it has none)."""
+    """Apply Docker's `-e`: `NAME=value`, or `NAME` alone for the caller's own value (nothing if it has none)."""
     merged = dict(_pairs(base))
     for entry in extra:
         name, sign, value = entry.partition("=")

@@ -1,4 +1,4 @@
-"""Run a program on a pseudo-terminal and relay its output: `-t` where standard output is no terminal."""
+"""Programs on a pseudo-terminal whose output is relayed: for `-t` if standard output is not a terminal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What nobody syncs is looked at once after each start of the machine, before programs use it (docs/format.md §3, §7).
+"""Checks of unsynced files, once after each boot, before programs use them (docs/format.md §3, §7).
 
-A power failure may leave a hydrated file short, and a filter that denies what is there: the engine takes both at their
-word. On the path of every `rootlay run`: where all has been looked at, this reads two small files.
+A power failure may truncate a hydrated file, and may leave a filter without the bits of existing files: the engine
+trusts both. This code runs at every `rootlay run`: after the first check it reads two small files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rootlay.store.model.value import value
 
 @value
 class NativeViewPlace:
-    """Where a native view is: a file, and offset and length in it, bytes; 0 for the whole file."""
+    """The place of a native view: a file, and offset and length in it, bytes; 0 for the whole file."""
 
     path: bytes
     offset: int = 0
@@ -26,14 +26,14 @@ class NativeViewPlace:
 
 
 def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Sequence[Path]) -> None:
-    """Remove the hydrated files of a stack that are cut short, unless they were looked at since the machine started.
+    """Remove the truncated hydrated files of a stack, unless they were checked since this boot.
 
     Args:
         views: the store's directory of that name.
-        trees: of the stack's layers, base first.
+        trees: those of the stack's layers, base first.
 
     Raises:
-        OSError: one cannot be removed.
+        OSError: a file cannot be removed.
     """
     boot, mark = boot_id(), f"{views}/{chain_hex}{SUFFIX}"
     if not boot or is_checked(mark, boot):
@@ -42,7 +42,7 @@ def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seque
     from rootlay.store.model.errors import CorruptStore
     from rootlay.store.view.native import open_native_at
 
-    with suppress(CorruptStore):  # whoever uses it will tell
+    with suppress(CorruptStore):  # the user of the file will report it
         native = open_native_at(Path(os.fsdecode(view.path)), view.offset, view.length)
         try:
             repair_trees(native, trees)
@@ -52,14 +52,14 @@ def check_trees(views: Path, chain_hex: str, view: NativeViewPlace, trees: Seque
 
 
 def check_filters(filters: Iterable[tuple[Path, Path]]) -> None:
-    """Have each upper's filter know what is in it, unless it was looked at since the machine started; and have it have
-    its blocks, so that no program needs any of the disk to set a bit.
+    """Set the bits of everything in each upper, unless its filter was checked since this boot. Allocate the filter's
+    blocks, so that programs need no disk space to set a bit.
 
     Args:
         filters: uppers and their filters.
 
     Raises:
-        OSError: an upper cannot be read, or a filter not be written.
+        OSError: an upper cannot be read, or a filter cannot be written.
     """
     boot = boot_id()
     for upper, bloom in filters:

@@ -1,4 +1,4 @@
-"""Remove a container: first its processes, then its files."""
+"""Removal of a container: first its processes, then its files."""
 
 from __future__ import annotations
 
@@ -17,15 +17,18 @@ def remove_container(record: ContainerRecord, *, force: bool = False) -> int:
     """Remove a container and return the number of bytes freed.
 
     Raises:
-        ContainerRunning: something runs in it and `force` is not given.
-        StillRunning: it cannot be ended.
+        ContainerRunning: a program runs in it and `force` is not given.
+        StillRunning: its programs cannot be killed.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
     return empty_trash(move_to_trash(record, force=force))
 
 
 def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
-    """As `remove_container`, up to where its files are out of sight: at the path returned, for `empty_trash`. Quick."""
+    """Move a container to the trash: `remove_container` up to there. Quick.
+
+    Returns the trash's path, for `empty_trash`.
+    """
     path = record.real_path
     machine = record.state().elsewhere
     if machine and not force:

@@ -3,17 +3,17 @@
 `run`, `exec` and `start` each open a session on a container; several may be open at once.
 
 Rules:
-1. What the engine is told (docs/format.md §8) is decided here, from the container record alone.
-2. The listening socket is bound before the first program starts, so a program never finds nobody there.
-3. The files of a session stay as long as a process maps them: the hydrator removes them when it goes.
-4. On the path of every `rootlay run`: nothing heavy may be imported here.
+1. The engine's settings (docs/format.md §8) are decided here, from the container record alone.
+2. The listening socket is bound before the first program starts, so a program can always connect.
+3. The files of a session stay as long as a process maps them: the hydrator removes them when it exits.
+4. This code runs at every `rootlay run`: heavy modules must not be imported here.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from _socket import AF_UNIX, SOCK_STREAM, socket  # `socket` itself takes 3 ms to import
+from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itself takes 3 ms
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from rootlay.vfs.run.launch import (
 from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_trees
 from rootlay.vfs.run.user import Identity
 
-_OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by what `Bind.owner` holds
+_OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
 SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
@@ -66,7 +66,7 @@ class EngineMissing(RootlayError, RuntimeError):
 
 
 def engine_path() -> Path:
-    """The engine's executable.
+    """Return the engine's executable.
 
     Raises:
         EngineMissing: it is not installed, or this machine is of another architecture.
@@ -79,7 +79,7 @@ def engine_path() -> Path:
 
 @value
 class Session:
-    """`launch` and `socket` are files in the container's directory; `listener` is None where nothing can need it."""
+    """A session. `launch` and `socket` are files in the container's directory; `listener` is None if not needed."""
 
     record: ContainerRecord
     engine: Path
@@ -88,25 +88,25 @@ class Session:
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
-        """The host command line that runs `argv` inside: see the engine's usage (`vfs/csrc/trap/main.c`).
+        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/main.c`).
 
         Args:
-            reports: the engine says on descriptor 3 whether the program has started.
+            reports: the engine reports on descriptor 3 whether the program has started.
         """
         return [str(self.engine), "--report" if reports else "--run", str(self.launch), identity.state(), cwd, *argv]
 
     @property
     def trouble_path(self) -> Path:
-        """Where the hydrator writes down why a file could not be made: programs only see an I/O error."""
+        """Where the hydrator records why a file could not be made: programs only see an I/O error."""
         return self.launch.with_name(self.launch.name.replace("launch", "trouble", 1))
 
     def tell_trouble(self) -> None:
-        """Say on standard error what is written there, if anything is."""
+        """Print the recorded error on standard error, if there is one."""
         with contextlib.suppress(OSError):
             os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
 
     def forget(self) -> None:
-        """Remove the session's files. Only when no process uses them any more. Idempotent."""
+        """Remove the session's files. Call it only when no process uses them any more. Idempotent."""
         for path in (self.launch, self.socket_path, self.trouble_path):
             path.unlink(missing_ok=True)
 
@@ -130,19 +130,19 @@ def open_session(
     """Write the launch file of a container and bind its hydrator socket.
 
     Args:
-        patch: let the engine patch call sites (faster; the engine may ignore it).
+        patch: allow the engine to patch call sites (faster; the engine may ignore it).
         trace: None: no trace; empty: to standard error; else a file's path.
-        renew: replace the launch file of this session, whose hydrator goes on serving; nothing may run in it.
-        confine: "auto", "require" or "off"; None: as the container was made.
-        joins: the program comes to those that run already (`exec`) and may signal them. Landlock knows no domain that
-            two sessions share, so it may signal any process of the user's; not with "require".
+        renew: replace the launch file of this session, whose hydrator continues to serve; no program may run in it.
+        confine: "auto", "require" or "off"; None: the container's own value.
+        joins: the program joins running ones (`exec`) and may signal them. Landlock has no domain that two sessions
+            share, so it may signal any process of the user; not with "require".
         token: part of the files' names, see `session_token`; one is made by default.
-        binds: more than the container's own, which come first where both name the same path.
+        binds: in addition to the container's own, which take precedence for the same path.
         dirs: more directory layers, below the container's own, if there is room for them.
 
     Raises:
-        EngineMissing: nothing can run on this machine.
-        OSError: the container's directory cannot be written, or is gone.
+        EngineMissing: no program can run on this machine.
+        OSError: the container's directory cannot be written, or is missing.
     """
     engine = engine_path()
     base = Path(record.real_path)
@@ -174,12 +174,12 @@ def open_session(
 
 
 def session_token() -> str:
-    """What the names of a session's files end in: it begins with the process number of its maker."""
+    """Return the ending of the names of a session's files: it begins with the process number of its maker."""
     return f"{os.getpid()}-{os.urandom(3).hex()}"
 
 
 def socket_of(record: ContainerRecord, token: str) -> Path:
-    """The hydrator's socket of a session of this process."""
+    """Return the hydrator's socket of a session of this process."""
     return Path(f"{record.real_path}/hydrate-{token}")
 
 
@@ -194,13 +194,13 @@ def make_launch(
     dirs: Iterable[LaunchDir] = (),
     alias_later: bool = False,
 ) -> Launch:
-    """What an engine is told of a container as it is now; `flags` are FLAG_*, but for FLAG_UPPER.
+    """Return the engine's settings for a container in its current state; `flags` are FLAG_*, without FLAG_UPPER.
 
     Args:
         alias_later: the engine makes the short link to the upper itself, when it needs it.
 
     Raises:
-        OSError: the store cannot be written, or the container is gone.
+        OSError: the store cannot be written, or the container is missing.
     """
     base = Path(record.real_path)
     real_root = Path(real_directory(record.root))
@@ -208,7 +208,7 @@ def make_launch(
     # The container's own upper is a directory of it, never a link.
     upper = os.path.realpath(record.config.upper) if record.config.upper else f"{base}/{stack.upper}"
     trees = [real_root / "layers" / layer.partition(":")[2] / "tree" for layer in record.config.layers]
-    for tree in trees:  # the confinement can only allow what exists
+    for tree in trees:  # the confinement can only allow existing paths
         if not tree.is_dir():
             tree.parent.mkdir(mode=0o700, exist_ok=True)
             tree.mkdir(mode=0o700, exist_ok=True)
@@ -248,7 +248,7 @@ def make_launch(
 
 
 def _view(root: Path, chain: str) -> tuple[bytes, int, int]:
-    """The file that the native view is in, and where: offset and length in bytes, 0 for the whole file."""
+    """Return the file of the native view, and its place: offset and length in bytes, 0 for the whole file."""
     if not chain:
         return b"", 0, 0
     path = root / "views" / f"{chain.partition(':')[2]}.view"
@@ -271,9 +271,9 @@ def _ports(texts: tuple[str, ...]) -> tuple[LaunchPort, ...]:
 
 
 def _alias(record: ContainerRecord, upper: str) -> bytes:
-    """A short symbolic link to the upper, by which AF_UNIX names (107 bytes) reach into it. Made once a container.
+    """Return a short symbolic link to the upper, by which AF_UNIX names (107 bytes) reach into it. One per container.
 
-    Only one that is ours and leads there is used: somebody else may have made a name in /tmp first.
+    Only a link that is ours and leads there is used: another user may have made a name in /tmp first.
     """
     for alias in record.aliases:
         with contextlib.suppress(OSError):
@@ -285,12 +285,12 @@ def _alias(record: ContainerRecord, upper: str) -> bytes:
 
 
 def _place_of_alias(record: ContainerRecord) -> bytes:
-    """Where such a link can be made."""
+    """Return the directory for such a link."""
     return next((os.fsencode(alias) for alias in record.aliases if os.access(alias.parent, os.W_OK)), b"")
 
 
 def _lower(path: str) -> LaunchDir:
-    """A host directory as a lower: `.wh.` marks are honoured as AUFS does, but not in the host's own root."""
+    """Return a host directory as a lower: AUFS's `.wh.` marks are honoured, but not in the host's own root."""
     real = os.path.realpath(path or "/")
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 

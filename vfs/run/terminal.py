@@ -1,4 +1,4 @@
-"""Pseudo-terminals, for `-t` where the caller has no terminal of its own to lend."""
+"""Pseudo-terminals, for `-t` if the caller has no terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import select
 
 
 def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
-    """A new pseudo-terminal: (main side, terminal side)."""
+    """Open a new pseudo-terminal: (main side, terminal side)."""
     import fcntl
     import struct
     import termios
@@ -18,7 +18,7 @@ def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
 
 
 def relay(main: int, output: int, source: int | None) -> None:
-    """Copy the terminal's output to `output`, and `source` to its input, until its last user is gone."""
+    """Copy the terminal's output to `output`, and `source` to its input, until no process has the terminal open."""
     poll = select.poll()
     poll.register(main, select.POLLIN)
     if source is not None:
@@ -32,7 +32,7 @@ def relay(main: int, output: int, source: int | None) -> None:
             if fd == main and not data:
                 return
             if not data:
-                os.write(main, b"\x04")  # end of input, as a terminal says it
+                os.write(main, b"\x04")  # end of input on a terminal
                 poll.unregister(fd)
             else:
                 write_all(output if fd == main else main, data)

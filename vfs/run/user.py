@@ -1,4 +1,4 @@
-"""Who a program is inside: Docker's `USER` and `-u`, looked up in the image's own passwd and group files."""
+"""The user of a program inside: Docker's `USER` and `-u`, looked up in the image's own passwd and group files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rootlay.store.model.value import value
 _ID_MAX = (1 << 31) - 1  # Docker's limit
 
 Reader = Callable[[bytes], "bytes | None"]
-"""Reads a small file inside the container by its virtual path; None when it is not there."""
+"""Reads a small file inside the container by its virtual path; None if it does not exist."""
 
 
 class UnknownUser(RootlayError, LookupError):
-    """`-u` or the image names a user or group that the image's files do not have, or that cannot be."""
+    """`-u` or the image names a user or group that the image's files do not have, or that is not valid."""
 
     exit_code = 33
 
@@ -29,7 +29,7 @@ class UnknownUser(RootlayError, LookupError):
 
 @value
 class Identity:
-    """Virtual identity of a program. `home` is what HOME is set to where nobody else sets it."""
+    """Virtual identity of a program. `home` is the value of HOME if it is not set elsewhere."""
 
     uid: int = 0
     gid: int = 0
@@ -38,18 +38,18 @@ class Identity:
     umask: int = 0o022
 
     def state(self) -> str:
-        """The engine's STATE argument: `uid:gid:umask:group,group`."""
+        """Return the engine's STATE argument: `uid:gid:umask:group,group`."""
         return f"{self.uid}:{self.gid}:{self.umask:o}:{','.join(map(str, self.groups))}"
 
 
 def find_identity(user: str, read: Reader) -> Identity:
     """Resolve `[user|uid][:group|gid]` as Docker does; the empty string is root. The umask is 022, not the caller's.
 
-    Root needs no look-up, which keeps the common start fast. A number need not exist in the image. What comes after a
-    second colon is passed over, as there.
+    Root needs no look-up, which keeps the common start fast. A number need not exist in the image. Text after a second
+    colon is ignored, as in Docker.
 
     Raises:
-        UnknownUser: a name that the image does not have; a number that is no user's.
+        UnknownUser: a name that the image does not have; an invalid number.
     """
     name, group = (*user.split(":"), "")[:2]
     if name in ("", "0", "root") and not group:
@@ -69,12 +69,12 @@ def find_identity(user: str, read: Reader) -> Identity:
         gid = int(row[2]) if row else _number("group", group)
     elif entry:
         extra = tuple(sorted({int(row[2]) for row in groups if entry[0] in row[3].split(",")}))
-    groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as Docker has done since CVE-2022-36109
+    groups_of = tuple(dict.fromkeys((gid, *extra)))  # with the primary group, as in Docker since CVE-2022-36109
     return Identity(uid, gid, groups_of, (entry[5] if entry and entry[5] else "/"))
 
 
 def _number(kind: str, text: str) -> int:
-    """An identity that is none of the image's."""
+    """Return an identity that is not in the image's files."""
     if not _is_number(text[1:] if text[:1] in ("+", "-") else text):
         raise UnknownUser(kind, text)
     if len(text) > 20 or not 0 <= int(text) <= _ID_MAX:
@@ -83,7 +83,7 @@ def _number(kind: str, text: str) -> int:
 
 
 def process_umask() -> int:
-    """The umask, without the moment without one that umask(2) costs other threads."""
+    """Return the umask, without the moment without a umask that umask(2) causes in other threads."""
     with open("/proc/self/status", "rb") as status:
         for line in status:
             if line.startswith(b"Umask:"):
@@ -94,7 +94,7 @@ def process_umask() -> int:
 
 
 def parse_table(content: bytes | None, columns: int) -> list[list[str]]:
-    """Rows of a passwd-like file; broken lines are passed over, as libc does."""
+    """Parse rows of a passwd-like file; broken lines are skipped, as in libc."""
     rows = []
     for line in (content or b"").decode("utf-8", "surrogateescape").split("\n"):
         row = line.split(":")
@@ -108,4 +108,4 @@ def _is_id(text: str) -> bool:
 
 
 def _is_number(text: str) -> bool:
-    return text.isascii() and text.isdigit()  # alone it holds for "²", too
+    return text.isascii() and text.isdigit()  # `isdigit` alone is true for "²", too

@@ -1,4 +1,4 @@
-"""Children that were left to end by themselves."""
+"""Child processes that end by themselves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def leave(pid: int) -> None:
 
 
 def reap_hydrators() -> None:
-    """Collect the exit statuses of hydrators that have gone, so that none stays a zombie."""
+    """Collect the exit statuses of hydrators that have exited, so that none stays a zombie."""
     for pid in list(_LEFT):
         try:
             done, _ = os.waitpid(pid, os.WNOHANG)

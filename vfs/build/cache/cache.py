@@ -1,14 +1,14 @@
-"""The build cache: which layer a step made, by everything that the step depends on (docs/format.md §12).
+"""The build cache: the layer of each step, by everything that the step depends on (docs/format.md §12).
 
     <root>/build/steps/<first two digits>/<key>.json
 
 Rules:
-1. A key is the SHA-256 of a JSON list: the chain ID below, the instruction's own words, the content of what it reads.
+1. A key is the SHA-256 of a JSON list: the chain ID below, the words of the instruction, the content that it reads.
    Times of files are not in it; types, modes, owners, link targets, xattrs and content are.
-2. A record names a layer by diff ID and blob. One whose layer is gone is none.
-3. Who makes a layer holds the lock of its key, so that builds at the same time wait for one another instead of doing
+2. A record names a layer by diff ID and blob. A record whose layer is missing is ignored.
+3. A build that makes a layer holds the lock of its key, so that concurrent builds wait for one another instead of doing
    the same work twice.
-4. A record is used when its modification time is set; `prune` goes by that.
+4. Each use of a record sets its modification time, which `prune` reads.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ VERSION = 1
 
 @value
 class CachedLayer:
-    """A layer that is in the store, when it was made (RFC 3339), and by which instruction, for people."""
+    """A layer in the store, when it was made (RFC 3339), and by which instruction, for people."""
 
     layer: WrittenLayer
     created: str
     step: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """The stored form."""
+        """Return the stored form."""
         layer = self.layer
         return {
             "version": VERSION,
@@ -54,13 +54,13 @@ class CachedLayer:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> CachedLayer:
-        """Raises KeyError, TypeError, BadManifest: it is not one."""
+        """Parse the stored form. Raises KeyError, TypeError, BadManifest: it is malformed."""
         descriptor = Descriptor.parse(data["blob"], "build cache")
         return cls(WrittenLayer(Digest.parse(data["diff_id"]), descriptor), data["created"], str(data.get("step", "")))
 
 
 def key_of(*parts: Any) -> str:
-    """The key of a step, from JSON values."""
+    """Return the key of a step, from JSON values."""
     return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -75,7 +75,7 @@ class StepCache:
         return self.path / key[:2] / f"{key}.json"
 
     def find(self, key: str) -> CachedLayer | None:
-        """The layer of a step, if it is here; notes that it was used."""
+        """Return the layer of a step, if it is in the store. Records the use."""
         path = self._place(key)
         try:
             found = CachedLayer.from_json(json.loads(path.read_bytes()))
@@ -91,17 +91,17 @@ class StepCache:
         return found
 
     def add(self, key: str, made: CachedLayer) -> None:
-        """Remember the layer of a step. Atomic; a later one replaces it."""
+        """Record the layer of a step. Atomic; a later record replaces it."""
         path = self._place(key)
         make_directories(path.parent)
         replace_file(path, json.dumps(made.to_json()).encode())
 
     def try_lock(self, key: str) -> FileLock | None:
-        """The lock of a step (rule 3), a context manager; None while somebody makes the same layer."""
+        """Take the lock of a step (rule 3), a context manager. Return None while another build makes the same layer."""
         return self._store.layout.try_lock(f"step-{key}")
 
     def iter_records(self) -> Iterator[tuple[Path, float, CachedLayer]]:
-        """All records: file, when last used (seconds since the epoch), layer. Damaged ones are removed."""
+        """Yield all records: file, last use (seconds since the epoch), layer. Damaged ones are removed."""
         for path in sorted(self.path.glob("*/*.json")):
             try:
                 yield path, path.stat().st_mtime, CachedLayer.from_json(json.loads(path.read_bytes()))
@@ -111,5 +111,5 @@ class StepCache:
                 path.unlink(missing_ok=True)
 
     def forget(self, key: str) -> None:
-        """Remove a record. Its layer goes with the store's own prune. Idempotent."""
+        """Remove a record. The store's own prune removes its layer. Idempotent."""
         self._place(key).unlink(missing_ok=True)

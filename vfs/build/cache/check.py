@@ -20,7 +20,7 @@ _HALF = re.compile(r"\.(?:[0-9a-f]{64}\.json|digests)\.(\d+)\.[0-9a-f]+")
 
 
 def check_build_cache(scope: Scope) -> Iterator[Finding]:
-    """Each record of a step can be read, and lies where its key says. What a layer of it is worth is for the layers."""
+    """Check that each record of a step is readable and at the path of its key. The store's checks cover its layer."""
     top = scope.layout.root / "build"
     for path in sorted(top.iterdir()) if top.is_dir() else ():
         if path.name not in _FILES:
@@ -44,13 +44,13 @@ def check_build_cache(scope: Scope) -> Iterator[Finding]:
 
 
 def _step_trouble(path: Path) -> str:
-    """What is wrong with a record; empty: nothing."""
+    """Return the problem of a record; empty: none."""
     try:
         data = json.loads(path.read_bytes())
         CachedLayer.from_json(data)
         return "" if data["version"] == VERSION else f"version {data['version']}"
     except FileNotFoundError:
-        return ""  # `prune` goes on beside us
+        return ""  # `prune` runs concurrently
     except (OSError, ValueError, KeyError, TypeError, BadManifest) as error:
         return f"{type(error).__name__}: {error}"
 

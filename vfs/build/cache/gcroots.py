@@ -1,4 +1,4 @@
-"""What must stay in a store besides its images: what containers stand on, and what the build cache remembers."""
+"""Objects that must stay in a store in addition to its images: those of containers and of the build cache."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rootlay.vfs.build.cache.cache import StepCache
 def needed(
     store: ImageStore, without: Collection[ContainerRecord] = (), without_steps: Collection[str] = ()
 ) -> set[Digest]:
-    """Diff IDs and chain IDs, for `ImageStore.remove` and `ImageStore.prune`.
+    """Return diff IDs and chain IDs, for `ImageStore.remove` and `ImageStore.prune`.
 
     Args:
-        without: containers that do not count.
-        without_steps: keys of the build cache that do not count.
+        without: containers to ignore.
+        without_steps: keys of the build cache to ignore.
     """
     steps = StepCache(store).iter_records()
     cached = {found.layer.diff_id for path, _, found in steps if path.stem not in without_steps}

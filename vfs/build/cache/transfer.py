@@ -1,13 +1,13 @@
-"""Steps of the build cache in other places: directories and registries, for machines that start with nothing.
+"""Steps of the build cache in other places: directories and registries, for machines with an empty cache.
 
-A cache is stored as an image is: a manifest, the layers, and instead of an image's config a list of steps
+A cache is stored like an image: a manifest, the layers, and instead of an image's config a list of steps
 (docs/format.md §12). A directory is an OCI image layout.
 
 Rules:
-1. Only the list is read at first, when the first step is not in the store; a layer comes when its step asks for it.
-2. What comes is verified as a pulled layer is. A cache that cannot be read, or is damaged, is a note and a miss: the
-   step is done again.
-3. The list appears after the layers: who reads meanwhile has the old one, or a whole new one.
+1. Only the list is read at first, when the first step is not in the store; a layer is fetched when its step needs it.
+2. A fetched layer is verified like a pulled one. A cache that is unreadable or damaged causes a note and a miss: the
+   step is run again.
+3. The list appears after the layers: a concurrent reader gets the old one, or a complete new one.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ class Source(Protocol):
     """A place that a cache is read from."""
 
     def read(self) -> Steps:
-        """The list of steps. Raises RootlayError, OSError."""
+        """Return the list of steps. Raises RootlayError, OSError."""
 
     def chunks(self, blob: Descriptor) -> Iterable[bytes]:
-        """The bytes of a layer, not verified."""
+        """Yield the bytes of a layer, not verified."""
 
 
 class DirectorySource:
@@ -69,7 +69,7 @@ class DirectorySource:
 
 
 class RegistrySource:
-    """A cache in a registry. Every call has a session of its own: they are far apart."""
+    """A cache in a registry. Every call has its own session, because there is much time between them."""
 
     def __init__(self, reference: str, settings: Settings) -> None:
         self._name = Reference.parse(reference).with_default_tag()
@@ -89,7 +89,7 @@ class RegistrySource:
 
 @contextlib.contextmanager
 def open_repository(name: Reference, settings: Settings, *, push: bool = False) -> Iterator[Repository]:
-    """A repository, and its session."""
+    """Open a repository and its session."""
     from rootlay.store.registry.repository import Repository
     from rootlay.store.registry.session import Session
 
@@ -98,7 +98,7 @@ def open_repository(name: Reference, settings: Settings, *, push: bool = False) 
 
 
 def parse_steps(manifest: Manifest, data: bytes, what: str) -> Steps:
-    """The steps of a list whose layers the manifest has. Raises BadManifest."""
+    """Parse the steps of a list whose layers the manifest has. Raises BadManifest."""
     if manifest.config.media_type != CACHE_CONFIG or not manifest.config.digest.fits(data):
         raise BadManifest(what, "no build cache")
     layers = {layer.digest for layer in manifest.layers}
@@ -115,7 +115,7 @@ def parse_steps(manifest: Manifest, data: bytes, what: str) -> Steps:
 
 
 class TransferredSteps:
-    """What other places know of steps. Thread safe."""
+    """The steps in other places. Thread safe."""
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class TransferredSteps:
         note: Callable[[str], None],
         check: Callable[[], None] = lambda: None,
     ) -> None:
-        """`check` is called now and then while something comes, and may raise to give up."""
+        """Set the places. `check` is called from time to time during a transfer, and may raise to cancel it."""
         self._store = store
         self._sources = tuple(sources)
         self._note = note
@@ -133,7 +133,7 @@ class TransferredSteps:
         self._lock = threading.Lock()
 
     def find(self, key: str) -> CachedLayer | None:
-        """The layer of a step, brought into the store; None if nobody has it (rule 2)."""
+        """Fetch the layer of a step into the store. Return None if no place has it (rule 2)."""
         for name, source, steps in self._read():
             record = steps.get(key)
             if record is None:
@@ -170,7 +170,7 @@ class TransferredSteps:
 
 
 def sources_of(places: Iterable[CachePlace], settings: Settings) -> list[tuple[str, Source]]:
-    """What `--cache-from` names. Raises BadReference."""
+    """Return the places that `--cache-from` names. Raises BadReference."""
     return [
         (
             place.where,
@@ -181,7 +181,7 @@ def sources_of(places: Iterable[CachePlace], settings: Settings) -> list[tuple[s
 
 
 def write_cache(store: ImageStore, place: CachePlace, steps: Steps, settings: Settings) -> None:
-    """Store steps in another place, instead of what that has. Raises OSError, BadReference, registry errors."""
+    """Store steps in another place, and replace its content. Raises OSError, BadReference, registry errors."""
     document = dump({"version": 1, "steps": [{"key": key, **steps[key].to_json()} for key in sorted(steps)]})
     config = Descriptor(CACHE_CONFIG, Digest.of(document), len(document))
     layers = {step.layer.descriptor.digest: step.layer.descriptor for _, step in sorted(steps.items())}
@@ -223,4 +223,4 @@ def _push(store: ImageStore, name: Reference, manifest: Manifest, document: byte
 
 
 def _unheard(done_bytes: Any) -> None:
-    """Uploads of a cache show no progress."""
+    """Ignore the progress: uploads of a cache show none."""

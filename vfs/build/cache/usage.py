@@ -1,9 +1,9 @@
-"""What the build cache holds, and forgetting it: `rootlay builder du`, `rootlay builder prune`.
+"""Listing and pruning of the build cache: `rootlay builder du`, `rootlay builder prune`.
 
 Rules:
-1. A step's record costs nothing; its layer is kept for it. Where an image has the same layer, forgetting the record
-   frees nothing: such records are `shared`, and stay unless everything is to go.
-2. Safe beside builds: what a build has found is on its lease, and a cache directory in use is locked.
+1. A step's record is tiny; it keeps its layer. If an image has the same layer, removing the record frees nothing: such
+   records are `shared`, and stay unless everything is to be removed.
+2. Safe during builds: the layers that a build has found are on its lease, and a cache directory in use is locked.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from rootlay.vfs.build.run.cachemount import CacheMounts
 
 @value
 class CacheItem:
-    """One thing that the cache holds.
+    """One object in the cache.
 
     Args:
         kind: the layer of a step, or the directory of a `RUN --mount=type=cache`.
@@ -49,7 +49,7 @@ class CacheItem:
 
 
 def list_cache(store: ImageStore) -> list[CacheItem]:
-    """Everything, most recently used first."""
+    """Return everything, most recently used first."""
     return sorted(_iter_items(store), key=lambda item: (-item.used_s, item.id))
 
 
@@ -71,12 +71,12 @@ def _step(path: Path, used: float, record: CachedLayer, *, shared: bool) -> Cach
 def prune_cache(
     store: ImageStore, *, everything: bool = False, older_than_s: float = 0.0, dry_run: bool = False
 ) -> tuple[list[CacheItem], int]:
-    """Forget steps whose layer no image has, and the layers; what went, and the bytes that became free.
+    """Remove steps whose layer is not in an image, and the layers. Return the removed items and the freed bytes.
 
     Args:
         everything: also the steps whose layers images have (which frees nothing), and the cache directories.
-        older_than_s: only what was not used for that long.
-        dry_run: say what would go, and touch nothing.
+        older_than_s: only items that were not used for that time, seconds.
+        dry_run: report what would be removed, and remove nothing.
 
     Raises StoreNotWritable.
     """

@@ -1,1 +1,1 @@
-"""What a build reads: contexts, ignore files, git, downloads, and the trees of images that it stands on."""
+"""Inputs of a build: contexts, ignore files, git, downloads, and the trees of its base images."""

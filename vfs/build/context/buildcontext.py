@@ -1,12 +1,12 @@
-"""Where a build's files and its Dockerfile come from: what `docker build PATH|URL|-` means.
+"""The source of a build's files and its Dockerfile: the meaning of `docker build PATH|URL|-`.
 
 Rules (docker build, "Build context"; BuildKit frontend/dockerui/context.go):
 1. A directory; an archive (a file, or standard input as `-`, compressed or not); a git repository
    (`URL#ref:subdirectory`); a URL of an archive. Text from standard input or a URL is a Dockerfile without a context.
 2. The Dockerfile is `Dockerfile` (or `dockerfile`, `Containerfile`) in the context; `-f FILE` names another, `-f -` is
-   standard input. For a directory or a local archive, FILE may lie anywhere; else it is in the context.
-3. `FILE.dockerignore` beside the Dockerfile counts, if it is there, instead of the context's `.dockerignore`.
-4. Nothing outside the context can be named by what is in it.
+   standard input. For a directory or a local archive, FILE may be anywhere; else it is in the context.
+3. If `FILE.dockerignore` exists next to the Dockerfile, it replaces the context's `.dockerignore`.
+4. Names in the context cannot lead out of it.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from rootlay.vfs.build.language.errors import BadValue
 STDIN = "-"
 NAMES = ("Dockerfile", "dockerfile", "Containerfile")
 _IGNORE = ".dockerignore"
-# What is read at most of a Dockerfile or an ignore file.
+# Maximum size of a Dockerfile or an ignore file.
 _TEXT_BYTES_MAX = 16 << 20
-_HEAD_BYTES = 1 << 20  # more than one block of bzip2, which gives nothing before its end
+_HEAD_BYTES = 1 << 20  # more than one block of bzip2, which gives no output before its end
 
 
 class BadContext(RootlayError):
     """A build context, or the Dockerfile in it, that cannot be used.
 
     Args:
-        context: as the user named it.
+        context: the name from the user.
         reason: what is wrong, and what to do.
     """
 
@@ -59,10 +59,10 @@ class BadContext(RootlayError):
 
 @value
 class Surroundings:
-    """What a context may need.
+    """The resources for a context.
 
     Args:
-        scratch: an empty directory of the caller's, who removes it after the build.
+        scratch: an empty directory; the caller removes it after the build.
         stdin: for `-`.
         environment: for the git command.
         settings: for downloads.
@@ -78,10 +78,10 @@ class BuildContext:
     """An opened context. Use it as a context manager, or close it.
 
     Args:
-        name: as the user named it.
+        name: the name from the user.
         tree: its files, before `.dockerignore`.
-        text: a Dockerfile that came instead of files, None otherwise.
-        remote: whether it is no file or directory of this machine.
+        text: a Dockerfile that was given instead of files, None otherwise.
+        remote: whether it is not a file or directory of this machine.
     """
 
     def __init__(self, name: str, tree: SourceTree, text: bytes | None, *, remote: bool) -> None:
@@ -104,7 +104,7 @@ class BuildContext:
         self.close()
 
     def dockerfile(self, file: str | None, stdin: BinaryIO) -> tuple[str, bytes]:
-        """The Dockerfile's name for messages, and its text, by rule 2. Raises BadContext, OSError."""
+        """Return the Dockerfile's name for messages, and its text, by rule 2. Raises BadContext, OSError."""
         if file == STDIN:
             if self.name == STDIN:
                 raise BadContext(STDIN, "the context and the Dockerfile cannot both come from standard input")
@@ -123,7 +123,7 @@ class BuildContext:
         raise BadContext(self.name, f"there is no {file or NAMES[0]} in it (-f names another)")
 
     def rules(self, dockerfile: str) -> IgnoreRules:
-        """What is left out, by rule 3; `dockerfile` is the name that `dockerfile()` gave. Raises BadDockerfile."""
+        """Return the ignore rules, by rule 3; `dockerfile` is the name from `dockerfile()`. Raises BadDockerfile."""
         for name, text in self._ignore_files(dockerfile):
             if text is not None:
                 return parse_ignore(text, name)
@@ -141,16 +141,16 @@ class BuildContext:
         return [*found, (_IGNORE, _read(self.tree, _IGNORE))]
 
     def visible(self, dockerfile: str) -> SourceTree:
-        """The files that COPY and ADD see. Raises BadDockerfile for a bad ignore file."""
+        """Return the files that COPY and ADD see. Raises BadDockerfile for a bad ignore file."""
         rules = self.rules(dockerfile)
         return IgnoringTree(self.tree, rules) if rules.rules else self.tree
 
 
 def open_context(name: str, around: Surroundings) -> BuildContext:
-    """Open what the user names.
+    """Open the context that the user names.
 
     Raises:
-        BadContext: nothing that rule 1 knows.
+        BadContext: rule 1 does not apply.
         GitFailed, DownloadFailed, NotAnArchive, TruncatedArchive, UnsupportedMedia, UnsafePath.
     """
     if name == STDIN:
@@ -180,7 +180,7 @@ def open_context(name: str, around: Surroundings) -> BuildContext:
 
 
 def _from_stream(name: str, stream: BinaryIO, scratch: Path, *, remote: bool) -> BuildContext:
-    """An archive, or else a Dockerfile: the content tells."""
+    """Open an archive, or else a Dockerfile: the content decides."""
     what = "standard input" if name == STDIN else name
     head, chunks = peek(iter_file(stream), _HEAD_BYTES)
     if is_archive((head,)):
@@ -202,7 +202,7 @@ def _new(scratch: Path, name: str) -> Path:
 
 
 def _read(tree: SourceTree, name: str) -> bytes | None:
-    """A file of a context, links followed inside it; None if it is not there."""
+    """Return a file of a context, links followed inside it; None if it does not exist."""
     path = resolve(tree, b"/" + os.fsencode(os.path.normpath(name)).lstrip(b"/"))
     found = tree.lstat(path)
     if found is None or found.mode & 0o170000 != 0o100000:

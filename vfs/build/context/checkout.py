@@ -1,7 +1,7 @@
-"""Real files out of a SourceTree: for binds of a RUN, and for `--output type=local`.
+"""Copies of a SourceTree as real files: for binds of a RUN, and for `--output type=local`.
 
-Owners are the caller's, whoever runs this; modes, times of files, links and names of one file are kept. Devices are
-left out: nobody without privilege can make them.
+The owner is always the caller; modes, times of files, links and names of one file are kept. Devices are left out: only
+a privileged user can make them.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _COPY_BYTES = 1 << 20
 
 
 def check_out(tree: SourceTree, path: bytes, target: Path) -> None:
-    """Write a directory's content into `target`, which is made if need be, or a file to `target`.
+    """Copy a directory's content into `target`, which is made if missing, or a file to `target`.
 
-    Raises FileNotFoundError: there is nothing at `path`; OSError.
+    Raises FileNotFoundError: `path` does not exist; OSError.
     """
     found = tree.lstat(path)
     if found is None:
@@ -38,7 +38,7 @@ def check_out(tree: SourceTree, path: bytes, target: Path) -> None:
             pending += [(join(path, name), os.path.join(place, name)) for name in reversed(tree.listdir(path))]
         else:
             _write(tree, path, found, place, names)
-    for place, found in reversed(directories):  # what is in one changes its time
+    for place, found in reversed(directories):  # a new file in a directory changes its time
         os.chmod(place, stat.S_IMODE(found.mode) & 0o1777 | 0o700)
         os.utime(place, ns=(found.mtime_ns, found.mtime_ns))
 

@@ -1,8 +1,8 @@
-"""Sources that are downloaded: `ADD https://…`, and contexts behind a URL.
+"""Downloaded sources: `ADD https://…`, and contexts at a URL.
 
 Rules:
 1. The file belongs to 0:0 and has mode 0600; its time is the server's Last-Modified, or the epoch (BuildKit).
-2. With a checksum, nothing else is accepted. A download that is cut short is an error.
+2. With a checksum, no other content is accepted. A truncated download is an error.
 3. Redirects are followed, up to ten, never from https to http.
 """
 
@@ -35,7 +35,7 @@ class DownloadFailed(RootlayError):
 
     Args:
         url: as written.
-        reason: the server's answer, or why there is none.
+        reason: the server's answer, or why there is no answer.
     """
 
     fault = "network"
@@ -57,15 +57,15 @@ def download(
     """Download a URL.
 
     Args:
-        directory: where to; the file is named for the URL. After an error there may be a part of it.
+        directory: the target; the file is named for the URL. After an error a part of it may be there.
         settings: proxies, certificates and timeouts.
         checksum: `sha256:…` (also sha384, sha512).
-        check: called for each chunk that has come; may raise to give up.
+        check: called for each chunk; may raise to cancel.
 
     Raises:
-        DownloadFailed: no answer, or not a good one.
-        DigestMismatch: not what the checksum says.
-        BadDigest, ValueError: a checksum of no known form.
+        DownloadFailed: no answer, or an error.
+        DigestMismatch: the content does not match the checksum.
+        BadDigest, ValueError: a checksum of an unknown form.
     """
     from rootlay.store.registry.transport import Transport  # here: urllib3 opens a socket when it is imported
 
@@ -87,7 +87,7 @@ def download(
 
 
 def _open(transport: Transport, url: str) -> Response:
-    """The answer behind all redirects."""
+    """Return the answer after all redirects."""
     from rootlay.store.registry.transport import Request
 
     here = url
@@ -105,7 +105,7 @@ def _open(transport: Transport, url: str) -> Response:
 
 
 def _write(response: Response, target: Path, url: str, algorithm: str, check: Callable[[], None]) -> str:
-    """Store the body; its hash in hex."""
+    """Store the body. Return its hash in hex."""
     hasher = hashlib.new(algorithm)
     count = 0
     with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE), "wb") as file:

@@ -1,9 +1,9 @@
 """Sources in git repositories, fetched by the git command.
 
 Rules:
-1. Only the one commit is fetched where the server allows that (`--depth 1`); submodules come with it.
-2. Git never asks for a password: who is not let in gets an error. Hooks and templates of this machine are not used.
-3. Git and its children are a process group, which ends with `fetch_git`, however that ends.
+1. Only the one commit is fetched if the server allows that (`--depth 1`); its submodules are fetched, too.
+2. Git never prompts for a password: a denied access is an error. Hooks and templates of this machine are not used.
+3. Git and its children are a process group, which always ends with `fetch_git`.
 4. Files have the modes of a checkout with umask 022, whatever the caller's is.
 """
 
@@ -32,7 +32,7 @@ class GitFailed(RootlayError):
 
     Args:
         remote: the repository.
-        reason: git's last words, or ours.
+        reason: git's last line, or our reason.
     """
 
     fault = "network"
@@ -53,14 +53,14 @@ def fetch_git(
     checksum: str | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Path:
-    """Check a repository out.
+    """Check out a repository.
 
     Args:
-        directory: an empty one of the caller's, who also removes it; after an error its content is undefined.
+        directory: an empty directory; the caller also removes it. After an error its content is undefined.
         environment: for git: PATH, HOME, SSH_AUTH_SOCK, proxies, …
         keep_git_dir: leave `.git` there.
-        checksum: the commit, or its first digits, that it must be.
-        check: called every now and then; may raise to give up.
+        checksum: the required commit, or its first digits.
+        check: called from time to time; may raise to cancel.
 
     Returns:
         The directory to copy from: `directory` or the subdirectory that the reference names.
@@ -88,13 +88,13 @@ def fetch_git(
 
 
 def _fetch(git: _Git, ref: str | None) -> str:
-    """Fetch one ref; the commit's hash."""
+    """Fetch one ref. Return the commit's hash."""
     wanted = ref or "HEAD"
     try:
         git.run("fetch", "--quiet", "--depth=1", "--no-tags", "origin", "--", wanted)
         return git.run("rev-parse", "FETCH_HEAD^{commit}")
     except GitFailed:
-        # A server need not give single commits, and never does by a shortened hash: then everything must come.
+        # A server might not give single commits, and never does by a shortened hash: then everything must be fetched.
         if not _COMMIT.fullmatch(wanted) or git.missing:
             raise
     git.run("fetch", "--quiet", "--tags", "origin", "--", "+refs/heads/*:refs/remotes/origin/*")
@@ -102,7 +102,7 @@ def _fetch(git: _Git, ref: str | None) -> str:
 
 
 def _subdirectory(directory: Path, reference: GitReference) -> Path:
-    """The directory that the reference names, not reached through links out of the checkout."""
+    """Return the directory that the reference names, not reached through links out of the checkout."""
     root = directory.joinpath(*reference.subdir.split("/")) if reference.subdir else directory
     if not root.is_dir():
         raise GitFailed(reference.remote, f"no directory {reference.subdir!r} in it")
@@ -127,7 +127,7 @@ class _Git:
         self.missing = False
 
     def run(self, *arguments: str) -> str:
-        """Run it; its output without the last newline. Raises GitFailed with its last line."""
+        """Run git. Return its output without the last newline. Raises GitFailed with its last line."""
         options = ("-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false")
         try:
             process = subprocess.Popen(
@@ -152,7 +152,7 @@ class _Git:
         return out.decode("utf-8", "replace").rstrip("\n")
 
     def _wait(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
-        """What it prints. Raises what `check` raises."""
+        """Return git's output. Raises the errors of `check`."""
         with process:
             try:
                 while True:

@@ -1,11 +1,11 @@
-r"""Go's filepath.Match on Unix: the wildcards of COPY and ADD, and the base of .dockerignore's.
+r"""Go's filepath.Match on Unix: the wildcards of COPY and ADD, and the base of those of .dockerignore.
 
 1. `*` is any number of characters but `/`; `?` is one character but `/`; a bare component never crosses a `/`.
-2. `[a-z]`, `[^a-z]` is one character of a set, or not of it; there may be a `/` in what `[^a]` matches. `\` escapes,
-   in a set, too. `!` does not negate, and an empty set or a lone `-` in one is an error.
+2. `[a-z]`, `[^a-z]` is one character of a set, or not of it; `[^a]` can match a `/`. `\` escapes, in a set, too. `!`
+   does not negate, and an empty set or a lone `-` in one is an error.
 3. The whole name must match. There is no `**` here (it is `*`), and no rule for dot files.
 
-Matching is Python's `re`: a pattern with many stars can be slow on a long name, and hurts only who wrote it.
+Python's `re` does the matching: a pattern with many stars can be slow on a long name, but only its author is affected.
 
 Source: Go's path/filepath, Match; fsutil copy.ResolveWildcards.
 """
@@ -20,12 +20,12 @@ from rootlay.vfs.build.language.errors import BadValue
 
 
 def match(pattern: str, name: str) -> bool:
-    """Whether the whole name matches. Raises BadValue for a bad pattern."""
+    """Return whether the whole name matches. Raises BadValue for a bad pattern."""
     return _compiled(pattern).fullmatch(name) is not None
 
 
 def has_wildcards(name: str) -> bool:
-    """Whether a path component is a pattern; escapes alone are not."""
+    """Return whether a path component is a pattern; escapes alone do not make one."""
     escaped = False
     for char in name:
         if not escaped and char in "*?[":
@@ -35,7 +35,7 @@ def has_wildcards(name: str) -> bool:
 
 
 def translate_set(pattern: str, at: int) -> tuple[str, int]:
-    """The set that starts behind the `[` at `at`, as one of `re`, and where the pattern goes on. Raises BadValue."""
+    """Translate the set after the `[` at `at` to one of `re`. Return it and the position after it. Raises BadValue."""
     at += 1
     negated = pattern[at : at + 1] == "^"
     at += negated
@@ -84,7 +84,7 @@ def _translated(pattern: str) -> Iterator[str]:
 
 
 def _member(pattern: str, at: int) -> tuple[str, int]:
-    """One character of a set."""
+    """Parse one character of a set."""
     char = pattern[at : at + 1]
     if char in ("", "-", "]"):
         raise BadValue(f"bad pattern {pattern!r}: a '[' without ']', or an empty set or range")

@@ -1,13 +1,13 @@
-r"""`.dockerignore`: which files of a context, or of a COPY, are left out.
+r"""`.dockerignore`: the files of a context, or of a COPY, that are left out.
 
 1. One pattern a line; lines that start with `#` are comments; white space around is dropped; `.`, `..` and double
    slashes are resolved; a slash at the start or the end means nothing.
 2. Wildcards as in `glob`, and `**` for any number of directories, none included. A pattern that matches a directory
-   covers what is in it.
-3. `!pattern` takes files back. The last pattern that fits a path decides, whatever comes before.
-4. A directory that is left out is still there if something in it was taken back.
+   covers its content.
+3. `!pattern` includes files again. The last pattern that matches a path decides.
+4. A directory that is left out still exists if something in it is included again.
 
-Differences from moby, which hands parts of a pattern to a regular expression: `\d`, `\b` and such are the letter here,
+Differences from moby, which passes parts of a pattern to a regular expression: `\d`, `\b` and such are the letter here,
 and `*`, `?` in a set are themselves, both as in filepath.Match; a bad pattern is always an error.
 
 Source: moby/patternmatcher (and ignorefile); Dockerfile reference, ".dockerignore file".
@@ -27,7 +27,7 @@ from rootlay.vfs.build.language.lines import SPACES
 
 
 def parse_ignore(text: str | bytes, file: str = ".dockerignore") -> IgnoreRules:
-    """The rules of a file's content. Raises BadDockerfile."""
+    """Parse the rules of a file's content. Raises BadDockerfile."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "surrogateescape")
     rules = []
@@ -48,7 +48,7 @@ def parse_ignore(text: str | bytes, file: str = ".dockerignore") -> IgnoreRules:
 
 
 def parse_excludes(patterns: Iterable[str]) -> IgnoreRules:
-    """The rules of COPY --exclude. Raises BadValue."""
+    """Parse the rules of COPY --exclude. Raises BadValue."""
     stripped = (pattern.strip(SPACES) for pattern in patterns)
     return IgnoreRules(tuple(_rule(pattern) for pattern in stripped if pattern))
 
@@ -64,11 +64,11 @@ class Rule:
 
 @value
 class Match:
-    """The answer about one path, and what is needed for the paths in it.
+    """The result for one path, and the data for the paths in it.
 
     Args:
         excluded: whether it is left out.
-        fitting: rule by rule, whether it fits this path or a directory above.
+        fitting: for each rule, whether it matches this path or a directory above.
     """
 
     excluded: bool
@@ -77,16 +77,16 @@ class Match:
 
 @value
 class IgnoreRules:
-    """All rules, in order. No rules leave nothing out."""
+    """All rules, in order. Without rules, nothing is left out."""
 
     rules: tuple[Rule, ...] = ()
 
     def match(self, path: str, parent: Match | None = None) -> Match:
-        """About one path, with `/` and relative to the root of the context.
+        """Match one path, with `/` and relative to the root of the context.
 
         Args:
-            parent: the answer about its directory; None if that is the root. A walk from the root down costs one look
-                per rule and file.
+            parent: the result for its directory; None if that is the root. A walk from the root down needs one test per
+                rule and file.
         """
         excluded, fitting = False, []
         for index, rule in enumerate(self.rules):
@@ -99,7 +99,7 @@ class IgnoreRules:
         return Match(excluded, tuple(fitting))
 
     def excludes(self, path: str) -> bool:
-        """Whether one path is left out: `match` from the root down."""
+        """Return whether one path is left out: `match` from the root down."""
         found = None
         parts = path.split("/")
         for end in range(1, len(parts) + 1):
@@ -107,12 +107,12 @@ class IgnoreRules:
         return found is not None and found.excluded
 
     def may_take_back(self, directory: str) -> bool:
-        """Whether a rule could take back something below a directory that is left out: else it need not be walked."""
+        """Return whether a rule could include something below an excluded directory: else it need not be walked."""
         return any(rule.negated and _may_reach(rule.pattern, directory) for rule in self.rules)
 
 
 def _may_reach(pattern: str, directory: str) -> bool:
-    """Whether a pattern can fit a path below the directory: compared component by component up to a `**`."""
+    """Return whether a pattern can match a path below the directory: compared component by component up to a `**`."""
     parts = directory.split("/")
     wanted = pattern.split("/")
     for part, want in zip(parts, wanted, strict=False):
@@ -121,13 +121,13 @@ def _may_reach(pattern: str, directory: str) -> bool:
         try:
             if not glob_match(want, part):
                 return False
-        except BadValue:  # a set with a slash in it, cut in two
+        except BadValue:  # a set with a slash in it, split in two
             return True
     return True
 
 
 def _clean(path: str) -> str:
-    """Go's filepath.Clean: Python's keeps two slashes at the start."""
+    """Return Go's filepath.Clean: Python's keeps two slashes at the start."""
     cleaned = posixpath.normpath(path)
     return cleaned[1:] if cleaned.startswith("//") else cleaned
 
@@ -143,7 +143,7 @@ def _rule(pattern: str) -> Rule:
 
 
 def _compile(pattern: str) -> Callable[[str], bool]:
-    """A test for whole paths. Simple patterns need no regular expression; as in moby, `**` at both ends is special."""
+    """Compile a test for whole paths. Simple patterns need no regular expression; `**` at both ends is special."""
     if pattern == "**":
         return lambda path: True
     if not re.search(r"[*?\[\\]", pattern):

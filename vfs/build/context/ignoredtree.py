@@ -1,6 +1,6 @@
-"""A build context without what `.dockerignore` leaves out.
+"""A build context without the files that `.dockerignore` leaves out.
 
-A directory that is left out is still there if something in it was taken back (`!`): see `ignore`, rule 4.
+A directory that is left out still exists if something in it is included again (`!`): see `ignore`, rule 4.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ class IgnoringTree:
     def __init__(self, tree: SourceTree, rules: IgnoreRules) -> None:
         self._tree = tree
         self._rules = rules
-        # Of directories only: each file is asked for about once.
+        # Of directories only: each file is looked up about once.
         self._matches: dict[bytes, Match] = {}
-        self._visible: set[bytes] = set()  # directories that are left out, but for something in them
+        self._visible: set[bytes] = set()  # directories that are left out except for something in them
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         found = self._tree.lstat(path)
@@ -40,7 +40,7 @@ class IgnoringTree:
             return known
         parent: Match | None = None
         end = 0
-        while end < len(path):  # from the top, as what is above tells of what is below
+        while end < len(path):  # from the top, because the result for a directory is needed for its content
             end = path.find(b"/", end + 1)
             end = len(path) if end < 0 else end
             known = self._matches.get(path[:end])
@@ -53,7 +53,7 @@ class IgnoringTree:
         return known
 
     def _has_visible(self, directory: bytes) -> bool:
-        """Whether a directory that is left out holds something that is not."""
+        """Return whether an excluded directory holds something that is not excluded."""
         if directory in self._visible:
             return True
         top = directory

@@ -1,8 +1,8 @@
-"""Work that waits for another machine, done where it can be given up.
+"""Work that waits for another machine, run so that it can be cancelled.
 
-A thread that waits for bytes from a network cannot be stopped from outside. So another one waits, and what asked for it
-leaves when the build is stopped; the one left behind ends with its connection, or with the process. It may only write
-where nobody looks before it has ended well.
+A thread that waits for bytes from a network cannot be stopped from outside. So a second thread waits, and the caller
+returns when the build is stopped. The second thread ends with its connection, or with the process. It must only write
+to places that are not read before it has succeeded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ POLL_S = 0.1
 
 
 def run_interruptibly(work: Callable[[], T], check: Callable[[], None], layout: Layout | None = None) -> T:
-    """What `work` returns or raises; or what `check`, called again and again meanwhile, raises.
+    """Return the result of `work` or raise its error; or raise the error of `check`, which is called meanwhile.
 
     Args:
-        layout: of the store for whose import, if this thread has one, the work is done.
+        layout: the layout of the store; the work belongs to this thread's import there, if there is one.
     """
     ended = threading.Event()
     outcome: list[Any] = []  # the result, or nothing and an error
@@ -35,7 +35,7 @@ def run_interruptibly(work: Callable[[], T], check: Callable[[], None], layout: 
             else:
                 with layout.joining(current):
                     outcome.append(work())
-        except BaseException as error:  # it is the asker's
+        except BaseException as error:  # it belongs to the caller
             errors.append(error)
         ended.set()
 

@@ -1,14 +1,15 @@
-"""A stack of layers as one view, merged name by name when somebody asks, over the ready view of its lowest layers.
+"""A stack of layers as one view, merged name by name on request, over the ready view of its lowest layers.
 
-A merged view on disk (`rootlay.store.view.build`) costs as much as the image has files. A builder that only wants to
-know what lies at the target of a COPY asks a few names of each new layer instead.
+The time to build a merged view on disk (`rootlay.store.view.build`) is proportional to the files of the image. A
+builder that only reads the target of a COPY looks up a few names of each new layer instead.
 
 Rules:
 1. Those of the OCI image specification, as `rootlay.store.view.merge` states them: the topmost layer that has a name,
-   or its whiteout, decides; directories merge unless opaque; an implicit directory has the attributes of what is below.
-2. Ids of the ready view are kept; what lies in a layer above it gets a number from `FIRST_ID` on: a directory when it
-   is first met, anything else whenever it is met, for only directories are remembered. Inode numbers are always the
-   same: the layer's number and the one in its index.
+   or its whiteout, decides; directories merge unless opaque; an implicit directory has the attributes of the directory
+   below.
+2. IDs of the ready view are kept; objects in a layer above it get a number from `FIRST_ID` on: a directory at its first
+   look-up, any other object at each look-up, because only directories are cached. Inode numbers are always the same:
+   the layer's number and the one in its index.
 3. Implements `vfs.merge.stack.LowerView` and `LowerHydrator`, so that `vfs.overlay.overlay.Overlay` works on it.
    Nothing is hydrated: content is read with `open`. A node's `layer` is the number of the layer above the ready view
    that has its content, -1: none.
@@ -36,14 +37,14 @@ _ROOT = Entry(EntryType.DIRECTORY, mode=0o755, implicit=True)
 
 @value
 class _Directory:
-    """What a merged directory consists of: (layer, id in it), topmost first, and the ready view's node below."""
+    """The parts of a merged directory: (layer, id in it), topmost first, and the ready view's node below."""
 
     parts: tuple[tuple[int, int], ...]
     base: LowerNode | None
 
 
 class LayeredView:
-    """Layers, base first, over a ready view (None: nothing lies below). Thread safe. Close it; it closes its parts."""
+    """Layers, base first, over a ready view (None: nothing is below). Thread safe. Close it; it closes its parts."""
 
     def __init__(self, base: LowerView | None, content: LowerHydrator | None, layers: Sequence[Layer]) -> None:
         self._base = base
@@ -65,7 +66,7 @@ class LayeredView:
                     return
 
     def find(self, parent_id: int, name: bytes) -> LowerNode | None:
-        """`name` in a directory, or None."""
+        """Look `name` up in a directory. Return None if it does not exist."""
         if parent_id < FIRST_ID:
             return None if self._base is None else self._base.find(parent_id, name)
         with self._lock:
@@ -78,7 +79,7 @@ class LayeredView:
             return found
 
     def _look(self, directory: _Directory, name: bytes, limit: int) -> LowerNode | None:
-        """`name` as the layers below number `limit` show it."""
+        """Return `name` as the layers below number `limit` show it."""
         parts: list[tuple[int, Entry]] = []
         for number, entry_id in directory.parts:
             entry = self._layers[number].find(entry_id, name) if number < limit else None
@@ -120,7 +121,7 @@ class LayeredView:
         )  # fmt: skip
 
     def _at(self, path: bytes, limit: int) -> LowerNode | None:
-        """What is at a canonical path in the layers below number `limit`: the target of a hard link."""
+        """Return the object at a canonical path in the layers below number `limit`: the target of a hard link."""
         roots = [(number, entry) for number, entry in self._roots() if number < limit]
         node: LowerNode | None = self._merge_directory(roots, self._base.root if self._base is not None else None)
         for name in path.split(b"/"):
@@ -133,7 +134,7 @@ class LayeredView:
         return node
 
     def iter_children(self, parent_id: int) -> Iterator[tuple[bytes, LowerNode]]:
-        """The children of a directory, sorted by name (bytes)."""
+        """Return the children of a directory, sorted by name (bytes)."""
         if parent_id < FIRST_ID:
             yield from self._base.iter_children(parent_id) if self._base is not None else ()
             return
@@ -149,11 +150,11 @@ class LayeredView:
                 yield name, node
 
     def list_types(self, parent_id: int) -> list[tuple[bytes, int]]:
-        """Names and st_mode types of the children of a directory, sorted by name (bytes)."""
+        """Return names and st_mode types of the children of a directory, sorted by name (bytes)."""
         return [(name, TYPE_BITS[node.type]) for name, node in self.iter_children(parent_id)]
 
     def open(self, node: LowerNode) -> BinaryIO:
-        """The content of a file, for reading. Close it. Raises OSError (EIO: the store is damaged)."""
+        """Open the content of a file, for reading. The caller closes it. Raises OSError (EIO: the store is damaged)."""
         if isinstance(node, Node) and node.id >= FIRST_ID and node.layer >= 0:
             return self._layers[node.layer].open_content(replace(node, type=EntryType.FILE))
         if self._content is None:
@@ -161,7 +162,7 @@ class LayeredView:
         return self._content.open(node)
 
     def hydrate(self, entry_id: int) -> Path:
-        """Not for this view (rule 3). Raises OSError."""
+        """Raise OSError: this view does not hydrate (rule 3)."""
         raise OSError(errno.ENOTSUP, os.strerror(errno.ENOTSUP))
 
     def _take_id(self) -> int:
@@ -170,7 +171,7 @@ class LayeredView:
             return self._next_id - 1
 
     def close(self) -> None:
-        """Give all parts up. Idempotent."""
+        """Close all parts. Idempotent."""
         for layer in self._layers:
             layer.close()
         if self._content is not None:

@@ -1,8 +1,8 @@
-"""What a source of ADD, or a build context, is: a path, a URL or a git repository.
+"""The type of a source of ADD, or of a build context: a path, a URL or a git repository.
 
 Rules (BuildKit util/gitutil, dockerfile2llb/convert.go; Dockerfile reference, "ADD"; docker build, "Git repositories"):
-1. `git://…`, `ssh://…` and `user@host:path` are git repositories; `http://…` and `https://…` are if the path ends in
-   `.git`, and plain downloads otherwise. Anything else is a path.
+1. `git://…`, `ssh://…` and `user@host:path` are git repositories; `http://…` and `https://…` are repositories if the
+   path ends in `.git`, and plain downloads otherwise. Anything else is a path.
 2. The fragment of a repository is `#ref:subdir`; both may be left out. A ref is a branch, a tag or a commit.
 3. Only as a context, `github.com/…` is a repository, too (deprecated by Docker).
 """
@@ -20,7 +20,7 @@ from rootlay.vfs.build.language.errors import BadValue
 Kind = Literal["path", "url", "git"]
 
 _SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
-# BuildKit util/sshutil: user@host:path, where the path does not look like a port and a URL's path.
+# BuildKit util/sshutil: user@host:path, if the path does not look like a port and a URL's path.
 _SCP = re.compile(r"[a-zA-Z0-9\-_]+@[a-zA-Z0-9-.]+:(?!//)[^#\s]+(?:#.*)?")
 _UNNAMED = "__unnamed__"
 
@@ -30,7 +30,7 @@ class GitReference:
     """A place in a git repository.
 
     Args:
-        remote: what the git command is given.
+        remote: the argument for the git command.
         ref: branch, tag or commit; None for the remote's HEAD.
         subdir: a directory in it, without slashes around; empty for its root.
     """
@@ -41,7 +41,7 @@ class GitReference:
 
 
 def kind_of(source: str) -> Kind:
-    """What a source of ADD is."""
+    """Return the type of a source of ADD."""
     scheme = _SCHEME.match(source)
     if scheme is None:
         return "git" if _SCP.fullmatch(source) else "path"
@@ -54,12 +54,12 @@ def kind_of(source: str) -> Kind:
 
 
 def kind_of_context(text: str) -> Kind:
-    """What a build context is; rule 3 counts."""
+    """Return the type of a build context; rule 3 applies."""
     return "git" if text.startswith("github.com/") else kind_of(text)
 
 
 def parse_git(text: str) -> GitReference:
-    """A repository's reference. Raises BadValue where git could take a part for an option, or leave the checkout."""
+    """Parse a repository's reference. Raises BadValue if git could take a part as an option, or leave the checkout."""
     remote, _, fragment = text.partition("#")
     if remote.startswith("github.com/"):
         remote = f"https://{remote}"
@@ -73,7 +73,7 @@ def parse_git(text: str) -> GitReference:
 
 
 def file_name(url: str) -> str:
-    """The name of a downloaded file: the last component of the URL's path."""
+    """Return the name of a downloaded file: the last component of the URL's path."""
     try:
         name = posixpath.basename(unquote(urlsplit(url).path))
     except ValueError:

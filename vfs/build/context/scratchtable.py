@@ -1,8 +1,8 @@
-"""Tables of any size for the time of a build: a few megabytes of them are in memory, the rest in a file.
+"""Tables of any size for one build: a few megabytes of them are in memory, the rest in a file.
 
-SQLite, because it keeps to the memory that it is given; what LMDB maps counts as ours while it is read.
+They use SQLite, because it respects its memory limit; pages that LMDB maps count as our memory while they are read.
 
-The file has no name and goes with its process: no transaction is ever finished, nothing is synced.
+The file has no name and ends with its process: no transaction is ever finished, nothing is synced.
 Thread safe.
 """
 
@@ -31,7 +31,7 @@ class ScratchTables:
     """Tables of one `schema`. Close it. Errors are OSErrors: ENOSPC, or EIO.
 
     Args:
-        directory: where the file may be made; None: everything stays in memory.
+        directory: the directory of the file; None: everything stays in memory.
     """
 
     def __init__(self, schema: str, directory: Path | None = None) -> None:
@@ -46,12 +46,12 @@ class ScratchTables:
             os.unlink(place)
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the tables. Idempotent."""
         with self._lock:
             self._database.close()
 
     def run(self, statement: str, *values: Any) -> int:
-        """Change something; the row number of what was put in."""
+        """Run a statement that changes something. Return the row number of an inserted row."""
         with self._lock:
             try:
                 return self._database.execute(statement, values).lastrowid or 0
@@ -59,7 +59,7 @@ class ScratchTables:
                 raise _as_os_error(error) from error
 
     def run_many(self, statement: str, rows: Iterable[Sequence[Any]]) -> None:
-        """The same for each row."""
+        """Run a statement for each row."""
         with self._lock:
             try:
                 self._database.executemany(statement, rows)
@@ -67,7 +67,7 @@ class ScratchTables:
                 raise _as_os_error(error) from error
 
     def one(self, query: str, *values: Any) -> Sequence[Any] | None:
-        """The first row."""
+        """Return the first row."""
         with self._lock:
             try:
                 row: Sequence[Any] | None = self._database.execute(query, values).fetchone()
@@ -76,7 +76,7 @@ class ScratchTables:
             return row
 
     def rows(self, query: str, *values: Any) -> Iterator[Sequence[Any]]:
-        """All rows, one by one. Nothing may change what is looked at meanwhile."""
+        """Yield all rows, one by one. The table must not change meanwhile."""
         with self._lock:
             try:
                 found = self._database.execute(query, values)

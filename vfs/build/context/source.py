@@ -1,10 +1,10 @@
-"""What COPY and ADD copy from: trees of files, on the host or in an image.
+"""Sources of COPY and ADD: trees of files, on the host or in an image.
 
 Rules:
 1. Paths are absolute inside the tree (`/a/b`, the root is `/`), canonical, as raw bytes; nothing outside can be named.
-2. `lstat` says what an image will show: what is on the host belongs to root (0:0) there; what is in an image keeps its
+2. `lstat` returns what an image will show: files of the host belong to root (0:0) there; files of an image keep their
    owner (BuildKit: the client sends its context without owners).
-3. Sockets are not seen: no layer can hold them.
+3. Sockets are left out: a layer cannot hold them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _STAMP = Struct("<QQQqq")
 
 
 class Stamp(NamedTuple):
-    """Which file of the host, and since when it is as it is: bytes, ns since the epoch."""
+    """The identity of a file of the host, and the time of its state: bytes, ns since the epoch."""
 
     device: int
     inode: int
@@ -36,12 +36,12 @@ class Stamp(NamedTuple):
     ctime_ns: int
 
     def pack(self) -> bytes:
-        """Forty bytes."""
+        """Return it as forty bytes."""
         return _STAMP.pack(*self)
 
     @classmethod
     def unpack(cls, data: bytes) -> Stamp:
-        """The inverse of `pack`."""
+        """Return the inverse of `pack`."""
         return cls(*_STAMP.unpack(data))
 
 
@@ -49,8 +49,8 @@ class Stamp(NamedTuple):
 class SourceEntry:
     """One object of a source. `mode` with type bits, times in ns, sizes in bytes.
 
-    `identity` is the same for all names of one file, None where it has one name only. `stamp` changes whenever the
-    content of a file of the host may have changed; None where nothing is known.
+    `identity` is the same for all names of one file, None if it has only one name. `stamp` changes whenever the content
+    of a file of the host may have changed; None if that is not known.
     """
 
     mode: int
@@ -64,40 +64,40 @@ class SourceEntry:
 
 
 class LinkTree(Protocol):
-    """A tree, as far as paths are resolved in it."""
+    """A tree that only resolves paths."""
 
     def lstat(self, path: bytes) -> SourceEntry | None:
-        """What is at a path, links not followed; None where there is nothing."""
+        """Return the object at a path, links not followed; None if there is none."""
 
     def readlink(self, path: bytes) -> bytes:
-        """The text of a symbolic link."""
+        """Return the text of a symbolic link."""
 
 
 class SourceTree(LinkTree, Protocol):
     """A tree to copy from."""
 
     def listdir(self, path: bytes) -> list[bytes]:
-        """The names in a directory, sorted by bytes."""
+        """Return the names in a directory, sorted by bytes."""
 
     def xattrs(self, path: bytes) -> Xattrs:
-        """Extended attributes that an image keeps, sorted."""
+        """Return the extended attributes that an image keeps, sorted."""
 
     def open(self, path: bytes) -> BinaryIO:
-        """The content of a file. Close it."""
+        """Open the content of a file. The caller closes it."""
 
 
 def join(directory: bytes, name: bytes) -> bytes:
-    """The path of a name in a directory."""
+    """Return the path of a name in a directory."""
     return b"/" + name if directory == b"/" else directory + b"/" + name
 
 
 class HostTree:
-    """A directory of the host, links in it confined to it.
+    """A directory of the host; its links cannot lead out of it.
 
     Args:
         root: the directory.
-        ignored: whether a path (`a/b`, no slash in front) is left out; a directory that is left out is still
-            walked, and appears if something in it is not (see .dockerignore).
+        ignored: whether a path (`a/b`, without a leading slash) is left out; a directory that is left out is still
+            walked, and appears if something in it is not left out (see .dockerignore).
     """
 
     def __init__(self, root: str | os.PathLike[str], ignored: Callable[[bytes], bool] | None = None) -> None:
@@ -147,12 +147,12 @@ class HostTree:
             return ()
 
     def open(self, path: bytes) -> BinaryIO:
-        # A file that has become a link meanwhile is not followed: it might lead anywhere.
+        # A file that was replaced by a link meanwhile is not followed: it might lead anywhere.
         return os.fdopen(open_regular(self._real(path), follow=False), "rb")
 
 
 def _travels(xattr_name: str) -> bool:
-    """Whether an extended attribute belongs to the file, and not to this machine (SELinux, ACLs)."""
+    """Return whether an extended attribute belongs to the file, and not to this machine (SELinux, ACLs)."""
     return xattr_name.startswith("user.") or xattr_name == "security.capability"
 
 
@@ -188,9 +188,9 @@ class OverlayTree:
 
 
 def resolve(tree: LinkTree, path: bytes) -> bytes:
-    """The canonical path of a path in a tree: its links followed, `..` and links kept inside the tree.
+    """Return the canonical path of a path in a tree: its links followed, `..` and links kept inside the tree.
 
-    What does not exist is kept as it is named. Raises OSError: ELOOP.
+    Missing components stay unchanged. Raises OSError: ELOOP.
     """
     pending = [part for part in path.split(b"/") if part][::-1]
     done = b"/"

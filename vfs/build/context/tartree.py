@@ -1,10 +1,10 @@
-"""A tar archive as a tree to copy from: a build context that comes as an archive.
+"""A tar archive as a tree to copy from: a build context in an archive.
 
 Rules:
 1. Compressed archives are decompressed once, into a file; content is read from there. Nothing else is extracted.
 2. The entries are in a table that does not have to fit into memory (`rootlay.vfs.build.context.scratchtable`).
-3. Later entries replace earlier ones; missing directories are there with 0755, owned by root; names cannot lead out.
-4. A name below a link of the archive lies where the link leads, as if the archive had been extracted into an empty
+3. Later entries replace earlier ones; missing directories are made with 0755, owned by root; names cannot lead out.
+4. A name below a link of the archive is at the link's target, as if the archive had been extracted into an empty
    directory.
 """
 
@@ -51,7 +51,7 @@ class _Node:
 
 
 def is_archive(chunks: Iterable[bytes]) -> bool:
-    """Whether content is a tar, compressed or not, with at least one entry. Reads no further than that."""
+    """Return whether content is a tar, compressed or not, with at least one entry. Reads no further than that."""
     try:
         return next(iter(TarReader(ByteStream(decompress(chunks, "")), "")), None) is not None
     except (NotAnArchive, TruncatedArchive, UnsupportedMedia):
@@ -64,11 +64,11 @@ class TarTree:
     Args:
         chunks: the archive, compressed or not.
         scratch: an existing directory for temporary files, which have no names (nothing to remove after a crash).
-        what: the archive's name for messages.
+        what: name of the archive for messages.
 
     Raises:
-        NotAnArchive, TruncatedArchive, UnsupportedMedia: it cannot be read.
-        UnsafePath: a name that no file system can hold.
+        NotAnArchive, TruncatedArchive, UnsupportedMedia: the archive cannot be read.
+        UnsafePath: a name that is not possible on a file system.
     """
 
     def __init__(self, chunks: Iterable[bytes], scratch: Path, what: str) -> None:
@@ -85,7 +85,7 @@ class TarTree:
             raise
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the archive. Idempotent."""
         self._tables.close()
         if self._file >= 0:
             os.close(self._file)
@@ -117,7 +117,7 @@ class TarTree:
         return io.BufferedReader(ContentReader(self, self._get(path).entry))
 
     def read_some(self, tar_offset: int, count: int) -> memoryview:
-        """Bytes of the plain archive: what ContentReader needs."""
+        """Return bytes of the plain archive, for ContentReader."""
         data = os.pread(self._file, count, tar_offset)
         if not data:
             raise TruncatedArchive(self._what)
@@ -126,7 +126,7 @@ class TarTree:
     # ---- building
 
     def _kept(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Write what passes."""
+        """Write the passing chunks to the file."""
         for chunk in chunks:
             view = memoryview(chunk)
             while view:
@@ -166,11 +166,11 @@ class TarTree:
 
     def _put(self, parent: int, name: bytes, node: int, before: _Node | None) -> None:
         if before is not None and before.is_directory:
-            self._directories.clear()  # it, and what is in it, can be reached no more
+            self._directories.clear()  # it and its content are no longer reachable
         self._tables.run("INSERT OR REPLACE INTO children VALUES (?, ?, ?)", parent, name, node)
 
     def _make_directory(self, path: bytes) -> int:
-        """The directory of a path, links followed; what is missing is made, what is no directory replaced."""
+        """Return the directory of a path, links followed. Make missing ones, replace other objects."""
         node = _ROOT
         for part in resolve(self, path).split(b"/"):
             if not part:
@@ -200,7 +200,7 @@ class TarTree:
         return None if parent is None else self._child(parent, name)
 
     def _directory(self, path: bytes) -> int | None:
-        """The ID of the directory at a path; None: there is none."""
+        """Return the ID of the directory at a path; None: there is none."""
         known = self._directories.get(path)
         if known is not None or not path:
             return known or _ROOT

@@ -1,9 +1,9 @@
-"""File systems of images that are being built, for reading: what lies at a COPY's target, who is in /etc/passwd.
+"""Read-only file systems of images that are being built: for targets of COPY, and for users in /etc/passwd.
 
 Rules:
-1. Opening one costs as much as the layers above the nearest ready view have names that are asked for; a base image
-   without a view gets one, which running it needs anyway.
-2. One overlay a chain, shared by all steps and threads; `close` closes them all.
+1. The time to open one depends on the requested names in the layers above the nearest ready view. A base image without
+   a view gets one, which running it needs anyway.
+2. There is one overlay per chain, shared by all steps and threads; `close` closes them all.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rootlay.vfs.merge.stack import Ownership, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 
 LAYERED_MAX = 40
-"""More layers than these above a view are not asked one by one: then a view is made. Each takes two descriptors."""
+"""Maximum number of layers above a view; with more of them a view is made. Each takes two descriptors."""
 
 
 class Trees:
@@ -31,7 +31,7 @@ class Trees:
         self._lock = threading.Lock()
 
     def open(self, diff_ids: Sequence[Digest]) -> Overlay:
-        """The merged tree of layers, base first; stays this object's to close. Raises CorruptStore."""
+        """Open the merged tree of layers, base first. This object closes it. Raises CorruptStore."""
         key = tuple(diff_ids)
         with self._lock:
             if key not in self._open:
@@ -51,7 +51,7 @@ class Trees:
         return Overlay(Stack((), merged, merged, Ownership(0, 0)), owned=True)
 
     def _ready(self, diff_ids: tuple[Digest, ...]) -> int:
-        """How many of the lowest layers have a view."""
+        """Return how many of the lowest layers have a view."""
         for count in range(len(diff_ids), 0, -1):
             path = view_path(self._store.root, chain_id(diff_ids[:count]))
             if path.exists() and path.with_suffix(".view").exists():

@@ -16,18 +16,18 @@ from rootlay.vfs.build.context.source import SourceTree, join, resolve
 
 
 def unescape(path: str) -> str:
-    """A path without wildcards as a name."""
+    """Return a path without wildcards as a name."""
     return re.sub(r"\\(.)", r"\1", path)
 
 
 def iter_matches(
     tree: SourceTree, pattern: str, start: bytes = b"/", *, follow: bool = True, deep: bool = False
 ) -> Iterator[bytes]:
-    """The paths below a directory that match, sorted by component, without doubles.
+    """Yield the paths below a directory that match, sorted by component, without duplicates.
 
     Args:
         follow: links on the way are followed.
-        deep: `**` stands for directories.
+        deep: `**` matches directories.
 
     Raises:
         BadValue: a malformed pattern.
@@ -39,7 +39,7 @@ def iter_matches(
 def _walk(
     tree: SourceTree, directory: bytes, parts: list[str], follow: bool, deep: bool, place: bytes | None = None
 ) -> Walk[bytes]:
-    """What matches below a directory, which is at `place` behind all links, if that is known."""
+    """Yield the matches below a directory, which is at `place` with all links resolved, if that is known."""
     if not parts:
         yield directory
         return

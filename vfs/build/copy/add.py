@@ -1,7 +1,7 @@
 """The sources of ADD: paths of the context, URLs, git repositories.
 
 Rules: archives of the context are extracted unless --unpack=false, those of URLs only with --unpack; a repository is
-its files. What is fetched lies in a scratch directory until the layer is written. Source: Dockerfile reference, ADD.
+its files. Fetched files are in a scratch directory until the layer is written. Source: Dockerfile reference, ADD.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Adding:
 
     Args:
         staging: an empty directory, which stays until the layer is written.
-        check: called now and then; may raise to give up.
+        check: called from time to time; may raise to cancel.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Adding:
         self._check = check
 
     def source(self, path: str, context: SourceTree) -> tuple[SourceTree, str]:
-        """The tree of a source, and the path in it.
+        """Return the tree of a source, and the path in it.
 
         Raises DownloadFailed, DigestMismatch, BadDigest, GitFailed, BadValue.
         """
@@ -60,11 +60,11 @@ class Adding:
         return HostTree(root), "/"
 
     def unpacks(self, path: str) -> bool:
-        """Whether an archive at this source is extracted."""
+        """Return whether an archive at this source is extracted."""
         asked = self._instruction.unpack
         return kind_of(path) == "path" if asked is None else asked
 
 
 def _escaped(name: str) -> str:
-    """A file's name as a source without wildcards."""
+    """Return a file's name as a source without wildcards."""
     return "".join(f"\\{char}" if char in "*?[\\" else char for char in name)

@@ -1,4 +1,4 @@
-"""The value of `--chmod`: octal, or symbolic as chmod(1) has it (`u=rwX,go=rX`, `+x`, `a-w`)."""
+"""The value of `--chmod`: octal, or symbolic as in chmod(1) (`u=rwX,go=rX`, `+x`, `a-w`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class ModeChange:
 
     @classmethod
     def parse(cls, text: str) -> ModeChange:
-        """Raises ValueError, with a message for the user."""
+        """Parse a value. Raises ValueError, with a message for the user."""
         if re.fullmatch(r"[0-7]{1,5}", text) and int(text, 8) <= 0o7777:
             return cls(octal=int(text, 8))
         clauses = []
@@ -35,7 +35,7 @@ class ModeChange:
         return cls(clauses=tuple(clauses))
 
     def apply(self, mode: int) -> int:
-        """The st_mode (type bits included) of an object that had `mode`."""
+        """Return the st_mode (type bits included) of an object that had `mode`."""
         kind, bits = stat.S_IFMT(mode), stat.S_IMODE(mode)
         if self.octal is not None:
             return kind | self.octal

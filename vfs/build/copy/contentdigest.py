@@ -1,11 +1,12 @@
-"""Digests of what a COPY brings: what the cache compares instead of times.
+"""Digests of the content of a COPY: the cache compares them instead of times.
 
 A file of the host is read once: its digest is remembered by device, inode, size, times of content and of inode, as git
-and make do; a change within the clock's own step of a first look is found by looking at the age (rule 2).
+and make do; the age of the file reveals a change within one clock step after its first read (rule 2).
 
 Rules:
 1. `plan_digest` covers path, type, mode, owner, link target, device number, xattrs and content of every entry.
-2. A file that changed in the last two seconds is not remembered: it may change again without a new time.
+2. The digest of a file that changed in the last two seconds is not stored: the file may change again without a new
+   time.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ from rootlay.vfs.build.copy.planentry import Planned
 FILE = "digests"
 SETTLED_NS = 2_000_000_000
 RECENT_MAX = 20_000
-"""Of new digests so many are found again in the same build; the others wait in a file until they are saved."""
+"""Maximum number of new digests in memory, found again in the same build; the others wait in a file for `save`."""
 _READ_BYTES = 1 << 20
 
 
 class ContentDigests:
-    """Digests of files by their stamps, kept in `<root>/build/digests`. Save what was learnt with `save`. Thread safe.
+    """The digests of files by their stamps, in `<root>/build/digests`. Store new ones with `save`. Thread safe.
 
     Args:
-        check: called now and then while files are read; may raise to give up.
+        check: called from time to time while files are read; may raise to cancel.
     """
 
     def __init__(self, path: Path, check: Callable[[], None] = lambda: None) -> None:
@@ -48,7 +49,7 @@ class ContentDigests:
         self._waiting: IO[bytes] | None = None
 
     def of(self, planned: Planned) -> bytes:
-        """The SHA-256 of a file's content. Raises OSError."""
+        """Return the SHA-256 of a file's content. Raises OSError."""
         stamp = planned.stamp
         key = b"" if stamp is None else _key(stamp)
         known = self._find(key) if key else None
@@ -86,7 +87,7 @@ class ContentDigests:
         return (record(key, now_s, digest) for key, digest in self._new.items())
 
     def save(self) -> None:
-        """Write what is new. Two builds at the same time: the later one may lose what the other has learnt."""
+        """Write the new digests. Of two concurrent builds, the later one may lose the digests of the other."""
         with self._lock:
             if self._new or self._waiting is not None:
                 make_directories(self._path.parent)
@@ -94,7 +95,7 @@ class ContentDigests:
             self._close()
 
     def _all(self) -> Iterator[bytes]:
-        current = find_file(self._path)  # perhaps not the one that was opened
+        current = find_file(self._path)  # perhaps not the file that was opened
         if current is not None:
             yield from current
             current.close()
@@ -117,7 +118,7 @@ def _key(stamp: Stamp) -> bytes:
 
 
 def plan_digest(entries: Iterable[tuple[bytes, Planned]], digests: ContentDigests) -> str:
-    """What the entries of a plan come to. Raises OSError: a file cannot be read."""
+    """Return the digest of a plan's entries. Raises OSError: a file cannot be read."""
     found = hashlib.sha256()
     for path, planned in entries:
         entry = planned.entry

@@ -2,11 +2,12 @@
 
 Rules (moby/buildkit solver/llbsolver/file/backend.go and tonistiigi/fsutil copy/copy.go):
 1. A directory as the source means its content. Its own attributes are not copied to the target; those of the
-   directories in it are, over what is there.
+   directories in it are copied, over existing ones.
 2. A source that is a symbolic link is followed, inside its tree; links further down are copied as links.
-3. A file goes into a target that is a directory or ends with `/`, under its own name; else it becomes the target.
-4. The target's links are followed, inside the image. Missing directories are made with 0755, for --chown's owner.
-5. Files that have several names stay one file, as far as those names are copied by one instruction.
+3. If the target is a directory or ends with `/`, a file is copied into it, under its own name; else it becomes the
+   target.
+4. The target's links are followed, inside the image. Missing directories are made with 0755 and the owner of --chown.
+5. A file with several names stays one file if one instruction copies those names.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ Excluded = Callable[[bytes], bool]
 
 
 class MissingSource(ValueError):
-    """A source that is not there. The message is for the user."""
+    """A source does not exist. The message is for the user."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path}: no such file or directory in the source")
@@ -44,13 +45,13 @@ class MissingSource(ValueError):
 
 @value
 class CopyOptions:
-    """What the flags say.
+    """The values of the flags.
 
     Args:
-        owner, mode: None: as the source has it.
-        excluded: of --exclude; None: nothing is.
+        owner, mode: None: those of the source.
+        excluded: of --exclude; None: nothing is excluded.
         parents: keep the directories of a source's path.
-        made_ns: the time of what has no source, such as heredocs.
+        made_ns: the time of files without a source, such as heredocs.
     """
 
     owner: Owner | None = None
@@ -61,11 +62,11 @@ class CopyOptions:
 
 
 class Copier:
-    """Fills one plan.
+    """The copies of one plan.
 
     Args:
-        destination: absolute; a `/` at its end says that it is a directory.
-        staging: a directory for what is unpacked, which stays until the plan is written.
+        destination: absolute; a `/` at its end means that it is a directory.
+        staging: a directory for unpacked archives, which stays until the plan is written.
     """
 
     def __init__(self, plan: LayerPlan, destination: str, options: CopyOptions, staging: Path) -> None:
@@ -76,20 +77,20 @@ class Copier:
         self._is_directory = raw.endswith((b"/", b"/.", b"/.."))
         self._destination = raw
         self._unmatched: list[str] = []
-        self._trees: dict[int, SourceTree] = {}  # kept, for identities are told apart by them
+        self._trees: dict[int, SourceTree] = {}  # kept, because their identities must differ
 
     @property
     def unmatched(self) -> Sequence[str]:
-        """Patterns that nothing fitted, so that nothing was copied for them."""
+        """Patterns without a match, so that nothing was copied for them."""
         return self._unmatched
 
     def copy(self, tree: SourceTree, path: str, *, unpack: bool = False) -> None:
         """Copy one source, which may be a pattern. `unpack`: archives are extracted.
 
         Raises:
-            MissingSource: it is not there (a pattern without a match is none).
-            Conflict, ValueError: it cannot go there; a malformed pattern.
-            OSError: it cannot be read.
+            MissingSource: the source does not exist (a pattern without a match is not an error).
+            Conflict, ValueError: the target is not possible; a malformed pattern.
+            OSError: the source cannot be read.
         """
         if self._options.parents:
             self._copy_with_parents(tree, path)
@@ -106,7 +107,7 @@ class Copier:
         return found
 
     def bring(self, tree: SourceTree, path: bytes) -> None:
-        """Copy what is at a path, taken as it is written. Raises as `copy`."""
+        """Copy the object at a path, which is not a pattern. Raises as `copy`."""
         self._copy_match(tree, path, os.fsdecode(path), unpack=False)
 
     def _copy_match(self, tree: SourceTree, match: bytes, asked: str, *, unpack: bool) -> None:
@@ -130,7 +131,7 @@ class Copier:
         self._add(tree, followed, found, target)
 
     def _unpack(self, tree: SourceTree, path: bytes, target: bytes) -> bool:
-        """Extract an archive into the target; False where it is none."""
+        """Extract an archive into the target. Return False if it is not an archive."""
         from rootlay.vfs.build.copy.unpack import Unpacker, is_archive
 
         if not is_archive(partial(tree.open, path)):
@@ -139,9 +140,9 @@ class Copier:
         return True
 
     def _copy_with_parents(self, tree: SourceTree, path: str) -> None:
-        """--parents: each match goes to TARGET/PATH; what stands before a component `.` (the pivot) is left out.
+        """Copy each match to TARGET/PATH (--parents); the part before a component `.` (the pivot) is left out.
 
-        No links are followed in the source; the directories on the way have the source's attributes where they are new.
+        No links are followed in the source; new directories on the way have the source's attributes.
         """
         front, pivot, pattern = path.rpartition("/./")
         start = clean(front.encode("utf-8", "surrogateescape")) if pivot else b"/"
@@ -174,7 +175,7 @@ class Copier:
                 self._add(tree, join(start, inner), found, join(base, inner))
 
     def _copy_content(self, tree: SourceTree, directory: bytes, relative: bytes, target: bytes) -> None:
-        """Everything in a directory of the source into one that is in the plan, or below it."""
+        """Copy everything in a directory of the source to one that is in the plan, or below it."""
         excluded = self._options.excluded
         pending = [(directory, relative, target)]
         while pending:
@@ -187,14 +188,14 @@ class Copier:
                 inner = relative + b"/" + name if relative else name
                 place = join(target, name)
                 is_directory = stat.S_ISDIR(found.mode)
-                # Something in an excluded directory may be taken in again (`!`): then the directory comes with it.
+                # Something in an excluded directory may be included again (`!`): then the directory is copied, too.
                 if excluded is None or not excluded(inner) or (is_directory and self._keeps_some(tree, path, inner)):
                     self._add(tree, path, found, place)
                     if is_directory:
                         pending.append((path, inner, place))
 
     def _keeps_some(self, tree: SourceTree, directory: bytes, relative: bytes) -> bool:
-        """Whether something below an excluded directory is not excluded."""
+        """Return whether something below an excluded directory is not excluded."""
         excluded = self._options.excluded
         pending = [(directory, relative)]
         while pending:
@@ -229,7 +230,7 @@ class Copier:
         self._plan.add(target, Planned(entry, content, found.stamp, identity))
 
     def write(self, name: str, content: bytes) -> None:
-        """A heredoc as a file. Raises Conflict."""
+        """Write a heredoc as a file. Raises Conflict."""
         target = resolve(self._plan, self._destination)
         if self._is_directory or self._plan.is_directory(target):
             target = join(target, name.encode("utf-8", "surrogateescape"))
@@ -245,12 +246,12 @@ class Copier:
 
 
 def clean(path: bytes) -> bytes:
-    """An absolute path without `.`, `..` and double slashes; `..` stops at the root."""
+    """Return an absolute path without `.`, `..` and double slashes; `..` stops at the root."""
     return os.path.normpath(b"/" + path.lstrip(b"/"))
 
 
 def absolute(path: str, working_dir: str) -> str:
-    """A target as an absolute path, its `/` at the end kept."""
+    """Return a target as an absolute path, its `/` at the end kept."""
     if path.startswith("/"):
         return path
     directory = working_dir or "/"

@@ -1,8 +1,8 @@
-"""Content digests of files by what tells a file's state, in a file that is searched where it lies (docs/format.md §12).
+"""Content digests of files by the identity of a file's state, in a file searched in place (docs/format.md §12).
 
 Rules:
-1. Records are sorted by key and of one size: a search reads one block. The file is replaced as a whole.
-2. Derived data: what cannot be read counts as empty.
+1. Records are sorted by key and have one size: a search reads one block. The file is replaced as a whole.
+2. This is derived data: an unreadable file counts as empty.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _READ_BYTES = RECORD_BYTES << 14
 
 
 def record(key: bytes, time_s: int, digest: bytes) -> bytes:
-    """A record: the key, when it was learnt (unsigned, big-endian), the digest."""
+    """Return a record: the key, the time of the digest (unsigned, big-endian), the digest."""
     return key + (time_s & 0xFFFFFFFF).to_bytes(TIME_BYTES, "big") + digest
 
 
@@ -35,7 +35,7 @@ class DigestFile:
     """An open file. Close it."""
 
     def __init__(self, path: Path) -> None:
-        """Raises FileNotFoundError, OSError, ValueError (not such a file)."""
+        """Open a file. Raises FileNotFoundError, OSError, ValueError (not such a file)."""
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             count, left = divmod(os.fstat(self._fd).st_size - len(MAGIC), RECORD_BYTES)
@@ -50,13 +50,13 @@ class DigestFile:
         return int.from_bytes(os.pread(self._fd, 8, len(MAGIC) + number * RECORD_BYTES), "big")
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the file. Idempotent."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
     def find(self, key: bytes) -> bytes | None:
-        """The digest of a key."""
+        """Return the digest of a key."""
         block = bisect_right(self._firsts, int.from_bytes(key[:8], "big")) - 1
         if block < 0:
             return None
@@ -67,7 +67,7 @@ class DigestFile:
         return None if at < 0 else data[at + KEY_BYTES + TIME_BYTES : at + RECORD_BYTES]
 
     def __iter__(self) -> Iterator[bytes]:
-        """All records."""
+        """Yield all records."""
         at = len(MAGIC)
         while data := os.pread(self._fd, _READ_BYTES, at):
             at += len(data)
@@ -75,20 +75,20 @@ class DigestFile:
 
 
 def iter_records(data: bytes) -> Iterator[bytes]:
-    """The records in a sequence of whole ones."""
+    """Yield the records in a sequence of whole ones."""
     for start in range(0, len(data), RECORD_BYTES):
         yield data[start : start + RECORD_BYTES]
 
 
 def find_file(path: Path) -> DigestFile | None:
-    """Open a file if there is a good one (rule 2)."""
+    """Open a file if there is a valid one (rule 2)."""
     with contextlib.suppress(OSError, ValueError):
         return DigestFile(path)
     return None
 
 
 def write_file(path: Path, records: Iterable[bytes]) -> None:
-    """Replace the file. Of records with the same key the latest is kept, of more than fit the latest."""
+    """Replace the file. Of records with the same key the latest is kept; if there are too many, the latest are kept."""
     kept: list[bytes] = []
     for found in sorted(records):
         if kept and kept[-1][:KEY_BYTES] == found[:KEY_BYTES]:

@@ -1,10 +1,10 @@
-"""A layer before it is written: what it will add, by path, over the tree that it will lie on.
+"""A layer before it is written: the objects that it adds, by path, over the tree below it.
 
 Rules:
-1. A directory that is there already keeps its attributes unless it is told anew; a directory and something else at one
-   path are an error in either order, as in BuildKit ("cannot copy to non-directory").
-2. Directories above what is added come along with the attributes they have (below, or as they are made): a layer
-   without them would give them others where it is unpacked.
+1. An existing directory keeps its attributes unless it is added again; a directory and something else at one path are
+   an error in either order, as in BuildKit ("cannot copy to non-directory").
+2. Parent directories of added objects are included with their attributes (existing or new): unpacking a layer without
+   them would give them others.
 3. Entries are written sorted by path, a directory before its content: the same plan gives the same layer.
 """
 
@@ -28,29 +28,29 @@ _REMEMBERED_MAX = 10_000
 
 
 class Conflict(ValueError):
-    """A directory and something else are to be at one path. The message is for the user."""
+    """A directory and another object have the same path. The message is for the user."""
 
 
 class LayerPlan:
-    """Paths are absolute and canonical: `vfs.build.context.source.resolve` resolves the links on the way.
+    """The plan of a layer. Its paths are absolute and canonical: `vfs.build.context.source.resolve` resolves links.
 
     Use it as a context manager, or close it. Its memory does not grow with the number of files.
 
     Args:
-        below: the tree that the layer will lie on; None for one that must not be asked (`COPY --link`).
+        below: the tree below the layer; None if it must not be read (`COPY --link`).
         made_ns: the time of directories that are made on the way.
-        directory: for what does not fit into memory; None: a plan of a few entries.
+        directory: for data that does not fit into memory; None: a plan of a few entries.
     """
 
     def __init__(self, below: Overlay | None, made_ns: int, directory: Path | None = None) -> None:
         self._below = None if below is None else OverlayTree(below)
         self._made_ns = made_ns
         self._table = PlanTable(directory)
-        # Whether there are directories at these paths below.
+        # Whether directories exist at these paths below.
         self._directories: dict[bytes, bool] = {}
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the plan. Idempotent."""
         self._table.close()
 
     def __enter__(self) -> LayerPlan:
@@ -63,13 +63,13 @@ class LayerPlan:
 
     @property
     def is_apart(self) -> bool:
-        """Whether the layer is the same wherever it lies."""
+        """Whether the layer is the same over any tree."""
         return self._below is None
 
     # ---- the merged tree, as a LinkTree for `resolve`
 
     def lstat(self, path: bytes) -> SourceEntry | None:
-        """What will be at a path: as planned, else as it is below."""
+        """Return the future object at a path: the planned one, else the one below."""
         entry = self._table.find_entry(path)
         if entry is None:
             return self._lstat_below(path)
@@ -78,11 +78,11 @@ class LayerPlan:
         return SourceEntry(TYPE_BITS[entry.type] | entry.mode, entry.uid, entry.gid, entry.size, entry.mtime_ns)
 
     def find(self, path: bytes) -> Planned | None:
-        """What this layer will have at a path."""
+        """Return the object at a path in this layer."""
         return self._table.find(path)
 
     def _lstat_below(self, path: bytes) -> SourceEntry | None:
-        # Nothing is below what is not there: a new directory of many files costs one look.
+        # Nothing is below a missing directory: a new directory of many files costs one look-up.
         if self._below is None or (path != b"/" and not self._is_directory_below(path.rpartition(b"/")[0] or b"/")):
             return None
         return self._below.lstat(path)
@@ -98,7 +98,7 @@ class LayerPlan:
         return known
 
     def readlink(self, path: bytes) -> bytes:
-        """The text of a link, planned or below."""
+        """Return the text of a link, planned or below."""
         entry = self._table.find_entry(path)
         if entry is not None:
             return entry.link
@@ -106,14 +106,14 @@ class LayerPlan:
         return self._below.readlink(path)
 
     def is_directory(self, path: bytes) -> bool:
-        """Whether there will be a directory."""
+        """Return whether there will be a directory."""
         found = self.lstat(path)
         return found is not None and stat.S_ISDIR(found.mode)
 
     # ---- adding
 
     def make_directories(self, path: bytes, uid: int, gid: int, mode: int = DIRECTORY_MODE) -> None:
-        """Make a directory and those above it where they are missing. Raises Conflict."""
+        """Make missing directories up to a path. Raises Conflict."""
         missing = []
         while True:
             found = self.lstat(path)
@@ -128,7 +128,7 @@ class LayerPlan:
             self._table.put(directory, Planned(entry))
 
     def add(self, path: bytes, planned: Planned) -> None:
-        """Put something at a path whose directory is there already, or planned. Raises Conflict."""
+        """Add an object to a directory that exists already, or is planned. Raises Conflict."""
         found = self.lstat(path)
         is_directory = planned.entry.type is EntryType.DIRECTORY
         if found is not None and stat.S_ISDIR(found.mode) != is_directory:
@@ -139,8 +139,8 @@ class LayerPlan:
         self._table.put(path, planned)
 
     def replace(self, path: bytes, planned: Planned) -> None:
-        """As `add`, but a directory that is below keeps its content under new attributes, and anything else makes way:
-        what `tar -x` does."""
+        """Add an object as `tar -x` does: an existing directory keeps its content under new attributes; any other
+        object is replaced."""
         found = self.lstat(path)
         is_directory = planned.entry.type is EntryType.DIRECTORY
         if found is not None and stat.S_ISDIR(found.mode) and not is_directory:
@@ -148,12 +148,12 @@ class LayerPlan:
         self._table.put(path, planned)
 
     def remove(self, directory: bytes, path: bytes) -> None:
-        """Take away what the image has at a path.
+        """Remove the image's object at a path.
 
         Args:
-            directory: the one that it is in, canonical; only the last name of `path` counts.
+            directory: its parent, canonical; only the last name of `path` is used.
 
-        Raises Conflict: it, or something in it, is added by this layer.
+        Raises Conflict: this layer adds it, or something in it.
         """
         name = path.rstrip(b"/").rpartition(b"/")[2]
         target = join(directory, name)
@@ -167,9 +167,9 @@ class LayerPlan:
     # ---- writing
 
     def iter_entries(self) -> Iterator[tuple[bytes, Planned]]:
-        """All entries with the directories above them, in the layer's order; paths without the slash in front.
+        """Yield all entries with their parent directories, in the layer's order; paths without the leading slash.
 
-        Of the names of one file the first has the content, the others are hard links to it.
+        The first name of a file has the content, the others are hard links to it.
         """
         last = b""
         for path, planned in self._table:
@@ -195,7 +195,7 @@ class LayerPlan:
         )  # fmt: skip
 
     def write(self, writer: LayerWriter, epoch_ns: int | None = None) -> None:
-        """Write all entries; none younger than `epoch_ns`. Raises OSError (a source cannot be read), UnsafePath."""
+        """Write all entries; none is younger than `epoch_ns`. Raises OSError (a source cannot be read), UnsafePath."""
         for path, planned in self.iter_entries():
             entry = planned.entry
             if epoch_ns is not None and entry.mtime_ns > epoch_ns:
@@ -208,7 +208,7 @@ class LayerPlan:
 
 
 def _new_parents(path: bytes, last: bytes) -> Iterator[bytes]:
-    """The directories above a path, from the top, that are neither what was written last nor above it."""
+    """Yield the parent directories of a path, from the top, that are not the last written one or above it."""
     at = path.find(b"/", 1)
     while at > 0:
         if last[:at] != path[:at] or last[at : at + 1] not in (b"", b"/"):

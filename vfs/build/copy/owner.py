@@ -14,14 +14,14 @@ from rootlay.vfs.run.user import find_identity
 
 @value
 class Owner:
-    """Numbers, as they are stored."""
+    """Numeric owner and group, as they are stored."""
 
     uid: int = 0
     gid: int = 0
 
 
 def find_owner(text: str, image: Overlay) -> Owner:
-    """`user`, `user:group` or `:group`, names or numbers.
+    """Resolve `user`, `user:group` or `:group`, names or numbers.
 
     Raises:
         UnknownUser: a name that the image does not have.

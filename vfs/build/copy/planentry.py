@@ -1,4 +1,4 @@
-"""One entry of a layer that is planned, and where the content of its file is to be had."""
+"""One entry of a planned layer, and the source of its file's content."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from rootlay.store.model.value import value
 from rootlay.vfs.build.context.source import Stamp
 
 Opener = Callable[[bytes], BinaryIO]
-"""Opens what a source has at a place: a path, or whatever else the source knows its files by."""
+"""Opens the source's content at a place: a path, or another key of the source."""
 
 
 @value
 class FileContent:
-    """The content of a file: what `source(place)` gives. One source for many files; places are small."""
+    """The content of a file: the result of `source(place)`. One source for many files; places are small."""
 
     source: Opener
     place: bytes = b""
 
     def open(self) -> BinaryIO:
-        """The content from its beginning. Close it."""
+        """Open the content at its beginning. The caller closes it."""
         return self.source(self.place)
 
 
@@ -30,10 +30,10 @@ class Planned:
     """One entry.
 
     Args:
-        entry: of a file with several names, too, the whole file's.
-        content: of a file; None where it has none.
-        stamp: changes whenever the content may have changed; None where nothing is known.
-        identity: the same for all names of one file; None where it has one.
+        entry: that of the whole file, even if it has several names.
+        content: of a file; None for other types.
+        stamp: changes whenever the content may have changed; None if that is not known.
+        identity: the same for all names of one file; None if it has one name.
     """
 
     entry: Entry

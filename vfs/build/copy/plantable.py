@@ -1,6 +1,6 @@
-"""Planned entries by path, of any number: in a dictionary until there are `HELD_MAX`, and then in a file.
+"""Planned entries by path, of any number: in a dictionary up to `HELD_MAX` entries, above that in a file.
 
-A key is the path with NUL for each slash: sorted by bytes, a directory comes before its content, and its content before
+A key is the path with NUL for each slash: sorted by bytes, a directory precedes its content, and its content precedes
 everything else (`/a`, `/a/b`, `/a-b`).
 """
 
@@ -32,25 +32,25 @@ class PlanTable:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._held: dict[bytes, Planned] = {}
-        self._first_names: dict[bytes, bytes] | None = None  # of what is held, once it is asked for
+        self._first_names: dict[bytes, bytes] | None = None  # of the entries in memory, computed on first use
         self._sources: list[Opener] = []
         self._numbers: dict[Opener, int] = {}
         self._tables: ScratchTables | None = None
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the table. Idempotent."""
         if self._tables is not None:
             self._tables.close()
 
     def find(self, path: bytes) -> Planned | None:
-        """What is planned at a path."""
+        """Return the planned entry at a path."""
         if self._tables is None:
             return self._held.get(path)
         row = self._tables.one(f"SELECT {_FIELDS} FROM plan WHERE key = ?", _key(path))
         return None if row is None else self._planned(row)
 
     def find_entry(self, path: bytes) -> Entry | None:
-        """The entry alone."""
+        """Return the entry alone."""
         if self._tables is None:
             held = self._held.get(path)
             return None if held is None else held.entry
@@ -58,7 +58,7 @@ class PlanTable:
         return None if row is None else Entry.unpack(row[0])
 
     def put(self, path: bytes, planned: Planned) -> None:
-        """Put an entry at a path, over what is there."""
+        """Put an entry at a path, over an existing one."""
         if self._tables is not None:
             self._tables.run(_PUT, *self._row(path, planned))
             return
@@ -83,7 +83,7 @@ class PlanTable:
         return number
 
     def delete_below(self, path: bytes) -> None:
-        """Forget what is in a directory."""
+        """Remove everything in a directory."""
         if self._tables is not None:
             self._tables.run("DELETE FROM plan WHERE key > ? AND key < ?", *_inside(path))
             return
@@ -92,14 +92,14 @@ class PlanTable:
         self._first_names = None
 
     def has_any(self, path: bytes) -> bool:
-        """Whether anything is planned at a path or in it."""
+        """Return whether anything is planned at a path or in it."""
         if self._tables is None:
             return any(known == path or known.startswith(path.rstrip(b"/") + b"/") for known in self._held)
         query = "SELECT 1 FROM plan WHERE key = ? OR (key > ? AND key < ?) LIMIT 1"
         return self._tables.one(query, _key(path), *_inside(path)) is not None
 
     def first_name(self, identity: bytes) -> bytes | None:
-        """The first of a file's names, in the order of `__iter__`."""
+        """Return the first of a file's names, in the order of `__iter__`."""
         if self._tables is None:
             if self._first_names is None:
                 self._first_names = {}
@@ -112,7 +112,7 @@ class PlanTable:
         return None if row is None or row[0] is None else _path(row[0])
 
     def __iter__(self) -> Iterator[tuple[bytes, Planned]]:
-        """Everything, sorted. Nothing may be put meanwhile."""
+        """Yield everything, sorted. The table must not change meanwhile."""
         if self._tables is None:
             for path in sorted(self._held, key=_key):
                 yield path, self._held[path]
@@ -135,6 +135,6 @@ def _path(key: bytes) -> bytes:
 
 
 def _inside(path: bytes) -> tuple[bytes, bytes]:
-    """What all keys in a directory are between."""
+    """Return the two keys that enclose all keys in a directory."""
     key = _key(path.rstrip(b"/"))
     return key + b"\0", key + b"\1"

@@ -1,12 +1,13 @@
-"""ADD's archives: a tar, plain or compressed, goes into the target as `tar -x` would put it there.
+"""ADD's archives: a tar, plain or compressed, extracted to the target as `tar -x` does.
 
 Rules:
-1. What is an archive is told by its content, not by its name: gzip, bzip2, xz, zstd or nothing around a tar whose
-   first header is sound. An empty file and a compressed file that is no tar are copied as they are.
-2. Owners, modes, times, links and devices are the archive's, unless --chown and --chmod say otherwise.
+1. An archive is recognized by its content, not by its name: a tar whose first header is valid, plain or compressed by
+   gzip, bzip2, xz or zstd. An empty file and a compressed file that is not a tar are copied unchanged.
+2. Owners, modes, times, links and devices are the archive's, unless --chown and --chmod replace them.
 3. A name that leads out of the target, by `..` or through a link, is refused or kept inside: links in the image are
    followed within it, as everywhere in COPY.
-4. The decompressed archive is kept in the store's `tmp/` until the layer is written, since content is read by place.
+4. The decompressed archive is kept in the store's `tmp/` until the layer is written, because content is read by
+   position.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ Opener = Callable[[], BinaryIO]
 
 
 def is_archive(open_content: Opener) -> bool:
-    """Whether a file is a tar, by its first block. Raises OSError."""
+    """Return whether a file is a tar, by its first block. Raises OSError."""
     with open_content() as stream:
         block = b""
         try:
@@ -53,7 +54,7 @@ def is_archive(open_content: Opener) -> bool:
 
 
 class Unpacker:
-    """Puts archives into a plan. `staging` holds what is decompressed until the plan is written."""
+    """The extraction of archives to a plan. `staging` holds decompressed archives until the plan is written."""
 
     def __init__(self, plan: LayerPlan, target: bytes, options: CopyOptions, staging: Path) -> None:
         self._plan = plan
@@ -66,7 +67,7 @@ class Unpacker:
         """Add everything in an archive.
 
         Raises:
-            NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia: it is damaged, or hostile.
+            NotAnArchive, TruncatedArchive, UnsafePath, UnsupportedMedia: the archive is damaged, or hostile.
             Conflict, OSError.
         """
         place = self._expand(open_content, what)
@@ -79,7 +80,7 @@ class Unpacker:
                     self._add(path, entry, place, what)
 
     def _expand(self, open_content: Opener, what: str) -> Path:
-        """The decompressed archive as a file."""
+        """Return the decompressed archive as a file."""
         place = self._staging / f"archive-{os.urandom(4).hex()}"
         with open_content() as source, open(create_file(place), "wb") as out:
             for piece in decompress(iter_file(source), what):
@@ -87,7 +88,7 @@ class Unpacker:
         return place
 
     def _place(self, relative: bytes) -> bytes:
-        """Where a name of the archive goes: its directory's links followed inside the image, its own not."""
+        """Return the target of a name in the archive: links to its directory followed inside the image, its own not."""
         if not relative:
             return self._target
         directory, _, name = relative.rpartition(b"/")
@@ -134,14 +135,14 @@ def _identity(place: Path, entry: bytes = b"") -> bytes:
 
 
 def _open_content(place: Path, packed: bytes) -> BinaryIO:
-    """The content of a file of the decompressed archive, by its packed entry, holes filled."""
+    """Open the content of a file of the decompressed archive, by its packed entry, holes filled."""
     entry = Entry.unpack(packed)
     stream = open(place, "rb")  # noqa: SIM115 -- closed by whoever reads the content
     return io.BufferedReader(_Runs(stream, entry))
 
 
 class _Runs(io.RawIOBase):
-    """Reads the data runs of one entry out of an archive; what lies between them is zeros."""
+    """A reader of one entry's data runs in an archive; the bytes between them are zeros."""
 
     def __init__(self, stream: BinaryIO, entry: Entry) -> None:
         super().__init__()

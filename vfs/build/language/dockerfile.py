@@ -1,4 +1,4 @@
-"""A Dockerfile as the parser gives it: its stages, and what holds for all of it."""
+"""A parsed Dockerfile: its stages, and the settings for all of it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from rootlay.vfs.build.language.instruction import Arg, From, Instruction
 
 @value
 class Stage:
-    """One FROM and what follows it.
+    """One FROM and the instructions after it.
 
     Args:
-        index: from 0: what `--from=0` means.
+        index: from 0, as in `--from=0`.
         instructions: without the FROM itself.
     """
 
@@ -42,10 +42,10 @@ class Dockerfile:
     directives: dict[str, str]
 
     def find_stage(self, name: str, before: int | None = None) -> Stage | None:
-        """The stage of a name (any case; the last one if several have it) or of a number; None if there is none.
+        """Return the stage of a name (any case; the last one if several have it) or of a number; None if there is none.
 
         Args:
-            before: only the stages in front of this index: what FROM and --from in stage `before` may name.
+            before: search only the stages before this index, which FROM and --from in stage `before` may name.
         """
         wanted = name.lower()
         stages = self.stages[:before]

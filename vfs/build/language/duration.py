@@ -1,4 +1,4 @@
-"""Durations as Go writes them ("1h30m", "1.5s", "-100ms"), in nanoseconds.
+"""Durations in Go's notation ("1h30m", "1.5s", "-100ms"), in nanoseconds.
 
 Source: Go's time.ParseDuration.
 """
@@ -24,7 +24,7 @@ _LONGEST_NS = (1 << 63) - 1
 
 
 def parse_duration(text: str) -> int:
-    """Nanoseconds. Raises BadValue."""
+    """Return nanoseconds. Raises BadValue."""
     unsigned = text[1:] if text[:1] in ("+", "-") else text
     if unsigned == "0":
         return 0

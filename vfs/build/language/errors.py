@@ -1,4 +1,4 @@
-"""Errors of builds that are the Dockerfile's: where, in which instruction, what, and the near miss."""
+"""Errors in the Dockerfile of a build: file and line, instruction, reason, and a suggestion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ class BadDockerfile(RootlayError):
     """A Dockerfile, or a trigger of a base image, that breaks the language's rules.
 
     Args:
-        file: as the user named it.
+        file: the name from the user.
         line: counted from 1; None if it is not about one line.
         instruction: the keyword as written, None outside of instructions.
         reason: what is wrong.
@@ -34,9 +34,9 @@ class BadDockerfile(RootlayError):
 
 
 class BadValue(ValueError):
-    """A flag, word or variable that is wrong, before it is known in which instruction it stands.
+    """A wrong flag, word or variable, before its instruction is known.
 
-    The parser and `expand` turn it into BadDockerfile; nothing else sees it.
+    The parser and `expand` turn it into BadDockerfile; no other code sees it.
     """
 
     def __init__(self, reason: str, suggestion: str | None = None) -> None:

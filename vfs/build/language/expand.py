@@ -1,8 +1,8 @@
 """Instructions with their variables replaced, quotes removed and escapes undone.
 
-What is expanded: the values of ADD, COPY (not --from), ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR, the
+These are expanded: the values of ADD, COPY (not --from), ENV, EXPOSE, LABEL, STOPSIGNAL, USER, VOLUME, WORKDIR, the
 defaults of ARG, and the values in RUN --mount; heredocs of COPY and ADD whose delimiter is unquoted. FROM is expanded
-by `GlobalScope.expand_from`. Everything else is for the shell in the container, or is taken as it is.
+by `GlobalScope.expand_from`. All other text is for the shell in the container, or stays unchanged.
 
 Source: Dockerfile reference, "Environment replacement"; BuildKit frontend/dockerfile/instructions/commands.go.
 """
@@ -26,7 +26,7 @@ CopyOrAdd = TypeVar("CopyOrAdd", tree.Copy, tree.Add)
 
 
 def expand(instruction: AnyInstruction, scope: Scope) -> AnyInstruction:
-    """The same class with final strings.
+    """Return an instruction of the same class with final strings.
 
     Raises:
         BadDockerfile: a substitution that is wrong, `${NAME:?message}` without a value, or a value that is wrong.
@@ -53,7 +53,7 @@ def _maybe(word: Callable[[str], str], text: str | None) -> str | None:
 
 
 def _files(instruction: tree.Copy | tree.Add, scope: Scope) -> tuple[Heredoc, ...]:
-    lexer = Lexer("\\", skip_quotes=True)  # whatever the escape directive says (BuildKit)
+    lexer = Lexer("\\", skip_quotes=True)  # independent of the escape directive (BuildKit)
     return tuple(
         replace(file, content=lexer.word(file.content, scope.variables)) if file.expands else file
         for file in instruction.files

@@ -15,10 +15,10 @@ Kind = Literal["text", "texts", "bool"]
 
 
 class Flags:
-    """What was given, by name; each name must be in the table it is made from.
+    """The given flags, by name; each name must be in the table of known flags.
 
     Raises:
-        BadValue: an unknown flag, one given twice that may not be, or a wrong or missing value.
+        BadValue: an unknown flag, a forbidden repetition of a flag, or a wrong or missing value.
     """
 
     def __init__(self, written: Sequence[str], known: Mapping[str, Kind]) -> None:
@@ -36,15 +36,15 @@ class Flags:
             self._given.setdefault(name, []).append(value)
 
     def text(self, name: str) -> str | None:
-        """The value; None if not given, or empty (which is the same to BuildKit)."""
+        """Return the value; None if not given, or empty (BuildKit does not distinguish these)."""
         return (self._given.get(name) or [""])[0] or None
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """All values in order."""
+        """Return all values in order."""
         return tuple(self._given.get(name, ()))
 
     def find_bool(self, name: str) -> bool | None:
-        """None if not given."""
+        """Return the value; None if not given."""
         given = self._given.get(name)
         return None if given is None else given[0] == "true"
 

@@ -1,7 +1,8 @@
 """One function per instruction: from the words of a statement to the frozen instruction.
 
 1. A function raises BadValue with the reason only; the parser adds file, line and keyword.
-2. What may hold a variable is checked here only if it holds none; otherwise by whoever uses the expanded value.
+2. A text that may contain a variable is checked here only if it contains none; otherwise the user of the expanded value
+   checks it.
 
 Source: BuildKit frontend/dockerfile/instructions/parse.go.
 """
@@ -29,10 +30,10 @@ _RETRIES_LIMIT = 1 << 31
 
 @value
 class Statement:
-    """One instruction before it is understood.
+    """One instruction before its words are interpreted.
 
     Args:
-        source: where it stands.
+        source: its place in the file.
         flags: as written, quotes removed.
         rest: everything after the flags, without white space at both ends.
         escape: the escape character.
@@ -46,7 +47,7 @@ class Statement:
     heredocs: tuple[RawHeredoc, ...] = ()
 
     def options(self, **known: Kind) -> Flags:
-        """The flags, each of which must be known (`_` for `-` in names). Raises BadValue."""
+        """Return the flags, each of which must be known (`_` for `-` in names). Raises BadValue."""
         return Flags(self.flags, {name.rstrip("_").replace("_", "-"): kind for name, kind in known.items()})
 
 
@@ -243,7 +244,7 @@ def _one_argument(statement: Statement) -> str:
 
 
 def _pairs(statement: Statement) -> tuple[Pair, ...]:
-    """`key=value…`, or the old `key value`; which one, the first word tells."""
+    """Parse `key=value…`, or the old `key value`; the first word decides."""
     statement.options()
     words = _some(split_words(statement.rest, statement.escape))
     if "=" not in words[0]:
@@ -263,7 +264,7 @@ def _pairs(statement: Statement) -> tuple[Pair, ...]:
 
 
 def _sources(statement: Statement) -> tuple[tuple[str, ...], tuple[Heredoc, ...], str]:
-    """Paths, heredocs and destination of COPY and ADD."""
+    """Return the paths, heredocs and destination of COPY and ADD."""
     words = _list(statement.rest)
     if len(words) < 2:
         raise BadValue("needs a source and a destination")

@@ -1,4 +1,4 @@
-"""Where a line announces heredocs (`<<EOF`, `<<-"EOF"`).
+"""Announcements of heredocs in a line (`<<EOF`, `<<-"EOF"`).
 
 Source: BuildKit frontend/dockerfile/parser/parser.go, heredocsFromLine and ParseHeredoc.
 """
@@ -31,20 +31,20 @@ class Mark:
 
 @value
 class RawHeredoc:
-    """A heredoc with its lines as they stand in the file, tabs included."""
+    """A heredoc with its lines as in the file, tabs included."""
 
     mark: Mark
     raw: str
 
     @property
     def heredoc(self) -> Heredoc:
-        """What instructions hold."""
+        """Return the heredoc for instructions."""
         content = _TABS.sub("", self.raw) if self.mark.chomp else self.raw
         return Heredoc(self.mark.name, content, self.mark.expands, self.mark.chomp)
 
 
 def find_mark(word: str) -> Mark | None:
-    """The announcement that a word is; None if it is none. Raises BadValue for a bad delimiter."""
+    """Return the announcement in a word; None if it is not one. Raises BadValue for a bad delimiter."""
     match = _MARK.fullmatch(word)
     if match is None or not match[2]:
         return None
@@ -58,7 +58,7 @@ def find_mark(word: str) -> Mark | None:
 
 
 def find_marks(line: str) -> list[Mark]:
-    """All announcements of a line, in order. A line that the lexer cannot read has none. Raises BadValue."""
+    """Return all announcements of a line, in order. A line that the lexer cannot read has none. Raises BadValue."""
     try:
         words = _LINE.words(line, {})
     except BadValue:

@@ -1,12 +1,12 @@
-"""The instructions of a Dockerfile: what the parser gives, and what the builder walks.
+"""The instructions of a Dockerfile: the output of the parser, and the input of the builder.
 
 1. One frozen class per instruction. Every one has `source` (file, first and last line, the text as written) and the
    class variable `keyword`. A flag is a field; a flag that was not given is None, False or ().
 2. Strings are as written: variables are not replaced yet. `vfs.build.language.expand.expand(instruction, scope)` gives
-   the same class with its strings final. Which fields that changes is the reference's rule: nothing in CMD, ENTRYPOINT,
-   SHELL, MAINTAINER, HEALTHCHECK, ONBUILD, the command of RUN, or a heredoc with a quoted name.
-3. Nothing here can be wrong in form: the parser has raised for unknown flags, missing arguments and bad values. What
-   depends on a variable (`COPY --chmod=$MODE`) is checked by whoever uses the expanded value.
+   the same class with its strings final. The reference decides which fields change: nothing in CMD, ENTRYPOINT, SHELL,
+   MAINTAINER, HEALTHCHECK, ONBUILD, the command of RUN, or a heredoc with a quoted name.
+3. Everything here is well-formed: the parser has raised for unknown flags, missing arguments and bad values. A value
+   that depends on a variable (`COPY --chmod=$MODE`) is checked by the user of the expanded value.
 4. Paths are str: file names that are not UTF-8 cannot be written in a Dockerfile.
 
 Source: Dockerfile reference 1.19 (docs.docker.com/reference/dockerfile).
@@ -22,7 +22,7 @@ from rootlay.vfs.build.language.syntax import Command, Heredoc, Pair, Source
 
 @value
 class Instruction:
-    """What all instructions have. Abstract."""
+    """The base of all instructions. Abstract."""
 
     source: Source
 
@@ -58,8 +58,8 @@ class Run(Instruction):
         network: "default", "none" or "host"; None if not given.
         security: "sandbox" or "insecure"; None if not given.
         devices: the values of --device as written.
-        script: the heredoc that is the whole command, else None. If its content starts with "#!" it is a program to
-            be run as such (BuildKit mounts it at /dev/pipes/NAME), not text for SHELL.
+        script: the heredoc that is the whole command, else None. If its content starts with "#!" it is run as a program
+            (BuildKit mounts it at /dev/pipes/NAME), not as text for SHELL.
     """
 
     command: Command
@@ -138,7 +138,7 @@ class Copy(Instruction):
     Args:
         paths: the sources as written, without the heredocs: paths in the context, or in `from_`.
         files: the heredocs, in order; they are written after the paths, each to DESTINATION/NAME, or to DESTINATION.
-        destination: as written; relative to WORKDIR; a "/" at its end says that it is a directory.
+        destination: as written; relative to WORKDIR; a "/" at its end means that it is a directory.
         from_: --from: a stage's name or number, an image, or a build context; None is the main context. Not expanded.
         chown: "user", "user:group", ":group", names or numbers.
         chmod: octal, or symbolic ("u=rwX,go=rX").
@@ -164,7 +164,7 @@ class Copy(Instruction):
 class Add(Instruction):
     """ADD [flags] SOURCE… DESTINATION: as Copy, but a source may also be a URL or a git repository.
 
-    `rootlay.vfs.build.context.remote.kind_of(path)` tells which.
+    `rootlay.vfs.build.context.remote.kind_of(path)` returns its type.
 
     Args:
         checksum: --checksum: "sha256:…" of a URL, or a commit's hash.
@@ -268,7 +268,7 @@ class Healthcheck(Instruction):
 
 @value
 class Shell(Instruction):
-    """SHELL ["PROGRAM", "ARG", …]: what runs shell forms from here on."""
+    """SHELL ["PROGRAM", "ARG", …]: the program that runs shell forms from here on."""
 
     words: tuple[str, ...]
 

@@ -6,7 +6,7 @@ r"""BuildKit's shell lexer: variables, quotes and escapes in the words of a Dock
 2. In a word after a modifier, variables, quotes and escapes work again.
 3. Patterns know `*` and `?`; `\` escapes them, itself, and a `}` or `/`. There are no brackets.
 4. Single quotes keep everything; double quotes keep all but `$` and the escape character before `"`, `$` or itself.
-5. A variable that is not set is empty, or stays as it is written (`keep_unset`).
+5. A variable that is not set is empty, or stays unchanged (`keep_unset`).
 6. Words split at white space outside quotes; white space in an unquoted variable's value splits, too.
 
 Source: BuildKit frontend/dockerfile/shell/lex.go.
@@ -27,7 +27,7 @@ _DEEPEST = 100
 
 @value
 class Lexer:
-    """How to read words.
+    """The reader of words, with its options.
 
     Args:
         escape: "\\" or "`".
@@ -44,15 +44,15 @@ class Lexer:
     keep_unset: bool = False
 
     def word(self, text: str, variables: Mapping[str, str]) -> str:
-        """The text as one word. Raises BadValue."""
+        """Return the text as one word. Raises BadValue."""
         return self.lex(text, variables).text
 
     def words(self, text: str, variables: Mapping[str, str]) -> list[str]:
-        """The text split into words. Raises BadValue."""
+        """Return the text split into words. Raises BadValue."""
         return self.lex(text, variables).words
 
     def lex(self, text: str, variables: Mapping[str, str]) -> Lexed:
-        """Everything about the text. Raises BadValue."""
+        """Return everything about the text. Raises BadValue."""
         scan = _Scan(self, text, variables)
         try:
             result, words = scan.until(None, self.raw_escapes)
@@ -71,7 +71,7 @@ class Lexed:
 
 
 class _Words:
-    """Collects the words of rule 6."""
+    """The words of rule 6, while they are collected."""
 
     def __init__(self) -> None:
         self.done: list[str] = []
@@ -191,7 +191,7 @@ class _Scan:
         return value
 
     def _substitution(self, name: str) -> str:
-        """What stands after `${NAME`."""
+        """Parse the text after `${NAME`."""
         modifier = self._take()
         if modifier == "}":
             return self._value(name, f"${{{name}}}")
@@ -222,7 +222,7 @@ class _Scan:
         return shellpattern.replace(pattern, value, replacement, everywhere=everywhere)
 
     def _name(self) -> str:
-        """Letters, digits and `_`; a number; or one special parameter. Empty if there is none of these."""
+        """Return letters, digits and `_`; a number; or one special parameter. Empty if there is none of these."""
         start = self._at
         first = self._peek()
         if first.isdecimal():
@@ -237,7 +237,7 @@ class _Scan:
 
 
 def _choose(kind: str, colon: bool, name: str, word: str, value: str | None) -> str:
-    """`-`, `+` and `?`."""
+    """Apply `-`, `+` and `?`."""
     missing = value is None or (colon and value == "")
     if kind == "+":
         return "" if missing else word
@@ -249,6 +249,6 @@ def _choose(kind: str, colon: bool, name: str, word: str, value: str | None) -> 
 
 
 def _cut(kind: str, pattern: str, value: str) -> str:
-    """`#`, `##`, `%` and `%%`."""
+    """Apply `#`, `##`, `%` and `%%`."""
     longest = pattern.startswith(kind)
     return shellpattern.cut(pattern[longest:], value, longest=longest, from_end=kind == "%")

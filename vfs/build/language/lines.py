@@ -1,8 +1,8 @@
 """The lines of a Dockerfile: parser directives, comments, continuations, and the text of heredocs.
 
 1. A byte order mark at the start is skipped. Lines end in "\n" or "\r\n".
-2. Directives (`# name=value`) stand before everything else, comments and empty lines included; the first line that is
-   none ends them. Only `syntax`, `escape` and `check` are directives; each may be given once.
+2. Directives (`# name=value`) are before everything else, comments and empty lines included; the first other line ends
+   them. Only `syntax`, `escape` and `check` are directives; each may be given once.
 3. A line is continued if it ends in the escape character, spaces after it allowed, unless that character is itself
    escaped (`foo \\\\`). Comments and empty lines between continued lines are left out; leading white space stays.
 4. White space before an instruction or a comment is ignored.
@@ -30,7 +30,7 @@ _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
 
 @value
 class Line:
-    """One logical line: what an instruction is read from.
+    """One logical line: the text of an instruction.
 
     Args:
         first, last: physical lines, from 1.
@@ -45,11 +45,11 @@ class Line:
 
 
 class LineReader:
-    """Gives the logical lines of a text, one after the other, and the heredocs after them.
+    """A reader of the logical lines of a text, in order, and the heredocs after them.
 
     Args:
         text: the whole file.
-        file: its name for messages.
+        file: the name for messages.
     """
 
     def __init__(self, text: str, file: str) -> None:
@@ -68,7 +68,7 @@ class LineReader:
         return self._next
 
     def next(self) -> Line | None:
-        """The next logical line that is not empty; None at the end."""
+        """Return the next logical line that is not empty; None at the end."""
         while self._next < len(self._lines):
             text = _uncommented(self._take().lstrip(SPACES))
             first = self._next
@@ -89,7 +89,7 @@ class LineReader:
         return None
 
     def heredoc(self, name: str, chomp: bool) -> str | None:
-        """The lines up to one that is the name, each with its end of line; None if the file ends before."""
+        """Return the lines up to the one with the name, each with its end of line; None if the file ends before."""
         content: list[str] = []
         while self._next < len(self._lines):
             line = self._lines[self._next]
@@ -105,7 +105,7 @@ class LineReader:
         return self._lines[self._next - 1].rstrip("\r\n")
 
     def _cut(self, text: str) -> tuple[str, bool]:
-        """The text without a continuation mark, and whether there was one."""
+        """Return the text without a continuation mark, and whether there was one."""
         cut = self._continued.sub("", text, count=1)
         return cut, cut != text
 
@@ -122,7 +122,7 @@ class LineReader:
 
 
 def _split(text: str) -> list[str]:
-    """Lines with their ends. Not str.splitlines, which also splits at form feeds and more."""
+    """Return lines with their ends. Not str.splitlines, which also splits at form feeds and more."""
     text = text.removeprefix("\ufeff")
     lines = text.split("\n")
     return [line + "\n" for line in lines[:-1]] + ([lines[-1]] if lines[-1] else [])

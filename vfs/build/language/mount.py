@@ -1,4 +1,4 @@
-"""`RUN --mount=…`: what to make visible to one RUN.
+"""`RUN --mount=…`: files and directories that one RUN sees.
 
 Source: BuildKit frontend/dockerfile/instructions/commands_runmount.go; Dockerfile reference, "RUN --mount".
 """
@@ -30,15 +30,15 @@ class Mount:
     """One mount.
 
     Args:
-        type: what it is.
+        type: its type.
         from_: bind and cache: the stage, image or build context that holds `source`; None: bind from the main context.
         source: bind and cache: a path in there, None for its root. secret: the same as `id`.
         target: where, relative to WORKDIR; None is WORKDIR itself, /run/secrets/ID of a secret, and
             /run/buildkit/ssh_agent.N of a socket.
-        readonly: bind, secret and ssh are, unless they say otherwise. What is written to a bind is thrown away.
+        readonly: true for bind, secret and ssh by default. Data written to a bind is discarded.
         id: cache: its name, None for the target; secret: its name; ssh: the socket's, None for "default".
         sharing: of a cache by builds at the same time.
-        required: secret and ssh: the build fails without it, instead of going on without the file.
+        required: secret and ssh: the build fails without it, instead of continuing without the file.
         mode: permission bits, None for the default (cache 0755, secret 0400, ssh 0600).
         uid, gid: owner, None for 0.
         size: tmpfs: bytes at most, 0 for no limit.
@@ -61,12 +61,12 @@ class Mount:
 
 
 def parse_mounts(values: Iterable[str]) -> tuple[Mount, ...]:
-    """The mounts of a RUN, from expanded values. Raises BadValue."""
+    """Return the mounts of a RUN, from expanded values. Raises BadValue."""
     return tuple(parse_mount(value) for value in values)
 
 
 def parse_mount(value: str) -> Mount:
-    """One mount from `type=…,target=…`. Raises BadValue."""
+    """Return one mount from `type=…,target=…`. Raises BadValue."""
     fields = [_split(field) for field in _fields(value)]
     mount = Mount()
     for key, given in fields:
@@ -80,7 +80,7 @@ def parse_mount(value: str) -> Mount:
 
 
 def check_mount(value: str) -> None:
-    """Check what can be checked before variables are replaced. Raises BadValue."""
+    """Raise BadValue for errors that can be found before variables are replaced."""
     if "$" not in value:
         parse_mount(value)
         return
@@ -92,7 +92,7 @@ def check_mount(value: str) -> None:
 
 
 def expand_mount(value: str, expand: Callable[[str], str]) -> str:
-    """The same mount with the variables in its values replaced."""
+    """Return the same mount with the variables in its values replaced."""
     fields = []
     for field in _fields(value):
         key, equals, given = field.partition("=")
@@ -120,7 +120,7 @@ def _split(field: str) -> tuple[str, str | None]:
 
 
 def _with(mount: Mount, key: str, value: str | None) -> Mount:
-    """The mount with one key's value."""
+    """Return the mount with one key's value."""
     if key not in _KEYS:
         raise BadValue(f"unknown key {key!r} in --mount", near_miss(key, _KEYS))
     return _KEYS[key](mount, value)
@@ -162,7 +162,7 @@ def _choice(what: str, value: str | None, allowed: tuple[str, ...]) -> str:
 
 
 def _boolean(key: str, value: str | None) -> bool:
-    """A key alone means yes."""
+    """Parse a boolean; a key alone means yes."""
     if value is not None and value not in _TRUE + _FALSE:
         raise BadValue(f"--mount: {key} is true or false, not {value!r}")
     return value is None or value in _TRUE
@@ -176,7 +176,7 @@ def _number(key: str, value: str | None, base: int) -> int:
 
 
 def _size(value: str | None) -> int:
-    """Bytes, with Docker's units (go-units): 512k, 64MB, 1.5g."""
+    """Return bytes, with Docker's units (go-units): 512k, 64MB, 1.5g."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?", (value or "").lower(), re.ASCII)
     if match is None:
         raise BadValue(f"--mount: size is a number of bytes, or as in 64m, not {value!r}")

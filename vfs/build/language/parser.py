@@ -1,9 +1,9 @@
-"""From the text of a Dockerfile to its syntax tree.
+"""The parser of Dockerfiles: from text to syntax tree.
 
 1. `parse` reads lines (`lines`), keyword and flags (`words`), heredocs (`heredoc`), makes instructions (`forms`), and
    gathers them into stages. `parse_trigger` does it for one ONBUILD trigger of a base image.
 2. Every error is a BadDockerfile that names file, line and instruction. The first one ends the reading.
-3. Nothing is expanded, and nothing outside the text is looked at.
+3. Nothing is expanded, and nothing outside the text is read.
 
 Source: BuildKit frontend/dockerfile/parser and …/instructions; Dockerfile reference.
 """
@@ -33,7 +33,7 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
 
     Args:
         text: bytes are UTF-8; other bytes are allowed in comments only.
-        file: its name for messages: "-" for standard input.
+        file: the name for messages: "-" for standard input.
 
     Raises:
         BadDockerfile: it breaks a rule of the language.
@@ -63,10 +63,10 @@ def parse_trigger(trigger: str, file: str) -> tree.Instruction:
     """Read one trigger of a base image's `OnBuild`.
 
     Args:
-        file: what to call it in messages, like "ONBUILD of debian:12".
+        file: the name for messages, such as "ONBUILD of debian:12".
 
     Raises:
-        BadDockerfile: it is not exactly one instruction, or one that cannot be a trigger.
+        BadDockerfile: it is not exactly one instruction, or is one that cannot be a trigger.
     """
     found = list(_instructions(LineReader(trigger, file), file))
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""The ports of EXPOSE: `80`, `80/udp`, `8000-8010`, and, as in `docker run -p`, `8080:80` (only the 80 counts).
+"""The ports of EXPOSE: `80`, `80/udp`, `8000-8010`, and, as in `docker run -p`, `8080:80` (only the 80 is used).
 
 Source: Dockerfile reference, "EXPOSE"; docker/go-connections nat.ParsePortSpec.
 """
@@ -15,7 +15,7 @@ _HIGHEST = 65535
 
 
 def parse_ports(text: str) -> list[str]:
-    """Each port alone, as `port/protocol`. Raises BadValue."""
+    """Return each port alone, as `port/protocol`. Raises BadValue."""
     match = _SPEC.fullmatch(text)
     if match is None:
         raise BadValue(f"not a port: {text!r}: write 80, 80/udp or 8000-8010")

@@ -1,14 +1,14 @@
-"""Which variables an instruction sees: the scopes of ARG and ENV.
+"""The variables that an instruction sees: the scopes of ARG and ENV.
 
 1. The global scope holds the platform arguments, then the ARGs before the first FROM. Only FROM sees it; a stage sees
-   one of its variables from an `ARG NAME` without a default on. A stage does not see another's ARGs, unless it is FROM
-   that other one: then it inherits its ENVs only.
+   one of its variables from an `ARG NAME` without a default on. A stage does not see another's ARGs; a stage that is
+   FROM another one inherits only its ENVs.
 2. A --build-arg gives the value of an ARG that is declared, instead of its default; it also replaces the platform
    arguments.
-3. In a stage, the environment of its base comes first; then each ENV and ARG in order, the later one wins. ENV also
-   goes into the image, ARG does not.
+3. In a stage, the environment of its base comes first; then each ENV and ARG in order, the later one wins. ENV is also
+   stored in the image, ARG is not.
 4. The proxy arguments need no ARG: given by --build-arg, each RUN has them in its environment, in both cases of
-   letters. They are no variables for expansion, and are not kept.
+   letters. They are not variables for expansion, and are not kept.
 5. The defaults in one ARG see the pairs before them; the values in one ENV do not.
 
 Source: Dockerfile reference, "ARG", "Scope", "Predefined ARGs", "Automatic platform ARGs in the global scope"; BuildKit
@@ -32,7 +32,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 
 @value
 class GlobalScope:
-    """What FROM sees.
+    """The variables that FROM sees.
 
     Args:
         values: variables by name.
@@ -54,11 +54,11 @@ class GlobalScope:
         target: Platform,
         target_stage: str = "",
     ) -> GlobalScope:
-        """The global scope of a Dockerfile.
+        """Return the global scope of a Dockerfile.
 
         Args:
             build: the platform the build runs on.
-            target: the platform that is built for.
+            target: the platform of the image.
             target_stage: the name given with --target, or of the last stage.
 
         Raises:
@@ -74,7 +74,7 @@ class GlobalScope:
         return cls(MappingProxyType(values), MappingProxyType(dict(build_args)), lexer.escape)
 
     def expand_from(self, base: From) -> From:
-        """FROM with its variables replaced. Raises BadDockerfile, also if no image is left."""
+        """Return FROM with its variables replaced. Raises BadDockerfile, also if no image is left."""
         lexer = Lexer(self.escape)
         with_name = replace(base, image=_word(lexer, base, base.image, self.values))
         if not with_name.image:
@@ -84,7 +84,7 @@ class GlobalScope:
         return replace(with_name, platform=_word(lexer, base, base.platform, self.values))
 
     def stage(self, environment: Iterable[str]) -> Scope:
-        """The scope at the start of a stage; `environment` is its base's `Env`, as NAME=value."""
+        """Return the scope at the start of a stage; `environment` is its base's `Env`, as NAME=value."""
         env = dict(entry.partition("=")[::2] for entry in environment)
         return Scope(self, MappingProxyType(env), MappingProxyType(env))
 
@@ -100,10 +100,10 @@ class GlobalScope:
 
 @value
 class Scope:
-    """What an instruction of a stage sees.
+    """The variables that an instruction of a stage sees.
 
     Args:
-        env: what goes into the image's `Env`, in order.
+        env: the image's `Env`, in order.
         variables: `env` and the ARGs that have a value: for expansion, and, with `proxies`, a RUN's environment.
         args: the ARGs declared so far, in order, with None for those without a value.
     """
@@ -119,7 +119,7 @@ class Scope:
         return self.outer.escape
 
     def arg_values(self, instruction: Arg) -> list[tuple[str, str | None]]:
-        """Each name of an ARG with its value by rules 1, 2 and 5; None if it has none. Raises BadDockerfile."""
+        """Return each name of an ARG with its value by rules 1, 2 and 5; None if it has none. Raises BadDockerfile."""
         values = dict(self.variables)
         outer, found = self.outer, []
         for key, given in _values(instruction, values, outer.build_args, Lexer(outer.escape)):
@@ -130,7 +130,7 @@ class Scope:
         return found
 
     def after(self, instruction: Instruction) -> Scope:
-        """The scope behind an expanded instruction: ENV and ARG change it."""
+        """Return the scope after an expanded instruction: ENV and ARG change it."""
         if isinstance(instruction, Env):
             new = {pair.key: pair.value or "" for pair in instruction.pairs}
             return replace(self, env={**self.env, **new}, variables={**self.variables, **new})
@@ -142,14 +142,14 @@ class Scope:
 
     @property
     def run_environment(self) -> dict[str, str]:
-        """The environment of a RUN; a declared variable wins over a proxy of the same name."""
+        """Return the environment of a RUN; a declared variable wins over a proxy of the same name."""
         return {**self.outer.proxies, **self.variables}
 
 
 def _values(
     instruction: Arg, values: dict[str, str], build_args: Mapping[str, str], lexer: Lexer
 ) -> Iterable[tuple[str, str | None]]:
-    """Name by name, so that a default sees what the caller has put into `values` for those before."""
+    """Yield the values name by name, so that a default sees the caller's additions to `values` for those before."""
     for pair in instruction.pairs:
         if pair.key in build_args:
             yield pair.key, build_args[pair.key]

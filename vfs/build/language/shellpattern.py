@@ -15,7 +15,7 @@ _Token = object | str
 
 
 def cut(pattern: str, value: str, *, longest: bool, from_end: bool) -> str:
-    """The value without the shortest or longest match at its start or end. Raises BadValue."""
+    """Return the value without the shortest or longest match at its start or end. Raises BadValue."""
     tokens = _tokens(pattern)
     if from_end:
         tokens.reverse()
@@ -27,7 +27,7 @@ def cut(pattern: str, value: str, *, longest: bool, from_end: bool) -> str:
 
 
 def replace(pattern: str, value: str, replacement: str, *, everywhere: bool) -> str:
-    """The value with the first match, or all, replaced; matches are as long as can be. Raises BadValue.
+    """Return the value with the first match, or all, replaced; matches are as long as possible. Raises BadValue.
 
     An empty match right behind another match does not count (as in Go).
     """
@@ -70,7 +70,10 @@ def _tokens(pattern: str) -> list[_Token]:
 
 
 def _ends(tokens: list[_Token], value: str, start: int) -> tuple[int, int] | None:
-    """Where the shortest and the longest match from `start` end; None if there is none. A newline is no `?` or `*`."""
+    """Return the ends of the shortest and the longest match from `start`; None if there is none.
+
+    `?` and `*` do not match a newline.
+    """
     states = _closure({0}, tokens)
     shortest = longest = start if len(tokens) in states else -1
     for at in range(start, len(value)):
@@ -93,7 +96,7 @@ def _ends(tokens: list[_Token], value: str, start: int) -> tuple[int, int] | Non
 
 
 def _closure(states: set[int], tokens: list[_Token]) -> set[int]:
-    """A star may also stand for nothing."""
+    """Add the positions after a star, which may also match nothing."""
     reached = set(states)
     for state in states:
         while state < len(tokens) and tokens[state] is _STAR:

@@ -11,10 +11,10 @@ _FARTHEST = 2
 
 
 def near_miss(word: str, known: Iterable[str], *, any_case: bool = False) -> str | None:
-    """The nearest of the known words, in the case of `word` if case does not matter; None if none is near.
+    """Return the nearest of the known words, in the case of `word` if case does not matter; None if none is near.
 
-    Something of the word must be left: "a" is not near "id". An exact match is no miss: then something else was wrong,
-    and there is nothing to suggest.
+    A part of the word must remain: "a" is not near "id". An exact match is not a miss: then the error is elsewhere, and
+    there is nothing to suggest.
     """
     wanted = word.lower() if any_case else word
     best, least = None, min(_FARTHEST + 1, len(wanted))
@@ -30,7 +30,7 @@ def near_miss(word: str, known: Iterable[str], *, any_case: bool = False) -> str
 
 
 def _distance(a: str, b: str) -> int:
-    """Insertions, deletions, replacements of one character, and swaps of two neighbours (RNU for RUN)."""
+    """Count insertions, deletions, replacements of one character, and swaps of two neighbours (RNU for RUN)."""
     before: list[int] = []
     row = list(range(len(b) + 1))
     for i, x in enumerate(a, 1):

@@ -1,4 +1,4 @@
-"""What instructions are made of: where they stand, commands, pairs, here-documents."""
+"""The parts of instructions: their place, commands, pairs, here-documents."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from rootlay.store.model.value import value
 
 @value
 class Source:
-    """Where an instruction stands.
+    """The place of an instruction.
 
     Args:
-        file: as the user named it ("-" for standard input, "Dockerfile" by default); part of every message.
+        file: the name from the user ("-" for standard input, "Dockerfile" by default); part of every message.
         first_line: counted from 1.
-        last_line: inclusive; the end of the last heredoc where there are some.
+        last_line: inclusive; the end of the last heredoc if there are any.
         text: the instruction as one line: continuations joined, comments inside left out, heredocs not included.
-            What progress output shows.
+            Progress output shows it.
     """
 
     file: str
@@ -33,9 +33,9 @@ class Heredoc:
     Args:
         name: the delimiter without its quotes: the file's name in COPY and ADD.
         content: the lines between, each with its "\\n"; leading tabs already removed for `<<-`. In COPY and ADD,
-            variables of an unquoted heredoc are replaced by `expand`; in RUN they are the shell's affair.
+            variables of an unquoted heredoc are replaced by `expand`; in RUN the shell replaces them.
         expands: whether the delimiter was unquoted.
-        chomp: whether it was `<<-` (said for those who print it again).
+        chomp: whether it was `<<-` (for code that prints it again).
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What stands on one logical line: keyword, flags, words, exec form.
+"""The parts of one logical line: keyword, flags, words, exec form.
 
 Source: BuildKit frontend/dockerfile/parser (split_command.go, line_parsers.go).
 """
@@ -16,7 +16,7 @@ _BLANKS = re.compile(r"[\t\v\f\r ]+")
 
 
 def split_keyword(line: str) -> tuple[str, list[str], str]:
-    """Keyword, flags (`--name=value`, quotes and escapes removed) and the rest."""
+    """Return keyword, flags (`--name=value`, quotes and escapes removed) and the rest."""
     parts = _BLANKS.split(line.strip(SPACES), maxsplit=1)
     if len(parts) == 1:
         return parts[0], [], ""
@@ -25,7 +25,7 @@ def split_keyword(line: str) -> tuple[str, list[str], str]:
 
 
 def _flags(line: str) -> tuple[list[str], str]:
-    """The leading words that start with `--`, up to one that does not, or to a lone `--`."""
+    """Return the leading words that start with `--`, up to one that does not, or to a lone `--`."""
     flags: list[str] = []
     at = 0
     while True:
@@ -40,7 +40,7 @@ def _flags(line: str) -> tuple[list[str], str]:
 
 
 def _flag(line: str, at: int) -> tuple[str, int]:
-    r"""One flag from `at`, and where it ends. `\` escapes here whatever the escape directive says (BuildKit)."""
+    r"""Return one flag from `at`, and its end. `\` escapes here whatever the escape directive is (BuildKit)."""
     flag: list[str] = []
     quote = ""
     while at < len(line):
@@ -64,17 +64,17 @@ def _flag(line: str, at: int) -> tuple[str, int]:
 
 
 def split_blanks(rest: str) -> list[str]:
-    """Words between blanks, quotes meaning nothing."""
+    """Return words between blanks; quotes mean nothing."""
     return _BLANKS.split(rest) if rest else []
 
 
 def split_first_blank(rest: str) -> list[str]:
-    """At most two parts, at the first blanks."""
+    """Return at most two parts, split at the first blanks."""
     return _BLANKS.split(rest, maxsplit=1)
 
 
 def split_words(rest: str, escape: str) -> list[str]:
-    """Words between spaces; quoted or escaped spaces do not end one. Quotes and escapes stay, for `expand`."""
+    """Return words between spaces; quoted or escaped spaces do not end one. Quotes and escapes stay, for `expand`."""
     words: list[str] = []
     start, at, quote = -1, 0, ""
     while at < len(rest):
@@ -101,10 +101,10 @@ def split_words(rest: str, escape: str) -> list[str]:
 
 
 def exec_form(rest: str) -> tuple[str, ...] | None:
-    """The strings of a JSON array; None if the text is no JSON array, and so is the shell form.
+    """Return the strings of a JSON array; None if the text is not a JSON array, and so is the shell form.
 
     Raises:
-        BadValue: it is a JSON array, but not all in it are strings.
+        BadValue: it is a JSON array with an element that is not a string.
     """
     rest = rest.lstrip(SPACES)
     if not rest.startswith("["):
@@ -122,5 +122,5 @@ def exec_form(rest: str) -> tuple[str, ...] | None:
 
 
 def _no_json(name: str) -> NoReturn:
-    """NaN and Infinity are Python's JSON, not Go's."""
+    """Refuse NaN and Infinity, which are Python's JSON, not Go's."""
     raise ValueError(name)

@@ -1,1 +1,1 @@
-"""What the user of a build asks for, and how option values are read."""
+"""The options of a build, and the parsing of their values."""

@@ -1,4 +1,4 @@
-"""What `--cache-from` and `--cache-to` mean.
+"""The meaning of `--cache-from` and `--cache-to`.
 
 | Value | |
 |---|---|
@@ -6,7 +6,7 @@
 | `type=local,src=DIR` (from), `type=local,dest=DIR` (to) | a directory |
 
 With `--cache-to`: `mode=min` (default) keeps the steps whose layers are in the result, `mode=max` all steps of all
-stages; `ignore-error=true` lets the build succeed where the cache cannot be written.
+stages; `ignore-error=true` lets the build succeed if the cache cannot be written.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class CachePlace:
 
 
 def parse_cache_place(text: str, *, to: bool) -> CachePlace:
-    """One value; `to` tells of which of the two options. Raises BadValue."""
+    """Parse one value; `to` selects the option. Raises BadValue."""
     if "=" not in text:
         if not text:
             raise BadValue("expected type=registry,ref=NAME or type=local")

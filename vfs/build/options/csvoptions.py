@@ -1,4 +1,4 @@
-"""Lists of attributes as the options of `docker build` have them: `type=local,dest=out`, quoted as CSV is."""
+"""Lists of attributes in the options of `docker build`: `type=local,dest=out`, quoted as in CSV."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rootlay.vfs.build.language.suggest import near_miss
 
 
 def parse_attributes(text: str, known: Collection[str]) -> dict[str, str]:
-    """`key=value,…` as a dictionary, keys in lower case; a key alone has the value "".
+    """Return `key=value,…` as a dictionary, keys in lower case; a key alone has the value "".
 
     Raises BadValue: a key that is not in `known`, or given twice.
     """
@@ -33,7 +33,7 @@ def parse_attributes(text: str, known: Collection[str]) -> dict[str, str]:
 
 
 def truth(text: str, value: str) -> bool:
-    """`true`, `1`, or the key alone; `false`, `0`. Raises BadValue, which names `text`."""
+    """Parse `true`, `1`, or the key alone; `false`, `0`. Raises BadValue, which names `text`."""
     if value.lower() in ("", "true", "1"):
         return True
     if value.lower() in ("false", "0"):

@@ -1,4 +1,4 @@
-"""What the user of a build asks for."""
+"""The options of a build."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from rootlay.vfs.build.context.source import SourceTree
 from rootlay.vfs.build.options.cacheplaces import CachePlace
 
 Fetch = Callable[[str, Platform, Progress], Image]
-"""Brings an image that is not in the store from wherever images come from. Raises UnknownImage and registry errors.
+"""Fetches an image that is not in the store. Raises UnknownImage and registry errors.
 
-The progress raises KeyboardInterrupt when the build was stopped: that is to be let through."""
+The progress raises KeyboardInterrupt when the build was stopped: do not catch it."""
 
 
 @value
@@ -25,23 +25,23 @@ class BuildOptions:
     """The options of one build.
 
     Args:
-        tags: the image's names; none: it stays without one.
+        tags: the image's names; empty: it has no name.
         target: the stage to build, by name or number; the last one if empty.
         build_args: values of ARGs.
         labels: added to the image.
-        platform: what is built for.
-        no_cache: make every layer anew (and remember it).
-        pull: ask the registry for base images that are here already.
-        keep_failed: leave the container of a failing RUN to the user.
-        network: of the RUNs that do not say: "host" or "none".
+        platform: the platform of the image.
+        no_cache: make every layer again (and store it in the cache).
+        pull: query the registry also for base images that are in the store.
+        keep_failed: keep the container of a failing RUN for the user.
+        network: of the RUNs without their own: "host" or "none".
         hosts: more lines of /etc/hosts for RUN: (address, name).
-        epoch_s: SOURCE_DATE_EPOCH: the time of the image and its history, and the youngest that a file may be.
-        secrets: what --mount=type=secret gives, by id.
+        epoch_s: SOURCE_DATE_EPOCH: the time of the image and its history, and the latest time of its files.
+        secrets: those of --mount=type=secret, by id.
         sockets: of ssh agents, by id, for --mount=type=ssh.
         environment: for the git command of ADD.
         settings: for the downloads of ADD.
         contexts: more sources, by name in lower case: `--build-context`.
-        images: images that take the place of a name: `--build-context NAME=docker-image://IMAGE`.
+        images: images that replace a name: `--build-context NAME=docker-image://IMAGE`.
         cache_from, cache_to: more places of the cache, see `rootlay.vfs.build.options.cacheplaces`.
         fetch: see Fetch; None: base images must be in the store.
     """

@@ -1,4 +1,4 @@
-"""Where the result of a build goes: what `--output` means.
+"""The destination of a build's result: the meaning of `--output`.
 
 | Value | Result |
 |---|---|
@@ -40,12 +40,12 @@ class Output:
     """One `--output`.
 
     Args:
-        kind: see the table above; `registry` is an image that is pushed.
+        kind: see the table above; `registry` is a pushed image.
         dest: a path of the host, `-` for standard output; empty for an image.
         names: more names of the image.
         push: send it to the registry of its names.
-        unpacked: of OCI: a directory instead of an archive.
-        compression: of the layers, see `rootlay.store.images.recompress`; None: as they are.
+        unpacked: for OCI: a directory instead of an archive.
+        compression: of the layers, see `rootlay.store.images.recompress`; None: unchanged.
     """
 
     kind: Kind
@@ -57,12 +57,12 @@ class Output:
 
     @property
     def keeps_image(self) -> bool:
-        """Whether the image is meant for the store."""
+        """Whether the image stays in the store."""
         return self.kind == "image"
 
 
 def parse_output(text: str) -> Output:
-    """Raises BadValue."""
+    """Parse one value. Raises BadValue."""
     if text == STDOUT:
         return Output("tar", STDOUT)
     if "=" not in text:

@@ -1,1 +1,1 @@
-"""What a build gives: the config, its history, the export, reports and failures."""
+"""Results of a build: the config, its history, the export, reports and failures."""

@@ -1,6 +1,6 @@
-"""What the instructions do to the image config: pure functions from one config to the next.
+"""The effect of instructions on the image config: pure functions from one config to the next.
 
-Source: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go, whose results these are, member by member.
+Source: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go, with the same results, member by member.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ T = TypeVar("T", bound=Instruction)
 
 
 def shell_of(config: RunConfig) -> tuple[str, ...]:
-    """What runs shell forms: the config's SHELL, else `/bin/sh -c`."""
+    """Return the program that runs shell forms: the config's SHELL, else `/bin/sh -c`."""
     return config.shell or DEFAULT_SHELL
 
 
 def words_of(command: Command, config: RunConfig) -> tuple[str, ...]:
-    """The argument vector of a command in either form."""
+    """Return the argument vector of a command in either form."""
     return (*shell_of(config), *command.words) if command.shell else command.words
 
 
 def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool = False) -> ImageConfig | None:
-    """The image config after an instruction that changes nothing else; None for one that does more.
+    """Return the image config after an instruction that changes nothing else; None for other instructions.
 
     Args:
         instruction: expanded.
-        cmd_is_own: whether a CMD stood in this stage before (ENTRYPOINT forgets an inherited one).
+        cmd_is_own: whether a CMD was in this stage before (ENTRYPOINT clears an inherited one).
     """
     if isinstance(instruction, Maintainer):
         return replace(image, author=instruction.name)
@@ -59,7 +59,7 @@ def configure(image: ImageConfig, instruction: Instruction, *, cmd_is_own: bool 
 
 
 def _cmd(config: RunConfig, instruction: Cmd) -> RunConfig:
-    # ArgsEscaped means something on Windows only, but Docker writes it everywhere.
+    # ArgsEscaped has a meaning on Windows only, but Docker writes it everywhere.
     extra = {**config.extra, "ArgsEscaped": True}
     return replace(config, cmd=words_of(instruction.command, config), extra=extra)
 
@@ -102,11 +102,11 @@ def _healthcheck(config: RunConfig, instruction: Healthcheck) -> RunConfig:
 
 
 def health_of(instruction: Healthcheck) -> dict[str, Any]:
-    """The config's `Healthcheck` member; times in ns."""
+    """Return the config's `Healthcheck` member; times in ns."""
     command = instruction.command
     if command is None:
         return {"Test": ["NONE"]}
-    # CMD-SHELL is run by the image's shell, whichever that is then: SHELL is not put in front of it.
+    # The image's current shell runs CMD-SHELL: SHELL is not put in front of it.
     found: dict[str, Any] = {"Test": ["CMD-SHELL" if command.shell else "CMD", *command.words]}
     numbers = {
         "Interval": instruction.interval,
@@ -119,12 +119,12 @@ def health_of(instruction: Healthcheck) -> dict[str, Any]:
 
 
 def triggers_of(config: RunConfig) -> tuple[str, ...]:
-    """The ONBUILD triggers that an image has for the builds on top of it."""
+    """Return the ONBUILD triggers of an image for the builds on top of it."""
     return tuple(config.extra.get("OnBuild") or ())
 
 
 def without_triggers(config: RunConfig) -> RunConfig:
-    """The config that an image on top starts with: its own ONBUILDs are not inherited further."""
+    """Return the config for the start of an image on top: the base's own ONBUILDs are not inherited further."""
     return replace(config, extra={name: item for name, item in config.extra.items() if name != "OnBuild"})
 
 

@@ -1,11 +1,11 @@
-"""Writing the result of a build to where `--output` says.
+"""Output of a build's result to the destination of `--output`.
 
 Rules:
-1. A file appears when it is complete. A directory of `type=local` keeps what is in it and is not named by the result;
-   files of the same names are replaced.
-2. In a directory everything is the caller's; set-id bits and devices, which would mean something else there, are left
-   out, the latter with a note.
-3. Nothing in an image can name a place outside the directory.
+1. A file appears when it is complete. A directory of `type=local` keeps its other files; files of the same names are
+   replaced.
+2. In a directory the caller owns everything; set-id bits and devices, which have another meaning there, are left out,
+   devices with a note.
+3. Names in an image cannot lead out of the directory.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def write_output(
     settings: Settings,
     note: Note,
 ) -> None:
-    """Write an image of the store out.
+    """Write an image of the store to its destination.
 
     Args:
-        names: what it is called there, where the output does not say.
+        names: its names there, if the output has none.
 
     Raises:
         OSError: the destination cannot be written.
-        BadReference, AccessDenied, RegistryRefused, …: it cannot be pushed.
+        BadReference, AccessDenied, RegistryRefused, …: the image cannot be pushed.
     """
     if output.kind == "image":
         for name in (output.names or names) if output.push else ():
@@ -84,7 +84,7 @@ def _tree(store: ImageStore, image: Image) -> Iterator[Overlay]:
 
 @contextlib.contextmanager
 def _open(dest: str, stdout: BinaryIO) -> Iterator[BinaryIO]:
-    """A stream to a file that appears at the end, or to standard output."""
+    """Open a stream to a file that appears at the end, or to standard output."""
     if dest == STDOUT:
         yield stdout
         return

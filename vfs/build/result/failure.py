@@ -1,4 +1,4 @@
-"""Errors of a build that is under way: which instruction, what went wrong, what to do."""
+"""Errors of a running build: the instruction, the reason, and advice."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class BuildFailed(RootlayError):
     """An instruction that cannot be carried out.
 
     Args:
-        source: where it stands; None for what concerns the whole build.
-        reason: what is wrong, and what to do where that is known.
+        source: its place; None for an error of the whole build.
+        reason: what is wrong, and what to do if that is known.
     """
 
     fault = "caller"
@@ -28,7 +28,7 @@ class RunFailed(BuildFailed):
 
     Args:
         status: the command's exit code; 128 + n when signal n ended it.
-        container: the name of the container that was kept to look into, empty for none.
+        container: the name of the container that was kept for inspection, empty for none.
     """
 
     exit_code = 61
@@ -55,6 +55,6 @@ SHOWN_CHARACTERS = 120
 
 
 def shorten(text: str) -> str:
-    """An instruction in one line of bearable length."""
+    """Return an instruction in one line of limited length."""
     line = " ".join(text.split())
     return line if len(line) <= SHOWN_CHARACTERS else line[: SHOWN_CHARACTERS - 1] + "…"

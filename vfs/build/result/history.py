@@ -1,6 +1,6 @@
-"""`created_by` of each instruction in the image's history, as Docker (BuildKit) writes it, and the times of all steps.
+"""The history of an image: `created_by` of each instruction in Docker's (BuildKit's) form, and the times of all steps.
 
-What is left out is BuildKit's own mark: ` # buildkit` at the end, `buildkit.dockerfile.v0` as the comment. Ours is the
+BuildKit's own marks are left out: ` # buildkit` at the end, `buildkit.dockerfile.v0` as the comment. Ours is the
 comment `rootlay.dockerfile.v0`.
 Source: moby/buildkit, frontend/dockerfile/dockerfile2llb/convert.go (commitToHistory and its callers),
 exporter/containerimage/writer.go (normalizeLayersAndHistory: times).
@@ -40,10 +40,10 @@ EPOCH = "1970-01-01T00:00:00Z"
 
 
 def created_by(instruction: Instruction, config: RunConfig) -> str:
-    """The text for an expanded instruction other than RUN; empty where Docker writes no history (ONBUILD).
+    """Return the text for an expanded instruction other than RUN; empty if Docker writes no history (ONBUILD).
 
     Args:
-        config: after the instruction.
+        config: the config after the instruction.
     """
     if isinstance(instruction, (Copy, Add)):
         return _copy(instruction)
@@ -67,7 +67,7 @@ def created_by(instruction: Instruction, config: RunConfig) -> str:
 
 
 def run_created_by(argv: Sequence[str], args: Iterable[tuple[str, str]]) -> str:
-    """The text for a RUN: `RUN |1 VERSION=3 /bin/sh -c make`, with the build arguments that it could see."""
+    """Return the text for a RUN: `RUN |1 VERSION=3 /bin/sh -c make`, with the build arguments that it could see."""
     told = [f"{name}={value}" for name, value in args]
     return " ".join(("RUN", *((f"|{len(told)}", *told) if told else ()), *argv))
 
@@ -92,7 +92,7 @@ def _quoted(words: Iterable[str]) -> str:
 
 
 def _health(instruction: Healthcheck) -> str:
-    """Go's `%q` of the struct: texts quoted, durations as `"30s"`, the number of retries as a character."""
+    """Return Go's `%q` of the struct: texts quoted, durations as `"30s"`, the number of retries as a character."""
     test = _quoted(health_of(instruction)["Test"])
     times = (instruction.interval, instruction.timeout, instruction.start_period, instruction.start_interval)
     shown = " ".join(f'"{go_duration(ns)}"' for ns in times)
@@ -100,7 +100,7 @@ def _health(instruction: Healthcheck) -> str:
 
 
 def go_duration(ns: int) -> str:
-    """A duration as Go prints it: `0s`, `1.5s`, `2m0s`, `1h0m0s`, `200ms`."""
+    """Return a duration in Go's notation: `0s`, `1.5s`, `2m0s`, `1h0m0s`, `200ms`."""
     if ns < 1_000_000_000:
         for unit, factor in (("ms", 1_000_000), ("µs", 1000), ("ns", 1)):
             if ns >= factor:

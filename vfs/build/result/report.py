@@ -1,4 +1,4 @@
-"""What a build tells whoever watches it: plain calls, never output. They come from several threads."""
+"""The report of a build to its observer: plain calls, never output. They come from several threads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from rootlay.store.model.value import value
 
 @value
 class Step:
-    """One step that is shown.
+    """One step in the report.
 
     Args:
         number: from 1, in the order of starting.
-        stage: the stage's name; empty where there is one stage only.
+        stage: the stage's name; empty if there is only one stage.
         position, total: which of the stage's steps it is, FROM being the first.
         text: the instruction in one line.
     """
@@ -30,38 +30,38 @@ class Step:
 
 
 class Report(Protocol):
-    """Follows a build. Must not raise, and must not take long."""
+    """An observer of a build. Its methods must not raise, and must not take long."""
 
     def start(self, step: Step) -> None:
-        """A step begins."""
+        """Report the start of a step."""
 
     def output(self, step: Step, data: bytes) -> None:
-        """What its command prints, in pieces as they come."""
+        """Report output of its command, in pieces as they arrive."""
 
     def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
-        """It is done; `size_bytes` of its layer's blob, 0 where it made none."""
+        """Report the end of a step; `size_bytes` of its layer's blob, 0 if it made none."""
 
     def fail(self, step: Step, seconds: float) -> None:
-        """It failed. What went wrong is said by the exception that ends the build."""
+        """Report the failure of a step. The exception that ends the build has the reason."""
 
     def note(self, text: str) -> None:
-        """A remark about the build, such as a warning."""
+        """Report a remark about the build, such as a warning."""
 
 
 class Silent:
-    """The Report of somebody who does not care."""
+    """A Report that ignores everything."""
 
     def start(self, step: Step) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def output(self, step: Step, data: bytes) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def finish(self, step: Step, seconds: float, size_bytes: int, *, cached: bool) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def fail(self, step: Step, seconds: float) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""

@@ -1,4 +1,4 @@
-"""What a build has arrived at after an instruction: the image so far."""
+"""The state of a build after an instruction: the image so far."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rootlay.vfs.run.program import DEFAULT_PATH
 
 @value
 class ImageState:
-    """An image that no store names yet.
+    """An image without a name in the store, so far.
 
     Args:
         image: config, diff IDs and history; steps without a layer have no time yet.
@@ -31,13 +31,13 @@ class ImageState:
 
     @classmethod
     def scratch(cls, platform: Platform) -> ImageState:
-        """The empty image that `FROM scratch` is."""
+        """Return the empty image of `FROM scratch`."""
         config = RunConfig(env=(f"PATH={DEFAULT_PATH}",), working_dir="/")
         return cls(ImageConfig(platform.os, platform.architecture, platform.variant, config=config))
 
     @classmethod
     def based_on(cls, image: ImageConfig, layers: Sequence[Descriptor]) -> ImageState:
-        """An image that is there, its ONBUILD triggers included."""
+        """Return the state of an existing image, its ONBUILD triggers included."""
         return cls(image, tuple(layers), len(image.history))
 
     @property
@@ -49,17 +49,17 @@ class ImageState:
         return self.image.config
 
     def with_image(self, image: ImageConfig, created_by: str) -> ImageState:
-        """After an instruction that touches only the config; an empty `created_by` leaves no step in the history."""
+        """Return the state after an instruction that changes only the config; without `created_by`, without history."""
         steps = (History(created_by=created_by, comment=COMMENT, empty_layer=True),) if created_by else ()
         return replace(self, image=replace(image, history=(*image.history, *steps)))
 
     def with_layer(self, layer: WrittenLayer, created_by: str, created: str) -> ImageState:
-        """After an instruction that makes a layer; `created` in RFC 3339."""
+        """Return the state after an instruction that makes a layer; `created` in RFC 3339."""
         image = self.image.with_layer(layer.diff_id, History(created, created_by, comment=COMMENT))
         return replace(self, image=image, layers=(*self.layers, layer.descriptor))
 
     def finished(self) -> ImageConfig:
-        """The config to be stored: every step has its time, and the image that of the last one."""
+        """Return the config to store: every step has its time, and the image has that of the last one."""
         history = settle_times(self.image.history, self.inherited)
         created = history[-1].created if history else ""
         return replace(self.image, history=history, created=created or self.image.created)

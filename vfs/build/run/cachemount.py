@@ -1,11 +1,11 @@
 """Directories of `RUN --mount=type=cache`: kept from build to build, in no layer.
 
-    <root>/build/mounts/<SHA-256 of the id, 16 digits>/<number>/     and beside each its lock file <number>.lock
+    <root>/build/mounts/<SHA-256 of the id, 16 digits>/<number>/     and next to each its lock file <number>.lock
 
 Rules:
-1. `shared`: everybody gets number 0. `locked`: number 0, one after the other. `private`: the first that is free.
-2. Whoever uses a directory holds its lock, shared or alone, so that `prune` leaves it alone.
-3. Owners cannot be kept on real files: everything in a cache belongs to the user who runs in it, and so does the
+1. `shared`: every build gets number 0. `locked`: number 0, one after the other. `private`: the first that is free.
+2. The user of a directory holds its lock, shared or exclusive, so that `prune` keeps it.
+3. Owners cannot be kept on real files: everything in a cache belongs to the user of the command, and so does the
    directory, unless the mount gives it an owner (`rootlay.vfs.build.run.mounts`).
 """
 
@@ -41,11 +41,11 @@ class CacheMounts:
     def use(
         self, identity: str, sharing: Sharing, wait: Callable[[], None] = _pause, mode: int = 0o755
     ) -> Iterator[Path]:
-        """The directory for an id, as long as the block runs.
+        """Return the directory for an id, as long as the block runs.
 
         Args:
             mode: permission bits of a new one; the caller can always use it.
-            wait: called again and again while another build has it `locked`; may raise to give up.
+            wait: called repeatedly while another build has it `locked`; may raise to cancel.
         """
         home = self._home(identity)
         make_directories(home)
@@ -71,13 +71,13 @@ class CacheMounts:
                 os.close(lock)
 
     def iter_all(self) -> Iterator[tuple[Path, float]]:
-        """The directories, and when each was last used (seconds since the epoch)."""
+        """Yield the directories, and the last use of each (seconds since the epoch)."""
         for directory in sorted(self.path.glob("*/*[0-9]")):
             with contextlib.suppress(FileNotFoundError):
                 yield directory, directory.lstat().st_mtime
 
     def remove(self, directory: Path) -> bool:
-        """Remove one, unless it is in use; whether it is gone."""
+        """Remove a directory, unless it is in use. Return whether it was removed."""
         lock = os.open(directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

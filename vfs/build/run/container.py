@@ -1,11 +1,11 @@
-"""The container that the RUNs of one stage run in, and the layers that come of it.
+"""The container for the RUNs of one stage, and their layers.
 
 Rules:
-1. Each layer is made of what its RUN changed, and of nothing else: after it the upper is frozen where it lies
-   (`vfs.containers.snapshots`), and the next RUN gets an empty one on top. Nothing is copied, no view is built.
-2. Where something else has added a layer meanwhile, the next RUN starts a new container on the image so far.
-3. When the command ends, whatever it has left running is killed, as the end of a PID namespace would.
-4. The container is marked as this process's (`rootlay.vfs.run.owners`): after a crash the next build removes it.
+1. Each layer has only the changes of its RUN: after it the upper is frozen in place (`vfs.containers.snapshots`), and
+   the next RUN gets an empty one on top. Nothing is copied, no view is built.
+2. If another instruction has added a layer meanwhile, the next RUN starts a new container on the image so far.
+3. When the command ends, its remaining processes are killed, as at the end of a PID namespace.
+4. The container is marked as owned by this process (`rootlay.vfs.run.owners`): after a crash the next build removes it.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ UMASK = 0o022
 READ_BYTES = 1 << 16
 
 Output = Callable[[bytes], None]
-"""Takes what a command prints, as it comes."""
+"""Receives the output of a command, as it arrives."""
 
 
 @value
 class RunRequest:
-    """A command to be run.
+    """A command to run.
 
     Args:
         argv: program first.
         env: added to the image's environment; not kept in the image.
         network: "host" or "none".
-        binds: what --mount makes visible; not part of the layer.
+        binds: those of --mount; not part of the layer.
     """
 
     argv: tuple[str, ...]
@@ -67,10 +67,10 @@ class RunRequest:
 
 
 class RunContainer:
-    """Use it as a context manager; at the end the container is gone. One command at a time; `cancel` from any thread.
+    """The container of a stage, a context manager whose end removes it. One command at a time; any thread may `cancel`.
 
     Args:
-        epoch_ns: no file of a layer is younger than that (SOURCE_DATE_EPOCH); None for no limit.
+        epoch_ns: no file of a layer is younger than this time (SOURCE_DATE_EPOCH); None for no limit.
         hosts: more lines of /etc/hosts: (address, name).
     """
 
@@ -89,10 +89,10 @@ class RunContainer:
         self._starting = threading.Lock()
 
     def run(self, state: ImageState, request: RunRequest, output: Output) -> int:
-        """Run a command on the image so far, and return its exit code. `commit` makes the layer of it.
+        """Run a command on the image so far, and return its exit code. `commit` makes its layer.
 
         Raises:
-            UnknownUser: USER names somebody whom the image does not have.
+            UnknownUser: USER names a user that the image does not have.
             EngineMissing, BuildCancelled, StoreNotWritable, DiskFull.
         """
         record = self._prepare(state)
@@ -115,7 +115,7 @@ class RunContainer:
         return self._execute(record, session.command(program.argv, program.cwd, program.identity), program.env, output)
 
     def _prepare(self, state: ImageState) -> ContainerRecord:
-        """A container that shows the image so far, with an empty upper on top."""
+        """Return a container that shows the image so far, with an empty upper on top."""
         if self._record is not None and self._shows == state.diff_ids:
             create_snapshot(self._record, "", (self._session.launch,) if self._session else ())
             return self._record
@@ -153,7 +153,7 @@ class RunContainer:
 
     def _execute(self, record: ContainerRecord, command: list[str], env: Mapping[str, str], output: Output) -> int:
         path = os.path.realpath(record.path)
-        with self._starting:  # so that `cancel` comes before the start, or finds what has started
+        with self._starting:  # so that `cancel` runs before the start, or finds the started processes
             self._check()
             process = subprocess.Popen(
                 command,
@@ -175,11 +175,11 @@ class RunContainer:
         return code if code >= 0 else 128 - code
 
     def commit(self, state: ImageState) -> WrittenLayer:
-        """What the last command changed, as a layer on top of `state`, on which it ran.
+        """Return the changes of the last command, as a layer on top of `state`, on which it ran.
 
         Raises StoreNotWritable, DiskFull.
         """
-        assert self._record is not None  # something has run
+        assert self._record is not None  # a command has run
         with open_overlay(self._record) as overlay, LayerWriter(self._store.layout, self._check) as writer:
             _remove_stubs(overlay, self._targets)
             root_is_old = _root_is_old(overlay)
@@ -198,7 +198,7 @@ class RunContainer:
             raise BuildCancelled
 
     def cancel(self) -> None:
-        """Stop what runs, now; `run` then raises BuildCancelled. Idempotent."""
+        """Stop the running command; `run` then raises BuildCancelled. Idempotent."""
         with self._starting:
             self._cancelled = True
         record = self._record
@@ -206,8 +206,8 @@ class RunContainer:
             kill_guests(os.path.realpath(record.path))
 
     def keep(self) -> str:
-        """Leave the container to the user, as it is after its last command; its name."""
-        assert self._record is not None  # something has run
+        """Leave the container to the user in its state after the last command. Return its name."""
+        assert self._record is not None  # a command has run
         self._release()
         record, self._record = self._record, None
         config = replace(record.config, labels={}, image="(failed build)")
@@ -215,9 +215,9 @@ class RunContainer:
         return record.name
 
     def _release(self) -> None:
-        """Let session and hydrator go. Precondition: nothing runs inside."""
+        """Close session and hydrator. Precondition: no program runs inside."""
         if self._hydrator is not None:
-            # Nobody is left to be served: what it writes is renamed into place as a whole, and its staging is swept.
+            # It has no clients left: it writes each file by rename as a whole, and its staging is swept.
             self._hydrator.kill()
             self._hydrator.wait()
             if self._hydrator.stdin is not None:
@@ -248,14 +248,14 @@ def _program(record: ContainerRecord, overlay: Overlay, request: RunRequest) -> 
 
 def _pass_on(process: subprocess.Popen[bytes], output: Output) -> None:
     stream = process.stdout
-    assert stream is not None  # asked for
+    assert stream is not None  # opened as a pipe
     with stream:
         while data := stream.read1(READ_BYTES):  # type: ignore[attr-defined]  # a BufferedReader
             output(data)
 
 
 def _remove_stubs(overlay: Overlay, targets: Sequence[str]) -> None:
-    """Take away what the engine made for binds to lie on: empty directories and files that are new."""
+    """Remove what the engine made as targets of binds: new empty directories and files."""
     for target in targets:
         path = os.fsencode(target).rstrip(b"/")
         while path:
@@ -277,7 +277,7 @@ def _at_epoch(entry: Entry, epoch_ns: int) -> Entry:
 
 
 def _root_is_old(overlay: Overlay) -> bool:
-    """Whether the root directory shows what the one below shows; its times do not count, as in Docker's layers."""
+    """Return whether the root directory equals the one below, apart from its times, as in Docker's layers."""
     context = overlay.context
     if len(overlay.stack.dirs) == 1 and overlay.stack.view is None:
         return False

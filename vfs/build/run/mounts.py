@@ -1,15 +1,15 @@
-"""`RUN --mount`: host paths that one command sees, made before it and gone after it.
+"""`RUN --mount`: host paths that one command sees, made before it and removed after it.
 
 Rules:
-1. Everything is a bind of the engine: nothing of it is in the layer, and the directories that it had to be given in
-   the container are taken away again (`rootlay.vfs.build.run.container`).
-2. A bind of a plain context directory is the directory itself, read-only. Of anything else (a stage, an image, an
-   archive, a context with .dockerignore), and where it may be written to, it is a copy, thrown away afterwards.
-3. A secret is in a file on a tmpfs that only the caller can reach, or in an environment variable; its content is in no
-   cache key.
-4. Owner and mode of a secret, a socket and a cache inside are what the mount says, and count. With others a cache is
-   another cache, as with BuildKit; what is in one belongs to whoever runs in it.
-5. `cache_key` has what the result may depend on: the content of binds, and the words of everything else.
+1. Everything is a bind of the engine: nothing of it is in the layer, and its target directories in the container are
+   removed again (`rootlay.vfs.build.run.container`).
+2. A bind of a plain context directory is the directory itself, read-only. For any other source (a stage, an image, an
+   archive, a context with .dockerignore), and for a writable bind, it is a copy that is removed afterwards.
+3. A secret is in a file on a tmpfs that only the caller can reach, or in an environment variable; its content is not in
+   a cache key.
+4. The mount sets owner and mode of a secret, a socket and a cache inside, and they are enforced. With others a cache is
+   another cache, as in BuildKit; its content belongs to the user of the command.
+5. `cache_key` has everything that can change the result: the content of binds, and the words of all other mounts.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ CACHE_MODE = 0o755
 SSH_TARGET = "/run/buildkit/ssh_agent.{}"
 
 Digest = Callable[[str | None, bytes], str]
-"""What the content at a path comes to, in the tree of a name."""
+"""The digest of the content at a path, in the tree of a name."""
 
 
 @value
 class MountSources:
-    """Where mounts come from.
+    """The sources of mounts.
 
     Args:
         tree: the tree of a name (`from=`), None for the main context.
         digest: see Digest.
         caches: directories of type=cache.
         staging: a directory for copies and tmpfs.
-        wait: called while another build has a cache; raises when the build is cancelled.
+        wait: called while another build holds a cache; raises when the build is cancelled.
         secrets: by id.
         sockets: of ssh agents, by id.
     """
@@ -64,7 +64,7 @@ class MountSources:
 
 
 class Mounting:
-    """The mounts of one RUN. Use it as a context manager; what it made is gone at the end."""
+    """The mounts of one RUN. Use it as a context manager, whose end removes everything that it made."""
 
     def __init__(self, mounts: tuple[Mount, ...], working_dir: str, sources: MountSources) -> None:
         self._mounts = mounts
@@ -75,7 +75,7 @@ class Mounting:
         self.env: dict[str, str] = {}
 
     def cache_key(self) -> list[list[str | None]]:
-        """What goes into the step's key. Raises BadValue, OSError."""
+        """Return the part of the step's key for the mounts. Raises BadValue, OSError."""
         found = []
         for mount in self._mounts:
             content = ""
@@ -92,7 +92,7 @@ class Mounting:
         return found
 
     def open(self) -> tuple[Bind, ...]:
-        """Make everything, and say what is to be bound where. Raises BadValue, OSError."""
+        """Make everything, and return the binds. Raises BadValue, OSError."""
         return tuple(bind for mount in self._mounts for bind in _MAKERS[mount.type](self, mount))
 
     def __enter__(self) -> Mounting:
@@ -196,7 +196,7 @@ def _has_owner(mount: Mount) -> bool:
 
 
 def _owner(mount: Mount, default_mode: int) -> tuple[int, int, int]:
-    """Who owns what is mounted, and its permission bits."""
+    """Return the owner of a mount, and its permission bits."""
     return mount.uid or 0, mount.gid or 0, (default_mode if mount.mode is None else mount.mode) & 0o777
 
 
