@@ -31,7 +31,7 @@ long rl_whiteout_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, at, RL_WH, 4, real + at, len - at);
 }
 
-/* `root_len`: length of the layer's own path; the record of a layer's root lies inside the root. */
+/* `root_len`: length of the layer's own path; the record of a layer's root is inside the root. */
 long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len)
 {
     if (len == root_len && (!len || real[0] == '/')) /* a path that begins at a descriptor is never the root's */
@@ -47,7 +47,7 @@ long rl_opaque_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, len, "/" RL_WH_OPAQUE, sizeof RL_WH_OPAQUE, "", 0);
 }
 
-/* A name beside real[0..len) that no other thread uses. */
+/* A name next to real[0..len) that no other thread uses. */
 long rl_temp_path(char *out, size_t size, const char *real, u32 len)
 {
     static u32 counter;
