@@ -129,8 +129,9 @@ extern char rl_root[];
 extern u32 rl_root_len;
 long rl_chroot(const char *path, int allowed);
 long rl_root_set(const char *v); /* a path as rl_root; -EINVAL */
-const char *rl_below_root(const char *v); /* a path in the container, as the program knows it; outside its root: as it is */
-long rl_show_name(char *v);               /* the same in place; length */
+/* A path in the container, as the program knows it; a path outside its root is unchanged. */
+const char *rl_below_root(const char *v);
+long rl_show_name(char *v); /* the same in place; length */
 
 /* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such descriptors; negative:
  * none. NULL: the engine keeps none. */

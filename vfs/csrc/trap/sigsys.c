@@ -55,7 +55,7 @@ long rl_dispatch(struct rl_call *c)
     return r;
 }
 
-/* A signal that is pending has been sent, and stays for the program. */
+/* A pending signal has been sent by a process, and stays for the program. */
 void rl_unblock_faults(const struct rl_ucontext *uc)
 {
     u64 faults = uc->sigmask & RL_SIG_FAULTS, pending = 0;
