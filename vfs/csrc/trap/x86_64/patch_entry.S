@@ -3,8 +3,8 @@
  * On entry: rax = number, rcx = address after the site's `syscall`, r11 = dead, the rest the program's. As after a real
  * `syscall`, all registers but rax, rcx and r11 are unchanged.
  *
- * 1. The program's red zone and a few words below it are left alone; C code uses its stack only as deep as patch.c
- *    says.
+ * 1. The entry skips the red zone of the program's stack and uses a few words below it; C code uses that stack only as
+ *    deep as patch.c says.
  * 2. A call that needs more than the fast path runs on a slot's stack with signals blocked, as in the SIGSYS handler.
  */
     .text
