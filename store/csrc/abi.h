@@ -111,7 +111,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_LAUNCH_PATCH 1u
 #define RL_LAUNCH_TRACE 2u
 #define RL_LAUNCH_UPPER 4u
-#define RL_LAUNCH_CONFINE 256u  /* by Landlock, where the kernel has it */
+#define RL_LAUNCH_CONFINE 256u  /* by Landlock, if the kernel has it */
 #define RL_LAUNCH_REQUIRE 512u  /* do not start without confinement */
 #define RL_LAUNCH_UNSCOPED 1024u /* may signal processes of other sessions */
 #define RL_LAUNCH_NO_NETWORK 2048u

@@ -5,7 +5,7 @@
  *
  * 1. Freestanding, x86_64 and aarch64 alike: no libc, no allocation other than mmap, no locks that a
  *    dead process can keep (file locks only).
- * 2. Every function returns >= 0 or -errno; none changes state when it fails, apart from copy-ups.
+ * 2. Every function returns >= 0 or -errno; a function that fails changes no state, apart from copy-ups.
  * 3. Path arguments are NUL-terminated strings in memory that the core may read; results are written to the caller's
  *    memory. Both belong to the engine: as with copy_from_user and copy_to_user, the engine copies from and to the
  *    program's memory and returns EFAULT.

@@ -104,7 +104,7 @@ static inline int rl_fail(int error)
     return -1;
 }
 
-/* The body of a hook that takes a path. `real`: libc's call. */
+/* The body of a hook with a path argument. `real`: libc's call. */
 #define RL_BY_NAME(dirfd, path, real, inside)                                                                         \
     RL_INSIDE(here);                                                                                                  \
     if (!here || !(path))                                                                                             \

@@ -281,7 +281,7 @@ RL_PUBLIC int rl_hook_uninstall(void)
     dl_iterate_phdr(restore, &count);
     if (unloaded) {
         slot_count = seen_count = 0;
-        last_adds = 0; /* everything is read again */
+        last_adds = 0; /* all relocations are read again */
         unloaded = 0;
     }
     pthread_mutex_unlock(&lock);

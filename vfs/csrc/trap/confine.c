@@ -2,8 +2,8 @@
  *
  * 1. The remapping is not a boundary: a program that jumps to the gate can make any call. The kernel then enforces
  *    these rules, which are installed before the first program and inherited by all.
- * 2. Rules name real host paths: layers and what the engine itself reads are readable, the upper is
- *    writable, binds are what they were declared to be. Everything else of the host is denied.
+ * 2. Rules name real host paths: layers and the engine's own inputs are readable, the upper is writable, binds have
+ *    their declared access. All other files of the host are denied.
  * 3. Device nodes are never made: real root could reach a disk through one.
  * 4. ABI 1 cannot rename across directories, so it is not supported.
  * 5. The right to truncate is not handled, though ABI 3 could: since the kernel requests it at every open, in case it

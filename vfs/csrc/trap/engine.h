@@ -36,7 +36,7 @@
 
 /* A slot: the buffers and the stack of one call. */
 struct rl_slot {
-    u64 spill, spill_bytes; /* a mapping that an exec out of this slot left behind */
+    u64 spill, spill_bytes; /* a mapping that an exec from this slot left behind */
     char path[RL_PATH_MAX];
     char path2[RL_PATH_MAX];
     struct rl_open open;

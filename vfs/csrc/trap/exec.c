@@ -125,7 +125,7 @@ static long find_program(struct rl_call *c, struct plan *p, int dirfd, const cha
     }
 }
 
-/* interpreter [argument] … script: the innermost interpreter comes first. */
+/* interpreter [argument] … script: the innermost interpreter is first. */
 static void script_arguments(struct plan *p)
 {
     p->before_count = 0;

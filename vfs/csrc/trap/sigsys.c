@@ -1,7 +1,7 @@
 /* From a trapped instruction to the row of the table, and back.
  *
- * rl_dispatch knows nothing of signal frames beyond what resume.c and signals.c need: a patched call
- * site can enter there, too.
+ * rl_dispatch uses only those parts of a signal frame that resume.c and signals.c need: a patched call site can enter
+ * there, too.
  */
 #include "engine.h"
 #include "syscalls.h"

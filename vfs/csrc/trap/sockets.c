@@ -161,7 +161,7 @@ long rl_do_bind(struct rl_call *c)
     return r;
 }
 
-/* The call again with argument `at` (and its length behind it) replaced. */
+/* The call again with argument `at` (and its length after it) replaced. */
 static long with_address(struct rl_call *c, u32 at)
 {
     struct rl_address a, *real = (struct rl_address *)rl_pass_buffer();

@@ -9,7 +9,7 @@
 enum rl_action {
     RL_UNKNOWN = 0, /* not in the table: ENOSYS, never run */
     RL_HARMLESS,    /* the filter lets it run */
-    RL_HANDLED,     /* trapped, handler */
+    RL_HANDLED,     /* the filter allows it */
     RL_HANDLED_IF,  /* trapped only if argument `pass` is not NULL */
     RL_REFUSED,     /* fails with `error` */
     RL_GUARDED      /* runs, unless argument 0 is an address in the engine: then EINVAL */
@@ -35,7 +35,7 @@ enum rl_test {
 #define RL_TRAPS 0x10001     /* but not from the gate */
 #define RL_TRAPS_ALL 0x10002 /* from the gate as well */
 
-/* An argument, as the columns of a row name it: 0 is none. */
+/* An argument in the columns of a row: 0 is none. */
 #define RL_ARG(n) ((n) + 1)
 
 #define RL_NO_GATE 2       /* the engine never makes it: trapped from the gate as well */
@@ -57,7 +57,7 @@ struct rl_syscall {
     u8 dir2, path2;
     u8 flag_arg;
     u8 rest; /* the first argument that is not one of these */
-    u8 pass; /* argument that lets the call run when it points into a pass buffer */
+    u8 pass; /* argument that allows the call if it points into a pass buffer */
 };
 
 static inline u64 rl_arg(const u64 *arg, size_t column) { return arg[column - 1]; }

@@ -1,4 +1,4 @@
-/* File handles: name_to_handle_at tells programs that two names are one file, and on which mount it is.
+/* File handles: name_to_handle_at shows programs that two names are one file, and on which mount it is.
  *
  * 1. A handle is made here from the device and inode that stat shows: the kernel's own handle would name a real file,
  *    which changes at copy-up.

@@ -69,6 +69,6 @@ void rl_attrcache_init(void);
 /* The record of a file of the upper, as it was read when its lock had had `moment` holders (rl_quiet()). */
 void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record *rec);
 int rl_attrcache_find(const struct statx *sx, struct rl_record *rec);     /* 0: not cached */
-int rl_attrcache_attr(const struct statx *sx, struct rl_attr *out); /* likewise; else what the file shows */
+int rl_attrcache_attr(const struct statx *sx, struct rl_attr *out); /* likewise; else the file's attributes */
 
 #endif

@@ -97,7 +97,7 @@ long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everyth
 
 /* ---- xattr.c ---------------------------------------------------------------------------------- */
 
-/* x fields for what a real file in the upper could not hold of the lower object's attributes, into
+/* x fields for those of the lower object's attributes that a real file in the upper could not hold, into
  * out[RL_PATH_MAX]. Length. */
 long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, char *out);
 /* The other attributes, set on the real file itself. */

@@ -19,7 +19,7 @@ struct side {
     u32 len;
     struct rl_record rec;
     char real[RL_REAL_MAX];
-    char text[RL_PATH_MAX]; /* record that the object takes along */
+    char text[RL_PATH_MAX]; /* record that moves with the object */
 };
 
 struct move {
@@ -56,7 +56,7 @@ static int same_file(const struct rl_walk *a, const struct rl_walk *b)
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NOTHING, swap = (flags & RENAME_EXCHANGE) != 0;
-    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before it looks at names */
+    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before names */
         return -EXDEV;
     if (a->dot)
         return -EBUSY;

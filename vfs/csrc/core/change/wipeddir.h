@@ -9,7 +9,7 @@
 struct rl_wiped_dir {
     long fd;
     long bytes;
-    char *entries; /* all of the upper's directory, as getdents64 gives them */
+    char *entries; /* all of the upper's directory, in getdents64's format */
 };
 
 int rl_wiped_dir_open(const struct rl_walk *w, struct rl_wiped_dir *h); /* w->self; 0: it is not one, or too large */

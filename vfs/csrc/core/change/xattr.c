@@ -275,7 +275,7 @@ static u32 without(const struct rl_edit *e, const char *name, char *out, int *ha
 }
 
 struct change {
-    const char *name, *value; /* value NULL: remove */
+    const char *name, *value; /* value NULL: remove it */
     u32 size;
     int flags;
 };

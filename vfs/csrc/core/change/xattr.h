@@ -17,7 +17,7 @@ static inline int rl_xattr_real(const char *name, u32 mode)
 {
     return rl_xattr_user(name) && (rl_isreg(mode) || rl_isdir(mode));
 }
-/* A layer whose records count. */
+/* A layer whose records are used. */
 static inline int rl_xattr_marked(const struct rl_hit *h)
 {
     return h->what == RL_IN_LAYER && (rl_layers[h->layer].flags & RL_DIR_MARKS);

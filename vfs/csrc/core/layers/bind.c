@@ -5,10 +5,10 @@
 #include "../internal.h"
 
 static u64 hashes[RL_MAX_BINDS];
-static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown otherwise; 0 for others */
+static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown differently; 0 for others */
 static struct {
     u64 filter;        /* bit h & 63 of every mount point's hash. Set by init alone */
-    u64 within;        /* likewise of the directories that they are mounted in */
+    u64 within;        /* the same for the directories that contain mount points */
     int devices_known; /* `devices` is filled; by the first caller: two at once write the same values */
 } state;
 int rl_shown;

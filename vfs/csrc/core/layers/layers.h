@@ -124,17 +124,17 @@ long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
 /* The attributes to show for the real file's. `top`: the file is the mount itself, not below it. */
 void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
-int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
+int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown differently? */
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */
 int rl_bind_may_be_in(u64 hash);        /* 0: none is */
 int rl_read_only(const struct rl_ctx *dir);
-int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
+int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or below it */
 /* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length; -ENOLINK: only the kernel can
  * follow it. */
 long rl_proc_link(struct rl_walk *w, u32 len);
-long rl_proc_target(struct rl_walk *w, u32 len); /* the same, to go on with: only the kernel finds nameless objects */
+long rl_proc_target(struct rl_walk *w, u32 len); /* the same, to continue; only the kernel finds nameless objects */
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
 int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
 
@@ -150,7 +150,7 @@ long rl_view_openfd(u32 id, char *real, int flags);
 long rl_object_real(struct rl_walk *w, char *out);
 
 long rl_resolve_directory(struct rl_walk *w, const char *path); /* a directory that may be entered: -ENOTDIR, -EACCES */
-/* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
+/* The real path of the walk's directory; its descriptor leads back to w->v. Length. */
 long rl_dir_real(struct rl_walk *w, char *out);
 
 #endif

@@ -55,7 +55,7 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len)
     p = rl_put_u64(p, (u64)k4(__NR_gettid, 0, 0, 0, 0), 10);
     *p++ = '.';
     p = rl_put_u64(p, __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
-    /* a dead process's file, or another PID namespace's, may have our thread id: the time tells them apart */
+    /* a dead process's file, or another PID namespace's, may have our thread id: the time distinguishes them */
     i64 now[2] = {0, 0};
     k4(__NR_clock_gettime, 0, (long)now, 0, 0);
     *p++ = '.';

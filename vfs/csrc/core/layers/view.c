@@ -90,7 +90,7 @@ u32 rl_view_at(const char *path, u32 len)
     return id;
 }
 
-/* The length is measured first, then the path is written from its end: no byte behind the path is touched (it may be on
+/* The length is measured first, then the path is written from its end: no byte after the path is touched (it may be on
  * another page), and none is moved. */
 long rl_view_path(u32 id, char *out, size_t size)
 {

@@ -1,8 +1,8 @@
 /* /proc: links whose text would show real paths.
  *
- * A magic link is one below /proc/<pid>/. Where its target has a name inside, it is read as a symbolic
- * link to that name; pipes, sockets, deleted and foreign files are left to the kernel. The program of another process
- * of the container is found in its maps (procmaps.c). */
+ * A magic link is one below /proc/<pid>/. If its target has a name inside, it is read as a symbolic link to that name;
+ * pipes, sockets, deleted and foreign files are left to the kernel. The program of another process of the container is
+ * found in its maps (procmaps.c). */
 #include "../internal.h"
 
 const char *rl_exe_vpath;

@@ -178,7 +178,7 @@ static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
         return 0;
     buf[n] = 0;
     const char *p = buf + n;
-    while (p > buf && *p != ')') /* the name may hold anything */
+    while (p > buf && *p != ')') /* the name may contain any byte */
         p--;
     for (; *p && at < field; p++)
         at += *p == ' ';

@@ -1,9 +1,9 @@
 /* One step of a path: the object of a name in a merged directory.
  *
  * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
- * 2. Directories go on merging downwards until one is opaque, redirected, or covered.
+ * 2. Directories merge downwards until one is opaque, redirected, or covered.
  * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
- * 4. No system call where a Bloom filter or the view can answer.
+ * 4. No system call if a Bloom filter or the view can answer.
  * 5. The layer that leads to shown binds (RL_DIR_WAYS) is read last, below the view, though it is the last of the
  *    directory layers: directories that other layers have keep their attributes. */
 #include "../internal.h"

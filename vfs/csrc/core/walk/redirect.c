@@ -13,7 +13,7 @@ struct search {
     u32 len;
     char *out; /* the directory whose record names path[0..best) */
     u32 best, out_len;
-    char *todo; /* paths in the layer, each with a slash before it, and its length behind it */
+    char *todo; /* paths in the layer, each with a slash before it, and its length after it */
     u32 used, room;
     char mark[MARK_BYTES]; /* a record of a long name that would match; its name is elsewhere in the directory */
     u32 mark_best;

@@ -28,7 +28,7 @@ struct course {
     struct rl_walk *w;
     u32 flags;
     u64 resolve;
-    u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT do not go above this depth */
+    u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT stay at or below this depth */
     u32 links;
     int magic;             /* the followed link is one of /proc: it names an object, from the container's root */
     const char *p;         /* the rest of the path */

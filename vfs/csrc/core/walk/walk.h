@@ -23,7 +23,7 @@ struct rl_ctx {
     u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
 };
 
-/* What was found under a name. */
+/* The object found under a name. */
 struct rl_hit {
     u8 what;
     u8 white; /* absent, because the upper has a whiteout */
@@ -105,14 +105,14 @@ struct rl_since {
 };
 struct rl_since rl_since(struct rl_walk *w);
 long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
-int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, where that matters */
+int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, if that matters */
 long rl_sure(const struct rl_walk *w);  /* after a look-up by name: -ESTALE if it may have found another object */
 /* Changes in w->dir, in the upper, reach the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
 int rl_alone_since(const struct rl_walk *w, u32 since); /* only this operation has taken the lock since then */
 long rl_hold_object(struct rl_walk *w); /* likewise changes of the object that was found, one of the upper */
 void rl_end(struct rl_walk *w);         /* releases all that a walk holds */
-int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; do it all again. 0: the walk has ended, with *r */
+int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; repeat everything. 0: the walk has ended, with *r */
 long rl_lowest(struct rl_walk *w, long fd, int flags); /* the program's descriptor, below those of the walk */
 /* Look the walk's last name up again, in the directory's current place; the lock is held. */
 long rl_anchor(struct rl_walk *w);
@@ -132,7 +132,7 @@ long rl_far_name(long fd, char *out, size_t size);
 #define RL_FOLLOW 1u  /* follow a symbolic link as the last name */
 #define RL_EXISTS 2u  /* -ENOENT if nothing is there, -ENOTDIR for a file with a trailing slash */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
-#define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
+#define RL_PLAIN 16u  /* the path may be in the walk's buffers: copy it first */
 #define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
 #define RL_NAME 8u    /* the name itself is meant: a trailing slash does not follow a link */
 /* The flags of a call that names an existing object. */
@@ -141,7 +141,7 @@ static inline u32 rl_existing(int at_flags)
     return RL_EXISTS | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (at_flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
 }
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
-/* A canonical virtual path; it may lie in the walk's own buffers. */
+/* A canonical virtual path; it may be in the walk's own buffers. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 
 /* ---- root.c ------------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ static u32 area_count;
 
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site)
 {
-    u8 code[9]; /* one byte before, the instruction, `syscall`, one behind */
+    u8 code[9]; /* one byte before, the instruction, `syscall`, one byte after */
     u64 value;
 
     site->at = ip - 7;
