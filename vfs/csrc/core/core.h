@@ -51,7 +51,7 @@ const char *rl_launch_str(struct rl_str s);
 #define RL_HYDRATE_ELSEWHERE 1
 extern long (*rl_hydrate_here)(u32 id);
 
-/* Set by an engine that knows the identity inside of another process of the container. 0 or -errno. */
+/* Set by an engine that knows the identity that another process has inside the container. 0 or -errno. */
 extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 
 /* ---- attributes -------------------------------------------------------------------------------- */
@@ -189,7 +189,7 @@ struct rl_handle {
 };
 long rl_handle(int dirfd, const char *path, int flags, struct rl_handle *h);
 
-/* The path inside of this process's program image, for /proc/self/exe. */
+/* The path, inside the container, of this process's program image, for /proc/self/exe. */
 extern const char *rl_exe_vpath;
 
 #endif

@@ -1,4 +1,4 @@
-/* Libraries that are loaded inside: found in the container, and hooked like those that were there before.
+/* Libraries that are loaded inside: found in the container, and hooked like those that were loaded before.
  *
  * The dynamic linker searches the machine for a library's dependencies. So those from the container are loaded before
  * it, by their real paths: the linker does not search for a name that is already loaded.

@@ -1,4 +1,4 @@
-/* Calls that act on the whole process but concern the engine: descriptors of ours, the umask, raw system calls. */
+/* Calls that act on the whole process but concern the engine: its descriptors, the umask, raw system calls. */
 #define _GNU_SOURCE
 #include <grp.h>
 #include <stdarg.h>
@@ -55,8 +55,8 @@ mode_t rl_h_umask(mode_t mask)
     return old;
 }
 
-/* The identity inside of a forked child, before it starts a program: subprocess.Popen(user=, group=, extra_groups=).
- * The process that loaded the engine keeps its identity, and so does one that shares its memory. */
+/* The identity that a forked child has inside, before it starts a program: subprocess.Popen(user=, group=,
+ * extra_groups=). The process that loaded the engine keeps its identity, and so does one that shares its memory. */
 static struct rl_identity *own_identity(struct rl_activation *here)
 {
     return here && getpid() == rl_process && rl_process != rl_first_process ? RL_CORE(here)->me : NULL;

@@ -1,4 +1,4 @@
-/* The identity of the program inside: recorded, not real, since the real process never changes.
+/* The identity that the program has inside: recorded, not real, since that of the real process never changes.
  *
  * The state is in rl_me: fork inherits it with the memory, exec passes it on as text (the STATE argument). User 0
  * inside may become any user; others may switch between the ids that they have, as in setresuid(2).

@@ -60,7 +60,7 @@ static int has_special_names(int fd)
     return rl_launch->ports || option(fd, RL_SO_DOMAIN) == RL_AF_UNIX;
 }
 
-/* An address that the kernel has reported in `a`, as the program is to see it. Its length. */
+/* An address that the kernel has reported in `a`, as the program sees it. Its length. */
 static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
 {
     char *name = (char *)c->slot->buf;

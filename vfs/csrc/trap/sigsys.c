@@ -1,4 +1,4 @@
-/* From a trapped instruction to the row of the table, and back.
+/* Find the table row of a trapped call, run its handler, and store the result.
  *
  * rl_dispatch uses only those parts of a signal frame that resume.c and signals.c need: a patched call site can enter
  * there, too.

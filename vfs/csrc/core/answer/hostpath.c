@@ -1,4 +1,4 @@
-/* Real names of objects for the engine: programs to execute, sockets, watched files. */
+/* Real paths of objects for the engine: programs to execute, sockets, watched files. */
 #include "../internal.h"
 
 static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags, struct rl_exec *out)

@@ -1,11 +1,11 @@
-/* open(2): everything up to the final system call, which may block and belongs to the engine.
+/* open(2): all steps before the final system call, which may block and is made by the engine.
  *
  * 1. A lower file is copied up before it is opened for writing.
  * 2. A new file is made here, so that its name, its record and the removal of its whiteout are atomic; O_EXCL keeps two
  *    creators apart.
  * 3. No descriptor of ours is open while the program's own is made: the program gets the lowest number.
- * 4. The object of a relative path is opened here, relative to its directory's descriptor or while it is still certain
- *    that no directory was renamed meanwhile; except an object whose open may block.
+ * 4. The object of a relative path is opened here, relative to its directory's descriptor or while it is certain that
+ *    no directory was renamed meanwhile. An object whose open may block is the exception.
  * 5. No call of ours truncates a file that it opens read-only, or uses access mode 3: the filter rejects both
  *    (trap/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
 #include "../internal.h"

@@ -1,4 +1,4 @@
-/* Caches between calls, and the fast path that uses them.
+/* Caches that persist between calls, and the fast path that uses them.
  *
  * For the files of the core alone. */
 #ifndef RL_CACHE_H

@@ -1,4 +1,4 @@
-/* The Bloom bits of a directory tree that is about to move inside the upper.
+/* Set the Bloom bits of a directory tree that is about to move inside the upper.
  *
  * Without recursion: directories found are queued, as paths relative to the moving one. If memory runs out, all bits
  * are set: look-ups stay slow, but correct. */

@@ -1,4 +1,4 @@
-/* The copy of a regular file, for copy-up.
+/* Copy a regular file, for copy-up.
  *
  * 1. An open() that needs the copy gets the copy's own descriptor: the copy is made under a temporary name with the
  *    program's flags, and renamed while it is open. */

@@ -1,4 +1,4 @@
-/* /proc/PID/maps and smaps as the program is to see them, and the program that another process runs.
+/* /proc/PID/maps and smaps as the program sees them, and the program that another process runs.
  *
  * 1. The kernel writes real paths; each becomes its name inside, and the engine's own files "[rootlay]".
  * 2. The opened file is a copy in memory (procfile.c), made at that moment: its reader sees no later change.
@@ -105,7 +105,7 @@ static long put(struct work *k, const char *text, size_t n)
     return 0;
 }
 
-/* One line, as the program is to see it. */
+/* One line, as the program sees it. */
 static long put_line(struct work *k, char *line)
 {
     char *name = name_in(line);

@@ -1,7 +1,7 @@
-/* The owner inside of a process of the container: /proc/PID and /proc/PID/status, for ps, pgrep -u, userdel.
+/* The owner that a process has inside the container: /proc/PID and /proc/PID/status, for ps, pgrep -u, userdel.
  *
- * 1. The kernel knows only the real user. The engine provides the identity inside of a process (rl_identity_of); for a
- *    process whose engine does not provide it, and for other users' processes, the kernel's values are shown.
+ * 1. The kernel knows only the real user. The engine provides the identity that a process has inside (rl_identity_of);
+ *    for a process whose engine does not provide it, and for other users' processes, the kernel's values are shown.
  * 2. The opened file is a translated copy of that moment. */
 #include "../internal.h"
 

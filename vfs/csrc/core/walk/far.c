@@ -1,5 +1,5 @@
-/* Real paths that are longer than the kernel's limit: a program's path may have PATH_MAX bytes, and the layer's path is
- * put before it. A descriptor of a directory in the path replaces the first part.
+/* Real paths that are longer than the kernel's limit: a program's path may have PATH_MAX bytes, to which the layer's
+ * path is prepended. A descriptor of a directory in the path replaces the first part.
  *
  * The kernel is called with the whole path first, so shorter paths cost nothing extra. */
 #include "../internal.h"

@@ -1,4 +1,4 @@
-/* From the kernel's path of a file to the program's path: by the longest prefix.
+/* Translate the kernel's path of a file to the program's path, by the longest prefix.
  *
  * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. An object in a layer
  * below the upper keeps its real path permanently: renamedpath.c finds its new name. */

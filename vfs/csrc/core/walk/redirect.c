@@ -1,4 +1,4 @@
-/* The search for the directory of an upper whose redirect names a path, or the longest part of it.
+/* Search an upper for the directory whose redirect names a path, or the longest part of it.
  *
  * Every directory of the upper is listed: only a process that holds a renamed directory pays for that
  * (renamedpath.c). Without recursion: the directories still to list are in memory that grows, the deepest last, so

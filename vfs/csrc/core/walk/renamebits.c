@@ -1,4 +1,4 @@
-/* Which paths of the layers below were ever renamed, as far as the filters know: without a system call.
+/* Find out without a system call whether a path of the layers below may ever have been renamed, from the filters.
  *
  * Before a redirect is made, a bit is set for the path that it names (docs/format.md section 7), and one for "some
  * redirect exists": in a container without redirects, one test of that bit is enough. */

@@ -1,4 +1,4 @@
-/* From a path to an object: one step, the whole walk, and back from real paths.
+/* Resolve a path to an object: one step, the whole walk, and the way back from real paths.
  *
  * For the files of the core alone. */
 #ifndef RL_WALK_H
@@ -166,8 +166,8 @@ struct rl_origin {
     u64 hash;      /* RL_PLACE_LAYER, but for the top one: FNV state over its real path */
 };
 u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
-/* The current path inside of a real path that was classified, into out[RL_PATH_MAX]. Length, 0 for the root. -ENOENT:
- * it has no name. */
+/* The current path, inside the container, of a classified real path, into out[RL_PATH_MAX]. Length, 0 for the root.
+ * -ENOENT: it has no name. */
 long rl_real_virtual(const char *real, u32 len, const struct rl_real *at, char *out, struct rl_origin *o);
 /* Is the walk's object the descriptor's: the lower object, its copy in the upper, or the upper's own file? */
 int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const struct statx *sx);
