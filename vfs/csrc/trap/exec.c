@@ -53,7 +53,7 @@ static long check_interpreter(struct rl_call *c, const char *interp)
     fd = rl_exec_open(&c->slot->exec2);
     if (fd < 0)
         return fd;
-    r = rl_elf_check((int)fd, c->slot->exec2.vpath, RL_PATH_MAX); /* which has no further use */
+    r = rl_elf_check((int)fd, c->slot->exec2.vpath, RL_PATH_MAX); /* a buffer without further use */
     rl_sys1(__NR_close, fd);
     return r == -ENOEXEC ? -ELIBBAD : r;
 }

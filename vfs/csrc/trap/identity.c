@@ -87,7 +87,7 @@ void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file)
 {
     if (file->mode & RL_S_ISUID)
         me->euid = me->suid = me->fsuid = file->uid;
-    if ((file->mode & RL_S_ISGID) && (file->mode & RL_S_IXGRP)) /* without: a process holds the lock */
+    if ((file->mode & RL_S_ISGID) && (file->mode & RL_S_IXGRP)) /* without: the mark of mandatory locking */
         me->egid = me->sgid = me->fsgid = file->gid;
 }
 

@@ -1,9 +1,9 @@
 /* Real paths that begin at a descriptor, so that an operation reaches the directory that was walked.
  *
- * 1. A program with an open directory, or with a working directory, keeps working in that same directory, even if
- *    another process renames it or one above it. So a path of the upper that is below the directory where a walk began
- *    is real relative to that: "./REST" in the working directory, RL_AT, a number, a slash and REST at a descriptor.
- *    The k_ functions (kernel.h) accept them.
+ * 1. A program keeps working in the same directory that it has open, or that is its working directory, even if another
+ *    process renames it or one above it. So a path of the upper that is below the directory where a walk began is real
+ *    relative to that: "./REST" in the working directory, RL_AT, a number, a slash and REST at a descriptor. The k_
+ *    functions (kernel.h) accept them.
  * 2. If the walk began elsewhere (in a layer's directory, of which the upper has a part; or it left it upwards), that
  *    directory is opened before it is changed: rl_hold(). Directories are renamed only under the upper's lock, and
  *    holders are counted (dircache.c): while the count is the same as at the start of the walk, names still lead to the
