@@ -8,8 +8,8 @@
 
 enum rl_action {
     RL_UNKNOWN = 0, /* not in the table: ENOSYS, never run */
-    RL_HARMLESS,    /* the filter lets it run */
-    RL_HANDLED,     /* the filter allows it */
+    RL_HARMLESS,    /* the filter allows it */
+    RL_HANDLED,     /* trapped, handler */
     RL_HANDLED_IF,  /* trapped only if argument `pass` is not NULL */
     RL_REFUSED,     /* fails with `error` */
     RL_GUARDED      /* runs, unless argument 0 is an address in the engine: then EINVAL */

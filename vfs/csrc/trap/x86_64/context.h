@@ -20,7 +20,7 @@ struct rl_ucontext {
     u64 sigmask;
 };
 
-#define RL_SITE_BYTES 2 /* length of `syscall`, after which the saved instruction pointer is */
+#define RL_SITE_BYTES 2 /* length of `syscall`; the saved instruction pointer is after it */
 #define RL_RED_ZONE 128
 #define RL_RET_OPCODE 0xc3
 
