@@ -1,6 +1,4 @@
-/* Constants and structures shared with Python (docs/format.md). A test holds the two sides equal.
- *
- * Freestanding: no libc header is included here.
+/* Constants and structures shared with Python (docs/format.md). A test keeps both sides equal.
  */
 #ifndef RL_ABI_H
 #define RL_ABI_H
@@ -99,34 +97,34 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_VERSION 5
 #define RL_BLOOM_COUNTING 2u /* versions from this on have the counts of changes */
 #define RL_BLOOM_SECTIONS 3u /* … and those of the lock's holders */
-#define RL_BLOOM_NEAR 4u     /* … and a path's first bit among the first 2^RL_BLOOM_NEAR_LOG2 */
+#define RL_BLOOM_NEAR 4u     /* … and a path's first bit is among the first 2^RL_BLOOM_NEAR_LOG2 */
 #define RL_BLOOM_NEAR_LOG2 17
 #define RL_BLOOM_MOVES 5u    /* … and the paths that redirects name */
 #define RL_BLOOM_COUNTS 16
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
-#define RL_BLOOM_SHARED 0x02 /* of the root's: some file of the upper has RL_XATTR_SHARED */
-#define RL_BLOOM_MOVED 0x03  /* a redirect names this path; of the root's: there is some redirect */
+#define RL_BLOOM_SHARED 0x02 /* set for the root: some file of the upper has RL_XATTR_SHARED */
+#define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
 
 /* docs/format.md §8 */
 #define RL_LAUNCH_MAGIC "RLLAUNC1"
 #define RL_LAUNCH_PATCH 1u
 #define RL_LAUNCH_TRACE 2u
 #define RL_LAUNCH_UPPER 4u
-#define RL_LAUNCH_CONFINE 256u  /* by Landlock, where the kernel has it */
-#define RL_LAUNCH_REQUIRE 512u  /* do not start without */
+#define RL_LAUNCH_CONFINE 256u  /* by Landlock, if the kernel has it */
+#define RL_LAUNCH_REQUIRE 512u  /* do not start without confinement */
 #define RL_LAUNCH_UNSCOPED 1024u /* may signal processes of other sessions */
 #define RL_LAUNCH_NO_NETWORK 2048u
 #define RL_DIR_UPPER 1u
 #define RL_DIR_MARKS 2u /* .wh. names and records are honoured */
-#define RL_DIR_WAYS 4u  /* only directories that lead to binds, and that no other layer has, but for the root */
+#define RL_DIR_WAYS 4u  /* only directories that lead to binds and that no other layer has, except the root */
 #define RL_BIND_RO 1u
 #define RL_BIND_PROC 2u
 #define RL_BIND_OWNER 4u /* owners shown as the caller */
-#define RL_BIND_GIVEN 8u /* what is mounted belongs to uid and gid, and its bits say who may use it */
-#define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: these are the bits */
-#define RL_BIND_SHOWN 32u /* by its whole name it is there, whatever leads to it */
-#define RL_BIND_UNLISTED 64u /* a listing does not tell of it */
+#define RL_BIND_GIVEN 8u /* the mount belongs to uid and gid, and its mode bits control access */
+#define RL_BIND_MODE 16u /* with RL_BIND_GIVEN: the mode bits are given */
+#define RL_BIND_SHOWN 32u /* reachable by its full path, whatever leads to it */
+#define RL_BIND_UNLISTED 64u /* hidden from listings */
 struct rl_launch {
     char magic[8];
     u32 version;
@@ -151,7 +149,7 @@ struct rl_launch {
     struct rl_str hostname;
     u32 ports;
     u32 off_ports;
-    u64 view_offset; /* of the view in its file, and its length; 0: the whole file */
+    u64 view_offset; /* the view's offset in its file, and its length; 0: the whole file */
     u64 view_bytes;
     u8 pad[96];
     struct rl_str alias;

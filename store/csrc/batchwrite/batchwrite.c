@@ -1,8 +1,9 @@
-/* Many small files of a layer's tree at once (docs/format.md section 3), for rootlay.store.hydrate.batchwrite.
+/* Write many small files of a layer's tree in one call (docs/format.md section 3), for
+ * rootlay.store.hydrate.batchwrite.
  *
- * 1. Each is written under a name in the staging directory and renamed: whole or absent. What is there already stays.
- * 2. It stops at the first error; files made before it stay.
- * A plain shared library, reached by ctypes (docs/adr/0004): a file costs 10 us here and 100 us in Python. */
+ * 1. Each file is written under a name in the staging directory and renamed: whole or absent. An existing file stays.
+ * 2. It stops at the first error; files made before the error stay.
+ * A plain shared library, loaded by ctypes (docs/adr/0004): a file costs 10 us here and 100 us in Python. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -16,7 +17,7 @@
 
 /* rootlay.store.hydrate.batchwrite.ITEM */
 struct item {
-    int32_t dir;    /* descriptor of the directory that it goes to */
+    int32_t dir;    /* descriptor of its target directory */
     uint32_t name;  /* offset in `names` */
     uint32_t mode;
     uint32_t zero;
@@ -50,13 +51,13 @@ static int fill(const char *staged, const struct item *it, const uint8_t *data)
     if (r == 0 && fchmod(fd, (it->mode & KEPT_BITS) | 0400) < 0)
         r = -errno;
     if (r == 0)
-        (void)!futimens(fd, times); /* a time that this file system cannot hold is left out */
+        (void)!futimens(fd, times); /* skip a time that this file system cannot hold */
     if (close(fd) < 0 && r == 0)
         r = -errno;
     return r;
 }
 
-/* Without a way to rename that replaces nothing: a link, as the slow way has it. */
+/* Without a rename that never replaces: link(2), as the slow path does. */
 static int place(const char *staged, const struct item *it, const char *name)
 {
     if (renameat2(AT_FDCWD, staged, it->dir, name, RENAME_NOREPLACE) == 0)

@@ -1,4 +1,4 @@
-/* Memory of one merge: many small pieces, freed together. */
+/* Memory of one merge: many small allocations, freed together. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,6 +1,6 @@
-/* Numbering the merged names, and writing both forms of the view.
+/* Number the merged names and write both forms of the view.
  *
- * Ids go breadth first, the children of each directory by name: a directory's children are contiguous, and
+ * Ids are assigned breadth first, the children of each directory by name: a directory's children are contiguous, and
  * (parent id, name), the key order of the LMDB form, is the order of the ids.
  */
 #include <stdlib.h>
@@ -89,7 +89,7 @@ int vb_number(struct vb_merge *m)
 {
     size_t capacity = 0, siblings_cap = 0;
     struct sibling *siblings = NULL;
-    free(m->record); /* no layer follows, and what comes needs the memory */
+    free(m->record); /* no layer follows, and the next step needs the memory */
     m->record = NULL;
     m->records = m->record_cap = 0;
     bool fits = vb_grow(&m->order, &capacity, 0, sizeof *m->order);

@@ -1,9 +1,9 @@
-/* Where a hard link to a name of another layer leads. */
+/* Resolve a hard link to a name of another layer. */
 #include <string.h>
 
 #include "viewbuild.h"
 
-/* Symbolic links on the way are followed inside the root, as a tool that unpacks into one tree would. */
+/* Symbolic links in the path are followed inside the root, as a tool that unpacks into one tree would do. */
 u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r)
 {
     u8 path[2 * RL_PATH_MAX]; /* filled from its end, so that a link's target can be put in front of the rest */

@@ -1,7 +1,7 @@
 /* The merge as a plain shared library, for ctypes (rootlay.store.view.merge).
  *
- * Not a CPython extension: those need Python's headers, which many machines with a Python do not have.
- * Records cross the border packed: `u32` key length, `u32` value length, key, value; little endian.
+ * Not a CPython extension: those need Python's headers, which many machines with a Python do not have. Records are
+ * passed packed in both directions: `u32` key length, `u32` value length, key, value; little endian.
  */
 #include <stdlib.h>
 
@@ -25,7 +25,7 @@ EXPORT void rl_merge_free(struct vb_merge *m)
     free(m);
 }
 
-/* Add packed records of the layer at hand. */
+/* Add packed records of the current layer. */
 EXPORT int rl_merge_add(struct vb_merge *m, const u8 *packed, size_t size)
 {
     while (size) {

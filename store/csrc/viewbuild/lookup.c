@@ -1,5 +1,5 @@
-/* Reading a native view (docs/format.md section 5). The resolver core has its own reader; this one serves the
- * tests and the benchmark, and checks every number, because it may be given any bytes. */
+/* Read a native view (docs/format.md section 5). The resolver core has its own reader; this one serves the tests and
+ * the benchmark. It checks every number because its input may be arbitrary bytes. */
 #include <string.h>
 
 #include "viewbuild.h"

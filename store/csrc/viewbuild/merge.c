@@ -1,18 +1,18 @@
-/* Applying one layer (OCI image specification, layer.md "Applying Changesets").
+/* Apply one layer (OCI image specification, layer.md "Applying Changesets").
  *
- * 1. A layer's own names do not see its whiteouts: each name has one record, and `replaces` on it stands for a
- *    whiteout beside it. So a layer is applied from its root downwards, whatever the order of its tar.
- * 2. A directory on a directory merges: an explicit one brings its metadata, an implicit one keeps the lower's.
- *    Anything else replaces what was there, also a symbolic link to a directory (as Docker's and containerd's
- *    overlay stores do; a tool that unpacks in place would follow the link).
- * 3. Hard links come last, when all first names are in place.
+ * 1. A layer's whiteouts do not hide the layer's own names: each name has one record, and its `replaces` stands for a
+ *    whiteout of the same name. So a layer is applied from its root downwards, in any order of its tar.
+ * 2. A directory on a directory merges: an explicit one sets the metadata, an implicit one keeps the lower's. Anything
+ *    else replaces the old object, including a symbolic link to a directory (as Docker's and containerd's overlay
+ *    stores do; a tool that unpacks in place would follow the link).
+ * 3. Hard links are applied last, when all first names exist.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "viewbuild.h"
 
-/* Records of the layer at hand by id: open addressing, number of the record + 1. */
+/* Records of the current layer by id: open addressing, number of the record + 1. */
 struct by_id {
     u32 *slot;
     size_t size;
@@ -46,7 +46,7 @@ int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, s
     return 0;
 }
 
-/* The slot of `id`, or the empty one where it belongs. */
+/* The slot of `id`, or the empty slot for it. */
 static u32 *slot_of(const struct vb_merge *m, const struct by_id *ids, u32 id)
 {
     size_t i = (id * RL_MIX >> 32) & (ids->size - 1);
@@ -128,7 +128,7 @@ static size_t first_child(const struct vb_merge *m, u32 parent)
     return low;
 }
 
-/* Breadth first. A record that this does not reach hangs below a file, below nothing or in a circle. */
+/* Breadth first. A record that this does not reach has a file or nothing as its parent, or is in a cycle. */
 static int place_all(struct vb_merge *m)
 {
     if (!m->records)
@@ -189,7 +189,7 @@ static int missing_target(struct vb_merge *m, const struct vb_record *r, const c
     return vb_fail(m, VB_MISSING, message);
 }
 
-/* Hard links to a name that the layers below do not have either: it came with a later link of this layer. */
+/* Hard links to a name that the layers below do not have either: a later link of this layer made it. */
 static int link_outside(struct vb_merge *m)
 {
     const struct vb_record *unresolved = NULL;
@@ -225,7 +225,7 @@ int vb_apply(struct vb_merge *m)
     int code = 0;
     if (m->records) {
         code = map_ids(m, &ids);
-        /* A link means what the tar could link to while it was read: the state below, before this layer. */
+        /* A link means what the tar could link to when it was read: the state below, before this layer. */
         for (size_t i = 0; !code && i < m->records; i++)
             if (m->record[i].type == 'h') {
                 u32 inode = vb_link_target(m, &m->record[i]);

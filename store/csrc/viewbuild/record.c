@@ -1,4 +1,4 @@
-/* Checking one record of a layer index (docs/format.md section 1). */
+/* Check one record of a layer index (docs/format.md section 1). */
 #include <string.h>
 
 #include "viewbuild.h"
@@ -32,7 +32,7 @@ static const char *check_link(const u8 *value, u8 type, size_t link_len)
     return NULL;
 }
 
-/* Returns where the xattrs end, or 0. */
+/* Returns the end of the xattrs, or 0. */
 static size_t skip_xattrs(const u8 *value, size_t size, size_t at, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
@@ -47,7 +47,7 @@ static size_t skip_xattrs(const u8 *value, size_t size, size_t at, u32 count)
     return at;
 }
 
-/* Runs are in order, apart, and inside the file. Returns where the map ends, or 0. */
+/* Runs are in order, do not overlap, and lie inside the file. Returns the end of the map, or 0. */
 static size_t skip_sparse(const u8 *value, size_t size, size_t at, u64 file_size)
 {
     if (size - at < 4)

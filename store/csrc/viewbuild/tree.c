@@ -4,7 +4,7 @@
 
 #include "viewbuild.h"
 
-/* Directory, mode 0755, owned by root: what the empty stack shows, and a tar without an entry for its root. */
+/* Directory, mode 0755, owned by root: the root of the empty stack, and of a tar without an entry for its root. */
 static const u8 SYNTHETIC_ROOT[VB_HEAD] = {[0] = 'd', [4] = 1, [8] = 1, [12] = 1, [16] = 0xed, [17] = 0x01};
 
 int vb_fail(struct vb_merge *m, int code, const char *message)
@@ -125,7 +125,7 @@ void vb_set(struct vb_merge *m, u32 dentry, u32 inode)
     d->inode = inode;
 }
 
-/* Take a present name without children out of its directory. */
+/* Remove a present name without children from its directory. */
 static void unlink_one(struct vb_merge *m, u32 dentry)
 {
     struct vb_dentry *d = &m->dentry[dentry];
@@ -138,7 +138,7 @@ static void unlink_one(struct vb_merge *m, u32 dentry)
     d->next = d->prev = d->inode = 0;
 }
 
-/* Every name cleared was set once before, so that all clearing costs no more than all setting. */
+/* Every cleared name was set once before, so clearing costs no more in total than setting. */
 void vb_clear_children(struct vb_merge *m, u32 dentry)
 {
     u32 at = dentry;

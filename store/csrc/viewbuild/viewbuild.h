@@ -1,10 +1,10 @@
-/* Merging layer indexes into one view (docs/format.md sections 1, 4 and 5).
+/* Merge layer indexes into one view (docs/format.md sections 1, 4 and 5).
  *
- * 1. No Python at all, no global state, no output, no recursion.
- * 2. Records come from a file that may be damaged: record.c checks every length before anything else looks at
- *    one, and what it has accepted is safe to read without further checks.
- * 3. A function returns 0 or a negative VB_ code after filling the error; the merge is then good for nothing but
- *    vb_free.
+ * 1. No Python, no global state, no output, no recursion.
+ * 2. Records are read from a file that may be damaged: record.c checks every length before any other code reads a
+ *    record, and an accepted record is safe to read without further checks.
+ * 3. A function returns 0, or a negative VB_ code after filling the error; after an error the merge can only be passed
+ *    to vb_free.
  * 4. Names form one tree of dentries that are never freed and never move; a name that a layer hides becomes
  *    absent (inode 0). Content is an inode: a record of some layer, shared by all its hard links.
  */
@@ -32,7 +32,7 @@
 #define VB_ROOT 1u /* dentry of the root; 0 is no dentry */
 
 struct vb_error {
-    const char *message; /* static text */
+    const char *message; /* static string */
     u32 layer;           /* base layer is 0 */
     u64 record;          /* VB_CORRUPT: number of the record inside the layer */
     char *path;          /* VB_MISSING: the hard link and its target, absolute; freed by vb_free */
@@ -56,17 +56,17 @@ bool vb_grow(void *array, size_t *capacity, size_t count, size_t element);
 
 struct vb_record {
     const u8 *name;
-    const u8 *value; /* the entry as stored */
+    const u8 *value; /* the entry in its stored form */
     u32 value_len;
     u32 parent; /* layer's ids */
     u32 id, ino;
     u32 link_len;
     u32 dentry; /* where merge.c put it, 0: nowhere */
-    u32 inode;  /* what it stands for there, 0: not known yet */
+    u32 inode;  /* its target there, 0: not known yet */
     u16 name_len;
     u8 type, flags;
 };
-/* Check key and value and fill `out`, whose pointers point into them. Returns NULL or what is wrong. */
+/* Check key and value and fill `out`, whose pointers point into them. Returns NULL or an error message. */
 const char *vb_parse(const u8 *key, size_t key_len, const u8 *value, size_t value_len, struct vb_record *out);
 
 static inline u16 vb_u16(const u8 *p) { return (u16)(p[0] | p[1] << 8); }
@@ -120,7 +120,7 @@ struct vb_merge {
     size_t inodes, inode_cap;
     u32 *bucket; /* of dentries, by parent and name */
     size_t buckets;
-    struct vb_record *record; /* of the layer at hand */
+    struct vb_record *record; /* of the current layer */
     size_t records, record_cap;
     u32 *order; /* emit.c: dentry of each id */
     u32 entries; /* emit.c: entry 0 included; 0 before vb_number */
@@ -136,7 +136,7 @@ u32 vb_find(const struct vb_merge *m, u32 parent, const u8 *name, size_t len); /
 u32 vb_name(struct vb_merge *m, u32 parent, const u8 *name, size_t len);       /* 0: out of memory */
 u32 vb_new_inode(struct vb_merge *m, const struct vb_record *r, u32 home);     /* 0: out of memory */
 void vb_set(struct vb_merge *m, u32 dentry, u32 inode); /* present with this inode; children stay */
-void vb_clear(struct vb_merge *m, u32 dentry);          /* absent, with all below */
+void vb_clear(struct vb_merge *m, u32 dentry);          /* absent, with everything below */
 void vb_clear_children(struct vb_merge *m, u32 dentry);
 /* Write the absolute path, path_len bytes; nothing for the root. */
 void vb_path(const struct vb_merge *m, u32 dentry, char *out);
@@ -148,25 +148,26 @@ static inline bool vb_is_dir(const struct vb_merge *m, u32 dentry)
 
 /* ---- merge.c, hardlink.c: one layer on top ---------------------------------------------------------- */
 
-/* Add one record of the layer at hand, in key order; key and value are copied. */
+/* Add one record of the current layer, in key order; key and value are copied. */
 int vb_add(struct vb_merge *m, const u8 *key, size_t key_len, const u8 *value, size_t value_len);
 /* Apply the records added since the last call as the next layer. */
 int vb_apply(struct vb_merge *m);
-/* Where the hard link `r` leads in the present state: an inode, or 0. */
+/* The target of the hard link `r` in the present state: an inode, or 0. */
 u32 vb_link_target(const struct vb_merge *m, const struct vb_record *r);
 
 /* ---- emit.c: the result ------------------------------------------------------------------------------ */
 
 /* Give every present name its id. Call once, after the last layer. */
 int vb_number(struct vb_merge *m);
-/* The native form, in pieces that follow each other in the file: header and buckets; entry 0 (zeros) and the entries;
- * the string of offset 0 (a NUL) and the strings of all entries. `end`: where the next string goes, 1 for entry 1. */
+/* The native form, in pieces that follow each other in the file: header and buckets; entry 0 (zeros) and the
+ * entries; the string of offset 0 (a NUL) and the strings of all entries. `end`: the offset of the next string, 1
+ * for entry 1. */
 u64 vb_native_head_size(const struct vb_merge *m);
 void vb_native_head(const struct vb_merge *m, const u8 chain_id[32], u8 *out);
 u32 vb_native_entries(const struct vb_merge *m, u32 first, u32 count, u32 end, u8 *out);
 u64 vb_native_strings_size(const struct vb_merge *m, u32 first, u32 count);
 void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out);
-/* Key and value of the view record of entry `id`, as sections 4 wants them. */
+/* Key and value of the view record of entry `id`, as section 4 defines them. */
 size_t vb_key_size(const struct vb_merge *m, u32 id);
 void vb_key(const struct vb_merge *m, u32 id, u8 *out);
 size_t vb_value_size(const struct vb_merge *m, u32 id);
@@ -175,7 +176,7 @@ void vb_value(const struct vb_merge *m, u32 id, u8 *out);
 /* ---- lookup.c: reading a native view ------------------------------------------------------------------ */
 
 u64 vb_hash(u32 parent, const u8 *name, size_t len);
-/* Entry id, 0 when there is none, or -1 when this is no native view. Safe on any bytes. */
+/* Entry id, 0 when it does not exist, or -1 when this is not a native view. Safe on any bytes. */
 i64 vb_lookup(const u8 *view, size_t size, u32 parent, const u8 *name, size_t len);
 
 #endif

@@ -1,25 +1,26 @@
-/* The resolver core: what a path means in a container, and what happens to it.
+/* The resolver core: it resolves the paths of a container and performs the operations on them.
  *
  * Users: the trap engine (vfs/csrc/trap) and the hook engine (vfs/csrc/hook). The core knows nothing of
  * signals, seccomp or processes.
  *
  * 1. Freestanding, x86_64 and aarch64 alike: no libc, no allocation other than mmap, no locks that a
  *    dead process can keep (file locks only).
- * 2. Every function returns >= 0 or -errno; none changes state when it fails, apart from copy-ups.
- * 3. Path arguments are NUL-terminated strings in memory that the core may read; results are written
- *    to memory of the caller of these functions. Both are the engine's own: copying from and to the
- *    guest's memory, with EFAULT, is the engine's business.
+ * 2. Every function returns >= 0 or -errno; a function that fails changes no state, apart from copy-ups.
+ * 3. Path arguments are NUL-terminated strings in memory that the core may read; results are written to the caller's
+ *    memory. Both belong to the engine: as with copy_from_user and copy_to_user, the engine copies from and to the
+ *    program's memory and returns EFAULT.
  * 4. At most 48 KiB of stack, no unbounded recursion. Re-entrant: any thread, any number at once.
- * 5. The only way to the kernel is rl_sys(). A call may open descriptors for a moment (lock, hydrator, copies);
- *    none is open when a program's own descriptor is made, and none is left.
+ * 5. The only way to the kernel is rl_sys(). A call may open descriptors temporarily (lock, hydrator, copies); none is
+ *    open when a program's own descriptor is made, and none is leaked.
  */
 #ifndef RL_CORE_H
 #define RL_CORE_H
 
 #include "../../../store/csrc/abi.h"
 
-/* Large, or not needed by most processes. The linker sorts by alignment: so these lie together, and what every process
- * writes shares a few pages; each page is a fault in every program that is started. */
+/* Data that is large, or that most processes do not need. The linker sorts by alignment, so these objects are
+ * contiguous, and the data that every process writes shares a few pages; each page is a page fault in every program
+ * that is started. */
 #define RL_BULK __attribute__((aligned(64)))
 
 /* ---- provided by the engine ------------------------------------------------------------------ */
@@ -27,11 +28,11 @@
 /* A raw system call that is never trapped. Returns the kernel's value or -errno. */
 long rl_sys(long nr, long a, long b, long c, long d, long e, long f);
 
-/* Who the calling thread is inside the container. The engine fills it and keeps it. */
+/* The identity of the calling thread inside the container. The engine fills it and keeps it. */
 struct rl_identity {
     u32 uid, euid, suid, fsuid;
     u32 gid, egid, sgid, fsgid;
-    u32 groups; /* how many of group[] */
+    u32 groups; /* number of entries in group[] */
     u32 group[64];
     u32 umask; /* 0777 */
 };
@@ -39,18 +40,18 @@ extern struct rl_identity rl_me;
 
 /* ---- life ------------------------------------------------------------------------------------- */
 
-/* Map the launch file's view and bloom filters. `path` is a real path, and stays where it is. Once a process. Sets the
- * kernel's umask to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
+/* Map the launch file's view and Bloom filters. `path` is a real path, which must stay valid. Once per process. Sets
+ * the kernel's umask to 0: rl_me.umask is applied here, and a program's umask(2) must not reach the kernel. */
 long rl_core_init(const char *launch_path);
-void rl_make_mount_points(void); /* the parents of all binds, as root; before the first program */
+void rl_make_mount_points(void); /* make the parents of all binds, as root; before the first program */
 extern const struct rl_launch *rl_launch;
 const char *rl_launch_str(struct rl_str s);
 
-/* Set by an engine that can hydrate in its own process: called before the launch file's hydrator is asked. */
+/* Set by an engine that can hydrate in its own process: called before the launch file's hydrator. */
 #define RL_HYDRATE_ELSEWHERE 1
 extern long (*rl_hydrate_here)(u32 id);
 
-/* Set by an engine that can tell: who a process of the container, other than the calling one, is inside. 0 or -errno. */
+/* Set by an engine that knows the identity that another process has inside the container. 0 or -errno. */
 extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 
 /* ---- attributes -------------------------------------------------------------------------------- */
@@ -76,14 +77,14 @@ long rl_statfs(const char *path, void *out);
 
 /* ---- opening ----------------------------------------------------------------------------------- */
 
-/* An open may block (FIFO), so the engine makes the final call itself: prepare does everything up to
- * it, the engine opens (AT_FDCWD, o->real, o->flags, o->mode), finish settles ownership or cleans up.
- * `fd` of finish may be -errno; it returns what the program is to see. */
+/* An open may block (FIFO), so the engine makes the final call itself: prepare does all steps before it, the engine
+ * opens (AT_FDCWD, o->real, o->flags, o->mode), finish sets the owner or cleans up. `fd` of finish may be -errno; it
+ * returns the program's result. */
 struct rl_open {
     int flags;
     unsigned mode;
     int done_fd;  /* >= 0: prepare has already opened it, do not call open */
-    int regular;  /* certainly no FIFO, which to open may block */
+    int regular;  /* certainly not a FIFO, whose open may block */
     char real[RL_PATH_MAX + 512];
 };
 /* `resolve`: RESOLVE_* of openat2, 0 for open. */
@@ -117,32 +118,33 @@ long rl_removexattr(int fd, const char *path, const char *name, int flags);
 long rl_getdents64(int fd, void *buf, size_t size);
 /* A descriptor that rl_getdents64 may know is being closed or replaced; harmless for any fd. */
 void rl_forget_fd(int fd);
-void rl_forget_lists(void); /* all of them; nobody else is in the core */
+void rl_forget_lists(void); /* all of them; no other thread is in the core */
 long rl_chdir(const char *path);
 long rl_fchdir(int fd);
 long rl_getcwd(char *buf, size_t size); /* returns length with NUL; -ERANGE; -ENOENT when removed */
 
-/* The root of the process (root.c): its path in the container without a slash at the end; length 0: the container's own.
- * `allowed`: the caller may change it. */
+/* The root of the process (root.c): its path in the container without a slash at the end; length 0: the container's
+ * own. `allowed`: the caller may change it. */
 extern char rl_root[];
 extern u32 rl_root_len;
 long rl_chroot(const char *path, int allowed);
 long rl_root_set(const char *v); /* a path as rl_root; -EINVAL */
-const char *rl_below_root(const char *v); /* a path in the container as the program knows it; outside of its root: as it is */
-long rl_show_name(char *v);               /* the same in place; length */
+/* A path in the container, as the program knows it; a path outside its root is unchanged. */
+const char *rl_below_root(const char *v);
+long rl_show_name(char *v); /* the same in place; length */
 
-/* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such; negative: none. NULL: it
- * never does. */
+/* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such descriptors; negative:
+ * none. NULL: the engine keeps none. */
 extern long (*rl_tree_descriptor)(u32 layer);
 
-/* ---- quick answers: the view alone (fastpath.c) ---------------------------------------------------- */
+/* ---- fast path: the view alone (fastpath.c) -------------------------------------------------------- */
 
 /* About 1 KiB of stack, nothing held, no system call but the open itself and one or two for a directory that a path is
- * relative to. RL_MISS: ask the functions above. They begin with these themselves. */
+ * relative to. RL_MISS: call the functions above. They try these first themselves. */
 #define RL_MISS (-0x7fffffffffffffffL)
 long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out);
 long rl_fast_fstat(int fd, struct rl_attr *out);
-/* A listing that fits into buf[size], or has reached its end. When it cannot be passed on: rl_fast_list_again(). */
+/* A listing that fits into buf[size], or has reached its end. If it cannot be passed on: rl_fast_list_again(). */
 long rl_fast_list(int fd, char *buf, size_t size);
 void rl_fast_list_again(int fd);
 long rl_fast_access(int dirfd, const char *path, int mode, int flags);
@@ -154,32 +156,32 @@ long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t siz
 /* A regular file for execution: resolved, permission checked (EACCES, ENOENT, …). */
 struct rl_exec {
     struct rl_attr attr;
-    u32 view; /* the view's entry that it is, or 0 */
+    u32 view; /* its entry in the view, or 0 */
     char real[RL_PATH_MAX + 512];
     char vpath[RL_PATH_MAX]; /* canonical virtual path */
 };
 long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out);
-long rl_exec_open(const struct rl_exec *e); /* hydrates it when it has to. A descriptor, for reading */
+long rl_exec_open(const struct rl_exec *e); /* hydrates it if needed. A read-only descriptor */
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out); /* found and hydrated */
 
-/* A real path that the kernel can be given for an existing object (inotify, AF_UNIX connect, …). It may be relative to
- * the working directory. */
+/* A real path for the kernel to an existing object (inotify, AF_UNIX connect, …). It may be relative to the working
+ * directory. */
 long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t size);
-/* For a name that the caller is about to make in the upper (AF_UNIX bind): its real path, with the parents copied up, and
- * what rl_name_end() is given, which removes a whiteout and records the owner; -EADDRINUSE when it is there. In between
- * the upper's lock is held. */
+/* For a name that the caller is about to make in the upper (AF_UNIX bind): its real path, with the parents copied up,
+ * and the argument for rl_name_end(), which removes a whiteout and records the owner; -EADDRINUSE if the name exists.
+ * In between the upper's lock is held. */
 #define RL_NO_LOCK 0x7fffffff
 long rl_name_begin(const char *path, char *real, size_t size);
 long rl_name_end(const char *real, long lock, int made);
 
-/* The path in the container of this real path, or what it was before it was removed; -ENOENT when it is none of ours. */
+/* The path in the container of this real path, or its last one before it was removed; -ENOENT if it is not ours. */
 long rl_virtual_path(const char *real, char *out, size_t size);
 
 /* A file's handle (handle.c), for name_to_handle_at with its flags. The mount's number, or -errno. */
 #define RL_HANDLE_MAX 128   /* MAX_HANDLE_SZ: more room than that is -EINVAL */
-#define RL_HANDLE_BYTES 16  /* of what follows the head */
+#define RL_HANDLE_BYTES 16  /* bytes after the head */
 #define RL_HANDLE_HEAD 8
-#define RL_HANDLE_TYPE 0x72 /* none of the kernel's FILEID_* */
+#define RL_HANDLE_TYPE 0x72 /* not one of the kernel's FILEID_* */
 struct rl_handle {
     u32 bytes;
     i32 type;
@@ -187,7 +189,7 @@ struct rl_handle {
 };
 long rl_handle(int dirfd, const char *path, int flags, struct rl_handle *h);
 
-/* What the program image of this process is called inside, for /proc/self/exe. */
+/* The path, inside the container, of this process's program image, for /proc/self/exe. */
 extern const char *rl_exe_vpath;
 
 #endif

@@ -1,4 +1,4 @@
-/* All that the files of the core share with each other, folder by folder. */
+/* All headers that the files of the core share, folder by folder. */
 #ifndef RL_INTERNAL_H
 #define RL_INTERNAL_H
 

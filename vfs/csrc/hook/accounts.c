@@ -1,4 +1,4 @@
-/* Users and groups of the container: its /etc/passwd and /etc/group. libc's own functions ask the machine's services.
+/* Users and groups of the container: its /etc/passwd and /etc/group. libc's own functions query the machine's services.
  *
  * An image without such a file has no users, as in the trap engine.
  */
@@ -39,7 +39,7 @@ struct wanted {
 FIND(passwd, pw, "/etc/passwd", fgetpwent_r)
 FIND(group, gr, "/etc/group", fgetgrent_r)
 
-/* The four forms of a look-up, and going through all. */
+/* The four forms of a look-up, and the enumeration. */
 #define LOOKUPS(type, NAME, byname, byid, set, get, end, file, next)                                                  \
     static __thread struct type NAME##_row;                                                                           \
     static __thread char *NAME##_text;                                                                                \

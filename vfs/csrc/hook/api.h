@@ -17,15 +17,15 @@
 #define RL_CORE_MEMBER(name) __typeof__(&rl_##name) name;
 struct rl_core {
     long (*init)(const char *launch_path);
-    void (*done)(void); /* as before init; nobody may be in the core */
+    void (*done)(void); /* as before init; no thread may be in the core */
     struct rl_identity *me;
-    const char *(*alias)(void); /* a short link to the upper, to be made where it is missing, or "" */
+    const char *(*alias)(void); /* a short link to the upper, to make if it is missing, or "" */
     const char *(*upper)(void);
     /* Set by the user of the instance, before init: */
     long (**working_directory)(long nr, long path_or_fd); /* chdir(real), fchdir(fd); nr 0: the descriptor */
     long (**hydrate)(u32 entry, void *who);
     void **who;
-    long (**descriptor)(long fd, int keep); /* move it out of the program's way, or -1; keep 0: close such a one */
+    long (**descriptor)(long fd, int keep); /* move it to a reserved number, or -1; keep 0: close a reserved one */
     RL_CORE_CALLS(RL_CORE_MEMBER)
 };
 

@@ -14,7 +14,7 @@
 
 _Static_assert(sizeof(struct stat) == RL_STAT_BYTES, "libc's structure is the kernel's");
 
-/* 1: `a` is filled; 0: libc is to be asked; -errno. */
+/* 1: `a` is filled; 0: call libc; -errno. */
 static long attributes(struct rl_activation *here, int dirfd, const char *path, int flags, struct rl_attr *a)
 {
     long r;
@@ -142,7 +142,7 @@ int rl_h_lchown(const char *path, uid_t uid, gid_t gid)
     return rl_h_fchownat(AT_FDCWD, path, uid, gid, AT_SYMLINK_NOFOLLOW);
 }
 
-/* By descriptor. The core leaves one that is not of the container to the kernel. */
+/* By descriptor. The core leaves a descriptor that is not the container's to the kernel. */
 int rl_h_fchmod(int fd, mode_t mode)
 {
     RL_INSIDE(here);
@@ -225,7 +225,7 @@ int rl_h_statfs(const char *path, struct statfs *out)
     RL_BY_NAME(AT_FDCWD, path, statfs(path, out), RL_CORE(here)->statfs(path, out));
 }
 
-/* libc's statvfs of the place that holds the file: the core says where. */
+/* libc's statvfs of the real file, which the core finds. */
 int rl_h_statvfs(const char *path, struct statvfs *out)
 {
     RL_INSIDE(here);
@@ -246,7 +246,7 @@ int rl_h_statvfs(const char *path, struct statvfs *out)
     out->f_files = fs.f_files;
     out->f_ffree = out->f_favail = fs.f_ffree;
     memcpy(&out->f_fsid, &fs.f_fsid, sizeof fs.f_fsid < sizeof out->f_fsid ? sizeof fs.f_fsid : sizeof out->f_fsid);
-    out->f_flag = (unsigned long)fs.f_flags & ~0x20ul; /* ST_VALID, which libc takes away */
+    out->f_flag = (unsigned long)fs.f_flags & ~0x20ul; /* ST_VALID, which libc clears */
     out->f_namemax = (unsigned long)fs.f_namelen;
     return 0;
 }

@@ -1,7 +1,7 @@
-/* Containers in this process: each has a core of its own, which its activations share, and may get another one.
+/* Containers in this process: each has its own core, which its activations share, and may switch to another one.
  *
- * A core is unmapped only when no thread is in it (hook.h, rule 4): whoever takes it away waits for that, without
- * Python's lock.
+ * A core is unmapped only when no thread is in it (hook.h, rule 4): the thread that takes it away waits for that,
+ * without Python's lock.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -47,7 +47,7 @@ static long working_directory(long nr, long where)
     return 0;
 }
 
-/* What is done for a container in the middle of a hook is done outside, and its descriptors are the box's. */
+/* Work for a container during a hook is done outside, and its descriptors belong to the box. */
 static void work_starts(struct rl_thread *t, struct rl_container *box)
 {
     t->bypass++;
@@ -133,7 +133,7 @@ RL_PUBLIC struct rl_container *rl_hook_open(const struct rl_core *core, const ch
     return box;
 }
 
-/* Returns when no other thread is in the core that the box had until now. */
+/* Returns when no other thread is in the core that the box had before. */
 static void wait_for_threads(struct rl_container *box)
 {
     rl_fence_threads();
@@ -141,7 +141,7 @@ static void wait_for_threads(struct rl_container *box)
         sched_yield();
 }
 
-/* Another core takes over. `error`: as above; then the old one goes on. The interpreter's lock is not held. */
+/* Switch to another core. `error`: as above; then the old one stays in use. The interpreter's lock is not held. */
 RL_PUBLIC void rl_hook_renew(struct rl_container *box, const struct rl_core *core, const char *launch, const u32 *identity,
                              void *ask, int *error)
 {
@@ -155,7 +155,7 @@ RL_PUBLIC void rl_hook_renew(struct rl_container *box, const struct rl_core *cor
     old->done();
 }
 
-/* Nothing of a container is asked any more; returns when no thread is in its core. The interpreter's lock is not held. */
+/* No hook uses the container any more; returns when no thread is in its core. The interpreter's lock is not held. */
 RL_PUBLIC void rl_hook_close(struct rl_container *box)
 {
     const struct rl_core *core = box->core;
@@ -203,7 +203,7 @@ int rl_prepare(struct rl_activation *here)
     return r < 0 ? -r : here->box->launch ? 0 : ENOSYS;
 }
 
-/* Closed, and no activation refers to it. Directory streams may: then it stays. */
+/* Closed, and no activation refers to it. Directory streams may: then it is kept. */
 RL_PUBLIC void rl_hook_free(struct rl_container *box)
 {
     if (rl_open_streams())
@@ -213,7 +213,8 @@ RL_PUBLIC void rl_hook_free(struct rl_container *box)
     free(box);
 }
 
-/* Is there something of this name? For whoever makes the ways to what is shown, before anybody is inside. */
+/* Does this name exist? For the code that makes the directories that lead to shown binds, before any thread is
+ * inside. */
 RL_PUBLIC int rl_hook_exists(struct rl_container *box, const char *path)
 {
     struct rl_attr a;
@@ -221,7 +222,7 @@ RL_PUBLIC int rl_hook_exists(struct rl_container *box, const char *path)
     return box->core->stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, &a) == 0;
 }
 
-/* The process's umask has changed: for every container. */
+/* The process's umask has changed: apply it to every container. */
 void rl_note_umask(unsigned mask)
 {
     pthread_mutex_lock(&boxes_lock);

@@ -1,7 +1,7 @@
 /* Directories: streams of merged listings, the working directory, canonical names.
  *
  * A stream opened inside is one of ours. It begins as libc's does, with the descriptor, so that code which was compiled
- * to look there finds it; the second word, a lock of 0 to 2 in libc's, tells the two apart. As long as one is open the
+ * to read it there finds it; the second word, a lock of 0 to 2 in libc's, distinguishes the two. While one is open the
  * hooks stay in place (rl_open_streams), so libc never sees it.
  */
 #define _GNU_SOURCE
@@ -18,7 +18,7 @@ struct stream {
     u32 magic;
     struct rl_container *box;
     size_t at, bytes;
-    long position; /* of what readdir returns next */
+    long position; /* of the entry that readdir returns next */
     int ended;
     char buffer[STREAM_BYTES] __attribute__((aligned(16)));
 };
@@ -94,7 +94,7 @@ static long refill(struct stream *s)
     struct rl_thread *t = rl_thread();
     long n;
 
-    t->busy = s->box; /* whatever the caller's context is now */
+    t->busy = s->box; /* whatever the caller's current context is */
     __asm__ volatile("" ::: "memory");
     n = s->box->core->getdents64(s->fd, s->buffer, sizeof s->buffer);
     t->busy = NULL;
@@ -114,7 +114,7 @@ struct dirent *rl_h_readdir(DIR *dir)
         long n = s->ended ? 0 : refill(s);
         if (n <= 0) {
             s->ended = n == 0;
-            if (n < 0 && n != -ENOENT) /* removed meanwhile: libc calls that the end */
+            if (n < 0 && n != -ENOENT) /* removed meanwhile: libc reports that as the end */
                 errno = (int)-n;
             return NULL;
         }

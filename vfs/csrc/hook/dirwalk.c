@@ -1,4 +1,4 @@
-/* Functions of libc that go through directories: its own would do that on the machine. (ftw, nftw and fts do.) */
+/* Functions of libc that walk directories (ftw, nftw and fts): libc's own would walk those of the machine. */
 #define _GNU_SOURCE
 #include <glob.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
-/* Programs that are started inside run in the container: by the trap engine, which the real execve gets instead.
+/* Programs that are started inside run in the container: the real execve gets the trap engine instead.
  *
- * 1. Before a process is made, the parent has everything ready that the child needs (rl_prepare): after vfork() there is
- *    no Python. The working directory is a descriptor, so a child's chdir() is its own.
- * 2. What execve() would refuse is refused here, with its errno: the engine could only say so and exit.
+ * 1. Before a process is made, the parent prepares all data that the child needs (rl_prepare): after vfork() Python
+ *    cannot run. The working directory is a descriptor, so a child's chdir() is its own.
+ * 2. Errors of execve() are returned here, with its errno: the engine could only print them and exit.
  */
 #define _GNU_SOURCE
 #include <alloca.h>
@@ -20,7 +20,7 @@
 
 extern char **environ;
 
-/* What takes the place of a program. */
+/* The replacement of a program. */
 struct command {
     char state[STATE_BYTES], cwd[RL_PATH_MAX], path[RL_PATH_MAX];
     char **argv; /* on the caller's stack */
@@ -34,7 +34,7 @@ static void write_state(const struct rl_identity *me, char *out)
         n += sprintf(out + n, "%s%u", i ? "," : "", me->group[i]);
 }
 
-/* An ELF file, or a script whose interpreter is there? 0 or -errno. */
+/* Is it an ELF file, or a script whose interpreter exists? 0 or -errno. */
 static long check_format(struct rl_activation *here, const char *real)
 {
     char head[HEAD_BYTES + 1], *name, *end;
@@ -59,7 +59,7 @@ static long check_format(struct rl_activation *here, const char *real)
     return RL_CORE(here)->exec_prepare(AT_FDCWD, name, 0, &interpreter);
 }
 
-/* May this be executed? `path` is made absolute in c. 0 or -errno. */
+/* Can this be executed? `path` is made absolute in c. 0 or -errno. */
 static long check(struct rl_activation *here, int dirfd, const char *path, int flags, struct command *c)
 {
     struct rl_exec program;
@@ -72,7 +72,7 @@ static long check(struct rl_activation *here, int dirfd, const char *path, int f
         return r;
     if (dirfd != AT_FDCWD)
         r = snprintf(c->path, sizeof c->path, "%s", program.vpath);
-    else if (strchr(path, '/')) /* a script is told how it was called; the engine looks for a bare name in PATH */
+    else if (strchr(path, '/')) /* a script gets its path as called; the engine searches PATH for a bare name */
         r = snprintf(c->path, sizeof c->path, "%s", path);
     else
         r = snprintf(c->path, sizeof c->path, "%s/%s", c->cwd[1] ? c->cwd : "", path);
@@ -88,7 +88,7 @@ static size_t count(char *const argv[])
     return n;
 }
 
-/* engine --exec LAUNCH STATE CWD PATH ARGV[0]…: room for `n` arguments and NULL is behind c->argv. */
+/* engine --exec LAUNCH STATE CWD PATH ARGV[0]…: room for `n` arguments and NULL is after c->argv. */
 static void fill(struct rl_activation *here, struct command *c, char *const argv[], size_t n)
 {
     struct rl_container *box = here->box;
@@ -96,7 +96,7 @@ static void fill(struct rl_activation *here, struct command *c, char *const argv
 
     write_state(RL_CORE(here)->me, c->state);
     memcpy(c->argv, head, sizeof head);
-    c->argv[ENGINE_ARGUMENTS - 1] = c->path; /* a program has a name, if none is given */
+    c->argv[ENGINE_ARGUMENTS - 1] = c->path; /* a program gets a name if none is given */
     if (n)
         memcpy(c->argv + ENGINE_ARGUMENTS - 1, argv, n * sizeof *argv);
     c->argv[ENGINE_ARGUMENTS - 1 + (n ? n : 1)] = NULL;
@@ -138,9 +138,9 @@ int rl_h_fexecve(int fd, char *const argv[], char *const envp[])
     return exec_at(here, fd, "", AT_EMPTY_PATH, argv, envp);
 }
 
-/* ---- looked up in PATH -------------------------------------------------------------------------------- */
+/* ---- search in PATH ----------------------------------------------------------------------------------- */
 
-/* Calls `try` with each candidate until it succeeds or fails for a reason of its own. The last errno. */
+/* Calls `try` with each candidate until it succeeds or fails with a final error. Returns the last errno. */
 static int along_path(const char *name, int (*try)(const char *path, void *with), void *with)
 {
     const char *p = getenv("PATH");
@@ -242,7 +242,7 @@ static void get_ready(void)
     int saved = errno;
 
     if (here)
-        rl_prepare(here); /* what is missing shows when something is executed */
+        rl_prepare(here); /* a missing part shows when a program is executed */
     errno = saved;
 }
 
@@ -252,7 +252,7 @@ pid_t rl_h_fork(void)
     return fork();
 }
 
-/* vfork() returns twice into its caller's frame: get ready, and jump. */
+/* vfork() returns twice into its caller's frame: prepare, and jump. */
 __attribute__((visibility("hidden"), used)) void rl_before_vfork(void) { get_ready(); }
 #if defined(__x86_64__)
 __asm__(".text\n.globl rl_h_vfork\n.hidden rl_h_vfork\n.type rl_h_vfork, @function\nrl_h_vfork:\n"
@@ -318,7 +318,7 @@ int rl_h_posix_spawnp(pid_t *pid, const char *name, const posix_spawn_file_actio
     return error ? error : along_path(name, spawn, &s);
 }
 
-/* The file is made now, and its real path is what the child opens. */
+/* The file is made now, and the child opens its real path. */
 int rl_h_spawn_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode)
 {
     RL_INSIDE(here);

@@ -1,4 +1,4 @@
-/* Opening: open(2)'s forms, stdio's, and the makers of temporary files. */
+/* Opening: open(2)'s forms, stdio's, and the functions that make temporary files. */
 #define _GNU_SOURCE
 #include <stdarg.h>
 #include <stdlib.h>
@@ -19,14 +19,14 @@ long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int
     if (o.done_fd >= 0)
         return core->open_finish(&o, o.done_fd);
     if (!t->native)
-        t->busy = NULL; /* a FIFO may wait for ever; the rest is the kernel's alone */
+        t->busy = NULL; /* a FIFO may block indefinitely; the rest involves only the kernel */
     fd = open(o.real, o.flags, o.mode);
     fd = fd < 0 ? -errno : fd;
     t->busy = here->box;
     return fd;
 }
 
-/* For the engine itself, when it works for a container: its descriptors are not the program's. */
+/* For the engine itself, while it works for a container: its descriptors are not the program's. */
 static int open_outside(int dirfd, const char *path, int flags, unsigned mode)
 {
     return rl_kept(openat(dirfd, path, flags, mode));
@@ -130,7 +130,7 @@ FILE *rl_h_freopen(const char *path, const char *mode, FILE *stream)
     return file;
 }
 
-/* ---- temporary files: names are made here, libc's own loop would look outside ------------------------- */
+/* ---- temporary files: names are made here, because libc's own loop would check outside ----------------- */
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
 

@@ -1,14 +1,15 @@
-/* What the files of the hook engine share.
+/* Declarations shared by the files of the hook engine.
  *
- * The life of one open() inside an activation: the caller's GOT entry holds rl_h_open (slots.c put it there); rl_enter()
- * asks which activation the calling thread is in (scope.c); none: libc's open() is called, as if nothing had happened.
- * Otherwise the container's own copy of the core (instance.c, api.h) resolves the path, and the hook does what libc's
- * function would have done with the result.
+ * The life of one open() inside an activation: the caller's GOT entry holds rl_h_open (slots.c put it there);
+ * rl_enter() finds the activation of the calling thread (scope.c); if there is none, libc's open() is called as usual.
+ * Otherwise the container's own copy of the core (instance.c, api.h) resolves the path, and the hook acts on the result
+ * as libc's function would.
  *
  * 1. libc's functions are called by name: this library's own GOT is never changed.
  * 2. A hook keeps errno's rules: set on failure, untouched on success.
- * 3. What shows through of the machine, the interpreter's files for one, are binds of the launch file: the core's
- *    business like all else. Descriptors that were opened outside, and names relative to them, are not (outside.c).
+ * 3. Host paths that are visible inside, the interpreter's files for example, are binds of the launch file: the core
+ *    handles them like all others. Descriptors that were opened outside, and names relative to them, are left to libc
+ *    (outside.c).
  * 4. A core is unmapped only when no thread is in it: rl_enter() marks the thread, rl_leave() clears it.
  */
 #ifndef RL_HOOK_H
@@ -33,10 +34,10 @@
 
 /* ---- containers and activations (scope.c) -------------------------------------------------------- */
 
-/* One container as one user: what its activations share. */
+/* One container as one user: the state that its activations share. */
 struct rl_container {
-    const struct rl_core *core; /* after close: one that answers ESTALE to everything */
-    char *engine, *launch;  /* of programs that are started inside; NULL: not yet */
+    const struct rl_core *core; /* after close: a core that returns ESTALE from every call */
+    char *engine, *launch;  /* of programs that are started inside; NULL: not made yet */
     int (*prepare)(void);   /* makes them, and starts their hydrator: 0 or -errno. Takes Python's lock. */
     struct rl_container *next;
 };
@@ -47,14 +48,14 @@ struct rl_activation {
 };
 
 struct rl_thread {
-    void *context;      /* the Python context that `here` was found for: a reference is held */
+    void *context;      /* the Python context for which `here` was found: a reference is held */
     unsigned generation;
     struct rl_activation *here;
     struct rl_activation *now;        /* of the last rl_enter() */
     struct rl_container *volatile busy; /* in its core now */
     int bypass;                   /* > 0: outside, whatever the context says */
     struct rl_container *owner;         /* of the descriptors that are opened now: not the program's */
-    int native;                   /* Python does not know it */
+    int native;                   /* unknown to Python */
     int gone;                     /* the thread has ended */
     struct rl_thread *next;
 };
@@ -64,19 +65,19 @@ void rl_leave(struct rl_activation **here);
 #define RL_INSIDE(name) __attribute__((cleanup(rl_leave))) struct rl_activation *name = rl_enter()
 #define RL_CORE(here) ((here)->box->core)
 struct rl_thread *rl_thread(void);
-void rl_fence_threads(void); /* what this thread has written, all others see, and the other way round */
+void rl_fence_threads(void); /* a full barrier: this thread's writes are visible to all others, and theirs to it */
 int rl_busy(const struct rl_container *box); /* is another thread in its core? */
 void rl_note_umask(unsigned mask);
 
 /* ---- reservedfds.c ------------------------------------------------------------------------------------ */
 
-#define RL_PRIVATE_MAX 4096 /* descriptors of ours, at most */
+#define RL_PRIVATE_MAX 4096 /* maximum number of our descriptors */
 
 void rl_reservedfd_init(void);
-int rl_reservedfd(int fd); /* 1: ours, which no program may close */
-/* The same file by a number of ours; the descriptor itself, where there is none. */
+int rl_reservedfd(int fd); /* 1: ours; no program may close it */
+/* The same file under a number of ours; the descriptor itself, if none is free. */
 int rl_reservedfd_keep(struct rl_container *box, int fd);
-int rl_kept(int fd); /* a new descriptor: moved where it is a box's, see rl_thread.owner */
+int rl_kept(int fd); /* a new descriptor: moved if it is a box's, see rl_thread.owner */
 void rl_reservedfd_forget(int fd);
 void rl_reservedfd_end(const struct rl_container *box);
 RL_PUBLIC void rl_hook_public(int fd);
@@ -103,7 +104,7 @@ static inline int rl_fail(int error)
     return -1;
 }
 
-/* The body of a hook that takes a path. `real`: libc's call. */
+/* The body of a hook with a path argument. `real`: libc's call. */
 #define RL_BY_NAME(dirfd, path, real, inside)                                                                         \
     RL_INSIDE(here);                                                                                                  \
     if (!here || !(path))                                                                                             \
@@ -116,10 +117,10 @@ static inline int rl_fail(int error)
 /* ---- files.c, dirs.c, … : used by more than one file ----------------------------------------------- */
 
 long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int flags, unsigned mode);
-int rl_prepare(struct rl_activation *here); /* before a process is made: programs can be started in it. 0, or errno */
+int rl_prepare(struct rl_activation *here); /* before a process is made: allows it to start programs. 0, or errno */
 extern int rl_first_process;            /* the one that loaded the engine */
-extern volatile int rl_process;         /* our process number: another one means a child of vfork() */
-int rl_open_streams(void); /* directory streams of ours that are open */
+extern volatile int rl_process;         /* our process ID: another one means a child of vfork() */
+int rl_open_streams(void); /* our open directory streams */
 
 int rl_h_mkdir(const char *path, mode_t mode);
 int rl_h_open(const char *path, int flags, ...);

@@ -1,10 +1,12 @@
-/* What the core asks of its engine, where the process is not the container's alone.
+/* The engine's functions for the core, in a process that is not the container's alone.
  *
- * 1. The process's working directory and umask belong to everybody in it. The container's working directory is a
- *    descriptor, which the hooks keep for each activation; the core's few uses of the kernel's are turned to it here.
- * 2. The kernel's umask stays what it is: what the core makes gets its exact mode afterwards.
- * 3. What init maps is remembered, so that a container can be left without a trace. Afterwards the instance is as it was
- *    when it was loaded, and serves another container: loading one more takes longer than all the rest of its life.
+ * 1. The process's working directory and umask belong to all code in it. The container's working directory is a
+ *    descriptor, which the hooks keep for each activation; the core's few uses of the kernel's are redirected to it
+ *    here.
+ * 2. The kernel's umask is unchanged: new objects of the core get their exact mode afterwards.
+ * 3. Mappings made by init are recorded, so that a container can be left without a trace. Afterwards the instance is in
+ *    the state in which it was loaded, and serves another container: loading one more takes longer than all other work
+ *    for it.
  */
 #include "../core/base/rawsys.h"
 #include "../core/internal.h"
@@ -34,7 +36,7 @@ static struct {
     i32 fd; /* one more than it is; 0: none */
 } trees[TREES];
 
-/* A new object's mode as asked for, whatever the kernel's umask took from it (rule 2). */
+/* Set a new object's requested mode, whatever bits the kernel's umask cleared (rule 2). */
 static void exact_mode(long dir, const char *path, unsigned mode)
 {
     if (mode & rl_me.umask & 07777)
@@ -63,7 +65,7 @@ static long start_mapping(long nr, long a, long b, long c, long d, long e, long 
     return r;
 }
 
-/* /proc/self/cwd, or the same by this process's number. */
+/* /proc/self/cwd, or the same by this process's ID. */
 static int is_own_directory(const char *path)
 {
     u64 pid;
@@ -75,7 +77,7 @@ static int is_own_directory(const char *path)
     return rl_number(&path, 10, &pid) && rl_same(path, "/cwd") && (long)pid == rl_rawsys(__NR_getpid, 0, 0, 0, 0, 0, 0);
 }
 
-/* What a path is relative to. */
+/* The directory that a path is relative to. */
 static long from_directory(long dirfd, const char *path)
 {
     return dirfd == AT_FDCWD && *path != '/' ? working_directory(0, 0) : dirfd;
@@ -154,7 +156,7 @@ static void forget_mappings(void)
     }
 }
 
-/* Every variable of the core is zero at first; those that are not, init sets. */
+/* Every variable of the core is zero at first; init sets the others. */
 static void clear(void)
 {
     char *low = (char *)(((size_t)__bss_start + PAGE - 1) & ~(PAGE - 1)), *high = (char *)((size_t)_end & ~(PAGE - 1));
@@ -175,7 +177,7 @@ static void done(void)
 
 static long start(const char *launch_path)
 {
-    static char path[RL_PATH_MAX]; /* the caller's is his own */
+    static char path[RL_PATH_MAX]; /* the caller's own */
 
     if (strlen(launch_path) >= sizeof path)
         return -ENAMETOOLONG;

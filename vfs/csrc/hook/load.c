@@ -1,7 +1,7 @@
-/* Libraries that are loaded inside: found in the container, and hooked like those that were there before.
+/* Libraries that are loaded inside: found in the container, and hooked like those that were loaded before.
  *
- * The dynamic linker looks for what a library needs on the machine. So what is to come from the container is loaded
- * before it, by its real path: what has the wanted name already is not looked for again.
+ * The dynamic linker searches the machine for a library's dependencies. So those from the container are loaded before
+ * it, by their real paths: the linker does not search for a name that is already loaded.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -48,7 +48,7 @@ static int map_file(const char *real, struct file *f)
     return 0;
 }
 
-/* Where a virtual address is in the file; NULL: nowhere. */
+/* The file position of a virtual address; NULL: none. */
 static const void *at_address(const struct file *f, ElfW(Addr) address, size_t bytes)
 {
     const ElfW(Ehdr) *head = (const void *)f->map;
@@ -102,7 +102,7 @@ static void read_dynamic(struct file *f)
     }
 }
 
-/* A library's own beginning may have been inside, and left: we are in the core again. */
+/* A library's constructor may have entered and left the core: enter it again. */
 static void *open_library(struct rl_activation *here, const char *name, int flags)
 {
     struct rl_thread *t = rl_thread();
@@ -115,7 +115,7 @@ static void *open_library(struct rl_activation *here, const char *name, int flag
 
 static void *load(struct rl_activation *here, const char *path, int flags, int depth);
 
-/* One entry of a run path, $ORIGIN replaced, and a name behind it. 0: too long. */
+/* One entry of a run path, with $ORIGIN replaced, and a name after it. 0: too long. */
 static int place(char *out, const char *entry, size_t n, const char *origin, size_t origin_bytes, const char *name)
 {
     static const char *const words[] = {"$ORIGIN", "${ORIGIN}"};
@@ -170,7 +170,7 @@ static int is_loaded(const char *name)
     return handle && dlclose(handle) == 0;
 }
 
-/* What the library needs and nobody has loaded: by its own path in the container, as the machine has it, or from the
+/* Load the library's missing dependencies: by their own paths in the container, at the machine's paths, or from the
  * container's usual directories. */
 static void load_needed(struct rl_activation *here, const char *path, const char *real, int depth)
 {
@@ -190,7 +190,7 @@ static void load_needed(struct rl_activation *here, const char *path, const char
     munmap((void *)f.map, f.bytes);
 }
 
-/* Does the file have the same name inside: one of the interpreter's? */
+/* Does the file have the same name inside, as one of the interpreter's files does? */
 static int is_of_the_machine(struct rl_activation *here, const char *real)
 {
     char name[RL_PATH_MAX];
@@ -205,9 +205,9 @@ static void *load(struct rl_activation *here, const char *path, int flags, int d
 
     if (r < 0)
         return dlopen(path, flags); /* for its message */
-    if (is_of_the_machine(here, real)) /* and so is what it needs */
+    if (is_of_the_machine(here, real)) /* and so are its dependencies */
         return open_library(here, real, flags);
-    if (path[0] != '/') { /* the origin is wanted as an absolute path */
+    if (path[0] != '/') { /* the linker needs an absolute path for the origin */
         r = RL_CORE(here)->getcwd(full, sizeof full);
         if (r < 0 || (size_t)r + strlen(path) >= sizeof full)
             return dlopen(real, flags);
@@ -219,8 +219,8 @@ static void *load(struct rl_activation *here, const char *path, int flags, int d
     return open_library(here, real, flags);
 }
 
-/* A bare name is searched for by the linker, along the caller's own run path and where the machine keeps its libraries.
- * In the same order, what only the container has; NULL: it is the linker's business. */
+/* The linker searches for a bare name along the caller's own run path and in the machine's library directories. In the
+ * same order, find a file that only the container has; NULL: leave it to the linker. */
 static __attribute__((noinline)) void *load_bare(const void *caller, const char *name, int flags)
 {
     RL_INSIDE(here);
@@ -249,7 +249,7 @@ void *rl_h_dlopen(const char *path, int flags)
     if (!path || !strchr(path, '/')) {
         if (path && *path && !(flags & RTLD_NOLOAD))
             handle = load_bare(__builtin_return_address(0), path, flags);
-        if (!handle) /* The linker must see who calls, so this is a jump; hooked when it is asked for a symbol. */
+        if (!handle) /* The linker must see the caller, so this is a jump; hooked at the first dlsym(). */
             return dlopen(path, flags);
     } else {
         RL_INSIDE(here);
@@ -282,6 +282,6 @@ void *rl_h_dlsym(void *handle, const char *name)
     rl_slots_follow();
     found = dlsym(handle, name);
     hook = found && rl_installed ? rl_hook_for(name) : NULL;
-    /* only libc's own: a library may have a function of that name for itself */
+    /* only libc's own: a library may have its own function of that name */
     return hook && is_libcs(found) ? hook : found;
 }

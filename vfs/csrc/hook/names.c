@@ -1,4 +1,4 @@
-/* Names: made, linked, renamed, removed. */
+/* Names: make, link, rename, remove. */
 #define _GNU_SOURCE
 #include <string.h>
 
@@ -59,7 +59,7 @@ int rl_h_symlinkat(const char *target, int dirfd, const char *path)
 
 int rl_h_symlink(const char *target, const char *path) { return rl_h_symlinkat(target, AT_FDCWD, path); }
 
-/* Two names: both of the container, both not, or on two file systems. */
+/* Two names: both in the container, both outside, or on two file systems. */
 enum { INSIDE, OUTSIDE, APART };
 
 static int sides(const struct rl_activation *here, int a, const char *one, int b, const char *other)

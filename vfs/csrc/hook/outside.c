@@ -1,4 +1,4 @@
-/* Descriptors of files that are not the container's: they were opened outside. */
+/* Descriptors of files that are not the container's, because they were opened outside. */
 #include "hook.h"
 
 int rl_outside(const struct rl_activation *here, int dirfd, const char *path)

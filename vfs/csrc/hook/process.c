@@ -1,4 +1,4 @@
-/* What belongs to the whole process but must know of the engine: descriptors of ours, the umask, raw system calls. */
+/* Calls that act on the whole process but concern the engine: its descriptors, the umask, raw system calls. */
 #define _GNU_SOURCE
 #include <grp.h>
 #include <stdarg.h>
@@ -7,7 +7,7 @@
 
 #include "hook.h"
 
-/* A program that closes every descriptor it does not know must not close a working directory's. */
+/* A program that closes every unknown descriptor must not close that of a working directory. */
 int rl_h_close(int fd)
 {
     if (fd >= rl_lowest_private && rl_reservedfd(fd)) {
@@ -55,8 +55,8 @@ mode_t rl_h_umask(mode_t mask)
     return old;
 }
 
-/* Who a forked child is inside, before it starts a program: subprocess.Popen(user=, group=, extra_groups=). The process
- * that loaded the engine stays who it is, and so does one that shares its memory. */
+/* The identity that a forked child has inside, before it starts a program: subprocess.Popen(user=, group=,
+ * extra_groups=). The process that loaded the engine keeps its identity, and so does one that shares its memory. */
 static struct rl_identity *own_identity(struct rl_activation *here)
 {
     return here && getpid() == rl_process && rl_process != rl_first_process ? RL_CORE(here)->me : NULL;
@@ -106,7 +106,7 @@ int rl_h_setgroups(size_t n, const gid_t *list)
     return 0;
 }
 
-/* Raw calls that name a path: those that libraries are known to make. */
+/* Raw calls with a path: those that libraries are known to make. */
 long rl_h_syscall(long nr, ...)
 {
     va_list list;

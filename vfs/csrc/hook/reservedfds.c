@@ -1,5 +1,6 @@
-/* Descriptors of the engine's own: working directories, and what a box has open. Their numbers are out of a program's way,
- * and no program may close them. A box's are forgotten before it closes them: their numbers may be anybody's then.
+/* The engine's own descriptors: working directories, and a box's open files. Their numbers are reserved away from the
+ * program's, and no program may close them. A box's are forgotten before it closes them: their numbers may be reused
+ * then.
  */
 #define _GNU_SOURCE
 #include <sys/resource.h>
@@ -7,7 +8,7 @@
 #include "hook.h"
 
 static struct rl_container *owner[RL_PRIVATE_MAX]; /* by number, from rl_lowest_private */
-static struct rl_container nobodys;             /* owner of what belongs to no box */
+static struct rl_container nobodys;             /* owner of descriptors that belong to no box */
 int rl_lowest_private = 1 << 30;
 
 void rl_reservedfd_init(void)

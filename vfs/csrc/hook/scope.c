@@ -1,11 +1,11 @@
-/* Which activation is the calling thread in? What the value of a context variable is, in the thread's current context.
+/* Find the activation of the calling thread: the value of a context variable in the thread's current context.
  *
- * 1. The value is a Python int: the address of a struct rl_activation. Python is asked with its lock held, and the answer is
- *    kept for the thread: as long as its context is the same object (a reference is held) and nobody has entered or left
- *    an activation since (`generation`), no lock is needed.
- * 2. A thread without a Python context is outside, or, in whole-process mode, where `everywhere` says. Threads that Python
- *    does not know, of the pools of Arrow and Polars, have nobody to ask: they are where `native` says, the activation that
- *    is entered, if there is but one.
+ * 1. The value is a Python int: the address of a struct rl_activation. Python is called with its lock held, and the
+ *    answer is cached for the thread: while its context is the same object (a reference is held) and no activation was
+ *    entered or left since (`generation`), no lock is needed.
+ * 2. A thread without a Python context is outside, or, in whole-process mode, where `everywhere` says. Threads that
+ *    Python does not know, of the pools of Arrow and Polars, have no context: they are where `native` says, the entered
+ *    activation, if there is only one.
  * 3. The offset of the context in Python's thread state is measured when the engine starts, not compiled in
  *    (docs/adr/0004): one library serves every version.
  * 4. Contexts of other interpreters than the one that started the engine do not know its variable: outside.
@@ -20,7 +20,7 @@
 
 #include "hook.h"
 
-/* Python's functions, as ctypes found them, in this order. */
+/* Python's functions, as found by ctypes, in this order. */
 struct python {
     void *(*thread_state)(void);
     void *(*interpreter_of)(void *state);
@@ -54,7 +54,7 @@ static void thread_ends(void *thread)
     struct rl_thread *t = thread;
 
     t->busy = NULL;
-    __atomic_store_n(&t->gone, 1, __ATOMIC_RELEASE); /* its reference goes with the next sweep */
+    __atomic_store_n(&t->gone, 1, __ATOMIC_RELEASE); /* the next sweep drops its reference */
     mine = NULL;
 }
 
@@ -76,7 +76,7 @@ struct rl_thread *rl_thread(void)
     return t;
 }
 
-/* The slow way: ask Python. */
+/* The slow path: call Python. */
 static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread *t, void *state, void *context)
 {
     void *kind, *error, *trace, *value = NULL, *old;
@@ -87,7 +87,7 @@ static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread 
     if (py.interpreter_of(state) != interpreter)
         return NULL;
     held = py.lock_held();
-    t->bypass++; /* what runs between here and the end, a finalizer for one, is not the program */
+    t->bypass++; /* other code that runs before the end, a finalizer for example, is not the program */
     if (!held)
         lock = py.lock();
     py.fetch_error(&kind, &error, &trace);
@@ -110,7 +110,7 @@ static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread 
     return found;
 }
 
-/* What `native` points to is let go of after a look at who is busy: be busy first. */
+/* The activation in `native` is released after a check for busy threads: be busy first. */
 static __attribute__((noinline)) struct rl_activation *enter_native(struct rl_thread *t)
 {
     struct rl_activation *here;
@@ -202,7 +202,7 @@ static void locks(enum rl_fork when)
     rl_fork_lock(&threads_lock, when);
 }
 
-/* In a forked child there is one thread. */
+/* A forked child has one thread. */
 static void after_fork(void)
 {
     struct rl_thread *own = mine;
@@ -231,7 +231,7 @@ RL_PUBLIC int rl_hook_init(void *const functions[11], void *context_variable, si
     return pthread_atfork(before_fork, in_parent, after_fork);
 }
 
-/* Holds the interpreter's lock: drops the contexts that idle threads remember. */
+/* Drops the contexts that idle threads have cached. Holds the interpreter's lock. */
 RL_PUBLIC void rl_hook_sweep(void)
 {
     struct rl_thread **at, *t;
@@ -291,7 +291,7 @@ RL_PUBLIC void rl_hook_everywhere(struct rl_activation *here)
     generation++;
 }
 
-/* Returns when no thread is where `native` said before. The interpreter's lock is not held. */
+/* Returns when no thread is in the previous activation of `native`. The interpreter's lock is not held. */
 RL_PUBLIC void rl_hook_native(struct rl_activation *here)
 {
     struct rl_activation *old = native;

@@ -10,7 +10,7 @@
 #include "hook.h"
 
 #define PIPES 64
-#define NOT_STARTED 127 /* the shell's exit code for a program that it cannot find; POSIX has system() return it */
+#define NOT_STARTED 127 /* the shell's exit code for a missing program; POSIX makes system() return it */
 
 extern char **environ;
 int rl_h_posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,

@@ -1,12 +1,12 @@
-/* The places where loaded objects keep the addresses of libc's functions: found, changed, put back.
+/* Find, change and restore the places where loaded objects keep the addresses of libc's functions.
  *
- * 1. An object's relocations say where: jump slots and global data of the GOT, and pointers in its data (tables of
- *    functions, as sqlite has). Objects that the engine consists of, and libc and the dynamic linker, are left alone.
- * 2. A slot is put back only if it still holds our hook: somebody else may have changed it since.
- * 3. Each object is patched once; dlopen() and dlsym() come here for those that were loaded meanwhile.
+ * 1. An object's relocations list the places: jump slots and global data of the GOT, and pointers in its data (tables
+ *    of functions, as sqlite has). The engine's own objects, libc and the dynamic linker are left alone.
+ * 2. A slot is restored only if it still holds our hook: other code may have changed it since.
+ * 3. Each object is patched once; dlopen() and dlsym() call this code for objects that were loaded meanwhile.
  * 4. Pages that the linker made read-only after relocation are writable while the slots of their object are changed.
- * 5. What has been put back stays known: as long as no object has been unloaded, hooks are put in place again without a
- *    look at the relocations. Slots are touched inside of dl_iterate_phdr() alone, which keeps objects from going away.
+ * 5. Restored slots stay recorded: while no object has been unloaded, hooks are installed again without reading the
+ *    relocations. Slots are accessed only inside dl_iterate_phdr(), during which no object can be unloaded.
  */
 #define _GNU_SOURCE
 #include <elf.h>
@@ -34,7 +34,7 @@ struct slot {
     ElfW(Addr) relro, relro_end; /* of its object */
 };
 
-/* What an object's dynamic section says. */
+/* The content of an object's dynamic section. */
 struct object {
     ElfW(Addr) base, relro, relro_end;
     const ElfW(Dyn) *dynamic;
@@ -49,7 +49,7 @@ static size_t slot_count, slot_room;
 static const void **seen;
 static size_t seen_count, seen_room;
 static unsigned long long last_adds, last_subs;
-static int unloaded; /* some slots may be those of an object that is gone */
+static int unloaded; /* some slots may be those of an unloaded object */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 volatile int rl_installed;
 
@@ -96,7 +96,7 @@ static int read_object(const struct dl_phdr_info *info, struct object *o)
     return o->symbols && o->strings;
 }
 
-static ElfW(Addr) opened, opened_end; /* the pages of rule 4, at the moment */
+static ElfW(Addr) opened, opened_end; /* the pages of rule 4 that are writable now */
 
 static void close_pages(void)
 {
@@ -168,7 +168,7 @@ static void patch_object(const struct object *o)
             if (*at == hook)
                 continue;
             new = remember((struct slot){at, *at, hook, o->relro, o->relro_end});
-            if (new && *at && put(new, hook) != 0) /* 0: another thread is loading it, or nobody has it */
+            if (new && *at && put(new, hook) != 0) /* 0: another thread is loading it, or it is not loaded */
                 slot_count--;
         }
     close_pages();
@@ -206,7 +206,7 @@ void rl_slots_follow(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* Rule 5: the slots that are known get their hooks again. Whoever is bound lazily may have been bound since. */
+/* Rule 5: known slots get their hooks again. A lazily bound slot may have been bound since. */
 static int place_again(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
@@ -230,7 +230,7 @@ static void put_back(const struct slot *s, int *count)
         ++*count;
 }
 
-/* All slots are put back, where no object has been unloaded; otherwise those of each object that is still there. */
+/* Restore all slots if no object has been unloaded; otherwise those of each object that is still loaded. */
 static int restore(struct dl_phdr_info *info, size_t size, void *count)
 {
     (void)size;
@@ -252,7 +252,7 @@ static int restore(struct dl_phdr_info *info, size_t size, void *count)
     return 0;
 }
 
-/* Put the hooks in place. Returns how many slots hold one. */
+/* Install the hooks. Returns how many slots hold one. */
 RL_PUBLIC int rl_hook_install(void)
 {
     int changed = 0;
@@ -266,7 +266,8 @@ RL_PUBLIC int rl_hook_install(void)
     return (int)slot_count;
 }
 
-/* Put everything back. Returns how many slots were; -1: not now, somebody is inside or has a directory stream open. */
+/* Restore all slots. Returns how many slots there were; -1: not now, because a thread is inside or has a directory
+ * stream open. */
 RL_PUBLIC int rl_hook_uninstall(void)
 {
     int count = 0;
@@ -280,7 +281,7 @@ RL_PUBLIC int rl_hook_uninstall(void)
     dl_iterate_phdr(restore, &count);
     if (unloaded) {
         slot_count = seen_count = 0;
-        last_adds = 0; /* everything is read again */
+        last_adds = 0; /* all relocations are read again */
         unloaded = 0;
     }
     pthread_mutex_unlock(&lock);

@@ -1,9 +1,9 @@
 /* AF_UNIX names are paths: translated on the way in, and back in getsockname and getpeername.
  *
- * A real path hardly ever fits the 108 bytes of sun_path: the upper is named by way of the launch file's alias, a short
- * symbolic link, which is made here when it is needed (most activations bind no socket), and what does not fit all the
- * same through a descriptor of its directory. Names that accept, recvfrom
- * and recvmsg report are left as they are (the trap engine does the same: vfs/csrc/trap/sockets.c).
+ * A real path hardly ever fits the 108 bytes of sun_path: the upper is named through the launch file's alias, a short
+ * symbolic link, which is made here when it is needed (most activations bind no socket); a path that still does not fit
+ * is named through a descriptor of its directory. Names that accept, recvfrom and recvmsg report are left unchanged
+ * (the trap engine does the same: vfs/csrc/trap/sockets.c).
  */
 #define _GNU_SOURCE
 #include <stddef.h>
@@ -19,10 +19,10 @@
 struct translated {
     struct sockaddr_un address;
     socklen_t bytes;
-    int dir; /* to be closed afterwards; -1: none */
+    int dir; /* to close afterwards; -1: none */
 };
 
-/* The path that an address names; NULL: it names no file, or one that is not the container's business. */
+/* The path of an address; NULL: it names no file, or one that is not the container's. */
 static const char *path_of(const struct rl_activation *here, const struct sockaddr *address, socklen_t bytes,
                            char out[static sizeof(struct sockaddr_un)])
 {
@@ -34,7 +34,7 @@ static const char *path_of(const struct rl_activation *here, const struct sockad
     return out;
 }
 
-/* Somebody else may have made a link of that name first: only one of ours, which leads to the upper, will do. */
+/* Another user may have made a link of that name first: only one of ours, which leads to the upper, is accepted. */
 static int has_alias(const char *alias, const char *upper)
 {
     char text[REAL_BYTES];
@@ -50,7 +50,7 @@ static int has_alias(const char *alias, const char *upper)
            st.st_uid == geteuid();
 }
 
-/* The part of a real path that lies below the upper, which the alias leads to; NULL: it does not. */
+/* The part of a real path below the upper, to which the alias leads; NULL: it is not below it. */
 static const char *below_upper(const struct rl_activation *here, const char *real)
 {
     const char *alias = RL_CORE(here)->alias(), *upper = RL_CORE(here)->upper();
@@ -71,7 +71,7 @@ static int put_address(struct translated *t, const char *start, const char *end)
     return 1;
 }
 
-/* `create`: its result is what name_end() is to be given. */
+/* `create`: its result is the argument for name_end(). */
 static long translate(const struct rl_activation *here, const char *path, int create, struct translated *t, char *real)
 {
     long r = create ? RL_CORE(here)->name_begin(path, real, REAL_BYTES)
@@ -104,7 +104,7 @@ static long translate(const struct rl_activation *here, const char *path, int cr
     return -ENAMETOOLONG;
 }
 
-/* A name that the kernel reports, as the program calls it: its length, or -ENOENT. */
+/* A name that the kernel reports, as the program knows it: its length, or -ENOENT. */
 static long virtual_name(const struct rl_activation *here, const char *name, char *out)
 {
     const char *alias = RL_CORE(here)->alias();
@@ -115,7 +115,7 @@ static long virtual_name(const struct rl_activation *here, const char *name, cha
     return RL_CORE(here)->virtual_path(name, out, RL_PATH_MAX);
 }
 
-/* Somebody to talk to. A name that recvfrom or accept reported is a real path: an answer must find its way. */
+/* The address of a peer. A name that recvfrom or accept reported is a real path: an answer to it must work. */
 static long translate_peer(const struct rl_activation *here, const char *path, struct translated *t, char *real)
 {
     char name[RL_PATH_MAX];
@@ -157,7 +157,7 @@ int rl_h_bind(int fd, const struct sockaddr *address, socklen_t bytes)
     return done;
 }
 
-/* The rest of a call that may block for long does not keep the core busy. */
+/* The core is not busy during the rest of a call that may block for long. */
 static void wait_outside(void) { rl_thread()->busy = NULL; }
 
 int rl_h_connect(int fd, const struct sockaddr *address, socklen_t bytes)

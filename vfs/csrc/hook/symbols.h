@@ -1,5 +1,5 @@
-/* Which of libc's names lead to which hook. Old names of glibc (__xstat) and fortified ones (__open_2) as well:
- * libraries were compiled with them. On 64-bit machines the 64 forms are the same functions. */
+/* The hooks of libc's symbols. Old names of glibc (__xstat) and fortified ones (__open_2) as well: libraries were
+ * compiled with them. On 64-bit machines the 64 forms are the same functions. */
 #ifndef RL_HOOK_SYMBOLS_H
 #define RL_HOOK_SYMBOLS_H
 

@@ -1,4 +1,4 @@
-/* From a symbol's name to its hook. Only addresses are taken here: this file does not know the hooks' types. */
+/* Map a symbol's name to its hook. Only addresses are taken here: this file does not know the hooks' types. */
 #include <string.h>
 
 #include "symbols.h"

@@ -1,12 +1,12 @@
-/* sigaltstack(2): the kernel delivers SIGSYS on a thread's alternate stack, so no two threads may have the same one.
+/* sigaltstack(2): the kernel delivers SIGSYS on a thread's alternate stack, so two threads must not share one.
  *
- * Programs give one to all their threads (varnishd does), since nothing but the end comes on it: a fault. Trapped calls of
- * two threads at once would write over each other's frames there.
+ * Some programs give one stack to all their threads (varnishd does), since they expect only a fatal fault on it.
+ * Trapped calls of two threads at once would overwrite each other's frames there.
  *
- * 1. Who asks for a stack that overlaps with another living thread's gets none: signals come on its ordinary stack then.
- * 2. What a forked child has of its parent's threads counts as taken, unless the child has one thread only.
- * 3. The call is the kernel's, in the program's own context: returning from a signal would put back the stack that was
- *    there before it.
+ * 1. A thread that sets a stack that overlaps with another living thread's gets none: its signals are delivered on its
+ *    ordinary stack.
+ * 2. The stacks of its parent's threads count as taken in a forked child, unless the child has one thread only.
+ * 3. The kernel runs the call in the program's own context: returning from a signal would restore the previous stack.
  */
 #include "engine.h"
 #include "syscalls.h"
@@ -34,7 +34,7 @@ static void lock(void)
         rl_sys0(__NR_sched_yield);
 }
 
-/* 1: somebody else may be using it. Otherwise it is the calling thread's from now on, instead of the one it had. */
+/* 1: another thread may be using it. Otherwise it belongs to the calling thread from now on, instead of its old one. */
 static int taken(const struct stack *s)
 {
     u32 pid = (u32)rl_sys0(__NR_getpid), tid = (u32)rl_sys0(__NR_gettid), mine = RL_KEPT;

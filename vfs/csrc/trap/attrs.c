@@ -1,4 +1,4 @@
-/* Attributes: the arguments of old and new forms, and the kernel's structures, to and from the core's. */
+/* Attributes: convert the arguments of old and new forms, and the kernel's structures, to and from the core's. */
 #include <asm/stat.h>
 
 #include "../core/answer/statpack.h"

@@ -1,6 +1,6 @@
-/* Capabilities, as far as programs ask: the effective user 0 has all of them, others have those that they kept when they
- * left that user (PR_SET_KEEPCAPS, as name servers and setpriv do). They grant what identity.c asks for, and nothing
- * else: giving some up as user 0 changes nothing, and an exec leaves a plain user none.
+/* Capabilities, as far as programs can observe them: the effective user 0 has all of them; other users have those that
+ * they kept when they left that user (PR_SET_KEEPCAPS, as name servers and setpriv do). They grant what identity.c
+ * requires, and nothing else: dropping some as user 0 changes nothing, and an exec leaves a plain user none.
  */
 #include <linux/capability.h>
 #include <linux/prctl.h>
@@ -87,7 +87,7 @@ long rl_do_capset(struct rl_call *c)
     return 0;
 }
 
-/* Only the options that the filter traps come here. */
+/* Only the options that the filter traps reach this handler. */
 long rl_do_prctl(struct rl_call *c)
 {
     switch (c->arg[0]) {

@@ -1,19 +1,19 @@
-/* Confinement by Landlock, from the launch file: what a program reaches that goes round the handler.
+/* Confinement by Landlock, from the launch file: the limits for a program that bypasses the handler.
  *
- * 1. The remapping is no boundary: whoever jumps to the gate makes any call he likes. The kernel then
- *    holds him to these rules, which are installed before the first program and inherited by all.
- * 2. Rules name real host paths: layers and what the engine itself reads are readable, the upper is
- *    writable, binds are what they were declared to be. Everything else of the host is denied.
+ * 1. The remapping is not a boundary: a program that jumps to the gate can make any call. The kernel then enforces
+ *    these rules, which are installed before the first program and inherited by all.
+ * 2. Rules name real host paths: layers and the engine's own inputs are readable, the upper is writable, binds have
+ *    their declared access. All other files of the host are denied.
  * 3. Device nodes are never made: real root could reach a disk through one.
- * 4. ABI 1 cannot rename across directories, so it is no ABI for us.
- * 5. The right to truncate is not handled, though ABI 3 could: since the kernel asks for it at every
- *    open, just in case, it would look for it all the way up to the real root. Instead the filter lets
- *    nobody truncate by path (checks.c), and what is left needs a descriptor open for writing.
- * 6. Not held back by any Landlock: stat, chmod, chown, utimes and xattrs of outside files, connecting
- *    to UNIX sockets by name. SECURITY.md says so.
+ * 4. ABI 1 cannot rename across directories, so it is not supported.
+ * 5. The right to truncate is not handled, though ABI 3 could: since the kernel requests it at every open, in case it
+ *    is needed, it would check it for all directories up to the real root. Instead the filter forbids truncation by
+ *    path (checks.c), and the other ways need a descriptor open for writing.
+ * 6. Not restricted by any Landlock ABI: stat, chmod, chown, utimes and xattrs of outside files, connecting to UNIX
+ *    sockets by name. SECURITY.md says so.
  *
- * Kernel: Documentation/userspace-api/landlock.rst. The structures stand here because the headers of
- * the machine that compiles may be older than the kernel that runs.
+ * Kernel: Documentation/userspace-api/landlock.rst. The structures are defined here because the build machine's headers
+ * may be older than the running kernel.
  */
 #include <asm/fcntl.h>
 #include <linux/capability.h>
@@ -43,7 +43,7 @@
 #define READ (LL_EXECUTE | LL_READ_FILE | LL_READ_DIR)
 #define OF_FILES (LL_EXECUTE | LL_WRITE_FILE | LL_READ_FILE | LL_IOCTL_DEV)
 #define DEVICE (LL_READ_FILE | LL_WRITE_FILE | LL_IOCTL_DEV)
-#define PASSED_FDS 10 /* descriptors of the caller's that are looked at: 0, 1, 2 and --preserve-fds */
+#define PASSED_FDS 10 /* the caller's descriptors to check: 0, 1, 2 and --preserve-fds */
 
 struct ruleset_attr {
     u64 fs, net, scoped;
@@ -55,7 +55,7 @@ struct path_attr {
 
 static struct ruleset_attr handled;
 static long ruleset;
-static u64 all; /* every right there is but making devices */
+static u64 all; /* every right except making devices */
 
 static u64 rights_of(long abi)
 {
@@ -69,14 +69,14 @@ static long allow_fd(long fd, u64 access)
     struct path_attr rule = {access & handled.fs, (i32)fd};
     long r = rl_sys4(LL_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0);
 
-    if (r == -EINVAL) { /* not a directory: only the rights that a file has */
+    if (r == -EINVAL) { /* not a directory: only the rights that apply to files */
         rule.access &= OF_FILES;
         r = rule.access ? rl_sys4(LL_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0) : 0;
     }
     return r;
 }
 
-/* What does not exist, or cannot be reached by this user at all, needs no rule. */
+/* A missing path, or one that this user cannot reach, needs no rule. */
 static long allow(const char *path, u64 access)
 {
     long fd = rl_sys3(__NR_open, (long)path, O_PATH | O_CLOEXEC, 0), r;
@@ -95,7 +95,7 @@ static long allow_str(struct rl_str s, u64 access)
     return s.len ? allow(rl_launch_str(s), access) : 0;
 }
 
-/* /dev: what every program needs. Any other device is a bind of its own (-v /dev/dri:/dev/dri). */
+/* /dev: the devices that every program needs. Any other device needs a bind (-v /dev/dri:/dev/dri). */
 static long allow_devices(void)
 {
     static const struct {
@@ -116,7 +116,7 @@ static long allow_devices(void)
     return 0;
 }
 
-/* The kernel's own file systems, as opposed to what the user asked for, are not shown as the caller's. */
+/* The kernel's own file systems, as opposed to the user's binds, are not shown as owned by the caller. */
 static long allow_bind(const struct rl_launch_bind *b)
 {
     const char *host = b->host.len ? rl_launch_str(b->host) : "/";
@@ -124,14 +124,14 @@ static long allow_bind(const struct rl_launch_bind *b)
     if (!(b->flags & RL_BIND_OWNER)) {
         if (rl_same(host, "/dev"))
             return allow_devices();
-        if (b->flags & RL_BIND_PROC) /* /proc/sys and the like are root's: not even he needs them in here */
+        if (b->flags & RL_BIND_PROC) /* /proc/sys and the like belong to root: even root does not need them inside */
             return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE : READ);
         return allow(host, READ);
     }
     return allow(host, b->flags & RL_BIND_RO ? READ : all);
 }
 
-/* A rule for a directory is one for all that is below it. */
+/* A rule for a directory covers everything below it. */
 static int is_directory(int fd)
 {
     struct statx sx;
@@ -140,7 +140,7 @@ static int is_directory(int fd)
            (sx.stx_mode & S_IFMT) == S_IFDIR;
 }
 
-/* What the caller redirected to us may be opened again by name (/dev/stdout). */
+/* Files to which the caller redirected our descriptors may be opened again by name (/dev/stdout). */
 static long allow_passed(void)
 {
     for (int fd = 0; fd < PASSED_FDS; fd++) {
@@ -177,7 +177,7 @@ static long allow_all(void)
     if (r >= 0)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
-        int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen one, and its filter, belong to other containers, too */
+        int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
         r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? all : READ);
         if (r >= 0)
             r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
@@ -189,9 +189,9 @@ static long allow_all(void)
     return r < 0 ? r : allow_passed();
 }
 
-/* Real root keeps what Docker leaves him, and of that what does not lead round Landlock, nor makes a file a privileged
- * program for all users (CAP_SETFCAP; set-id bits are the filter's): under no_new_privs no exec gives anything back.
- * For everybody else there is nothing to take. */
+/* Real root keeps the capabilities that Docker leaves it, except those that bypass Landlock, or that make a file a
+ * privileged program for all users (CAP_SETFCAP; the filter rejects set-id bits): under no_new_privs no exec restores
+ * any. Other users have none to drop. */
 static void drop_capabilities(void)
 {
     static const u8 kept[] = {CAP_CHOWN,  CAP_DAC_OVERRIDE, CAP_FOWNER,  CAP_FSETID,           CAP_KILL,
@@ -217,7 +217,7 @@ static void drop_capabilities(void)
     rl_sys2(__NR_capset, (long)&head, (long)data);
 }
 
-/* 0: as the launch file wants it. -EOPNOTSUPP: confinement is required and this kernel cannot. */
+/* 0: confined as the launch file requires. -EOPNOTSUPP: confinement is required and this kernel does not support it. */
 long rl_confine(void)
 {
     u32 flags = rl_launch->flags;
@@ -245,6 +245,6 @@ long rl_confine(void)
     if (r >= 0)
         drop_capabilities();
     rl_sys1(__NR_close, ruleset);
-    /* Sixteen nested domains are the kernel's limit. */
+    /* The kernel's limit is sixteen nested domains. */
     return r == -E2BIG && !(flags & RL_LAUNCH_REQUIRE) ? 0 : r;
 }

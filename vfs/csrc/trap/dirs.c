@@ -6,7 +6,7 @@
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_DENTS_BYTES 32768 /* at most this much of a listing at a time */
+#define RL_DENTS_BYTES 32768 /* at most this many bytes of a listing at a time */
 
 struct rl_old_dirent {
     u64 ino, off;
@@ -14,7 +14,7 @@ struct rl_old_dirent {
     char name[]; /* the type is the last byte of the record */
 };
 
-/* May the program's buffer be written? Asked first, since a listing that cannot be passed on is lost. */
+/* Is the program's buffer writable? Checked first, since a listing that cannot be copied out is lost. */
 static long touch(struct rl_call *c, u64 at)
 {
     u8 byte;
@@ -35,7 +35,7 @@ long rl_do_getdents64(struct rl_call *c)
     return r;
 }
 
-/* The old form: a record is never longer than the new one's, so the same size is asked for. */
+/* The old form: a record is never longer than the new one's, so the same size is requested. */
 long rl_do_getdents(struct rl_call *c)
 {
     u32 size = (u32)c->arg[2];

@@ -1,8 +1,8 @@
-/* ELF images: checked and mapped as the kernel's binfmt_elf does it.
+/* Check and map ELF images as the kernel's binfmt_elf does.
  *
- * A position-independent image is mapped into a reservation of its whole extent, aligned as its
- * segments ask; a fixed one must not overlap anything (MAP_FIXED_NOREPLACE). Where segments follow each other without a
- * gap, the first of them, mapped too long, is the reservation.
+ * A position-independent image is mapped into a reservation of its whole extent, with the alignment of its segments; a
+ * fixed one must not overlap anything (MAP_FIXED_NOREPLACE). If segments follow each other without a gap, the first of
+ * them, mapped with the whole length, is the reservation.
  */
 #include <asm/fcntl.h>
 #include <linux/elf.h>
@@ -11,7 +11,7 @@
 
 #define RL_PAGE 4096ull
 #define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
-#define RL_PROGRAM_END (1ull << 47) /* behind the last address that a program can have, by a page or more */
+#define RL_PROGRAM_END (1ull << 47) /* above the highest address that a program can have, by a page or more */
 
 struct headers { /* the first bytes of the file, as long as the program headers follow the ELF header */
     Elf64_Ehdr e;
@@ -80,7 +80,8 @@ static long read_interp(int fd, const struct headers *h, const Elf64_Phdr *p, ch
     return interp[n - 1] ? -ENOEXEC : 0;
 }
 
-/* As the kernel has it: nothing of a segment may lie where no program can be. Then it lies in what reserve() took. */
+/* As in the kernel: no part of a segment may be above the highest address of programs. Then it is inside the
+ * reservation of reserve(). */
 static int segment_ok(const Elf64_Phdr *p)
 {
     return p->p_filesz <= p->p_memsz && p->p_memsz <= RL_PROGRAM_END && p->p_vaddr <= RL_PROGRAM_END - p->p_memsz;
@@ -159,7 +160,7 @@ static const Elf64_Phdr *first_of_all(const struct headers *h, u64 low)
     return first;
 }
 
-/* Room for the image; `first`: that segment is in it. The bias to add to its addresses, or -errno. */
+/* Address space for the image; `first`: that segment is in it. The bias to add to its addresses, or -errno. */
 static long reserve(int fd, const struct headers *h, const Elf64_Phdr *first, u64 want_base, u64 low, u64 high, u64 align)
 {
     u64 bytes = high - low, start, slack;
@@ -183,7 +184,7 @@ static long reserve(int fd, const struct headers *h, const Elf64_Phdr *first, u6
     return (long)(start - low);
 }
 
-/* The part of a segment behind its file content: zeroes. */
+/* The part of a segment after its file content: zeroes. */
 static long map_bss(u64 from, u64 to, u64 file_end, int has_file, int prot)
 {
     u64 pages = has_file ? page_up(file_end) : page_down(from);
@@ -218,7 +219,7 @@ static long map_segment(int fd, const Elf64_Phdr *p, u64 bias, int there)
     return end > file_end ? map_bss(start, end, file_end, p->p_filesz != 0, prot) : 0;
 }
 
-/* What the start code and /proc want to know. */
+/* The data that the start code and /proc need. */
 static void describe(const struct headers *h, u64 bias, u64 high, struct rl_image *out)
 {
     u64 phdr = 0;
@@ -228,7 +229,7 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
     out->phnum = h->e.e_phnum;
     out->phent = h->e.e_phentsize;
     out->end = high + bias;
-    out->exec_stack = 0; /* what no PT_GNU_STACK means on x86_64 */
+    out->exec_stack = 0; /* x86_64's meaning of a missing PT_GNU_STACK */
     out->start_code = out->start_data = ~0ull;
     out->end_code = out->end_data = 0;
     for (u32 i = 0; i < h->e.e_phnum; i++) {
@@ -247,7 +248,7 @@ static void describe(const struct headers *h, u64 bias, u64 high, struct rl_imag
             out->start_code = start;
         if ((p->p_flags & PF_X) && start + p->p_filesz > out->end_code)
             out->end_code = start + p->p_filesz;
-        out->start_data = start; /* the last segment's, as the kernel has it */
+        out->start_data = start; /* the last segment's, as in the kernel */
         if (start + p->p_filesz > out->end_data)
             out->end_data = start + p->p_filesz;
     }

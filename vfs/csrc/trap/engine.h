@@ -1,20 +1,20 @@
-/* What the files of the trap engine share.
+/* Declarations shared by the files of the trap engine.
  *
- * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot
- * (slots.c) and switches to its stack; sigsys.c looks the call up in the table (syscalls.c), copies
- * its path arguments (usermem.c) and calls the row's handler (files.c, attrs.c, …), which asks the
- * core (../core/core.h); the result goes into the saved registers.
+ * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot (slots.c) and switches
+ * to its stack; sigsys.c looks the call up in the table (syscalls.c), copies its path arguments (usermem.c) and calls
+ * the row's handler (files.c, attrs.c, …), which calls the core (../core/core.h); the result is stored in the saved
+ * registers.
  *
  * 1. Handlers run on a slot's stack with every signal blocked but SIGSEGV and SIGBUS, which only the
  *    copy routines of usermem.c may cause.
- * 2. A handler never touches the program's memory other than through usermem.c.
- * 3. A call that may block for long is not made here but handed back (resume.c).
+ * 2. A handler accesses the program's memory only through usermem.c.
+ * 3. A call that may block for long is not made here but returned to the program's context (resume.c).
  * 4. No floating point, no thread-local storage, no allocation.
  */
 #ifndef RL_ENGINE_H
 #define RL_ENGINE_H
 
-#pragma GCC visibility push(hidden) /* no detour through a GOT that a static program has no use for */
+#pragma GCC visibility push(hidden) /* no indirection through a GOT, which a static program does not need */
 #include "../core/base/base.h"
 #include "x86_64/context.h"
 
@@ -26,7 +26,7 @@
 #define RL_SIGSTOP 19
 #define RL_SIGSYS 31
 
-#define RL_EXIT_ENGINE 125 /* the engine's own trouble */
+#define RL_EXIT_ENGINE 125 /* an error in the engine itself */
 #define RL_EXIT_CANNOT_RUN 126
 #define RL_EXIT_NOT_FOUND 127
 
@@ -36,7 +36,7 @@
 
 /* A slot: the buffers and the stack of one call. */
 struct rl_slot {
-    u64 spill, spill_bytes; /* a mapping that an exec out of this slot left behind */
+    u64 spill, spill_bytes; /* a mapping that an exec from this slot left behind */
     char path[RL_PATH_MAX];
     char path2[RL_PATH_MAX];
     struct rl_open open;
@@ -51,12 +51,12 @@ struct rl_call {
     long nr;
     u64 arg[6];
     struct rl_ucontext *uc;
-    u64 stack; /* where the frame of a fault may go: the program's side */
+    u64 stack; /* where the frame of a fault may be: on the program's stack */
     struct rl_slot *slot;
     const struct rl_syscall *row;
     int dir, dir2, flags;      /* from the arguments, as the row says */
     const char *path, *path2;  /* copies in the slot, or NULL */
-    u64 *rest;                 /* the arguments behind the path */
+    u64 *rest;                 /* the arguments after the path */
     int resumed;               /* the registers are set already: do not store a result */
     int patched;               /* not from a signal: uc holds nothing but the signal mask */
 };
@@ -69,10 +69,10 @@ static inline long rl_sys2(long nr, long a, long b) { return rl_sys(nr, a, b, 0,
 static inline long rl_sys3(long nr, long a, long b, long c) { return rl_sys(nr, a, b, c, 0, 0, 0); }
 static inline long rl_sys4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
-/* A bad pointer must not find its SIGSEGV blocked, or it would end the process (sigsys.c). */
+/* A bad pointer must not find its SIGSEGV blocked: that would end the process (sigsys.c). */
 void rl_unblock_faults(const struct rl_ucontext *uc);
 
-/* ---- patch.c: calls that do not trap any more --------------------------------------------------- */
+/* ---- patch.c: calls that no longer trap ---------------------------------------------------------- */
 
 /* After a trapped call: `ip` and `sp` as they were when it trapped. */
 void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp);
@@ -93,11 +93,11 @@ extern struct rl_slot rl_slots[];
 void rl_slots_init(void);
 struct rl_slot *rl_slot_claim(void);
 void rl_slot_free(struct rl_slot *slot);
-/* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has gone. */
+/* The word that the kernel may clear (set_tid_address) to free the slot of a vfork child that has ended. */
 u32 *rl_slot_word(const struct rl_slot *slot);
 u32 *rl_patch_lock(void); /* 0: free; wiped in a forked child */
 u32 *rl_altstack_lock(void); /* likewise */
-/* This is a vfork child: what it changes in memory, it changes in its parent. */
+/* This is a vfork child: its changes of memory are changes of its parent's memory. */
 int rl_memory_is_borrowed(void);
 
 /* ---- resume.c: calls made in the program's own context ----------------------------------------- */
@@ -105,18 +105,18 @@ int rl_memory_is_borrowed(void);
 #define RL_PASS_BYTES 4608
 u64 rl_pass_start(void);
 u64 rl_pass_end(void);
-/* A buffer whose address makes the filter let the call pass; stays valid for the next 255 of these. */
+/* A buffer whose address makes the filter allow the call; it stays valid for the next 255 of these. */
 u8 *rl_pass_buffer(void);
-/* In the upper half of argument 0, a descriptor, of calls with RL_MARK: the filter lets them pass. */
+/* In the upper half of argument 0, a descriptor, of calls with RL_MARK: the filter allows them. */
 #define RL_PASS_MARK (0x6e50726cull << 32)
 long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
-/* In the gate; when it succeeds, the program's call returns `result`, or, with `again`, is made once more: then
- * `result` is its number. */
+/* In the gate; if it succeeds, the program's call returns `result`, or, with `again`, is made once more: then `result`
+ * is its number. */
 long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again);
 /* accept or accept4 in the gate, and then getpeername for the program's address. */
 long rl_resume_accept(struct rl_call *c, const u64 arg[6]);
-/* recvmmsg in the gate, as the program made it, and when n messages have come once more, trapped: argument 0 then bears
- * the mark, and argument 2 is n. */
+/* recvmmsg in the gate, as the program made it, and once more, trapped, after n messages have arrived: argument 0 then
+ * has the mark, and argument 2 is n. */
 #define RL_CAME_MARK (0x6e50726dull << 32)
 long rl_resume_many(struct rl_call *c);
 
@@ -138,8 +138,8 @@ struct rl_sigaction {
 #define RL_SIG_FAULTS (RL_SIGBIT(RL_SIGSEGV) | RL_SIGBIT(RL_SIGBUS))
 #define RL_SIG_NEVER (RL_SIGBIT(RL_SIGSYS) | RL_SIGBIT(RL_SIGKILL) | RL_SIGBIT(RL_SIGSTOP))
 
-/* Some thread may have SIGSEGV or SIGBUS blocked. Never cleared. The C libraries' own sections that block everything,
- * their internal signals included, do not count: they pass no pointer of the program's. */
+/* Some thread may have SIGSEGV or SIGBUS blocked. Never cleared. The C libraries' own sections that block all signals,
+ * their internal ones included, do not count: they pass no pointer of the program's. */
 extern u32 rl_faults_blocked;
 static inline int rl_blocks_faults(u64 set) { return set != ~0ull && (set & RL_SIG_FAULTS) != 0; }
 static inline void rl_note_mask(u64 set)
@@ -149,7 +149,7 @@ static inline void rl_note_mask(u64 set)
 }
 
 void rl_signals_init(void);
-/* Ignored signals stay ignored across exec: make the kernel's action what the program believes it is. */
+/* Ignored signals stay ignored across exec: set the kernel's action to the one that the program has set. */
 void rl_signals_before_exec(void);
 void rl_signals_after_failed_exec(void);
 struct rl_sigaction *rl_virtual_action(int sig);
@@ -164,12 +164,12 @@ struct rl_image {
     u32 phnum, phent;
     u32 exec_stack;
 };
-/* Reads and checks the headers of an open ELF file. 0, or -ENOEXEC and such. */
+/* Reads and checks the headers of an open ELF file. 0, or -ENOEXEC or another -errno. */
 long rl_elf_check(int fd, char *interp, size_t interp_size);
-/* Maps it and closes fd, which may be an error: that is returned. `want_base`: where a position-independent main program
- * goes, 0 for the kernel's choice. interp[RL_PATH_MAX]: its interpreter, or empty. */
+/* Maps it and closes fd; an error of the close is returned. `want_base`: the base of a position-independent main
+ * program, 0 for the kernel's choice. interp[RL_PATH_MAX]: its interpreter, or empty. */
 long rl_elf_map(long fd, u64 want_base, struct rl_image *out, char *interp);
-/* Name of the machine an ELF header is for, for messages. */
+/* Name of an ELF header's machine, for messages. */
 const char *rl_elf_machine_name(const u8 *head, size_t n);
 
 struct rl_start {
@@ -179,12 +179,12 @@ struct rl_start {
     char **envp;
     u64 *auxv;
     const char *execfn;
-    const char *real;                            /* where the program was found; "": look for it */
-    const char *interpreter, *interpreter_real; /* and what it called its interpreter, and where that was */
+    const char *real;                            /* the program's real path; "": look it up */
+    const char *interpreter, *interpreter_real; /* its name for its interpreter, and that file's real path */
     u64 sigmask;
     int memfd; /* to close when the program is mapped, or -1 */
 };
-/* Maps the program, which rl_exe_vpath names, and its interpreter, and jumps. Returns only on failure. */
+/* Maps the program named by rl_exe_vpath, and its interpreter, and jumps. Returns only on failure. */
 long rl_start_program(const struct rl_start *s);
 
 #define RL_OWN_FD "/proc/self/fd/" /* EXE-VPATH of a program that is a memfd: this and a number */
@@ -192,21 +192,21 @@ int rl_own_fd(const char *vpath);  /* that number; -1: it is a path */
 #define RL_SCRIPT_HEAD 256 /* BINPRM_BUF_SIZE */
 /* Parses `#!`: 0 and interp/arg (arg may be NULL) pointing into head, or -ENOEXEC. */
 long rl_script_parse(char *head, long n, char **interp, char **arg);
-/* The whole of execve up to the kernel's own; returns only on failure. argv and envp are the program's. */
+/* All of execve up to the kernel's own; returns only on failure. argv and envp are the program's. */
 long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp, int flags);
 
 extern const char *rl_launch_path;
 
 /* ---- process.c --------------------------------------------------------------------------------- */
 
-/* Makes good what rl_do_ptrace() put off. Right before the kernel's execve. */
+/* Does the request that rl_do_ptrace() deferred. Right before the kernel's execve. */
 void rl_trace_before_exec(void);
 
 /* ---- identity.c -------------------------------------------------------------------------------- */
 
 /* `uid[,euid]:gid[,egid]:umask:group,group,…[:signal mask[:root]]`. 0 or -EINVAL. */
 long rl_state_parse(const char *text, u64 *sigmask);
-/* After an exec of this file: its set-id bits. */
+/* Apply the set-id bits of this file after an exec of it. */
 void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file);
 size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask);
 
@@ -215,12 +215,12 @@ size_t rl_state_print(char *out, const struct rl_identity *me, u64 sigmask);
 void rl_identity_borrow(void); /* before a change: of ids, groups, capabilities, umask, root */
 void rl_identity_return(void); /* right before the kernel's execve */
 void rl_identity_settle(void); /* before a call is handled */
-extern u32 rl_identity_lent;   /* there may be something to settle */
+extern u32 rl_identity_lent;   /* work may be pending */
 
-/* ---- identity as others see it: start.c ---------------------------------------------------------- */
+/* ---- identity as seen by other processes: start.c ------------------------------------------------- */
 
-/* Who this process is inside, for those who may not read its memory (peercred.c): an entry in the auxiliary vector
- * that the kernel shows of it, the effective uid in the lower half. To be called when that has changed. */
+/* The identity of this process for processes that cannot read its memory (peercred.c): an entry in the auxiliary vector
+ * that the kernel shows, the effective uid in the lower half. Call it after a change. */
 #define RL_AT_IDENTITY 0x6e50726cull
 void rl_tell_identity(void);
 int rl_has_threads(void);
@@ -243,13 +243,13 @@ void rl_caps_after(const u32 old[3]);
 
 /* ---- confine.c --------------------------------------------------------------------------------- */
 
-/* Restricts this process and its descendants. 0, or -errno: then nothing may be started. */
+/* Restricts this process and its descendants. 0, or -errno: then no program may be started. */
 long rl_confine(void);
 
 /* ---- ports.c ----------------------------------------------------------------------------------- */
 
-/* An address that is about to be bound, or to be talked to: changed in place where its port is mapped,
- * and then 1. The name of a socket or its peer, which the kernel reported, changed back. */
+/* An address to bind, or of a peer: changed in place if its port is mapped; then 1. The name of a socket or its peer,
+ * which the kernel reported, changed back. */
 int rl_port_bind(int fd, void *address, u64 bytes);
 int rl_port_peer(int fd, void *address, u64 bytes);
 void rl_port_name(int fd, void *address, u64 bytes);
@@ -268,7 +268,7 @@ void rl_trace(struct rl_call *c, long result);
 void rl_trace_exec(struct rl_call *c, const char *path);
 
 /* One line "rootlay: a b c" on fd 2, any of them NULL. */
-/* Where `run -d` listens (main.c); -1: nowhere. */
+/* The descriptor that `run -d` reads (main.c); -1: none. */
 extern int rl_report_fd;
 void rl_warn(const char *a, const char *b, const char *c);
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);

@@ -1,14 +1,14 @@
-/* execve and execveat: the kernel executes the engine, whose arguments say what to run.
+/* execve and execveat: the kernel executes the engine, whose arguments name the program to run.
  *
  *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…
  *
- * 1. Everything that can fail is checked first, since behind the kernel's execve there is nobody left
- *    to give an errno to: headers of the program and of its interpreter, in the kernel's order.
- * 2. Set-id bits make the program somebody else inside, which is a matter of record as everything about its identity:
- *    on the machine it gains nothing. Not those of binds, as if mounted nosuid.
+ * 1. Every step that can fail is checked first, since after the kernel's execve no caller is left for an errno: headers
+ *    of the program and of its interpreter, in the kernel's order.
+ * 2. Set-id bits change the program's user inside, which is recorded, not real, like its whole identity: on the host it
+ *    gains nothing. Those of binds do not count, as if mounted nosuid.
  * 3. The environment is the program's own array, untouched.
- * 4. The real files of the program and of its interpreter (empty: it has none), and what the program calls that, are
- *    handed over: the next engine need not look them up again, unless they are gone or others by then.
+ * 4. The real files of the program and of its interpreter (empty: it has none), and the program's path of the latter,
+ *    are passed on: the next engine need not look them up again, unless they were removed or replaced by then.
  */
 #include <asm/fcntl.h>
 #include <linux/prctl.h>
@@ -27,7 +27,7 @@ struct head {
     char script[RL_PATH_MAX + 32];
 };
 
-/* What the handler of one exec needs besides the slot's two rl_exec; lives in the slot's buf. */
+/* The data of one exec in addition to the slot's two rl_exec; stored in the slot's buf. */
 struct plan {
     struct head level[RL_INTERPRETERS];
     u32 scripts;
@@ -53,7 +53,7 @@ static long check_interpreter(struct rl_call *c, const char *interp)
     fd = rl_exec_open(&c->slot->exec2);
     if (fd < 0)
         return fd;
-    r = rl_elf_check((int)fd, c->slot->exec2.vpath, RL_PATH_MAX); /* which nobody needs any more */
+    r = rl_elf_check((int)fd, c->slot->exec2.vpath, RL_PATH_MAX); /* a buffer without further use */
     rl_sys1(__NR_close, fd);
     return r == -ENOEXEC ? -ELIBBAD : r;
 }
@@ -77,8 +77,8 @@ static long look_at(struct rl_call *c, struct head *h)
     return rl_script_parse(h->text, n, &h->interp, &h->arg);
 }
 
-/* A program without a name: a memfd, by descriptor or by its /proc name. The descriptor that the next
- * engine finds is a copy that exec does not close. 0 when it is one. */
+/* A program without a name: a memfd, by descriptor or by its /proc name. The descriptor that the next engine finds is a
+ * copy that exec does not close. 0 if it is one. */
 static long find_memfd(struct rl_call *c, int dirfd, const char *path)
 {
     char link[64], target[16];
@@ -125,7 +125,7 @@ static long find_program(struct rl_call *c, struct plan *p, int dirfd, const cha
     }
 }
 
-/* interpreter [argument] … script: the innermost interpreter comes first. */
+/* interpreter [argument] … script: the innermost interpreter is first. */
 static void script_arguments(struct plan *p)
 {
     p->before_count = 0;
@@ -156,7 +156,7 @@ static long count_strings(struct rl_call *c, u64 array)
     }
 }
 
-/* The new argument array: in the plan, or, when it is long, in a mapping that the slot remembers. */
+/* The new argument array: in the plan, or, if it is long, in a mapping recorded in the slot. */
 static long make_argv(struct rl_call *c, struct plan *p, u64 argv, u64 **out)
 {
     long n = count_strings(c, argv);
@@ -219,7 +219,7 @@ static void drop_memfd(const char *vpath)
         rl_sys1(__NR_close, fd);
 }
 
-/* What AT_EXECFN says: the path as it was given; /dev/fd/N for a descriptor. */
+/* The value of AT_EXECFN: the path as given; /dev/fd/N for a descriptor. */
 static void name_it(struct plan *p, int dirfd, const char *path)
 {
     char *to = p->execfn;
@@ -244,7 +244,7 @@ static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
     rl_state_print(p->state, &me, c->uc->sigmask);
     rl_identity_return();
     rl_signals_before_exec();
-    /* A vfork child leaves the slot behind in its parent's memory: the kernel frees it. */
+    /* A vfork child leaves the slot claimed in its parent's memory: the kernel frees it. */
     known = rl_sys(__NR_prctl, PR_GET_TID_ADDRESS, (long)&old_word, 0, 0, 0, 0) == 0;
     if (known)
         rl_sys1(__NR_set_tid_address, (long)word);
@@ -253,7 +253,7 @@ static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
     if (known)
         rl_sys1(__NR_set_tid_address, (long)old_word);
     rl_signals_after_failed_exec();
-    return r == -ENOENT ? -EIO : r; /* the engine itself is gone: not the program's fault */
+    return r == -ENOENT ? -EIO : r; /* the engine itself is missing: not the program's fault */
 }
 
 long rl_exec(struct rl_call *c, int dirfd, const char *path, u64 argv, u64 envp, int flags)

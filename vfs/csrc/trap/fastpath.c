@@ -1,9 +1,9 @@
-/* The calls that need no slot: answered from the view and the identity, on the program's own stack.
+/* The fast path: calls that need no slot, answered from the view and the identity, on the program's own stack.
  *
  * 1. Nothing is held and nothing is blocked: see patch.c, rule 2.
- * 2. A bad pointer is EFAULT by way of SIGSEGV. Where a thread may have blocked that (it would end the process), memory of
- *    the program is not touched here: RL_MISS (rl_faults_blocked, signals.c).
- * 3. Buffers are small: a path that does not fit goes the long way.
+ * 2. A bad pointer is EFAULT, through SIGSEGV. If a thread may have that signal blocked (the fault would end the
+ *    process), the program's memory is not accessed here: RL_MISS (rl_faults_blocked, signals.c).
+ * 3. Buffers are small: a path that does not fit takes the slow path.
  */
 #include <asm/stat.h>
 
@@ -11,7 +11,7 @@
 #include "patch.h"
 
 #define RL_PATH_BYTES 256 /* of a path */
-#define RL_REAL_BYTES 640 /* of a real path, and of the path before */
+#define RL_REAL_BYTES 640 /* of a real path, and of the path before it */
 #define RL_LIST_BYTES 1024 /* of a directory with few entries */
 #define RL_STAT_FLAGS (AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT)
 
@@ -20,7 +20,7 @@ typedef long fast_call(const struct rl_syscall *row, const u64 *arg);
 long rl_copy_raw(void *to, const void *from, size_t n, u64 stack);
 long rl_copy_text(char *to, const char *from, size_t max, u64 stack);
 
-/* Where the frame of a fault may go: here. */
+/* Where the frame of a fault may be: here. */
 static inline u64 here(void)
 {
     u64 sp;
@@ -143,7 +143,7 @@ static long fast_open(const struct rl_syscall *row, const u64 *arg)
     return r < 0 ? r : rl_fast_open(directory(row, arg), real, (int)rl_arg(arg, row->rest), real, sizeof real);
 }
 
-/* The kernel's own call, as long as it is not about the signals that the engine lives in. */
+/* Make the kernel's own call, unless it is about the signals that the engine uses. */
 static long fast_sigprocmask(const struct rl_syscall *row, const u64 *arg)
 {
     u64 set;
@@ -161,8 +161,8 @@ static long fast_sigprocmask(const struct rl_syscall *row, const u64 *arg)
     return rl_sys4(__NR_rt_sigprocmask, (long)arg[0], arg[1] ? (long)&set : 0, (long)arg[2], 8);
 }
 
-/* posix_spawn asks for all 64 signals in each child. The three that the engine is behind go the long way, and so does a
- * mask with SIGSYS in it. */
+/* posix_spawn reads or sets all 64 signals in each child. The three that the engine handles take the slow path, and so
+ * does a mask with SIGSYS in it. */
 static long fast_sigaction(const struct rl_syscall *row, const u64 *arg)
 {
     struct rl_sigaction want;

@@ -1,5 +1,5 @@
-/* SIGSEGV and SIGBUS: the engine's own copies from bad pointers, and everything else, which is the
- * program's. Also a SIGSYS that somebody sent with kill(2).
+/* SIGSEGV and SIGBUS: faults of the engine's own copies from bad pointers, and all others, which are the program's.
+ * Also a SIGSYS that a process sent with kill(2).
  *
  * The functions here return the address of the program's handler to jump to (same arguments, same
  * frame: the kernel's action has the program's mask and flags), or 0 to return from the signal.
@@ -13,13 +13,13 @@ struct rl_siginfo {
     u64 address;
 };
 
-/* The default action: taken by the kernel as soon as this frame has been left. */
+/* The default action: the kernel takes it after the return from this frame. */
 static u64 take_default(int sig, const struct rl_siginfo *info)
 {
     struct rl_sigaction k = {.handler = RL_SIG_DFL};
 
     rl_sys4(__NR_rt_sigaction, sig, (long)&k, 0, 8);
-    if (info->code <= 0) /* sent: nothing will fault again */
+    if (info->code <= 0) /* sent: the signal will not recur by itself */
         rl_sys3(__NR_tgkill, rl_sys0(__NR_getpid), rl_sys0(__NR_gettid), sig);
     return 0;
 }
@@ -42,8 +42,8 @@ static u64 programs_handler(int sig, const struct rl_siginfo *info)
 
 static int in_engine(u64 ip) { return ip >= (u64)rl_image_start && ip < (u64)rl_image_end; }
 
-/* Sent while a call is being handled: blocked for the rest of that call and sent again, so that the
- * program gets it in its own context. */
+/* Sent while a call is being handled: blocked for the rest of that call and sent again, so that the program gets it in
+ * its own context. */
 static u64 put_off(int sig, const struct rl_siginfo *info, struct rl_ucontext *uc)
 {
     uc->sigmask |= RL_SIGBIT(sig);
@@ -74,7 +74,7 @@ u64 rl_signal_sent(int sig, const struct rl_siginfo *info, struct rl_ucontext *u
 {
     u64 handler = programs_handler(sig, info);
 
-    if (handler) { /* the kernel blocked everything for the engine; the program asked for less */
+    if (handler) { /* the kernel blocked all signals for the engine; the program's mask has fewer */
         u64 mask = (uc->sigmask | rl_virtual_action(sig)->mask) & ~RL_SIG_NEVER;
 
         rl_sys4(__NR_rt_sigprocmask, RL_SIG_SETMASK, (long)&mask, 0, 8);

@@ -1,5 +1,5 @@
-/* Opening. The core does all but the last step; that is made here, or, when it may block, by the
- * program itself (resume.c). */
+/* Opening. The core does all steps but the last; that step is made here, or, if it may block, by the program itself
+ * (resume.c). */
 #include <asm/fcntl.h>
 #include <linux/openat2.h>
 #include <linux/stat.h>
@@ -25,7 +25,7 @@ static long open_fifo(struct rl_call *c, const struct rl_open *o)
 
     memcpy(arg, c->arg, sizeof arg);
     rl_put(real, o->real);
-    if (c->nr == __NR_openat || c->nr == __NR_open) { /* the same call again, where it was */
+    if (c->nr == __NR_openat || c->nr == __NR_open) { /* the same call again, at its own site */
         u32 path = c->row->path - 1u;
 
         arg[path] = (u64)real;
@@ -50,7 +50,7 @@ static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
     if (o->done_fd >= 0)
         return rl_open_finish(o, o->done_fd);
     if (!o->regular && !(o->flags & RL_MAY_NOT_BLOCK) && (o->flags & O_ACCMODE) != O_RDWR && is_fifo(o->real)) {
-        rl_open_finish(o, -EINTR); /* nothing to settle: it exists */
+        rl_open_finish(o, -EINTR); /* no step is left: it exists */
         return open_fifo(c, o);
     }
     fd = rl_sys4(__NR_openat, AT_FDCWD, (long)o->real, o->flags, o->mode);

@@ -1,10 +1,10 @@
-/* The seccomp filter, made from the table (syscalls.c) once per container process tree.
+/* Build the seccomp filter from the table (syscalls.c), once per container process tree.
  *
- * 1. Foreign entry points (i386's int 0x80, x32) and unknown numbers fail with ENOSYS: what the
- *    engine cannot translate never runs.
- * 2. The number is decided first, by binary search. Calls that are always allowed touch nothing but
- *    the number, so that the kernel (>= 5.11) keeps them in its bitmap and skips the filter.
- * 3. The row's checks come first (checks.c): they hold for calls from the gate, too.
+ * 1. Foreign entry points (i386's int 0x80, x32) and unknown numbers fail with ENOSYS: a call that the engine cannot
+ *    translate never runs.
+ * 2. The number is decided first, by binary search. Calls that are always allowed read only the number, so that the
+ *    kernel (>= 5.11) keeps them in its bitmap and skips the filter.
+ * 3. The row's checks are made next (checks.c): they hold for calls from the gate, too.
  * 4. The instruction pointer is read only for calls that would be trapped: calls from the gate pass.
  */
 #include <linux/filter.h>
@@ -50,7 +50,7 @@ static int same(const struct rl_syscall *x, const struct rl_syscall *y)
     }
 }
 
-/* A jump whose target is known only when the tails have been laid out. */
+/* A jump whose target is known only after the tails have been laid out. */
 static void jump_to_row(i32 row)
 {
     b.fix_at[b.fixups] = b.n;
@@ -58,7 +58,7 @@ static void jump_to_row(i32 row)
     emit(BPF_JMP | BPF_JA, 0, 0, 0);
 }
 
-/* The search: code that leaves with the decision for any number in [low, high). */
+/* The search: code that ends with the decision for any number in [low, high). */
 static void search(u32 low, u32 high)
 {
     u32 first = low;
@@ -87,13 +87,13 @@ static void search(u32 low, u32 high)
     search(middle, high);
 }
 
-/* Jumps to the trap sequence, which comes last; build() fills in the distance. */
+/* Jumps to the trap sequence, which is last; build() fills in the distance. */
 static void go_trap(void)
 {
     emit(BPF_JMP | BPF_JA, 0, 0, 0);
 }
 
-/* Leave with `action` when argument `arg` lies in [low, low + bytes); falls through otherwise. */
+/* Return `action` if argument `arg` is in [low, low + bytes); falls through otherwise. */
 static void if_in_range(u32 arg, u64 low, u64 bytes, u32 action)
 {
     load(RL_DATA_ARG(arg) + 4);
@@ -121,7 +121,7 @@ static void go(u32 what)
         leave(what == RL_RUNS ? SECCOMP_RET_ALLOW : what == RL_TRAPS_ALL ? SECCOMP_RET_TRAP : SECCOMP_RET_ERRNO | what);
 }
 
-/* Checks of one argument under one mask share its loading. */
+/* Checks of one argument under one mask share the load of it. */
 static void check(const struct rl_check *c, const struct rl_check *before)
 {
     u32 mask = c->test == RL_MASKED ? c->mask : ~0u, held = before && before->test == RL_MASKED ? before->mask : ~0u;
@@ -162,7 +162,7 @@ static void tail(const struct rl_syscall *row)
     case RL_HARMLESS:
         leave(SECCOMP_RET_ALLOW);
         break;
-    case RL_GUARDED: { /* the inherited filter sees the next engine, too: what that does at its start must pass */
+    case RL_GUARDED: { /* the next engine inherits this filter, too: the calls at its start must be allowed */
         u64 start = (u64)rl_image_start;
 
         if_in_range(0, start, (u64)rl_image_end - start, SECCOMP_RET_ERRNO | EINVAL);
@@ -186,7 +186,7 @@ static void tail(const struct rl_syscall *row)
     }
 }
 
-/* Calls of the gate's own pass, the others are trapped. */
+/* The gate's own calls are allowed, the others are trapped. */
 static void trap_sequence(void)
 {
     u64 start = (u64)rl_gate_start, end = (u64)rl_gate_end;

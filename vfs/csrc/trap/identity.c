@@ -1,15 +1,14 @@
-/* Who the program is inside: a matter of record, since nothing about the real process changes.
+/* The identity that the program has inside: recorded, not real, since that of the real process never changes.
  *
- * The state lives in rl_me: fork inherits it with the memory, exec hands it over as text (the STATE
- * argument). User 0 inside may become anybody; others may move between the ids they have, as
- * setresuid(2) has it.
+ * The state is in rl_me: fork inherits it with the memory, exec passes it on as text (the STATE argument). User 0
+ * inside may become any user; others may switch between the ids that they have, as in setresuid(2).
  */
 #include <linux/capability.h>
 
 #include "engine.h"
 #include "syscalls.h"
 
-#define RL_KEEP 0xffffffffu /* -1: leave this id */
+#define RL_KEEP 0xffffffffu /* -1: leave this id unchanged */
 #define RL_S_ISUID 04000u
 #define RL_S_ISGID 02000u
 #define RL_S_IXGRP 00010u
@@ -88,7 +87,7 @@ void rl_identity_of_program(struct rl_identity *me, const struct rl_attr *file)
 {
     if (file->mode & RL_S_ISUID)
         me->euid = me->suid = me->fsuid = file->uid;
-    if ((file->mode & RL_S_ISGID) && (file->mode & RL_S_IXGRP)) /* without: a mark for locks */
+    if ((file->mode & RL_S_ISGID) && (file->mode & RL_S_IXGRP)) /* without: the mark of mandatory locking */
         me->egid = me->sgid = me->fsgid = file->gid;
 }
 

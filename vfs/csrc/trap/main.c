@@ -1,15 +1,15 @@
-/* The engine's ways to start.
+/* The engine's command lines.
  *
- *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by people and rootlay
+ *     engine --run LAUNCH STATE CWD PROG [ARGS…]     by users and rootlay
  *     engine --report LAUNCH STATE CWD PROG [ARGS…]  the same, by `run -d`: see RL_REPORT_FD
- *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, in the place of an execve
- *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…     by exec.c, the filter being inherited
+ *     engine --exec LAUNCH STATE CWD PATH ARGV…      by the hook engine, instead of an execve
+ *     engine LAUNCH STATE EXE-VPATH EXECFN REAL INTERPRETER ITS-REAL ARGV…     by exec.c, with the filter inherited
  *
- * Exit codes of --run and --exec: 125 trouble of the engine's own, 126 PROG cannot be executed, 127 PROG was
- * not found; otherwise what the program exits with.
+ * Exit codes of --run and --exec: 125 an error in the engine itself, 126 PROG cannot be executed, 127 PROG was
+ * not found; otherwise the program's exit code.
  *
- * With --report whoever waits at the other end of RL_REPORT_FD is told what became of it: it is closed when the program
- * starts; before that, what the engine says goes there too, and the exit code (one byte) behind it.
+ * With --report the reader of RL_REPORT_FD gets the result: the descriptor is closed when the program starts; before
+ * that, the engine's messages are written there too, followed by the exit code (one byte).
  */
 #include "engine.h"
 
@@ -63,7 +63,7 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
 
 /* ---- the first program ----------------------------------------------------------------------------- */
 
-/* The working directory is made when it is missing, as Docker does: root's, whoever the program runs as. */
+/* A missing working directory is made, as Docker does: owned by root, whatever user the program runs as. */
 static void make_directory(const char *cwd)
 {
     static char part[RL_PATH_MAX] RL_BULK;
@@ -106,7 +106,7 @@ static const char *search_path(char **envp)
     return RL_DEFAULT_PATH;
 }
 
-/* PROG as a path: itself, or the first of PATH that is executable. `found` keeps what the search saw. */
+/* PROG as a path: itself, or the first of PATH that is executable. `found` keeps the result of the search. */
 static long find_program(const char *prog, char **envp, char *path)
 {
     long r, worst = -ENOENT;
@@ -157,13 +157,12 @@ static _Noreturn void cannot_run(const char *prog, long error)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": cannot run on this x86_64 machine: built for ", machine);
     if (error == -ENOENT)
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": its interpreter is not in the image", NULL);
-    if (error == -EPERM) /* who may not execute it is told EACCES: this comes from mapping it */
+    if (error == -EPERM) /* a user without execute permission gets EACCES: this error is from mapping it */
         rl_die(RL_EXIT_CANNOT_RUN, prog, ": Operation not permitted: is its layer mounted noexec? See `rootlay doctor`", NULL);
     rl_die(RL_EXIT_CANNOT_RUN, prog, ": ", rl_error_text(error));
 }
 
-/* A script needs arguments that are not on the stack: the ordinary way of exec, once more through
- * the kernel. */
+/* A script needs arguments that are not on the stack: use the ordinary exec, once more through the kernel. */
 static long run_script(const char *path, const struct rl_start *s)
 {
     static struct rl_ucontext uc RL_BULK;
@@ -197,7 +196,7 @@ static void confine(void)
         rl_die(RL_EXIT_ENGINE, "the kernel refuses the confinement: ", rl_error_text(r), "; see `rootlay doctor`");
 }
 
-/* `words`: how many of argv come before the program's own. */
+/* `words`: number of elements of argv before the program's own. */
 static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 {
     static char path[RL_PATH_MAX] RL_BULK;
@@ -207,7 +206,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
     rl_mark_process();
-    confine(); /* before anything is made in the upper: a program that has left the engine may be swapping directories */
+    confine(); /* before the upper changes: a program that bypasses the engine may be swapping directories */
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
@@ -248,7 +247,7 @@ _Noreturn void rl_main(u64 *stack)
         start_first(&s, argv, argc, 5);
     if (argc >= RL_RUN_ARGUMENTS && rl_same(argv[1], "--report")) {
         rl_report_fd = RL_REPORT_FD;
-        rl_sys3(__NR_fcntl, rl_report_fd, F_SETFD, RL_FD_CLOEXEC); /* a script starts through the kernel */
+        rl_sys3(__NR_fcntl, rl_report_fd, F_SETFD, RL_FD_CLOEXEC); /* the kernel starts a script */
         start_first(&s, argv, argc, 5);
     }
     if (argc >= RL_RUN_ARGUMENTS + 1 && rl_same(argv[1], "--exec"))

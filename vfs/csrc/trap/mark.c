@@ -1,10 +1,10 @@
-/* The mark by which a container's processes are known from outside, whatever becomes of them (docs/adr/0013).
+/* The mark that identifies a container's processes from outside, whatever they do (docs/adr/0013).
  *
- * 1. It is a limit that the kernel keeps but does not look at (RLIMIT_LOCKS, since Linux 2.6): inherited by all, shown in
- *    /proc/<pid>/limits to everybody, and never raised again without privilege. `vfs/run/processes.py` reads it.
- * 2. The filter lets no call change it, nor read it, from the gate neither. To programs it looks like no limit; setting it
- *    has no effect, as it has none on the kernel.
- * 3. An engine inside another container keeps the mark of that one: the outer handler answers it.
+ * 1. It is a limit that the kernel stores but does not use (RLIMIT_LOCKS, since Linux 2.6): inherited by all, shown in
+ *    /proc/<pid>/limits to every process, and never raised again without privilege. `vfs/run/processes.py` reads it.
+ * 2. The filter lets no call change or read it, not even from the gate. To programs it looks unlimited; setting it has
+ *    no effect, as it has none in the kernel.
+ * 3. An engine inside another container keeps that container's mark: the outer handler answers it.
  */
 #include "engine.h"
 #include "syscalls.h"
@@ -16,7 +16,8 @@ struct limit {
 };
 static const struct limit unlimited = {~0ull, ~0ull};
 
-/* A container without an ID (tests) has no mark. What the user has limited already stays: then others must tell. */
+/* A container without an ID (tests) has no mark. A limit that the user has set already stays: then its processes must
+ * be identified by other means. */
 void rl_mark_process(void)
 {
     static char digits[RL_MARK_DIGITS + 1];

@@ -1,4 +1,4 @@
-/* Names: made, linked, renamed, removed. */
+/* Names: make, link, rename, remove. */
 #include "engine.h"
 #include "syscalls.h"
 

@@ -1,16 +1,17 @@
-/* Call sites that trap are patched to jump here: a signal and its return cost more than most calls.
+/* Patch call sites that trap, so that they jump here: a signal and its return cost more than most calls.
  *
- * 1. A site is patched at its RL_PATCH_AFTERth trap, only where RL_LAUNCH_PATCH is set, and not before the process has
+ * 1. A site is patched at its RL_PATCH_AFTERth trap, only if RL_LAUNCH_PATCH is set, and not before the process has
  *    trapped RL_PATCH_WARM times: the shortest programs end before a patch has paid for itself.
- * 2. A patched call first tries the quick way (fastpath.c): on the program's own stack, with no signal blocked and
- *    nothing held, so that a handler may run, or jump away, at any time. At most 2.75 KiB deep.
- * 3. Otherwise it is a call like a trapped one: signals blocked, a slot's stack, rl_dispatch().
- * 4. What may block, swap the signal mask or not return (rows without `patch`: execve, connect, ppoll, …) traps: for
- *    these the program's `syscall` instruction is still there, and a handler that asks for rl_resume() is
- *    run again from there.
- * 5. Who asks to be traced and then executes (lldb's and ltrace's children) must not stop for a SIGSYS in between, which
- *    his tracer would take for the exec: there execve's site is patched ahead, and exec.c runs as for any slow call.
- * 6. A fork in the middle of a patch leaves the lock free: its word is wiped in the child (slots.c).
+ * 2. A patched call first tries the fast path (fastpath.c): on the program's own stack, with no signal blocked and
+ *    nothing held, so that a handler may run, or longjmp away, at any time. At most 2.75 KiB deep.
+ * 3. Otherwise it is handled like a trapped call: signals blocked, a slot's stack, rl_dispatch().
+ * 4. A call that may block, swap the signal mask or not return (rows without `patch`: execve, connect, ppoll, …) traps:
+ *    for these the program's `syscall` instruction is still there, and a handler that calls rl_resume() is run again
+ *    from there.
+ * 5. A process that requests to be traced and then executes (a child of lldb or ltrace) must not stop for a SIGSYS in
+ *    between, which its tracer would take for the exec: execve's site is patched in advance, and exec.c runs as for any
+ *    slow call.
+ * 6. A fork during a patch leaves the lock free: its word is wiped in the child (slots.c).
  */
 #include "patch.h"
 
@@ -19,11 +20,11 @@
 #define RL_PATCH_TRIED 0x80000000u
 #define RL_HOT 256
 #define RL_CODE_PAGE 4096ull
-#define RL_CODE_PAGES 512 /* how far from the call of ptrace that of execve is looked for: in the same C library */
+#define RL_CODE_PAGES 512 /* distance from the call of ptrace to search for that of execve: in the same C library */
 
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 
-/* Return addresses that trapped lately, and how often. Races only cost a trap. */
+/* Return addresses that trapped lately, with their counts. A race only costs a trap. */
 static struct {
     u64 ip;
     u32 traps;
@@ -37,7 +38,7 @@ static int may_patch(long nr)
     return row != NULL && row->patch;
 }
 
-/* Not at the start: most processes never need it. */
+/* Not at start-up: most processes never need it. */
 static void fill_map(void)
 {
     for (long nr = 0; nr < RL_SYSCALL_LIMIT; nr++)
@@ -63,7 +64,7 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
         return;
     if (!rl_patch_read_site(c, ip, (u64)c->nr, sp, &site)) {
         hot[i].traps |= RL_PATCH_TRIED;
-    } else if (!__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) { /* or another time */
+    } else if (!__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) { /* else at a later trap */
         hot[i].traps |= RL_PATCH_TRIED;
         if (site.shared)
             fill_map();
@@ -72,7 +73,7 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
     }
 }
 
-/* Patches the first call of execve in this page of the program's code. -EFAULT: there is no such page. 1: done. */
+/* Patches the first call of execve in this page of the program's code. -EFAULT: the page is not mapped. 1: done. */
 static long patch_exec_in(struct rl_call *c, u64 page)
 {
     const u8 *code = c->slot->buf;
@@ -108,7 +109,7 @@ void rl_patch_exec(struct rl_call *c, u64 ip)
     __atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 }
 
-/* ---- what x86_64/patch_entry.S calls --------------------------------------------------------------- */
+/* ---- called by x86_64/patch_entry.S ---------------------------------------------------------------- */
 
 int rl_patch_quick(struct rl_patched *p)
 {

@@ -1,12 +1,12 @@
-/* Who is at the other end of an AF_UNIX socket: SO_PEERCRED and SCM_CREDENTIALS tell the real user, programs inside
- * compare it with what getuid() told them (tmux, D-Bus, gpg-agent, PostgreSQL's peer authentication), and send that.
+/* The identity of the peer of an AF_UNIX socket: SO_PEERCRED and SCM_CREDENTIALS report the real user; programs inside
+ * compare it with their getuid() (tmux, D-Bus, gpg-agent, PostgreSQL's peer authentication), and send that.
  *
- * 1. A real user other than the container's own is reported as he is.
- * 2. A peer that runs in this very engine keeps its identity at the engine's own address of it: it is read from there.
- * 3. Where its memory may not be read (Yama's ptrace_scope 1, as on Ubuntu, wants a descendant for that), the entry
- *    tells that it put into its auxiliary vector (start.c): a process with threads that changed who it is tells there
- *    who it was.
- * 4. Any other process of the same user, or one that may not be read, counts as the caller, as owners of binds do.
+ * 1. A real user other than the container's own is reported unchanged.
+ * 2. A peer that runs this same engine keeps its identity at the engine's own address of it: it is read from there.
+ * 3. If its memory cannot be read (Yama's ptrace_scope 1, as on Ubuntu, requires a descendant for that), the identity
+ *    is read from the entry that the peer put into its auxiliary vector (start.c): a process with threads that changed
+ *    its identity shows its old one there.
+ * 4. Any other process of the same user, or one that cannot be read, counts as the caller, as owners of binds do.
  */
 #include <asm/fcntl.h>
 #include <linux/capability.h>
@@ -31,7 +31,7 @@ static long read_peer(i32 pid, void *to, const void *address, u64 bytes)
     return n == (long)bytes ? 0 : -ESRCH;
 }
 
-/* The gate's code stands for the whole engine: another build has its identity elsewhere. */
+/* The gate's code identifies the whole engine: another build has its identity elsewhere. */
 static int runs_this_engine(i32 pid)
 {
     u8 probe[RL_PROBE_BYTES];
@@ -88,7 +88,7 @@ static void make_virtual(struct rl_ucred *cred)
         cred->gid = gid;
 }
 
-/* Only the option SO_PEERCRED comes here, of whatever level. */
+/* Only the option SO_PEERCRED is handled here, of any level. */
 long rl_do_getsockopt(struct rl_call *c)
 {
     struct rl_ucred cred;
@@ -135,7 +135,7 @@ long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes)
             continue;
         if (rl_user_read(c, &cred, control + at + sizeof head, sizeof cred) < 0)
             return -EFAULT;
-        if (cred.pid > 0) /* 0: nobody that is seen from here */
+        if (cred.pid > 0) /* 0: a process that is not visible from here */
             make_virtual(&cred);
         if (rl_user_write(c, control + at + sizeof head, &cred, sizeof cred) < 0)
             return -EFAULT;
@@ -153,7 +153,7 @@ long rl_credentials_sent(u8 *control, u64 bytes)
     for (u64 at = 0; at + sizeof head <= bytes; at += RL_CONTROL_ALIGN(head.bytes)) {
         memcpy(&head, control + at, sizeof head);
         if (head.bytes < sizeof head || head.bytes > bytes - at)
-            break; /* the kernel says what is wrong with it */
+            break; /* the kernel returns the right error */
         if (!is_credentials(&head))
             continue;
         memcpy(&cred, control + at + sizeof head, sizeof cred);

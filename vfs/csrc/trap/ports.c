@@ -1,8 +1,8 @@
-/* Ports: what a program binds inside and what it gets outside (`-p HOST:CTR`), from the launch file.
+/* Ports: translate the port that a program binds inside to the one outside (`-p HOST:CTR`), from the launch file.
  *
- * 1. Only the port changes, and only for ports that are mapped. An address that is "every address"
- *    becomes the one that the user published on, if he named one; a narrower one is never widened.
- * 2. Whoever is in the same container finds CTR at any address of this machine; elsewhere CTR is CTR.
+ * 1. Only the port changes, and only for mapped ports. An address that is "every address" becomes the user's publish
+ *    address, if one was given; a narrower one is never widened.
+ * 2. A program in the same container reaches CTR at any address of this machine; elsewhere CTR is CTR.
  * 3. Names that accept, recvfrom and recvmsg report are left as they are: these calls are not trapped.
  */
 #include "engine.h"
@@ -81,7 +81,7 @@ static int is_any(const struct inet *a)
                                          (memcmp(a->six.v6, mapped, 12) == 0 && memcmp(a->six.v6 + 12, any, 4) == 0);
 }
 
-/* An address of this machine? The kernel knows: only those can be bound. */
+/* An address of this machine? Only those can be bound: bind() decides. */
 static int is_local(const struct inet *a, u64 bytes)
 {
     u8 copy[128];
@@ -101,7 +101,7 @@ static int is_local(const struct inet *a, u64 bytes)
     return r == 0;
 }
 
-/* The address that the user published on, in the family of the socket. */
+/* The publish address, in the family of the socket. */
 static void publish(int fd, struct inet *a, const struct rl_launch_port *p)
 {
     if (p->family == 0)
@@ -140,7 +140,7 @@ int rl_port_peer(int fd, void *address, u64 bytes)
     if (p == NULL || !is_local(a, bytes))
         return 0;
     set_port(a, p->outside);
-    /* A server that listens on one address of the network does not hear those who talk to loopback. */
+    /* A server that listens on one network address does not receive connections to loopback. */
     if ((p->family == 4 && p->addr[0] != 127) || (p->family == 6 && memcmp(p->addr, loopback6, 16) != 0))
         publish(fd, a, p);
     return 1;

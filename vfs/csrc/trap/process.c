@@ -1,4 +1,4 @@
-/* What is left of a process: the machine's name, its limits, and being traced. */
+/* uname, resource limits, and ptrace by debuggers inside. */
 #include <linux/utsname.h>
 
 #include "engine.h"
@@ -22,8 +22,8 @@ long rl_do_uname(struct rl_call *c)
     return rl_user_write(c, c->arg[0], &name, sizeof name);
 }
 
-/* Another process's limits, or our own by number: only these can be set. Nobody could tell the filter which process is
- * inside. What the kernel would say of a process that is not there, or of a bad argument, is asked of it first. */
+/* Limits of another process, or our own by process ID: only our own can be set. The filter cannot know which processes
+ * are inside. The kernel is called first, for its error on a missing process or a bad argument. */
 long rl_do_prlimit64(struct rl_call *c)
 {
     i32 pid = (i32)c->arg[0];
@@ -42,15 +42,16 @@ long rl_do_prlimit64(struct rl_call *c)
 #define RL_PTRACE_TRACEME 0
 #define RL_PTRACE_O_TRACEEXEC 0x10
 
-static u32 wants_a_tracer; /* thread that asked in borrowed memory; 0: none */
+static u32 wants_a_tracer; /* thread that requested tracing in borrowed memory; 0: none */
 
 /* PTRACE_TRACEME and PTRACE_SETOPTIONS, for debuggers inside.
  *
- * 1. A vfork child that asks to be traced (gdb's `run`) would stop at its next trapped call, and its tracer, which vfork
- *    suspends, would never see it. It is traced from its exec on, which is all that it wants.
- * 2. The kernel reports an exec before the engine has loaded the program: to a tracer that asked for the event, which
- *    would then look for the program in vain. Without the event there is a SIGTRAP, which the engine has blocked: it
- *    comes when the program is in its place (start.c). So nobody gets the event, but for those who SEIZE (strace).
+ * 1. A vfork child that requests to be traced (gdb's `run`) would stop at its next trapped call, and its tracer, which
+ *    vfork suspends, would never see it. It is traced from its exec on, which is all that the tracer needs.
+ * 2. The kernel reports an exec before the engine has loaded the program: a tracer with the event enabled would then
+ *    look for the program too early. Without the event there is a SIGTRAP, which the engine has blocked: it is
+ *    delivered when the program is mapped (start.c). So the event is disabled for all tracers but those that SEIZE
+ *    (strace).
  */
 long rl_do_ptrace(struct rl_call *c)
 {

@@ -1,12 +1,12 @@
-/* What comes from sockets with a name or an identity: accept, recvfrom, recvmsg, recvmmsg, getsockname, getpeername.
+/* Socket calls that return a name or an identity: accept, recvfrom, recvmsg, recvmmsg, getsockname, getpeername.
  *
- * 1. The kernel puts addresses into a buffer of ours; the program gets them as it calls them.
- * 2. A call is first made here without waiting. When nothing is there yet and it is to wait, it waits in the
- *    program's own context (resume.c), and is made again when something has come.
- * 3. Where nothing can have to be translated, the call itself waits, at the program's own site: it remains a point
- *    of cancellation. One that waits by rule 2 is cancelled only when something has come.
- * 4. recvmmsg, whose time-out is for the whole of it, waits in the kernel, with the program's buffers; names are
- *    translated there when it has done.
+ * 1. The kernel puts addresses into a buffer of ours; the program gets them translated.
+ * 2. A call is first made here without waiting. If nothing has arrived and it is to wait, it waits in the program's own
+ *    context (resume.c), and is made again when data has arrived.
+ * 3. If no translation can be needed, the call itself waits, at the program's own site: it remains a cancellation
+ *    point. One that waits by rule 2 is cancelled only when data has arrived.
+ * 4. recvmmsg, whose time-out is for the whole call, waits in the kernel, with the program's buffers; names are
+ *    translated there when it has returned.
  * 5. Internet addresses pass through ports.c.
  */
 #include "sockets.h"
@@ -34,7 +34,7 @@ static int waits(int fd)
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-/* The call as it is, untrapped. */
+/* The call unchanged, untrapped. */
 static long as_it_is(struct rl_call *c)
 {
     u64 arg[6];
@@ -44,7 +44,7 @@ static long as_it_is(struct rl_call *c)
     return rl_resume(c, c->nr, arg);
 }
 
-/* Nothing was there: `special` says that what comes may have to be translated. */
+/* Nothing has arrived: `special` says that the data may need a translation. */
 static long wait_for(struct rl_call *c, u32 flags, int special)
 {
     int fd = (int)c->arg[0];
@@ -60,7 +60,7 @@ static int has_special_names(int fd)
     return rl_launch->ports || option(fd, RL_SO_DOMAIN) == RL_AF_UNIX;
 }
 
-/* An address that the kernel has reported in `a`, as the program is to see it. Its length. */
+/* An address that the kernel has reported in `a`, as the program sees it. Its length. */
 static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
 {
     char *name = (char *)c->slot->buf;
@@ -77,7 +77,7 @@ static u32 translate(struct rl_call *c, struct rl_address *a, u32 bytes)
     return bytes;
 }
 
-/* The same, into the program's memory at `to`, which has `room`. Its length, or -EFAULT. */
+/* The same, into the program's memory at `to`, which has `room` bytes. Its length, or -EFAULT. */
 static long give(struct rl_call *c, struct rl_address *a, u32 bytes, u64 to, u32 room)
 {
     bytes = translate(c, a, bytes);
@@ -187,7 +187,7 @@ static long receive(struct rl_call *c, u64 at, u32 flags, struct rl_message *ask
     return r < 0 || rl_user_write(c, at, &m, sizeof m) < 0 ? -EFAULT : n;
 }
 
-/* May a message that `asked` for these things have to be translated? */
+/* May a message received with these requests (`asked`) need a translation? */
 static int is_special(struct rl_call *c, const struct rl_message *asked)
 {
     int fd = (int)c->arg[0];
@@ -207,7 +207,7 @@ long rl_do_recvmsg(struct rl_call *c)
     return n == -EAGAIN ? wait_for(c, flags, is_special(c, &asked)) : n;
 }
 
-/* Messages that have come, in place: names with room for any, and senders. How many, or -EFAULT. */
+/* Received messages, in place: names with room for any, and senders. How many, or -EFAULT. */
 static long translate_many(struct rl_call *c)
 {
     struct rl_message_of_many *many = (void *)c->arg[1];
@@ -237,7 +237,7 @@ static long translate_many(struct rl_call *c)
     return count;
 }
 
-/* Room for the longest name that the kernel may report: it can be translated where it is. */
+/* Room for the longest name that the kernel may report: it can be translated in place. */
 static u32 room_for_any(int fd)
 {
     switch (option(fd, RL_SO_DOMAIN)) {
@@ -247,7 +247,7 @@ static u32 room_for_any(int fd)
     }
 }
 
-/* Names that may be cut: as many messages as are there, through a buffer of ours. */
+/* Names that may be truncated: as many messages as have arrived, through a buffer of ours. */
 static long receive_ready(struct rl_call *c, u32 count)
 {
     struct rl_message_of_many *many = (void *)c->arg[1];

@@ -20,7 +20,7 @@ long rl_script_parse(char *head, long n, char **interp, char **arg)
     while (p < newline && !blank(*p))
         p++;
     if (p == newline && newline == head + RL_SCRIPT_HEAD)
-        return -ENOEXEC; /* the path may go on behind what was read */
+        return -ENOEXEC; /* the path may continue after the bytes that were read */
     *arg = NULL;
     if (p < newline) {
         char *q = p, *last = newline;

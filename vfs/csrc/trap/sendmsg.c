@@ -1,6 +1,6 @@
-/* Messages to sockets that names of files or the sender's identity go with: sendmsg, sendmmsg.
+/* Messages to sockets with names of files or the sender's identity: sendmsg, sendmmsg.
  *
- * 1. The kernel is given a copy of the message in a pass buffer; data stay where they are.
+ * 1. The kernel is given a copy of the message in a pass buffer; the data is not copied.
  * 2. The identity that a program states is the one inside; the kernel knows only the real one.
  */
 #include "sockets.h"
@@ -14,7 +14,7 @@ struct copied {
     u8 control[RL_PASS_BYTES - sizeof(struct rl_message_of_many) - sizeof(struct rl_address)];
 };
 
-/* Makes the message at `from` good for the kernel. 1: it differs, 0: it is as it was, or -errno. `dir` as in
+/* Translates the message at `from` for the kernel. 1: it differs, 0: it is unchanged, or -errno. `dir` as in
  * rl_socket_peer(). */
 static long translate(struct rl_call *c, u64 from, struct copied *to, int *dir)
 {
@@ -71,7 +71,7 @@ long rl_do_sendmsg(struct rl_call *c)
     return r;
 }
 
-/* What a datagram will have sent; the kernel's own count goes into the copy. */
+/* The number of bytes that a datagram will have sent; the kernel stores its own count in the copy. */
 static long count_bytes(struct rl_call *c, const struct rl_message *m, u64 to)
 {
     u64 vector[2];
@@ -85,7 +85,7 @@ static long count_bytes(struct rl_call *c, const struct rl_message *m, u64 to)
     return rl_user_write(c, to, &sum, sizeof sum);
 }
 
-/* Those up to the first that needs a translation, or that one alone: the call may send fewer than it was asked to. */
+/* The messages before the first that needs a translation, or that one alone: the call may send fewer than requested. */
 long rl_do_sendmmsg(struct rl_call *c)
 {
     struct copied *copy = (struct copied *)rl_pass_buffer();

@@ -2,10 +2,10 @@
  *
  * 1. SIGSYS is never blocked for real, not even for the time of a handler or of a sigsuspend: a call
  *    trapped while it is blocked would end the process.
- * 2. The program's actions for the three signals are kept here; what it asks for SIGSEGV and SIGBUS
- *    (mask, flags) is also what the kernel gets, with the engine's handler in front (fault.c).
+ * 2. The program's actions for the three signals are kept here; the kernel also gets the program's mask and flags for
+ *    SIGSEGV and SIGBUS, with the engine's handler in front (fault.c).
  * 3. A mask the program sets is applied to the saved context: sigreturn installs it.
- * 4. Of an action's mask SIGSYS is remembered, so that what the program reads is what it has set.
+ * 4. SIGSYS in an action's mask is stored separately, so that the program reads back the mask that it has set.
  */
 #include "engine.h"
 #include "syscalls.h"
@@ -16,7 +16,7 @@ extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
 
 u32 rl_faults_blocked;
 static struct rl_sigaction own[3]; /* the program's: SIGSYS, SIGSEGV, SIGBUS */
-static u64 holding;                /* signals that have SIGSYS in the mask of their action, in the program's eyes */
+static u64 holding;                /* signals that have SIGSYS in the mask of their action, as the program set it */
 
 struct rl_sigaction *rl_virtual_action(int sig)
 {
@@ -43,7 +43,7 @@ static long action(int sig, const struct rl_sigaction *want, struct rl_sigaction
     return rl_sys4(__NR_rt_sigaction, sig, (long)want, (long)old, RL_SIGSET_BYTES);
 }
 
-/* What the kernel gets of SIGSEGV and SIGBUS when the program asks for `want`: the engine's handler in front. */
+/* The kernel's action for SIGSEGV and SIGBUS if the program sets `want`: the engine's handler in front. */
 static struct rl_sigaction in_front(const struct rl_sigaction *want)
 {
     struct rl_sigaction k = *want;
@@ -90,8 +90,8 @@ static int is_ours(const struct rl_sigaction *k)
     return k->handler == (u64)rl_fault_entry || k->handler == (u64)rl_sigsys_entry;
 }
 
-/* A vfork child has signal actions of its own but the parent's memory: what it sets goes to the kernel
- * alone (posix_spawn resets every handler). It runs without the engine's fault handler from then on. */
+/* A vfork child has its own signal actions but the parent's memory: its actions are set only in the kernel (posix_spawn
+ * resets every handler). It runs without the engine's fault handler from then on. */
 static long borrowed_action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
 {
     const struct rl_sigaction *shown = rl_virtual_action(sig);
@@ -119,7 +119,7 @@ void rl_signals_after_failed_exec(void)
 
     if (rl_memory_is_borrowed() ||
         (sys.handler != RL_SIG_IGN && segv.handler != RL_SIG_IGN && bus.handler != RL_SIG_IGN))
-        return; /* a vfork child is about to leave anyway */
+        return; /* a vfork child is about to leave the memory */
     rl_signals_init();
     own[0] = sys;
     own[1] = segv;
@@ -128,7 +128,7 @@ void rl_signals_after_failed_exec(void)
     rl_install_action(RL_SIGBUS, &own[2]);
 }
 
-/* Of a signal that is not the engine's. */
+/* For a signal that the engine does not own. */
 static long plain_action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
 {
     struct rl_sigaction k;

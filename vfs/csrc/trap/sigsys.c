@@ -1,7 +1,7 @@
-/* From a trapped instruction to the row of the table, and back.
+/* Find the table row of a trapped call, run its handler, and store the result.
  *
- * rl_dispatch knows nothing of signal frames beyond what resume.c and signals.c need: a patched call
- * site can enter there, too.
+ * rl_dispatch uses only those parts of a signal frame that resume.c and signals.c need: a patched call site can enter
+ * there, too.
  */
 #include "engine.h"
 #include "syscalls.h"
@@ -55,7 +55,7 @@ long rl_dispatch(struct rl_call *c)
     return r;
 }
 
-/* A signal that is pending has been sent, and stays for the program. */
+/* A pending signal has been sent by a process, and stays for the program. */
 void rl_unblock_faults(const struct rl_ucontext *uc)
 {
     u64 faults = uc->sigmask & RL_SIG_FAULTS, pending = 0;

@@ -1,10 +1,10 @@
-/* AF_UNIX names are paths: translated on the way in; on the way back in recvmsg.c.
+/* AF_UNIX names are paths: translated on the way in; recvmsg.c translates them on the way back.
  *
- * 1. Calls that may block are made in the program's own context, their address in a pass buffer.
- * 2. A name in the upper is given to the kernel by way of the launch file's alias, a short symbolic
- *    link: the real path of an upper hardly ever fits the 108 bytes of sun_path. What does not fit
- *    all the same is talked to through a descriptor, /proc/self/fd/N, in a call that is made here: the
- *    descriptor must be closed again; and bound under a short name that is changed afterwards.
+ * 1. Calls that may block are made in the program's own context, with their address in a pass buffer.
+ * 2. A name in the upper is given to the kernel through the launch file's alias, a short symbolic link: the real path
+ *    of an upper hardly ever fits the 108 bytes of sun_path. For one that still does not fit, connect and send use a
+ *    descriptor, /proc/self/fd/N, in a call that is made here, because the descriptor must be closed again; bind uses a
+ *    short name that is changed afterwards.
  * 3. Internet addresses pass through ports.c.
  * 4. The kernel reports that short name.
  */
@@ -12,7 +12,7 @@
 
 #define RL_SOCKET_MODE 0777
 
-/* The upper's part of a path in it, or NULL. */
+/* The part of a path below the upper, or NULL. */
 static const char *below_upper(const char *real)
 {
     const struct rl_launch_dir *dir = (const void *)((const char *)rl_launch + rl_launch->off_dirs);
@@ -50,7 +50,7 @@ static long by_descriptor(struct rl_address *out, int fd, const char *name)
     return 2 + (p - out->path) + 1;
 }
 
-/* The address of the real path where it fits, or 0. */
+/* The address of the real path if it fits, or 0. */
 static long short_address(const char *real, struct rl_address *out)
 {
     const char *inside = below_upper(real);
@@ -82,7 +82,7 @@ static long peer_address(const char *path, struct rl_address *out, int *dir, cha
     return by_descriptor(out, *dir, "");
 }
 
-/* A name as the kernel has it (/proc/net/unix) must find its way, too. */
+/* The kernel's form of a name (/proc/net/unix) must work, too. */
 long rl_socket_peer(const char *path, struct rl_address *out, int *dir, char *real)
 {
     char *virtual = real + RL_BUF_BYTES / 2;
@@ -98,7 +98,7 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
     u64 n = bytes - 2;
 
     if (from == 0 || bytes <= 2 || bytes > sizeof *a)
-        return 0; /* the kernel says what is wrong with it */
+        return 0; /* the kernel returns the right error */
     memset(a, 0, sizeof *a);
     if (rl_user_read(c, a, from, bytes) < 0)
         return -EFAULT;
@@ -110,7 +110,7 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
     return (long)strlen(a->path);
 }
 
-/* Binds to a name that is too long by way of a short one beside it. */
+/* Binds to a name that is too long, through a short one next to it. */
 static long bind_renamed(int socket, struct rl_address *a, char *real)
 {
     static u32 counter;
@@ -161,7 +161,7 @@ long rl_do_bind(struct rl_call *c)
     return r;
 }
 
-/* The call again with argument `at` (and its length behind it) replaced. */
+/* The call again with argument `at` (and its length after it) replaced. */
 static long with_address(struct rl_call *c, u32 at)
 {
     struct rl_address a, *real = (struct rl_address *)rl_pass_buffer();

@@ -1,4 +1,4 @@
-/* Addresses of sockets, and the messages they come in: what sockets.c, sendmsg.c and recvmsg.c share. */
+/* Socket addresses and messages: declarations shared by sockets.c, sendmsg.c and recvmsg.c. */
 #ifndef RL_SOCKETS_H
 #define RL_SOCKETS_H
 
@@ -17,7 +17,7 @@ struct rl_address {
     char path[RL_ADDRESS_MAX - 2];
 };
 
-/* struct msghdr, struct mmsghdr and struct cmsghdr as the kernel has them. */
+/* The kernel's struct msghdr, struct mmsghdr and struct cmsghdr. */
 struct rl_message {
     u64 name;
     u32 name_bytes, pad;
@@ -36,19 +36,19 @@ struct rl_control {
 
 /* ---- sockets.c ---------------------------------------------------------------------------------- */
 
-/* Reads an address. Length of the path when it names a file, 0 when there is nothing to translate. */
+/* Reads an address. Length of the path if it names a file, 0 if it needs no translation. */
 long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *a);
-/* The address of somebody to talk to; `dir` is a descriptor to close afterwards, or -1; `real` is a slot's buffer.
- * Returns its length. */
+/* The address of a peer; `dir` is a descriptor to close afterwards, or -1; `real` is a slot's buffer. Returns its
+ * length. */
 long rl_socket_peer(const char *path, struct rl_address *out, int *dir, char *real);
-/* A name that the kernel reports, as the program calls it: length, or -ENOENT. out: RL_PATH_MAX. */
+/* A name that the kernel reports, as the program knows it: length, or -ENOENT. out: RL_PATH_MAX. */
 long rl_socket_name(const char *name, char *out);
 
 /* ---- peercred.c --------------------------------------------------------------------------------- */
 
-/* SCM_CREDENTIALS in control messages that have come: the sender as the program is to see him. */
+/* SCM_CREDENTIALS in received control messages: the sender as the program sees it. */
 long rl_credentials_received(struct rl_call *c, u64 control, u64 bytes);
-/* In those that are to be sent (a copy): 1 when something was changed, -EPERM for an identity that is not the caller's. */
+/* The same in a copy of those to be sent: 1 if it was changed, -EPERM for an identity that is not the caller's. */
 long rl_credentials_sent(u8 *control, u64 bytes);
 
 #endif

@@ -1,12 +1,12 @@
-/* The last part of an exec, in user space: map the program and its interpreter, rebuild the initial
- * stack, tell the kernel what this process is now (so that ps shows it), and jump.
+/* The last part of an exec, in user space: map the program and its interpreter, rebuild the initial stack, tell the
+ * kernel about the new program (so that ps shows it), and jump.
  *
- * 1. The new vectors go below the ones that the kernel made; the strings stay where they are.
- * 2. Of the auxiliary vector only what differs is changed: AT_RANDOM, AT_SYSINFO_EHDR and the rest
- *    are the kernel's.
- * 3. The interpreter goes right above the vdso, as where the kernel loads it: old PMIx (Open MPI) reads /proc/self/maps two
- *    lines at a time where a name in brackets is, and would miss the stack in the line behind the vdso's.
- * 4. From the moment in which the program's signal mask is set nothing of the engine runs but the jump.
+ * 1. The new vectors are below the kernel's; the strings stay in place.
+ * 2. Only differing entries of the auxiliary vector are changed: AT_RANDOM, AT_SYSINFO_EHDR and the rest are the
+ *    kernel's.
+ * 3. The interpreter is mapped right above the vdso, as the kernel does: old PMIx (Open MPI) reads /proc/self/maps two
+ *    lines at a time after a name in brackets, and would miss the stack in the line after the vdso's.
+ * 4. After the program's signal mask is set, no code of the engine runs but the jump.
  */
 #include <asm/fcntl.h>
 #include <linux/auxvec.h>
@@ -23,7 +23,7 @@
 
 void rl_enter(u64 stack, u64 entry) __attribute__((noreturn));
 
-/* Where the program goes, and how far behind it its heap starts. Neither, with randomisation off. */
+/* The base of the program, and the distance to its heap. Neither, with randomisation off. */
 static void random_places(u64 *base, u64 *gap)
 {
     u64 bits[2] = {0, 0};
@@ -62,7 +62,7 @@ static void fix_auxv(u64 *av, const struct rl_image *main, const struct rl_image
         case AT_GID: av[1] = rl_me.gid; break;
         case AT_EGID: av[1] = rl_me.egid; break;
         case AT_SECURE: av[1] = rl_me.uid != rl_me.euid || rl_me.gid != rl_me.egid; break;
-        /* room for the frame of a trapped call on top of that of the program's own signal */
+        /* room for the frame of a trapped call on top of the frame of the program's own signal */
         case AT_MINSIGSTKSZ: av[1] *= 2; break;
         default: break;
         }
@@ -102,7 +102,7 @@ static u64 interpreter_place(const u64 *av)
     return 0;
 }
 
-/* What the kernel has been told of this process, and shows of it. */
+/* The data of this process that the kernel was given, and shows. */
 static struct prctl_mm_map told;
 static u64 shown[RL_SHOWN_WORDS];
 
@@ -113,7 +113,7 @@ static long tell(void)
 
 static u64 identity_now(void) { return (u64)rl_me.egid << 32 | rl_me.euid; }
 
-/* The program's auxiliary vector and, where there is room, the entry that is not for the program. */
+/* The program's auxiliary vector and, if there is room, the entry that is not for the program. */
 static void show(const u64 *auxv, u64 words)
 {
     u64 *to = shown;
@@ -130,7 +130,8 @@ static void show(const u64 *auxv, u64 words)
     told.auxv_size = (u32)((words + 2) * 8);
 }
 
-/* With threads the heap might grow at the same time, and be told to have not: then the old identity stays. */
+/* With threads, the heap might grow at the same time, and the call would undo that for the kernel: then the old
+ * identity stays. */
 int rl_has_threads(void)
 {
     struct statx sx;
@@ -149,7 +150,7 @@ void rl_tell_identity(void)
 
 static u64 text_end(const char *text) { return (u64)text + strlen(text) + 1; }
 
-/* Without this the process would show the engine's arguments and have its heap behind the engine. */
+/* Without this the process would show the engine's arguments and have its heap after the engine. */
 static void tell_kernel(const struct rl_start *s, const struct rl_image *main, u64 *sp, u64 *auxv, u64 words, u64 gap)
 {
     u64 envc = count_words(s->envp);
@@ -166,7 +167,7 @@ static void tell_kernel(const struct rl_start *s, const struct rl_image *main, u
     told.env_end = envc ? text_end(s->envp[envc - 1]) : told.arg_end;
     told.exe_fd = (u32)-1;
     show(auxv, words);
-    if (tell() < 0) { /* keep the heap where the kernel put it, then: it is the part that may displease */
+    if (tell() < 0) { /* then keep the heap where the kernel put it: the heap may be the reason for the error */
         told.start_brk = told.brk = (u64)rl_sys1(__NR_brk, 0);
         tell();
     }
@@ -182,7 +183,7 @@ static void set_name(const char *execfn)
     rl_sys(__NR_prctl, PR_SET_NAME, (long)base, 0, 0, 0, 0);
 }
 
-/* A descriptor of the file at `path`, which was at `real` a moment ago: somebody may have removed it since. */
+/* A descriptor of the file at `path`, which was at `real` a moment ago: another process may have removed it since. */
 static long open_found(const char *real, const char *path)
 {
     static struct rl_exec found RL_BULK;
@@ -197,7 +198,7 @@ static long open_found(const char *real, const char *path)
 long rl_start_program(const struct rl_start *s)
 {
     static struct rl_image main, interp;
-    char *interpreter = rl_slots[0].path; /* nobody else uses it yet */
+    char *interpreter = rl_slots[0].path; /* not used by any other code yet */
     u64 base, gap, *sp, *auxv, words, mask;
     int dynamic;
     long r;

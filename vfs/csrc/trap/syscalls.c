@@ -5,13 +5,13 @@
 #include "syscalls.h"
 
 /* clang-format off */
-/* The field names are those of struct rl_syscall; what a row leaves out is 0: there is none. */
+/* The field names are those of struct rl_syscall; a field that a row omits is 0: none. */
 #define ROW(call, ...) [__NR_##call] = {.name = #call, __VA_ARGS__}
 #define HARMLESS(call, ...) ROW(call, .action = RL_HARMLESS, ##__VA_ARGS__)
 #define REFUSED(call, errno_) ROW(call, .action = RL_REFUSED, .error = errno_)
 #define GUARDED(call, ...) ROW(call, .action = RL_GUARDED, ##__VA_ARGS__)
 #define HANDLED(call, do_, ...) ROW(call, .action = RL_HANDLED, .patch = 1, .handler = rl_do_##do_, ##__VA_ARGS__)
-/* handled, too, but what blocks, swaps the signal mask or does not return (rule 4 of patch.c) */
+/* handled, too, but the call blocks, swaps the signal mask or does not return (rule 4 of patch.c) */
 #define TRAPPED(call, do_, ...) ROW(call, .action = RL_HANDLED, .handler = rl_do_##do_, ##__VA_ARGS__)
 #define TRAPPED_IF(call, do_, pass_, ...) \
     ROW(call, .action = RL_HANDLED_IF, .handler = rl_do_##do_, .pass = pass_, ##__VA_ARGS__)

@@ -1,6 +1,5 @@
-/* Every system call of the architecture and what becomes of it. The table is data: the filter
- * (filter.c) is made from it, the dispatcher (sigsys.c) reads it, and a test compares it with the
- * kernel's own list.
+/* Every system call of the architecture and how it is handled. The table is data: the filter (filter.c) is made from
+ * it, the dispatcher (sigsys.c) reads it, and a test compares it with the kernel's own list.
  */
 #ifndef RL_SYSCALLS_H
 #define RL_SYSCALLS_H
@@ -9,14 +8,14 @@
 
 enum rl_action {
     RL_UNKNOWN = 0, /* not in the table: ENOSYS, never run */
-    RL_HARMLESS,    /* the filter lets it run */
+    RL_HARMLESS,    /* the filter allows it */
     RL_HANDLED,     /* trapped, handler */
-    RL_HANDLED_IF,  /* trapped only when argument `pass` is not NULL */
+    RL_HANDLED_IF,  /* trapped only if argument `pass` is not NULL */
     RL_REFUSED,     /* fails with `error` */
-    RL_GUARDED      /* runs, unless argument 0 is an address of the engine's own: then EINVAL */
+    RL_GUARDED      /* runs, unless argument 0 is an address in the engine: then EINVAL */
 };
 
-/* A question about the low 32 bits of an argument, and what becomes of a call that answers yes (checks.c). */
+/* A test of the low 32 bits of an argument, and the action for a call that matches (checks.c). */
 struct rl_check {
     u8 arg;
     u8 test;
@@ -28,7 +27,7 @@ enum rl_test {
     RL_EQUAL, RL_OTHER,
     RL_MASKED, /* with the bits of `mask` alone it is `value` */
     RL_ANY_OF, /* it has one of the bits of `value` */
-    RL_LEAST,  /* it is not less than `value`, without a sign */
+    RL_LEAST,  /* it is not less than `value`, unsigned */
     RL_NULL,   /* all its 64 bits are 0 */
     RL_ALWAYS
 };
@@ -36,10 +35,10 @@ enum rl_test {
 #define RL_TRAPS 0x10001     /* but not from the gate */
 #define RL_TRAPS_ALL 0x10002 /* from the gate as well */
 
-/* An argument, as the columns of a row name it: 0 is none. */
+/* An argument in the columns of a row: 0 is none. */
 #define RL_ARG(n) ((n) + 1)
 
-#define RL_NO_GATE 2       /* the engine itself never makes it: trapped from the gate as well */
+#define RL_NO_GATE 2       /* the engine never makes it: trapped from the gate as well */
 #define RL_MARK 8          /* runs with RL_PASS_MARK in argument 0 */
 #define RL_RLIMIT_NOFILE 7
 #define RL_RLIMIT_MARK 10 /* RLIMIT_LOCKS, see mark.c */
@@ -49,7 +48,7 @@ struct rl_syscall {
     const char *name;
     long (*handler)(struct rl_call *c);
     const struct rl_check *checks; /* or NULL; before everything else */
-    i32 fixed; /* flags where there is no flags argument, else the valid ones of it */
+    i32 fixed; /* flags if there is no flags argument, else its valid flags */
     u16 error;
     u8 action;
     u8 options;
@@ -57,8 +56,8 @@ struct rl_syscall {
     u8 dir, path; /* RL_ARG(n) or 0, and so are the rest */
     u8 dir2, path2;
     u8 flag_arg;
-    u8 rest; /* the first argument that is none of these */
-    u8 pass; /* argument that lets the call run when it points into a pass buffer */
+    u8 rest; /* the first argument that is not one of these */
+    u8 pass; /* argument that allows the call if it points into a pass buffer */
 };
 
 static inline u64 rl_arg(const u64 *arg, size_t column) { return arg[column - 1]; }
@@ -76,7 +75,7 @@ const struct rl_syscall *rl_syscall_row(long nr);
 RL_CHECK(open); RL_CHECK(openat); RL_CHECK(mode1); RL_CHECK(mode2); RL_CHECK(renameat2);
 RL_CHECK(clone); RL_CHECK(unshare); RL_CHECK(kill); RL_CHECK(setpriority); RL_CHECK(ioprio_set); RL_CHECK(prlimit64); RL_CHECK(rlimit);
 RL_CHECK(perf_event_open); RL_CHECK(userfaultfd); RL_CHECK(fcntl); RL_CHECK(ioctl);
-RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter in its place, without a network */
+RL_CHECK(socket); RL_CHECK(socket_alone); /* the latter replaces the former in a container without network */
 RL_CHECK(getsockopt); RL_CHECK(ptrace); RL_CHECK(madvise); RL_CHECK(prctl);
 
 #define RL_HANDLER(name) long rl_do_##name(struct rl_call *c)

@@ -1,7 +1,6 @@
-/* RL_LAUNCH_TRACE: one line per handled call. The descriptor is opened anew for each line: one that
- * stayed open could be closed or reused by the program. Programs choose the names: on standard error,
- * which may be a terminal, what is no printable ASCII is shown as `?`; a file has the bytes, but one
- * line for a call. */
+/* RL_LAUNCH_TRACE: one line per handled call. The descriptor is opened again for each line: one that stayed open could
+ * be closed or reused by the program. Programs choose the names: on standard error, which may be a terminal, bytes that
+ * are not printable ASCII are shown as `?`; a file has the bytes, but one line for a call. */
 #include "engine.h"
 #include "syscalls.h"
 
@@ -16,7 +15,7 @@ static char *put_path(char *to, int dir, const char *path)
     return path ? rl_put(to, path) : to;
 }
 
-/* Where a descriptor's file really is. */
+/* The real path of a descriptor's file. */
 static char *put_place(char *to, long fd)
 {
     char link[40];
@@ -64,8 +63,8 @@ void rl_trace(struct rl_call *c, long result)
     put_line(line, to);
 }
 
-/* An exec that works has no result to show: it is shown before. The line takes the place of the
- * interpreter, which has been looked up by then; slot->buf holds the arguments. */
+/* A successful exec returns no result: it is shown before. The line is built in the buffer of the interpreter, which
+ * has been looked up by then; slot->buf holds the arguments. */
 void rl_trace_exec(struct rl_call *c, const char *path)
 {
     char *line = (char *)&c->slot->exec2, *to = line;

@@ -1,10 +1,10 @@
-/* The identity of a vfork child: its own, in its parent's memory. Go's programs change it there for each child that runs
- * as somebody else.
+/* The identity of a vfork child: its own, in its parent's memory. Go programs change it there for each child that runs
+ * as another user.
  *
- * 1. Before the child's first change what it changes is put by; it is put back when the child leaves the memory: by the
- *    child right before its exec, or, when it has ended without one, by whoever comes next. The kernel says so: it clears
- *    the word (set_tid_address).
- * 2. Other threads of the parent, which a vfork does not stop, see the child's identity for that moment.
+ * 1. The owner's identity is saved before the child's first change; it is restored when the child leaves the memory: by
+ *    the child right before its exec, or, if it has ended without one, by the next caller. The kernel signals the end:
+ *    it clears the word (set_tid_address).
+ * 2. Other threads of the parent, which a vfork does not stop, see the child's identity until then.
  */
 #include "engine.h"
 
@@ -15,7 +15,7 @@ static struct {
     char root[RL_PATH_MAX];
 } owners RL_BULK;
 static u32 borrower; /* process id; cleared by the kernel */
-u32 rl_identity_lent; /* owners is what the memory's owner has to get back */
+u32 rl_identity_lent; /* owners holds the values to restore for the memory's owner */
 
 void rl_identity_borrow(void)
 {
@@ -26,7 +26,7 @@ void rl_identity_borrow(void)
     rl_identity_settle();
     pid = (u32)rl_sys0(__NR_getpid);
     if (rl_identity_lent)
-        return; /* by this child, or by another one at the same time: the owner's is the older one */
+        return; /* by this child, or by another one at the same time: the owner's identity is the older one */
     owners.me = rl_me;
     owners.caps = rl_caps;
     owners.root_len = rl_root_len;

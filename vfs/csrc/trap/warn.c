@@ -1,6 +1,7 @@
-/* What the engine says to people: one line on file descriptor 2.
+/* Messages of the engine to users: one line on file descriptor 2.
  *
- * Names come from the image. What is no printable ASCII is escaped (`\x1b`): it could move a terminal's cursor.
+ * Names are from the image. Bytes that are not printable ASCII are escaped (`\x1b`): they could move a terminal's
+ * cursor.
  */
 #include "engine.h"
 

@@ -1,6 +1,4 @@
-/* Calls that only ask: stat, open, listings, handles.
- *
- * For the files of the core alone. */
+/* Read-only calls: stat, open, listings, handles. For the files of the core alone. */
 #ifndef RL_ANSWER_H
 #define RL_ANSWER_H
 
@@ -22,13 +20,13 @@ long rl_may_change(struct rl_walk *w, int victim);
 /* ---- attr.c ------------------------------------------------------------------------------------ */
 
 void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_attr *a);
-void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing covers */
+void rl_attr_view(u32 id, struct rl_attr *a); /* of an entry that nothing above it covers */
 void rl_attr_real(const struct statx *sx, struct rl_attr *a);
 u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h);
 
 /* ---- readdir.c --------------------------------------------------------------------------------- */
 
-void rl_fast_list_begin(int fd); /* a directory has been opened anew: rl_fast_list() has not reached its end */
+void rl_fast_list_begin(int fd); /* a directory has been opened again: rl_fast_list() has not reached its end */
 
 /* ---- listing.c --------------------------------------------------------------------------------- */
 
@@ -36,24 +34,24 @@ struct rl_list {
     char *buf; /* packed rl_dirent, sorted by off, which is the position after the entry */
     size_t cap, len;
     u32 count;
-    int marks; /* there are whiteouts and the like in its directories */
+    int marks; /* its directories contain whiteouts or other marks */
 };
 long rl_list_build(struct rl_walk *w, struct rl_list *l); /* w->self; without . and .. */
 u64 rl_list_position(const char *name, u32 len);
 
 /* ---- viewlist.c -------------------------------------------------------------------------------- */
 
-long rl_list_view(u32 id, struct rl_list *l); /* as rl_list_build(), of a directory that the view alone has */
-/* The same, of a few entries, into buf[size], with nothing held. Bytes, or RL_MISS. */
+long rl_list_view(u32 id, struct rl_list *l); /* like rl_list_build(), for a directory that only the view has */
+/* The same for a directory with few entries, into buf[size], with nothing held. Bytes, or RL_MISS. */
 long rl_list_few(u32 id, char *buf, size_t size);
 void rl_list_free(struct rl_list *l);
-#define RL_LIST_END ((i64)1 << 44) /* the position behind the last entry */
-/* What fits of a list from *pos on, into buf from `at` on (readdir.c). */
+#define RL_LIST_END ((i64)1 << 44) /* the position after the last entry */
+/* Copy the part of a list that fits, from *pos on, into buf from `at` on (readdir.c). */
 long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos);
 
 /* ---- listslots.c ----------------------------------------------------------------------------------- */
 
 long rl_list_from_slot(int fd, u64 hash, char *buf, size_t size, i64 *pos); /* -ENOENT: it was not kept */
-void rl_list_to_slot(int fd, u64 hash, struct rl_list *l);                  /* which is the slot's from now on */
+void rl_list_to_slot(int fd, u64 hash, struct rl_list *l);                  /* the slot owns it from now on */
 
 #endif

@@ -1,4 +1,4 @@
-/* What stat(2) shows of an object. */
+/* The attributes of an object that stat(2) shows. */
 #include "../internal.h"
 
 void rl_attr_real(const struct statx *sx, struct rl_attr *a)
@@ -83,7 +83,7 @@ void rl_attr_of(const struct rl_ctx *self, const struct rl_hit *h, struct rl_att
         a->rdev_major = h->rec.major;
         a->rdev_minor = h->rec.minor;
     }
-    /* A merged directory's subdirectories are counted nowhere: 1 tells find(1) and fts(3) not to rely on it. */
+    /* The number of a merged directory's subdirectories is not stored: 1 tells find(1) and fts(3) not to rely on it. */
     if (self && rl_isdir(a->mode) && (self->mask & (self->mask - 1) || (self->mask && self->view)))
         a->nlink = 1;
 }

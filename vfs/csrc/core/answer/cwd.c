@@ -1,4 +1,4 @@
-/* Where a process is: chdir, fchdir, getcwd. The real working directory is the real directory. */
+/* The working directory of a process: chdir, fchdir, getcwd. The real working directory is the real directory. */
 #include "../internal.h"
 
 long rl_dir_real(struct rl_walk *w, char *out)
@@ -6,8 +6,8 @@ long rl_dir_real(struct rl_walk *w, char *out)
     struct rl_hit *h = &w->hit;
     if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0) || !rl_writable())
         return rl_object_real(w, out);
-    /* A descriptor of a lower directory must lead back to the name here, as it does by way of a redirect (renamedpath.c);
-     * where it does not, make the directory one of the upper. */
+    /* A descriptor of a lower directory must lead back to the name here, as it does through a redirect (renamedpath.c);
+     * if it does not, copy the directory up. */
     long n = h->what == RL_IN_VIEW ? rl_view_real(h->view, out, RL_REAL_MAX) : rl_object_real(w, out);
     if (n < 0)
         return n;

@@ -1,12 +1,12 @@
-/* File handles: name_to_handle_at tells programs that two names are one file, and on which mount it is.
+/* File handles: name_to_handle_at shows programs that two names are one file, and on which mount it is.
  *
- * 1. A handle is made here, of the device and inode that stat tells: the kernel's own would be of a real file, which
- *    is another one after a copy-up.
- * 2. It opens nothing: open_by_handle_at is refused, as it is to everybody without CAP_DAC_READ_SEARCH.
+ * 1. A handle is made here from the device and inode that stat shows: the kernel's own handle would name a real file,
+ *    which changes at copy-up.
+ * 2. A handle opens nothing: open_by_handle_at is refused, as it is to every process without CAP_DAC_READ_SEARCH.
  * 3. The mount is that of the container's upper, or that of the bind. */
 #include "../internal.h"
 
-#define HANDLE_FID 0x200 /* AT_HANDLE_FID: only to compare, which is all that ours can do */
+#define HANDLE_FID 0x200 /* AT_HANDLE_FID: only for comparison, which is the only use of our handles */
 #define FLAGS (AT_EMPTY_PATH | AT_SYMLINK_FOLLOW | HANDLE_FID)
 
 static long mount_id(long dir, const char *real, int flags)

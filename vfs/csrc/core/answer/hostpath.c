@@ -1,4 +1,4 @@
-/* Real names of objects for the engine: programs to execute, sockets, watched files. */
+/* Real paths of objects for the engine: programs to execute, sockets, watched files. */
 #include "../internal.h"
 
 static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags, struct rl_exec *out)
@@ -7,7 +7,7 @@ static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags,
     if (r < 0)
         return r;
     struct rl_hit *h = &w->hit;
-    if (w->at != AT_FDCWD) /* the path must hold when that descriptor has been closed */
+    if (w->at != AT_FDCWD) /* the path must stay valid after that descriptor is closed */
         w->at = RL_NO_AT;
     if (rl_islnk(h->mode))
         return -ELOOP;
@@ -64,7 +64,7 @@ static long real_path(struct rl_walk *w, int dirfd, const char *path, int flags,
 {
     char *mark = w->s->mark;
     long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
-    if (w->at != AT_FDCWD) /* it may be kept for longer */
+    if (w->at != AT_FDCWD) /* the caller may keep it for longer */
         w->at = RL_NO_AT;
     if (r >= 0)
         r = rl_isdir(w->hit.mode) ? rl_dir_real(w, mark) : rl_object_real(w, mark);
@@ -91,7 +91,7 @@ long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t siz
     return r;
 }
 
-/* The name holds while the lock does. */
+/* The name is valid while the lock is held. */
 static long name_begin(struct rl_walk *w, const char *path, char *real, size_t size)
 {
     char *mark = w->s->mark;
@@ -121,7 +121,7 @@ long rl_name_begin(const char *path, char *real, size_t size)
     return r < 0 ? r : w.lock >= 0 ? w.lock : RL_NO_LOCK;
 }
 
-/* The name has been made by somebody else's system call: a whiteout goes, the owner is recorded. */
+/* Another system call has made the name: remove its whiteout, record its owner. */
 static long settle(struct rl_walk *w, const char *real)
 {
     struct rl_owner o;

@@ -1,8 +1,8 @@
-/* The merged listing of a directory.
+/* Build the merged listing of a directory.
  *
- * 1. Order: by a hash of the name. A position in the listing is that hash, so it keeps its meaning when
- *    entries come and go between two calls: none is skipped, none is shown twice.
- * 2. Of equal names the topmost decides; a whiteout hides what is below it.
+ * 1. Order: by a hash of the name. A position in the listing is that hash, so it stays valid when entries are made or
+ *    removed between two calls: no entry is skipped, none is shown twice.
+ * 2. Of equal names the topmost one decides; a whiteout hides the names below it.
  * 3. Inode numbers and types are those that stat shows. */
 #include "../internal.h"
 
@@ -61,7 +61,7 @@ static long add(struct gather *g, const char *name, u32 len, u64 ino, u8 type, u
     return 0;
 }
 
-/* Room for `n` bytes that stays where it is. */
+/* Room for `n` bytes that never moves. */
 static char *room(struct gather *g, u32 n)
 {
     struct chunk *c = g->chunks;
@@ -78,7 +78,7 @@ static char *room(struct gather *g, u32 n)
     return (char *)c + c->used;
 }
 
-/* A name that begins with .wh.: note what it hides. */
+/* A name that begins with .wh.: note the name that it hides. */
 static long add_mark(struct gather *g, long fd, const char *name, u32 len, u32 layer)
 {
     g->marks = 1;
@@ -200,7 +200,7 @@ static int same_name(const struct item *a, const struct item *b)
     return a->pos == b->pos && a->len == b->len && !memcmp(a->name, b->name, a->len);
 }
 
-/* Could stat show something else than what the directory entry says? Then ask. */
+/* Could stat show something other than the directory entry says? If so, call stat. */
 static void correct(struct rl_walk *w, struct item *it, int others)
 {
     u32 layer = it->order / 2, len = w->vlen + 1 + it->len;
@@ -217,7 +217,7 @@ static void correct(struct rl_walk *w, struct item *it, int others)
     w->v[at] = '/';
     memcpy(w->v + at + 1, it->name, it->len);
     w->v[len] = 0;
-    /* w->hit is the directory's own: nobody needs it during a listing */
+    /* w->hit is the directory itself: a listing does not need it */
     if (rl_step(w, &w->self, w->v, len, &self, &w->hit) == 0 && w->hit.what != RL_NOTHING) {
         it->ino = rl_ino_of(&self, &w->hit);
         it->type = (u8)(w->hit.mode >> 12 & 15);

@@ -1,5 +1,5 @@
-/* Merged lists that did not fit into one getdents64, kept for the next: a cache. Whoever finds the slots busy (another
- * thread, or for ever in a child forked at the wrong moment) builds a list again. */
+/* Cache of merged lists that did not fit into one getdents64, for the next call. A caller that finds the slots busy (in
+ * use by another thread, or locked permanently in a child forked at the wrong moment) builds the list again. */
 #include "../internal.h"
 
 #define SLOTS 8
@@ -8,10 +8,10 @@ static struct slot {
     int used, fd;
     u64 hash;
     struct rl_list list;
-} slots[SLOTS]; /* guarded by `busy`, but for a first look */
+} slots[SLOTS]; /* guarded by `busy`, except for a first check */
 static struct {
-    u32 busy; /* the lock, which nobody waits for */
-    u32 turn; /* the slot that goes next when all are in use; guarded by `busy` */
+    u32 busy; /* a lock that is only tried, never waited for */
+    u32 turn; /* the slot to replace next when all are in use; guarded by `busy` */
 } state;
 
 static int slots_take(void)

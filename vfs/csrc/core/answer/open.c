@@ -1,13 +1,13 @@
-/* open(2): everything up to the final system call, which may block and belongs to the engine.
+/* open(2): all steps before the final system call, which may block and is made by the engine.
  *
  * 1. A lower file is copied up before it is opened for writing.
- * 2. A new file is made here, so that its name, its record and the end of its whiteout are one thing;
- *    O_EXCL keeps two creators apart.
- * 3. No descriptor of ours is open while the program's own is made: it gets the lowest number.
- * 4. What a relative path leads to is opened here, by its directory's descriptor or before it is certain that no
- *    directory was renamed meanwhile; but for what may block.
- * 5. No call of ours truncates what it opens for reading only, nor has the access mode 3: the filter does not let it
- *    through (trap/checks.c). What the program gets then is a descriptor for reading; who asks for mode 3 wants ioctls. */
+ * 2. A new file is made here, so that its name, its record and the removal of its whiteout are atomic; O_EXCL keeps two
+ *    creators apart.
+ * 3. No descriptor of ours is open while the program's own is made: the program gets the lowest number.
+ * 4. The object of a relative path is opened here, relative to its directory's descriptor or while it is certain that
+ *    no directory was renamed meanwhile. An object whose open may block is the exception.
+ * 5. No call of ours truncates a file that it opens read-only, or uses access mode 3: the filter rejects both
+ *    (trap/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
 #include "../internal.h"
 
 static int wants_write(int flags)
@@ -26,7 +26,7 @@ static long wanted(int flags)
     return want[flags & O_ACCMODE] | (flags & O_TRUNC ? RL_W_OK : 0);
 }
 
-/* Rule 4: the flags with access mode 3 made one for reading. */
+/* Rule 4: the flags, with access mode 3 turned into O_RDONLY. */
 static int readable(int flags)
 {
     return (flags & O_ACCMODE) == O_ACCMODE ? flags & ~O_ACCMODE : flags;
@@ -43,7 +43,7 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
         r = k_mknod(o->real, real_mode, 0);
     if (r >= 0 && w->hit.white)
         rl_whiteout_drop(w);
-    if (r >= 0 && w->relative && w->at == RL_NO_AT) /* its name holds under the lock */
+    if (r >= 0 && w->relative && w->at == RL_NO_AT) /* its name is valid while the lock is held */
         return 0;
     rl_unlock(w);
     return r;
@@ -76,7 +76,7 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
             r = k_open(o->real, o->flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0);
     }
     if (r == -EEXIST && !(o->flags & O_EXCL))
-        return -ESTALE; /* somebody else made it: start again */
+        return -ESTALE; /* another process made it: start again */
     if (r >= 0) {
         o->done_fd = (int)r;
         rl_late(w);
@@ -84,7 +84,7 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     return r;
 }
 
-/* A device node of the image is one of the few that every machine has, or nothing. */
+/* A device node of the image is one of the few that every machine has; any other does not exist. */
 static long open_device(const struct rl_walk *w, struct rl_open *o)
 {
     static const struct {
@@ -111,7 +111,7 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     if (rl_read_only(&w->self))
         return -EROFS;
     if (readable(o->flags) != o->flags)
-        o->flags = readable(o->flags) | O_RDWR; /* rule 4: the kernel makes none that cannot be written to */
+        o->flags = readable(o->flags) | O_RDWR; /* rule 4: the kernel never makes a nameless file that is read-only */
     long r = rl_may(&w->hit, RL_W_OK | RL_X_OK);
     if (r >= 0)
         r = rl_copyup(w, 1);
@@ -121,22 +121,22 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
     return r;
 }
 
-/* A descriptor that only names the object. */
+/* An O_PATH descriptor. */
 static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
-    o->flags &= ~(O_TRUNC | O_ACCMODE); /* means nothing here (rule 5) */
+    o->flags &= ~(O_TRUNC | O_ACCMODE); /* meaningless here (rule 5) */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
-        long r = rl_copyup(w, 1); /* a link or a FIFO of a view has no real object to name */
+        long r = rl_copyup(w, 1); /* a link or a FIFO of a view has no real object to open */
         if (r < 0)
             return r;
     }
     return rl_object_real(w, o->real);
 }
 
-/* What the program's own descriptor is not to do (rule 4): empty the file at o->real. */
+/* The step that the program's own descriptor does not do (rule 4): truncate the file at o->real. */
 static long cut(const struct rl_walk *w, const struct rl_open *o, int asked)
 {
     if (!(asked & O_TRUNC) || (o->flags & O_TRUNC) || !rl_isreg(w->hit.mode))
@@ -169,7 +169,7 @@ static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
     return r < 0 ? r : cut(w, o, asked);
 }
 
-/* Is the walk's object a program that runs? */
+/* Is the walk's object the program of a running process? */
 int rl_busy(const struct rl_walk *w)
 {
     return rl_isreg(w->hit.mode) && (w->hit.mode & 0111) && rl_maps_running(w->v, w->vlen);
@@ -223,7 +223,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     return r;
 }
 
-/* Rule 4. What is truncated must be certain before: so that is done afterwards. */
+/* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
 static long open_here(struct rl_walk *w, struct rl_open *o)
 {
     int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
@@ -242,9 +242,9 @@ static long open_here(struct rl_walk *w, struct rl_open *o)
 static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
-    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* to it O_EXCL says that it never gets a name */
+    if (tmpfile_flags(flags) && !(flags & O_PATH)) /* with it, O_EXCL means that the file never gets a name */
         return open_tmpfile(w, mode, o);
-    o->flags &= ~(O_CREAT | O_EXCL); /* it is there: never make another by accident */
+    o->flags &= ~(O_CREAT | O_EXCL); /* it exists: never create another by accident */
     if (flags & O_PATH)
         return open_path(w, o);
     if (rl_islnk(h->mode))
@@ -290,17 +290,17 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 #define RESOLVE_KNOWN 0x1fu
 #define RESOLVE_CACHED_ 0x20u
 
-/* Was a layer's directory opened by this descriptor? */
+/* Does this descriptor refer to a layer's directory? */
 static int is_of_a_layer(int fd, struct rl_scratch *s)
 {
-    long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: the kernel says that it was removed, and its name */
+    long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: removed; the kernel still shows its name */
     if (n < 0 && n != -ENOENT)
         return 0;
     int place = rl_classify(s->real, (u32)strlen(s->real)).place;
     return place == RL_PLACE_LAYER || place == RL_PLACE_TREE;
 }
 
-/* A directory that was removed can still be opened by whoever is in it; nothing is in it any more. */
+/* A removed directory can still be opened by a process that is in it; it is empty. */
 static long open_removed(int dirfd, const char *path, struct rl_open *o, struct rl_scratch *s)
 {
     if (!rl_same(path, ".") || tmpfile_flags(o->flags) || !is_of_a_layer(dirfd, s))
@@ -313,7 +313,7 @@ static long open_removed(int dirfd, const char *path, struct rl_open *o, struct 
     return r;
 }
 
-/* Apart, so that the quick way does not reach below these buffers: a page or two more. */
+/* A separate function, so that the fast path does not reach below these buffers: a page or two more. */
 static __attribute__((noinline)) long prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve,
                                               struct rl_open *o)
 {
@@ -345,7 +345,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
         return -EINVAL;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
-    int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the quick way does not say where the file is */
+    int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the fast path returns no real path */
     if (quick && (r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS) {
         o->flags = flags;
         o->mode = 0;
@@ -355,7 +355,7 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     return prepare(dirfd, path, flags, mode, resolve, o);
 }
 
-/* Nothing is left to do: names, records and whiteouts were settled before the descriptor existed. */
+/* Nothing is left to do: names, records and whiteouts were complete before the descriptor existed. */
 long rl_open_finish(struct rl_open *o, long fd)
 {
     (void)o;

@@ -19,7 +19,7 @@ int rl_in_group(u32 gid)
 long rl_permit(u32 mode, u32 uid, u32 gid, u32 want, int real_ids)
 {
     u32 me = real_ids ? rl_me.uid : rl_me.fsuid;
-    if (!me) { /* root: everything, but what has no x bit at all cannot be executed */
+    if (!me) { /* root: all permissions, but a file without any x bit cannot be executed */
         if ((want & RL_X_OK) && !rl_isdir(mode) && !(mode & 0111))
             return -EACCES;
         return 0;

@@ -8,10 +8,10 @@
 
 #define END RL_LIST_END
 
-/* One more than the descriptor of the view's last directory that was read to its end, and not opened since; 0: none. */
+/* One more than the descriptor of the last view directory that was read to its end and not opened since; 0: none. */
 static i32 ended;
 
-/* Such a position means nothing to anybody else. */
+/* Such a position is meaningless in any other directory. */
 static int at_end(int fd)
 {
     return fd >= 0 && fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
@@ -38,7 +38,7 @@ static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, co
     return n;
 }
 
-/* Copy what fits from position *pos on. */
+/* Copy the entries that fit, from position *pos on. */
 long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at, i64 *pos)
 {
     for (size_t o = 0; o < l->len;) {
@@ -47,7 +47,7 @@ long rl_list_deliver(const struct rl_list *l, char *buf, size_t size, size_t at,
             o += e->reclen;
             continue;
         }
-        size_t end = o; /* entries of one position go together */
+        size_t end = o; /* entries with the same position stay together */
         for (struct rl_dirent *f = e; end < l->len && f->off == e->off; f = (void *)(l->buf + end))
             end += f->reclen;
         if (at + (end - o) > size)
@@ -86,7 +86,7 @@ static long dots(const struct inos *ino, char *buf, size_t size, i64 *pos)
     return (long)at;
 }
 
-/* A directory of the upper alone: the kernel's listing without the marks. */
+/* A directory that only the upper has: the kernel's listing without the marks. */
 static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
 {
     const struct rl_layer *l = &rl_layers[0];
@@ -119,7 +119,7 @@ static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
     }
 }
 
-/* A directory to list: `w->self`, or, without `w`, one that the view alone has. */
+/* A directory to list: `w->self`, or, without `w`, one that only the view has. */
 struct listed {
     struct rl_walk *w;
     u32 view;
@@ -144,7 +144,7 @@ static long merged(const struct listed *d, int fd, char *buf, size_t size, i64 *
     return r;
 }
 
-/* The next call goes on from `pos`. `ahead`: the position is END already. */
+/* The next call continues at `pos`. `ahead`: the position is END already. */
 static long delivered(long r, int fd, i64 pos, int ahead, int of_view)
 {
     long n = r < 0 || (ahead && pos == END) ? r : k4(__NR_lseek, fd, pos, 0, 0);
@@ -158,7 +158,8 @@ static u64 view_ino(u32 id)
     return RL_INO_BASE + rl_view_entry(id)->ino;
 }
 
-/* The position. Most listings go from the beginning to the end in one call: then it is what it will be afterwards. */
+/* The file position. Most listings are read from beginning to end in one call: then it is set to its final value at
+ * once. */
 static i64 position(int fd, int *ahead)
 {
     i64 at = k4(__NR_lseek, fd, END, 1, 0);
@@ -174,7 +175,7 @@ static struct listed listed_view(const struct rl_base *b)
     return d;
 }
 
-/* A clear directory that the view alone has: without a walk. */
+/* A clear directory that only the view has: listed without a walk. */
 static int is_clear(const struct rl_base *b)
 {
     return b->kind == RL_BASE_VIEW && b->clear && !rl_base_covered(b) && !rl_bind_may_be_in(b->hash);
@@ -234,7 +235,7 @@ static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
     return ino;
 }
 
-/* The merged listing of the directory that is called name[0..len); `only`: its descriptor is one of the upper. */
+/* The merged listing of the directory with the path name[0..len); `only`: its descriptor is one of the upper. */
 static long list_named(struct rl_walk *w, int fd, char *name, u32 len, const struct rl_origin *o, int known, char *buf,
                        size_t size, i64 *pos)
 {
@@ -244,7 +245,7 @@ static long list_named(struct rl_walk *w, int fd, char *name, u32 len, const str
     if (r >= 0 && !rl_isdir(w->hit.mode))
         r = -ENOTDIR;
     if (r < 0)
-        return r == -ENOTDIR && known ? -ENOENT : r; /* removed, and a file has its name */
+        return r == -ENOTDIR && known ? -ENOENT : r; /* removed, and a file now has its name */
     if (!rl_is_origin(w, &w->self, o))
         return -ENOENT;
     if (upper)

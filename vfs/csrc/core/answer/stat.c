@@ -1,4 +1,4 @@
-/* Asking: stat, fstat, access, readlink, statfs. A view entry is answered without touching the disk. */
+/* stat, fstat, access, readlink, statfs. A view entry is answered without a disk access. */
 #include "../internal.h"
 
 static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int flags, struct rl_attr *out)
@@ -23,7 +23,7 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
 }
 
-/* A file of ours that has no name (any more): the real attributes with the owners mapped. */
+/* A file of ours without a name, or whose name was removed: the real attributes with the owners mapped. */
 static void nameless(const struct statx *sx, struct rl_attr *a)
 {
     a->dev = rl_launch->st_dev;
@@ -63,7 +63,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
             rl_attrcache_add(w->moment, &w->hit.sx, &w->hit.rec);
         return rl_and_still(w, since, 0);
     }
-    if (o.id) { /* its name is gone or another's: it is still what the view says */
+    if (o.id) { /* its name was removed or belongs to another file: the view's attributes are still right */
         w->hit.lower_ino = 0;
         rl_show_view(o.id, &w->hit);
         rl_attr_of(NULL, &w->hit, out);
@@ -87,7 +87,7 @@ static __attribute__((noinline)) long fstat_named(const struct statx *sx, int fd
     return r;
 }
 
-/* 0: out is what the program is to see; RL_MISS: it is what the kernel says, of a file that may be ours. */
+/* 0: out holds the result for the program; RL_MISS: it holds the kernel's attributes of a file that may be ours. */
 static long fstat_quick(int fd, struct statx *sx, struct rl_attr *out)
 {
     long r = k_near(fd, "", AT_EMPTY_PATH, sx);
@@ -138,7 +138,7 @@ static __attribute__((noinline)) long access_path(int dirfd, const char *path, i
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
     if (r == 0 && h->what == RL_IN_LAYER && !rl_islnk(h->mode) && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
-        r = rl_object_real(&w, s.real); /* somebody else's directory: the kernel has a say, too */
+        r = rl_object_real(&w, s.real); /* another user's directory: the kernel's permissions count, too */
         if (r >= 0)
             r = k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode & ~RL_W_OK, 0);
     }
@@ -219,7 +219,7 @@ long rl_statfs(const char *path, void *out)
     long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
     if (r < 0)
         return r;
-    /* Everything in the container is on the upper's file system, where its changes will take room. */
+    /* Everything in the container is on the upper's file system, where its changes use space. */
     if (w.hit.what != RL_IN_BIND && rl_nlayers)
         return k4(__NR_statfs, (long)(rl_layers[0].len ? rl_layers[0].path : "/"), (long)out, 0, 0);
     r = rl_object_real(&w, s.real);

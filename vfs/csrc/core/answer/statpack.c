@@ -1,5 +1,5 @@
-/* The kernel's structures from the core's attributes. The C libraries' are the same, so that the hook engine has this file
- * as well. */
+/* Fill the kernel's structures from the core's attributes. The C libraries' structures are the same, so the hook engine
+ * uses this file, too. */
 #include <asm/stat.h>
 
 #include "../base/base.h"

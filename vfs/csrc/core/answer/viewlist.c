@@ -1,6 +1,6 @@
-/* The listing of a directory that the view alone has: the same as listing.c makes of it, without its gathering.
+/* The listing of a directory that only the view has: the same result as that of listing.c, without its collecting step.
  *
- * Equal positions are as good in one order as in another: readdir.c delivers them together. */
+ * Entries with equal positions may be in any order: readdir.c returns them together. */
 #include "../internal.h"
 
 #define RUN 12 /* entries that are sorted by insertion */

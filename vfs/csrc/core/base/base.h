@@ -23,7 +23,7 @@ int rl_same(const char *a, const char *b);
 int rl_begins(const char *s, const char *prefix);
 char *rl_put(char *out, const char *text);    /* returns the end; writes the NUL */
 char *rl_put_u64(char *out, u64 v, int base); /* same */
-int rl_number(const char **s, u32 base, u64 *v); /* 0: no digit, or too many; *s and *v stay */
+int rl_number(const char **s, u32 base, u64 *v); /* 0: not a digit, or too many; *s and *v are unchanged */
 /* Join up to three pieces into out[size]. Length, or -ENAMETOOLONG. */
 long rl_join(char *out, size_t size, const char *a, u32 an, const char *b, u32 bn, const char *c, u32 cn);
 

@@ -14,7 +14,7 @@
 
 #include "../core.h"
 
-#define RL_R_OK 4 /* of access(2), and UTIME_NOW: the kernel's headers have none of these */
+#define RL_R_OK 4 /* of access(2), and UTIME_NOW: the kernel's headers do not have them */
 #define RL_W_OK 2
 #define RL_X_OK 1
 #define UTIME_NOW_ ((1 << 30) - 1)
@@ -41,18 +41,18 @@ static inline enum rl_dots rl_dots(const char *name, u32 n)
 
 static inline long k4(long nr, long a, long b, long c, long d) { return rl_sys(nr, a, b, c, d, 0, 0); }
 
-/* Real paths may begin at a descriptor (at.c): that, and the rest into *p. */
+/* Real paths may begin at a descriptor (at.c): that descriptor; the rest is stored in *p. */
 #define RL_AT '\1'
 long rl_at(const char **p);
 static inline long k_at(const char **p) { return **p == RL_AT ? rl_at(p) : AT_FDCWD; }
 
-/* Without a path, or with a short one: the quick way's stack (fastpath.c) has no room for more. */
+/* Without a path, or with a short one: the fast path's stack (fastpath.c) has no room for more. */
 static inline long k_near(long fd, const char *p, int flags, struct statx *sx)
 {
     return rl_sys(__NR_statx, fd, (long)p, flags | AT_NO_AUTOMOUNT, RL_STATX_ALL, (long)sx, 0);
 }
 
-/* A call whose path is longer than the kernel takes (far.c). */
+/* A call whose path is longer than the kernel's limit (far.c). */
 long rl_far(long nr, long at, const char *p, long c, long d, long e);
 long rl_far_symlink(const char *target, long at, const char *p);
 long rl_far_pair(long nr, long from, const char *a, long to, const char *b, long flags);

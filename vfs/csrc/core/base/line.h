@@ -1,8 +1,8 @@
-/* A line of a cache without locks, and the inode that it is about.
+/* A line of a lock-free cache, and the inode that it describes.
  *
- * A version is 0 before the first writing, and odd while somebody writes: who reads does so between rl_line_version()
- * and rl_line_kept(), who writes between rl_line_open() and rl_line_close(). A writer that is interrupted for good costs
- * the line. */
+ * The version works like a seqlock: it is 0 before the first write, and odd during a write. A reader reads between
+ * rl_line_version() and rl_line_kept(), a writer writes between rl_line_open() and rl_line_close(). If a writer never
+ * finishes, the line is lost. */
 #ifndef RL_LINE_H
 #define RL_LINE_H
 
@@ -21,7 +21,7 @@ static inline int rl_line_kept(const u32 *version, u32 before)
     return __atomic_load_n(version, __ATOMIC_RELAXED) == before;
 }
 
-/* 0: somebody else is writing. */
+/* 0: another thread is writing. */
 static inline int rl_line_open(u32 *version)
 {
     u32 now = __atomic_load_n(version, __ATOMIC_RELAXED);
@@ -33,7 +33,7 @@ static inline void rl_line_close(u32 *version)
     __atomic_store_n(version, *version + 1, __ATOMIC_RELEASE);
 }
 
-/* Device, inode number and birth time: which the inode of another file does not share. */
+/* Device, inode number and birth time: never shared by another file's inode. */
 struct rl_inode {
     u64 dev, ino;
     i64 btime_s;

@@ -1,6 +1,6 @@
 /* Bytes, strings and hashes, without a libc.
  *
- * gcc would turn these loops into calls of themselves; the pragma forbids it. clang knows the names. */
+ * gcc would turn these loops into calls of themselves; the pragma prevents it. clang recognizes the function names. */
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC optimize("no-tree-loop-distribute-patterns")
 #endif
@@ -114,7 +114,7 @@ char *rl_put_u64(char *out, u64 v, int base)
     return out;
 }
 
-/* Above every base when it is no digit. */
+/* Larger than every base when it is not a digit. */
 static u32 digit(char c)
 {
     return c >= 'a' ? (u32)(c - 'a') + 10 : c > '9' ? ~0u : (u32)(c - '0');

@@ -1,7 +1,7 @@
-/* Working memory for one call, too much for the stack of somebody else's thread.
+/* Working memory for one call that is too large for the stack of a program's thread.
  *
- * Mapping it would cost more than most calls do: a few blocks are kept. In a child that was forked while another
- * thread used one, that one stays taken; whoever finds none gets memory of his own. */
+ * A mapping for each call would cost more than most calls do, so a few blocks are kept. In a child that was forked
+ * while another thread used a block, that block stays taken; a caller that finds no free block maps its own memory. */
 #include "../internal.h"
 
 #define BLOCKS 6u

@@ -1,7 +1,7 @@
-/* A descriptor of the core's own where the program has none left: what needs no descriptor outside (mkdir, rename,
- * chmod, …) goes on working at the program's limit.
+/* A descriptor for the core's own use when the program has none left: calls that need no descriptor outside (mkdir,
+ * rename, chmod, …) still work at the program's limit.
  *
- * 1. The limit is raised for one call, as far as the hard limit allows; a descriptor above a limit stays good.
+ * 1. The limit is raised for one call, as far as the hard limit allows; a descriptor above the limit stays valid.
  * 2. One thread at a time, or the second would take the raised limit for the program's own. */
 #include "../internal.h"
 

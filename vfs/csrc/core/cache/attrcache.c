@@ -1,28 +1,28 @@
-/* What the upper's files show: found again without a look at their records, or at the names of descriptors.
+/* Cache of the attributes of the upper's files: it saves reading their records, and the names of descriptors.
  *
- * 1. Records change under the upper's lock alone, and its holders are counted (dircache.c, rule 5): what was read while
- *    nobody held it stays right as long as nobody has taken it since.
- * 2. Regular files of the upper with one name, by device, inode and birth time, which the inode of another file does not
- *    share. A file that has no record is remembered, too, once somebody has asked for it by descriptor: his name need
- *    not be looked up again.
- * 3. Records with extended attributes are not: their text is elsewhere.
- * 4. A cache without locks, as in dircache.c: a writer that is interrupted for good costs one line. */
+ * 1. Records change only under the upper's lock, and its holders are counted (dircache.c, rule 5): a record that was
+ *    read while the lock was free stays valid until the lock is taken again.
+ * 2. It holds regular files of the upper with one name, by device, inode and birth time, which the inode of another
+ *    file never shares. A file without a record is also cached once it was read by descriptor: its name need not be
+ *    looked up again.
+ * 3. Records with extended attributes are not cached: their text is elsewhere.
+ * 4. The cache is lock-free, as in dircache.c: a writer that never finishes costs one line. */
 #include "../base/line.h"
 
 #define LINES 64
 #define FIELDS (RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
 
-static int used; /* something has been remembered */
+static int used; /* the cache has an entry */
 static struct line {
     u32 version;
-    u32 at; /* holders of the lock before it was read */
+    u32 at; /* number of lock holders before the record was read */
     struct rl_inode inode;
     struct rl_record rec;
 } lines[LINES] RL_BULK;
 
 void rl_attrcache_init(void)
 {
-    if (used) /* not in a new process: its pages are not there yet */
+    if (used) /* not in a new process: its pages are not mapped yet */
         memset(lines, 0, sizeof lines);
     used = 0;
 }
@@ -55,7 +55,7 @@ void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record
 int rl_attrcache_find(const struct statx *sx, struct rl_record *rec)
 {
     struct line *l = line_of(sx);
-    if (!used || !may_be_kept(sx)) /* looking would be a page fault */
+    if (!used || !may_be_kept(sx)) /* reading the cache would be a page fault */
         return 0;
     u32 before = rl_line_version(&l->version);
     if (!before || !rl_inode_is(&l->inode, sx))

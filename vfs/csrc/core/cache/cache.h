@@ -1,4 +1,4 @@
-/* What is remembered between calls, and the fast path that uses it.
+/* Caches that persist between calls, and the fast path that uses them.
  *
  * For the files of the core alone. */
 #ifndef RL_CACHE_H
@@ -9,18 +9,18 @@
 /* ---- fdcache.c ------------------------------------------------------------------------------------ */
 
 void rl_fdcache_init(void);
-/* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_MISS: ask further. */
+/* A descriptor of a layer's file that nothing covers; sx: its real attributes. RL_MISS: use the slow path. */
 long rl_fdcache_file(int fd, const struct statx *sx, struct rl_attr *out);
-u32 rl_fdcache_entry(const struct statx *sx); /* likewise the entry, without a system call; 0: ask further */
-void rl_fdcache_asked(void);                  /* a program has asked for what it has opened */
-/* `fd` is a file without a record that has just been made in the upper, by a walk of this moment (rl_quiet()). */
+u32 rl_fdcache_entry(const struct statx *sx); /* likewise the entry, without a system call; 0: use the slow path */
+void rl_fdcache_asked(void);                  /* a program has read the attributes of a file that it opened */
+/* `fd` is a file without a record that was just made in the upper, by a walk that began at rl_quiet(). */
 void rl_fdcache_created(int fd, u32 moment);
-/* `fd` has just been opened by the name of this entry, which lies at its own path (of the FNV state `hash`) in its layer's
- * tree: cheaper than to ask for the name later. `clear`: as of rl_base, at the moment `now`. */
+/* `fd` was just opened by the name of this entry, which is at its own path (of the FNV state `hash`) in its layer's
+ * tree: cheaper than reading the name later. `clear`: as in rl_base, at the moment `now`. */
 void rl_fdcache_opened(int fd, u32 id, int directory, u64 hash, int clear, u32 now);
 enum rl_base_kind {
     RL_BASE_OTHER, /* not known without a walk */
-    RL_BASE_VIEW,  /* of the view, whatever covers it */
+    RL_BASE_VIEW,  /* from the view, whatever covers it */
     RL_BASE_UPPER
 };
 /* A descriptor's directory, as far as it is known without a walk. */
@@ -28,47 +28,47 @@ struct rl_base {
     enum rl_base_kind kind;
     u32 id;    /* RL_BASE_VIEW: its entry */
     u32 tree;  /* RL_BASE_VIEW: the layer whose tree it is in */
-    int clear; /* 1: names in it may be looked up from it on (fdcache.c, rule 5) */
+    int clear; /* 1: names in it may be looked up from here (fdcache.c, rule 5) */
     u64 hash;  /* FNV state over its path */
 };
-/* b->kind. RL_BASE_UPPER: its visible path is in out[size]; RL_BASE_VIEW: rl_base_path() tells. */
+/* b->kind. RL_BASE_UPPER: its visible path is in out[size]; RL_BASE_VIEW: rl_base_path() returns it. */
 enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size);
-long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length; unless it was renamed */
-long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o); /* its name now, into out[RL_PATH_MAX] */
-void rl_base_clear(const struct rl_base *b, u32 now); /* it is, since the moment `now` */
+long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length; valid unless it was renamed */
+long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o); /* its name now; out[RL_PATH_MAX] */
+void rl_base_clear(const struct rl_base *b, u32 now); /* it is clear since the moment `now` */
 int rl_base_covered(const struct rl_base *b);         /* the upper may have a part in it by now */
 
 /* ---- dircache.c ------------------------------------------------------------------------------------ */
 
-/* The counts in the upper's filter, or NULL; whether the lock's holders are counted there, too. */
+/* The counters in the upper's filter, or NULL; whether the lock's holders are counted there, too. */
 void rl_dircache_init(void *header, int with_sections);
-/* How many changes have begun. 0: what is read now must not be remembered. */
+/* How many changes have begun. 0: data that is read now must not be cached. */
 int rl_moment(u32 *now);
-int rl_stirred(u32 since); /* a change has begun since then, or was not over */
+int rl_stirred(u32 since); /* a change has begun since then, or had not ended */
 int rl_counted(void);      /* changes are counted */
 void rl_dircache_add(u32 now, const struct rl_ctx *dir);
-int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not remembered */
-/* The path inside of a descriptor's directory in the upper. */
+int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not cached */
+/* The path of a descriptor's directory inside the upper. */
 void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len);
 int rl_dircache_find_name(const struct statx *sx, u64 *hash, char *out, size_t size);
-/* Around every change of a directory that may be remembered (dircache.c); the lock is held. */
+/* Around every change of a directory that may be cached (dircache.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
 void rl_changed_one(u64 hash, const char *path, u32 len);
 /* Around everything that happens under the upper's lock. */
 void rl_section_begin(void);
 void rl_section_end(void);
-/* How many holders of the lock there have been. 0: one is at work, or nobody counts. */
+/* How many holders the lock has had. 0: it is held now, or the holders are not counted. */
 int rl_quiet(u32 *now);
-int rl_undisturbed(u32 since); /* nobody has taken the lock since then */
-int rl_first_since(u32 since); /* we hold it, and nobody else has since then */
+int rl_undisturbed(u32 since); /* the lock has not been taken since then */
+int rl_first_since(u32 since); /* we hold the lock, and no other process has held it since then */
 
 /* ---- attrcache.c ---------------------------------------------------------------------------------- */
 
 void rl_attrcache_init(void);
-/* The record of a file of the upper, as it was read when `moment` holders of its lock had been (rl_quiet()). */
+/* The record of a file of the upper, as it was read when its lock had had `moment` holders (rl_quiet()). */
 void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record *rec);
-int rl_attrcache_find(const struct statx *sx, struct rl_record *rec);     /* 0: not remembered */
-int rl_attrcache_attr(const struct statx *sx, struct rl_attr *out); /* likewise; else what the file shows */
+int rl_attrcache_find(const struct statx *sx, struct rl_record *rec);     /* 0: not cached */
+int rl_attrcache_attr(const struct statx *sx, struct rl_attr *out); /* likewise; else the file's attributes */
 
 #endif

@@ -1,16 +1,16 @@
-/* What this process has seen of directories that lie in directory layers: found again without a system call.
+/* Cache of look-ups of directories in directory layers: a hit takes no system call.
  *
- * 1. The writable upper's filter counts changes (docs/format.md section 7): of directories that are removed, renamed,
- *    get another owner or mode, or come into the upper from a layer below. Making a name changes nothing that is
- *    remembered here: only directories that exist are.
- * 2. The counts are read before the file system is; what was read holds as long as nobody has begun a change since.
- *    While a change is going on, and after one whose maker died in it until the next one, nothing is remembered.
- * 3. A directory in a layer that others may change (--lower, the machine's own root) is not remembered.
- * 4. The tables are caches without locks: a writer that is interrupted for good costs one line. A key has WAYS lines to
- *    choose from, and what was asked for since it was last passed over stays: the directories that a program works in
- *    are not driven out by those that it visits.
- * 5. A second pair counts how often the lock was taken and given back, so that a change of one step can do without it
- *    and learn afterwards whether it was alone (remove.c). */
+ * 1. The writable upper's filter counts changes (docs/format.md section 7) of directories that are removed, renamed,
+ *    get another owner or mode, or are copied into the upper from a layer below. Making a name invalidates nothing:
+ *    only existing directories are cached.
+ * 2. The counters are read before the file system is; a result is valid until the next change begins. During a change,
+ *    and after one whose process died in it until the next one, nothing is cached.
+ * 3. A directory in a layer that other processes may change (--lower, the machine's own root) is not cached.
+ * 4. The tables are lock-free: a writer that never finishes costs one line. A key has a set of WAYS lines, and a line
+ *    that was hit since the last replacement scan stays: directories that a program visits once do not replace the
+ *    directories that it works in.
+ * 5. A second pair of counters counts how often the lock was taken and released, so that a change of one step can run
+ *    without it and check afterwards whether it was alone (remove.c). */
 #include "../base/line.h"
 
 #define WAYS 4
@@ -23,10 +23,10 @@ struct counts { /* written under the upper's lock, read without */
     u32 taken, given; /* rule 5 */
 };
 static struct {
-    struct counts *counts; /* NULL: nothing is remembered. Set by init alone, as the next two */
-    int sections;          /* everybody counts the second pair */
+    struct counts *counts; /* NULL: nothing is cached. Set by init alone, as the next two */
+    int sections;          /* every process counts the second pair */
     u32 foreign;           /* layers of rule 3 */
-    int used;              /* something has been remembered: any thread sets it, with no lock; init clears it */
+    int used;              /* the cache has an entry: any thread sets this, with no lock; init clears it */
 } state;
 
 struct head {
@@ -49,7 +49,7 @@ static struct name {
 
 void rl_dircache_init(void *header, int with_sections)
 {
-    if (state.used) { /* not in a new process: its pages are not there yet */
+    if (state.used) { /* not in a new process: its pages are not mapped yet */
         memset(lines, 0, sizeof lines);
         memset(names, 0, sizeof names);
     }
@@ -71,14 +71,14 @@ void rl_changing(void)
         __atomic_fetch_add(&state.counts->begun, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Whoever holds the lock knows that all changes that others began are over, or their makers dead. */
+/* The holder of the lock knows that all changes of other processes have ended, or that their processes have died. */
 void rl_changed(void)
 {
     if (state.counts)
         __atomic_store_n(&state.counts->ended, __atomic_load_n(&state.counts->begun, __ATOMIC_RELAXED), __ATOMIC_SEQ_CST);
 }
 
-/* What was right before the change is right after it, as long as nobody else changed anything. */
+/* Data that was valid before the change is valid after it, unless another process changed something. */
 static void carry(struct head *h, u32 before)
 {
     if (h->version && h->at == before && rl_line_open(&h->version)) {
@@ -88,8 +88,8 @@ static void carry(struct head *h, u32 before)
     }
 }
 
-/* As rl_changed(), after a change of the directory at this path alone, which has nothing below it that may be
- * remembered: this process goes on remembering all others. */
+/* Like rl_changed(), after a change of only the directory at this path, with no cached directory below it: this process
+ * keeps all other entries. */
 void rl_changed_one(u64 hash, const char *path, u32 len)
 {
     if (!state.counts)
@@ -159,7 +159,7 @@ static int unchanged(u32 since)
     return state.counts && __atomic_load_n(&state.counts->begun, __ATOMIC_ACQUIRE) == since;
 }
 
-/* ---- lines that are written and read at once ------------------------------------------------------- */
+/* ---- lines that are written and read atomically --------------------------------------------------- */
 
 static int line_kept(struct head *h, u32 before)
 {
@@ -170,7 +170,7 @@ static int line_kept(struct head *h, u32 before)
     return 1;
 }
 
-/* The line to write a new key into, of the WAYS of `size` bytes each from `set` on (rule 4). */
+/* The line for a new key, among the WAYS lines of `size` bytes each from `set` on (rule 4). */
 static void *choose(void *set, size_t size)
 {
     static u32 turn;
@@ -196,7 +196,7 @@ static struct line *lines_of(u64 hash)
     return &lines[rl_mix(hash) % (LINES / WAYS) * WAYS];
 }
 
-/* The names below a directory that was renamed with its lower part are not those of the view. */
+/* The names below a directory that was renamed with its lower part are not the view's names. */
 static int is_own(const struct rl_ctx *dir)
 {
     char path[NAME_BYTES];
@@ -231,7 +231,7 @@ void rl_dircache_add(u32 now, const struct rl_ctx *dir)
 int rl_dircache_find(u64 hash, struct rl_ctx *out)
 {
     struct line *l = lines_of(hash), *end = l + WAYS;
-    if (!state.used) /* looking at them would be a page fault */
+    if (!state.used) /* reading the cache would be a page fault */
         return 0;
     for (; l < end; l++) {
         u32 before = rl_line_version(&l->head.version), at = l->head.at;

@@ -1,26 +1,27 @@
-/* Answers from the view alone: no system call, no lock, a small stack. And from the upper, where one call is enough.
+/* The fast path: answers from the view alone, with no system call, no lock and a small stack; and from the upper, when
+ * one call is enough.
  *
- * 1. Where no Bloom filter knows a name of the path, no bind is mounted on one and the view is there, the
- *    view's answer is the answer; a name that it does not have is absent. A directory on the way that a filter
- *    knows must have been seen (dircache.c). Anything else is RL_MISS: the caller asks the full resolver.
- * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is
- *    unusually deep, goes the full way. A relative path starts at a directory that fdcache.c knows.
+ * 1. If no Bloom filter knows a name of the path, no bind is mounted on one and the view is mapped, the view's answer
+ *    is final; a name that it does not have is absent. A directory in the path that a filter knows must be cached
+ *    (dircache.c). Anything else is RL_MISS: the caller calls the full resolver.
+ * 2. Symbolic links and `..` of the view are followed here. A path that ends in a slash or a dot, or that is unusually
+ *    deep, takes the slow path. A relative path starts at a directory that fdcache.c knows.
  * 3. Nothing is held: a signal's longjmp may leave these functions at any instruction.
- * 4. A regular file that the upper really has at its own path is what the kernel says, where there is no record of it or
- *    that is remembered (attrcache.c): the topmost layer decides.
- * 5. A path that is relative to the very directory of the layer that has the object goes to the kernel as it is: it need
- *    not walk down from the root again. So does one from the root, where the engine keeps a descriptor of the layer's
- *    tree. */
+ * 4. The kernel's attributes are right for a regular file that the upper has at its own path, if it has no record or
+ *    its record is cached (attrcache.c): the topmost layer decides.
+ * 5. A path that is relative to the same directory of the layer that has the object is passed to the kernel unchanged,
+ *    which avoids a walk from the root. The same holds for a path from the root, if the engine keeps a descriptor of
+ *    the layer's tree. */
 #include "../internal.h"
 
 #define DEPTH 24
 #define TEXTS 6
-#define BASE 256 /* of the path that a relative one starts at */
+#define BASE 256 /* of the directory that a relative path starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
 #define REAL 400     /* of a real path in the upper */
 #define FROM_ROOT (RL_MISS + 1) /* the path leaves the directory that it is relative to */
 
-/* A directory on the way: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
+/* A directory in the path: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
  * may be looked up in it: 0 or -EACCES. */
 struct place {
     u64 hash;
@@ -30,22 +31,22 @@ struct place {
 
 struct quick {
     struct place at[DEPTH];
-    const char *text[TEXTS]; /* what follows the links that are being followed */
+    const char *text[TEXTS]; /* the rest of the path after the links that are being followed */
     u32 depth, texts, links;
-    int up;     /* there was a `..` */
+    int up;     /* the path had a `..` */
     int rooted; /* at[0] is the root, not the directory that the path is relative to */
 };
 
-/* May the upper, and nobody else, have an object of this path, and a record of it? */
+/* May the upper, and no other layer, have an object of this path, and a record of it? */
 enum in_upper { NOT_UPPER, UPPER_PLAIN, UPPER_RECORD };
 
-/* Where a path starts, and what came of it. */
+/* The start of a path, and the result. */
 struct start {
     int dirfd;
     struct rl_base base; /* of a relative path; else base.kind is RL_BASE_OTHER */
-    int keep;            /* what is found holds for the moment `now` */
+    int keep;            /* the result is valid for the moment `now` */
     u32 now;
-    int plain;           /* no link was followed, and there was no `..` */
+    int plain;           /* no link was followed, and the path had no `..` */
     enum in_upper upper; /* rule 4 */
     u64 hash;            /* of the entry's own path */
     char buf[BASE];      /* the path of the base */
@@ -61,7 +62,7 @@ static int layers_may_know(u64 hash)
     return 0;
 }
 
-/* What the view does not have may lead to what is shown. */
+/* A name that the view does not have may lead to a shown bind. */
 static int may_lead(u64 hash)
 {
     return rl_ways && rl_bloom_test(&rl_layers[__builtin_ctz(rl_ways)], rl_bloom_key(hash, RL_KEY_PATH));
@@ -72,7 +73,7 @@ static i32 searchable(u32 mode, u32 uid, u32 gid)
     return rl_me.fsuid ? (i32)rl_permit(mode, uid, gid, RL_X_OK, 0) : 0;
 }
 
-/* The root, as the view has it or as it was seen. 0: neither. */
+/* The root, from the view or from the cache. 0: neither. */
 static int enter_root(struct place *at)
 {
     const struct rl_view_entry *e = rl_view_entry(RL_VIEW_ROOT);
@@ -98,7 +99,7 @@ static int enter_root(struct place *at)
     return 1;
 }
 
-/* Go on with the link's target; `rest` is what follows the link. NULL: not here. */
+/* Continue with the link's target; `rest` is the path after the link. NULL: not on the fast path. */
 static const char *follow(struct quick *q, const struct rl_view_entry *e, const char *rest)
 {
     const char *text = rl_view_text(e->link, e->link_len + 1);
@@ -114,7 +115,7 @@ static const char *follow(struct quick *q, const struct rl_view_entry *e, const 
     return text;
 }
 
-/* A directory that was seen: which it has to be when a layer knows of its hash. */
+/* A cached directory: required if a layer's filter knows its hash. */
 static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
 {
     struct rl_ctx c;
@@ -124,7 +125,7 @@ static __attribute__((noinline)) int enter_seen(struct place *at, u64 hash)
     return 1;
 }
 
-/* The directory that a path is relative to, without the walk to it. */
+/* The directory that a path is relative to, without a walk to it. */
 static int enter_base(const struct rl_base *b, struct place *at)
 {
     if (b->clear) {
@@ -146,7 +147,7 @@ static enum in_upper upper_alone(u64 hash)
     return rl_shared_any(l) || rl_bloom_test(l, rl_bloom_key(hash, RL_BLOOM_RECORD)) ? UPPER_RECORD : UPPER_PLAIN;
 }
 
-/* The walk has come from the root to where the directory is that the path is relative to. 0: it was renamed. */
+/* The walk from the root has reached the directory that the path is relative to. 0: it was renamed. */
 static int at_base(struct start *s, const struct place *at)
 {
     const struct rl_base *b = &s->base;
@@ -159,8 +160,8 @@ static int at_base(struct start *s, const struct place *at)
     return 1;
 }
 
-/* The entry that a path leads to from `from` on, by way of `base` if that is not NULL (whoever has a directory open need
- * not be allowed to search those above it). -errno, RL_MISS or FROM_ROOT. */
+/* The entry that a path leads to from `from` on, through `base` if that is not NULL (a process with an open directory
+ * needs no search permission above it). -errno, RL_MISS or FROM_ROOT. */
 static __attribute__((noinline)) long walk(struct start *s, const struct place *from, int rooted, const char *base,
                                            const char *p, int follow_last)
 {
@@ -240,7 +241,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
     }
 }
 
-/* What came of a relative path, as long as no directory has been renamed since its name was learnt. */
+/* The result of a relative path; valid if no directory was renamed since its name was read. */
 static long kept(struct start *s, long r)
 {
     if (!rl_stirred(s->now))
@@ -299,7 +300,7 @@ static long upper_file(const struct start *s, const char *path, char *real, stru
     memcpy(real + n, path, k + 1);
     if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
         return RL_MISS;
-    if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the path is not that of the directory any more */
+    if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the directory no longer has this path */
         return RL_MISS;
     if (s->upper == UPPER_RECORD)
         return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
@@ -382,14 +383,14 @@ static __attribute__((noinline)) long upper_open(const struct start *s, const ch
         k_close(r);
         return RL_MISS;
     }
-    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* gone again: perhaps there is something below */
+    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* removed again: a lower object may show */
 }
 
 long (*rl_tree_descriptor)(u32 layer);
 
 long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
 {
-    if (flags & ~(QUICK_OPEN | 0100000 /* what x86_64's C libraries pass as O_LARGEFILE */))
+    if (flags & ~(QUICK_OPEN | 0100000 /* the O_LARGEFILE that x86_64's C libraries pass */))
         return RL_MISS;
     struct start s;
     long id = find(&s, dirfd, path, !(flags & O_NOFOLLOW));

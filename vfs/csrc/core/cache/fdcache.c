@@ -1,20 +1,20 @@
-/* Descriptors without a walk: which view entry a real inode of a layer's tree is.
+/* Cache from descriptor to view entry, by the real inode of a layer's tree: a hit takes no walk.
  *
- * 1. The name comes from /proc/self/fd once; the answer is remembered by device, inode and birth time, which the
- *    inode of another file does not share. Layers are immutable, so it stays right.
- * 2. It counts only as long as nothing may cover the entry's path (no Bloom filter, no bind knows it), and nothing on it
- *    may have been renamed (renamebits.c); then the view's attributes are the file's.
- * 3. The table is a cache without locks: a writer that is interrupted for good costs one line of it.
- * 4. Most programs ask for the attributes of what they have just opened (ld.so, cat, tar): files are remembered when they
- *    are opened, since that is when their names are at hand. Who opens CREDIT files without asking pays no longer for
- *    that, until he asks.
- * 5. A directory is clear when a walk from the root has come to it, and no layer and no bind knows its own name: names in
- *    it are then looked up from it on. That holds until a directory is removed or renamed (rl_moment()); what the upper
- *    gets of the names above it otherwise are parts to merge with. */
+ * 1. The name is read from /proc/self/fd once; the answer is cached by device, inode and birth time, which the inode of
+ *    another file never shares. Layers are immutable, so it stays valid.
+ * 2. A line is used only while nothing may cover the entry's path (no Bloom filter, no bind knows it), and nothing in
+ *    the path may have been renamed (renamebits.c); then the view's attributes are the file's.
+ * 3. The table is lock-free: a writer that never finishes costs one line of it.
+ * 4. Most programs read the attributes of a file right after they open it (ld.so, cat, tar): files are cached at open,
+ *    because their names are known then. After CREDIT opens without an fstat, files are not cached at open until the
+ *    next fstat.
+ * 5. A directory is clear when a walk from the root has reached it, and no layer and no bind knows its own name: names
+ *    in it are then looked up from there. This is valid until a directory is removed or renamed (rl_moment()); all
+ *    other new objects in the upper at the names above it are parts to merge with. */
 #include "../base/line.h"
 
 #define NOT_ONE 0xffffffffu /* in the place of an entry: no file of a layer's tree */
-#define LINES 64 /* a page: another would be one more fault in every program that opens files */
+#define LINES 64 /* one page: a second one would be one more page fault in every program that opens files */
 
 static struct line {
     u32 version; /* of rl_line_*(): guards the rest of the line, which any thread writes */
@@ -28,9 +28,9 @@ static struct line {
 #define CREDIT 8
 static struct {
     u16 told[LINES]; /* by entry: the number of the line that it was last written to, plus one. Any thread, no lock: a
-                      * number that is wrong leads to a line that is about another entry */
-    u32 epoch;       /* of the launch file in use; init alone */
-    i32 spent;       /* rule 4: files opened since somebody asked. Any thread, no lock: it is a guess */
+                      * wrong number leads to the line of another entry */
+    u32 epoch;       /* of the current launch file; set by init alone */
+    i32 spent;       /* rule 4: files opened since the last fstat. Any thread, no lock: it is a guess */
 } state;
 
 void rl_fdcache_init(void)
@@ -71,19 +71,19 @@ static void remember(const struct statx *sx, u32 id, u64 hash, u32 tree, u32 cle
     state.told[id % LINES] = (u16)(l - lines + 1);
 }
 
-/* Was this entry remembered, and is it still? (If its file is another one by now, the next question by descriptor tells.) */
+/* Was this entry cached, and is it still? (If its file has been replaced, the next look-up by descriptor shows it.) */
 static int is_told(u32 id)
 {
     u32 at = state.told[id % LINES];
     return at && lines[at - 1].id == id && lines[at - 1].epoch == state.epoch;
 }
 
-/* The entry at rel[0..len) of a tree, as long as it is the visible path; the FNV state of that. */
+/* The entry at rel[0..len) of a tree, while it is the visible path; its FNV state. */
 static u32 entry_of(u32 layer, const char *rel, u32 len, u64 *hash)
 {
     u32 id = rl_view_at(rel, len);
     const struct rl_view_entry *e = rl_view_entry(id);
-    /* Directories are the same one in every layer. */
+    /* A directory is the same one in every layer. */
     if (!e || (e->type != 'd' && (e->type != 'f' || e->layer != layer || e->source_len)))
         return 0;
     *hash = rl_fnv(RL_FNV_START, rel, len);
@@ -132,7 +132,7 @@ static int covered(u64 hash)
     return rl_bind_hash(hash);
 }
 
-/* 0: not one of a layer's, or not to be told apart. */
+/* 0: not a layer's file, or its inode is ambiguous. */
 static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clear_at)
 {
     if ((!rl_isreg(sx->stx_mode) && !rl_isdir(sx->stx_mode)) || !sx->stx_nlink || !(sx->stx_mask & STATX_BTIME))
@@ -149,7 +149,7 @@ static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clea
     return id == NOT_ONE ? 0 : id;
 }
 
-/* Is it worth a system call to remember what has just been opened (rule 4)? */
+/* Is it worth a system call to cache the file that was just opened (rule 4)? */
 static int credit(void)
 {
     return state.spent < CREDIT && ++state.spent;
@@ -196,7 +196,7 @@ long rl_fdcache_file(int fd, const struct statx *sx, struct rl_attr *out)
     return 0;
 }
 
-/* A directory of the upper, by its name; the answer is remembered (dircache.c). */
+/* A directory of the upper, by its name; the answer is cached (dircache.c). */
 static __attribute__((noinline)) int in_upper(int fd, const struct statx *sx, char *out, size_t size)
 {
     static const char gone[] = " (deleted)";

@@ -1,7 +1,7 @@
-/* The Bloom bits of a directory tree that is about to move inside the upper.
+/* Set the Bloom bits of a directory tree that is about to move inside the upper.
  *
- * Without recursion: directories found are queued, as paths relative to the moving one. When memory ends,
- * all bits are set: slow ever after, but right. */
+ * Without recursion: directories found are queued, as paths relative to the moving one. If memory runs out, all bits
+ * are set: look-ups stay slow, but correct. */
 #include "../internal.h"
 
 #define QUEUE_BYTES (1u << 20)

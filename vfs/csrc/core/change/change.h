@@ -8,17 +8,17 @@
 
 /* ---- copyfile.c -------------------------------------------------------------------------------- */
 
-/* The walk's object, a regular file with the attributes `a`, at `temp`, with the times `t`; data 0: empty. May set
+/* Copy the walk's object, a regular file with the attributes `a`, to `temp`, with the times `t`; data 0: empty. May set
  * w->fd. */
 long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t);
 
 /* ---- whiteout.c, copyup.c ---------------------------------------------------------------------- */
 
-long rl_lock(struct rl_walk *w);      /* -ESTALE, and held: directories were renamed since the walk began */
-long rl_lock_now(struct rl_walk *w);  /* whatever was renamed */
+long rl_lock(struct rl_walk *w);      /* -ESTALE, and the lock is held: directories were renamed since the walk began */
+long rl_lock_now(struct rl_walk *w);  /* even if directories were renamed */
 void rl_lock_free(struct rl_walk *w); /* without closing it */
 void rl_unlock(struct rl_walk *w);
-/* Of w->v; the parent is in the upper. 1: it was there. */
+/* Of w->v; the parent is in the upper. 1: it existed. */
 long rl_whiteout_make(struct rl_walk *w);
 void rl_whiteout_drop(struct rl_walk *w);   /* of w->v */
 long rl_opaque_make(const char *real, u32 len, u64 fnv);
@@ -29,8 +29,8 @@ int rl_unrecorded(const struct rl_walk *w); /* the upper certainly has no record
 void rl_record_drop(struct rl_walk *w, u64 fnv, const char *real, u32 len);
 u64 rl_vhash(const struct rl_walk *w);
 long rl_copyup_parents(struct rl_walk *w);
-/* data 0: the content is not needed (it is about to be truncated). When w->fd is set afterwards, w->hit says no more
- * than where the object is and what mode and owner it has. */
+/* data 0: the content is not needed (it is about to be truncated). If w->fd is set afterwards, w->hit holds only the
+ * place of the object, its mode and its owner. */
 long rl_copyup(struct rl_walk *w, int data);
 /* The owner and mode to give a new object in w->dir. */
 struct rl_owner {
@@ -52,21 +52,21 @@ void rl_owner_new(const struct rl_walk *w, u32 mode, struct rl_owner *o);
 /* Write or remove the record so that the object at w->v shows as `o`; `real` is its real mode. */
 long rl_owner_store(struct rl_walk *w, const struct rl_owner *o, u32 real_mode);
 int rl_owner_plain(const struct rl_owner *o, u32 real_mode);
-/* Everything before a name is made: writable, allowed, parent in the upper, bloom. */
+/* All steps before a name is made: writable, allowed, parent in the upper, Bloom bits. */
 long rl_create_begin(struct rl_walk *w, char *real);
 int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o);
 
-/* ---- recordupdate.c: changing what is recorded of an object of the upper ---------------------------------- */
+/* ---- recordupdate.c: changing the record of an object of the upper ---------------------------------------- */
 
 /* Does the record belong to the file instead of its name (sharedrecord.c)? */
-enum rl_shared { RL_SHARED_NO, RL_SHARED_FIRST /* from now on */, RL_SHARED_ALREADY };
+enum rl_shared { RL_SHARED_NO, RL_SHARED_FIRST /* it does from now on */, RL_SHARED_ALREADY };
 
 struct rl_edit {
     struct rl_record rec;
     u64 fnv;
     u32 len;
     enum rl_shared shared;
-    u64 linked; /* it belongs to the names together (linkedrecord.c) */
+    u64 linked; /* it belongs to all names together (linkedrecord.c) */
     char real[RL_REAL_MAX];
     char text[RL_PATH_MAX]; /* of the old record: rec's offsets point into it */
 };
@@ -75,32 +75,32 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
 long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n); /* and stamps */
 void rl_edit_stamp(const struct rl_edit *e); /* the change's time, st_ctime, on the file */
 void rl_edit_cancel(struct rl_walk *w);
-/* Before the real file of the walk's object is opened for writing: it may be one that only the mode's owner reads. */
+/* Called before the real file of the walk's object is opened for writing: the file may lack the owner's write bit. */
 long rl_make_writable(struct rl_walk *w);
 void rl_make_writable_magic(const char *link, const struct statx *sx);
 /* chmod of a bind's object, whose mode is `now`; `room` of RL_PATH_MAX bytes. */
 long rl_chmod_bind(const char *real, u32 now, u32 mode, char *room);
-/* The walk to a descriptor's object. 1: w is there; 0: only the descriptor will do; -EROFS: it is a
- * lower file without a name. */
+/* The walk to a descriptor's object. 1: w holds it; 0: only the descriptor can be used; -EROFS: it is a lower file
+ * without a name. */
 long rl_by_fd(struct rl_walk *w, int fd);
-/* -EBADF for a descriptor that only names its object (O_PATH): fchmod and the like do not take it. */
+/* -EBADF for an O_PATH descriptor: fchmod and the like reject it. */
 long rl_only_named(int fd);
 /* By path or, when it is NULL, by descriptor. Returns as rl_by_fd(). */
 long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags);
 
 /* ---- remove.c ---------------------------------------------------------------------------------- */
 
-/* 0, or -ENOTEMPTY; w->hit is lost. `marks`: there are whiteouts and the like in its directories. */
+/* 0, or -ENOTEMPTY; w->hit is lost. `marks`: its directories contain whiteouts or other marks. */
 long rl_empty(struct rl_walk *w, int *marks);
-long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if any */
+long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if it exists */
 long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everything in real/, as if at fnv */
 
-/* ---- xattr.c ----------------------------------------------------------------------------------- */
+/* ---- xattr.c ---------------------------------------------------------------------------------- */
 
-/* x fields for what a real file in the upper could not hold of the lower object's attributes, into
+/* x fields for those of the lower object's attributes that a real file in the upper could not hold, into
  * out[RL_PATH_MAX]. Length. */
 long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, char *out);
-/* The others, onto the real file itself. */
+/* The other attributes, set on the real file itself. */
 void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
 
 #endif

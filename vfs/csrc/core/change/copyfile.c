@@ -1,7 +1,7 @@
-/* The copy of a regular file, for copy-up.
+/* Copy a regular file, for copy-up.
  *
- * 1. An open() that needs the copy gets it as it is: made with the program's flags under a temporary name, and renamed
- *    while it is open. */
+ * 1. An open() that needs the copy gets the copy's own descriptor: the copy is made under a temporary name with the
+ *    program's flags, and renamed while it is open. */
 #include "../internal.h"
 
 #define COPY_BYTES (256u << 10)
@@ -35,14 +35,14 @@ static long copy_range(long from, long to, i64 at, i64 end)
         long n = rl_sys(__NR_copy_file_range, from, (long)&in, to, (long)&out, end - at, 0);
         if (n == 0)
             return 0; /* shorter than it was */
-        if (n < 0) /* not between these file systems, not here: by hand */
+        if (n < 0) /* not supported between these file systems: copy with read and write */
             return n == -ENOSPC || n == -EDQUOT ? n : copy_bytes(from, to, at, end);
         at += n;
     }
     return 0;
 }
 
-/* The content; holes are left out where they are worth the calls that it takes to find them. */
+/* The content; holes are skipped if that saves more than the calls that find them cost. */
 static long copy_data(long from, long to, i64 size)
 {
     long r = 0;
@@ -69,7 +69,7 @@ static long copy_data(long from, long to, i64 size)
 #define KEPT_FLAGS (O_ACCMODE | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC | 0100000 /* O_LARGEFILE of x86_64 */)
 #define MEANINGLESS (O_CREAT | O_TRUNC | O_NOFOLLOW) /* for a new, empty file */
 
-/* Can the copy be opened as the program wants it? Set-id bits have to be dropped afterwards, by name. */
+/* Can the copy be opened with the program's flags? Set-id bits have to be dropped afterwards, by name. */
 static int keeps(const struct rl_walk *w, const struct rl_attr *a, int data)
 {
     return w->want >= 0 && !(w->want & ~(KEPT_FLAGS | MEANINGLESS)) && (w->want & O_ACCMODE) != O_RDONLY &&
@@ -84,7 +84,7 @@ static long open_source(struct rl_walk *w)
     return r < 0 ? r : rl_reserve_open(w->s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 }
 
-/* The copy's descriptor comes first: the program's is the lowest. */
+/* The copy's descriptor is opened first: the program's is the lowest. */
 long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const char *temp, const i64 *t)
 {
     u32 mode = rl_written_mode(a->mode) & 07777;
@@ -104,7 +104,7 @@ long rl_copy_file(struct rl_walk *w, const struct rl_attr *a, int data, const ch
         if (from >= 0)
             k_close(from);
     }
-    /* Without its content it is on its way to be truncated: that is a change, and nobody else makes it one. */
+    /* A copy without content is about to be truncated: that is a change, and no other call records it. */
     i64 times[4] = {t[0], t[1], t[2], t[3]};
     if (!data && (a->size || (w->want >= 0 && (w->want & O_TRUNC))))
         times[3] = UTIME_NOW_;

@@ -1,10 +1,9 @@
-/* Copy-up: a lower object becomes one of the upper, before its first change.
+/* Copy-up: copy a lower object into the upper before its first change.
  *
  * 1. The copy is made under a temporary name and renamed: a file is whole or absent.
- * 2. Publishing happens under the lock and not over a whiteout: a file that was removed meanwhile does
- *    not come back.
- * 3. Two at once: the second finds the first one's copy and uses it.
- * 4. The parent's times are put back; making a copy is no change that a program made. */
+ * 2. Publishing happens under the lock and not over a whiteout: a file that was removed meanwhile does not reappear.
+ * 3. Of two copy-ups at once, the second finds the first one's copy and uses it.
+ * 4. The parent's times are restored; a copy-up is not a change by the program. */
 #include "../internal.h"
 
 static void times_of(const struct rl_attr *a, i64 t[4])
@@ -15,7 +14,7 @@ static void times_of(const struct rl_attr *a, i64 t[4])
     t[3] = a->mtime_ns;
 }
 
-/* Remember and put back the times of the directory that holds real[0..len). */
+/* Save and restore the times of the directory that holds real[0..len). */
 void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
 {
     char *dir = k->dir;
@@ -38,7 +37,7 @@ void rl_keep_times(const char *real, u32 len, struct rl_keep *k, int restore)
     }
 }
 
-/* The record that a copy of `hit` needs. Length of the text. (A copy of one of several hard links is a file of its own
+/* The record that a copy of `hit` needs. Length of the text. (A copy of one of several hard links is a separate file
  * from now on.) */
 static long copy_record(const struct rl_attr *a, int with_ino, const char *fields, u32 n, char *text)
 {
@@ -54,14 +53,14 @@ static long copy_record(const struct rl_attr *a, int with_ino, const char *field
     return rl_record_format(&rec, fields, "", text);
 }
 
-/* What a copy-up needs to remember (pool.c). */
+/* The buffers of a copy-up (pool.c). */
 struct work {
     struct rl_attr a;
     struct rl_keep keep;
     char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX], fields[RL_PATH_MAX];
 };
 
-/* Make the directory w->v[0..len), of which `hit` is the lower part, in the upper. */
+/* Make the directory w->v[0..len), whose lower part is `hit`, in the upper. */
 static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
                      const struct rl_hit *hit)
 {
@@ -95,7 +94,7 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     return r;
 }
 
-/* A directory of a frozen upper: processes may remember it without its new part. */
+/* A directory of a frozen upper: processes may have it cached without its new part. */
 static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
                      const struct rl_hit *hit)
 {
@@ -124,7 +123,7 @@ static long copyup_dir(struct rl_walk *w, const struct rl_ctx *dir, u32 len, con
     return r;
 }
 
-/* The nearest directory above w->dir that is in the upper, when this process has seen it. */
+/* The nearest directory above w->dir that is in the upper, if this process has it cached. */
 static int seen_above(const struct rl_walk *w, struct rl_ctx *at, u32 *end)
 {
     u32 n = w->dir.vlen;
@@ -146,7 +145,8 @@ long rl_copyup_parents(struct rl_walk *w)
     if (w->dir.mask & 1)
         return 0;
     u32 end = 0, len = w->dir.vlen;
-    /* By name: what is made must not come to where the directory was renamed from. The lock is kept for what follows. */
+    /* By name: the new object must not be made at the old path of a renamed directory. The lock is kept for the next
+     * steps. */
     long r = w->relative ? rl_lock(w) : 0;
     if (r >= 0 && !seen_above(w, &at, &end))
         r = rl_step_root(w, 0, &at, &hit);
@@ -210,7 +210,7 @@ static long make_copy(struct rl_walk *w, const struct rl_attr *a, int data, cons
     return r;
 }
 
-/* Give the finished copy its name, unless it has been removed or copied meanwhile. 1: it is ours. */
+/* Publish the finished copy, unless the object was removed or copied meanwhile. 1: it is ours. */
 static long publish(struct rl_walk *w, const char *temp, const char *real, u32 len, const char *text, u32 n)
 {
     struct rl_scratch *s = w->s;
@@ -230,7 +230,7 @@ static long publish(struct rl_walk *w, const char *temp, const char *real, u32 l
             r = rl_record_store(w, rl_vhash(w), real, len, text, n);
         if (r >= 0)
             r = k_rename(temp, real, RENAME_NOREPLACE);
-        if (r == -EINVAL) /* a file system without that flag; the lock protects us just as well */
+        if (r == -EINVAL) /* a file system without that flag; the lock protects us equally well */
             r = k_rename(temp, real, 0);
     }
     if (mine)
@@ -293,7 +293,7 @@ long rl_copyup(struct rl_walk *w, int data)
         r = rl_hold(w);
     if (r >= 0)
         r = rl_isdir(h->mode) ? copyup_dir(w, &w->dir, w->vlen, &w->self, h) : copyup_other(w, data);
-    if (r >= 0 && w->fd >= 0) { /* ours, and open: nothing more to learn */
+    if (r >= 0 && w->fd >= 0) { /* ours, and open: its attributes are known */
         h->what = RL_IN_LAYER;
         h->layer = 0;
         return 0;

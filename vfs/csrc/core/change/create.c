@@ -1,7 +1,7 @@
-/* What comes before every new name: checks, the parent in the upper, the Bloom bit. */
+/* The steps before every new name: checks, the parent in the upper, the Bloom bit. */
 #include "../internal.h"
 
-/* The real path that the walk's missing last name gets. Length. */
+/* The real path for the walk's missing last name. Length. */
 long rl_create_begin(struct rl_walk *w, char *real)
 {
     u32 name = w->dir.vlen + 1;
@@ -12,7 +12,7 @@ long rl_create_begin(struct rl_walk *w, char *real)
         return may < 0 ? may : rl_bind_real(&w->dir, w->v, w->vlen, real);
     }
     if (w->self.bind >= 0)
-        return -EROFS; /* a mount point whose host path is gone */
+        return -EROFS; /* a mount point whose host path is missing */
     if (!rl_writable())
         return -EROFS;
     if (rl_reserved(w->v + name, w->vlen - name))
@@ -32,8 +32,8 @@ long rl_create_begin(struct rl_walk *w, char *real)
     return r;
 }
 
-/* Can the object be made by one system call? Not where a whiteout has to go, or a record may be left
- * from something that a dying process did not remove. */
+/* Can the object be made by one system call? Not if a whiteout must be removed, or if a dying process may have left a
+ * record. */
 int rl_create_simple(const struct rl_walk *w, const struct rl_owner *o)
 {
     return !w->hit.white && rl_owner_plain(o, rl_real_mode(o->mode)) && (o->mode & S_IFMT) != S_IFCHR &&

@@ -16,7 +16,7 @@ static long make(const struct thing *t, const char *path)
     return k_mknod(path, mode, 0);
 }
 
-/* A directory over a whiteout: made aside, because it must be opaque from its first moment. */
+/* A directory over a whiteout: made under a temporary name, because it must be opaque from its first moment. */
 static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
 {
     char temp[RL_REAL_MAX];
@@ -123,7 +123,8 @@ long rl_symlink(const char *target, int dirfd, const char *path)
     return make_at(dirfd, path, &t);
 }
 
-/* The record of the first name, which somebody has made while we gave the object its second name without the lock. */
+/* The record of the first name, which another process made while we gave the object its second name without the
+ * lock. */
 static long link_late(struct rl_walk *from, struct rl_walk *to, const char *source, u32 n, const char *real, u32 len)
 {
     char text[RL_PATH_MAX];
@@ -142,8 +143,8 @@ static long link_late(struct rl_walk *from, struct rl_walk *to, const char *sour
     return r < 0 ? r : 0;
 }
 
-/* The second name of an object of the upper, with the record of the first. Without the lock where that is one step:
- * no name has a record, and none is hidden. */
+/* The second name of an object of the upper, with the record of the first. Without the lock if one step is enough: no
+ * name has a record, and none is hidden. */
 static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *real, u32 len)
 {
     char source[RL_REAL_MAX], text[RL_PATH_MAX];
@@ -203,7 +204,7 @@ struct pair {
     char source[RL_REAL_MAX], real[RL_REAL_MAX];
 };
 
-/* fs.protected_hardlinks, which every distribution sets: others' files only if they may be written anyway. */
+/* fs.protected_hardlinks, which every distribution sets: link another user's file only if it is writable. */
 static long may_link(const struct rl_hit *h)
 {
     if (rl_may_own(h) == 0)

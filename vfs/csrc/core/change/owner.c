@@ -1,4 +1,4 @@
-/* Owner and mode of new objects: what the real file holds and what a record must say. */
+/* Owner and mode of new objects: the real file's part and the record's part. */
 #include "../internal.h"
 
 /* The mode that the real file gets for a mode that programs see. A regular file that its owner may read keeps its own,
@@ -11,7 +11,7 @@ u32 rl_real_mode(u32 mode)
     return type | (mode & 01777) | keep;
 }
 
-/* As rl_real_mode(), of a file that is about to be opened for writing, or to get attributes. */
+/* Like rl_real_mode(), for a file that is about to be opened for writing, or to get attributes. */
 u32 rl_written_mode(u32 mode)
 {
     return rl_real_mode(mode) | 0200u;
@@ -38,7 +38,7 @@ int rl_owner_plain(const struct rl_owner *o, u32 real_mode)
            (o->mode == real_mode || rl_islnk(o->mode));
 }
 
-/* The fields of a record for `o`; nothing where the real file says the same. */
+/* The fields of a record for `o`; empty if the real file shows the same. */
 void rl_owner_fields(const struct rl_owner *o, u32 real_mode, struct rl_record *r)
 {
     r->has &= ~(RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV);

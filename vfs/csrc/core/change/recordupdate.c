@@ -1,7 +1,8 @@
-/* Changing the record of an object, and finding the object of a descriptor. */
+/* Change the record of an object, and find the object of a descriptor. */
 #include "../internal.h"
 
-/* Has the file several names, or had it when its record was changed? (Others may have linked it since the walk.) */
+/* Does the file have several names, or did it when its record was changed? (Other processes may have linked it since
+ * the walk.) */
 static long shared_begin(struct rl_walk *w, struct rl_edit *e)
 {
     struct statx sx;
@@ -21,7 +22,7 @@ static long shared_begin(struct rl_walk *w, struct rl_edit *e)
     return n < 0 || rl_record_parse(e->text, (u32)n, &e->rec) < 0 ? -EIO : 0;
 }
 
-/* 1: it is to be beside the name. */
+/* 1: it must be next to the name. */
 static long shared_store(struct rl_walk *w, struct rl_edit *e, u32 n)
 {
     if (e->linked)
@@ -71,8 +72,8 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
     return r < 0 ? r : 0;
 }
 
-/* As the kernel does with each of these changes, though nothing else of the file itself has changed: backups look at it.
- * To its own owner: network file systems do not pass on what names none. */
+/* As the kernel does at each of these changes, though nothing else of the file itself has changed: backup programs read
+ * ctime. The chown is to its own owner: network file systems do not pass on one that names no id. */
 void rl_edit_stamp(const struct rl_edit *e)
 {
     struct statx sx;
@@ -89,8 +90,8 @@ long rl_edit_end(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32 n
     return r;
 }
 
-/* Who may write (root, or a group) is answered by the mode that is shown; the real file is the host user's, whom its
- * own bits bind. From now on the record holds the mode. */
+/* The mode that is shown decides whether root or a group may write; the real file belongs to the host user, to whom its
+ * own bits apply. From now on the record holds the mode. */
 long rl_make_writable(struct rl_walk *w)
 {
     struct rl_edit e;
@@ -118,8 +119,8 @@ struct again {
     char real[RL_REAL_MAX];
 };
 
-/* The same for a file of the upper that is opened once more through /proc. Where it has no name (any more) the kernel's
- * answer will have to do. */
+/* The same for a file of the upper that is opened once more through /proc. If it has no name any more, the kernel's
+ * answer is final. */
 void rl_make_writable_magic(const char *link, const struct statx *sx)
 {
     struct again *m = rl_scratch_get(sizeof *m);
@@ -198,7 +199,7 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
         return only;
     if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)) {
         long r = rl_by_fd(w, dirfd);
-        if (path) /* it may be one that only names its object */
+        if (path) /* it may be an O_PATH descriptor */
             w->own = -1;
         return r;
     }

@@ -1,10 +1,10 @@
 /* unlink and rmdir.
  *
  * 1. A change of more than one step happens under the upper's lock.
- * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: whoever takes the lock
- *    meanwhile (a copy-up, which looks for the whiteout before it gives the copy its name) is counted (dircache.c), and then
- *    what came of both is looked at under the lock.
- * 3. A file that only the upper has, without a record, goes by one step in the same way.
+ * 2. A file that only the view has is hidden by one step, its whiteout, and without the lock: a process that takes the
+ *    lock meanwhile (a copy-up, which checks for the whiteout before it publishes the copy) is counted (dircache.c),
+ *    and then the result of both is checked under the lock.
+ * 3. A file that only the upper has, without a record, is removed by one step in the same way.
  * 4. A directory of the view that rm -r has emptied is read once (wipeddir.h). */
 #include "wipeddir.h"
 
@@ -38,7 +38,7 @@ static long clear_marks(const char *real)
     return n;
 }
 
-/* The marks go only once the directory has left its name: they still hide what is below. */
+/* The marks are removed only after the directory has lost its name: until then they hide the names below. */
 static long dir_remove(const char *real, u32 len, int marks, const struct rl_wiped_dir *wiped)
 {
     char temp[RL_REAL_MAX];
@@ -53,7 +53,7 @@ static long dir_remove(const char *real, u32 len, int marks, const struct rl_wip
     r = wiped ? rl_wiped_dir_clear(wiped) : clear_marks(temp);
     if (r >= 0)
         r = k_unlink(temp, AT_REMOVEDIR);
-    if (r < 0) /* somebody has made a file in it meanwhile */
+    if (r < 0) /* another process has made a file in it meanwhile */
         k_rename(temp, real, RENAME_NOREPLACE);
     return r;
 }
@@ -91,7 +91,7 @@ static long remove_bind(struct rl_walk *w, int flags)
     return r < 0 ? r : k_unlink(w->s->real, flags);
 }
 
-/* The lock is held. `wiped`: it is a directory, and one (wipeddir.h). */
+/* The lock is held. `wiped`: it is a directory, and a wiped one (wipeddir.h). */
 static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir *wiped)
 {
     struct rl_ctx self;
@@ -110,7 +110,7 @@ static long remove_known(struct rl_walk *w, int rmdir, const struct rl_wiped_dir
             r = rl_whiteout_make(w);
         if (r < 0)
             return r;
-        if (r > 0 && !upper) /* made without the lock (rule 2) since we looked: somebody else has removed it */
+        if (r > 0 && !upper) /* made without the lock (rule 2) since our check: another process has removed it */
             return -ENOENT;
     }
     if (!upper)
@@ -140,14 +140,14 @@ static long remove_locked(struct rl_walk *w, int rmdir)
     return r;
 }
 
-/* Only the view has it: nobody has ever made anything of this name in a directory layer. */
+/* Only the view has it: no object of this name was ever made in a directory layer. */
 static int untouched(const struct rl_walk *w)
 {
     return w->hit.what == RL_IN_VIEW && !rl_isdir(w->hit.mode) &&
            !rl_bloom_test(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
 }
 
-/* Rule 2: was somebody else's new object of this name made before our whiteout, so that it is still there? */
+/* Rule 2: did another process make a new object of this name before our whiteout, so that it still exists? */
 static int over_whiteout(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
@@ -161,7 +161,7 @@ static int upper_alone(struct rl_walk *w)
     return w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode) && rl_writable() && rl_upper_only(w);
 }
 
-/* Rule 3. Who was at work meanwhile may have put the directory elsewhere, to where something below shows. */
+/* Rule 3. A process that held the lock meanwhile may have moved the directory to a place where a lower object shows. */
 static long remove_plain(struct rl_walk *w, u32 since)
 {
     long r = rl_hold(w);
@@ -184,7 +184,7 @@ static long remove_plain(struct rl_walk *w, u32 since)
     return r < 0 && r != -ENOENT ? r : 0;
 }
 
-/* Rule 2. 1: the name is hidden, but that is not all. */
+/* Rule 2. 1: the name is hidden, but work is left. */
 static long hide(struct rl_walk *w, u32 since)
 {
     long r = rl_copyup_parents(w);
@@ -218,7 +218,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     r = hidden ? rl_lock_now(w) : rl_lock(w);
     if (r < 0)
         return r;
-    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else nobody else can have changed it */
+    if (hidden || !w->quiet || !rl_first_since(w->moment)) /* else no other process can have changed it */
         r = rl_anchor(w);
     if (hidden && (r < 0 || w->hit.what == RL_NOTHING || !over_whiteout(w))) {
         rl_unlock(w);

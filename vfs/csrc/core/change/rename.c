@@ -1,14 +1,15 @@
 /* rename, with RENAME_NOREPLACE and RENAME_EXCHANGE.
  *
- * 1. A lower file is copied up and moved; a lower directory is made in the upper with a redirect to where
- *    it comes from: nothing below it is copied.
- * 2. The lock is held; order: Bloom bits of the new names, whiteout of the old name (means nothing while
- *    the object is still there), record of the new name, the rename itself, then the old name's record
- *    and the new name's whiteout go.
+ * 1. A lower file is copied up and moved; a lower directory is made in the upper with a redirect to its old path:
+ *    nothing below it is copied.
+ * 2. The lock is held; order: Bloom bits of the new names, whiteout of the old name (without effect while the object is
+ *    still there), record of the new name, the rename itself, then removal of the old name's record and the new name's
+ *    whiteout.
  * 3. A file that only the upper has, without a record, moves by one step and without the lock to a name that nothing
- *    below has either; what was done meanwhile is looked at afterwards, as in remove.c.
- * 4. Whoever makes a file without the lock may do so while its directory is renamed: bits are set once more afterwards.
- * 5. A directory without a lower part that moves to where a lower directory shines through becomes opaque. */
+ *    below has either; changes of other processes are checked afterwards, as in remove.c.
+ * 4. Another process may make a file without the lock while its directory is renamed: bits are set once more
+ *    afterwards.
+ * 5. A directory without a lower part that moves to the name of a visible lower directory becomes opaque. */
 #include "../internal.h"
 
 struct side {
@@ -18,7 +19,7 @@ struct side {
     u32 len;
     struct rl_record rec;
     char real[RL_REAL_MAX];
-    char text[RL_PATH_MAX]; /* record that the object takes along */
+    char text[RL_PATH_MAX]; /* record that moves with the object */
 };
 
 struct move {
@@ -51,11 +52,11 @@ static int same_file(const struct rl_walk *a, const struct rl_walk *b)
            a->hit.sx.stx_dev_minor == b->hit.sx.stx_dev_minor;
 }
 
-/* Returns 1 when there is nothing to do: both names are one file already. */
+/* Returns 1 if there is nothing to do: both names already are one file. */
 static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
 {
     int dir = rl_isdir(a->hit.mode), there = b->hit.what != RL_NOTHING, swap = (flags & RENAME_EXCHANGE) != 0;
-    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before it looks at names */
+    if (a->dir.bind != b->dir.bind) /* the kernel compares mounts before names */
         return -EXDEV;
     if (a->dot)
         return -EBUSY;
@@ -105,7 +106,7 @@ static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     return r;
 }
 
-/* Where the lower part of the directory w->v is in the layers below. Length. */
+/* The path of the lower part of the directory w->v in the layers below. Length. */
 static long lower_path(struct side *side, char *out)
 {
     struct rl_walk *w = &side->w;
@@ -126,7 +127,7 @@ static long lower_path(struct side *side, char *out)
     return rl_join(out, RL_PATH_MAX, w->v, w->vlen, "", 0, "", 0);
 }
 
-/* What is below this name, and the real path. The object (if any) is in the upper. */
+/* The lower object of this name, and the real path. The object (if it exists) is in the upper. */
 static long look(struct side *x)
 {
     struct rl_ctx self;
@@ -164,7 +165,7 @@ static long travel_record(struct side *x, char *path)
     return rl_record_format(&x->rec, old + x->rec.xattrs, redirect, x->text);
 }
 
-/* The mark is no change that a program made: the directory keeps its time. */
+/* A mark is not a change by the program: the directory keeps its time. */
 static long opaque(const struct side *x, u64 to)
 {
     struct statx sx;
@@ -215,7 +216,7 @@ static long exchange(struct move *m)
     return r;
 }
 
-/* The upper's own (merged: empty) directory at b gives way: it may contain marks. */
+/* Remove the upper's own (merged: empty) directory at b: it may contain marks. */
 static long replace_dir(struct side *a, struct side *b)
 {
     long r = k_rename(a->real, b->real, 0);
@@ -282,14 +283,15 @@ static long locked(struct move *m, unsigned flags)
     return swap ? exchange(m) : replace(m, there, b->hit.what == RL_IN_LAYER && b->hit.layer == 0);
 }
 
-/* Rule 3: is this name nobody's but the upper's, without a record? */
+/* Rule 3: does only the upper have this name, without a record? */
 static int bare(struct rl_walk *w)
 {
     int upper = w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !rl_isdir(w->hit.mode);
     return (upper || (w->hit.what == RL_NOTHING && !w->hit.white)) && (w->dir.mask & 1) && rl_upper_only(w);
 }
 
-/* Somebody held the lock while we moved a to b: a record made for a belongs to b, and what shows at a is hidden. */
+/* Another process held the lock while we moved a to b: a record made for a belongs to b, and a lower object that shows
+ * at a is hidden. */
 static long move_late(struct rl_walk *a, struct rl_walk *b, struct move *m)
 {
     struct rl_record rec;
@@ -358,7 +360,7 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
         r = -ESTALE;
     if (r < 0)
         return r;
-    if (!a->quiet || !rl_first_since(a->moment)) { /* else nobody else can have changed it */
+    if (!a->quiet || !rl_first_since(a->moment)) { /* else no other process can have changed it */
         r = rl_again(a);
         if (r >= 0)
             r = rl_again(b);

@@ -1,4 +1,4 @@
-/* chmod, chown, utimens, truncate. What the real file cannot hold goes into its record. */
+/* chmod, chown, utimens, truncate. Attributes that the real file cannot hold are stored in its record. */
 #include "../internal.h"
 
 #define UTIME_OMIT_ ((1 << 30) - 2)
@@ -22,8 +22,8 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
     return r;
 }
 
-/* A file without a record, and none for what it is to show: one step, without the lock. Whoever had that meanwhile may
- * have made one: then all is done once more. RL_MISS: it is not so simple. */
+/* A file without a record, with attributes that need none: one step, without the lock. A process that held the lock
+ * meanwhile may have made a record: then all is done once more. RL_MISS: use the slow path. */
 static long apply_alone(struct rl_walk *w, const struct rl_owner *o)
 {
     const struct rl_hit *h = &w->hit;
@@ -70,7 +70,7 @@ static void owner_now(const struct rl_walk *w, struct rl_owner *o)
     o->minor = a.rdev_minor;
 }
 
-/* What is recorded of a descriptor's file of the upper, when it is remembered: its name need not be found. */
+/* The cached record of a descriptor's file of the upper: its name need not be looked up. */
 static int own_file(int fd, struct rl_hit *h)
 {
     if (k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_isreg(h->sx.stx_mode))
@@ -84,7 +84,7 @@ static int own_file(int fd, struct rl_hit *h)
     return 1;
 }
 
-/* As apply_alone(). */
+/* Like apply_alone(). */
 static long chmod_own(int fd, u32 mode)
 {
     struct rl_hit h;
@@ -153,8 +153,8 @@ static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
     return 0;
 }
 
-/* What virtual root may do and the kernel refuses to the caller has no effect, and is no error: on a file of the
- * host the owner cannot be recorded, and `tar x` as root must not fail over it. */
+/* A change that virtual root may make and the kernel refuses to the caller has no effect and is not an error: the owner
+ * of a host file cannot be recorded, and `tar x` as root must not fail over it. */
 static long chown_quiet(long r)
 {
     return (r == -EPERM || r == -EINVAL) && !rl_me.fsuid ? 0 : r;
@@ -174,7 +174,7 @@ static long chown_bind(struct rl_walk *w, u32 uid, u32 gid)
     return flags & RL_BIND_PROC ? r : chown_quiet(r);
 }
 
-/* As chmod_own(), to the owner that it has: only the time of the change is new. */
+/* Like chmod_own(), to the owner that it has: only ctime changes. */
 static long chown_own(int fd, u32 uid, u32 gid)
 {
     struct rl_hit h;
@@ -182,7 +182,7 @@ static long chown_own(int fd, u32 uid, u32 gid)
         (gid != ~0u && gid != h.gid))
         return RL_MISS;
     long r = may_chown(&h, uid, gid);
-    return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* as rl_edit_stamp() */
+    return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* like rl_edit_stamp() */
 }
 
 static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u32 gid, int flags)
@@ -208,7 +208,7 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
         o.uid = uid;
     if (gid != ~0u)
         o.gid = gid;
-    if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner gets no set-id program */
+    if (!rl_isdir(o.mode) && !rl_islnk(o.mode)) /* as the kernel does: a new owner must not get a set-id program */
         o.mode &= ~(u32)(S_ISUID | ((o.mode & S_IXGRP) ? S_ISGID : 0));
     return apply(w, &o);
 }
@@ -279,8 +279,8 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
     return r;
 }
 
-/* Somebody other than root is about to write into the file: it must not stay a set-id program. The kernel
- * does so at the first write, which we do not see. */
+/* A user other than root is about to write to the file: it must not stay a set-id program. The kernel drops the bits at
+ * the first write, which we do not see. */
 long rl_drop_setid(struct rl_walk *w)
 {
     struct rl_owner o;
@@ -320,11 +320,12 @@ static long truncate_at(struct rl_walk *w, const char *path, i64 size)
         r = rl_object_real(w, w->s->real);
     if (r < 0)
         return r;
-    /* Not by truncate(2): that one would be closed to nobody who finds the gate (trap/confine.c). */
+    /* Not by truncate(2): it would be open to every process that finds the gate (trap/confine.c). */
     long fd = k_open(w->s->real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    /* To its own size it changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2) would. */
+    /* A truncate to the current size changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2)
+     * would. */
     r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
     if (r < 0 || sx.stx_size != (u64)size)
         r = k4(__NR_ftruncate, fd, size, 0, 0);

@@ -1,7 +1,7 @@
 /* Marks in the upper: whiteouts, opaque flags, records; and the lock that two-step changes hold.
  *
- * Order of every change: bit in the Bloom filter, then the mark, then the object it is about. A process
- * that dies in between leaves a mark that means nothing (docs/format.md section 6). */
+ * Order of every change: bit in the Bloom filter, then the mark, then its object. A process that dies in between leaves
+ * a mark without effect (docs/format.md section 6). */
 #include "../internal.h"
 
 long rl_lock_now(struct rl_walk *w)
@@ -31,7 +31,7 @@ long rl_lock(struct rl_walk *w)
     return r < 0 || rl_still(w) ? r : -ESTALE;
 }
 
-/* The lock is given back explicitly: a child forked meanwhile by another thread shares it. */
+/* The lock is released explicitly: a child forked meanwhile by another thread shares it. */
 void rl_lock_free(struct rl_walk *w)
 {
     rl_section_end();
@@ -60,15 +60,15 @@ static u32 name_at(const char *path)
     return n;
 }
 
-/* Where it can be, an empty mark is one more link of the one that this process made last: an inode for each would
- * make rm -r of a lower tree slow. Not across directories: there Landlock looks all the way up from both, which costs
- * half as much as the link. `dir`: FNV state of the directory's path; where it has been given to another one since, the
- * link fails, or it is one of a mark there. 1: it was there. */
+/* If possible, an empty mark is one more link of the last mark that this process made: an inode for each would make rm
+ * -r of a lower tree slow. Not across directories: there Landlock walks all the way up from both, which costs half as
+ * much as the link. `dir`: FNV state of the directory's path; if another directory has got that path since, the link
+ * fails, or it is a link of a mark there. 1: it existed. */
 static long make_mark(const char *path, u64 dir)
 {
     static char from[RL_REAL_MAX] RL_BULK, last[RL_NAME_MAX + 1] RL_BULK;
     static u64 last_dir;
-    static u32 busy; /* for ever in a child forked at the wrong moment: then each mark is its own */
+    static u32 busy; /* permanently held in a child forked at the wrong moment: then each mark has its own inode */
     int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
     u32 at = name_at(path);
     long r = -ENOENT;
@@ -116,7 +116,7 @@ void rl_whiteout_drop(struct rl_walk *w)
         k_unlink(s->mark, 0);
 }
 
-/* The directory really at `real`, whose path in the upper will hash to `fnv`, hides what is below. */
+/* Make the real directory at `real`, whose path in the upper will hash to `fnv`, opaque. */
 long rl_opaque_make(const char *real, u32 len, u64 fnv)
 {
     char mark[RL_REAL_MAX];
@@ -127,7 +127,7 @@ long rl_opaque_make(const char *real, u32 len, u64 fnv)
     return make_mark(mark, fnv);
 }
 
-/* Returns 1 when there is a record; its text is in text[RL_PATH_MAX]. */
+/* Returns 1 if a record exists; its text is in text[RL_PATH_MAX]. */
 long rl_record_load(struct rl_walk *w, u64 fnv, const char *real, u32 len, char *text, struct rl_record *r)
 {
     struct rl_scratch *s = w->s;

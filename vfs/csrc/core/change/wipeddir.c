@@ -1,7 +1,7 @@
-/* See wipeddir.h. What is not quite certain is none: rl_empty() knows every case. */
+/* See wipeddir.h. A directory that is not certainly wiped is not one: rl_empty() knows every case. */
 #include "wipeddir.h"
 
-/* How many names of the view an entry hides: 0 or 1, or -1: it is no mark, or one whose name is elsewhere. */
+/* How many names of the view an entry hides: 0 or 1, or -1: it is not a mark, or its name is stored elsewhere. */
 static int hides(const char *name, u32 view)
 {
     if (!rl_begins(name, RL_WH) || rl_begins(name, RL_WH_LONG))

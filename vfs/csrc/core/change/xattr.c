@@ -36,7 +36,7 @@ static long bad_name(const char *name)
     return 0;
 }
 
-/* The record's text of an object of a marked layer, into w->s->text. */
+/* The text of the record of an object of a marked layer, into w->s->text. */
 static long fields_of(struct rl_walk *w, const char **from, const char **end)
 {
     struct rl_hit *h = &w->hit;
@@ -89,7 +89,7 @@ static long real_get(struct rl_walk *w, const char *name, void *value, size_t si
     return r < 0 ? r : rl_by_text(nr, w->s->real, name, value, size, 0);
 }
 
-/* Of what is not a bind's; the name is a good one. */
+/* Of an object outside binds; the name is valid. */
 static long get(struct rl_walk *w, const char *name, void *value, size_t size)
 {
     struct rl_hit *h = &w->hit;
@@ -104,7 +104,7 @@ static long get(struct rl_walk *w, const char *name, void *value, size_t size)
     return r == -EOPNOTSUPP ? -ENODATA : r;
 }
 
-/* As rl_object(), but reading is allowed everywhere. */
+/* Like rl_object(), but reading is allowed everywhere. */
 static long object(struct rl_walk *w, int fd, const char *path, int flags)
 {
     if (!path || (!path[0] && (flags & AT_EMPTY_PATH) && fd != AT_FDCWD)) {
@@ -155,7 +155,7 @@ long rl_getxattr(int fd, const char *path, const char *name, void *value, size_t
     return r;
 }
 
-/* Add a name to the list that is being made. */
+/* Append a name to the list. */
 static long list_add(char *list, size_t size, size_t *at, const char *name, u32 n)
 {
     if (size) {
@@ -249,7 +249,7 @@ static long may_set(const struct rl_hit *h, const char *name)
     return rl_may(h, RL_W_OK);
 }
 
-/* The record's fields without `name`, into out[RL_PATH_MAX]. Length; *had: it was there. */
+/* The record's fields without `name`, into out[RL_PATH_MAX]. Length; *had: it was present. */
 static u32 without(const struct rl_edit *e, const char *name, char *out, int *had)
 {
     char hex[2 * RL_XATTR_NAME + 2];
@@ -275,7 +275,7 @@ static u32 without(const struct rl_edit *e, const char *name, char *out, int *ha
 }
 
 struct change {
-    const char *name, *value; /* value NULL: remove */
+    const char *name, *value; /* value NULL: remove it */
     u32 size;
     int flags;
 };
@@ -344,7 +344,7 @@ static long change_at(struct rl_walk *w, int fd, const char *path, const struct 
     if (r >= 0)
         r = may_set(&w->hit, c->name);
     if (r >= 0 && !c->value && rl_writable()) {
-        r = get(w, c->name, NULL, 0); /* what is not there is not removed: nor is the file copied up for it */
+        r = get(w, c->name, NULL, 0); /* a missing attribute is not removed: the file is not copied up for it either */
         r = rl_sure(w) < 0 ? -ESTALE : r;
     }
     if (r >= 0)

@@ -1,4 +1,4 @@
-/* Extended attributes as text and tables: what xattr.c and its table files share. */
+/* Extended attributes as text and tables: declarations shared by xattr.c and its table files. */
 #ifndef RL_XATTR_H
 #define RL_XATTR_H
 
@@ -17,7 +17,7 @@ static inline int rl_xattr_real(const char *name, u32 mode)
 {
     return rl_xattr_user(name) && (rl_isreg(mode) || rl_isdir(mode));
 }
-/* A layer whose records count. */
+/* A layer whose records are used. */
 static inline int rl_xattr_marked(const struct rl_hit *h)
 {
     return h->what == RL_IN_LAYER && (rl_layers[h->layer].flags & RL_DIR_MARKS);
@@ -27,7 +27,7 @@ int rl_xattr_next(const struct rl_view_entry *e, u32 *at, struct rl_xattr *p);
 char *rl_hex_put(char *p, const char *bytes, u32 n);
 /* Hex up to `end`; bytes, or -1. */
 long rl_hex_get(const char *p, const char *end, char *out, u32 size);
-/* The x field that starts at p: where its = is and where it ends. */
+/* The x field that starts at p: the positions of its = and of its end. */
 const char *rl_field_end(const char *p, const char *end, const char **equals);
 /* Append an x field to out[*at], RL_PATH_MAX long. 0 or -ENOSPC. */
 long rl_field_put(char *out, u32 *at, const struct rl_xattr *p);

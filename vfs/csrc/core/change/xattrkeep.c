@@ -1,5 +1,4 @@
-/* Extended attributes where they are kept: a view's table, a record's x fields; and taking them along when an
- * object is copied up. */
+/* Storage of extended attributes: a view's table, a record's x fields; and their transfer at copy-up. */
 #include "xattr.h"
 
 /* ---- attributes of a view entry: u16 name length, u32 value length, name, value ---- */
@@ -49,7 +48,7 @@ long rl_hex_get(const char *p, const char *end, char *out, u32 size)
     return p == end ? n : -1;
 }
 
-/* The field that starts at p: where its = is and where it ends. */
+/* The field that starts at p: the positions of its = and of its end. */
 const char *rl_field_end(const char *p, const char *end, const char **equals)
 {
     *equals = NULL;
@@ -83,8 +82,8 @@ static long source_path(struct rl_walk *w, const struct rl_ctx *dir, u32 len, co
     return rl_layer_path(w, dir, w->v, len, (u32)h->layer, w->s->real);
 }
 
-/* Names of a real lower object: only what a foreign layer really has; security.* of the host's own files is
- * the host's label, not the image's. */
+/* Names of a real lower object: only those that a foreign layer really has; security.* of the host's own files is the
+ * host's label, not the image's. */
 static long source_names(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, char *list,
                          size_t size)
 {

@@ -1,20 +1,20 @@
 /* Binds: host paths visible inside, /proc, /sys and /dev among them.
  *
- * The walk goes through a bind component by component, so that a symbolic link is read in the virtual
- * root and `..` cannot leave. Permissions inside are the kernel's business, but for what is mounted with an owner. */
+ * The walk goes through a bind component by component, so that a symbolic link is read in the virtual root and `..`
+ * cannot leave. The kernel checks permissions inside, except for a mount with an owner. */
 #include "../internal.h"
 
 static u64 hashes[RL_MAX_BINDS];
-static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown otherwise; 0 for others */
+static u64 devices[RL_MAX_BINDS] RL_BULK; /* and one: of binds whose owners are shown differently; 0 for others */
 static struct {
     u64 filter;        /* bit h & 63 of every mount point's hash. Set by init alone */
-    u64 within;        /* likewise of the directories that they are mounted in */
-    int devices_known; /* `devices` is filled; by the first who asks: two at once write the same */
+    u64 within;        /* the same for the directories that contain mount points */
+    int devices_known; /* `devices` is filled; by the first caller: two at once write the same values */
 } state;
 int rl_shown;
 
-/* Binds that are known to be directories: to go through one takes no system call. (When it is gone, what is looked up
- * in it is not there.) */
+/* Binds that are known to be directories: walking through one takes no system call. (If it was removed, look-ups in it
+ * fail with ENOENT.) */
 static u8 directory[RL_MAX_BINDS];
 
 void rl_bind_init(void)
@@ -42,7 +42,7 @@ int rl_bind_may_be_in(u64 hash)
 
 u32 rl_shown_prefix(const char *name)
 {
-    for (u32 i = 0; i < rl_launch->binds; i++) { /* the longest comes first */
+    for (u32 i = 0; i < rl_launch->binds; i++) { /* longest first */
         struct rl_bind b = rl_bind(i);
         u32 k = 1;
         if (!(b.flags & RL_BIND_SHOWN))
@@ -79,13 +79,13 @@ int rl_bind_at(u64 hash, const char *v, u32 len)
     return -1;
 }
 
-/* Nothing can be made, removed or renamed in this directory. */
+/* No name can be made, removed or renamed in this directory. */
 int rl_read_only(const struct rl_ctx *dir)
 {
     return dir->bind >= 0 ? (rl_bind((u32)dir->bind).flags & RL_BIND_RO) != 0 : !rl_writable();
 }
 
-/* Is a mount point at this path, or one that needs it below it? Such a name can be neither removed nor renamed. */
+/* Is there a mount point at this path, or one below that needs it? Such a name can be neither removed nor renamed. */
 int rl_bind_below(const char *v, u32 len)
 {
     for (u32 i = 0; i < rl_launch->binds; i++) {
@@ -139,7 +139,7 @@ int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self)
     self->hash = h;
     self->vlen = len;
     self->bind = bind;
-    self->mode = S_IFDIR | 0755; /* nobody asks: the kernel decides below it */
+    self->mode = S_IFDIR | 0755; /* no check: the kernel decides below it */
     return 1;
 }
 

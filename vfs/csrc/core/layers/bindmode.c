@@ -1,8 +1,8 @@
-/* chmod of a file of the host, in a bind. Set-id bits are never made there (kernel.h): the others are set, as the kernel
- * does where somebody may not give the group's bit.
+/* chmod of a file of the host, in a bind. Set-id bits are never set there (kernel.h): the other bits are set, as the
+ * kernel does when the caller may not set the group's bit.
  *
- * The set-group-id bit that a directory has already is the user's, or came from the directory above, and stays: a chmod
- * without the bit would take it away, so the others are changed by the access list, which leaves it alone.
+ * An existing set-group-id bit of a directory is the user's, or was inherited from the parent, and stays: a chmod
+ * without the bit would clear it, so the other bits are changed through the access ACL, which leaves it alone.
  */
 #include "../internal.h"
 
@@ -40,7 +40,7 @@ static u64 fill(struct acl *acl, u64 entries, u32 mode)
     return sizeof *acl + entries * sizeof acl->entry[0];
 }
 
-/* `room`: RL_PATH_MAX bytes. -EPERM where there are no access lists. */
+/* `room`: RL_PATH_MAX bytes. -EPERM on a file system without ACLs. */
 static long change_the_others(const char *real, u32 now, u32 mode, char *room)
 {
     static const u16 least[] = {ACL_USER, ACL_GROUP, ACL_OTHER};

@@ -21,7 +21,7 @@ static long connect_to(long fd, const char *path)
     long dir = -1, r;
     if (n < sizeof a.path) {
         memcpy(a.path, path, n);
-    } else { /* too long for an address: through a descriptor of its directory */
+    } else { /* too long for an address: connect through a descriptor of its directory */
         char parent[RL_PATH_MAX];
         u32 at = n;
         while (at && path[at - 1] != '/')
@@ -59,8 +59,8 @@ static long transfer(long nr, long fd, char *p, size_t n)
     return 0;
 }
 
-/* One request on a connection of its own. -ECONNRESET: it was closed before the answer, as the hydrator does with the
- * most silent client when all its places are taken (others may flood it); asking again is right then. */
+/* One request on its own connection. -ECONNRESET: the hydrator closed it before the answer, as it does with the most
+ * silent client when all its places are taken (others may flood it); the caller should retry. */
 static long ask(u32 id, i32 *answer)
 {
     long fd = k4(__NR_socket, AF_UNIX_, SOCK_STREAM_ | SOCK_CLOEXEC_, 0, 0);
@@ -92,7 +92,7 @@ long rl_hydrate(u32 id)
         if (r != -ECONNRESET && r != -EPIPE)
             break;
     }
-    /* Nobody there is an I/O error to the program: its file exists, only its bytes cannot be had. */
+    /* A missing hydrator is an I/O error to the program: its file exists, but its content is not available. */
     if (r < 0)
         return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : -EIO;
     return answer;

@@ -1,6 +1,6 @@
-/* The launch file (docs/format.md section 8): mapped once, checked once, read ever after.
+/* The launch file (docs/format.md section 8): mapped once, checked once, then only read.
  *
- * Everything that is an offset is checked here, so that nobody else needs to. */
+ * Every offset is checked here, so no other code needs to. */
 #include "../internal.h"
 
 const struct rl_launch *rl_launch;
@@ -143,8 +143,8 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     u64 size = 0;
     u8 *map = rl_map_file(rl_launch_str(d->bloom), 0, &size, d->flags & RL_DIR_UPPER);
     u32 version = map && size > 12 ? *(const u32 *)(const void *)(map + 8) : 0;
-    /* An unusable filter only costs time: without one we always look. But then nobody who has a usable
-     * one may rely on ours being set, so the writer of an upper without its filter would be wrong. */
+    /* An unusable filter only costs time: without one we always read the layer. But a process with a usable filter
+     * would rely on our bits, so a writer to an upper without its filter would be wrong. */
     if (!map || size < RL_BLOOM_HEADER + (1u << (RL_BLOOM_LOG2 - 3)) || memcmp(map, RL_BLOOM_MAGIC, 8) ||
         version > RL_BLOOM_VERSION)
         return;
@@ -185,6 +185,6 @@ long rl_core_init(const char *launch_path)
     rl_fdcache_init();
     rl_renamed_path_init();
     rl_dircache_init(counts, sections);
-    k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply one more */
+    k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply another */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
 }

@@ -1,4 +1,4 @@
-/* What a container is made of: launch file, view, Bloom filters, records, binds.
+/* The parts of a container: launch file, view, Bloom filters, records, binds.
  *
  * For the files of the core alone. */
 #ifndef RL_LAYERS_H
@@ -18,7 +18,7 @@ struct rl_layer {
     const char *path;
     u32 len;
     u32 flags;
-    u64 *bloom; /* the words, or NULL: always look */
+    u64 *bloom; /* the words, or NULL: always read the layer */
     u32 near;   /* mask of a path's first bit */
     u32 tells_moves; /* the filter knows the paths that redirects name */
     u64 dev;
@@ -41,7 +41,7 @@ u32 rl_tree(u32 layer, const char **path);
 struct rl_bind rl_bind(u32 i);
 int rl_own_device(u64 dev);
 int rl_tree_device(u64 dev); /* may a file on it be one of a view's layers? */
-/* `size`: of the part from `offset` on that is wanted, 0 for the rest of the file; then what was mapped. */
+/* `size`: of the part from `offset` on, 0 for the rest of the file; then the mapped size. */
 void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 
 /* ---- view.c ------------------------------------------------------------------------------------ */
@@ -49,7 +49,7 @@ void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 long rl_view_open(const char *path, u64 offset, u64 bytes);
 u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
 u32 rl_view_at(const char *path, u32 len);               /* of a path with a slash before each name; 0: none */
-const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: no such id */
+const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
 u32 rl_view_count(void);
 long rl_view_path(u32 id, char *out, size_t size);                /* visible path; length */
@@ -72,17 +72,17 @@ void rl_bloom_set(const struct rl_layer *l, u64 key);
 #define RL_HAS_INO 16u
 #define RL_HAS_XATTR 32u
 #define RL_HAS_REDIRECT 64u
-#define RL_HAS_LINKED 128u /* only of what lies beside a name: the record is elsewhere (linkedrecord.c) */
+#define RL_HAS_LINKED 128u /* only for the text next to a name: the record is elsewhere (linkedrecord.c) */
 struct rl_record {
     u32 has;
     u32 uid, gid, mode, major, minor;
     u64 ino, linked;
-    u32 xattrs, xattrs_len;     /* where in the text the x fields are (contiguous), their length */
-    u32 redirect, redirect_len; /* where in the text PATH is */
+    u32 xattrs, xattrs_len;     /* offset of the x fields (contiguous) in the text, and their length */
+    u32 redirect, redirect_len; /* offset of PATH in the text */
 };
 long rl_record_parse(const char *text, u32 len, struct rl_record *r);
-/* Format r into out[RL_PATH_MAX]; x fields and PATH are copied from `xattrs` and `redirect`. Length, or
- * -ENOSPC when it does not fit. Length 0: nothing to record. */
+/* Format r into out[RL_PATH_MAX]; x fields and PATH are copied from `xattrs` and `redirect`. Length, or -ENOSPC if it
+ * does not fit. Length 0: nothing to record. */
 long rl_record_format(const struct rl_record *r, const char *xattrs, const char *redirect, char *out);
 
 /* ---- sharedrecord.c ---------------------------------------------------------------------------------- */
@@ -98,7 +98,7 @@ long rl_record_text(struct rl_scratch *s, const struct rl_layer *l, u32 mode, u3
 struct rl_walk;
 long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r);
 long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r);
-/* These want the lock. */
+/* These need the lock. */
 long rl_linked_store(struct rl_scratch *s, u64 id, const char *text);
 long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r);
 u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r);
@@ -117,40 +117,40 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len);
 
 void rl_bind_init(void);
 extern int rl_shown; /* some bind is RL_BIND_SHOWN */
-u32 rl_shown_prefix(const char *name); /* length of such a one's path, without its slash, if `name` begins with it */
+u32 rl_shown_prefix(const char *name); /* length of such a bind's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
 long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
-/* As it is shown, for what the real file says. `top`: it is what is mounted, not below it. */
+/* The attributes to show for the real file's. `top`: the file is the mount itself, not below it. */
 void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
-int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown otherwise? */
+int rl_bind_device(u64 dev); /* may a file on it be one whose owner is shown differently? */
 long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx *self, struct rl_hit *hit);
 int rl_bind_child(u32 i, const char *v, u32 len, const char **name, u32 *n); /* bind i is mounted in this directory */
 int rl_bind_in(const char *v, u32 len); /* some bind is mounted in this directory */
 int rl_bind_may_be_in(u64 hash);        /* 0: none is */
 int rl_read_only(const struct rl_ctx *dir);
-int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or lies below it */
-/* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length;
- * -ENOLINK: only the kernel can follow it. */
+int rl_bind_below(const char *v, u32 len); /* a bind's mount point is this path or below it */
+/* The target of the link at w->v[0..len) as the program sees it, into w->s->mark. Length; -ENOLINK: only the kernel can
+ * follow it. */
 long rl_proc_link(struct rl_walk *w, u32 len);
-long rl_proc_target(struct rl_walk *w, u32 len); /* the same to go on with: only the kernel finds what has no name */
+long rl_proc_target(struct rl_walk *w, u32 len); /* the same, to continue; only the kernel finds nameless objects */
 int rl_proc_magic(const struct rl_walk *w, const struct rl_ctx *c, u32 len);
 int rl_proc_maps(const struct rl_walk *w); /* the walk's object is a process's maps or smaps */
 
-/* Is it a process's status? Then its process. */
+/* Is it a process's status file? Then the process's ID. */
 int rl_proc_status(const struct rl_walk *w, u64 *pid);
 
 /* ---- hydrate.c --------------------------------------------------------------------------------- */
 
 long rl_hydrate(u32 id);
-/* Run open(2) on a view entry's real path, asking the hydrator when it is not there yet. */
+/* Run open(2) on a view entry's real path; request it from the hydrator if it is missing. */
 long rl_view_openfd(u32 id, char *real, int flags);
 /* The real path of the walk's object (of a view entry: hydrated). Length. */
 long rl_object_real(struct rl_walk *w, char *out);
 
 long rl_resolve_directory(struct rl_walk *w, const char *path); /* a directory that may be entered: -ENOTDIR, -EACCES */
-/* The real path of the walk's directory, such that its descriptor leads back to w->v. Length. */
+/* The real path of the walk's directory; its descriptor leads back to w->v. Length. */
 long rl_dir_real(struct rl_walk *w, char *out);
 
 #endif

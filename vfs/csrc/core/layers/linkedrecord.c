@@ -1,12 +1,12 @@
 /* The record of a FIFO, socket or symbolic link with several names (docs/format.md section 6, *Linked record*). Such a
- * file takes no attribute, so that what lies beside each of its names says where in the upper's root the record is.
+ * file cannot have an attribute, so the record next to each name holds the path of the record in the upper's root.
  *
- * 1. link(2) makes it, under the lock; every later name gets what the first has.
- * 2. It goes with the last name. A crash before that leaves one that nobody names: it means nothing.
- * 3. What is named and not there says nothing: the file is being removed. */
+ * 1. link(2) makes it, under the lock; every later name gets the same text as the first.
+ * 2. It is removed with the last name. A crash before that leaves a record that no name refers to: it means nothing.
+ * 3. A reference to a missing record says nothing: the file is being removed. */
 #include "../internal.h"
 
-/* The times of the upper's root, which keeps them: a mark is no change that a program made. */
+/* Save and restore the times of the upper's root: a mark is not a change by the program. */
 static int root_times(i64 times[4], int restore)
 {
     struct statx sx;
@@ -30,7 +30,7 @@ static long path_of(const struct rl_layer *l, u64 id, char *out)
     return rl_join(out, RL_REAL_MAX, l->path, l->len, name, n, "", 0);
 }
 
-/* As rl_record_load(), of the record itself; `mark` is a buffer. */
+/* Like rl_record_load(), of the record itself; `mark` is a buffer. */
 long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, struct rl_record *r)
 {
     long n = path_of(l, id, mark);
@@ -45,7 +45,8 @@ long rl_linked_load(const struct rl_layer *l, u64 id, char *mark, char *text, st
     return (long)strlen(text);
 }
 
-/* s->text, of n bytes, lies beside a name: parse it, or what it leads to, which is in s->text then. Length. */
+/* s->text, n bytes long, was read next to a name: parse it, or the record that it refers to, which is then in s->text.
+ * Length. */
 long rl_linked_follow(struct rl_scratch *s, const struct rl_layer *l, long n, struct rl_record *r)
 {
     if (rl_record_parse(s->text, (u32)n, r) < 0)
@@ -72,7 +73,7 @@ long rl_linked_store(struct rl_scratch *s, u64 id, const char *text)
     return n;
 }
 
-/* A new one. */
+/* A new record. */
 static long make(struct rl_scratch *s, const char *text, u64 *id)
 {
     i64 now[2] = {0, 0}, times[4];
@@ -90,8 +91,8 @@ static long make(struct rl_scratch *s, const char *text, u64 *id)
     return r;
 }
 
-/* Rule 1, for the object of the walk, at real[0..len): its names are to have text[0..), of which a record was read.
- * Length of the text from now on. */
+/* Rule 1, for the walk's object, at real[0..len): its names will have text[0..), from which a record was read. Length
+ * of the text from now on. */
 long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, struct rl_record *r)
 {
     struct rl_keep keep;
@@ -109,7 +110,7 @@ long rl_linked_make(struct rl_walk *w, const char *real, u32 len, char *text, st
     return e < 0 ? e : n;
 }
 
-/* The one that goes with the walk's name, which `r` was read of; 0: none. */
+/* The linked record to remove with the walk's name, from which `r` was read; 0: none. */
 u64 rl_linked_last(const struct rl_walk *w, const struct rl_record *r)
 {
     const struct rl_hit *h = &w->hit;

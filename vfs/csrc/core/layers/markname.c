@@ -31,7 +31,7 @@ long rl_whiteout_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, at, RL_WH, 4, real + at, len - at);
 }
 
-/* `root_len`: length of the layer's own path; the record of a layer's root lies inside the root. */
+/* `root_len`: length of the layer's own path; the record of a layer's root is inside the root. */
 long rl_record_path(char *out, size_t size, const char *real, u32 len, u32 root_len)
 {
     if (len == root_len && (!len || real[0] == '/')) /* a path that begins at a descriptor is never the root's */
@@ -47,7 +47,7 @@ long rl_opaque_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, len, "/" RL_WH_OPAQUE, sizeof RL_WH_OPAQUE, "", 0);
 }
 
-/* A name beside real[0..len) that no other thread uses. */
+/* A name next to real[0..len) that no other thread uses. */
 long rl_temp_path(char *out, size_t size, const char *real, u32 len)
 {
     static u32 counter;
@@ -55,7 +55,7 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len)
     p = rl_put_u64(p, (u64)k4(__NR_gettid, 0, 0, 0, 0), 10);
     *p++ = '.';
     p = rl_put_u64(p, __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
-    /* a dead process's file, or another PID namespace's, may have our thread id: the time tells them apart */
+    /* a dead process's file, or another PID namespace's, may have our thread id: the time distinguishes them */
     i64 now[2] = {0, 0};
     k4(__NR_clock_gettime, 0, (long)now, 0, 0);
     *p++ = '.';

@@ -1,6 +1,6 @@
-/* The directories that lead to a bind: a container has them, whatever its image has (Docker makes them too, and shows
- * them in diff). The mount point itself needs no object: the core shows the bind there. To what is only shown a layer of
- * its own leads (RL_DIR_WAYS): showing changes nothing. */
+/* Make the directories that lead to a bind: a container has them, whatever its image has (Docker makes them too, and
+ * shows them in diff). The mount point itself needs no object: the core shows the bind there. A separate layer
+ * (RL_DIR_WAYS) leads to binds that are only shown: showing changes nothing. */
 #include "../internal.h"
 
 void rl_make_mount_points(void)
@@ -8,7 +8,7 @@ void rl_make_mount_points(void)
     static char path[RL_PATH_MAX] RL_BULK;
     struct rl_identity caller = rl_me;
 
-    rl_me = (struct rl_identity){.umask = 022}; /* root's, whoever the program runs as */
+    rl_me = (struct rl_identity){.umask = 022}; /* owned by root, whatever user the program runs as */
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         if (b.vlen >= sizeof path || (b.flags & RL_BIND_SHOWN))
@@ -17,7 +17,7 @@ void rl_make_mount_points(void)
         for (char *p = path + 1; *p; p++)
             if (*p == '/') {
                 *p = 0;
-                rl_mkdir(AT_FDCWD, path, 0755); /* EEXIST mostly; what fails shows when the bind is used */
+                rl_mkdir(AT_FDCWD, path, 0755); /* usually EEXIST; any other failure shows when the bind is used */
                 *p = '/';
             }
     }

@@ -1,8 +1,8 @@
-/* Records: what the real file cannot hold, as the target of a symbolic link (docs/format.md section 6).
+/* Records: attributes that the real file cannot hold, as the target of a symbolic link (docs/format.md section 6).
  *
- * The text is parsed in place. Unknown fields are skipped (later versions). A known field that makes no sense
- * ends the parsing with -EINVAL: a record is written whole or not at all, so a broken one is damage, and
- * guessing would show wrong owners. */
+ * The text is parsed in place. Unknown fields are skipped (later versions). A known field with an invalid value ends
+ * the parsing with -EINVAL: a record is written whole or not at all, so a broken one is damage, and guessing would show
+ * wrong owners. */
 #include "../internal.h"
 
 static int parse_u32(const char **p, u32 base, u32 *out)
@@ -46,8 +46,8 @@ static int parse_field(const char **p, struct rl_record *r)
     }
 }
 
-/* An absolute path of names: a program that gets round the engine can write what it likes, and a `..` would lead out
- * of the layer. */
+/* An absolute path without `..`: a program that bypasses the engine can write any text, and a `..` would lead out of
+ * the layer. */
 static int redirect_ok(const char *p, u32 len)
 {
     u32 at = 0;

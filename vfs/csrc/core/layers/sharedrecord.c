@@ -1,9 +1,10 @@
 /* The record of a regular file that has several names (docs/format.md section 6): an extended attribute of the file, so
- * that it is one whatever name is asked.
+ * that all names share one record.
  *
- * 1. Where a file has it, it counts instead of the records beside its names, and goes on doing so when one name is left.
- * 2. One key of the Bloom filter says whether an upper has any: all others pay nothing.
- * 3. No program sees the attribute. A file system without user.* attributes keeps a record for each name. */
+ * 1. If a file has the attribute, it counts instead of the records next to its names, and still does when one name is
+ *    left.
+ * 2. One key of the Bloom filter says whether an upper has such a record: other uppers pay nothing.
+ * 3. No program sees the attribute. On a file system without user.* attributes, each name keeps a record. */
 #include "../change/xattr.h"
 
 static u64 key(void)
@@ -28,7 +29,7 @@ long rl_shared_load(const struct rl_layer *l, const char *real, char *text)
     return (long)strlen(text) == n ? n : -EIO;
 }
 
-/* The attribute needs write permission, which the file's mode may not give. */
+/* The attribute needs write permission, which the file's mode might not grant. */
 static long set(const char *real, u32 mode, const char *text, u32 n)
 {
     long r = rl_by_text(__NR_lsetxattr, real, RL_XATTR_SHARED, text, n, 0);

@@ -90,7 +90,8 @@ u32 rl_view_at(const char *path, u32 len)
     return id;
 }
 
-/* Measured first, then written from its end: nothing is touched behind the path (a page more), and nothing moved. */
+/* The length is measured first, then the path is written from its end: no byte after the path is touched (it may be on
+ * another page), and none is moved. */
 long rl_view_path(u32 id, char *out, size_t size)
 {
     size_t n = 0, depth = 0;

@@ -1,13 +1,13 @@
-/* /proc: links whose text would show where things really are.
+/* /proc: links whose text would show real paths.
  *
- * A magic link is one below /proc/<pid>/. Where its target has a name inside, it is read as a symbolic
- * link to that name; pipes, sockets, deleted and foreign files are left to the kernel. The program of another process
- * of the container is found in its maps (procmaps.c). */
+ * A magic link is one below /proc/<pid>/. If its target has a name inside, it is read as a symbolic link to that name;
+ * pipes, sockets, deleted and foreign files are left to the kernel. The program of another process of the container is
+ * found in its maps (procmaps.c). */
 #include "../internal.h"
 
 const char *rl_exe_vpath;
 
-/* The part of a /proc path behind the process: "/exe", "/fd/3"; NULL when it is no process's. */
+/* The part of a /proc path after the process: "/exe", "/fd/3"; NULL if the path is not in a process's directory. */
 static const char *process_part(const char *rel, u64 *pid)
 {
     u64 tid;
@@ -55,7 +55,7 @@ static int runs_engine(const char *target, char *buf)
     return rl_same(target, buf);
 }
 
-/* In the container, whatever the program's root is. */
+/* Relative to the container's root, whatever the program's root is. */
 static long link_name(struct rl_walk *w, u32 len)
 {
     char *out = w->s->mark;
@@ -96,7 +96,7 @@ long rl_proc_link(struct rl_walk *w, u32 len)
     return n < 0 ? n : rl_show_name(w->s->mark);
 }
 
-/* Of a file that has been removed, or never had a name (O_TMPFILE), the link's text is a name and a mark. */
+/* If a file was removed, or never had a name (O_TMPFILE), the link's text is a name and a mark. */
 long rl_proc_target(struct rl_walk *w, u32 len)
 {
     static const char mark[] = " (deleted)";

@@ -1,4 +1,4 @@
-/* A file of /proc as the program is to see it: a copy in memory, with the lowest free number, as any other descriptor. */
+/* A file of /proc as the program sees it: a copy in memory, with the lowest free number, like any other descriptor. */
 #include "../internal.h"
 
 #define MFD_CLOEXEC 1

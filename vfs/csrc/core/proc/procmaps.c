@@ -1,11 +1,10 @@
-/* /proc/PID/maps and smaps as the program is to see them, and the program that another process runs.
+/* /proc/PID/maps and smaps as the program sees them, and the program that another process runs.
  *
  * 1. The kernel writes real paths; each becomes its name inside, and the engine's own files "[rootlay]".
- * 2. What is opened is a copy in memory (procfile.c), made at that moment: whoever keeps the descriptor sees no later
- *    change.
- * 3. Every process of a container runs the engine, as far as the kernel knows. The program is the file that is mapped
- *    where its code starts (/proc/PID/stat, field 26): both can be read without the right to trace it.
- * 4. So it is no use to leave to the kernel that a running program cannot be written (ETXTBSY). */
+ * 2. The opened file is a copy in memory (procfile.c), made at that moment: its reader sees no later change.
+ * 3. To the kernel, every process of a container runs the engine. The program is the file that is mapped at its code's
+ *    start address (/proc/PID/stat, field 26): both can be read without ptrace permission.
+ * 4. So the kernel's check that a running program cannot be written (ETXTBSY) does not help; the core checks it. */
 #include "../internal.h"
 
 #define BUFFER 32768
@@ -14,7 +13,7 @@
 
 struct work {
     long in, out;
-    u32 have, at, held; /* of text: bytes in it, and where the next line starts; of ready */
+    u32 have, at, held; /* of text: bytes in it, and the start of the next line; of ready */
     char text[BUFFER];
     char ready[BUFFER];
     char name[RL_PATH_MAX];
@@ -23,7 +22,7 @@ struct work {
 
 static const char gone[] = " (deleted)";
 
-/* The next line, its end a NUL, or NULL. */
+/* The next line, NUL-terminated, or NULL. */
 static char *next_line(struct work *k)
 {
     for (;;) {
@@ -44,7 +43,7 @@ static char *next_line(struct work *k)
     }
 }
 
-/* Where the name of a mapping starts in its line; NULL: smaps has other lines, and a name may be missing. */
+/* The start of a mapping's name in its line; NULL: smaps has other lines, and a name may be missing. */
 static char *name_in(char *line)
 {
     char *p = line;
@@ -59,7 +58,7 @@ static char *name_in(char *line)
     return *p == '/' ? p : NULL;
 }
 
-/* Takes " (deleted)" off. 1: it was there. */
+/* Removes " (deleted)". 1: it was there. */
 static int take_gone(char *name)
 {
     size_t n = strlen(name), k = sizeof gone - 1;
@@ -106,7 +105,7 @@ static long put(struct work *k, const char *text, size_t n)
     return 0;
 }
 
-/* One line, as the program is to see it. */
+/* One line, as the program sees it. */
 static long put_line(struct work *k, char *line)
 {
     char *name = name_in(line);
@@ -164,7 +163,7 @@ long rl_maps_open(const char *real, int flags)
     return r;
 }
 
-/* Field `field` of the process's stat file, a number; 0: there is none to be had. */
+/* Field `field` of the process's stat file, a number; 0: it could not be read. */
 static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
 {
     rl_put(rl_put_u64(rl_put(buf, "/proc/"), pid, 10), "/stat");
@@ -179,14 +178,14 @@ static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
         return 0;
     buf[n] = 0;
     const char *p = buf + n;
-    while (p > buf && *p != ')') /* the name may hold anything */
+    while (p > buf && *p != ')') /* the name may contain any byte */
         p--;
     for (; *p && at < field; p++)
         at += *p == ' ';
     return rl_number(&p, 10, &value) ? value : 0;
 }
 
-/* What process `pid` runs, as the program calls it, into out[RL_PATH_MAX]. Length, or -ENOENT. */
+/* The program of process `pid`, by its path inside, into out[RL_PATH_MAX]. Length, or -ENOENT. */
 long rl_maps_program(u64 pid, char *out)
 {
     char path[512];

@@ -1,8 +1,8 @@
-/* Whom a process of the container belongs to inside: /proc/PID and /proc/PID/status, for ps, pgrep -u, userdel.
+/* The owner that a process has inside the container: /proc/PID and /proc/PID/status, for ps, pgrep -u, userdel.
  *
- * 1. The kernel knows the real user alone. Who a process is inside, the engine can ask it (rl_identity_of); of one that
- *    does not tell, and of other users', the kernel's word stands.
- * 2. What is opened is a translated copy, as it was then. */
+ * 1. The kernel knows only the real user. The engine provides the identity that a process has inside (rl_identity_of);
+ *    for a process whose engine does not provide it, and for other users' processes, the kernel's values are shown.
+ * 2. The opened file is a translated copy of that moment. */
 #include "../internal.h"
 
 #define STATUS_BYTES 4096
@@ -39,7 +39,7 @@ static char *put_four(char *to, const char *name, u32 a, u32 b, u32 c, u32 d)
     return rl_put(to, "\n");
 }
 
-/* A line of `text`, translated to `to` where it is about the identity. Returns the end. */
+/* A line of `text`, translated to `to` if it holds an identity. Returns the end. */
 static char *put_line(char *to, const char *line, u32 n, const struct rl_identity *me)
 {
     if (rl_begins(line, "Uid:"))

@@ -1,14 +1,16 @@
-/* Real paths that begin at a descriptor, so that what is done reaches the directory that was walked.
+/* Real paths that begin at a descriptor, so that an operation reaches the directory that was walked.
  *
- * 1. A program that has a directory open, or is in it, goes on working in that very one, whoever renames it or one above
- *    it. So a path of the upper that is below the directory that a walk began at is real relative to that: "./REST" in
- *    the working directory, RL_AT, a number, a slash and REST at a descriptor. The k_ functions (kernel.h) take them.
- * 2. Where the walk began elsewhere (in a layer's directory, of which the upper has a part; or it left it upwards) that
- *    directory is opened before it is changed: rl_hold(). Directories are renamed under the upper's lock alone, and
- *    that is counted (dircache.c): as long as the count is what it was when the walk began, names lead where they did.
- * 3. What could not be done so begins again, and then under the lock: rl_retry().
- * 4. The filter knows paths. What was made in a directory that was renamed meanwhile gets its bits under the new name:
- *    rl_late(). Whoever renames a directory looks at what is in it before and after.
+ * 1. A program keeps working in the same directory that it has open, or that is its working directory, even if another
+ *    process renames it or one above it. So a path of the upper that is below the directory where a walk began is real
+ *    relative to that: "./REST" in the working directory, RL_AT, a number, a slash and REST at a descriptor. The k_
+ *    functions (kernel.h) accept them.
+ * 2. If the walk began elsewhere (in a layer's directory, of which the upper has a part; or it left it upwards), that
+ *    directory is opened before it is changed: rl_hold(). Directories are renamed only under the upper's lock, and
+ *    holders are counted (dircache.c): while the count is the same as at the start of the walk, names still lead to the
+ *    same directories.
+ * 3. An operation that fails this check begins again, and then under the lock: rl_retry().
+ * 4. The filter knows paths. A new object in a directory that was renamed meanwhile gets its bits under the new name:
+ *    rl_late(). A rename reads the directory's content before and after.
  * docs/adr/0014-paths-that-begin-at-a-descriptor.md */
 #include "../internal.h"
 
@@ -45,7 +47,7 @@ long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t 
     if (!text)
         return -ENOMEM;
     long fd = rl_far_text(real, text);
-    if (fd == -ENAMETOOLONG) { /* it is not that long */
+    if (fd == -ENAMETOOLONG) { /* it is shorter than that */
         rl_put(text, real);
         rl_path_text(text);
     }
@@ -178,7 +180,7 @@ long rl_lowest(struct rl_walk *w, long fd, int flags)
     return r;
 }
 
-/* The bits of v[from..len) and of all names on the way to it, in a directory whose path is text[0..n). */
+/* The bits of v[from..len) and of all names in its path, in a directory whose path is text[0..n). */
 static void bits_of(const char *text, u32 n, const char *v, u32 from, u32 len)
 {
     u64 h = rl_fnv(RL_FNV_START, text, n);
@@ -215,7 +217,7 @@ long rl_anchor(struct rl_walk *w)
     return n;
 }
 
-/* The name is there already: that it can not be made to be found is no error of whoever made it. */
+/* The name exists already: a failure to set its bits is not an error of the call that made it. */
 void rl_late(struct rl_walk *w)
 {
     if (rl_still(w) || w->lock >= 0 || w->at == RL_NO_AT || rl_lock_now(w) < 0)

@@ -1,12 +1,13 @@
-/* Real paths that are longer than the kernel takes: a program's path may have PATH_MAX bytes, and that of the layer comes
- * before it. A descriptor of a directory on the way stands for the first part.
+/* Real paths that are longer than the kernel's limit: a program's path may have PATH_MAX bytes, to which the layer's
+ * path is prepended. A descriptor of a directory in the path replaces the first part.
  *
- * The kernel is asked first: whoever has no such path pays nothing. */
+ * The kernel is called with the whole path first, so shorter paths cost nothing extra. */
 #include "../internal.h"
 
 #define STEP 3500 /* bytes of a path at a time */
 
-/* A descriptor of a directory on the way, and the rest into *p. -ENAMETOOLONG: the path is not that long, a name is. */
+/* A descriptor of a directory in the path, and the rest into *p. -ENAMETOOLONG: the path is not too long, but a name
+ * is. */
 static long on_the_way(long at, const char **p)
 {
     if (strlen(*p) < RL_PATH_MAX)
@@ -84,7 +85,7 @@ long rl_far_text(const char *real, char *text)
     return fd;
 }
 
-/* The name of the directory `fd` in `up`, which is the one above it, into out[RL_NAME_MAX + 1]. Length. */
+/* The name of the directory `fd` in its parent `up`, into out[RL_NAME_MAX + 1]. Length. */
 static long name_in(long fd, long up, char *out, char *buf, size_t size)
 {
     struct statx sx;
@@ -148,5 +149,5 @@ long rl_far_name(long fd, char *out, size_t size)
         return -ENOMEM;
     long n = climb(k, fd, out, size);
     rl_scratch_put(k, sizeof *k);
-    return n == -ENOTDIR ? -ENAMETOOLONG : n; /* a file's directory is not to be found */
+    return n == -ENOTDIR ? -ENAMETOOLONG : n; /* a file's directory cannot be found */
 }

@@ -1,11 +1,11 @@
-/* One step of a path: what a name is in a merged directory.
+/* One step of a path: the object of a name in a merged directory.
  *
  * 1. Layers from top to bottom, then the view; the first that has the name or its whiteout decides.
- * 2. Directories go on merging downwards until one is opaque, redirected, or covered.
+ * 2. Directories merge downwards until one is opaque, redirected, or covered.
  * 3. A redirect starts again from the root of the layers below: recursion, bounded by REDIRECT_DEPTH.
- * 4. No system call where a Bloom filter or the view can answer.
- * 5. The layer that leads to what is shown (RL_DIR_WAYS) comes last, below the view, though it is the last of the
- *    directory layers: what others have keeps its attributes. */
+ * 4. No system call if a Bloom filter or the view can answer.
+ * 5. The layer that leads to shown binds (RL_DIR_WAYS) is read last, below the view, though it is the last of the
+ *    directory layers: directories that other layers have keep their attributes. */
 #include "../internal.h"
 
 #define REDIRECT_DEPTH 6
@@ -79,7 +79,7 @@ void rl_show_real(const struct rl_layer *l, struct rl_hit *h)
 {
     int marks = l->flags & RL_DIR_MARKS;
     h->mode = h->rec.has & RL_HAS_MODE ? h->rec.mode : h->sx.stx_mode;
-    if (!(h->mode & S_IFMT)) /* a record without type bits: somebody else's mistake, the file knows */
+    if (!(h->mode & S_IFMT)) /* a record without type bits: written wrongly elsewhere; the file has the type */
         h->mode |= h->sx.stx_mode & S_IFMT;
     h->uid = h->sx.stx_uid;
     h->gid = h->sx.stx_gid;
@@ -115,7 +115,7 @@ static int new_alias(struct rl_walk *w, u32 off, u32 len, u32 vlen)
     return w->aliases++;
 }
 
-/* The layers below `above` as `path` (in the arena) shows them become the lower part of `self`. */
+/* The layers below `above`, as `path` (in the arena) shows them, become the lower part of `self`. */
 static __attribute__((noinline)) long redirect(struct rl_walk *w, u32 above, u32 off, u32 plen, u32 len,
                                                struct rl_ctx *self, struct rl_hit *hit, int depth)
 {
@@ -132,7 +132,7 @@ static __attribute__((noinline)) long redirect(struct rl_walk *w, u32 above, u32
             return -EIO; /* an empty name: not canonical */
         r = step(w, &a, path, end, &b, &found, depth + 1);
         if (r >= 0 && !rl_isdir(found.mode))
-            return 0; /* nothing there (any more): no lower part */
+            return 0; /* nothing exists there: no lower part */
         a = b;
     }
     if (r < 0)
@@ -181,7 +181,7 @@ static long add_dir(struct rl_walk *w, u32 i, u64 fnv, u32 n, u32 len, struct rl
     return is_opaque(s, &rl_layers[i], fnv, n);
 }
 
-/* Look into one layer. Returns 0: look further down, 1: decided. */
+/* Look the name up in one layer. Returns 0: continue below, 1: decided. */
 static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, struct rl_ctx *self,
                  struct rl_hit *hit, int depth)
 {
@@ -232,7 +232,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
     return rl_isdir(sx->stx_mode) ? add_dir(w, i, fnv, (u32)n, len, rec, self, hit, depth) : 1;
 }
 
-/* Rule 5. What is in that layer is plain: no marks, nothing but directories. */
+/* Rule 5. That layer is plain: no marks, nothing but directories. */
 static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
                          struct rl_hit *hit)
 {

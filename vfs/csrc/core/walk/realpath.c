@@ -1,7 +1,7 @@
-/* From what the kernel calls a file to what the program calls it: by the longest prefix.
+/* Translate the kernel's path of a file to the program's path, by the longest prefix.
  *
- * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. What a layer below
- * the upper has keeps its real path for ever: renamedpath.c finds the name that it was given since. */
+ * There is no table of descriptors: readlink of /proc/self/fd/N is right after dup, fork and exec. An object in a layer
+ * below the upper keeps its real path permanently: renamedpath.c finds its new name. */
 #include "../internal.h"
 
 /* `path` is real[0..len) or a directory above it. Compared backwards: the trees of layers differ near
@@ -38,7 +38,7 @@ struct rl_real rl_classify(const char *real, u32 len)
         if (n && has_prefix(real, len, tree, n))
             consider(&best, RL_PLACE_TREE, i, n);
     }
-    int named = best.place != RL_OUTSIDE; /* what is shown has the name that it has elsewhere in the container, if any */
+    int named = best.place != RL_OUTSIDE; /* a shown bind has the name that it has elsewhere in the container, if any */
     for (u32 i = 0; i < rl_launch->binds; i++) {
         struct rl_bind b = rl_bind(i);
         int shown = (b.flags & RL_BIND_SHOWN) != 0;
@@ -161,7 +161,7 @@ long rl_virtual_path(const char *real, char *out, size_t size)
         return -ENOMEM;
     long n = rl_real_virtual(real, len, &at, v, &o);
     if (n == -ENOENT && (o.id || o.place == RL_PLACE_LAYER))
-        n = (long)strlen(v); /* removed: it has no other name than its last in the layers below */
+        n = (long)strlen(v); /* removed: its only name is its last one in the layers below */
     if (!n)
         v[n++] = '/';
     if (n >= 0 && (size_t)n >= size)

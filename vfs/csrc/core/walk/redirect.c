@@ -1,20 +1,21 @@
-/* The search for the directory of an upper whose redirect names a path, or the longest part of it.
+/* Search an upper for the directory whose redirect names a path, or the longest part of it.
  *
- * Every directory of the upper is listed: only whoever holds a directory that was renamed pays that (renamedpath.c). Without
- * recursion: what is still to be listed lies in memory that grows, the deepest last, so that it stays small. */
+ * Every directory of the upper is listed: only a process that holds a renamed directory pays for that
+ * (renamedpath.c). Without recursion: the directories still to list are in memory that grows, the deepest last, so
+ * that it stays small. */
 #include "../internal.h"
 
 #define MARK_BYTES 64 /* more than a record of a long name has */
 
 struct search {
     const struct rl_layer *layer;
-    const char *path; /* that records may name */
+    const char *path; /* that records can name */
     u32 len;
     char *out; /* the directory whose record names path[0..best) */
     u32 best, out_len;
-    char *todo; /* paths in the layer, each with a slash before it, and its length behind it */
+    char *todo; /* paths in the layer, each with a slash before it, and its length after it */
     u32 used, room;
-    char mark[MARK_BYTES]; /* a record of a long name that would do; its name is elsewhere in the directory */
+    char mark[MARK_BYTES]; /* a record of a long name that would match; its name is elsewhere in the directory */
     u32 mark_best;
     char dir[RL_PATH_MAX], real[RL_REAL_MAX], text[RL_PATH_MAX];
     char entries[4096] __attribute__((aligned(8)));
@@ -24,7 +25,7 @@ static int todo_put(struct search *s, const char *dir, u32 dn, const char *name,
 {
     u32 all = dn + 1 + n;
     if (all >= RL_PATH_MAX)
-        return 0; /* nobody can name it */
+        return 0; /* no path can name it */
     while (s->used + all + 2 > s->room) {
         char *more = rl_scratch_get(s->room * 2);
         if (!more)
@@ -54,7 +55,7 @@ static u32 todo_take(struct search *s)
     return n;
 }
 
-/* How much of the path a record names, where that is more than was found; else 0. */
+/* How much of the path a record names, if that is more than the best so far; else 0. */
 static u32 names(struct search *s, long fd, const char *mark)
 {
     struct rl_record rec;
@@ -104,7 +105,7 @@ static long entry(struct search *s, long fd, u32 dn, const struct rl_dirent *e)
     return 0;
 }
 
-/* Is this the name whose record s->mark is? */
+/* Is this the name that the record s->mark belongs to? */
 static void long_entry(struct search *s, long fd, u32 dn, const char *name)
 {
     u32 n = (u32)strlen(name);
@@ -136,7 +137,7 @@ static long one_directory(struct search *s, u32 dn)
     long n = rl_join(s->real, sizeof s->real, s->layer->path, s->layer->len, s->dir, dn, "", 0);
     long fd = n < 0 ? n : rl_reserve_open(s->real, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW, 0);
     if (fd < 0)
-        return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : 0; /* else it has gone */
+        return fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM ? fd : 0; /* else it was removed */
     s->mark_best = 0;
     long r = list(s, fd, dn, 0);
     if (r >= 0 && s->mark_best > s->best)

@@ -1,7 +1,7 @@
-/* Which paths of the layers below were ever renamed, as far as the filters know: without a system call.
+/* Find out without a system call whether a path of the layers below may ever have been renamed, from the filters.
  *
- * Whoever makes a redirect first sets a bit for the path that it names (docs/format.md section 7), and one for "there is
- * some redirect": in a container that has none, a look at that one is all. */
+ * Before a redirect is made, a bit is set for the path that it names (docs/format.md section 7), and one for "some
+ * redirect exists": in a container without redirects, one test of that bit is enough. */
 #include "../internal.h"
 
 #define DEPTH 64

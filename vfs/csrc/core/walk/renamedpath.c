@@ -1,14 +1,14 @@
-/* Where a directory of a layer below shows by now: one that was renamed, or that lies below one that was.
+/* The current path of a directory of a layer below that was renamed, or that is below a renamed one.
  *
- * A descriptor of it, or a working directory, is one of the layer's tree, where nothing is ever renamed: the kernel goes
- * on telling the old path. The new name is where the record with the redirect is.
+ * A descriptor of it, or a working directory, refers to the layer's tree, where no name ever changes: the kernel keeps
+ * reporting the old path. The new name is that of the record with the redirect.
  *
- * 1. Where nothing on a path was ever renamed (renamebits.c), it is what it was.
- * 2. Else what may be its path is walked, and must lead to that very directory (rl_is_origin()): first the one by the
- *    redirects that were found last, then the old one, then the one that a search of the uppers brings (redirect.c). So
- *    what is remembered here need not be right.
- * 3. A search that finds nothing (the directory was removed) is remembered until a directory changes (rl_moment()); if
- *    one changed meanwhile, it begins again. */
+ * 1. If nothing in a path was ever renamed (renamebits.c), the path is unchanged.
+ * 2. Otherwise each candidate path is walked, and must lead to that same directory (rl_is_origin()): first the path by
+ *    the redirects that were found last, then the old one, then the one that a search of the uppers finds (redirect.c).
+ *    So the cached hints need not be right.
+ * 3. A search that finds nothing (the directory was removed) is cached until a directory changes (rl_moment()); if one
+ *    changed meanwhile, the search begins again. */
 #include "../base/line.h"
 
 #define HINTS 8
@@ -16,7 +16,7 @@
 #define GONE 8
 #define TRIES 8
 
-/* A redirect that was found: text is the path that it names in the layers below, then where it is in its layer. */
+/* A redirect that was found: text is the path that it names in the layers below, then its own path in its layer. */
 static struct hint {
     u32 version;
     u32 layer;
@@ -32,8 +32,8 @@ static struct gone {
 } gone[GONE] RL_BULK;
 
 static struct {
-    u32 turn; /* the next hint to be written over; any thread, atomically */
-    int used; /* something has been remembered: else a look at it would be a page fault. Any thread sets it; init clears it */
+    u32 turn; /* the next hint to overwrite; any thread, atomically */
+    int used; /* an entry exists: else a read would be a page fault. Any thread sets this; init clears it */
 } state;
 
 void rl_renamed_path_init(void)
@@ -121,7 +121,7 @@ static void hint_add(u32 layer, const char *from, u32 fn, const char *to, u32 tn
     rl_line_close(&h->version);
 }
 
-/* By the redirects that are remembered, into k->path: its length, or 0. */
+/* By the cached redirects, into k->path: its length, or 0. */
 static u32 remembered(struct work *k, const char *path, u32 len, u32 below)
 {
     u32 any = 0;
@@ -142,7 +142,7 @@ static u32 remembered(struct work *k, const char *path, u32 len, u32 below)
     return any;
 }
 
-/* By a search of the layers that may have redirects on the way, into k->path: its length, 0: there are none. */
+/* By a search of the layers that may have redirects in the path, into k->path: its length, 0: there are none. */
 static long searched(struct work *k, const char *path, u32 len, u32 below)
 {
     long any = 0;
@@ -225,7 +225,7 @@ static long find(struct work *k, const struct rl_origin *o, const char *path, u3
     return -ENOENT;
 }
 
-/* A file's directory is looked for: `dir`. How much of the path that is. */
+/* The directory of a file is searched for: `dir`. The length of its part of the path. */
 static u32 directory_part(const struct rl_origin *o, const char *real, const char *path, u32 len, struct statx *sx,
                           struct rl_origin *dir)
 {

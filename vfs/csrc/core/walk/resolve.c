@@ -1,15 +1,15 @@
-/* Resolving a path inside: the walk over its components.
+/* Resolve a path inside: the walk over its components.
  *
  * 1. Symbolic links are interpreted in the virtual root and never leave it.
  * 2. `..` is physical: it restores the parent as it was walked, up to KEPT levels; deeper ones are
  *    walked again from the root.
- * 3. A relative path starts from its descriptor's virtual name, which must lead to that very directory. Where that is
- *    one of the upper, what is below it is looked up by the descriptor (at.c).
- * 4. Who has a directory open finds what is in it, though others rename it, or one above it, between the moments when
- *    its name is learnt and walked: then the walk begins again, the third time under the lock.
+ * 3. A relative path starts from its descriptor's virtual name, which must lead to that same directory. If the
+ *    directory is one of the upper, names below it are looked up through the descriptor (at.c).
+ * 4. A program with an open directory finds its content, even if another process renames it, or one above it, between
+ *    reading its name and walking it: then the walk begins again, the third time under the lock.
  * 5. An absolute path starts at the program's root (root.c).
- * 6. What is shown of the machine (RL_BIND_SHOWN) is found by its whole name from the root, whatever is on the way there
- *    and whoever may search that. */
+ * 6. A shown host path (RL_BIND_SHOWN) is found by its full path from the root, whatever is in that path and whatever
+ *    its search permissions are. */
 #include "../internal.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -28,13 +28,13 @@ struct course {
     struct rl_walk *w;
     u32 flags;
     u64 resolve;
-    u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT do not go above this depth */
+    u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT stay at or below this depth */
     u32 links;
-    int magic;             /* the link that is followed is one of /proc: it names an object, from the container's root */
-    const char *p;         /* what is left of the path */
-    struct rl_ctx cur;     /* where we are */
+    int magic;             /* the followed link is one of /proc: it names an object, from the container's root */
+    const char *p;         /* the rest of the path */
+    struct rl_ctx cur;     /* the current directory */
     struct rl_ctx st[KEPT]; /* st[k]: the directory at depth k, for k < depth */
-    char rest[REST];       /* what is left, once a link has been met; ends at the end of the buffer */
+    char rest[REST];       /* the rest of the path, once a link has been met; ends at the end of the buffer */
 };
 
 static void to_root(struct course *c)
@@ -55,7 +55,7 @@ static void push(struct course *c, const struct rl_ctx *self)
     c->cur = *self;
 }
 
-/* Length of the next name: up to the slash, or, at the root, the whole of a path that is shown: rule 6. */
+/* Length of the next name: up to the slash, or, at the root, the whole of a shown path: rule 6. */
 static u32 next_name(const struct course *c, const char *name)
 {
     u32 n = rl_shown && !c->w->vlen ? rl_shown_prefix(name) : 0;
@@ -65,8 +65,8 @@ static u32 next_name(const struct course *c, const char *name)
     return n;
 }
 
-/* Go on in the directory that was found. Nobody has been in those above it if its name was a whole path (next_name()):
- * who goes up walks to them. */
+/* Continue in the directory that was found. The directories above it were not walked if its name was a full path
+ * (next_name()): `..` walks to them. */
 static void descend(struct course *c, const struct rl_ctx *self)
 {
     int several = 0;
@@ -77,7 +77,7 @@ static void descend(struct course *c, const struct rl_ctx *self)
         c->depth = KEPT + 1;
 }
 
-/* Is w->v[0..len) a directory that this process has seen? Then w->self is it. */
+/* Is w->v[0..len) a directory that this process has cached? Then w->self is it. */
 static int remembered(const struct course *c, u32 len)
 {
     const struct rl_ctx *cur = &c->cur;
@@ -95,7 +95,7 @@ static long look(struct course *c, u32 len)
     u32 now;
     int keep = rl_moment(&now);
     long r = rl_step(w, &c->cur, w->v, len, &w->self, &w->hit);
-    /* The directory that it is in was looked at before: at another moment that may have been another one. */
+    /* The directory that contains it was looked up before: at that moment its name may have belonged to another one. */
     if (r >= 0 && keep && w->steady && now == w->began && w->hit.what == RL_IN_LAYER && rl_isdir(w->hit.mode))
         rl_dircache_add(now, &w->self);
     return r;
@@ -108,7 +108,7 @@ static long walk_again(struct course *c, u32 len)
     to_root(c);
     for (u32 end = 0; end < len;) {
         u32 n = next_name(c, w->v + end + 1);
-        if (end + 1 + n > len) /* it is on the way to what is shown */
+        if (end + 1 + n > len) /* it leads to a shown bind */
             for (n = 0; end + 1 + n < len && w->v[end + 1 + n] != '/';)
                 n++;
         end += 1 + n;
@@ -127,7 +127,7 @@ static long walk_again(struct course *c, u32 len)
     return 0;
 }
 
-/* To the program's root. */
+/* Go to the program's root. */
 static long to_own_root(struct course *c)
 {
     to_root(c);
@@ -172,7 +172,7 @@ static long up(struct course *c)
     return (c->resolve & RESOLVE_NO_XDEV) && bind != c->cur.bind ? -EXDEV : 0;
 }
 
-/* root may search the root whatever its bits are; others must know them. */
+/* root may search the root whatever its bits are; other users need the bits. */
 static long enter_root(struct rl_walk *w)
 {
     u32 now;
@@ -187,7 +187,7 @@ static long enter_root(struct rl_walk *w)
     return r;
 }
 
-/* To the directory of a descriptor. */
+/* Go to the directory of a descriptor. */
 static long start_at(struct course *c, int dirfd)
 {
     struct rl_walk *w = c->w;
@@ -201,7 +201,7 @@ static long start_at(struct course *c, int dirfd)
     if (r < 0)
         return r;
     r = walk_again(c, (u32)r);
-    if (r == -ENOTDIR) { /* the descriptor is no directory's, or its directory was removed and a file has the name */
+    if (r == -ENOTDIR) { /* the descriptor is not a directory's, or its directory was removed and a file has the name */
         struct statx *sx = &w->s->sx;
         return k_statx(dirfd, "", AT_EMPTY_PATH, sx) == 0 && rl_isdir(sx->stx_mode) ? -ENOENT : r;
     }
@@ -230,7 +230,7 @@ static long start(struct course *c, int dirfd, const char *path)
     return r;
 }
 
-/* Put a link's target in front of what is left of the path. */
+/* Put a link's target before the rest of the path. */
 static long splice(struct course *c, const char *text, u32 n, const char *tail)
 {
     if (!n)
@@ -265,7 +265,7 @@ static long splice(struct course *c, const char *text, u32 n, const char *tail)
     return (c->resolve & RESOLVE_NO_XDEV) && bind >= 0 ? -EXDEV : 0;
 }
 
-/* The text of the link at w->v[0..len). Length, -ENOLINK: leave it to the kernel. */
+/* The text of the link at w->v[0..len). Length, -ENOLINK: the kernel must follow it. */
 static long link_text(struct course *c, u32 len, const char **text)
 {
     struct rl_walk *w = c->w;
@@ -322,7 +322,7 @@ static long settle_dot(struct course *c)
     return rl_again(w);
 }
 
-/* The last name is a link of /proc that has no text inside: the object is what the kernel finds. */
+/* The last name is a link of /proc that has no text inside: the object is the one that the kernel finds. */
 static long kernel_link(struct course *c, u32 len)
 {
     struct rl_walk *w = c->w;
@@ -348,7 +348,7 @@ static int follow_last(const struct course *c)
     return (c->flags & RL_FOLLOW) != 0;
 }
 
-/* A name has been looked up. 0: go on, 1: it was the last, and the walk is done. */
+/* A name was looked up. 0: continue, 1: it was the last, and the walk is done. */
 static long found(struct course *c, u32 len, int last)
 {
     struct rl_walk *w = c->w;
@@ -378,7 +378,7 @@ static long found(struct course *c, u32 len, int last)
     return 0;
 }
 
-/* May we look names up in the current directory? On the way to what is open already nobody asks. */
+/* May names be looked up in the current directory? The path to an open directory needs no search permission. */
 static long searchable(const struct course *c)
 {
     if (!rl_me.fsuid || (c->flags & RL_WHOLE) || (c->cur.bind >= 0 && !c->cur.given))
@@ -455,7 +455,7 @@ static void begin(struct rl_walk *w)
     w->steady = rl_moment(&w->began);
     if (w->steady || w->lock < 0 || !rl_counted())
         return;
-    rl_changed(); /* nobody else is at work: who began that change has died in it */
+    rl_changed(); /* no other process is at work: the one that began that change has died in it */
     w->steady = rl_moment(&w->began);
 }
 

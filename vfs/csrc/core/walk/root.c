@@ -1,10 +1,10 @@
 /* The root that a program has chosen (chroot): a directory of the container, by its path there.
  *
- * 1. An absolute path, and a link with one, starts there; `..` does not leave it. A directory outside that is still open,
- *    or is where the process is, can be left upwards, as on Linux.
- * 2. Names that the program is told (getcwd, links of /proc, sockets) are without it.
+ * 1. An absolute path, and a link with one, starts there; `..` does not leave it. A directory outside that is still
+ *    open, or that is the working directory, can be left upwards, as on Linux.
+ * 2. Names that the program gets (getcwd, links of /proc, sockets) are without it.
  * 3. Inside the core a path counts from the container's own root: RL_WHOLE.
- * 4. It is a name, not an inode: when the directory is renamed, nothing is there any more. */
+ * 4. It is a name, not an inode: after the directory is renamed, the root does not exist any more. */
 #include "../internal.h"
 
 char rl_root[RL_PATH_MAX] RL_BULK;

@@ -1,4 +1,4 @@
-/* From a path to an object: one step, the whole walk, and back from real paths.
+/* Resolve a path to an object: one step, the whole walk, and the way back from real paths.
  *
  * For the files of the core alone. */
 #ifndef RL_WALK_H
@@ -18,15 +18,15 @@ struct rl_ctx {
     u32 view;  /* its view entry; 0: the view has no part in it */
     i32 bind;  /* the bind it is in, or -1 */
     u32 mode, uid, gid;
-    u8 given;              /* in a bind: its bits say who may use it, as elsewhere */
-    u8 own;                /* remembered (dircache.c): its view entry, if any, has this path */
+    u8 given;              /* in a bind: its mode bits control access, as elsewhere */
+    u8 own;                /* cached (dircache.c): its view entry, if any, has this path */
     u8 alias[RL_MAX_DIRS]; /* per layer: 0, or an index into rl_walk.alias */
 };
 
-/* What was found under a name. */
+/* The object found under a name. */
 struct rl_hit {
     u8 what;
-    u8 white; /* nothing there, because the upper has a whiteout */
+    u8 white; /* absent, because the upper has a whiteout */
     u8 magic; /* a /proc link that only the kernel can follow */
     u8 given; /* as of rl_ctx */
     i32 layer;
@@ -37,7 +37,7 @@ struct rl_hit {
     struct statx sx; /* of the real object: RL_IN_LAYER, RL_IN_BIND */
 };
 
-/* Buffers that every step needs and nobody keeps. */
+/* Buffers for one step, not kept between steps. */
 struct rl_scratch {
     char real[RL_REAL_MAX];
     char mark[RL_REAL_MAX];
@@ -82,9 +82,9 @@ long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 
              struct rl_hit *hit);
 /* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
 long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out);
-/* What the layers below the upper have under the walk's last name. */
+/* The object that the layers below the upper have under the walk's last name. */
 long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
-int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is beside it */
+int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is next to it */
 /* Look the last name up again. */
 long rl_again(struct rl_walk *w);
 
@@ -93,59 +93,60 @@ long rl_again(struct rl_walk *w);
 #define RL_NO_AT (-1)
 extern long (*rl_working_directory)(void); /* an engine whose working directory is a descriptor; or NULL */
 void rl_path_text(char *real); /* as one for a call without an *at form; some bytes longer */
-/* Such a call, one about extended attributes. */
+/* The same for a call about extended attributes. */
 long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d);
 void rl_begin_at(struct rl_walk *w, int fd); /* it is that of the upper's directory w->v */
 long rl_upper_path(const struct rl_walk *w, u32 len, char *out); /* of w->v[0..len) in the upper. Length */
 long rl_own_path(const struct rl_walk *w, char *out); /* of w->v, when it is the directory w->at. Length, or 0 */
-/* For a look at a descriptor's object by its name: before it, and after it. -ESTALE in the place of `r`: begin again. */
+/* Around a look-up of a descriptor's object by its name: before it, and after it. -ESTALE replaces `r`: begin again. */
 struct rl_since {
     u32 began;
     int steady;
 };
 struct rl_since rl_since(struct rl_walk *w);
 long rl_and_still(struct rl_walk *w, struct rl_since since, long r);
-int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, where that matters */
-long rl_sure(const struct rl_walk *w);  /* after a look by name: -ESTALE when it may have been at something else */
-/* What is done in w->dir, in the upper, reaches the directory that was walked. -ESTALE: begin again. */
+int rl_still(const struct rl_walk *w);  /* no directory was renamed since the walk began, if that matters */
+long rl_sure(const struct rl_walk *w);  /* after a look-up by name: -ESTALE if it may have found another object */
+/* Changes in w->dir, in the upper, reach the directory that was walked. -ESTALE: begin again. */
 long rl_hold(struct rl_walk *w);
-int rl_alone_since(const struct rl_walk *w, u32 since); /* nobody but this operation has taken the lock since then */
-long rl_hold_object(struct rl_walk *w); /* likewise what is done to the object that was found, one of the upper */
-void rl_end(struct rl_walk *w);         /* gives back all that a walk holds */
-int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; do it all again. 0: the walk has ended, with *r */
+int rl_alone_since(const struct rl_walk *w, u32 since); /* only this operation has taken the lock since then */
+long rl_hold_object(struct rl_walk *w); /* likewise changes of the object that was found, one of the upper */
+void rl_end(struct rl_walk *w);         /* releases all that a walk holds */
+int rl_retry(struct rl_walk *w, long *r); /* 1: *r is -ESTALE; repeat everything. 0: the walk has ended, with *r */
 long rl_lowest(struct rl_walk *w, long fd, int flags); /* the program's descriptor, below those of the walk */
-/* The last name of the walk once more, where its directory is by now; the lock is held. */
+/* Look the walk's last name up again, in the directory's current place; the lock is held. */
 long rl_anchor(struct rl_walk *w);
 void rl_late(struct rl_walk *w); /* the walk's name has just been made */
 
 /* ---- far.c -------------------------------------------------------------------------------------- */
 
-/* A text of less than RL_PATH_MAX bytes for this path of more, into text[RL_REAL_MAX + 64], and the descriptor to be
- * closed after its use. */
+/* A text of less than RL_PATH_MAX bytes for this longer path, into text[RL_REAL_MAX + 64], and the descriptor to close
+ * after its use. */
 long rl_far_text(const char *real, char *text);
-/* The name of a descriptor's directory (AT_FDCWD: the working directory), when the kernel finds it too long. Length. */
+/* The name of a descriptor's directory (AT_FDCWD: the working directory), if it is longer than the kernel's limit.
+ * Length. */
 long rl_far_name(long fd, char *out, size_t size);
 
 /* ---- resolve.c --------------------------------------------------------------------------------- */
 
-#define RL_FOLLOW 1u  /* follow a symbolic link in the last place */
-#define RL_EXISTS 2u  /* -ENOENT when nothing is there, -ENOTDIR for a file with a slash behind it */
+#define RL_FOLLOW 1u  /* follow a symbolic link as the last name */
+#define RL_EXISTS 2u  /* -ENOENT if nothing is there, -ENOTDIR for a file with a trailing slash */
 #define RL_EMPTY 4u   /* an empty path is dirfd itself */
-#define RL_PLAIN 16u  /* the path may lie in the walk's buffers: copy it first */
+#define RL_PLAIN 16u  /* the path may be in the walk's buffers: copy it first */
 #define RL_WHOLE 32u  /* the path counts from the container's root, whatever the program's own is */
-#define RL_NAME 8u    /* the name itself is meant: a slash behind it does not follow a link */
-/* The flags of a call that names an object that is to exist. */
+#define RL_NAME 8u    /* the name itself is meant: a trailing slash does not follow a link */
+/* The flags of a call that names an existing object. */
 static inline u32 rl_existing(int at_flags)
 {
     return RL_EXISTS | (at_flags & AT_SYMLINK_NOFOLLOW ? 0 : RL_FOLLOW) | (at_flags & AT_EMPTY_PATH ? RL_EMPTY : 0);
 }
 long rl_resolve(struct rl_walk *w, int dirfd, const char *path, u32 flags, u64 resolve);
-/* A canonical virtual path; it may lie in the walk's own buffers. */
+/* A canonical virtual path; it may be in the walk's own buffers. */
 long rl_resolve_plain(struct rl_walk *w, const char *vpath);
 
 /* ---- root.c ------------------------------------------------------------------------------------- */
 
-int rl_is_root(const char *v, u32 len); /* of the program; not to be asked when it has none of its own */
+int rl_is_root(const char *v, u32 len); /* of the program; not to be called if it has no root of its own */
 
 /* ---- realpath.c -------------------------------------------------------------------------------- */
 
@@ -153,10 +154,10 @@ enum rl_place { RL_OUTSIDE, RL_PLACE_LAYER, RL_PLACE_TREE, RL_PLACE_BIND, RL_DEL
 struct rl_real {
     int place;
     u32 index; /* directory layer, view layer or bind */
-    u32 rest;  /* offset in the real path where the part inside it starts */
+    u32 rest;  /* offset of the inner part in the real path */
 };
 struct rl_real rl_classify(const char *real, u32 len);
-/* What a real path or a descriptor leads to. */
+/* The object of a real path or a descriptor. */
 struct rl_origin {
     int place;     /* RL_OUTSIDE: nothing to compare with */
     u32 index;     /* as of rl_real */
@@ -165,12 +166,12 @@ struct rl_origin {
     u64 hash;      /* RL_PLACE_LAYER, but for the top one: FNV state over its real path */
 };
 u32 rl_view_of_tree(u32 layer, const char *rel, u32 len);
-/* Of a real path that was classified: what programs call it now, into out[RL_PATH_MAX]. Length, 0 for the root. -ENOENT:
- * it has no name. */
+/* The current path, inside the container, of a classified real path, into out[RL_PATH_MAX]. Length, 0 for the root.
+ * -ENOENT: it has no name. */
 long rl_real_virtual(const char *real, u32 len, const struct rl_real *at, char *out, struct rl_origin *o);
 /* Is the walk's object the descriptor's: the lower object, its copy in the upper, or the upper's own file? */
 int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const struct statx *sx);
-/* What the program sees of a real object of a layer, from hit->sx and hit->rec. */
+/* The attributes that the program sees of a real object of a layer, from hit->sx and hit->rec. */
 void rl_show_real(const struct rl_layer *l, struct rl_hit *h);
 void rl_show_view(u32 id, struct rl_hit *h);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
@@ -180,15 +181,15 @@ long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o)
 /* ---- renamebits.c, renamedpath.c, redirect.c ------------------------------------------------------------------ */
 
 void rl_renamebits_note(const char *path, u32 len); /* before a redirect names this path */
-int rl_renamebits_entry(u32 id);                    /* 0: this entry and what is above it were never renamed */
+int rl_renamebits_entry(u32 id);                    /* 0: this entry and those above it were never renamed */
 u32 rl_renamebits_layers(u32 below);                /* those above the layer `below` that may have redirects */
 int rl_renamebits_on(u32 below, const char *path, u32 len); /* 0: they have none for this path and those above it */
 void rl_renamed_path_init(void);
-/* `path`, of `len` bytes in char[RL_PATH_MAX], is where the object shows unless what is on the way was renamed: make it
- * the one where it shows. `real`: of an object of a directory layer. Length; -ENOENT: it was removed, `path` is as it
- * was. */
+/* `path`, of `len` bytes in char[RL_PATH_MAX], is the object's visible path unless a directory in it was renamed:
+ * replace it by the current one. `real`: of an object of a directory layer. Length; -ENOENT: it was removed, `path` is
+ * unchanged. */
 long rl_renamed_path(const struct rl_origin *o, const char *real, char *path, u32 len);
-/* Is the directory `c` of the walk (its path in w->v) the very one, and not another of its name? */
+/* Is the directory `c` of the walk (its path in w->v) the same one, and not another of its name? */
 int rl_is_origin(const struct rl_walk *w, const struct rl_ctx *c, const struct rl_origin *o);
 long rl_redirect_find(u32 layer, const char *path, u32 len, char *out, u32 *from);
 

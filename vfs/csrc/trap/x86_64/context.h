@@ -1,4 +1,4 @@
-/* What the kernel's signal frame and system call convention look like (x86_64). */
+/* The layout of the kernel's signal frame and the system call convention (x86_64). */
 #ifndef RL_X86_64_CONTEXT_H
 #define RL_X86_64_CONTEXT_H
 
@@ -20,16 +20,16 @@ struct rl_ucontext {
     u64 sigmask;
 };
 
-#define RL_SITE_BYTES 2 /* length of `syscall`, which the saved instruction pointer is behind */
+#define RL_SITE_BYTES 2 /* length of `syscall`; the saved instruction pointer is after it */
 #define RL_RED_ZONE 128
 #define RL_RET_OPCODE 0xc3
 
-/* What rl_gate_call, rl_gate_then, rl_gate_accept and rl_gate_many pop. */
+/* The frame that rl_gate_call, rl_gate_then, rl_gate_accept and rl_gate_many pop. */
 struct rl_resume_frame {
     u64 arg[6];
     u64 ip;
     u64 sp;
-    u64 result, then; /* rl_gate_then: on success, what it returns, and where */
+    u64 result, then; /* rl_gate_then: on success, its result and the return address */
 };
 
 #define RL_ELF_MACHINE 62 /* EM_X86_64 */

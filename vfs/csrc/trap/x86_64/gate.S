@@ -1,11 +1,10 @@
-/* The gate: the only instructions whose system calls the filter lets pass untouched, and the few
- * pieces of the engine that no compiler can be trusted with (x86_64).
+/* The gate: the only instructions whose system calls the filter allows unchanged, and the few parts of the engine that
+ * cannot be written in C (x86_64).
  *
- * 1. Everything from rl_gate_start to rl_gate_end is the gate; filter.c compares the instruction
- *    pointer with these two addresses. Nothing else of the engine holds a `syscall`, but for one that is
- *    to trap.
- * 2. The copy routines run on the program's side of the stack switch, so that the frame of a fault
- *    lands below the SIGSYS frame and not on top of the alternate signal stack (see usermem.c).
+ * 1. Everything from rl_gate_start to rl_gate_end is the gate; filter.c compares the instruction pointer with these two
+ *    addresses. The engine has no `syscall` elsewhere, except one that must trap.
+ * 2. The copy routines run on the program's side of the stack switch, so that the frame of a fault is put below the
+ *    SIGSYS frame and not on top of the alternate signal stack (see usermem.c).
  */
     .section .gate, "ax", @progbits
     .globl rl_gate_start
@@ -25,7 +24,7 @@ rl_sys:
     syscall
     ret
 
-/* The byte pattern is the one that unwinders look for at a signal frame's return address. */
+/* Unwinders recognize this byte pattern at a signal frame's return address. */
     .globl rl_restorer
     .type rl_restorer, @function
     nop
@@ -43,8 +42,8 @@ rl_restorer:
     mov 40(%rsp), %r9
     .endm
 
-/* Makes a call in the program's own context (resume.c has set the registers and laid down struct
- * rl_resume_frame at %rsp), gives the program its registers back and returns behind its own site. */
+/* Makes a call in the program's own context (resume.c has set the registers and stored struct rl_resume_frame at %rsp),
+ * restores the program's registers and returns to the instruction after its site. */
     .globl rl_gate_call
     .type rl_gate_call, @function
 rl_gate_call:
@@ -54,21 +53,21 @@ rl_gate_call:
     mov 56(%rsp), %rsp
     jmp *%rcx
 
-/* The same; on success it returns what the frame says, where the frame says. */
+/* The same; on success it returns the frame's result to the frame's address. */
     .globl rl_gate_then
     .type rl_gate_then, @function
 rl_gate_then:
     syscall
     jmp rl_gate_then_done
 
-/* The same for accept: the address, which the program wants, is asked for by a call that traps. */
+/* The same for accept: the address, which the program wants, is read by a call that traps. */
     .globl rl_gate_accept
     .type rl_gate_accept, @function
 rl_gate_accept:
     syscall
     jmp rl_gate_accept_done
 
-/* The same for recvmmsg: what has come is translated by a call that traps. */
+/* The same for recvmmsg: a call that traps translates the received messages. */
     .globl rl_gate_many
     .type rl_gate_many, @function
 rl_gate_many:
@@ -119,7 +118,7 @@ rl_gate_many_done:
     .globl rl_sigsys_entry
     .type rl_sigsys_entry, @function
 rl_sigsys_entry:
-    cmpl $1, 8(%rsi)          /* si_code: SYS_SECCOMP, or somebody's kill() */
+    cmpl $1, 8(%rsi)          /* si_code: SYS_SECCOMP, or a process's kill() */
     jne rl_sent_entry
     push %rbx
     push %rbp
@@ -149,7 +148,7 @@ rl_sigsys_entry:
     pop %rbx
     ret
 
-/* A SIGSYS that a program sent, and SIGSEGV/SIGBUS: C says which handler of the program gets it. */
+/* A SIGSYS that a program sent, and SIGSEGV/SIGBUS: C code selects the program's handler. */
 rl_sent_entry:
     push %rdi
     push %rsi

@@ -1,10 +1,11 @@
-/* Where the stub of a patched call site arrives (patch_site.c), and how it gets back (x86_64).
+/* Entry from the stub of a patched call site (patch_site.c), and the return to it (x86_64).
  *
- * On entry: rax = number, rcx = address behind the site's `syscall`, r11 = dead, the rest the program's. As
- * after a real `syscall`, all registers but rax, rcx and r11 are what they were.
+ * On entry: rax = number, rcx = address after the site's `syscall`, r11 = dead, the rest the program's. As after a real
+ * `syscall`, all registers but rax, rcx and r11 are unchanged.
  *
- * 1. The program's stack gives up its red zone and a few words; C on it only as deep as patch.c says.
- * 2. What needs more than the quick way runs on a slot's stack with signals blocked, as in the SIGSYS handler.
+ * 1. The entry skips the red zone of the program's stack and uses a few words below it; C code uses that stack only as
+ *    deep as patch.c says.
+ * 2. A call that needs more than the fast path runs on a slot's stack with signals blocked, as in the SIGSYS handler.
  */
     .text
     .globl rl_patch_entry
@@ -44,7 +45,7 @@ rl_patch_entry:
     jmp *%rcx
 2:  push %r12
     push %r13
-    sub $16, %rsp             /* the signal mask to go back to */
+    sub $16, %rsp             /* the signal mask to restore */
     mov %rsp, %r13
     mov %r13, %rdi
     call rl_patch_begin       /* struct rl_slot * */

@@ -1,13 +1,12 @@
 /* Call sites and their stubs (x86_64).
  *
- * 1. Only the five bytes of the instruction before `syscall` are replaced, by `jmp stub`; the `syscall` stays.
- *    A thread that is stopped between the two, or that jumps there, just traps.
- * 2. Two forms are known: `mov $nr, %eax`, and `mov disp8(%rsp), %rax`, the site that glibc's cancellable
- *    calls share: its stub sends home, to the `syscall`, all numbers that patch.c does not take.
- * 3. The five bytes change in one locked write of the 16-byte line that they are in. Where they cross into the next
+ * 1. Only the five bytes of the instruction before `syscall` are replaced, by `jmp stub`; the `syscall` stays. A thread
+ *    that is stopped between the two, or that jumps there, just traps.
+ * 2. Two forms are known: `mov $nr, %eax`, and `mov disp8(%rsp), %rax`, the site that glibc's cancellable calls share:
+ *    its stub sends all numbers that patch.c does not handle back to the `syscall`.
+ * 3. The five bytes change in one locked write of the 16-byte line that contains them. If they cross into the next
  *    line, a processor may fetch one half old and one half new: then only a process without threads is patched.
- * 4. A page that is not writable is so only for the moment of the write; where the host refuses that
- *    (W^X), nothing is patched.
+ * 4. A read-only page is writable only during the write; if the host refuses that (W^X), nothing is patched.
  */
 #include <linux/futex.h>
 #include <linux/stat.h>
@@ -34,14 +33,14 @@ static u32 area_count;
 
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site)
 {
-    u8 code[9]; /* one byte before, the instruction, `syscall`, one behind */
+    u8 code[9]; /* one byte before, the instruction, `syscall`, one byte after */
     u64 value;
 
     site->at = ip - 7;
     if (rl_user_read(c, code, ip - 8, 8) < 0 || code[6] != 0x0f || code[7] != 0x05)
         return 0;
     memcpy(site->old, code + 1, 5);
-    if (code[1] == 0xb8) { /* mov $nr, %eax; behind a prefix it would be another instruction */
+    if (code[1] == 0xb8) { /* mov $nr, %eax; after a prefix it would be another instruction */
         u32 imm;
 
         memcpy(&imm, code + 2, 4);
@@ -143,7 +142,7 @@ static int is_writable(u64 at)
 {
     static u32 nobody;
 
-    /* FUTEX_WAKE_OP adds 0 to the second word: EFAULT where it cannot be written. */
+    /* FUTEX_WAKE_OP adds 0 to the second word: EFAULT if it is not writable. */
     return rl_sys(__NR_futex, (long)&nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, 0, (long)(at & ~3ull),
                   FUTEX_OP(FUTEX_OP_ADD, 0, FUTEX_OP_CMP_EQ, 1)) >= 0;
 }
@@ -165,7 +164,7 @@ static void write_jump(const struct rl_site *site, const u8 *stub)
     i32 distance = (i32)((i64)stub - (i64)(site->at + 5));
 
     if (memcmp((const void *)site->at, site->old, 5) != 0)
-        return; /* somebody else was here */
+        return; /* another thread was faster */
     memcpy(five + 1, &distance, 4);
     if (crosses_lines(site->at)) {
         memcpy((void *)site->at, five, 5);

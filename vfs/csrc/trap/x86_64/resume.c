@@ -1,14 +1,13 @@
-/* Calls made in the program's own context, after the handler has returned: those that may block (a
- * FIFO's open, connect) and those that swap the signal mask (ppoll, sigsuspend), so that they are
- * interrupted, restarted and cancelled as without the engine.
+/* Calls made in the program's own context, after the handler has returned: those that may block (a FIFO's open,
+ * connect) and those that swap the signal mask (ppoll, sigsuspend), so that they are interrupted, restarted and
+ * cancelled as without the engine.
  *
- * 1. Where the program's `syscall` is followed by `ret` (the C libraries' cancellable call sites), the
- *    call is made there again: libc decides by the instruction pointer whether a thread may be
- *    cancelled. The filter lets it pass because its pointer argument is a pass buffer, or its descriptor
- *    bears the mark. The argument
- *    registers are dead after a `ret` by the calling convention.
- * 2. Elsewhere it is made in the gate, which gives the program its registers back.
- * 3. A pass buffer is never freed: the buffers go round.
+ * 1. If the program's `syscall` is followed by `ret` (the C libraries' cancellable call sites), the call is made there
+ *    again: libc decides by the instruction pointer whether a thread may be cancelled. The filter allows it because its
+ *    pointer argument is a pass buffer, or its descriptor has the mark. The argument registers are dead after a `ret`
+ *    by the calling convention.
+ * 2. Elsewhere it is made in the gate, which restores the program's registers.
+ * 3. A pass buffer is never freed: the buffers are reused in turn.
  */
 #include "../engine.h"
 #include "../syscalls.h"
@@ -33,8 +32,8 @@ u8 *rl_pass_buffer(void)
     return pass[__atomic_fetch_add(&next, 1, __ATOMIC_RELAXED) % RL_PASS_BUFFERS];
 }
 
-/* Room on the program's stack; below the signal frame where that lies on the same stack, since
- * the kernel has yet to read it. */
+/* Room on the program's stack; below the signal frame if that is on the same stack, since the kernel still has to read
+ * it. */
 static u64 room_below(struct rl_call *c, u64 bytes)
 {
     u64 sp = c->uc->reg[RL_RSP];
@@ -44,7 +43,7 @@ static u64 room_below(struct rl_call *c, u64 bytes)
     return (sp - RL_RED_ZONE - bytes) & ~15ull;
 }
 
-/* The filter would let the call pass at its own site, and the site can be used again. */
+/* The filter would allow the call at its own site, and the site can be used again. */
 static int site_will_do(struct rl_call *c, long nr, const u64 arg[6])
 {
     u8 pass_arg = c->row->pass, after = 0;
@@ -69,7 +68,7 @@ static void set_registers(struct rl_call *c, long nr, const u64 arg[6])
     c->resumed = 1;
 }
 
-/* The call by a routine of the gate. */
+/* Make the call by a routine of the gate. */
 static long in_gate(struct rl_call *c, const char *routine, long nr, const u64 arg[6], u64 result, u64 then)
 {
     u64 *reg = c->uc->reg, sp;
@@ -86,7 +85,7 @@ static long in_gate(struct rl_call *c, const char *routine, long nr, const u64 a
     return 0;
 }
 
-/* A patched site's own `syscall` will trap and come here again (patch.c). */
+/* A patched site's own `syscall` will trap and arrive here again (patch.c). */
 static int from_the_site(struct rl_call *c)
 {
     if (c->patched)
