@@ -84,7 +84,9 @@ def output_directory(path: Path) -> Iterator[Path]:
     partial.mkdir()
     try:
         yield partial
-        publish(partial, path, durable=False)  # its maker has synced its content
+        for directory, _, _ in os.walk(partial, topdown=False):  # the caller has synced the files
+            _sync(Path(directory))
+        publish(partial, path, durable=False)
     except BaseException:
         remove_tree(partial, ignore_errors=True)
         raise
