@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +20,7 @@ held = []
 while True:
     try:
         held.append(connect())
+        time.sleep(0.001)
     except OSError:
         held.clear()
     if len(held) > 800:
@@ -40,6 +44,7 @@ while True:
     try:
         held.append(connect())
         held[-1].send(b"RH")
+        time.sleep(0.001)
     except OSError:
         held.clear()
 """,
@@ -67,7 +72,7 @@ def test_files_are_made_all_the_same(small: Rootlay, tmp_path: Path, name: str) 
     )
     command = [sys.executable, "-m", "rootlay.cli.main", "--root", str(small.root), "run", "--rm"]
     command += ["-v", f"{tmp_path}/signal:/signal", "small", "sh", "-c", f"{script}; echo done"]
-    reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    reader = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
     floods: list[subprocess.Popen[bytes]] = []
     try:
         until = time.monotonic() + 20
@@ -95,6 +100,8 @@ def test_files_are_made_all_the_same(small: Rootlay, tmp_path: Path, name: str) 
         for process in floods:
             process.kill()
             process.communicate()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(reader.pid, signal.SIGKILL)  # its program has the pipes, too
         reader.kill()
         reader.communicate()
     assert b"Input/output error" not in err
