@@ -86,7 +86,8 @@ TIERS = (
     Tier(
         "fuzz", 12,
         lambda minutes: [
-            sys.executable, "-m", "tests.fuzz.run", "--jobs", str(JOBS), "--within", str(minutes), "--corpus", "~/corpus",
+            sys.executable, "-m", "tests.fuzz.run", "--jobs", str(JOBS), "--within", str(minutes),
+            "--corpus", "~/corpus",
         ],
         (r"^\| all \| (?P<executions>[\d,]+) \| \| (?P<crashes>\d+)",),
     ),
