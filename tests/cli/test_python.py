@@ -85,9 +85,9 @@ def test_bad_use(small: Rootlay, words: list[str], message: str) -> None:
 
 def test_signals_reach_the_script(small: Rootlay, tmp_path: Path) -> None:
     text = """
-import signal, sys, time
-signal.signal(signal.SIGTERM, lambda *_: (print("told", flush=True), sys.exit(5)))
-print("ready", flush=True)
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, lambda *_: (os.write(1, b"told\\n"), sys.exit(5)))
+os.write(1, b"ready\\n")  # not print: the signal may come before it has returned, and may not call it again
 time.sleep(60)
 """
     command = [sys.executable, "-m", "rootlay.cli.main", "--root", str(small.root), "python", "small"]

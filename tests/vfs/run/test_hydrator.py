@@ -53,8 +53,8 @@ class Running:
 
     def connect(self) -> socket.socket:
         client = socket.socket(socket.AF_UNIX)
+        client.connect(self.path)  # as the engine does: it waits. With a time limit a full queue is EAGAIN at once
         client.settimeout(20)
-        client.connect(self.path)
         return client
 
     def ask(self, entry: int) -> int:
