@@ -12,7 +12,7 @@
 #include <linux/stat.h>
 
 #include "../engine.h"
-#include "../patch.h"
+#include "../call/patch.h"
 
 #define RL_PAGE 4096ull
 #define RL_REACH 0x7fff0000ll  /* of a 32-bit jump, less an area */
