@@ -24,12 +24,14 @@
 
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 
-/* Return addresses that trapped lately, with their counts. A race only costs a trap. */
+/* Any thread, no lock: a race only costs a trap. */
 static struct {
-    u64 ip;
-    u32 traps;
-} hot[RL_HOT];
-static u32 trapped; /* no more than RL_PATCH_WARM */
+    u32 trapped; /* no more than RL_PATCH_WARM */
+    struct {
+        u64 ip;
+        u32 traps;
+    } hot[RL_HOT]; /* return addresses that trapped lately */
+} state;
 
 static int may_patch(long nr)
 {
@@ -54,18 +56,18 @@ void rl_patch_trapped(struct rl_call *c, u64 ip, u64 sp)
 
     if (!may_patch(c->nr))
         return;
-    if (trapped < RL_PATCH_WARM)
-        trapped++;
-    if (hot[i].ip != ip) {
-        hot[i].ip = ip;
-        hot[i].traps = 0;
+    if (state.trapped < RL_PATCH_WARM)
+        state.trapped++;
+    if (state.hot[i].ip != ip) {
+        state.hot[i].ip = ip;
+        state.hot[i].traps = 0;
     }
-    if (hot[i].traps & RL_PATCH_TRIED || ++hot[i].traps < RL_PATCH_AFTER || trapped < RL_PATCH_WARM)
+    if (state.hot[i].traps & RL_PATCH_TRIED || ++state.hot[i].traps < RL_PATCH_AFTER || state.trapped < RL_PATCH_WARM)
         return;
     if (!rl_patch_read_site(c, ip, (u64)c->nr, sp, &site)) {
-        hot[i].traps |= RL_PATCH_TRIED;
+        state.hot[i].traps |= RL_PATCH_TRIED;
     } else if (!__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) { /* else at a later trap */
-        hot[i].traps |= RL_PATCH_TRIED;
+        state.hot[i].traps |= RL_PATCH_TRIED;
         if (site.shared)
             fill_map();
         rl_patch_write_site(&site);

@@ -8,14 +8,14 @@
  */
 #include "../engine.h"
 
-static struct {
+u32 rl_identity_lent; /* guards `state`: set when it is complete, cleared when it has been given back */
+static struct { /* of the memory's owner */
+    u32 borrower; /* process ID; cleared by the kernel */
     struct rl_identity me;
     struct rl_caps caps;
     u32 root_len;
     char root[RL_PATH_MAX];
-} owners RL_BULK;
-static u32 borrower; /* process id; cleared by the kernel */
-u32 rl_identity_lent; /* owners holds the values to restore for the memory's owner */
+} state RL_BULK;
 
 void rl_identity_borrow(void)
 {
@@ -27,32 +27,32 @@ void rl_identity_borrow(void)
     pid = (u32)rl_sys0(__NR_getpid);
     if (rl_identity_lent)
         return; /* by this child, or by another one at the same time: the owner's identity is the older one */
-    owners.me = rl_me;
-    owners.caps = rl_caps;
-    owners.root_len = rl_root_len;
-    memcpy(owners.root, rl_root, rl_root_len + 1);
-    borrower = pid;
+    state.me = rl_me;
+    state.caps = rl_caps;
+    state.root_len = rl_root_len;
+    memcpy(state.root, rl_root, rl_root_len + 1);
+    state.borrower = pid;
     rl_identity_lent = 1;
-    rl_sys1(__NR_set_tid_address, (long)&borrower);
+    rl_sys1(__NR_set_tid_address, (long)&state.borrower);
 }
 
 static void give_back(void)
 {
-    rl_me = owners.me;
-    rl_caps = owners.caps;
-    memcpy(rl_root, owners.root, owners.root_len + 1);
-    rl_root_len = owners.root_len;
-    borrower = rl_identity_lent = 0;
+    rl_me = state.me;
+    rl_caps = state.caps;
+    memcpy(rl_root, state.root, state.root_len + 1);
+    rl_root_len = state.root_len;
+    state.borrower = rl_identity_lent = 0;
 }
 
 void rl_identity_return(void)
 {
-    if (rl_identity_lent && borrower == (u32)rl_sys0(__NR_getpid))
+    if (rl_identity_lent && state.borrower == (u32)rl_sys0(__NR_getpid))
         give_back();
 }
 
 void rl_identity_settle(void)
 {
-    if (rl_identity_lent && __atomic_load_n(&borrower, __ATOMIC_ACQUIRE) == 0)
+    if (rl_identity_lent && __atomic_load_n(&state.borrower, __ATOMIC_ACQUIRE) == 0)
         give_back();
 }

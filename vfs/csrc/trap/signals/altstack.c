@@ -20,11 +20,15 @@ struct stack {
     u64 size;
 };
 
+/* Guarded by rl_altstack_lock(). A forked child begins with its parent's (rule 2). */
 static struct {
-    u64 from, to;
-    u32 pid, tid; /* tid 0: free */
-} kept[RL_KEPT] RL_BULK;
-static u32 used, next;
+    u32 used; /* entries of `kept` that have been written */
+    u32 next; /* how many were overwritten when all were in use */
+    struct kept {
+        u64 from, to;
+        u32 pid, tid; /* tid 0: free */
+    } kept[RL_KEPT];
+} state RL_BULK;
 
 static void lock(void)
 {
@@ -39,24 +43,22 @@ static int taken(const struct stack *s)
 {
     u32 pid = (u32)rl_sys0(__NR_getpid), tid = (u32)rl_sys0(__NR_gettid), mine = RL_KEPT;
 
-    if (used && kept[0].pid != pid && !rl_has_threads())
-        used = next = 0;
-    for (u32 i = 0; i < used; i++) {
-        int other = kept[i].tid && (kept[i].tid != tid || kept[i].pid != pid);
+    if (state.used && state.kept[0].pid != pid && !rl_has_threads())
+        state.used = state.next = 0;
+    for (u32 i = 0; i < state.used; i++) {
+        struct kept *k = &state.kept[i];
+        int other = k->tid && (k->tid != tid || k->pid != pid);
 
-        if (other && (s->sp >= kept[i].to || kept[i].from >= s->sp + s->size))
+        if (other && (s->sp >= k->to || k->from >= s->sp + s->size))
             continue;
-        if (other && (kept[i].pid != pid || rl_sys3(__NR_tgkill, pid, kept[i].tid, 0) >= 0))
+        if (other && (k->pid != pid || rl_sys3(__NR_tgkill, pid, k->tid, 0) >= 0))
             return 1;
-        kept[i].tid = 0;
+        k->tid = 0;
         mine = i;
     }
     if (mine == RL_KEPT)
-        mine = used < RL_KEPT ? used++ : next++ % RL_KEPT;
-    kept[mine].from = s->sp;
-    kept[mine].to = s->sp + s->size;
-    kept[mine].pid = pid;
-    kept[mine].tid = tid;
+        mine = state.used < RL_KEPT ? state.used++ : state.next++ % RL_KEPT;
+    state.kept[mine] = (struct kept){s->sp, s->sp + s->size, pid, tid};
     return 0;
 }
 

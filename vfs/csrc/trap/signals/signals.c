@@ -15,27 +15,30 @@
 extern char rl_sigsys_entry[], rl_fault_entry[], rl_restorer[];
 
 u32 rl_faults_blocked;
-static struct rl_sigaction own[3]; /* the program's: SIGSYS, SIGSEGV, SIGBUS */
-static u64 holding;                /* signals that have SIGSYS in the mask of their action, as the program set it */
+static struct {
+    struct rl_sigaction own[3]; /* the program's: SIGSYS, SIGSEGV, SIGBUS. No lock: as for the kernel's, the thread that
+                                 * sets one last wins; but a vfork child never writes here */
+    u64 holding; /* signals with SIGSYS in the mask of their action, as the program set it. Any thread, atomically */
+} state;
 
 struct rl_sigaction *rl_virtual_action(int sig)
 {
     switch (sig) {
-    case RL_SIGSYS: return &own[0];
-    case RL_SIGSEGV: return &own[1];
-    case RL_SIGBUS: return &own[2];
+    case RL_SIGSYS: return &state.own[0];
+    case RL_SIGSEGV: return &state.own[1];
+    case RL_SIGBUS: return &state.own[2];
     default: return NULL;
     }
 }
 
-int rl_holds_sigsys(int sig) { return sig > 0 && sig <= 64 && (__atomic_load_n(&holding, __ATOMIC_RELAXED) & RL_SIGBIT(sig)) != 0; }
+int rl_holds_sigsys(int sig) { return sig > 0 && sig <= 64 && (__atomic_load_n(&state.holding, __ATOMIC_RELAXED) & RL_SIGBIT(sig)) != 0; }
 
 static void hold(int sig, u64 mask)
 {
     if (mask & RL_SIGBIT(RL_SIGSYS))
-        __atomic_fetch_or(&holding, RL_SIGBIT(sig), __ATOMIC_RELAXED);
+        __atomic_fetch_or(&state.holding, RL_SIGBIT(sig), __ATOMIC_RELAXED);
     else if (rl_holds_sigsys(sig))
-        __atomic_fetch_and(&holding, ~RL_SIGBIT(sig), __ATOMIC_RELAXED);
+        __atomic_fetch_and(&state.holding, ~RL_SIGBIT(sig), __ATOMIC_RELAXED);
 }
 
 static long action(int sig, const struct rl_sigaction *want, struct rl_sigaction *old)
@@ -77,11 +80,11 @@ void rl_signals_init(void)
     k.restorer = (u64)rl_restorer;
     k.mask = ~RL_SIG_FAULTS;
     action(RL_SIGSYS, &k, &old);
-    own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
+    state.own[0] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     k = in_front(&(struct rl_sigaction){.handler = RL_SIG_DFL}); /* the same as for RL_SIG_IGN */
     for (u32 i = 0; i < 2; i++) {
         action(faults[i], &k, &old);
-        own[i + 1] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
+        state.own[i + 1] = (struct rl_sigaction){.handler = old.handler == RL_SIG_IGN ? RL_SIG_IGN : RL_SIG_DFL};
     }
 }
 
@@ -109,23 +112,23 @@ void rl_signals_before_exec(void)
     struct rl_sigaction now;
 
     for (u32 i = 0; i < 3; i++)
-        if (own[i].handler == RL_SIG_IGN && action(sigs[i], NULL, &now) == 0 && is_ours(&now))
+        if (state.own[i].handler == RL_SIG_IGN && action(sigs[i], NULL, &now) == 0 && is_ours(&now))
             action(sigs[i], &ignore, NULL);
 }
 
 void rl_signals_after_failed_exec(void)
 {
-    struct rl_sigaction sys = own[0], segv = own[1], bus = own[2];
+    struct rl_sigaction sys = state.own[0], segv = state.own[1], bus = state.own[2];
 
     if (rl_memory_is_borrowed() ||
         (sys.handler != RL_SIG_IGN && segv.handler != RL_SIG_IGN && bus.handler != RL_SIG_IGN))
         return; /* a vfork child is about to leave the memory */
     rl_signals_init();
-    own[0] = sys;
-    own[1] = segv;
-    own[2] = bus;
-    rl_install_action(RL_SIGSEGV, &own[1]);
-    rl_install_action(RL_SIGBUS, &own[2]);
+    state.own[0] = sys;
+    state.own[1] = segv;
+    state.own[2] = bus;
+    rl_install_action(RL_SIGSEGV, &state.own[1]);
+    rl_install_action(RL_SIGBUS, &state.own[2]);
 }
 
 /* For a signal that the engine does not own. */

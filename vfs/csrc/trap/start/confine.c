@@ -53,9 +53,12 @@ struct path_attr {
     i32 fd;
 } __attribute__((packed));
 
-static struct ruleset_attr handled;
-static long ruleset;
-static u64 all; /* every right except making devices */
+/* Of rl_confine(), which the one thread of the engine calls before the first program. */
+static struct {
+    struct ruleset_attr handled;
+    long ruleset; /* its descriptor */
+    u64 all;      /* every right except making devices */
+} state;
 
 static u64 rights_of(long abi)
 {
@@ -66,12 +69,12 @@ static u64 rights_of(long abi)
 
 static long allow_fd(long fd, u64 access)
 {
-    struct path_attr rule = {access & handled.fs, (i32)fd};
-    long r = rl_sys4(LL_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0);
+    struct path_attr rule = {access & state.handled.fs, (i32)fd};
+    long r = rl_sys4(LL_ADD_RULE, state.ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0);
 
     if (r == -EINVAL) { /* not a directory: only the rights that apply to files */
         rule.access &= OF_FILES;
-        r = rule.access ? rl_sys4(LL_ADD_RULE, ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0) : 0;
+        r = rule.access ? rl_sys4(LL_ADD_RULE, state.ruleset, LL_RULE_PATH_BENEATH, (long)&rule, 0) : 0;
     }
     return r;
 }
@@ -108,7 +111,7 @@ static long allow_devices(void)
     };
 
     for (u32 i = 0; i < sizeof needed / sizeof needed[0]; i++) {
-        long r = allow(needed[i].path, needed[i].access & all);
+        long r = allow(needed[i].path, needed[i].access & state.all);
 
         if (r < 0)
             return r;
@@ -128,7 +131,7 @@ static long allow_bind(const struct rl_launch_bind *b)
             return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE : READ);
         return allow(host, READ);
     }
-    return allow(host, b->flags & RL_BIND_RO ? READ : all);
+    return allow(host, b->flags & RL_BIND_RO ? READ : state.all);
 }
 
 /* A rule for a directory covers everything below it. */
@@ -178,7 +181,7 @@ static long allow_all(void)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
         int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
-        r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? all : READ);
+        r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
         if (r >= 0)
             r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
     }
@@ -228,23 +231,23 @@ long rl_confine(void)
     abi = rl_sys3(LL_CREATE_RULESET, 0, 0, LL_CREATE_RULESET_VERSION);
     if (abi < 2)
         return flags & RL_LAUNCH_REQUIRE ? -EOPNOTSUPP : 0;
-    handled.fs = rights_of(abi);
-    all = handled.fs & ~(LL_MAKE_CHAR | LL_MAKE_BLOCK);
+    state.handled.fs = rights_of(abi);
+    state.all = state.handled.fs & ~(LL_MAKE_CHAR | LL_MAKE_BLOCK);
     if (abi >= 4 && (flags & RL_LAUNCH_NO_NETWORK))
-        handled.net = LL_NET_TCP;
+        state.handled.net = LL_NET_TCP;
     if (abi >= 6 && !(flags & RL_LAUNCH_UNSCOPED))
-        handled.scoped = LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL;
-    ruleset = rl_sys3(LL_CREATE_RULESET, (long)&handled, sizeof handled, 0);
-    if (ruleset < 0)
-        return ruleset;
+        state.handled.scoped = LL_SCOPE_ABSTRACT | LL_SCOPE_SIGNAL;
+    state.ruleset = rl_sys3(LL_CREATE_RULESET, (long)&state.handled, sizeof state.handled, 0);
+    if (state.ruleset < 0)
+        return state.ruleset;
     r = allow_all();
     if (r >= 0)
         r = rl_sys(__NR_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0);
     if (r >= 0)
-        r = rl_sys2(LL_RESTRICT_SELF, ruleset, 0);
+        r = rl_sys2(LL_RESTRICT_SELF, state.ruleset, 0);
     if (r >= 0)
         drop_capabilities();
-    rl_sys1(__NR_close, ruleset);
+    rl_sys1(__NR_close, state.ruleset);
     /* The kernel's limit is sixteen nested domains. */
     return r == -E2BIG && !(flags & RL_LAUNCH_REQUIRE) ? 0 : r;
 }

@@ -102,13 +102,16 @@ static u64 interpreter_place(const u64 *av)
     return 0;
 }
 
-/* The data of this process that the kernel was given, and shows. */
-static struct prctl_mm_map told;
-static u64 shown[RL_SHOWN_WORDS];
+/* The data of this process that the kernel was given, and shows. Set before the program starts; then rl_tell_identity()
+ * changes it, in a process of one thread only. */
+static struct {
+    struct prctl_mm_map told;
+    u64 shown[RL_SHOWN_WORDS]; /* the auxiliary vector; the first entry may be RL_AT_IDENTITY */
+} state;
 
 static long tell(void)
 {
-    return rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&told, sizeof told, 0, 0);
+    return rl_sys(__NR_prctl, PR_SET_MM, PR_SET_MM_MAP, (long)&state.told, sizeof state.told, 0, 0);
 }
 
 static u64 identity_now(void) { return (u64)rl_me.egid << 32 | rl_me.euid; }
@@ -116,35 +119,37 @@ static u64 identity_now(void) { return (u64)rl_me.egid << 32 | rl_me.euid; }
 /* The program's auxiliary vector and, if there is room, the entry that is not for the program. */
 static void show(const u64 *auxv, u64 words)
 {
-    u64 *to = shown;
+    u64 *to = state.shown;
 
-    told.auxv = (__u64 *)shown;
+    state.told.auxv = (__u64 *)state.shown;
     if (words + 2 > RL_SHOWN_WORDS) {
-        told.auxv = (__u64 *)auxv;
-        told.auxv_size = (u32)(words * 8);
+        state.told.auxv = (__u64 *)auxv;
+        state.told.auxv_size = (u32)(words * 8);
         return;
     }
     *to++ = RL_AT_IDENTITY;
     *to++ = identity_now();
     memcpy(to, auxv, words * 8);
-    told.auxv_size = (u32)((words + 2) * 8);
+    state.told.auxv_size = (u32)((words + 2) * 8);
 }
 
-/* With threads, the heap might grow at the same time, and the call would undo that for the kernel: then the old
- * identity stays. */
 int rl_has_threads(void)
 {
     struct statx sx;
 
+    /* a link for ., one for .., and one for each thread */
     return rl_sys(__NR_statx, AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) < 0 || sx.stx_nlink != 3;
 }
 
+/* With threads, the heap might grow at the same time, and the call would undo that for the kernel: then the old
+ * identity stays. */
 void rl_tell_identity(void)
 {
-    if (shown[0] != RL_AT_IDENTITY || shown[1] == identity_now() || rl_memory_is_borrowed() || rl_has_threads())
+    if (state.shown[0] != RL_AT_IDENTITY || state.shown[1] == identity_now() || rl_memory_is_borrowed() ||
+        rl_has_threads())
         return;
-    shown[1] = identity_now();
-    told.brk = (u64)rl_sys1(__NR_brk, 0);
+    state.shown[1] = identity_now();
+    state.told.brk = (u64)rl_sys1(__NR_brk, 0);
     tell();
 }
 
@@ -153,22 +158,19 @@ static u64 text_end(const char *text) { return (u64)text + strlen(text) + 1; }
 /* Without this the process would show the engine's arguments and have its heap after the engine. */
 static void tell_kernel(const struct rl_start *s, const struct rl_image *main, u64 *sp, u64 *auxv, u64 words, u64 gap)
 {
-    u64 envc = count_words(s->envp);
+    u64 envc = count_words(s->envp), arg_end = text_end(s->argv[s->argc - 1]);
 
-    told.start_code = main->start_code;
-    told.end_code = main->end_code;
-    told.start_data = main->start_data;
-    told.end_data = main->end_data;
-    told.start_brk = told.brk = main->end + gap;
-    told.start_stack = (u64)sp;
-    told.arg_start = (u64)s->argv[0];
-    told.arg_end = text_end(s->argv[s->argc - 1]);
-    told.env_start = envc ? (u64)s->envp[0] : told.arg_end;
-    told.env_end = envc ? text_end(s->envp[envc - 1]) : told.arg_end;
-    told.exe_fd = (u32)-1;
+    state.told = (struct prctl_mm_map){
+        .start_code = main->start_code, .end_code = main->end_code,
+        .start_data = main->start_data, .end_data = main->end_data,
+        .start_brk = main->end + gap, .brk = main->end + gap, .start_stack = (u64)sp,
+        .arg_start = (u64)s->argv[0], .arg_end = arg_end,
+        .env_start = envc ? (u64)s->envp[0] : arg_end, .env_end = envc ? text_end(s->envp[envc - 1]) : arg_end,
+        .exe_fd = (u32)-1,
+    };
     show(auxv, words);
     if (tell() < 0) { /* then keep the heap where the kernel put it: the heap may be the reason for the error */
-        told.start_brk = told.brk = (u64)rl_sys1(__NR_brk, 0);
+        state.told.start_brk = state.told.brk = (u64)rl_sys1(__NR_brk, 0);
         tell();
     }
 }
