@@ -3,7 +3,7 @@
  * 1. Only the port changes, and only for mapped ports. An address that is "every address" becomes the user's publish
  *    address, if one was given; a narrower one is never widened.
  * 2. A program in the same container reaches CTR at any address of this machine; elsewhere CTR is CTR.
- * 3. Names that accept, recvfrom and recvmsg report are left as they are: these calls are not trapped.
+ * 3. In the names that the kernel reports (recvmsg.c) the port outside, at an address of this machine, becomes CTR.
  */
 #include "../engine.h"
 
