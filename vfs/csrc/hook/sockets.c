@@ -3,7 +3,8 @@
  * A real path hardly ever fits the 108 bytes of sun_path: the upper is named through the launch file's alias, a short
  * symbolic link, which is made here when it is needed (most activations bind no socket); a path that still does not fit
  * is named through a descriptor of its directory. accept, recvfrom and recvmsg, which the trap engine translates, are
- * not hooked: they report a peer's real name, and an answer to that name reaches it (translate_peer()).
+ * not hooked: they report a peer's real name. An answer to it arrives (translate_peer()), but for a name through a
+ * descriptor.
  */
 #define _GNU_SOURCE
 #include <stddef.h>
