@@ -88,7 +88,7 @@ class Session:
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
-        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/main.c`).
+        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/start/main.c`).
 
         Args:
             reports: the engine reports on descriptor 3 whether the program has started.
