@@ -198,7 +198,7 @@ static long allow_all(void)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
         int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
-        r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? all : READ);
+        r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
         if (r >= 0)
             r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
     }
