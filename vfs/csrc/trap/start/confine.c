@@ -17,6 +17,7 @@
  */
 #include <asm/fcntl.h>
 #include <linux/capability.h>
+#include <linux/openat2.h>
 #include <linux/prctl.h>
 #include <linux/stat.h>
 
@@ -80,9 +81,9 @@ static long allow_fd(long fd, u64 access)
 }
 
 /* A missing path, or one that this user cannot reach, needs no rule. */
-static long allow(const char *path, u64 access)
+static long allow_opened(long fd, u64 access)
 {
-    long fd = rl_sys3(__NR_open, (long)path, O_PATH | O_CLOEXEC, 0), r;
+    long r;
 
     if (fd == -ENOENT || fd == -EACCES || fd == -ENOTDIR || fd == -ENXIO)
         return 0;
@@ -91,6 +92,22 @@ static long allow(const char *path, u64 access)
     r = allow_fd(fd, access);
     rl_sys1(__NR_close, fd);
     return r;
+}
+
+static long allow(const char *path, u64 access)
+{
+    return allow_opened(rl_sys3(__NR_open, (long)path, O_PATH | O_CLOEXEC, 0), access);
+}
+
+/* A real path. A link on it is one that a program has placed since the path was resolved: it is not followed. */
+static long allow_real(const char *path, u64 access)
+{
+    struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+    long fd = rl_sys4(__NR_openat2, AT_FDCWD, (long)path, (long)&how, sizeof how);
+
+    if (fd == -ELOOP)
+        return 0;
+    return fd == -ENOSYS || fd == -EPERM ? allow(path, access) : allow_opened(fd, access);
 }
 
 static long allow_str(struct rl_str s, u64 access)
@@ -131,7 +148,7 @@ static long allow_bind(const struct rl_launch_bind *b)
             return allow(host, rl_sys0(__NR_geteuid) ? READ | LL_WRITE_FILE : READ);
         return allow(host, READ);
     }
-    return allow(host, b->flags & RL_BIND_RO ? READ : state.all);
+    return allow_real(host, b->flags & RL_BIND_RO ? READ : state.all);
 }
 
 /* A rule for a directory covers everything below it. */
@@ -181,7 +198,7 @@ static long allow_all(void)
         r = allow_str(rl_launch->trace, LL_WRITE_FILE);
     for (u32 i = 0; i < rl_launch->dirs && r >= 0; i++) {
         int upper = dir[i].flags & RL_DIR_UPPER; /* a frozen upper, and its filter, belong to other containers, too */
-        r = allow(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
+        r = allow_real(dir[i].path.len ? rl_launch_str(dir[i].path) : "/", upper ? state.all : READ);
         if (r >= 0)
             r = allow_str(dir[i].bloom, LL_READ_FILE | (upper ? LL_WRITE_FILE : 0));
     }
