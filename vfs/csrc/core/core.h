@@ -30,8 +30,18 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f);
 
 /* The identity of the calling thread inside the container. The engine fills it and keeps it. */
 struct rl_identity {
-    u32 uid, euid, suid, fsuid;
-    u32 gid, egid, sgid, fsgid;
+    union {
+        struct {
+            u32 uid, euid, suid, fsuid;
+        };
+        u32 uids[4]; /* the same: real, effective, saved, of file access */
+    };
+    union {
+        struct {
+            u32 gid, egid, sgid, fsgid;
+        };
+        u32 gids[4];
+    };
     u32 groups; /* number of entries in group[] */
     u32 group[64];
     u32 umask; /* 0777 */
