@@ -61,7 +61,11 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
         o->mode = mode & ~RL_SET_ID;
-        return 0;
+        if (*o->real != RL_AT)
+            return 0;
+        r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
+        o->done_fd = (int)r;
+        return r < 0 ? r : 0;
     }
     o->regular = 1;
     rl_owner_new(w, S_IFREG | mode, &owner);
@@ -217,7 +221,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         r = rl_object_real(w, o->real);
         return r < 0 ? r : cut(w, o, asked);
     }
-    r = rl_view_openfd(h->view, o->real, o->flags);
+    r = rl_view_openfd(w, h->view, o->real, o->flags);
     if (r >= 0)
         o->done_fd = (int)r;
     return r;
@@ -277,7 +281,8 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
     r = open_object(w, flags, mode, o);
     int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
-    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || h->what == RL_IN_BIND)
+    int theirs = h->what == RL_IN_BIND && *o->real != RL_AT;
+    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || theirs)
         return r;
     if (!may_block)
         return open_here(w, o);
@@ -293,7 +298,10 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 /* Does this descriptor refer to a layer's directory? */
 static int is_of_a_layer(int fd, struct rl_scratch *s)
 {
+    struct statx sx;
     long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: removed; the kernel still shows its name */
+    if (n == -ENAMETOOLONG)
+        return k_near(fd, "", AT_EMPTY_PATH, &sx) == 0 && rl_own_device(rl_makedev(sx.stx_dev_major, sx.stx_dev_minor));
     if (n < 0 && n != -ENOENT)
         return 0;
     int place = rl_classify(s->real, (u32)strlen(s->real)).place;
