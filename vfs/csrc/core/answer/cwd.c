@@ -18,7 +18,10 @@ static int far_own(const struct rl_walk *w)
 long rl_dir_real(struct rl_walk *w, char *out)
 {
     struct rl_hit *h = &w->hit;
-    if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0) || !rl_writable())
+    int upper = h->what == RL_IN_LAYER && h->layer == 0;
+    if (upper && w->vlen > RL_LONG)
+        rl_chain_add(w);
+    if (h->what == RL_IN_BIND || upper || !rl_writable())
         return rl_object_real(w, out);
     /* A descriptor of a lower directory must lead back to the name here, as it does through a redirect (renamedpath.c);
      * if it does not, copy the directory up. */
@@ -105,7 +108,7 @@ static long here(struct rl_walk *w)
     struct rl_origin o;
     struct rl_since since = rl_since(w);
     long n = rl_fd_virtual(w->s, AT_FDCWD, w->s->text, &o);
-    if (n == -ENAMETOOLONG) /* but perhaps not without the layer's path */
+    if (n == -ENAMETOOLONG || n > RL_LONG) /* without the layer's path it may be shorter */
         return rl_and_still(w, since, rl_resolve(w, AT_FDCWD, "", RL_EMPTY, 0));
     if (n >= 0)
         n = rl_resolve_plain(w, w->s->text);

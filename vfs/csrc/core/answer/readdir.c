@@ -274,9 +274,8 @@ static long list_deep(struct rl_walk *w, int fd, char *buf, size_t size)
         return pos;
     long r = rl_resolve(w, fd, "..", RL_EXISTS, 0);
     u64 parent = r >= 0 ? rl_ino_of(&w->self, &w->hit) : 0;
-    if (r >= 0)
-        r = rl_resolve(w, fd, "", RL_EMPTY, 0);
-    if (r >= 0 && w->self.bind >= 0)
+    r = rl_resolve(w, fd, "", RL_EMPTY, 0);
+    if (r == -EXDEV || (r >= 0 && w->self.bind >= 0)) /* outside, or a bind */
         return k_getdents(fd, buf, size);
     if (r < 0)
         return rl_and_still(w, since, r);
@@ -300,7 +299,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
         return clear(&b, fd, buf, size);
     struct rl_origin o;
     long n = known ? rl_base_virtual(&b, s->text, &o) : rl_fd_real(fd, s->real, sizeof s->real);
-    if (n == -ENAMETOOLONG)
+    if (n == -ENAMETOOLONG || n > RL_LONG)
         return list_deep(w, fd, buf, size);
     if (n < 0 && known)
         return rl_and_still(w, since, n);

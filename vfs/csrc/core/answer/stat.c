@@ -39,7 +39,7 @@ static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct
     long r = rl_isdir(sx->stx_mode) ? rl_resolve(w, fd, "", RL_EMPTY, 0) : -ENAMETOOLONG;
     if (r >= 0)
         rl_attr_of(&w->self, &w->hit, out);
-    else
+    else if (r != -EXDEV)
         nameless(sx, out);
     if (r == -ENOENT)
         out->nlink = 0;
@@ -70,7 +70,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
     }
     struct rl_origin o;
     long r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
-    if (r == -ENAMETOOLONG)
+    if (r == -ENAMETOOLONG || (r > RL_LONG && rl_isdir(sx->stx_mode)))
         return fstat_deep(w, sx, fd, out);
     if (r >= 0)
         r = rl_resolve_plain(w, s->text);

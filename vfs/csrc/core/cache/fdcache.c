@@ -224,11 +224,13 @@ enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, siz
     u32 now, clear_at;
     int keep = rl_moment(&now);
     b->kind = RL_BASE_OTHER;
-    b->clear = 0;
+    b->clear = b->deep = 0;
     if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
         return RL_BASE_OTHER;
     if (rl_dircache_find_name(&sx, &b->hash, out, size))
         return b->kind = RL_BASE_UPPER;
+    if ((b->deep = rl_chain_has(&sx)) != 0)
+        return RL_BASE_OTHER;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     b->id = rl_tree_device(dev) ? known(fd, &sx, &b->hash, &b->tree, &clear_at) : 0;
     if (b->id) {

@@ -150,7 +150,7 @@ static long by_deep_fd(struct rl_walk *w, int fd, const struct statx *sx, int *o
         return rl_own_device(rl_makedev(sx->stx_dev_major, sx->stx_dev_minor)) && !rl_writable() ? -EROFS : 0;
     long r = rl_resolve(w, fd, "", RL_EMPTY, 0);
     if (r < 0)
-        return r == -ENOENT ? 0 : r;
+        return r == -ENOENT || r == -EXDEV ? 0 : r;
     if (w->hit.what == RL_IN_BIND)
         return rl_bind((u32)w->self.bind).flags & RL_BIND_RO ? -EROFS : 0;
     *ours = rl_writable();

@@ -1,4 +1,5 @@
-/* The path of a directory that is deeper than the kernel tells: /proc/self/fd ends at PATH_MAX.
+/* The path of a deep directory. The kernel tells no name that is longer than PATH_MAX, and a walk of thousands of levels
+ * for each call would take its time.
  *
  * 1. The names are found upwards, from the descriptor to the first directory that is known: one that the kernel can
  *    name, or one of the last such walk. Then the path is walked downwards from there.
@@ -12,6 +13,7 @@
 
 struct level {
     struct rl_inode inode; /* btime_ns NO_INODE: not known */
+    struct rl_real place;  /* of the directory with that inode */
     u32 end;               /* length of its path */
     struct rl_ctx ctx;
 };
@@ -22,9 +24,10 @@ struct chain {
     u32 epoch;
     u32 levels; /* level[0] is the root */
     int steady;
-    struct rl_real place; /* of the directories with an inode */
     char v[RL_DEEP_MAX];
     struct level level[LEVELS];
+    struct rl_real place; /* of the directories that were seen */
+    struct rl_origin origin; /* of the first known one */
     u32 climbed, tail_at;
     struct rl_inode seen[LEVELS]; /* on the way up, the deepest first */
     char tail[RL_DEEP_MAX], real[RL_PATH_MAX];
@@ -92,6 +95,16 @@ static long known(const struct chain *k, const struct statx *sx)
     return -1;
 }
 
+int rl_chain_has(const struct statx *sx)
+{
+    if (!state.chain || __atomic_exchange_n(&state.taken, 1, __ATOMIC_ACQUIRE))
+        return 0;
+    struct chain *k = state.chain;
+    long n = k->epoch == state.epoch ? known(k, sx) : -1;
+    __atomic_store_n(&state.taken, 0, __ATOMIC_RELEASE);
+    return n >= 0;
+}
+
 /* The name in `up` of the directory with this inode, into out[RL_NAME_MAX + 1]. Length. */
 static long name_in(struct chain *k, long up, u64 ino, char *out)
 {
@@ -124,7 +137,8 @@ static long link_of(long fd, char *out, size_t size)
     return k4(__NR_readlinkat, AT_FDCWD, (long)link, (long)out, (long)size);
 }
 
-/* Rule 1. The level, or -1: the real path of *top is in k->real, of *len bytes. *top is a descriptor. */
+#define NO_LEVEL RL_MISS
+/* Rule 1. The level, or NO_LEVEL: the real path of *top is in k->real, of *len bytes. *top is a descriptor. */
 static long climb(struct chain *k, long fd, struct statx *sx, long *top, u32 *len)
 {
     char name[RL_NAME_MAX + 1];
@@ -155,16 +169,28 @@ static long climb(struct chain *k, long fd, struct statx *sx, long *top, u32 *le
             return r;
     }
     *len = (u32)r;
-    return -1;
+    return NO_LEVEL;
 }
 
 /* The visible path of k->real[0..len), into w->v. Length. */
 static long visible(struct chain *k, struct rl_walk *w, u32 len)
 {
-    struct rl_origin o;
     k->real[len] = 0;
     k->place = rl_classify(k->real, len);
-    return rl_real_virtual(k->real, len, &k->place, w->v, &o);
+    if (k->place.place == RL_OUTSIDE)
+        return -EXDEV;
+    return rl_real_virtual(k->real, len, &k->place, w->v, &k->origin);
+}
+
+/* How many levels are above the directory w->v[0..len). */
+static u32 shared(const struct chain *k, const struct rl_walk *w, u32 len)
+{
+    u32 same = 0, n = 0;
+    while (same < len && k->v[same] == w->v[same])
+        same++;
+    while (n < k->levels && k->level[n].end <= same && w->v[k->level[n].end] == '/')
+        n++;
+    return n;
 }
 
 /* The names below the first directory that is known, behind w->v[0..end). */
@@ -234,11 +260,18 @@ static long descend(struct chain *k, struct rl_walk *w, u32 len)
     return r;
 }
 
-/* The deepest levels are the directories that were seen on the way up. */
-static void name_inodes(struct chain *k)
+static void name_inode(struct chain *k, u32 level, struct rl_inode inode)
 {
-    for (u32 i = 0; i < k->climbed && i + 1 < k->levels; i++)
-        k->level[k->levels - 1 - i].inode = k->seen[i];
+    k->level[level].inode = inode;
+    k->level[level].place = k->place;
+}
+
+/* The deepest levels are the directories that were seen on the way up. */
+static void name_inodes(struct chain *k, const struct statx *sx)
+{
+    name_inode(k, k->levels - 1, rl_inode_of(sx));
+    for (u32 i = 1; i < k->climbed && i + 1 < k->levels; i++)
+        name_inode(k, k->levels - 1 - i, k->seen[i]);
 }
 
 /* Is the last level the directory that was asked for, and not another of its name? */
@@ -246,6 +279,8 @@ static int is_it(const struct chain *k, const struct rl_walk *w, const struct st
 {
     const struct rl_ctx *c = &k->level[k->levels - 1].ctx;
     const struct rl_hit *h = &w->hit;
+    if (!k->climbed && (k->place.place != RL_PLACE_LAYER || k->place.index))
+        return rl_is_origin(w, c, &k->origin);
     if (k->place.place == RL_PLACE_TREE)
         return c->view != 0;
     if (k->place.place != RL_PLACE_LAYER)
@@ -263,7 +298,7 @@ static long begin_at(struct chain *k, struct rl_walk *w, long level, long top, u
     w->at = RL_NO_AT;
     if (r < 0)
         return r;
-    if (level < 0) {
+    if (level == NO_LEVEL) {
         r = visible(k, w, *len);
         if (r < 0)
             return r;
@@ -271,6 +306,9 @@ static long begin_at(struct chain *k, struct rl_walk *w, long level, long top, u
         r = put_tail(k, w, len);
         if (r < 0)
             return r;
+        k->levels = k->levels ? shared(k, w, *len) : 0;
+        if (k->levels)
+            return 0;
         k->levels = 1;
         k->level[0].end = 0;
         k->level[0].inode.btime_ns = NO_INODE;
@@ -278,6 +316,7 @@ static long begin_at(struct chain *k, struct rl_walk *w, long level, long top, u
     }
     u32 end = *len = k->level[level].end;
     memcpy(w->v, k->v, end);
+    k->place = k->level[level].place;
     r = put_tail(k, w, len);
     if (r < 0)
         return r;
@@ -294,7 +333,7 @@ static long build(struct chain *k, struct rl_walk *w, long fd, const struct stat
     struct statx at = *sx;
     u32 len = 0;
     long top = fd, r = climb(k, fd, &at, &top, &len);
-    if (r >= -1)
+    if (r >= 0 || r == NO_LEVEL)
         r = begin_at(k, w, r, top, &len);
     if (r >= 0)
         r = descend(k, w, len);
@@ -306,9 +345,36 @@ static long build(struct chain *k, struct rl_walk *w, long fd, const struct stat
         k->levels = 0;
         return r;
     }
-    name_inodes(k);
+    name_inodes(k, sx);
     memcpy(k->v, w->v, len + 1);
     return k->levels - 1;
+}
+
+/* The level of the walk's directory w->dir, or -1. */
+static long parent_of(const struct chain *k, const struct rl_walk *w)
+{
+    for (u32 i = k->levels; i--;)
+        if (k->level[i].end == w->dir.vlen && k->level[i].ctx.hash == w->dir.hash)
+            return memcmp(k->v, w->v, w->dir.vlen) ? -1 : (long)i;
+    return -1;
+}
+
+void rl_chain_add(const struct rl_walk *w)
+{
+    if (!state.chain || !w->steady || __atomic_exchange_n(&state.taken, 1, __ATOMIC_ACQUIRE))
+        return;
+    struct chain *k = state.chain;
+    long up = k->steady && k->at == w->began && k->epoch == state.epoch ? parent_of(k, w) : -1;
+    if (up >= 0 && (u32)up + 1 < LEVELS && (k->levels == (u32)up + 1 || k->level[up + 1].ctx.hash != w->self.hash)) {
+        k->levels = (u32)up + 2;
+        struct level *l = &k->level[up + 1];
+        l->end = w->vlen;
+        l->ctx = w->self;
+        l->inode = rl_inode_of(&w->hit.sx);
+        l->place = (struct rl_real){RL_PLACE_LAYER, 0, 0};
+        memcpy(k->v + w->dir.vlen, w->v + w->dir.vlen, w->vlen - w->dir.vlen);
+    }
+    __atomic_store_n(&state.taken, 0, __ATOMIC_RELEASE);
 }
 
 /* Level n, to the walk. */
@@ -320,7 +386,7 @@ static long use(const struct chain *k, struct rl_walk *w, u32 n, struct rl_chain
     w->vlen = k->level[n].end;
     memcpy(w->v, k->v, w->vlen);
     w->v[w->vlen] = 0;
-    out->place = k->place;
+    out->place = k->level[n].place;
     out->depth = n;
     out->cur = k->level[n].ctx;
     for (u32 i = 0; i < RL_CHAINED && i < n; i++)
@@ -341,16 +407,16 @@ long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
         return -ENAMETOOLONG; /* a file's directory cannot be found */
     if (!sx.stx_nlink)
         return -ENOENT;
-    if (fd == AT_FDCWD)
-        own = fd = k4(__NR_openat, fd, (long)".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
-    struct chain *k = fd < 0 ? NULL : take();
+    struct chain *k = take();
     if (!k)
-        return fd < 0 ? fd : -ENOMEM;
+        return -ENOMEM;
     if (!steady || !k->steady || k->at != now || k->epoch != state.epoch)
         k->levels = 0;
     long n = known(k, &sx);
+    if (n < 0 && fd == AT_FDCWD)
+        own = fd = k4(__NR_openat, fd, (long)".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (n < 0)
-        n = build(k, w, fd, &sx);
+        n = fd < 0 ? fd : build(k, w, fd, &sx);
     if (n >= 0) {
         k->at = now;
         k->steady = steady;

@@ -77,6 +77,17 @@ void rl_deep_end(struct rl_walk *w)
     rl_scratch_put(d, sizeof *d);
 }
 
+long rl_deep_open(struct rl_walk *w, const char *real)
+{
+    long r = rl_deep_room(w, RL_PATH_MAX + 1);
+    i32 fd = r < 0 ? (i32)r : (i32)high(k_open(real, O_PATH | O_DIRECTORY | O_CLOEXEC, 0));
+    if (r < 0 || fd < 0)
+        return fd;
+    close_one(&w->deep->up);
+    w->at = RL_NO_AT;
+    return w->deep->up = fd;
+}
+
 void rl_deep_up(struct rl_walk *w, u32 len)
 {
     i32 *up = &w->deep->up;

@@ -221,8 +221,9 @@ static long start_at(struct course *c, int dirfd)
     struct rl_base b;
     struct rl_origin o;
     long r = rl_fdcache_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
-                                                               : rl_fd_virtual(w->s, dirfd, w->v, &o);
-    if (r == -ENAMETOOLONG)
+             : b.deep                                             ? -ENAMETOOLONG
+                                                                  : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    if (r == -ENAMETOOLONG || r > RL_LONG)
         return start_deep(c, dirfd);
     if (r < 0 && r != -ENOENT)
         return r;
@@ -255,6 +256,8 @@ static long start(struct course *c, int dirfd, const char *path)
     if (path[0] == '/' && !boxed)
         return c->flags & RL_WHOLE ? 0 : to_own_root(c);
     r = start_at(c, dirfd);
+    if (r == -EXDEV && !(c->flags & RL_EMPTY)) /* outside */
+        r = -ENOENT;
     c->floor = boxed ? c->depth : 0;
     return r;
 }
@@ -370,6 +373,18 @@ static long kernel_link(struct course *c, u32 len)
     return 1;
 }
 
+/* A link of /proc whose text would be too long: the kernel follows it to its directory. */
+static long enter_link(struct course *c, u32 len, int last)
+{
+    struct rl_walk *w = c->w;
+    long r = rl_bind_real(w, &w->self, len, w->s->real);
+    long fd = r < 0 ? r : rl_deep_open(w, w->s->real);
+    if (fd == -ENOTDIR && last)
+        return kernel_link(c, len);
+    r = fd < 0 ? fd : start_deep(c, (int)fd);
+    return r == -EXDEV ? -ENAMETOOLONG : r;
+}
+
 static int follow_last(const struct course *c)
 {
     if (c->w->slash)
@@ -389,6 +404,8 @@ static long found(struct course *c, u32 len, int last)
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
         long n = link_text(c, len, &text);
+        if (n == -ENAMETOOLONG && c->magic)
+            return enter_link(c, len, last);
         if (n == -ENOLINK)
             return last ? kernel_link(c, len) : -EACCES;
         return n < 0 ? n : splice(c, text, (u32)n, c->p);
@@ -509,14 +526,14 @@ static long itself(struct course *c, int fd)
     struct rl_walk *w = c->w;
     struct rl_origin o;
     long r = rl_fd_virtual(w->s, fd, c->rest, &o);
-    if (r == -ENAMETOOLONG) {
-        c->flags |= RL_WHOLE; /* no search permission is needed */
-        r = attempt(c, fd, ".");
+    c->flags |= RL_WHOLE; /* no search permission is needed */
+    if (r == -ENAMETOOLONG || r > RL_LONG) {
+        long deep = attempt(c, fd, ".");
         w->dot = RL_NO_DOTS;
-        return r;
+        if (r < 0 || deep != -ENAMETOOLONG) /* it is a directory */
+            return deep;
     }
     int ours = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
-    c->flags |= RL_WHOLE;
     if (r >= 0)
         r = attempt(c, AT_FDCWD, r ? c->rest : "/");
     w->relative = ours;

@@ -133,6 +133,7 @@ long rl_far_text(const char *real, char *text);
 /* Room in w->v, which may move. 0, or -ENAMETOOLONG. */
 long rl_deep_room(struct rl_walk *w, u32 bytes);
 void rl_deep_end(struct rl_walk *w); /* w->deep exists */
+long rl_deep_open(struct rl_walk *w, const char *real); /* a directory's descriptor, which the walk holds */
 void rl_deep_up(struct rl_walk *w, u32 len); /* w->at continues with its parent, w->v[0..len) */
 /* The real path root + text[0..n), which begins with a slash, into out[RL_REAL_MAX], if it is too long for that: it
  * begins at a descriptor that is open until the walk ends. root NULL: the directory w->at. Length. */
@@ -197,14 +198,18 @@ long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o)
 
 /* ---- chain.c ------------------------------------------------------------------------------------ */
 
+#define RL_LONG 512    /* bytes of a path from which on this is quicker than a walk from the root */
 #define RL_CHAINED 24 /* directories above it that are known */
 struct rl_chained {
     struct rl_real place; /* of the descriptor's real directory */
     u32 depth;
     struct rl_ctx cur, above[RL_CHAINED]; /* the nearest first; min(depth, RL_CHAINED) */
 };
-/* A directory's descriptor (AT_FDCWD: the working directory), whatever its path's length is: the path into w->v. */
+/* A directory's descriptor (AT_FDCWD: the working directory), whatever its path's length is: the path into w->v.
+ * -EXDEV: it is outside. */
 long rl_chain_at(struct rl_walk *w, int fd, struct rl_chained *out);
+int rl_chain_has(const struct statx *sx); /* probably known, without its name */
+void rl_chain_add(const struct rl_walk *w); /* a directory of the upper, found in a directory that is known */
 void rl_chain_init(void);
 void rl_chain_carry(u32 before, u64 hash); /* after rl_changed_one() */
 
