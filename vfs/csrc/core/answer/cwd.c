@@ -33,6 +33,8 @@ long rl_dir_real(struct rl_walk *w, char *out)
     if (n < 0)
         return n;
     n = rl_virtual_path(out, w->s->text, sizeof w->s->text);
+    if (n == -ENAMETOOLONG && far_own(w))
+        return rl_object_real(w, out);
     if (n < 0 || !rl_same(w->s->text, w->vlen ? w->v : "/")) {
         long r = rl_copyup(w, 1);
         if (r < 0)

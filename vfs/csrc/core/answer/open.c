@@ -224,6 +224,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     r = rl_view_openfd(w, h->view, o->real, o->flags);
     if (r >= 0)
         o->done_fd = (int)r;
+    if (r >= 0 && w->vlen > RL_LONG && !rl_view_entry(h->view)->source_len) /* fstat may not find its name */
+        rl_fdcache_opened((int)r, h->view, 0, w->self.hash, 0, 0);
     return r;
 }
 

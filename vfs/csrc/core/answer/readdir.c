@@ -297,6 +297,8 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     enum rl_base_kind known = rl_fdcache_directory(fd, &b, s->text, sizeof s->text);
     if (is_clear(&b))
         return clear(&b, fd, buf, size);
+    if (b.deep)
+        return list_deep(w, fd, buf, size);
     struct rl_origin o;
     long n = known ? rl_base_virtual(&b, s->text, &o) : rl_fd_real(fd, s->real, sizeof s->real);
     if (n == -ENAMETOOLONG || n > RL_LONG)

@@ -51,6 +51,8 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
     struct rl_scratch *s = w->s;
     struct rl_since since = rl_since(w);
     rl_attr_real(sx, out);
+    if (rl_isdir(sx->stx_mode) && rl_chain_has(sx))
+        return fstat_deep(w, sx, fd, out);
     long n = rl_fd_real(fd, s->real, sizeof s->real);
     if (n == -ENAMETOOLONG)
         return fstat_deep(w, sx, fd, out);

@@ -140,6 +140,8 @@ static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clea
     if (rl_isreg(sx->stx_mode))
         rl_fdcache_asked();
     u32 id = remembered(sx, hash, tree, clear_at);
+    if (!id && rl_isdir(sx->stx_mode) && rl_chain_has(sx))
+        return 0;
     if (!id && (id = named(fd, hash, tree)) != 0) {
         if (id != NOT_ONE && (rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;

@@ -170,7 +170,7 @@ static long by_fd(struct rl_walk *w, int fd, int *ours)
     if (id && rl_view_path(id, s->text, sizeof s->text) >= 0 && rl_resolve_plain(w, s->text) == 0 &&
         w->hit.what == RL_IN_VIEW && w->hit.view == id)
         return 1;
-    long n = rl_fd_real(fd, s->real, sizeof s->real);
+    long n = rl_isdir(sx.stx_mode) && rl_chain_has(&sx) ? -ENAMETOOLONG : rl_fd_real(fd, s->real, sizeof s->real);
     if (n == -ENAMETOOLONG)
         return by_deep_fd(w, fd, &sx, ours);
     if (n == -ENOENT)

@@ -4,7 +4,8 @@
  * 1. The names are found upwards, from the descriptor to the first directory that is known: one that the kernel can
  *    name, or one of the last such walk. Then the path is walked downwards from there.
  * 2. The directories of the last walk are kept, with their inodes: a program that goes down or up by a name continues
- *    there. They are valid as long as the entries of dircache.c.
+ *    there. They are valid as long as the entries of dircache.c; a directory that only the view has also until the filter
+ *    knows it.
  * 3. Each level costs a few calls, whatever its depth: names are looked up at a descriptor that is close. */
 #include "../base/line.h"
 
@@ -84,6 +85,16 @@ void rl_chain_carry(u32 before, u64 hash)
     __atomic_store_n(&state.taken, 0, __ATOMIC_RELEASE);
 }
 
+/* A directory that the upper did not have may have been copied up meanwhile: rl_moment() does not count that. */
+static void drop_covered(struct chain *k)
+{
+    for (u32 i = 0; rl_writable() && i < k->levels; i++) {
+        const struct rl_ctx *c = &k->level[i].ctx;
+        if (!(c->mask & 1) && c->bind < 0 && rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_KEY_PATH)))
+            k->levels = i;
+    }
+}
+
 /* The level of this inode, or -1. */
 static long known(const struct chain *k, const struct statx *sx)
 {
@@ -103,6 +114,12 @@ int rl_chain_has(const struct statx *sx)
     long n = k->epoch == state.epoch ? known(k, sx) : -1;
     __atomic_store_n(&state.taken, 0, __ATOMIC_RELEASE);
     return n >= 0;
+}
+
+int rl_chain_has_fd(int fd)
+{
+    struct statx sx;
+    return state.chain && k_near(fd, "", AT_EMPTY_PATH, &sx) == 0 && rl_isdir(sx.stx_mode) && rl_chain_has(&sx);
 }
 
 /* The name in `up` of the directory with this inode, into out[RL_NAME_MAX + 1]. Length. */
@@ -412,6 +429,7 @@ long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
         return -ENOMEM;
     if (!steady || !k->steady || k->at != now || k->epoch != state.epoch)
         k->levels = 0;
+    drop_covered(k);
     long n = known(k, &sx);
     if (n < 0 && fd == AT_FDCWD)
         own = fd = k4(__NR_openat, fd, (long)".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);

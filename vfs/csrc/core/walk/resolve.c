@@ -525,7 +525,7 @@ static long itself(struct course *c, int fd)
 {
     struct rl_walk *w = c->w;
     struct rl_origin o;
-    long r = rl_fd_virtual(w->s, fd, c->rest, &o);
+    long r = rl_chain_has_fd(fd) ? -ENAMETOOLONG : rl_fd_virtual(w->s, fd, c->rest, &o);
     c->flags |= RL_WHOLE; /* no search permission is needed */
     if (r == -ENAMETOOLONG || r > RL_LONG) {
         long deep = attempt(c, fd, ".");

@@ -129,7 +129,6 @@ long rl_far_text(const char *real, char *text);
 
 /* ---- deep.c ------------------------------------------------------------------------------------- */
 
-#define RL_DEEP_MAX 65536 /* bytes of a path inside, NUL included */
 /* Room in w->v, which may move. 0, or -ENAMETOOLONG. */
 long rl_deep_room(struct rl_walk *w, u32 bytes);
 void rl_deep_end(struct rl_walk *w); /* w->deep exists */
@@ -209,6 +208,7 @@ struct rl_chained {
  * -EXDEV: it is outside. */
 long rl_chain_at(struct rl_walk *w, int fd, struct rl_chained *out);
 int rl_chain_has(const struct statx *sx); /* probably known, without its name */
+int rl_chain_has_fd(int fd);
 void rl_chain_add(const struct rl_walk *w); /* a directory of the upper, found in a directory that is known */
 void rl_chain_init(void);
 void rl_chain_carry(u32 before, u64 hash); /* after rl_changed_one() */
