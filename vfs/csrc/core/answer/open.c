@@ -339,6 +339,8 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
         r = attempt(&w, dirfd, path, mode, resolve, o);
         if (r >= 0)
             o->done_fd = (int)rl_lowest(&w, o->done_fd, flags);
+        if (r >= 0 && o->done_fd >= 0 && w.vlen > RL_LONG)
+            rl_deepfile_add(&w, o->done_fd);
     } while (rl_retry(&w, &r));
     rl_path_text(o->real);
     if (r == -ENOENT)

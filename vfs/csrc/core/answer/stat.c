@@ -33,15 +33,17 @@ static void nameless(const struct statx *sx, struct rl_attr *a)
         a->gid = rl_launch->map_gid;
 }
 
-/* The kernel cannot tell its name. A file's directory cannot be found. */
+/* The kernel cannot tell its name. */
 static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
-    long r = rl_isdir(sx->stx_mode) ? rl_resolve(w, fd, "", RL_EMPTY, 0) : -ENAMETOOLONG;
-    if (r >= 0)
+    long r = rl_isdir(sx->stx_mode) ? rl_resolve(w, fd, "", RL_EMPTY, 0) : rl_deepfile_find(w, sx);
+    if (r == 1)
+        rl_attr_of(NULL, &w->hit, out);
+    else if (r >= 0)
         rl_attr_of(&w->self, &w->hit, out);
     else if (r != -EXDEV)
         nameless(sx, out);
-    if (r == -ENOENT)
+    if (r == -ENOENT && rl_isdir(sx->stx_mode))
         out->nlink = 0;
     return 0;
 }

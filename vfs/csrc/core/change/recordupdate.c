@@ -143,11 +143,15 @@ void rl_edit_cancel(struct rl_walk *w)
     rl_unlock(w);
 }
 
-/* The kernel cannot tell its name: a directory is found upwards, a file by its descriptor alone. */
+/* The kernel cannot tell its name: a directory is found upwards, a file if this process opened it. */
 static long by_deep_fd(struct rl_walk *w, int fd, const struct statx *sx, int *ours)
 {
-    if (!rl_isdir(sx->stx_mode))
-        return rl_own_device(rl_makedev(sx->stx_dev_major, sx->stx_dev_minor)) && !rl_writable() ? -EROFS : 0;
+    if (!rl_isdir(sx->stx_mode)) {
+        int found = rl_deepfile_find(w, sx) == 0;
+        *ours = found && rl_writable();
+        w->own = found ? fd : -1;
+        return found;
+    }
     long r = rl_resolve(w, fd, "", RL_EMPTY, 0);
     if (r < 0)
         return r == -ENOENT || r == -EXDEV ? 0 : r;

@@ -446,3 +446,28 @@ long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
         k_close(own);
     return n < 0 ? n : r;
 }
+
+long rl_chain_child(struct rl_walk *w, u64 dir, const char *name, u32 len)
+{
+    struct rl_chained at;
+    u32 now = 0;
+    if (!state.chain || !rl_moment(&now) || __atomic_exchange_n(&state.taken, 1, __ATOMIC_ACQUIRE))
+        return -ENOENT;
+    struct chain *k = state.chain;
+    long n = k->steady && k->at == now && k->epoch == state.epoch ? (long)k->levels : 0;
+    while (n && k->level[n - 1].ctx.hash != dir)
+        n--;
+    long r = n ? use(k, w, (u32)n - 1, &at) : -ENOENT;
+    __atomic_store_n(&state.taken, 0, __ATOMIC_RELEASE);
+    if (r >= 0)
+        r = rl_deep_room(w, w->vlen + len + 2);
+    if (r < 0)
+        return r;
+    w->at = RL_NO_AT;
+    w->dir = at.cur;
+    w->v[w->vlen] = '/';
+    memcpy(w->v + w->vlen + 1, name, len);
+    w->vlen += len + 1;
+    w->v[w->vlen] = 0;
+    return rl_step(w, &w->dir, w->v, w->vlen, &w->self, &w->hit);
+}

@@ -213,6 +213,15 @@ void rl_chain_add(const struct rl_walk *w); /* a directory of the upper, found i
 void rl_chain_init(void);
 void rl_chain_carry(u32 before, u64 hash); /* after rl_changed_one() */
 
+/* Look a name up in the known directory of this FNV state: w->dir, w->v, w->hit. */
+long rl_chain_child(struct rl_walk *w, u64 dir, const char *name, u32 len);
+
+/* ---- deepfile.c --------------------------------------------------------------------------------- */
+
+void rl_deepfile_add(const struct rl_walk *w, long fd); /* the walk's object has just been opened */
+/* The file of a descriptor whose name the kernel cannot tell. 0: the walk's object; 1: only w->hit is set. */
+long rl_deepfile_find(struct rl_walk *w, const struct statx *sx);
+
 /* ---- renamebits.c, renamedpath.c, redirect.c ------------------------------------------------------------------ */
 
 void rl_renamebits_note(const char *path, u32 len); /* before a redirect names this path */
