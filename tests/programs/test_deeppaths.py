@@ -4,7 +4,6 @@ upper and in the image, by a program of C and by rm, find, tar and shells."""
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import subprocess
 import sys

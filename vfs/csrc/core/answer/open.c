@@ -49,6 +49,12 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
     return r;
 }
 
+/* Can the engine open it, when the walk has ended? */
+static int is_text(const char *real)
+{
+    return *real != RL_AT && strlen(real) < RL_PATH_MAX;
+}
+
 static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
     struct rl_owner owner;
@@ -61,7 +67,7 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
         o->mode = mode & ~RL_SET_ID;
-        if (*o->real != RL_AT)
+        if (is_text(o->real))
             return 0;
         r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
         o->done_fd = (int)r;
@@ -283,7 +289,7 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
     r = open_object(w, flags, mode, o);
     int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
-    int theirs = h->what == RL_IN_BIND && *o->real != RL_AT;
+    int theirs = h->what == RL_IN_BIND && is_text(o->real);
     if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || theirs)
         return r;
     if (!may_block)
