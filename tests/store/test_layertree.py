@@ -51,7 +51,7 @@ def test_names_that_leave_the_root_are_refused(name: str) -> None:
         read_tree(make_tar([(name, "f", "x")]))
 
 
-@pytest.mark.parametrize("name", ["x" * 256, "/".join(["y" * 200] * 21)])
+@pytest.mark.parametrize("name", ["x" * 256, "/".join(["y" * 200] * 327)])
 def test_names_that_no_file_system_holds_are_refused(name: str) -> None:
     with pytest.raises(UnsafePath):
         read_tree(make_tar([(name, "f", "x")]))
