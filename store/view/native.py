@@ -29,7 +29,7 @@ _BUCKET = Struct("<I")
 _CHILDREN = Struct("<56xII")
 _CHILD = Struct("<4xIHB85x")  # name, its length, type
 _MODE_TYPES = {kind.value[0]: bits for kind, bits in TYPE_BITS.items()}
-_PATH_DEPTH_MAX = 4096
+_PATH_DEPTH_MAX = 32768
 
 _MASK = (1 << 64) - 1
 _FNV_START = 0xCBF29CE484222325

@@ -28,6 +28,7 @@ struct rl_base {
     enum rl_base_kind kind;
     u32 id;    /* RL_BASE_VIEW: its entry */
     u32 tree;  /* RL_BASE_VIEW: the layer whose tree it is in */
+    int deep;  /* RL_BASE_OTHER: chain.c knows it */
     int clear; /* 1: names in it may be looked up from here (fdcache.c, rule 5) */
     u64 hash;  /* FNV state over its path */
 };

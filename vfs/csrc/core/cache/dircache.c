@@ -54,6 +54,7 @@ void rl_dircache_init(void *header, int with_sections)
         memset(names, 0, sizeof names);
     }
     state.used = 0;
+    rl_chain_init();
     rl_attrcache_init();
     state.counts = header;
     state.sections = with_sections;
@@ -103,6 +104,8 @@ void rl_changed_one(u64 hash, const char *path, u32 len)
     for (u32 i = 0; state.used && first && i < NAMES; i++)
         if (len >= NAME_BYTES || memcmp(names[i].path, path, len) || names[i].path[len])
             carry(&names[i].head, before);
+    if (first)
+        rl_chain_carry(before, hash);
 }
 
 int rl_moment(u32 *now)

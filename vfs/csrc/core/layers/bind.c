@@ -120,13 +120,14 @@ int rl_bind_in(const char *v, u32 len)
     return 0;
 }
 
-long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out)
+long rl_bind_real(const struct rl_walk *w, const struct rl_ctx *c, u32 len, char *out)
 {
     struct rl_bind b = rl_bind((u32)c->bind);
     if (len <= b.vlen && !b.hlen)
         return rl_join(out, RL_REAL_MAX, "/", 1, "", 0, "", 0);
     u32 from = len < b.vlen ? len : b.vlen;
-    return rl_join(out, RL_REAL_MAX, b.host, b.hlen, v + from, len - from, "", 0);
+    long r = rl_join(out, RL_REAL_MAX, b.host, b.hlen, w->v + from, len - from, "", 0);
+    return r == -ENAMETOOLONG ? rl_far_join(w, b.host, w->v + from, len - from, out) : r;
 }
 
 /* Is a directory mounted at this path, of the FNV state h? */
@@ -178,7 +179,7 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
 {
     struct rl_bind b = rl_bind((u32)bind);
     self->bind = bind;
-    long r = rl_bind_real(self, w->v, len, w->s->real);
+    long r = rl_bind_real(w, self, len, w->s->real);
     if (r < 0)
         return r;
     r = k_statx(AT_FDCWD, w->s->real, mount ? 0 : AT_SYMLINK_NOFOLLOW, &hit->sx);

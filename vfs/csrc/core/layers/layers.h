@@ -121,7 +121,7 @@ extern int rl_shown; /* some bind is RL_BIND_SHOWN */
 u32 rl_shown_prefix(const char *name); /* length of such a bind's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
-long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
+long rl_bind_real(const struct rl_walk *w, const struct rl_ctx *c, u32 len, char *out); /* of w->v[0..len) */
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
 /* The attributes to show for the real file's. `top`: the file is the mount itself, not below it. */
 void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
@@ -146,7 +146,9 @@ int rl_proc_status(const struct rl_walk *w, u64 *pid);
 
 long rl_hydrate(u32 id);
 /* Run open(2) on a view entry's real path; request it from the hydrator if it is missing. */
-long rl_view_openfd(u32 id, char *real, int flags);
+long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags);
+/* As rl_view_real(), whatever its length is; it may begin at a descriptor that the walk holds. */
+long rl_walk_view_real(struct rl_walk *w, u32 id, char *out);
 /* The real path of the walk's object (of a view entry: hydrated). Length. */
 long rl_object_real(struct rl_walk *w, char *out);
 

@@ -97,7 +97,7 @@ long rl_view_path(u32 id, char *out, size_t size)
     size_t n = 0, depth = 0;
     for (u32 at = id; at != RL_VIEW_ROOT; depth++) {
         const struct rl_view_entry *e = rl_view_entry(at);
-        if (!e || !e->name_len || depth > RL_PATH_MAX)
+        if (!e || !e->name_len || depth > RL_DEEP_MAX / 2)
             return -EIO;
         n += e->name_len + 1u;
         at = e->parent;
