@@ -134,6 +134,7 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len);
 
 void rl_bind_init(void);
 extern int rl_shown; /* some bind is RL_BIND_SHOWN */
+int rl_shown_bind(const char *name, struct rl_bind *b); /* 1: `name` begins with such a bind's path, without its slash */
 u32 rl_shown_prefix(const char *name); /* length of such a bind's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
