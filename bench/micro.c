@@ -80,6 +80,31 @@ static void do_readdir(void)
     closedir(d);
 }
 
+/* Names relative to a directory DEEP levels below the root: they should cost what they do near it. */
+enum { DEEP = 100 };
+static void do_relative(void) { struct stat s; if (stat("file", &s)) exit(3); }
+static void do_create(void)
+{
+    int fd = open("new", O_WRONLY | O_CREAT, 0644);
+    if (fd < 0 || close(fd) || unlink("new")) exit(3);
+}
+
+static int go_deep(char *base)
+{
+    int n = mkdtemp(base) && !chdir(base) ? 0 : DEEP + 1;
+    while (n < DEEP && !mkdir("directory", 0755) && !chdir("directory"))
+        n++;
+    return n == DEEP && !close(open("file", O_WRONLY | O_CREAT, 0644));
+}
+
+static void leave_deep(const char *base)
+{
+    unlink("file");
+    for (int i = 0; i < DEEP && !chdir(".."); i++)
+        rmdir("directory");
+    rmdir(base);
+}
+
 static int compare(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -215,5 +240,11 @@ int main(int argc, char **argv)
     measure("fcntl", do_fcntl, BATCH);
     measure("getrlimit", do_getrlimit, BATCH);
     measure("getppid", do_getppid, BATCH);
+    char base[] = "/tmp/micro.XXXXXX";
+    if (go_deep(base)) {
+        measure("stat of a relative name, 100 deep", do_relative, BATCH);
+        measure("creat+unlink of a relative name, 100 deep", do_create, BATCH / 10);
+    }
+    leave_deep(base);
     return 0;
 }

@@ -60,7 +60,7 @@ long rl_shown_stat(const char *path, int flags, struct rl_attr *out)
     return 0;
 }
 
-#define READING (O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY | O_LARGEFILE | 0100000 /* O_LARGEFILE of x86_64's C libraries */)
+#define READING (O_CLOEXEC | O_NOFOLLOW | O_DIRECTORY | O_LARGEFILE)
 
 /* Not a FIFO or a device: their opens may block, or need the caller. */
 static int plain_kind(long fd)
@@ -75,10 +75,10 @@ long rl_shown_open(const char *path, int flags)
     struct rl_bind b;
     if (!rl_has_openat2 || (flags & ~READING) || !names_below(path, &b, real))
         return RL_MISS;
-    long fd = open_plain(real, flags | O_NONBLOCK);
+    long fd = open_plain(real, flags | O_NONBLOCK | O_LARGEFILE); /* which openat sets by itself */
     if (fd == -ENOENT)
         return fd;
-    if (fd >= 0 && plain_kind(fd) && k4(__NR_fcntl, fd, F_SETFL, flags & O_LARGEFILE, 0) == 0)
+    if (fd >= 0 && plain_kind(fd) && k4(__NR_fcntl, fd, F_SETFL, 0, 0) == 0)
         return fd;
     if (fd >= 0)
         k_close(fd);
