@@ -147,6 +147,9 @@ long rl_show_name(char *v); /* the same in place; length */
  * none. NULL: the engine keeps none. */
 extern long (*rl_tree_descriptor)(u32 layer);
 
+/* Set by an engine that may call openat2. */
+extern int rl_has_openat2;
+
 /* ---- fast path: the view alone (fastpath.c) -------------------------------------------------------- */
 
 /* About 1 KiB of stack, nothing held, no system call but the open itself and one or two for a directory that a path is

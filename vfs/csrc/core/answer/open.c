@@ -364,7 +364,8 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
     int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the fast path returns no real path */
-    if (quick && (r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS) {
+    if (quick && ((r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS ||
+                  (rl_shown && (r = rl_shown_open(path, flags)) != RL_MISS))) {
         o->flags = flags;
         o->mode = 0;
         o->done_fd = (int)r;

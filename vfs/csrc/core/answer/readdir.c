@@ -294,7 +294,7 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     struct rl_since since = rl_since(w);
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
     struct rl_base b;
-    enum rl_base_kind known = rl_fdcache_directory(fd, &b, s->text, sizeof s->text);
+    enum rl_base_kind known = rl_fdcache_named(fd, &b, s->text, sizeof s->text) ? b.kind : RL_BASE_OTHER;
     if (is_clear(&b))
         return clear(&b, fd, buf, size);
     if (b.deep)

@@ -17,7 +17,9 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return rl_fstat(dirfd, out);
-    long r = rl_fast_stat(dirfd, path, flags, out);
+    long r = rl_shown ? rl_shown_stat(path, flags, out) : RL_MISS;
+    if (r == RL_MISS)
+        r = rl_fast_stat(dirfd, path, flags, out);
     if (r == RL_MISS)
         r = stat_path(dirfd, path, flags, out);
     return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */

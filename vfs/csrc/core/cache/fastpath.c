@@ -36,7 +36,7 @@ struct quick {
 };
 
 /* May a directory layer have an object, a whiteout or a record of this path? */
-static int layers_may_know(u64 hash)
+static inline int layers_may_know(u64 hash)
 {
     u64 key = rl_bloom_key(hash, RL_KEY_PATH);
     for (u32 i = 0; i < rl_nlayers; i++)
@@ -172,12 +172,15 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
             continue;
         }
         const char *name = p;
-        while (*p && *p != '/')
-            p++;
+        const struct place *dir = &q.at[q.depth];
+        u64 hash = rl_fnv_byte(dir->hash, '/'), in_view = rl_view_hash(dir->id);
+        for (; *p && *p != '/'; p++) {
+            hash = rl_fnv_byte(hash, *p);
+            in_view = rl_fnv_byte(in_view, *p);
+        }
         u32 n = (u32)(p - name);
         int last = !*p && !q.texts;
         enum rl_dots dots = rl_dots(name, n);
-        const struct place *dir = &q.at[q.depth];
         if (dir->may < 0 && !base)
             return dir->may;
         if ((dots && last) || (rl_shown && !q.depth && q.rooted && rl_shown_prefix(name)))
@@ -191,7 +194,6 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
         }
         if (n > RL_NAME_MAX || rl_reserved(name, n))
             return RL_MISS;
-        u64 hash = rl_fnv(rl_fnv(dir->hash, "/", 1), name, n);
         if (rl_bind_hash(hash))
             return RL_MISS;
         if (layers_may_know(hash)) {
@@ -202,7 +204,7 @@ static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct 
             continue;
         }
         s->plain = !q.up && !q.links;
-        u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
+        u32 id = dir->id ? rl_view_find_hashed(dir->id, name, n, in_view) : 0;
         if (!id)
             return base || may_lead(hash) ? RL_MISS : -ENOENT;
         const struct rl_view_entry *e = rl_view_entry(id);

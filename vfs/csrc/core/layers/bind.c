@@ -40,19 +40,25 @@ int rl_bind_may_be_in(u64 hash)
     return (int)(state.within >> (hash & 63) & 1);
 }
 
-u32 rl_shown_prefix(const char *name)
+int rl_shown_bind(const char *name, struct rl_bind *b)
 {
     for (u32 i = 0; i < rl_launch->binds; i++) { /* longest first */
-        struct rl_bind b = rl_bind(i);
         u32 k = 1;
-        if (!(b.flags & RL_BIND_SHOWN))
+        if (!(rl_binds[i].flags & RL_BIND_SHOWN) || rl_launch_str(rl_binds[i].vpath)[1] != *name)
             continue;
-        while (k < b.vlen && b.vpath[k] == name[k - 1])
+        *b = rl_bind(i);
+        while (k < b->vlen && b->vpath[k] == name[k - 1])
             k++;
-        if (k == b.vlen && (name[k - 1] == '/' || !name[k - 1]))
-            return k - 1;
+        if (k == b->vlen && (name[k - 1] == '/' || !name[k - 1]))
+            return 1;
     }
     return 0;
+}
+
+u32 rl_shown_prefix(const char *name)
+{
+    struct rl_bind b;
+    return rl_shown_bind(name, &b) ? b.vlen - 1 : 0;
 }
 
 int rl_bind_hash(u64 hash)

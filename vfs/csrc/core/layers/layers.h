@@ -49,6 +49,9 @@ void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 
 long rl_view_open(const char *path, u64 offset, u64 bytes);
 u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
+/* The same, if the FNV state of the name is known: it starts at rl_view_hash(parent). */
+u32 rl_view_find_hashed(u32 parent, const char *name, u32 len, u64 fnv);
+static inline u64 rl_view_hash(u32 parent) { return RL_FNV_START ^ (parent * RL_MIX); }
 u32 rl_view_at(const char *path, u32 len);               /* of a path with a slash before each name; 0: none */
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
@@ -60,8 +63,22 @@ u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
 /* ---- bloom.c ----------------------------------------------------------------------------------- */
 
 #define RL_KEY_PATH (-1)
-u64 rl_bloom_key(u64 fnv, int kind);
-int rl_bloom_test(const struct rl_layer *l, u64 key); /* 0: proves absence */
+static inline u64 rl_bloom_key(u64 fnv, int kind)
+{
+    return rl_mix(kind == RL_KEY_PATH ? fnv : rl_fnv_byte(fnv, (char)kind));
+}
+/* Both bits of a key. */
+static inline u32 rl_bloom_first(const struct rl_layer *l, u64 key) { return (u32)key & l->near; }
+static inline u32 rl_bloom_second(u64 key) { return (u32)(key >> 32) & ((1u << RL_BLOOM_LOG2) - 1); }
+static inline u64 rl_bloom_bit(const struct rl_layer *l, u32 bit)
+{
+    return __atomic_load_n(&l->bloom[bit >> 6], __ATOMIC_ACQUIRE) >> (bit & 63) & 1;
+}
+/* 0: proves absence. */
+static inline int rl_bloom_test(const struct rl_layer *l, u64 key)
+{
+    return !l->bloom || (rl_bloom_bit(l, rl_bloom_first(l, key)) && rl_bloom_bit(l, rl_bloom_second(key)));
+}
 void rl_bloom_set(const struct rl_layer *l, u64 key);
 
 /* ---- record.c ---------------------------------------------------------------------------------- */
@@ -118,6 +135,7 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len);
 
 void rl_bind_init(void);
 extern int rl_shown; /* some bind is RL_BIND_SHOWN */
+int rl_shown_bind(const char *name, struct rl_bind *b); /* 1: `name` begins with such a bind's path, without its slash */
 u32 rl_shown_prefix(const char *name); /* length of such a bind's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */

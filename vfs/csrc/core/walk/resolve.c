@@ -214,15 +214,35 @@ static long start_deep(struct course *c, int dirfd)
     return 0;
 }
 
+/* Go to the directory w->v[0..len), if it is cached, without a walk to it. As in descend(), `..` walks. */
+static int enter_cached(struct course *c, u64 hash, u32 len)
+{
+    struct rl_walk *w = c->w;
+    if (c->resolve || !len || !rl_dircache_find(hash, &w->self) || w->self.vlen != len)
+        return 0;
+    to_root(c);
+    push(c, &w->self);
+    c->depth = KEPT + 1;
+    w->vlen = len;
+    return 1;
+}
+
+/* The descriptor's directory, of the upper, is w->v. */
+static void keep_name(struct rl_walk *w, int fd)
+{
+    if (w->steady && k_statx(fd, "", AT_EMPTY_PATH, &w->s->sx) == 0)
+        rl_dircache_add_name(w->began, &w->s->sx, w->v, w->vlen);
+}
+
 /* Go to the directory of a descriptor. */
 static long start_at(struct course *c, int dirfd)
 {
     struct rl_walk *w = c->w;
     struct rl_base b;
     struct rl_origin o;
-    long r = rl_fdcache_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
-             : b.deep                                             ? -ENAMETOOLONG
-                                                                  : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    long r = rl_fdcache_named(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
+             : b.deep                                         ? -ENAMETOOLONG
+                                                              : rl_fd_virtual(w->s, dirfd, w->v, &o);
     if (r == -ENAMETOOLONG || r > RL_LONG)
         return start_deep(c, dirfd);
     if (r < 0 && r != -ENOENT)
@@ -230,15 +250,19 @@ static long start_at(struct course *c, int dirfd)
     w->relative = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
     if (r < 0)
         return r;
-    r = walk_again(c, (u32)r);
+    u32 len = (u32)r;
+    r = enter_cached(c, b.kind == RL_BASE_UPPER ? b.hash : rl_fnv(RL_FNV_START, w->v, len), len) ? 0 : walk_again(c, len);
     if (r == -ENOTDIR) { /* the descriptor is not a directory's, or its directory was removed and a file has the name */
         struct statx *sx = &w->s->sx;
         return k_statx(dirfd, "", AT_EMPTY_PATH, sx) == 0 && rl_isdir(sx->stx_mode) ? -ENOENT : r;
     }
     if (r < 0 || !rl_is_origin(w, &c->cur, &o))
         return r < 0 ? r : -ENOENT;
-    if (w->relative && o.place == RL_PLACE_LAYER && !o.index)
-        rl_begin_at(w, dirfd);
+    if (!w->relative || o.place != RL_PLACE_LAYER || o.index)
+        return r;
+    if (b.kind == RL_BASE_OTHER)
+        keep_name(w, dirfd);
+    rl_begin_at(w, dirfd);
     return r;
 }
 
