@@ -3,6 +3,7 @@ upper and in the image, by a program of C and by rm, find, tar and shells."""
 
 from __future__ import annotations
 
+import difflib
 import io
 import shutil
 import subprocess
@@ -90,8 +91,16 @@ def test_a_deep_bind(program: Path, store: Store, plain: Path, tmp_path: Path) -
     other = tmp_path / "other"
     other.mkdir()
     said([str(program), str(other), "fill"])
-    expected = said([str(program), str(other)]).replace("104711", "100711")  # no set-id bits on the host's files
-    assert said(rootlay(store, "run", "--rm", "-v", f"{plain}:/b", "deep", "/t/deeppaths", "/b")) == expected
+    plainly = said([str(program), str(other)]).splitlines()
+    found = said(rootlay(store, "run", "--rm", "-v", f"{plain}:/b", "deep", "/t/deeppaths", "/b")).splitlines()
+    differences = {line for line in difflib.ndiff(plainly, found) if line[0] in "+-"}
+    # No set-id bits on the host's files; ADR 26 has the limits: sockets and programs by a name in a deep bind.
+    assert differences == {
+        *("- 104711", "+ 100711", "- bind: done", "- listen: done", "- connect: done", "- unlink: done"),
+        *("+ bind: File name too long", "+ listen: Invalid argument", "+ connect: No such file or directory"),
+        *("+ unlink: No such file or directory", "- a program there", "- ./prog ended with 0"),
+        *("+ ./prog: File name too long", "+ ./prog ended with 1"),
+    }
 
 
 def test_a_deep_container_outside(store: Store, tmp_path: Path) -> None:
@@ -103,7 +112,7 @@ def test_a_deep_container_outside(store: Store, tmp_path: Path) -> None:
     with tarfile.open(fileobj=io.BytesIO(exported)) as tar:
         names = tar.getnames()
     deepest = max(names, key=len)
-    assert sum(name.startswith("t/image") for name in names) == len(changes) - 2  # without /t and /t/moved
+    assert sum(name.startswith("t/image") for name in names) == sum(c.startswith("A /t/image") for c in changes)
     said(rootlay(store, "commit", "c", "again"))
     said(rootlay(store, "snapshot", "create", "c", "s"))
     said(rootlay(store, "save", "-o", str(tmp_path / "saved.tar"), "again"))

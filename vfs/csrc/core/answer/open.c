@@ -294,10 +294,15 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
         return r;
     if (!may_block)
         return open_here(w, o);
-    if (w->pin < 0)
-        return 0;
-    w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
-    return rl_object_real(w, o->real);
+    if (w->pin >= 0) {
+        w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
+        r = rl_object_real(w, o->real);
+    }
+    if (r < 0 || *o->real != RL_AT || w->at == dirfd)
+        return r;
+    /* Deep: the descriptor is closed, too. It is opened here, if that cannot block. */
+    int waits = !(o->flags & O_NONBLOCK) && (o->flags & O_ACCMODE) != O_RDWR;
+    return type == S_IFIFO && waits ? -ENAMETOOLONG : open_here(w, o);
 }
 
 #define RESOLVE_KNOWN 0x1fu

@@ -208,13 +208,20 @@ static int is_own(const struct rl_ctx *dir)
     return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
 }
 
-void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+int rl_dir_lasts(const struct rl_ctx *dir)
 {
-    if (dir->bind >= 0 || !dir->mask || (dir->mask & state.foreign))
-        return;
+    if (dir->bind >= 0 || (dir->mask & state.foreign))
+        return 0;
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])
-            return;
+            return 0;
+    return 1;
+}
+
+void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+{
+    if (!dir->mask || !rl_dir_lasts(dir))
+        return;
     int own = is_own(dir);
     struct line *set = lines_of(dir->hash), *l = NULL;
     for (u32 i = 0; i < WAYS && !l; i++)

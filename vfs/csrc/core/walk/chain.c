@@ -382,7 +382,7 @@ void rl_chain_add(const struct rl_walk *w)
         return;
     struct chain *k = state.chain;
     long up = k->steady && k->at == w->began && k->epoch == state.epoch ? parent_of(k, w) : -1;
-    if (up >= 0 && (u32)up + 1 < LEVELS && (k->levels == (u32)up + 1 || k->level[up + 1].ctx.hash != w->self.hash)) {
+    if (up >= 0 && (u32)up + 1 < LEVELS && rl_dir_lasts(&w->self) && (k->levels == (u32)up + 1 || k->level[up + 1].ctx.hash != w->self.hash)) {
         k->levels = (u32)up + 2;
         struct level *l = &k->level[up + 1];
         l->end = w->vlen;
@@ -411,6 +411,14 @@ static long use(const struct chain *k, struct rl_walk *w, u32 n, struct rl_chain
     return 0;
 }
 
+/* Levels that another walk can use. */
+static void keep(struct chain *k)
+{
+    for (u32 i = 0; i < k->levels; i++)
+        if (!rl_dir_lasts(&k->level[i].ctx))
+            k->levels = i;
+}
+
 long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
 {
     struct statx sx;
@@ -431,6 +439,7 @@ long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
         k->levels = 0;
     drop_covered(k);
     long n = known(k, &sx);
+    int built = n < 0;
     if (n < 0 && fd == AT_FDCWD)
         own = fd = k4(__NR_openat, fd, (long)".", O_PATH | O_DIRECTORY | O_CLOEXEC, 0);
     if (n < 0)
@@ -441,6 +450,8 @@ long rl_chain_at(struct rl_walk *w, int dirfd, struct rl_chained *out)
         k->epoch = state.epoch;
         r = use(k, w, (u32)n, out);
     }
+    if (built)
+        keep(k);
     give_back(k);
     if (own >= 0)
         k_close(own);
