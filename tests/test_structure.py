@@ -106,7 +106,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
                 if owner.endswith((".out", ".err", "_out")) or owner in ("out", "err"):
                     found.add((path.stem, node.attr))
     assert found == {
-        ("buildprogress", "output"),  # what commands of RUN write
+        ("plainreport", "output"),  # what commands of RUN write
         ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before

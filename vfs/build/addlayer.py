@@ -22,8 +22,9 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.build.context.source import HostTree, resolve
 from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.chmodspec import ModeChange
-from rootlay.vfs.build.copy.copy import Copier, CopyOptions, clean
+from rootlay.vfs.build.copy.copy import Copier, clean
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner, find_owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
 

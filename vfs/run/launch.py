@@ -39,6 +39,9 @@ BIND_MODE = 16
 BIND_SHOWN = 32
 BIND_UNLISTED = 64
 
+SYSTEM_BINDS = ("/proc", "/sys", "/dev")
+"""The host's directories that every container shows."""
+
 
 @value
 class LaunchDir:

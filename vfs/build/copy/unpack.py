@@ -30,8 +30,8 @@ from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.vfs.build.context.source import join, resolve
-from rootlay.vfs.build.copy.copy import CopyOptions
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
 
