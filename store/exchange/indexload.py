@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from rootlay.store.images.recording import add_index
 from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.indexdocuments import IndexDocument, iter_index_documents
 from rootlay.store.model.errors import BadManifest, UnsupportedMedia, WrongPlatform
@@ -66,7 +67,7 @@ def load_index(
     Args:
         load_image: loads the config and layers of one image.
 
-    Preconditions: the caller is inside `layout.importing()`. Raises as `rootlay.store.exchange.load`.
+    Preconditions: the caller is inside `importing(layout)`. Raises as `rootlay.store.exchange.load`.
     """
     for member in members:
         if member.is_image:
@@ -76,4 +77,4 @@ def load_index(
                 path = blob_name(blob.digest)
                 link = files.real_path(path) if isinstance(files, LinkedFiles) else None
                 store_blob(store.layout, blob_chunks(files, blob), blob, f"{files.what}: {path}", link)
-    return store.add_index(members, name)
+    return add_index(store, members, name)

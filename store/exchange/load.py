@@ -23,6 +23,7 @@ from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.durable import create_file
 from rootlay.store.exchange.dockerload import load_docker
 from rootlay.store.exchange.ociload import Platforms, load_oci
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
@@ -76,7 +77,7 @@ def load(
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
     platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
-    with store.layout.importing(), ExitStack() as stack:
+    with importing(store.layout), ExitStack() as stack:
         if link:
             if isinstance(source, Path):
                 source.stat()  # a missing name is reported as missing
@@ -164,7 +165,7 @@ def _spool(
 def load_attached(store: Images, bundle_id: Digest) -> None:
     """Load the layers of an attached bundle that are not in the store. Raises as `Images.load`.
 
-    Preconditions: the caller is inside `layout.importing()`.
+    Preconditions: the caller is inside `importing(layout)`.
     """
     from rootlay.store.exchange.ociload import load_layers, read_image
     from rootlay.store.model.progress import silent

@@ -17,8 +17,10 @@ from rootlay.store.exchange.ocichoose import (
     pick_named,
     resolve,
 )
+from rootlay.store.images.recording import add_manifest
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.indexdocuments import IndexDocument
 from rootlay.store.model.errors import (
     BadManifest,
@@ -102,7 +104,7 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
         named = chosen
     if not named:
         raise UnknownImage(f"{directory}:{pick or 'latest'}")
-    with store.layout.importing():
+    with importing(store.layout):
         return _load_image(store, files, named[0], None, wanted, progress)
 
 
@@ -160,7 +162,7 @@ def _load_image(
 ) -> Image:
     descriptor, document = resolve(files, top, wanted)
     config = _bring(store, files, descriptor, document, name, wanted, progress)
-    return store.add_manifest(document, name, config.platform)
+    return add_manifest(store, document, name, config.platform)
 
 
 def _bring(
@@ -192,7 +194,7 @@ def _bring(
 
 
 def load_layers(store: Images, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
-    """Load the layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
+    """Load the layers of an image in `files`. Preconditions: the caller is inside `importing(layout)`."""
     loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         path = blob_name(layer.digest)

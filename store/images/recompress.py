@@ -19,7 +19,8 @@ from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.regularfile import open_regular_stream
 from rootlay.store.layer.writer import BLOB_LEVEL
-from rootlay.store.layout.layout import Layout, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import StagedBlob
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, UnsupportedMedia
 from rootlay.store.model.image import Image

@@ -12,7 +12,8 @@ from rootlay.store.layer.ingest import LayerSource, ingest_layer
 from rootlay.store.layer.layer import Layer
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.layout.identity import find_lazy
-from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import LinkedBlob, StagedBlob
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotFetched
 from rootlay.store.model.image import Image

@@ -20,7 +20,8 @@ from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.layer.index import write_layer_index
 from rootlay.store.layer.tree import OPAQUE_NAME, WHITEOUT_PREFIX, LayerTree
 from rootlay.store.layout.layerfiles import INDEX_NAME, LayerMeta
-from rootlay.store.layout.layout import Layout, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import StagedBlob
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType

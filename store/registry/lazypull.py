@@ -53,7 +53,7 @@ class NotLazy(Exception):
 def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_id: Digest, what: str) -> int:
     """Store the lazy form of a layer; return the number of fetched bytes. Durable, idempotent.
 
-    Preconditions: the caller is inside `layout.importing()`.
+    Preconditions: the caller is inside `importing(layout)`.
 
     Raises NotLazy; RegistryUnreachable and so on; BadManifest, DigestMismatch, UnsafePath, TooLarge for a bad table.
     """

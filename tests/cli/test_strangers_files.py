@@ -201,6 +201,7 @@ def test_a_file_that_becomes_a_fifo_under_import_does_not_hang(tmp_path: Path, m
     """The walk has seen a file; when it is opened it is none any more."""
     from rootlay.store.disk.regularfile import NotARegularFile
     from rootlay.store.layer import fromdirectory as tree
+    from rootlay.store.layout.importing import importing
     from rootlay.store.model.progress import silent
     from rootlay.store.store import ImageStore
 
@@ -217,5 +218,5 @@ def test_a_file_that_becomes_a_fifo_under_import_does_not_hang(tmp_path: Path, m
 
     monkeypatch.setattr(tree, "descend", descend)
     store = ImageStore.open(tmp_path / "store")
-    with store.layout.importing(), pytest.raises(NotARegularFile):
+    with importing(store.layout), pytest.raises(NotARegularFile):
         tree.write_tree(store.layout, source, silent)

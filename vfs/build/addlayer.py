@@ -11,7 +11,9 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.image import Image
@@ -65,7 +67,7 @@ def add_layer(
     """
     now_ns = time.time_ns() if epoch_s is None else epoch_s * 1_000_000_000
     with ExitStack() as stack:
-        stack.enter_context(store.layout.importing())
+        stack.enter_context(importing(store.layout))
         staging = stack.enter_context(store.staging())
         trees = stack.enter_context(closing(Trees(store)))
         store.prepare(image)
@@ -86,7 +88,7 @@ def add_layer(
             layer = writer.finish()
         history = History(rfc3339(datetime.fromtimestamp(now_ns // 10**9, UTC)), message or "add_layer")
         config = replace(image.config.with_layer(layer.diff_id, history), config=run)
-        return store.add_image(config, (*image.manifest.layers, layer.descriptor), reference)
+        return add_image(store, config, (*image.manifest.layers, layer.descriptor), reference)
 
 
 def _parent(path: str) -> bytes:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from rootlay.store.images.recording import add_image
 from rootlay.store.layout.removal import remove_views
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
@@ -92,7 +93,7 @@ def build(
         with store.layout.holding():
             state = _labelled(_stages(session, dockerfile, nodes, scope)[target.index], options)
             before = {found.digest for found in store.layout.read_index().manifests}
-            image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
+            image = add_image(store, state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
             _write_caches(session, image)
