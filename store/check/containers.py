@@ -12,8 +12,8 @@ from pathlib import Path
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
-from rootlay.store.containers.containers import ID_PATTERN, Containers
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.names import ContainerNames
+from rootlay.store.containers.record import ID_PATTERN, ContainerRecord
 from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     Snapshot,
@@ -173,7 +173,7 @@ def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
 
 def _check_names(scope: Scope) -> Iterator[Finding]:
     names = scope.layout.containers / "names"
-    containers = Containers(scope.layout.root)
+    known = ContainerNames(scope.layout.containers)
     own = {record.name: record.id for record in scope.containers()}
     for name in sorted(os.listdir(names)) if names.is_dir() else ():
         link = names / name
@@ -185,10 +185,10 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
             continue
         if own.get(name) == holder:
             continue
-        if not containers.lives(holder):
+        if not known.lives(holder):
             text = "its container is gone"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
-        elif containers.is_stale(link):
+        elif known.is_stale(link):
             text = "its container has another name by now"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
     for record in scope.containers():

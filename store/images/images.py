@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from rootlay.store.chunks.fetch import OpenFetch, unreachable
 from rootlay.store.disk.durable import sweep
 from rootlay.store.layout.catalog import Catalog
-from rootlay.store.layout.identity import stack_ids
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
@@ -21,36 +19,19 @@ from rootlay.store.model.progress import Note, Progress, silent
 from rootlay.store.model.reference import Reference
 
 if TYPE_CHECKING:
+    from rootlay.store.chunks.fetch import OpenFetch
     from rootlay.store.layer.layer import Layer
     from rootlay.store.layout.removal import Removed
-    from rootlay.store.model.limits import Limits
 
 
 class Images:
     """Images, layers and their blobs below one root directory. Any number of processes may use it at a time."""
 
-    def __init__(self, layout: Layout, open_fetch: OpenFetch = unreachable) -> None:
-        """Use `open`. `open_fetch` returns the fetcher of missing content of lazy layers."""
+    def __init__(self, layout: Layout, open_fetch: OpenFetch) -> None:
+        """`open_fetch` returns the fetcher of missing content of lazy layers."""
         self.layout = layout
         self.root = layout.root
         self._open_fetch = open_fetch
-
-    @classmethod
-    def open(cls, root: Path, *, create: bool = True, limits: Limits | None = None) -> Self:
-        """Open the store at `root`, made if missing unless `create` is false. Sweeps leftovers of dead writers.
-
-        Args:
-            limits: how much an imported image may unpack to.
-
-        Raises StoreNotWritable, DiskFull, CorruptStore, RootlayError.
-        """
-        layout = Layout(Path(root).absolute(), limits)
-        if create:
-            layout.create()
-        layout.check()
-        store = cls(layout)
-        store.sweep()
-        return store
 
     def sweep(self) -> None:
         """Remove leftovers of dead writers in `tmp/`. Fast, safe at any time."""
@@ -136,6 +117,7 @@ class Images:
     def prepare_stack(self, image: Image) -> tuple[Digest, ...]:
         """Prepare as `prepare`, but accept lazy layers: return the IDs of the layers here, base layer first."""
         from rootlay.store.layer.load import index_missing
+        from rootlay.store.layout.identity import stack_ids
 
         index_missing(self.layout, image, silent, lazily=True)
         return stack_ids(self.layout, image)

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 import os
-import threading
+from _thread import _local  # the import of `threading` itself takes 0.4 ms
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -61,7 +61,7 @@ class Layout:
         self.tmp = root / "tmp"
         self.locks = root / "locks"
         self._index_json = root / "index.json"
-        self._local = threading.local()
+        self._local = _local()
 
     def create(self) -> None:
         """Make the missing parts. Idempotent. Raises StoreNotWritable, DiskFull."""

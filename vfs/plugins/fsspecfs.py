@@ -28,8 +28,8 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
-from rootlay.vfs.api.container import Container
-from rootlay.vfs.api.images import Image, Store
+from rootlay.vfs.api.container import Container, Image
+from rootlay.vfs.api.store import Store
 from rootlay.vfs.merge.content import copy_content
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.plugins.fsspeclisting import info_of, list_infos, list_names

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import replace_file, write_private
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.digest import Digest, chain_id
@@ -232,7 +233,7 @@ class RunContainer:
         if record is not None:
             kill_guests(os.path.realpath(record.path))
             self._release()
-            empty_trash_in_background(self._containers.move_to_trash(record))
+            empty_trash_in_background(trash_container(record))
 
     def __enter__(self) -> RunContainer:
         return self
