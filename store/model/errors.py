@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
+from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by this name
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -37,7 +38,18 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-class RootlayError(Exception):
+class CopiedByFields(Exception):
+    """An exception that is copied and pickled as it is, without a second call of its constructor.
+
+    Python calls the constructor with `args`, the finished message: for most of these errors that fails, or doubles the
+    message, and a worker whose error cannot be unpickled takes its pool with it.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return __newobj__, (type(self), *self.args), vars(self)
+
+
+class RootlayError(CopiedByFields):
     """The root of all errors that rootlay raises on purpose.
 
     `exit_code` is the command line's (docs/exit-codes.md); `run_code` that of the verbs that run programs, which leave

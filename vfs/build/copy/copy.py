@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 
 from rootlay.store.model.entry import ENTRY_TYPES, Entry, EntryType
+from rootlay.store.model.errors import CopiedByFields
 from rootlay.vfs.build.context.glob import has_wildcards
 from rootlay.vfs.build.context.source import SourceEntry, SourceTree, join, resolve
 from rootlay.vfs.build.context.wildcard import iter_matches, unescape
@@ -32,7 +33,7 @@ from rootlay.vfs.build.copy.unpack import Unpacker, is_archive
 HEREDOC_MODE = 0o644
 
 
-class MissingSource(ValueError):
+class MissingSource(CopiedByFields, ValueError):
     """A source does not exist. The message is for the user."""
 
     def __init__(self, path: str) -> None:
