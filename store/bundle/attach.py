@@ -11,15 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.format import SUFFIX, Bundle, Table
 from rootlay.store.disk.durable import replacing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
-
-if TYPE_CHECKING:
-    pass
 
 
 def attach(root: Path, path: Path) -> Bundle:
