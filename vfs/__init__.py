@@ -231,7 +231,9 @@ def __getattr__(name: str) -> Any:
     if name in _FORMER:
         import warnings
 
-        warnings.warn(f"rootlay.vfs.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"rootlay.vfs.{name} is deprecated: use rootlay.vfs.{_FORMER[name]}", DeprecationWarning, stacklevel=2
+        )
         name = _FORMER[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

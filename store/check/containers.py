@@ -162,13 +162,13 @@ def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
     """Check that a container's directory holds no unknown files, and no half-written record of a dead process."""
     for name in sorted(os.listdir(container)):
         if not _KNOWN.fullmatch(name):
-            path, text = container / name, "docs/format.md does not know it"
+            path, text = container / name, "not described in docs/format.md"
             yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
         elif name.startswith("."):
             parts = name.split(".")
             if len(parts) >= 4 and parts[-2].isdigit() and not process_lives(int(parts[-2])):
                 path = container / name
-                yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
+                yield Finding("leftover", scope.place(path), "its process has ended", remove_file(path), leftover=True)
 
 
 def _check_names(scope: Scope) -> Iterator[Finding]:
@@ -186,10 +186,10 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
         if own.get(name) == holder:
             continue
         if not known.lives(holder):
-            text = "its container is gone"
+            text = "its container was removed"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
         elif known.is_stale(link):
-            text = "its container has another name by now"
+            text = "its container has another name now"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
     for record in scope.containers():
         link = names / record.name

@@ -56,7 +56,7 @@ def _parse(data: bytes, what: str) -> list[_Item]:
     except (ValueError, RecursionError) as error:
         raise BadManifest(what, "not JSON") from error
     if not isinstance(source, list) or not source:
-        raise BadManifest(what, "not a list of images")
+        raise BadManifest(what, "not a JSON list of images")
     items = []
     for item in source:
         found = as_object(item, what)

@@ -39,7 +39,7 @@ def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descript
         raise UnsupportedMedia(f"{files.what}: {top.digest.short}", "not a multi-platform image")
     members = list(iter_index_documents(read, top, files.what))
     if not any(member.is_image for member in members):
-        raise UnsupportedMedia(files.what, f"no image in the index {top.digest.short}")
+        raise UnsupportedMedia(files.what, f"there is no image in the index {top.digest.short}")
     for blob in (blob for member in members for blob in member.blobs):
         if not files.has(blob_name(blob.digest)):
             raise BadManifest(files.what, f"{blob_name(blob.digest)} is missing")

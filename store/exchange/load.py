@@ -82,21 +82,23 @@ def load(
             if isinstance(source, Path):
                 source.stat()  # a missing name is reported as missing
             if not isinstance(source, Path) or not source.is_dir():
-                raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
+                raise UnsupportedMedia(str(source), "only an OCI layout directory can be linked: leave out --link")
             if source.resolve() == store.root.resolve():
-                raise UnsupportedMedia(str(source), "this is the store itself")
+                raise UnsupportedMedia(str(source), "this is the store itself: choose another source")
             files: ImageFiles = LinkedFiles(source)
         else:
             files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout"):
             loaded = load_oci(store, files, name, wanted, progress, only, note, platforms)
         elif link or only:
-            raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
+            raise UnsupportedMedia(files.what, "not an OCI layout: --image and --link need one")
         elif files.has("manifest.json"):
             loaded = load_docker(store, files, name, wanted, progress)
         else:
             raise NotAnArchive(
-                files.what, "no image in it: neither index.json nor manifest.json (a root file system is for `import`)"
+                files.what,
+                "there is no image in it (no index.json, no manifest.json): a root file system is loaded "
+                "with `rootlay import`",
             )
     return loaded
 

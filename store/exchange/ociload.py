@@ -95,7 +95,7 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
     """
     files = DirectoryFiles(directory)
     if not files.has("index.json"):
-        raise NotAnArchive(files.what, "not an OCI layout: there is no index.json")
+        raise NotAnArchive(files.what, "not an OCI layout: index.json is missing")
     index = known_only(files, Index.parse(read_document(files, "index.json"), f"{files.what}: index.json"), unheard)
     chosen = choose_each(index, wanted)
     named = [found for found in index.manifests if str(found.digest) == pick]
@@ -111,7 +111,7 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
 def check_single(name: Reference | None, count: int) -> None:
     """Raise BadReference if one name is given for several images."""
     if name is not None and count != 1:
-        raise BadReference(name.familiar, f"one name for {count} images")
+        raise BadReference(name.familiar, f"it cannot name {count} images: load them without a name, or choose one")
 
 
 def read_image(files: ImageFiles) -> Image:

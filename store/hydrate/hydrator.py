@@ -159,7 +159,7 @@ class Hydrator:
         if node.type is EntryType.DIRECTORY:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if node.type is not EntryType.FILE:
-            raise OSError(errno.EINVAL, "no content")
+            raise OSError(errno.EINVAL, "the entry has no content")
         try:
             return self._open_ready(node) or self._open_hydrated(node) or self._open_in_layer(node)
         except RootlayError as error:
@@ -216,7 +216,7 @@ class Hydrator:
             raise OSError(errno.EINVAL, str(error)) from error
         node = self._view.find(parent, name)
         if node is None or node.id != entry_id:
-            raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} disagree about entry {entry_id}")
+            raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} differ at entry {entry_id}")
         return node, self._native.path(entry_id)
 
     def _tree_path(self, node: Node) -> Path:

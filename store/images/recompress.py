@@ -63,7 +63,7 @@ class Blobs:
 def check_compression(compression: str) -> None:
     """Raise UnsupportedMedia for a compression that we cannot write."""
     if compression not in _KINDS:
-        raise UnsupportedMedia(compression, f"no such compression (there are {', '.join(COMPRESSIONS)})")
+        raise UnsupportedMedia(compression, f"unknown compression: use {', '.join(COMPRESSIONS)}")
 
 
 def recompress(
@@ -119,7 +119,7 @@ def _write(store: Images, diff_id: Digest, compression: str, directory: Path, ma
         layer.close()
         digest = staged.finish()
     if tar_hash.hexdigest() != diff_id.hex:
-        raise CorruptStore(f"layer {diff_id}", "its content is not what the diff ID promises")
+        raise CorruptStore(f"layer {diff_id}", "its content does not have the diff ID")
     made[digest] = staged.path
     return Descriptor(_KINDS[compression][1], digest, staged.size)
 

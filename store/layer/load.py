@@ -38,7 +38,7 @@ class LayerLoader:
         Preconditions: `source.diff_id` is known. Raises as `ingest_layer`.
         """
         if source.diff_id is None:
-            raise ValueError("a layer of an image has a diff ID")
+            raise ValueError("a layer of an image needs a diff ID")
         with self._layout.lock(str(source.diff_id)):
             found = self._find(source)
             if found is None:

@@ -123,7 +123,7 @@ class LayerWriter:
 
     def _copy(self, path: bytes, entry: Entry, content: BinaryIO | None) -> None:
         if content is None:
-            raise EOFError(f"no content for {os.fsdecode(path)}")
+            raise EOFError(f"there is no content for {os.fsdecode(path)}")
         base = content.tell() if entry.sparse is not None else 0
         for start, length in ((0, entry.size),) if entry.sparse is None else entry.sparse:
             if entry.sparse is not None:
@@ -133,7 +133,7 @@ class LayerWriter:
                 self._check()
                 data = content.read(min(left, _COPY_BYTES))
                 if not data:
-                    raise EOFError(f"{os.fsdecode(path)} is shorter than its size says")
+                    raise EOFError(f"{os.fsdecode(path)} is shorter than its size")
                 left -= len(data)
                 self._emit(data)
 

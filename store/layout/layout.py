@@ -93,7 +93,7 @@ class Layout:
         try:
             data = read_small(self.root / "oci-layout")
         except FileNotFoundError:
-            raise RootlayError(f"no store at {self.root}") from None
+            raise RootlayError(f"there is no store at {self.root}: choose one with --root") from None
         except OSError as error:
             raise StoreNotWritable(self.root, (error.strerror or str(error)).lower()) from error
         version = parse_object(data, str(self.root / "oci-layout")).get("imageLayoutVersion")

@@ -143,7 +143,7 @@ class _Pull:
 
         members = list(iter_index_documents(read, top.descriptor, name))
         if not any(member.is_image for member in members):
-            raise UnsupportedMedia(name, "no image for Linux in it")
+            raise UnsupportedMedia(name, "there is no image for Linux in it")
         platform: Platform | None = None
         for member in members:
             if member.manifest is not None and member.is_image:

@@ -155,7 +155,7 @@ class Session:
                 return response
             response.close()
             if call.method not in ("GET", "HEAD"):
-                raise BadRegistryAnswer(response.host, f"it redirects a {call.method}: refused")
+                raise BadRegistryAnswer(response.host, f"it redirects a {call.method} request: refused")
             url = follow(url, response.header("Location"))
         raise BadRegistryAnswer(self.domain, f"more than {_REDIRECTS_MAX} redirects")
 

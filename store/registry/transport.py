@@ -96,7 +96,7 @@ class Response:
                 yield b"".join(parts)
             if isinstance(error, RegistryUnreachable):
                 raise
-            raise RegistryUnreachable(self.host, f"the connection was cut: {_reason(error)}") from error
+            raise RegistryUnreachable(self.host, f"the connection was interrupted: {_reason(error)}") from error
         if parts:
             yield b"".join(parts)
 
@@ -196,7 +196,7 @@ class Transport:
         except ValueError:
             known = False
         if not known:
-            raise RegistryUnreachable("proxy", "not the URL of an http or https proxy", passing=False)
+            raise RegistryUnreachable("proxy", "not the URL of an HTTP or HTTPS proxy", passing=False)
         bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         headers = {}
         if parts.username is not None:
@@ -226,7 +226,7 @@ class Transport:
                     context.load_verify_locations(cafile=str(self._settings.ca_file))
                 except ssl.SSLError as error:
                     raise RegistryUnreachable(
-                        str(self._settings.ca_file), "no certificates in PEM form in it", passing=False
+                        str(self._settings.ca_file), "it has no certificates in PEM form", passing=False
                     ) from error
             self._trust = context
         return self._trust
@@ -246,7 +246,7 @@ def _tls_trouble(host: str, error: TlsError) -> RegistryUnreachable:
         reason = f"its certificate is not valid: {cause.verify_message} (--cacert FILE trusts a CA of your own)"
         return RegistryUnreachable(host, reason, passing=False)
     wrong = isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-    hint = " (it does not speak TLS; --plain-http allows http in the clear)" if wrong else ""
+    hint = " (it does not speak TLS; --plain-http allows plain HTTP)" if wrong else ""
     return RegistryUnreachable(host, f"TLS: {_reason(error)}{hint}", passing=not wrong)
 
 

@@ -45,7 +45,7 @@ def test_a_directory_gets_the_files(small: Rootlay, context: Path, tmp_path: Pat
     ("options", "message"),
     [
         (("-o", "type=nothing"), "--output type=nothing: expected type="),
-        (("-o", "-", "-o", "-"), "only one can be standard output"),
+        (("-o", "-", "-o", "-"), "only one output can be standard output"),
         (("--push",), "a push needs a name"),
         (("--progress", "loud"), "--progress=loud"),
         (("--add-host", "x"), "--add-host x: expected NAME:ADDRESS"),

@@ -115,7 +115,7 @@ def test_prune_leaves_a_bundle_in_use_and_survives_one_that_is_gone(file: Path, 
     other("prune", "-f")
     assert other("start", "-a", "c").returncode == 0
     file.unlink()
-    assert "the bundle that the container was made from is gone" in other.fails("start", "-a", "c", code=125)
+    assert "the bundle that the container was made from is missing" in other.fails("start", "-a", "c", code=125)
     other("rm", "c")
     other("prune", "-f")
     assert not list((tmp_path / "other" / "views").glob("*.bundle"))

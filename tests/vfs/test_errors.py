@@ -92,7 +92,7 @@ def test_an_error_is_what_it_was_before_it_had_the_root(name: str, base: type[Ex
 
 
 def test_the_roots_former_name_works_with_a_warning() -> None:
-    with pytest.warns(DeprecationWarning, match="StoreError is called RootlayError now"):
+    with pytest.warns(DeprecationWarning, match="StoreError is deprecated: use rootlay.vfs.RootlayError"):
         assert rootlay.vfs.StoreError is RootlayError
 
 

@@ -156,5 +156,5 @@ def check_fields(where: str, cls: type, options: Mapping[str, object]) -> None:
     """Check the fields of `cls`, a class of values. Raises TypeError."""
     for name, given in options.items():
         if name not in cls.__annotations__:
-            raise TypeError(f"{where}: there is no option {name!r}; those that are: {', '.join(cls.__annotations__)}")
+            raise TypeError(f"{where}: there is no option {name!r}; expected one of: {', '.join(cls.__annotations__)}")
         _Check(str(cls.__annotations__[name])).passed(where, name, given)

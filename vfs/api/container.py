@@ -98,7 +98,7 @@ class Image:
         from rootlay.vfs.pyfs.layerfs import LayerFS
 
         if self.stored is None:
-            raise IndexError(f"{self.reference} has no layers of its own")
+            raise IndexError(f"{self.reference} has no layers: use an image of a store")
         return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
 
     def remove(self, *, force: bool = False) -> None:
@@ -137,7 +137,7 @@ class Image:
         from rootlay.vfs.build.addlayer import add_layer
 
         if self.stored is None:
-            raise ValueError(f"{self.reference} has no layers of its own to add to")
+            raise ValueError(f"{self.reference} has no layers to add to: use an image of a store")
         made = add_layer(
             ImageStore.open(self.root), self.stored, files or {}, remove=remove, reference=reference, owner=owner,
             mode=mode, changes=changes, message=message, epoch_s=epoch_s,

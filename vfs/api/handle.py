@@ -115,7 +115,7 @@ class ContainerHandle:
             UnknownUser: the image does not have that user.
         """
         if not args:
-            raise ValueError("args is empty: the program comes first")
+            raise ValueError("args is empty: name a program")
         import subprocess
 
         from rootlay.vfs.run.program import make_program

@@ -91,7 +91,7 @@ def _landing(
     if target_exists and source_is_dir:
         raise CopyRefused(target, "cannot copy a directory onto a file")
     if target.endswith(b"/") and not source_is_dir:
-        raise CopyRefused(target, "no such directory")
+        raise CopyRefused(target, "no such directory: make it first")
     return target.rstrip(b"/")
 
 
@@ -133,7 +133,7 @@ def _make_room(target: bytes) -> None:
     if not os.path.lexists(target):
         return
     if stat.S_IFMT(os.lstat(target).st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
-        raise CopyRefused(target, "a device, which would be replaced; - is a tar on standard output")
+        raise CopyRefused(target, "a device, which a copy would replace: use - for a tar on standard output")
     os.unlink(target)
 
 

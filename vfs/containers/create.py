@@ -42,7 +42,7 @@ class NoCommand(RootlayError):
     """Neither the caller nor the image names a program."""
 
     def __init__(self, image: str) -> None:
-        super().__init__(f"no command specified, and image {image} has none")
+        super().__init__(f"no command given, and image {image} has none: name a program")
         self.image = image
 
 
@@ -50,7 +50,7 @@ class MissingDirectory(RootlayError):
     """A directory or file of the host that the caller names does not exist."""
 
     def __init__(self, path: str, role: str) -> None:
-        super().__init__(f"{role}: {path} does not exist")
+        super().__init__(f"{role}: {path} does not exist: make the directory first")
         self.path = path
         self.role = role
 

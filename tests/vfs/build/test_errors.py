@@ -17,13 +17,13 @@ WHOLE = [
     ("", "D: no instructions: a Dockerfile starts with FROM"),
     ("# a\n\n", "D: no instructions: a Dockerfile starts with FROM"),
     ("ARG A", "D: no FROM"),
-    ("RUN a\nFROM b", "D:1: RUN: stands before the first FROM"),
+    ("RUN a\nFROM b", "D:1: RUN: is before the first FROM"),
     ("FRMO a", "D:1: FRMO: unknown instruction: FRMO (did you mean FROM?)"),
     ("FROM a\nXYZZY b", "D:2: XYZZY: unknown instruction: XYZZY"),
     ("# escape=x\nFROM a", "D:1: invalid escape character 'x': use \\ or `"),
     ("# syntax=a\n# syntax=b\nFROM a", "D:2: only one syntax parser directive can be used"),
-    ("FROM", "D:1: FROM: takes an image, or: image AS name"),
-    ("FROM a SA b", "D:1: FROM: takes an image, or: image AS name (did you mean AS?)"),
+    ("FROM", "D:1: FROM: expected IMAGE or IMAGE AS NAME"),
+    ("FROM a SA b", "D:1: FROM: expected IMAGE or IMAGE AS NAME (did you mean AS?)"),
     (
         "FROM a AS 1b",
         (
@@ -37,7 +37,7 @@ WHOLE = [
 
 INSTRUCTIONS = [
     ("RUN a \\\n b\nCOYP c d", "D:4: COYP: unknown instruction: COYP (did you mean COPY?)"),
-    ('RUN ["a", 1]', "D:2: RUN: an array in JSON form must hold nothing but strings"),
+    ('RUN ["a", 1]', "D:2: RUN: an array in JSON form must have only strings"),
     ("RUN <<EOF\na", "D:2: RUN: the heredoc has no end: no line is 'EOF'"),
     ("RUN --network=nnoe a", "D:2: RUN: --network is default, none or host, not 'nnoe' (did you mean none?)"),
     ("RUN --security=x a", "D:2: RUN: --security is sandbox or insecure, not 'x'"),
@@ -124,8 +124,8 @@ EXPANSIONS = [
     ("ENV A=${B^^}", "D:2: ENV: unsupported modifier (^) in substitution, in '${B^^}'"),
     ("ENV A=${B/c}", "D:2: ENV: syntax error: missing '/', in '${B/c}'"),
     ("ENV A=${PATH#\\a}", "D:2: ENV: invalid pattern (\\a) in substitution: invalid escape '\\a', in '${PATH#\\\\a}'"),
-    ("ENV A='b", "D:2: ENV: a single quote (') has no end, in \"'b\""),
-    ('LABEL a="b', "D:2: LABEL: a double quote (\") has no end, in '\"b'"),
+    ("ENV A='b", "D:2: ENV: a single quote (') is not closed, in \"'b\""),
+    ('LABEL a="b', "D:2: LABEL: a double quote (\") is not closed, in '\"b'"),
     ("ENV $B=c", "D:2: ENV: a name is empty after expansion"),
     ("EXPOSE a", "D:2: EXPOSE: not a port: 'a': write 80, 80/udp or 8000-8010"),
     ("EXPOSE 80/http", "D:2: EXPOSE: unknown protocol in '80/http': tcp, udp or sctp"),

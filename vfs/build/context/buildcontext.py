@@ -107,11 +107,13 @@ class BuildContext:
         """Return the Dockerfile's name for messages, and its text, by rule 2. Raises BadContext, OSError."""
         if file == STDIN:
             if self.name == STDIN:
-                raise BadContext(STDIN, "the context and the Dockerfile cannot both come from standard input")
+                raise BadContext(
+                    STDIN, "the context and the Dockerfile cannot both be standard input: give one as a path"
+                )
             return STDIN, _limited(stdin, STDIN)
         if self._text is not None:
             if file is not None:
-                raise BadContext(self.name, f"a single Dockerfile, so there is no {file} in it")
+                raise BadContext(self.name, f"it is a single Dockerfile, so -f {file} cannot be in it")
             return self.name, self._text
         if file is not None and not self.remote:
             with open(file, "rb") as stream:
@@ -120,7 +122,7 @@ class BuildContext:
             text = _read(self.tree, name)
             if text is not None:
                 return name, text
-        raise BadContext(self.name, f"there is no {file or NAMES[0]} in it (-f names another)")
+        raise BadContext(self.name, f"there is no {file or NAMES[0]} in it: name the Dockerfile with -f")
 
     def rules(self, dockerfile: str) -> IgnoreRules:
         """Return the ignore rules, by rule 3; `dockerfile` is the name from `dockerfile()`. Raises BadDockerfile."""

@@ -137,7 +137,7 @@ def _rule(pattern: str) -> Rule:
     negated = pattern.startswith("!")
     pattern = pattern[negated:]
     if not pattern or (negated and pattern == "/"):
-        raise BadValue("'!' needs a pattern behind it")
+        raise BadValue("'!' needs a pattern after it")
     glob_match(pattern, "")  # for its errors
     return Rule(pattern, negated, _compile(pattern))
 

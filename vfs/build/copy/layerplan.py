@@ -133,7 +133,7 @@ class LayerPlan:
         is_directory = planned.entry.type is EntryType.DIRECTORY
         if found is not None and stat.S_ISDIR(found.mode) != is_directory:
             raise Conflict(
-                f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
+                f"cannot copy a directory over {_shown(path)}, which is not a directory" if is_directory
                 else f"cannot replace the directory {_shown(path)} by a file"
             )  # fmt: skip
         self._table.put(path, planned)
