@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from rootlay.store.codec.content import ContentReader, Extent
 from rootlay.store.disk.durable import FILE_MODE, staging_directory
+from rootlay.store.disk.smallfile import write_all
 from rootlay.store.hydrate.tree import HydratedTree, Parts, is_complete, publish_file, publish_symlink, split_path
 from rootlay.store.layer.pool import LayerPool
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import RootlayError
@@ -75,7 +76,7 @@ def _as_os_error() -> Iterator[None]:
         raise OSError(errno.EIO, str(error)) from error
 
 
-class Hydrator:
+class Hydrator(Closing):
     """The hydrator of the files of one view. Thread safe. Close it, or use it as a context manager."""
 
     def __init__(self, store: ContentStore, view: View | BundleView) -> None:
@@ -286,16 +287,6 @@ class Hydrator:
         if staging is not None:
             staging[0].__exit__(None, None, None)
 
-    def __enter__(self) -> Hydrator:
-        """Return the hydrator itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
 
 def _place(node: Node, path: bytes) -> Parts:
     """Return the components of an entry's path in the tree of its layer."""
@@ -318,10 +309,5 @@ def _copy(content: BinaryIO, fd: int, node: Node) -> None:
             count = content.readinto(buffer[: min(length, len(buffer))])  # type: ignore[attr-defined] # BufferedReader
             if not count:
                 raise OSError(errno.EIO, "the layer's content ends early")
-            _write_all(fd, buffer[:count])
+            write_all(fd, buffer[:count])
             length -= count
-
-
-def _write_all(fd: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

@@ -14,7 +14,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -22,6 +21,7 @@ from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.exceptions import SSLError as TlsError
 
 from rootlay.store.codec.bytestream import CHUNK_BYTES
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.address import Origin
 from rootlay.store.registry.connection import patient
@@ -62,7 +62,7 @@ class Request:
     body: Body | None = None
 
 
-class Response:
+class Response(Closing):
     """An answer whose body has not been read."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, pace: Pace) -> None:
@@ -129,16 +129,6 @@ class Response:
         if left is not None and left <= _DRAIN_BYTES_MAX:
             self._raw.drain_conn()
         self._raw.close()
-
-    def __enter__(self) -> Response:
-        """Return the response itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class Transport:

@@ -32,10 +32,10 @@ from rootlay.vfs.build.language.scope import GlobalScope
 from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.container import remove_abandoned
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.run.owners import remove_ownerless
 
 
 @value
@@ -87,7 +87,7 @@ def build(
         dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
     )
     nodes = plan_stages(dockerfile, scope, target, {*options.contexts, *options.images})
-    remove_ownerless(store.root)
+    remove_abandoned(store.root)
     session = BuildSession(store, context, options, report or Silent())
     try:
         with store.layout.holding():

@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from rootlay.store.codec.bytestream import iter_file
 from rootlay.store.codec.codec import peek
 from rootlay.store.disk.regularfile import open_regular_stream
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.settings import Settings
@@ -74,7 +74,7 @@ class Surroundings:
     settings: Settings = field(default_factory=Settings)
 
 
-class BuildContext:
+class BuildContext(Closing):
     """An opened context. Use it as a context manager, or close it.
 
     Args:
@@ -94,14 +94,6 @@ class BuildContext:
         """Close archives. Idempotent."""
         if isinstance(self.tree, TarTree):
             self.tree.close()
-
-    def __enter__(self) -> BuildContext:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def dockerfile(self, file: str | None, stdin: BinaryIO) -> tuple[str, bytes]:
         """Return the Dockerfile's name for messages, and its text, by rule 2. Raises BadContext, OSError."""
