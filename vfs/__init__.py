@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.hostpath import UnsafeSource
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
     from rootlay.vfs.run.program import ImpossibleProgram
@@ -147,6 +148,7 @@ __all__ = [
     "UnknownSnapshot",
     "UnknownUser",
     "UnsafePath",
+    "UnsafeSource",
     "UnsupportedMedia",
     "UpperKeptElsewhere",
     "WrongPlatform",
@@ -219,6 +221,7 @@ _HOMES = {
     "UnknownSnapshot": "rootlay.store.model.containererrors",
     "UnknownUser": "rootlay.vfs.run.user",
     "UnsafePath": "rootlay.store.model.errors",
+    "UnsafeSource": "rootlay.vfs.run.hostpath",
     "UnsupportedMedia": "rootlay.store.model.errors",
     "UpperKeptElsewhere": "rootlay.store.model.containererrors",
     "WrongPlatform": "rootlay.store.model.errors",

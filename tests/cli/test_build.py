@@ -84,7 +84,7 @@ def test_a_context_may_be_an_oci_layout(small: Rootlay, context: Path, tmp_path:
     place = f"other=oci-layout://{tmp_path / 'layout'}:nothing"
     assert "nothing" in small.fails("build", "-q", "--build-context", place, str(context), code=10)
     place = f"other=oci-layout://{tmp_path}"
-    assert "no index.json" in small.fails("build", "-q", "--build-context", place, str(context), code=20)
+    assert "index.json is missing" in small.fails("build", "-q", "--build-context", place, str(context), code=20)
 
 
 def test_a_named_context_has_a_dockerignore_of_its_own(small: Rootlay, context: Path, tmp_path: Path) -> None:

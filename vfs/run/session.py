@@ -88,7 +88,7 @@ class Session:
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
-        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/main.c`).
+        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/start/main.c`).
 
         Args:
             reports: the engine reports on descriptor 3 whether the program has started.
@@ -218,7 +218,7 @@ def make_launch(
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
     check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
-    own = _binds(record, base)
+    own = _binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [
         LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
@@ -295,7 +295,7 @@ def _lower(path: str) -> LaunchDir:
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 
 
-def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
+def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
@@ -305,12 +305,14 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
     if not record.config.binds:
         return list(found.values())
+    from rootlay.vfs.run.hostpath import real_host, writable_hosts
     from rootlay.vfs.run.mounttarget import resolve_targets
 
+    writable, plain = writable_hosts([upper, *(b.host for b in record.config.binds if not b.read_only)])
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
     inside = resolve_targets(record, {targets[b.target]: b.host for b in record.config.binds})
     for bind in record.config.binds:
-        host = os.path.realpath(bind.host)
+        host = real_host(bind.host, None if bind.canonical else writable, plain)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
