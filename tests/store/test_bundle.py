@@ -288,7 +288,7 @@ def test_replaced_after_attaching(store: ImageStore, image: Image, bundle: Path,
     with pytest.raises(CorruptStore, match="not the bundle that"):
         open_lower(store.root, str(attached.id))
     bundle.unlink()
-    with pytest.raises(CorruptStore, match="is gone"):
+    with pytest.raises(CorruptStore, match="is missing"):
         open_lower(store.root, str(attached.id))
 
 

@@ -205,7 +205,7 @@ def test_offline(registry: RealRegistry, store: ImageStore, kind: str) -> None:
         assert usr is not None
         big = view.find(usr.id, b"big")
         assert big is not None
-        with pytest.raises(OSError, match="not here yet"):
+        with pytest.raises(OSError, match="not in the store yet"):
             hydrator.hydrate(big.id)
 
 
