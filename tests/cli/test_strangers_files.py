@@ -162,8 +162,6 @@ def test_a_linked_blob_that_became_something_else_later_is_named(
     replace(places(oci)["layer"])
     told = linked.fails("save", "-o", str(tmp_path / "out"), "small", code=35, timeout_s=TIMEOUT_S)
     assert "not a regular file" in told
-        "save", "-o", str(tmp_path / "out"), "small", code=35, timeout_s=TIMEOUT_S
-    )
     done = linked("fsck", "--deep", code=4, timeout_s=TIMEOUT_S)
     assert b"blob-link" in done.stdout
 
