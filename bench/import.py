@@ -63,6 +63,7 @@ def contenders(work: Path, image: Path, layers: list[Path]) -> dict[str, Callabl
 
 def prepare(work: Path, tars: list[Path]) -> tuple[Path, list[Path]]:
     """An OCI layout with gzip layers (and a docker-archive beside it), and those layers."""
+    from rootlay.store.images.recording import add_image
     from rootlay.store.model.value import replace
     from rootlay.store.store import ImageStore
 
@@ -79,7 +80,7 @@ def prepare(work: Path, tars: list[Path]) -> tuple[Path, list[Path]]:
         diff_ids=tuple(diff_id for part in parts for diff_id in part.diff_ids),
         history=tuple(step for part in parts for step in part.config.history),
     )
-    store.add_image(config, [blob for part in parts for blob in part.manifest.layers], "bench:latest")
+    add_image(store, config, [blob for part in parts for blob in part.manifest.layers], "bench:latest")
     image = work / "image"
     for target in (f"oci:{image}:bench", f"docker-archive:{work / 'image.tar'}:bench:latest"):
         source = f"oci:{store.root}:bench:latest"

@@ -121,7 +121,7 @@ def _ports(values: Values) -> tuple[str, ...]:
     from rootlay.vfs.run.ports import parse_ports
 
     if values.text("network") == "none":
-        raise UsageError("-p: there is no network to publish on with --network=none")
+        raise UsageError("-p: ports cannot be published with --network=none")
     try:
         return tuple(str(port) for port in parse_ports(values.many("publish")))
     except ValueError as error:
@@ -161,7 +161,7 @@ def parse_bind(text: str) -> Bind:
     if not target.startswith("/"):
         raise UsageError(f"-v {text}: the path inside must be absolute")
     if target.strip("/") == "":
-        raise UsageError(f"-v {text}: the root itself cannot be replaced; use --lower")
+        raise UsageError(f"-v {text}: the root cannot be a bind: use --lower")
     if not host:
         raise UsageError(f"-v {text}: the host path is empty")
     return Bind(os.path.abspath(os.path.expanduser(host)), target, mode == "ro")

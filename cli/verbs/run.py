@@ -20,7 +20,7 @@ def action(values: Values, context: Context) -> int:
     context, options = for_upper(context, to_options(values, context, auto_remove=remove, to_run=True))
     cidfile = values.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
-        raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
+        raise UsageError(f"--cidfile {cidfile}: the file exists: remove it, or name another")
     record = create_container(context.root, options, context.environ)
     if cidfile:
         _keep_id(context, record, cidfile)

@@ -18,7 +18,7 @@ def action(values: Values, context: Context) -> int:
     containers = Containers(context.root)
     if values.flag("attach") or values.flag("interactive"):
         if len(names) != 1:
-            raise UsageError("-a and -i: there is one terminal, for one container")
+            raise UsageError("-a and -i: name one container only")
         record = containers.find(names[0])
         config = replace(record.config, stdin=values.flag("interactive") or record.config.stdin)
         return attach(ContainerRecord(config, record.path), trace=None, patch=True, confine=confine)

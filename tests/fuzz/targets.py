@@ -194,7 +194,7 @@ class Heap(bytes):
 
 
 def native_view(data: bytes) -> None:
-    """The native view, by Python's reader. The C core's is fuzzed by core/fuzz.c."""
+    """The native view, by Python's reader. The C core's is fuzzed by fuzz/core/core.c."""
 
     with suppress(RootlayError):
         view = NativeView.of(Heap(data), "fuzz")  # type: ignore[arg-type]

@@ -96,7 +96,7 @@ def _landing(
     if target_exists and source_is_dir:
         raise CopyRefused(target, "cannot copy a directory onto a file")
     if target.endswith(b"/") and not source_is_dir:
-        raise CopyRefused(target, "no such directory")
+        raise CopyRefused(target, "no such directory: make it first")
     return target.rstrip(b"/")
 
 
@@ -167,7 +167,7 @@ def _make_room(host: Below, target: bytes, existing: os.stat_result | None) -> N
     if existing is None:
         return
     if stat.S_IFMT(existing.st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
-        raise CopyRefused(host.top + target, "a device, which would be replaced; - is a tar on standard output")
+        raise CopyRefused(host.top + target, "a device, which a copy would replace: use - for a tar on standard output")
     host.at(target, lambda name, directory: os.unlink(name, dir_fd=directory))
 
 

@@ -14,6 +14,7 @@ import os
 import stat
 from typing import BinaryIO
 
+from rootlay.store.model.closing import Closing
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.merge.content import copy_content, real_path
@@ -36,7 +37,7 @@ ROOT = Identity()
 
 
 @bypasses_hooks
-class Overlay:
+class Overlay(Closing):
     """A merged file system. Close it, or use it in a `with` block. Safe for threads.
 
     Without a writable layer every change raises EROFS.
@@ -102,12 +103,6 @@ class Overlay:
             for part in (self.stack.hydrator, self.stack.view):
                 if part is not None:
                     part.close()
-
-    def __enter__(self) -> Overlay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     # ---- looking up
 
