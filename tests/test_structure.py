@@ -316,6 +316,39 @@ def test_no_folder_is_a_shelf(folder: Path) -> None:
     assert len(modules) <= 30 or folder == ROOT / "cli" / "verbs"
 
 
+@pytest.mark.parametrize("path", SOURCES_IN_C, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_source_in_c_is_short(path: Path) -> None:
+    """More than 400 lines are two ideas."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+def variables(source: str) -> list[str]:
+    """The declarators of the variables of a file in C that are private to it, and not constant."""
+    code = re.sub(r"/\*.*?\*/|^#.*?$", "", source, flags=re.DOTALL | re.MULTILINE)
+    while code != (code := re.sub(r"\{[^{}]*\}", "", code)):
+        pass
+    found = re.findall(r"^static (?!const |inline )([^();=]*)(?:=[^;]*)?;", code, flags=re.MULTILINE)
+    return [text.removesuffix("RL_BULK").split()[-1] for text in found]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in SOURCES_IN_C if path.is_relative_to(ROOT / "vfs/csrc/core")],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_file_of_the_core_has_its_state_in_one_structure(path: Path) -> None:
+    """ADR 23; large arrays are apart, and only they may be in a function."""
+    source = path.read_text(encoding="utf-8")
+    assert [name for name in variables(source) if not name.endswith("]")] in ([], ["state"])
+    assert not re.search(r"^[ \t]+static (?!const )[^(;[]*;", source, re.MULTILINE)
+
+
+def test_variables_of_a_file_in_c_are_found() -> None:
+    source = "static struct {\n    int a; /* {; */\n} state;\nstatic u32 busy;\nstatic u8 b[9] RL_BULK;\nstatic int f(int a)\n{\n"
+    source += "    return a;\n}\nstatic const int c = 1;\nstatic u64 n = 3;\n"
+    assert variables(source) == ["state", "busy", "b[9]", "n"]
+
+
 # What the C sources of a folder include, besides their own folder. The folders of the core
 # share one header (core/internal.h); those of the handlers (files, sockets, process, signals) do not know each other.
 INCLUDES = {

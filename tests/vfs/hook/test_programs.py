@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import subprocess
 import sys
@@ -119,6 +121,32 @@ def test_popen_takes_users_and_groups_of_the_container(container: Container) -> 
             with pytest.raises(PermissionError):
                 who(**options)
     assert container.run(["id", "-u"], user=5, capture_output=True).stdout == b"5\n"
+
+
+def test_a_child_keeps_its_effective_user_and_group(container: Container) -> None:
+    """`setregid` and `setreuid` before exec, as in a program that gives up rights for a while."""
+
+    def lower() -> None:
+        os.setregid(5, 6)
+        os.setreuid(7, 8)
+
+    with container.activate():
+        shown = subprocess.run(["id"], preexec_fn=lower, capture_output=True, text=True, check=True).stdout
+    words = {word.partition("(")[0] for word in shown.split()}
+    assert {"uid=7", "euid=8", "gid=5", "egid=6"} <= words
+
+
+def test_a_hundred_streams_of_popen_are_open_at_once(container: Container) -> None:
+    """`pclose` waits for each shell and returns its status; both are called as by a library in C."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.popen.restype = ctypes.c_void_p
+    libc.pclose.argtypes = [ctypes.c_void_p]
+    with container.activate():
+        streams = [libc.popen(b"exit %d" % number, b"r") for number in range(100)]
+        assert all(streams)
+        assert [libc.pclose(stream) >> 8 for stream in streams] == list(range(100))
+        with contextlib.suppress(ChildProcessError):  # the container's hydrator may be a child, too
+            assert os.waitpid(-1, os.WNOHANG) == (0, 0)
 
 
 def test_this_interpreter_runs_inside(container: Container, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.build.context.remote import GitReference
 
 _COMMIT = re.compile(r"[0-9a-f]{7,64}")
-_FULL_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHOWN_CHARACTERS = 300
 _POLL_S = 0.1
 

@@ -28,7 +28,7 @@ struct command {
 
 static void write_state(const struct rl_identity *me, char *out)
 {
-    int n = sprintf(out, "%u:%u:%o:", me->uid, me->gid, me->umask);
+    int n = sprintf(out, "%u,%u:%u,%u:%o:", me->uid, me->euid, me->gid, me->egid, me->umask);
 
     for (u32 i = 0; i < me->groups; i++)
         n += sprintf(out + n, "%s%u", i ? "," : "", me->group[i]);

@@ -9,7 +9,6 @@
 
 #include "hook.h"
 
-#define PIPES 64
 #define NOT_STARTED 127 /* the shell's exit code for a missing program; POSIX makes system() return it */
 
 extern char **environ;
@@ -64,75 +63,99 @@ int rl_h_system(const char *command)
     return status;
 }
 
-/* Those that popen() made. */
+/* A stream that popen() made. */
+struct stream {
+    struct stream *next;
+    FILE *file;
+    pid_t pid;
+};
+
 static struct {
-    pthread_mutex_t lock; /* guards the rest */
-    struct {
-        FILE *file; /* NULL: free */
-        pid_t pid;
-    } pipes[PIPES];
+    pthread_mutex_t lock;   /* guards the rest */
+    struct stream *streams; /* the newest first */
 } state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static int remember(FILE *file, pid_t pid)
+static void add(struct stream *stream)
 {
-    int found = -1;
+    pthread_mutex_lock(&state.lock);
+    stream->next = state.streams;
+    state.streams = stream;
+    pthread_mutex_unlock(&state.lock);
+}
+
+/* The stream is no longer in the list. NULL: popen() did not make it inside. */
+static struct stream *take(const FILE *file)
+{
+    struct stream **at = &state.streams, *found;
 
     pthread_mutex_lock(&state.lock);
-    for (int i = 0; i < PIPES && found < 0; i++)
-        if (!state.pipes[i].file) {
-            state.pipes[i].file = file;
-            state.pipes[i].pid = pid;
-            found = i;
-        }
+    while (*at && (*at)->file != file)
+        at = &(*at)->next;
+    found = *at;
+    if (found)
+        *at = found->next;
     pthread_mutex_unlock(&state.lock);
     return found;
+}
+
+/* The pipe to or from a new shell. 0 or an errno. */
+static int open_stream(struct stream *stream, const char *command, const char *mode)
+{
+    posix_spawn_file_actions_t actions;
+    int ends[2], reading = *mode == 'r', error;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return errno;
+    stream->file = fdopen(ends[!reading], mode);
+    if (!stream->file) {
+        error = errno;
+        close(ends[0]);
+        close(ends[1]);
+        return error;
+    }
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, ends[reading], reading);
+    error = start_shell(command, &actions, NULL, &stream->pid);
+    posix_spawn_file_actions_destroy(&actions);
+    close(ends[reading]);
+    if (error)
+        fclose(stream->file);
+    else if (!strchr(mode, 'e'))
+        fcntl(fileno(stream->file), F_SETFD, 0);
+    return error;
 }
 
 FILE *rl_h_popen(const char *command, const char *mode)
 {
     RL_INSIDE(here);
-    posix_spawn_file_actions_t actions;
-    int ends[2], reading, error;
-    FILE *file = NULL;
-    pid_t pid;
+    struct stream *stream;
+    int error;
 
     if (!here || !command || !mode || (*mode != 'r' && *mode != 'w'))
         return popen(command, mode);
-    reading = *mode == 'r';
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    stream = malloc(sizeof *stream);
+    if (!stream)
         return NULL;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, ends[reading], reading);
-    error = start_shell(command, &actions, NULL, &pid);
-    posix_spawn_file_actions_destroy(&actions);
-    close(ends[reading]);
-    if (error == 0)
-        file = fdopen(ends[!reading], mode);
-    if (!file) {
-        close(ends[!reading]);
-        errno = error ? error : errno;
+    error = open_stream(stream, command, mode);
+    if (error) {
+        free(stream);
+        errno = error;
         return NULL;
     }
-    if (!strchr(mode, 'e'))
-        fcntl(fileno(file), F_SETFD, 0);
-    remember(file, pid);
-    return file;
+    add(stream);
+    return stream->file;
 }
 
 int rl_h_pclose(FILE *file)
 {
+    struct stream *stream = take(file);
     int status = -1;
-    pid_t pid = 0;
+    pid_t pid;
 
-    pthread_mutex_lock(&state.lock);
-    for (int i = 0; i < PIPES; i++)
-        if (state.pipes[i].file == file) {
-            pid = state.pipes[i].pid;
-            state.pipes[i].file = NULL;
-        }
-    pthread_mutex_unlock(&state.lock);
-    if (!pid)
+    if (!stream)
         return pclose(file);
+    pid = stream->pid;
+    free(stream);
     fclose(file);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)

@@ -8,19 +8,22 @@
 
 #define END RL_LIST_END
 
-/* One more than the descriptor of the last view directory that was read to its end and not opened since; 0: none. */
-static i32 ended;
+static struct {
+    /* One more than the descriptor of the last view directory that was read to its end and not opened since; 0: none. Any
+     * thread, atomically. */
+    i32 ended;
+} state;
 
 /* Such a position is meaningless in any other directory. */
 static int at_end(int fd)
 {
-    return fd >= 0 && fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
+    return fd >= 0 && fd + 1 == __atomic_load_n(&state.ended, __ATOMIC_RELAXED) && k4(__NR_lseek, fd, 0, 1, 0) == END;
 }
 
 void rl_fast_list_begin(int fd)
 {
-    if (fd + 1 == __atomic_load_n(&ended, __ATOMIC_RELAXED))
-        __atomic_store_n(&ended, 0, __ATOMIC_RELAXED);
+    if (fd + 1 == __atomic_load_n(&state.ended, __ATOMIC_RELAXED))
+        __atomic_store_n(&state.ended, 0, __ATOMIC_RELAXED);
 }
 
 static long put(char *buf, size_t size, size_t at, u64 ino, i64 off, u8 type, const char *name, u32 len)
@@ -149,7 +152,7 @@ static long delivered(long r, int fd, i64 pos, int ahead, int of_view)
 {
     long n = r < 0 || (ahead && pos == END) ? r : k4(__NR_lseek, fd, pos, 0, 0);
     if (pos == END && of_view)
-        __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&state.ended, fd + 1, __ATOMIC_RELAXED);
     return n < 0 ? n : r;
 }
 
@@ -213,7 +216,7 @@ long rl_fast_list(int fd, char *buf, size_t size)
     long n = rl_list_few(b.id, buf + at, size - (size_t)at);
     if (n < 0 || position(fd, &ahead) < 0 || !ahead)
         return RL_MISS;
-    __atomic_store_n(&ended, fd + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&state.ended, fd + 1, __ATOMIC_RELAXED);
     return at + n;
 }
 

@@ -9,12 +9,14 @@
 #define MORE 64
 #define PATIENCE 1000
 
-static u32 busy;
+static struct {
+    u32 busy; /* rule 2; taken and released atomically */
+} state;
 
 static int take_turn(void)
 {
     for (int i = 0; i < PATIENCE; i++) {
-        if (!__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE))
+        if (!__atomic_exchange_n(&state.busy, 1, __ATOMIC_ACQUIRE))
             return 1;
         k4(__NR_sched_yield, 0, 0, 0, 0);
     }
@@ -34,6 +36,6 @@ long rl_reserve_open(const char *path, int flags, unsigned mode)
         r = k_open(path, flags, mode);
         k4(__NR_prlimit64, 0, RLIMIT_NOFILE_, (long)old, 0);
     }
-    __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+    __atomic_store_n(&state.busy, 0, __ATOMIC_RELEASE);
     return r;
 }

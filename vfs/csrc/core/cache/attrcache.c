@@ -12,7 +12,9 @@
 #define LINES 64
 #define FIELDS (RL_HAS_UID | RL_HAS_GID | RL_HAS_MODE | RL_HAS_DEV | RL_HAS_INO)
 
-static int used; /* the cache has an entry */
+static struct {
+    int used; /* the cache has an entry: any thread sets this, with no lock; init clears it */
+} state;
 static struct line {
     u32 version;
     u32 at; /* number of lock holders before the record was read */
@@ -22,9 +24,9 @@ static struct line {
 
 void rl_attrcache_init(void)
 {
-    if (used) /* not in a new process: its pages are not mapped yet */
+    if (state.used) /* not in a new process: its pages are not mapped yet */
         memset(lines, 0, sizeof lines);
-    used = 0;
+    state.used = 0;
 }
 
 static int may_be_kept(const struct statx *sx)
@@ -45,7 +47,7 @@ void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record
         return;
     if (!rl_line_open(&l->version))
         return;
-    used = 1;
+    state.used = 1;
     l->at = moment;
     l->inode = inode;
     l->rec = *rec;
@@ -55,7 +57,7 @@ void rl_attrcache_add(u32 moment, const struct statx *sx, const struct rl_record
 int rl_attrcache_find(const struct statx *sx, struct rl_record *rec)
 {
     struct line *l = line_of(sx);
-    if (!used || !may_be_kept(sx)) /* reading the cache would be a page fault */
+    if (!state.used || !may_be_kept(sx)) /* reading the cache would be a page fault */
         return 0;
     u32 before = rl_line_version(&l->version);
     if (!before || !rl_inode_is(&l->inode, sx))

@@ -27,6 +27,7 @@ static struct {
     int sections;          /* every process counts the second pair */
     u32 foreign;           /* layers of rule 3 */
     int used;              /* the cache has an entry: any thread sets this, with no lock; init clears it */
+    u32 turn;              /* where the next replacement scan begins. Any thread, no lock: any value will do */
 } state;
 
 struct head {
@@ -177,8 +178,7 @@ static int line_kept(struct head *h, u32 before)
 /* The line for a new key, among the WAYS lines of `size` bytes each from `set` on (rule 4). */
 static void *choose(void *set, size_t size)
 {
-    static u32 turn;
-    u32 first = turn++;
+    u32 first = state.turn++;
     for (u32 i = 0; i < WAYS; i++) {
         struct head *h = (struct head *)((char *)set + i * size);
         if (!h->version || !unchanged(h->at))

@@ -95,6 +95,11 @@ long rl_empty(struct rl_walk *w, int *marks);
 long rl_dir_remove(const char *real, u32 len, int marks); /* a real directory with nothing but marks, if it exists */
 long rl_bits_below(const char *real, u32 len, u64 fnv); /* Bloom bits of everything in real/, as if at fnv */
 
+/* ---- renamecheck.c ----------------------------------------------------------------------------- */
+
+/* 0, -errno, or 1 if there is nothing to do: both names already are one file. */
+long rl_rename_check(struct rl_walk *a, struct rl_walk *b, unsigned flags);
+
 /* ---- xattr.c ---------------------------------------------------------------------------------- */
 
 /* x fields for those of the lower object's attributes that a real file in the upper could not hold, into

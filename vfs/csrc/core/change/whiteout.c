@@ -61,19 +61,22 @@ static u32 name_at(const char *path)
     return n;
 }
 
+static char from[RL_REAL_MAX] RL_BULK, last[RL_NAME_MAX + 1] RL_BULK; /* guarded by `busy` */
+static struct {
+    u64 last_dir; /* guarded by `busy` */
+    u32 busy; /* permanently held in a child forked at the wrong moment: then each mark has its own inode */
+} state;
+
 /* If possible, an empty mark is one more link of the last mark that this process made: an inode for each would make rm
  * -r of a lower tree slow. Not across directories: there Landlock walks all the way up from both, which costs half as
  * much as the link. `dir`: FNV state of the directory's path; if another directory has got that path since, the link
  * fails, or it is a link of a mark there. 1: it existed. */
 static long make_mark(const char *path, u64 dir)
 {
-    static char from[RL_REAL_MAX] RL_BULK, last[RL_NAME_MAX + 1] RL_BULK;
-    static u64 last_dir;
-    static u32 busy; /* permanently held in a child forked at the wrong moment: then each mark has its own inode */
-    int mine = !__atomic_exchange_n(&busy, 1, __ATOMIC_ACQUIRE);
+    int mine = !__atomic_exchange_n(&state.busy, 1, __ATOMIC_ACQUIRE);
     u32 at = name_at(path);
     long r = -ENOENT;
-    if (mine && last_dir == dir && at + strlen(last) < sizeof from) {
+    if (mine && state.last_dir == dir && at + strlen(last) < sizeof from) {
         memcpy(from, path, at);
         rl_put(from + at, last);
         r = k_link(from, path, 0);
@@ -82,11 +85,11 @@ static long make_mark(const char *path, u64 dir)
         r = k_mknod(path, S_IFREG | 0600, 0);
         if (mine && r == 0 && strlen(path + at) < sizeof last) {
             rl_put(last, path + at);
-            last_dir = dir;
+            state.last_dir = dir;
         }
     }
     if (mine)
-        __atomic_store_n(&busy, 0, __ATOMIC_RELEASE);
+        __atomic_store_n(&state.busy, 0, __ATOMIC_RELEASE);
     return r == -EEXIST ? 1 : r;
 }
 

@@ -1,6 +1,10 @@
 /* The names of marks: whiteouts, records, opaque flags, temporary files (docs/format.md section 6). */
 #include "../internal.h"
 
+static struct {
+    u32 names; /* temporary names that this process has made; any thread, atomically */
+} state;
+
 int rl_reserved(const char *name, u32 len)
 {
     return len >= 4 && !memcmp(name, RL_WH, 4);
@@ -50,11 +54,10 @@ long rl_opaque_path(char *out, size_t size, const char *real, u32 len)
 /* A name next to real[0..len) that no other thread uses. */
 long rl_temp_path(char *out, size_t size, const char *real, u32 len)
 {
-    static u32 counter;
     char tail[64], *p = rl_put(tail, RL_WH_TEMP);
     p = rl_put_u64(p, (u64)k4(__NR_gettid, 0, 0, 0, 0), 10);
     *p++ = '.';
-    p = rl_put_u64(p, __atomic_fetch_add(&counter, 1, __ATOMIC_RELAXED), 10);
+    p = rl_put_u64(p, __atomic_fetch_add(&state.names, 1, __ATOMIC_RELAXED), 10);
     /* a dead process's file, or another PID namespace's, may have our thread id: the time distinguishes them */
     i64 now[2] = {0, 0};
     k4(__NR_clock_gettime, 0, (long)now, 0, 0);

@@ -17,7 +17,9 @@ static struct file {
     u16 len;
     char name[RL_NAME_MAX];
 } files[FILES] RL_BULK;
-static int used; /* any thread sets it */
+static struct {
+    int used; /* a file is remembered: any thread sets this, with no lock */
+} state;
 
 static struct file *file_of(u64 ino)
 {
@@ -33,7 +35,7 @@ void rl_deepfile_add(const struct rl_walk *w, long fd)
     struct file *f = file_of(sx.stx_ino);
     if (!rl_line_open(&f->version))
         return;
-    used = 1;
+    state.used = 1;
     f->inode = rl_inode_of(&sx);
     f->dir = w->dir.hash;
     f->rec = w->hit.rec;
@@ -45,7 +47,7 @@ void rl_deepfile_add(const struct rl_walk *w, long fd)
 long rl_deepfile_find(struct rl_walk *w, const struct statx *sx)
 {
     struct file *f = file_of(sx->stx_ino), copy;
-    u32 before = used ? rl_line_version(&f->version) : 0;
+    u32 before = state.used ? rl_line_version(&f->version) : 0;
     copy = *(volatile struct file *)f;
     if (!before || !rl_line_kept(&f->version, before) || !rl_inode_is(&copy.inode, sx))
         return -ENOENT;

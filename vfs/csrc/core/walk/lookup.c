@@ -48,8 +48,7 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
     return r < 0 ? r : rl_far_join(w, w->s->mark, base + from, len - from, out);
 }
 
-/* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: hit->rec stays empty. */
-static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len,
+long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len,
                         struct rl_record *rec)
 {
     rec->has = 0;
@@ -69,7 +68,7 @@ static long read_record(struct rl_scratch *s, const struct rl_layer *l, u64 fnv,
     return rl_linked_follow(s, l, n, rec) < 0 ? -EIO : 1;
 }
 
-static int is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)
+int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len)
 {
     if (!(l->flags & RL_DIR_MARKS) || !rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_OPAQUE)))
         return 0;
@@ -185,7 +184,7 @@ static long add_dir(struct rl_walk *w, u32 i, u64 fnv, u32 n, u32 len, struct rl
         long r = redirect(w, i, off, plen, len, self, hit, depth);
         return r < 0 ? r : 1;
     }
-    return is_opaque(s, &rl_layers[i], fnv, n);
+    return rl_is_opaque(s, &rl_layers[i], fnv, n);
 }
 
 /* Look the name up in one layer. Returns 0: continue below, 1: decided. */
@@ -224,7 +223,7 @@ static long look(struct rl_walk *w, const struct rl_ctx *dir, const char *base, 
         return 1;
     struct rl_record other, *rec = first ? &hit->rec : &other;
     int recalled = i == 0 && rl_attrcache_find(sx, rec);
-    r = recalled ? 1 : read_record(s, l, fnv, sx->stx_mode, (u32)n, rec);
+    r = recalled ? 1 : rl_record_read(s, l, fnv, sx->stx_mode, (u32)n, rec);
     if (r < 0)
         return r;
     if (i == 0 && r > 0 && !recalled && w->quiet)
@@ -262,7 +261,7 @@ static long look_for_way(struct rl_walk *w, const struct rl_ctx *dir, const char
     return 0;
 }
 
-static void hit_clear(struct rl_hit *h)
+void rl_hit_clear(struct rl_hit *h)
 {
     h->what = RL_NOTHING;
     h->white = h->magic = h->given = 0;
@@ -286,7 +285,7 @@ static void ctx_child(const struct rl_ctx *dir, const char *base, u32 len, struc
 static long step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
                  struct rl_hit *hit, int depth)
 {
-    hit_clear(hit);
+    rl_hit_clear(hit);
     ctx_child(dir, base, len, self);
     long r = 0;
     for (u32 m = dir->mask & ~rl_ways; m && !r; m &= m - 1)
@@ -322,98 +321,12 @@ long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 
         u64 h = rl_fnv(dir->hash, base + dir->vlen, len - dir->vlen);
         int bind = rl_bind_at(h, base, len);
         if (bind >= 0 || dir->bind >= 0) {
-            hit_clear(hit);
+            rl_hit_clear(hit);
             ctx_child(dir, base, len, self);
             return rl_bind_step(w, bind >= 0 ? bind : dir->bind, bind >= 0, len, self, hit);
         }
     }
     return step(w, dir, base, len, self, hit, 0);
-}
-
-/* The root, seen from the layers `from` downwards. */
-long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *c, struct rl_hit *hit)
-{
-    struct rl_scratch *s = w->s;
-    hit_clear(hit);
-    memset(c, 0, sizeof *c);
-    c->hash = RL_FNV_START;
-    c->bind = -1;
-    int covered = 0;
-    for (u32 i = from; i < rl_nlayers && !covered; i++) {
-        const struct rl_layer *l = &rl_layers[i];
-        c->mask |= 1u << i;
-        if ((l->flags & RL_DIR_MARKS) && rl_bloom_test(l, rl_bloom_key(c->hash, RL_BLOOM_OPAQUE))) {
-            memcpy(s->real, l->path, l->len + 1);
-            covered = is_opaque(s, l, c->hash, l->len);
-        }
-    }
-    if (!covered && rl_view_entry(RL_VIEW_ROOT))
-        c->view = RL_VIEW_ROOT;
-    c->mode = S_IFDIR | 0755; /* rl_root_hit() shows the real one; for searching, this is enough */
-    c->uid = rl_launch->map_uid;
-    c->gid = rl_launch->map_gid;
-    return 0;
-}
-
-/* An upper's root has the attributes of the root below it, until a record says that they changed. */
-static void root_below(struct rl_walk *w, const struct rl_ctx *c, struct rl_hit *hit)
-{
-    struct rl_hit below;
-    const struct rl_view_entry *e = rl_view_entry(c->view);
-    u32 mask = c->mask & ~1u & ~rl_ways;
-    below.what = RL_NOTHING;
-    if (mask) {
-        const struct rl_layer *l = &rl_layers[__builtin_ctz(mask)];
-        memcpy(w->s->real, l->path, l->len + 1);
-        if (k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &below.sx) == 0 &&
-            read_record(w->s, l, RL_FNV_START, S_IFDIR, l->len, &below.rec) >= 0) {
-            rl_show_real(l, &below);
-            below.what = RL_IN_LAYER;
-            hit->lower_ino = below.sx.stx_ino;
-        }
-    } else if (e) {
-        rl_show_view(c->view, &below);
-    }
-    if (below.what == RL_NOTHING || hit->rec.has & RL_HAS_MODE)
-        return;
-    hit->mode = below.mode;
-    hit->uid = hit->rec.has & RL_HAS_UID ? hit->uid : below.uid;
-    hit->gid = hit->rec.has & RL_HAS_GID ? hit->gid : below.gid;
-}
-
-/* The root as an object, with its attributes; not exact: without the times. */
-long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact)
-{
-    struct rl_scratch *s = w->s;
-    rl_step_root(w, 0, c, hit);
-    if (c->view && (c->mask & ~rl_ways) == 1 && !rl_bloom_test(&rl_layers[0], rl_bloom_key(c->hash, RL_BLOOM_RECORD)) && !exact) {
-        rl_show_view(c->view, hit); /* no system call: only the times may be older */
-    } else if (c->mask) {
-        u32 i = (u32)__builtin_ctz(c->mask);
-        const struct rl_layer *l = &rl_layers[i];
-        memcpy(s->real, l->path, l->len + 1);
-        long r = k_statx(AT_FDCWD, l->len ? l->path : "/", 0, &hit->sx);
-        if (r < 0)
-            return r;
-        r = read_record(s, l, RL_FNV_START, S_IFDIR, l->len, &hit->rec);
-        if (r < 0)
-            return r;
-        hit->what = RL_IN_LAYER;
-        hit->layer = (i32)i;
-        rl_show_real(l, hit);
-        if (i == 0 && rl_writable())
-            root_below(w, c, hit);
-        else
-            hit->lower_ino = hit->sx.stx_ino;
-    } else if (c->view) {
-        rl_show_view(c->view, hit);
-    }
-    if (c->view)
-        hit->lower_ino = RL_INO_BASE + rl_view_entry(c->view)->ino;
-    c->mode = hit->mode;
-    c->uid = hit->uid;
-    c->gid = hit->gid;
-    return hit->what == RL_NOTHING ? -ENOENT : 0;
 }
 
 long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit)

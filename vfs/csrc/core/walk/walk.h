@@ -78,8 +78,6 @@ struct rl_walk {
     char arena[RL_ARENA];
 };
 void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
-long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
-long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact);
 long rl_step(struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, struct rl_ctx *self,
              struct rl_hit *hit);
 /* The path of base[0..len) in directory layer i, into out[RL_REAL_MAX]. Length. */
@@ -89,6 +87,17 @@ long rl_step_lower(struct rl_walk *w, struct rl_ctx *self, struct rl_hit *hit);
 int rl_upper_only(struct rl_walk *w); /* certainly nothing below the upper has w->v, and no record is next to it */
 /* Look the last name up again. */
 long rl_again(struct rl_walk *w);
+/* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: rec stays empty. */
+long rl_record_read(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 mode, u32 len, struct rl_record *rec);
+int rl_is_opaque(struct rl_scratch *s, const struct rl_layer *l, u64 fnv, u32 len); /* the directory s->real[0..len) */
+void rl_hit_clear(struct rl_hit *h);
+
+/* ---- rootstep.c -------------------------------------------------------------------------------- */
+
+/* The root, seen from the layers `from` downwards. */
+long rl_step_root(struct rl_walk *w, u32 from, struct rl_ctx *out, struct rl_hit *hit);
+/* The root as an object, with its attributes; not exact: without the times. */
+long rl_root_hit(struct rl_walk *w, struct rl_ctx *c, struct rl_hit *hit, int exact);
 
 /* ---- at.c -------------------------------------------------------------------------------------- */
 
@@ -195,7 +204,7 @@ long rl_fd_real(int fd, char *out, size_t size); /* length */
 /* Into out[RL_PATH_MAX]; length, 0 for the root. -ENAMETOOLONG: chain.c finds it. */
 long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o);
 
-/* ---- chain.c ------------------------------------------------------------------------------------ */
+/* ---- chain.c, chainbuild.c ------------------------------------------------------------------------------------ */
 
 #define RL_LONG 512    /* bytes of a path from which on this is quicker than a walk from the root */
 #define RL_CHAINED 24 /* directories above it that are known */
