@@ -128,3 +128,33 @@ def test_a_deep_container_outside(store: Store, tmp_path: Path) -> None:
     said(rootlay(store, "fsck"))
     said(rootlay(store, "rm", "c"))
     said(rootlay(store, "fsck"))
+
+
+def packed(top: Path) -> bytes:
+    """A tree of the host as an archive that shows all that `cp` keeps: each name has a file of its own there."""
+    shape = ["--sort=name", "--format=pax", "--pax-option=delete=atime,delete=ctime", "--hard-dereference"]
+    command = ["tar", *shape, "--owner=0", "--group=0", "--mode=ug-s", "-C", str(top), "-cf", "-", "."]
+    return subprocess.run(command, check=True, capture_output=True, timeout=SECONDS).stdout
+
+
+def test_a_deep_tree_is_copied_in_and_out(store: Store, plain: Path, tmp_path: Path) -> None:
+    """By `cp` of a directory and of a stream; what is copied a second time replaces the first copy."""
+    expected = packed(plain)
+    with tarfile.open(fileobj=io.BytesIO(expected)) as tar:
+        assert max(len(name) for name in tar.getnames()) > 12000
+    said(rootlay(store, "create", "--name", "c", "deep", "true"))
+    for _ in range(2):
+        said(rootlay(store, "cp", f"{plain}/.", "c:/copy"))
+        said(rootlay(store, "cp", "c:/copy/.", str(tmp_path / "out")))
+        assert packed(tmp_path / "out") == expected
+    said(rootlay(store, "cp", "c:/w", str(tmp_path / "image")))
+    assert members(packed(tmp_path / "image")) == members(expected)
+    subprocess.run(rootlay(store, "cp", "-", "c:/t"), input=expected, check=True, timeout=SECONDS)
+    said(rootlay(store, "cp", "c:/t", str(tmp_path / "streamed")))
+    (tmp_path / "streamed" / "deeppaths").unlink()
+    assert members(packed(tmp_path / "streamed")) == members(expected)
+
+
+def members(archive: bytes) -> list[tuple[str, int]]:
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        return sorted((member.name, member.size) for member in tar.getmembers())

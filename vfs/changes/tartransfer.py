@@ -72,6 +72,7 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
         is_dir = False
     if not is_dir:
         raise CopyRefused(target, "not a directory in the container: a tar is unpacked into an existing one")
+    overlay = overlay.with_long_paths()
     root = target.rstrip(b"/")
     source = ByteStream(decompress(iter_file(stream), WHAT))
     times: list[tuple[bytes, int]] = []

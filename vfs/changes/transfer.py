@@ -8,6 +8,7 @@ Rules (docker container cp):
 3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
 4. Nothing inside can name a path outside DEST. The host's side may be a directory that programs write to, too: what is
    below the path that the user names is reached by descriptors, and never through a link.
+5. Only the paths that the user names have the kernel's limit, PATH_MAX: what is below them may be deeper (ADR 26).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         content_only=content_only,
     )
     host, name = _below(landing)
-    finish(_out(overlay, source.rstrip(b"/") or b"/", host, name, follow))
+    finish(_out(overlay.with_long_paths(), source.rstrip(b"/") or b"/", host, name, follow))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -67,6 +68,7 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     """
     os.makedirs(target, exist_ok=True)
     host = Below(target)
+    overlay = overlay.with_long_paths()
     for name in overlay.listdir(b"/"):
         finish(_out(overlay, b"/" + name, host, b"/" + name, False, skipped))
 
@@ -85,7 +87,7 @@ def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = F
         content_only=content_only,
     )
     host, name = _below(os.path.realpath(source) if follow or content_only else source)
-    finish(_in(overlay, host, name, landing, archive))
+    finish(_in(overlay.with_long_paths(), host, name, landing, archive))
 
 
 def _landing(

@@ -2,7 +2,7 @@
 
 1. Links never leave the root: an absolute target starts at the container's root, `..` of the root is the root.
 2. `..` is physical: the parent of the directory that was reached, not of the text.
-3. More than 40 links: ELOOP. A path of 4096 bytes or more, a name of more than 255: ENAMETOOLONG.
+3. More than 40 links: ELOOP. A path of 4096 bytes or more (or of another limit), a name of more than 255: ENAMETOOLONG.
 4. A relative path starts at the root.
 """
 
@@ -16,7 +16,7 @@ from rootlay.vfs.merge.attributes import attributes
 from rootlay.vfs.merge.errors import os_error
 from rootlay.vfs.merge.identity import EXECUTE, Identity
 from rootlay.vfs.merge.lookup import Found, Lookup
-from rootlay.vfs.merge.path import NAME_MAX_BYTES, PATH_MAX_BYTES
+from rootlay.vfs.merge.path import NAME_MAX_BYTES
 from rootlay.vfs.merge.whiteout import is_reserved
 
 MAX_LINKS = 40
@@ -49,9 +49,14 @@ class Place:
 
 
 class Resolver:
-    """The path resolution of one identity over one stack. Immutable; safe for threads."""
+    """The path resolution of one identity over one stack. Immutable; safe for threads.
 
-    def __init__(self, lookup: Lookup, identity: Identity) -> None:
+    Args:
+        longest: the longest path, in bytes.
+    """
+
+    def __init__(self, lookup: Lookup, identity: Identity, longest: int) -> None:
+        self._longest = longest
         self._lookup = lookup
         self._identity = identity
 
@@ -67,7 +72,7 @@ class Resolver:
         """
         if not request:
             raise os_error(errno.ENOENT, request)
-        if len(request) >= PATH_MAX_BYTES:
+        if len(request) > self._longest:
             raise os_error(errno.ENAMETOOLONG, request)
         root = here = self._lookup.root()
         todo = _components(request)

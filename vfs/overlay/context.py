@@ -15,13 +15,13 @@ from rootlay.vfs.overlay.upper import Upper
 
 
 class Context:
-    """One stack as one identity sees it. Safe for threads."""
+    """One stack as one identity sees it, by paths of up to `longest` bytes. Safe for threads."""
 
-    def __init__(self, stack: Stack, identity: Identity, upper: Upper | None) -> None:
+    def __init__(self, stack: Stack, identity: Identity, upper: Upper | None, longest: int) -> None:
         self.stack = stack
         self.identity = identity
         self.lookup = Lookup(stack)
-        self.resolver = Resolver(self.lookup, identity)
+        self.resolver = Resolver(self.lookup, identity, longest)
         self.device = device_of(stack)
         self._upper = upper
         self._copy_up = CopyUp(self.lookup, upper) if upper is not None else None

@@ -15,6 +15,7 @@ import stat
 from typing import BinaryIO
 
 from rootlay.store.model.closing import Closing
+from rootlay.store.model.entry import PATH_BYTES_MAX
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.merge.content import copy_content, real_path
@@ -23,7 +24,7 @@ from rootlay.vfs.merge.identity import WRITE, Identity
 from rootlay.vfs.merge.listing import Listed, list_directory
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.lookupcache import LookupCache
-from rootlay.vfs.merge.path import ImagePath, PathArgument, raw_path
+from rootlay.vfs.merge.path import PATH_MAX_BYTES, ImagePath, PathArgument, raw_path
 from rootlay.vfs.merge.stack import Stack
 from rootlay.vfs.overlay.context import Context
 from rootlay.vfs.overlay.make import Maker
@@ -44,7 +45,13 @@ class Overlay(Closing):
     """
 
     def __init__(
-        self, stack: Stack, identity: Identity = ROOT, *, upper: Upper | None = None, owned: bool = False
+        self,
+        stack: Stack,
+        identity: Identity = ROOT,
+        *,
+        upper: Upper | None = None,
+        owned: bool = False,
+        longest: int = PATH_MAX_BYTES - 1,
     ) -> None:
         """Open a stack.
 
@@ -52,12 +59,14 @@ class Overlay(Closing):
             identity: the acting user; user 0 passes every permission check.
             upper: share an open writable layer (`as_identity`).
             owned: the stack's view and hydrator are closed with this.
+            longest: the longest path of a call, in bytes; the kernel's limit by default.
 
         Raises:
             OSError: a layer or the Bloom filter cannot be opened.
         """
         self.identity = identity
         self._owned = owned
+        self._longest = longest
         self.closed = False
         self.keeps: object = None  # must not be collected while this object exists
         self._bind(stack, upper)
@@ -66,7 +75,7 @@ class Overlay(Closing):
         self.stack = stack
         self._owns_upper = upper is None and stack.writable
         self._upper = Upper(stack) if self._owns_upper else upper
-        self.context = Context(stack, self.identity, self._upper)
+        self.context = Context(stack, self.identity, self._upper, self._longest)
         self._maker = Maker(self.context)
         self._remover = Remover(self.context)
         self._renamer = Renamer(self.context, self._maker, self._remover)
@@ -80,6 +89,12 @@ class Overlay(Closing):
     def as_identity(self, identity: Identity) -> Overlay:
         """Return the same file system as another user sees it. Valid until this one is closed."""
         made = Overlay(self.stack, identity, upper=self._upper)
+        made.keeps = self
+        return made
+
+    def with_long_paths(self) -> Overlay:
+        """Return the same file system for paths as long as an image's (65,534 bytes). Valid until this one is closed."""
+        made = Overlay(self.stack, self.identity, upper=self._upper, longest=PATH_BYTES_MAX)
         made.keeps = self
         return made
 
