@@ -16,7 +16,7 @@
 typedef unsigned long u64;
 typedef long (*gate_function)(long nr, long a, long b, long c, long d, long e, long f);
 
-enum { SIGTERM_ = 15, SIGCONT_ = 18, SIGSTOP_ = 19, IMAGE_ROOM = 8192, PATH = 4300 };
+enum { SIGTERM_ = 15, SIGCONT_ = 18, SIGSTOP_ = 19, IMAGE_ROOM = 8192, PATH = 4300, ESRCH_ = 3, ROOM = 200, SESSIONS = 20 };
 
 static gate_function gate;
 static const unsigned char gate_code[] = {0x48, 0x89, 0xf8, 0x48, 0x89, 0xf7, 0x48, 0x89, 0xd6, 0x48, 0x89, 0xca, 0x4d,
@@ -186,25 +186,70 @@ static _Noreturn void hop(void)
             end(0);
 }
 
+/* The processes of a storm, in memory that all of them share: it bounds itself, whatever else the user's processes do.
+ * 0: free, -1: taken. A process that ends between the two leaves its place taken. */
+static int *places;
+static int room;
+
+static void make_room(int n)
+{
+    places = (int *)call(__NR_mmap, 0, (long)(n * sizeof *places), 3, 0x21 /* shared, anonymous */, -1, 0);
+    if ((long)places < 0 && (long)places > -4096)
+        end(6);
+    places[0] = (int)C(__NR_getpid, 0, 0, 0, 0);
+    room = n;
+}
+
+static int take_place(void)
+{
+    for (int i = 0; i < room; i++) {
+        int pid = __atomic_load_n(&places[i], __ATOMIC_ACQUIRE);
+        int free = pid == 0 || (pid > 0 && G(__NR_kill, pid, 0, 0, 0) == -ESRCH_);
+
+        if (free && __atomic_compare_exchange_n(&places[i], &pid, -1, 0, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+            return i;
+    }
+    return -1;
+}
+
+/* As fork(), or -1: the storm has all its processes. */
+static long bounded_fork(void)
+{
+    int at = take_place();
+    long child;
+
+    if (at < 0) {
+        C(__NR_wait4, -1, 0, 1 /* WNOHANG */, 0);
+        C(__NR_sched_yield, 0, 0, 0, 0);
+        return -1;
+    }
+    child = C(__NR_fork, 0, 0, 0, 0);
+    __atomic_store_n(&places[at], child < 0 ? 0 : child ? (int)child : (int)C(__NR_getpid, 0, 0, 0, 0), __ATOMIC_RELEASE);
+    return child;
+}
+
 static _Noreturn void storm(void)
 {
+    make_room(ROOM);
     for (;;)
-        C(__NR_fork, 0, 0, 0, 0);
+        bounded_fork();
 }
 
 /* As `storm`, each in a session of its own. */
 static _Noreturn void scatter(void)
 {
+    make_room(SESSIONS);
     for (;;)
-        if (C(__NR_fork, 0, 0, 0, 0) == 0)
+        if (bounded_fork() == 0)
             C(__NR_setsid, 0, 0, 0, 0);
 }
 
 /* Whoever dies is started anew, and who is stopped continued, by the others. */
 static _Noreturn void revive(void)
 {
+    make_room(ROOM);
     for (;;) {
-        long child = C(__NR_fork, 0, 0, 0, 0);
+        long child = bounded_fork();
 
         if (child > 0)
             while (C(__NR_wait4, child, 0, 1 /* WNOHANG */, 0) == 0) {
