@@ -344,8 +344,8 @@ def test_a_file_of_the_core_has_its_state_in_one_structure(path: Path) -> None:
 
 
 def test_variables_of_a_file_in_c_are_found() -> None:
-    source = "static struct {\n    int a; /* {; */\n} state;\nstatic u32 busy;\nstatic u8 b[9] RL_BULK;\nstatic int f(int a)\n{\n"
-    source += "    return a;\n}\nstatic const int c = 1;\nstatic u64 n = 3;\n"
+    source = "static struct {\n    int a; /* {; */\n} state;\nstatic u32 busy;\nstatic u8 b[9] RL_BULK;\n"
+    source += "static int f(int a)\n{\n    return a;\n}\nstatic const int c = 1;\nstatic u64 n = 3;\n"
     assert variables(source) == ["state", "busy", "b[9]", "n"]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import resource
 import tarfile
 from pathlib import Path
 
@@ -58,6 +59,36 @@ def test_a_deep_image_is_changed_committed_exported_checked_and_removed(deep: Ro
     deep("load", "-i", str(tmp_path / "saved.tar"), timeout_s=PATIENCE_S)
     deep("prune", timeout_s=PATIENCE_S)
     deep("fsck", "--deep", timeout_s=PATIENCE_S)
+
+
+FEW = 100
+"""Descriptors; `cp` itself needs some 70, most of them kept for directories on the way."""
+
+
+def few_descriptors() -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))
+
+
+@pytest.mark.timeout(120)
+def test_cp_of_a_deep_tree_needs_few_descriptors(rootlay: Rootlay, tmp_path: Path) -> None:
+    """Out by all levels; in by a tenth: each step in resolves its path, so the time is the square of the levels."""
+    rootlay("import", str(deep_tar(tmp_path / "deep.tar")), "deep", timeout_s=100)
+    rootlay("create", "--name", "c", "deep", "true")
+    rootlay("cp", "c:/d", str(tmp_path / "out"), preexec_fn=few_descriptors, timeout_s=60)
+    depth, directory = 1, os.open(tmp_path / "out", os.O_RDONLY)
+    while "d" in os.listdir(directory):
+        below = os.open("d", os.O_RDONLY, dir_fd=directory)
+        os.close(directory)
+        depth, directory = depth + 1, below
+    assert os.listdir(directory) == ["f"]
+    os.close(directory)
+    assert depth == LEVELS
+    part = DEEP[-200:].strip("/")
+    rootlay(
+        "cp", f"{tmp_path}/out/{DEEP[: len(DEEP) - len(part) - 3]}", "c:/in", preexec_fn=few_descriptors, timeout_s=60
+    )
+    rootlay("cp", f"c:/in/{part}/f", str(tmp_path / "f"))
+    assert (tmp_path / "f").read_text() == "deep"
 
 
 @pytest.mark.timeout(PATIENCE_S)

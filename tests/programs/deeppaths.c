@@ -1,6 +1,6 @@
 /* What can be done 12,000 bytes below a directory, reached by chdir and descriptors. `deeppaths DIR` prints what came of
  * each call: the same everywhere. `deeppaths DIR fill` makes what an image has; `deeppaths DIR letters` makes, lists and
- * removes a tree of one-letter names. */
+ * removes a tree of one-letter names, `deeppaths DIR words` one of longer names. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -19,6 +19,8 @@
 
 #define LEVELS 63
 #define LETTERS 2200
+#define WORDS 110
+#define WORD "a-name-of-forty-bytes-in-a-deep-directory"
 static char name[201];
 
 static void say(const char *what, long r)
@@ -313,22 +315,22 @@ static void of_the_image(const char *top)
     say("stat", stat(".", &a) | stat("inner", &b));
 }
 
-static void letters(void)
+static void letters(const char *word, int levels)
 {
     struct stat st;
     int top = open(".", O_RDONLY | O_DIRECTORY);
 
     say("mkdir", mkdir("letters", 0755) | chdir("letters"));
-    for (int i = 0; i < LETTERS; i++)
-        if (mkdir("a", 0755) < 0 || chdir("a") < 0) {
+    for (int i = 0; i < levels; i++)
+        if (mkdir(word, 0755) < 0 || chdir(word) < 0) {
             say("down", -1);
             return;
         }
     put("f", "text", O_CREAT);
     text_of("f");
-    say("stat", stat("../a/f", &st));
-    for (int i = 0; i < LETTERS; i++)
-        if (chdir("..") < 0 || (i ? rmdir("a") < 0 : unlink("a/f") | rmdir("a"))) {
+    say("unlink", stat("f", &st) | unlink("f"));
+    for (int i = 0; i < levels; i++)
+        if (chdir("..") < 0 || rmdir(word) < 0) {
             say("up", -1);
             return;
         }
@@ -369,7 +371,10 @@ int main(int argc, char **argv)
         return 0;
     }
     if (argc > 2) {
-        letters();
+        if (strcmp(argv[2], "words"))
+            letters("a", LETTERS);
+        else
+            letters(WORD, WORDS);
         return 0;
     }
     made(argv[0]);

@@ -19,12 +19,16 @@ import stat
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rootlay.store.disk.descent import Down, Walk, finish
+from rootlay.store.disk.descent import Down, Walk, descend, finish
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.errors import RootlayError, printable
+from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.content import copy_content
+from rootlay.vfs.merge.listing import iter_children
 from rootlay.vfs.merge.longpath import Below
 
 if TYPE_CHECKING:
+    from rootlay.vfs.merge.lookup import Found
     from rootlay.vfs.overlay.overlay import Overlay
 
 
@@ -55,7 +59,7 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         content_only=content_only,
     )
     host, name = _below(landing)
-    finish(_out(overlay.with_long_paths(), source.rstrip(b"/") or b"/", host, name, follow))
+    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, None))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -68,9 +72,8 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     """
     os.makedirs(target, exist_ok=True)
     host = Below(target)
-    overlay = overlay.with_long_paths()
-    for name in overlay.listdir(b"/"):
-        finish(_out(overlay, b"/" + name, host, b"/" + name, False, skipped))
+    for found in iter_children(overlay.context.lookup, overlay.get(b"/")):
+        _finish_out(_out(overlay, found, host, found.path, skipped))
 
 
 def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = False, follow: bool = False) -> None:
@@ -110,31 +113,35 @@ def _below(path: bytes) -> tuple[Below, bytes]:
     return Below(directory or b"."), b"/" + name
 
 
+def _finish_out(walk: Walk[None]) -> None:
+    """Run a walk of `_out`: the directories of the container on the way to the current one stay open."""
+    for _ in longpath.scoped(descend(walk)):
+        pass
+
+
 def _out(
-    overlay: Overlay,
-    source: bytes,
-    host: Below,
-    target: bytes,
-    follow: bool,
-    skipped: Callable[[str], None] | None = None,
+    overlay: Overlay, found: Found, host: Below, target: bytes, skipped: Callable[[str], None] | None
 ) -> Walk[None]:
-    attributes = overlay.stat(source, follow=follow)
+    """Copy an object. Each one is a step, after which the descriptors of its operations are closed."""
+    yield None
+    source = found.path
+    attributes = overlay.context.attributes(found)
     kind = stat.S_IFMT(attributes.mode)
     existing = _status(host, target)
     if kind == stat.S_IFDIR:
         if existing is None or not stat.S_ISDIR(existing.st_mode):
             host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
-        for name in overlay.listdir(source):
-            yield Down(_out(overlay, source.rstrip(b"/") + b"/" + name, host, target + b"/" + name, False, skipped))
+        for child in iter_children(overlay.context.lookup, found):
+            yield Down(_out(overlay, child, host, target.rstrip(b"/") + b"/" + child.name, skipped))
     elif kind == stat.S_IFLNK:
         _make_room(host, target, existing)
-        text = overlay.readlink(source)
+        text = overlay.context.resolver.target(found)
         host.at(target, lambda name, directory: os.symlink(text, name, dir_fd=directory))
     elif kind == stat.S_IFREG:
         _make_room(host, target, existing)
         fd = host.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
-            overlay.copy_content(source, fd, follow=follow)
+            copy_content(overlay.stack, found, fd)
         finally:
             os.close(fd)
     elif kind == stat.S_IFIFO:

@@ -93,7 +93,7 @@ class Overlay(Closing):
         return made
 
     def with_long_paths(self) -> Overlay:
-        """Return the same file system for paths as long as an image's (65,534 bytes). Valid until this one is closed."""
+        """Return the same file system for paths of up to 65,534 bytes. Valid until this one is closed."""
         made = Overlay(self.stack, self.identity, upper=self._upper, longest=PATH_BYTES_MAX)
         made.keeps = self
         return made
