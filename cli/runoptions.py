@@ -19,6 +19,8 @@ CONFINE = Option(
     "MODE",
 )
 CREATE_OPTIONS = (
+    Option(("--rm",), "flag", "Remove the container when its program exits."),
+    Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
     Option(("-i", "--interactive"), "flag", "Keep standard input open."),
     Option(("-t", "--tty"), "flag", "Allocate a pseudo-terminal."),
     Option(("--name",), "text", "Container name.", "NAME"),
@@ -58,6 +60,15 @@ CREATE_OPTIONS = (
     Option(("--net", "--network"), "text", "`host` (default), or `none`: only UNIX sockets.", "MODE"),
     PLATFORM_OPTION,
 )
+
+
+def rare_options() -> tuple[Option, ...]:
+    """Return the other options of `run` and `create`."""
+    from rootlay.cli.containerflags import CREATE_RARE
+
+    return CREATE_RARE
+
+
 ARGUMENTS = (
     Argument(
         "image",
@@ -89,7 +100,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         argv=tuple(words),
         entrypoint=values.text("entrypoint"),
         name=values.text("name") or "",
-        env=(*_env_files(values.many("env_file")), *variables(values)),
+        env=(*env_files(values), *variables(values)),
         working_dir=working_directory(values),
         user=values.text("user"),
         hostname=_hostname(values),
@@ -183,10 +194,10 @@ def working_directory(values: Values) -> str | None:
     return text
 
 
-def _env_files(paths: tuple[str, ...]) -> list[str]:
+def env_files(values: Values) -> list[str]:
     """Return the lines of --env-file, by Docker's rules. Raises UsageError, OSError."""
     found: list[str] = []
-    for path in paths:
+    for path in values.many("env_file"):
         with open(path, "rb") as file:
             data = file.read()
         for number, raw in enumerate(data.removeprefix(b"\xef\xbb\xbf").splitlines(), 1):
