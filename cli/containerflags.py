@@ -5,9 +5,7 @@ Each does one of three things: see rootlay.cli.spec. The names and kinds are tho
 
 from __future__ import annotations
 
-from typing import cast
-
-from rootlay.cli.spec import Kind, Option
+from rootlay.cli.spec import Option
 
 ONLY_WINDOWS = "it exists for Windows only, in Docker too; leave it out"
 NO_IO_LIMIT = (
@@ -16,7 +14,6 @@ NO_IO_LIMIT = (
 NO_ADDRESS = "a container has no network interface; publish ports with -p, or leave it out"
 NO_REALTIME = "real-time time slices need a cgroup of root; start the program with `chrt`, or leave it out"
 WEIGHT = "a weight counts only between cgroups"
-PENDING = "it is not built yet; leave it out"
 
 SECURITY = (
     Option(
@@ -254,49 +251,86 @@ OTHERS = (
         takes=("local",),
     ),
 )
-TO_DO: tuple[Option, ...] = tuple(
-    Option(flags, cast("Kind", kind), "Not built yet.", refused=PENDING)
-    for flags, kind in (
-        (("--add-host",), "many"),
-        (("-a", "--attach"), "many"),
-        (("--cpu-period",), "int"),
-        (("--cpu-quota",), "int"),
-        (("--cpus",), "text"),
-        (("--cpuset-cpus",), "text"),
-        (("--detach-keys",), "text"),
-        (("--device",), "many"),
-        (("--dns",), "many"),
-        (("--dns-option",), "many"),
-        (("--dns-search",), "many"),
-        (("--domainname",), "text"),
-        (("--expose",), "many"),
-        (("--gpus",), "many"),
-        (("--group-add",), "many"),
-        (("--health-cmd",), "text"),
-        (("--health-interval",), "text"),
-        (("--health-retries",), "int"),
-        (("--health-start-interval",), "text"),
-        (("--health-start-period",), "text"),
-        (("--health-timeout",), "text"),
-        (("--no-healthcheck",), "flag"),
-        (("--label-file",), "many"),
-        (("--log-driver",), "text"),
-        (("-m", "--memory"), "text"),
-        (("--memory-swap",), "text"),
-        (("--mount",), "many"),
-        (("--oom-score-adj",), "int"),
-        (("--pids-limit",), "int"),
-        (("-P", "--publish-all"), "flag"),
-        (("--pull",), "text"),
-        (("-q", "--quiet"), "flag"),
-        (("--read-only",), "flag"),
-        (("--restart",), "text"),
-        (("--stop-signal",), "text"),
-        (("--stop-timeout",), "int"),
-        (("--sysctl",), "many"),
-        (("--tmpfs",), "many"),
-        (("--ulimit",), "many"),
-        (("--volumes-from",), "many"),
-    )
+FILES = (
+    Option(
+        ("--mount",),
+        "many",
+        "Mount a directory or file of the host, a volume, an empty directory or an image.",
+        "type=bind|volume|tmpfs|image,source=…,target=…,…",
+    ),
+    Option(
+        ("--tmpfs",),
+        "many",
+        "Mount an empty directory. It is on the store's disk, and its size has no limit.",
+        "CTR[:OPTION,…]",
+    ),
+    Option(("--volumes-from",), "many", "Mount the volumes and binds of another container.", "CONTAINER[:ro]"),
+    Option(("--device",), "many", "Add a device of the host, or one by CDI.", "HOST[:CTR][:rwm]"),
+    Option(("--gpus",), "many", "Add NVIDIA's graphics cards: by CDI, or the driver's own files.", "all|N|device=ID"),
+    Option(("--read-only",), "flag", "Mount the container's root file system read-only."),
 )
-CREATE_RARE = (*SECURITY, *NAMESPACES, *NETWORK, *WEIGHTS, *RESOURCES, *OTHERS, *TO_DO)
+NAMES = (
+    Option(("--add-host",), "many", "Add a host to /etc/hosts.", "NAME:ADDRESS"),
+    Option(("--dns",), "many", "DNS server.", "ADDRESS"),
+    Option(("--dns-option",), "many", "DNS option.", "OPTION"),
+    Option(("--dns-search",), "many", "DNS search domain.", "DOMAIN"),
+    Option(("--domainname",), "text", "Domain name, in /etc/hosts.", "NAME"),
+    Option(("--expose",), "many", "Expose a port, for -P.", "PORT[-PORT][/udp]"),
+    Option(("-P", "--publish-all"), "flag", "Publish all exposed ports on free ports of the host."),
+    Option(("--group-add",), "many", "Additional group of the user.", "GROUP"),
+    Option(("--label-file",), "many", "Read labels from a file, one KEY=VALUE per line.", "FILE"),
+    Option(
+        ("--log-driver",),
+        "text",
+        "Log driver: json-file, or none for no log.",
+        "NAME",
+        refused="expected json-file or none; pass the output on with `rootlay logs -f`",
+        takes=("json-file", "local", "none"),
+    ),
+)
+LIFE = (
+    Option(("-a", "--attach"), "many", "Attach to stdin, stdout or stderr.", "STREAM"),
+    Option(("--detach-keys",), "text", "Keys that detach from the container.", "KEYS"),
+    Option(("--health-cmd",), "text", "Command that checks health.", "COMMAND"),
+    Option(("--health-interval",), "text", "Time between two checks (default: 30s).", "DURATION"),
+    Option(("--health-retries",), "int", "Failures in sequence after which it is unhealthy (default: 3).", "N"),
+    Option(("--health-start-interval",), "text", "Time between two checks in the start period (5s).", "DURATION"),
+    Option(("--health-start-period",), "text", "Time in which failures do not count (default: 0s).", "DURATION"),
+    Option(("--health-timeout",), "text", "Time limit of a check (default: 30s).", "DURATION"),
+    Option(("--no-healthcheck",), "flag", "Disable the image's HEALTHCHECK."),
+    Option(
+        ("--restart",),
+        "text",
+        "When to start the program again: no, always, unless-stopped, on-failure[:N]; not after a boot.",
+        "POLICY",
+    ),
+    Option(("--stop-signal",), "text", "Signal that stops the container (default: SIGTERM).", "SIGNAL"),
+    Option(("--stop-timeout",), "int", "Seconds that `stop` waits before SIGKILL (default: 10).", "SECONDS"),
+    Option(("--pull",), "text", "Pull the image: missing (default), always or never.", "POLICY"),
+    Option(("-q", "--quiet"), "flag", "Suppress the output of the pull."),
+)
+RESTART = next(option for option in LIFE if option.name == "restart")
+LIMITS = (
+    Option(("-m", "--memory"), "text", "Limit of memory. Without a cgroup: of each process's own data.", "BYTES"),
+    Option(("--memory-swap",), "text", "Limit of memory and swap, with a cgroup; -1 for no limit of swap.", "BYTES"),
+    Option(("--cpus",), "text", "Number of processors. Without a cgroup: rounded up.", "N"),
+    Option(("--cpu-period",), "int", "Period of the scheduler, in microseconds.", "N"),
+    Option(("--cpu-quota",), "int", "Time in each period, in microseconds.", "N"),
+    Option(("--cpuset-cpus",), "text", "Processors to run on, such as 0-2,4.", "LIST"),
+    Option(
+        ("--pids-limit",),
+        "int",
+        "Limit of processes and threads; -1 for none. Without a cgroup: of the user's at the start.",
+        "N",
+    ),
+)
+PROCESS = (
+    Option(("--ulimit",), "many", "Limit of each process, as in setrlimit(2).", "NAME=SOFT[:HARD]"),
+    Option(("--oom-score-adj",), "int", "Adjustment of the OOM killer's choice, -1000 to 1000.", "N"),
+    Option(("--sysctl",), "many", "Kernel parameter: accepted if the host has this value.", "NAME=VALUE"),
+)
+CREATE_RARE = (
+    *(*FILES, *NAMES, *LIFE, *LIMITS, *PROCESS),
+    *(*SECURITY, *NAMESPACES, *NETWORK, *WEIGHTS, *RESOURCES, *OTHERS),
+)
+UPDATE_OPTIONS = (*LIMITS, *WEIGHTS, RESTART)

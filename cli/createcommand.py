@@ -9,6 +9,8 @@ from rootlay.cli.runoptions import to_options
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.cli.upperroot import for_upper
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.model.errors import UnknownImage
+from rootlay.vfs.containers.create import ContainerOptions
 
 
 def make_container(values: Values, context: Context, *, to_run: bool = False) -> ContainerRecord:
@@ -21,10 +23,33 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
     cidfile = values.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
         raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
-    record = create_container(context.root, options, context.environ)
+    policy = "missing"
+    if values.has("pull"):
+        from rootlay.cli.pullmissing import pull_policy
+
+        policy = pull_policy(values.text("pull"))
+    if policy == "always":
+        _pull(values, context, options)
+    try:
+        record = create_container(context.root, options, context.environ)
+    except UnknownImage as error:
+        if policy == "never" or error.reference != options.image or not _pull(values, context, options):
+            raise
+        record = create_container(context.root, options, context.environ)
     if cidfile:
         _keep_id(record, cidfile)
     return record
+
+
+def _pull(values: Values, context: Context, options: ContainerOptions) -> bool:
+    """Pull the image, and return whether it may come from a registry."""
+    from rootlay.cli.pullmissing import can_pull, pull_image
+
+    if not can_pull(options.image):
+        return False
+    quiet = values.has("quiet") and values.flag("quiet")
+    pull_image(context, options.image, options.platform, quiet=quiet)
+    return True
 
 
 def _keep_id(record: ContainerRecord, cidfile: str) -> None:

@@ -95,6 +95,6 @@ def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report
     if on_exit == "remove":
         from rootlay.vfs.run.removal import remove_container
 
-        remove_container(session.record, force=True)
+        remove_container(session.record, force=True, volumes=True)
     if trouble:
         os.write(report, b"%d\n%b" % (exit_code(status), said[:-1]))
