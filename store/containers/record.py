@@ -73,6 +73,7 @@ class ContainerConfig:
     command (entrypoint and arguments). `upper` is set when the user keeps the upper elsewhere.
     `owner` is the process at whose end the container is removed (see rootlay.store.disk.owner); empty: it is kept until
     removed.
+    `stdin_once`: the input of the main program ends with its first client's.
     `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
     `extra` is the JSON form of `settings`.
     """
@@ -95,6 +96,7 @@ class ContainerConfig:
     binds: tuple[Bind, ...] = ()
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
     auto_remove: bool = False
     confine: str = "auto"
     network: str = "host"
@@ -208,6 +210,15 @@ class ContainerRecord:
     @property
     def log(self) -> Path:
         return self.path / "log"
+
+    @property
+    def log_index(self) -> Path:
+        return self.path / "log.index"
+
+    @property
+    def attach_socket(self) -> Path:
+        """The socket that takes the input of the main program, while it runs in the background."""
+        return self.path / "attach"
 
     def state(self) -> ContainerState:
         """Read the state; the initial one if no program ran yet."""

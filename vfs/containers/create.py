@@ -85,6 +85,7 @@ class ContainerOptions:
     upper: str = ""
     tty: bool = False
     stdin: bool = False
+    stdin_once: bool = False
     auto_remove: bool = False
     confine: str = "auto"
     network: str = "host"
@@ -232,6 +233,7 @@ def _base(options: ContainerOptions) -> ContainerConfig:
         upper=os.path.realpath(options.upper) if options.upper else "",
         tty=options.tty,
         stdin=options.stdin,
+        stdin_once=options.stdin_once,
         auto_remove=options.auto_remove,
         confine=options.confine,
         network=options.network,

@@ -1,17 +1,24 @@
-"""Detached main programs: a separate monitor process waits for the program, and a file receives its output."""
+"""Detached main programs: a separate monitor process relays the program's streams and waits for it.
+
+Output goes to the container's log (rootlay.vfs.run.containerlog). Input comes from the clients of the container's
+attach socket, if the container has an input.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import time
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.model.errors import RootlayError
+from rootlay.vfs.run.containerlog import STDERR, LogWriter
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
-from rootlay.vfs.run.session import Session
-from rootlay.vfs.run.terminal import open_terminal, relay
+from rootlay.vfs.run.relay import Relay, Streams
+from rootlay.vfs.run.session import Session, listen_at
 
 ENGINE_TROUBLE = 125
 
@@ -40,7 +47,7 @@ def run_background(session: Session, program: Program, *, tty: bool, on_exit: st
             session.listener.close()
         os.waitpid(child, 0)
         with open(read_end, "rb") as pipe:
-            return _result(pipe.read())
+            return result_of(pipe.read())
     try:
         os.close(read_end)
         os.setsid()
@@ -50,8 +57,8 @@ def run_background(session: Session, program: Program, *, tty: bool, on_exit: st
         os._exit(0)
 
 
-def _result(said: bytes) -> int:
-    """Return the pid from the monitor's text, which has it, or an exit code and a message."""
+def result_of(said: bytes) -> int:
+    """Return the pid from the monitor's text, which has it, or an exit code and a message. Raises NotStarted."""
     first, _, message = said.partition(b"\n")
     if not message and first.isdigit():
         return int(first)
@@ -60,41 +67,44 @@ def _result(said: bytes) -> int:
 
 
 def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
-    log = os.open(session.record.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    record = session.record
     null = os.open(os.devnull, os.O_RDWR)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
-    os.dup2(null, 0)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
     hydrator = fork_hydrator(session)
+    log = LogWriter(record)
+
+    def emit(stream: int, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # a full disk must not end the program
+            log.write(stream, time.time_ns(), data)
+
+    listener = listen_at(record.attach_socket) if record.config.stdin else None
+    streams = Streams(tty=tty, stdin=record.config.stdin)
+    relay = Relay(streams, emit, listener=listener, once=record.config.stdin_once)
     heard, told = os.pipe()
-    if tty:
-        main, terminal = open_terminal()
-        for fd in (0, 1, 2):
-            os.dup2(terminal, fd)
-    pid = spawn(session, program, stdin=True, new_session=True, report=told)
+    with streams.in_place():
+        pid = spawn(session, program, stdin=True, new_session=True, report=told)
     os.close(told)
-    if tty:
-        for fd in (0, 1, 2):
-            os.dup2(null, fd)
-        os.close(terminal)
-    session.record.write_state(ContainerState.of_start(pid))
+    record.write_state(ContainerState.of_start(pid))
     with open(heard, "rb") as pipe:
         said = pipe.read()
     trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
     if not trouble:
         os.write(report, str(pid).encode())
         os.close(report)
-    if tty:
-        relay(main, log, None)
-    _, status = os.waitpid(pid, 0)
-    session.tell_trouble()
-    finish_state(session.record, exit_code(status))
+    code = exit_code(relay.run(pid))
+    emit(STDERR, session.trouble())
+    if listener is not None:
+        record.attach_socket.unlink(missing_ok=True)
+    finish_state(record, code)
     hydrator.release()
     if on_exit == "remove":
         from rootlay.vfs.run.removal import remove_container
 
-        remove_container(session.record, force=True, volumes=True)
+        remove_container(record, force=True, volumes=True)
     if trouble:
-        os.write(report, b"%d\n%b" % (exit_code(status), said[:-1]))
+        os.write(report, b"%d\n%b" % (code, said[:-1]))
+        os.close(report)
+    relay.until_closed()

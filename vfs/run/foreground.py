@@ -13,6 +13,7 @@ from rootlay.store.model.value import replace
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session
+from rootlay.vfs.run.status import report_end
 
 FORWARDED = frozenset(
     {
@@ -110,7 +111,9 @@ def spawn(
 
 
 def finish_state(record: ContainerRecord, code: int) -> None:
+    """Record the end of the main program, and report it to all that wait for it."""
     record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code))
+    report_end(record, code)
 
 
 def exit_code(status: int) -> int:

@@ -100,10 +100,16 @@ class Session:
         """Where the hydrator records why a file could not be made: programs only see an I/O error."""
         return self.launch.with_name(self.launch.name.replace("launch", "trouble", 1))
 
+    def trouble(self) -> bytes:
+        """Return the recorded error as a line for the user; empty if there is none."""
+        with contextlib.suppress(OSError):
+            return f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode()
+        return b""
+
     def tell_trouble(self) -> None:
         """Print the recorded error on standard error, if there is one."""
         with contextlib.suppress(OSError):
-            os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
+            os.write(2, self.trouble())
 
     def forget(self) -> None:
         """Remove the session's files. Call it only when no process uses them any more. Idempotent."""
@@ -149,7 +155,7 @@ def open_session(
     token = token or session_token()
     launch_path = base / f"launch-{token}"
     socket_path = renew.socket_path if renew else socket_of(record, token)
-    listener = _listen(socket_path) if record.config.layers and not renew else None
+    listener = listen_at(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
@@ -328,7 +334,7 @@ def _host_of(record: ContainerRecord, index: int, bind: Bind) -> str:
     return place_of(record, index, bind)
 
 
-def _listen(path: Path) -> socket:
+def listen_at(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
     listener = socket(AF_UNIX, SOCK_STREAM)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
