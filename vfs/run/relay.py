@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import select
 import signal
-import socket
+from _socket import socket
 from collections.abc import Callable, Iterator
 
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
@@ -81,7 +82,7 @@ class Streams:
 class Relay:
     """The loop. `clients` may be added before it runs; `listener` accepts more while it runs."""
 
-    def __init__(self, streams: Streams, emit: Emit, *, listener: socket.socket | None = None, once: bool = False):
+    def __init__(self, streams: Streams, emit: Emit, *, listener: socket | None = None, once: bool = False):
         self._streams = streams
         self._emit = emit
         self._once = once
@@ -110,10 +111,15 @@ class Relay:
         """Add input that a client has sent already."""
         self._pending += data
 
-    def run(self, pid: int) -> int:
-        """Relay until the program has ended; return its wait status. The streams stay open."""
+    def run(self, pid: int, turn: Callable[[], float | None] = lambda: None) -> int:
+        """Relay until the program has ended; return its wait status. The streams stay open.
+
+        Args:
+            turn: called in each round, also after the end of a child; returns the seconds until the next call at the
+                latest, None for no limit.
+        """
         while self._code is None:
-            self._turn(pid)
+            self._turn(pid, turn())
         while self._read_output():
             pass
         return self._code
@@ -132,7 +138,7 @@ class Relay:
         self._clients.clear()
         self._streams.close()
 
-    def _turn(self, pid: int) -> None:
+    def _turn(self, pid: int, limit_s: float | None = None) -> None:
         poll = select.poll()
         for fd in (self._wakes, *self._streams.sources):
             poll.register(fd, select.POLLIN)
@@ -145,13 +151,13 @@ class Relay:
                 poll.register(fd, select.POLLIN)
         if pid > 0 and self._collect(pid):
             return
-        ready = {fd for fd, _ in poll.poll()}
+        ready = {fd for fd, _ in poll.poll(None if limit_s is None else math.ceil(limit_s * 1000))}
         if self._wakes in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wakes, 4096)
         if self._listener is not None and self._listener.fileno() in ready:
             with contextlib.suppress(OSError):
-                self.add_client(self._listener.accept()[0].detach())
+                self.add_client(self._listener._accept()[0])
         if ready & self._streams.sources.keys():
             self._read_output()
         for fd in ready & self._clients:
