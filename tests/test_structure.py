@@ -181,6 +181,7 @@ FLOORS = (
     "vfs/changes",
     "vfs/run",
     "vfs/containers",
+    "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
     "vfs/build/language",
@@ -195,6 +196,7 @@ FLOORS = (
     "vfs/plugins",
     "vfs",
     "cli",
+    "cli/api",
     "cli/verbs",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}

@@ -94,7 +94,7 @@ class LogReader:
         self._index: BinaryIO | None = None
         self._offset = 0
         if at_end and self._open():
-            assert self._log is not None and self._index is not None  # noqa: PT018, S101 -- for mypy: `_open` is true
+            assert self._log is not None and self._index is not None  # noqa: PT018 -- for mypy: `_open` is true
             self._index.seek(os.fstat(self._index.fileno()).st_size // _ENTRY.size * _ENTRY.size)
             self._offset = os.fstat(self._log.fileno()).st_size
 
