@@ -31,11 +31,20 @@ ALL_PLATFORMS_OPTION = Option(
 
 
 def settings_of(values: Values, context: Context) -> Settings:
-    """Return flags, proxies, CA file, Docker's config directory, and the lowest transfer speed. Raises UsageError."""
+    """Return flags, and the settings of the environment. Raises UsageError."""
+    from rootlay.store.model.value import replace
+
+    given = values.text("cacert")
+    settings = environment_settings(context, given or "")
+    return replace(settings, plain_http=values.flag("plain_http"))
+
+
+def environment_settings(context: Context, ca_file_given: str = "") -> Settings:
+    """Return proxies, CA file, Docker's config directory, and the lowest transfer speed. Raises UsageError."""
     from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
-    given = values.text("cacert") or context.environ.get("SSL_CERT_FILE") or None
+    given = ca_file_given or context.environ.get("SSL_CERT_FILE") or None
     ca_file = None if given is None else Path(given)
     if ca_file is not None and not os.access(ca_file, os.R_OK):
         raise UsageError(f"{ca_file}: no such CA file, or not readable")
@@ -45,7 +54,6 @@ def settings_of(values: Values, context: Context) -> Settings:
         docker_config=Path(directory) / "config.json",
         proxies=Proxies.parse(context.environ),
         ca_file=ca_file,
-        plain_http=values.flag("plain_http"),
         speed_limit_bytes=_number(context, "ROOTLAY_SPEED_LIMIT", usual.speed_limit_bytes),
         speed_time_s=max(1, _number(context, "ROOTLAY_SPEED_TIME", int(usual.speed_time_s))),
     )

@@ -106,9 +106,7 @@ class Exchange:
             event = self.connection.next_event()
             if isinstance(event, h11.Data):
                 yield bytes(event.data)
-            elif isinstance(event, h11.EndOfMessage):
-                self._ended = True
-            elif event is h11.PAUSED:
+            elif isinstance(event, h11.EndOfMessage) or event is h11.PAUSED:
                 self._ended = True
             else:
                 raise ClientLeft
@@ -164,12 +162,20 @@ class Exchange:
         lines = [(name, value) for name, value in {**common, **headers}.items() if value]
         self.connection.send(h11.Response(status_code=status, headers=lines))
 
-    def take_over(self, kind: str) -> tuple[socket.socket, bytes]:
-        """Take the connection over: send the head of the answer, and return the socket and what was read already."""
+    def take_over(self, kind: str, head: str = "") -> tuple[socket.socket, bytes]:
+        """Take the connection over: send the head of the answer, and return the socket and what was read already.
+
+        Args:
+            kind: the content type.
+            head: the whole head of another protocol.
+        """
         for _ in self.body():
             pass
         self.answered = self.taken_over = True
         early, _ = self.connection.parser.trailing_data
+        if head:
+            self.connection.send_bytes(head.encode("ascii"))
+            return self.connection.client, early
         if "upgrade" in self.headers:
             head = "HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
         else:

@@ -51,6 +51,7 @@ class Attachment:
     Args:
         emit: receives the output: stream and bytes. An OSError from it ends the attachment.
         client: the descriptor that input is read from; -1: no input.
+        early: input that was read already.
         logs: begin with what was written so far.
         keys: detach keys; empty: none.
     """
@@ -61,12 +62,14 @@ class Attachment:
         emit: Callable[[int, bytes], None],
         *,
         client: int = -1,
+        early: bytes = b"",
         logs: bool = False,
         keys: bytes = b"",
     ) -> None:
         self._record = record
         self._emit = emit
         self._client = client
+        self._early = early
         self._keys = keys
         self._matched = 0
         self._monitor: socket.socket | None = None
@@ -122,6 +125,7 @@ class Attachment:
         try:
             connection.connect(f"/proc/self/fd/{directory}/{self._record.attach_socket.name}")
             self._monitor = connection
+            connection.sendall(self._early)
         except OSError:
             connection.close()
         finally:

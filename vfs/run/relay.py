@@ -103,7 +103,6 @@ class Relay:
 
     def add_client(self, fd: int) -> None:
         """Read input from a descriptor, which is closed after its end."""
-        os.set_blocking(fd, False)
         self._clients.add(fd)
 
     def add_input(self, data: bytes) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 _CHANGES = 0x2 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 """IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF."""
+_MOVED_TO = 0x80
 POLL_S = 0.05
 
 
@@ -31,10 +32,14 @@ class Watch:
         for path in paths:
             self.add(path)
 
-    def add(self, path: os.PathLike[str] | str) -> None:
+    def add(self, path: os.PathLike[str] | str, changes: int = _CHANGES) -> None:
         """Watch one more directory."""
-        if self._fd < 0 or self._add(self._fd, os.fsencode(path), self._number(_CHANGES)) < 0:
+        if self._fd < 0 or self._add(self._fd, os.fsencode(path), self._number(changes)) < 0:
             self._complete = False
+
+    def add_states(self, path: os.PathLike[str] | str) -> None:
+        """Watch one more directory, only for files that are put in place by a rename."""
+        self.add(path, _MOVED_TO)
 
     @property
     def fd(self) -> int:
