@@ -73,7 +73,7 @@ def attach(
         return run_foreground(session, program, stdin=config.stdin, record_state=True)
     finally:
         if config.auto_remove:
-            remove_container(record, force=True)
+            remove_container(record, force=True, volumes=True)
 
 
 def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, confine: str | None = None) -> None:
@@ -86,7 +86,7 @@ def run_program(record: ContainerRecord, *, trace: str | None, patch: bool, conf
         session = start_session(record, trace=trace, patch=patch, confine=confine)
     except BaseException:
         if record.config.auto_remove:
-            remove_container(record, force=True)
+            remove_container(record, force=True, volumes=True)
         raise
     remove = "remove" if record.config.auto_remove else ""
     run_background(session, program, tty=record.config.tty, on_exit=remove)

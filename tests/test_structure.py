@@ -165,6 +165,7 @@ FLOORS = (
     "store/codec",
     "store/tar",
     "store/containers store/layout",
+    "store/volumes",
     "store/chunks",
     "store/layer",
     "store/view",

@@ -14,7 +14,7 @@ from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import bad_parameter, not_implemented
 from rootlay.cli.api.filters import parse_filters
 from rootlay.cli.api.transfer import Lines
-from rootlay.cli.registryoptions import environment_settings
+from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import host_platform, parse_platform
@@ -104,7 +104,7 @@ def _context(call: Call, scratch: Path) -> Iterator[Any]:
         stream = cast(BinaryIO, BodyFile(call.exchange))
         place = scratch / "context"
         place.mkdir()
-        around = Surroundings(place, stream, call.context.environ, environment_settings(call.context))
+        around = Surroundings(place, stream, call.context.environ, default_settings(call.context))
         remote = call.text("remote")
         yield (
             stack.enter_context(open_context(remote if remote not in ("", "client-session") else STDIN, around)),
@@ -129,7 +129,7 @@ def _options(call: Call) -> BuildOptions:
         pull=call.text("pull") not in ("", "0", "false"),
         network="none" if mode == "none" else "host",
         hosts=tuple((entry.partition(":")[2], entry.partition(":")[0]) for entry in call.query["extrahosts"]),
-        settings=environment_settings(call.context),
+        settings=default_settings(call.context),
         fetch=_fetch(call),
     )
 
@@ -137,7 +137,7 @@ def _options(call: Call) -> BuildOptions:
 def _fetch(call: Call) -> Any:
     def fetch(reference: str, platform: Platform, progress: Progress) -> Image:
         store = ImageStore.open(call.root)
-        return pull(store, reference, environment_settings(call.context), platform=platform, progress=progress).image
+        return pull(store, reference, default_settings(call.context), platform=platform, progress=progress).image
 
     return fetch
 

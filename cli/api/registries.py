@@ -10,7 +10,7 @@ from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import parse_filters
 from rootlay.cli.api.transfer import settings_of
-from rootlay.cli.registryoptions import environment_settings
+from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.imageconfig import ImageConfig
 from rootlay.store.model.manifest import Index, Manifest
 from rootlay.store.model.reference import Reference
@@ -29,7 +29,7 @@ def log_in(call: Call) -> Reply:
     credential = Credential(
         str(body.get("username") or ""), str(body.get("password") or ""), str(body.get("identitytoken") or "")
     )
-    settings = environment_settings(call.context)
+    settings = default_settings(call.context)
     try:
         with Session(settings, domain, credential=lambda: credential) as session:
             session.call(RegistryCall("GET", "/v2/", domain)).close()

@@ -16,7 +16,7 @@ from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import ApiError, bad_parameter, explain
 from rootlay.cli.api.exchange import Body, Exchange
 from rootlay.cli.api.images import platform_text
-from rootlay.cli.registryoptions import environment_settings
+from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.imageconfig import RunConfig
 from rootlay.store.model.platform import parse_platform
@@ -84,7 +84,7 @@ def _bar(done: int, total: int | None) -> str:
 @contextlib.contextmanager
 def settings_of(call: Call, domain: str) -> Iterator[Settings]:
     """Return the settings for registries: the server's own, with the login of the request's header if it has one."""
-    settings = environment_settings(call.context)
+    settings = default_settings(call.context)
     login = _header(call, "x-registry-auth")
     credential = _credential(login) if login else None
     if credential is None:

@@ -33,6 +33,7 @@ VERB = Verb(
             "Apply a Dockerfile instruction to the config, e.g. `CMD bash` or `ENV A=1`; repeatable.",
             "INSTRUCTION",
         ),
+        Option(("-p", "--pause"), "flag", "Not built yet.", default=True, refused="it is not built yet; leave it out"),
     ),
     arguments=(
         Argument("container", "Name or ID."),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.runcommand import reader, run_extra
-from rootlay.cli.runoptions import CONFINE, confine_mode, variables, working_directory
+from rootlay.cli.runoptions import CONFINE, confine_mode, env_files, variables, working_directory
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
@@ -23,7 +23,9 @@ def action(values: Values, context: Context) -> int:
         record,
         reader(record),
         argv=words,
-        env=dict(entry.split("=", 1) for entry in merge_env((), variables(values), context.environ)),
+        env=dict(
+            entry.split("=", 1) for entry in merge_env((), (*env_files(values), *variables(values)), context.environ)
+        ),
         cwd=working_directory(values),
         user=values.text("user"),
         tty=values.flag("tty"),
@@ -56,6 +58,14 @@ VERB = Verb(
         Option(("-u", "--user"), "text", "User inside.", "NAME|UID[:GROUP|GID]"),
         Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
         CONFINE,
+        Option(("--env-file",), "many", "Read environment variables from a file, one NAME=VALUE per line.", "FILE"),
+        Option(
+            ("--privileged",),
+            "flag",
+            "Extended privileges.",
+            accepted="programs have the rights of the user who runs rootlay",
+        ),
+        Option(("--detach-keys",), "text", "Not built yet.", refused="it is not built yet; leave it out"),
     ),
     arguments=(Argument("container", "Name or ID."), Argument("command", "Command and its arguments.", many=True)),
     passes_on=True,

@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
         )
         return 0
     with record.log.open("rb") as log:
-        tail = values.number("tail")
+        tail = _tail(values)
         if tail is not None:
             lines = log.read().splitlines(keepends=True)
             context.out.binary.writelines(lines[len(lines) - min(tail, len(lines)) :])
@@ -34,13 +34,28 @@ def action(values: Values, context: Context) -> int:
             time.sleep(0.1)
 
 
+def _tail(values: Values) -> int | None:
+    """Return the number of lines; None for all. As in Docker, a negative number means all."""
+    text = values.text("tail") or "all"
+    if text == "all":
+        return None
+    try:
+        return int(text) if int(text) >= 0 else None
+    except ValueError:
+        raise UsageError(f"--tail {text[:40]}: expected a number of lines, or all") from None
+
+
 VERB = Verb(
     name="logs",
     help="Show the output of a detached container (standard output and error, in order).",
     action=action,
     options=(
         Option(("-f", "--follow"), "flag", "Follow log output."),
-        Option(("-n", "--tail"), "int", "Number of lines to show from the end.", "LINES"),
+        Option(("-n", "--tail"), "text", "Number of lines to show from the end; `all` for all.", "LINES"),
+        Option(("--details",), "flag", "Not built yet.", refused="it is not built yet; leave it out"),
+        Option(("--since",), "text", "Not built yet.", refused="it is not built yet; leave it out"),
+        Option(("--until",), "text", "Not built yet.", refused="it is not built yet; leave it out"),
+        Option(("-t", "--timestamps"), "flag", "Not built yet.", refused="it is not built yet; leave it out"),
     ),
     arguments=(Argument("container", "Name or ID."),),
 )

@@ -30,6 +30,10 @@ VERB = Verb(
     name="rm",
     help="Remove containers and their changes. Images are not touched.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Kill running programs first; ignore missing containers."),),
+    options=(
+        Option(("-f", "--force"), "flag", "Kill running programs first; ignore missing containers."),
+        Option(("-l", "--link"), "flag", "Remove a link.", refused="there are no links; see --link of `rootlay run`"),
+        Option(("-v", "--volumes"), "flag", "Not built yet.", refused="it is not built yet; leave it out"),
+    ),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

@@ -2,28 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
-from rootlay.cli.bundlestore import for_image
+from rootlay.cli.createcommand import make_container
 from rootlay.cli.runcommand import attach, run_program
-from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, to_options
-from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
-from rootlay.cli.upperroot import for_upper
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
+from rootlay.cli.spec import Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.vfs.containers.create import create_container
-
-    context = for_image(context, values.text("image") or "")
-    remove = values.flag("rm")
-    context, options = for_upper(context, to_options(values, context, auto_remove=remove, to_run=True))
-    cidfile = values.text("cidfile")
-    if cidfile and os.path.lexists(cidfile):
-        raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
-    record = create_container(context.root, options, context.environ)
-    if cidfile:
-        _keep_id(context, record, cidfile)
+    record = make_container(values, context, to_run=True)
     trace, patch = values.text("trace"), not values.flag("no_patch")
     if not values.flag("detach"):
         return attach(record, trace=trace, patch=patch)
@@ -34,31 +20,20 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
-def _keep_id(context: Context, record: ContainerRecord, cidfile: str) -> None:
-    from rootlay.vfs.run.removal import remove_container
-
-    try:
-        with open(cidfile, "x", encoding="ascii") as file:
-            file.write(record.id)
-    except OSError:
-        remove_container(record, force=True)
-        raise
-
-
 VERB = Verb(
     name="run",
     help="Create a container from an image and run a program in it.",
     action=action,
     options=(
-        Option(("--rm",), "flag", "Remove the container when its program exits."),
         Option(("-d", "--detach"), "flag", "Run in the background and print the container ID."),
         *CREATE_OPTIONS,
-        Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
+        Option(("--sig-proxy",), "flag", "Not built yet.", default=True, refused="it is not built yet; leave it out"),
         Option(("--trace",), "text", "Log each remapped system call to this file; - for standard error.", "FILE"),
         Option(("--no-patch",), "flag", "Do not patch system call sites (slower; for debugging)."),
     ),
     arguments=ARGUMENTS,
     passes_on=True,
+    rare=rare_options,
     exits=(
         "The program's exit code; 128 + n if signal n ended it; 127 program not found; 126 "
         "program cannot be executed; 125 an error in rootlay itself."

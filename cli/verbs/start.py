@@ -30,6 +30,7 @@ def action(values: Values, context: Context) -> int:
     return each(names, start, context, "start")
 
 
+NO_CHECKPOINTS = "the memory of programs is not saved; for files use `rootlay snapshot` and `rootlay rollback`"
 VERB = Verb(
     name="start",
     help="Start containers' programs, and print the names that were given. Their files are as they left them.",
@@ -38,6 +39,9 @@ VERB = Verb(
         Option(("-a", "--attach"), "flag", "Attach to the program, and exit with its exit code."),
         Option(("-i", "--interactive"), "flag", "Keep standard input open."),
         CONFINE,
+        Option(("--detach-keys",), "text", "Not built yet.", refused="it is not built yet; leave it out"),
+        Option(("--checkpoint",), "text", "Restore from this checkpoint.", "NAME", refused=NO_CHECKPOINTS),
+        Option(("--checkpoint-dir",), "text", "Directory of checkpoints.", "DIR", refused=NO_CHECKPOINTS),
     ),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

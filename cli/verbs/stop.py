@@ -14,7 +14,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.containers.containers import Containers
     from rootlay.store.model.errors import StillRunning
 
-    patience = values.number("time")
+    patience = values.number("timeout")
 
     def stop(name: str) -> None:
         record = Containers(context.root).find(name)
@@ -47,6 +47,9 @@ VERB = Verb(
     name="stop",
     help="Stop containers: SIGTERM to the main program, then SIGKILL to all remaining programs.",
     action=action,
-    options=(Option(("-t", "--time"), "int", "Seconds to wait before SIGKILL (default: 10).", "SECONDS"),),
+    options=(
+        Option(("-t", "--time", "--timeout"), "int", "Seconds to wait before SIGKILL (default: 10).", "SECONDS"),
+        Option(("-s", "--signal"), "text", "Not built yet.", refused="it is not built yet; leave it out"),
+    ),
     arguments=(Argument("container", "Name or ID.", many=True),),
 )

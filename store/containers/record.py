@@ -12,13 +12,16 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.upperstack import UpperStack, bloom_name, read_stack
 from rootlay.store.disk.durable import replace_file
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import overwrite, read_small
 from rootlay.store.model.value import as_dict, field, fields, value
+
+if TYPE_CHECKING:
+    from rootlay.store.containers.settings import Settings
 
 HOST_IMAGE = "host"
 """The image that is the root of the host."""
@@ -30,7 +33,12 @@ ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 @value
 class Bind:
-    """A host path visible inside: `-v HOST:CTR[:ro]`.
+    """A host path visible inside: `-v HOST:CTR[:ro]`; or a volume, an empty directory or an image.
+
+    `kind` is `bind`, `volume`, `tmpfs` or `image`. For a volume `source` is its name, and `subpath` a path in it; a
+    volume that was made for this container alone is `anonymous`. With `no_copy` a new volume stays empty; it gets the
+    `labels` and `options`, `KEY=VALUE`. For an image `source` is its reference. `host` is
+    empty except for a bind: rootlay.vfs.run.mounts knows the places.
 
     `owner` is the user and the group that the mounted file or directory is shown to belong to, and, if there is a third
     value, its permission bits, which then say who may use it. Otherwise, and below it, the caller's files are shown as
@@ -41,6 +49,18 @@ class Bind:
     target: str
     read_only: bool = False
     owner: tuple[int, ...] = ()
+    kind: str = "bind"
+    source: str = ""
+    subpath: str = ""
+    anonymous: bool = False
+    no_copy: bool = False
+    labels: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Bind:
+        """Parse what `as_dict` makes; older records have fewer members."""
+        return cls(**{name: tuple(item) if isinstance(item, list) else item for name, item in data.items()})
 
 
 @value
@@ -55,6 +75,7 @@ class ContainerConfig:
     removed.
     `stdin_once`: the input of the main program ends with its first client's.
     `confine` is auto, require or off, `network` host or none; `ports` are `[ADDR:]HOST:CTR/PROTOCOL`, one port each.
+    `extra` is the JSON form of `settings`.
     """
 
     id: str
@@ -81,6 +102,14 @@ class ContainerConfig:
     network: str = "host"
     ports: tuple[str, ...] = ()
     owner: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings that few containers have."""
+        from rootlay.store.containers.settings import DEFAULTS, Settings
+
+        return Settings.from_json(self.extra) if self.extra else DEFAULTS
 
     def to_json(self) -> dict[str, Any]:
         return {"version": VERSION, **as_dict(self), "binds": [as_dict(bind) for bind in self.binds]}
@@ -90,9 +119,7 @@ class ContainerConfig:
         known = {name: data[name] for name in fields(cls) if name in data}
         for name in ("layers", "lowers", "argv", "env", "ports"):
             known[name] = tuple(known.get(name, ()))
-        known["binds"] = tuple(
-            Bind(**{**bind, "owner": tuple(bind.get("owner", ()))}) for bind in known.get("binds", ())
-        )
+        known["binds"] = tuple(map(Bind.from_json, known.get("binds", ())))
         return cls(**known)
 
 
@@ -101,6 +128,7 @@ class ContainerState:
     """The state of a container's main program. Times are ns since the epoch, 0 = not yet.
 
     `machine` is the name of the machine that it was started on, since other machines may see the same directory.
+    `monitor` is the process that waits for a program in the background and starts it again; `restarts` counts that.
     """
 
     pid: int = 0
@@ -109,6 +137,9 @@ class ContainerState:
     exit_code: int | None = None
     error: str = ""
     machine: str = ""
+    monitor: int = 0
+    restarts: int = 0
+    restarting: bool = False
 
     @classmethod
     def of_start(cls, pid: int) -> ContainerState:

@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.containers.record import MANIFEST_COPY, ContainerRecord, ContainerState
+from rootlay.store.containers.record import MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.disk.smallfile import read_small
+from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
 from rootlay.vfs.docker.hostconfig import HOST_CONFIG
 from rootlay.vfs.docker.networks import PREDEFINED, Network, UnknownNetwork, endpoint_json, find_network, networks_of
 from rootlay.vfs.docker.request import Request, read_request
 from rootlay.vfs.docker.times import human_duration, rfc3339_nano
+from rootlay.vfs.run.mounts import place_of
 from rootlay.vfs.run.ports import parse_ports
 from rootlay.vfs.run.status import UNKNOWN_END, is_running
 
@@ -27,6 +29,8 @@ class Status:
     kind: str
     state: ContainerState
     exit_code: int
+
+    health: str = "none"
 
     @property
     def running(self) -> bool:
@@ -269,14 +273,13 @@ def _network(root: Path, name: str) -> Network:
 
 def mounts_of(record: ContainerRecord) -> list[dict[str, Any]]:
     """Return Docker's list of mounts."""
-    return [
-        {
-            "Type": "bind",
-            "Source": bind.host,
-            "Destination": bind.target,
-            "Mode": "ro" if bind.read_only else "",
-            "RW": not bind.read_only,
-            "Propagation": "rprivate",
-        }
-        for bind in record.config.binds
-    ]
+    return [_mount(record, index, bind) for index, bind in enumerate(record.config.binds)]
+
+
+def _mount(record: ContainerRecord, index: int, bind: Bind) -> dict[str, Any]:
+    found = {"Type": bind.kind, "Source": bind.host, "Destination": bind.target, "Mode": "", "RW": not bind.read_only}
+    if bind.kind == "volume":
+        with contextlib.suppress(RootlayError, OSError):
+            found["Source"] = place_of(record, index, bind)
+        return {**found, "Name": bind.source, "Driver": "local", "Mode": "z", "Propagation": ""}
+    return {**found, "Mode": "ro" if bind.read_only else "", "Propagation": "rprivate" if bind.kind == "bind" else ""}

@@ -66,6 +66,7 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
         hostname=given.get("Hostname") or ("" if mode == "host" else identity[:12]),
         labels=dict(config.get("Labels") or {}),
         binds=tuple(_binds(host, given)),
+        image_volumes=True,
         volumes_from=tuple(host.get("VolumesFrom") or ()),
         tty=bool(given.get("Tty")),
         stdin=bool(given.get("OpenStdin")),

@@ -103,7 +103,7 @@ def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report
     if on_exit == "remove":
         from rootlay.vfs.run.removal import remove_container
 
-        remove_container(record, force=True)
+        remove_container(record, force=True, volumes=True)
     if trouble:
         os.write(report, b"%d\n%b" % (code, said[:-1]))
         os.close(report)

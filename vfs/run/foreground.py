@@ -29,6 +29,7 @@ FORWARDED = frozenset(
 )
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
 MAX_FD = 1 << 30
+CHILD_SETTINGS = frozenset({"limits", "oom_score_adj", "ulimits"})
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -65,7 +66,7 @@ def spawn(
     new_session: bool = False,
     report: int = -1,
 ) -> int:
-    """Fork and become the program. Returns its pid.
+    """Fork and become the program. Returns its pid. Raises LimitRefused, HardLimitTooLow: before the fork.
 
     Args:
         new_session: start a session, with the terminal on fd 0, if any, as its terminal.
@@ -73,6 +74,11 @@ def spawn(
             start.
     """
     command = session.command(program.argv, program.cwd, program.identity, reports=report >= 0)
+    own = None
+    if not CHILD_SETTINGS.isdisjoint(session.record.config.extra):
+        from rootlay.vfs.run.childsettings import child_settings
+
+        own = child_settings(session.record)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
     pid = os.fork()
     if pid:
@@ -90,11 +96,13 @@ def spawn(
             os.dup2(report, FIRST_OTHER_FD)
             os.set_inheritable(FIRST_OTHER_FD, True)
         os.closerange(FIRST_OTHER_FD + (report >= 0), MAX_FD)
+        if own is not None:
+            own.apply()
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)
-    except OSError as error:  # E2BIG is about the program's arguments and environment
-        said = f"rootlay: cannot start the engine: {error.strerror}\n".encode()
+    except (OSError, ValueError) as error:  # E2BIG is about the program's arguments and environment
+        said = f"rootlay: cannot start the engine: {getattr(error, 'strerror', None) or error}\n".encode()
         os.write(2, said)
         if report >= 0:
             os.write(FIRST_OTHER_FD, said + bytes((125,)))

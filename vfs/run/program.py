@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import RootlayError, printable_text
 from rootlay.store.model.value import value
-from rootlay.vfs.run.user import Identity, Reader, find_identity
+from rootlay.vfs.run.user import Identity, Reader, add_groups, find_identity
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -54,6 +54,8 @@ def make_program(
     """
     config = record.config
     identity = find_identity(config.user if user is None else user, read)
+    if "groups" in config.extra:
+        identity = add_groups(identity, config.settings.groups, read)
     merged = {
         "PATH": DEFAULT_PATH,
         "HOSTNAME": config.hostname or os.uname().nodename,

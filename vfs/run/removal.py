@@ -13,15 +13,21 @@ from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.processes import has_guests
 
 
-def remove_container(record: ContainerRecord, *, force: bool = False) -> int:
-    """Remove a container and return the number of bytes freed.
+def remove_container(record: ContainerRecord, *, force: bool = False, volumes: bool = False) -> int:
+    """Remove a container and return the number of bytes freed; with `volumes` also its anonymous volumes.
 
     Raises:
         ContainerRunning: a program runs in it and `force` is not given.
         StillRunning: its programs cannot be killed.
         RunsElsewhere: its main program seems to run on another machine, and `force` is not given.
     """
-    return empty_trash(move_to_trash(record, force=force))
+    freed = empty_trash(move_to_trash(record, force=force))
+    if volumes and any(bind.anonymous for bind in record.config.binds):
+        from rootlay.store.volumes.volumes import Volumes, volume_names
+
+        unused = Volumes(record.root).remove_unused(volume_names(record, anonymous=True))
+        freed += sum(map(empty_trash, unused))
+    return freed
 
 
 def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:

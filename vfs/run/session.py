@@ -17,7 +17,7 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itsel
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import Bind, ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
@@ -244,7 +244,7 @@ def make_launch(
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
         st_dev=os.stat(upper).st_dev,
-        flags=flags | FLAG_UPPER,
+        flags=flags if record.config.extra.get("read_only") else flags | FLAG_UPPER,
         trace=trace,
         container_id=record.id.encode(),
         hostname=os.fsencode(record.config.hostname),
@@ -314,13 +314,24 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
     from rootlay.vfs.run.mounttarget import resolve_targets
 
     targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(record, {targets[b.target]: b.host for b in record.config.binds})
-    for bind in record.config.binds:
-        host = os.path.realpath(bind.host)
+    hosts = [_host_of(record, index, bind) for index, bind in enumerate(record.config.binds)]
+    inside = resolve_targets(
+        record, {targets[b.target]: host for b, host in zip(record.config.binds, hosts, strict=True)}
+    )
+    for bind, host in zip(record.config.binds, hosts, strict=True):
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())
+
+
+def _host_of(record: ContainerRecord, index: int, bind: Bind) -> str:
+    """Return the real host path of a bind, volume, empty directory or image."""
+    if bind.kind == "bind":
+        return os.path.realpath(bind.host)
+    from rootlay.vfs.run.mounts import place_of
+
+    return place_of(record, index, bind)
 
 
 def listen_at(path: Path) -> socket:
