@@ -27,6 +27,7 @@ from rootlay.cli.api.exchange import ClientLeft, Connection, Exchange
 from rootlay.cli.api.routes import LEFT_OUT, ROUTES, find_route, split_version
 from rootlay.cli.spec import Context
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.value import value
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
 
 _BACKLOG = 128
@@ -42,7 +43,15 @@ class AddressTaken(RootlayError):
         self.address = address
 
 
-def listen_unix(path: Path) -> socket.socket:
+@value
+class Listener:
+    """A bound socket. `lock` is the descriptor that holds the lock of its path, -1 if there is none."""
+
+    socket: socket.socket
+    lock: int = -1
+
+
+def listen_unix(path: Path) -> Listener:
     """Bind a UNIX socket of mode 0600, in the place of one without a server.
 
     Raises AddressTaken, OSError.
@@ -65,10 +74,10 @@ def listen_unix(path: Path) -> socket.socket:
     finally:
         os.umask(mask)
     listener.listen(_BACKLOG)
-    return listener  # the lock stays open until the process ends
+    return Listener(listener, lock)
 
 
-def listen_tcp(host: str, port: int) -> socket.socket:
+def listen_tcp(host: str, port: int) -> Listener:
     """Bind a TCP socket. Raises AddressTaken."""
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,17 +86,17 @@ def listen_tcp(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise AddressTaken(f"{host}:{port}", (error.strerror or str(error)).lower()) from error
     listener.listen(_BACKLOG)
-    return listener
+    return Listener(listener)
 
 
-def serve(listener: socket.socket, context: Context, ready: Callable[[], None]) -> None:
+def serve(listener: Listener, context: Context, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT. Connections that are open then live on until their clients leave."""
     _preload()
     stopped: list[int] = []
 
     def stop(number: int, _: object) -> None:
         stopped.append(number)
-        listener.close()
+        listener.socket.close()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
@@ -98,7 +107,7 @@ def serve(listener: socket.socket, context: Context, ready: Callable[[], None]) 
     ready()
     while not stopped:
         try:
-            client, _ = listener.accept()
+            client, _ = listener.socket.accept()
         except OSError:
             continue
         if os.fork() == 0:
@@ -112,10 +121,12 @@ def _preload() -> None:
         route.load()
 
 
-def _child(listener: socket.socket, client: socket.socket, context: Context) -> None:
+def _child(listener: Listener, client: socket.socket, context: Context) -> None:
     code = 1
     try:
-        listener.close()
+        listener.socket.close()
+        if listener.lock >= 0:
+            os.close(listener.lock)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         handle_connection(client, context)

@@ -130,7 +130,7 @@ def attach_websocket(call: Call) -> None:
             keys=keys if record.config.tty else b"",
         )  # fmt: skip
         with contextlib.suppress(OSError), contextlib.closing(attachment):
-            attachment.run(follow=True, hangup=-1 if takes else link.input)
+            attachment.run(follow=True, hangup=call.exchange.connection.client.fileno())
 
 
 def resize(call: Call) -> Reply:

@@ -49,7 +49,7 @@ def _serve(values: Values, context: Context) -> int:
             raise UsageError("--socket and --tcp: only one of them")
         host, port = _tcp(address)
         listener = listen_tcp(host, port)
-        bound = listener.getsockname()
+        bound = listener.socket.getsockname()
         shown = f"tcp://{host}:{bound[1]}"
     else:
         path = socket_path(values, context)

@@ -7,18 +7,23 @@ attach socket, if the container has an input.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import time
+from typing import TYPE_CHECKING
 
-from rootlay.store.containers.record import ContainerState
+from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
-from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
+from rootlay.vfs.run.foreground import MAX_FD, exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.relay import Relay, Streams
 from rootlay.vfs.run.session import Session, listen_at
+
+if TYPE_CHECKING:
+    import socket
 
 ENGINE_TROUBLE = 125
 
@@ -74,13 +79,14 @@ def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report
     for fd in (0, 1, 2):
         os.dup2(null, fd)
     hydrator = fork_hydrator(session)
+    _close_others({report, hydrator.lifeline})
     log = LogWriter(record)
 
     def emit(stream: int, data: bytes) -> None:
         with contextlib.suppress(OSError):  # a full disk must not end the program
             log.write(stream, time.time_ns(), data)
 
-    listener = listen_at(record.attach_socket) if record.config.stdin else None
+    listener = _listen(record) if record.config.stdin else None
     streams = Streams(tty=tty, stdin=record.config.stdin)
     relay = Relay(streams, emit, listener=listener, once=record.config.stdin_once)
     heard, told = os.pipe()
@@ -108,3 +114,20 @@ def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report
         os.write(report, b"%d\n%b" % (code, said[:-1]))
         os.close(report)
     relay.until_closed()
+
+
+def _listen(record: ContainerRecord) -> socket.socket:
+    import socket
+
+    return socket.socket(fileno=listen_at(record.attach_socket).detach())
+
+
+def _close_others(keep: set[int]) -> None:
+    """Close the caller's descriptors, such as its clients' connections. The objects that have them stay as they are:
+    none may close a descriptor that has got its number since."""
+    gc.freeze()
+    low = 3
+    for fd in sorted(keep):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, MAX_FD)

@@ -51,11 +51,14 @@ class Watch:
         """The time after which a caller must read again in any case; None: only after a change."""
         return None if self._complete else POLL_S
 
-    def wait(self, timeout_s: float | None = None, also: Iterable[int] = ()) -> list[int]:
-        """Wait for a change, for the timeout, or until one of the descriptors `also` can be read.
+    def wait(
+        self, timeout_s: float | None = None, also: Iterable[int] = (), hangups: Iterable[int] = ()
+    ) -> list[int]:
+        """Wait for a change, for the timeout, until one of the descriptors `also` can be read, or until the other side
+        has closed one of the sockets `hangups` in both directions.
 
         Returns:
-            The readable ones among `also`.
+            Those among `also` and `hangups`.
         """
         limits = [limit for limit in (timeout_s, self.interval_s) if limit is not None]
         poll = select.poll()
@@ -63,6 +66,9 @@ class Watch:
         for fd in (self._fd, *others):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
+        for fd in hangups:
+            if fd >= 0:
+                poll.register(fd, 0)  # POLLHUP needs no request
         found = [fd for fd, _ in poll.poll(min(limits) * 1000 if limits else None)]
         if self._fd in found:
             self.clear()
