@@ -16,7 +16,7 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build", "builder"),
     "Registries": ("pull", "push", "login", "logout", "manifest"),
     "Both": ("inspect",),
-    "Upkeep": ("fsck", "prune", "doctor"),
+    "Upkeep": ("fsck", "prune", "doctor", "api"),
 }
 VERBS = frozenset(name for names in GROUPS.values() for name in names)
 

@@ -185,6 +185,7 @@ FLOORS = (
     "vfs/run",
     "vfs/containers",
     "vfs/lifecycle",
+    "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
     "vfs/build/language",
@@ -200,6 +201,7 @@ FLOORS = (
     "vfs",
     "cli",
     "cli/container",
+    "cli/api",
     "cli/verbs",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}

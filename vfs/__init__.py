@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rootlay.vfs.lifecycle.status import NotAttachable
     from rootlay.store.chunks.segments import ContentUnreachable
     from rootlay.store.containers.record import Bind
     from rootlay.store.containers.upperstack import Snapshot
@@ -76,6 +75,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.hook.activation import Activation, ActivationMisused
     from rootlay.vfs.hook.library import HookEngineMissing
     from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
+    from rootlay.vfs.lifecycle.status import NotAttachable
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS

@@ -25,7 +25,9 @@ def detach_keys(text: str | None) -> bytes:
     try:
         return parse_keys(text or DEFAULT_KEYS)
     except BadKeys as error:
-        raise UsageError(f"--detach-keys {text}: {error}; expected letters and ctrl-LETTER, such as ctrl-p,ctrl-q") from None
+        raise UsageError(
+            f"--detach-keys {text}: {error}; expected letters and ctrl-LETTER, such as ctrl-p,ctrl-q"
+        ) from None
 
 
 class Client:

@@ -60,7 +60,7 @@ class MissingDirectory(RootlayError):
 
 @value
 class ContainerOptions:
-    """The caller's options. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+    """The caller's options. `id`: 64 hexadecimal digits; empty: chosen. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
     directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the
@@ -71,6 +71,7 @@ class ContainerOptions:
     `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not.
     """
 
+    id: str = ""
     image: str = ""
     argv: tuple[str, ...] = ()
     entrypoint: str | None = None
@@ -223,7 +224,7 @@ def _from_bundle(
 
 def _base(options: ContainerOptions) -> ContainerConfig:
     return ContainerConfig(
-        id="",
+        id=options.id,
         name=options.name,
         created_ns=0,
         hostname=options.hostname,

@@ -51,6 +51,7 @@ class Attachment:
     Args:
         emit: receives the output: stream and bytes. An OSError from it ends the attachment.
         client: the descriptor that input is read from; -1: no input.
+        early: input that was read already.
         logs: begin with what was written so far.
         keys: detach keys; empty: none.
     """
@@ -61,16 +62,18 @@ class Attachment:
         emit: Callable[[int, bytes], None],
         *,
         client: int = -1,
+        early: bytes = b"",
         logs: bool = False,
         keys: bytes = b"",
     ) -> None:
         self._record = record
         self._emit = emit
         self._client = client
+        self._early = early
         self._keys = keys
         self._matched = 0
         self._monitor: socket.socket | None = None
-        self._reader = LogReader(record, at_end=not logs)
+        self._reader = LogReader(record, at_end=not logs, make=True)
         state = record.state()
         self._before = 0 if is_running(record, state) else state.started_ns or -1
 
@@ -79,25 +82,26 @@ class Attachment:
 
         Args:
             follow: otherwise only what was written so far.
-            hangup: a descriptor that becomes readable when a client without input has left.
+            hangup: the socket of a client, which may have closed its own direction.
 
         Returns:
             Whether the program has ended.
         """
         with Watch([self._record.path]) as watch:
             while True:
+                removed = not (self._record.path / "config.json").exists()
                 started = self._record.state().started_ns
                 waits = self._before == (started or -1)
-                ended = not waits and end_of(self._record, started) is not None
+                ended = removed or (not waits and end_of(self._record, started) is not None)
                 self._pass_output(whole=ended)
-                if ended or not follow or not self._record.path.exists():
+                if ended or not follow:
                     return ended
                 self._connect()
                 reads = self._client >= 0 and self._monitor is not None
-                ready = watch.wait(1.0, also=[self._client] if reads else [hangup] if hangup >= 0 else [])
+                ready = watch.wait(1.0, [self._client] if reads else (), () if reads else (hangup,))
                 if reads and self._client in ready and not self._pass_input():
                     return False
-                if not reads and hangup in ready and _has_left(hangup):
+                if not reads and hangup in ready:
                     return False
 
     def close(self) -> None:
@@ -122,6 +126,7 @@ class Attachment:
         try:
             connection.connect(f"/proc/self/fd/{directory}/{self._record.attach_socket.name}")
             self._monitor = connection
+            connection.sendall(self._early)
         except OSError:
             connection.close()
         finally:
@@ -163,13 +168,3 @@ class Attachment:
             else:
                 out.append(byte)
         return bytes(out), False
-
-
-def _has_left(descriptor: int) -> bool:
-    """Return whether the peer of a socket has closed it. Input that it sends all the same is dropped."""
-    try:
-        return not os.read(descriptor, _READ_BYTES)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True

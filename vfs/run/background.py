@@ -7,21 +7,25 @@ attach socket, if the container has an input.
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import signal
 import time
-from _socket import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rootlay.store.containers.record import ContainerState
+from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
-from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
+from rootlay.vfs.run.foreground import MAX_FD, exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.relay import Emit, Relay, Streams
 from rootlay.vfs.run.session import Session, listen_at
+
+if TYPE_CHECKING:
+    import socket
 
 ENGINE_TROUBLE = 125
 
@@ -115,6 +119,7 @@ class _Monitor:
         for fd in (0, 1, 2):
             os.dup2(null, fd)
         hydrator = fork_hydrator(self._session)
+        _close_others({self._report, hydrator.lifeline})
         log = LogWriter(self._record)
 
         def emit(stream: int, data: bytes) -> None:
@@ -122,7 +127,7 @@ class _Monitor:
                 if self._record.config.extra.get("log") != "none":
                     log.write(stream, time.time_ns(), data)
 
-        listener = listen_at(self._record.attach_socket) if self._record.config.stdin else None
+        listener = _listen(self._record) if self._record.config.stdin else None
         while True:
             relay, code, trouble = self._run_once(emit, listener)
             if trouble or not self._goes_on(code):
@@ -141,7 +146,7 @@ class _Monitor:
             self._tell(b"%d\n%b" % (code, trouble))
         relay.until_closed()
 
-    def _run_once(self, emit: Emit, listener: socket | None) -> tuple[Relay, int, bytes]:
+    def _run_once(self, emit: Emit, listener: socket.socket | None) -> tuple[Relay, int, bytes]:
         """Run the program to its end. Returns its relay, its exit code, and why it did not start."""
         config = self._record.config
         streams = Streams(tty=self._tty, stdin=config.stdin)
@@ -179,3 +184,20 @@ class _Monitor:
             os.write(self._report, text)
             os.close(self._report)
             self._report = -1
+
+
+def _listen(record: ContainerRecord) -> socket.socket:
+    import socket
+
+    return socket.socket(fileno=listen_at(record.attach_socket).detach())
+
+
+def _close_others(keep: set[int]) -> None:
+    """Close the caller's descriptors, such as its clients' connections. The objects that have them stay as they are:
+    none may close a descriptor that has got its number since."""
+    gc.freeze()
+    low = 3
+    for fd in sorted(keep):
+        os.closerange(low, fd)
+        low = fd + 1
+    os.closerange(low, MAX_FD)

@@ -86,15 +86,25 @@ def _append(path: os.PathLike[str]) -> int:
 
 
 class LogReader:
-    """The reading side of a log, from its beginning or its end. A container without a log has an empty one."""
+    """The reading side of a log, from its beginning or its end. A container without a log has an empty one.
 
-    def __init__(self, record: ContainerRecord, *, at_end: bool = False) -> None:
+    Args:
+        make: make the files now if they are missing: the reader then gets all that is written to them, also if the
+            container is removed right after.
+    """
+
+    def __init__(self, record: ContainerRecord, *, at_end: bool = False, make: bool = False) -> None:
+        if make:
+            for path in (record.log, record.log_index):
+                os.close(_append(path))
         self._record = record
         self._log: BinaryIO | None = None
         self._index: BinaryIO | None = None
         self._offset = 0
-        if at_end and self._open():
-            assert self._log is not None and self._index is not None  # noqa: PT018 -- for mypy: `_open` is true
+        if make or at_end:
+            self._open()
+        if at_end and self._index is not None:
+            assert self._log is not None  # both or none are open
             self._index.seek(os.fstat(self._index.fileno()).st_size // _ENTRY.size * _ENTRY.size)
             self._offset = os.fstat(self._log.fileno()).st_size
 

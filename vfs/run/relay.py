@@ -17,7 +17,7 @@ import math
 import os
 import select
 import signal
-from _socket import socket
+import socket
 from collections.abc import Callable, Iterator
 
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
@@ -82,7 +82,7 @@ class Streams:
 class Relay:
     """The loop. `clients` may be added before it runs; `listener` accepts more while it runs."""
 
-    def __init__(self, streams: Streams, emit: Emit, *, listener: socket | None = None, once: bool = False):
+    def __init__(self, streams: Streams, emit: Emit, *, listener: socket.socket | None = None, once: bool = False):
         self._streams = streams
         self._emit = emit
         self._once = once
@@ -104,7 +104,6 @@ class Relay:
 
     def add_client(self, fd: int) -> None:
         """Read input from a descriptor, which is closed after its end."""
-        os.set_blocking(fd, False)
         self._clients.add(fd)
 
     def add_input(self, data: bytes) -> None:
@@ -157,7 +156,7 @@ class Relay:
                 os.read(self._wakes, 4096)
         if self._listener is not None and self._listener.fileno() in ready:
             with contextlib.suppress(OSError):
-                self.add_client(self._listener._accept()[0])
+                self.add_client(self._listener.accept()[0].detach())
         if ready & self._streams.sources.keys():
             self._read_output()
         for fd in ready & self._clients:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 _CHANGES = 0x2 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 """IN_MODIFY, IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE, IN_DELETE_SELF, IN_MOVE_SELF."""
+_MOVED_TO = 0x80
 POLL_S = 0.05
 
 
@@ -31,10 +32,14 @@ class Watch:
         for path in paths:
             self.add(path)
 
-    def add(self, path: os.PathLike[str] | str) -> None:
+    def add(self, path: os.PathLike[str] | str, changes: int = _CHANGES) -> None:
         """Watch one more directory."""
-        if self._fd < 0 or self._add(self._fd, os.fsencode(path), self._number(_CHANGES)) < 0:
+        if self._fd < 0 or self._add(self._fd, os.fsencode(path), self._number(changes)) < 0:
             self._complete = False
+
+    def add_states(self, path: os.PathLike[str] | str) -> None:
+        """Watch one more directory, only for files that are put in place by a rename."""
+        self.add(path, _MOVED_TO)
 
     @property
     def fd(self) -> int:
@@ -46,11 +51,12 @@ class Watch:
         """The time after which a caller must read again in any case; None: only after a change."""
         return None if self._complete else POLL_S
 
-    def wait(self, timeout_s: float | None = None, also: Iterable[int] = ()) -> list[int]:
-        """Wait for a change, for the timeout, or until one of the descriptors `also` can be read.
+    def wait(self, timeout_s: float | None = None, also: Iterable[int] = (), hangups: Iterable[int] = ()) -> list[int]:
+        """Wait for a change, for the timeout, until one of the descriptors `also` can be read, or until the other side
+        has closed one of the sockets `hangups` in both directions.
 
         Returns:
-            The readable ones among `also`.
+            Those among `also` and `hangups`.
         """
         limits = [limit for limit in (timeout_s, self.interval_s) if limit is not None]
         poll = select.poll()
@@ -58,6 +64,9 @@ class Watch:
         for fd in (self._fd, *others):
             if fd >= 0:
                 poll.register(fd, select.POLLIN)
+        for fd in hangups:
+            if fd >= 0:
+                poll.register(fd, 0)  # POLLHUP needs no request
         found = [fd for fd, _ in poll.poll(min(limits) * 1000 if limits else None)]
         if self._fd in found:
             self.clear()

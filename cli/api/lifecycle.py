@@ -1,0 +1,158 @@
+"""Start, stop and wait of containers."""
+
+from __future__ import annotations
+
+import signal
+import time
+from typing import Any
+
+from rootlay.cli.api.call import NO_CONTENT, Call, Reply
+from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
+from rootlay.cli.runcommand import run_program
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.docker.containers import status_of
+from rootlay.vfs.docker.networks import ADDRESS, find_network, name_members
+from rootlay.vfs.docker.request import read_request
+from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.etcfiles import ensure_etc
+from rootlay.vfs.run.status import EndWait
+
+del ADDRESS
+_TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
+
+
+def start(call: Call) -> Reply:
+    """POST /containers/{id}/start"""
+    record = call.container()
+    status = status_of(record)
+    if status.kind == "paused":
+        raise conflict("cannot start a paused container, try unpause instead")
+    if status.running:
+        return Reply(304)
+    start_record(record)
+    return NO_CONTENT
+
+
+def start_record(record: ContainerRecord) -> None:
+    """Start the main program of a container. Raises ApiError with the text that clients make exit codes of."""
+    ensure_etc(record)
+    for name in read_request(record).networks:
+        if name not in ("host", "none", "bridge"):
+            name_members(record.root, find_network(record.root, name))
+    try:
+        run_program(record, trace=None, patch=True)
+    except NotStarted as error:
+        program = record.config.argv[0] if record.config.argv else ""
+        known = _TEXTS.get(error.run_code)
+        text = f'exec: "{program}": {known}' if known else str(error)
+        raise ApiError(
+            400 if known else 500,
+            "failed to create task for container: failed to create shim task: OCI runtime create failed: unable to "
+            f"start container process: {text}: unknown ({error})",
+        ) from None
+
+
+def signal_number(text: str, default: int) -> int:
+    """Return the number of a signal: `KILL`, `SIGKILL` or `9`. Raises ApiError."""
+    if not text:
+        return default
+    if text.isdigit():
+        number = int(text)
+    else:
+        name = text.upper().removeprefix("SIG")
+        number = getattr(signal, f"SIG{name}", 0)
+        if not number and (offset := name.partition("RTMIN+")[2]).isdigit():
+            number = signal.SIGRTMIN + int(offset)
+    if not 1 <= number <= signal.SIGRTMAX:
+        raise bad_parameter(f"invalid signal: {text}")
+    return int(number)
+
+
+def stop(call: Call) -> Reply:
+    """POST /containers/{id}/stop"""
+    record = call.container()
+    if not status_of(record).running:
+        return Reply(304)
+    _stop(call, record)
+    return NO_CONTENT
+
+
+def restart(call: Call) -> Reply:
+    """POST /containers/{id}/restart"""
+    record = call.container()
+    if status_of(record).running:
+        _stop(call, record)
+    start_record(record)
+    return NO_CONTENT
+
+
+def _stop(call: Call, record: ContainerRecord) -> None:
+    from rootlay.vfs.run.lifecycle import stop_container
+
+    text = call.text("signal")
+    number = signal_number(text, 0) if text else None
+    stop_container(record, patience_s=call.query["t"], signal_number=number)
+
+
+def kill(call: Call) -> Reply:
+    """POST /containers/{id}/kill"""
+    from rootlay.vfs.run.lifecycle import kill_container
+
+    record = call.container()
+    number = signal_number(call.text("signal"), signal.SIGKILL)
+    if not status_of(record).running:
+        raise conflict(f"Cannot kill container: {call.names['id']}: Container {record.id} is not running")
+    kill_container(record, number)
+    if number == signal.SIGKILL:
+        _settle(record)
+    return NO_CONTENT
+
+
+def _settle(record: ContainerRecord, patience_s: float = 2.0) -> None:
+    """Wait a moment for the end of a killed program to be recorded, as clients expect it."""
+    deadline = time.monotonic() + patience_s
+    while status_of(record).running and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def pause(call: Call) -> Reply:
+    """POST /containers/{id}/pause"""
+    from rootlay.vfs.run.lifecycle import pause_container
+
+    record = call.container()
+    status = status_of(record)
+    if not status.running:
+        raise conflict(f"Container {record.id} is not running")
+    if status.kind == "paused":
+        raise conflict(f"Container {record.id} is already paused")
+    pause_container(record)
+    return NO_CONTENT
+
+
+def unpause(call: Call) -> Reply:
+    """POST /containers/{id}/unpause"""
+    from rootlay.vfs.run.lifecycle import unpause_container
+
+    record = call.container()
+    if status_of(record).kind != "paused":
+        raise ApiError(409 if status_of(record).running else 500, f"Container {record.id} is not paused")
+    unpause_container(record)
+    return NO_CONTENT
+
+
+def wait(call: Call) -> None:
+    """POST /containers/{id}/wait: the head of the answer is sent before the wait, because clients start after it."""
+    record = call.container()
+    condition = call.text("condition") or "not-running"
+    if condition not in ("not-running", "next-exit", "removed"):
+        raise bad_parameter(f"invalid condition: {condition!r}")
+    found = EndWait(record)
+    try:
+        with call.exchange.stream() as body:
+            code = {"not-running": found.not_running, "next-exit": found.next_exit, "removed": found.removed}[
+                condition
+            ](call.exchange.client_left)
+            answer: dict[str, Any] = {"StatusCode": code}
+            body.line(answer)
+    finally:
+        found.close()
