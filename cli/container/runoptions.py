@@ -21,6 +21,7 @@ CONFINE = Option(
     ("Confine programs to the container's files with Landlock: auto (if the kernel supports it), require, off."),
     "MODE",
 )
+SIG_PROXY = Option(("--sig-proxy",), "flag", "Pass signals on to the program (default: true).", default=True)
 CREATE_OPTIONS = (
     Option(("--rm",), "flag", "Remove the container when its program exits."),
     Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
