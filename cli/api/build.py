@@ -13,7 +13,7 @@ from rootlay.cli.api.archive import BodyFile
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import bad_parameter, not_implemented
 from rootlay.cli.api.filters import parse_filters
-from rootlay.cli.api.transfer import Lines
+from rootlay.cli.api.transfer import NO_BUILDKIT, Lines
 from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform

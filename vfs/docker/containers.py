@@ -12,7 +12,7 @@ from typing import Any
 from rootlay.store.containers.record import MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.vfs.docker.hostconfig import HOST_CONFIG
 from rootlay.vfs.docker.networks import PREDEFINED, Network, UnknownNetwork, endpoint_json, find_network, networks_of
 from rootlay.vfs.docker.request import Request, read_request
@@ -56,6 +56,8 @@ def status_of(record: ContainerRecord) -> Status:
     if is_running(record, state):
         return Status("paused" if _is_stopped(state.pid) else "running", state, 0)
     code = state.exit_code if state.exit_code is not None else UNKNOWN_END
+    if not state.finished_ns:  # no process saw its end
+        state = replace(state, finished_ns=state.started_ns)
     return Status("exited", state, code)
 
 
