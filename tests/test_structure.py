@@ -130,6 +130,7 @@ RENAMES = {
     "store/check/finding.py": "into the quarantine",
     "store/check/trees.py": "below a directory descriptor, as programs look on",
     "store/hydrate/tree.py": "below a directory descriptor, as programs look on",
+    "store/volumes/volumes.py": "into the trash",
     "vfs/changes/apply.py": "below a directory descriptor, in a tree of the user's",
     "vfs/run/session.py": "the launch file of a session that begins again",
 }
@@ -180,8 +181,10 @@ FLOORS = (
     "vfs/merge",
     "vfs/overlay",
     "vfs/changes",
+    "vfs/settings",
     "vfs/run",
     "vfs/containers",
+    "vfs/lifecycle",
     "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
@@ -197,6 +200,7 @@ FLOORS = (
     "vfs/plugins",
     "vfs",
     "cli",
+    "cli/container",
     "cli/api",
     "cli/verbs",
 )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
+from rootlay.cli.container.runoptions import CONFINE, confine_mode, env_files, variables, working_directory
 from rootlay.cli.runcommand import reader, run_extra
-from rootlay.cli.runoptions import CONFINE, confine_mode, env_files, variables, working_directory
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rootlay.cli.bundlestore import for_image
-from rootlay.cli.runoptions import CREATE_OPTIONS, variables, working_directory
+from rootlay.cli.container.runoptions import CREATE_OPTIONS, variables, working_directory
 from rootlay.cli.spec import Argument, Context, UsageError, Values, Verb
 
 SHARED = ("name", "env", "workdir", "user", "volume")
@@ -11,7 +11,7 @@ PASSED_ON = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.cli.mountoptions import binds_of
+    from rootlay.cli.container.mountoptions import binds_of
     from rootlay.vfs.containers.create import ContainerOptions, create_container
     from rootlay.vfs.run.removal import remove_container
 

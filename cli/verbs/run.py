@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from rootlay.cli.createcommand import make_container
+from rootlay.cli.container.createcommand import make_container
+from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
 from rootlay.cli.runcommand import attach, run_program
-from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
 from rootlay.cli.spec import Context, Option, Values, Verb
 
 

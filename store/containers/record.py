@@ -38,7 +38,7 @@ class Bind:
     `kind` is `bind`, `volume`, `tmpfs` or `image`. For a volume `source` is its name, and `subpath` a path in it; a
     volume that was made for this container alone is `anonymous`. With `no_copy` a new volume stays empty; it gets the
     `labels` and `options`, `KEY=VALUE`. For an image `source` is its reference. `host` is
-    empty except for a bind: rootlay.vfs.run.mounts knows the places.
+    empty except for a bind: rootlay.vfs.settings.mounts knows the places.
 
     `owner` is the user and the group that the mounted file or directory is shown to belong to, and, if there is a third
     value, its permission bits, which then say who may use it. Otherwise, and below it, the caller's files are shown as
@@ -60,7 +60,8 @@ class Bind:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Bind:
         """Parse what `as_dict` makes; older records have fewer members."""
-        return cls(**{name: tuple(item) if isinstance(item, list) else item for name, item in data.items()})
+        known: dict[str, Any] = {name: tuple(i) if isinstance(i, list) else i for name, i in data.items()}
+        return cls(**known)
 
 
 @value
@@ -219,6 +220,11 @@ class ContainerRecord:
     def attach_socket(self) -> Path:
         """The socket that takes the input of the main program, while it runs in the background."""
         return self.path / "attach"
+
+    @property
+    def stop_mark(self) -> Path:
+        """A file that exists after the user has stopped the container: no restart policy starts it again then."""
+        return self.path / "stopped"
 
     def state(self) -> ContainerState:
         """Read the state; the initial one if no program ran yet."""

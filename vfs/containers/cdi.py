@@ -114,7 +114,7 @@ def _specifications(places: Iterable[Path]) -> Iterator[Mapping[str, Any]]:
 
 def _yaml(path: Path) -> Any:
     try:
-        import yaml
+        import yaml  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
         raise UnknownDevice(str(path), "needs PyYAML; or convert it: `nvidia-ctk cdi generate --format=json`") from None
     return yaml.safe_load(path.read_bytes())

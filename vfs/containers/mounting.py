@@ -20,7 +20,7 @@ from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.volumes.volumes import Volumes
-from rootlay.vfs.run.mounts import own_place, place_of
+from rootlay.vfs.settings.mounts import own_place, place_of
 
 if TYPE_CHECKING:
     from rootlay.store.store import ImageStore

@@ -168,4 +168,3 @@ class Attachment:
             else:
                 out.append(byte)
         return bytes(out), False
-

@@ -11,15 +11,17 @@ import gc
 import os
 import signal
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.errors import RootlayError
+from rootlay.store.model.value import replace
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
 from rootlay.vfs.run.foreground import MAX_FD, exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
-from rootlay.vfs.run.relay import Relay, Streams
+from rootlay.vfs.run.relay import Emit, Relay, Streams
 from rootlay.vfs.run.session import Session, listen_at
 
 if TYPE_CHECKING:
@@ -36,7 +38,33 @@ class NotStarted(RootlayError):
         self.run_code = code
 
 
-def run_background(session: Session, program: Program, *, tty: bool, on_exit: str = "") -> int:
+class Supervision:
+    """What a monitor does besides waiting. This one does nothing: see rootlay.vfs.lifecycle.supervision."""
+
+    def begin(self, session: Session) -> None:
+        """The program has started."""
+
+    def turn(self) -> float | None:
+        """Do what is due, without waiting. Return the seconds until something is due again, None for never."""
+        return None
+
+    def end(self) -> None:
+        """The program has ended."""
+
+    def wait_for_restart(self, code: int, ran_ns: int, announce: Callable[[], None]) -> bool:
+        """Wait until the program is to be started again, and prepare that; False at once if it is not.
+
+        Args:
+            code: its exit code.
+            ran_ns: how long it ran, ns.
+            announce: called before the wait.
+        """
+        return False
+
+
+def run_background(
+    session: Session, program: Program, *, tty: bool, on_exit: str = "", supervision: Supervision | None = None
+) -> int:
     """Start the program and return its pid as soon as it runs. The caller must be single-threaded.
 
     The monitor is a grandchild in a separate session; it records the exit code, and removes the container when
@@ -57,7 +85,7 @@ def run_background(session: Session, program: Program, *, tty: bool, on_exit: st
         os.close(read_end)
         os.setsid()
         if os.fork() == 0:
-            _monitor(session, program, tty, on_exit, write_end)
+            _Monitor(session, program, tty, supervision or Supervision(), write_end).run(on_exit)
     finally:
         os._exit(0)
 
@@ -71,49 +99,91 @@ def result_of(said: bytes) -> int:
     raise NotStarted(text.removeprefix("rootlay: ").strip() or "the program cannot be started", code)
 
 
-def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
-    record = session.record
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        signal.signal(number, signal.SIG_DFL)
-    for fd in (0, 1, 2):
-        os.dup2(null, fd)
-    hydrator = fork_hydrator(session)
-    _close_others({report, hydrator.lifeline})
-    log = LogWriter(record)
+class _Monitor:
+    """The process that relays a program's streams, waits for it, and starts it again."""
 
-    def emit(stream: int, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # a full disk must not end the program
-            log.write(stream, time.time_ns(), data)
+    def __init__(self, session: Session, program: Program, tty: bool, supervision: Supervision, report: int) -> None:
+        self._session = session
+        self._record = session.record
+        self._program = program
+        self._tty = tty
+        self._supervision = supervision
+        self._report = report
+        self._restarts = 0
 
-    listener = _listen(record) if record.config.stdin else None
-    streams = Streams(tty=tty, stdin=record.config.stdin)
-    relay = Relay(streams, emit, listener=listener, once=record.config.stdin_once)
-    heard, told = os.pipe()
-    with streams.in_place():
-        pid = spawn(session, program, stdin=True, new_session=True, report=told)
-    os.close(told)
-    record.write_state(ContainerState.of_start(pid))
-    with open(heard, "rb") as pipe:
-        said = pipe.read()
-    trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
-    if not trouble:
-        os.write(report, str(pid).encode())
-        os.close(report)
-    code = exit_code(relay.run(pid))
-    emit(STDERR, session.trouble())
-    if listener is not None:
-        record.attach_socket.unlink(missing_ok=True)
-    finish_state(record, code)
-    hydrator.release()
-    if on_exit == "remove":
-        from rootlay.vfs.run.removal import remove_container
+    def run(self, on_exit: str) -> None:
+        """Do everything until the program has ended for good."""
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(number, signal.SIG_DFL)
+        for fd in (0, 1, 2):
+            os.dup2(null, fd)
+        hydrator = fork_hydrator(self._session)
+        _close_others({self._report, hydrator.lifeline})
+        log = LogWriter(self._record)
 
-        remove_container(record, force=True, volumes=True)
-    if trouble:
-        os.write(report, b"%d\n%b" % (code, said[:-1]))
-        os.close(report)
-    relay.until_closed()
+        def emit(stream: int, data: bytes) -> None:
+            with contextlib.suppress(OSError):  # a full disk must not end the program
+                if self._record.config.extra.get("log") != "none":
+                    log.write(stream, time.time_ns(), data)
+
+        listener = _listen(self._record) if self._record.config.stdin else None
+        while True:
+            relay, code, trouble = self._run_once(emit, listener)
+            if trouble or not self._goes_on(code):
+                break
+            relay.close()
+        emit(STDERR, self._session.trouble())
+        if listener is not None:
+            self._record.attach_socket.unlink(missing_ok=True)
+        finish_state(self._record, code)
+        hydrator.release()
+        if on_exit == "remove":
+            from rootlay.vfs.run.removal import remove_container
+
+            remove_container(self._record, force=True, volumes=True)
+        if trouble:
+            self._tell(b"%d\n%b" % (code, trouble))
+        relay.until_closed()
+
+    def _run_once(self, emit: Emit, listener: socket.socket | None) -> tuple[Relay, int, bytes]:
+        """Run the program to its end. Returns its relay, its exit code, and why it did not start."""
+        config = self._record.config
+        streams = Streams(tty=self._tty, stdin=config.stdin)
+        relay = Relay(streams, emit, listener=listener, once=config.stdin_once)
+        heard, told = os.pipe()
+        with streams.in_place():
+            pid = spawn(self._session, self._program, stdin=True, new_session=True, report=told)
+        os.close(told)
+        begun = replace(ContainerState.of_start(pid), monitor=os.getpid(), restarts=self._restarts)
+        self._record.write_state(begun)
+        with open(heard, "rb") as pipe:
+            said = pipe.read()
+        trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
+        if not trouble:
+            self._tell(str(pid).encode())
+            self._supervision.begin(self._session)
+        code = exit_code(relay.run(pid, self._supervision.turn))
+        self._supervision.end()
+        return relay, code, said[:-1] if trouble else b""
+
+    def _goes_on(self, code: int) -> bool:
+        """Return whether the program is to be started again, after the wait for that."""
+        state = self._record.state()
+        now = time.time_ns()
+        waiting = replace(state, finished_ns=now, exit_code=code, restarting=True)
+        goes_on = self._supervision.wait_for_restart(
+            code, now - state.started_ns, lambda: self._record.write_state(waiting)
+        )
+        self._restarts += goes_on
+        return goes_on
+
+    def _tell(self, text: bytes) -> None:
+        """Tell the caller of `run_background`, once."""
+        if self._report >= 0:
+            os.write(self._report, text)
+            os.close(self._report)
+            self._report = -1
 
 
 def _listen(record: ContainerRecord) -> socket.socket:

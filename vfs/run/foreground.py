@@ -76,7 +76,7 @@ def spawn(
     command = session.command(program.argv, program.cwd, program.identity, reports=report >= 0)
     own = None
     if not CHILD_SETTINGS.isdisjoint(session.record.config.extra):
-        from rootlay.vfs.run.childsettings import child_settings
+        from rootlay.vfs.settings.childsettings import child_settings
 
         own = child_settings(session.record)
     environment = {os.fsencode(name): os.fsencode(value) for name, value in program.env.items()}
@@ -112,7 +112,7 @@ def spawn(
 
 def finish_state(record: ContainerRecord, code: int) -> None:
     """Record the end of the main program, and report it to all that wait for it."""
-    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code))
+    record.write_state(replace(record.state(), finished_ns=time.time_ns(), exit_code=code, restarting=False))
     report_end(record, code)
 
 

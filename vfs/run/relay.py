@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import select
 import signal
@@ -109,10 +110,15 @@ class Relay:
         """Add input that a client has sent already."""
         self._pending += data
 
-    def run(self, pid: int) -> int:
-        """Relay until the program has ended; return its wait status. The streams stay open."""
+    def run(self, pid: int, turn: Callable[[], float | None] = lambda: None) -> int:
+        """Relay until the program has ended; return its wait status. The streams stay open.
+
+        Args:
+            turn: called in each round, also after the end of a child; returns the seconds until the next call at the
+                latest, None for no limit.
+        """
         while self._code is None:
-            self._turn(pid)
+            self._turn(pid, turn())
         while self._read_output():
             pass
         return self._code
@@ -131,7 +137,7 @@ class Relay:
         self._clients.clear()
         self._streams.close()
 
-    def _turn(self, pid: int) -> None:
+    def _turn(self, pid: int, limit_s: float | None = None) -> None:
         poll = select.poll()
         for fd in (self._wakes, *self._streams.sources):
             poll.register(fd, select.POLLIN)
@@ -144,7 +150,7 @@ class Relay:
                 poll.register(fd, select.POLLIN)
         if pid > 0 and self._collect(pid):
             return
-        ready = {fd for fd, _ in poll.poll()}
+        ready = {fd for fd, _ in poll.poll(None if limit_s is None else math.ceil(limit_s * 1000))}
         if self._wakes in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wakes, 4096)

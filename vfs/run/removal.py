@@ -41,6 +41,8 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
         raise RunsElsewhere(record.name, machine)
     if not force and has_guests(path):
         raise ContainerRunning(record.name)
+    if "restart" in record.config.extra:
+        record.stop_mark.touch()
     if not kill_guests(path):
         raise StillRunning(record.name)
     return Containers(record.root).move_to_trash(record)

@@ -329,7 +329,7 @@ def _host_of(record: ContainerRecord, index: int, bind: Bind) -> str:
     """Return the real host path of a bind, volume, empty directory or image."""
     if bind.kind == "bind":
         return os.path.realpath(bind.host)
-    from rootlay.vfs.run.mounts import place_of
+    from rootlay.vfs.settings.mounts import place_of
 
     return place_of(record, index, bind)
 

@@ -51,9 +51,7 @@ class Watch:
         """The time after which a caller must read again in any case; None: only after a change."""
         return None if self._complete else POLL_S
 
-    def wait(
-        self, timeout_s: float | None = None, also: Iterable[int] = (), hangups: Iterable[int] = ()
-    ) -> list[int]:
+    def wait(self, timeout_s: float | None = None, also: Iterable[int] = (), hangups: Iterable[int] = ()) -> list[int]:
         """Wait for a change, for the timeout, until one of the descriptors `also` can be read, or until the other side
         has closed one of the sockets `hangups` in both directions.
 

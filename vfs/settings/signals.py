@@ -31,7 +31,7 @@ def parse_signal(text: str) -> int:
         number = (signal.SIGRTMIN if found[1] == "IN" else signal.SIGRTMAX) + offset
         number = number if signal.SIGRTMIN <= number <= signal.SIGRTMAX else 0
     else:
-        number = int(_OTHER_NAMES.get(name) or getattr(signal, f"SIG{name}", 0) if name.isalnum() else 0)
+        number = int(_OTHER_NAMES.get(name, getattr(signal, f"SIG{name}", 0) if name.isalnum() else 0))
     if not 1 <= number <= signal.SIGRTMAX:
         raise BadSignal(text)
     return number

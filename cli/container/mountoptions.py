@@ -24,8 +24,8 @@ def binds_of(values: Values) -> tuple[Bind, ...]:
     """Return the mounts of all options. Raises UsageError for a bad one, or for two at one target."""
     found = [parse_volume(text) for text in values.many("volume")]
     if values.has("mount"):
-        from rootlay.cli.deviceoptions import parse_devices
-        from rootlay.cli.mountforms import parse_mount, parse_tmpfs
+        from rootlay.cli.container.deviceoptions import parse_devices
+        from rootlay.cli.container.mountforms import parse_mount, parse_tmpfs
 
         found += [parse_mount(text) for text in values.many("mount")]
         found += [parse_tmpfs(text) for text in values.many("tmpfs")]

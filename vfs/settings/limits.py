@@ -19,7 +19,7 @@ from pathlib import Path
 from rootlay.store.containers.settings import Limits
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
-from rootlay.vfs.run.cgroups import controllers_for, find_parent, make_cgroup
+from rootlay.vfs.settings.cgroups import controllers_for, find_parent, make_cgroup
 
 
 class LimitRefused(RootlayError):
@@ -77,7 +77,7 @@ def apply_plan(plan: Plan, container_id: str) -> None:
     """Set the limits for this process and its children. Raises OSError, ValueError."""
     limits = plan.limits
     if plan.cgroup is not None:
-        from rootlay.vfs.run.cgroups import enter_cgroup
+        from rootlay.vfs.settings.cgroups import enter_cgroup
 
         enter_cgroup(make_cgroup(plan.cgroup, container_id, limits))
         return
@@ -125,7 +125,7 @@ def apply_to_running(plan: Plan, pids: Sequence[int]) -> list[str]:
         OSError: the cgroup refuses a value.
     """
     limits = plan.limits
-    later = []
+    later: list[str] = []
     if plan.cgroup is not None:
         return later
     for pid in pids:

@@ -8,8 +8,8 @@ from pathlib import Path
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.containers.settings import Settings
 from rootlay.store.model.value import value
-from rootlay.vfs.run.limits import LimitRefused, Plan, apply_plan, plan_limits
-from rootlay.vfs.run.ulimits import check_ulimits, set_ulimits
+from rootlay.vfs.settings.limits import LimitRefused, Plan, apply_plan, plan_limits
+from rootlay.vfs.settings.ulimits import check_ulimits, set_ulimits
 
 OOM_SCORE = Path("/proc/self/oom_score_adj")
 

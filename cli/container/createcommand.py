@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from rootlay.cli.bundlestore import for_image
-from rootlay.cli.runoptions import to_options
+from rootlay.cli.container.runoptions import to_options
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.cli.upperroot import for_upper
 from rootlay.store.containers.record import ContainerRecord
@@ -25,7 +25,7 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
         raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
     policy = "missing"
     if values.has("pull"):
-        from rootlay.cli.pullmissing import pull_policy
+        from rootlay.cli.container.pullmissing import pull_policy
 
         policy = pull_policy(values.text("pull"))
     if policy == "always":
@@ -43,7 +43,7 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
 
 def _pull(values: Values, context: Context, options: ContainerOptions) -> bool:
     """Pull the image, and return whether it may come from a registry."""
-    from rootlay.cli.pullmissing import can_pull, pull_image
+    from rootlay.cli.container.pullmissing import can_pull, pull_image
 
     if not can_pull(options.image):
         return False

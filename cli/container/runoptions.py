@@ -72,7 +72,7 @@ CREATE_OPTIONS = (
 
 def rare_options() -> tuple[Option, ...]:
     """Return the other options of `run` and `create`."""
-    from rootlay.cli.containerflags import CREATE_RARE
+    from rootlay.cli.container.rareflags import CREATE_RARE
 
     return CREATE_RARE
 
@@ -134,7 +134,7 @@ def _settings(values: Values) -> Settings | None:
     """Return the settings that rare options give; None without any of these."""
     if not values.has("restart"):
         return None
-    from rootlay.cli.containersettings import settings_of
+    from rootlay.cli.container.rareoptions import settings_of
 
     return settings_of(values)
 
@@ -142,7 +142,7 @@ def _settings(values: Values) -> Settings | None:
 def _binds(values: Values) -> tuple[Bind, ...]:
     if not (values.many("volume") or values.has("mount")):
         return ()
-    from rootlay.cli.mountoptions import binds_of
+    from rootlay.cli.container.mountoptions import binds_of
 
     return binds_of(values)
 
@@ -238,6 +238,6 @@ def _device_env(values: Values) -> list[str]:
     """Return the variables of devices by CDI."""
     if not values.has("gpus") or not (values.many("gpus") or values.many("device")):
         return []
-    from rootlay.cli.deviceoptions import offered_devices
+    from rootlay.cli.container.deviceoptions import offered_devices
 
     return [text for device in offered_devices(values) for text in device.env]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from ipaddress import ip_address
 
-from rootlay.cli.amounts import parse_bytes, parse_cpus, parse_duration
+from rootlay.cli.container.amounts import parse_bytes, parse_cpus, parse_duration
 from rootlay.cli.spec import UsageError, Values
 from rootlay.store.containers.settings import Health, Limits, Settings
 
@@ -43,7 +43,7 @@ def settings_of(values: Values) -> Settings:
 
 def stop_signal_of(values: Values) -> str:
     """Return the text of --stop-signal as it was given. Raises BadSignal."""
-    from rootlay.vfs.run.signals import parse_signal
+    from rootlay.vfs.settings.signals import parse_signal
 
     text = values.text("stop_signal") or ""
     if text:
@@ -121,7 +121,7 @@ def _oom_score(values: Values) -> int:
 
 
 def _ulimits(values: Values) -> tuple[str, ...]:
-    from rootlay.vfs.run.ulimits import parse_ulimit
+    from rootlay.vfs.settings.ulimits import parse_ulimit
 
     try:
         return tuple(str(parse_ulimit(text)) for text in values.many("ulimit"))

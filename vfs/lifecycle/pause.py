@@ -1,0 +1,63 @@
+"""Pause of a container: all its programs are stopped by SIGSTOP, and continued by SIGCONT.
+
+The kernel says whether a container is paused: its main program is stopped. A program can be continued by others of its
+user; there is no freezer without a cgroup.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+
+from rootlay.store.containers.record import ContainerRecord
+from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
+from rootlay.vfs.run.processes import iter_guests, signal_guest
+from rootlay.vfs.run.status import is_running
+
+_LOOKS_MAX = 20
+
+
+def pause_container(record: ContainerRecord) -> None:
+    """Stop all programs, until a scan finds no running one.
+
+    Raises:
+        NotRunning, AlreadyPaused: nothing was changed.
+    """
+    if not is_running(record):
+        raise NotRunning(record.name)
+    if is_paused(record):
+        raise AlreadyPaused(record.name)
+    stopped: set[int] = set()
+    for _ in range(_LOOKS_MAX):
+        moving = [pid for pid in iter_guests(record.real_path) if pid not in stopped]
+        if not moving:
+            return
+        for pid in moving:
+            signal_guest(record.real_path, pid, signal.SIGSTOP)
+        stopped.update(moving)
+
+
+def unpause_container(record: ContainerRecord) -> None:
+    """Continue all programs.
+
+    Raises:
+        NotRunning, NotPaused: nothing was changed.
+    """
+    if not is_running(record):
+        raise NotRunning(record.name)
+    if not is_paused(record):
+        raise NotPaused(record.name)
+    continue_programs(record)
+
+
+def continue_programs(record: ContainerRecord) -> None:
+    """Continue all programs of a container that are stopped."""
+    for pid in iter_guests(record.real_path):
+        signal_guest(record.real_path, pid, signal.SIGCONT)
+
+
+def is_paused(record: ContainerRecord) -> bool:
+    """Return whether the main program of a running container is stopped."""
+    with contextlib.suppress(OSError, IndexError), open(f"/proc/{record.state().pid}/stat", "rb") as stat:
+        return stat.read().rsplit(b")", 1)[1].split()[0] == b"T"
+    return False
