@@ -32,7 +32,9 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.create import ensure_view
 
 _INTERVAL_S = 0.1
-NO_BUILDKIT = "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
+NO_BUILDKIT = (
+    "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
+)
 
 
 class Lines:

@@ -118,7 +118,7 @@ def parse_cpuset(text: str) -> list[int]:
     return sorted(found)
 
 
-def apply_to_running(plan: Plan, pids: Sequence[int]) -> list[str]:
+def apply_to_running(plan: Plan, container_id: str, pids: Sequence[int]) -> list[str]:
     """Set limits of running programs, as far as that is possible. Returns the options that hold from the next start on.
 
     Raises:
@@ -127,6 +127,8 @@ def apply_to_running(plan: Plan, pids: Sequence[int]) -> list[str]:
     limits = plan.limits
     later: list[str] = []
     if plan.cgroup is not None:
+        if pids:
+            make_cgroup(plan.cgroup, container_id, limits)
         return later
     for pid in pids:
         try:
@@ -138,6 +140,6 @@ def apply_to_running(plan: Plan, pids: Sequence[int]) -> list[str]:
             continue
         except OSError:
             later = ["--memory"]
-    if limits.pids:
+    if limits.pids and pids:
         later.append("--pids-limit")
     return later
