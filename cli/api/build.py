@@ -13,7 +13,7 @@ from rootlay.cli.api.archive import BodyFile
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import bad_parameter, not_implemented
 from rootlay.cli.api.filters import parse_filters
-from rootlay.cli.api.transfer import Lines
+from rootlay.cli.api.transfer import NO_BUILDKIT, Lines
 from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
@@ -29,7 +29,6 @@ from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.docker.times import parse_moment
 
-NO_BUILDKIT = (
     "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
 )
 

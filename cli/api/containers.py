@@ -12,14 +12,13 @@ from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import NAME_PATTERN, Containers
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
 from rootlay.vfs.containers.create import create_container
 from rootlay.vfs.containers.states import State, diff_states
 from rootlay.vfs.docker.containers import image_id_of, inspect_container, status_of, summarize_container
-from rootlay.vfs.docker.createrequest import translate
+from rootlay.vfs.docker.createrequest import limits_of, restart_of, translate
 from rootlay.vfs.docker.request import write_request
 from rootlay.vfs.docker.times import parse_moment
 from rootlay.vfs.run.removal import remove_container
@@ -172,15 +171,16 @@ def rename(call: Call) -> Reply:
 
 def update(call: Call) -> dict[str, Any]:
     """POST /containers/{id}/update"""
-    from rootlay.vfs.docker.update import update_container
+    from rootlay.vfs.lifecycle.update import update_container
 
-    return {"Warnings": update_container(call.container(), call.exchange.json())}
+    body = call.exchange.json()
+    limits, restart = limits_of(body), restart_of(body)
+    _, later = update_container(call.container(), limits=limits, restart=restart)
+    return {"Warnings": [f"{name} holds from the next start on" for name in later] or None}
 
 
 def remove(call: Call) -> Reply:
     """DELETE /containers/{id}"""
-    from rootlay.vfs.run.removal import move_to_trash
-
     if call.truth("link"):
         raise bad_parameter("rootlay has no links between containers to remove")
     record = call.container()
@@ -189,13 +189,8 @@ def remove(call: Call) -> Reply:
             f'cannot remove container "/{record.name}": container is running: stop the container before removing or '
             "force remove"
         )
-    _remove_volumes_later(record, call.truth("v"))
-    empty_trash(move_to_trash(record, force=call.truth("force")))
+    remove_container(record, force=call.truth("force"), volumes=call.truth("v"))
     return NO_CONTENT
-
-
-def _remove_volumes_later(record: ContainerRecord, wanted: bool) -> None:
-    del record, wanted
 
 
 def prune(call: Call) -> dict[str, Any]:

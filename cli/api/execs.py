@@ -10,12 +10,12 @@ from typing import Any
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import bad_parameter, conflict
 from rootlay.cli.api.streams import framed, kind_of, resize_process
-from rootlay.cli.runcommand import reader, start_session
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec
-from rootlay.vfs.run.program import Program, make_program
+from rootlay.vfs.run.program import Program, container_reader, make_program
+from rootlay.vfs.run.session import open_session
 
 
 def create(call: Call) -> Reply:
@@ -53,7 +53,7 @@ def start(call: Call) -> Reply | None:
     if instance.started_ns:
         raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
     program = make_program(
-        record, reader(record), argv=instance.argv, env=dict(entry.partition("=")[::2] for entry in instance.env),
+        record, container_reader(record), argv=instance.argv, env=dict(entry.partition("=")[::2] for entry in instance.env),
         cwd=instance.cwd, user=instance.user, tty=instance.tty,
     )  # fmt: skip
     size = body.get("ConsoleSize")
@@ -73,7 +73,7 @@ def start(call: Call) -> Reply | None:
             except OSError:  # the client has left; the program goes on
                 left.append(True)
 
-    session = start_session(record, trace=None, patch=True, joins=True)
+    session = open_session(record, joins=True)
     run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
@@ -93,7 +93,7 @@ def _start_detached(record: ContainerRecord, instance: Exec, program: Program, s
     try:
         os.setsid()
         if os.fork() == 0:
-            session = start_session(record, trace=None, patch=True, joins=True)
+            session = open_session(record, joins=True)
             os.close(ready)
             null = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):

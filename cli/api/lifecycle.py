@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
-from rootlay.cli.runcommand import run_program
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
-from rootlay.vfs.docker.networks import ADDRESS, find_network, name_members
+from rootlay.vfs.docker.networks import find_network, name_members
 from rootlay.vfs.docker.request import read_request
+from rootlay.vfs.lifecycle.pause import pause_container, unpause_container
+from rootlay.vfs.lifecycle.start import start_container
+from rootlay.vfs.lifecycle.stop import kill_container, stop_container
 from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.etcfiles import ensure_etc
 from rootlay.vfs.run.status import EndWait
+from rootlay.vfs.settings.signals import parse_signal
 
-del ADDRESS
 _TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
 
 
@@ -40,7 +40,7 @@ def start_record(record: ContainerRecord) -> None:
         if name not in ("host", "none", "bridge"):
             name_members(record.root, find_network(record.root, name))
     try:
-        run_program(record, trace=None, patch=True)
+        start_container(record)
     except NotStarted as error:
         program = record.config.argv[0] if record.config.argv else ""
         known = _TEXTS.get(error.run_code)
@@ -50,22 +50,6 @@ def start_record(record: ContainerRecord) -> None:
             "failed to create task for container: failed to create shim task: OCI runtime create failed: unable to "
             f"start container process: {text}: unknown ({error})",
         ) from None
-
-
-def signal_number(text: str, default: int) -> int:
-    """Return the number of a signal: `KILL`, `SIGKILL` or `9`. Raises ApiError."""
-    if not text:
-        return default
-    if text.isdigit():
-        number = int(text)
-    else:
-        name = text.upper().removeprefix("SIG")
-        number = getattr(signal, f"SIG{name}", 0)
-        if not number and (offset := name.partition("RTMIN+")[2]).isdigit():
-            number = signal.SIGRTMIN + int(offset)
-    if not 1 <= number <= signal.SIGRTMAX:
-        raise bad_parameter(f"invalid signal: {text}")
-    return int(number)
 
 
 def stop(call: Call) -> Reply:
@@ -87,38 +71,22 @@ def restart(call: Call) -> Reply:
 
 
 def _stop(call: Call, record: ContainerRecord) -> None:
-    from rootlay.vfs.run.lifecycle import stop_container
-
     text = call.text("signal")
-    number = signal_number(text, 0) if text else None
-    stop_container(record, patience_s=call.query["t"], signal_number=number)
+    stop_container(record, patience_s=call.query["t"], signal_number=parse_signal(text) if text else None)
 
 
 def kill(call: Call) -> Reply:
     """POST /containers/{id}/kill"""
-    from rootlay.vfs.run.lifecycle import kill_container
-
     record = call.container()
-    number = signal_number(call.text("signal"), signal.SIGKILL)
+    number = parse_signal(call.text("signal") or "KILL")
     if not status_of(record).running:
         raise conflict(f"Cannot kill container: {call.names['id']}: Container {record.id} is not running")
     kill_container(record, number)
-    if number == signal.SIGKILL:
-        _settle(record)
     return NO_CONTENT
-
-
-def _settle(record: ContainerRecord, patience_s: float = 2.0) -> None:
-    """Wait a moment for the end of a killed program to be recorded, as clients expect it."""
-    deadline = time.monotonic() + patience_s
-    while status_of(record).running and time.monotonic() < deadline:
-        time.sleep(0.005)
 
 
 def pause(call: Call) -> Reply:
     """POST /containers/{id}/pause"""
-    from rootlay.vfs.run.lifecycle import pause_container
-
     record = call.container()
     status = status_of(record)
     if not status.running:
@@ -131,8 +99,6 @@ def pause(call: Call) -> Reply:
 
 def unpause(call: Call) -> Reply:
     """POST /containers/{id}/unpause"""
-    from rootlay.vfs.run.lifecycle import unpause_container
-
     record = call.container()
     if status_of(record).kind != "paused":
         raise ApiError(409 if status_of(record).running else 500, f"Container {record.id} is not paused")

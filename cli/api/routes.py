@@ -24,6 +24,7 @@ _BUILD = (
     "dockerfile t* extrahosts* remote q? nocache? cachefrom{} pull rm? forcerm? memory# memswap# cpushares# cpusetcpus "
     "cpuperiod# cpuquota# buildargs{} shmsize# squash? labels{} networkmode platform target outputs version"
 )
+_CACHE = "keep-storage# reserved-space# max-used-space# min-free-space# all? filters{}"
 TABLE = (
     ("GET", "/_ping", "system.ping", ""),
     ("HEAD", "/_ping", "system.ping", ""),
@@ -76,7 +77,7 @@ TABLE = (
     ("DELETE", "/images/{name}", "images.remove", "force? noprune? platforms*"),
     ("POST", "/commit", "images.commit", "container repo tag comment author pause? changes*"),
     ("POST", "/build", "build.build", _BUILD),
-    ("POST", "/build/prune", "build.prune", "keep-storage# reserved-space# max-used-space# min-free-space# all? filters{}"),
+    ("POST", "/build/prune", "build.prune", _CACHE),
     ("POST", "/session", "build.session", ""),
     ("GET", "/volumes", "volumes.list_volumes", "filters{}"),
     ("POST", "/volumes/create", "volumes.create", ""),

@@ -20,6 +20,7 @@ from rootlay.vfs.docker.images import summarize_images
 from rootlay.vfs.docker.times import rfc3339_nano
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
 
+_PLUGINS = {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"]}
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -74,7 +75,7 @@ def info(call: Call) -> dict[str, Any]:
         "Images": len({record.id for record in ImageStore.open(call.root).images([].append)}),
         "Driver": "rootlay",
         "DriverStatus": [["Engine", "seccomp and Landlock, without root, mounts or namespaces"]],
-        "Plugins": {"Volume": ["local"], "Network": ["bridge", "host", "null"], "Authorization": None, "Log": ["json-file"]},
+        "Plugins": _PLUGINS,
         "MemoryLimit": False,
         "SwapLimit": False,
         "CpuCfsPeriod": False,

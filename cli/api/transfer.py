@@ -32,6 +32,9 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.create import ensure_view
 
 _INTERVAL_S = 0.1
+NO_BUILDKIT = (
+    "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
+)
 
 
 class Lines:
@@ -132,6 +135,8 @@ def create(call: Call) -> None:
 def _pull(call: Call) -> None:
     text = _reference(call.text("fromImage"), call.text("tag"))
     reference = Reference.parse(text)
+    if reference.path == "moby/buildkit":
+        raise ApiError(501, NO_BUILDKIT)  # buildx wants to run it as a container, which needs mounts
     wanted = call.text("platform")
     platform = parse_platform(platform_text(wanted)) if wanted else None
     for _ in call.exchange.body():

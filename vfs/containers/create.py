@@ -60,7 +60,9 @@ class MissingDirectory(RootlayError):
 
 @value
 class ContainerOptions:
-    """The caller's options. `id`: 64 hexadecimal digits; empty: chosen. `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
+    """The caller's options. `id`: 64 hexadecimal digits; chosen if empty.
+
+    `argv` replaces the image's Cmd, `entrypoint` its Entrypoint (and then Cmd as well).
 
     `image` is a reference, the path of a bundle (with a slash in it), or `host`; empty when only `lowers` (host
     directories, topmost last) are used; both may be given, the lowers are then on top of the image. `platform`: the

@@ -12,14 +12,17 @@ from typing import Any
 from rootlay.store.containers.record import MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.vfs.docker.hostconfig import HOST_CONFIG
 from rootlay.vfs.docker.networks import PREDEFINED, Network, UnknownNetwork, endpoint_json, find_network, networks_of
 from rootlay.vfs.docker.request import Request, read_request
 from rootlay.vfs.docker.times import human_duration, rfc3339_nano
-from rootlay.vfs.run.mounts import place_of
+from rootlay.vfs.lifecycle.health import health_of
+from rootlay.vfs.lifecycle.status import status_of as lifecycle_status
+from rootlay.vfs.run.execs import list_execs
 from rootlay.vfs.run.ports import parse_ports
-from rootlay.vfs.run.status import UNKNOWN_END, is_running
+from rootlay.vfs.run.status import UNKNOWN_END
+from rootlay.vfs.settings.mounts import place_of
 
 
 @value
@@ -34,16 +37,21 @@ class Status:
 
     @property
     def running(self) -> bool:
-        """Whether the main program runs: true also while it is paused."""
-        return self.kind in ("running", "paused")
+        """Whether the main program runs, is paused, or is about to be started again, as Docker's `Running`."""
+        return self.kind in ("running", "paused", "restarting")
 
     def text(self) -> str:
         """Return the text of Docker's lists: `Up 5 minutes`, `Exited (0) 2 hours ago`."""
         if self.kind == "created":
             return "Created"
-        if self.running:
+        if self.kind in ("running", "paused"):
             since = human_duration((time.time_ns() - self.state.started_ns) / 1e9)
-            return f"Up {since}" + (" (Paused)" if self.kind == "paused" else "")
+            health = {"none": "", "starting": " (health: starting)"}.get(self.health, f" ({self.health})")
+            return f"Up {since}" + (" (Paused)" if self.kind == "paused" else health)
+        if self.kind == "restarting":
+            return (
+                f"Restarting ({self.exit_code}) {human_duration((time.time_ns() - self.state.finished_ns) / 1e9)} ago"
+            )
         ago = human_duration((time.time_ns() - self.state.finished_ns) / 1e9)
         return f"Exited ({self.exit_code}) {ago} ago"
 
@@ -51,18 +59,14 @@ class Status:
 def status_of(record: ContainerRecord) -> Status:
     """Return the status of a container now."""
     state = record.state()
-    if not state.started_ns:
-        return Status("exited" if state.finished_ns else "created", state, state.exit_code or 0)
-    if is_running(record, state):
-        return Status("paused" if _is_stopped(state.pid) else "running", state, 0)
-    code = state.exit_code if state.exit_code is not None else UNKNOWN_END
-    return Status("exited", state, code)
-
-
-def _is_stopped(pid: int) -> bool:
-    with contextlib.suppress(OSError, IndexError), open(f"/proc/{pid}/stat", "rb") as file:
-        return file.read().rsplit(b")", 1)[1].split()[0] == b"T"
-    return False
+    kind = lifecycle_status(record, state)
+    if kind in ("running", "paused"):
+        found = health_of(record)
+        return Status(kind, state, 0, found["Status"] if found else "none")
+    code = state.exit_code if state.exit_code is not None else UNKNOWN_END if state.started_ns else 0
+    if kind == "exited" and not state.finished_ns:  # no process saw its end
+        state = replace(state, finished_ns=state.started_ns)
+    return Status(kind, state, code)
 
 
 def inspect_container(record: ContainerRecord, size_bytes: int | None = None) -> dict[str, Any]:
@@ -78,14 +82,15 @@ def inspect_container(record: ContainerRecord, size_bytes: int | None = None) ->
             "Status": status.kind,
             "Running": status.running,
             "Paused": status.kind == "paused",
-            "Restarting": False,
+            "Restarting": status.kind == "restarting",
             "OOMKilled": False,
             "Dead": False,
-            "Pid": state.pid if status.running else 0,
+            "Pid": state.pid if status.kind in ("running", "paused") else 0,
             "ExitCode": status.exit_code,
             "Error": state.error,
             "StartedAt": rfc3339_nano(state.started_ns),
             "FinishedAt": rfc3339_nano(state.finished_ns),
+            **({"Health": health_of(record)} if status.health != "none" else {}),
         },
         "Image": image_id_of(record),
         "ResolvConfPath": str(record.path / "resolv.conf"),
@@ -93,13 +98,13 @@ def inspect_container(record: ContainerRecord, size_bytes: int | None = None) ->
         "HostsPath": str(record.path / "hosts"),
         "LogPath": str(record.log),
         "Name": f"/{record.name}",
-        "RestartCount": 0,
+        "RestartCount": state.restarts,
         "Driver": "rootlay",
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
         "AppArmorProfile": "",
-        "ExecIDs": None,
+        "ExecIDs": list_execs(record) or None,
         "HostConfig": host_config(record, request),
         "GraphDriver": {"Data": {"UpperDir": record.real_upper}, "Name": "rootlay"},
         "Mounts": mounts_of(record),

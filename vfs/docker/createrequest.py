@@ -222,10 +222,6 @@ def _port_name(name: str) -> str:
 
 
 def _settings(host: Json, config: Json) -> Settings:
-    restart = host.get("RestartPolicy") or {}
-    policy = restart.get("Name") or "no"
-    if policy == "on-failure" and restart.get("MaximumRetryCount"):
-        policy = f"on-failure:{restart['MaximumRetryCount']}"
     return Settings(
         dns=tuple(host.get("Dns") or ()),
         dns_options=tuple(host.get("DnsOptions") or ()),
@@ -235,11 +231,11 @@ def _settings(host: Json, config: Json) -> Settings:
         groups=tuple(host.get("GroupAdd") or ()),
         health=_health(config.get("Healthcheck")),
         hosts=tuple(_hosts(host.get("ExtraHosts") or ())),
-        limits=_limits(host),
+        limits=limits_of(host),
         oom_score_adj=int(host.get("OomScoreAdj") or 0),
         publish_all=bool(host.get("PublishAllPorts")),
         read_only=bool(host.get("ReadonlyRootfs")),
-        restart=policy,
+        restart=restart_of(host) or "no",
         stop_signal=config.get("StopSignal") or "",
         stop_timeout_s=config.get("StopTimeout"),
         ulimits=tuple(f"{each['Name']}={each['Soft']}:{each['Hard']}" for each in host.get("Ulimits") or ()),
@@ -265,7 +261,22 @@ def _health(check: Json | None) -> Health | None:
     )
 
 
-def _limits(host: Json) -> Limits | None:
+def restart_of(host: Json) -> str | None:
+    """Return the restart policy of a HostConfig, or of the body of an update; None if it has none."""
+    restart = host.get("RestartPolicy") or {}
+    policy = restart.get("Name") or None
+    if policy == "on-failure" and restart.get("MaximumRetryCount"):
+        policy = f"on-failure:{restart['MaximumRetryCount']}"
+    if policy not in (None, "no", "always", "unless-stopped") and not str(policy).startswith("on-failure"):
+        raise BadRequest(
+            f"invalid restart policy: unknown policy '{policy}'; use one of 'no', 'always', 'on-failure', "
+            "or 'unless-stopped'"
+        )
+    return policy
+
+
+def limits_of(host: Json) -> Limits | None:
+    """Return the limits of a HostConfig, or of the body of an update; None if it has none."""
     found = Limits(
         memory_bytes=int(host.get("Memory") or 0),
         memory_swap_bytes=int(host.get("MemorySwap") or 0),

@@ -1,8 +1,8 @@
 """Further programs in a container that are made first and started later: Docker's exec instances.
 
 Rules:
-1. An instance is the file `exec-<id>.json` in the container's directory (docs/format.md §9). The first half of its ID is
-   the container's, so that the ID alone leads to it.
+1. An instance is the file `exec-<id>.json` in the container's directory (docs/format.md §9). The first half of its ID
+   is the container's, so that the ID alone leads to it.
 2. The process that starts an instance waits for it and records its end. The client may leave before.
 3. Records of ended instances are removed when a later one is made, after `KEPT_S`.
 """
