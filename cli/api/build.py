@@ -29,9 +29,6 @@ from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.docker.times import parse_moment
 
-    "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
-)
-
 
 class LinesReport:
     """A report of a build in the lines of Docker's classic builder. Thread safe."""

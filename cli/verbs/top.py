@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rootlay.cli.spec import Argument, Context, Values, Verb
-from rootlay.store.model.errors import printable_text
 
 
 def action(values: Values, context: Context) -> int:

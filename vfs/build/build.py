@@ -34,7 +34,7 @@ from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.run.owners import remove_ownerless
+from rootlay.vfs.build.run.owners import remove_ownerless
 
 
 @value

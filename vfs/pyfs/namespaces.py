@@ -18,7 +18,7 @@ from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.overlay.origin import origin_fields
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.pyfs.importfs import import_pyfs
-from rootlay.vfs.run.accounts import Accounts
+from rootlay.vfs.pyfs.accounts import Accounts
 
 import_pyfs()
 
