@@ -119,6 +119,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         upper=values.text("upper") or "",
         tty=values.flag("tty"),
         stdin=values.flag("interactive"),
+        stdin_once=to_run and values.flag("interactive") and not values.flag("detach"),
         auto_remove=auto_remove,
         confine=confine_mode(values) or "auto",
         network=_network(values),

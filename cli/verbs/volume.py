@@ -163,12 +163,12 @@ SUBVERBS = (
             Option(("--label",), "many", "Label the volume.", "KEY=VALUE"),
             Option(("-o", "--opt"), "many", "Option: type=none, o=bind and device=DIRECTORY.", "KEY=VALUE"),
             *(
-                Option((f"--{name}",), kind, "For a swarm.", "TEXT", refused=SWARM)
-                for name, kind in (
-                    *((name, "text") for name in ("availability", "group", "limit-bytes", "required-bytes", "scope")),
-                    *((name, "many") for name in ("secret", "topology-preferred", "topology-required")),
-                    *((name, "text") for name in ("sharing", "type")),
-                )
+                Option((f"--{name}",), "text", "For a swarm.", "TEXT", refused=SWARM)
+                for name in ("availability", "group", "limit-bytes", "required-bytes", "scope", "sharing", "type")
+            ),
+            *(
+                Option((f"--{name}",), "many", "For a swarm.", "TEXT", refused=SWARM)
+                for name in ("secret", "topology-preferred", "topology-required")
             ),
         ),
         arguments=(Argument("volume", "Name (default: an anonymous volume).", required=False),),
