@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from rootlay.cli.api.archive import BodyFile
+from rootlay.cli.api.archive import body_file
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import bad_parameter, not_implemented
 from rootlay.cli.api.filters import parse_filters
@@ -28,9 +28,6 @@ from rootlay.vfs.build.language.parser import parse
 from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Step
 from rootlay.vfs.docker.times import parse_moment
-
-    "rootlay has no BuildKit server: set DOCKER_BUILDKIT=0, which makes docker send the build to rootlay's own"
-)
 
 
 class LinesReport:
@@ -100,7 +97,7 @@ def build(call: Call) -> None:
 def _context(call: Call, scratch: Path) -> Iterator[Any]:
     """Open the context: the body, or the URL of `remote`. Yields it and its surroundings."""
     with ExitStack() as stack:
-        stream = cast(BinaryIO, BodyFile(call.exchange))
+        stream = body_file(call.exchange)
         place = scratch / "context"
         place.mkdir()
         around = Surroundings(place, stream, call.context.environ, default_settings(call.context))

@@ -52,9 +52,10 @@ def start(call: Call) -> Reply | None:
     _check(record)
     if instance.started_ns:
         raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
+    environment = dict(entry.partition("=")[::2] for entry in instance.env)
     program = make_program(
-        record, container_reader(record), argv=instance.argv, env=dict(entry.partition("=")[::2] for entry in instance.env),
-        cwd=instance.cwd, user=instance.user, tty=instance.tty,
+        record, container_reader(record), argv=instance.argv, env=environment, cwd=instance.cwd, user=instance.user,
+        tty=instance.tty,
     )  # fmt: skip
     size = body.get("ConsoleSize")
     rows_columns = (int(size[0]), int(size[1])) if size and all(size) else (24, 80)
