@@ -36,7 +36,7 @@ _BACKLOG = 128
 class AddressTaken(RootlayError):
     """Another server has the socket, or the address cannot be bound."""
 
-    exit_code = 37
+    exit_code = 80
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"{address}: {reason}")

@@ -20,7 +20,7 @@ _START_S = 10.0
 class MissingExtra(RootlayError):
     """The packages of the extra `api` are not installed."""
 
-    exit_code = 38
+    exit_code = 81
 
     def __init__(self, package: str) -> None:
         super().__init__(f"the API needs the package {package}: install it with `pip install 'rootlay[api]'`")
@@ -133,6 +133,6 @@ VERB = Verb(
             ("--env",), "flag", "Start a server in the background unless one runs, and print `export DOCKER_HOST=…`."
         ),
     ),
-    exits="0 success; 37 the address is taken; 38 the extra `rootlay[api]` is not installed.",
+    exits="0 success; 80 the address is taken; 81 the extra `rootlay[api]` is not installed.",
     examples=('eval "$(rootlay api --env)"', "rootlay api --socket /tmp/docker.sock"),
 )

@@ -41,8 +41,6 @@ _NAME = re.compile(r"exec-([0-9a-f]{64})\.json")
 class UnknownExec(RootlayError):
     """No exec instance of that ID."""
 
-    exit_code = 14
-
     def __init__(self, identity: str) -> None:
         super().__init__(f"No such exec instance: {identity}")
         self.identity = identity
