@@ -122,7 +122,7 @@ def _options(call: Call) -> BuildOptions:
         labels={name: str(text) for name, text in labels.items()},
         platform=platform,
         no_cache=call.truth("nocache"),
-        pull=call.text("pull") not in ("", "0", "false"),
+        pull=call.text("pull").lower() not in ("", "0", "false"),
         network="none" if mode == "none" else "host",
         hosts=tuple((entry.partition(":")[2], entry.partition(":")[0]) for entry in call.query["extrahosts"]),
         settings=default_settings(call.context),

@@ -8,10 +8,11 @@ import socket
 from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
-from rootlay.cli.api.errors import bad_parameter, conflict
+from rootlay.cli.api.errors import bad_parameter, conflict, not_started
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
+from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec
 from rootlay.vfs.run.program import Program, container_reader, make_program
@@ -75,7 +76,11 @@ def start(call: Call) -> Reply | None:
                 left.append(True)
 
     session = open_session(record, joins=True)
-    run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
+    try:
+        run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
+    except NotStarted as error:
+        said = not_started(instance.argv[0], error)
+        emit(STDOUT, f"OCI runtime exec failed: exec failed: unable to start container process: {said}\r\n".encode())
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
     return None
@@ -100,7 +105,8 @@ def _start_detached(record: ContainerRecord, instance: Exec, program: Program, s
             for fd in (0, 1, 2):
                 os.dup2(null, fd)
             os.close(begun)
-            run_exec(session, program, instance, lambda stream, data: None, size=size)
+            with contextlib.suppress(NotStarted):  # its exit code is recorded
+                run_exec(session, program, instance, lambda stream, data: None, size=size)
     finally:
         os._exit(0)
 

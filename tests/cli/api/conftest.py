@@ -39,6 +39,8 @@ class Server:
         """Kill the server, and nothing else."""
         self.process.kill()
         self.process.wait(10)
+        if self.process.stdout:
+            self.process.stdout.close()
 
     def restart(self) -> None:
         self.process = self.start()
@@ -58,8 +60,6 @@ def server(small: Rootlay, tmp_path: Path) -> Iterator[Server]:
     running = Server(small, tmp_path / "d.sock")
     yield running
     running.close()
-    if running.process.stdout:
-        running.process.stdout.close()
 
 
 @pytest.fixture

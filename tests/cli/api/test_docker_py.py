@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import tarfile
 import time
@@ -13,6 +14,10 @@ import pytest
 
 from tests.cli.api.conftest import Server
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # docker-py leaves sockets to the garbage collector
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 docker = pytest.importorskip("docker", reason="docker-py is not installed")
 
 
@@ -170,7 +175,7 @@ def test_volumes_and_networks(client: Any) -> None:
 
 
 def test_events(client: Any) -> None:
-    with client.events(decode=True) as events:
+    with contextlib.closing(client.events(decode=True)) as events:
         client.containers.run("small", ["true"])
         seen = []
         for event in events:

@@ -26,7 +26,7 @@ def test_a_route_reads_the_parameters_of_the_specification_by_their_types(route:
     kinds = {each.name: each.kind for each in found.parameters}
     assert given.keys() <= kinds.keys()
     for name, each in given.items():
-        expected = {"boolean": {"truth"}, "integer": {"number"}, "array": {"many"}}.get(each["type"])
+        expected = {"boolean": {"truth"}, "integer": {"number", "text"}, "array": {"many"}}.get(each["type"])
         allowed = expected or {"text", "json", "many", "number"}
         assert kinds[name] in allowed, (name, each)
 

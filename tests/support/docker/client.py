@@ -49,7 +49,7 @@ class Client:
         self.version = version
 
     def __call__(
-        self, method: str, path: str, body: Any = None, *, status: int | None = None,
+        self, method: str, path: str, /, body: Any = None, *, status: int | None = None,
         headers: Mapping[str, str] | None = None, timeout_s: float = 30, **query: Any,
     ) -> Answer:  # fmt: skip
         connection = UnixConnection(self.path, timeout_s)

@@ -29,7 +29,7 @@ def answer_schema(method: str, path: str, status: int = 200) -> dict[str, Any]:
 def problems(value: Any, schema: dict[str, Any], where: str = "$") -> list[str]:
     """Return where a value does not fit a schema: another type, a missing required member. null is any type's."""
     if "$ref" in schema:
-        schema = {**specification()["definitions"][schema["$ref"].rpartition("/")[2]], "$at": schema["$ref"]}
+        schema = specification()["definitions"].get(schema["$ref"].rpartition("/")[2], {})
     if "allOf" in schema:
         return [text for part in schema["allOf"] for text in problems(value, part, where)]
     if value is None:
