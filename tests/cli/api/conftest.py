@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,8 +57,15 @@ class Server:
 
 
 @pytest.fixture
-def server(small: Rootlay, tmp_path: Path) -> Iterator[Server]:
-    running = Server(small, tmp_path / "d.sock")
+def socket_path() -> Iterator[Path]:
+    """A path that is short enough for a socket; a temporary directory of pytest might not be."""
+    with tempfile.TemporaryDirectory(prefix="rl-", dir="/tmp") as directory:
+        yield Path(directory) / "d.sock"
+
+
+@pytest.fixture
+def server(small: Rootlay, socket_path: Path) -> Iterator[Server]:
+    running = Server(small, socket_path)
     yield running
     running.close()
 

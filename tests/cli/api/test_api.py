@@ -144,23 +144,21 @@ def test_a_client_without_input_may_close_its_direction(api: Client) -> None:
     assert demultiplex(read_all(link)) == {1: b"late\n"}
 
 
-def test_two_clients_read_the_same_and_the_output_of_a_removed_container_is_whole(api: Client) -> None:
+def test_two_clients_read_the_same_and_the_output_of_a_removed_container_is_whole(server: Server) -> None:
+    api = server.client()
     identity = api.create("sh", "-c", "echo gone; exit 5", HostConfig={"AutoRemove": True})
     links = [api.take_over(f"/containers/{identity}/attach", stream=1, stdout=1)[0] for _ in range(2)]
     codes: list[Any] = []
     path = f"/containers/{identity}/wait"
     waiting = threading.Thread(target=lambda: codes.append(api("POST", path, condition="removed").json))
     waiting.start()
-    eventually(lambda: list(_directory(api, identity).glob("wait-*")), "nobody waits")
+    directory = server.command.root / "containers" / identity
+    eventually(lambda: list(directory.glob("wait-*")), "nobody waits")
     api("POST", f"/containers/{identity}/start")
     assert [demultiplex(read_all(link)) for link in links] == [{1: b"gone\n"}] * 2
     waiting.join(20)
     assert codes == [{"StatusCode": 5}]
     api("GET", f"/containers/{identity}/json", status=404)
-
-
-def _directory(api: Client, identity: str) -> Any:
-    return api.path.parent / "store" / "containers" / identity
 
 
 def test_a_terminal_has_the_size_that_is_asked_for_and_raw_output(api: Client) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import urllib.request
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -36,8 +37,8 @@ def test_a_generic_container_waits_for_its_log() -> None:
 
 
 @pytest.fixture
-def debian_server(debian: Rootlay, tmp_path: Any) -> Any:
-    running = Server(debian, tmp_path / "d.sock")
+def debian_server(debian: Rootlay, socket_path: Path) -> Iterator[Server]:
+    running = Server(debian, socket_path)
     yield running
     running.close()
 
