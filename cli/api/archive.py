@@ -7,7 +7,7 @@ import io
 import json
 import os
 import stat
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
@@ -88,13 +88,18 @@ def put(call: Call) -> Reply:
         if not found.is_dir:
             raise bad_parameter("extraction point is not a directory")
         try:
-            copy_in_tar(overlay, BodyFile(call.exchange), path, archive=True)
+            copy_in_tar(overlay, body_file(call.exchange), path, archive=True)
         except NotAnArchive as error:
             if error.reason != "empty":
                 raise
         except CopyRefused as error:
             raise bad_parameter(str(error)) from None
     return Reply(200)
+
+
+def body_file(exchange: Exchange) -> BinaryIO:
+    """Return the body of a request, as a binary file to read from."""
+    return cast(BinaryIO, BodyFile(exchange))
 
 
 class BodyFile(io.RawIOBase):

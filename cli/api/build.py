@@ -7,9 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
-from rootlay.cli.api.archive import BodyFile
+from rootlay.cli.api.archive import body_file
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import bad_parameter, not_implemented
 from rootlay.cli.api.filters import parse_filters
@@ -97,7 +97,7 @@ def build(call: Call) -> None:
 def _context(call: Call, scratch: Path) -> Iterator[Any]:
     """Open the context: the body, or the URL of `remote`. Yields it and its surroundings."""
     with ExitStack() as stack:
-        stream = cast(BinaryIO, BodyFile(call.exchange))
+        stream = body_file(call.exchange)
         place = scratch / "context"
         place.mkdir()
         around = Surroundings(place, stream, call.context.environ, default_settings(call.context))
@@ -122,7 +122,7 @@ def _options(call: Call) -> BuildOptions:
         labels={name: str(text) for name, text in labels.items()},
         platform=platform,
         no_cache=call.truth("nocache"),
-        pull=call.text("pull") not in ("", "0", "false"),
+        pull=call.text("pull").lower() not in ("", "0", "false"),
         network="none" if mode == "none" else "host",
         hosts=tuple((entry.partition(":")[2], entry.partition(":")[0]) for entry in call.query["extrahosts"]),
         settings=default_settings(call.context),

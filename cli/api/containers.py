@@ -149,7 +149,7 @@ def list_changes(call: Call) -> list[dict[str, Any]]:
     """GET /containers/{id}/changes"""
     record = call.container()
     changes = diff_states(record.root, State(record, base=True), State(record))
-    return [{"Path": os.fsdecode(change.path), "Kind": _KINDS[change.kind]} for change in changes]
+    return [{"Path": os.fsdecode(change.path.raw), "Kind": _KINDS[change.kind]} for change in changes]
 
 
 def export(call: Call) -> None:

@@ -15,6 +15,16 @@ from rootlay.store.model.errors import (
     UnknownImage,
     WrongPlatform,
 )
+from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
+from rootlay.vfs.build.language.errors import BadDockerfile
+from rootlay.vfs.changes.transfer import CopyRefused
+from rootlay.vfs.docker.networks import UnknownNetwork
+from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
+from rootlay.vfs.run.background import NotStarted
+from rootlay.vfs.run.execs import UnknownExec
+from rootlay.vfs.run.ports import PortNotFree
+from rootlay.vfs.run.user import UnknownUser
+from rootlay.vfs.settings.limits import LimitRefused
 
 
 class ApiError(Exception):
@@ -45,9 +55,22 @@ def not_implemented(reason: str) -> ApiError:
     return ApiError(501, reason)
 
 
+_ALLOCATED = "driver failed programming external connectivity: Bind for {}:{} failed: port is already allocated ({})"
 _STATUS: tuple[tuple[type[Exception], int], ...] = (
     (UnknownContainer, 404),
     (UnknownImage, 404),
+    (UnknownExec, 404),
+    (UnknownNetwork, 404),
+    (UnknownVolume, 404),
+    (VolumeInUse, 409),
+    (NotRunning, 409),
+    (AlreadyPaused, 409),
+    (NotPaused, 409),
+    (LimitRefused, 400),
+    (UnknownUser, 400),
+    (BadVolumeName, 400),
+    (CopyRefused, 400),
+    (BadDockerfile, 400),
     (FileNotFoundError, 404),
     (NotADirectoryError, 404),
     (WrongPlatform, 404),
@@ -65,6 +88,16 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+_TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
+"""What clients look for in the message to choose their own exit code."""
+
+
+def not_started(program: str, error: NotStarted) -> str:
+    """Return Docker's text for a program that did not start."""
+    known = _TEXTS.get(error.run_code)
+    return f'exec: "{program}": {known}: unknown ({error})' if known else f"{error}: unknown"
+
+
 def explain(error: Exception) -> tuple[int, str]:
     """Return status code and message of an error. Docker's texts where clients read them."""
     if isinstance(error, ApiError):
@@ -78,6 +111,8 @@ def explain(error: Exception) -> tuple[int, str]:
             f'Conflict. The container name "/{error.name}" is already in use by container "{error.holder}". '
             "You have to remove (or rename) that container to be able to reuse that name."
         )
+    if isinstance(error, PortNotFree):
+        return 500, _ALLOCATED.format(error.port.address or "0.0.0.0", error.port.outside, error.reason)
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if isinstance(error, OSError) and not isinstance(error, RootlayError):
         return status, f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)

@@ -8,10 +8,11 @@ import socket
 from typing import Any
 
 from rootlay.cli.api.call import Call, Reply
-from rootlay.cli.api.errors import bad_parameter, conflict
+from rootlay.cli.api.errors import bad_parameter, conflict, not_started
 from rootlay.cli.api.streams import framed, kind_of, resize_process
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
+from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.execs import Exec, create_exec, find_exec, run_exec
 from rootlay.vfs.run.program import Program, container_reader, make_program
@@ -52,9 +53,10 @@ def start(call: Call) -> Reply | None:
     _check(record)
     if instance.started_ns:
         raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
+    environment = dict(entry.partition("=")[::2] for entry in instance.env)
     program = make_program(
-        record, container_reader(record), argv=instance.argv, env=dict(entry.partition("=")[::2] for entry in instance.env),
-        cwd=instance.cwd, user=instance.user, tty=instance.tty,
+        record, container_reader(record), argv=instance.argv, env=environment, cwd=instance.cwd, user=instance.user,
+        tty=instance.tty,
     )  # fmt: skip
     size = body.get("ConsoleSize")
     rows_columns = (int(size[0]), int(size[1])) if size and all(size) else (24, 80)
@@ -74,7 +76,11 @@ def start(call: Call) -> Reply | None:
                 left.append(True)
 
     session = open_session(record, joins=True)
-    run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
+    try:
+        run_exec(session, program, instance, emit, client=client, early=early, size=rows_columns)
+    except NotStarted as error:
+        said = not_started(instance.argv[0], error)
+        emit(STDOUT, f"OCI runtime exec failed: exec failed: unable to start container process: {said}\r\n".encode())
     with contextlib.suppress(OSError):
         client.shutdown(socket.SHUT_RDWR)
     return None
@@ -99,7 +105,8 @@ def _start_detached(record: ContainerRecord, instance: Exec, program: Program, s
             for fd in (0, 1, 2):
                 os.dup2(null, fd)
             os.close(begun)
-            run_exec(session, program, instance, lambda stream, data: None, size=size)
+            with contextlib.suppress(NotStarted):  # its exit code is recorded
+                run_exec(session, program, instance, lambda stream, data: None, size=size)
     finally:
         os._exit(0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
-from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
+from rootlay.cli.api.errors import ApiError, bad_parameter, conflict, not_started
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.docker.networks import find_network, name_members
@@ -17,8 +17,6 @@ from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.etcfiles import ensure_etc
 from rootlay.vfs.run.status import EndWait
 from rootlay.vfs.settings.signals import parse_signal
-
-_TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
 
 
 def start(call: Call) -> Reply:
@@ -42,13 +40,10 @@ def start_record(record: ContainerRecord) -> None:
     try:
         start_container(record)
     except NotStarted as error:
-        program = record.config.argv[0] if record.config.argv else ""
-        known = _TEXTS.get(error.run_code)
-        text = f'exec: "{program}": {known}' if known else str(error)
         raise ApiError(
-            400 if known else 500,
+            400 if error.run_code in (126, 127) else 500,
             "failed to create task for container: failed to create shim task: OCI runtime create failed: unable to "
-            f"start container process: {text}: unknown ({error})",
+            f"start container process: {not_started(record.config.argv[0], error)}",
         ) from None
 
 

@@ -36,7 +36,7 @@ _BACKLOG = 128
 class AddressTaken(RootlayError):
     """Another server has the socket, or the address cannot be bound."""
 
-    exit_code = 37
+    exit_code = 80
 
     def __init__(self, address: str, reason: str) -> None:
         super().__init__(f"{address}: {reason}")
@@ -57,6 +57,8 @@ def listen_unix(path: Path) -> Listener:
     Raises AddressTaken, OSError.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if path.parent.stat().st_uid not in (os.geteuid(), 0):
+        raise AddressTaken(str(path), "its directory belongs to another user; choose another --socket")
     lock = os.open(path.with_name(f".{path.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

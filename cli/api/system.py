@@ -12,6 +12,7 @@ from rootlay.cli.api.call import Call
 from rootlay.cli.api.containers import size_of
 from rootlay.store.containers.containers import Containers
 from rootlay.store.disk.trash import disk_bytes
+from rootlay.store.model.progress import unheard
 from rootlay.store.store import ImageStore
 from rootlay.store.volumes.volumes import Volumes
 from rootlay.vfs.build.cache.usage import list_cache
@@ -72,7 +73,7 @@ def info(call: Call) -> dict[str, Any]:
         "ContainersRunning": sum(kind in ("running", "restarting") for kind in kinds),
         "ContainersPaused": kinds.count("paused"),
         "ContainersStopped": sum(kind in ("created", "exited", "dead") for kind in kinds),
-        "Images": len({record.id for record in ImageStore.open(call.root).images([].append)}),
+        "Images": len({record.id for record in ImageStore.open(call.root).images(unheard)}),
         "Driver": "rootlay",
         "DriverStatus": [["Engine", "seccomp and Landlock, without root, mounts or namespaces"]],
         "Plugins": _PLUGINS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shlex
 import subprocess
@@ -15,12 +16,13 @@ from rootlay.store.model.errors import RootlayError
 
 SOCKET_NAME = "docker.sock"
 _START_S = 10.0
+_NAME_MAX = 107  # of a UNIX socket
 
 
 class MissingExtra(RootlayError):
     """The packages of the extra `api` are not installed."""
 
-    exit_code = 38
+    exit_code = 81
 
     def __init__(self, package: str) -> None:
         super().__init__(f"the API needs the package {package}: install it with `pip install 'rootlay[api]'`")
@@ -72,14 +74,19 @@ def _tcp(address: str) -> tuple[str, int]:
 
 
 def socket_path(values: Values, context: Context) -> Path:
-    """Return the socket: the given one, else that of the store, in the user's runtime directory if there is one."""
+    """Return the socket: the given one, else that of the store, in the user's runtime directory if there is one; below
+    /tmp for a store with a path that is too long."""
     given = values.text("socket")
     if given is not None:
         return Path(os.path.abspath(given.removeprefix("unix://")))
     runtime = context.environ.get("XDG_RUNTIME_DIR")
     if runtime and not context.root_given and os.access(runtime, os.W_OK):
         return Path(runtime) / "rootlay" / SOCKET_NAME
-    return context.root / SOCKET_NAME
+    path = context.root / SOCKET_NAME
+    if len(os.fsencode(path)) <= _NAME_MAX:
+        return path
+    digest = hashlib.sha256(os.fsencode(context.root)).hexdigest()[:12]
+    return Path(f"/tmp/rootlay-{os.geteuid()}/{digest}.sock")
 
 
 def _start_and_print(values: Values, context: Context) -> int:
@@ -133,6 +140,6 @@ VERB = Verb(
             ("--env",), "flag", "Start a server in the background unless one runs, and print `export DOCKER_HOST=…`."
         ),
     ),
-    exits="0 success; 37 the address is taken; 38 the extra `rootlay[api]` is not installed.",
+    exits="0 success; 80 the address is taken; 81 the extra `rootlay[api]` is not installed.",
     examples=('eval "$(rootlay api --env)"', "rootlay api --socket /tmp/docker.sock"),
 )

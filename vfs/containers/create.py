@@ -73,7 +73,6 @@ class ContainerOptions:
     `image_volumes` each VOLUME of the image gets one: programs see them, the overlay of the container does not.
     """
 
-    id: str = ""
     image: str = ""
     argv: tuple[str, ...] = ()
     entrypoint: str | None = None
@@ -100,6 +99,7 @@ class ContainerOptions:
     volumes_from: tuple[str, ...] = ()
     image_volumes: bool = False
     settings: Settings | None = None
+    id: str = ""
 
 
 def create_container(

@@ -218,15 +218,15 @@ def port_list(record: ContainerRecord, request: Request) -> list[dict[str, Any]]
         entries = published.get(name)
         if not entries:
             found.append({"PrivatePort": inside_port, "Type": protocol or "tcp"})
-        for entry in entries or ():
-            found.append(
-                {
-                    "IP": entry["HostIp"],
-                    "PrivatePort": inside_port,
-                    "PublicPort": int(entry["HostPort"]),
-                    "Type": protocol,
-                }
-            )
+        found += [
+            {
+                "IP": entry["HostIp"],
+                "PrivatePort": inside_port,
+                "PublicPort": int(entry["HostPort"]),
+                "Type": protocol,
+            }
+            for entry in entries or ()
+        ]
     return found
 
 

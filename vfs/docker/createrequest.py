@@ -24,8 +24,6 @@ Json = Mapping[str, Any]
 class BadRequest(RootlayError, ValueError):
     """A member of the request that cannot be used."""
 
-    exit_code = 2
-
 
 @value
 class Wanted:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rootlay.store.model.errors import CorruptStore, RootlayError
 from rootlay.store.model.image import Image, ImageRecord
+from rootlay.store.model.progress import unheard
 from rootlay.store.model.reference import Reference
 from rootlay.store.store import ImageStore
 from rootlay.vfs.docker.times import epoch_of
@@ -63,7 +64,7 @@ def inspect_image(image: Image) -> dict[str, Any]:
 def summarize_images(store: ImageStore) -> Iterator[dict[str, Any]]:
     """Yield the entries of `docker image ls`, one for each image, newest first."""
     by_image: dict[tuple[str, str], list[ImageRecord]] = {}
-    for record in store.images([].append):
+    for record in store.images(unheard):
         by_image.setdefault((str(record.id), str(record.manifest_digest)), []).append(record)
     for (identity, digest), records in by_image.items():
         references = [record.reference for record in records if record.reference]
@@ -91,18 +92,17 @@ def history_of(image: Image) -> list[dict[str, Any]]:
     """Return the JSON of `docker history`, newest step first."""
     layers = [layer.size for layer in image.manifest.layers]
     steps = list(image.config.history)
-    found = []
-    for step in steps:
-        found.append(
-            {
-                "Id": "<missing>",
-                "Created": epoch_of(step.created),
-                "CreatedBy": step.created_by,
-                "Tags": None,
-                "Size": 0 if step.empty_layer or not layers else layers.pop(0),
-                "Comment": step.comment,
-            }
-        )
+    found: list[dict[str, Any]] = [
+        {
+            "Id": "<missing>",
+            "Created": epoch_of(step.created),
+            "CreatedBy": step.created_by,
+            "Tags": None,
+            "Size": 0 if step.empty_layer or not layers else layers.pop(0),
+            "Comment": step.comment,
+        }
+        for step in steps
+    ]
     found += [
         {"Id": "<missing>", "Created": 0, "CreatedBy": "", "Tags": None, "Size": size, "Comment": ""} for size in layers
     ]

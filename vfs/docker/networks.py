@@ -36,8 +36,6 @@ _BEGIN, _END = b"# rootlay: names of the networks\n", b"# rootlay: end\n"
 class UnknownNetwork(RootlayError):
     """No network of that name or ID."""
 
-    exit_code = 38
-
     def __init__(self, name: str) -> None:
         super().__init__(f"network {name} not found")
         self.name = name
@@ -45,8 +43,6 @@ class UnknownNetwork(RootlayError):
 
 class NetworkRefused(RootlayError):
     """A change of a network that is not possible."""
-
-    exit_code = 39
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(reason)

@@ -21,8 +21,6 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 class BadTopOptions(RootlayError, ValueError):
     """Options of ps that it refuses, or that hide the process IDs."""
 
-    exit_code = 2
-
 
 def process_table(pids: Iterable[int], options: str) -> tuple[list[str], list[list[str]]]:
     """Return titles and rows of `ps OPTIONS`, with only the rows of these processes.

@@ -98,15 +98,12 @@ class LogReader:
             for path in (record.log, record.log_index):
                 os.close(_append(path))
         self._record = record
-        self._log: BinaryIO | None = None
-        self._index: BinaryIO | None = None
+        self._files: tuple[BinaryIO, BinaryIO] | None = None
         self._offset = 0
-        if make or at_end:
-            self._open()
-        if at_end and self._index is not None:
-            assert self._log is not None  # both or none are open
-            self._index.seek(os.fstat(self._index.fileno()).st_size // _ENTRY.size * _ENTRY.size)
-            self._offset = os.fstat(self._log.fileno()).st_size
+        if (make or at_end) and (files := self._open()) and at_end:
+            log, index = files
+            index.seek(os.fstat(index.fileno()).st_size // _ENTRY.size * _ENTRY.size)
+            self._offset = os.fstat(log.fileno()).st_size
 
     def pieces(self, *, whole: bool = False) -> Iterator[Piece]:
         """Yield the pieces since the last call.
@@ -114,47 +111,50 @@ class LogReader:
         Args:
             whole: the writer has ended: return also the bytes without an entry.
         """
-        if not self._open() or self._log is None or self._index is None:
+        files = self._open()
+        if files is None:
             return
-        while entries := self._index.read(_ENTRY.size * _ENTRIES_AT_ONCE):
+        log, index = files
+        while entries := index.read(_ENTRY.size * _ENTRIES_AT_ONCE):
             if rest := len(entries) % _ENTRY.size:  # its writer is writing the last one
-                self._index.seek(-rest, os.SEEK_CUR)
+                index.seek(-rest, os.SEEK_CUR)
                 entries = entries[:-rest]
             for offset, time_ns, length, stream in _ENTRY.iter_unpack(entries):
-                yield from self._read(offset, time_ns, STDOUT)
-                yield from self._read(offset + length, time_ns, stream)
+                yield from self._read(log, offset, time_ns, STDOUT)
+                yield from self._read(log, offset + length, time_ns, stream)
             if rest:
                 break
         if whole:
-            found = os.fstat(self._log.fileno())
-            yield from self._read(found.st_size, found.st_mtime_ns, STDOUT)
+            found = os.fstat(log.fileno())
+            yield from self._read(log, found.st_size, found.st_mtime_ns, STDOUT)
 
-    def _read(self, end: int, time_ns: int, stream: int) -> Iterator[Piece]:
-        while self._offset < end and self._log is not None:
-            self._log.seek(self._offset)
-            data = self._log.read(min(end - self._offset, _PIECE_BYTES))
+    def _read(self, log: BinaryIO, end: int, time_ns: int, stream: int) -> Iterator[Piece]:
+        while self._offset < end:
+            log.seek(self._offset)
+            data = log.read(min(end - self._offset, _PIECE_BYTES))
             if not data:
                 return
             self._offset += len(data)
             yield Piece(stream, time_ns, data)
 
-    def _open(self) -> bool:
-        if self._index is None:
+    def _open(self) -> tuple[BinaryIO, BinaryIO] | None:
+        """Return log and index; None if there is no log yet."""
+        if self._files is None:
             try:
-                self._log = open(self._record.log, "rb", buffering=0)  # noqa: SIM115 -- `close` closes it
-                self._index = open(self._record.log_index, "a+b", buffering=0)  # noqa: SIM115
-                self._index.seek(0)
+                log = open(self._record.log, "rb", buffering=0)  # noqa: SIM115 -- `close` closes it
             except FileNotFoundError:
-                if self._log is not None:
-                    self._log.close()
-                return False
-        return True
+                return None
+            try:
+                index = open(self._record.log_index, "rb", buffering=0)  # noqa: SIM115
+            except FileNotFoundError:  # of an older version
+                index = open(os.devnull, "rb", buffering=0)  # noqa: SIM115
+            self._files = log, index
+        return self._files
 
     def close(self) -> None:
         """Close the files. Idempotent."""
-        for file in (self._log, self._index):
-            if file is not None:
-                file.close()
+        for file in self._files or ():
+            file.close()
 
 
 class Lines:

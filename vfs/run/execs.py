@@ -41,8 +41,6 @@ _NAME = re.compile(r"exec-([0-9a-f]{64})\.json")
 class UnknownExec(RootlayError):
     """No exec instance of that ID."""
 
-    exit_code = 14
-
     def __init__(self, identity: str) -> None:
         super().__init__(f"No such exec instance: {identity}")
         self.identity = identity
@@ -127,6 +125,8 @@ def run_exec(
 ) -> int:
     """Start an instance's program, relay its streams until it ends, and return its exit code. See Relay.
 
+    Raises NotStarted; the exit code is recorded in that case too.
+
     Args:
         emit: receives the output.
         client: the source of the input, after the bytes `early`.
@@ -148,15 +148,13 @@ def run_exec(
         relay.add_input(early)
         relay.add_client(os.dup(client.fileno()))
     trouble = bool(said) and not said.endswith(b"\n")
+    if trouble:
+        relay.silence()  # the engine's own words; the caller gets them as an error
     code = exit_code(relay.run(pid))
     hydrator.release()
-    if trouble:
-        try:
-            result_of(b"%d\n%b" % (code, said[:-1]))
-        except RootlayError as error:
-            emit(STDERR, f"OCI runtime exec failed: exec failed: {error}\r\n".encode())
-    else:
-        emit(STDERR, session.trouble())
-    relay.close()
     save_exec(record, replace(begun, finished_ns=time.time_ns(), exit_code=code))
+    relay.close()
+    if trouble:
+        result_of(b"%d\n%b" % (code, said[:-1]))
+    emit(STDERR, session.trouble())
     return code

@@ -106,6 +106,10 @@ class Relay:
         """Read input from a descriptor, which is closed after its end."""
         self._clients.add(fd)
 
+    def silence(self) -> None:
+        """Drop the output from now on."""
+        self._emit = lambda stream, data: None
+
     def add_input(self, data: bytes) -> None:
         """Add input that a client has sent already."""
         self._pending += data

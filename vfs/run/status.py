@@ -74,8 +74,11 @@ class EndWait:
     def __init__(self, record: ContainerRecord) -> None:
         self._record = record
         self._path = record.path / f"{WAIT_PREFIX}{os.getpid()}-{os.urandom(3).hex()}"
-        os.mkfifo(self._path, 0o600)
-        self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._fd = -1
+        while self._fd < 0:
+            os.mkfifo(self._path, 0o600)
+            with contextlib.suppress(FileNotFoundError):  # a program has ended just now, and removed it
+                self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = record.state()
         self._running = is_running(record, self._state)
 
