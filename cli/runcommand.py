@@ -6,8 +6,7 @@ import os
 
 from rootlay.cli.spec import UsageError
 from rootlay.store.containers.record import ContainerRecord
-from rootlay.vfs.run.program import Program, make_program
-from rootlay.vfs.run.program import container_reader as reader
+from rootlay.vfs.run.program import Program, container_reader, make_program
 from rootlay.vfs.run.session import Session, open_session
 
 
@@ -50,7 +49,7 @@ def attach(
             from rootlay.vfs.lifecycle.start import prepare_start
 
             prepare_start(record)
-        program = make_program(record, reader(record), tty=config.tty)
+        program = make_program(record, container_reader(record), tty=config.tty)
         session = start_session(record, trace=trace, patch=patch, confine=confine)
         if config.tty and not os.isatty(1):
             from rootlay.vfs.run.pty import run_in_pty

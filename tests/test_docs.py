@@ -14,7 +14,7 @@ PAGES = sorted([*TREE.glob("*.md"), *(TREE / "docs").rglob("*.md")])
 HISTORY = {TREE / "CHANGELOG.md"}
 #: `store/x.py`, `vfs/csrc/core/`, `tests/run`: begins with a folder of the tree. Placeholders and braces are not paths.
 TREE_PATH = re.compile(r"`((?:store|vfs|cli|tests|bench|docs|demo)/[\w./*-]*)(?:::\w+)?(?:[ `])")
-#: `core/walk/`, `trap/process.c`: short for a path below vfs/csrc, which the pages about the core use.
+#: `core/walk/`, `trap/process/mark.c`: short for a path below vfs/csrc, which the pages about the core use.
 CORE_PATH = re.compile(r"`((?:core|trap)/[\w./*-]*)(?:[ `])")
 #: `test_link.py`, `hostile.c`, `test_urls`: a file or a function of the tests, or a source file, by its bare name.
 BARE_FILE = re.compile(r"`(?:\.\./)*(?:[\w/]+/)?(\w+\.(?:py|c))`")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -239,12 +240,65 @@ def test_imports_go_down_the_floors(path: Path) -> None:
                 assert FLOOR[folder] < FLOOR[own], f"{path}:{node.lineno} imports {name}"
 
 
+SOURCES_IN_C = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.[chS]"))
+
+
 @pytest.mark.parametrize(
-    "folder", sorted({path.parent for path in MODULES}), ids=lambda path: str(path.relative_to(ROOT))
+    "folder",
+    sorted({path.parent for path in (*MODULES, *SOURCES_IN_C)}),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_folder_is_a_shelf(folder: Path) -> None:
     """More than thirty modules are two ideas. cli/verbs has one module for each verb, by design."""
-    assert len(list(folder.glob("*.py"))) <= 30 or folder == ROOT / "cli" / "verbs"
+    modules = [*folder.glob("*.py"), *folder.glob("*.c"), *folder.glob("*.S")]
+    assert len(modules) <= 30 or folder == ROOT / "cli" / "verbs"
+
+
+# What the C sources of a folder include, besides their own folder. The folders of the core
+# share one header (core/internal.h); those of the handlers (files, sockets, process, signals) do not know each other.
+INCLUDES = {
+    "store/csrc": "",
+    "store/csrc/batchwrite": "",
+    "store/csrc/viewbuild": "store/csrc",
+    "vfs/csrc/core": "store/csrc",
+    "vfs/csrc/testlib": "vfs/csrc/core",
+    "vfs/csrc/hook": "vfs/csrc/core",
+    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
+    "vfs/csrc/trap/table": "vfs/csrc/trap",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/trap/call",
+    "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
+    "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
+    "vfs/csrc/trap/sockets": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/process": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/signals": "vfs/csrc/trap vfs/csrc/trap/table",
+}
+
+
+def test_sources_in_c_include_what_their_folder_may() -> None:
+    found: dict[str, set[str]] = {}
+    for path in SOURCES_IN_C:
+        own = folder_in_c(path)
+        found.setdefault(own, set())
+        for name in re.findall(r'^#\s*include "(.*)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+            included = (path.parent / name).resolve()
+            assert included.is_file(), f"{path} includes {name}"
+            if folder_in_c(included) != own:
+                found[own].add(folder_in_c(included))
+    assert found == {folder: set(others.split()) for folder, others in INCLUDES.items()}
+
+
+def folder_in_c(path: Path) -> str:
+    """The folder of a source; all of the core counts as one."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return "vfs/csrc/core" if folder.startswith("vfs/csrc/core/") else folder
+
+
+def test_no_two_sources_of_one_program_have_one_name() -> None:
+    """Objects are named for their source (`tests/faults`), and so are the references of our comments."""
+    for part in ("vfs/csrc/core", "vfs/csrc/trap", "vfs/csrc/hook"):
+        names = [path.name for path in SOURCES_IN_C if path.is_relative_to(ROOT / part)]
+        assert len(names) == len(set(names)), part
 
 
 @pytest.mark.parametrize("folder", ["tests", "bench"])

@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.plugins.fsspecfs import RootlayFileSystem
     from rootlay.vfs.pyfs.layerfs import LayerFS
+    from rootlay.vfs.run.hostpath import UnsafeSource
     from rootlay.vfs.run.mounttarget import BindMismatch
     from rootlay.vfs.run.ports import PortNotFree
     from rootlay.vfs.run.program import ImpossibleProgram
@@ -168,6 +169,7 @@ __all__ = [
     "UnknownUser",
     "UnknownVolume",
     "UnsafePath",
+    "UnsafeSource",
     "UnsupportedMedia",
     "UpperKeptElsewhere",
     "VolumeInUse",
@@ -253,6 +255,7 @@ _HOMES = {
     "UnknownUser": "rootlay.vfs.run.user",
     "UnknownVolume": "rootlay.store.volumes.volumes",
     "UnsafePath": "rootlay.store.model.errors",
+    "UnsafeSource": "rootlay.vfs.run.hostpath",
     "UnsupportedMedia": "rootlay.store.model.errors",
     "UpperKeptElsewhere": "rootlay.store.model.containererrors",
     "VolumeInUse": "rootlay.store.volumes.volumes",

@@ -21,6 +21,7 @@ CONFINE = Option(
     ("Confine programs to the container's files with Landlock: auto (if the kernel supports it), require, off."),
     "MODE",
 )
+SIG_PROXY = Option(("--sig-proxy",), "flag", "Pass signals on to the program (default: true).", default=True)
 CREATE_OPTIONS = (
     Option(("--rm",), "flag", "Remove the container when its program exits."),
     Option(("--cidfile",), "text", "Write the container ID to a file.", "FILE"),
@@ -118,6 +119,7 @@ def to_options(values: Values, context: Context, *, auto_remove: bool, to_run: b
         upper=values.text("upper") or "",
         tty=values.flag("tty"),
         stdin=values.flag("interactive"),
+        stdin_once=to_run and values.flag("interactive") and not values.flag("detach"),
         auto_remove=auto_remove,
         confine=confine_mode(values) or "auto",
         network=_network(values),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from rootlay.cli.container.runoptions import SIG_PROXY
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 KEYS = Option(("--detach-keys",), "text", "Keys that detach from the container (default: ctrl-p,ctrl-q).", "KEYS")
-SIG_PROXY = Option(("--sig-proxy",), "flag", "Pass signals on to the program (default: true).", default=True)
 
 
 def action(values: Values, context: Context) -> int:

@@ -42,13 +42,15 @@ class Bind:
 
     `owner` is the user and the group that the mounted file or directory is shown to belong to, and, if there is a third
     value, its permission bits, which then say who may use it. Otherwise, and below it, the caller's files are shown as
-    the files of the user inside.
+    the files of the user inside. `canonical`: `host` is a real path in a directory that is not trusted; no link is
+    followed.
     """
 
     host: str
     target: str
     read_only: bool = False
     owner: tuple[int, ...] = ()
+    canonical: bool = False
     kind: str = "bind"
     source: str = ""
     subpath: str = ""

@@ -31,10 +31,10 @@ from rootlay.vfs.build.language.scope import GlobalScope
 from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.owners import remove_ownerless
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.run.owners import remove_ownerless
 
 
 @value

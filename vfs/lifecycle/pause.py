@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+from collections.abc import Iterator
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotPaused, NotRunning
@@ -54,6 +55,19 @@ def continue_programs(record: ContainerRecord) -> None:
     """Continue all programs of a container that are stopped."""
     for pid in iter_guests(record.real_path):
         signal_guest(record.real_path, pid, signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def paused(record: ContainerRecord) -> Iterator[None]:
+    """Pause a container, if it runs, while the block is executed."""
+    pauses = is_running(record) and not is_paused(record)
+    if pauses:
+        pause_container(record)
+    try:
+        yield
+    finally:
+        if pauses:
+            continue_programs(record)
 
 
 def is_paused(record: ContainerRecord) -> bool:

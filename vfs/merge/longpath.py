@@ -28,7 +28,7 @@ _KNOWN_MAX = 64
 _Key = tuple[bytes, bytes]
 
 
-class _Held:
+class Held:
     """The descriptors of an operation or a walk."""
 
     __slots__ = ("depth", "known", "lent")
@@ -68,6 +68,10 @@ class _Held:
             for descriptor in set(lent).difference(self.known.values()):
                 os.close(descriptor)
 
+    def __del__(self) -> None:
+        self.give_back(0)
+        self.forget()
+
     def forget(self) -> None:
         """Close all cached directories."""
         for descriptor in self.known.values():
@@ -87,7 +91,7 @@ class _Held:
 
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.held = _Held()
+        self.held = Held()
 
 
 _local = _Local()
@@ -143,7 +147,7 @@ def lending() -> Iterator[None]:
 
 def scoped(items: Iterator[T]) -> Iterator[T]:
     """Yield the items of a walk, each made by a separate operation; the directories on the way are kept open."""
-    own = _Held()
+    own = Held()
     own.depth = 1
     try:
         while True:

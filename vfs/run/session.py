@@ -21,7 +21,7 @@ from rootlay.store.containers.record import Bind, ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -88,7 +88,7 @@ class Session:
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
-        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/main.c`).
+        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/start/main.c`).
 
         Args:
             reports: the engine reports on descriptor 3 whether the program has started.
@@ -224,7 +224,7 @@ def make_launch(
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
     check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
-    own = _binds(record, base)
+    own = _binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [
         LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
@@ -301,7 +301,7 @@ def _lower(path: str) -> LaunchDir:
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 
 
-def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
+def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
@@ -311,27 +311,28 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
     if not record.config.binds:
         return list(found.values())
+    from rootlay.vfs.run.hostpath import real_host, writable_hosts
     from rootlay.vfs.run.mounttarget import resolve_targets
 
-    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    hosts = [_host_of(record, index, bind) for index, bind in enumerate(record.config.binds)]
-    inside = resolve_targets(
-        record, {targets[b.target]: host for b, host in zip(record.config.binds, hosts, strict=True)}
-    )
-    for bind, host in zip(record.config.binds, hosts, strict=True):
+    binds = [_placed(record, index, bind) for index, bind in enumerate(record.config.binds)]
+    writable, plain = writable_hosts([upper, *(b.host for b in binds if not b.read_only)])
+    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in binds}
+    inside = resolve_targets(record, {targets[b.target]: b.host for b in binds})
+    for bind in binds:
+        host = real_host(bind.host, None if bind.canonical else writable, plain)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())
 
 
-def _host_of(record: ContainerRecord, index: int, bind: Bind) -> str:
-    """Return the real host path of a bind, volume, empty directory or image."""
+def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
+    """Return a bind; in place of a volume, an empty directory or an image, the bind of its real host path."""
     if bind.kind == "bind":
-        return os.path.realpath(bind.host)
+        return bind
     from rootlay.vfs.settings.mounts import place_of
 
-    return place_of(record, index, bind)
+    return replace(bind, host=place_of(record, index, bind), canonical=True)
 
 
 def listen_at(path: Path) -> socket:

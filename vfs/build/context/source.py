@@ -12,17 +12,23 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from struct import Struct
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, TypeVar
 
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.entry import Xattrs
+from rootlay.store.model.errors import printable
 from rootlay.store.model.value import value
 from rootlay.vfs.merge import xattr
+from rootlay.vfs.merge.longpath import Held
 from rootlay.vfs.overlay.overlay import Overlay
 
+T = TypeVar("T")
+
 LINKS_MAX = 40
+_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STAMP = Struct("<QQQqq")
 
 
@@ -92,7 +98,10 @@ def join(directory: bytes, name: bytes) -> bytes:
 
 
 class HostTree:
-    """A directory of the host; its links cannot lead out of it.
+    """A directory of the host; its links cannot lead out of it, not even if another process changes it meanwhile.
+
+    Each step is taken by the descriptor of a directory, and never through a link. Each thread keeps the descriptors of
+    the last directories: a directory that is renamed meanwhile is still one that was reached from the root.
 
     Args:
         root: the directory.
@@ -103,13 +112,23 @@ class HostTree:
     def __init__(self, root: str | os.PathLike[str], ignored: Callable[[bytes], bool] | None = None) -> None:
         self.root = os.fsencode(os.path.realpath(root)).rstrip(b"/")
         self._ignored = ignored
+        self._held = threading.local()
 
-    def _real(self, path: bytes) -> bytes:
-        return self.root + path if path != b"/" else self.root or b"/"
+    def _at(self, path: bytes, call: Callable[[bytes, int], T]) -> T:
+        """Return the result of the call with a path's last name and a descriptor of its directory."""
+        held: Held | None = getattr(self._held, "directories", None)
+        if held is None:
+            held = self._held.directories = Held()
+        directory, _, name = path.rpartition(b"/")
+        try:
+            return call(name or b".", held.directory(self.root, directory))
+        except OSError as error:
+            error.filename = os.fsdecode(self.root + path)
+            raise
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         try:
-            found = os.lstat(self._real(path))
+            found = self._at(path, lambda name, directory: os.lstat(name, dir_fd=directory))
         except (FileNotFoundError, NotADirectoryError):
             return None
         if stat.S_ISSOCK(found.st_mode) or self._is_left_out(path, found.st_mode):
@@ -128,16 +147,20 @@ class HostTree:
         return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self._names(path)))
 
     def readlink(self, path: bytes) -> bytes:
-        return os.readlink(self._real(path))
+        return self._at(path, lambda name, directory: os.readlink(name, dir_fd=directory))
 
     def _names(self, path: bytes) -> list[bytes]:
-        return sorted(os.listdir(self._real(path)))
+        descriptor = self._at(path, lambda name, directory: os.open(name, _LIST, dir_fd=directory))
+        try:
+            return sorted(map(os.fsencode, os.listdir(descriptor)))
+        finally:
+            os.close(descriptor)
 
     def listdir(self, path: bytes) -> list[bytes]:
         return self._names(path)
 
     def xattrs(self, path: bytes) -> Xattrs:
-        real = self._real(path)
+        real = self._at(path, lambda name, directory: b"/proc/self/fd/%d/%s" % (directory, name))
         try:
             names = [name for name in sorted(os.listxattr(real, follow_symlinks=False)) if _travels(name)]
             return tuple((os.fsencode(name), os.getxattr(real, name, follow_symlinks=False)) for name in names)
@@ -148,7 +171,10 @@ class HostTree:
 
     def open(self, path: bytes) -> BinaryIO:
         # A file that was replaced by a link meanwhile is not followed: it might lead anywhere.
-        return os.fdopen(open_regular(self._real(path), follow=False), "rb")
+        what = printable(self.root + path)
+        return os.fdopen(
+            self._at(path, lambda name, directory: open_regular(name, follow=False, dir_fd=directory, what=what)), "rb"
+        )
 
 
 def _travels(xattr_name: str) -> bool:

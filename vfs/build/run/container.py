@@ -5,7 +5,8 @@ Rules:
    the next RUN gets an empty one on top. Nothing is copied, no view is built.
 2. If another instruction has added a layer meanwhile, the next RUN starts a new container on the image so far.
 3. When the command ends, its remaining processes are killed, as at the end of a PID namespace.
-4. The container is marked as owned by this process (`rootlay.vfs.run.owners`): after a crash the next build removes it.
+4. The container is marked as owned by this process (`rootlay.vfs.build.run.owners`): after a crash the next build
+   removes it.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.emptytrash import empty_trash_in_background
+from rootlay.vfs.build.run.owners import OWNER, owner_mark
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.killing import kill_guests
-from rootlay.vfs.run.owners import OWNER, owner_mark
 from rootlay.vfs.run.program import Program, make_program
 from rootlay.vfs.run.session import Session, open_session
 

@@ -23,7 +23,7 @@ struct stream {
     char buffer[STREAM_BYTES] __attribute__((aligned(16)));
 };
 
-static int streams;
+static int streams; /* that are open; any thread, atomically */
 
 int rl_open_streams(void)
 {

@@ -2,8 +2,9 @@
  *
  * A real path hardly ever fits the 108 bytes of sun_path: the upper is named through the launch file's alias, a short
  * symbolic link, which is made here when it is needed (most activations bind no socket); a path that still does not fit
- * is named through a descriptor of its directory. Names that accept, recvfrom and recvmsg report are left unchanged
- * (the trap engine does the same: vfs/csrc/trap/sockets.c).
+ * is named through a descriptor of its directory. accept, recvfrom and recvmsg, which the trap engine translates, are
+ * not hooked: they report a peer's real name. An answer to it arrives (translate_peer()), but for a name through a
+ * descriptor.
  */
 #define _GNU_SOURCE
 #include <stddef.h>

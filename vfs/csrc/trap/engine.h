@@ -1,9 +1,9 @@
 /* Declarations shared by the files of the trap engine.
  *
- * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot (slots.c) and switches
- * to its stack; sigsys.c looks the call up in the table (syscalls.c), copies its path arguments (usermem.c) and calls
- * the row's handler (files.c, attrs.c, …), which calls the core (../core/core.h); the result is stored in the saved
- * registers.
+ * The life of one trapped call: the filter (table/filter.c) raises SIGSYS; x86_64/gate.S claims a slot (call/slots.c)
+ * and switches to its stack; call/sigsys.c looks the call up in the table (table/syscalls.c), copies its path arguments
+ * (call/usermem.c) and calls the row's handler (files/, sockets/, process/, signals/), which calls the core
+ * (../core/core.h); the result is stored in the saved registers.
  *
  * 1. Handlers run on a slot's stack with every signal blocked but SIGSEGV and SIGBUS, which only the
  *    copy routines of usermem.c may cause.

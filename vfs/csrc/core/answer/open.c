@@ -7,7 +7,7 @@
  * 4. The object of a relative path is opened here, relative to its directory's descriptor or while it is certain that
  *    no directory was renamed meanwhile. An object whose open may block is the exception.
  * 5. No call of ours truncates a file that it opens read-only, or uses access mode 3: the filter rejects both
- *    (trap/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
+ *    (trap/table/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
 #include "../internal.h"
 
 static int wants_write(int flags)

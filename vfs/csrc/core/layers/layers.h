@@ -29,6 +29,7 @@ struct rl_bind {
     u32 flags;
     u32 uid, gid, mode;
 };
+/* Set by rl_core_init(), then only read. */
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
 extern const struct rl_launch_bind *rl_binds;
