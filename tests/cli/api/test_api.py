@@ -346,7 +346,7 @@ def test_a_classic_build(api: Client) -> None:
     failed = api("POST", "/build", _context(Dockerfile="FROM small\nRUN exit 3\n")).lines[-1]
     assert "3" in failed["error"]
     assert failed["errorDetail"]["message"] == failed["error"]
-    wrong = api("POST", "/build", _context(Dockerfile="FRUM small\n"), status=500)
+    wrong = api("POST", "/build", _context(Dockerfile="FRUM small\n"), status=400)
     assert "FRUM" in wrong.json["message"]
     assert "DOCKER_BUILDKIT=0" in api("POST", "/build", context, version=2, status=501).json["message"]
 
