@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import struct
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
@@ -18,11 +17,11 @@ from rootlay.cli.api.exchange import MULTIPLEXED_STREAM, RAW_STREAM
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.docker.containers import status_of
 from rootlay.vfs.docker.times import full_nano, parse_moment
+from rootlay.vfs.lifecycle.logs import iter_log
 from rootlay.vfs.run.attachment import Attachment, BadKeys, parse_keys
-from rootlay.vfs.run.containerlog import STDERR, STDOUT, Lines, LogReader, Piece, has_writer
+from rootlay.vfs.run.containerlog import STDERR, STDOUT
 from rootlay.vfs.run.status import is_running
 from rootlay.vfs.run.terminal import resize_terminal
-from rootlay.vfs.run.watching import Watch
 
 _HEADER = struct.Struct(">BxxxI")
 
@@ -57,33 +56,15 @@ def logs(call: Call) -> None:
         raise bad_parameter(f"invalid value of since or until: {call.text('since')} {call.text('until')}") from None
     tail = call.text("tail", "all")
     count = int(tail) if tail.isdigit() else None
-    stamps, follow = call.truth("timestamps"), call.truth("follow")
-    tty = record.config.tty
+    stamps, tty = call.truth("timestamps"), record.config.tty
     with call.exchange.stream(kind_of(call, tty)) as body:
         emit = framed(body.write, tty, wanted)
-        for line in _lines(call, record, count, follow):
-            if line.time_ns < since or line.stream not in wanted:
-                continue
-            if until and line.time_ns > until:
-                break
+        lines = iter_log(
+            record, since_ns=since, until_ns=until or None, tail=count, follow=call.truth("follow"),
+            stop=call.exchange.client_left,
+        )  # fmt: skip
+        for line in lines:
             emit(line.stream, (full_nano(line.time_ns).encode() + b" " if stamps else b"") + line.data)
-
-
-def _lines(call: Call, record: ContainerRecord, count: int | None, follow: bool) -> Iterator[Piece]:
-    """Yield the last `count` lines, and with `follow` all later ones until the program ends or the client leaves."""
-    reader, lines = LogReader(record), Lines()
-    client = call.exchange.connection.client.fileno()
-    with Watch([record.path]) as watch, contextlib.closing(reader):
-        runs = follow and (is_running(record) or has_writer(record))
-        found = (line for piece in reader.pieces(whole=not runs) for line in lines.add(piece))
-        yield from found if count is None else deque(found, count)
-        while runs:
-            runs = is_running(record) or has_writer(record)
-            for piece in reader.pieces(whole=not runs):
-                yield from lines.add(piece)
-            if runs and watch.wait(1.0, also=[client]) and call.exchange.client_left():
-                return
-        yield from lines.rest()
 
 
 def _check_attachable(record: ContainerRecord) -> None:

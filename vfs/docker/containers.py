@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rootlay.store.containers.record import MANIFEST_COPY, Bind, ContainerRecord, ContainerState
+from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerRecord, ContainerState
 from rootlay.store.disk.smallfile import read_small
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace, value
-from rootlay.vfs.docker.hostconfig import HOST_CONFIG
+from rootlay.vfs.docker.hostconfig import HOST_CONFIG, config_of_settings, of_settings
 from rootlay.vfs.docker.networks import PREDEFINED, Network, UnknownNetwork, endpoint_json, find_network, networks_of
 from rootlay.vfs.docker.request import Request, read_request
 from rootlay.vfs.docker.times import human_duration, rfc3339_nano
@@ -152,10 +152,9 @@ def image_id_of(record: ContainerRecord) -> str:
 def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
     """Return Docker's Config: the client's, completed by the record."""
     config, given = record.config, request.config
-    entrypoint = given.get("Entrypoint")
-    command = given.get("Cmd")
-    if not request.config:
-        command = list(config.argv)
+    entrypoint, command = given.get("Entrypoint"), given.get("Cmd")
+    if not given:
+        entrypoint, command = _split_command(record)
     found = {
         "Hostname": config.hostname or record.id[:12],
         "Domainname": "",
@@ -165,6 +164,7 @@ def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
         "OnBuild": None,
         "Volumes": None,
         **given,
+        **config_of_settings(config.settings),
         "User": config.user,
         "Tty": config.tty,
         "OpenStdin": config.stdin,
@@ -180,13 +180,26 @@ def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
     return found
 
 
+def _split_command(record: ContainerRecord) -> tuple[list[str] | None, list[str] | None]:
+    """Return entrypoint and arguments of a container that another face made: its record has them in one."""
+    argv = list(record.config.argv)
+    entrypoint: list[str] = []
+    with contextlib.suppress(FileNotFoundError, KeyError, ValueError):
+        entrypoint = json.loads(read_small(record.path / CONFIG_COPY))["config"]["Entrypoint"] or []
+    if argv[: len(entrypoint)] != entrypoint:
+        entrypoint = []
+    return entrypoint or None, argv[len(entrypoint) :] or None
+
+
 def host_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
     """Return Docker's HostConfig: the client's, completed by the defaults and the record."""
     given = {name: found for name, found in request.host.items() if found is not None}
-    found = {**HOST_CONFIG, **given}
+    found = {**HOST_CONFIG, **given, **of_settings(record.config.settings)}
     if not request.host:
         found["Binds"] = [
-            f"{bind.host}:{bind.target}" + (":ro" if bind.read_only else "") for bind in record.config.binds
+            f"{bind.host or bind.source}:{bind.target}" + (":ro" if bind.read_only else "")
+            for bind in record.config.binds
+            if bind.kind in ("bind", "volume") and not bind.anonymous
         ] or None
     if not found.get("NetworkMode") or found["NetworkMode"] == "default":
         found["NetworkMode"] = "none" if record.config.network == "none" else "bridge"

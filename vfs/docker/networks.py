@@ -74,6 +74,7 @@ class Network:
             "Created": rfc3339_nano(self.created_ns),
             "Scope": "local",
             "Driver": self.driver,
+            "EnableIPv4": True,
             "EnableIPv6": bool(self.settings.get("EnableIPv6")),
             "IPAM": {
                 "Driver": ipam.get("Driver") or "default",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.vfs.run.containerlog import Lines, LogReader, Piece, has_writer
@@ -18,6 +18,7 @@ def iter_log(
     until_ns: int | None = None,
     tail: int | None = None,
     follow: bool = False,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Piece]:
     """Yield the lines of a container's log, with their streams and times.
 
@@ -25,6 +26,7 @@ def iter_log(
         since_ns, until_ns: only lines of this time, ns since the epoch.
         tail: only so many of those that are there now.
         follow: continue until no program of the container runs and nothing writes the log.
+        stop: asked at least once a second; true ends the following.
     """
     reader, lines = LogReader(record), Lines()
 
@@ -42,6 +44,8 @@ def iter_log(
             yield from first if tail is None else deque(first, tail)
             while follow and alive:
                 watch.wait(1.0)
+                if stop():
+                    return
                 alive = _writes(record)
                 yield from now(not alive)
         yield from filter(fits, lines.rest())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import time
 from collections.abc import Iterator
 
 from rootlay.store.containers.record import ContainerRecord
@@ -16,6 +17,8 @@ from rootlay.vfs.run.processes import iter_guests, signal_guest
 from rootlay.vfs.run.status import is_running
 
 _LOOKS_MAX = 20
+STOPPED_S = 5.0
+"""Time within which a program takes the signal, on a busy machine."""
 
 
 def pause_container(record: ContainerRecord) -> None:
@@ -32,10 +35,13 @@ def pause_container(record: ContainerRecord) -> None:
     for _ in range(_LOOKS_MAX):
         moving = [pid for pid in iter_guests(record.real_path) if pid not in stopped]
         if not moving:
-            return
+            break
         for pid in moving:
             signal_guest(record.real_path, pid, signal.SIGSTOP)
         stopped.update(moving)
+    deadline = time.monotonic() + STOPPED_S
+    while is_running(record) and not is_paused(record) and time.monotonic() < deadline:
+        time.sleep(0.002)  # a program takes the signal when it gets a processor
 
 
 def unpause_container(record: ContainerRecord) -> None:

@@ -44,17 +44,14 @@ def end_of(record: ContainerRecord, started_ns: int) -> ContainerState | None:
 
     Returns a state with UNKNOWN_END if no process has recorded the end.
     """
-    state = record.state()
-    if state.started_ns != started_ns or state.finished_ns:
-        return state
-    if is_running(record, state):
-        return None
     deadline = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline or has_writer(record):
+    while True:
         state = record.state()
         if state.started_ns != started_ns or state.finished_ns:
             return state
-        if not record.path.exists():
+        if is_running(record, state):  # also a program that has just been forked, and gets its mark now
+            return None
+        if not record.path.exists() or not (time.monotonic() < deadline or has_writer(record)):
             break
         time.sleep(0.005)
     return ContainerState(state.pid, started_ns, time.time_ns(), UNKNOWN_END, "", state.machine)

@@ -69,10 +69,10 @@ class Client:
             assert answer.status == status, (method, target, answer.status, answer.body)
         return answer
 
-    def create(self, *words: str, image: str = "small", name: str = "", **members: Any) -> str:
+    def create(self, *words: str, image: str = "small", name: str = "", timeout_s: float = 30, **members: Any) -> str:
         """Make a container and return its ID."""
         body = {"Image": image, "Cmd": list(words), **members}
-        return str(self("POST", "/containers/create", body, status=201, name=name).json["Id"])
+        return str(self("POST", "/containers/create", body, status=201, name=name, timeout_s=timeout_s).json["Id"])
 
     def run(self, *words: str, **members: Any) -> tuple[int, dict[int, bytes]]:
         """Run a program to its end; return its exit code and its output by stream."""
