@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.disk.trash import empty_trash
 from rootlay.store.model.containererrors import RunsElsewhere
 from rootlay.store.model.errors import ContainerRunning, StillRunning
@@ -36,13 +36,20 @@ def move_to_trash(record: ContainerRecord, *, force: bool = False) -> Path:
     Returns the trash's path, for `empty_trash`.
     """
     path = record.real_path
-    machine = record.state().elsewhere
+    state = record.state()
+    machine = state.elsewhere
     if machine and not force:
         raise RunsElsewhere(record.name, machine)
-    if not force and has_guests(path):
+    if not force and (has_guests(path) or (state.restarting and _is_restarting(record, state))):
         raise ContainerRunning(record.name)
     if "restart" in record.config.extra:
         record.stop_mark.touch()
     if not kill_guests(path):
         raise StillRunning(record.name)
     return Containers(record.root).move_to_trash(record)
+
+
+def _is_restarting(record: ContainerRecord, state: ContainerState) -> bool:
+    from rootlay.vfs.run.status import is_restarting
+
+    return is_restarting(record, state)
