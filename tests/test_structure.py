@@ -112,6 +112,7 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
+        ("stats", "drawn"),  # the screen is cleared
         ("buildoutput", "binary"),
         ("export", "binary"),
         ("save", "binary"),

@@ -23,12 +23,12 @@ def action(values: Values, context: Context) -> int:
     stamps, streams = values.flag("timestamps"), (context.out.binary, context.err.binary)
     follow = values.flag("follow") and until is None
     for line in iter_log(record, since_ns=since_ns, until_ns=until_ns, tail=tail, follow=follow):
-        out = streams[line.stream == STDERR and not record.config.tty]
-        out.write((f"{full_nano(line.time_ns)} ".encode() if stamps else b"") + line.data)
+        shown = streams[line.stream == STDERR and not record.config.tty]
+        shown.write((f"{full_nano(line.time_ns)} ".encode() if stamps else b"") + line.data)
         if follow:
-            out.flush()
-    for out in streams:
-        out.flush()
+            shown.flush()
+    for shown in streams:
+        shown.flush()
     return 0
 
 

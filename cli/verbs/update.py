@@ -15,7 +15,7 @@ def action(values: Values, context: Context) -> int:
     limits = limits_of(values)
     restart = restart_of(values) if values.text("restart") else None
     if limits is None and restart is None and not any(values.given[name] for name in ("cpu_shares", "blkio_weight")):
-        raise UsageError("nothing to change: give a limit or --restart")
+        raise UsageError("you must provide one or more flags: a limit or --restart")
 
     def update(name: str) -> None:
         record, later = update_container(Containers(context.root).find(name), limits=limits, restart=restart)

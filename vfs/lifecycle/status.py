@@ -7,7 +7,7 @@ from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.lifecycle.errors import AlreadyPaused, NotRunning
 from rootlay.vfs.lifecycle.pause import is_paused
 from rootlay.vfs.run.containerlog import has_writer
-from rootlay.vfs.run.status import is_running
+from rootlay.vfs.run.status import is_restarting, is_running
 
 
 class NotAttachable(RootlayError):
@@ -33,11 +33,6 @@ def status_of(record: ContainerRecord, state: ContainerState | None = None) -> s
     if is_running(record, state):
         return "paused" if is_paused(record) else "running"
     return "exited"
-
-
-def is_restarting(record: ContainerRecord, state: ContainerState) -> bool:
-    """Return whether a living monitor waits to start the program again."""
-    return state.restarting and has_writer(record)
 
 
 def require_running(record: ContainerRecord, *, monitored: bool = False) -> None:

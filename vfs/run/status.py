@@ -34,6 +34,11 @@ def is_running(record: ContainerRecord, state: ContainerState | None = None) -> 
     return bool(state.started_ns) and not state.finished_ns and is_guest(record.real_path, state.pid)
 
 
+def is_restarting(record: ContainerRecord, state: ContainerState) -> bool:
+    """Return whether a living monitor waits to start the main program again."""
+    return state.restarting and has_writer(record)
+
+
 def end_of(record: ContainerRecord, started_ns: int) -> ContainerState | None:
     """Return the state after the end of the program that started at this time; None while it runs.
 
@@ -77,7 +82,7 @@ class EndWait:
             with contextlib.suppress(FileNotFoundError):  # a program has ended just now, and removed it
                 self._fd = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         self._state = record.state()
-        self._running = is_running(record, self._state)
+        self._running = is_running(record, self._state) or is_restarting(record, self._state)
 
     def not_running(self, stop: Callable[[], bool]) -> int:
         """Wait until the program does not run, and return its exit code; 0 if it never ran.
@@ -103,6 +108,7 @@ class EndWait:
                 end = end_of(self._record, started)  # rule 3
                 if end is not None and end.exit_code is not None:
                     return end.exit_code
+        self._read_within(0)  # of a container that was removed at its end
         return self._code
 
     def removed(self, stop: Callable[[], bool]) -> int:
