@@ -9,10 +9,14 @@ Rules:
 
 from __future__ import annotations
 
+import array
 import contextlib
+import fcntl
 import json
 import select
 import socket
+import termios
+import time
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -22,6 +26,7 @@ import h11
 from rootlay.cli.api.errors import bad_parameter
 
 _READ_BYTES = 1 << 16
+HEAD_READ_S = 0.05
 JSON_BYTES = 16 << 20
 """The largest JSON body."""
 RAW_STREAM = "application/vnd.docker.raw-stream"
@@ -182,6 +187,7 @@ class Exchange:
             head = "HTTP/1.1 200 OK\r\n"
         head += f"Content-Type: {kind}\r\nApi-Version: {self.api_version}\r\nServer: {self.connection.server}\r\n\r\n"
         self.connection.send_bytes(head.encode("ascii"))
+        _wait_until_read(self.connection.client)
         return self.connection.client, early
 
     def client_left(self) -> bool:
@@ -194,6 +200,22 @@ class Exchange:
             return not self.connection.client.recv(1, socket.MSG_PEEK)
         except OSError:
             return True
+
+
+def _wait_until_read(client: socket.socket) -> None:
+    """Wait a moment until the client has read the head of an answer.
+
+    docker-py reads the head with a buffer, and everything after it from the bare socket: bytes that arrive together
+    with the head would be lost. Of a UNIX socket the kernel says how much is unread (unix(7)); of a TCP socket it does
+    not.
+    """
+    deadline = time.monotonic() + HEAD_READ_S
+    unread = array.array("i", [0])
+    while time.monotonic() < deadline:
+        fcntl.ioctl(client, termios.TIOCOUTQ, unread)
+        if not unread[0]:
+            return
+        time.sleep(0.0002)
 
 
 class Body:

@@ -110,7 +110,7 @@ def test_run_to_the_end_with_both_streams(api: Client) -> None:
 
 
 def test_logs_by_stream_tail_time_and_follow(api: Client) -> None:
-    identity = api.create("sh", "-c", "echo one; sleep 0.3; echo two >&2; echo three")
+    identity = api.create("sh", "-c", "echo one; sleep 0.3; echo two >&2; sleep 0.3; echo three")
     api("POST", f"/containers/{identity}/start")
     path = f"/containers/{identity}/logs"
     whole = demultiplex(api("GET", path, stdout=1, stderr=1, follow=1).body)
