@@ -24,7 +24,7 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
     context, options = for_upper(context, options)
     cidfile = values.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
-        raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
+        raise UsageError(f"--cidfile {cidfile}: the file exists: remove it, or name another")
     policy = "missing"
     if values.has("pull"):
         from rootlay.cli.container.pullmissing import pull_policy
