@@ -127,6 +127,7 @@ class _Parent:
                 self._fork()
             for (pid,) in _PID.iter_unpack(os.read(self._heard, _PID.size * 64)):
                 self._waiting.discard(pid)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         for pid in self._waiting:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
