@@ -47,7 +47,7 @@ def _settings(context: Context, ca_path: str | None, *, plain_http: bool) -> Set
     given = ca_path or context.environ.get("SSL_CERT_FILE") or None
     ca_file = None if given is None else Path(given)
     if ca_file is not None and not os.access(ca_file, os.R_OK):
-        raise UsageError(f"{ca_file}: no such CA file, or not readable")
+        raise UsageError(f"{ca_file}: not a readable CA file")
     directory = context.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
     usual = Settings()
     return Settings(
@@ -64,7 +64,7 @@ def _number(context: Context, name: str, usual: int) -> int:
     """Parse a number in the environment. Raises UsageError."""
     text = context.environ.get(name) or str(usual)
     if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise UsageError(f"{name}={text[:40]}: not a number")
+        raise UsageError(f"{name}={text[:40]}: expected a number")
     return int(text)
 
 
@@ -72,7 +72,7 @@ def one_or_all(values: Values) -> tuple[Platform | None, bool]:
     """Return `--platform`, and whether `--all-platforms` is given. Raises UsageError for both."""
     platform, every = platform_of(values), values.flag("all_platforms")
     if every and platform is not None:
-        raise UsageError("--platform and --all-platforms: only one of them")
+        raise UsageError("--platform and --all-platforms: use only one of them")
     return platform, every
 
 
@@ -85,5 +85,5 @@ def platform_of(values: Values) -> Platform | None:
 
     platform = parse_platform(text)
     if not platform.os or not platform.architecture:
-        raise UsageError(f"--platform {text}: not of the form OS/ARCH[/VARIANT]")
+        raise UsageError(f"--platform {text}: expected OS/ARCH[/VARIANT]")
     return platform

@@ -55,7 +55,12 @@ def attach(
             from rootlay.vfs.run.pty import run_in_pty
 
             return run_in_pty(session, program)
-        return run_foreground(session, program, stdin=config.stdin, record_state=True)
+        supervision = None
+        if "health" in config.extra:
+            from rootlay.vfs.lifecycle.supervision import Supervisor
+
+            supervision = Supervisor(record)
+        return run_foreground(session, program, stdin=config.stdin, record_state=True, supervision=supervision)
     finally:
         if config.auto_remove:
             remove_container(record, force=True, volumes=True)

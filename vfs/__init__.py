@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     )
     from rootlay.store.view.build import BrokenHardLink
     from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
-    from rootlay.vfs.api.container import Container
-    from rootlay.vfs.api.images import Image, Store
+    from rootlay.vfs.api.container import Container, Image
+    from rootlay.vfs.api.store import Store
     from rootlay.vfs.build.context.buildcontext import BadContext
     from rootlay.vfs.build.context.download import DownloadFailed
     from rootlay.vfs.build.context.git import GitFailed
@@ -215,7 +215,7 @@ _HOMES = {
     "GitFailed": "rootlay.vfs.build.context.git",
     "HardLimitTooLow": "rootlay.vfs.settings.ulimits",
     "HookEngineMissing": "rootlay.vfs.hook.library",
-    "Image": "rootlay.vfs.api.images",
+    "Image": "rootlay.vfs.api.container",
     "ImageInUse": "rootlay.store.model.errors",
     "ImpossibleProgram": "rootlay.vfs.run.program",
     "InputError": "rootlay.store.model.errors",
@@ -243,7 +243,7 @@ _HOMES = {
     "Snapshot": "rootlay.store.containers.upperstack",
     "SnapshotExists": "rootlay.store.model.containererrors",
     "StillRunning": "rootlay.store.model.errors",
-    "Store": "rootlay.vfs.api.images",
+    "Store": "rootlay.vfs.api.store",
     "StoreNotWritable": "rootlay.store.model.errors",
     "TooLarge": "rootlay.store.model.errors",
     "TooManyLayers": "rootlay.store.model.containererrors",
@@ -269,7 +269,9 @@ def __getattr__(name: str) -> Any:
     if name in _FORMER:
         import warnings
 
-        warnings.warn(f"rootlay.vfs.{name} is called {_FORMER[name]} now", DeprecationWarning, stacklevel=2)
+        warnings.warn(
+            f"rootlay.vfs.{name} is deprecated: use rootlay.vfs.{_FORMER[name]}", DeprecationWarning, stacklevel=2
+        )
         name = _FORMER[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,7 +7,8 @@ from typing import Any
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, not_implemented
 from rootlay.cli.api.filters import fits_labels, parse_filters
-from rootlay.store.disk.trash import disk_bytes, empty_trash
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, Volume, VolumeInUse, Volumes
 from rootlay.vfs.docker.times import rfc3339_nano
 
@@ -78,7 +79,7 @@ def remove(call: Call) -> Reply:
     """DELETE /volumes/{name}"""
     try:
         volume = _find(call)
-        empty_trash(Volumes(call.root).remove(volume.name))
+        remove_tree(Volumes(call.root).remove(volume.name))
     except VolumeInUse as error:
         raise ApiError(409, f"remove {error.name}: volume is in use - [{', '.join(error.containers)}]") from None
     except ApiError:
@@ -101,6 +102,6 @@ def prune(call: Call) -> dict[str, Any]:
     for name in names:
         for trash in volumes.remove_unused((name,)):
             freed += disk_bytes(trash)
-            empty_trash(trash)
+            remove_tree(trash)
             removed.append(name)
     return {"VolumesDeleted": removed, "SpaceReclaimed": freed}

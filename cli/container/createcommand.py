@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 
-from rootlay.cli.bundlestore import for_image
 from rootlay.cli.container.runoptions import to_options
 from rootlay.cli.spec import Context, UsageError, Values
 from rootlay.cli.upperroot import for_upper
@@ -17,12 +16,15 @@ def make_container(values: Values, context: Context, *, to_run: bool = False) ->
     """Create the container that the options describe. `to_run`: its program starts immediately."""
     from rootlay.vfs.containers.create import create_container
 
-    context = for_image(context, values.text("image") or "")
+    if "/" in (image := values.text("image") or ""):
+        from rootlay.cli.bundlestore import for_image
+
+        context = for_image(context, image)
     options = to_options(values, context, auto_remove=values.flag("rm"), to_run=to_run)
     context, options = for_upper(context, options)
     cidfile = values.text("cidfile")
     if cidfile and os.path.lexists(cidfile):
-        raise UsageError(f"--cidfile {cidfile}: it exists; remove it, if the container of that ID is not needed")
+        raise UsageError(f"--cidfile {cidfile}: the file exists: remove it, or name another")
     policy = "missing"
     if values.has("pull"):
         from rootlay.cli.container.pullmissing import pull_policy

@@ -70,5 +70,5 @@ def mount_target(option: str, text: str, target: str) -> str:
     if not target.startswith("/"):
         raise UsageError(f"{option} {text}: the path inside must be absolute")
     if os.path.normpath(target).strip("/") == "":
-        raise UsageError(f"{option} {text}: the root itself cannot be replaced; use --lower")
+        raise UsageError(f"{option} {text}: the root cannot be a bind: use --lower")
     return target

@@ -168,7 +168,7 @@ def _ports(values: Values) -> tuple[str, ...]:
     from rootlay.vfs.run.ports import parse_ports
 
     if values.text("network") == "none":
-        raise UsageError("-p: there is no network to publish on with --network=none")
+        raise UsageError("-p: ports cannot be published with --network=none")
     try:
         return tuple(str(port) for port in parse_ports(values.many("publish")))
     except ValueError as error:

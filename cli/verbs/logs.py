@@ -17,7 +17,7 @@ def action(values: Values, context: Context) -> int:
     if not record.log.exists() and not record.state().monitor:
         context.err.line(
             f"rootlay: {record.name} has no log: only detached programs (run -d, start) write one; "
-            "others write to the terminal or file they were started with"
+            "other programs write to their terminal"
         )
         return 0
     stamps, streams = values.flag("timestamps"), (context.out.binary, context.err.binary)

@@ -49,7 +49,7 @@ def _words(values: Values) -> list[str]:
         if len(words) < 2:
             raise UsageError(f"{words[0]} needs a {'module' if words[0] == '-m' else 'line of code'}")
     elif not os.path.isfile(words[0]):
-        raise UsageError(f"{words[0]}: no such script on this machine (programs of the image: rootlay run)")
+        raise UsageError(f"{words[0]}: no such script on this machine; to run a program of the image, use rootlay run")
     return words
 
 

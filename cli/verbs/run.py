@@ -13,7 +13,7 @@ def action(values: Values, context: Context) -> int:
     record = make_container(values, context, to_run=True)
     trace, patch = values.text("trace"), not values.flag("no_patch")
     if not values.flag("detach"):
-        if _needs_monitor(values):
+        if _needs_monitor(values, record):
             return _attached(values, record)
         return attach(record, trace=trace, patch=patch)
     try:
@@ -23,9 +23,9 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
-def _needs_monitor(values: Values) -> bool:
+def _needs_monitor(values: Values, record: ContainerRecord) -> bool:
     """Return whether an option needs a process between the terminal and the program."""
-    if not values.flag("sig_proxy"):
+    if not values.flag("sig_proxy") or ("health" in record.config.extra and record.config.tty):
         return True
     return values.has("restart") and bool(
         values.text("detach_keys") or values.many("attach") or values.text("restart") not in (None, "", "no")

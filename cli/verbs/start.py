@@ -19,7 +19,7 @@ def action(values: Values, context: Context) -> int:
     containers = Containers(context.root)
     if values.flag("attach") or values.flag("interactive"):
         if len(names) != 1:
-            raise UsageError("-a and -i: there is one terminal, for one container")
+            raise UsageError("-a and -i: name one container only")
         record = containers.find(names[0])
         if values.text("detach_keys"):
             return _attached(values, record)

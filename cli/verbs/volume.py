@@ -110,14 +110,14 @@ def _has_label(labels: Any, text: str) -> bool:
 
 
 def _prune(values: Values, context: Context) -> int:
-    from rootlay.store.disk.trash import empty_trash
+    from rootlay.store.disk.removetree import remove_tree
     from rootlay.store.volumes.volumes import Volumes
 
     freed, removed = 0, []
     for volume in list(_filtered(values, context)):
         if values.flag("all") or volume.is_anonymous:
             for trash in Volumes(context.root).remove_unused((volume.name,)):
-                freed += empty_trash(trash)
+                freed += remove_tree(trash)
                 removed.append(volume.name)
     context.out.lines(["Deleted Volumes:", *removed, ""] if removed else [])
     context.out.line(f"Total reclaimed space: {size(freed)}")
@@ -125,12 +125,12 @@ def _prune(values: Values, context: Context) -> int:
 
 
 def _remove(values: Values, context: Context) -> int:
-    from rootlay.store.disk.trash import empty_trash
+    from rootlay.store.disk.removetree import remove_tree
     from rootlay.store.volumes.volumes import UnknownVolume, Volumes
 
     def remove(name: str) -> None:
         try:
-            empty_trash(Volumes(context.root).remove(name))
+            remove_tree(Volumes(context.root).remove(name))
         except UnknownVolume:
             if not values.flag("force"):
                 raise

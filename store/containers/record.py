@@ -10,6 +10,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,7 @@ HOST_IMAGE = "host"
 VERSION = 1
 MANIFEST_COPY = "manifest.json"
 CONFIG_COPY = "image.json"
+ID_PATTERN = re.compile(r"[0-9a-f]{64}")
 ALIAS_PLACES = ("/tmp", "/dev/shm")
 
 
@@ -255,3 +257,20 @@ def read_state(container: os.PathLike[str] | str) -> ContainerState:
     except FileNotFoundError:
         return ContainerState()
     return ContainerState(**{name: data[name] for name in fields(ContainerState) if name in data})
+
+
+def read_record(path: Path) -> ContainerRecord | None:
+    """Read the record in a container's directory; None if it is not a container."""
+    try:
+        data = json.loads(read_small(path / "config.json"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return ContainerRecord(ContainerConfig.from_json(data), path)
+
+
+def container_ids(containers: Path) -> list[str]:
+    """Return the names of the directories of containers, including those without a record."""
+    try:
+        return [name for name in os.listdir(containers) if ID_PATTERN.fullmatch(name)]
+    except FileNotFoundError:
+        return []

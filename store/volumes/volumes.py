@@ -146,7 +146,7 @@ class Volumes:
         return found
 
     def remove(self, name: str) -> Path:
-        """Move a volume to the trash. Returns the trash's path, for rootlay.store.disk.trash.empty_trash.
+        """Move a volume to the trash. Returns the trash's path, for rootlay.store.disk.removetree.remove_tree.
 
         Raises:
             UnknownVolume, VolumeInUse: nothing was removed.

@@ -278,3 +278,20 @@ def test_a_kill_leaves_a_container_that_starts_again(small: Rootlay, victim: str
     assert small.out("ps", "-q")
     small("stop", "-t", "0", "c")
     assert small("fsck").stdout.endswith(b"nothing wrong was found\n")
+
+
+def test_health_is_checked_in_the_foreground_too(small: Rootlay) -> None:
+    check = ("--health-cmd", "exit 1", "--health-interval", "50ms", "--health-retries", "1")
+    small("run", "--name", "c", *check, "small", "sleep", "1")
+    assert health(small, "c")["Status"] == "unhealthy"
+
+
+def test_a_container_between_two_starts_is_in_use(small: Rootlay) -> None:
+    small("run", "-d", "--name", "c", "--restart", "always", "small", "false")
+    eventually(lambda: state(small, "c")["restarts"] >= 4)  # then it waits for 1.6 s and longer
+    eventually(lambda: state(small, "c")["restarting"])
+    small.fails("rm", "c", code=17)
+    small("prune")
+    assert small.out("ps", "-aq")
+    small("stop", "c")
+    small("rm", "c")

@@ -95,7 +95,7 @@ class BuildSession:
         Raises UnknownImage, BuildFailed, and the errors of a fetch.
         """
         if reference == HOST_IMAGE:
-            raise BuildFailed(source, "the machine's own root has no layers that an image could stand on")
+            raise BuildFailed(source, "the image `host` has no layers, so it cannot be a base")
         platform = self.options.platform if platform_text is None else parse_platform(platform_text)
         key = (reference, str(platform))
         with self._lock:

@@ -24,7 +24,9 @@ from rootlay.store.containers.record import (
     ContainerConfig,
     ContainerRecord,
 )
+from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import write_private
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image
@@ -45,7 +47,7 @@ class NoCommand(RootlayError):
     """Neither the caller nor the image names a program."""
 
     def __init__(self, image: str) -> None:
-        super().__init__(f"no command specified, and image {image} has none")
+        super().__init__(f"no command given, and image {image} has none: name a program")
         self.image = image
 
 
@@ -53,7 +55,7 @@ class MissingDirectory(RootlayError):
     """A directory or file of the host that the caller names does not exist."""
 
     def __init__(self, path: str, role: str) -> None:
-        super().__init__(f"{role}: {path} does not exist")
+        super().__init__(f"{role}: {path} does not exist: make the directory first")
         self.path = path
         self.role = role
 

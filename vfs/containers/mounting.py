@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import Bind, ContainerConfig, ContainerRecord
-from rootlay.store.disk.trash import empty_trash
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.store.volumes.volumes import Volumes
@@ -85,7 +85,7 @@ def volumes_made(store: ImageStore, config: ContainerConfig) -> Iterator[Contain
             yield replace(config, binds=tuple(binds))
     except BaseException:
         for trash in volumes.remove_unused(tuple(fresh)):
-            empty_trash(trash)
+            remove_tree(trash)
         raise
 
 

@@ -48,10 +48,10 @@ def parse_moment(text: str, now_ns: int | None = None) -> int:
     if parts and "".join(number + unit for number, unit in parts) == text:
         now_ns = time.time_ns() if now_ns is None else now_ns
         return now_ns - int(sum(float(number) * _UNITS[unit] for number, unit in parts) * 1e9)
-    decimals = re.search(r"\.(\d+)", text)
+    digits = re.search(r"\.(\d+)", text)
     moment = datetime.fromisoformat(re.sub(r"\.\d+", "", text))
     whole = int((moment if moment.tzinfo else moment.astimezone()).timestamp())
-    return whole * 10**9 + int(decimals[1][:9].ljust(9, "0") if decimals else 0)
+    return whole * 10**9 + int(digits[1][:9].ljust(9, "0") if digits else 0)
 
 
 def human_duration(seconds: float) -> str:

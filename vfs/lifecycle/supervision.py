@@ -10,8 +10,7 @@ from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import RootlayError
 from rootlay.vfs.lifecycle.health import HealthChecks, check_argv
 from rootlay.vfs.lifecycle.restarts import RestartPolicy
-from rootlay.vfs.run.background import Supervision
-from rootlay.vfs.run.foreground import spawn
+from rootlay.vfs.run.foreground import Supervision, spawn
 from rootlay.vfs.run.killing import kill_guests
 from rootlay.vfs.run.program import Program, container_reader, make_program
 from rootlay.vfs.run.session import Session
@@ -42,7 +41,7 @@ class Supervisor(Supervision):
             try:
                 os.dup2(output, 1)
                 os.dup2(output, 2)
-                return spawn(session, check, stdin=False, new_session=True)
+                return spawn(session, check, stdin=False, mask=(), new_session=True)
             finally:
                 for fd, old in zip((1, 2), saved, strict=True):
                     os.dup2(old, fd)

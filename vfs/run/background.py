@@ -11,14 +11,13 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import replace
 from rootlay.vfs.run.containerlog import STDERR, LogWriter
-from rootlay.vfs.run.foreground import MAX_FD, exit_code, finish_state, spawn
+from rootlay.vfs.run.foreground import MAX_FD, Supervision, exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.relay import Emit, Relay, Streams
@@ -36,30 +35,6 @@ class NotStarted(RootlayError):
     def __init__(self, message: str, code: int) -> None:
         super().__init__(message)
         self.run_code = code
-
-
-class Supervision:
-    """What a monitor does besides waiting. This one does nothing: see rootlay.vfs.lifecycle.supervision."""
-
-    def begin(self, session: Session) -> None:
-        """The program has started."""
-
-    def turn(self) -> float | None:
-        """Do what is due, without waiting. Return the seconds until something is due again, None for never."""
-        return None
-
-    def end(self) -> None:
-        """The program has ended."""
-
-    def wait_for_restart(self, code: int, ran_ns: int, announce: Callable[[], None]) -> bool:
-        """Wait until the program is to be started again, and prepare that; False at once if it is not.
-
-        Args:
-            code: its exit code.
-            ran_ns: how long it ran, ns.
-            announce: called before the wait.
-        """
-        return False
 
 
 def run_background(

@@ -17,6 +17,7 @@ from rootlay.store.disk.smallfile import read_small
 if TYPE_CHECKING:
     from rootlay.store.containers.settings import Settings
 
+RESOLVER_SETTINGS = frozenset({"dns", "dns_options", "dns_search"})
 ETC_FILES = ("resolv.conf", "hosts", "hostname")
 
 
@@ -34,15 +35,16 @@ def write_etc(record: ContainerRecord) -> None:
     hostname = record.config.hostname or os.uname().nodename
     hosts = _read("/etc/hosts") or b"127.0.0.1\tlocalhost\n::1\tlocalhost\n"
     resolver = _read("/etc/resolv.conf")
-    settings = record.config.settings
-    names = f"{hostname}.{settings.domainname}\t{hostname}" if settings.domainname else record.config.hostname
+    names = record.config.hostname
+    if domain := record.config.extra.get("domainname"):
+        names = f"{hostname}.{domain}\t{hostname}"
     if names and os.fsencode(names) not in hosts:
         hosts += os.fsencode(f"127.0.1.1\t{names}\n")
-    for text in settings.hosts:
+    for text in record.config.extra.get("hosts", ()):
         name, _, address = text.partition(":")
         hosts += os.fsencode(f"{address}\t{name}\n")
-    if settings.dns or settings.dns_search or settings.dns_options:
-        resolver = _resolver(resolver, settings)
+    if not RESOLVER_SETTINGS.isdisjoint(record.config.extra):
+        resolver = _resolver(resolver, record.config.settings)
     for name, content in zip(ETC_FILES, (resolver, hosts, os.fsencode(hostname) + b"\n"), strict=True):
         replace_file(record.path / name, content, 0o644)
 

@@ -26,7 +26,7 @@ class ImpossibleProgram(RootlayError, ValueError):
     fault = "caller"
 
     def __init__(self, text: str) -> None:
-        super().__init__(f"an embedded null byte in what is to be run: {printable_text(text[:100])}")
+        super().__init__(f"a null byte in the command, its environment or directory: {printable_text(text[:100])}")
         self.text = text
 
 

@@ -39,6 +39,7 @@ from rootlay.vfs.run.launch import (
     FLAG_UNSCOPED,
     FLAG_UPPER,
     MAX_DIRS,
+    SYSTEM_BINDS,
     Launch,
     LaunchBind,
     LaunchDir,
@@ -48,7 +49,6 @@ from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_tr
 from rootlay.vfs.run.user import Identity
 
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
-SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
 class EngineMissing(RootlayError, RuntimeError):

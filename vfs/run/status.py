@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.vfs.run.containerlog import has_writer
+from rootlay.vfs.run.foreground import WAIT_PREFIX
 from rootlay.vfs.run.processes import is_guest
 from rootlay.vfs.run.watching import Watch
 
@@ -24,7 +25,6 @@ UNKNOWN_END = 137
 """The exit code of a program whose end no process has seen: that of SIGKILL."""
 SETTLE_S = 0.5
 """Time that the end of a program may take to be recorded."""
-WAIT_PREFIX = "wait-"
 _ASK_S = 0.25
 
 
@@ -55,19 +55,6 @@ def end_of(record: ContainerRecord, started_ns: int) -> ContainerState | None:
             break
         time.sleep(0.005)
     return ContainerState(state.pid, started_ns, time.time_ns(), UNKNOWN_END, "", state.machine)
-
-
-def report_end(record: ContainerRecord, code: int) -> None:
-    """Send an exit code to all that wait for it, by rule 2."""
-    with contextlib.suppress(FileNotFoundError):
-        for name in os.listdir(record.path):
-            if name.startswith(WAIT_PREFIX):
-                with contextlib.suppress(OSError):  # its reader was killed
-                    fd = os.open(record.path / name, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-                    os.write(fd, b"%d" % code)
-                    os.close(fd)
-                with contextlib.suppress(OSError):
-                    os.unlink(record.path / name)
 
 
 class EndWait:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 
+from rootlay.store.disk.smallfile import write_all
+
 
 def open_terminal(rows: int = 24, columns: int = 80) -> tuple[int, int]:
     """Open a new pseudo-terminal: (main side, terminal side)."""
@@ -63,8 +65,3 @@ def relay(main: int, output: int, source: int | None) -> None:
                 poll.unregister(fd)
             else:
                 write_all(output if fd == main else main, data)
-
-
-def write_all(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

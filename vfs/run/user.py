@@ -92,7 +92,7 @@ def _number(kind: str, text: str) -> int:
     if not _is_number(text[1:] if text[:1] in ("+", "-") else text):
         raise UnknownUser(kind, text)
     if len(text) > 20 or not 0 <= int(text) <= _ID_MAX:
-        raise UnknownUser(kind, text, f"numbers are from 0 to {_ID_MAX}")
+        raise UnknownUser(kind, text, f"a number must be 0 to {_ID_MAX}")
     return int(text)
 
 

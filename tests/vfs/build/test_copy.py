@@ -286,7 +286,7 @@ def test_a_hard_link_to_what_another_archive_has(yard: Yard) -> None:
         tar.addfile(_entry("a", 3), io.BytesIO(b"old"))
     with tarfile.open(yard.context / "b.tar", "w") as tar:
         tar.addfile(_entry("b", 0, link="a"))
-    with pytest.raises(BuildFailed, match="a hard link to what is not in"):
+    with pytest.raises(BuildFailed, match="a hard link to a file that is not in"):
         yard.build("FROM base\nADD a.tar b.tar /x/\n")
 
 

@@ -15,20 +15,17 @@ import stat
 import threading
 from collections.abc import Callable
 from struct import Struct
-from typing import BinaryIO, NamedTuple, Protocol, TypeVar
+from typing import BinaryIO, NamedTuple, Protocol
 
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.entry import Xattrs
 from rootlay.store.model.errors import printable
 from rootlay.store.model.value import value
 from rootlay.vfs.merge import xattr
-from rootlay.vfs.merge.longpath import Held
+from rootlay.vfs.merge.longpath import Below
 from rootlay.vfs.overlay.overlay import Overlay
 
-T = TypeVar("T")
-
 LINKS_MAX = 40
-_LIST = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _STAMP = Struct("<QQQqq")
 
 
@@ -112,23 +109,19 @@ class HostTree:
     def __init__(self, root: str | os.PathLike[str], ignored: Callable[[bytes], bool] | None = None) -> None:
         self.root = os.fsencode(os.path.realpath(root)).rstrip(b"/")
         self._ignored = ignored
-        self._held = threading.local()
+        self._local = threading.local()
 
-    def _at(self, path: bytes, call: Callable[[bytes, int], T]) -> T:
-        """Return the result of the call with a path's last name and a descriptor of its directory."""
-        held: Held | None = getattr(self._held, "directories", None)
-        if held is None:
-            held = self._held.directories = Held()
-        directory, _, name = path.rpartition(b"/")
-        try:
-            return call(name or b".", held.directory(self.root, directory))
-        except OSError as error:
-            error.filename = os.fsdecode(self.root + path)
-            raise
+    @property
+    def _below(self) -> Below:
+        """The directory, for this thread."""
+        found: Below | None = getattr(self._local, "below", None)
+        if found is None:
+            found = self._local.below = Below(self.root)
+        return found
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         try:
-            found = self._at(path, lambda name, directory: os.lstat(name, dir_fd=directory))
+            found = self._below.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if stat.S_ISSOCK(found.st_mode) or self._is_left_out(path, found.st_mode):
@@ -144,23 +137,16 @@ class HostTree:
     def _is_left_out(self, path: bytes, mode: int) -> bool:
         if self._ignored is None or path == b"/" or not self._ignored(path[1:]):
             return False
-        return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self._names(path)))
+        return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self.listdir(path)))
 
     def readlink(self, path: bytes) -> bytes:
-        return self._at(path, lambda name, directory: os.readlink(name, dir_fd=directory))
-
-    def _names(self, path: bytes) -> list[bytes]:
-        descriptor = self._at(path, lambda name, directory: os.open(name, _LIST, dir_fd=directory))
-        try:
-            return sorted(map(os.fsencode, os.listdir(descriptor)))
-        finally:
-            os.close(descriptor)
+        return self._below.readlink(path)
 
     def listdir(self, path: bytes) -> list[bytes]:
-        return self._names(path)
+        return self._below.listdir(path)
 
     def xattrs(self, path: bytes) -> Xattrs:
-        real = self._at(path, lambda name, directory: b"/proc/self/fd/%d/%s" % (directory, name))
+        real = self._below.at(path, lambda name, directory: b"/proc/self/fd/%d/%s" % (directory, name))
         try:
             names = [name for name in sorted(os.listxattr(real, follow_symlinks=False)) if _travels(name)]
             return tuple((os.fsencode(name), os.getxattr(real, name, follow_symlinks=False)) for name in names)
@@ -173,7 +159,8 @@ class HostTree:
         # A file that was replaced by a link meanwhile is not followed: it might lead anywhere.
         what = printable(self.root + path)
         return os.fdopen(
-            self._at(path, lambda name, directory: open_regular(name, follow=False, dir_fd=directory, what=what)), "rb"
+            self._below.at(path, lambda name, directory: open_regular(name, follow=False, dir_fd=directory, what=what)),
+            "rb",
         )
 
 

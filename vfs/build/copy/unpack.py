@@ -30,8 +30,8 @@ from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
 from rootlay.vfs.build.context.source import join, resolve
-from rootlay.vfs.build.copy.copy import CopyOptions
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
 
@@ -126,7 +126,7 @@ class Unpacker:
     def _linked(self, entry: Entry, place: Path, what: str) -> Planned:
         found = self._plan.find(self._place(normalise(entry.link)))
         if found is None or found.identity is None or not found.identity.startswith(_identity(place)):
-            raise UnsafePath(entry.link, f"a hard link to what is not in {what}")
+            raise UnsafePath(entry.link, f"a hard link to a file that is not in {what}")
         return found
 
 
@@ -167,7 +167,7 @@ class _Runs(io.RawIOBase):
                 self._stream.seek(place + self._at - start)
                 data = self._stream.read(min(count, start + length - self._at))
                 if not data:
-                    raise NotAnArchive("archive", "changed while it was read")
+                    raise NotAnArchive("archive", "it changed while it was read")
                 buffer[: len(data)] = data
                 self._at += len(data)
                 return len(data)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rootlay.store.disk.trash import empty_trash
+from rootlay.store.disk.removetree import remove_tree
 
 
 def empty_trash_in_background(trash: Path) -> None:
@@ -23,13 +23,13 @@ def empty_trash_in_background(trash: Path) -> None:
         script = '"$@" </dev/null >/dev/null 2>&1 &'
         subprocess.run(["/bin/sh", "-c", script, "sh", *command], check=True, start_new_session=True)
     except (OSError, subprocess.SubprocessError):
-        empty_trash(trash)
+        remove_tree(trash)
 
 
 def main() -> None:
     """Run the process: one argument, the path."""
     os.nice(10)
-    empty_trash(Path(sys.argv[1]))
+    remove_tree(Path(sys.argv[1]))
 
 
 if __name__ == "__main__":

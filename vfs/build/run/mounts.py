@@ -179,7 +179,7 @@ class Mounting:
     def _at(self, host: str, mount: Mount, *, read_only: bool = False, owner: tuple[int, ...] = ()) -> Bind:
         target = self._target(mount)
         if target == "/":
-            raise BadValue("--mount: the root itself cannot be a target")
+            raise BadValue("--mount: the root cannot be a target")
         return Bind(host, target, read_only, owner)
 
 

@@ -183,6 +183,7 @@ static long start(const char *launch_path)
     memcpy(path, launch_path, strlen(launch_path) + 1);
     rl_hydrate_here = state.host.hydrate ? hydrate_through : NULL;
     rl_tree_descriptor = tree_descriptor;
+    rl_has_openat2 = 1;
     rl_working_directory = own_directory;
     state.starting = 1;
     long r = rl_core_init(path);

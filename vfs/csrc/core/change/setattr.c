@@ -54,7 +54,7 @@ static long apply(struct rl_walk *w, struct rl_owner *o)
         rl_changing();
     r = show_as(w, o, &e);
     if (seen)
-        rl_changed_one(e.fnv, w->v, w->vlen);
+        rl_changed_one(e.fnv);
     rl_unlock(w);
     return r;
 }

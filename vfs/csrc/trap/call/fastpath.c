@@ -17,9 +17,6 @@
 
 typedef long fast_call(const struct rl_syscall *row, const u64 *arg);
 
-long rl_copy_raw(void *to, const void *from, size_t n, u64 stack);
-long rl_copy_text(char *to, const char *from, size_t max, u64 stack);
-
 /* Where the frame of a fault may be: here. */
 static inline u64 here(void)
 {

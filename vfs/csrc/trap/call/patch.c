@@ -19,7 +19,6 @@
 #define RL_PATCH_WARM 8
 #define RL_PATCH_TRIED 0x80000000u
 #define RL_HOT 256
-#define RL_CODE_PAGE 4096ull
 #define RL_CODE_PAGES 512 /* distance from the call of ptrace to search for that of execve: in the same C library */
 
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
@@ -81,9 +80,9 @@ static long patch_exec_in(struct rl_call *c, u64 page)
     const u8 *code = c->slot->buf;
     struct rl_site site;
 
-    if (rl_user_read(c, c->slot->buf, page, RL_CODE_PAGE) < 0)
+    if (rl_user_read(c, c->slot->buf, page, RL_PAGE) < 0)
         return -EFAULT;
-    for (u32 i = 1; i + 8 < RL_CODE_PAGE; i++)
+    for (u32 i = 1; i + 8 < RL_PAGE; i++)
         if (code[i] == 0xb8 && code[i + 1] == __NR_execve && code[i + 5] == 0x0f && code[i + 6] == 0x05 &&
             rl_patch_read_site(c, page + i + 7, __NR_execve, 0, &site) && !site.shared) {
             rl_patch_write_site(&site);
@@ -95,16 +94,16 @@ static long patch_exec_in(struct rl_call *c, u64 page)
 void rl_patch_exec(struct rl_call *c, u64 ip)
 {
     u32 *lock = rl_patch_lock();
-    u64 page = ip & ~(RL_CODE_PAGE - 1);
+    u64 page = ip & ~(RL_PAGE - 1);
     long r = 0;
 
     if ((rl_launch->flags & (RL_LAUNCH_PATCH | RL_LAUNCH_TRACE)) != RL_LAUNCH_PATCH ||
         __atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
         return;
     for (u64 i = 0; r == 0 && i < RL_CODE_PAGES; i++)
-        r = patch_exec_in(c, page + i * RL_CODE_PAGE);
+        r = patch_exec_in(c, page + i * RL_PAGE);
     for (u64 i = 1; r <= 0 && i < RL_CODE_PAGES; i++) {
-        r = patch_exec_in(c, page - i * RL_CODE_PAGE);
+        r = patch_exec_in(c, page - i * RL_PAGE);
         if (r < 0)
             break;
     }

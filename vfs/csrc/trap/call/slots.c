@@ -14,7 +14,6 @@
 #define RL_OWNER_WORD (RL_PAGE / 4 - 1) /* ID of the process that owns the memory; 0: not known yet */
 #define RL_PATCH_WORD (RL_OWNER_WORD - 1) /* held while a call site is being patched */
 #define RL_ALTSTACK_WORD (RL_PATCH_WORD - 1) /* held while a thread gets an alternate stack */
-#define RL_PAGE 4096
 
 struct rl_slot rl_slots[RL_SLOTS] __attribute__((aligned(4096)));
 static u32 words[RL_PAGE / 4] __attribute__((aligned(4096)));

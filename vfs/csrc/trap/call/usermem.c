@@ -8,9 +8,6 @@
  */
 #include "../engine.h"
 
-long rl_copy_raw(void *to, const void *from, size_t n, u64 stack);
-long rl_copy_text(char *to, const char *from, size_t max, u64 stack);
-
 long rl_user_read(struct rl_call *c, void *to, u64 from, size_t n)
 {
     return n ? rl_copy_raw(to, (const void *)from, n, c->stack) : 0;

@@ -121,109 +121,74 @@ long rl_do_getgroups(struct rl_call *c)
 
 /* ---- changing ------------------------------------------------------------------------------------ */
 
-static int one_of(u32 id, u32 a, u32 b, u32 d)
+/* Those in rl_me, and the capability to set them at will. */
+struct ids {
+    u32 *id; /* real, effective, saved, of file access */
+    u32 capability;
+};
+static const struct ids uids = {rl_me.uids, CAP_SETUID}, gids = {rl_me.gids, CAP_SETGID};
+
+static int may_set(const struct ids *a, u32 id)
 {
-    return id == RL_KEEP || id == a || id == b || id == d;
+    return rl_capable(a->capability) || id == RL_KEEP || id == a->id[0] || id == a->id[1] || id == a->id[2];
 }
 
-static long set_uids(u32 real, u32 effective, u32 saved)
+static long set_three(const struct ids *a, u32 real, u32 effective, u32 saved)
 {
-    struct rl_identity *me = &rl_me;
-    const u32 old[3] = {me->uid, me->euid, me->suid};
+    const u32 new[3] = {real, effective, saved}, old[3] = {a->id[0], a->id[1], a->id[2]};
 
-    if (!rl_capable(CAP_SETUID) && !(one_of(real, me->uid, me->euid, me->suid) && one_of(effective, me->uid, me->euid, me->suid) &&
-                       one_of(saved, me->uid, me->euid, me->suid)))
+    if (!may_set(a, real) || !may_set(a, effective) || !may_set(a, saved))
         return -EPERM;
     rl_identity_borrow();
-    me->uid = real == RL_KEEP ? me->uid : real;
-    me->euid = effective == RL_KEEP ? me->euid : effective;
-    me->suid = saved == RL_KEEP ? me->suid : saved;
-    me->fsuid = me->euid;
-    rl_caps_after(old);
+    for (u32 i = 0; i < 3; i++)
+        if (new[i] != RL_KEEP)
+            a->id[i] = new[i];
+    a->id[3] = a->id[1];
+    if (a == &uids)
+        rl_caps_after(old);
     rl_tell_identity();
     return 0;
 }
 
-static long set_gids(u32 real, u32 effective, u32 saved)
+static long set_one(const struct ids *a, u32 id)
 {
-    struct rl_identity *me = &rl_me;
-
-    if (!rl_capable(CAP_SETGID) && !(one_of(real, me->gid, me->egid, me->sgid) && one_of(effective, me->gid, me->egid, me->sgid) &&
-                       one_of(saved, me->gid, me->egid, me->sgid)))
-        return -EPERM;
-    rl_identity_borrow();
-    me->gid = real == RL_KEEP ? me->gid : real;
-    me->egid = effective == RL_KEEP ? me->egid : effective;
-    me->sgid = saved == RL_KEEP ? me->sgid : saved;
-    me->fsgid = me->egid;
-    rl_tell_identity();
-    return 0;
-}
-
-long rl_do_setresuid(struct rl_call *c) { return set_uids((u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
-long rl_do_setresgid(struct rl_call *c) { return set_gids((u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
-
-long rl_do_setuid(struct rl_call *c)
-{
-    u32 id = (u32)c->arg[0];
-
     if (id == RL_KEEP)
         return -EINVAL;
-    return rl_capable(CAP_SETUID) ? set_uids(id, id, id) : set_uids(RL_KEEP, id, RL_KEEP);
-}
-
-long rl_do_setgid(struct rl_call *c)
-{
-    u32 id = (u32)c->arg[0];
-
-    if (id == RL_KEEP)
-        return -EINVAL;
-    return rl_capable(CAP_SETGID) ? set_gids(id, id, id) : set_gids(RL_KEEP, id, RL_KEEP);
+    return rl_capable(a->capability) ? set_three(a, id, id, id) : set_three(a, RL_KEEP, id, RL_KEEP);
 }
 
 /* The saved id follows the effective one when the real one is set, or the effective one is set to
  * something other than the old real one. */
-long rl_do_setreuid(struct rl_call *c)
+static long set_two(const struct ids *a, u32 real, u32 effective)
 {
-    u32 real = (u32)c->arg[0], effective = (u32)c->arg[1], old = rl_me.uid;
-    long r = set_uids(real, effective, RL_KEEP);
+    u32 old = a->id[0];
+    long r = set_three(a, real, effective, RL_KEEP);
 
     if (r == 0 && (real != RL_KEEP || (effective != RL_KEEP && effective != old)))
-        rl_me.suid = rl_me.euid;
+        a->id[2] = a->id[1];
     return r;
 }
 
-long rl_do_setregid(struct rl_call *c)
+/* For the access to files alone. The old one, even if it stays. */
+static long set_fourth(const struct ids *a, u32 id)
 {
-    u32 real = (u32)c->arg[0], effective = (u32)c->arg[1], old = rl_me.gid;
-    long r = set_gids(real, effective, RL_KEEP);
+    u32 old = a->id[3];
 
-    if (r == 0 && (real != RL_KEEP || (effective != RL_KEEP && effective != old)))
-        rl_me.sgid = rl_me.egid;
-    return r;
-}
-
-long rl_do_setfsuid(struct rl_call *c)
-{
-    u32 id = (u32)c->arg[0], old = rl_me.fsuid;
-
-    if (id != RL_KEEP && (rl_capable(CAP_SETUID) || one_of(id, rl_me.uid, rl_me.euid, rl_me.suid))) {
+    if (id != RL_KEEP && may_set(a, id)) {
         rl_identity_borrow();
-        rl_me.fsuid = id;
+        a->id[3] = id;
     }
     return old;
 }
 
-long rl_do_setfsgid(struct rl_call *c)
-{
-    u32 id = (u32)c->arg[0], old = rl_me.fsgid;
-
-    if (id != RL_KEEP && (rl_capable(CAP_SETGID) || one_of(id, rl_me.gid, rl_me.egid, rl_me.sgid))) {
-        rl_identity_borrow();
-        rl_me.fsgid = id;
-    }
-    return old;
-}
+long rl_do_setuid(struct rl_call *c) { return set_one(&uids, (u32)c->arg[0]); }
+long rl_do_setgid(struct rl_call *c) { return set_one(&gids, (u32)c->arg[0]); }
+long rl_do_setreuid(struct rl_call *c) { return set_two(&uids, (u32)c->arg[0], (u32)c->arg[1]); }
+long rl_do_setregid(struct rl_call *c) { return set_two(&gids, (u32)c->arg[0], (u32)c->arg[1]); }
+long rl_do_setresuid(struct rl_call *c) { return set_three(&uids, (u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
+long rl_do_setresgid(struct rl_call *c) { return set_three(&gids, (u32)c->arg[0], (u32)c->arg[1], (u32)c->arg[2]); }
+long rl_do_setfsuid(struct rl_call *c) { return set_fourth(&uids, (u32)c->arg[0]); }
+long rl_do_setfsgid(struct rl_call *c) { return set_fourth(&gids, (u32)c->arg[0]); }
 
 long rl_do_setgroups(struct rl_call *c)
 {

@@ -5,11 +5,9 @@
  * 2. A program in the same container reaches CTR at any address of this machine; elsewhere CTR is CTR.
  * 3. In the names that the kernel reports (recvmsg.c) the port outside, at an address of this machine, becomes CTR.
  */
-#include "../engine.h"
+#include "sockets.h"
 
-#define RL_AF_INET 2
 #define RL_AF_INET6 10
-#define RL_SOL_SOCKET 1
 #define RL_SO_PROTOCOL 38
 #define RL_IPPROTO_IPV6 41
 #define RL_IPV6_V6ONLY 26
@@ -41,7 +39,7 @@ static struct inet *as_inet(void *address, u64 bytes)
     return (a->family == RL_AF_INET && bytes >= 8) || (a->family == RL_AF_INET6 && bytes >= 24) ? a : NULL;
 }
 
-static long option(int fd, int level, int name)
+long rl_socket_option(int fd, int level, int name)
 {
     i32 value = 0;
     u32 bytes = sizeof value;
@@ -61,7 +59,7 @@ static const struct rl_launch_port *find(int fd, const struct inet *a, int from_
         if ((from_outside ? p->outside : p->inside) != port)
             continue;
         if (protocol < 0)
-            protocol = option(fd, RL_SOL_SOCKET, RL_SO_PROTOCOL);
+            protocol = rl_socket_option(fd, RL_SOL_SOCKET, RL_SO_PROTOCOL);
         if (protocol == (long)p->protocol)
             return p;
     }
@@ -111,7 +109,7 @@ static void publish(int fd, struct inet *a, const struct rl_launch_port *p)
             memcpy(a->v4, p->addr, 4);
     } else if (p->family == 6) {
         memcpy(a->six.v6, p->addr, 16);
-    } else if (option(fd, RL_IPPROTO_IPV6, RL_IPV6_V6ONLY) == 0) {
+    } else if (rl_socket_option(fd, RL_IPPROTO_IPV6, RL_IPV6_V6ONLY) == 0) {
         memcpy(a->six.v6, mapped, 12);
         memcpy(a->six.v6 + 12, p->addr, 4);
     } else if (p->addr[0] == 127) {

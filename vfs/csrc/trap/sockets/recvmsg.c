@@ -12,20 +12,11 @@
 #include "sockets.h"
 
 #define RL_SO_PASSCRED 16
-#define RL_AF_INET 2
 #define RL_SO_DOMAIN 39
 #define RL_MSG_WAITALL 0x100
 #define RL_MSG_WAITFORONE 0x10000
-#define RL_MOST_MESSAGES 1024
 
-static long option(int fd, int name)
-{
-    i32 value = 0;
-    u32 bytes = sizeof value;
-    long r = rl_sys(__NR_getsockopt, fd, RL_SOL_SOCKET, name, (long)&value, (long)&bytes, 0);
-
-    return r < 0 ? r : value;
-}
+static long option(int fd, int name) { return rl_socket_option(fd, RL_SOL_SOCKET, name); }
 
 static int waits(int fd)
 {

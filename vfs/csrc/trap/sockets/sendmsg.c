@@ -5,8 +5,6 @@
  */
 #include "sockets.h"
 
-#define RL_MOST_MESSAGES 1024
-
 /* A pass buffer. */
 struct copied {
     struct rl_message_of_many one;

@@ -6,11 +6,13 @@
 #include "../table/syscalls.h"
 
 #define RL_AF_UNIX 1
+#define RL_AF_INET 2
 #define RL_SUN_PATH 108
 #define RL_ADDRESS_MAX 128 /* struct sockaddr_storage */
 #define RL_SOL_SOCKET 1
 #define RL_MSG_PEEK 2
 #define RL_MSG_DONTWAIT 0x40
+#define RL_MOST_MESSAGES 1024 /* in one call */
 
 struct rl_address {
     u16 family;
@@ -43,6 +45,15 @@ long rl_take_address(struct rl_call *c, u64 from, u64 bytes, struct rl_address *
 long rl_socket_peer(const char *path, struct rl_address *out, int *dir, char *real);
 /* A name that the kernel reports, as the program knows it: length, or -ENOENT. out: RL_PATH_MAX. */
 long rl_socket_name(const char *name, char *out);
+
+/* ---- ports.c ------------------------------------------------------------------------------------ */
+
+/* An address to bind, or of a peer: changed in place if its port is mapped; then 1. The name of a socket or its peer,
+ * which the kernel reported, changed back. */
+int rl_port_bind(int fd, void *address, u64 bytes);
+int rl_port_peer(int fd, void *address, u64 bytes);
+void rl_port_name(int fd, void *address, u64 bytes);
+long rl_socket_option(int fd, int level, int name); /* an int, or -errno */
 
 /* ---- peercred.c --------------------------------------------------------------------------------- */
 

@@ -9,7 +9,6 @@
 
 #include "../engine.h"
 
-#define RL_PAGE 4096ull
 #define RL_PROGRAM_HEADERS 64 /* of 56 bytes; real programs have about a dozen */
 #define RL_PROGRAM_END (1ull << 47) /* above the highest address that a program can have, by a page or more */
 

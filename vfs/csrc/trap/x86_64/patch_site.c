@@ -13,7 +13,6 @@
 #include "../engine.h"
 #include "../call/patch.h"
 
-#define RL_PAGE 4096ull
 #define RL_REACH 0x7fff0000ll  /* of a 32-bit jump, less an area */
 #define RL_AREA_BYTES 16384u   /* of stubs near one library */
 #define RL_AREAS 32

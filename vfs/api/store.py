@@ -8,189 +8,25 @@ with image.container() as c: …
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rootlay.store.containers.containers import Containers
-from rootlay.store.containers.record import HOST_IMAGE, Bind
+from rootlay.store.containers.record import HOST_IMAGE
 from rootlay.store.disk.owner import own_name
 from rootlay.store.disk.userroot import user_root
 from rootlay.store.model.image import Image as StoredImage
-from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.arguments import check_fields, checks_arguments
-from rootlay.vfs.api.container import Container
+from rootlay.vfs.api.container import Container, Image
 
 if TYPE_CHECKING:
     from rootlay.store.containers.upperstack import Snapshot
-    from rootlay.store.model.digest import Digest
-    from rootlay.vfs.build.addlayer import Content
     from rootlay.vfs.build.result.report import Report
     from rootlay.vfs.changes.compare import Changes
     from rootlay.vfs.containers.states import State
     from rootlay.vfs.overlay.overlay import Overlay
-    from rootlay.vfs.pyfs.layerfs import LayerFS
-
-
-@checks_arguments
-@value
-class Image:
-    """An image of a store. `stored` is its data in the store: None for `host`, and for a bundle at a path."""
-
-    root: Path
-    reference: str
-    stored: StoredImage | None
-
-    @property
-    def id(self) -> str:
-        """The image ID, `sha256:…`; the path of a bundle, or `host`."""
-        return str(self.stored.id) if self.stored else self.reference
-
-    @classmethod
-    def of(cls, root: Path, stored: StoredImage) -> Image:
-        """Return an image of the store at `root`, by its first name, or by its ID."""
-        return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
-
-    @property
-    def references(self) -> tuple[str, ...]:
-        """The names that the image had when it was looked up."""
-        return self.stored.references if self.stored else (self.reference,)
-
-    def open_overlay(self) -> Overlay:
-        """Open the merged tree, read-only. The caller closes it.
-
-        Raises:
-            CorruptStore: a view or layer is damaged.
-        """
-        from rootlay.vfs.containers.imageview import open_image, open_without_store
-
-        if self.stored is None:
-            return open_without_store(self.root, self.reference)
-        return open_image(self.root, self.stored)
-
-    @property
-    def layers(self) -> tuple[Digest, ...]:
-        """The diff IDs of the layers, base layer first; none for `host` and bundles."""
-        return self.stored.diff_ids if self.stored else ()
-
-    def open_fs(self) -> LayerFS:
-        """Open the merged tree as a read-only PyFilesystem2 file system. Closing it releases everything it holds.
-
-        Raises:
-            CorruptStore: a view or layer is damaged.
-        """
-        from rootlay.vfs.pyfs.layerfs import LayerFS
-
-        return LayerFS(self.open_overlay(), owned=True)
-
-    def open_layer(self, number: int) -> LayerFS:
-        """Open one layer on its own: 0 is the base, -1 the topmost. Read-only. The caller closes it.
-
-        `getinfo(path, ["rootlay"])` of a directory lists what the layer removes from those below (`whiteouts`,
-        `opaque`).
-
-        Raises:
-            IndexError: there is no such layer.
-            BrokenHardLink: the layer has a hard link to a file of a layer below.
-            CorruptStore: the layer is damaged.
-        """
-        from rootlay.vfs.containers.imageview import open_layer
-        from rootlay.vfs.pyfs.layerfs import LayerFS
-
-        if self.stored is None:
-            raise IndexError(f"{self.reference} has no layers of its own")
-        return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
-
-    def remove(self, *, force: bool = False) -> None:
-        """Remove the image's name, and the image with its last name; with `force`, all names.
-
-        Containers, and the build cache, keep the layers that they need.
-
-        Raises:
-            UnknownImage: it was removed already.
-            ImageInUse: it has other names, and `force` is not given.
-        """
-        from rootlay.vfs.build.cache.gcroots import needed
-
-        store = ImageStore.open(self.root)
-        store.remove(self.reference, force=force, in_use=lambda: needed(store))
-
-    def add_layer(
-        self,
-        files: Mapping[str, Content] | None = None,
-        reference: str | None = None,
-        *,
-        remove: Sequence[str] = (),
-        owner: str = "0:0",
-        mode: str | None = None,
-        changes: Sequence[str] = (),
-        message: str = "",
-        epoch_s: int | None = None,
-    ) -> Image:
-        """Make a new image: this one with one more layer of files and a changed config. See rootlay.vfs.build.addlayer.
-
-            image.add_layer({"/etc/motd": "hi", "/srv": Path("site")}, "web:2", changes=['CMD ["serve"]'])
-
-        Raises:
-            ValueError: this is `host` or a bundle at a path; or the files do not fit together.
-        """
-        from rootlay.vfs.build.addlayer import add_layer
-
-        if self.stored is None:
-            raise ValueError(f"{self.reference} has no layers of its own to add to")
-        made = add_layer(
-            ImageStore.open(self.root), self.stored, files or {}, remove=remove, reference=reference, owner=owner,
-            mode=mode, changes=changes, message=message, epoch_s=epoch_s,
-        )  # fmt: skip
-        return Image.of(self.root, made)
-
-    def container(
-        self,
-        name: str = "",
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        user: str | int | None = None,
-        binds: Sequence[Bind] = (),
-        environ: Mapping[str, str] | None = None,
-        **options: Any,
-    ) -> Container:
-        """Make a new container. Without a name it is ephemeral: removed when it is closed.
-
-        An ephemeral container that is never closed (garbage, or open when the interpreter exits) is removed with a
-        ResourceWarning. `rootlay prune` removes those of killed processes.
-
-        Args:
-            env: variables to set inside.
-            environ: the caller's environment, which a container of `host` inherits; empty by default.
-            options: more fields of rootlay.vfs.containers.create.ContainerOptions.
-
-        Raises:
-            NameInUse, MissingDirectory: nothing was made.
-        """
-        from rootlay.vfs.containers.create import ContainerOptions, create_container
-
-        check_fields("Image.container", ContainerOptions, options)
-        wanted = ContainerOptions(
-            image=self.id,
-            name=name,
-            env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
-            working_dir=None if cwd is None else os.fspath(cwd),
-            user=None if user is None else str(user),
-            binds=tuple(map(_absolute, binds)),
-            need_command=False,
-            owner="" if name else own_name(),
-            **options,
-        )
-        return Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
-
-
-def _absolute(bind: Bind) -> Bind:
-    """Make a bind absolute: it means the same wherever the caller is later. Raises TypeError."""
-    host = os.fspath(bind.host) if isinstance(bind.host, os.PathLike) else bind.host
-    check_fields("Bind", Bind, {"host": host, "target": bind.target})
-    return replace(bind, host=os.path.abspath(host))
 
 
 @checks_arguments
