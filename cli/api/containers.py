@@ -10,8 +10,10 @@ from typing import Any
 from rootlay.cli.api.call import NO_CONTENT, Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter, conflict
 from rootlay.cli.api.filters import fits_labels, parse_filters
-from rootlay.store.containers.containers import NAME_PATTERN, Containers
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
@@ -46,7 +48,7 @@ def list_containers(call: Call) -> list[dict[str, Any]]:
 
 
 def size_of(record: ContainerRecord) -> int:
-    return Containers(record.root).size(record)
+    return disk_bytes(record.path)
 
 
 def _filtered(

@@ -101,8 +101,7 @@ def serve(listener: Listener, context: Context, ready: Callable[[], None]) -> No
     _preload()
     gc.collect()
     gc.freeze()
-    ready()
-    _Parent(listener, context).run()
+    _Parent(listener, context).run(ready)
 
 
 class _Parent:
@@ -116,12 +115,13 @@ class _Parent:
         self._heard, self._told = os.pipe()
         self._pid = os.getpid()
 
-    def run(self) -> None:
-        """Keep `WAITING` children until a signal ends the server."""
+    def run(self, ready: Callable[[], None]) -> None:
+        """Keep `WAITING` children until a signal ends the server. `ready` is called when it does so."""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGCHLD, self._collect)
+        ready()
         while not self._stopped:
             while len(self._waiting) < WAITING:
                 self._fork()

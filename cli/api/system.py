@@ -11,7 +11,7 @@ from typing import Any
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.containers import size_of
 from rootlay.store.containers.containers import Containers
-from rootlay.store.disk.trash import disk_bytes
+from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.model.progress import unheard
 from rootlay.store.store import ImageStore
 from rootlay.store.volumes.volumes import Volumes

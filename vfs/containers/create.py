@@ -24,9 +24,7 @@ from rootlay.store.containers.record import (
     ContainerConfig,
     ContainerRecord,
 )
-from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import write_private
-from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.errors import CorruptStore, ForeignPlatform, RootlayError, WrongPlatform
 from rootlay.store.model.image import Image

@@ -34,7 +34,6 @@ from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
 from rootlay.vfs.build.run.emptytrash import empty_trash_in_background
-from rootlay.vfs.build.run.owners import OWNER, owner_mark
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
