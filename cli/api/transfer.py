@@ -29,7 +29,7 @@ from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push as push_image
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
-from rootlay.vfs.containers.create import ensure_view
+from rootlay.vfs.containers.ensureview import ensure_view
 
 _INTERVAL_S = 0.1
 NO_BUILDKIT = (

@@ -6,7 +6,7 @@ import csv
 import os
 import re
 
-from rootlay.cli.container.mountoptions import mount_target
+from rootlay.cli.container.targets import mount_target
 from rootlay.cli.spec import UsageError, Values
 from rootlay.store.containers.record import Bind
 from rootlay.vfs.containers.cdi import Device, find_device, find_graphics_cards, is_cdi_name

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 from rootlay.cli.container.amounts import parse_bytes
-from rootlay.cli.container.mountoptions import VOLUME, mount_target
+from rootlay.cli.container.targets import VOLUME, mount_target
 from rootlay.cli.parse import TRUTH
 from rootlay.cli.spec import UsageError
 from rootlay.store.containers.record import Bind

@@ -5,8 +5,8 @@ command lines have, are in `mountforms` and `deviceoptions`.
 from __future__ import annotations
 
 import os
-import re
 
+from rootlay.cli.container.targets import VOLUME, mount_target
 from rootlay.cli.spec import UsageError, Values
 from rootlay.store.containers.record import Bind
 
@@ -17,7 +17,6 @@ MODES = frozenset(
     }
 )
 """Modes of -v. Those of SELinux, of Docker Desktop's caches and of propagation have no effect: nothing is mounted."""
-VOLUME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
 
 def binds_of(values: Values) -> tuple[Bind, ...]:
@@ -63,12 +62,3 @@ def parse_volume(text: str) -> Bind:
             f"-v {text}: {source} is not the name of a volume; for a directory of the host give ./{source}"
         )
     return Bind("", target, read_only, kind="volume", source=source, no_copy=no_copy)
-
-
-def mount_target(option: str, text: str, target: str) -> str:
-    """Return a target as it is given. Raises UsageError for a relative one, and for the root."""
-    if not target.startswith("/"):
-        raise UsageError(f"{option} {text}: the path inside must be absolute")
-    if os.path.normpath(target).strip("/") == "":
-        raise UsageError(f"{option} {text}: the root cannot be a bind: use --lower")
-    return target

@@ -32,6 +32,7 @@ from rootlay.store.model.manifest import Platform
 from rootlay.store.model.platform import fits, host_platform
 from rootlay.store.model.value import field, replace, value
 from rootlay.store.store import ImageStore
+from rootlay.vfs.containers.ensureview import ensure_view
 from rootlay.vfs.run.etcfiles import ETC_FILES
 from rootlay.vfs.run.program import merge_env
 from rootlay.vfs.run.session import CONFINE, NETWORK
@@ -308,25 +309,6 @@ def _from_image(
         working_dir=options.working_dir or defaults.working_dir or "/",
         user=defaults.user if options.user is None else options.user,
     )
-
-
-def ensure_view(store: ImageStore, image: Image) -> tuple[Digest, ...]:
-    """Index the layers of an image and build their merged view, unless that is done: once for each stack.
-
-    Returns the IDs of the layers in this store: the diff IDs, unless some were pulled lazily.
-    """
-    store.layout.claim("view", (image.chain_id,))
-    store.layout.claim("layer", image.diff_ids)
-    name = image.chain_id.hex
-    views = store.root / "views"
-    if (views / f"{name}.view").exists() and (views / f"{name}.lmdb").exists():
-        return image.diff_ids
-    from rootlay.store.view.build import build_view
-
-    layers = store.prepare_stack(image)
-    store.layout.claim("view", (chain_id(layers),))
-    build_view(store, layers)
-    return layers
 
 
 def copy_files(source: ContainerRecord, target: ContainerRecord) -> None:
