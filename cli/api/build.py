@@ -57,7 +57,7 @@ class LinesReport:
 
     def _say(self, text: str) -> None:
         with self._lock:
-            self._lines.line(stream=text)
+            self._lines.send(stream=text)
 
 
 class Quiet(LinesReport):
@@ -84,13 +84,13 @@ def build(call: Call) -> None:
             report = (Quiet if quiet else LinesReport)(lines)
             result = build_image(store, parse(text, name), source.visible(name), options, report)
         identity = str(result.image.id)
-        lines.line(aux={"ID": identity})
+        lines.send(aux={"ID": identity})
         if quiet:
-            lines.line(stream=f"{identity}\n")
+            lines.send(stream=f"{identity}\n")
             return
-        lines.line(stream=f"Successfully built {identity.partition(':')[2][:12]}\n")
+        lines.send(stream=f"Successfully built {identity.partition(':')[2][:12]}\n")
         for tag in options.tags:
-            lines.line(stream=f"Successfully tagged {tag if ':' in tag.rpartition('/')[2] else f'{tag}:latest'}\n")
+            lines.send(stream=f"Successfully tagged {tag if ':' in tag.rpartition('/')[2] else f'{tag}:latest'}\n")
 
 
 @contextlib.contextmanager

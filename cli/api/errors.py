@@ -27,7 +27,7 @@ from rootlay.vfs.run.user import UnknownUser
 from rootlay.vfs.settings.limits import LimitRefused
 
 
-class ApiError(Exception):
+class ApiError(RootlayError):
     """An answer other than success. `status` is the HTTP status code."""
 
     def __init__(self, status: int, message: str) -> None:

@@ -58,7 +58,7 @@ def stream_events(call: Call) -> None:
         if since:
             for event in sorted(_past(before), key=lambda event: event["timeNano"]):
                 if since <= event["timeNano"] <= (until or time.time_ns()) and _fits(event, filters):
-                    body.line(event)
+                    body.send(event)
         while not until or time.time_ns() < until:
             left = None if not until else max(0.0, (until - time.time_ns()) / 1e9)
             ready = watch.wait(1.0 if left is None else min(left, 1.0), also=[client])
@@ -69,7 +69,7 @@ def stream_events(call: Call) -> None:
             others = _objects(call)
             for event in (*_between(before, after), *_object_events(objects, others)):
                 if _fits(event, filters):
-                    body.line(event)
+                    body.send(event)
             before, objects = after, others
 
 

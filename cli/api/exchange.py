@@ -230,7 +230,7 @@ class Body:
             self._exchange.connection.send(h11.Data(data=bytes(data)))
         return len(data)
 
-    def line(self, value: Any) -> None:
+    def send(self, value: Any) -> None:
         """Send a line of JSON."""
         self.write(json.dumps(value, separators=(",", ":")).encode() + b"\r\n")
 

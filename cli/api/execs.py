@@ -104,9 +104,10 @@ def _start_detached(record: ContainerRecord, instance: Exec, program: Program, s
             null = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):
                 os.dup2(null, fd)
-            os.close(begun)
             with contextlib.suppress(NotStarted):  # its exit code is recorded
-                run_exec(session, program, instance, lambda stream, data: None, size=size)
+                run_exec(
+                    session, program, instance, lambda stream, data: None, size=size, begun=lambda: os.close(begun)
+                )
     finally:
         os._exit(0)
 

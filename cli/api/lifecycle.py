@@ -114,6 +114,6 @@ def wait(call: Call) -> None:
                 condition
             ](call.exchange.client_left)
             answer: dict[str, Any] = {"StatusCode": code}
-            body.line(answer)
+            body.send(answer)
     finally:
         found.close()

@@ -36,7 +36,7 @@ def stats(call: Call) -> None:
     with call.exchange.stream() as body:
         while True:
             now = usage_json(record, before)
-            body.line(now)
+            body.send(now)
             if not stream or not record.path.exists():
                 return
             before = now

@@ -1,8 +1,8 @@
 """The server: one process for each connection (docs/adr/0027).
 
 Rules:
-1. The parent is single-threaded, accepts, forks and keeps nothing: a killed server, or a killed connection, loses no
-   container. Each child may fork programs and take its connection over.
+1. The parent is single-threaded, forks and keeps nothing: a killed server, or a killed connection, loses no container.
+   Each child accepts one connection; it may fork programs, and take the connection over.
 2. A handler's answer, error or crash is that of its own connection.
 3. The socket has mode 0600 from its first moment, and belongs to the one server that holds its lock.
 """
@@ -10,11 +10,13 @@ Rules:
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import gc
 import os
 import signal
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +33,9 @@ from rootlay.store.model.value import value
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
 
 _BACKLOG = 128
+WAITING = 2
+"""Children that wait for a connection."""
+_PID = struct.Struct("i")
 
 
 class AddressTaken(RootlayError):
@@ -94,47 +99,88 @@ def listen_tcp(host: str, port: int) -> Listener:
 def serve(listener: Listener, context: Context, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT. Connections that are open then live on until their clients leave."""
     _preload()
-    stopped: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        stopped.append(number)
-        listener.socket.close()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel collects the children
     gc.collect()
     gc.freeze()
-    ready()
-    while not stopped:
+    _Parent(listener, context).run(ready)
+
+
+class _Parent:
+    """The process that forks: some children wait for a connection, so that no client waits for a fork."""
+
+    def __init__(self, listener: Listener, context: Context) -> None:
+        self._listener = listener
+        self._context = context
+        self._waiting: set[int] = set()
+        self._stopped = False
+        self._heard, self._told = os.pipe()
+        self._pid = os.getpid()
+
+    def run(self, ready: Callable[[], None]) -> None:
+        """Keep `WAITING` children until a signal ends the server. `ready` is called when it does so."""
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGCHLD, self._collect)
+        ready()
+        while not self._stopped:
+            while len(self._waiting) < WAITING:
+                self._fork()
+            for (pid,) in _PID.iter_unpack(os.read(self._heard, _PID.size * 64)):
+                self._waiting.discard(pid)
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for pid in self._waiting:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+
+    def _fork(self) -> None:
+        pid = os.fork()
+        if pid:
+            self._waiting.add(pid)
+            return
+        code = 1
         try:
-            client, _ = listener.socket.accept()
-        except OSError:
-            continue
-        if os.fork() == 0:
-            _child(listener, client, context)
-        client.close()
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            if self._listener.lock >= 0:
+                os.close(self._listener.lock)
+            _die_with_parent(signal.SIGKILL)
+            if os.getppid() != self._pid:
+                os._exit(0)
+            client, _ = self._listener.socket.accept()
+            _die_with_parent(0)
+            os.write(self._told, _PID.pack(os.getpid()))
+            self._listener.socket.close()
+            os.close(self._heard)
+            os.close(self._told)
+            handle_connection(client, self._context)
+            code = 0
+        finally:
+            os._exit(code)
+
+    def _stop(self, number: int, frame: object) -> None:
+        del number, frame
+        self._stopped = True
+        os.write(self._told, _PID.pack(0))
+
+    def _collect(self, number: int, frame: object) -> None:
+        """Collect children that have ended; one that was killed while it waited is replaced."""
+        del number, frame
+        with contextlib.suppress(ChildProcessError):
+            while (pid := os.waitpid(-1, os.WNOHANG)[0]) > 0:
+                if pid in self._waiting:
+                    self._waiting.discard(pid)
+                    os.write(self._told, _PID.pack(0))
+
+
+def _die_with_parent(number: int) -> None:
+    """Set the signal that this process gets when its parent ends (prctl(2), PR_SET_PDEATHSIG); 0: none."""
+    ctypes.CDLL(None).prctl(1, number, 0, 0, 0)
 
 
 def _preload() -> None:
     """Import what handlers need, once, before the forks."""
     for route in ROUTES:
         route.load()
-
-
-def _child(listener: Listener, client: socket.socket, context: Context) -> None:
-    code = 1
-    try:
-        listener.socket.close()
-        if listener.lock >= 0:
-            os.close(listener.lock)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        handle_connection(client, context)
-        code = 0
-    finally:
-        os._exit(code)
 
 
 def handle_connection(client: socket.socket, context: Context) -> None:

@@ -46,12 +46,12 @@ class Lines:
         self._body: Body | None = None
         self._said: dict[str, float] = {}
 
-    def line(self, **members: Any) -> None:
+    def send(self, **members: Any) -> None:
         """Send a line. Thread safe."""
         with self._lock:
             if self._body is None:
                 self._body = self._exchange.stream()
-            self._body.line(members)
+            self._body.send(members)
 
     def progress(self, status: str, identity: str, done: int, total: int | None) -> None:
         """Send a line about work in progress: not more often than ten times a second for each part of it."""
@@ -60,7 +60,7 @@ class Lines:
             return
         self._said[identity] = now
         detail = {"current": done, **({"total": total} if total else {})}
-        self.line(status=status, progressDetail=detail, progress=_bar(done, total), id=identity)
+        self.send(status=status, progressDetail=detail, progress=_bar(done, total), id=identity)
 
     @contextlib.contextmanager
     def whole(self) -> Iterator[None]:
@@ -71,7 +71,7 @@ class Lines:
             if self._body is None:
                 raise
             _, message = explain(error)
-            self.line(errorDetail={"message": message}, error=message)
+            self.send(errorDetail={"message": message}, error=message)
         if self._body is None:
             self._body = self._exchange.stream()
         self._body.close()
@@ -157,12 +157,12 @@ def _pull(call: Call) -> None:
                 f"'docker login': {error}",
             ) from None  # fmt: skip
         ensure_view(store, found.image)
-        lines.line(status=f"Pulling from {reference.path}", id=reference.tag or str(reference.digest))
+        lines.send(status=f"Pulling from {reference.path}", id=reference.tag or str(reference.digest))
         for layer in found.image.manifest.layers:
-            lines.line(status="Pull complete", progressDetail={}, id=_short(str(layer.digest)))
-        lines.line(status=f"Digest: {found.digest}")
+            lines.send(status="Pull complete", progressDetail={}, id=_short(str(layer.digest)))
+        lines.send(status=f"Digest: {found.digest}")
         news = "Downloaded newer image for" if found.fetched_layers else "Image is up to date for"
-        lines.line(status=f"Status: {news} {reference.familiar}")
+        lines.send(status=f"Status: {news} {reference.familiar}")
 
 
 def _short(label: str) -> str:
@@ -181,7 +181,7 @@ def _import(call: Call) -> None:
                 path, _reference(repository, tag) if repository else None,
                 config=apply_changes(RunConfig(), changes), message=call.text("message") or "Imported from -",
             )  # fmt: skip
-        lines.line(status=str(image.id))
+        lines.send(status=str(image.id))
 
 
 @contextlib.contextmanager
@@ -215,13 +215,13 @@ def push(call: Call) -> None:
         lines.progress("Pushing", _short(label), done_bytes, total_bytes)
 
     with lines.whole(), settings_of(call, reference.domain) as settings:
-        lines.line(status=f"The push refers to repository [{reference.name}]")
+        lines.send(status=f"The push refers to repository [{reference.name}]")
         pushed = push_image(store, text, settings, platform=platform, progress=progress)
         for layer in image.manifest.layers:
-            lines.line(status="Pushed", progressDetail={}, id=_short(str(layer.digest)))
+            lines.send(status="Pushed", progressDetail={}, id=_short(str(layer.digest)))
         size = image.entry.size
-        lines.line(status=f"{reference.tag}: digest: {pushed.digest} size: {size}")
-        lines.line(progressDetail={}, aux={"Tag": reference.tag, "Digest": str(pushed.digest), "Size": size})
+        lines.send(status=f"{reference.tag}: digest: {pushed.digest} size: {size}")
+        lines.send(progressDetail={}, aux={"Tag": reference.tag, "Digest": str(pushed.digest), "Size": size})
 
 
 def load(call: Call) -> None:
@@ -233,9 +233,9 @@ def load(call: Call) -> None:
         for image in images:
             ensure_view(store, image)
             if image.references:
-                lines.line(stream=f"Loaded image: {image.references[0]}\n")
+                lines.send(stream=f"Loaded image: {image.references[0]}\n")
             else:
-                lines.line(stream=f"Loaded image ID: {image.id}\n")
+                lines.send(stream=f"Loaded image ID: {image.id}\n")
 
 
 def get(call: Call) -> None:

@@ -68,7 +68,7 @@ def _tcp(address: str) -> tuple[str, int]:
         raise UsageError(f"--tcp {address}: expected 127.0.0.1:PORT")
     if not (host.startswith("127.") or host == "::1"):
         raise UsageError(
-            f"--tcp {address}: whoever reaches the port can run programs as you: only 127.0.0.1 and ::1 are allowed"
+            f"--tcp {address}: a user that reaches the port can run programs as you: only 127.0.0.1 and ::1 are allowed"
         )
     return host, int(port)
 

@@ -29,7 +29,7 @@ pytest.importorskip("fsspec", reason="fsspec is not installed")
 
 NOT_EXPORTED = {
     *("AddressTaken", "MissingExtra"),  # the command line's, of `rootlay api`
-    *("BadRequest", "BadTopOptions", "NetworkRefused", "UnknownExec", "UnknownNetwork"),  # the Engine API's
+    *("ApiError", "BadRequest", "BadTopOptions", "NetworkRefused", "UnknownExec", "UnknownNetwork"),  # the Engine API's
     "HeaderError",  # caught by the reader of archives, which says where it was
     "NoRanges",  # caught by the lazy pull, which then pulls all
     "NotStarted",  # of programs in the background: the command line's
@@ -42,7 +42,7 @@ OUTSIDE = {
     "MissingSource",  # likewise
     "MissingTarget",  # the merge makes it BrokenHardLink
     "NotLazy",  # the pull then pulls all
-    *("ApiError", "BadKeys", "ClientLeft"),  # the Engine API's
+    *("BadKeys", "ClientLeft"),  # the Engine API's
     "LeaveToTyper",  # the three of the command line
     "ReaderGone",
     "UsageError",

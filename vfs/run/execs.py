@@ -122,6 +122,7 @@ def run_exec(
     client: socket.socket | None = None,
     early: bytes = b"",
     size: tuple[int, int] = (24, 80),
+    begun: Callable[[], None] = lambda: None,
 ) -> int:
     """Start an instance's program, relay its streams until it ends, and return its exit code. See Relay.
 
@@ -131,6 +132,7 @@ def run_exec(
         emit: receives the output.
         client: the source of the input, after the bytes `early`.
         size: rows and columns of the terminal.
+        begun: called when the program runs, or has failed to start.
     """
     record = session.record
     hydrator = fork_hydrator(session)
@@ -140,10 +142,11 @@ def run_exec(
     with streams.in_place():
         pid = spawn(session, program, stdin=True, new_session=True, report=told)
     os.close(told)
-    begun = replace(instance, pid=pid, started_ns=time.time_ns())
-    save_exec(record, begun)
+    running = replace(instance, pid=pid, started_ns=time.time_ns())
+    save_exec(record, running)
     with open(heard, "rb") as pipe:
         said = pipe.read()
+    begun()
     if client is not None and instance.stdin:
         relay.add_input(early)
         relay.add_client(os.dup(client.fileno()))
@@ -152,7 +155,7 @@ def run_exec(
         relay.silence()  # the engine's own words; the caller gets them as an error
     code = exit_code(relay.run(pid))
     hydrator.release()
-    save_exec(record, replace(begun, finished_ns=time.time_ns(), exit_code=code))
+    save_exec(record, replace(running, finished_ns=time.time_ns(), exit_code=code))
     relay.close()
     if trouble:
         result_of(b"%d\n%b" % (code, said[:-1]))

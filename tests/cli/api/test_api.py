@@ -200,7 +200,7 @@ def test_exec_attached_detached_with_input_and_as_another_user(api: Client) -> N
     shown = api("GET", f"/exec/{one}/json").json
     assert (shown["ExitCode"], shown["Running"], shown["ContainerID"]) == (7, False, identity)
     assert problems(shown, answer_schema("GET", "/exec/{id}/json")) == []
-    two = made("sh", "-c", "sleep 0.2; exit 4")
+    two = made("sh", "-c", "sleep 1; exit 4")
     api("POST", f"/exec/{two}/start", {"Detach": True}, status=200)
     assert api("GET", f"/exec/{two}/json").json["Running"]
     eventually(lambda: api("GET", f"/exec/{two}/json").json["ExitCode"] == 4, "no exit code")
@@ -433,6 +433,8 @@ def test_a_killed_server_loses_nothing(server: Server) -> None:
     server.kill()
     assert link.recv(8)  # a connection that is open goes on
     link.close()
+    with pytest.raises(OSError, match="refused"):
+        api("GET", "/_ping")
     server.restart()
     assert api("GET", f"/containers/{identity}/json").json["State"]["Running"]
     before = len(api("GET", f"/containers/{identity}/logs", stdout=1).body)

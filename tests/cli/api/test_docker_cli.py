@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.api.conftest import Server
+from tests.support.registry.real import PASSWORD, USER, running
 
 pytestmark = [
     pytest.mark.oracles,
@@ -233,3 +234,21 @@ def _end(path: Path) -> None:
         link.connect(str(path))
         pid, _, _ = struct.unpack("3i", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     os.kill(pid, signal.SIGTERM)
+
+
+@pytest.mark.parametrize("login", [False, True])
+def test_push_and_pull_with_a_registry(docker: Docker, tmp_path: Path, login: bool) -> None:
+    with running(tmp_path / "registry", login=login) as registry:
+        name = f"{registry.host}/team/small:1"
+        docker("tag", "small", name)
+        if login:
+            assert "denied" in docker("push", name, code=1).stderr
+            docker("login", "-u", USER, "--password-stdin", registry.host, input=PASSWORD)
+        pushed = docker.out("push", name)
+        assert "1: digest: sha256:" in pushed
+        docker("rmi", name, "small")
+        pulled = docker.out("pull", name)
+        assert "Status: Downloaded newer image" in pulled or "Image is up to date" in pulled
+        assert docker.out("run", "--rm", name, "cat", "/etc/motd") == "welcome\n"
+        assert "not found" in docker("pull", f"{registry.host}/team/absent:1", code=1).stderr
+        docker("tag", name, "small")
