@@ -42,7 +42,10 @@ def test_a_program_of_a_container_may_not_use_the_api(server: Server) -> None:
     ).stdout.startswith(b"HTTP/1.1 200")
 
 
-def test_a_program_of_a_container_may_not_type_into_another(small: Rootlay) -> None:
+def test_a_program_of_a_container_may_not_type_into_another(small: Rootlay, socket_path: Path) -> None:
+    small("save", "-o", str(socket_path.parent / "small.tar"), "small")
+    small = Rootlay(socket_path.parent / "s")  # a short path: that of its sockets fits into an address
+    small("load", "-i", str(socket_path.parent / "small.tar"))
     small("run", "-d", "-i", "--name", "c", "small", "cat")
     path = Containers(small.root).find("c").attach_socket
     assert path.is_socket()
