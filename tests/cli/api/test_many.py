@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -44,21 +45,25 @@ def test_containers_started_at_a_time(server: Server, count: int) -> None:
 
 def test_a_call_takes_little_time(server: Server) -> None:
     """The best of many: others use the machine, too."""
-    first = min(timed(lambda: server.client()("GET", "/_ping")) for _ in range(50))
+    first = best(lambda: server.client()("GET", "/_ping"))
     connection = UnixConnection(server.socket)
 
     def again() -> None:
         connection.request("GET", "/v1.47/version")
         connection.getresponse().read()
 
-    later = min(timed(again) for _ in range(50))
+    later = best(again)
     connection.close()
     assert first < CALL_S, first
     assert later < CALL_S, later
 
 
-def timed(work: object) -> float:
-    assert callable(work)
-    begin = time.perf_counter()
-    work()
-    return time.perf_counter() - begin
+def best(work: Callable[[], object]) -> float:
+    """The shortest time of a call, in seconds; more calls are made while it is too long, for half a minute."""
+    found, deadline = CALL_S, time.monotonic() + 30
+    while found >= CALL_S and time.monotonic() < deadline:
+        for _ in range(50):
+            begin = time.perf_counter()
+            work()
+            found = min(found, time.perf_counter() - begin)
+    return found
