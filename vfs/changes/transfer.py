@@ -41,8 +41,19 @@ class CopyRefused(RootlayError):
         self.reason = reason
 
 
-def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = False) -> None:
+def copy_out(
+    overlay: Overlay,
+    source: bytes,
+    target: bytes,
+    *,
+    follow: bool = False,
+    skipped: Callable[[str], None] | None = None,
+) -> None:
     """Copy from a container to the host.
+
+    Args:
+        follow: a symbolic link as the source is its target.
+        skipped: as `copy_all_out`; without it they are refused.
 
     Raises:
         OSError: the source does not exist, or the target cannot be written.
@@ -59,7 +70,7 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         content_only=content_only,
     )
     host, name = _below(landing)
-    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, None))
+    _finish_out(_out(overlay, overlay.get(source, follow=follow or content_only), host, name, skipped))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
