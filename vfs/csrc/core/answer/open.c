@@ -136,6 +136,8 @@ static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
     o->flags &= ~(O_TRUNC | O_ACCMODE); /* meaningless here (rule 5) */
+    if (type == S_IFLNK && !w->hit.magic)
+        o->flags |= O_NOFOLLOW; /* the object of a link of /proc */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {

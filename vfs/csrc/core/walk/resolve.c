@@ -9,7 +9,8 @@
  *    reading its name and walking it: then the walk begins again, the third time under the lock.
  * 5. An absolute path starts at the program's root (root.c).
  * 6. A shown host path (RL_BIND_SHOWN) is found by its full path from the root, whatever is in that path and whatever
- *    its search permissions are. */
+ *    its search permissions are.
+ * 7. A link of /proc leads to an object, which may be a symbolic link that was opened with O_PATH: it is not followed. */
 #include "../internal.h"
 
 #ifndef RESOLVE_NO_XDEV
@@ -33,6 +34,7 @@ struct course {
     u32 links;
     int magic;             /* the followed link is one of /proc: it names an object, from the container's root */
     const char *p;         /* the rest of the path */
+    const char *object;    /* where the name of that object ends: rule 7 */
     struct rl_ctx cur;     /* the current directory */
     struct rl_ctx st[KEPT]; /* st[k]: the directory at depth first + k, if that is less than depth */
     char rest[REST];       /* the rest of the path, once a link has been met; ends at the end of the buffer */
@@ -298,6 +300,7 @@ static long splice(struct course *c, const char *text, u32 n, const char *tail)
     memmove(at, tail, left + 1);
     memmove(at - n, text, n);
     c->p = at - n;
+    c->object = c->magic ? at : NULL;
     if (c->p[0] != '/')
         return 0;
     if (c->resolve & RESOLVE_BENEATH)
@@ -423,7 +426,10 @@ static long found(struct course *c, u32 len, int last)
     struct rl_hit *h = &w->hit;
     if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NOTHING && w->self.bind != c->cur.bind)
         return -EXDEV;
-    if (h->what != RL_NOTHING && rl_islnk(h->mode) && (!last || follow_last(c))) {
+    int link = h->what != RL_NOTHING && rl_islnk(h->mode);
+    if (link && c->p == c->object && !last)
+        return -ENOTDIR;
+    if (link && c->p != c->object && (!last || follow_last(c))) {
         const char *text;
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
@@ -507,6 +513,7 @@ static long attempt(struct course *c, int dirfd, const char *path)
 {
     struct rl_walk *w = c->w;
     c->links = c->floor = 0;
+    c->object = NULL;
     w->slash = w->dot = 0;
     long r = start(c, dirfd, path);
     if (r >= 0)
