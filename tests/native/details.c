@@ -21,6 +21,7 @@
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/xattr.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <utime.h>
@@ -556,11 +557,84 @@ static void foreign(void)
     sayok("truncate", truncate("/etc/passwd", 0));
 }
 
+/* ---- a program that runs ----------------------------------------------------------------------------------- */
+
+static void copy(const char *from, const char *to)
+{
+    char buf[65536];
+    int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_TRUNC, 0755);
+    ssize_t n;
+
+    while ((n = read(in, buf, sizeof buf)) > 0)
+        (void)!write(out, buf, (size_t)n);
+    close(in);
+    close(out);
+}
+
+static void write_it(const char *when, const char *path)
+{
+    static const int flags[] = {O_WRONLY, O_RDWR | O_APPEND, O_RDONLY | O_CLOEXEC};
+
+    printf("%s, %s: truncate %s", when, path, truncate(path, 3000000) < 0 ? strerrorname_np(errno) : "ok");
+    for (int i = 0; i < 3; i++) {
+        int fd = open(path, flags[i]);
+
+        printf(", open %s", fd < 0 ? strerrorname_np(errno) : "ok");
+        close(fd);
+    }
+    puts("");
+}
+
+static void busy(void)
+{
+    int up[2], down[2];
+    char byte;
+    pid_t child;
+
+    copy("/proc/self/exe", "prog");
+    put("script", "#!./prog wait\n", 0755);
+    write_it("before", "prog");
+    copy("/proc/self/exe", "prog");
+    (void)!pipe2(up, O_CLOEXEC);
+    (void)!pipe2(down, O_CLOEXEC);
+    child = fork();
+    if (!child) {
+        dup2(down[0], 0);
+        dup2(up[1], 1);
+        execl("./script", "script", NULL);
+        _exit(1);
+    }
+    close(up[1]);
+    printf("started: %zd\n", read(up[0], &byte, 1));
+    write_it("runs", "prog");
+    write_it("runs", "script");
+    (void)!link("prog", "another");
+    write_it("runs", "another");
+    rename("prog", "renamed");
+    write_it("renamed", "renamed");
+    chmod("renamed", 0711);
+    write_it("changed", "renamed");
+    copy("/proc/self/exe", "prog");
+    write_it("a new file", "prog");
+    close(down[1]);
+    waitpid(child, NULL, 0);
+    write_it("ended", "renamed");
+    write_it("ended", "another");
+}
+
+static void waits(void)
+{
+    char byte;
+
+    (void)!write(1, "x", 1);
+    (void)!read(0, &byte, 1);
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
 } sections[] = {{"opath", opath}, {"tmpfiles", tmpfiles}, {"setgids", setgids}, {"samevalue", samevalue},
-                {"sizes", sizes}, {"sigsys", sigsys}, {"locked", locked}, {"openat2s", openat2s},
+                {"sizes", sizes}, {"busy", busy}, {"wait", waits}, {"sigsys", sigsys}, {"locked", locked}, {"openat2s", openat2s},
                 {"statxs", statxs}, {"binds", binds}, {"groups", groups}, {"times", times}, {"foreign", foreign}};
 
 int main(int argc, char **argv)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.native.guest import HERE, Guest
 
-SECTIONS = ("opath", "groups")
+SECTIONS = ("opath", "groups", "busy")
 TODO = (
     "opath", "tmpfiles", "setgids", "samevalue", "sizes", "sigsys", "locked", "openat2s", "statxs", "binds", "groups",
     "times", "foreign",

@@ -175,6 +175,8 @@ struct rl_exec {
 };
 long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out);
 long rl_exec_open(const struct rl_exec *e); /* hydrates it if needed. A read-only descriptor */
+/* Before it is started, by this process or by the next engine: then nobody can write it (running.c). */
+void rl_running_note(const struct rl_attr *program);
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out); /* found and hydrated */
 
 /* A real path for the kernel to an existing object (inotify, AF_UNIX connect, …). It may be relative to the working

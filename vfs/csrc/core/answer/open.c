@@ -181,12 +181,6 @@ static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
     return r < 0 ? r : cut(w, o, asked);
 }
 
-/* Is the walk's object the program of a running process? */
-int rl_busy(const struct rl_walk *w)
-{
-    return rl_isreg(w->hit.mode) && (w->hit.mode & 0111) && rl_maps_running(w->v, w->vlen);
-}
-
 static long open_existing(struct rl_walk *w, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;

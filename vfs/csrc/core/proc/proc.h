@@ -17,7 +17,10 @@ void rl_proc_owner(const char *rel, u32 len, u32 *uid, u32 *gid);
 /* ---- procmaps.c -------------------------------------------------------------------------------- */
 
 long rl_maps_open(const char *real, int flags); /* a descriptor, for reading */
-long rl_maps_program(u64 pid, char *out);
-int rl_maps_running(const char *v, u32 len); /* some process of the container runs this program */
+long rl_maps_program(u64 pid, char *out, u64 *ino);
+
+/* ---- running.c --------------------------------------------------------------------------------- */
+
+int rl_busy(const struct rl_walk *w); /* the walk's object is the program of a running process */
 
 #endif

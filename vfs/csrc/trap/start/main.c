@@ -229,6 +229,7 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
         r = run_script(path, s);
     } else {
         rl_identity_of_program(&rl_me, &program.attr);
+        rl_running_note(&program.attr);
         r = rl_start_program(s);
     }
     cannot_run(prog, r);
