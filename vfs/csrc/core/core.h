@@ -204,6 +204,9 @@ struct rl_handle {
 };
 long rl_handle(int dirfd, const char *path, int flags, struct rl_handle *h);
 
+/* The mappings of this process, without those of the engine's files. */
+long rl_maps_each(void (*each)(u64 from, u64 to, void *data), void *data);
+
 /* The path, inside the container, of this process's program image, for /proc/self/exe. */
 extern const char *rl_exe_vpath;
 

@@ -115,6 +115,8 @@ static long name_begin(struct rl_walk *w, const char *path, char *real, size_t s
         r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
     if (r >= 0 && w->hit.what != RL_NOTHING)
         return -EADDRINUSE;
+    if (r >= 0 && w->slash)
+        return -ENOENT;
     if (w->at != AT_FDCWD || !w->deep)
         w->at = RL_NO_AT;
     if (r >= 0)

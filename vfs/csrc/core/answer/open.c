@@ -187,6 +187,8 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     u32 type = h->mode & S_IFMT;
     int asked = o->flags, changes = wants_write(readable(asked));
     long r = rl_may(h, (u32)wanted(asked));
+    if (r >= 0 && (asked & O_NOATIME))
+        r = rl_may_own(h);
     if (r < 0)
         return r;
     if (changes && rl_busy(w))
@@ -302,7 +304,8 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 }
 
 #define RESOLVE_KNOWN 0x1fu
-#define RESOLVE_CACHED_ 0x20u
+#define RESOLVE_CACHED_ 0x20u /* no different: nearly all look-ups are answered from memory */
+#define RESOLVE_ONE_ROOT 0x18u /* RESOLVE_BENEATH | RESOLVE_IN_ROOT */
 
 /* Does this descriptor refer to a layer's directory? */
 static int is_of_a_layer(int fd, struct rl_scratch *s)
@@ -358,10 +361,10 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
 long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
 {
     long r;
-    if (resolve & RESOLVE_CACHED_)
-        return -EAGAIN;
-    if (resolve & ~(u64)RESOLVE_KNOWN)
+    if (resolve & ~(u64)(RESOLVE_KNOWN | RESOLVE_CACHED_) || (resolve & RESOLVE_ONE_ROOT) == RESOLVE_ONE_ROOT)
         return -EINVAL;
+    if ((resolve & RESOLVE_CACHED_) && flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+        return -EAGAIN;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
     int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the fast path returns no real path */

@@ -1,5 +1,9 @@
 /* stat, fstat, access, readlink, statfs. A view entry is answered without a disk access. */
 #include "../internal.h"
+#include "statpack.h"
+
+#define MOUNT 144 /* offset of stx_mnt_id, which old headers do not have */
+#define DIRECT_IO 152 /* of stx_dio_mem_align and stx_dio_offset_align */
 
 static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
@@ -259,4 +263,20 @@ long rl_statfs(const char *path, void *out)
     }
     rl_done(&w);
     return r;
+}
+
+/* A file of the container has these as the upper's file system does, and the lock is a file there. Those of a host file
+ * are left out. */
+void rl_statx_more(struct statx *sx, const struct rl_attr *a, unsigned mask)
+{
+    struct statx lock;
+    u32 more = mask & ~RL_STATX_PLAIN & ~(rl_isreg(a->mode) ? 0 : RL_STATX_DIOALIGN);
+    if (!(mask & ~RL_STATX_PLAIN) || !rl_launch->lock.len || a->dev != rl_launch->st_dev ||
+        rl_sys(__NR_statx, AT_FDCWD, (long)rl_launch_str(rl_launch->lock), 0, mask, (long)&lock, 0) < 0)
+        return;
+    sx->stx_mask |= lock.stx_mask & more;
+    sx->stx_attributes_mask = lock.stx_attributes_mask;
+    memcpy((char *)sx + MOUNT, (char *)&lock + MOUNT, DIRECT_IO - MOUNT);
+    if (more & RL_STATX_DIOALIGN)
+        memcpy((char *)sx + DIRECT_IO, (char *)&lock + DIRECT_IO, 8);
 }

@@ -63,6 +63,8 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     if (w->dir.bind >= 0) {
         if (rl_isdir(mode))
             return k_mkdir(real, mode & 01777);
+        if ((mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK)
+            return -EPERM; /* as the kernel says without privileges; Landlock's error is another */
         return rl_islnk(mode) ? k_symlink(t.target, real)
                               : k_mknod(real, mode, rl_makedev(t.owner.major, t.owner.minor));
     }

@@ -227,6 +227,16 @@ long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
     return r;
 }
 
+static int bad_ns(i64 ns)
+{
+    return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
+}
+
+static int bad_times(const i64 *t)
+{
+    return t && (bad_ns(t[1]) || bad_ns(t[3]));
+}
+
 static long may_touch(const struct rl_hit *h, const i64 *t)
 {
     int now = !t || (t[1] == UTIME_NOW_ && t[3] == UTIME_NOW_);
@@ -237,16 +247,13 @@ static long may_touch(const struct rl_hit *h, const i64 *t)
     return now ? rl_may(h, RL_W_OK) : -EPERM;
 }
 
-static int bad_ns(i64 ns)
-{
-    return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
-}
-
 static long utimens_at(struct rl_walk *w, int dirfd, const char *path, const i64 *times, int flags)
 {
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
+    if (bad_times(times))
+        return -EINVAL;
     if (r == 0)
         return k_utimens(dirfd, NULL, times, 0);
     r = may_touch(&w->hit, times);
@@ -266,9 +273,11 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
     struct rl_scratch s;
     struct rl_walk w;
     long r;
-    if (times && (bad_ns(times[1]) || bad_ns(times[3])))
+    if (!path && dirfd == AT_FDCWD)
+        return -EFAULT;
+    if (!path && flags)
         return -EINVAL;
-    if (!path && own_file(dirfd, &w.hit)) {
+    if (!path && !bad_times(times) && own_file(dirfd, &w.hit)) {
         r = may_touch(&w.hit, times);
         return r < 0 ? r : k_utimens(dirfd, NULL, times, 0);
     }
@@ -293,6 +302,14 @@ long rl_drop_setid(struct rl_walk *w)
     owner_now(w, &o);
     o.mode &= ~drop;
     return apply(w, &o);
+}
+
+/* A truncate(2) to the current size changes the time on ext4 and its predecessors alone (POSIX: it changes nothing);
+ * ftruncate(2) does so everywhere. */
+static int truncate_stamps(long fd)
+{
+    i64 fs[15];
+    return k4(__NR_fstatfs, fd, (long)fs, 0, 0) == 0 && fs[0] == 0xef53;
 }
 
 static long truncate_at(struct rl_walk *w, const char *path, i64 size)
@@ -324,10 +341,8 @@ static long truncate_at(struct rl_walk *w, const char *path, i64 size)
     long fd = k_open(w->s->real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    /* A truncate to the current size changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2)
-     * would. */
     r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r < 0 || sx.stx_size != (u64)size)
+    if (r < 0 || sx.stx_size != (u64)size || truncate_stamps(fd))
         r = k4(__NR_ftruncate, fd, size, 0, 0);
     k_close(fd);
     return r;

@@ -162,6 +162,24 @@ long rl_maps_open(const char *real, int flags)
     return r;
 }
 
+long rl_maps_each(void (*each)(u64 from, u64 to, void *data), void *data)
+{
+    long r;
+    struct work *k = begin("/proc/self/maps", &r);
+    if (!k)
+        return r;
+    for (char *line; (line = next_line(k)) != NULL;) {
+        u64 from, to;
+        const char *p = line;
+        char *name = name_in(line);
+        if ((!name || !is_ours(k, name)) && rl_number(&p, 16, &from) && *p++ == '-' && rl_number(&p, 16, &to))
+            each(from, to, data);
+    }
+    k_close(k->in);
+    k_munmap(k, sizeof *k);
+    return 0;
+}
+
 /* Field `field` of the process's stat file, a number; 0: it could not be read. */
 static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
 {
