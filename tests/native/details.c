@@ -150,7 +150,8 @@ static void tmpfiles(void)
         sayok(text, fd);
         fstat(fd, &st);
         printf("mode %o links %d own %d\n", st.st_mode, (int)st.st_nlink, st.st_uid == geteuid());
-        (void)!write(fd, "x", 1);
+        if (!(modes[i] & 06000)) /* a write would drop the bits */
+            (void)!write(fd, "x", 1);
         sprintf(proc, "/proc/self/fd/%d", fd);
         sayok("link", linkat(AT_FDCWD, proc, AT_FDCWD, "linked", AT_SYMLINK_FOLLOW));
         mode_of("linked", "linked");
@@ -372,7 +373,8 @@ static void locked(void)
     sayok("MCL_CURRENT | MCL_ONFAULT", mlockall(MCL_CURRENT | MCL_ONFAULT));
     sayok("munlockall", munlockall());
     p = mmap(NULL, 16 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    sayok("too much", mlockall(MCL_CURRENT));
+    if (getuid()) /* without a privilege */
+        sayok("too much", mlockall(MCL_CURRENT));
     munlockall();
 }
 

@@ -112,6 +112,22 @@ static long open_device(const struct rl_walk *w, struct rl_open *o)
     return -ENXIO;
 }
 
+/* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
+static long open_here(struct rl_walk *w, struct rl_open *o)
+{
+    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
+    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
+    if (r >= 0 && fd >= 0 && cut)
+        r = k4(__NR_ftruncate, fd, 0, 0, 0);
+    if (r < 0 && fd >= 0)
+        k_close(fd);
+    if (r < 0)
+        return r;
+    if (fd >= 0)
+        o->done_fd = (int)fd;
+    return fd;
+}
+
 static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
     if (!rl_isdir(w->hit.mode))
@@ -127,7 +143,21 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask & ~RL_SET_ID : (mode & 0777 & ~rl_me.umask) | 0400;
+    o->mode = mode & 07777 & ~rl_me.umask;
+    if (r < 0 || w->hit.what == RL_IN_BIND) {
+        o->mode &= ~RL_SET_ID;
+        return r;
+    }
+    struct rl_owner owner;
+    struct rl_ctx parent = w->dir;
+    w->dir = w->self;
+    rl_owner_new(w, S_IFREG | o->mode, &owner);
+    w->dir = parent;
+    u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
+    o->mode = real & 07777;
+    r = open_here(w, o);
+    if (r >= 0)
+        rl_nameless_made(w, o->done_fd, &owner, real);
     return r;
 }
 
@@ -231,22 +261,6 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (r >= 0 && w->vlen > RL_LONG && !rl_view_entry(h->view)->source_len) /* fstat may not find its name */
         rl_fdcache_opened((int)r, h->view, 0, w->self.hash, 0, 0);
     return r;
-}
-
-/* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
-static long open_here(struct rl_walk *w, struct rl_open *o)
-{
-    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
-    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
-    if (r >= 0 && fd >= 0 && cut)
-        r = k4(__NR_ftruncate, fd, 0, 0, 0);
-    if (r < 0 && fd >= 0)
-        k_close(fd);
-    if (r < 0)
-        return r;
-    if (fd >= 0)
-        o->done_fd = (int)fd;
-    return fd;
 }
 
 static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)

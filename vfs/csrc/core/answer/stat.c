@@ -29,16 +29,6 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
 }
 
-/* A file of ours without a name, or whose name was removed: the real attributes with the owners mapped. */
-static void nameless(const struct statx *sx, struct rl_attr *a)
-{
-    a->dev = rl_launch->st_dev;
-    if (sx->stx_uid == rl_launch->host_uid)
-        a->uid = rl_launch->map_uid;
-    if (sx->stx_gid == rl_launch->host_gid)
-        a->gid = rl_launch->map_gid;
-}
-
 /* The kernel cannot tell its name. */
 static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
@@ -48,7 +38,7 @@ static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct
     else if (r >= 0)
         rl_attr_of(&w->self, &w->hit, out);
     else if (r != -EXDEV)
-        nameless(sx, out);
+        rl_nameless_show(w->s, fd, sx, out); /* or whose name was removed */
     if (r == -ENOENT && rl_isdir(sx->stx_mode))
         out->nlink = 0;
     return 0;
@@ -67,7 +57,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
     if (n < 0 || s->real[0] != '/') {
         int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
         if (sx->stx_nlink == 0 || n >= 0 || ours)
-            nameless(sx, out);
+            rl_nameless_show(s, fd, sx, out);
         return 0;
     }
     struct rl_real at = rl_classify(s->real, (u32)n);
@@ -95,7 +85,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         rl_show_view(o.id, &w->hit);
         rl_attr_of(NULL, &w->hit, out);
     } else {
-        nameless(sx, out);
+        rl_nameless_show(s, fd, sx, out);
     }
     if (rl_isdir(sx->stx_mode) && (r >= 0 || r == -ENOENT || r == -ENOTDIR))
         out->nlink = 0; /* removed: a directory has one name */

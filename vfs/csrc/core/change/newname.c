@@ -181,6 +181,7 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
 static long link_magic(struct rl_walk *to, const char *proc, const char *real, u32 len)
 {
     struct rl_owner o;
+    struct rl_record rec;
     struct statx sx;
     long r = k_statx(AT_FDCWD, proc, 0, &sx);
     if (r >= 0 && to->dir.bind >= 0)
@@ -190,7 +191,9 @@ static long link_magic(struct rl_walk *to, const char *proc, const char *real, u
     if (r < 0)
         return r;
     rl_owner_new(to, sx.stx_mode, &o);
-    r = k_exists(real) ? -EEXIST : rl_owner_store(to, &o, sx.stx_mode);
+    r = k_exists(real) ? -EEXIST : 0;
+    if (r >= 0 && rl_nameless_record(proc, to->s->text, &rec) < 0)
+        r = rl_owner_store(to, &o, sx.stx_mode);
     if (r >= 0)
         r = k_link(proc, real, AT_SYMLINK_FOLLOW);
     if (r >= 0 && to->hit.white)

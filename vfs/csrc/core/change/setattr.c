@@ -108,8 +108,10 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0)
-        return k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
+    if (r == 0) {
+        r = rl_nameless_change(w, dirfd, mode, ~0u, ~0u);
+        return r != RL_MISS ? r : k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
+    }
     if (w->hit.what == RL_IN_BIND) {
         r = rl_object_real(w, w->s->real);
         return r < 0 ? r : rl_chmod_bind(w->s->real, w->hit.sx.stx_mode, mode & 07777, w->s->text);
@@ -142,7 +144,7 @@ long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
     return r;
 }
 
-static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
+long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid)
 {
     if (!rl_me.fsuid)
         return 0;
@@ -181,7 +183,7 @@ static long chown_own(int fd, u32 uid, u32 gid)
     if (!own_file(fd, &h) || h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) ||
         (gid != ~0u && gid != h.gid))
         return RL_MISS;
-    long r = may_chown(&h, uid, gid);
+    long r = rl_may_chown(&h, uid, gid);
     return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* like rl_edit_stamp() */
 }
 
@@ -191,14 +193,16 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0) {
+    if (r == 0 && (r = rl_nameless_change(w, dirfd, ~0u, uid, gid)) != RL_MISS)
+        return r;
+    if (r == RL_MISS) {
         u32 u = uid == rl_launch->map_uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
         return chown_quiet(k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0));
     }
     if (w->hit.what == RL_IN_BIND)
         return chown_bind(w, uid, gid);
-    r = may_chown(&w->hit, uid, gid);
+    r = rl_may_chown(&w->hit, uid, gid);
     if (r >= 0)
         r = rl_copyup(w, 1);
     if (r < 0)
