@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <mqueue.h>
 #include <signal.h>
@@ -630,6 +631,66 @@ static void waits(void)
     (void)!read(0, &byte, 1);
 }
 
+/* ---- what /proc tells of the process ------------------------------------------------------------------------ */
+
+static unsigned long long field(const char *name)
+{
+    char text[8192], *at;
+    int fd = open("/proc/self/status", O_RDONLY);
+    ssize_t n = read(fd, text, sizeof text - 1);
+
+    text[n > 0 ? n : 0] = 0;
+    close(fd);
+    at = strstr(text, name);
+    return at ? strtoull(at + strlen(name), NULL, 16) : 0;
+}
+
+static void capabilities(const char *when)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    unsigned long long effective, permitted;
+
+    sayok("capget", syscall(SYS_capget, &head, data));
+    effective = data[0].effective | (unsigned long long)data[1].effective << 32;
+    permitted = data[0].permitted | (unsigned long long)data[1].permitted << 32;
+    printf("%s: status %s, CAP_SETUID %d, CAP_SYS_TIME %d %d\n", when,
+           effective == field("CapEff:") && permitted == field("CapPrm:") ? "agrees" : "differs",
+           (int)(effective >> CAP_SETUID & 1), (int)(effective >> CAP_SYS_TIME & 1),
+           (int)(permitted >> CAP_SYS_TIME & 1));
+}
+
+static void status(void)
+{
+    struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2];
+    sigset_t set;
+
+    printf("at first: %llx %llx %llx\n", field("SigBlk:"), field("SigIgn:"), field("SigCgt:"));
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGSEGV, handler);
+    signal(SIGBUS, SIG_IGN);
+    signal(SIGUSR2, handler);
+    printf("then: %llx %llx %llx\n", field("SigBlk:"), field("SigIgn:"), field("SigCgt:"));
+    capabilities("at first");
+    syscall(SYS_capget, &head, data);
+    data[0].effective &= ~(1u << CAP_SYS_TIME);
+    sayok("not in effect", syscall(SYS_capset, &head, data));
+    capabilities("not in effect");
+    data[0].permitted &= ~(1u << CAP_SYS_TIME);
+    sayok("given up", syscall(SYS_capset, &head, data));
+    capabilities("given up");
+    data[0].permitted |= 1u << CAP_SYS_TIME;
+    sayok("back", syscall(SYS_capset, &head, data));
+    data[0].permitted = data[0].effective = 0;
+    data[1].permitted = data[1].effective = 0;
+    sayok("all given up", syscall(SYS_capset, &head, data));
+    capabilities("all given up");
+    sayok("setuid", setuid(getuid() + 1));
+}
+
 static void queues(void)
 {
     say("mq_open", mq_open("/rootlay-test-details", O_CREAT | O_EXCL | O_RDWR, 0600, NULL));
@@ -669,7 +730,7 @@ static const struct {
     const char *name;
     void (*run)(void);
 } sections[] = {{"opath", opath}, {"tmpfiles", tmpfiles}, {"setgids", setgids}, {"samevalue", samevalue},
-                {"sizes", sizes}, {"busy", busy}, {"wait", waits}, {"queues", queues},
+                {"sizes", sizes}, {"busy", busy}, {"wait", waits}, {"queues", queues}, {"status", status},
                 {"race", race}, {"sigsys", sigsys}, {"locked", locked}, {"openat2s", openat2s},
                 {"statxs", statxs}, {"binds", binds}, {"groups", groups}, {"times", times}, {"foreign", foreign}};
 

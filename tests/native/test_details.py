@@ -13,7 +13,7 @@ from tests.native.guest import HERE, Guest
 
 SECTIONS = (
     "opath", "samevalue", "sizes", "busy", "locked", "openat2s", "statxs", "binds", "groups", "times", "foreign",
-    "race", "tmpfiles", "setgids",
+    "race", "status", "tmpfiles", "setgids",
 )  # fmt: skip
 
 

@@ -64,6 +64,14 @@ extern long (*rl_hydrate_here)(u32 id);
 /* Set by an engine that knows the identity that another process has inside the container. 0 or -errno. */
 extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 
+/* What /proc/self/status shows of this process: capabilities, and those of the engine's signals that the program itself
+ * catches or ignores. Set by an engine that knows it. */
+struct rl_own_status {
+    u64 permitted, effective;
+    u64 engine, caught, ignored; /* masks of signals */
+};
+extern void (*rl_own_status)(struct rl_own_status *out);
+
 /* ---- attributes -------------------------------------------------------------------------------- */
 
 struct rl_attr {
@@ -95,6 +103,7 @@ struct rl_open {
     unsigned mode;
     int done_fd;  /* >= 0: prepare has already opened it, do not call open */
     int regular;  /* certainly not a FIFO, whose open may block */
+    const u64 *blocked; /* the calling thread's signal mask; NULL: the kernel knows it. The engine sets it */
     char real[RL_PATH_MAX + 512];
 };
 /* `resolve`: RESOLVE_* of openat2, 0 for open. */

@@ -72,6 +72,8 @@ long rl_exec_open(const struct rl_exec *e)
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out)
 {
     long r = rl_exec_find(dirfd, path, flags, out);
+    if (r >= 0)
+        rl_running_note(&out->attr);
     return r < 0 || !out->view || k_exists(out->real) ? r : rl_hydrate(out->view);
 }
 

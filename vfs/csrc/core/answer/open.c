@@ -202,7 +202,7 @@ static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
     }
     u64 pid;
     if (r >= 0 && !wants_write(asked) && rl_proc_status(w, &pid)) {
-        r = rl_status_open(o->real, pid, o->flags);
+        r = rl_status_open(o, pid);
         if (r >= 0)
             o->done_fd = (int)r;
         r = r == -ENODATA ? 0 : r;

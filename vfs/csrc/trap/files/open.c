@@ -49,7 +49,10 @@ static long open_fifo(struct rl_call *c, const struct rl_open *o)
 static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
 {
     struct rl_open *o = &c->slot->open;
-    long fd = rl_open_prepare(c->dir, c->path, flags, mode, resolve, o);
+    long fd;
+
+    o->blocked = &c->uc->sigmask;
+    fd = rl_open_prepare(c->dir, c->path, flags, mode, resolve, o);
 
     if (fd < 0)
         return fd;

@@ -38,6 +38,7 @@ static void init(const char *launch, const char *state, u64 *sigmask)
         rl_die(RL_EXIT_ENGINE, "bad identity: ", state, NULL);
     rl_note_mask(*sigmask);
     rl_identity_of = rl_identity_read;
+    rl_own_status = rl_tell_status;
 }
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
@@ -229,7 +230,6 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
         r = run_script(path, s);
     } else {
         rl_identity_of_program(&rl_me, &program.attr);
-        rl_running_note(&program.attr);
         r = rl_start_program(s);
     }
     cannot_run(prog, r);
