@@ -44,6 +44,16 @@ static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct
     return 0;
 }
 
+/* The descriptor was opened for reading before the file was copied up: it reads the old content for ever, so this is
+ * told of it. All else is the file's. */
+static void content_of(const struct statx *sx, struct rl_attr *a)
+{
+    a->size = sx->stx_size;
+    a->blocks = sx->stx_blocks;
+    a->mtime_s = sx->stx_mtime.tv_sec;
+    a->mtime_ns = sx->stx_mtime.tv_nsec;
+}
+
 static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
     struct rl_scratch *s = w->s;
@@ -76,6 +86,8 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         r = rl_resolve_plain(w, s->text);
     if (r >= 0 && rl_same_object(w, &o, sx)) {
         rl_attr_of(&w->self, &w->hit, out);
+        if (w->hit.what == RL_IN_LAYER && rl_isreg(out->mode) && w->hit.sx.stx_ino != sx->stx_ino)
+            content_of(sx, out);
         if (w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !w->hit.rec.has && w->quiet)
             rl_attrcache_add(w->moment, &w->hit.sx, &w->hit.rec);
         return rl_and_still(w, since, 0);
