@@ -105,6 +105,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_RECORD 0x00 /* extra byte of the key: a record of this path */
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
 #define RL_BLOOM_SHARED 0x02 /* set for the root: some file of the upper has RL_XATTR_SHARED */
+#define RL_BLOOM_STARTED 0x04 /* of an inode number: a program of this file was started */
 #define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
 
 /* docs/format.md §8 */

@@ -79,3 +79,10 @@ def test_a_bind_inside_another_does_not_lead_out_of_it(small: Rootlay, tmp_path:
     small.fails("start", "-a", "c", code=125)
     assert (tmp_path / "outside/f").read_text() == "canary secret"
     small("rm", "-f", "c")
+
+
+def test_a_device_in_a_bind_is_not_permitted(small: Rootlay, tmp_path: Path) -> None:
+    """The kernel's error for a user without privileges, not Landlock's."""
+    script = "for kind in b c; do mknod /b/$kind $kind 1 3 2>&1 && ls /b; done; true"
+    out = small.out("run", "--rm", "-v", f"{tmp_path}:/b", "small", "sh", "-c", script)
+    assert out.count("Operation not permitted") == 2

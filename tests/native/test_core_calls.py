@@ -63,6 +63,19 @@ def test_without_an_upper_nothing_changes(boxes: Make) -> None:
     assert tried(side, ("mkdir", b"/dir"), TREE) == "EEXIST"
 
 
+def test_without_an_upper_that_is_the_first_error(boxes: Make) -> None:
+    side = boxes(TREE, root=True, writable=False).core
+    side.identity(4321, 4321, (), umask=0)
+    for change in (
+        lambda: side.chown(b"/file", 1, 1),
+        lambda: side.chmod(b"/file", 0o600),
+        lambda: side.utimens(b"/file", 1, 1),
+        lambda: side.setxattr(b"/file", b"user.a", b"1"),
+    ):
+        with pytest.raises(OSError, match="Read-only file system"):
+            change()
+
+
 def test_reserved_names_cannot_be_made(boxes: Make) -> None:
     check_refused(RESERVED, boxes(TREE).core, "EPERM")
 

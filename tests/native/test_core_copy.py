@@ -81,3 +81,17 @@ def test_at_the_limit_of_descriptors_it_fails_as_a_plain_open(box: Box) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert not [name for name in os.listdir(box.upper) if name.startswith(".wh..wh.t.")]
+
+
+def test_a_reader_that_was_first_is_told_of_what_it_reads(box: Box) -> None:
+    fd = box.core.open(b"/small", os.O_RDONLY)
+    try:
+        before = box.core.fstat(fd)
+        box.core.write(b"/small", b"more than before", os.O_WRONLY | os.O_APPEND)
+        box.core.chmod(b"/small", 0o640)
+        shown, named = box.core.fstat(fd), box.core.stat(b"/small")
+        assert shown.size == before.size == len(os.read(fd, 100))
+        assert named.size == len(box.core.read(b"/small")) == before.size + 16
+        assert (shown.ino, shown.mode, shown.mtime_ns) == (named.ino, named.mode, before.mtime_ns)
+    finally:
+        os.close(fd)

@@ -72,7 +72,7 @@ def test_calls_that_take_a_path_are_not_harmless() -> None:
                             r"|name_to|ch(mod|own|dir|root)|lchown|truncate|utime|.*xattr$|exec"
                             r"|inotify_add)")  # fmt: skip
     harmless = {name for kind, name in rows() if kind == "HARMLESS" and takes_path.match(name)}
-    assert harmless == {"cachestat", "fstatfs", "mq_unlink", "ustat"}
+    assert harmless == {"cachestat", "fstatfs", "ustat"}
 
 
 def test_what_blocks_or_does_not_return_is_never_patched() -> None:

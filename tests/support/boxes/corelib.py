@@ -52,6 +52,7 @@ class Open(ctypes.Structure):
         ("mode", ctypes.c_uint),
         ("done_fd", ctypes.c_int),
         ("regular", ctypes.c_int),
+        ("blocked", ctypes.c_void_p),
         ("real", ctypes.c_char * (PATH_MAX + 512)),
     ]
 

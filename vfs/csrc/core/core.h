@@ -64,6 +64,14 @@ extern long (*rl_hydrate_here)(u32 id);
 /* Set by an engine that knows the identity that another process has inside the container. 0 or -errno. */
 extern long (*rl_identity_of)(u64 pid, struct rl_identity *out);
 
+/* What /proc/self/status shows of this process: capabilities, and those of the engine's signals that the program itself
+ * catches or ignores. Set by an engine that knows it. */
+struct rl_own_status {
+    u64 permitted, effective;
+    u64 engine, caught, ignored; /* masks of signals */
+};
+extern void (*rl_own_status)(struct rl_own_status *out);
+
 /* ---- attributes -------------------------------------------------------------------------------- */
 
 struct rl_attr {
@@ -95,6 +103,7 @@ struct rl_open {
     unsigned mode;
     int done_fd;  /* >= 0: prepare has already opened it, do not call open */
     int regular;  /* certainly not a FIFO, whose open may block */
+    const u64 *blocked; /* the calling thread's signal mask; NULL: the kernel knows it. The engine sets it */
     char real[RL_PATH_MAX + 512];
 };
 /* `resolve`: RESOLVE_* of openat2, 0 for open. */
@@ -175,6 +184,8 @@ struct rl_exec {
 };
 long rl_exec_find(int dirfd, const char *path, int flags, struct rl_exec *out);
 long rl_exec_open(const struct rl_exec *e); /* hydrates it if needed. A read-only descriptor */
+/* Before it is started, by this process or by the next engine: then nobody can write it (running.c). */
+void rl_running_note(const struct rl_attr *program);
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out); /* found and hydrated */
 
 /* A real path for the kernel to an existing object (inotify, AF_UNIX connect, …). It may be relative to the working
@@ -201,6 +212,9 @@ struct rl_handle {
     u64 dev, ino;
 };
 long rl_handle(int dirfd, const char *path, int flags, struct rl_handle *h);
+
+/* The mappings of this process, without those of the engine's files. */
+long rl_maps_each(void (*each)(u64 from, u64 to, void *data), void *data);
 
 /* The path, inside the container, of this process's program image, for /proc/self/exe. */
 extern const char *rl_exe_vpath;

@@ -12,8 +12,10 @@ long rl_open_inside(struct rl_activation *here, int dirfd, const char *path, int
     const struct rl_core *core = RL_CORE(here);
     struct rl_thread *t = rl_thread();
     struct rl_open o;
-    long fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
+    long fd;
 
+    o.blocked = NULL;
+    fd = core->open_prepare(dirfd, path, flags, mode, 0, &o);
     if (fd < 0)
         return fd;
     if (o.done_fd >= 0)

@@ -233,13 +233,15 @@ long rl_identity_read(u64 pid, struct rl_identity *out); /* of another process: 
 
 /* ---- capability.c ------------------------------------------------------------------------------ */
 
-/* Of a user other than 0. A program's threads share them. */
+/* A program's threads share them. */
 struct rl_caps {
     u64 permitted, effective;
     int keep; /* PR_SET_KEEPCAPS */
+    u64 given_up, off; /* what user 0 has no longer, and what it has but not in effect */
 };
 extern struct rl_caps rl_caps;
 int rl_capable(u32 capability);
+void rl_tell_status(struct rl_own_status *out);
 /* After the user ids have changed; `old`: real, effective and saved before. */
 void rl_caps_after(const u32 old[3]);
 

@@ -72,6 +72,8 @@ long rl_exec_open(const struct rl_exec *e)
 long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out)
 {
     long r = rl_exec_find(dirfd, path, flags, out);
+    if (r >= 0)
+        rl_running_note(&out->attr);
     return r < 0 || !out->view || k_exists(out->real) ? r : rl_hydrate(out->view);
 }
 
@@ -115,6 +117,8 @@ static long name_begin(struct rl_walk *w, const char *path, char *real, size_t s
         r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
     if (r >= 0 && w->hit.what != RL_NOTHING)
         return -EADDRINUSE;
+    if (r >= 0 && w->slash)
+        return -ENOENT;
     if (w->at != AT_FDCWD || !w->deep)
         w->at = RL_NO_AT;
     if (r >= 0)

@@ -112,6 +112,22 @@ static long open_device(const struct rl_walk *w, struct rl_open *o)
     return -ENXIO;
 }
 
+/* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
+static long open_here(struct rl_walk *w, struct rl_open *o)
+{
+    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
+    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
+    if (r >= 0 && fd >= 0 && cut)
+        r = k4(__NR_ftruncate, fd, 0, 0, 0);
+    if (r < 0 && fd >= 0)
+        k_close(fd);
+    if (r < 0)
+        return r;
+    if (fd >= 0)
+        o->done_fd = (int)fd;
+    return fd;
+}
+
 static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
     if (!rl_isdir(w->hit.mode))
@@ -127,7 +143,21 @@ static long open_tmpfile(struct rl_walk *w, unsigned mode, struct rl_open *o)
         r = rl_copyup(w, 1);
     if (r >= 0)
         r = rl_object_real(w, o->real);
-    o->mode = w->hit.what == RL_IN_BIND ? mode & ~rl_me.umask & ~RL_SET_ID : (mode & 0777 & ~rl_me.umask) | 0400;
+    o->mode = mode & 07777 & ~rl_me.umask;
+    if (r < 0 || w->hit.what == RL_IN_BIND) {
+        o->mode &= ~RL_SET_ID;
+        return r;
+    }
+    struct rl_owner owner;
+    struct rl_ctx parent = w->dir;
+    w->dir = w->self;
+    rl_owner_new(w, S_IFREG | o->mode, &owner);
+    w->dir = parent;
+    u32 real = rl_owner_plain(&owner, rl_real_mode(owner.mode)) ? rl_real_mode(owner.mode) : rl_written_mode(owner.mode);
+    o->mode = real & 07777;
+    r = open_here(w, o);
+    if (r >= 0)
+        rl_nameless_made(w, o->done_fd, &owner, real);
     return r;
 }
 
@@ -136,6 +166,8 @@ static long open_path(struct rl_walk *w, struct rl_open *o)
 {
     u32 type = w->hit.mode & S_IFMT;
     o->flags &= ~(O_TRUNC | O_ACCMODE); /* meaningless here (rule 5) */
+    if (type == S_IFLNK && !w->hit.magic)
+        o->flags |= O_NOFOLLOW; /* the object of a link of /proc */
     if (type == S_IFDIR)
         return rl_dir_real(w, o->real);
     if (w->hit.what == RL_IN_VIEW && type != S_IFREG && rl_writable()) {
@@ -170,7 +202,7 @@ static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
     }
     u64 pid;
     if (r >= 0 && !wants_write(asked) && rl_proc_status(w, &pid)) {
-        r = rl_status_open(o->real, pid, o->flags);
+        r = rl_status_open(o, pid);
         if (r >= 0)
             o->done_fd = (int)r;
         r = r == -ENODATA ? 0 : r;
@@ -179,18 +211,14 @@ static long open_bind(struct rl_walk *w, struct rl_open *o, int asked)
     return r < 0 ? r : cut(w, o, asked);
 }
 
-/* Is the walk's object the program of a running process? */
-int rl_busy(const struct rl_walk *w)
-{
-    return rl_isreg(w->hit.mode) && (w->hit.mode & 0111) && rl_maps_running(w->v, w->vlen);
-}
-
 static long open_existing(struct rl_walk *w, struct rl_open *o)
 {
     struct rl_hit *h = &w->hit;
     u32 type = h->mode & S_IFMT;
     int asked = o->flags, changes = wants_write(readable(asked));
     long r = rl_may(h, (u32)wanted(asked));
+    if (r >= 0 && (asked & O_NOATIME))
+        r = rl_may_own(h);
     if (r < 0)
         return r;
     if (changes && rl_busy(w))
@@ -233,22 +261,6 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (r >= 0 && w->vlen > RL_LONG && !rl_view_entry(h->view)->source_len) /* fstat may not find its name */
         rl_fdcache_opened((int)r, h->view, 0, w->self.hash, 0, 0);
     return r;
-}
-
-/* Rule 4. The object of a truncation must be certain first, so the truncation is done afterwards. */
-static long open_here(struct rl_walk *w, struct rl_open *o)
-{
-    int early = w->at == RL_NO_AT && w->lock < 0, cut = early && (o->flags & O_TRUNC) && !(o->flags & O_PATH);
-    long fd = k_open(o->real, cut ? o->flags & ~O_TRUNC : o->flags, o->mode), r = rl_sure(w);
-    if (r >= 0 && fd >= 0 && cut)
-        r = k4(__NR_ftruncate, fd, 0, 0, 0);
-    if (r < 0 && fd >= 0)
-        k_close(fd);
-    if (r < 0)
-        return r;
-    if (fd >= 0)
-        o->done_fd = (int)fd;
-    return fd;
 }
 
 static long open_object(struct rl_walk *w, int flags, unsigned mode, struct rl_open *o)
@@ -306,7 +318,8 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 }
 
 #define RESOLVE_KNOWN 0x1fu
-#define RESOLVE_CACHED_ 0x20u
+#define RESOLVE_CACHED_ 0x20u /* no different: nearly all look-ups are answered from memory */
+#define RESOLVE_ONE_ROOT 0x18u /* RESOLVE_BENEATH | RESOLVE_IN_ROOT */
 
 /* Does this descriptor refer to a layer's directory? */
 static int is_of_a_layer(int fd, struct rl_scratch *s)
@@ -362,10 +375,10 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
 long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 resolve, struct rl_open *o)
 {
     long r;
-    if (resolve & RESOLVE_CACHED_)
-        return -EAGAIN;
-    if (resolve & ~(u64)RESOLVE_KNOWN)
+    if (resolve & ~(u64)(RESOLVE_KNOWN | RESOLVE_CACHED_) || (resolve & RESOLVE_ONE_ROOT) == RESOLVE_ONE_ROOT)
         return -EINVAL;
+    if ((resolve & RESOLVE_CACHED_) && flags & (O_TRUNC | O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+        return -EAGAIN;
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
     int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the fast path returns no real path */

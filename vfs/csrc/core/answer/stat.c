@@ -1,5 +1,9 @@
 /* stat, fstat, access, readlink, statfs. A view entry is answered without a disk access. */
 #include "../internal.h"
+#include "statpack.h"
+
+#define MOUNT 144 /* offset of stx_mnt_id, which old headers do not have */
+#define DIRECT_IO 152 /* of stx_dio_mem_align and stx_dio_offset_align */
 
 static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
@@ -25,16 +29,6 @@ long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
     return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
 }
 
-/* A file of ours without a name, or whose name was removed: the real attributes with the owners mapped. */
-static void nameless(const struct statx *sx, struct rl_attr *a)
-{
-    a->dev = rl_launch->st_dev;
-    if (sx->stx_uid == rl_launch->host_uid)
-        a->uid = rl_launch->map_uid;
-    if (sx->stx_gid == rl_launch->host_gid)
-        a->gid = rl_launch->map_gid;
-}
-
 /* The kernel cannot tell its name. */
 static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
@@ -44,10 +38,20 @@ static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct
     else if (r >= 0)
         rl_attr_of(&w->self, &w->hit, out);
     else if (r != -EXDEV)
-        nameless(sx, out);
+        rl_nameless_show(w->s, fd, sx, out); /* or whose name was removed */
     if (r == -ENOENT && rl_isdir(sx->stx_mode))
         out->nlink = 0;
     return 0;
+}
+
+/* The descriptor was opened for reading before the file was copied up: it reads the old content for ever, so this is
+ * told of it. All else is the file's. */
+static void content_of(const struct statx *sx, struct rl_attr *a)
+{
+    a->size = sx->stx_size;
+    a->blocks = sx->stx_blocks;
+    a->mtime_s = sx->stx_mtime.tv_sec;
+    a->mtime_ns = sx->stx_mtime.tv_nsec;
 }
 
 static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
@@ -63,7 +67,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
     if (n < 0 || s->real[0] != '/') {
         int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
         if (sx->stx_nlink == 0 || n >= 0 || ours)
-            nameless(sx, out);
+            rl_nameless_show(s, fd, sx, out);
         return 0;
     }
     struct rl_real at = rl_classify(s->real, (u32)n);
@@ -82,6 +86,8 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         r = rl_resolve_plain(w, s->text);
     if (r >= 0 && rl_same_object(w, &o, sx)) {
         rl_attr_of(&w->self, &w->hit, out);
+        if (w->hit.what == RL_IN_LAYER && rl_isreg(out->mode) && w->hit.sx.stx_ino != sx->stx_ino)
+            content_of(sx, out);
         if (w->hit.what == RL_IN_LAYER && w->hit.layer == 0 && !w->hit.rec.has && w->quiet)
             rl_attrcache_add(w->moment, &w->hit.sx, &w->hit.rec);
         return rl_and_still(w, since, 0);
@@ -91,7 +97,7 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
         rl_show_view(o.id, &w->hit);
         rl_attr_of(NULL, &w->hit, out);
     } else {
-        nameless(sx, out);
+        rl_nameless_show(s, fd, sx, out);
     }
     if (rl_isdir(sx->stx_mode) && (r >= 0 || r == -ENOENT || r == -ENOTDIR))
         out->nlink = 0; /* removed: a directory has one name */
@@ -259,4 +265,20 @@ long rl_statfs(const char *path, void *out)
     }
     rl_done(&w);
     return r;
+}
+
+/* A file of the container has these as the upper's file system does, and the lock is a file there. Those of a host file
+ * are left out. */
+void rl_statx_more(struct statx *sx, const struct rl_attr *a, unsigned mask)
+{
+    struct statx lock;
+    u32 more = mask & ~RL_STATX_PLAIN & ~(rl_isreg(a->mode) ? 0 : RL_STATX_DIOALIGN);
+    if (!(mask & ~RL_STATX_PLAIN) || !rl_launch->lock.len || a->dev != rl_launch->st_dev ||
+        rl_sys(__NR_statx, AT_FDCWD, (long)rl_launch_str(rl_launch->lock), 0, mask, (long)&lock, 0) < 0)
+        return;
+    sx->stx_mask |= lock.stx_mask & more;
+    sx->stx_attributes_mask = lock.stx_attributes_mask;
+    memcpy((char *)sx + MOUNT, (char *)&lock + MOUNT, DIRECT_IO - MOUNT);
+    if (more & RL_STATX_DIOALIGN)
+        memcpy((char *)sx + DIRECT_IO, (char *)&lock + DIRECT_IO, 8);
 }

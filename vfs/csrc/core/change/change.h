@@ -108,4 +108,15 @@ long rl_xattr_fields(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const
 /* The other attributes, set on the real file itself. */
 void rl_xattr_carry(struct rl_walk *w, const struct rl_ctx *dir, u32 len, const struct rl_hit *h, const char *real);
 
+/* ---- nameless.c --------------------------------------------------------------------------------- */
+
+/* The record at the descriptor's name in /proc. Length of the text, which is put into text[RL_PATH_MAX]; or -ENODATA. */
+long rl_nameless_record(const char *proc, char *text, struct rl_record *rec);
+void rl_nameless_made(struct rl_walk *w, int fd, const struct rl_owner *o, u32 real_mode);
+/* Its owner and mode as the program sees them. */
+void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, struct rl_attr *a);
+/* fchmod, or fchown with mode ~0. RL_MISS: it is no such file. */
+long rl_nameless_change(struct rl_walk *w, int fd, u32 mode, u32 uid, u32 gid);
+long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid); /* setattr.c */
+
 #endif

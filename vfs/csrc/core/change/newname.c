@@ -63,6 +63,8 @@ static long make_in(struct rl_walk *w, int dirfd, const char *path, struct thing
     if (w->dir.bind >= 0) {
         if (rl_isdir(mode))
             return k_mkdir(real, mode & 01777);
+        if ((mode & S_IFMT) == S_IFCHR || (mode & S_IFMT) == S_IFBLK)
+            return -EPERM; /* as the kernel says without privileges; Landlock's error is another */
         return rl_islnk(mode) ? k_symlink(t.target, real)
                               : k_mknod(real, mode, rl_makedev(t.owner.major, t.owner.minor));
     }
@@ -179,6 +181,7 @@ static long link_upper(struct rl_walk *from, struct rl_walk *to, const char *rea
 static long link_magic(struct rl_walk *to, const char *proc, const char *real, u32 len)
 {
     struct rl_owner o;
+    struct rl_record rec;
     struct statx sx;
     long r = k_statx(AT_FDCWD, proc, 0, &sx);
     if (r >= 0 && to->dir.bind >= 0)
@@ -188,7 +191,9 @@ static long link_magic(struct rl_walk *to, const char *proc, const char *real, u
     if (r < 0)
         return r;
     rl_owner_new(to, sx.stx_mode, &o);
-    r = k_exists(real) ? -EEXIST : rl_owner_store(to, &o, sx.stx_mode);
+    r = k_exists(real) ? -EEXIST : 0;
+    if (r >= 0 && rl_nameless_record(proc, to->s->text, &rec) < 0)
+        r = rl_owner_store(to, &o, sx.stx_mode);
     if (r >= 0)
         r = k_link(proc, real, AT_SYMLINK_FOLLOW);
     if (r >= 0 && to->hit.white)

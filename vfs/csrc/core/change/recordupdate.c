@@ -226,12 +226,12 @@ long rl_object(struct rl_walk *w, int dirfd, const char *path, int flags)
         long r = rl_by_fd(w, dirfd);
         if (path) /* it may be an O_PATH descriptor */
             w->own = -1;
-        return r;
+        return r == 1 && w->hit.what != RL_IN_BIND && !rl_writable() ? -EROFS : r;
     }
     long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
-    if (w->hit.what == RL_IN_BIND && (rl_bind((u32)w->self.bind).flags & RL_BIND_RO))
+    if (w->hit.what == RL_IN_BIND ? rl_bind((u32)w->self.bind).flags & RL_BIND_RO : !rl_writable())
         return -EROFS;
     return 1;
 }

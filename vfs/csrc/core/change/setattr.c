@@ -108,8 +108,10 @@ static long chmod_at(struct rl_walk *w, int dirfd, const char *path, unsigned mo
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0)
-        return k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
+    if (r == 0) {
+        r = rl_nameless_change(w, dirfd, mode, ~0u, ~0u);
+        return r != RL_MISS ? r : k4(__NR_fchmod, dirfd, mode & 01777, 0, 0);
+    }
     if (w->hit.what == RL_IN_BIND) {
         r = rl_object_real(w, w->s->real);
         return r < 0 ? r : rl_chmod_bind(w->s->real, w->hit.sx.stx_mode, mode & 07777, w->s->text);
@@ -142,7 +144,7 @@ long rl_chmod(int dirfd, const char *path, unsigned mode, int flags)
     return r;
 }
 
-static long may_chown(const struct rl_hit *h, u32 uid, u32 gid)
+long rl_may_chown(const struct rl_hit *h, u32 uid, u32 gid)
 {
     if (!rl_me.fsuid)
         return 0;
@@ -181,7 +183,7 @@ static long chown_own(int fd, u32 uid, u32 gid)
     if (!own_file(fd, &h) || h.mode & (S_ISUID | S_ISGID) || (uid != ~0u && uid != h.uid) ||
         (gid != ~0u && gid != h.gid))
         return RL_MISS;
-    long r = may_chown(&h, uid, gid);
+    long r = rl_may_chown(&h, uid, gid);
     return r < 0 ? r : k4(__NR_fchown, fd, (i32)h.sx.stx_uid, -1, 0); /* like rl_edit_stamp() */
 }
 
@@ -191,14 +193,16 @@ static long chown_at(struct rl_walk *w, int dirfd, const char *path, u32 uid, u3
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
-    if (r == 0) {
+    if (r == 0 && (r = rl_nameless_change(w, dirfd, ~0u, uid, gid)) != RL_MISS)
+        return r;
+    if (r == RL_MISS) {
         u32 u = uid == rl_launch->map_uid || uid == rl_me.fsuid ? rl_launch->host_uid : uid;
         u32 g = gid == rl_launch->map_gid || gid == rl_me.fsgid ? rl_launch->host_gid : gid;
         return chown_quiet(k4(__NR_fchown, dirfd, (i32)u, (i32)g, 0));
     }
     if (w->hit.what == RL_IN_BIND)
         return chown_bind(w, uid, gid);
-    r = may_chown(&w->hit, uid, gid);
+    r = rl_may_chown(&w->hit, uid, gid);
     if (r >= 0)
         r = rl_copyup(w, 1);
     if (r < 0)
@@ -227,6 +231,16 @@ long rl_chown(int dirfd, const char *path, u32 uid, u32 gid, int flags)
     return r;
 }
 
+static int bad_ns(i64 ns)
+{
+    return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
+}
+
+static int bad_times(const i64 *t)
+{
+    return t && (bad_ns(t[1]) || bad_ns(t[3]));
+}
+
 static long may_touch(const struct rl_hit *h, const i64 *t)
 {
     int now = !t || (t[1] == UTIME_NOW_ && t[3] == UTIME_NOW_);
@@ -237,16 +251,13 @@ static long may_touch(const struct rl_hit *h, const i64 *t)
     return now ? rl_may(h, RL_W_OK) : -EPERM;
 }
 
-static int bad_ns(i64 ns)
-{
-    return ns != UTIME_NOW_ && ns != UTIME_OMIT_ && (ns < 0 || ns > 999999999);
-}
-
 static long utimens_at(struct rl_walk *w, int dirfd, const char *path, const i64 *times, int flags)
 {
     long r = rl_object(w, dirfd, path, flags);
     if (r < 0)
         return r;
+    if (bad_times(times))
+        return -EINVAL;
     if (r == 0)
         return k_utimens(dirfd, NULL, times, 0);
     r = may_touch(&w->hit, times);
@@ -266,9 +277,11 @@ long rl_utimens(int dirfd, const char *path, const i64 times[4], int flags)
     struct rl_scratch s;
     struct rl_walk w;
     long r;
-    if (times && (bad_ns(times[1]) || bad_ns(times[3])))
+    if (!path && dirfd == AT_FDCWD)
+        return -EFAULT;
+    if (!path && flags)
         return -EINVAL;
-    if (!path && own_file(dirfd, &w.hit)) {
+    if (!path && !bad_times(times) && own_file(dirfd, &w.hit)) {
         r = may_touch(&w.hit, times);
         return r < 0 ? r : k_utimens(dirfd, NULL, times, 0);
     }
@@ -293,6 +306,14 @@ long rl_drop_setid(struct rl_walk *w)
     owner_now(w, &o);
     o.mode &= ~drop;
     return apply(w, &o);
+}
+
+/* A truncate(2) to the current size changes the time on ext4 and its predecessors alone (POSIX: it changes nothing);
+ * ftruncate(2) does so everywhere. */
+static int truncate_stamps(long fd)
+{
+    i64 fs[15];
+    return k4(__NR_fstatfs, fd, (long)fs, 0, 0) == 0 && fs[0] == 0xef53;
 }
 
 static long truncate_at(struct rl_walk *w, const char *path, i64 size)
@@ -324,10 +345,8 @@ static long truncate_at(struct rl_walk *w, const char *path, i64 size)
     long fd = k_open(w->s->real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;
-    /* A truncate to the current size changes nothing (POSIX; XFS and Btrfs leave the time, ext4 does not): ftruncate(2)
-     * would. */
     r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    if (r < 0 || sx.stx_size != (u64)size)
+    if (r < 0 || sx.stx_size != (u64)size || truncate_stamps(fd))
         r = k4(__NR_ftruncate, fd, size, 0, 0);
     k_close(fd);
     return r;

@@ -61,7 +61,7 @@ static long link_name(struct rl_walk *w, u32 len)
     char *out = w->s->mark;
     struct rl_ctx *c = &w->self;
     struct rl_bind b = rl_bind((u32)c->bind);
-    u64 pid = 0;
+    u64 pid = 0, ino;
     const char *part = process_part(w->v + b.vlen, &pid);
     if (!part)
         return -ENOLINK;
@@ -84,7 +84,7 @@ static long link_name(struct rl_walk *w, u32 len)
     if (w->s->text[0] != '/')
         return -ENOLINK;
     if (exe && runs_engine(w->s->text, out))
-        n = rl_maps_program(pid, out);
+        n = rl_maps_program(pid, out, &ino);
     else
         n = rl_virtual_path(w->s->text, out, RL_PATH_MAX);
     return n < 0 ? -ENOLINK : (long)strlen(out);

@@ -3,8 +3,7 @@
  * 1. The kernel writes real paths; each becomes its name inside, and the engine's own files "[rootlay]".
  * 2. The opened file is a copy in memory (procfile.c), made at that moment: its reader sees no later change.
  * 3. To the kernel, every process of a container runs the engine. The program is the file that is mapped at its code's
- *    start address (/proc/PID/stat, field 26): both can be read without ptrace permission.
- * 4. So the kernel's check that a running program cannot be written (ETXTBSY) does not help; the core checks it. */
+ *    start address (/proc/PID/stat, field 26): both can be read without ptrace permission. */
 #include "../internal.h"
 
 #define BUFFER 32768
@@ -163,6 +162,24 @@ long rl_maps_open(const char *real, int flags)
     return r;
 }
 
+long rl_maps_each(void (*each)(u64 from, u64 to, void *data), void *data)
+{
+    long r;
+    struct work *k = begin("/proc/self/maps", &r);
+    if (!k)
+        return r;
+    for (char *line; (line = next_line(k)) != NULL;) {
+        u64 from, to;
+        const char *p = line;
+        char *name = name_in(line);
+        if ((!name || !is_ours(k, name)) && rl_number(&p, 16, &from) && *p++ == '-' && rl_number(&p, 16, &to))
+            each(from, to, data);
+    }
+    k_close(k->in);
+    k_munmap(k, sizeof *k);
+    return 0;
+}
+
 /* Field `field` of the process's stat file, a number; 0: it could not be read. */
 static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
 {
@@ -185,12 +202,25 @@ static u64 stat_field(u64 pid, u32 field, char *buf, u32 size)
     return rl_number(&p, 10, &value) ? value : 0;
 }
 
-/* The program of process `pid`, by its path inside, into out[RL_PATH_MAX]. Length, or -ENOENT. */
-long rl_maps_program(u64 pid, char *out)
+/* The field before a mapping's name. */
+static u64 inode_before(const char *line, const char *name)
+{
+    u64 ino = 0;
+    while (name > line && name[-1] == ' ')
+        name--;
+    while (name > line && name[-1] != ' ')
+        name--;
+    return rl_number(&name, 10, &ino) ? ino : 0;
+}
+
+/* The program of process `pid`, by its path inside, into out[RL_PATH_MAX]. Length, or -ENOENT. `ino`: of the
+ * real file, or 0. */
+long rl_maps_program(u64 pid, char *out, u64 *ino)
 {
     char path[512];
     u64 code = stat_field(pid, START_CODE, path, sizeof path), from, to;
     long r = -ENOENT;
+    *ino = 0;
     rl_put(rl_put_u64(rl_put(path, "/proc/"), pid, 10), "/maps");
     struct work *k = code ? begin(path, &r) : NULL;
     if (!k)
@@ -202,8 +232,10 @@ long rl_maps_program(u64 pid, char *out)
         if (!name || !rl_number(&p, 16, &from) || *p++ != '-' || !rl_number(&p, 16, &to) || code < from || code >= to)
             continue;
         int deleted = take_gone(name);
-        if (!is_ours(k, name)) /* it may not have loaded its program yet */
+        if (!is_ours(k, name)) { /* it may not have loaded its program yet */
+            *ino = inode_before(line, name);
             r = rl_virtual_path(name, out, RL_PATH_MAX - sizeof gone);
+        }
         if (r >= 0 && deleted)
             r = rl_put(out + r, gone) - out;
         break;
@@ -211,46 +243,4 @@ long rl_maps_program(u64 pid, char *out)
     k_close(k->in);
     k_munmap(k, sizeof *k);
     return r;
-}
-
-struct search {
-    char dents[BUFFER];
-    char name[RL_PATH_MAX];
-    char self[RL_PATH_MAX], exe[RL_PATH_MAX];
-};
-
-static int runs(struct search *s, const char *pid_text, const char *v, u32 len)
-{
-    u64 pid;
-    const char *p = pid_text;
-    if (!rl_number(&p, 10, &pid))
-        return 0;
-    rl_put(rl_put(rl_put(s->name, "/proc/"), pid_text), "/exe");
-    long n = k_readlink(s->name, s->exe, sizeof s->exe - 1);
-    s->exe[n > 0 ? n : 0] = 0;
-    if (n <= 0 || !rl_same(s->exe, s->self))
-        return 0;
-    n = rl_maps_program(pid, s->name);
-    return n == (long)len && !memcmp(s->name, v, len);
-}
-
-int rl_maps_running(const char *v, u32 len)
-{
-    struct search *s = k_mmap(sizeof *s);
-    long dir = s ? rl_reserve_open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) : -1, n;
-    int found = 0;
-    if (dir >= 0) {
-        n = k_readlink("/proc/self/exe", s->self, sizeof s->self - 1);
-        s->self[n > 0 ? n : 0] = 0;
-        while (!found && (n = k_getdents(dir, s->dents, sizeof s->dents)) > 0)
-            for (long at = 0; at < n && !found;) {
-                const struct rl_dirent *e = (const void *)(s->dents + at);
-                found = runs(s, e->name, v, len);
-                at += e->reclen;
-            }
-        k_close(dir);
-    }
-    if (s)
-        k_munmap(s, sizeof *s);
-    return found;
 }

@@ -26,6 +26,7 @@ struct course {
     u32 links;
     int magic;             /* the followed link is one of /proc: it names an object, from the container's root */
     const char *p;         /* the rest of the path */
+    const char *object;    /* where the name of that object ends: resolve.c, rule 7 */
     struct rl_ctx cur;     /* the current directory */
     struct rl_ctx st[KEPT]; /* st[k]: the directory at depth first + k, if that is less than depth */
     char rest[REST];       /* the rest of the path, once a link has been met; ends at the end of the buffer */

@@ -12,6 +12,7 @@ long rl_splice(struct course *c, const char *text, u32 n, const char *tail)
     memmove(at, tail, left + 1);
     memmove(at - n, text, n);
     c->p = at - n;
+    c->object = c->magic ? at : NULL;
     if (c->p[0] != '/')
         return 0;
     if (c->resolve & RESOLVE_BENEATH)

@@ -9,7 +9,8 @@
  *    reading its name and walking it: then the walk begins again, the third time under the lock.
  * 5. An absolute path starts at the program's root (root.c).
  * 6. A shown host path (RL_BIND_SHOWN) is found by its full path from the root, whatever is in that path and whatever
- *    its search permissions are. */
+ *    its search permissions are.
+ * 7. A link of /proc leads to an object, which may be a symbolic link that was opened with O_PATH: it is not followed. */
 #include "course.h"
 
 #define TRIES 2
@@ -54,7 +55,10 @@ static long found(struct course *c, u32 len, int last)
     struct rl_hit *h = &w->hit;
     if ((c->resolve & RESOLVE_NO_XDEV) && h->what != RL_NOTHING && w->self.bind != c->cur.bind)
         return -EXDEV;
-    if (h->what != RL_NOTHING && rl_islnk(h->mode) && (!last || follow_last(c))) {
+    int link = h->what != RL_NOTHING && rl_islnk(h->mode);
+    if (link && c->p == c->object && !last)
+        return -ENOTDIR;
+    if (link && c->p != c->object && (!last || follow_last(c))) {
         const char *text;
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
@@ -138,6 +142,7 @@ static long attempt(struct course *c, int dirfd, const char *path)
 {
     struct rl_walk *w = c->w;
     c->links = c->floor = 0;
+    c->object = NULL;
     w->slash = w->dot = 0;
     long r = rl_start(c, dirfd, path);
     if (r >= 0)

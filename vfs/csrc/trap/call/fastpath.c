@@ -91,7 +91,7 @@ static long fast_fstat(const struct rl_syscall *row, const u64 *arg)
 static long fast_statx(const struct rl_syscall *row, const u64 *arg)
 {
     struct rl_attr a;
-    long r = (u32)arg[3] & STATX__RESERVED ? RL_MISS : attributes(row, arg, &a);
+    long r = (u32)arg[3] & ~RL_STATX_PLAIN ? RL_MISS : attributes(row, arg, &a);
 
     if (r >= 0) {
         struct statx sx;

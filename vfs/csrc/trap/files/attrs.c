@@ -8,6 +8,7 @@
 #define RL_XATTR_NAME_MAX 255
 #define RL_STATFS_BYTES 120
 #define RL_ACCESS_BITS 7
+#define RL_UTIME_OMIT ((1 << 30) - 2)
 
 static long put_stat(struct rl_call *c, u64 to, const struct rl_attr *a)
 {
@@ -22,6 +23,7 @@ static long put_statx(struct rl_call *c, u64 to, const struct rl_attr *a)
     struct statx sx;
 
     rl_statx_fill(&sx, a);
+    rl_statx_more(&sx, a, (u32)c->rest[0]);
     return rl_user_write(c, to, &sx, sizeof sx);
 }
 
@@ -105,6 +107,8 @@ long rl_do_utimensat(struct rl_call *c)
 
     if (c->rest[0] && rl_user_read(c, times, c->rest[0], sizeof times) < 0)
         return -EFAULT;
+    if (c->rest[0] && times[1] == RL_UTIME_OMIT && times[3] == RL_UTIME_OMIT)
+        return 0; /* not even the path is looked at */
     return rl_utimens(c->dir, c->path, c->rest[0] ? times : NULL, c->flags);
 }
 

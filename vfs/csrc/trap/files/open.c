@@ -9,6 +9,12 @@
 
 #define RL_MAY_NOT_BLOCK (O_NONBLOCK | O_PATH | O_DIRECTORY | O_EXCL)
 
+/* VALID_OPEN_FLAGS and O_PATH_FLAGS of the kernel: openat2 rejects all others. */
+#define RL_PATH_FLAGS (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+#define RL_OPEN_FLAGS \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NDELAY | __O_SYNC | O_DSYNC | FASYNC | O_DIRECT | \
+     O_LARGEFILE | O_NOATIME | __O_TMPFILE | RL_PATH_FLAGS)
+
 static int is_fifo(const char *real)
 {
     struct statx sx;
@@ -43,7 +49,10 @@ static long open_fifo(struct rl_call *c, const struct rl_open *o)
 static long open_file(struct rl_call *c, int flags, unsigned mode, u64 resolve)
 {
     struct rl_open *o = &c->slot->open;
-    long fd = rl_open_prepare(c->dir, c->path, flags, mode, resolve, o);
+    long fd;
+
+    o->blocked = &c->uc->sigmask;
+    fd = rl_open_prepare(c->dir, c->path, flags, mode, resolve, o);
 
     if (fd < 0)
         return fd;
@@ -82,7 +91,9 @@ long rl_do_openat2(struct rl_call *c)
         if (c->slot->buf[i])
             return -E2BIG;
     memcpy(&how, c->slot->buf, sizeof how);
-    if (how.flags >> 32 || (how.mode & ~07777ull) || (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
+    if (how.flags & ~(u64)RL_OPEN_FLAGS || (how.flags & O_PATH && how.flags & ~(u64)RL_PATH_FLAGS) ||
+        ((how.flags & __O_TMPFILE) && ((how.flags & O_TMPFILE) != O_TMPFILE || !(how.flags & O_ACCMODE))) ||
+        (how.mode & ~07777ull) || (how.mode && !(how.flags & (O_CREAT | __O_TMPFILE))))
         return -EINVAL;
     return open_file(c, (int)how.flags, (unsigned)how.mode, how.resolve);
 }

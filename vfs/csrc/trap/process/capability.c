@@ -1,6 +1,7 @@
 /* Capabilities, as far as programs can observe them: the effective user 0 has all of them; other users have those that
  * they kept when they left that user (PR_SET_KEEPCAPS, as name servers and setpriv do). They grant what identity.c
- * requires, and nothing else: dropping some as user 0 changes nothing, and an exec leaves a plain user none.
+ * requires, and nothing else: user 0 reads and writes all files without CAP_DAC_OVERRIDE, too. An exec gives user 0 all
+ * of them again, and leaves a plain user none.
  */
 #include <linux/capability.h>
 #include <linux/prctl.h>
@@ -12,9 +13,23 @@
 
 struct rl_caps rl_caps;
 
-int rl_capable(u32 capability)
+static u64 permitted(void) { return rl_me.euid == 0 ? RL_CAPABILITIES & ~rl_caps.given_up : rl_caps.permitted; }
+static u64 effective(void) { return rl_me.euid == 0 ? permitted() & ~rl_caps.off : rl_caps.effective; }
+
+int rl_capable(u32 capability) { return (int)(effective() >> capability & 1); }
+
+void rl_tell_status(struct rl_own_status *out)
 {
-    return rl_me.euid == 0 || (rl_caps.effective >> capability & 1);
+    static const int sigs[] = {RL_SIGSYS, RL_SIGSEGV, RL_SIGBUS};
+
+    *out = (struct rl_own_status){.permitted = permitted(), .effective = effective()};
+    for (u32 i = 0; i < 3; i++) {
+        u64 handler = rl_virtual_action(sigs[i])->handler;
+
+        out->engine |= RL_SIGBIT(sigs[i]);
+        out->ignored |= handler == RL_SIG_IGN ? RL_SIGBIT(sigs[i]) : 0;
+        out->caught |= handler > RL_SIG_IGN ? RL_SIGBIT(sigs[i]) : 0;
+    }
 }
 
 /* capabilities(7), "Effect of user ID changes on capabilities". */
@@ -23,7 +38,7 @@ void rl_caps_after(const u32 old[3])
     int had_root = old[0] == 0 || old[1] == 0 || old[2] == 0;
 
     if (old[1] == 0 && rl_me.euid != 0) {
-        rl_caps.permitted = RL_CAPABILITIES;
+        rl_caps.permitted = RL_CAPABILITIES & ~rl_caps.given_up;
         rl_caps.effective = 0;
     }
     if (had_root && rl_me.uid && rl_me.euid && rl_me.suid && !rl_caps.keep)
@@ -51,7 +66,7 @@ static long check_header(struct rl_call *c, u32 *words)
 long rl_do_capget(struct rl_call *c)
 {
     struct __user_cap_data_struct data[2];
-    u64 may = rl_me.euid == 0 ? RL_CAPABILITIES : rl_caps.permitted, have = rl_me.euid == 0 ? may : rl_caps.effective;
+    u64 may = permitted(), have = effective();
     u32 words;
     long r = check_header(c, &words);
 
@@ -73,17 +88,22 @@ long rl_do_capset(struct rl_call *c)
         return r;
     if (rl_user_read(c, data, c->arg[1], words * sizeof data[0]) < 0)
         return -EFAULT;
-    if (rl_me.euid == 0)
-        return 0;
     for (u32 i = 0; i < words; i++) {
         want[0] |= (u64)data[i].effective << 32 * i;
         want[1] |= (u64)data[i].permitted << 32 * i;
     }
-    if (want[1] & ~rl_caps.permitted || want[0] & ~want[1])
+    want[0] &= RL_CAPABILITIES;
+    want[1] &= RL_CAPABILITIES;
+    if (want[1] & ~permitted() || want[0] & ~want[1])
         return -EPERM;
     rl_identity_borrow();
-    rl_caps.effective = want[0];
-    rl_caps.permitted = want[1];
+    if (rl_me.euid == 0) {
+        rl_caps.given_up = RL_CAPABILITIES & ~want[1];
+        rl_caps.off = RL_CAPABILITIES & ~want[0];
+    } else {
+        rl_caps.effective = want[0];
+        rl_caps.permitted = want[1];
+    }
     return 0;
 }
 

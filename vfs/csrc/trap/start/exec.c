@@ -241,6 +241,8 @@ static long run_engine(struct rl_call *c, struct plan *p, u64 *argv, u64 envp)
     long r;
 
     rl_identity_of_program(&me, &c->slot->exec.attr);
+    if (c->slot->exec.attr.mode) /* not a memfd */
+        rl_running_note(&c->slot->exec.attr);
     rl_state_print(p->state, &me, c->uc->sigmask);
     rl_identity_return();
     rl_signals_before_exec();

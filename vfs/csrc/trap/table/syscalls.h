@@ -97,7 +97,7 @@ RL_HANDLER(getuid); RL_HANDLER(geteuid); RL_HANDLER(getgid); RL_HANDLER(getegid)
 RL_HANDLER(getresuid); RL_HANDLER(getresgid); RL_HANDLER(setuid); RL_HANDLER(setgid);
 RL_HANDLER(setreuid); RL_HANDLER(setregid); RL_HANDLER(setresuid); RL_HANDLER(setresgid);
 RL_HANDLER(setfsuid); RL_HANDLER(setfsgid); RL_HANDLER(getgroups); RL_HANDLER(setgroups);
-RL_HANDLER(umask); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
+RL_HANDLER(umask); RL_HANDLER(mlockall); RL_HANDLER(capget); RL_HANDLER(capset); RL_HANDLER(prctl); RL_HANDLER(uname);
 RL_HANDLER(ptrace); RL_HANDLER(getsockopt); RL_HANDLER(getrlimit); RL_HANDLER(setrlimit); RL_HANDLER(prlimit64);
 RL_HANDLER(accept); RL_HANDLER(recvfrom); RL_HANDLER(recvmsg); RL_HANDLER(recvmmsg);
 

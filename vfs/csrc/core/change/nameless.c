@@ -1,0 +1,97 @@
+/* A regular file of the upper that has no name: made by O_TMPFILE, or removed.
+ *
+ * Its record, if it needs one, is the attribute that otherwise all names of a file share (sharedrecord.c): every
+ * descriptor leads to it, and it stays when the file gets a name. On a file system without user.* attributes such a
+ * file belongs to the container's user and has the real file's mode. */
+#include "../internal.h"
+#include "xattr.h"
+
+static void name_of(int fd, char out[40])
+{
+    rl_put_u64(rl_put(out, "/proc/self/fd/"), (u64)fd, 10);
+}
+
+long rl_nameless_record(const char *proc, char *text, struct rl_record *rec)
+{
+    if (!rl_writable() || !rl_shared_any(&rl_layers[0]))
+        return -ENODATA;
+    long n = k4(__NR_getxattr, (long)proc, (long)RL_XATTR_SHARED, (long)text, RL_PATH_MAX - 1);
+    if (n <= 0)
+        return -ENODATA;
+    text[n] = 0;
+    return rl_record_parse(text, (u32)n, rec) < 0 ? -EIO : n;
+}
+
+static long store(int fd, const struct rl_owner *o, u32 real_mode, struct rl_record *rec, const char *old, char *text)
+{
+    rl_owner_fields(o, real_mode, rec);
+    long n = rl_record_format(rec, old + rec->xattrs, "", text);
+    if (n < 0)
+        return n;
+    if (!n)
+        return k4(__NR_fremovexattr, fd, (long)RL_XATTR_SHARED, 0, 0);
+    rl_bloom_set(&rl_layers[0], rl_bloom_key(RL_FNV_START, RL_BLOOM_SHARED));
+    return rl_sys(__NR_fsetxattr, fd, (long)RL_XATTR_SHARED, (long)text, n, 0, 0);
+}
+
+void rl_nameless_made(struct rl_walk *w, int fd, const struct rl_owner *o, u32 real_mode)
+{
+    struct rl_record rec = {.has = 0};
+    if (!rl_owner_plain(o, real_mode))
+        store(fd, o, real_mode, &rec, "", w->s->text);
+}
+
+void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, struct rl_attr *a)
+{
+    struct rl_hit h;
+    char proc[40];
+    a->dev = rl_launch->st_dev;
+    h.sx = *sx;
+    h.rec.has = 0;
+    name_of(fd, proc);
+    if (!rl_isreg(sx->stx_mode) || rl_nameless_record(proc, s->text, &h.rec) < 0)
+        h.rec.has = 0;
+    rl_show_real(&rl_layers[0], &h);
+    a->mode = h.mode;
+    a->uid = h.uid;
+    a->gid = h.gid;
+}
+
+/* The file of `fd`, if it is one. 0, or RL_MISS. */
+static long find(struct rl_scratch *s, int fd, struct rl_hit *h)
+{
+    if (!rl_writable() || k_statx(fd, "", AT_EMPTY_PATH, &h->sx) < 0 || !rl_isreg(h->sx.stx_mode) || h->sx.stx_nlink ||
+        rl_fd_real(fd, s->real, sizeof s->real) != -ENOENT)
+        return RL_MISS;
+    struct rl_real at = rl_classify(s->real, (u32)strlen(s->real));
+    return at.place == RL_PLACE_LAYER && !at.index ? 0 : RL_MISS;
+}
+
+long rl_nameless_change(struct rl_walk *w, int fd, u32 mode, u32 uid, u32 gid)
+{
+    struct rl_scratch *s = w->s;
+    struct rl_hit h;
+    char proc[40];
+    long r = find(s, fd, &h);
+    if (r < 0)
+        return r;
+    name_of(fd, proc);
+    h.what = RL_IN_LAYER;
+    if (rl_nameless_record(proc, s->mark, &h.rec) < 0)
+        h.rec = (struct rl_record){.has = 0};
+    rl_show_real(&rl_layers[0], &h);
+    r = mode == ~0u ? rl_may_chown(&h, uid, gid) : rl_may_own(&h);
+    if (r < 0)
+        return r;
+    struct rl_owner o = {uid == ~0u ? h.uid : uid, gid == ~0u ? h.gid : gid,
+                         mode == ~0u ? h.mode : S_IFREG | (mode & 07777), 0, 0};
+    if (mode == ~0u)
+        o.mode &= ~(u32)(S_ISUID | (o.mode & S_IXGRP ? S_ISGID : 0));
+    else if (rl_me.fsuid && !rl_in_group(o.gid))
+        o.mode &= ~(u32)S_ISGID;
+    u32 real = rl_owner_plain(&o, rl_real_mode(o.mode)) ? rl_real_mode(o.mode) : rl_written_mode(o.mode);
+    k4(__NR_fchmod, fd, (real | 0200) & 01777, 0, 0); /* the attribute needs it */
+    r = store(fd, &o, real, &h.rec, s->mark, s->text);
+    long changed = k4(__NR_fchmod, fd, real & 01777, 0, 0);
+    return r < 0 && r != -ENODATA && r != -EOPNOTSUPP ? r : changed;
+}
