@@ -66,12 +66,13 @@ def test_without_an_upper_nothing_changes(boxes: Make) -> None:
 def test_without_an_upper_that_is_the_first_error(boxes: Make) -> None:
     side = boxes(TREE, root=True, writable=False).core
     side.identity(4321, 4321, (), umask=0)
-    for change in (
+    changes: list[Callable[[], object]] = [
         lambda: side.chown(b"/file", 1, 1),
         lambda: side.chmod(b"/file", 0o600),
         lambda: side.utimens(b"/file", 1, 1),
         lambda: side.setxattr(b"/file", b"user.a", b"1"),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(OSError, match="Read-only file system"):
             change()
 

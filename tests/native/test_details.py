@@ -21,7 +21,7 @@ SECTIONS = (
 def details(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program, static."""
     program = tmp_path_factory.mktemp("details") / "details"
-    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", program, HERE / "details.c"]
+    command = ["cc", "-O1", "-Wall", "-Wextra", "-Werror", "-static", "-o", str(program), str(HERE / "details.c")]
     subprocess.run(command, check=True)
     return program
 

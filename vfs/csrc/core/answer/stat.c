@@ -45,13 +45,13 @@ static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct
 }
 
 /* The descriptor was opened for reading before the file was copied up: it reads the old content for ever, so this is
- * told of it. All else is the file's. */
+ * told of it. All else is the file's: futimens, too, reaches the copy. */
 static void content_of(const struct statx *sx, struct rl_attr *a)
 {
-    a->size = sx->stx_size;
-    a->blocks = sx->stx_blocks;
-    a->mtime_s = sx->stx_mtime.tv_sec;
-    a->mtime_ns = sx->stx_mtime.tv_nsec;
+    if (a->size != sx->stx_size) {
+        a->size = sx->stx_size;
+        a->blocks = sx->stx_blocks;
+    }
 }
 
 static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)

@@ -46,11 +46,14 @@ void rl_nameless_show(struct rl_scratch *s, int fd, const struct statx *sx, stru
     struct rl_hit h;
     char proc[40];
     a->dev = rl_launch->st_dev;
-    h.sx = *sx;
-    h.rec.has = 0;
+    if (sx->stx_uid == rl_launch->host_uid)
+        a->uid = rl_launch->map_uid;
+    if (sx->stx_gid == rl_launch->host_gid)
+        a->gid = rl_launch->map_gid;
     name_of(fd, proc);
     if (!rl_isreg(sx->stx_mode) || rl_nameless_record(proc, s->text, &h.rec) < 0)
-        h.rec.has = 0;
+        return;
+    h.sx = *sx;
     rl_show_real(&rl_layers[0], &h);
     a->mode = h.mode;
     a->uid = h.uid;

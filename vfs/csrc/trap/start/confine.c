@@ -124,7 +124,7 @@ static long allow_devices(void)
     } needed[] = {
         {"/dev", LL_READ_DIR},  {"/dev/null", DEVICE},   {"/dev/zero", DEVICE}, {"/dev/full", DEVICE},
         {"/dev/tty", DEVICE},   {"/dev/random", DEVICE}, {"/dev/urandom", DEVICE}, {"/dev/ptmx", DEVICE},
-        {"/dev/pts", DEVICE | LL_READ_DIR}, {"/dev/shm", ~0ull}, {"/dev/mqueue", ~0ull},
+        {"/dev/pts", DEVICE | LL_READ_DIR}, {"/dev/shm", ~0ull},
     };
 
     for (u32 i = 0; i < sizeof needed / sizeof needed[0]; i++) {
