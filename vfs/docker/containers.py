@@ -127,7 +127,7 @@ def summarize_container(record: ContainerRecord, size_bytes: int | None = None) 
         "Names": [f"/{record.name}"],
         "Image": config.image or "(directories)",
         "ImageID": image_id_of(record),
-        "Command": " ".join(config.argv),
+        "Command": " ".join(f"'{word}'" if " " in word else word for word in config.argv),
         "Created": config.created_ns // 10**9,
         "Ports": port_list(record, request) if status.running else [],
         "Labels": dict(config.labels),
