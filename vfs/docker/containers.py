@@ -169,7 +169,7 @@ def run_config(record: ContainerRecord, request: Request) -> dict[str, Any]:
         "Tty": config.tty,
         "OpenStdin": config.stdin,
         "StdinOnce": config.stdin_once,
-        "Env": list(config.env),
+        "Env": list(config.env) or None,
         "Cmd": command,
         "Image": config.image,
         "WorkingDir": config.working_dir if config.working_dir != "/" else given.get("WorkingDir") or "/",

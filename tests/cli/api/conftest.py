@@ -59,7 +59,7 @@ class Server:
 @pytest.fixture
 def socket_path() -> Iterator[Path]:
     """A path that is short enough for a socket; a temporary directory of pytest might not be."""
-    with tempfile.TemporaryDirectory(prefix="rl-", dir="/tmp") as directory:
+    with tempfile.TemporaryDirectory(prefix="rl-") as directory:
         yield Path(directory) / "d.sock"
 
 
