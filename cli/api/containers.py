@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.disk.walktree import disk_bytes
+from rootlay.store.model.errors import NameInUse
 from rootlay.store.model.platform import parse_platform
 from rootlay.store.store import ImageStore
 from rootlay.vfs.api.container import Container
@@ -28,12 +30,15 @@ from rootlay.vfs.run.removal import remove_container
 _FILTERS = frozenset(
     "ancestor before expose exited health id isolation is-task label name network publish since status volume".split()
 )
+_STATUS = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
 _KINDS = {"C": 0, "A": 1, "D": 2}
 
 
 def list_containers(call: Call) -> list[dict[str, Any]]:
     """GET /containers/json"""
     filters = parse_filters(call.query["filters"], _FILTERS)
+    if wrong := next((text for text in filters.get("status", []) if text not in _STATUS), ""):
+        raise bad_parameter(f"invalid filter 'status={wrong}'")
     limit = call.query["limit"] or 0
     everything = call.truth("all") or limit > 0 or "status" in filters or "exited" in filters
     containers = Containers(call.root)
@@ -132,13 +137,23 @@ def create(call: Call) -> Reply:
     platform = parse_platform(call.text("platform")) if call.text("platform") else None
     image = ImageStore.open(call.root).image(reference, platform)
     wanted = translate(call.root, body, image, name, platform)
-    record = create_container(call.root, wanted.options, call.context.environ)
+    with _whole_ids(call):
+        record = create_container(call.root, wanted.options, call.context.environ)
     try:
         write_request(record, wanted.request)
     except BaseException:
         remove_container(record, force=True)
         raise
     return Reply(201, {"Id": record.id, "Warnings": []})
+
+
+@contextlib.contextmanager
+def _whole_ids(call: Call) -> Iterator[None]:
+    """Name the container that has a name by its whole ID, as clients expect it."""
+    try:
+        yield
+    except NameInUse as error:
+        raise NameInUse(error.name, Containers(call.root).find(error.name).id) from None
 
 
 def inspect(call: Call) -> dict[str, Any]:
@@ -167,7 +182,8 @@ def rename(call: Call) -> Reply:
         raise bad_parameter("Neither old nor new names may be empty")
     if name == record.name:
         raise bad_parameter(f"Renaming a container with the same name as its current name: /{name}")
-    Containers(call.root).rename(record, name)
+    with _whole_ids(call):
+        Containers(call.root).rename(record, name)
     return NO_CONTENT
 
 

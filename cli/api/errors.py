@@ -15,6 +15,7 @@ from rootlay.store.model.errors import (
     UnknownImage,
     WrongPlatform,
 )
+from rootlay.store.model.reference import Reference
 from rootlay.store.volumes.volumes import BadVolumeName, UnknownVolume, VolumeInUse
 from rootlay.vfs.build.language.errors import BadDockerfile
 from rootlay.vfs.changes.transfer import CopyRefused
@@ -88,6 +89,14 @@ _STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 
 
+def _familiar(reference: str) -> str:
+    """Return a reference with its tag, as Docker shows it; an ID unchanged."""
+    try:
+        return Reference.parse(reference).familiar
+    except BadReference:
+        return reference
+
+
 _TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
 """What clients look for in the message to choose their own exit code."""
 
@@ -95,7 +104,7 @@ _TEXTS = {127: "executable file not found in $PATH", 126: "permission denied"}
 def not_started(program: str, error: NotStarted) -> str:
     """Return Docker's text for a program that did not start."""
     known = _TEXTS.get(error.run_code)
-    return f'exec: "{program}": {known}: unknown ({error})' if known else f"{error}: unknown"
+    return f'exec: "{program}": {known}: unknown' if known else f"{error}: unknown"
 
 
 def explain(error: Exception) -> tuple[int, str]:
@@ -105,7 +114,7 @@ def explain(error: Exception) -> tuple[int, str]:
     if isinstance(error, UnknownContainer):
         return 404, f"No such container: {error.reference}"
     if isinstance(error, UnknownImage):
-        return 404, f"No such image: {error.reference}"
+        return 404, f"No such image: {_familiar(error.reference)}"
     if isinstance(error, NameInUse):
         return 409, (
             f'Conflict. The container name "/{error.name}" is already in use by container "{error.holder}". '

@@ -22,7 +22,7 @@ from rootlay.vfs.run.session import open_session
 def create(call: Call) -> Reply:
     """POST /containers/{id}/exec"""
     record, body = call.container(), call.exchange.json()
-    _check(record)
+    _check(record, call.names["id"])
     argv = body.get("Cmd") or []
     if not argv or not all(isinstance(word, str) for word in argv):
         raise bad_parameter("No exec command specified")
@@ -38,10 +38,10 @@ def create(call: Call) -> Reply:
     return Reply(201, {"Id": made.id})
 
 
-def _check(record: ContainerRecord) -> None:
+def _check(record: ContainerRecord, name: str) -> None:
     status = status_of(record)
     if status.kind == "paused":
-        raise conflict(f"Container {record.id} is paused, unpause the container before exec")
+        raise conflict(f"Container {name} is paused, unpause the container before exec")
     if not status.running:
         raise conflict(f"container {record.id} is not running")
 
@@ -50,7 +50,7 @@ def start(call: Call) -> Reply | None:
     """POST /exec/{id}/start"""
     body = call.exchange.json()
     record, instance = find_exec(call.root, call.names["id"])
-    _check(record)
+    _check(record, record.id)
     if instance.started_ns:
         raise conflict(f"Error: Exec command {instance.id} is already running or has ended")
     environment = dict(entry.partition("=")[::2] for entry in instance.env)

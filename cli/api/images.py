@@ -9,6 +9,7 @@ from rootlay.cli.api.call import Call, Reply
 from rootlay.cli.api.errors import ApiError, bad_parameter
 from rootlay.cli.api.filters import fits_labels, parse_filters
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.errors import UnknownImage
 from rootlay.store.model.image import Image
 from rootlay.store.model.platform import parse_platform
@@ -107,16 +108,21 @@ def remove(call: Call) -> list[dict[str, str]]:
     if not force and (by_id or len(repo_tags(image.references)) <= 1):
         for record in Containers(call.root).iter_all():
             if image_id_of(record) == str(image.id):
-                running = status_of(record).running
-                kind = "running" if running else "stopped"
-                what = "cannot be forced" if running else "must be forced"
-                raise ApiError(
-                    409, f"conflict: unable to {'delete' if by_id else 'remove repository reference'} {name} "
-                    f"({what}) - {'image is being used by' if by_id else 'container'} {kind} container "
-                    f"{record.id[:12]}",
-                )  # fmt: skip
+                raise ApiError(409, _conflict(record, image, name, by_id=by_id))
     removed = store.remove(name, force=force, in_use=lambda: needed(store))
     return [{"Untagged": text} for text in removed.untagged] + [{"Deleted": str(each)} for each in removed.deleted]
+
+
+def _conflict(record: ContainerRecord, image: Image, name: str, *, by_id: bool) -> str:
+    """Return Docker's text for an image that a container uses."""
+    identity = image.id.hex[:12]
+    if not by_id:
+        return (
+            f'conflict: unable to remove repository reference "{name}" (must force) - container {record.id[:12]} is '
+            f"using its referenced image {identity}"
+        )
+    how, kind = ("cannot be forced", "running") if status_of(record).running else ("must be forced", "stopped")
+    return f"conflict: unable to delete {identity} ({how}) - image is being used by {kind} container {record.id[:12]}"
 
 
 def _is_name(image: Image, text: str) -> bool:

@@ -16,7 +16,7 @@ from rootlay.vfs.lifecycle.stop import kill_container, stop_container
 from rootlay.vfs.run.background import NotStarted
 from rootlay.vfs.run.etcfiles import ensure_etc
 from rootlay.vfs.run.status import EndWait
-from rootlay.vfs.settings.signals import parse_signal
+from rootlay.vfs.settings.signals import BadSignal, parse_signal
 
 
 def start(call: Call) -> Reply:
@@ -73,9 +73,14 @@ def _stop(call: Call, record: ContainerRecord) -> None:
 def kill(call: Call) -> Reply:
     """POST /containers/{id}/kill"""
     record = call.container()
-    number = parse_signal(call.text("signal") or "KILL")
+    try:
+        number = parse_signal(call.text("signal") or "KILL")
+    except BadSignal:
+        raise bad_parameter(
+            f"cannot kill container: {call.names['id']}: invalid signal: {call.text('signal')}"
+        ) from None
     if not status_of(record).running:
-        raise conflict(f"Cannot kill container: {call.names['id']}: Container {record.id} is not running")
+        raise conflict(f"cannot kill container: {call.names['id']}: container {record.id} is not running")
     kill_container(record, number)
     return NO_CONTENT
 

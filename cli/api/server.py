@@ -260,6 +260,8 @@ def _call(exchange: Exchange, context: Context) -> Any:
     found = find_route(exchange.method, path)
     if found is None:
         part = path.strip("/").partition("/")[0]
+        if part == "plugins" and path != "/plugins":  # `docker inspect NAME` asks for plugins, too
+            raise ApiError(404, "plugin not found: rootlay has no plugins")
         if part in LEFT_OUT:
             swarm = part != "plugins"
             reason = "This node is not a swarm manager: rootlay has no swarm" if swarm else "rootlay has no plugins"

@@ -15,7 +15,7 @@ from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import Platform
 from rootlay.store.model.value import value
 from rootlay.vfs.containers.create import ContainerOptions
-from rootlay.vfs.docker.networks import PREDEFINED, find_network
+from rootlay.vfs.docker.networks import PREDEFINED, UnknownNetwork, find_network
 from rootlay.vfs.docker.request import Request
 
 Json = Mapping[str, Any]
@@ -41,8 +41,7 @@ def translate(root: Path, body: Json, image: Image, name: str, platform: Platfor
         image: the image that it names; its settings are the defaults.
 
     Raises:
-        BadRequest: a member has a wrong value.
-        UnknownNetwork: it does not exist.
+        BadRequest: a member has a wrong value, or names a network that does not exist.
     """
     given = {key: item for key, item in body.items() if key not in ("HostConfig", "NetworkingConfig")}
     host: dict[str, Any] = dict(body.get("HostConfig") or {})
@@ -114,15 +113,18 @@ def _command(given: Json) -> tuple[str | None, tuple[str, ...]]:
 
 
 def _networks(root: Path, mode: str, endpoints: Json) -> dict[str, Any]:
-    """Return the endpoints by the names of their networks. Raises UnknownNetwork."""
+    """Return the endpoints by the names of their networks. Raises BadRequest."""
     if mode.startswith("container:"):
         return {}
     if mode == "default":
         mode = "bridge"
     found: dict[str, Any] = {}
-    for name, endpoint in endpoints.items():
-        found["bridge" if name == "default" else find_network(root, name).name] = dict(endpoint or {})
-    chosen = PREDEFINED[mode].name if mode in PREDEFINED else find_network(root, mode).name
+    try:
+        for name, endpoint in endpoints.items():
+            found["bridge" if name == "default" else find_network(root, name).name] = dict(endpoint or {})
+        chosen = PREDEFINED[mode].name if mode in PREDEFINED else find_network(root, mode).name
+    except UnknownNetwork as error:  # not 404: clients take that for a missing image, and pull it
+        raise BadRequest(str(error)) from None
     if chosen not in found and not (found and mode == "bridge"):
         found = {chosen: {}, **found}
     return found

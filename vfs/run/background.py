@@ -135,7 +135,9 @@ class _Monitor:
         with open(heard, "rb") as pipe:
             said = pipe.read()
         trouble = bool(said) and not said.endswith(b"\n")  # the exit code is written last
-        if not trouble:
+        if trouble:
+            relay.silence()  # the caller gets the engine's own words as an error
+        else:
             self._tell(str(pid).encode())
             self._supervision.begin(self._session)
         code = exit_code(relay.run(pid, self._supervision.turn))

@@ -265,7 +265,7 @@ def test_names_are_unique_and_checked(api: Client) -> None:
     assert first[:12] in again.json["message"]
     api("POST", "/containers/create", {"Image": "small"}, name="a b", status=400)
     missing_image = api("POST", "/containers/create", {"Image": "absent"}, status=404).json["message"]
-    assert missing_image == "No such image: absent"
+    assert missing_image == "No such image: absent:latest"
     api("POST", "/containers/create", b"{", headers={"Content-Type": "application/json"}, status=400)
 
 
