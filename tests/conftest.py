@@ -30,6 +30,7 @@ OF_FOLDER = {
     "vfs/run": "engine",
     "native": "engine",
     "cli": "engine",
+    "cli/template": "unit",
     "hostile": "engine",
     "buildah": "oracles",
     "programs": "programs",

@@ -194,6 +194,7 @@ FLOORS = (
     "vfs/api",
     "vfs/plugins",
     "vfs",
+    "cli/template",
     "cli",
     "cli/verbs",
 )
