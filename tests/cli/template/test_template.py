@@ -53,5 +53,5 @@ def test_a_template_that_calls_itself_ends() -> None:
 
 
 def test_a_key_that_is_missing_is_an_error_if_it_must_be() -> None:
-    with pytest.raises(TemplateError, match='at <.x>: map has no entry for key "x"'):
+    with pytest.raises(TemplateError, match=r'at <.x>: map has no entry for key "x"'):
         Template("{{.x}}").execute({"y": 1}, strict=True)
