@@ -1,4 +1,4 @@
-"""Where COPY and ADD write if links, `..` and archives are on the way: as docker 26.1.5 does, whose answers are recorded.
+"""Where COPY and ADD write if links, `..` and archives are on the way: as docker 26.1.5 does; its answers are recorded.
 
 With a daemon (ROOTLAY_TEST_DOCKER) it is asked again.
 """
