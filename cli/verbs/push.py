@@ -21,6 +21,7 @@ def action(values: Values, context: Context) -> int:
             settings,
             target=values.text("target"),
             compression=values.text("compression"),
+            manifest_format=values.text("format"),
             platform=platform_of(values),
             progress=progress,
         )
@@ -43,6 +44,12 @@ VERB = Verb(
             "text",
             ("Recompress the layers: gzip, zstd or none. The image ID does not change; the digest does."),
             "KIND",
+        ),
+        Option(
+            ("--format",),
+            "text",
+            "Form of the manifest: oci or docker. Podman finds a HEALTHCHECK only in docker's. The digest changes.",
+            "FORM",
         ),
         WHICH_PLATFORM_OPTION,
         *REGISTRY_OPTIONS,
