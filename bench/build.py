@@ -1,6 +1,6 @@
 """What do builds and commits cost, next to `buildah bud` with its overlay and its vfs driver, and `docker build`?
 
-    python -m bench.build BASE.tar [--as USER] [--parts builds,apt] [--tools rootlay,overlay,vfs,docker] [--rounds 3]
+    python -m bench.build BASE.tar [--as USER] [--parts builds,apt] [--tools rootlay,overlay,vfs,docker] [-n 3]
                    [--limit 90] [--counts 10,1000,100000] [--sizes 0,20000]
 
 BASE.tar is a Debian root file system with python3. As root the others take part; rootlay then runs as `--as` USER, as
@@ -19,32 +19,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import platform
-import resource
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from bench.builders import Buildah, Docker, Failed, Rootlay, Tool, TooLong, timed
+from bench.harness import Figures, Series, make_parser, run
 
 COPIED_FILES = 20_000
 TINY_RUNS = 30
 ENOUGH_S = 10.0
 SETTLE_S = 0.3
 SETTLE_TRIES = 60
-
-
-@dataclass(frozen=True)
-class Cost:
-    wall_s: float
-    cpu_s: float
-    disk_bytes: int = 0
-
-    def __str__(self) -> str:
-        return f"{self.wall_s:.2f} s, {self.cpu_s:.2f} s CPU, {self.disk_bytes / 1e6:.1f} MB"
 
 
 def disk_bytes(directory: Path) -> int:
@@ -68,46 +56,52 @@ def settled_bytes(directory: Path) -> int:
     return last
 
 
-def measure(tool: Tool, work: Callable[[], object]) -> Cost:
-    before_bytes = settled_bytes(tool.storage)
-    before, start, served = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), tool.cpu_s()
-    work()
-    wall, after = time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime + max(0.0, tool.cpu_s() - served)
-    return Cost(wall, cpu, settled_bytes(tool.storage) - before_bytes)
+def took(series: Series) -> tuple[float, float]:
+    """Seconds and processor seconds of the fastest round."""
+    return min(zip(series.wall, series.cpu, strict=True))
 
 
 class Rows:
     """Measures and prints, row by row."""
 
-    def __init__(self, tools: Sequence[Tool], rounds: int, limit_s: float) -> None:
+    def __init__(self, tools: Sequence[Tool], figures: Figures, options: argparse.Namespace) -> None:
         self.tools = tools
-        self._rounds = rounds
-        self._limit_s = limit_s
+        self._figures, self._rounds, self._limit_s = figures, options.rounds, options.limit
         print("| | " + " | ".join(tool.name for tool in tools) + " |")
         print("|---" * (len(tools) + 1) + "|", flush=True)
 
     def row(self, title: str, once: Callable[[Tool], Callable[[], object]]) -> None:
         """Measure `once(tool)()`, whose preparation does not count."""
-        best: dict[str, Cost] = {}
+        series = self._figures.of
         failed: dict[str, str] = {}
         for number in range(self._rounds):
             for tool in self.tools:
-                if tool.name in failed or (number and best[tool.name].wall_s > ENOUGH_S):
+                if tool.name in failed or (number and self._figures.wall(title, tool.name) > ENOUGH_S):
                     continue
                 work = once(tool)
                 try:
                     with timed(self._limit_s):
-                        found = measure(tool, work)
+                        self._measure(title, tool, work)
                 except TooLong:
                     failed[tool.name] = f"> {self._limit_s:.0f} s"
                 except Failed as error:
                     failed[tool.name] = f"fails: {error.last_line}"
-                else:
-                    if tool.name not in best or found.wall_s < best[tool.name].wall_s:
-                        best[tool.name] = found
-        cells = [failed.get(tool.name) or str(best[tool.name]) for tool in self.tools]
+        cells = []
+        for name in (tool.name for tool in self.tools):
+            if name not in failed:
+                wall, cpu = took(series[title, name])
+                disk = self._figures.wall(f"{title}: disk", name)
+                cells.append(f"{wall:.2f} s, {cpu:.2f} s CPU, {disk:.1f} MB")
+            else:
+                cells.append(failed[name])
         print(f"| {title} | " + " | ".join(cells) + " |", flush=True)
+
+    def _measure(self, title: str, tool: Tool, work: Callable[[], object]) -> None:
+        before_bytes, served = settled_bytes(tool.storage), tool.cpu_s()
+        self._figures.time(title, tool.name, work)
+        self._figures.of[title, tool.name].cpu[-1] += max(0.0, tool.cpu_s() - served)
+        grown = settled_bytes(tool.storage) - before_bytes
+        self._figures.add(f"{title}: disk", tool.name, grown / 1e6, unit="MB")
 
 
 def write_context(directory: Path, dockerfile: str) -> Path:
@@ -196,24 +190,14 @@ def sizes(rows: Rows, scratch: Path, sizes: Sequence[int]) -> None:
         rows.row(f"commit of 10 new files to an image with {count:,} more files", once)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("base", type=Path)
-    parser.add_argument("--as", dest="user")
-    parser.add_argument("--parts", default="builds,apt")
-    parser.add_argument("--tools", default="rootlay,overlay,vfs,docker")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--limit", type=float, default=90)
-    parser.add_argument("--counts", default="10,100,1000,10000,100000")
-    parser.add_argument("--sizes", default="0,1000,10000,50000")
-    options = parser.parse_args()
+def measure(options: argparse.Namespace, figures: Figures) -> None:
     with tempfile.TemporaryDirectory(prefix="bench-build-", ignore_cleanup_errors=True) as directory:
         scratch = Path(directory)
         scratch.chmod(0o755)
         tools: list[Tool] = []
         try:
             start(tools, scratch, options)
-            measure_all(tools, scratch, options)
+            measure_all(Rows(tools, figures, options), scratch, options)
         finally:
             for tool in tools:
                 tool.close()
@@ -232,17 +216,27 @@ def start(tools: list[Tool], scratch: Path, options: argparse.Namespace) -> None
         tool.prepare(options.base)
 
 
-def measure_all(tools: Sequence[Tool], scratch: Path, options: argparse.Namespace) -> None:
-    parts: dict[str, Callable[[Rows], None]] = {
-        "builds": lambda rows: builds(rows, scratch),
-        "apt": lambda rows: apt(rows, scratch),
-        "commits": lambda rows: commits(rows, list(map(int, options.counts.split(",")))),
-        "sizes": lambda rows: sizes(rows, scratch, list(map(int, options.sizes.split(",")))),
+def measure_all(rows: Rows, scratch: Path, options: argparse.Namespace) -> None:
+    parts: dict[str, Callable[[], None]] = {
+        "builds": lambda: builds(rows, scratch),
+        "apt": lambda: apt(rows, scratch),
+        "commits": lambda: commits(rows, list(map(int, options.counts.split(",")))),
+        "sizes": lambda: sizes(rows, scratch, list(map(int, options.sizes.split(",")))),
     }
-    print(f"{platform.machine()}, Linux {platform.release()}, {os.cpu_count()} cores, base {options.base.name}\n")
-    rows = Rows(tools, options.rounds, options.limit)
     for part in options.parts.split(","):
-        parts[part](rows)
+        parts[part]()
+
+
+def main() -> None:
+    parser = make_parser(__doc__, rounds=3)
+    parser.add_argument("base", type=Path)
+    parser.add_argument("--as", dest="user")
+    parser.add_argument("--parts", default="builds,apt")
+    parser.add_argument("--tools", default="rootlay,overlay,vfs,docker")
+    parser.add_argument("--limit", type=float, default=90)
+    parser.add_argument("--counts", default="10,100,1000,10000,100000")
+    parser.add_argument("--sizes", default="0,1000,10000,50000")
+    run(parser, measure)
 
 
 if __name__ == "__main__":

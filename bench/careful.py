@@ -25,16 +25,27 @@ from bench.harness import Figures, make_parser, run
 from rootlay.store.hydrate.repair import repair_trees
 from rootlay.store.store import ImageStore, open_lower
 from rootlay.vfs import Container, Store
-from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.changes.compare import compare
+from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.changes.export import export_tree
 from rootlay.vfs.merge import longpath
+from rootlay.vfs.merge.stack import Stack
 from rootlay.vfs.overlay.bloomrepair import repair_bloom
 from rootlay.vfs.overlay.overlay import Overlay
 
 DIRECTORIES = [f"/a{i}/b/c{j}" for i in range(20) for j in range(10)]
 FILES = [f"{directory}/f{number}" for directory in DIRECTORIES for number in range(15)]
+
+
+def diff(overlay: Overlay) -> int:
+    """The number of changes against the layers below, as `rootlay diff` finds them."""
+    stack = overlay.stack
+    with Overlay(Stack(stack.dirs[1:], stack.view, stack.hydrator)) as below:
+        return sum(1 for _ in compare(below, overlay))
+
+
 WORK: dict[str, Callable[[Overlay], object]] = {
-    "diff": lambda overlay: sum(1 for _ in iter_changes(overlay)),
+    "diff": diff,
     "commit (walk)": lambda overlay: sum(1 for _ in iter_layer(overlay)),
     "export": lambda overlay: export_tree(overlay, io.BytesIO()),
     "stat": lambda overlay: [overlay.stat(path) for path in FILES],

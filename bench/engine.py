@@ -210,6 +210,19 @@ def parse(text: str, method: Method) -> None:
         method.results.setdefault(name, []).append(Figure(float(low) / 1e3, float(cpu) / 1e3, cut == "1"))
 
 
+def rows(text: str) -> set[str]:
+    """Return the lines of the table that `--only` names, each by its first words."""
+    found = set()
+    for word in filter(None, text.split(",")):
+        known = {name for name in ("calls", "spawn", "programs", *WORK) if f"{name} ".startswith(f"{word} ")}
+        if not known:
+            raise argparse.ArgumentTypeError(
+                f"{word}: no such line; there are calls, spawn, programs, {', '.join(WORK)}"
+            )
+        found |= known
+    return found
+
+
 def measure(method: Method, only: set[str], limit: int) -> None:
     """One round of everything that is asked for; what fails is said and left out."""
     with method.enter() as run:
@@ -291,7 +304,9 @@ def prepare(stack: ExitStack, tar: Path, scratch_parent: Path | None) -> tuple[P
 def main() -> None:
     parser = harness.make_parser(__doc__, rounds=3)
     parser.add_argument("image", type=Path)
-    parser.add_argument("--only", default="", help="calls, spawn, programs, or names of the table's lines, with commas")
+    parser.add_argument(
+        "--only", type=rows, default=set(), help="calls, spawn, programs, or first words of lines, with commas"
+    )
     parser.add_argument("--methods", default="", help="of the table's columns, with commas")
     parser.add_argument("--scratch", type=Path, default=None, help="where to unpack the tree")
     parser.add_argument("--limit", type=int, default=12, help="seconds that a command may take")
@@ -299,7 +314,6 @@ def main() -> None:
 
 
 def compare(options: argparse.Namespace, figures: harness.Figures) -> None:
-    only = set(filter(None, options.only.split(",")))
     wanted = set(filter(None, options.methods.split(",")))
     with ExitStack() as stack:
         scratch, tree, image = prepare(stack, options.image, options.scratch)
@@ -307,11 +321,11 @@ def compare(options: argparse.Namespace, figures: harness.Figures) -> None:
         plain = Method("plain", prefixed)
         micro = [str(scratch / "micro"), *(str(tree / path) for path in CALLS)]
         for _ in range(options.rounds):
-            if os.geteuid() != 0 and (not only or "calls" in only):
+            if os.geteuid() != 0 and (not options.only or "calls" in options.only):
                 with prefixed() as run:
                     parse(run(micro), plain)
             for method in found:
-                measure(method, only, options.limit)
+                measure(method, options.only, options.limit)
         found = [plain, *found] if plain.results else found
         for method in found:
             for name, rounds in method.results.items():

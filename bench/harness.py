@@ -20,6 +20,7 @@ import argparse
 import datetime
 import importlib.metadata
 import importlib.util
+import itertools
 import json
 import os
 import platform
@@ -35,6 +36,29 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 TREE = Path(__file__).parent.parent
+ROOTLAY = str(Path(sys.executable).with_name("rootlay"))
+# In between, because a process that is started from a large one counts that one's memory as its own.
+_SPEND = """if 1:
+    import resource, subprocess, sys, time
+    started = time.monotonic()
+    done = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    sys.exit(done.returncode)
+"""
+#: The files of an image, all of them: `python -c HYDRATE STORE NAME`.
+HYDRATE = """if 1:
+    import sys
+    from pathlib import Path
+    from rootlay.store.hydrate.hydrator import Hydrator
+    from rootlay.store.store import ImageStore
+    from rootlay.store.view.view import View
+    from rootlay.store.view.build import build_view, view_path
+    store = ImageStore.open(Path(sys.argv[1]))
+    view = View.open(view_path(store.root, build_view(store, store.image(sys.argv[2]).diff_ids)))
+    with Hydrator(store, view) as hydrator:
+        hydrator.hydrate_all()
+"""
 T = TypeVar("T")
 
 
@@ -53,6 +77,12 @@ class Series:
             if values:
                 found[kind] = {"min": min(values), "median": statistics.median(values), "rounds": values}
         return found
+
+    def cell(self) -> str:
+        """The values in a table, seconds as milliseconds."""
+        scale, unit = (1e3, "ms") if self.unit == "s" else (1.0, self.unit)
+        cpu = f" ({min(self.cpu) * scale:,.4g})" if self.cpu else ""
+        return f"{min(self.wall) * scale:,.4g}, {statistics.median(self.wall) * scale:,.4g}{cpu} {unit}".rstrip()
 
 
 class Figures:
@@ -94,6 +124,38 @@ class Figures:
     def median(self, row: str, column: str = "") -> float:
         """Elapsed, the median of the rounds."""
         return statistics.median(self.of[row, column].wall)
+
+    def spend(self, column: str, commands: list[list[str]], environ: dict[str, str], left: Path) -> None:
+        """Run commands and keep what they took together, and what there is below `left` afterwards.
+
+        Raises:
+            RuntimeError: one failed.
+        """
+        wall = cpu = peak = 0.0
+        for command in commands:
+            run = [sys.executable, "-c", _SPEND, *command]
+            done = subprocess.run(run, env=environ, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise RuntimeError(f"{command[0]}: {done.stderr.strip()[-300:]}")
+            took = [float(word) for word in done.stdout.split()]
+            wall, cpu, peak = wall + took[0], cpu + took[1], max(peak, took[2])
+        found = [path.lstat() for path in left.rglob("*")]
+        self.add("time", column, wall, cpu)
+        self.add("peak memory", column, peak, unit="MB")
+        self.add(
+            "disk", column, sum({(s.st_dev, s.st_ino): s.st_blocks * 512 for s in found}.values()) / 1e6, unit="MB"
+        )
+        self.add("inodes", column, len(found), unit="")
+
+    def print_tables(self) -> None:
+        """Print all figures: rows with the same columns are one table."""
+        rows: dict[str, list[str]] = {}
+        for row, column in self.of:
+            rows.setdefault(row, []).append(column)
+        for columns, together in itertools.groupby(rows, key=rows.__getitem__):
+            print("\n| minimum, median (processor) | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
+            for row in together:
+                print(f"| {row} | " + " | ".join(self.of[row, column].cell() for column in columns) + " |")
 
     def to_json(self) -> list[dict[str, Any]]:
         return [{"row": row, "column": column, **series.to_json()} for (row, column), series in self.of.items()]
@@ -147,7 +209,9 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "rootlay": importlib.metadata.version("rootlay"),
         "installed": str(next(iter(spec.submodule_search_locations or ()), "")) if spec else "",
-        "commit": _output("git", "-C", str(TREE), "describe", "--always", "--dirty", "--abbrev=12"),
+        "commit": _output(
+            "git", "-c", "safe.directory=*", "-C", str(TREE), "describe", "--always", "--dirty", "--abbrev=12"
+        ),
         "uid": os.geteuid(),
     }
 

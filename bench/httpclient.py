@@ -1,8 +1,8 @@
 """What does a Python HTTP client cost while it streams one large body, and to import?
 
-    pip install urllib3 httpx requests; python bench/httpclient.py [-n MIB]
+    pip install urllib3 httpx requests; python -m bench.httpclient [-n 3] [--mib 400]
 
-The server is a process of its own on loopback. CPU is this process's alone. Interleaved rounds, the best one counts.
+The server is a process of its own on loopback; its processor time is not counted. The baseline of an import is `pass`.
 Decides docs/adr/0007-urllib3.md.
 """
 
@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import argparse
 import http.server
+import importlib.util
 import multiprocessing
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from bench.harness import Figures, make_parser, run
+
 CHUNK_BYTES = 1 << 18
-ROUNDS = 3
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -55,41 +56,32 @@ def by_requests(url: str) -> Iterator[bytes]:
     return iter(requests.get(url, stream=True, timeout=60).iter_content(CHUNK_BYTES))
 
 
-def measure(read: Callable[[str], Iterator[bytes]], url: str) -> tuple[float, float]:
-    """Wall and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
+def read_all(read: Callable[[str], Iterator[bytes]], url: str) -> None:
     for _ in read(url):
         pass
-    return time.perf_counter() - wall, time.process_time() - cpu
 
 
-def import_ms(module: str) -> float:
-    """The time that importing takes beyond that of an empty program."""
-
-    def run(code: str) -> float:
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        return (time.perf_counter() - start) * 1e3
-
-    return min(run(f"import {module}") for _ in range(10)) - min(run("pass") for _ in range(10))
+def measure(options: argparse.Namespace, figures: Figures) -> None:
+    Handler.mib = options.mib
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    serving = multiprocessing.get_context("fork").Process(target=server.serve_forever, daemon=True)
+    serving.start()
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+    every = {"urllib3": by_urllib3, "httpx": by_httpx, "requests": by_requests}
+    clients = {name: read for name, read in every.items() if importlib.util.find_spec(name)}
+    for _ in range(options.rounds):
+        for name, read in clients.items():
+            figures.time(f"{options.mib} MiB", name, partial(read_all, read, url))
+        for name in ("pass", *(f"import {client}" for client in clients)):
+            figures.time(name, "", partial(subprocess.run, [sys.executable, "-c", name], check=True))
+    serving.kill()
+    figures.print_tables()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-n", type=int, default=400, help="MiB (400)")
-    Handler.mib = parser.parse_args().n
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    multiprocessing.get_context("fork").Process(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/"
-    clients = {"urllib3": by_urllib3, "httpx": by_httpx, "requests": by_requests}
-    best = dict.fromkeys(clients, (9e9, 9e9))
-    for _ in range(ROUNDS):
-        for name, read in clients.items():
-            best[name] = min(best[name], measure(read, url))
-    for name, (wall_s, cpu_s) in best.items():
-        print(
-            f"{name:10} {Handler.mib} MiB: {wall_s:5.2f} s wall, {cpu_s:5.2f} s CPU; import {import_ms(name):4.0f} ms"
-        )
+    parser = make_parser(__doc__, rounds=3)
+    parser.add_argument("--mib", type=int, default=400, help="size of the body in MiB (400)")
+    run(parser, measure)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """What does it cost that an image's files are not there yet, and what does the record of an earlier run save?
 
-    python bench/hydrate.py DEBIAN.tar [-n 5]
+    python -m bench.hydrate DEBIAN.tar [-n 5]
 
 DEBIAN.tar is an image with python3 and gcc. Each run is of a fresh container:
 
@@ -8,8 +8,7 @@ DEBIAN.tar is an image with python3 and gcc. Each run is of a fresh container:
 - *recorded*: no file has been hydrated, but an earlier run wrote down what it asked for (docs/format.md §3);
 - *warm*: the files are there.
 
-Interleaved rounds, the page cache warm; wall times of the command, minimum and median, ms, and the minimum divided by
-that of the warm run; the number of files in the layers' trees at the end of the command.
+The page cache is warm. *files* is the number of files in the layers' trees at the end of the command.
 """
 
 from __future__ import annotations
@@ -17,12 +16,13 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
+
+from bench.harness import ROOTLAY, Figures, make_parser, run
 
 PROGRAMS = {
     "/bin/true": ["/bin/true"],
@@ -39,12 +39,11 @@ class Bench:
     def __init__(self, root: Path, image: Path) -> None:
         self.root = root
         self.environ = {**os.environ, "ROOTLAY_ROOT": str(root)}
-        self.rootlay = str(Path(sys.executable).with_name("rootlay"))
         self._command("import", str(image), "bench")
 
     def _command(self, *words: str) -> None:
         subprocess.run(
-            [self.rootlay, *words], env=self.environ, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            [ROOTLAY, *words], env=self.environ, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
         )
 
     def records(self) -> list[Path]:
@@ -63,35 +62,30 @@ class Bench:
             for record in self.records():
                 record.unlink()
 
-    def run(self, program: list[str]) -> tuple[float, int]:
-        """Milliseconds, and the files that are there afterwards."""
-        start = time.perf_counter()
+    def run(self, program: list[str]) -> None:
         self._command("run", "--rm", "bench", *program)
-        took = (time.perf_counter() - start) * 1e3
-        return took, sum(path.is_file() for tree in self.trees() for path in tree.rglob("*"))
+
+    def files(self) -> int:
+        return sum(path.is_file() for tree in self.trees() for path in tree.rglob("*"))
+
+
+def measure(options: argparse.Namespace, figures: Figures) -> None:
+    with tempfile.TemporaryDirectory(prefix="rootlay-bench-") as scratch:
+        bench = Bench(Path(scratch) / "store", options.debian)
+        for name, program in PROGRAMS.items():
+            bench.run(program)
+            for _ in range(options.rounds):
+                for state in STATES:
+                    bench.prepare(state)
+                    figures.time(name, state, partial(bench.run, program))
+                    figures.add(f"{name}: files", state, bench.files(), unit="")
+    figures.print_tables()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__, rounds=5)
     parser.add_argument("debian", type=Path)
-    parser.add_argument("-n", type=int, default=5)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="rootlay-bench-") as scratch:
-        bench = Bench(Path(scratch) / "store", options.debian)
-        print("| program | " + " | ".join(STATES) + " | files: " + ", ".join(STATES) + " |")
-        print("|---|" + "---|" * (len(STATES) + 1))
-        for name, program in PROGRAMS.items():
-            bench.run(program)
-            took: dict[str, list[float]] = {state: [] for state in STATES}
-            files: dict[str, int] = {}
-            for _ in range(options.n):
-                for state in STATES:
-                    bench.prepare(state)
-                    milliseconds, files[state] = bench.run(program)
-                    took[state].append(milliseconds)
-            best = min(took["warm"])
-            cells = [f"{min(t):.0f}, {statistics.median(t):.0f} (x{min(t) / best:.2f})" for t in took.values()]
-            print(f"| {name} | " + " | ".join(cells) + " | " + ", ".join(str(files[s]) for s in STATES) + " |")
+    run(parser, measure)
 
 
 if __name__ == "__main__":

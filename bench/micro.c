@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -66,6 +67,10 @@ static void do_mmap(void)
     munmap(p, 65536);
 }
 static void do_write(void) { if (pwrite(write_fd, buffer, sizeof buffer, 0) < 0) exit(3); }
+/* The filter must read an argument of these: the kernel cannot keep them in its bitmap of calls that are allowed. */
+static void do_ioctl(void) { int n; if (ioctl(data_fd, FIONREAD, &n)) exit(3); }
+static void do_fcntl(void) { if (fcntl(data_fd, F_GETFD) < 0) exit(3); }
+static void do_getrlimit(void) { struct rlimit limit; if (getrlimit(RLIMIT_NOFILE, &limit)) exit(3); }
 static void do_getppid(void) { getppid(); }
 static void do_readdir(void)
 {
@@ -73,6 +78,31 @@ static void do_readdir(void)
     if (!d) exit(3);
     while (readdir(d)) {}
     closedir(d);
+}
+
+/* Names relative to a directory DEEP levels below the root: they should cost what they do near it. */
+enum { DEEP = 100 };
+static void do_relative(void) { struct stat s; if (stat("file", &s)) exit(3); }
+static void do_create(void)
+{
+    int fd = open("new", O_WRONLY | O_CREAT, 0644);
+    if (fd < 0 || close(fd) || unlink("new")) exit(3);
+}
+
+static int go_deep(char *base)
+{
+    int n = mkdtemp(base) && !chdir(base) ? 0 : DEEP + 1;
+    while (n < DEEP && !mkdir("directory", 0755) && !chdir("directory"))
+        n++;
+    return n == DEEP && !close(open("file", O_WRONLY | O_CREAT, 0644));
+}
+
+static void leave_deep(const char *base)
+{
+    unlink("file");
+    for (int i = 0; i < DEEP && !chdir(".."); i++)
+        rmdir("directory");
+    rmdir(base);
 }
 
 static int compare(const void *a, const void *b)
@@ -206,6 +236,15 @@ int main(int argc, char **argv)
     measure("pread 4 KiB", do_pread, BATCH);
     measure("pwrite 4 KiB", do_write, BATCH);
     measure("mmap+munmap", do_mmap, BATCH);
+    measure("ioctl", do_ioctl, BATCH);
+    measure("fcntl", do_fcntl, BATCH);
+    measure("getrlimit", do_getrlimit, BATCH);
     measure("getppid", do_getppid, BATCH);
+    char base[] = "/tmp/micro.XXXXXX";
+    if (go_deep(base)) {
+        measure("stat of a relative name, 100 deep", do_relative, BATCH);
+        measure("creat+unlink of a relative name, 100 deep", do_create, BATCH / 10);
+    }
+    leave_deep(base);
     return 0;
 }

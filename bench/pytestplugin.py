@@ -1,9 +1,9 @@
-"""What does a clean root cost each test? Set-up and teardown of the fixture `rootlay_container`, ms a test.
+"""What does a clean root cost each test? Set-up and teardown of the fixture `rootlay_container`.
 
-    bench/pytestplugin.py [--files 1000] [--tests 100]
+    python -m bench.pytestplugin [-n 1] [--files 1000] [--tests 100]
 
 The prepared data is a directory of so many files of 4 KiB; each test changes one of them. Baselines, in the same run:
-no fixture at all, and a copy of the data with `shutil.copytree` into `tmp_path`. Minimum and median.
+no fixture at all, and a copy of the data with `shutil.copytree` into `tmp_path`.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from bench.harness import Figures, make_parser, run
 from rootlay.vfs import Store
 
 CONFTEST = """
-import json, statistics, collections
+import json, collections
 found = collections.defaultdict(lambda: collections.defaultdict(float))
 
 def pytest_runtest_logreport(report):
     if report.when != "call":
-        found[report.nodeid.partition("::")[2].partition("[")[0]][report.nodeid] += report.duration * 1000
+        found[report.nodeid.partition("::")[2].partition("[")[0]][report.nodeid] += report.duration
 
 def pytest_sessionfinish():
-    rows = {name: [min(each.values()), statistics.median(each.values())] for name, each in found.items()}
-    json.dump(rows, open("result.json", "w"))
+    json.dump({name: list(each.values()) for name, each in found.items()}, open("result.json", "w"))
 """
 
 TESTS = """
@@ -56,11 +55,7 @@ def test_copytree(copy, number):
 """
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--files", type=int, default=1000)
-    parser.add_argument("--tests", type=int, default=100)
-    options = parser.parse_args()
+def measure(options: argparse.Namespace, figures: Figures) -> None:
     with tempfile.TemporaryDirectory() as directory:
         base = Path(directory)
         (base / "tree" / "data").mkdir(parents=True)
@@ -74,13 +69,19 @@ def main() -> None:
         (base / "tests" / "conftest.py").write_text(CONFTEST)
         (base / "tests" / "test_it.py").write_text(TESTS.format(tests=options.tests, tree=str(base / "tree")))
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "."]
-        subprocess.run(command, cwd=base / "tests", check=True, stdout=subprocess.DEVNULL)
-        rows = json.loads((base / "tests" / "result.json").read_bytes())
-    print(f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}, ", end="")
-    print(f"{os.cpu_count()} cores, {options.files:,} files\n")
-    print("| fixture | min, ms | median, ms |\n|---|---|---|")
-    for name, (least, median) in rows.items():
-        print(f"| {name.removeprefix('test_')} | {least:.2f} | {median:.2f} |")
+        for _ in range(options.rounds):
+            subprocess.run(command, cwd=base / "tests", check=True, stdout=subprocess.DEVNULL)
+            for name, seconds in json.loads((base / "tests" / "result.json").read_bytes()).items():
+                for took in seconds:
+                    figures.add(f"{options.files:,} files", name.removeprefix("test_"), took)
+    figures.print_tables()
+
+
+def main() -> None:
+    parser = make_parser(__doc__, rounds=1)
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--tests", type=int, default=100)
+    run(parser, measure)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,17 @@ def make_app(context: Context, outcome: list[int]) -> typer.Typer:
     return app
 
 
+def run_alone(group: str, verb: Verb, words: list[str], context: Context) -> int:
+    """Let Typer parse the words of one verb of a group: for help and errors. Raises UsageError and Typer's errors."""
+    outcome: list[int] = []
+    app = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+    app.command(help=_help(verb), context_settings={"allow_interspersed_args": not verb.passes_on})(
+        _command(verb, context, outcome)
+    )
+    code = app(args=words, prog_name=f"rootlay {group} {verb.name}", standalone_mode=False)
+    return outcome[0] if outcome else code if isinstance(code, int) else 0
+
+
 def _help(verb: Verb) -> str:
     """Return the help in restic's form: the purpose, examples, and an EXIT STATUS that a script can rely on."""
     text = escape(verb.help)

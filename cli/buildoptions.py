@@ -178,9 +178,9 @@ def _socket(text: str, context: Context) -> tuple[str, Path]:
     identity, _, path = text.partition("=")
     path = path or context.environ.get("SSH_AUTH_SOCK", "")
     if not path:
-        raise UsageError(f"--ssh {text}: no agent: SSH_AUTH_SOCK is not set")
+        raise UsageError(f"--ssh {text}: there is no agent: SSH_AUTH_SOCK is not set")
     if not Path(path).is_socket():
-        raise UsageError(f"--ssh {text}: {path} is not a socket (private keys go into an agent first: ssh-add)")
+        raise UsageError(f"--ssh {text}: {path} is not a socket; add private keys to an agent with ssh-add")
     return identity, Path(os.path.abspath(path))
 
 

@@ -43,7 +43,7 @@ def parse_outputs(values: Values, context: Context) -> list[Output]:
         raise UsageError(f"--output {error}") from None
     to_stdout = [output for output in outputs if output.dest == STDOUT]
     if len(to_stdout) > 1:
-        raise UsageError("--output: only one can be standard output")
+        raise UsageError("--output: only one output can be standard output")
     if to_stdout and context.out.isatty():
         raise UsageError("will not write an archive to a terminal: use -o type=…,dest=FILE")
     if any(output.push and not output.names for output in outputs) and not values.many("tag"):

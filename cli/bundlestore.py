@@ -44,5 +44,5 @@ def _local_root(temporary: str) -> Path:
     except FileExistsError:
         found = os.lstat(root)  # in a directory where any user may make a name first
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
-            raise UsageError(f"{root} is not a directory of yours alone: set ROOTLAY_ROOT") from None
+            raise UsageError(f"{root} is not a directory that only you can write: set ROOTLAY_ROOT") from None
     return root

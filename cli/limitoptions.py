@@ -23,7 +23,7 @@ def parse_size(text: str, flag: str) -> int:
     """Parse a size in Docker's form to bytes: `512m`, `20g`; units are powers of 1024. Raises UsageError."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise UsageError(f"{flag} {text}: not a size such as 512m or 20g")
+        raise UsageError(f"{flag} {text}: expected a size such as 512m or 20g")
     return int(found[1]) << _SHIFTS[found[2].lower()]
 
 

@@ -32,20 +32,29 @@ ALL_PLATFORMS_OPTION = Option(
 
 def settings_of(values: Values, context: Context) -> Settings:
     """Return flags, proxies, CA file, Docker's config directory, and the lowest transfer speed. Raises UsageError."""
+    return _settings(context, values.text("cacert"), plain_http=values.flag("plain_http"))
+
+
+def default_settings(context: Context) -> Settings:
+    """Return as `settings_of`, for a verb without these options. Raises UsageError."""
+    return _settings(context, None, plain_http=False)
+
+
+def _settings(context: Context, ca_path: str | None, *, plain_http: bool) -> Settings:
     from rootlay.store.registry.proxies import Proxies
     from rootlay.store.registry.settings import Settings
 
-    given = values.text("cacert") or context.environ.get("SSL_CERT_FILE") or None
+    given = ca_path or context.environ.get("SSL_CERT_FILE") or None
     ca_file = None if given is None else Path(given)
     if ca_file is not None and not os.access(ca_file, os.R_OK):
-        raise UsageError(f"{ca_file}: no such CA file, or not readable")
+        raise UsageError(f"{ca_file}: not a readable CA file")
     directory = context.environ.get("DOCKER_CONFIG") or os.path.join(os.path.expanduser("~"), ".docker")
     usual = Settings()
     return Settings(
         docker_config=Path(directory) / "config.json",
         proxies=Proxies.parse(context.environ),
         ca_file=ca_file,
-        plain_http=values.flag("plain_http"),
+        plain_http=plain_http,
         speed_limit_bytes=_number(context, "ROOTLAY_SPEED_LIMIT", usual.speed_limit_bytes),
         speed_time_s=max(1, _number(context, "ROOTLAY_SPEED_TIME", int(usual.speed_time_s))),
     )
@@ -55,7 +64,7 @@ def _number(context: Context, name: str, usual: int) -> int:
     """Parse a number in the environment. Raises UsageError."""
     text = context.environ.get(name) or str(usual)
     if not text.isascii() or not text.isdigit() or len(text) > 12:
-        raise UsageError(f"{name}={text[:40]}: not a number")
+        raise UsageError(f"{name}={text[:40]}: expected a number")
     return int(text)
 
 
@@ -63,7 +72,7 @@ def one_or_all(values: Values) -> tuple[Platform | None, bool]:
     """Return `--platform`, and whether `--all-platforms` is given. Raises UsageError for both."""
     platform, every = platform_of(values), values.flag("all_platforms")
     if every and platform is not None:
-        raise UsageError("--platform and --all-platforms: only one of them")
+        raise UsageError("--platform and --all-platforms: use only one of them")
     return platform, every
 
 
@@ -76,5 +85,5 @@ def platform_of(values: Values) -> Platform | None:
 
     platform = parse_platform(text)
     if not platform.os or not platform.architecture:
-        raise UsageError(f"--platform {text}: not of the form OS/ARCH[/VARIANT]")
+        raise UsageError(f"--platform {text}: expected OS/ARCH[/VARIANT]")
     return platform

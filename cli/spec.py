@@ -5,8 +5,8 @@ Rules:
    completion, suggestions) are both made from these values.
 2. This module imports nothing heavy.
 3. An option of Docker does one of three things: it works; it is accepted without effect (`Option.accepted` says why);
-   or it is refused (`Option.refused` says why, and what to do). docs/coming-from-docker.md and the help are made from
-   these texts.
+   or it is refused (`Option.refused` says why, and what to do). The help and the documentation are made from these
+   texts.
 4. `Verb.rare` returns the options that few command lines have. Both parsers load them; the light one only if a line has
    one, so that a common start does not pay for them.
 """

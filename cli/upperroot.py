@@ -28,13 +28,13 @@ def for_upper(context: Context, options: ContainerOptions) -> tuple[Context, Con
     if not _is_read_only(context.root):
         return context, options
     if not options.upper:
-        raise StoreNotWritable(context.root, "it is read-only; `--upper DIR` keeps the container below DIR")
+        raise StoreNotWritable(context.root, "read-only; use --upper DIR to keep the container below DIR")
     place = Path(options.upper).absolute()
     root = place / "store"
     if not (root / "oci-layout").exists() and place.exists() and os.listdir(place):
         raise UsageError(
             f"--upper {options.upper}: the store {context.root} is read-only, so the container's record and files go "
-            "there, too: give an empty directory, or one that was used so before"
+            "there, too: use an empty directory, or one of an earlier --upper"
         )
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     from rootlay.store.store import ImageStore

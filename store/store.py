@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 from rootlay.store.images.images import Images
 from rootlay.store.layout.layout import Layout
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rootlay.store.bundle.reader import BundleView
     from rootlay.store.chunks.fetch import FetchRange
     from rootlay.store.hydrate.hydrator import Hydrator
+    from rootlay.store.model.limits import Limits
     from rootlay.store.view.view import View
 
 
@@ -29,6 +30,23 @@ class ImageStore(Images):
     def __init__(self, layout: Layout) -> None:
         """Use `open`."""
         super().__init__(layout, _open_fetch)
+
+    @classmethod
+    def open(cls, root: Path, *, create: bool = True, limits: Limits | None = None) -> Self:
+        """Open the store at `root`, made if missing unless `create` is false. Sweeps leftovers of dead writers.
+
+        Args:
+            limits: how much an imported image may unpack to.
+
+        Raises StoreNotWritable, DiskFull, CorruptStore, RootlayError.
+        """
+        layout = Layout(Path(root).absolute(), limits)
+        if create:
+            layout.create()
+        layout.check()
+        store = cls(layout)
+        store.sweep()
+        return store
 
     def import_rootfs(
         self,

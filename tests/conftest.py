@@ -6,19 +6,25 @@ folder. tests/run selects by them.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Generator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from rootlay.vfs.pyfs.importfs import import_pyfs
 from tests.support.rootfs import build_rootfs
 
 import_pyfs()  # which cannot import itself everywhere: whatever test file comes first may say `import fs`
 
-pytest.register_assert_rewrite("tests.support.oracles.overlay_machine")
+settings.register_profile("tests", database=None)  # no run depends on what an earlier one has found
+settings.load_profile("tests")
+for checks in ("overlay_machine", "calls", "histories"):
+    pytest.register_assert_rewrite(f"tests.support.oracles.{checks}")
 
 HERE = Path(__file__).parent
 TIERS = ("unit", "engine", "oracles", "programs", "long")
@@ -31,6 +37,7 @@ OF_FOLDER = {
     "native": "engine",
     "cli": "engine",
     "cli/template": "unit",
+    "cli/api": "engine",
     "hostile": "engine",
     "buildah": "oracles",
     "programs": "programs",
@@ -55,11 +62,19 @@ def tier_of(item: pytest.Item) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("ROOTLAY_TEST_REVERSED"):  # within each file: no test may need the one before it
+        items[:] = [item for _, of_file in groupby(items, lambda item: item.path) for item in reversed(list(of_file))]
     for item in items:
         item.add_marker(tier_of(item))
         needs_root = item.get_closest_marker("needs_root")
         if needs_root is not None and os.geteuid() != 0:
             item.add_marker(pytest.mark.skip(reason=f"needs root: {needs_root.args[0]}"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if nextitem is None or nextitem.path != item.path:
+        gc.collect()  # what a file of tests has left open is an error of that file, not of a later one
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -14,7 +15,7 @@ PAGES = sorted([*TREE.glob("*.md"), *(TREE / "docs").rglob("*.md")])
 HISTORY = {TREE / "CHANGELOG.md"}
 #: `store/x.py`, `vfs/csrc/core/`, `tests/run`: begins with a folder of the tree. Placeholders and braces are not paths.
 TREE_PATH = re.compile(r"`((?:store|vfs|cli|tests|bench|docs|demo)/[\w./*-]*)(?:::\w+)?(?:[ `])")
-#: `core/walk/`, `trap/process.c`: short for a path below vfs/csrc, which the pages about the core use.
+#: `core/walk/`, `trap/process/mark.c`: short for a path below vfs/csrc, which the pages about the core use.
 CORE_PATH = re.compile(r"`((?:core|trap)/[\w./*-]*)(?:[ `])")
 #: `test_link.py`, `hostile.c`, `test_urls`: a file or a function of the tests, or a source file, by its bare name.
 BARE_FILE = re.compile(r"`(?:\.\./)*(?:[\w/]+/)?(\w+\.(?:py|c))`")
@@ -106,3 +107,54 @@ def test_the_patterns_find_paths() -> None:
     text = "see `store/disk/` and `core/walk/step.c`, `tests/store/test_a.py::test_b`, not `tests/{a,b}`, `store.py`"
     assert TREE_PATH.findall(text) == ["store/disk/", "tests/store/test_a.py"]
     assert CORE_PATH.findall(text) == ["core/walk/step.c"]
+
+
+SOURCES = sorted(
+    path for top in ("store", "vfs", "cli", "tests", "bench") for path in (TREE / top).rglob("*")
+    if path.suffix in (".py", ".c", ".h", ".S")
+)  # fmt: skip
+#: `store/view/build.py`, `view.c`, `docs/format.md` in a comment; not a part of a longer word or of a pattern.
+NAMED_FILE = re.compile(r"(?<![\w./$<>*{}~%-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|c|h|S))\b(?![\w/])")
+#: `rootlay.store.layout`, `store.layout.gcroots` (in backticks).
+NAMED_MODULE = re.compile(r"(?:\brootlay\.|`)((?:store|vfs|cli)(?:\.\w+)+)")
+FOREIGN_FILES = {
+    "layer.md", "config.md", "descriptor.md", "image-layout.md", "image-index.md",  # OCI image specification
+    "docs/estargz.md", "docs/attestations/attestation-storage.md",  # stargz-snapshotter, BuildKit
+    "fs/binfmt_script.c", "arch/x86/include/uapi/asm/sigcontext.h", "asm/unistd_64.h", "linux/fs.h",
+    "limits.h",  # Linux
+    "zlib.h", "lmdb.h",
+    "store/x.py",  # an example
+}  # fmt: skip
+
+
+def remarks(path: Path) -> str:
+    """The comments and docstrings of a source file."""
+    text = path.read_text("utf-8")
+    if path.suffix != ".py":
+        return "\n".join(re.findall(r"/\*.*?\*/|//[^\n]*", text, re.DOTALL))
+    return "\n".join(re.findall(r'(?m)^\s*[rf]?""".*?"""|#[^\n]*', text, re.DOTALL))
+
+
+def test_files_and_modules_that_a_comment_names_exist() -> None:
+    """In the tree, by its path, by the end of its path, or by its bare name. Tests make files that have bare names."""
+    known = {
+        str(path.relative_to(TREE)) for path in TREE.rglob("*") if path.suffix in (".md", *{s.suffix for s in SOURCES})
+    }
+    ends = {name.split("/", start)[-1] for name in known for start in range(name.count("/") + 1)} | FOREIGN_FILES
+    missing = []
+    for path in SOURCES:
+        said = remarks(path)
+        files = [name for name in NAMED_FILE.findall(said) if "/" in name or "tests" not in path.parts]
+        missing += [f"{path}: {name}" for name in files if name.removeprefix("../") not in ends]
+        missing += [f"{path}: {name}" for name in NAMED_MODULE.findall(said) if not is_module(name)]
+    assert len(known) > 400
+    assert missing == []
+
+
+def test_the_newest_section_of_the_changelog_is_the_version() -> None:
+    """Below `[Unreleased]`; docs/versioning.md says how a release is made and tagged."""
+    sections = re.findall(r"^## \[(.+?)\](?: - (\d{4}-\d\d-\d\d))?$", (TREE / "CHANGELOG.md").read_text("utf-8"), re.M)
+    version = tomllib.loads((TREE / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    assert sections[0] == ("Unreleased", "")
+    assert sections[1][0] == version
+    assert all(date for _, date in sections[1:])

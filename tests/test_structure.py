@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,17 @@ ORDER = ("store", "vfs", "cli")
 MODULES = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.py"))
 
 
-def imports(path: Path) -> list[tuple[str, int]]:
-    found = []
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def imported(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """The imports of a module: the module, the name in it (or nothing), the line."""
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found += [(alias.name, node.lineno) for alias in node.names]
+            yield from ((alias.name, "", node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.append((node.module, node.lineno))
-    return found
+            yield from ((node.module, alias.name, node.lineno) for alias in node.names)
+
+
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def test_there_are_modules_to_check() -> None:
@@ -31,7 +36,7 @@ def test_there_are_modules_to_check() -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_store_to_vfs_to_cli_only(path: Path) -> None:
     own = ORDER.index(path.relative_to(ROOT).parts[0])
-    for name, line in imports(path):
+    for name, _, line in imported(parsed(path)):
         parts = name.split(".")
         if parts[0] == "rootlay":
             assert len(parts) > 1, f"{path}:{line}: name the package: rootlay.store, rootlay.vfs or rootlay.cli"
@@ -46,7 +51,7 @@ READS_THE_ENVIRONMENT = {"store/disk/userroot.py": {"ROOTLAY_ROOT", "XDG_DATA_HO
 def test_only_the_command_line_reads_the_environment_or_prints(package: str) -> None:
     for path in sorted((ROOT / package).rglob("*.py")):
         allowed = str(path.relative_to(ROOT)) in READS_THE_ENVIRONMENT
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id != "print", f"{path}:{node.lineno} prints"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
@@ -56,7 +61,7 @@ def test_only_the_command_line_reads_the_environment_or_prints(package: str) -> 
 
 @pytest.mark.parametrize("name", sorted(READS_THE_ENVIRONMENT))
 def test_the_exception_reads_the_variables_that_it_says_and_no_others(name: str) -> None:
-    tree = ast.parse((ROOT / name).read_text(encoding="utf-8"))
+    tree = parsed(ROOT / name)
     words = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
     assert {word for word in words if word.isupper() and word.isidentifier()} == READS_THE_ENVIRONMENT[name]
     used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr == "environ"]
@@ -82,7 +87,7 @@ def test_one_place_of_the_command_line_writes_to_a_standard_stream() -> None:
         name = str(path.relative_to(ROOT))
         if name in PRINTERS:
             continue
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             where = f"{name}:{getattr(node, 'lineno', 0)}"
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in ("print", "input"), f"{where} prints"
@@ -100,17 +105,18 @@ def test_what_is_drawn_or_passed_on_as_it_is_comes_from_few_places() -> None:
     """The ways round the escapes of `cli/printer.py`."""
     found = set()
     for path in (path for path in MODULES if path.relative_to(ROOT).parts[0] == "cli" and path.stem != "printer"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute) and node.attr in ("drawn", "output", "text", "binary", "write"):
                 owner = ast.unparse(node.value)
                 if owner.endswith((".out", ".err", "_out")) or owner in ("out", "err"):
                     found.add((path.stem, node.attr))
     assert found == {
-        ("buildprogress", "output"),  # what commands of RUN write
+        ("plainreport", "output"),  # what commands of RUN write
         ("buildscreen", "text"),  # rich's live display; what it shows is escaped before
         ("progress", "drawn"),  # a counter on a terminal
         ("progress", "text"),  # rich's bars; their labels are escaped before
         ("login", "drawn"),  # a prompt
+        ("stats", "drawn"),  # the screen is cleared
         ("buildoutput", "binary"),
         ("export", "binary"),
         ("save", "binary"),
@@ -125,11 +131,12 @@ RENAMES = {
     "store/disk/removetree.py": "names that are too deep to be removed where they are",
     "store/layout/removal.py": "into the trash, and back",
     "store/containers/upperstack.py": "into the trash",
-    "store/containers/containers.py": "into the trash",
+    "store/containers/removal.py": "into the trash",
     "store/check/layers.py": "a layer put aside while it is made again",
     "store/check/finding.py": "into the quarantine",
     "store/check/trees.py": "below a directory descriptor, as programs look on",
     "store/hydrate/tree.py": "below a directory descriptor, as programs look on",
+    "store/volumes/volumes.py": "into the trash",
     "vfs/changes/apply.py": "below a directory descriptor, in a tree of the user's",
     "vfs/run/session.py": "the launch file of a session that begins again",
 }
@@ -140,7 +147,7 @@ def test_what_is_written_is_put_in_place_by_one_function() -> None:
     found = set()
     for path in MODULES:
         name = str(path.relative_to(ROOT))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Attribute):
                 assert node.attr not in ("mkstemp", "NamedTemporaryFile"), f"{name}:{node.lineno}"
             if renames(node) and not name.startswith(("vfs/overlay/", "vfs/pyfs/")):
@@ -165,6 +172,7 @@ FLOORS = (
     "store/codec",
     "store/tar",
     "store/containers store/layout",
+    "store/volumes",
     "store/chunks",
     "store/layer",
     "store/view",
@@ -179,8 +187,11 @@ FLOORS = (
     "vfs/merge",
     "vfs/overlay",
     "vfs/changes",
+    "vfs/settings",
     "vfs/run",
     "vfs/containers",
+    "vfs/lifecycle",
+    "vfs/docker",
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
     "vfs/build/language",
@@ -196,6 +207,8 @@ FLOORS = (
     "vfs",
     "cli/template",
     "cli",
+    "cli/container",
+    "cli/api",
     "cli/verbs",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}
@@ -220,32 +233,150 @@ def test_every_folder_has_its_floor() -> None:
 def test_imports_go_down_the_floors(path: Path) -> None:
     relative = path.relative_to(ROOT)
     own = "store/store" if str(relative) == "store/store.py" else str(relative.parent)
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in (name for name in names if name.startswith("rootlay.")):
-            folder = folder_of(name)
+    for module, name, line in imported(parsed(path)):
+        if module.startswith("rootlay."):
+            folder = folder_of(f"{module}.{name}" if name else module)
             if folder != own:
-                assert FLOOR[folder] < FLOOR[own], f"{path}:{node.lineno} imports {name}"
+                assert FLOOR[folder] < FLOOR[own], f"{path}:{line} imports {module}"
+
+
+def dotted(path: Path) -> str:
+    """A module's name as it is imported."""
+    parts = ("rootlay", *path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+class WithoutTypes(ast.NodeTransformer):
+    """Leaves out what only a type checker imports."""
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            return ast.Module(node.orelse, [])
+        return self.generic_visit(node)
+
+
+def import_graph(sources: Mapping[str, ast.AST]) -> dict[str, set[str]]:
+    """Which modules each of them imports when it runs: at once, or in a function."""
+    graph = {}
+    for own, tree in sources.items():
+        names = {
+            whole if (whole := f"{module}.{name}") in sources else module
+            for module, name, _ in imported(WithoutTypes().visit(tree))
+        }
+        graph[own] = names & sources.keys() - {own}
+    return graph
+
+
+def find_circles(graph: Mapping[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that import each other, directly or through others (Tarjan's components)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    found = []
+
+    def visit(module: str) -> None:
+        number[module] = lowest[module] = len(number)
+        path.append(module)
+        for other in sorted(graph[module]):
+            if other not in number:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in path:
+                lowest[module] = min(lowest[module], number[other])
+        if lowest[module] == number[module]:
+            group = path[path.index(module) :]
+            del path[path.index(module) :]
+            if len(group) > 1:
+                found.append(sorted(group))
+
+    for module in sorted(graph):
+        if module not in number:
+            visit(module)
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    """A function's imports count, too: an import that is late only because of a circle hides it."""
+    assert find_circles(import_graph({dotted(path): parsed(path) for path in MODULES})) == []
+
+
+def test_a_circle_is_found_wherever_the_import_stands() -> None:
+    sources = {
+        "a": "from b import x",
+        "b": "def f():\n    import c",
+        "c": "from a import y",
+        "d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import e",
+        "e": "import d",
+    }
+    assert find_circles(import_graph({name: ast.parse(text) for name, text in sources.items()})) == [["a", "b", "c"]]
+
+
+SOURCES_IN_C = sorted(path for package in ORDER for path in (ROOT / package).rglob("*.[chS]"))
 
 
 @pytest.mark.parametrize(
-    "folder", sorted({path.parent for path in MODULES}), ids=lambda path: str(path.relative_to(ROOT))
+    "folder",
+    sorted({path.parent for path in (*MODULES, *SOURCES_IN_C)}),
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
 def test_no_folder_is_a_shelf(folder: Path) -> None:
     """More than thirty modules are two ideas. cli/verbs has one module for each verb, by design."""
-    assert len(list(folder.glob("*.py"))) <= 30 or folder == ROOT / "cli" / "verbs"
+    modules = [*folder.glob("*.py"), *folder.glob("*.c"), *folder.glob("*.S")]
+    assert len(modules) <= 30 or folder == ROOT / "cli" / "verbs"
+
+
+# What the C sources of a folder include, besides their own folder. The folders of the core
+# share one header (core/internal.h); those of the handlers (files, sockets, process, signals) do not know each other.
+INCLUDES = {
+    "store/csrc": "",
+    "store/csrc/batchwrite": "",
+    "store/csrc/viewbuild": "store/csrc",
+    "vfs/csrc/core": "store/csrc",
+    "vfs/csrc/testlib": "vfs/csrc/core",
+    "vfs/csrc/hook": "vfs/csrc/core",
+    "vfs/csrc/trap": "vfs/csrc/core vfs/csrc/trap/x86_64",
+    "vfs/csrc/trap/table": "vfs/csrc/trap",
+    "vfs/csrc/trap/x86_64": "store/csrc vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/trap/call",
+    "vfs/csrc/trap/call": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
+    "vfs/csrc/trap/start": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/files": "vfs/csrc/trap vfs/csrc/trap/table vfs/csrc/core",
+    "vfs/csrc/trap/sockets": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/process": "vfs/csrc/trap vfs/csrc/trap/table",
+    "vfs/csrc/trap/signals": "vfs/csrc/trap vfs/csrc/trap/table",
+}
+
+
+def test_sources_in_c_include_what_their_folder_may() -> None:
+    found: dict[str, set[str]] = {}
+    for path in SOURCES_IN_C:
+        own = folder_in_c(path)
+        found.setdefault(own, set())
+        for name in re.findall(r'^#\s*include "(.*)"', path.read_text(encoding="utf-8"), re.MULTILINE):
+            included = (path.parent / name).resolve()
+            assert included.is_file(), f"{path} includes {name}"
+            if folder_in_c(included) != own:
+                found[own].add(folder_in_c(included))
+    assert found == {folder: set(others.split()) for folder, others in INCLUDES.items()}
+
+
+def folder_in_c(path: Path) -> str:
+    """The folder of a source; all of the core counts as one."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return "vfs/csrc/core" if folder.startswith("vfs/csrc/core/") else folder
+
+
+def test_no_two_sources_of_one_program_have_one_name() -> None:
+    """Objects are named for their source (`tests/faults`), and so are the references of our comments."""
+    for part in ("vfs/csrc/core", "vfs/csrc/trap", "vfs/csrc/hook"):
+        names = [path.name for path in SOURCES_IN_C if path.is_relative_to(ROOT / part)]
+        assert len(names) == len(set(names)), part
 
 
 @pytest.mark.parametrize("folder", ["tests", "bench"])
 def test_tests_and_benchmarks_import_as_packages(folder: str) -> None:
     """pyproject.toml has the tree on the path: nobody changes it on import."""
     for path in sorted((ROOT / folder).rglob("*.py")):
-        for statement in ast.parse(path.read_text(encoding="utf-8")).body:
+        for statement in parsed(path).body:
             if isinstance(statement, ast.Expr):
                 assert "sys.path" not in ast.unparse(statement), f"{path}:{statement.lineno}"
 

@@ -14,7 +14,7 @@ def action(values: Values, context: Context) -> int:
 
     output = values.text("output")
     if not output:
-        raise UsageError("-o FILE is needed: where the bundle goes")
+        raise UsageError("-o FILE is missing: the bundle's path")
     if Path(output).exists() and not Path(output).is_file():
         raise UsageError(f"-o {output}: not a file")
     store = ImageStore.open(context.root)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from rootlay.cli.createcommand import make_container
-from rootlay.cli.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
+from rootlay.cli.container.createcommand import make_container
+from rootlay.cli.container.runoptions import ARGUMENTS, CREATE_OPTIONS, rare_options
 from rootlay.cli.spec import Context, Values, Verb
 
 

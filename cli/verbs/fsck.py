@@ -71,7 +71,7 @@ def _print_end(context: Context, still_open: int, found: int, kept: list[dict[st
     if not found:
         context.out.line("nothing wrong was found")
     elif still_open:
-        context.out.line(f"{still_open} of {found} findings are damage that is still there")
+        context.out.line(f"{still_open} of {found} findings are not repaired")
     else:
         context.out.line(f"{found} findings, no damage left")
 

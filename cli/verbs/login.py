@@ -22,7 +22,7 @@ def action(values: Values, context: Context) -> int:
         password = _line_of_input()
     else:
         if not sys.stdin.isatty():
-            raise UsageError("no terminal to ask for the password: use --password-stdin")
+            raise UsageError("there is no terminal to read the password from: use --password-stdin")
         import getpass
 
         if not user:
@@ -33,7 +33,7 @@ def action(values: Values, context: Context) -> int:
         except EOFError:
             password = ""
     if not password or not user:
-        raise UsageError("a user name and a password are needed")
+        raise UsageError("give a user name and a password")
     where = login(domain, Credential(user, password), settings)
     context.out.line(f"Logged in to {domain}; kept in {where}")
     return 0
@@ -43,7 +43,7 @@ def _line_of_input() -> str:
     try:
         return sys.stdin.buffer.readline().decode("utf-8").rstrip("\r\n")
     except UnicodeDecodeError:
-        raise UsageError("standard input: what was read is no UTF-8") from None
+        raise UsageError("standard input: not UTF-8 text") from None
 
 
 VERB = Verb(

@@ -15,7 +15,7 @@ def action(values: Values, context: Context) -> int:
     from rootlay.store.registry.session import Session
 
     if values.required("command") != "inspect":
-        raise UsageError(f"manifest {values.required('command')}: there is only `manifest inspect`")
+        raise UsageError(f"manifest {values.required('command')}: expected `manifest inspect`")
     name = Reference.parse(values.required("image"))
     settings = settings_of(values, context)
     with Session(settings, name.domain) as session:

@@ -21,7 +21,7 @@ def action(values: Values, context: Context) -> int:
             record.name for record in containers.iter_all() if record.config.manifest == str(image.manifest_digest)
         ]
         if users and len(image.references) < 2 and not values.flag("force"):
-            raise ImageInUse(reference, f"container {users[0]} uses it; remove that one, or use --force")
+            raise ImageInUse(reference, f"container {users[0]} uses it: remove that container, or use --force")
         removed = store.remove(reference, force=values.flag("force"), in_use=lambda: needed(store))
         context.out.lines(f"Untagged: {name}" for name in removed.untagged)
         context.out.lines(f"Deleted: {digest}" for digest in removed.deleted)

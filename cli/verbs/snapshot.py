@@ -31,7 +31,7 @@ def action(values: Values, context: Context) -> int:
 
         return each(names, remove, context, "snapshot")
     else:
-        raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME...")
+        raise UsageError("snapshot create CONTAINER [NAME], snapshot ls CONTAINER, or snapshot rm CONTAINER NAME…")
     return 0
 
 

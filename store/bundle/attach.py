@@ -11,15 +11,11 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rootlay.store.bundle.format import SUFFIX, Bundle, Table
 from rootlay.store.disk.durable import replacing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore
-
-if TYPE_CHECKING:
-    pass
 
 
 def attach(root: Path, path: Path) -> Bundle:
@@ -67,8 +63,13 @@ def open_attached(root: Path, bundle_id: Digest) -> Bundle:
         bundle = Bundle(link)
     except FileNotFoundError as error:
         target = os.readlink(link) if link.is_symlink() else str(link)
-        raise CorruptStore(target, "the bundle that the container was made from is gone") from error
+        raise CorruptStore(
+            target, "the bundle that the container was made from is missing: put it back, or make a new container"
+        ) from error
     if bundle.id != bundle_id:
         bundle.close()
-        raise CorruptStore(os.path.realpath(link), "it is not the bundle any more that the container was made from")
+        raise CorruptStore(
+            os.path.realpath(link),
+            "not the bundle that the container was made from: put that file back, or make a new container",
+        )
     return bundle

@@ -88,7 +88,7 @@ class BundleHeader:
             at = SHEBANG_BYTES + _FIXED.size + number * _TABLE.size
             table = Table(*_TABLE.unpack_from(page, at))
             if table.offset < HEADER_BYTES or table.offset % ALIGNMENT or table.offset + table.length > file_bytes:
-                raise CorruptStore(what, "a table outside the file")
+                raise CorruptStore(what, "a table is outside the file")
             if not table.length and layers:
                 raise CorruptStore(what, f"its table of {name} is empty")
             tables[name] = table
@@ -110,7 +110,7 @@ class Bundle:
             self.header = BundleHeader.parse(os.pread(self._fd, HEADER_BYTES, 0), str(path))
             size = os.fstat(self._fd).st_size
             if size < self.header.file_bytes:
-                raise TruncatedArchive(str(path), f"{size} bytes instead of {self.header.file_bytes}: copy it again")
+                raise TruncatedArchive(str(path), f"{size} bytes instead of {self.header.file_bytes}")
         except BaseException:
             os.close(self._fd)
             raise
@@ -171,7 +171,7 @@ class Bundle:
             except (ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError) as error:
                 raise CorruptStore(self.what, "its table of files is damaged") from error
             if any(o < 0 or n < 0 or o + n > self.header.file_bytes for o, n in self._files.values()):
-                raise CorruptStore(self.what, "a file outside the bundle")
+                raise CorruptStore(self.what, "a file is outside the bundle")
         return self._files.get(path)
 
     def _get(self, path: str) -> tuple[int, int]:

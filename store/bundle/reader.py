@@ -84,7 +84,7 @@ class BundleView(Walks):
         e = self._native.entry(entry_id)
         kind = _TYPES.get(e.type)
         if kind is None:
-            raise CorruptStore(str(self.path), f"entry {entry_id} is of no known type")
+            raise CorruptStore(str(self.path), f"entry {entry_id} has an unknown type")
         (offset,) = OFFSET.unpack_from(self._contents, OFFSET.size * entry_id)
         sparse = self._sparse.get(e.ino) if kind is EntryType.FILE and self._sparse else None
         return Node(
@@ -156,7 +156,10 @@ class BundleContent:
             return BundleLayer(bundle, bundle.layer_ids.index(diff_id))
         except ValueError as error:
             bundle.close()
-            raise CorruptStore(str(self._path), "it is not the bundle that the container was made from") from error
+            raise CorruptStore(
+                str(self._path),
+                "not the bundle that the container was made from: put that file back, or make a new container",
+            ) from error
         except BaseException:
             bundle.close()
             raise
@@ -210,6 +213,6 @@ def _segments_of(bundle: Bundle, number: int) -> tuple[list[Checkpoint], list[in
         table.close()
     for _, _, _, offset, length, frame_bytes in rows:
         if length > SEGMENT_BYTES_MAX or offset + frame_bytes > bundle.header.file_bytes:
-            raise CorruptStore(str(bundle.path), "a segment outside the bundle")
+            raise CorruptStore(str(bundle.path), "a segment is outside the bundle")
     checkpoints = [Checkpoint(tar_offset, offset, crc, length) for _, crc, tar_offset, offset, length, _ in rows]
     return checkpoints, [row[5] for row in rows]

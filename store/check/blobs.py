@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.check.finding import Finding, Quarantine, Status
+from rootlay.store.check.finding import Finding, Quarantine, Status, words_of
 from rootlay.store.check.scope import Scope
 from rootlay.store.disk.regularfile import NotARegularFile, iter_regular
 from rootlay.store.layout.catalog import Catalog
@@ -79,7 +79,7 @@ def check_images(scope: Scope) -> Iterator[Finding]:
         try:
             image = catalog.read(descriptor)
         except RootlayError as error:
-            yield _broken(scope, descriptor, name, str(error).removeprefix("the store is damaged: "))
+            yield _broken(scope, descriptor, name, words_of(error))
             continue
         for layer in image.manifest.layers:
             yield from _check_layer_blob(scope, name, layer)
@@ -92,7 +92,7 @@ def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -
         documents = catalog.documents(entry)
         images = catalog.members(entry)
     except RootlayError as error:
-        yield _broken(scope, entry, name, str(error).removeprefix("the store is damaged: "))
+        yield _broken(scope, entry, name, words_of(error))
         return
     listed = {
         child.digest: child
@@ -114,7 +114,7 @@ def _check_index(scope: Scope, catalog: Catalog, entry: Descriptor, name: str) -
             try:
                 image = catalog.read(entry, found.descriptor)
             except RootlayError as error:
-                yield Finding("image-incomplete", name, str(error).removeprefix("the store is damaged: "))
+                yield Finding("image-incomplete", name, words_of(error))
                 continue
             for layer in image.manifest.layers:
                 yield from _check_layer_blob(scope, name, layer)

@@ -12,8 +12,8 @@ from pathlib import Path
 from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.containers.bloom import FILE_BYTES, HEADER_BYTES, create_full_bloom, header_fits
-from rootlay.store.containers.containers import ID_PATTERN, Containers
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.names import ContainerNames
+from rootlay.store.containers.record import ID_PATTERN, ContainerRecord
 from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     Snapshot,
@@ -27,8 +27,10 @@ from rootlay.store.model.errors import RootlayError, printable
 RECORD_FILE = "config.json"
 # The table of docs/format.md §9, and `config.json`.
 _KNOWN = re.compile(
-    r"(config|state|stack|manifest|image)\.json|lock|log|resolv\.conf|hosts|hostname|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
-    r"|(launch|hydrate|trouble)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
+    r"(config|state|stack|manifest|image|docker)\.json|lock|log|log\.index|attach|exec-[0-9a-f]{64}\.json"
+    r"|resolv\.conf|hosts|hostname"
+    r"|health\.json|stopped|mounts|snapshots|ways|(upper|bloom)(-[0-9a-f]+)?"
+    r"|(launch|hydrate|trouble|wait)-\d+-[0-9a-f]+|core-\d+-[0-9a-f]+\.so|tmp[a-z0-9_]{8}|\..+\.\d+\.[0-9a-f]+"
 )
 _BROKEN = (OSError, ValueError, KeyError, TypeError, RootlayError)
 
@@ -162,18 +164,18 @@ def _check_files(scope: Scope, container: Path) -> Iterator[Finding]:
     """Check that a container's directory holds no unknown files, and no half-written record of a dead process."""
     for name in sorted(os.listdir(container)):
         if not _KNOWN.fullmatch(name):
-            path, text = container / name, "docs/format.md does not know it"
+            path, text = container / name, "not described in docs/format.md"
             yield Finding("unknown-file", scope.place(path), text, _aside("unknown-file", path, text))
         elif name.startswith("."):
             parts = name.split(".")
             if len(parts) >= 4 and parts[-2].isdigit() and not process_lives(int(parts[-2])):
                 path = container / name
-                yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
+                yield Finding("leftover", scope.place(path), "its process has ended", remove_file(path), leftover=True)
 
 
 def _check_names(scope: Scope) -> Iterator[Finding]:
     names = scope.layout.containers / "names"
-    containers = Containers(scope.layout.root)
+    known = ContainerNames(scope.layout.containers)
     own = {record.name: record.id for record in scope.containers()}
     for name in sorted(os.listdir(names)) if names.is_dir() else ():
         link = names / name
@@ -185,11 +187,11 @@ def _check_names(scope: Scope) -> Iterator[Finding]:
             continue
         if own.get(name) == holder:
             continue
-        if not containers.lives(holder):
-            text = "its container is gone"
+        if not known.lives(holder):
+            text = "its container was removed"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
-        elif containers.is_stale(link):
-            text = "its container has another name by now"
+        elif known.is_stale(link):
+            text = "its container has another name now"
             yield Finding("leftover", scope.place(link), text, remove_file(link), leftover=True)
     for record in scope.containers():
         link = names / record.name

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from rootlay.store.disk.durable import make_directories, make_directory, sync_path, write_file
+from rootlay.store.model.errors import CorruptStore
 from rootlay.store.model.value import value
 
 if TYPE_CHECKING:
@@ -161,3 +162,8 @@ def remove_file(path: Path) -> Fix:
         return "removed"
 
     return fix
+
+
+def words_of(error: Exception) -> str:
+    """Return the message of an error for a finding: without the advice to run `fsck`."""
+    return f"{error.what}: {error.reason}" if isinstance(error, CorruptStore) else str(error)

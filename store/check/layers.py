@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.check.finding import Finding, Quarantine, Status
+from rootlay.store.check.finding import Finding, Quarantine, Status, words_of
 from rootlay.store.check.scope import Scope
 from rootlay.store.check.subprocesscheck import examine_in_subprocess
 from rootlay.store.codec.bytestream import ByteStream
@@ -103,12 +103,12 @@ def has_data(layer: Layer) -> bool:
 
 
 def _plain(error: Exception) -> str:
-    return str(error).removeprefix("the store is damaged: ")
+    return words_of(error)
 
 
 def _check_description(layer: Layer, name: str) -> None:
     if layer.diff_id.hex != name:
-        raise CorruptStore("index", f"it is that of {layer.diff_id}")
+        raise CorruptStore("index", f"it belongs to layer {layer.diff_id}")
 
 
 def _check_entries(layer: Layer) -> None:
@@ -120,7 +120,7 @@ def _check_entries(layer: Layer) -> None:
         parent, name = split_key(key)
         entry = Entry.unpack(value)
         if entry.id in ids or (parent == 0) != (entry.id == ROOT_ID) or (parent == 0) != (not name):
-            raise CorruptStore("index", f"entry {entry.id} is where it cannot be")
+            raise CorruptStore("index", f"entry {entry.id} is in an impossible place")
         if b"/" in name or b"\0" in name or name in (b".", b".."):
             raise CorruptStore("index", f"entry {entry.id} has an impossible name")
         if entry.offset + entry.stored_bytes > layer.meta.tar_bytes:
@@ -130,7 +130,7 @@ def _check_entries(layer: Layer) -> None:
         if entry.type is EntryType.DIRECTORY:
             directories.add(entry.id)
     if parents - directories or ROOT_ID not in directories:
-        raise CorruptStore("index", "an entry in a directory that is not there")
+        raise CorruptStore("index", "an entry is in a missing directory")
     if len(ids) != layer.meta.entries:
         raise CorruptStore("index", f"{len(ids)} entries instead of {layer.meta.entries}")
 
@@ -175,9 +175,9 @@ def _compare_with_tar(layer: Layer) -> None:
     here = layer.iter_raw()
     for expected in tree.iter_sorted():
         if next(here, None) != expected:
-            raise CorruptStore("index", f"it does not agree with the tar about entry {Entry.unpack(expected[1]).id}")
+            raise CorruptStore("index", f"it differs from the tar at entry {Entry.unpack(expected[1]).id}")
     if next(here, None) is not None or content != layer.meta.content_bytes:
-        raise CorruptStore("index", "it has more than the tar")
+        raise CorruptStore("index", "it has entries that are not in the tar")
 
 
 def _compare_pack_with_blob(scope: Scope, layer: Layer) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from rootlay.store.check.finding import Finding, Quarantine, Status
+from rootlay.store.check.finding import Finding, Quarantine, Status, words_of
 from rootlay.store.check.scope import Scope
 from rootlay.store.chunks.blockcache import BLOCK_BYTES, DATA_NAME, HAVE_NAME, BlockCache
 from rootlay.store.chunks.origin import ORIGIN_NAME, Origin
@@ -31,7 +31,7 @@ def _check(scope: Scope, directory: Path) -> Iterator[Finding]:
     try:
         origin = Origin.read(directory)
     except (OSError, CorruptStore) as error:
-        text = f"{str(error).removeprefix('the store is damaged: ')}; pull the image again for what is not here yet"
+        text = f"{words_of(error)}; pull the image again for what is not here yet"
         yield Finding(
             "lazy-damaged",
             scope.place(path),

@@ -60,7 +60,7 @@ def check_store(
     """
     layout = Layout(root.absolute())
     if not layout.blobs.is_dir():
-        raise RootlayError(f"no store at {root}")
+        raise RootlayError(f"there is no store at {root}: choose one with --root")
     if repair or os.access(layout.root, os.W_OK):
         layout.make_directories()
     scope = Scope(ImageStore(layout), deep, tell=tell, counts={} if counts is None else counts)

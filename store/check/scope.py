@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rootlay.store.check.finding import Finding
-from rootlay.store.containers.containers import ID_PATTERN
-from rootlay.store.containers.record import ContainerConfig, ContainerRecord
+from rootlay.store.containers.record import ID_PATTERN, ContainerConfig, ContainerRecord
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.errors import BadManifest, RootlayError, printable

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status
+from rootlay.store.check.finding import QUARANTINE, Finding, Quarantine, Status, words_of
 from rootlay.store.check.scope import Scope, process_lives
 from rootlay.store.chunks.blockcache import DATA_NAME, HAVE_NAME
 from rootlay.store.chunks.origin import ORIGIN_NAME
@@ -26,8 +26,8 @@ from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, dump, parse_object
 from rootlay.store.model.manifest import INDEXES, OCI_INDEX, OCI_MANIFEST, Descriptor, Index, Manifest
 from rootlay.store.model.reference import Reference
 
-DIRECTORIES = frozenset({"blobs", "layers", "views", "containers", "tmp", "locks", "build", QUARANTINE})
-FILES = frozenset({"oci-layout", "index.json"})
+DIRECTORIES = frozenset("blobs layers views containers tmp locks build volumes networks".split()) | {QUARANTINE}
+FILES = frozenset({"oci-layout", "index.json", "docker.sock", ".docker.sock.lock", "api.log"})
 _LAYER_FILES = frozenset({"index.lmdb", "pack.tar.zst", "tree", DATA_NAME, HAVE_NAME, ORIGIN_NAME})
 _HEX = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
@@ -86,7 +86,7 @@ def _check_index(scope: Scope) -> Iterator[Finding]:
     try:
         scope.layout.read_index()
     except RootlayError as error:
-        reason = str(error).removeprefix("the store is damaged: ")
+        reason = words_of(error)
 
         def fix(quarantine: Quarantine) -> Status:
             index = _index_from_blobs(scope)
@@ -169,7 +169,7 @@ def _check_unknown(scope: Scope) -> Iterator[Finding]:
 
 
 def _unknown(scope: Scope, path: Path) -> Finding:
-    text = "docs/format.md does not know it"
+    text = "not described in docs/format.md"
     return Finding("unknown-file", scope.place(path), text, lambda q: q.take("unknown-file", path, text))
 
 
@@ -197,4 +197,4 @@ def _leftover(scope: Scope, path: Path) -> Finding:
             path.unlink(missing_ok=True)
         return "removed"
 
-    return Finding("leftover", scope.place(path), "its process is gone", fix, leftover=True)
+    return Finding("leftover", scope.place(path), "its process has ended", fix, leftover=True)

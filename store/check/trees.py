@@ -61,7 +61,7 @@ class _TreeCheck:
             here = above[0] + b"/" + name
             entry = self._layer.find(above[1], name)
             if entry is None or entry.type in (EntryType.WHITEOUT, EntryType.HARDLINK):
-                yield self._finding("tree-unknown", here, "its layer has nothing of that name")
+                yield self._finding("tree-unknown", here, "its layer has no such name")
             elif stat.S_ISDIR(status.st_mode) and entry.type is EntryType.DIRECTORY:
                 known[status.st_ino] = (here, entry.id)
                 yield from self._check_mode(here, status, entry.mode & KEPT_BITS | _OWNER_RWX)
@@ -106,7 +106,7 @@ class _TreeCheck:
         elif status.st_size != size:
             yield self._finding("tree-damaged", path, f"{status.st_size} bytes instead of {size}", entry)
         elif self._scope.deep and size and not self._has_content(directory, name, entry):
-            yield self._finding("tree-damaged", path, "its content is not that of its layer", entry)
+            yield self._finding("tree-damaged", path, "its content differs from its layer", entry)
         else:
             yield from self._check_mode(path, status, entry.mode & KEPT_BITS | stat.S_IRUSR)
 

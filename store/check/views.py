@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rootlay.store.bundle.format import SUFFIX, Bundle
-from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file
+from rootlay.store.check.finding import Finding, Fix, Quarantine, Status, remove_file, words_of
 from rootlay.store.check.scope import Scope
 from rootlay.store.check.subprocesscheck import examine_in_subprocess
 from rootlay.store.disk.lmdbfile import LmdbFile
@@ -28,7 +28,7 @@ def check_views(scope: Scope) -> Iterator[Finding]:
             # The native form is published first: a builder was killed in between. The next user of the view rebuilds
             # it.
             native = path.with_suffix(".view")
-            yield Finding("leftover", scope.place(native), "half a view", remove_file(native), leftover=True)
+            yield Finding("leftover", scope.place(native), "an incomplete view", remove_file(native), leftover=True)
             continue
         text, *found = examine_in_subprocess(lambda path=path: _examine(scope, path))  # type: ignore[misc]
         if text:
@@ -44,7 +44,7 @@ def _examine(scope: Scope, path: Path) -> list[str]:
     try:
         view = View.open(path)
     except (RootlayError, OSError) as error:
-        return [str(error).removeprefix("the store is damaged: "), *layers]
+        return [words_of(error), *layers]
     try:
         if view.chain_id.hex != path.stem or chain_id(view.layers) != view.chain_id:
             return [f"it is the view of {view.chain_id}"]
@@ -52,14 +52,14 @@ def _examine(scope: Scope, path: Path) -> list[str]:
         native = view.open_native()
         try:
             if native.chain_id != view.chain_id or native.entries != view.entries:
-                return ["its two forms disagree", *layers]
+                return ["its two forms differ", *layers]
         finally:
             native.close()
         if scope.deep and all(_is_sound(scope, layer) for layer in view.layers):
             _compare(scope, view)
         return ["", *layers]
     except (RootlayError, OSError, ValueError) as error:
-        return [str(error).removeprefix("the store is damaged: "), *layers]
+        return [words_of(error), *layers]
     finally:
         view.close()
 
@@ -74,7 +74,7 @@ def _compare(scope: Scope, view: View) -> None:
     with open(view.native_path, "rb") as stream:
         same = all(stream.read(len(piece)) == piece for piece in merge.iter_native(view.chain_id.raw))
         if not same or stream.read(1):
-            raise CorruptStore(view.native_path.name, "it is not what its layers make")
+            raise CorruptStore(view.native_path.name, "it differs from its layers")
     meta = b""
     stored = LmdbFile(view.path)
     try:
@@ -82,9 +82,9 @@ def _compare(scope: Scope, view: View) -> None:
         here = stored.iter_from(b"\0")
         for expected in view_items(merge, entries, meta):
             if next(here, None) != expected:
-                raise CorruptStore(view.path.name, "it is not what its layers make")
+                raise CorruptStore(view.path.name, "it differs from its layers")
         if next(here, None) is not None:
-            raise CorruptStore(view.path.name, "it has more than its layers")
+            raise CorruptStore(view.path.name, "it has entries that are not in its layers")
         del here
     finally:
         stored.close()
@@ -162,7 +162,7 @@ def _bundle_trouble(scope: Scope, link: Path) -> str:
     try:
         bundle = Bundle(link)
     except (RootlayError, OSError) as error:
-        return "it is gone" if isinstance(error, FileNotFoundError) else str(error)
+        return "it is missing" if isinstance(error, FileNotFoundError) else words_of(error)
     try:
         if f"{bundle.id.hex}{SUFFIX}" != link.name:
             return "it is another bundle"

@@ -16,4 +16,6 @@ OpenFetch = Callable[[Path], FetchRange]
 
 def unreachable(directory: Path) -> FetchRange:
     """Raise an error: the `OpenFetch` of callers that must not use the network."""
-    raise RootlayError(f"{directory.name[:12]}: its content is not fetched here")
+    raise RootlayError(
+        f"{directory.name[:12]}: the layer's content is not in the store: `rootlay pull` fetches the whole image"
+    )

@@ -42,7 +42,7 @@ class ContentUnreachable(RootlayError):
 
     def __init__(self, repository: str, reason: str) -> None:
         hint = f"with a connection, `rootlay pull` fetches the whole image from {repository}"
-        super().__init__(f"an image file is not here yet: {reason}; {hint}")
+        super().__init__(f"a file of the image is not in the store yet: {reason}; {hint}")
         self.repository = repository
         self.reason = reason
 
@@ -82,7 +82,7 @@ class LazySegments(SegmentReader):
                 return data
             if not self._blocks.forget(checkpoint.blob_offset, place.end):
                 break
-        raise CorruptStore(str(self._directory), f"the chunk at byte {checkpoint.blob_offset} is not what it should be")
+        raise CorruptStore(str(self._directory), f"the chunk at byte {checkpoint.blob_offset} does not have its digest")
 
     def _is_intact(self, checkpoint: Checkpoint, data: bytes) -> bool:
         return len(data) == checkpoint.length  # `_decode` verified the rest

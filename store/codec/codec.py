@@ -63,7 +63,7 @@ def sniff(head: bytes, what: str) -> Compression:
         return Compression.BZIP2
     for magic, name in _UNSUPPORTED.items():
         if head.startswith(magic):
-            raise UnsupportedMedia(what, f"{name} is not supported (tar, gzip, zstd, xz and bzip2 are)")
+            raise UnsupportedMedia(what, f"{name} is not supported: use tar, gzip, zstd, xz or bzip2")
     return Compression.NONE
 
 

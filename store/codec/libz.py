@@ -65,7 +65,7 @@ class Libz:
         """Return a new inflate state for gzip members; end it with `end`."""
         stream = ZStream()
         if self._init(stream, _GZIP_WINDOW_BITS, self._version, ctypes.sizeof(ZStream)) != Z_OK:
-            raise OSError("this zlib is not compatible")
+            raise OSError("this zlib is not compatible with Python's")
         return stream
 
     def window(self, stream: ZStream) -> bytes:
@@ -73,7 +73,7 @@ class Libz:
         buffer = ctypes.create_string_buffer(WINDOW_BYTES)
         length = ctypes.c_uint(WINDOW_BYTES)
         if self._dictionary(stream, buffer, length) != Z_OK:
-            raise OSError("zlib has no window")
+            raise OSError("zlib returned no window")
         return buffer.raw[: length.value]
 
 

@@ -15,6 +15,7 @@ import struct
 from pathlib import Path
 
 from rootlay.store.disk.bootid import ID_BYTES, boot_id
+from rootlay.store.disk.smallfile import write_all
 
 MAGIC = b"RLBLOOM1"
 VERSION = 5
@@ -93,17 +94,11 @@ def fill_holes(fd: int) -> bool:
 def _create(path: Path, full: bool) -> None:
     fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        _write(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id()))
+        write_all(fd, _HEADER.pack(MAGIC, VERSION, LOG2_BITS, boot_id()))
         if full or not fill_holes(fd):
-            _write(fd, (b"\xff" if full else b"\0") * (FILE_BYTES - HEADER_BYTES))
+            write_all(fd, (b"\xff" if full else b"\0") * (FILE_BYTES - HEADER_BYTES))
     except BaseException:
         os.unlink(path)
         raise
     finally:
         os.close(fd)
-
-
-def _write(fd: int, data: bytes) -> None:
-    """Write all of it: a disk that fills up accepts a part first, and reports the error at the next write."""
-    while data:
-        data = data[os.write(fd, data) :]

@@ -13,7 +13,8 @@ typedef uint64_t u64;
 typedef int32_t i32;
 typedef int64_t i64;
 
-#define RL_PATH_MAX 4096 /* bytes, NUL included */
+#define RL_PATH_MAX 4096 /* bytes, NUL included: of a text that one call takes or returns */
+#define RL_DEEP_MAX 65536 /* bytes, NUL included: of a path that is reached in several steps */
 #define RL_NAME_MAX 255
 #define RL_MAX_DIRS 32 /* directory layers of one stack */
 #define RL_MAX_LINKS 40

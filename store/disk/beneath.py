@@ -48,7 +48,7 @@ def beneath(root: bytes, path: bytes, what: str) -> Iterator[Place]:
             if target is not None:
                 links += 1
                 if links > _LINKS_MAX:
-                    raise BadManifest(f"{what}: {os.fsdecode(path)}", "its links go round, or are too many")
+                    raise BadManifest(f"{what}: {os.fsdecode(path)}", "too many symbolic links, or a loop of them")
                 if target.startswith(b"/"):
                     target = _relative(target, root, path)
                     while len(held) > 1:

@@ -143,11 +143,13 @@ def translated(root: Path) -> Iterator[None]:
 def staging_directory(tmp: Path) -> Iterator[Path]:
     """Make a new directory below `tmp`. It is removed with its content at the end, or by `sweep` after a kill."""
     lock, directory = _claim(tmp)
+    owner = os.getpid()
     try:
         yield directory
     finally:
-        remove_tree(directory, ignore_errors=True)
-        lock.release()
+        if os.getpid() == owner:  # a forked child that drops this generator leaves the directory to its parent
+            remove_tree(directory, ignore_errors=True)
+            lock.release()
 
 
 def _claim(tmp: Path) -> tuple[FileLock, Path]:

@@ -15,7 +15,7 @@ Rules:
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock  # the import of `threading` itself takes 0.4 ms
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -39,7 +39,7 @@ class Lease:
         self._locks = locks
         self._lock = acquire(locks / f"{_PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
         self._known: set[tuple[Kind, Digest]] = set()
-        self._threads = threading.Lock()
+        self._threads = allocate_lock()
 
     def add(self, kind: Kind, digests: Iterable[Digest]) -> None:
         """Add needs; call it before looking for the objects. Waits for an active remover. Idempotent."""

@@ -79,12 +79,12 @@ def _check_length(path: Path) -> None:
     youngest = -1
     for at in (0, _PAGE_BYTES):
         if len(head) < at + _META.size or _META.unpack_from(head, at)[0] != _META_MAGIC:
-            raise CorruptStore(str(path), "not an LMDB file, or cut")
+            raise CorruptStore(str(path), "not an LMDB file, or truncated")
         _, page_bytes, last_page, transaction = _META.unpack_from(head, at)
         if transaction > youngest:
             youngest, last = transaction, (last_page + 1) * page_bytes
     if size < last:
-        raise CorruptStore(str(path), f"cut: {size} bytes instead of {last}")
+        raise CorruptStore(str(path), f"truncated: {size} bytes instead of {last}")
 
 
 def _reopen_after_fork() -> None:

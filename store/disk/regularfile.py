@@ -38,7 +38,7 @@ class NotARegularFile(RootlayError):
     exit_code = 35
 
     def __init__(self, what: str, kind: str) -> None:
-        super().__init__(f"{what}: {kind}, where a regular file is needed")
+        super().__init__(f"{what}: {kind}, not a regular file")
         self.what = what
         self.kind = kind
 

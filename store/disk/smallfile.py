@@ -13,8 +13,11 @@ def read_small(path: os.PathLike[str] | str) -> bytes:
     return b"".join(iter_regular(path, follow=True))
 
 
-def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of it. Raises OSError."""
+def write_all(descriptor: int, data: bytes | memoryview) -> None:
+    """Write all of it: a disk that fills up accepts a part first, and reports the error at the next write.
+
+    Raises OSError.
+    """
     view = memoryview(data)
     while view:
         view = view[os.write(descriptor, view) :]

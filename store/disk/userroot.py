@@ -26,7 +26,7 @@ class NoHome(RootlayError):
     def __init__(self, uid: int) -> None:
         super().__init__(
             f"no place for images and containers: {VARIABLE} and HOME are not set, and user {uid} has no home "
-            f"directory; set {VARIABLE}"
+            f"directory; set {VARIABLE} to a directory"
         )
         self.uid = uid
 

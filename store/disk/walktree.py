@@ -5,6 +5,7 @@ os.walk is recursive up to Python 3.11, and reaches only paths of up to 4096 byt
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 
@@ -76,3 +77,13 @@ class _Walk:
 def _identity(fd: int) -> tuple[int, int]:
     status = os.fstat(fd)
     return status.st_dev, status.st_ino
+
+
+def disk_bytes(path: os.PathLike[str] | str) -> int:
+    """Return the bytes on disk of the files below a directory."""
+    total = 0
+    for fd, entry in iter_tree(path):
+        if not entry.is_dir(follow_symlinks=False):
+            with contextlib.suppress(OSError):
+                total += os.stat(entry.name, dir_fd=fd, follow_symlinks=False).st_blocks * 512
+    return total

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rootlay.store.exchange.ociload import check_single
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
 from rootlay.store.model.digest import Digest
@@ -55,7 +56,7 @@ def _parse(data: bytes, what: str) -> list[_Item]:
     except (ValueError, RecursionError) as error:
         raise BadManifest(what, "not JSON") from error
     if not isinstance(source, list) or not source:
-        raise BadManifest(what, "not a list of images")
+        raise BadManifest(what, "not a JSON list of images")
     items = []
     for item in source:
         found = as_object(item, what)
@@ -91,7 +92,7 @@ def _load_item(
         source = LayerSource(f"{files.what}: {path}", files.iter_chunks(path), None, diff_id)
         layers.append(loader.load(source, size).descriptor)
     first = names[0].familiar if names else None
-    image = store.add_image(config, layers, first, config_bytes=config_bytes)
+    image = add_image(store, config, layers, first, config_bytes=config_bytes)
     for further in names[1:]:
         image = store.tag(image, further.familiar)
     return image

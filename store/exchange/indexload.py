@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from rootlay.store.images.recording import add_index
 from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.indexdocuments import IndexDocument, iter_index_documents
 from rootlay.store.model.errors import BadManifest, UnsupportedMedia, WrongPlatform
@@ -38,7 +39,7 @@ def gather(files: ImageFiles, read: Callable[[Descriptor], bytes], top: Descript
         raise UnsupportedMedia(f"{files.what}: {top.digest.short}", "not a multi-platform image")
     members = list(iter_index_documents(read, top, files.what))
     if not any(member.is_image for member in members):
-        raise UnsupportedMedia(files.what, f"no image in the index {top.digest.short}")
+        raise UnsupportedMedia(files.what, f"there is no image in the index {top.digest.short}")
     for blob in (blob for member in members for blob in member.blobs):
         if not files.has(blob_name(blob.digest)):
             raise BadManifest(files.what, f"{blob_name(blob.digest)} is missing")
@@ -66,7 +67,7 @@ def load_index(
     Args:
         load_image: loads the config and layers of one image.
 
-    Preconditions: the caller is inside `layout.importing()`. Raises as `rootlay.store.exchange.load`.
+    Preconditions: the caller is inside `importing(layout)`. Raises as `rootlay.store.exchange.load`.
     """
     for member in members:
         if member.is_image:
@@ -76,4 +77,4 @@ def load_index(
                 path = blob_name(blob.digest)
                 link = files.real_path(path) if isinstance(files, LinkedFiles) else None
                 store_blob(store.layout, blob_chunks(files, blob), blob, f"{files.what}: {path}", link)
-    return store.add_index(members, name)
+    return add_index(store, members, name)

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from rootlay.store.disk.durable import make_directory
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME
 from rootlay.store.layout.layout import Layout
 from rootlay.store.model.image import Image
@@ -29,7 +30,7 @@ def link_image(source: Layout, image: Image, target: Layout) -> Image:
 
     Raises StoreNotWritable, DiskFull.
     """
-    with target.importing(), target.staging():
+    with importing(target), target.staging():
         for digest in (image.manifest_digest, image.id, *(layer.digest for layer in image.manifest.layers)):
             _link(source.blob_path(digest), target.blob_path(digest))
         for diff_id in image.diff_ids:

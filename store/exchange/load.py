@@ -23,6 +23,7 @@ from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.durable import create_file
 from rootlay.store.exchange.dockerload import load_docker
 from rootlay.store.exchange.ociload import Platforms, load_oci
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
@@ -76,26 +77,28 @@ def load(
     name = None if reference is None else Reference.parse(reference)
     wanted = platform or host_platform()
     platforms: Platforms = "all" if all_platforms else "one" if platform is not None or link else "whole"
-    with store.layout.importing(), ExitStack() as stack:
+    with importing(store.layout), ExitStack() as stack:
         if link:
             if isinstance(source, Path):
                 source.stat()  # a missing name is reported as missing
             if not isinstance(source, Path) or not source.is_dir():
-                raise UnsupportedMedia(str(source), "only the images of a directory can be linked to")
+                raise UnsupportedMedia(str(source), "only an OCI layout directory can be linked: leave out --link")
             if source.resolve() == store.root.resolve():
-                raise UnsupportedMedia(str(source), "this is the store itself")
+                raise UnsupportedMedia(str(source), "this is the store itself: choose another source")
             files: ImageFiles = LinkedFiles(source)
         else:
             files = _open(store, source, stack, progress)
         if files.has("index.json") and files.has("oci-layout") and not _is_for_docker(files):
             loaded = load_oci(store, files, name, wanted, progress, only, note, platforms)
         elif link or only:
-            raise UnsupportedMedia(files.what, "not an OCI layout: all of its images can be loaded, and only copied")
+            raise UnsupportedMedia(files.what, "not an OCI layout: --image and --link need one")
         elif files.has("manifest.json"):
             loaded = load_docker(store, files, name, wanted, progress)
         else:
             raise NotAnArchive(
-                files.what, "no image in it: neither index.json nor manifest.json (a root file system is for `import`)"
+                files.what,
+                "there is no image in it (no index.json, no manifest.json): a root file system is loaded "
+                "with `rootlay import`",
             )
     return loaded
 
@@ -173,7 +176,7 @@ def _spool(
 def load_attached(store: Images, bundle_id: Digest) -> None:
     """Load the layers of an attached bundle that are not in the store. Raises as `Images.load`.
 
-    Preconditions: the caller is inside `layout.importing()`.
+    Preconditions: the caller is inside `importing(layout)`.
     """
     from rootlay.store.exchange.ociload import load_layers, read_image
     from rootlay.store.model.progress import silent

@@ -41,7 +41,7 @@ def known_only(files: ImageFiles, index: Index, note: Note) -> Index:
         else:
             left.append(f"{files.what}: {descriptor.digest.short} is no image ({kind[:100] or 'no media type'})")
     if left and not kept:
-        raise UnsupportedMedia(files.what, f"no image in it: {left[0].rpartition(': ')[2]}")
+        raise UnsupportedMedia(files.what, f"there is no image in it: {left[0].rpartition(': ')[2]}")
     for line in left:
         note(f"{line}: left out")
     return replace(index, manifests=tuple(kept))

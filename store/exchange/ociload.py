@@ -17,8 +17,10 @@ from rootlay.store.exchange.ocichoose import (
     pick_named,
     resolve,
 )
+from rootlay.store.images.recording import add_manifest
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.indexdocuments import IndexDocument
 from rootlay.store.model.errors import (
     BadManifest,
@@ -93,7 +95,7 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
     """
     files = DirectoryFiles(directory)
     if not files.has("index.json"):
-        raise NotAnArchive(files.what, "not an OCI layout: there is no index.json")
+        raise NotAnArchive(files.what, "not an OCI layout: index.json is missing")
     index = known_only(files, Index.parse(read_document(files, "index.json"), f"{files.what}: index.json"), unheard)
     chosen = choose_each(index, wanted)
     named = [found for found in index.manifests if str(found.digest) == pick]
@@ -102,14 +104,14 @@ def load_unnamed(store: Images, directory: Path, wanted: Platform, progress: Pro
         named = chosen
     if not named:
         raise UnknownImage(f"{directory}:{pick or 'latest'}")
-    with store.layout.importing():
+    with importing(store.layout):
         return _load_image(store, files, named[0], None, wanted, progress)
 
 
 def check_single(name: Reference | None, count: int) -> None:
     """Raise BadReference if one name is given for several images."""
     if name is not None and count != 1:
-        raise BadReference(name.familiar, f"one name for {count} images")
+        raise BadReference(name.familiar, f"it cannot name {count} images: load them without a name, or choose one")
 
 
 def read_image(files: ImageFiles) -> Image:
@@ -160,7 +162,7 @@ def _load_image(
 ) -> Image:
     descriptor, document = resolve(files, top, wanted)
     config = _bring(store, files, descriptor, document, name, wanted, progress)
-    return store.add_manifest(document, name, config.platform)
+    return add_manifest(store, document, name, config.platform)
 
 
 def _bring(
@@ -192,7 +194,7 @@ def _bring(
 
 
 def load_layers(store: Images, files: ImageFiles, image: Image, label: str, progress: Progress) -> None:
-    """Load the layers of an image in `files`. Preconditions: the caller is inside `layout.importing()`."""
+    """Load the layers of an image in `files`. Preconditions: the caller is inside `importing(layout)`."""
     loader = LayerLoader(store.layout, progress, label, sum(layer.size for layer in image.manifest.layers))
     for layer, diff_id in zip(image.manifest.layers, image.diff_ids, strict=True):
         path = blob_name(layer.digest)

@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from rootlay.store.codec.bytestream import iter_file
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.ingest import LayerSource, ingest_layer
 from rootlay.store.layer.writer import WrittenLayer
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.image import Image
 from rootlay.store.model.imageconfig import History, ImageConfig, RunConfig
 from rootlay.store.model.manifest import Platform
@@ -55,14 +57,14 @@ def import_rootfs(
         Reference.parse(reference)
     what = str(source) if isinstance(source, Path) else "standard input"
     moment = rfc3339(created or datetime.now(UTC))
-    with store.layout.importing():
+    with importing(store.layout):
         layer = _layer(store, source, what, progress)
         history = History(created=moment, created_by="", comment=message or f"Imported from {os.path.basename(what)}")
         found = platform or host_platform()
         image_config = ImageConfig(
             found.os, found.architecture, found.variant, config=config or RunConfig()
         ).with_layer(layer.diff_id, history)
-        return store.add_image(image_config, (layer.descriptor,), reference)
+        return add_image(store, image_config, (layer.descriptor,), reference)
 
 
 def _layer(store: Images, source: Path | BinaryIO, what: str, progress: Progress) -> WrittenLayer:

@@ -62,9 +62,9 @@ def save(
     OSError.
     """
     if archive_format not in FORMATS:
-        raise UnsupportedMedia(archive_format, f"no such format (there are {', '.join(FORMATS)})")
+        raise UnsupportedMedia(archive_format, f"unknown format: use {', '.join(FORMATS)}")
     if compression not in (None, "none") and archive_format == "docker-archive":
-        raise UnsupportedMedia(archive_format, "its layers are plain tars: choose oci-archive or oci-dir to compress")
+        raise UnsupportedMedia(archive_format, "its layers are not compressed: use oci-archive or oci-dir")
     with store.layout.holding(), ExitStack() as stack:
         images = _gather(store, references, platform)
         for image, _ in images:
@@ -98,7 +98,7 @@ def _recompressed(
 def _write(out: BinaryIO | Path, archive_format: str, files: Iterator[_File]) -> None:
     if archive_format == "oci-dir":
         if not isinstance(out, Path):
-            raise UnsupportedMedia(archive_format, "a directory cannot be written to a stream")
+            raise UnsupportedMedia(archive_format, "a directory cannot be written to standard output: give a path")
         _write_directory(out, files)
     elif isinstance(out, Path):
         with output_file(out) as stream:

@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from rootlay.store.codec.content import ContentReader, Extent
 from rootlay.store.disk.durable import FILE_MODE, staging_directory
+from rootlay.store.disk.smallfile import write_all
 from rootlay.store.hydrate.tree import HydratedTree, Parts, is_complete, publish_file, publish_symlink, split_path
 from rootlay.store.layer.pool import LayerPool
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import RootlayError
@@ -75,7 +76,7 @@ def _as_os_error() -> Iterator[None]:
         raise OSError(errno.EIO, str(error)) from error
 
 
-class Hydrator:
+class Hydrator(Closing):
     """The hydrator of the files of one view. Thread safe. Close it, or use it as a context manager."""
 
     def __init__(self, store: ContentStore, view: View | BundleView) -> None:
@@ -159,7 +160,7 @@ class Hydrator:
         if node.type is EntryType.DIRECTORY:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if node.type is not EntryType.FILE:
-            raise OSError(errno.EINVAL, "no content")
+            raise OSError(errno.EINVAL, "the entry has no content")
         try:
             return self._open_ready(node) or self._open_hydrated(node) or self._open_in_layer(node)
         except RootlayError as error:
@@ -216,7 +217,7 @@ class Hydrator:
             raise OSError(errno.EINVAL, str(error)) from error
         node = self._view.find(parent, name)
         if node is None or node.id != entry_id:
-            raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} disagree about entry {entry_id}")
+            raise OSError(errno.EIO, f"the two forms of view {self._view.chain_id} differ at entry {entry_id}")
         return node, self._native.path(entry_id)
 
     def _tree_path(self, node: Node) -> Path:
@@ -286,16 +287,6 @@ class Hydrator:
         if staging is not None:
             staging[0].__exit__(None, None, None)
 
-    def __enter__(self) -> Hydrator:
-        """Return the hydrator itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
-
 
 def _place(node: Node, path: bytes) -> Parts:
     """Return the components of an entry's path in the tree of its layer."""
@@ -318,10 +309,5 @@ def _copy(content: BinaryIO, fd: int, node: Node) -> None:
             count = content.readinto(buffer[: min(length, len(buffer))])  # type: ignore[attr-defined] # BufferedReader
             if not count:
                 raise OSError(errno.EIO, "the layer's content ends early")
-            _write_all(fd, buffer[:count])
+            write_all(fd, buffer[:count])
             length -= count
-
-
-def _write_all(fd: int, data: memoryview) -> None:
-    while data:
-        data = data[os.write(fd, data) :]

@@ -40,7 +40,7 @@ class PrefetchHints:
         """Parse the stored form. Raises ValueError."""
         magic, image, trees, paths = data.split(b"\0\n", 3)
         if magic != _MAGIC:
-            raise ValueError("not a record of what was asked for")
+            raise ValueError("not a list of prefetch hints")
         found = tuple(path for path in paths.split(b"\0") if path)
         return cls(os.fsdecode(image), tuple(trees.decode("ascii").split()), found)
 

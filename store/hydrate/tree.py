@@ -31,7 +31,7 @@ def split_path(path: bytes) -> Parts:
     """Return the components of an absolute path. Raises OSError (EIO) for one that no view should hold."""
     parts = tuple(part for part in path.split(b"/") if part)
     if b".." in parts or b"." in parts:
-        raise OSError(errno.EIO, "the view is damaged: a path with dots", os.fsdecode(path))
+        raise OSError(errno.EIO, "the view is damaged: a path has dots", os.fsdecode(path))
     return parts
 
 

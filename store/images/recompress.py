@@ -19,7 +19,8 @@ from rootlay.store.codec.gzipstream import GZIP_WINDOW_BITS
 from rootlay.store.codec.zstdframes import FrameWriter
 from rootlay.store.disk.regularfile import open_regular_stream
 from rootlay.store.layer.writer import BLOB_LEVEL
-from rootlay.store.layout.layout import Layout, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import StagedBlob
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, UnsupportedMedia
 from rootlay.store.model.image import Image
@@ -69,9 +70,9 @@ class Blobs:
 def check_compression(compression: str, manifest_format: str = "oci") -> None:
     """Raise UnsupportedMedia for a compression, or a format of the manifest, that we cannot write."""
     if compression not in _KINDS:
-        raise UnsupportedMedia(compression, f"no such compression (there are {', '.join(COMPRESSIONS)})")
+        raise UnsupportedMedia(compression, f"unknown compression: use {', '.join(COMPRESSIONS)}")
     if manifest_format not in FORMATS:
-        raise UnsupportedMedia(manifest_format, f"no such format of a manifest (there are {', '.join(FORMATS)})")
+        raise UnsupportedMedia(manifest_format, f"unknown format of a manifest: use {', '.join(FORMATS)}")
     if manifest_format == "docker" and compression == "zstd":
         raise UnsupportedMedia("zstd", "Docker's manifest has no such layers; use gzip or none, or the format oci")
 
@@ -142,7 +143,7 @@ def _write(store: Images, diff_id: Digest, compression: str, directory: Path, ma
         layer.close()
         digest = staged.finish()
     if tar_hash.hexdigest() != diff_id.hex:
-        raise CorruptStore(f"layer {diff_id}", "its content is not what the diff ID promises")
+        raise CorruptStore(f"layer {diff_id}", "its content does not have the diff ID")
     made[digest] = staged.path
     return Descriptor(_KINDS[compression][1], digest, staged.size)
 

@@ -24,8 +24,9 @@ from rootlay.store.layer.index import write_layer_index
 from rootlay.store.layer.tree import LayerTree
 from rootlay.store.layer.writer import BLOB_LEVEL, WrittenLayer
 from rootlay.store.layout.layerfiles import INDEX_NAME, PACK_NAME, LayerMeta
-from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import PartialBlob
+from rootlay.store.layout.stagedblob import LinkedBlob, StagedBlob
 from rootlay.store.model.access import Access
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotAnArchive, RootlayError, TruncatedArchive

@@ -12,7 +12,8 @@ from rootlay.store.layer.ingest import LayerSource, ingest_layer
 from rootlay.store.layer.layer import Layer
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.layout.identity import find_lazy
-from rootlay.store.layout.layout import Layout, LinkedBlob, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import LinkedBlob, StagedBlob
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, DigestMismatch, NotFetched
 from rootlay.store.model.image import Image
@@ -37,7 +38,7 @@ class LayerLoader:
         Preconditions: `source.diff_id` is known. Raises as `ingest_layer`.
         """
         if source.diff_id is None:
-            raise ValueError("a layer of an image has a diff ID")
+            raise ValueError("a layer of an image needs a diff ID")
         with self._layout.lock(str(source.diff_id)):
             found = self._find(source)
             if found is None:

@@ -41,7 +41,7 @@ _HARDLINK_CODE = EntryType.HARDLINK.value[0]
 def _check_target(path: bytes, target: bytes) -> None:
     """Raise UnsafePath unless symlink(2) would take `target`."""
     if not target:
-        raise UnsafePath(path, "a symbolic link to nothing")
+        raise UnsafePath(path, "a symbolic link without a target")
     if b"\0" in target:
         raise UnsafePath(path, "NUL in the target of a symbolic link")
     if len(target) > TARGET_BYTES_MAX:
@@ -110,7 +110,7 @@ class LayerTree:
             return
         hidden = name[len(WHITEOUT_PREFIX) :]
         if hidden in (b"", b".", b".."):
-            raise UnsafePath(path, "a whiteout of nothing")
+            raise UnsafePath(path, "a whiteout without a name")
         self._add_whiteout(parent, hidden, entry)
 
     def _mark_opaque(self, directory: bytes) -> None:
@@ -153,7 +153,7 @@ class LayerTree:
         if target.type is EntryType.DIRECTORY:
             raise UnsafePath(path, "a hard link to a directory")
         if (path + b"/") == target_path[: len(path) + 1]:
-            raise UnsafePath(path, "a hard link to something inside itself")
+            raise UnsafePath(path, "a hard link to a path below itself")
         ino = target.ino or target.id
         keys = self._linked.setdefault(ino, [target_key] if target_key else [])
         keys.append(self._put(path, parent, name, replace(target, ino=ino, replaces=False)))

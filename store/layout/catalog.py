@@ -96,7 +96,7 @@ class Catalog:
 
         members = self.members(entry)
         if not members:
-            raise BadManifest(str(entry.digest), "none of the images that it lists is here")
+            raise BadManifest(str(entry.digest), "none of its images is in the store: `rootlay pull` fetches one")
         try:
             return choose(members, host_platform())
         except WrongPlatform:

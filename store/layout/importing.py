@@ -1,19 +1,32 @@
-"""The state of the import of one image."""
+"""The import of an image: what it stores stays, or is removed if the import fails."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from rootlay.store.disk.lease import Lease
-from rootlay.store.model.limits import Budget
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.removal import discard
 
 
-class Import:
-    """The import of one image: its budget, its needs from the store, and the objects that it has published so far."""
+@contextmanager
+def importing(layout: Layout, keep: Callable[[BaseException], bool] = lambda error: False) -> Iterator[None]:
+    """Hold a lease on imported and tested objects until the end; if the block fails, remove the new ones.
 
-    __slots__ = ("budget", "lease", "published")
-
-    def __init__(self, budget: Budget, lease: Lease) -> None:
-        self.budget = budget
-        self.lease = lease
-        self.published: list[Path] = []
+    May be nested: the outermost one counts. Leftovers of a crash are garbage for `prune`, and so are objects that stay
+    after an error for which `keep` returns true.
+    """
+    if layout.current is not None:
+        yield
+        return
+    published: list[Path] = []
+    try:
+        with layout.leasing() as current:
+            published = current.published
+            yield
+    except BaseException as error:
+        # The lease is released here: a remover tests for objects, too, and must not wait for itself.
+        if not keep(error):
+            discard(layout, published)
+        raise

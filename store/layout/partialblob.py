@@ -18,7 +18,8 @@ from pathlib import Path
 from rootlay.store.codec.bytestream import CHUNK_BYTES
 from rootlay.store.disk.durable import FILE_MODE, KEPT_PREFIX
 from rootlay.store.disk.lock import try_lock
-from rootlay.store.layout.layout import Layout, StagedBlob
+from rootlay.store.layout.layout import Layout
+from rootlay.store.layout.stagedblob import StagedBlob
 from rootlay.store.model.digest import Digest
 
 KEPT_S = 7 * 24 * 3600

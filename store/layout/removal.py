@@ -59,7 +59,7 @@ def remove_image(layout: Layout, text: str, *, force: bool, in_use: InUse) -> Re
             layout.update_index(lambda index: without_name(index, reference))
             return Removed(untagged=(by_name.ref_name,))
         if len(image.references) > 1 and not force:
-            raise ImageInUse(text, f"it has the names {', '.join(image.references)}; remove those, or use force")
+            raise ImageInUse(text, f"it has the names {', '.join(image.references)}: remove those, or use --force")
         candidates = needed_by_entry(layout, image.entry)
         layout.update_index(lambda index: without_image(index, image.entry.digest))
         freed, places = sweep.run(needed_by_all(layout, in_use), candidates)

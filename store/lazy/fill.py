@@ -21,6 +21,7 @@ from rootlay.store.chunks.origin import Origin
 from rootlay.store.chunks.segments import FETCH_BYTES_MAX
 from rootlay.store.layer.ingest import LayerSource
 from rootlay.store.layer.load import LayerLoader
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import iter_partial, partial_path
 from rootlay.store.model.digest import Digest
@@ -75,7 +76,7 @@ def settle(layout: Layout, own_id: Digest) -> None:
     directory = layout.layer_directory(own_id)
     origin = Origin.read(directory)
     what = f"layer {origin.layer.digest.short}"
-    with layout.importing():
+    with importing(layout):
         kept = keep_as_partial(layout, own_id, origin)
         try:
             chunks = iter_partial(kept, origin.layer.size)

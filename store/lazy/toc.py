@@ -71,7 +71,7 @@ def iter_toc(chunks: Iterable[bytes], what: str) -> Iterator[TocFile]:
     for item in _iter_entries(chunks, what):
         if item.get("type") == "chunk":
             if current is None or not current.chunks:
-                raise BadManifest(what, "a chunk of nothing")
+                raise BadManifest(what, "a chunk without content")
             current.chunks.append(_chunk(item, current, what))
             continue
         if current is not None:
@@ -85,7 +85,7 @@ def _iter_entries(chunks: Iterable[bytes], what: str) -> Iterator[dict[str, Any]
     try:
         for item in iter_entries(chunks):
             if not isinstance(item, dict):
-                raise BadManifest(what, "an entry that is no object")
+                raise BadManifest(what, "an entry is not an object")
             yield item
     except (ValueError, RecursionError) as error:
         raise BadManifest(what, "its table of contents is not JSON") from error
@@ -116,7 +116,7 @@ def _digest(item: dict[str, Any], name: str, what: str) -> Digest | None:
 def _file(item: dict[str, Any], what: str) -> TocFile:
     kind = _TYPES.get(_text(item, "type", what))
     if kind is None:
-        raise BadManifest(what, f"an entry of type {str(item.get('type'))[:20]!r}")
+        raise BadManifest(what, f"an entry has the unsupported type {str(item.get('type'))[:20]!r}")
     size = _number(item, "size", what) if kind is EntryType.FILE else 0
     if size >= 1 << 62:
         raise BadManifest(what, "its table of contents has a bad size")

@@ -60,7 +60,7 @@ def _write(
         budget.take_bytes(entry.size, what)
         for chunk in file.chunks:
             if chunk.length > SEGMENT_BYTES_MAX and not chunk.zeros:
-                raise BadManifest(what, f"chunks of more than {SEGMENT_BYTES_MAX} bytes")
+                raise BadManifest(what, f"a chunk is larger than {SEGMENT_BYTES_MAX} bytes")
             for piece in _cut(chunk):
                 chunks.add(piece)
         at += entry.size

@@ -34,7 +34,7 @@ def apply_change(config: RunConfig, change: str) -> RunConfig:
     rest = rest.strip()
     name = word.upper()
     if not rest:
-        raise BadManifest(f"change {change!r}", "an instruction and its argument are needed, such as `CMD bash`")
+        raise BadManifest(f"change {change!r}", "write an instruction and its argument, such as `CMD bash`")
     try:
         if name == "CMD":
             return replace(config, cmd=_command(rest, config))
@@ -60,7 +60,7 @@ def apply_change(config: RunConfig, change: str) -> RunConfig:
             return replace(config, volumes=tuple(dict.fromkeys((*config.volumes, *volumes))))
     except ValueError as error:
         raise BadManifest(f"change {change!r}", str(error)) from error
-    raise BadManifest(f"change {change!r}", f"{word} is no instruction that changes the config alone")
+    raise BadManifest(f"change {change!r}", f"{word} changes more than the config, or is unknown")
 
 
 def _command(rest: str, config: RunConfig) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ class AmbiguousContainer(RootlayError):
 
     def __init__(self, reference: str, candidates: tuple[str, ...]) -> None:
         super().__init__(
-            f"container ID {reference} is ambiguous: it fits {', '.join(c[:12] for c in sorted(candidates))}"
+            f"container ID {reference} is ambiguous: it fits "
+            f"{', '.join(c[:12] for c in sorted(candidates))}; give more digits"
         )
         self.reference = reference
         self.candidates = candidates
@@ -40,7 +41,7 @@ class RunsElsewhere(ContainerRunning):
 
     def __init__(self, container: str, machine: str) -> None:
         RootlayError.__init__(
-            self, f"container {container} runs on {machine}: stop it there; or use force, if that machine went down"
+            self, f"container {container} runs on {machine}: stop it there, or use --force if that machine crashed"
         )
         self.container = container
         self.machine = machine
@@ -63,7 +64,11 @@ class UnknownSnapshot(RootlayError):
     exit_code = 50
 
     def __init__(self, container: str, name: str) -> None:
-        super().__init__(f"container {container} has no snapshot" + (f" {name}" if name else "s"))
+        super().__init__(
+            f"container {container} has no snapshot"
+            + (f" {name}" if name else "s")
+            + " (`rootlay snapshot ls` lists them)"
+        )
         self.container = container
         self.name = name
 
@@ -74,7 +79,9 @@ class UpperKeptElsewhere(RootlayError):
     exit_code = 52
 
     def __init__(self, container: str, upper: str) -> None:
-        super().__init__(f"container {container} keeps its changes in {upper}: such containers have no snapshots")
+        super().__init__(
+            f"container {container} keeps its changes in {upper}: a container with --upper has no snapshots"
+        )
         self.container = container
         self.upper = upper
 
@@ -85,6 +92,9 @@ class TooManyLayers(RootlayError):
     exit_code = 53
 
     def __init__(self, container: str, lowers: int) -> None:
-        super().__init__(f"container {container} has {lowers} lower directories: too many for snapshots")
+        super().__init__(
+            f"container {container} has {lowers} lower directories: too many for snapshots, which need room "
+            "for one more layer"
+        )
         self.container = container
         self.lowers = lowers

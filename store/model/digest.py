@@ -29,7 +29,9 @@ class Digest:
         """Raise BadManifest unless this is a digest."""
         length = _HEX_LENGTH.get(self.algorithm)
         if length is None:
-            raise BadManifest(printable_text(f"{self.algorithm}:{self.hex}"[:100]), "unknown digest algorithm")
+            raise BadManifest(
+                printable_text(f"{self.algorithm}:{self.hex}"[:100]), "unknown digest algorithm: use sha256 or sha512"
+            )
         if len(self.hex) != length or not _HEX.match(self.hex):
             raise BadManifest(printable_text(f"{self.algorithm}:{self.hex}"[:160]), "malformed digest")
 

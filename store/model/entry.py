@@ -18,7 +18,7 @@ from rootlay.store.model.value import value
 
 ROOT_ID = 1
 NAME_BYTES_MAX = 255
-PATH_BYTES_MAX = 4094  # PATH_MAX without the leading slash and the final NUL
+PATH_BYTES_MAX = 65534  # RL_DEEP_MAX (store/csrc/abi.h) without the leading slash and the final NUL
 TARGET_BYTES_MAX = 4095
 
 META_KEY = b"\xff\xff\xff\xffmeta"

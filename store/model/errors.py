@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable
+from copyreg import __newobj__  # type: ignore[attr-defined]  # pickle knows it by this name
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -37,7 +38,18 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-class RootlayError(Exception):
+class CopiedByFields(Exception):
+    """An exception that is copied and pickled as it is, without a second call of its constructor.
+
+    Python calls the constructor with `args`, the finished message: for most of these errors that fails, or doubles the
+    message, and a worker whose error cannot be unpickled takes its pool with it.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return __newobj__, (type(self), *self.args), vars(self)
+
+
+class RootlayError(CopiedByFields):
     """The root of all errors that rootlay raises on purpose.
 
     `exit_code` is the command line's (docs/exit-codes.md); `run_code` that of the verbs that run programs, which leave
@@ -74,7 +86,7 @@ class TruncatedArchive(InputError):
 
     exit_code = 21
     usual = "ends in the middle of an entry"
-    message = "{what}: truncated: {reason}"
+    message = "{what}: truncated: {reason}; fetch it again"
 
 
 class DigestMismatch(RootlayError):
@@ -84,7 +96,7 @@ class DigestMismatch(RootlayError):
     exit_code = 22
 
     def __init__(self, what: str, expected: object, actual: object) -> None:
-        super().__init__(f"{what}: expected {expected}, found {actual}")
+        super().__init__(f"{what}: expected {expected}, found {actual}: damaged or changed; fetch it again")
         self.what = what
         self.expected = str(expected)
         self.actual = str(actual)
@@ -138,7 +150,7 @@ class WrongPlatform(RootlayError):
     def __init__(self, wanted: str, found: Iterable[str]) -> None:
         self.wanted = wanted
         self.found = tuple(sorted(found))
-        super().__init__(f"no image for platform {wanted}; this one has: {', '.join(self.found) or 'none'}")
+        super().__init__(f"there is no image for platform {wanted}; available: {', '.join(self.found) or 'none'}")
 
 
 class ForeignPlatform(RootlayError):
@@ -148,8 +160,8 @@ class ForeignPlatform(RootlayError):
 
     def __init__(self, image: str, found: str, here: str) -> None:
         super().__init__(
-            f"{image} is for {found}, and this machine, {here}, cannot run its programs (`create` makes a container "
-            "of it all the same, for its files)"
+            f"{image} is for {found}, and this machine, {here}, cannot run its programs (`rootlay create` makes a "
+            "container of it, for its files)"
         )
         self.image = image
         self.found = found
@@ -185,7 +197,9 @@ class AmbiguousImage(RootlayError):
     def __init__(self, reference: str, candidates: Iterable[str]) -> None:
         self.reference = reference
         self.candidates = tuple(sorted(candidates))
-        super().__init__(f"image ID {reference} is ambiguous: it fits {', '.join(c[:19] for c in self.candidates)}")
+        super().__init__(
+            f"image ID {reference} is ambiguous: it fits {', '.join(c[:19] for c in self.candidates)}; give more digits"
+        )
 
 
 class ImageInUse(RootlayError):
@@ -215,7 +229,9 @@ class NameInUse(RootlayError):
     exit_code = 16
 
     def __init__(self, name: str, holder: str) -> None:
-        super().__init__(f"the name {name} is in use by container {holder}: remove or rename that one")
+        super().__init__(
+            f"the name {name} is in use by container {holder}: choose another name, or remove or rename that container"
+        )
         self.name = name
         self.holder = holder
 
@@ -226,7 +242,7 @@ class ContainerRunning(RootlayError):
     exit_code = 17
 
     def __init__(self, container: str) -> None:
-        super().__init__(f"container {container} is running: stop it first, or use force")
+        super().__init__(f"container {container} is running: stop it first, or use --force")
         self.container = container
 
 
@@ -235,7 +251,7 @@ class StillRunning(ContainerRunning):
 
     def __init__(self, container: str) -> None:
         super().__init__(container)
-        self.args = (f"container {container} still has processes: try again, and set a limit to them (`ulimit -u`)",)
+        self.args = (f"container {container} still has processes: try again, and limit their number (`ulimit -u`)",)
 
 
 class NotFetched(RootlayError):
@@ -244,7 +260,7 @@ class NotFetched(RootlayError):
     exit_code = 46
 
     def __init__(self, reference: str) -> None:
-        super().__init__(f"image {reference} is not all here: fetch the rest with `rootlay pull {reference}`")
+        super().__init__(f"image {reference} is incomplete: fetch the rest with `rootlay pull {reference}`")
         self.reference = reference
 
 
@@ -267,7 +283,10 @@ class DiskFull(RootlayError):
     exit_code = 31
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"no space left for the store at {path}; nothing was changed")
+        super().__init__(
+            f"no space left for the store at {path}; nothing was changed: free space (`rootlay prune`), or "
+            "choose another store with --root"
+        )
         self.path = path
 
 
@@ -278,7 +297,7 @@ class CorruptStore(RootlayError):
     exit_code = 27
 
     def __init__(self, what: str, reason: str) -> None:
-        super().__init__(f"the store is damaged: {what}: {reason}")
+        super().__init__(f"the store is damaged: {what}: {reason} (`rootlay fsck` checks and repairs it)")
         self.what = what
         self.reason = reason
 

@@ -60,7 +60,7 @@ def texts(source: Json, name: str, what: str) -> tuple[str, ...] | None:
     if items is None:
         return None
     if not all(isinstance(item, str) for item in items):
-        raise BadManifest(what, f"{name} is not a list of texts")
+        raise BadManifest(what, f"{name} is not a list of strings")
     return tuple(items)
 
 
@@ -68,7 +68,7 @@ def text_map(source: Json, name: str, what: str) -> dict[str, str]:
     """Return the member `name`: an object of texts; empty if it is missing or null. Raises BadManifest."""
     found = optional(source, name, dict, what) or {}
     if not all(isinstance(value, str) for value in found.values()):
-        raise BadManifest(what, f"{name} holds something that is not a text")
+        raise BadManifest(what, f"{name} has a value that is not a string")
     return dict(found)
 
 

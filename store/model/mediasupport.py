@@ -27,7 +27,7 @@ def check_layers(manifest: Manifest, config: ImageConfig, what: str) -> None:
         raise BadManifest(what, f"{len(manifest.layers)} layers, but {len(config.diff_ids)} diff IDs in the config")
     for layer in manifest.layers:
         if layer.digest.algorithm != "sha256":
-            raise UnsupportedMedia(what, f"layers by {layer.digest.algorithm} are not supported")
+            raise UnsupportedMedia(what, f"layers with digests by {layer.digest.algorithm} are not supported")
         if layer.media_type.endswith(_ENCRYPTED):
             raise UnsupportedMedia(what, f"layer {layer.digest.short} is encrypted; decrypt the image first")
 

@@ -58,7 +58,7 @@ def follow(base: str, location: str | None) -> str:
     """Return the URL that an answer of `base` points to. Raises BadRegistryAnswer if rule 2 forbids it."""
     here = Origin.of(base)
     if not location:
-        raise BadRegistryAnswer(here.host, "an answer without the Location that it needs")
+        raise BadRegistryAnswer(here.host, "its answer has no Location")
     if not location.isprintable():  # urljoin would drop some of it
         raise BadRegistryAnswer(here.host, "malformed Location")
     try:
@@ -67,7 +67,7 @@ def follow(base: str, location: str | None) -> str:
         raise BadRegistryAnswer(here.host, "malformed Location") from error
     there = Origin.of(target)
     if here.scheme == "https" and there.scheme != "https":
-        raise BadRegistryAnswer(here.host, f"it sends us from https to {there.scheme} ({there.host}): refused")
+        raise BadRegistryAnswer(here.host, f"it redirects from https to {there.scheme} ({there.host}): refused")
     return target
 
 

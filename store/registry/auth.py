@@ -91,7 +91,7 @@ class Authorizer:
                 if challenge.scheme == "basic":
                     return self._answer_basic(rejected, what)
             raise AccessDenied(
-                self._domain, what, "it asks for no credentials that we know", had_credential=rejected is not None
+                self._domain, what, "it requires an unknown kind of credentials", had_credential=rejected is not None
             )
 
     def _answer_basic(self, rejected: str | None, what: str) -> str:
@@ -118,7 +118,7 @@ class Authorizer:
     def _token_request(self, challenge: Challenge, origin: Origin, scopes: Scopes) -> Request:
         realm = challenge.parameters["realm"]
         if Origin.of(realm).scheme != "https" and origin.scheme == "https":
-            raise BadRegistryAnswer(self._domain, "it wants tokens from a server without TLS: refused")
+            raise BadRegistryAnswer(self._domain, "its token server has no TLS: refused")
         service = challenge.parameters.get("service", "")
         wanted = scopes or tuple(challenge.parameters.get("scope", "").split())
         credential = self.credential
@@ -142,20 +142,20 @@ class Authorizer:
             status, host = response.status, response.host
             if status in PASSING_STATUSES:
                 wait_s = parse_retry_after(response.header("Retry-After"))
-                raise RegistryUnreachable(host, f"the token server answers {status}", retry_after_s=wait_s)
+                raise RegistryUnreachable(host, f"the token server returned {status}", retry_after_s=wait_s)
             if status in (400, 401, 403):
                 raise AccessDenied(
                     self._domain, host, f"no token ({status})", had_credential=self.credential is not None
                 )
             if status != 200:
-                raise BadRegistryAnswer(host, f"the token server answers {status}")
+                raise BadRegistryAnswer(host, f"the token server returned {status}")
             data = response.read(TOKEN_BYTES_MAX, "its token")
         try:
             fields = parse_object(data, "token")
             token = optional(fields, "token", str, "token") or optional(fields, "access_token", str, "token")
             life_s = optional(fields, "expires_in", int, "token") or _LIFE_S
         except BadManifest as error:
-            raise BadRegistryAnswer(host, f"its token is not one: {error.reason}") from error
+            raise BadRegistryAnswer(host, f"its token is not valid: {error.reason}") from error
         if not token or not token.isascii() or not token.isprintable():
-            raise BadRegistryAnswer(host, "its token is not one")
+            raise BadRegistryAnswer(host, "its token is not valid")
         return token, min(max(life_s, 1), _LIFE_S_MAX)

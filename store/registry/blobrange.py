@@ -28,10 +28,10 @@ def read_range(session: Session, call: Call, start: int, end: int) -> bytes:
         try:
             with response:
                 if response.status != 206:
-                    raise NoRanges(response.host, "it does not serve parts of blobs")
+                    raise NoRanges(response.host, "it does not support range requests")
                 found = _CONTENT_RANGE.match(response.header("Content-Range") or "")
                 if found is None or (int(found[1]), int(found[2])) != (start, end - 1):
-                    raise BadRegistryAnswer(response.host, "it answers another Range than was asked for")
+                    raise BadRegistryAnswer(response.host, "it returned another Range than requested")
                 data = response.read(end - start, call.what)
                 if len(data) == end - start:
                     return data

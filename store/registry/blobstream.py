@@ -83,5 +83,5 @@ class BlobStream:
             return 0
         found = _CONTENT_RANGE.match(response.header("Content-Range") or "")
         if found is None or int(found[1]) != self._done:
-            raise BadRegistryAnswer(response.host, "it answers another Range than was asked for")
+            raise BadRegistryAnswer(response.host, "it returned another Range than requested")
         return self._done

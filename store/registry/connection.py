@@ -27,7 +27,7 @@ def patient(kind: type[Any], seconds: float) -> type[Any]:
                 return super().getresponse()
             except OSError as error:
                 if deadline.passed:
-                    raise TimeoutError(None, "the head of its answer does not come to an end") from error
+                    raise TimeoutError(None, "the header of the answer is incomplete") from error
                 raise
             finally:
                 deadline.cancel()
@@ -60,7 +60,9 @@ class _Head:
     def readline(self, limit: int) -> bytes:
         line: bytes = self._stream.readline(limit)
         if (line or self._begun) and not line.endswith(b"\n") and len(line) < limit:
-            raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was cut in the head of its answer")
+            raise ConnectionAbortedError(
+                errno.ECONNABORTED, "the connection was interrupted in the header of the answer"
+            )
         self._begun = True
         return line
 

@@ -31,9 +31,9 @@ def get(helper: str, key: str) -> Credential | None:
         fields = json.loads(done.stdout)
         user, secret = fields["Username"], fields["Secret"]
     except (ValueError, KeyError, TypeError) as error:
-        raise CredentialStoreFailed(program, "its answer is not a login") from error
+        raise CredentialStoreFailed(program, "its output is not a login") from error
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise CredentialStoreFailed(program, "its answer is not a login")
+        raise CredentialStoreFailed(program, "its output is not a login")
     return Credential("", "", secret) if user == _TOKEN_USER else Credential(user, secret)
 
 
@@ -65,7 +65,9 @@ def _run(helper: str, action: str, text: str) -> subprocess.CompletedProcess[str
             [program, action], input=text, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
         )
     except FileNotFoundError as error:
-        raise CredentialStoreFailed(program, "no such program in PATH (Docker's config.json asks for it)") from error
+        raise CredentialStoreFailed(
+            program, "not in PATH: install it, or remove it from Docker's config.json"
+        ) from error
     except subprocess.TimeoutExpired as error:
         raise CredentialStoreFailed(program, f"no answer in {_TIMEOUT_S} s") from error
     except (OSError, UnicodeDecodeError) as error:

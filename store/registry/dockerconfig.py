@@ -132,7 +132,7 @@ class DockerConfig:
 
     def _write(self, source: Mapping[str, Any]) -> None:
         if self.path is None:
-            raise CredentialStoreFailed("login", "there is no config file to keep it in")
+            raise CredentialStoreFailed("login", "there is no config file to store it in")
         final = Path(os.path.realpath(self.path))
         try:
             final.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

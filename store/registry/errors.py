@@ -32,7 +32,9 @@ class AccessDenied(RootlayError):
     exit_code = 41
 
     def __init__(self, host: str, what: str, reason: str, *, had_credential: bool) -> None:
-        hint = "the user name or password is wrong, or may not do this" if had_credential else f"rootlay login {host}"
+        hint = (
+            "wrong user name or password, or insufficient rights" if had_credential else f"log in: rootlay login {host}"
+        )
         super().__init__(f"{what}: access denied: {reason} ({hint})")
         self.host = host
         self.what = what
@@ -54,7 +56,7 @@ class RegistryRefused(RootlayError):
     exit_code = 43
 
     def __init__(self, what: str, status: int, reason: str) -> None:
-        super().__init__(f"{what}: the registry answers {status}: {reason}")
+        super().__init__(f"{what}: the registry returned {status}: {reason}")
         self.what = what
         self.status = status
         self.reason = reason

@@ -53,19 +53,19 @@ class NotLazy(Exception):
 def pull_lazily(layout: Layout, repository: Repository, layer: Descriptor, diff_id: Digest, what: str) -> int:
     """Store the lazy form of a layer; return the number of fetched bytes. Durable, idempotent.
 
-    Preconditions: the caller is inside `layout.importing()`.
+    Preconditions: the caller is inside `importing(layout)`.
 
     Raises NotLazy; RegistryUnreachable and so on; BadManifest, DigestMismatch, UnsafePath, TooLarge for a bad table.
     """
     place, own_id = find_toc(layer), lazy_id(layer)
     if place is None or own_id is None:
-        raise NotLazy("it has no table of contents that the manifest vouches for")
+        raise NotLazy("the manifest gives no digest of a table of contents")
     if place.digest.algorithm != "sha256":
-        raise NotLazy(f"its table of contents is known by {place.digest.algorithm} only")
+        raise NotLazy(f"its table of contents has only a {place.digest.algorithm} digest")
     name = f"{repository.session.domain}/{repository.path}"
     origin = make_origin(repository, Origin(name, layer, diff_id))
     if origin is None:
-        raise NotLazy("the proxy's password is not kept")
+        raise NotLazy("the proxy needs a password, which is not stored")
     with layout.lock(str(own_id)):
         if layout.has_layer(own_id):
             return 0
@@ -150,7 +150,7 @@ class _ChunkedTable:
                 while chunk := reader.read(_TEXT_BYTES):
                     left -= len(chunk)
                     if left < 0:
-                        raise BadManifest(self._what, "its table of contents is longer than it says")
+                        raise BadManifest(self._what, "its table of contents is longer than its size")
                     yield chunk
             except zstandard.ZstdError as error:
                 raise BadManifest(self._what, f"its table of contents is damaged: {error}") from error
@@ -163,7 +163,7 @@ class _StargzTable:
     def __init__(self, read: _Reader, place: TocPlace, spool: Path) -> None:
         footer = _FOOTER.match(read(max(0, read.size - _FOOTER_BYTES), read.size))
         if footer is None:
-            raise NotLazy("its end is not that of an eStargz")
+            raise NotLazy("it does not end as an eStargz layer")
         self.content_end = read.size - _FOOTER_BYTES
         self._what = read.what
         self._spool = spool

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rootlay.store.images.recording import add_index, add_manifest
 from rootlay.store.layer.load import store_blob
 from rootlay.store.layout.catalog import Catalog
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.indexdocuments import DEPTH_MAX, iter_index_documents
 from rootlay.store.layout.layout import Layout
 from rootlay.store.layout.partialblob import KEPT_S, remove_partials
@@ -74,7 +76,7 @@ def pull(
     name = Reference.parse(reference)
     wanted = platform or host_platform()
     remove_partials(store.layout, KEPT_S)
-    with Session(settings, name.domain) as session, store.layout.importing(keep=worth_keeping):
+    with Session(settings, name.domain) as session, importing(store.layout, keep=worth_keeping):
         work = _Pull(store, Repository(session, name), name, wanted, progress, note if lazy else None)
         return work.run_all_platforms() if all_platforms else work.run()
 
@@ -123,7 +125,7 @@ class _Pull:
         if not top.is_index:
             check_platform(config, self._wanted)
         self._bring(manifest, config, config_bytes)
-        image = self._store.add_manifest(document.data, self._name, config.platform)
+        image = add_manifest(self._store, document.data, self._name, config.platform)
         lazy = self._count_lazy(manifest)
         return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 
@@ -141,7 +143,7 @@ class _Pull:
 
         members = list(iter_index_documents(read, top.descriptor, name))
         if not any(member.is_image for member in members):
-            raise UnsupportedMedia(name, "no image for Linux in it")
+            raise UnsupportedMedia(name, "there is no image for Linux in it")
         platform: Platform | None = None
         for member in members:
             if member.manifest is not None and member.is_image:
@@ -153,9 +155,9 @@ class _Pull:
                 for blob in member.blobs:
                     self._fetch_blob(blob)
         if top.is_index:
-            image = self._store.add_index(members, self._name)
+            image = add_index(self._store, members, self._name)
         else:
-            image = self._store.add_manifest(top.data, self._name, platform)
+            image = add_manifest(self._store, top.data, self._name, platform)
         lazy = self._count_lazy(image.manifest)
         return Pulled(image, top.descriptor.digest, self._layers.layers, self._layers.bytes, lazy)
 

@@ -72,7 +72,7 @@ def push(
     """
     name = Reference.parse(target or image_name)
     if name.digest is not None:
-        raise BadReference(name.familiar, "an image is pushed to a tag, not to a digest")
+        raise BadReference(name.familiar, "push to a tag, not to a digest")
     with store.layout.holding(), ExitStack() as stack:
         image = store.image(image_name, platform)
         check_whole(store.layout, image)

@@ -137,7 +137,7 @@ class Repository:
         """Start an upload and return its location."""
         location = self._begin("blobs/uploads/", str(digest), (202,))
         if location is None:
-            raise BadRegistryAnswer(self.session.domain, "an upload without a location")
+            raise BadRegistryAnswer(self.session.domain, "it returned no location for an upload")
         return location
 
     def _begin(self, tail: str, what: str, expected: tuple[int, ...]) -> str | None:
@@ -170,5 +170,5 @@ def _media_type(data: bytes, kind: str, what: str) -> str:
     if found not in INDEXES | MANIFESTS:
         raise UnsupportedMedia(what, f"not an image: {found[:100]}")
     if ("manifests" in source) is not (found in INDEXES) or ("layers" in source and found in INDEXES):
-        raise BadManifest(what, f"its content is not what its media type {found} says")
+        raise BadManifest(what, f"its content does not have its media type {found}")
     return found

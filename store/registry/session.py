@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
 
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.errors import BadManifest
 from rootlay.store.model.jsonfield import objects, parse_object
 from rootlay.store.model.value import field, value
@@ -52,7 +52,7 @@ class Call:
     retry: bool = True
 
 
-class Session:
+class Session(Closing):
     """One registry. Thread safe; close it."""
 
     def __init__(
@@ -155,7 +155,7 @@ class Session:
                 return response
             response.close()
             if call.method not in ("GET", "HEAD"):
-                raise BadRegistryAnswer(response.host, f"it redirects a {call.method}: refused")
+                raise BadRegistryAnswer(response.host, f"it redirects a {call.method} request: refused")
             url = follow(url, response.header("Location"))
         raise BadRegistryAnswer(self.domain, f"more than {_REDIRECTS_MAX} redirects")
 
@@ -179,16 +179,6 @@ class Session:
     def close(self) -> None:
         """Close the connections. Idempotent."""
         self._transport.close()
-
-    def __enter__(self) -> Session:
-        """Return the session itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def _message(response: Response) -> str:

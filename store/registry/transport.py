@@ -14,7 +14,6 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from types import TracebackType
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -22,6 +21,7 @@ from urllib3.exceptions import HTTPError, LocationValueError
 from urllib3.exceptions import SSLError as TlsError
 
 from rootlay.store.codec.bytestream import CHUNK_BYTES
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.address import Origin
 from rootlay.store.registry.connection import patient
@@ -62,7 +62,7 @@ class Request:
     body: Body | None = None
 
 
-class Response:
+class Response(Closing):
     """An answer whose body has not been read."""
 
     def __init__(self, raw: urllib3.BaseHTTPResponse, url: str, pace: Pace) -> None:
@@ -96,7 +96,7 @@ class Response:
                 yield b"".join(parts)
             if isinstance(error, RegistryUnreachable):
                 raise
-            raise RegistryUnreachable(self.host, f"the connection was cut: {_reason(error)}") from error
+            raise RegistryUnreachable(self.host, f"the connection was interrupted: {_reason(error)}") from error
         if parts:
             yield b"".join(parts)
 
@@ -129,16 +129,6 @@ class Response:
         if left is not None and left <= _DRAIN_BYTES_MAX:
             self._raw.drain_conn()
         self._raw.close()
-
-    def __enter__(self) -> Response:
-        """Return the response itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 class Transport:
@@ -196,7 +186,7 @@ class Transport:
         except ValueError:
             known = False
         if not known:
-            raise RegistryUnreachable("proxy", "not the URL of an http or https proxy", passing=False)
+            raise RegistryUnreachable("proxy", "not the URL of an HTTP or HTTPS proxy", passing=False)
         bare = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         headers = {}
         if parts.username is not None:
@@ -226,7 +216,7 @@ class Transport:
                     context.load_verify_locations(cafile=str(self._settings.ca_file))
                 except ssl.SSLError as error:
                     raise RegistryUnreachable(
-                        str(self._settings.ca_file), "no certificates in PEM form in it", passing=False
+                        str(self._settings.ca_file), "it has no certificates in PEM form", passing=False
                     ) from error
             self._trust = context
         return self._trust
@@ -246,7 +236,7 @@ def _tls_trouble(host: str, error: TlsError) -> RegistryUnreachable:
         reason = f"its certificate is not valid: {cause.verify_message} (--cacert FILE trusts a CA of your own)"
         return RegistryUnreachable(host, reason, passing=False)
     wrong = isinstance(cause, ssl.SSLError) and cause.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
-    hint = " (it does not speak TLS; --plain-http allows http in the clear)" if wrong else ""
+    hint = " (it does not speak TLS; --plain-http allows plain HTTP)" if wrong else ""
     return RegistryUnreachable(host, f"TLS: {_reason(error)}{hint}", passing=not wrong)
 
 

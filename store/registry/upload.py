@@ -81,7 +81,7 @@ class Upload:
                 before = offset
                 location, offset = self._patch(location, offset)
                 if offset <= before:
-                    raise RegistryUnreachable(self._host, f"it has kept nothing of {self._what}")
+                    raise RegistryUnreachable(self._host, f"it lost the upload of {self._what}")
                 if offset > best:  # not if an upload only started again
                     best = offset
                     attempts.progress()
@@ -131,7 +131,7 @@ class Upload:
             return otherwise
         have = int(found[1]) + 1 if int(found[1]) else 0
         if have > self._descriptor.size:
-            raise BadRegistryAnswer(self._host, f"it has more of {self._what} than there is")
+            raise BadRegistryAnswer(self._host, f"it claims more bytes of {self._what} than were sent")
         return have
 
     def _body(self, start: int, end: int) -> Body:
@@ -146,7 +146,7 @@ class Upload:
             while start < end:
                 chunk = os.pread(stream.fileno(), min(CHUNK_BYTES, end - start), start)
                 if not chunk:
-                    raise CorruptStore(self._what, "the blob is shorter than its descriptor says")
+                    raise CorruptStore(self._what, "the blob is shorter than its descriptor")
                 start += len(chunk)
                 self._report(start)
                 yield chunk

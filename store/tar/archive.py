@@ -172,7 +172,7 @@ class TarFiles:
         for raw_name, entry in TarReader(_SeekableSource(stream), what):
             path = os.fsdecode(normalise(raw_name))
             if len(self._files) + len(self._links) > _MEMBERS_MAX:
-                raise NotAnArchive(what, f"more than {_MEMBERS_MAX} members are not an image archive")
+                raise NotAnArchive(what, f"it has more than {_MEMBERS_MAX} members: not an image archive")
             self._files.pop(path, None)
             self._links.pop(path, None)
             if entry.type is EntryType.FILE and entry.sparse is None:

@@ -15,7 +15,7 @@ def normalise(raw: bytes) -> bytes:
         raise UnsafePath(raw, "NUL in a name")
     parts = raw.split(b"/")
     if b".." in parts:
-        raise UnsafePath(raw, "it leaves the root by a `..` component")
+        raise UnsafePath(raw, "a `..` component leads out of the root")
     if b"" in parts or b"." in parts:
         parts = [part for part in parts if part not in (b"", b".")]
         path = b"/".join(parts)

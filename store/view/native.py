@@ -29,7 +29,7 @@ _BUCKET = Struct("<I")
 _CHILDREN = Struct("<56xII")
 _CHILD = Struct("<4xIHB85x")  # name, its length, type
 _MODE_TYPES = {kind.value[0]: bits for kind, bits in TYPE_BITS.items()}
-_PATH_DEPTH_MAX = 4096
+_PATH_DEPTH_MAX = 32768
 
 _MASK = (1 << 64) - 1
 _FNV_START = 0xCBF29CE484222325
@@ -76,7 +76,7 @@ class NativeHeader:
             (off_strings, strings_bytes),
         )
         if any(offset < HEADER_BYTES or offset + size > file_bytes for offset, size in parts):
-            raise CorruptStore(what, "a table outside the file")
+            raise CorruptStore(what, "a table is outside the file")
         if entries < 2 or buckets < 2 * entries or buckets & (buckets - 1):
             raise CorruptStore(what, "impossible table sizes")
         return cls(
@@ -162,7 +162,7 @@ class NativeView:
 
     def _string(self, offset: int, length: int) -> bytes:
         if offset + length > self.header.strings_bytes:
-            raise CorruptStore(self._what, "a string outside the file")
+            raise CorruptStore(self._what, "a string is outside the file")
         start = self.header.off_strings + offset
         return self._map[start : start + length]
 
@@ -180,11 +180,11 @@ class NativeView:
         while entry_id != ROOT_ID:
             parent, name = self.key(entry_id)
             if not 1 <= parent < self.header.entries:
-                raise CorruptStore(self._what, f"entry {entry_id} in a directory that there is not")
+                raise CorruptStore(self._what, f"entry {entry_id} in a missing directory")
             entry_id = parent
             names.append(name)
             if len(names) > _PATH_DEPTH_MAX:
-                raise CorruptStore(self._what, "a circle of directories")
+                raise CorruptStore(self._what, "its directories form a loop")
         return b"/" + b"/".join(reversed(names))
 
     def list_types(self, entry_id: int) -> list[tuple[bytes, int]]:
@@ -194,16 +194,16 @@ class NativeView:
         header, mapped = self.header, self._map
         first, count = _CHILDREN.unpack_from(mapped, header.off_entries + ENTRY_BYTES * entry_id)
         if first + count > header.entries:
-            raise CorruptStore(self._what, "a directory with children outside the table")
+            raise CorruptStore(self._what, "a directory has children outside the table")
         start = header.off_entries + ENTRY_BYTES * first
         strings = header.off_strings
         rows = list(_CHILD.iter_unpack(mapped[start : start + ENTRY_BYTES * count]))
         if any(at + length > header.strings_bytes for at, length, _ in rows):
-            raise CorruptStore(self._what, "a string outside the file")
+            raise CorruptStore(self._what, "a string is outside the file")
         try:
             found = [(mapped[strings + at : strings + at + length], _MODE_TYPES[kind]) for at, length, kind in rows]
         except KeyError as error:
-            raise CorruptStore(self._what, "an entry of no known type") from error
+            raise CorruptStore(self._what, "an entry of unknown type") from error
         return found
 
     def find(self, parent: int, name: bytes) -> int:
@@ -217,7 +217,7 @@ class NativeView:
             if not entry_id or self.key(entry_id) == (parent, name):
                 return int(entry_id)
             bucket = (bucket + 1) & (header.buckets - 1)
-        raise CorruptStore(self._what, "a damaged hash table")
+        raise CorruptStore(self._what, "its hash table is damaged")
 
     def close(self) -> None:
         """Unmap the file. Idempotent."""

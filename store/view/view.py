@@ -166,7 +166,7 @@ class View(Walks):
             raise CorruptStore(str(path), f"version {version} instead of {VERSION}")
         root = self.find(0, b"")
         if root is None:
-            raise CorruptStore(str(path), "no root")
+            raise CorruptStore(str(path), "it has no root")
         self.root = root
 
     @classmethod

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from tests.cli.conftest import Rootlay
+from tests.cli.test_run import wait_for
 
 
 def test_a_targets_links_are_the_images(small: Rootlay, tmp_path: Path) -> None:
@@ -50,3 +51,31 @@ def test_set_id_bits_never_get_onto_a_file_of_the_host(small: Rootlay, tmp_path:
     assert modes == {"f": 0o755, "g": 0o644, "shared": 0o2775, "shared/sub": 0o2700, "private": 0o755}
     access = [name for path in source.rglob("*") for name in os.listxattr(path) if "acl" in name]
     assert access == [], "the mode was changed by a list that says no more than it"
+
+
+def test_a_bind_inside_another_does_not_lead_out_of_it(small: Rootlay, tmp_path: Path) -> None:
+    """A program puts a link in the place of the second bind's source: later sessions must not follow it."""
+    (tmp_path / "project/sub").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside/f").write_text("canary secret")
+    (tmp_path / "project/sub/f").write_text("mine")
+    binds = ("-v", f"{tmp_path}/project:/p", "-v", f"{tmp_path}/project/sub:/q")
+    small(
+        "run",
+        "-d",
+        "--name",
+        "c",
+        *binds,
+        "small",
+        "sh",
+        "-c",
+        f"mv /p/sub /p/old; ln -s {tmp_path}/outside /p/sub; sleep 60",
+    )
+    wait_for(lambda: (tmp_path / "project/sub").is_symlink(), "the link is not made")
+    for words in (("exec", "c", "cat", "/q/f"), ("exec", "c", "sh", "-c", "echo x > /q/f")):
+        line = small.fails(*words, code=125)
+        assert "is a symbolic link in a directory that programs can write to" in line
+    small("stop", "-t", "0", "c")
+    small.fails("start", "-a", "c", code=125)
+    assert (tmp_path / "outside/f").read_text() == "canary secret"
+    small("rm", "-f", "c")

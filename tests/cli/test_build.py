@@ -45,7 +45,7 @@ def test_a_directory_gets_the_files(small: Rootlay, context: Path, tmp_path: Pat
     ("options", "message"),
     [
         (("-o", "type=nothing"), "--output type=nothing: expected type="),
-        (("-o", "-", "-o", "-"), "only one can be standard output"),
+        (("-o", "-", "-o", "-"), "only one output can be standard output"),
         (("--push",), "a push needs a name"),
         (("--progress", "loud"), "--progress=loud"),
         (("--add-host", "x"), "--add-host x: expected NAME:ADDRESS"),
@@ -84,7 +84,7 @@ def test_a_context_may_be_an_oci_layout(small: Rootlay, context: Path, tmp_path:
     place = f"other=oci-layout://{tmp_path / 'layout'}:nothing"
     assert "nothing" in small.fails("build", "-q", "--build-context", place, str(context), code=10)
     place = f"other=oci-layout://{tmp_path}"
-    assert "no index.json" in small.fails("build", "-q", "--build-context", place, str(context), code=20)
+    assert "index.json is missing" in small.fails("build", "-q", "--build-context", place, str(context), code=20)
 
 
 def test_a_named_context_has_a_dockerignore_of_its_own(small: Rootlay, context: Path, tmp_path: Path) -> None:

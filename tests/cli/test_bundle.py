@@ -98,7 +98,7 @@ def test_without_a_home_to_write_to(file: Path, tmp_path: Path) -> None:
     found.chmod(0o777)
     done = subprocess.run(command, env=environ, capture_output=True, timeout=60, check=False)
     assert done.returncode == 125
-    assert b"not a directory of yours alone" in done.stderr
+    assert b"not a directory that only you can write" in done.stderr
 
 
 def test_loads(file: Path, tmp_path: Path, small: Rootlay) -> None:
@@ -115,7 +115,7 @@ def test_prune_leaves_a_bundle_in_use_and_survives_one_that_is_gone(file: Path, 
     other("prune", "-f")
     assert other("start", "-a", "c").returncode == 0
     file.unlink()
-    assert "the bundle that the container was made from is gone" in other.fails("start", "-a", "c", code=125)
+    assert "the bundle that the container was made from is missing" in other.fails("start", "-a", "c", code=125)
     other("rm", "c")
     other("prune", "-f")
     assert not list((tmp_path / "other" / "views").glob("*.bundle"))
@@ -123,7 +123,7 @@ def test_prune_leaves_a_bundle_in_use_and_survives_one_that_is_gone(file: Path, 
 
 def test_bad_input(small: Rootlay, file: Path, tmp_path: Path) -> None:
     assert "nothere" in small.fails("bundle", "nothere", "-o", str(tmp_path / "x.rlay"), code=10)
-    assert "-o FILE is needed" in small.fails("bundle", "small", code=2)
+    assert "-o FILE is missing" in small.fails("bundle", "small", code=2)
     small.fails("bundle", "small", "-o", str(tmp_path / "no" / "x.rlay"), code=1)
     assert not list(tmp_path.glob(".x*"))
     data = file.read_bytes()

@@ -105,7 +105,7 @@ def test_start_echoes_what_it_was_given(small: Rootlay) -> None:
     first = small.out("create", "--name", "one", "small", "true").strip()
     small("create", "--name", "two", "small", "true")
     assert small.out("start", first[:5], "two") == f"{first[:5]}\ntwo\n"
-    assert "one terminal" in small.fails("start", "-a", "one", "two", code=125)
+    assert "name one container only" in small.fails("start", "-a", "one", "two", code=125)
 
 
 @pytest.mark.parametrize("verb", [("rm",), ("rm", "-f"), ("stop",), ("start",), ("inspect",)])
@@ -210,7 +210,7 @@ def test_cidfile_is_written_for_detached_programs_too_and_never_replaced(small: 
     path = tmp_path / "cid"
     identity = small.out("run", "-d", "--cidfile", str(path), "small", "true").strip()
     assert path.read_text() == identity
-    assert "it exists" in small.fails("run", "--cidfile", str(path), "small", "true", code=125)
+    assert "the file exists" in small.fails("run", "--cidfile", str(path), "small", "true", code=125)
     small.fails("run", "--cidfile", str(tmp_path / "no/such"), "small", "true", code=125)
     assert len(small.out("ps", "-aq").split()) == 1
 
@@ -424,8 +424,8 @@ def test_out_of_one_container_and_into_another(container: Rootlay) -> None:
 @pytest.mark.parametrize(
     ("target", "code", "says"),
     [
-        ("c:/no/such", 1, "not a directory of the container"),
-        ("c:/etc/motd", 1, "not a directory of the container"),
+        ("c:/no/such", 1, "not a directory in the container"),
+        ("c:/etc/motd", 1, "not a directory in the container"),
         ("nosuch:/tmp", 14, "no such container"),
     ],
 )

@@ -93,7 +93,7 @@ def test_offline_is_an_error_inside_and_one_line(rootlay: Rootlay, registry: Rea
     lines = done.stderr.decode().splitlines()
     assert any("Input/output error" in line or "I/O error" in line for line in lines)
     [said] = [line for line in lines if line.startswith("rootlay: ")]
-    assert "not here yet" in said
+    assert "not in the store yet" in said
     assert "rootlay pull" in said
     line = rootlay.fails("cp", "x:/payload", "/dev/null", code=CODES["UnknownContainer"])
     assert "no such container" in line

@@ -297,6 +297,31 @@ def _fsspec(small: Rootlay) -> bytes:
     return found
 
 
+def _build(small: Rootlay, base: Path) -> bytes:
+    """The upper as a build context, which COPY and mounts read while it changes. (COPY --from reads layers.)"""
+    copies = (
+        "COPY . /all/",
+        "COPY d*/ /dirs/",
+        "COPY d0/ /d0",
+        "COPY d1/a /a",
+        "COPY --parents d2/./sub /s/",
+        "ADD d3 /d",
+    )
+    mounts = (
+        "RUN --mount=type=bind,source=d0,target=/m cat /m/a /m/sub/a",
+        "RUN --mount=type=bind,rw,target=/m cat /m/*/a",
+    )
+    found = b""
+    for index, step in enumerate((*copies, *mounts)):
+        path = base / f"Dockerfile.{index}"
+        path.write_text(f"FROM small\nARG AT={os.urandom(4).hex()}\n{step}\n")
+        done = small("build", "-t", "made", "--progress", "plain", "-f", str(path), str(upper_of(small)), code=None)
+        found += done.stdout + done.stderr
+        if done.returncode == 0:
+            found += small("save", "made", "--compression", "none", code=None).stdout
+    return found
+
+
 VERBS: dict[str, Callable[[Rootlay, Path], bytes]] = {
     "diff": lambda r, _: r("diff", "c", code=None).stdout,
     "export": lambda r, _: r("export", "c", code=None).stdout,
@@ -323,6 +348,7 @@ VERBS: dict[str, Callable[[Rootlay, Path], bytes]] = {
             ("snapshot", "rm", "c", "t"),
         )
     ),
+    "build": _build,
     "exec": lambda r, _: r("exec", "-w", "/d0/sub/made", "c", "cat", "/d1/a", code=None).stdout,
     "rm": lambda r, _: r("rm", "c", code=None).stdout,
 }

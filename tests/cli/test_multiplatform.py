@@ -95,4 +95,4 @@ def test_a_bundle_is_for_one_platform(rootlay: Rootlay, tmp_path: Path) -> None:
     rootlay("bundle", "several:1", "-o", str(bundle))
     rootlay("create", "--platform", f"linux/{HERE}", str(bundle), "/x")
     told = rootlay.fails("create", "--platform", f"linux/{OTHER}", str(bundle), "/x", code=125)
-    assert f"no image for platform linux/{OTHER}; this one has: linux/{HERE}" in told
+    assert f"no image for platform linux/{OTHER}; available: linux/{HERE}" in told

@@ -89,7 +89,7 @@ def test_a_server_on_port_80_is_found_outside(debian: Rootlay) -> None:
     server = ["python3", "-m", "http.server", "80", "-d", "/etc"]
     debian("run", "-d", "--name", f"web{port}", "-p", f"127.0.0.1:{port}:80", "debian", *server)
     try:
-        for _ in range(100):
+        for _ in range(600):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/debian_version") as answer:
                     assert answer.read()
@@ -112,7 +112,7 @@ def test_nginx_on_port_80_as_an_ordinary_user(tmp_path: Path) -> None:
     rootlay("import", image, "nginx")
     rootlay("run", "-d", "--name", "web", "-p", f"{port}:80", "nginx", "nginx", "-g", "daemon off;")
     try:
-        for _ in range(100):
+        for _ in range(600):
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{port}/") as answer:
                     assert b"nginx" in answer.read()

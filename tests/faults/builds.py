@@ -38,7 +38,7 @@ def build_recorder(out: Path) -> Path:
 
 def build_engine(out: Path, control: Path, log: Path) -> Path:
     """The trap engine; `out` must be called `engine` (rootlay.vfs.run.processes knows programs by that)."""
-    trap = sorted([*CSRC.glob("trap/*.c"), *CSRC.glob("trap/x86_64/*.[cS]")])
+    trap = sorted([*CSRC.glob("trap/*/*.[cS]")])
     objects = _core_objects(out.parent, control, log, ENGINE_FLAGS)
     for source in trap:
         objects.append(str(out.parent / f"trap-{source.name}.o"))

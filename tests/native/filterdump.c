@@ -4,7 +4,7 @@
  *     filterdump FLAGS       the launch file's
  */
 #include "trap/engine.h" /* before the C library, which takes the kernel's names of file types away */
-#include "trap/syscalls.h"
+#include "trap/table/syscalls.h"
 
 #include <linux/filter.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int failures;
@@ -97,6 +98,49 @@ static void six(int port)
     close(client);
 }
 
+/* A peer that is bound to the port, as the calls name it that receive from it: its messages come from elsewhere, or wait
+ * already. */
+static void peers(int port)
+{
+    int peer = socket(AF_INET, SOCK_DGRAM, 0), own = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+    struct sockaddr_in a = in4("127.0.0.1", port), b = in4("127.0.0.1", 0), from[4];
+    struct iovec part[2] = {{(char[4]){0}, 4}, {(char[4]){0}, 4}};
+    struct mmsghdr m[2];
+    socklen_t n = sizeof b;
+
+    memset(from, 0, sizeof from);
+    for (int i = 0; i < 2; i++)
+        m[i].msg_hdr = (struct msghdr){.msg_name = &from[i], .msg_namelen = sizeof b, .msg_iov = &part[i], .msg_iovlen = 1};
+    check(bind(peer, (void *)&a, sizeof a) == 0 && bind(own, (void *)&b, sizeof b) == 0, "bind a peer");
+    check(getsockname(own, (void *)&b, &n) == 0, "the other's address");
+    for (int i = 0; i < 2; i++)
+        check(sendto(peer, "x", 1, 0, (void *)&b, sizeof b) == 1, "send from the port");
+    check(recvmmsg(own, m, 2, 0, NULL) == 2, "recvmmsg");
+    for (int i = 0; i < 2; i++)
+        if (fork() == 0) {
+            usleep(200000 + 200000 * (unsigned)i);
+            _exit(sendto(peer, "x", 1, 0, (void *)&b, sizeof b) != 1);
+        }
+    m[0].msg_hdr.msg_name = &from[2];
+    check(recvmsg(own, &m[0].msg_hdr, 0) == 1, "recvmsg");
+    check(recvfrom(own, part[0].iov_base, 4, 0, (void *)&from[3], &n) == 1, "recvfrom");
+    for (int i = 0; i < 4; i++)
+        check(ntohs(from[i].sin_port) == port, "a datagram's sender has the port inside");
+    close(peer);
+    close(own);
+    peer = socket(AF_INET, SOCK_STREAM, 0);
+    own = socket(AF_INET, SOCK_STREAM, 0);
+    setsockopt(peer, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    b.sin_port = 0;
+    check(bind(own, (void *)&b, sizeof b) == 0 && listen(own, 4) == 0 && getsockname(own, (void *)&b, &n) == 0, "listen");
+    check(bind(peer, (void *)&a, sizeof a) == 0 && connect(peer, (void *)&b, sizeof b) == 0, "connect from the port");
+    check(accept(own, (void *)from, &n) >= 0 && ntohs(from[0].sin_port) == port, "accept's peer has the port inside");
+    while (wait(NULL) > 0)
+        ;
+    close(peer);
+    close(own);
+}
+
 int main(int argc, char **argv)
 {
     int port = atoi(argv[argc - 1]);
@@ -104,6 +148,7 @@ int main(int argc, char **argv)
     tcp(port);
     udp(port);
     six(port);
+    peers(port);
     puts(failures ? "failed" : "ok");
     return failures != 0;
 }

@@ -116,17 +116,6 @@ def test_a_mode_that_a_crash_left_behind_its_record_keeps_nobody_from_writing(bo
     assert (core.read(b"/tmp/f"), stat.S_IMODE(core.stat(b"/tmp/f").mode)) == (b"2", 0o4644)
 
 
-def test_owners_are_recorded_and_set_id_bits_fall(box: Box) -> None:
-    core = box.core
-    core.chown(b"/bin/su", 5, 0xFFFFFFFF)
-    a = core.stat(b"/bin/su")
-    assert (a.uid, a.gid, stat.S_IMODE(a.mode)) == (5, 0, 0o755)
-    core.chown(b"/etc/link", 9, 9, flags=NOFOLLOW)
-    assert (core.lstat(b"/etc/link").uid, core.stat(b"/etc/conf").uid) == (9, 3)
-    core.chown(b"/bin/su", 0, 0)
-    assert box.record("bin/su") == f"i={INO + box.view.ids[b'/bin/su']}"  # type: ignore[union-attr]
-
-
 def test_new_objects_belong_to_the_caller(box: Box) -> None:
     core = box.core
     core.write(b"/tmp/root", b"")
@@ -208,31 +197,6 @@ def test_extended_attributes(box: Box) -> None:
     core.identity(1000, 1000)
     with fails(errno.EPERM):
         core.setxattr(b"/etc/conf", b"trusted.t", b"x")
-
-
-def test_without_an_upper_nothing_changes(make: Callable[..., Box]) -> None:
-    core = make(NODES, writable=False).core
-    assert core.read(b"/etc/conf") == b"original\n"
-    calls: tuple[Callable[[], object], ...] = (
-        lambda: core.write(b"/etc/conf", b"x"),
-        lambda: core.write(b"/etc/new", b"x"),
-        lambda: core.mkdir(b"/etc/new"),
-        lambda: core.unlink(b"/etc/conf"),
-        lambda: core.rmdir(b"/tmp"),
-        lambda: core.rename(b"/etc/conf", b"/etc/new"),
-        lambda: core.link(b"/etc/conf", b"/etc/new"),
-        lambda: core.chmod(b"/etc/conf", 0o600),
-        lambda: core.chown(b"/etc/conf", 1, 1),
-        lambda: core.utimens(b"/etc/conf", 0, 0),
-        lambda: core.truncate(b"/etc/conf", 0),
-        lambda: core.setxattr(b"/etc/conf", b"user.x", b"x"),
-        lambda: core.access(b"/etc/conf", os.W_OK),
-    )
-    for call in calls:
-        with fails(errno.EROFS):
-            call()
-    with fails(errno.EEXIST):
-        core.mkdir(b"/etc")
 
 
 def test_the_lowest_descriptor_is_given(box: Box) -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.native.test_core_moved import name_of, names
-from tests.native.test_core_random import NAMES, STACKS, TREE, put
+from tests.native.test_core_random import NAMES, STACKS, TREE
 from tests.support.boxes.box import Box
 from tests.support.boxes.corelib import AT_FDCWD, NOFOLLOW, REMOVEDIR, Core
 from tests.support.boxes.plain import LIBC
+from tests.support.boxes.trees import put
 
 
 @dataclass

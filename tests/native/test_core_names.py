@@ -22,30 +22,6 @@ def box(make: Callable[..., Box]) -> Box:
     return make(NODES)
 
 
-def test_whiteouts_and_opaque_directories(box: Box) -> None:
-    core = box.core
-    core.unlink(b"/etc/conf")
-    assert box.upper_names("etc") == [".wh.conf"]
-    with fails(errno.ENOENT):
-        core.open(b"/etc/conf", os.O_RDONLY)
-    core.write(b"/etc/conf", b"again")
-    assert box.upper_names("etc") == ["conf"]
-    assert core.stat(b"/etc/conf").uid == 0
-    with fails(errno.ENOTEMPTY):
-        core.rmdir(b"/lib/sub")
-    core.unlink(b"/lib/sub/deep/x")
-    core.rmdir(b"/lib/sub/deep")
-    core.unlink(b"/lib/sub/y")
-    core.rmdir(b"/lib/sub")
-    assert core.listdir(b"/lib") == []
-    core.mkdir(b"/lib/sub")
-    assert core.listdir(b"/lib/sub") == []
-    assert box.upper_names("lib") == [".wh..wh.m.sub", "sub"]  # recorded: the group of the set-gid parent
-    assert box.upper_names("lib/sub") == [".wh..wh..opq"]
-    core.rmdir(b"/lib/sub")
-    assert box.upper_names("lib") == [".wh.sub"]
-
-
 @pytest.mark.parametrize("length", [244, 245, 251, 252, 255])
 def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> None:
     name = b"/" + b"n" * length
@@ -63,40 +39,6 @@ def test_long_names_have_short_marks(make: Callable[..., Box], length: int) -> N
     core.unlink(b"/" + b"m" * length)
     core.write(name, b"new")
     assert core.stat(name).mode == stat.S_IFREG | 0o644
-
-
-def test_reserved_names_cannot_be_made(box: Box) -> None:
-    calls: tuple[Callable[[], object], ...] = (
-        lambda: box.core.write(b"/tmp/.wh.x", b""),
-        lambda: box.core.mkdir(b"/tmp/.wh..wh..opq"),
-        lambda: box.core.rename(b"/etc/conf", b"/tmp/.wh.conf"),
-        lambda: box.core.link(b"/etc/conf", b"/tmp/.wh.conf"),
-    )
-    for call in calls:
-        with fails(errno.EPERM):
-            call()
-
-
-def test_a_renamed_lower_directory_is_a_redirect(box: Box) -> None:
-    core = box.core
-    ino = core.stat(b"/lib/sub").ino
-    core.rename(b"/lib/sub", b"/moved")
-    assert box.record("moved") == "r=/lib/sub"
-    assert box.upper_names() == [".wh..wh.m.lib", ".wh..wh.m.moved", "lib", "moved"]
-    assert core.stat(b"/moved").ino == ino
-    assert core.listdir(b"/moved") == [b"deep", b"y"]
-    assert box.asked() == []
-    core.rename(b"/moved/deep", b"/tmp/deeper")
-    assert box.record("tmp/deeper") == "r=/lib/sub/deep"
-    core.rename(b"/tmp/deeper", b"/tmp/deepest")
-    assert box.record("tmp/deepest") == "r=/lib/sub/deep"
-    assert core.read(b"/tmp/deepest/x") == b"x"
-    core.write(b"/tmp/deepest/x", b"X", os.O_WRONLY)
-    core.rename(b"/tmp", b"/tmp2")
-    assert core.read(b"/tmp2/deepest/x") == b"X"
-    assert core.listdir(b"/moved") == [b"y"]
-    core.mkdir(b"/lib/sub")
-    assert core.listdir(b"/lib/sub") == []
 
 
 def test_a_directory_below_a_redirect_has_a_working_descriptor(box: Box) -> None:

@@ -3,7 +3,6 @@ and attributes must be the same, whatever the stack of layers is."""
 
 from __future__ import annotations
 
-import errno
 import os
 import random
 import stat
@@ -13,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.boxes.box import Box, d, f, ln
-from tests.support.boxes.corelib import Core
 from tests.support.boxes.launchfile import MARKS, Dir
 from tests.support.boxes.plain import Plain
+from tests.support.boxes.trees import has_xattrs, outcome, owned, put, whole_tree
 from tests.support.boxes.viewfile import Node
 
 # A tree with everything that can be moved, merged and hidden; the top of it in the view or in directory layers.
@@ -39,23 +38,6 @@ TREE: dict[bytes, Node] = {
     b"/d/c": ln(b"../d"),
 }
 NAMES = [b"a", b"b", b"c", b"d", b"e"]
-
-
-def put(root: bytes, nodes: dict[bytes, Node]) -> None:
-    os.makedirs(root, exist_ok=True)
-    for path, n in nodes.items():
-        where = root + path
-        if stat.S_ISDIR(n.mode):
-            os.makedirs(where, exist_ok=True)
-        elif stat.S_ISLNK(n.mode):
-            os.symlink(n.link, where)
-        else:
-            with open(where, "wb") as file:
-                file.write(n.data)
-    for path, n in reversed(nodes.items()):
-        if not stat.S_ISLNK(n.mode):
-            os.chmod(root + path, n.mode & 0o7777)
-        os.utime(root + path, ns=(n.mtime_ns, n.mtime_ns), follow_symlinks=False)
 
 
 def split(nodes: dict[bytes, Node], rng: random.Random) -> tuple[dict[bytes, Node], dict[bytes, Node]]:
@@ -92,10 +74,6 @@ def marked_layer_over_view(make: Callable[..., Box], tmp: Path, rng: random.Rand
 
 def without_a_filter(make: Callable[..., Box], tmp: Path, rng: random.Random, ids: tuple[int, int]) -> Box:
     return make({p: owned(n, ids) for p, n in TREE.items()}, mapped=ids, bloom=False)
-
-
-def owned(n: Node, ids: tuple[int, int]) -> Node:
-    return Node(n.mode, n.data, *ids, n.mtime_ns, n.link)
 
 
 STACKS = {s.__name__: s for s in (view_only, two_plain_layers, marked_layer_over_view, without_a_filter)}
@@ -145,63 +123,6 @@ def an_operation(rng: random.Random) -> tuple[str, tuple[object, ...]]:
     ]
     _, name, args = rng.choices(table, [w for w, _, _ in table])[0]
     return name, args
-
-
-def outcome(target: object, name: str, args: tuple[object, ...]) -> object:
-    try:
-        return getattr(target, name)(*args)
-    except OSError as e:
-        return errno.errorcode[e.errno or 0]
-
-
-def whole_tree(core: Core | Plain, xattrs: bool) -> dict[bytes, tuple[object, ...]]:
-    """Everything that programs can see, by path; hard links by the first path that has the same number."""
-    out: dict[bytes, tuple[object, ...]] = {}
-    first: dict[int, bytes] = {}
-    queue = [b""]
-    for folder in queue:
-        if not folder and isinstance(outcome(core, "listdir", (b"/.",)), str):
-            return out  # not ours to read any more
-        for name in core.listdir(folder or b"/"):
-            path = folder + b"/" + name
-            a = core.lstat(path)
-            if isinstance(a, os.stat_result):
-                mode, size, mtime, ino, owner, nlink = (
-                    a.st_mode,
-                    a.st_size,
-                    a.st_mtime_ns,
-                    a.st_ino,
-                    (a.st_uid, a.st_gid),
-                    a.st_nlink,
-                )
-            else:
-                mode, size, mtime, ino, owner, nlink = a.mode, a.size, a.mtime, a.ino, (a.uid, a.gid), a.nlink
-            content: object = None
-            values: object = None
-            if stat.S_ISDIR(mode):
-                if os.getuid() == 0 or mode & 0o500 == 0o500:
-                    queue.append(path)
-                size = nlink = mtime = 0
-            elif stat.S_ISLNK(mode):
-                content = core.readlink(path)
-                mtime = 0
-            elif stat.S_ISREG(mode):
-                content = core.read(path) if mode & 0o400 or os.getuid() == 0 else None
-            if xattrs and (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) and mode & 0o400:
-                values = [outcome(core, "getxattr", (path, b"user.k%d" % i)) for i in range(2)]
-            if mtime and abs(mtime - 10**18) > 2 * 10**9 and mtime != TREE[b"/a"].mtime_ns:
-                mtime = -1  # the time of the operation: not the same on both sides
-            out[path] = (oct(mode), size, mtime, owner, nlink, content, values, first.setdefault(ino, path))
-    return out
-
-
-def has_xattrs(tmp: Path) -> bool:
-    try:
-        os.setxattr(tmp, "user.test", b"1")
-        os.removexattr(tmp, "user.test")
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("ROOTLAY_CORE_SEEDS", "4"))))

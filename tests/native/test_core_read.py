@@ -54,69 +54,6 @@ def test_stat_of_a_view_entry_needs_no_disk(box: Box) -> None:
     assert os.listdir(box.upper) == []
 
 
-def test_links_are_followed_inside_the_root(box: Box) -> None:
-    want = box.core.stat(b"/etc/passwd").ino
-    for path in (
-        b"/etc/alias",
-        b"/etc/abs",
-        b"/etc/out",
-        b"/../etc/passwd",
-        b"//etc/./passwd",
-        b"/bin/../../etc/passwd",
-    ):
-        assert box.core.stat(path).ino == want
-    assert box.core.lstat(b"/etc/alias").mode == stat.S_IFLNK | 0o777
-    assert box.core.readlink(b"/etc/out") == b"../../../../etc/passwd"
-    assert box.core.stat(b"/bin/perl").ino == box.core.stat(b"/usr/bin/perl").ino
-
-
-def test_hard_links_of_a_view_share_one_number(box: Box) -> None:
-    a, b = box.core.stat(b"/usr/bin/perl"), box.core.stat(b"/usr/bin/perl5")
-    assert (a.ino, a.nlink) == (b.ino, 2)
-    assert box.core.read(b"/usr/bin/perl5") == b"#!perl" * 100
-
-
-@pytest.mark.parametrize(
-    ("path", "code"),
-    [
-        (b"/none", errno.ENOENT),
-        (b"/none/x", errno.ENOENT),
-        (b"/etc/passwd/x", errno.ENOTDIR),
-        (b"/etc/passwd/", errno.ENOTDIR),
-        (b"/etc/passwd/.", errno.ENOTDIR),
-        (b"/etc/alias/..", errno.ENOTDIR),
-        (b"/loop1", errno.ELOOP),
-        (b"/loop1/x", errno.ELOOP),
-        (b"/" + b"n" * 256, errno.ENAMETOOLONG),
-        (b"/" + b"a/" * 2048, errno.ENAMETOOLONG),
-        (b"", errno.ENOENT),
-    ],
-)
-def test_errors_of_a_look_up(box: Box, path: bytes, code: int) -> None:
-    with fails(code):
-        box.core.stat(path)
-
-
-def test_a_path_of_4095_bytes_is_walked(box: Box) -> None:
-    path = b"/etc/.." + b"/." * 2000 + b"/etc/passwd"
-    path = path[:7] + b"/" * (4095 - len(path)) + path[7:]
-    assert len(path) == 4095
-    assert box.core.stat(path).size == 11
-
-
-def test_deep_parents_are_walked_again(make: Callable[..., Box]) -> None:
-    nodes = {}
-    path = b""
-    for i in range(60):
-        path += b"/d%d" % i
-        nodes[path] = d()
-    nodes[path + b"/f"] = f(b"deep")
-    box = make(nodes)
-    up = path + b"/.." * 30 + b"/" + b"/".join(b"d%d" % i for i in range(30, 60)) + b"/f"
-    assert box.core.read(up) == b"deep"
-    assert box.core.stat(path + b"/..").ino == box.core.stat(path.rpartition(b"/")[0]).ino
-
-
 def test_reading_hydrates_once(box: Box) -> None:
     assert box.core.read(b"/etc/alias") == b"root:x:0:0\n"
     assert box.core.read(b"/etc/passwd") == b"root:x:0:0\n"

@@ -99,3 +99,55 @@ def test_nothing_is_remembered_after_a_change_that_was_never_finished(box: Box) 
         core.stat(b"/a/b/f")
     (box.upper / "a/b").chmod(0o755)
     assert core.stat(b"/a/b/f").size == 1
+
+
+def deep(box: Box, levels: int) -> tuple[bytes, int]:
+    """A directory of the upper, `levels` below the root, with a file `g` of one byte; opened."""
+    path = b""
+    for _ in range(levels):
+        path += b"/directory"
+        box.core.mkdir(path, 0o755)
+    box.core.write(path + b"/g", b"1")
+    return path, box.core.open(path, os.O_RDONLY | os.O_DIRECTORY)
+
+
+def create(box: Box, fd: int, name: bytes) -> None:
+    os.close(box.core.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, dirfd=fd))
+
+
+@pytest.mark.parametrize("levels", [2, 40, 90])
+def test_no_relative_name_costs_a_walk_to_its_directory(box: Box, levels: int) -> None:
+    _, fd = deep(box, levels)
+    create(box, fd, b"new")
+    assert box.core.stat(b"g", dirfd=fd).size == 1
+    (box.upper / "directory").rename(box.upper / "elsewhere")  # behind everybody's back
+    assert box.core.stat(b"g", dirfd=fd).size == 1
+    with fails(errno.ENOENT):
+        box.core.stat(b"none", dirfd=fd)
+    os.close(fd)
+
+
+@pytest.mark.parametrize("levels", [2, 40, 90])
+def test_names_in_a_deep_directory_follow_it(box: Box, levels: int) -> None:
+    core = box.core
+    path, fd = deep(box, levels)
+    create(box, fd, b"new")
+    assert core.stat(b"../directory/new", dirfd=fd).size == 0
+    elsewhere(lambda: core.rename(b"/directory", b"/z"))
+    moved = b"/z" + path[len(b"/directory") :]
+    create(box, fd, b"newer")
+    assert core.stat(b"../directory/g", dirfd=fd).size == 1
+    assert core.listdir(moved) == [b"g", b"new", b"newer"]
+    elsewhere(lambda: (core.mkdir(b"/directory", 0o755), core.write(b"/directory/g", b"22")))
+    assert core.stat(b"g", dirfd=fd).size == 1
+    elsewhere(lambda: core.chmod(moved, 0o700))
+    core.identity(1000, 1000)
+    with fails(errno.EACCES):
+        core.stat(b"g", dirfd=fd)
+    core.identity(0, 0)
+    elsewhere(lambda: [core.unlink(moved + b"/" + name) for name in (b"g", b"new", b"newer")] + [core.rmdir(moved)])
+    with fails(errno.ENOENT):
+        core.stat(b"g", dirfd=fd)
+    with fails(errno.ENOENT):
+        create(box, fd, b"x")
+    os.close(fd)

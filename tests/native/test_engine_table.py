@@ -37,7 +37,7 @@ OTHER_ARCHITECTURES = set(
 
 
 def rows() -> list[tuple[str, str]]:
-    text = (SOURCES / "trap" / "syscalls.c").read_text()
+    text = (SOURCES / "trap" / "table" / "syscalls.c").read_text()
     body = text[text.index("static const struct rl_syscall table") :]
     return [(m[1], m[2]) for m in ROW.finditer(body)]
 

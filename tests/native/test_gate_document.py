@@ -29,7 +29,10 @@ def dump(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if shutil.which("cc") is None:
         pytest.skip("cc is not installed")
     target = tmp_path_factory.mktemp("filter") / "filterdump"
-    sources = [HERE / "filterdump.c", *(SOURCES / "trap" / f"{name}.c" for name in ("filter", "checks", "syscalls"))]
+    sources = [
+        HERE / "filterdump.c",
+        *(SOURCES / "trap" / "table" / f"{name}.c" for name in ("filter", "checks", "syscalls")),
+    ]
     options = ["-O1", "-static-pie", "-fPIE", "-std=gnu11", "-I", str(SOURCES), "-Wl,--unresolved-symbols=ignore-all"]
     subprocess.run(["cc", *options, "-o", target, *sources], check=True, capture_output=True)
     return target
@@ -52,7 +55,7 @@ def numbers() -> dict[str, int]:
     """Every call of the kernel's headers and of the engine's table, which knows some that the headers lack."""
     if KERNEL_LIST is None:
         pytest.skip("the kernel's headers are not installed")
-    text = KERNEL_LIST.read_text() + (SOURCES / "trap" / "syscalls.c").read_text()
+    text = KERNEL_LIST.read_text() + (SOURCES / "trap" / "table" / "syscalls.c").read_text()
     return {name: int(number) for name, number in NUMBER.findall(text)}
 
 

@@ -1,7 +1,7 @@
 """Stacks and recursion, computed from the compiler's own call graph and frames (gcc -fcallgraph-info).
 
 1. The core runs on stacks that it does not choose: 48 KiB must do, along every path of calls.
-2. A trapped call runs on a slot's stack, a patched call's quick way on the program's own (trap/patch.c, rule 2).
+2. A trapped call runs on a slot's stack, a patched call's quick way on the program's own (trap/call/patch.c, rule 2).
 3. Every recursion in our C is known here, with what bounds it.
 
 Calls through pointers are none that the compiler shows: where one is on such a path, all that it may reach is named.

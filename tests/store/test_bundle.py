@@ -285,10 +285,10 @@ def test_replaced_after_attaching(store: ImageStore, image: Image, bundle: Path,
     tar = tmp_path / "other.tar"
     tar.write_bytes(make_tar([("f", "f", "x")]))
     write_bundle(store, store.import_rootfs(tar, "other"), bundle)
-    with pytest.raises(CorruptStore, match="not the bundle any more"):
+    with pytest.raises(CorruptStore, match="not the bundle that"):
         open_lower(store.root, str(attached.id))
     bundle.unlink()
-    with pytest.raises(CorruptStore, match="is gone"):
+    with pytest.raises(CorruptStore, match="is missing"):
         open_lower(store.root, str(attached.id))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import signal
 import subprocess
@@ -161,6 +162,19 @@ def test_sweep_leaves_the_living_alone(tmp_path: Path) -> None:
         sweep(tmp_path)
         assert sorted(p.name for p in tmp_path.iterdir()) == sorted([living.name, living.name + ".lock"])
         assert (living / "file").exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_forked_child_leaves_the_directory_to_its_parent(tmp_path: Path) -> None:
+    with staging_directory(tmp_path) as living:
+        kept = [staging_directory(tmp_path)]
+        other = kept[0].__enter__()
+        if (pid := os.fork()) == 0:
+            kept.clear()  # its generator ends
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert set(tmp_path.iterdir()) == {path.with_suffix(end) for path in (living, other) for end in ("", ".lock")}
+        kept.pop().__exit__(None, None, None)
     assert not list(tmp_path.iterdir())
 
 

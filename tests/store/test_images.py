@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.images import recording
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry, EntryType
@@ -34,7 +35,7 @@ def add_image(store: ImageStore, name: str | None, content: bytes, below: Image 
     base = below.config if below else ImageConfig(host_platform().os, host_platform().architecture)
     layers = below.manifest.layers if below else ()
     config = base.with_layer(layer.diff_id, History(created="2024-01-01T00:00:00Z", created_by=content.hex()))
-    return store.add_image(config, (*layers, layer.descriptor), name)
+    return recording.add_image(store, config, (*layers, layer.descriptor), name)
 
 
 def test_images_are_found_by_every_kind_of_reference(store: ImageStore) -> None:
@@ -160,12 +161,12 @@ def test_an_image_without_its_blob_is_not_recorded(store: ImageStore) -> None:
     digest = Digest.of(b"nowhere")
     config = ImageConfig("linux", "amd64").with_layer(digest, History())
     with pytest.raises(CorruptStore):
-        store.add_image(config, [Descriptor(OCI_LAYER_ZSTD, digest, 7)], "a")
+        recording.add_image(store, config, [Descriptor(OCI_LAYER_ZSTD, digest, 7)], "a")
     assert store.images() == []
 
 
 def test_an_image_without_layers_works(store: ImageStore) -> None:
-    image = store.add_image(ImageConfig("linux", "amd64"), [], "scratch")
+    image = recording.add_image(store, ImageConfig("linux", "amd64"), [], "scratch")
     assert image.chain_id == chain_id([])
     assert store.image("scratch").diff_ids == ()
 

@@ -205,7 +205,7 @@ def test_offline(registry: RealRegistry, store: ImageStore, kind: str) -> None:
         assert usr is not None
         big = view.find(usr.id, b"big")
         assert big is not None
-        with pytest.raises(OSError, match="not here yet"):
+        with pytest.raises(OSError, match="not in the store yet"):
             hydrator.hydrate(big.id)
 
 
@@ -272,7 +272,7 @@ def test_content_that_is_wrong_is_never_seen(fake: FakeRegistry, store: ImageSto
     pulled = pull(store, f"{fake.host}/app:1", SETTINGS, lazy=True)
     ids = store.prepare_stack(pulled.image)
     assert read(store, ids, b"usr/small") == b"s"
-    with pytest.raises(CorruptStore, match="not what it should be"):
+    with pytest.raises(CorruptStore, match="does not have its digest"):
         read(store, ids, b"usr/big")
     with pytest.raises(DigestMismatch):
         pull(store, f"{fake.host}/app:1", SETTINGS)

@@ -11,6 +11,7 @@ import pytest
 
 from rootlay.store.disk.lease import Lease, read_leases
 from rootlay.store.disk.lock import UseLock
+from rootlay.store.layout.importing import importing
 from rootlay.store.layout.removal import prune
 from rootlay.store.model.digest import Digest
 from rootlay.store.store import ImageStore
@@ -77,7 +78,7 @@ def test_a_layer_found_by_an_import_stays_when_its_last_image_goes_meanwhile(sto
     layout.name(layout.manifest([TAR]), "app")
     store.load(layout.write(tmp_path / "layout"))
     diff_id = Digest.parse(sha256(TAR))
-    with store.layout.importing():
+    with importing(store.layout):
         assert store.layout.has_layer(diff_id)
         removed = store.remove("app")
         assert store.layout.has_layer(diff_id)
@@ -133,7 +134,7 @@ def test_an_import_that_fails_beside_an_image_does_not_wait_for_itself(store: Im
     added: list[Digest] = []
 
     def fail() -> None:
-        with store.layout.importing():
+        with importing(store.layout):
             with store.layout.staging() as staging:
                 added.append(store.layout.add_blob(staging, b"new"))
             raise ZeroDivisionError

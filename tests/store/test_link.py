@@ -130,7 +130,7 @@ def test_does_not_link_to_itself(shared: ImageStore) -> None:
 
 def test_links_to_directories_only(store: ImageStore, tmp_path: Path) -> None:
     (tmp_path / "file.tar").write_bytes(make_tar([("f", "f", "x")]))
-    with pytest.raises(UnsupportedMedia, match="only the images of a directory"):
+    with pytest.raises(UnsupportedMedia, match="only an OCI layout directory"):
         store.load(tmp_path / "file.tar", link=True)
 
 

@@ -100,14 +100,13 @@ def test_a_server_that_is_away_for_a_while(fake: FakeRegistry, store: ImageStore
         handler.end_headers()
         handler.wfile.write(BLOB[:500_000])
         down.append(threading.Timer(0.3, fake.start))
-        threading.Thread(target=fake.stop).start()
-        time.sleep(0.1)
+        fake.stop()
         down[0].start()
         handler.cut()
         return True
 
     fake.hook = hook
-    patient = Settings(plain_http=True, retry=RetryRules(12, 0.05, 0.1))
+    patient = Settings(plain_http=True, retry=RetryRules(1000, 0.05, 0.1))
     assert pull(store, f"{fake.host}/app:1", patient).fetched_layers == 1
     down[0].join()
 

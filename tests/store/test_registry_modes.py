@@ -167,7 +167,7 @@ def test_wrong_password(setup: Setup, other: ImageStore, tmp_path: Path) -> None
         login(setup.registry.host, Credential(USER, "wrong"), wrong)
     refused(setup, other, AccessDenied, "rootlay login", wrong)
     (tmp_path / "wrong.json").write_text(json.dumps({"auths": {setup.registry.host: {"auth": "YWxpY2U6d3Jvbmc="}}}))
-    refused(setup, other, AccessDenied, "password is wrong", wrong)
+    refused(setup, other, AccessDenied, "wrong user name or password", wrong)
 
 
 def connection(registry: RealRegistry) -> http.client.HTTPConnection:

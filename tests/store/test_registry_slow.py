@@ -207,5 +207,5 @@ def test_the_environment_says_what_is_too_slow(tmp_path: Path) -> None:
     assert (found.speed_limit_bytes, found.speed_time_s) == (5000, 7)
     assert settings(ROOTLAY_SPEED_LIMIT="0").speed_limit_bytes == 0
     for bad in ("1k", "-1", "9" * 20):
-        with pytest.raises(UsageError, match=r"ROOTLAY_SPEED_LIMIT=.*not a number"):
+        with pytest.raises(UsageError, match=r"ROOTLAY_SPEED_LIMIT=.*expected a number"):
             settings(ROOTLAY_SPEED_LIMIT=bad)

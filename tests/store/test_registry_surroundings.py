@@ -159,11 +159,13 @@ def test_a_proxy_with_a_login(hub: RealRegistry, store: ImageStore, other: Image
         assert "pass" not in str(caught.value)
 
 
-def test_what_the_proxy_is_not_for(hub: RealRegistry, other: ImageStore) -> None:
+def test_what_the_proxy_is_not_for(hub: RealRegistry, store: ImageStore, other: ImageStore, tmp_path: Path) -> None:
     """This machine, ever; and what NO_PROXY names."""
+    load(store, tmp_path)
     with proxy_to(hub) as proxy:
         settings = settings_for(hub, proxy)
-        pull(other, f"{hub.host}/library/hello", settings)
+        push(store, "app:1", settings, target=f"{hub.host}/here:1")
+        pull(other, f"{hub.host}/here:1", settings)
         assert proxy.asked == []
         excepted = replace(settings, proxies=Proxies(proxy.url, proxy.url, ("house.example",)))
         with pytest.raises(RegistryUnreachable):

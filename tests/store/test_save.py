@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import UnknownImage, UnsupportedMedia
@@ -33,7 +34,7 @@ def filled(store: ImageStore, tmp_path: Path) -> ImageStore:
         writer.add(b"new", Entry(EntryType.FILE, mode=0o4755, size=3, mtime_ns=10**18), io.BytesIO(b"new"))
         layer = writer.finish()
     config = base.config.with_layer(layer.diff_id, History(created="2024-01-01T00:00:00Z"))
-    store.add_image(config, (*base.manifest.layers, layer.descriptor), "app:1")
+    add_image(store, config, (*base.manifest.layers, layer.descriptor), "app:1")
     return store
 
 

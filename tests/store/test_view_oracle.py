@@ -16,6 +16,7 @@ import pytest
 
 from rootlay.store.hydrate.hydrator import Hydrator
 from rootlay.store.layer.ingest import LayerSource, ingest_layer
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.entry import EntryType
 from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
@@ -173,7 +174,7 @@ def seen_in_directory(root: Path) -> dict[str, Seen]:
 
 def seen_in_view(root: Path, layers: list[bytes]) -> dict[str, Seen]:
     store = ImageStore.open(root)
-    with store.layout.importing():  # as layers, not as images: their hard links may lead below
+    with importing(store.layout):  # as layers, not as images: their hard links may lead below
         diff_ids = [ingest_layer(store.layout, LayerSource("layer", [layer])).diff_id for layer in layers]
     view = View.open(view_path(root, build_view(store, diff_ids)))
     nodes = {path[1:].decode(): node for path, node in view.iter_walk() if node.id != 1}

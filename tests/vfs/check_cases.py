@@ -194,7 +194,7 @@ CASES: dict[str, Case] = {
         ("view-damaged",), kept=True,
     ),
     "view missing": Case(lambda d: [d.view(s).unlink() for s in (".lmdb", ".view")], ("view-lost",)),
-    "half a view": Case(lambda d: d.view(".lmdb").unlink(), ("leftover", "view-lost")),
+    "an incomplete view": Case(lambda d: d.view(".lmdb").unlink(), ("leftover", "view-lost")),
     "bundle gone": Case(lambda d: (d.base / "app.rlay").unlink(), ("bundle-gone",), lost=True),
     "bundle changed": Case(lambda d: flip(d.base / "app.rlay", 1 << 16), ("bundle-gone",), deep=True, lost=True),
     "hydrated file cut": Case(lambda d: flip_and_cut(d.layer() / "tree/bin/tool"), ("tree-damaged",)),

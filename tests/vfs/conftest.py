@@ -25,7 +25,11 @@ class StackBuilder:
         self.opened: list[Overlay] = []
 
     def stack(
-        self, *lowers: DirLayer, layers: tuple[list[LayerEntry], ...] | None = None, writable: bool = True
+        self,
+        *lowers: DirLayer,
+        layers: tuple[list[LayerEntry], ...] | None = None,
+        writable: bool = True,
+        mapped: tuple[int, int] = (0, 0),
     ) -> Stack:
         self.upper.mkdir(exist_ok=True)
         bloom = self.base / "bloom"
@@ -39,7 +43,7 @@ class StackBuilder:
             (*upper, *lowers),
             view,
             MemoryHydrator(view, hydrated) if view is not None else None,
-            Ownership(os.geteuid(), os.getegid()),
+            Ownership(os.geteuid(), os.getegid(), *mapped),
             self.base / "lock",
         )
 

@@ -19,7 +19,7 @@ from rootlay.store.check.run import check_store
 from rootlay.store.layer.writer import WrittenLayer
 from rootlay.store.model.digest import Digest
 from rootlay.store.store import ImageStore
-from rootlay.vfs.api.images import Store
+from rootlay.vfs.api.store import Store
 from rootlay.vfs.build.cache.cache import CachedLayer, StepCache
 from rootlay.vfs.build.cache.check import check_build_cache
 from rootlay.vfs.build.copy.digestfile import MAGIC

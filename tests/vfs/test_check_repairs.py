@@ -11,7 +11,7 @@ from rootlay.store.containers.containers import Containers
 from rootlay.store.layer.layer import Layer
 from rootlay.store.model.digest import Digest
 from rootlay.store.store import ImageStore
-from rootlay.vfs.api.images import Store
+from rootlay.vfs.api.store import Store
 from rootlay.vfs.containers.create import ContainerOptions, create_container
 from tests.vfs.check_cases import CASES
 from tests.vfs.damaged_store import Damaged, cut, flip

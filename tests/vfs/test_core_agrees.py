@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import socket
 import stat
 import struct
-import subprocess
 import threading
 from pathlib import Path
 from typing import Any, cast
@@ -25,6 +23,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 from rootlay.vfs.merge.identity import Identity
 from rootlay.vfs.merge.stack import LowerHydrator, LowerView, Stack
 from rootlay.vfs.overlay.overlay import Overlay
+from tests.native.conftest import core_library
 from tests.support.boxes import corelib, launchfile
 from tests.support.oracles.memory_view import LayerEntry
 from tests.support.oracles.oracle import Shape
@@ -40,18 +39,7 @@ from rootlay.store.view.build import build_view, view_path
 from rootlay.store.view.view import View
 from tests.vfs.test_real_store import with_streams
 
-CORE = Path(__file__).resolve().parents[2] / "vfs" / "csrc" / "core"
-FLAGS = [
-    "-std=gnu11",
-    "-O2",
-    "-ffreestanding",
-    "-fno-stack-protector",
-    "-fPIC",
-    "-shared",
-    "-nostdlib",
-    "-Wl,-Bsymbolic",
-]
-FLAGS += ["-mgeneral-regs-only", "-fcf-protection=none"] if os.uname().machine == "x86_64" else ["-mno-outline-atomics"]
+__all__ = ["core_library"]
 
 COMPARED = ("dev", "ino", "mode", "nlink", "uid", "gid", "size", "blocks", "rdev_major", "rdev_minor")
 EVERYBODY_MAY = Identity(umask=0)
@@ -243,15 +231,9 @@ def shape_of_core(core: Any) -> dict[bytes, Shape]:
 
 
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def core(core_library: Path) -> Any:
     """The C core as a shared library, built from its sources."""
-    compiler = shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler (cc)")
-    out = tmp_path_factory.mktemp("core") / "_core.so"
-    sources = [*sorted(CORE.glob("*/*.c")), CORE.parent / "testlib" / "direct.c"]
-    subprocess.run([compiler, *FLAGS, *map(str, sources), "-o", str(out)], check=True)
-    return corelib.Core(out)
+    return corelib.Core(core_library)
 
 
 def test_core_and_rules_agree(core: Any) -> None:

@@ -1,4 +1,4 @@
-"""`iter_changes` speaks as `docker diff` does; `iter_layer` is the exact OCI layer."""
+"""`rootlay diff` speaks as `docker diff` does; `iter_layer` is the exact OCI layer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.model.entry import EntryType
-from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry, MemoryHydrator, MemoryView, directory, file, hardlink, symlink
-from tests.support.oracles.oracle import attributes_of, check_order, shape_of_overlay
+from tests.support.oracles.oracle import attributes_of, check_order, iter_changes, shape_of_overlay
 from tests.vfs.conftest import StackBuilder
 
 LAYER = [

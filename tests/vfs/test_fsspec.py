@@ -241,9 +241,9 @@ def test_a_file_system_can_be_pickled(store: Store, image: Image) -> None:
 
 
 def test_bad_use_says_what_to_do(store: Store) -> None:
-    with pytest.raises(ValueError, match="say image="):
+    with pytest.raises(ValueError, match="give image="):
         fsspec.filesystem("rootlay", **options(store))
-    with pytest.raises(ValueError, match="say image="):
+    with pytest.raises(ValueError, match="give image="):
         fsspec.filesystem("rootlay", image="a", container="b", **options(store))
     with pytest.raises(UnknownImage):
         fsspec.filesystem("rootlay", image="nowhere", **options(store))

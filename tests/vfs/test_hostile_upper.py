@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.changes.diff import iter_changes, iter_layer, iter_tree
+from rootlay.vfs.changes.diff import iter_layer, iter_tree
 from rootlay.vfs.changes.flatten import flatten, has_redirects
 from rootlay.vfs.merge.stack import DirLayer
 from rootlay.vfs.overlay.overlay import Overlay
+from tests.support.oracles.oracle import iter_changes
 from tests.vfs.conftest import StackBuilder
 
 MARKS = {

@@ -32,7 +32,7 @@ from hypothesis.stateful import initialize, invariant, rule, run_state_machine_a
 
 from tests.support.oracles.overlay_machine import OverlayMachine
 from tests.support.oracles.paths import Pick, contents, loose_paths, owners, paths
-from tests.vfs.test_core_agrees import JointMachine, core
+from tests.vfs.test_core_agrees import JointMachine, core, core_library
 
 pytestmark = pytest.mark.oracles
 
@@ -42,7 +42,7 @@ STEPS = int(os.environ.get("ROOTLAY_TEST_STEPS", "40"))
 NAMES = st.sampled_from([b"user.a", b"user.b", b"trusted.b", b"security.c"])
 _MNT_DETACH = 2
 
-__all__ = ["core"]
+__all__ = ["core", "core_library"]
 
 
 def mount_overlay(lower: Path, base: Path, target: Path) -> None:

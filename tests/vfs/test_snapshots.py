@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.removal import sweep_containers, trash_container
 from rootlay.store.disk.durable import sweep
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.containererrors import (
     BadContainerName,
     SnapshotExists,
@@ -93,7 +95,7 @@ def test_removal_goes_on_whoever_sweeps_meanwhile(store: Store, image: Image, mo
         return rename(source, target)
 
     monkeypatch.setattr(Path, "rename", sweep_and_rename)
-    Containers(store.root).discard(Containers(store.root).find("twin"))
+    remove_tree(trash_container(Containers(store.root).find("twin")))
     assert swept
     assert not uppers(store)
 
@@ -161,7 +163,7 @@ def test_a_fork_outlives_its_origin_and_nothing_outlives_both(store: Store, imag
     assert [made.name for made in map(store.container, ("forked", "again"))] == ["forked", "again"]
     assert fork.fs.readtext("/a") == "base"
     assert fork.run(["cat", "/a"], capture_output=True, check=True).stdout == b"base"
-    assert Containers(store.root).sweep(0) == 0
+    assert sweep_containers(store.root / "containers", 0) == 0
     fork.remove()
     assert again.fs.readtext("/a") == "base"
     image.container("origin").remove()  # its name is free again

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from rootlay.vfs.changes.diff import iter_changes, iter_layer, iter_tree
+from rootlay.vfs.changes.diff import iter_layer, iter_tree
 from rootlay.vfs.changes.transfer import copy_in, copy_out
 from rootlay.vfs.merge import longpath
 from rootlay.vfs.merge.content import real_path
@@ -25,6 +25,7 @@ from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay import open as opening
 from rootlay.vfs.overlay.overlay import Overlay
+from tests.support.oracles.oracle import iter_changes
 from tests.vfs.conftest import StackBuilder
 
 pytestmark = [pytest.mark.slow, pytest.mark.long_form]

@@ -118,13 +118,13 @@ def checks_arguments(cls: type[T]) -> type[T]:
         if name.startswith("_"):
             continue
         if isinstance(member, FunctionType):
-            setattr(cls, name, _checked(member, f"{cls.__name__}.{name}"))
+            setattr(cls, name, _checked(member))
         elif isinstance(member, classmethod):
-            setattr(cls, name, classmethod(_checked(member.__func__, f"{cls.__name__}.{name}")))
+            setattr(cls, name, classmethod(_checked(member.__func__)))
     return cls
 
 
-def _checked(function: Callable[..., Any], where: str) -> Callable[..., Any]:
+def _checked(function: Callable[..., Any]) -> Callable[..., Any]:
     code = function.__code__
     names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
     single = code.co_varnames[1 : code.co_argcount]
@@ -138,6 +138,7 @@ def _checked(function: Callable[..., Any], where: str) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def checked(self: object, *arguments: Any, **options: Any) -> Any:
+        where = f"{(self if isinstance(self, type) else type(self)).__name__}.{function.__name__}"
         places: Iterable[str | None] = (*single[: len(arguments)], *[rest] * (len(arguments) - len(single)))
         passed = [
             checks[name].passed(where, name, given) if name else given
@@ -155,5 +156,5 @@ def check_fields(where: str, cls: type, options: Mapping[str, object]) -> None:
     """Check the fields of `cls`, a class of values. Raises TypeError."""
     for name, given in options.items():
         if name not in cls.__annotations__:
-            raise TypeError(f"{where}: there is no option {name!r}; those that are: {', '.join(cls.__annotations__)}")
+            raise TypeError(f"{where}: there is no option {name!r}; expected one of: {', '.join(cls.__annotations__)}")
         _Check(str(cls.__annotations__[name])).passed(where, name, given)

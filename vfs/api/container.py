@@ -1,21 +1,10 @@
-"""A container in Python: its files, its programs, its changes.
+"""Images and containers in Python. They are one module: an image makes containers, and a container makes images.
 
-    with image.container() as c:                      # ephemeral: removed at the end
-        c.fs.writetext("/etc/motd", "hi")
-        c.run(["cat", "/etc/motd"], capture_output=True, text=True)
-        print(c.diff())
-        image2 = c.commit("app:2")
-
-Rules:
-1. `run` and `popen` follow subprocess's conventions; the program is a child of the caller.
-2. A separate process hydrates files. It starts with the first program, and outlives the caller if programs do.
-3. A Container is a handle: any number of them, in any number of processes, may be open on one container.
-4. A forked process may use the handle, but closing it there releases nothing: container, session and hydrator belong to
-   the process that opened it.
-5. Objects made from a handle (file systems, activations, processes) keep it. An ephemeral container without any
-   reference is removed, with a warning (rootlay.vfs.api.ephemeral).
-6. An operation on a removed container raises UnknownContainer. A file system object that was open before raises ENOENT,
-   as in a removed directory.
+with image.container() as c:                      # ephemeral: removed at the end
+    c.fs.writetext("/etc/motd", "hi")
+    c.run(["cat", "/etc/motd"], capture_output=True, text=True)
+    print(c.diff())
+    image2 = c.commit("app:2")
 """
 
 from __future__ import annotations
@@ -23,185 +12,195 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from rootlay.store.containers.record import ContainerRecord
-from rootlay.store.disk.removetree import remove_some
-from rootlay.store.disk.trash import empty_trash
-from rootlay.store.model.value import replace
-from rootlay.vfs.api.arguments import checks_arguments
-from rootlay.vfs.api.ephemeral import closed, dropped, opened
+from rootlay.store.containers.record import Bind
+from rootlay.store.disk.owner import own_name
+from rootlay.store.model.value import replace, value
+from rootlay.store.store import ImageStore
+from rootlay.vfs.api.arguments import check_fields, checks_arguments
+from rootlay.vfs.api.handle import ContainerHandle, delete_soon
 from rootlay.vfs.merge.bypass import bypasses_hooks
-from rootlay.vfs.overlay.containerstack import directory_layers, open_overlay, read_small_file, require_container
-from rootlay.vfs.run.zombies import reap_hydrators
 
 if TYPE_CHECKING:
-    import subprocess
-
-    from fsspec.spec import AbstractFileSystem
-
     from rootlay.store.containers.upperstack import Snapshot
-    from rootlay.vfs.api.images import Image
+    from rootlay.store.model.digest import Digest
+    from rootlay.store.model.image import Image as StoredImage
+    from rootlay.vfs.build.addlayer import Content
     from rootlay.vfs.changes.compare import Changes
-    from rootlay.vfs.hook.activation import Activation
-    from rootlay.vfs.hook.box import Box
     from rootlay.vfs.overlay.overlay import Overlay
     from rootlay.vfs.pyfs.layerfs import LayerFS
-    from rootlay.vfs.run.livesession import LiveSession
-    from rootlay.vfs.run.session import Session
+
+
+@checks_arguments
+@value
+class Image:
+    """An image of a store. `stored` is its data in the store: None for `host`, and for a bundle at a path."""
+
+    root: Path
+    reference: str
+    stored: StoredImage | None
+
+    @property
+    def id(self) -> str:
+        """The image ID, `sha256:…`; the path of a bundle, or `host`."""
+        return str(self.stored.id) if self.stored else self.reference
+
+    @classmethod
+    def of(cls, root: Path, stored: StoredImage) -> Image:
+        """Return an image of the store at `root`, by its first name, or by its ID."""
+        return cls(root, stored.references[0] if stored.references else str(stored.id), stored)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """The names that the image had when it was looked up."""
+        return self.stored.references if self.stored else (self.reference,)
+
+    def open_overlay(self) -> Overlay:
+        """Open the merged tree, read-only. The caller closes it.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.containers.imageview import open_image, open_without_store
+
+        if self.stored is None:
+            return open_without_store(self.root, self.reference)
+        return open_image(self.root, self.stored)
+
+    @property
+    def layers(self) -> tuple[Digest, ...]:
+        """The diff IDs of the layers, base layer first; none for `host` and bundles."""
+        return self.stored.diff_ids if self.stored else ()
+
+    def open_fs(self) -> LayerFS:
+        """Open the merged tree as a read-only PyFilesystem2 file system. Closing it releases everything it holds.
+
+        Raises:
+            CorruptStore: a view or layer is damaged.
+        """
+        from rootlay.vfs.pyfs.layerfs import LayerFS
+
+        return LayerFS(self.open_overlay(), owned=True)
+
+    def open_layer(self, number: int) -> LayerFS:
+        """Open one layer on its own: 0 is the base, -1 the topmost. Read-only. The caller closes it.
+
+        `getinfo(path, ["rootlay"])` of a directory lists what the layer removes from those below (`whiteouts`,
+        `opaque`).
+
+        Raises:
+            IndexError: there is no such layer.
+            BrokenHardLink: the layer has a hard link to a file of a layer below.
+            CorruptStore: the layer is damaged.
+        """
+        from rootlay.vfs.containers.imageview import open_layer
+        from rootlay.vfs.pyfs.layerfs import LayerFS
+
+        if self.stored is None:
+            raise IndexError(f"{self.reference} has no layers: use an image of a store")
+        return LayerFS(open_layer(self.root, self.stored, self.layers[number]), owned=True)
+
+    def remove(self, *, force: bool = False) -> None:
+        """Remove the image's name, and the image with its last name; with `force`, all names.
+
+        Containers, and the build cache, keep the layers that they need.
+
+        Raises:
+            UnknownImage: it was removed already.
+            ImageInUse: it has other names, and `force` is not given.
+        """
+        from rootlay.vfs.build.cache.gcroots import needed
+
+        store = ImageStore.open(self.root)
+        store.remove(self.reference, force=force, in_use=lambda: needed(store))
+
+    def add_layer(
+        self,
+        files: Mapping[str, Content] | None = None,
+        reference: str | None = None,
+        *,
+        remove: Sequence[str] = (),
+        owner: str = "0:0",
+        mode: str | None = None,
+        changes: Sequence[str] = (),
+        message: str = "",
+        epoch_s: int | None = None,
+    ) -> Image:
+        """Make a new image: this one with one more layer of files and a changed config. See rootlay.vfs.build.addlayer.
+
+            image.add_layer({"/etc/motd": "hi", "/srv": Path("site")}, "web:2", changes=['CMD ["serve"]'])
+
+        Raises:
+            ValueError: this is `host` or a bundle at a path; or the files do not fit together.
+        """
+        from rootlay.vfs.build.addlayer import add_layer
+
+        if self.stored is None:
+            raise ValueError(f"{self.reference} has no layers to add to: use an image of a store")
+        made = add_layer(
+            ImageStore.open(self.root), self.stored, files or {}, remove=remove, reference=reference, owner=owner,
+            mode=mode, changes=changes, message=message, epoch_s=epoch_s,
+        )  # fmt: skip
+        return Image.of(self.root, made)
+
+    def container(
+        self,
+        name: str = "",
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        user: str | int | None = None,
+        binds: Sequence[Bind] = (),
+        environ: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> Container:
+        """Make a new container. Without a name it is ephemeral: removed when it is closed.
+
+        An ephemeral container that is never closed (garbage, or open when the interpreter exits) is removed with a
+        ResourceWarning. `rootlay prune` removes those of killed processes.
+
+        Args:
+            env: variables to set inside.
+            environ: the caller's environment, which a container of `host` inherits; empty by default.
+            options: more fields of rootlay.vfs.containers.create.ContainerOptions.
+
+        Raises:
+            NameInUse, MissingDirectory: nothing was made.
+        """
+        from rootlay.vfs.containers.create import ContainerOptions, create_container
+
+        check_fields("Image.container", ContainerOptions, options)
+        wanted = ContainerOptions(
+            image=self.id,
+            name=name,
+            env=tuple(f"{key}={value}" for key, value in (env or {}).items()),
+            working_dir=None if cwd is None else os.fspath(cwd),
+            user=None if user is None else str(user),
+            binds=tuple(map(_absolute, binds)),
+            need_command=False,
+            owner="" if name else own_name(),
+            **options,
+        )
+        return Container(create_container(self.root, wanted, environ or {}, self.stored), ephemeral=not name)
+
+
+def _absolute(bind: Bind) -> Bind:
+    """Make a bind absolute: it means the same wherever the caller is later. Raises TypeError."""
+    host = os.fspath(bind.host) if isinstance(bind.host, os.PathLike) else bind.host
+    check_fields("Bind", Bind, {"host": host, "target": bind.target})
+    return replace(bind, host=os.path.abspath(host))
 
 
 @bypasses_hooks
 @checks_arguments
-class Container:
-    """A handle on one container. Close it (or use it as a context manager) to release its hydrator.
+class Container(ContainerHandle):
+    """A container. Close it (or use it as a context manager) to release its hydrator.
 
     Args:
         record: which container.
         ephemeral: remove the container when the handle is closed.
     """
-
-    def __init__(self, record: ContainerRecord, *, ephemeral: bool = False) -> None:
-        self._ephemeral = ephemeral
-        self.owner = os.getpid()
-        self._overlay: Overlay | None = None
-        self._served: LiveSession | None = None
-        self._boxes: dict[tuple[str, tuple[str, ...]], Box] = {}
-        self.record = record
-        if ephemeral:
-            opened(self)
-
-    @property
-    def id(self) -> str:
-        """64 hexadecimal digits."""
-        return self.record.id
-
-    @property
-    def name(self) -> str:
-        """The name it was given, or the one that was chosen."""
-        return self.record.name
-
-    @property
-    def overlay(self) -> Overlay:
-        """The POSIX-like operations on the merged tree."""
-        overlay = self._open_overlay()
-        overlay.keeps = self
-        return overlay
-
-    @property
-    def fs(self) -> LayerFS:
-        """The container as a PyFilesystem2 file system."""
-        from rootlay.vfs.pyfs.layerfs import LayerFS
-
-        return LayerFS(self._open_overlay(), keeps=self)
-
-    @property
-    def fsspec(self) -> AbstractFileSystem:
-        """The container as an fsspec file system, a `RootlayFileSystem`. Needs fsspec."""
-        from fsspec import get_filesystem_class
-
-        return get_filesystem_class("rootlay")(container=self, skip_instance_cache=True)
-
-    def popen(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        env: Mapping[str, str] | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        user: str | int | None = None,
-        **options: Any,
-    ) -> subprocess.Popen[Any]:
-        """Start a program inside. Standard streams and `options` as with subprocess.Popen.
-
-        Args:
-            args: argument vector; a name without a slash is looked up in PATH, inside.
-            env: added to the container's own environment.
-            cwd: directory inside; the container's working directory by default.
-            user: `name|uid[:group|gid]` inside.
-
-        Raises:
-            EngineMissing: this machine has no native engine.
-            UnknownUser: the image does not have that user.
-        """
-        if not args:
-            raise ValueError("args is empty: the program comes first")
-        import subprocess
-
-        from rootlay.vfs.run.program import make_program
-
-        program = make_program(
-            self.record, self._read, argv=tuple(os.fspath(word) for word in args), env=env,
-            cwd=None if cwd is None else os.fspath(cwd), user=None if user is None else str(user),
-        )  # fmt: skip
-        command = self._open_session().command(program.argv, program.cwd, program.identity)
-        process = subprocess.Popen(command, env=program.env, **options)
-        process.args = args  # the caller's arguments, for its repr and for TimeoutExpired
-        process.container = self  # type: ignore[attr-defined]  # rule 5
-        return process
-
-    def run(
-        self,
-        args: Sequence[str | os.PathLike[str]],
-        *,
-        input: str | bytes | None = None,  # noqa: A002 -- subprocess.run's own name
-        capture_output: bool = False,
-        timeout: float | None = None,
-        check: bool = False,
-        **options: Any,
-    ) -> subprocess.CompletedProcess[Any]:
-        """Run a program inside and wait for it: subprocess.run's arguments, result and exceptions, and popen's."""
-        import subprocess
-
-        if input is not None:
-            options["stdin"] = subprocess.PIPE
-        if capture_output:
-            options["stdout"] = options["stderr"] = subprocess.PIPE
-        with self.popen(args, **options) as process:
-            try:
-                out, err = process.communicate(input, timeout=timeout)
-            except BaseException:
-                process.kill()
-                raise
-        code = process.returncode
-        if check and code:
-            raise subprocess.CalledProcessError(code, list(args), out, err)
-        return subprocess.CompletedProcess(list(args), code, out, err)
-
-    def activate(
-        self,
-        *,
-        user: str | int | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        through: Sequence[str | os.PathLike[str]] = (),
-    ) -> Activation:
-        """Make this code, and the C libraries that it calls, see the container's files: `with container.activate(): …`.
-
-        The first time takes about a millisecond, later times take microseconds. See rootlay.vfs.hook.activation.
-
-        Args:
-            user: `name|uid[:group|gid]` inside, as in `popen`.
-            cwd: directory inside; the container's working directory by default, or the root if it is missing.
-            through: host paths that are visible inside, read-only, in addition to those of the Python interpreter.
-
-        Raises:
-            HookEngineMissing: activation does not work on this machine.
-            UnknownUser: the image does not have that user.
-            FileNotFoundError: a path of `through` does not exist.
-            ValueError: a path of `through` is the root.
-        """
-        from rootlay.vfs.hook.activation import Activation
-        from rootlay.vfs.hook.box import Box
-        from rootlay.vfs.run.user import find_identity
-
-        key = (self.record.config.user if user is None else str(user), tuple(os.fspath(path) for path in through))
-        box = self._boxes.get(key)
-        if box is None:
-            require_container(self.record)
-            shown = [_visible(path) for path in key[1]]
-            box = Box(self.record, find_identity(key[0], self._read), shown)
-            self._boxes[key] = box
-        return Activation(box, os.fspath(cwd) if cwd is not None else self.record.config.working_dir or "/", self)
 
     def snapshot(self, name: str = "") -> Snapshot:
         """Save the current files so that you can roll back: see rootlay.vfs.containers.snapshots. Constant time.
@@ -276,7 +275,6 @@ class Container:
 
     def commit(self, reference: str = "", *, message: str = "", author: str = "", changes: Sequence[str] = ()) -> Image:
         """Make an image of the container: see rootlay.vfs.changes.commit."""
-        from rootlay.vfs.api.images import Image
         from rootlay.vfs.changes.commit import commit_container
 
         stored = commit_container(
@@ -290,120 +288,7 @@ class Container:
 
         export_tree(self._open_overlay(), out)
 
-    def remove(self, *, force: bool = False) -> None:
-        """Remove the container. Its image is untouched. The time does not depend on the number of changes: many files
-        are moved to the trash first and deleted in the background.
-
-        Raises:
-            ContainerRunning: a program runs in it and `force` is not given.
-        """
-        from rootlay.vfs.run.removal import move_to_trash
-
-        self._release()
-        delete_soon(move_to_trash(self.record, force=force))
-
-    def close(self) -> None:
-        """Close the handle. If the container is ephemeral, kill its programs and remove it. Idempotent.
-
-        In a process that was forked from the one that opened it, only the use in this process ends.
-        """
-        if os.getpid() != self.owner:
-            if self._overlay is not None:
-                self._overlay.close()
-            return
-        if self._ephemeral:
-            self._ephemeral = False
-            closed(self)
-            self.remove(force=True)
-        self._release()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Make a copy or an unpickled object another handle (rule 3): its end is not the container's end."""
-        return Container, (self.record,)
-
-    def __del__(self) -> None:
-        """Rule 5."""
-        if getattr(self, "_ephemeral", False) and os.getpid() == self.owner:
-            dropped(self)
-
-    def __enter__(self) -> Container:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<Container {self.name} {self.id[:12]} of {self.record.config.image or 'directories'}>"
-
     def _snapshot(self, snapshot: Snapshot | str) -> Snapshot:
         from rootlay.vfs.containers.snapshots import find_snapshot
 
         return find_snapshot(self.record, snapshot) if isinstance(snapshot, str) else snapshot
-
-    def _renew(self) -> None:
-        """Switch the open file system and the session of this handle to the current stack."""
-        if self._overlay is not None:
-            stack = self._overlay.stack
-            if stack.dirs != (dirs := directory_layers(self.record)):
-                self._overlay.rebind(replace(stack, dirs=dirs))
-        if self._served is not None:
-            self._served.renew()
-        for box in self._boxes.values():
-            box.renew()
-
-    def _open_overlay(self) -> Overlay:
-        """Open this handle's overlay; it does not keep the handle, so that ordinary use makes no reference cycle."""
-        if self._overlay is None:
-            self._overlay = open_overlay(self.record)
-        return self._overlay
-
-    def _read(self, path: bytes) -> bytes | None:
-        return read_small_file(self._open_overlay(), path)
-
-    def _open_session(self) -> Session:
-        """Return the session of all programs of this handle. The first program opens it and starts its hydrator."""
-        from rootlay.vfs.run.livesession import LiveSession
-
-        if self._served is None:
-            require_container(self.record)
-            self._served = LiveSession(self.record)
-        return self._served.session
-
-    def _launches(self) -> list[Path]:
-        """Return the launch files of this handle for the container."""
-        served = [self._served.session.launch] if self._served else []
-        return [*served, *(path for box in self._boxes.values() for path in box.launches())]
-
-    def _release(self) -> None:
-        for box in self._boxes.values():
-            box.close()
-        self._boxes.clear()
-        if self._served is not None:
-            self._served.close()
-            self._served = None
-        if self._overlay is not None:
-            self._overlay.close()
-            self._overlay = None
-        reap_hydrators()
-
-
-def _visible(path: str) -> str:
-    """Return a host path that is to be visible inside. Raises FileNotFoundError, ValueError."""
-    path = os.path.abspath(path)
-    os.stat(path)
-    if path == "/":
-        raise ValueError("through: the machine's whole root cannot be shown; activate a container of the image `host`")
-    return path
-
-
-FILES_AT_ONCE = 100
-
-
-def delete_soon(trash: Path) -> None:
-    """Delete files in the trash: a few now, more in the background. The process ends only after that."""
-    if not remove_some(trash, FILES_AT_ONCE):
-        import threading
-
-        threading.Thread(target=empty_trash, args=(trash,), name="rootlay-empty-trash", daemon=False).start()

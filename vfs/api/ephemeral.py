@@ -20,34 +20,34 @@ from typing import TYPE_CHECKING
 from rootlay.store.model.errors import RootlayError
 
 if TYPE_CHECKING:
-    from rootlay.vfs.api.container import Container
+    from rootlay.vfs.api.handle import ContainerHandle
 
-_open: weakref.WeakSet[Container] = weakref.WeakSet()
+_open: weakref.WeakSet[ContainerHandle] = weakref.WeakSet()
 
 
-def opened(container: Container) -> None:
+def opened(container: ContainerHandle) -> None:
     """Record an open container."""
     _open.add(container)
 
 
-def closed(container: Container) -> None:
+def closed(container: ContainerHandle) -> None:
     """Record that a container is about to be closed."""
     _open.discard(container)
 
 
-def dropped(container: Container) -> None:
+def dropped(container: ContainerHandle) -> None:
     """Apply rule 1. Called by the finalizer, in the process that made the container."""
     with contextlib.suppress(RuntimeError):  # no threads any more: the interpreter is past its exit functions (rule 3)
         threading.Thread(target=_close, args=(container,), name="rootlay-close").start()
     _warn(container)  # last: with `-W error` it raises
 
 
-def _warn(container: Container) -> None:
+def _warn(container: ContainerHandle) -> None:
     text = f"the ephemeral container {container.name} was never closed: use `with`, or call close()"
     warnings.warn(text, ResourceWarning, stacklevel=3, source=container)
 
 
-def _close(container: Container) -> None:
+def _close(container: ContainerHandle) -> None:
     """Close and remove the container. It or its store may be missing: there is no caller to report that to."""
     with contextlib.suppress(RootlayError, OSError):
         container.close()

@@ -8,12 +8,16 @@ import time
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.removal import sweep_containers, trash_container
 from rootlay.store.disk.owner import is_gone
+from rootlay.store.disk.removetree import remove_tree
+from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.layout.removal import Removed
 from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
 from rootlay.vfs.build.cache.gcroots import needed
 from rootlay.vfs.run.processes import has_guests
+from rootlay.vfs.run.status import is_restarting
 
 ABANDONED_NS = 3600 * 10**9
 
@@ -41,11 +45,11 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
     containers = Containers(store.root)
     gone = [record for record in containers.iter_all() if _is_stopped(record)]
     if dry_run:
-        freed = sum(containers.size(record) for record in gone)
+        freed = sum(disk_bytes(record.path) for record in gone)
         removed = store.prune(in_use=lambda: needed(store, without=gone), dry_run=True)
     else:
-        freed = sum(containers.discard(record) for record in gone if _is_stopped(record))
-        containers.sweep()
+        freed = sum(remove_tree(trash_container(record)) for record in gone if _is_stopped(record))
+        sweep_containers(containers.path)
         removed = store.prune(in_use=lambda: needed(store))
     return Pruned(tuple(record.name for record in gone), removed, freed + removed.freed_bytes)
 
@@ -53,7 +57,7 @@ def prune(store: ImageStore, *, dry_run: bool = False) -> Pruned:
 def _is_stopped(record: ContainerRecord) -> bool:
     """Return whether the program of the container has ended, and no process is about to start another one."""
     state = record.state()
-    if state.elsewhere:
+    if state.elsewhere or is_restarting(record, state):
         return False
     if record.config.owner:
         return is_gone(record.config.owner) and not has_guests(os.path.realpath(record.path))

@@ -11,7 +11,9 @@ from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.image import Image
@@ -22,8 +24,9 @@ from rootlay.store.store import ImageStore
 from rootlay.vfs.build.context.source import HostTree, resolve
 from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.chmodspec import ModeChange
-from rootlay.vfs.build.copy.copy import Copier, CopyOptions, clean
+from rootlay.vfs.build.copy.copy import Copier, clean
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner, find_owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
 
@@ -64,7 +67,7 @@ def add_layer(
     """
     now_ns = time.time_ns() if epoch_s is None else epoch_s * 1_000_000_000
     with ExitStack() as stack:
-        stack.enter_context(store.layout.importing())
+        stack.enter_context(importing(store.layout))
         staging = stack.enter_context(store.staging())
         trees = stack.enter_context(closing(Trees(store)))
         store.prepare(image)
@@ -85,7 +88,7 @@ def add_layer(
             layer = writer.finish()
         history = History(rfc3339(datetime.fromtimestamp(now_ns // 10**9, UTC)), message or "add_layer")
         config = replace(image.config.with_layer(layer.diff_id, history), config=run)
-        return store.add_image(config, (*image.manifest.layers, layer.descriptor), reference)
+        return add_image(store, config, (*image.manifest.layers, layer.descriptor), reference)
 
 
 def _parent(path: str) -> bytes:

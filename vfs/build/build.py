@@ -15,6 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from rootlay.store.images.recording import add_image
 from rootlay.store.layout.removal import remove_views
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.image import Image
@@ -31,10 +32,10 @@ from rootlay.vfs.build.language.scope import GlobalScope
 from rootlay.vfs.build.options.options import BuildOptions
 from rootlay.vfs.build.result.report import Report, Silent
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.container import remove_abandoned
 from rootlay.vfs.build.schedule import Schedule
 from rootlay.vfs.build.session import BuildSession
 from rootlay.vfs.build.stagebuild import StageBuild
-from rootlay.vfs.run.owners import remove_ownerless
 
 
 @value
@@ -86,13 +87,13 @@ def build(
         dockerfile, options.build_args, build=host_platform(), target=options.platform, target_stage=options.target
     )
     nodes = plan_stages(dockerfile, scope, target, {*options.contexts, *options.images})
-    remove_ownerless(store.root)
+    remove_abandoned(store.root)
     session = BuildSession(store, context, options, report or Silent())
     try:
         with store.layout.holding():
             state = _labelled(_stages(session, dockerfile, nodes, scope)[target.index], options)
             before = {found.digest for found in store.layout.read_index().manifests}
-            image = store.add_image(state.finished(), state.layers, tags[0] if tags else None)
+            image = add_image(store, state.finished(), state.layers, tags[0] if tags else None)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
             _write_caches(session, image)

@@ -9,8 +9,9 @@ from pathlib import Path
 from rootlay.vfs.build.context.ignore import IgnoreRules, parse_excludes
 from rootlay.vfs.build.copy.add import Adding
 from rootlay.vfs.build.copy.chmodspec import ModeChange
-from rootlay.vfs.build.copy.copy import Copier, CopyOptions, absolute
+from rootlay.vfs.build.copy.copy import Copier, absolute
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import find_owner
 from rootlay.vfs.build.language.errors import BadValue
 from rootlay.vfs.build.language.instruction import Add, Copy

@@ -82,7 +82,7 @@ def _visit(
     if stage in path:
         circle = [*path[path.index(stage) :], stage]
         names = " -> ".join(label_of(member) for member in circle)
-        raise BuildFailed(stage.base.source, f"stages need each other in a circle: {names}")
+        raise BuildFailed(stage.base.source, f"stages depend on each other in a loop: {names}")
     base = scope.expand_from(stage.base)
     below = None if base.image.lower() in contexts else dockerfile.find_stage(base.image, before=stage.index)
     if base.image.isdigit():  # FROM accepts only names; a number is an image's

@@ -31,7 +31,7 @@ from rootlay.vfs.build.result.failure import BuildCancelled, BuildFailed
 from rootlay.vfs.build.result.report import Report, Step
 from rootlay.vfs.build.run.cachemount import CacheMounts
 from rootlay.vfs.build.run.container import RunContainer
-from rootlay.vfs.containers.create import ensure_view
+from rootlay.vfs.containers.ensureview import ensure_view
 
 LOCK_POLL_S = 0.05
 FETCH_LINE_S = 1.0
@@ -95,7 +95,7 @@ class BuildSession:
         Raises UnknownImage, BuildFailed, and the errors of a fetch.
         """
         if reference == HOST_IMAGE:
-            raise BuildFailed(source, "the machine's own root has no layers that an image could stand on")
+            raise BuildFailed(source, "the image `host` has no layers, so it cannot be a base")
         platform = self.options.platform if platform_text is None else parse_platform(platform_text)
         key = (reference, str(platform))
         with self._lock:

@@ -142,10 +142,10 @@ class StageBuild:
 
     def _run(self, instruction: Run, state: ImageState, scope: Scope) -> ImageState:
         if not state.diff_ids:
-            raise BuildFailed(instruction.source, "there is nothing to run in an image without a layer")
+            raise BuildFailed(instruction.source, "an image without layers has no programs to run")
         if instruction.security == "insecure" or instruction.devices:
             raise BuildFailed(
-                instruction.source, "there are no privileges to give: --security and --device do not work"
+                instruction.source, "--security and --device are not supported: there are no privileges to grant"
             )
         script = instruction.script if _is_program(instruction) else None
         argv = words_of(instruction.command, state.config) if script is None else (SCRIPT.format(script.name),)

@@ -9,8 +9,9 @@ from pathlib import Path
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.vfs.build.context.source import OverlayTree, SourceTree
 from rootlay.vfs.build.copy.contentdigest import plan_digest
-from rootlay.vfs.build.copy.copy import Copier, CopyOptions
+from rootlay.vfs.build.copy.copy import Copier
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.language.dockerfile import Dockerfile
 from rootlay.vfs.build.language.instruction import Instruction
 from rootlay.vfs.build.result.state import ImageState

@@ -21,7 +21,9 @@ from rootlay.store.bundle.attach import link_path
 from rootlay.store.containers.bloom import create_bloom
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, ContainerRecord
 from rootlay.store.exchange.load import load_attached
+from rootlay.store.images.recording import add_image
 from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.layout.importing import importing
 from rootlay.store.model.configchange import apply_changes
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.image import Image
@@ -67,7 +69,7 @@ def commit_container(
     if reference:
         Reference.parse(reference)
     store = ImageStore.open(record.root)
-    with store.layout.importing():
+    with importing(store.layout):
         if record.config.chain and link_path(record.root, Digest.parse(record.config.chain)).is_symlink():
             load_attached(store, Digest.parse(record.config.chain))  # the new image needs its layers
         config, layers = _base(record)
@@ -79,7 +81,7 @@ def commit_container(
         moment = rfc3339(created or datetime.now(UTC))
         history = History(created=moment, created_by=shlex.join(record.config.argv), author=author, comment=message)
         result = replace(config.with_layer(layer.diff_id, history), author=author or config.author, config=run)
-        return store.add_image(result, (*layers, layer.descriptor), reference or None)
+        return add_image(store, result, (*layers, layer.descriptor), reference or None)
 
 
 @contextlib.contextmanager

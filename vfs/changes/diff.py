@@ -1,15 +1,13 @@
-"""Changes of a container: for people (`iter_changes`) and as an OCI layer (`iter_layer`).
+"""The changes of a container as an OCI layer (`iter_layer`). For people, `rootlay.vfs.changes.compare` finds them.
 
-1. Both walk the upper. A lower directory is listed only if it was renamed (its content belongs to the new name now) or
-   was replaced by an opaque one; otherwise single names are looked up in the lower layers.
-2. `iter_changes` prints what `docker diff` does: A added, C changed, D deleted; a directory with a change inside
-   shows as changed.
-3. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;
+1. The walk is that of the upper. A lower directory is listed only if it was renamed (its content belongs to the new
+   name now) or was replaced by an opaque one; otherwise single names are looked up in the lower layers.
+2. `iter_layer` gives entries in the order that umoci and containers-storage accept: a directory before its content;
    in a directory first the opaque mark (a flag of the directory's entry), then whiteouts, then names, each sorted.
    A whiteout is given only for a name that the layers below have.
-4. A removed name of more than 251 bytes has no whiteout that fits a name: its directory is made opaque and written in
+3. A removed name of more than 251 bytes has no whiteout that fits a name: its directory is made opaque and written in
    full.
-5. Sockets cannot be stored in a layer and are left out, as Docker does.
+4. Sockets cannot be stored in a layer and are left out, as Docker does.
 Specification: OCI image-spec, layer.md (whiteouts, opaque whiteouts, hard links).
 """
 
@@ -25,7 +23,7 @@ from rootlay.store.model.value import value
 from rootlay.vfs.merge import longpath, xattr
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.content import data_runs, open_content
-from rootlay.vfs.merge.listing import iter_children, list_directory, list_upper
+from rootlay.vfs.merge.listing import iter_children, list_upper
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.path import ImagePath
 from rootlay.vfs.merge.whiteout import is_long
@@ -44,46 +42,6 @@ class Change:
 
     def __str__(self) -> str:
         return f"{self.kind} {self.path}"
-
-
-def iter_changes(overlay: Overlay) -> Iterator[Change]:
-    """Return the changes of the upper, parents first, names sorted by bytes. Precondition: there is an upper.
-
-    A renamed directory shows as D at its old name and A at its new one, with only the later changes of its content.
-    """
-    yield from longpath.scoped(descend(_changes_in(overlay, overlay.get(b"/"))))
-
-
-def _changes_in(overlay: Overlay, directory: Found) -> Walk[Change]:
-    lookup = overlay.context.lookup
-    upper = list_upper(lookup, directory.path)
-    removed = {name for name in upper.whiteouts if name not in upper.types}
-    natural = _natural_lower(overlay, directory)
-    if natural is not None and (upper.opaque or directory.record.redirect is not None):
-        visible = {entry.name for entry in list_directory(lookup, directory)}
-        removed |= {entry.name for entry in list_directory(lookup, natural)} - visible
-    for name in sorted(removed | upper.types.keys()):
-        path = directory.path + b"/" + name
-        existed = natural is not None and lookup.child(natural, name) is not None
-        if name in removed:
-            if existed:
-                yield Change("D", ImagePath(path))
-            continue
-        found = lookup.child(directory, name)
-        if found is None:  # removed meanwhile
-            continue
-        yield Change("C" if existed else "A", ImagePath(path))
-        if found.is_dir:
-            yield Down(_changes_in(overlay, found))
-
-
-def _natural_lower(overlay: Overlay, directory: Found) -> Found | None:
-    """Return the image's directory at a directory's own path, if there is one."""
-    stack = overlay.stack
-    if len(stack.dirs) == 1 and stack.view is None:
-        return None
-    found = overlay.context.lookup.walk(directory.path, 1)
-    return found if found is not None and found.is_dir else None
 
 
 def iter_layer(overlay: Overlay) -> Iterator[LayerItem]:

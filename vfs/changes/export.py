@@ -43,6 +43,6 @@ def _copy(content: BinaryIO, out: BinaryIO, length: int) -> None:
     while length:
         data = content.read(min(length, COPY_BYTES))
         if not data:
-            raise EOFError("a file became shorter while it was exported")
+            raise EOFError("a file was truncated during the export: export again")
         out.write(data)
         length -= len(data)

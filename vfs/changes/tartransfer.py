@@ -71,7 +71,7 @@ def copy_in_tar(overlay: Overlay, stream: BinaryIO, target: bytes, *, archive: b
     except (FileNotFoundError, NotADirectoryError):
         is_dir = False
     if not is_dir:
-        raise CopyRefused(target, "not a directory of the container: a tar is unpacked in one that is there")
+        raise CopyRefused(target, "not a directory in the container: a tar is unpacked into an existing one")
     root = target.rstrip(b"/")
     source = ByteStream(decompress(iter_file(stream), WHAT))
     times: list[tuple[bytes, int]] = []

@@ -6,7 +6,8 @@ Rules (docker container cp):
 2. SRC is a directory: if DEST is missing, it is made from SRC; if DEST is a directory, the copy is in it, or only the
    content of SRC if SRC ends with `/.`.
 3. Modes and times are copied; owners inside become root, unless `archive` keeps the numbers. Links are copied as links.
-4. Copies to the host are written by ordinary host calls; nothing inside can name a path outside DEST.
+4. Nothing inside can name a path outside DEST. The host's side may be a directory that programs write to, too: what is
+   below the path that the user names is reached by descriptors, and never through a link.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from rootlay.store.disk.descent import Down, Walk, finish
-from rootlay.store.disk.regularfile import open_regular_stream
+from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.errors import RootlayError, printable
+from rootlay.vfs.merge.longpath import Below
 
 if TYPE_CHECKING:
     from rootlay.vfs.overlay.overlay import Overlay
@@ -34,8 +36,19 @@ class CopyRefused(RootlayError):
         self.reason = reason
 
 
-def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = False) -> None:
+def copy_out(
+    overlay: Overlay,
+    source: bytes,
+    target: bytes,
+    *,
+    follow: bool = False,
+    skipped: Callable[[str], None] | None = None,
+) -> None:
     """Copy from a container to the host.
+
+    Args:
+        follow: a symbolic link as the source is its target.
+        skipped: as `copy_all_out`; without it they are refused.
 
     Raises:
         OSError: the source does not exist, or the target cannot be written.
@@ -51,7 +64,8 @@ def copy_out(overlay: Overlay, source: bytes, target: bytes, *, follow: bool = F
         target_exists=os.path.lexists(target),
         content_only=content_only,
     )
-    finish(_out(overlay, source.rstrip(b"/") or b"/", landing, follow))
+    host, name = _below(landing)
+    finish(_out(overlay, source.rstrip(b"/") or b"/", host, name, follow, skipped))
 
 
 def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]) -> None:
@@ -63,8 +77,9 @@ def copy_all_out(overlay: Overlay, target: bytes, skipped: Callable[[str], None]
     Raises OSError: the target cannot be written.
     """
     os.makedirs(target, exist_ok=True)
+    host = Below(target)
     for name in overlay.listdir(b"/"):
-        finish(_out(overlay, b"/" + name, target + b"/" + name, False, skipped))
+        finish(_out(overlay, b"/" + name, host, b"/" + name, False, skipped))
 
 
 def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = False, follow: bool = False) -> None:
@@ -80,7 +95,8 @@ def copy_in(overlay: Overlay, source: bytes, target: bytes, *, archive: bool = F
         target_exists=inside is not None,
         content_only=content_only,
     )
-    finish(_in(overlay, source.rstrip(b"/") or b"/", landing, archive, follow))
+    host, name = _below(os.path.realpath(source) if follow or content_only else source)
+    finish(_in(overlay, host, name, landing, archive))
 
 
 def _landing(
@@ -91,80 +107,112 @@ def _landing(
     if target_exists and source_is_dir:
         raise CopyRefused(target, "cannot copy a directory onto a file")
     if target.endswith(b"/") and not source_is_dir:
-        raise CopyRefused(target, "no such directory")
+        raise CopyRefused(target, "no such directory: make it first")
     return target.rstrip(b"/")
 
 
+def _below(path: bytes) -> tuple[Below, bytes]:
+    """Return the directory of a host path, and the path below it."""
+    directory, name = os.path.split(path.rstrip(b"/"))
+    if name in (b"", b".", b".."):
+        return Below(path or b"."), b"/"
+    return Below(directory or b"."), b"/" + name
+
+
 def _out(
-    overlay: Overlay, source: bytes, target: bytes, follow: bool, skipped: Callable[[str], None] | None = None
+    overlay: Overlay,
+    source: bytes,
+    host: Below,
+    target: bytes,
+    follow: bool,
+    skipped: Callable[[str], None] | None = None,
 ) -> Walk[None]:
     attributes = overlay.stat(source, follow=follow)
     kind = stat.S_IFMT(attributes.mode)
+    existing = _status(host, target)
     if kind == stat.S_IFDIR:
-        if not os.path.isdir(target) or os.path.islink(target):
-            os.mkdir(target, 0o700)
+        if existing is None or not stat.S_ISDIR(existing.st_mode):
+            host.at(target, lambda name, directory: os.mkdir(name, 0o700, dir_fd=directory))
         for name in overlay.listdir(source):
-            yield Down(_out(overlay, source.rstrip(b"/") + b"/" + name, target + b"/" + name, False, skipped))
+            yield Down(_out(overlay, source.rstrip(b"/") + b"/" + name, host, target + b"/" + name, False, skipped))
     elif kind == stat.S_IFLNK:
-        _make_room(target)
-        os.symlink(overlay.readlink(source), target)
+        _make_room(host, target, existing)
+        text = overlay.readlink(source)
+        host.at(target, lambda name, directory: os.symlink(text, name, dir_fd=directory))
     elif kind == stat.S_IFREG:
-        _make_room(target)
-        fd = os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        _make_room(host, target, existing)
+        fd = host.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         try:
             overlay.copy_content(source, fd, follow=follow)
         finally:
             os.close(fd)
     elif kind == stat.S_IFIFO:
-        _make_room(target)
-        os.mkfifo(target)
+        _make_room(host, target, existing)
+        host.at(target, lambda name, directory: os.mkfifo(name, dir_fd=directory))
     elif skipped is not None:
         skipped(os.fsdecode(source))
         return
     else:
         raise CopyRefused(source, "devices and sockets cannot be copied out")
-    if kind != stat.S_IFLNK:
-        # Set-id bits refer to a different user on the host.
-        os.chmod(target, attributes.permissions & 0o1777)
-    os.utime(target, ns=(attributes.mtime_ns, attributes.mtime_ns), follow_symlinks=False)
-
-
-def _make_room(target: bytes) -> None:
-    if not os.path.lexists(target):
+    times = (attributes.mtime_ns, attributes.mtime_ns)
+    if kind == stat.S_IFLNK:
+        host.at(target, lambda name, directory: os.utime(name, ns=times, dir_fd=directory, follow_symlinks=False))
         return
-    if stat.S_IFMT(os.lstat(target).st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
-        raise CopyRefused(target, "a device, which would be replaced; - is a tar on standard output")
-    os.unlink(target)
+    held = host.open(target, os.O_PATH)  # for a link that is there now, the next two calls fail
+    try:
+        # Set-id bits refer to a different user on the host.
+        os.chmod(f"/proc/self/fd/{held}", attributes.permissions & 0o1777)
+        os.utime(f"/proc/self/fd/{held}", ns=times)
+    finally:
+        os.close(held)
 
 
-def _in(overlay: Overlay, source: bytes, target: bytes, archive: bool, follow: bool) -> Walk[None]:
-    found = os.stat(source) if follow else os.lstat(source)
+def _status(host: Below, path: bytes) -> os.stat_result | None:
+    try:
+        return host.lstat(path)
+    except FileNotFoundError:
+        return None
+
+
+def _make_room(host: Below, target: bytes, existing: os.stat_result | None) -> None:
+    if existing is None:
+        return
+    if stat.S_IFMT(existing.st_mode) in (stat.S_IFCHR, stat.S_IFBLK):
+        raise CopyRefused(host.top + target, "a device, which a copy would replace: use - for a tar on standard output")
+    host.at(target, lambda name, directory: os.unlink(name, dir_fd=directory))
+
+
+def _in(overlay: Overlay, host: Below, source: bytes, target: bytes, archive: bool) -> Walk[None]:
+    found = host.lstat(source)
     kind = stat.S_IFMT(found.st_mode)
     existing = overlay.find(target, follow=False)
     if kind == stat.S_IFDIR:
         if existing is None:
             overlay.mkdir(target, 0o755)
-        for name in sorted(os.listdir(source)):
-            yield Down(_in(overlay, source + b"/" + name, target.rstrip(b"/") + b"/" + name, archive, False))
+        for name in host.listdir(source):
+            below = source.rstrip(b"/") + b"/" + name
+            yield Down(_in(overlay, host, below, target.rstrip(b"/") + b"/" + name, archive))
     else:
         if existing is not None:
             overlay.unlink(target)
-        _make_inside(overlay, source, target, kind)
-    follow_target = kind != stat.S_IFLNK
+        _make_inside(overlay, host, source, target, kind)
     if archive:
         overlay.chown(target, found.st_uid, found.st_gid, follow=False)
-    if follow_target:
+    if kind != stat.S_IFLNK:
         overlay.chmod(target, stat.S_IMODE(found.st_mode))
     overlay.utimens(target, (found.st_mtime_ns, found.st_mtime_ns), follow=False)
 
 
-def _make_inside(overlay: Overlay, source: bytes, target: bytes, kind: int) -> None:
+def _make_inside(overlay: Overlay, host: Below, source: bytes, target: bytes, kind: int) -> None:
     if kind == stat.S_IFLNK:
-        overlay.symlink(os.readlink(source), target)
+        overlay.symlink(host.readlink(source), target)
     elif kind == stat.S_IFREG:
         fd = overlay.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-        with open_regular_stream(source, follow=True) as content, open(fd, "wb") as out:
-            shutil.copyfileobj(content, out, 1 << 20)
+        what = printable(host.top + source)
+        with open(fd, "wb") as out:
+            content = host.at(source, lambda name, at: open_regular(name, follow=False, dir_fd=at, what=what))
+            with open(content, "rb", buffering=0) as file:
+                shutil.copyfileobj(file, out, 1 << 20)
     elif kind == stat.S_IFIFO:
         overlay.mknod(target, stat.S_IFIFO | 0o644)
     else:

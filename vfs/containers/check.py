@@ -169,7 +169,7 @@ class _UpperCheck:
                         os.unlink(real)
             return "removed"
 
-        return Finding("leftover", self._place(path), "half-made by a process that is gone", fix, leftover=True)
+        return Finding("leftover", self._place(path), "unfinished, and its process has ended", fix, leftover=True)
 
     def _place(self, path: bytes) -> str:
         real = Path(os.fsdecode(self._upper + path))

@@ -30,8 +30,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from rootlay.store.containers.bloom import create_bloom
-from rootlay.store.containers.containers import NAME_PATTERN, Containers
+from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.names import NAME_PATTERN
 from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.removal import trash_uppers
 from rootlay.store.containers.upperstack import (
     SNAPSHOTS,
     FrozenUpper,
@@ -45,6 +47,7 @@ from rootlay.store.containers.upperstack import (
 )
 from rootlay.store.disk.durable import sync_path, sync_tree
 from rootlay.store.disk.owner import own_name
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.containererrors import (
     BadContainerName,
     RunsElsewhere,
@@ -111,13 +114,13 @@ def remove_snapshot(record: ContainerRecord, snapshot: Snapshot) -> int:
         (record.path / SNAPSHOTS / f"{snapshot.name}.json").unlink()
     except FileNotFoundError as error:
         raise UnknownSnapshot(record.name, snapshot.name) from error
-    return Containers(record.root).collect({record.id, *(frozen.owner for frozen in snapshot.frozen)})
+    return remove_tree(trash_uppers(record.path.parent, {record.id, *(frozen.owner for frozen in snapshot.frozen)}))
 
 
 def roll_back(record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]) -> Path:
     """Restore the state of one of a container's snapshots (or of another container's on the same image).
 
-    Later changes that are not in a snapshot are lost: they are in the trash at the returned path, for `empty_trash`.
+    Later changes that are not in a snapshot are lost: they are in the trash at the returned path, for `remove_tree`.
 
     Raises:
         ContainerRunning, UpperKeptElsewhere, UnknownSnapshot: nothing was changed.
@@ -129,7 +132,7 @@ def roll_back(record: ContainerRecord, snapshot: Snapshot, own: Collection[Path]
         if not any(snapshot == known for known in iter_snapshots(record.path.parent / snapshot.container)):
             raise UnknownSnapshot(record.name, snapshot.name)
         _switch(record, stack, snapshot.frozen)
-    return Containers(record.root).unlink_uppers({record.id, *(frozen.owner for frozen in stack.frozen)})
+    return trash_uppers(record.path.parent, {record.id, *(frozen.owner for frozen in stack.frozen)})
 
 
 def fork_container(

@@ -64,7 +64,7 @@ class Activation:
 
     def __enter__(self) -> Activation:
         if self._token is not None:
-            raise ActivationMisused("this activation has been entered already: make one for each `with`")
+            raise ActivationMisused("this activation was entered before: make one for each `with`")
         inside = enter_box(self.box)
         self._token = INSIDE.set(inside)
         self._inside = inside
@@ -82,11 +82,11 @@ class Activation:
     ) -> None:
         token, inside = self._token, self._inside
         if token is None or inside is None:
-            raise ActivationMisused("this activation has not been entered")
+            raise ActivationMisused("this activation was not entered")
         try:
             INSIDE.reset(token)
         except ValueError as misuse:  # still entered
-            raise ActivationMisused("an activation is left in the context in which it was entered") from misuse
+            raise ActivationMisused("an activation must be left in the context in which it was entered") from misuse
         self._token = self._inside = None
         _changed(inside, entered=False)
         del token, inside  # often the last references

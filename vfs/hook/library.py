@@ -50,7 +50,7 @@ class HookEngineMissing(RootlayError, RuntimeError):
     """Activation does not work here: another C library than glibc, another architecture, or an incomplete install."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(f"no activation on this machine: {reason}")
+        super().__init__(f"activation does not work on this machine: {reason}")
         self.reason = reason
 
 
@@ -89,7 +89,7 @@ class HookLibrary:
             *(ctypes.cast(getattr(api, name), ctypes.c_void_p).value for name in PYTHON_FUNCTIONS)
         )
         if init(functions, id(INSIDE), context_offset()) != 0:
-            raise HookEngineMissing("the process has no thread-specific keys left")
+            raise HookEngineMissing("the process uses all thread-specific keys")
 
     @contextlib.contextmanager
     def outside(self) -> Iterator[None]:
@@ -125,7 +125,7 @@ def context_offset() -> int:
     one, other = Context(), Context()
     at = one.run(find, one)
     if at is None or other.run(lambda: words[at]) != id(other):
-        raise HookEngineMissing("this Python keeps its context elsewhere")
+        raise HookEngineMissing("this build of Python is not supported")
     return at * ctypes.sizeof(ctypes.c_void_p)
 
 

@@ -29,6 +29,7 @@ from rootlay.store.containers.bloom import (
     has_blocks,
     header_fits,
 )
+from rootlay.store.model.closing import Closing
 
 RECORD = b"\x00"
 OPAQUE = b"\x01"
@@ -72,7 +73,7 @@ def finish(value: int) -> int:
     return value ^ (value >> 29)
 
 
-class Bloom:
+class Bloom(Closing):
     """A filter file, mapped shared. Close it, or use it in a `with` block."""
 
     def __init__(self, path: Path, *, changes: bool = True) -> None:
@@ -115,12 +116,6 @@ class Bloom:
         if not self._map.closed:
             self._setter = None  # it points into the map
             self._map.close()
-
-    def __enter__(self) -> Bloom:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def bits(self, path: bytes, kind: bytes = b"") -> tuple[int, int]:
         """Return the two bit numbers of a path (`b""` is the root, else `/a/b`) and a kind (none, RECORD, …)."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ _KNOWN_MAX = 64
 _Key = tuple[bytes, bytes]
 
 
-class _Held:
+class Held:
     """The descriptors of an operation or a walk."""
 
     __slots__ = ("depth", "known", "lent")
@@ -68,6 +68,10 @@ class _Held:
             for descriptor in set(lent).difference(self.known.values()):
                 os.close(descriptor)
 
+    def __del__(self) -> None:
+        self.give_back(0)
+        self.forget()
+
     def forget(self) -> None:
         """Close all cached directories."""
         for descriptor in self.known.values():
@@ -85,9 +89,50 @@ class _Held:
         return descriptor
 
 
+class Below:
+    """The objects below a directory of the host, whose own path is followed. For one thread, until it is collected.
+
+    `filename` of an error is the whole path.
+    """
+
+    def __init__(self, top: bytes) -> None:
+        self.top = top.rstrip(b"/")
+        self._held = Held()
+
+    def at(self, path: bytes, call: Callable[[bytes, int], T]) -> T:
+        """Return the result of a call with the last name of `path` (`/a/b`; the top is `/`) and its directory."""
+        directory, _, name = path.rpartition(b"/")
+        try:
+            return call(name or b".", self._held.directory(self.top, directory))
+        except OSError as error:
+            error.filename = os.fsdecode(self.top + path)
+            raise
+
+    def lstat(self, path: bytes) -> os.stat_result:
+        """Return the status of an object; links are not followed."""
+        return self.at(path, lambda name, directory: os.lstat(name, dir_fd=directory))
+
+    def readlink(self, path: bytes) -> bytes:
+        """Return the target of a link."""
+        return self.at(path, lambda name, directory: os.readlink(name, dir_fd=directory))
+
+    def listdir(self, path: bytes) -> list[bytes]:
+        """Return the names in a directory, sorted by bytes."""
+        descriptor = self.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            return sorted(map(os.fsencode, os.listdir(descriptor)))
+        finally:
+            os.close(descriptor)
+
+    def open(self, path: bytes, flags: int, mode: int = 0) -> int:
+        """Return a descriptor, not inheritable. A link is not followed."""
+        flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+        return self.at(path, lambda name, directory: os.open(name, flags, mode, dir_fd=directory))
+
+
 class _Local(threading.local):
     def __init__(self) -> None:
-        self.held = _Held()
+        self.held = Held()
 
 
 _local = _Local()
@@ -143,7 +188,7 @@ def lending() -> Iterator[None]:
 
 def scoped(items: Iterator[T]) -> Iterator[T]:
     """Yield the items of a walk, each made by a separate operation; the directories on the way are kept open."""
-    own = _Held()
+    own = Held()
     own.depth = 1
     try:
         while True:

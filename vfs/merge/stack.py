@@ -213,7 +213,7 @@ class Stack:
         if any(layer.writable for layer in self.dirs[1:]):
             raise ValueError("only the first directory layer may be writable")
         if self.dirs and self.dirs[0].writable and not self.dirs[0].marks:
-            raise ValueError("a writable layer needs marks")
+            raise ValueError("a writable layer must have marks")
 
     @property
     def writable(self) -> bool:

@@ -35,6 +35,8 @@ class Opener:
         """Open an object. Return a descriptor, not inheritable (as `os.open`)."""
         if flags & os.O_TMPFILE == os.O_TMPFILE:
             return self._open_unnamed(request, flags, mode)
+        if flags & (os.O_CREAT | os.O_DIRECTORY | os.O_PATH) == os.O_CREAT | os.O_DIRECTORY:
+            raise os_error(errno.EINVAL, request)  # as Linux since 6.4; the core does so, too
         changes = flags & (os.O_CREAT | os.O_TRUNC) or flags & os.O_ACCMODE != os.O_RDONLY
         if flags & os.O_PATH:
             changes, flags = 0, flags & (os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW)

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 from typing import BinaryIO
 
+from rootlay.store.model.closing import Closing
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.bypass import bypasses_hooks
 from rootlay.vfs.merge.content import copy_content, real_path
 from rootlay.vfs.merge.errors import operation, os_error
-from rootlay.vfs.merge.identity import Identity
+from rootlay.vfs.merge.identity import WRITE, Identity
 from rootlay.vfs.merge.listing import Listed, list_directory
 from rootlay.vfs.merge.lookup import Found
 from rootlay.vfs.merge.lookupcache import LookupCache
@@ -35,7 +37,7 @@ ROOT = Identity()
 
 
 @bypasses_hooks
-class Overlay:
+class Overlay(Closing):
     """A merged file system. Close it, or use it in a `with` block. Safe for threads.
 
     Without a writable layer every change raises EROFS.
@@ -102,12 +104,6 @@ class Overlay:
                 if part is not None:
                     part.close()
 
-    def __enter__(self) -> Overlay:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     # ---- looking up
 
     @operation()
@@ -145,8 +141,14 @@ class Overlay:
 
     @operation()
     def access(self, path: PathArgument, mask: int) -> bool:
-        """Return whether the identity may READ, WRITE, EXECUTE (4, 2, 1) an object. Raises if it does not exist."""
-        return self.identity.may(self.stat(path), mask)
+        """Return whether the identity may READ, WRITE, EXECUTE (4, 2, 1) an object, access(2).
+
+        Raises ENOENT, and EROFS for the question about writing without an upper.
+        """
+        attributes = self.stat(path)
+        if mask & WRITE and not self.stack.writable and stat.S_IFMT(attributes.mode) in (stat.S_IFREG, stat.S_IFDIR):
+            raise os_error(errno.EROFS, raw_path(path))
+        return self.identity.may(attributes, mask)
 
     @operation()
     def readlink(self, path: PathArgument) -> bytes:

@@ -28,8 +28,8 @@ from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractFileSystem
 from fsspec.utils import isfilelike, stringify_path
 
-from rootlay.vfs.api.container import Container
-from rootlay.vfs.api.images import Image, Store
+from rootlay.vfs.api.container import Container, Image
+from rootlay.vfs.api.store import Store
 from rootlay.vfs.merge.content import copy_content
 from rootlay.vfs.overlay.overlay import Overlay
 from rootlay.vfs.plugins.fsspeclisting import info_of, list_infos, list_names
@@ -84,7 +84,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         """
         super().__init__(**options)
         if sum(given is not None for given in (image, container, fo)) != 1:
-            raise ValueError("rootlay: say image=, container= or a URL such as rootlay://IMAGE!/path")
+            raise ValueError("rootlay: give image=, container= or a URL such as rootlay://IMAGE!/path")
         self.auto_mkdir = auto_mkdir
         self._held: list[Any] = []
         if container is not None:
@@ -176,7 +176,7 @@ class RootlayFileSystem(AbstractFileSystem):  # type: ignore[misc] # fsspec has 
         kind = mode.replace("b", "").replace("t", "")
         flags = _FLAGS.get(kind[:1])
         if flags is None or kind[1:] not in ("", "+"):
-            raise ValueError(f"mode {mode!r}: r, w, x or a, b and +")
+            raise ValueError(f"mode {mode!r}: use r, w, x or a, with b and +")
         if kind == "r":
             return self.overlay.open_content(name)
         self._make_parent(name)

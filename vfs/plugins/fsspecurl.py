@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from rootlay.vfs.api.images import Image, Store
+from rootlay.vfs.api.container import Image
+from rootlay.vfs.api.store import Store
 
 PROTOCOL = "rootlay"
 CONTAINER_PROTOCOL = "rootlay+container"

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import Any
 
 from rootlay.store.model.errors import RootlayError
-from rootlay.vfs.api.images import Store
+from rootlay.vfs.api.store import Store
 from rootlay.vfs.pyfs.importfs import import_pyfs
 
 import_pyfs()

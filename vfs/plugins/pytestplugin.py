@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from rootlay.vfs.api.container import Container
-    from rootlay.vfs.api.images import Image, Store
+    from rootlay.vfs.api.container import Container, Image
+    from rootlay.vfs.api.store import Store
 
 LABEL = "rootlay.pytest.pid"
 PREPARED = "pytest-prepared"
@@ -68,7 +68,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def _forget_image(root: str, reference: str) -> None:
     from rootlay.store.model.errors import RootlayError
-    from rootlay.vfs.api.images import Store
+    from rootlay.vfs.api.store import Store
 
     with contextlib.suppress(RootlayError, OSError):  # another process removed it, or the whole store
         if Path(root).is_dir():
@@ -91,7 +91,7 @@ def _option(config: pytest.Config, name: str) -> str:
 @pytest.fixture(scope="session")
 def rootlay_store(pytestconfig: pytest.Config) -> Store:
     """The store: `--rootlay-store`, the ini value `rootlay_store`, or the user's own."""
-    from rootlay.vfs.api.images import Store
+    from rootlay.vfs.api.store import Store
 
     store = Store.open(_option(pytestconfig, "rootlay_store") or None)
     _sweep(store)
@@ -152,7 +152,7 @@ def rootlay_prepare(pytestconfig: pytest.Config) -> Prepare:
 def _prepared(base: Image, steps: Steps, reference: str, note: Path | None, options: dict[str, Any]) -> Image:
     from rootlay.store.disk.lock import acquire
     from rootlay.store.model.errors import UnknownImage
-    from rootlay.vfs.api.images import Store
+    from rootlay.vfs.api.store import Store
 
     store = Store.open(base.root)
     with acquire(store.root / "locks" / f"{reference.replace(':', '-')}.lock"):

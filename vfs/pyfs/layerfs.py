@@ -180,7 +180,7 @@ class LayerFS(LayerLookups):
                     copy_file(self.overlay, source, target)
                 except shutil.SameFileError as error:
                     raise errors.ResourceInvalid(
-                        dst_path, exc=error, msg="{path!r} is the file to be copied"
+                        dst_path, exc=error, msg="{path!r} is the file that is copied"
                     ) from error
                 if preserve_time:
                     self.overlay.utimens(target, (before.atime_ns, before.mtime_ns))

@@ -39,6 +39,9 @@ BIND_MODE = 16
 BIND_SHOWN = 32
 BIND_UNLISTED = 64
 
+SYSTEM_BINDS = ("/proc", "/sys", "/dev")
+"""The host's directories that every container shows."""
+
 
 @value
 class LaunchDir:
@@ -106,7 +109,7 @@ class Launch:
             ValueError: more directory layers than the engine supports, or a path with a NUL byte.
         """
         if len(self.dirs) > MAX_DIRS:
-            raise ValueError(f"{len(self.dirs)} directory layers, the engine takes {MAX_DIRS}")
+            raise ValueError(f"{len(self.dirs)} directory layers: the engine supports {MAX_DIRS}")
         off_ports = (
             HEADER_BYTES + DIR_BYTES * len(self.dirs) + LAYER_BYTES * len(self.layers) + BIND_BYTES * len(self.binds)
         )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from rootlay.store.model.errors import RootlayError
-from rootlay.vfs.run.session import SYSTEM_BINDS
+from rootlay.vfs.run.launch import SYSTEM_BINDS
 
 if TYPE_CHECKING:
     from rootlay.store.containers.record import ContainerRecord

@@ -67,22 +67,22 @@ def _parse(text: str) -> Iterator[Port]:
     rest, slash, protocol = text.partition("/")
     protocol = protocol if slash else "tcp"
     if protocol not in PROTOCOLS:
-        raise ValueError(f"{text}: the protocol is tcp or udp")
+        raise ValueError(f"{text}: the protocol must be tcp or udp")
     rest, _, inside_text = rest.rpartition(":")
     if rest.startswith("[") or rest.count(":") <= 1:
         address, _, outside_text = rest.rpartition(":")
     else:
-        raise ValueError(f"{text}: expected [ADDR:]HOST:CTR; an IPv6 address stands in brackets")
+        raise ValueError(f"{text}: expected [ADDR:]HOST:CTR; put an IPv6 address in brackets")
     address = address.removeprefix("[").removesuffix("]")
     inside = _range(inside_text, text)
     outside = _range(outside_text, text) if outside_text else None
     if outside is not None and len(outside) != len(inside):
-        raise ValueError(f"{text}: the two ranges are not of the same length")
+        raise ValueError(f"{text}: the two ranges differ in length")
     address = "" if address in ("0.0.0.0", "::") else address  # both mean every address
     try:
         Port(1, 1, protocol, address).packed_address()
     except (OSError, ValueError):
-        raise ValueError(f"{text}: {address} is not an address") from None
+        raise ValueError(f"{text}: {address} is not an IP address") from None
     for index, port in enumerate(inside):
         yield Port(port, outside[index] if outside else _free_port(protocol, address), protocol, address)
 

@@ -1,9 +1,9 @@
 """The processes of a container: always read from the kernel, never cached.
 
 1. The engine marks the first program of a session before it runs, and all its descendants inherit the mark
-   (`vfs/csrc/trap/mark.c`, docs/adr/0013): an otherwise unused hard limit, shown in `/proc/<pid>/limits`, which no
-   program inside can change. It stays when a program leaves the engine, its parent and its session, and clears its
-   environment.
+   (`vfs/csrc/trap/process/mark.c`, docs/adr/0013): an otherwise unused hard limit, shown in `/proc/<pid>/limits`,
+   which no program inside can change. It stays when a program leaves the engine, its parent and its session, and
+   clears its environment.
 2. Before that, and if a mark cannot be set (a container inside a container; a user with that limit), a process is
    identified by the engine's own executable and by the launch file in its arguments or its maps.
 3. A process may have a child and die between two scans. So a search ends only if no process was born since it began.

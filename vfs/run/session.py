@@ -17,11 +17,11 @@ from _socket import AF_UNIX, SOCK_STREAM, socket  # the import of `socket` itsel
 from collections.abc import Iterable
 from pathlib import Path
 
-from rootlay.store.containers.record import ContainerRecord
+from rootlay.store.containers.record import Bind, ContainerRecord
 from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
-from rootlay.store.model.value import value
+from rootlay.store.model.value import replace, value
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -39,6 +39,7 @@ from rootlay.vfs.run.launch import (
     FLAG_UNSCOPED,
     FLAG_UPPER,
     MAX_DIRS,
+    SYSTEM_BINDS,
     Launch,
     LaunchBind,
     LaunchDir,
@@ -48,7 +49,6 @@ from rootlay.vfs.run.rebootcheck import NativeViewPlace, check_filters, check_tr
 from rootlay.vfs.run.user import Identity
 
 _OWNER_FLAGS = {0: 0, 2: BIND_GIVEN, 3: BIND_GIVEN | BIND_MODE}  # by the number of fields in `Bind.owner`
-SYSTEM_BINDS = ("/proc", "/sys", "/dev")
 
 
 class EngineMissing(RootlayError, RuntimeError):
@@ -88,7 +88,7 @@ class Session:
     socket_path: Path
 
     def command(self, argv: tuple[str, ...], cwd: str, identity: Identity, *, reports: bool = False) -> list[str]:
-        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/main.c`).
+        """Return the host command line that runs `argv` inside. See the engine's usage (`vfs/csrc/trap/start/main.c`).
 
         Args:
             reports: the engine reports on descriptor 3 whether the program has started.
@@ -100,10 +100,16 @@ class Session:
         """Where the hydrator records why a file could not be made: programs only see an I/O error."""
         return self.launch.with_name(self.launch.name.replace("launch", "trouble", 1))
 
+    def trouble(self) -> bytes:
+        """Return the recorded error as a line for the user; empty if there is none."""
+        with contextlib.suppress(OSError):
+            return f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode()
+        return b""
+
     def tell_trouble(self) -> None:
         """Print the recorded error on standard error, if there is one."""
         with contextlib.suppress(OSError):
-            os.write(2, f"rootlay: {printable(self.trouble_path.read_bytes())}\n".encode())
+            os.write(2, self.trouble())
 
     def forget(self) -> None:
         """Remove the session's files. Call it only when no process uses them any more. Idempotent."""
@@ -149,7 +155,7 @@ def open_session(
     token = token or session_token()
     launch_path = base / f"launch-{token}"
     socket_path = renew.socket_path if renew else socket_of(record, token)
-    listener = _listen(socket_path) if record.config.layers and not renew else None
+    listener = listen_at(socket_path) if record.config.layers and not renew else None
     confine = confine or record.config.confine
     flags = (FLAG_PATCH if patch else 0) | (FLAG_TRACE if trace is not None else 0)
     flags |= CONFINE[confine] | NETWORK[record.config.network] | (FLAG_UNSCOPED if joins and confine == "auto" else 0)
@@ -218,7 +224,7 @@ def make_launch(
         check_trees(real_root / "views", record.config.chain.partition(":")[2], place, trees)
     filters = [(frozen.upper(base.parent), frozen.bloom(base.parent)) for frozen in stack.frozen]
     check_filters([(Path(upper), base / record.bloom_of(stack).name), *filters])
-    own = _binds(record, base)
+    own = _binds(record, base, upper)
     named = {bind.vpath for bind in own}
     layers = [
         LaunchDir(os.fsencode(upper), os.fsencode(base / record.bloom_of(stack).name), DIR_UPPER | DIR_MARKS),
@@ -238,7 +244,7 @@ def make_launch(
         host_uid=os.geteuid(),
         host_gid=os.getegid(),
         st_dev=os.stat(upper).st_dev,
-        flags=flags | FLAG_UPPER,
+        flags=flags if record.config.extra.get("read_only") else flags | FLAG_UPPER,
         trace=trace,
         container_id=record.id.encode(),
         hostname=os.fsencode(record.config.hostname),
@@ -295,7 +301,7 @@ def _lower(path: str) -> LaunchDir:
     return LaunchDir(b"", flags=0) if real == "/" else LaunchDir(os.fsencode(real), flags=DIR_MARKS)
 
 
-def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
+def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
     found = {
         path: LaunchBind(path.encode(), path.encode(), BIND_PROC if path == "/proc" else 0) for path in SYSTEM_BINDS
     }
@@ -305,19 +311,31 @@ def _binds(record: ContainerRecord, base: Path) -> list[LaunchBind]:
             found[f"/etc/{name}"] = LaunchBind(f"/etc/{name}".encode(), os.fsencode(base / name), BIND_OWNER)
     if not record.config.binds:
         return list(found.values())
+    from rootlay.vfs.run.hostpath import real_host, writable_hosts
     from rootlay.vfs.run.mounttarget import resolve_targets
 
-    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in record.config.binds}
-    inside = resolve_targets(record, {targets[b.target]: b.host for b in record.config.binds})
-    for bind in record.config.binds:
-        host = os.path.realpath(bind.host)
+    binds = [_placed(record, index, bind) for index, bind in enumerate(record.config.binds)]
+    writable, plain = writable_hosts([upper, *(b.host for b in binds if not b.read_only)])
+    targets = {b.target: "/" + "/".join(part for part in b.target.split("/") if part) for b in binds}
+    inside = resolve_targets(record, {targets[b.target]: b.host for b in binds})
+    for bind in binds:
+        host = real_host(bind.host, None if bind.canonical else writable, plain)
         flags = BIND_OWNER | (BIND_READ_ONLY if bind.read_only else 0) | _OWNER_FLAGS[len(bind.owner)]
         target = inside[targets[bind.target]]
         found[target] = LaunchBind(os.fsencode(target), b"" if host == "/" else os.fsencode(host), flags, *bind.owner)
     return list(found.values())
 
 
-def _listen(path: Path) -> socket:
+def _placed(record: ContainerRecord, index: int, bind: Bind) -> Bind:
+    """Return a bind; in place of a volume, an empty directory or an image, the bind of its real host path."""
+    if bind.kind == "bind":
+        return bind
+    from rootlay.vfs.settings.mounts import place_of
+
+    return replace(bind, host=place_of(record, index, bind), canonical=True)
+
+
+def listen_at(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
     listener = socket(AF_UNIX, SOCK_STREAM)
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -222,7 +222,7 @@ static u8 *put_string(u8 *out, const void *bytes, size_t len)
 
 void vb_native_strings(const struct vb_merge *m, u32 first, u32 count, u8 *out)
 {
-    char source[RL_PATH_MAX];
+    char source[RL_DEEP_MAX];
     for (u32 id = first; id < first + count; id++) {
         const struct vb_dentry *d = &m->dentry[m->order[id]];
         const struct vb_inode *inode = &m->inode[d->inode];

@@ -99,8 +99,8 @@ static int place(struct vb_merge *m, struct vb_record *r, u32 parent)
             vb_clear(m, hidden);
         return 0;
     }
-    if (m->dentry[parent].path_len + 1u + r->name_len >= RL_PATH_MAX)
-        return vb_fail(m, VB_CORRUPT, "a path of more than 4095 bytes");
+    if (m->dentry[parent].path_len + 1u + r->name_len >= RL_DEEP_MAX)
+        return vb_fail(m, VB_CORRUPT, "a path of more than 65535 bytes");
     r->dentry = vb_name(m, parent, r->name, r->name_len);
     if (!r->dentry)
         return vb_fail(m, VB_MEMORY, "out of memory");

@@ -69,19 +69,19 @@ static void relocations(const unsigned char *data, size_t size)
     o.tables[0] = table, o.counts[0] = count / 2;
     o.tables[1] = table + count / 2, o.counts[1] = count - count / 2;
     patch_object(&o);
-    for (size_t k = 0; k < slot_count; k++) {
-        if (*slots[k].at != (slots[k].old ? &hook_of : NULL))
+    for (size_t k = 0; k < state.slot_count; k++) {
+        if (*state.slots[k].at != (state.slots[k].old ? &hook_of : NULL))
             abort();
-        expected += slots[k].old != NULL;
+        expected += state.slots[k].old != NULL;
     }
     for (size_t i = 0; i < WORDS; i++)
         if (words[i] != before[i] && words[i] != &hook_of)
             abort();
-    for (size_t k = slot_count; k-- > 0;)
-        put_back(&slots[k], &done);
+    for (size_t k = state.slot_count; k-- > 0;)
+        put_back(&state.slots[k], &done);
     if (done != expected || memcmp(words, before, sizeof before))
         abort();
-    slot_count = 0;
+    state.slot_count = 0;
     free(words);
     free(table);
 }

@@ -13,10 +13,9 @@ void free(void *p);
 void abort(void);
 static void *wipe(void *at, int value, size_t n);
 #define memset wipe
-#include "trap/elf.c"
+#include "trap/start/elf.c"
 #undef memset
-#undef RL_PAGE /* the same there */
-#include "trap/script.c"
+#include "trap/start/script.c"
 #include "trap/x86_64/patch_site.c"
 /* The sanitizer's own stay: they check what they touch. */
 #define memcpy core_memcpy
@@ -31,6 +30,7 @@ static void *wipe(void *at, int value, size_t n);
 #undef memcmp
 #undef strlen
 
+int rl_has_threads(void) { return 0; }
 char rl_patch_entry[1];
 u64 rl_patch_map[RL_SYSCALL_LIMIT / 64];
 

@@ -205,6 +205,9 @@ class Core:
     def chown(self, path: bytes | None, uid: int, gid: int, dirfd: int = AT_FDCWD, flags: int = 0) -> None:
         self.call("rl_chown", dirfd, path, uid & 0xFFFFFFFF, gid & 0xFFFFFFFF, flags)
 
+    def lchown(self, path: bytes, uid: int, gid: int) -> None:
+        self.chown(path, uid, gid, flags=NOFOLLOW)
+
     def utimens(self, path: bytes | None, atime_ns: int, mtime_ns: int, dirfd: int = AT_FDCWD, flags: int = 0) -> None:
         t = (ctypes.c_int64 * 4)(*divmod(atime_ns, 10**9), *divmod(mtime_ns, 10**9))
         self.call("rl_utimens", dirfd, path, t, flags)

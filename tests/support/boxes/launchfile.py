@@ -49,6 +49,10 @@ class Bloom:
                     if redirected:
                         self.add(b"", b"\3")
                         self.add(target, b"\3")
+                elif name.startswith(b".wh..wh.n."):
+                    continue  # a record, of which name is not known here
+                elif name.startswith(b".wh..wh.w."):
+                    self.add(here + b"/" + os.readlink(os.path.join(folder, name)))
                 elif name.startswith(b".wh."):
                     self.add(here + b"/" + name[4:])
                 else:

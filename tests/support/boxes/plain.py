@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
+import errno
 import os
+import stat
+import struct
+from collections.abc import Iterator
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Plain:
-    """Paths as the program in a container writes them, applied below a root. Symbolic links must be relative
-    and stay below the root: the kernel interprets them in the machine's own."""
+    """Paths as the program in a container writes them, applied below a root. For all but look-ups, symbolic links must
+    be relative and stay below the root: the kernel interprets them in the machine's own."""
 
     def __init__(self, root: bytes) -> None:
         self.root = root
@@ -19,17 +24,34 @@ class Plain:
         return self.root + path
 
     def stat(self, path: bytes) -> os.stat_result:
-        return os.stat(self.at(path))
+        with self._found(path, os.O_PATH) as fd:
+            return os.fstat(fd)
 
     def lstat(self, path: bytes) -> os.stat_result:
-        return os.lstat(self.at(path))
+        with self._found(path, os.O_PATH | os.O_NOFOLLOW) as fd:
+            return os.fstat(fd)
+
+    @contextlib.contextmanager
+    def _found(self, path: bytes, flags: int) -> Iterator[int]:
+        """An object below the root, which links and `..` do not leave: openat2(2), RESOLVE_IN_ROOT."""
+        root = os.open(self.root, os.O_PATH)
+        fd = LIBC.syscall(437, root, path, struct.pack("QQQ", flags, 0, 0x10), 24)
+        code = ctypes.get_errno()
+        os.close(root)
+        if fd < 0:
+            raise OSError(code, os.strerror(code))
+        yield fd
+        os.close(fd)
 
     def access(self, path: bytes, mode: int) -> None:
         if LIBC.access(self.at(path), mode) < 0:
             raise OSError(ctypes.get_errno(), "access")
 
     def readlink(self, path: bytes) -> bytes:
-        return os.readlink(self.at(path))
+        with self._found(path, os.O_PATH | os.O_NOFOLLOW) as fd:
+            if not stat.S_ISLNK(os.fstat(fd).st_mode):
+                raise OSError(errno.EINVAL, "not a symbolic link")
+            return os.readlink(b"", dir_fd=fd)
 
     def open(self, path: bytes, flags: int, mode: int = 0o666) -> int:
         return os.open(self.at(path), flags, mode)
@@ -49,8 +71,8 @@ class Plain:
     def mkdir(self, path: bytes, mode: int = 0o777) -> None:
         os.mkdir(self.at(path), mode)
 
-    def mknod(self, path: bytes, mode: int) -> None:
-        os.mknod(self.at(path), mode)
+    def mknod(self, path: bytes, mode: int, device: int = 0) -> None:
+        os.mknod(self.at(path), mode, device)
 
     def symlink(self, target: bytes, path: bytes) -> None:
         os.symlink(target, self.at(path))
@@ -78,8 +100,11 @@ class Plain:
     def utimens(self, path: bytes, atime_ns: int, mtime_ns: int) -> None:
         os.utime(self.at(path), ns=(atime_ns, mtime_ns))
 
-    def setxattr(self, path: bytes, name: bytes, value: bytes) -> None:
-        os.setxattr(self.at(path), name, value)
+    def lchown(self, path: bytes, uid: int, gid: int) -> None:
+        os.lchown(self.at(path), uid, gid)
+
+    def setxattr(self, path: bytes, name: bytes, value: bytes, flags: int = 0) -> None:
+        os.setxattr(self.at(path), name, value, flags)
 
     def getxattr(self, path: bytes, name: bytes) -> bytes:
         return os.getxattr(self.at(path), name)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rootlay.store.model.entry import Entry, EntryType
+from rootlay.vfs.changes.compare import compare
+from rootlay.vfs.changes.diff import Change
+from rootlay.vfs.merge.stack import DirLayer, Stack
 from rootlay.vfs.overlay.overlay import Overlay
 from tests.support.oracles.memory_view import LayerEntry
 
@@ -115,6 +119,15 @@ def check_order(layer: list[LayerEntry]) -> None:
             assert parent not in others, f"whiteout comes late: {path!r}"
         elif path:
             others.add(parent)
+
+
+def iter_changes(overlay: Overlay) -> Iterator[Change]:
+    """What `rootlay diff` says of an overlay with an upper, against the layers below it."""
+    stack = overlay.stack
+    with tempfile.TemporaryDirectory() as nothing:
+        lowers = stack.dirs[1:] or (() if stack.view is not None else (DirLayer.at(nothing),))
+        with Overlay(Stack(lowers, stack.view, stack.hydrator)) as below:
+            yield from compare(below, overlay)
 
 
 def check_changes(changes: Mapping[bytes, str], before: dict[bytes, Shape], after: dict[bytes, Shape]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rootlay.store.model.value import replace
-from rootlay.vfs.changes.diff import iter_changes, iter_layer
+from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.changes.flatten import flatten
 from rootlay.vfs.merge.attributes import Attributes
 from rootlay.vfs.merge.bloom import Bloom
@@ -29,6 +29,7 @@ from tests.support.oracles.oracle import (
     attributes_of,
     check_changes,
     check_order,
+    iter_changes,
     layer_of,
     outcome,
     shape_of_directory,

@@ -34,7 +34,7 @@ def faulty_fake() -> FakeRegistry:
 def impatient(directory: Path) -> Settings:
     """Settings that do not wait, and a login file of their own."""
     return Settings(
-        docker_config=directory / "config.json", plain_http=True, retry=RetryRules(4, 0.02, 0.05), read_timeout_s=5
+        docker_config=directory / "config.json", plain_http=True, retry=RetryRules(4, 0.02, 0.05), read_timeout_s=30
     )
 
 

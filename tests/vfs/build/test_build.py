@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from rootlay.store.containers.containers import Containers
+from rootlay.store.containers.removal import trash_container
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import BadReference, UnknownImage
 from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.result.history import go_duration
@@ -210,7 +212,7 @@ def test_keep_failed_leaves_the_container_as_it_was(yard: Yard) -> None:
     assert (record.upper / "trace").read_text() == "trace\n"
     yard.build("FROM base\nRUN true\n")
     assert Containers(yard.store.root).find(failure.value.container).id == record.id
-    Containers(yard.store.root).discard(record)
+    remove_tree(trash_container(record))
 
 
 def test_what_a_run_leaves_running_is_killed(yard: Yard) -> None:

@@ -111,7 +111,7 @@ def test_text_from_standard_input_is_a_dockerfile_without_a_context(tmp_path: Pa
     with open_context("-", around(tmp_path, b"FROM a\n")) as context:
         assert text_of(context) == b"FROM a\n"
         assert names(context.visible("-")) == []
-        with pytest.raises(BadContext, match="no other in it"):
+        with pytest.raises(BadContext, match="-f other cannot be in it"):
             text_of(context, "other")
 
 

@@ -17,13 +17,13 @@ WHOLE = [
     ("", "D: no instructions: a Dockerfile starts with FROM"),
     ("# a\n\n", "D: no instructions: a Dockerfile starts with FROM"),
     ("ARG A", "D: no FROM"),
-    ("RUN a\nFROM b", "D:1: RUN: stands before the first FROM"),
+    ("RUN a\nFROM b", "D:1: RUN: is before the first FROM"),
     ("FRMO a", "D:1: FRMO: unknown instruction: FRMO (did you mean FROM?)"),
     ("FROM a\nXYZZY b", "D:2: XYZZY: unknown instruction: XYZZY"),
     ("# escape=x\nFROM a", "D:1: invalid escape character 'x': use \\ or `"),
     ("# syntax=a\n# syntax=b\nFROM a", "D:2: only one syntax parser directive can be used"),
-    ("FROM", "D:1: FROM: takes an image, or: image AS name"),
-    ("FROM a SA b", "D:1: FROM: takes an image, or: image AS name (did you mean AS?)"),
+    ("FROM", "D:1: FROM: expected IMAGE or IMAGE AS NAME"),
+    ("FROM a SA b", "D:1: FROM: expected IMAGE or IMAGE AS NAME (did you mean AS?)"),
     (
         "FROM a AS 1b",
         (
@@ -37,8 +37,8 @@ WHOLE = [
 
 INSTRUCTIONS = [
     ("RUN a \\\n b\nCOYP c d", "D:4: COYP: unknown instruction: COYP (did you mean COPY?)"),
-    ('RUN ["a", 1]', "D:2: RUN: an array in JSON form must hold nothing but strings"),
-    ("RUN <<EOF\na", "D:2: RUN: the heredoc has no end: no line is 'EOF'"),
+    ('RUN ["a", 1]', "D:2: RUN: an array in JSON form must have only strings"),
+    ("RUN <<EOF\na", "D:2: RUN: the heredoc is not closed: no line is 'EOF'"),
     ("RUN --network=nnoe a", "D:2: RUN: --network is default, none or host, not 'nnoe' (did you mean none?)"),
     ("RUN --security=x a", "D:2: RUN: --security is sandbox or insecure, not 'x'"),
     ("RUN --mount=tpye=cache a", "D:2: RUN: unknown key 'tpye' in --mount (did you mean type?)"),
@@ -49,10 +49,10 @@ INSTRUCTIONS = [
     ("RUN --mount=type=cache,target=/a,mode=9 b", "D:2: RUN: --mount: mode is an octal number, not '9'"),
     ("RUN --mount=type=cache,target=/a,uid=x b", "D:2: RUN: --mount: uid is a number, not 'x'"),
     ("RUN --mount=type=bind,target=/a,gid=1 b", "D:2: RUN: --mount: gid is not for type=bind"),
-    ("RUN --mount=type=bind,target=/a,rw=x b", "D:2: RUN: --mount: readwrite is true or false, not 'x'"),
+    ("RUN --mount=type=bind,target=/a,rw=x b", "D:2: RUN: --mount: readwrite must be true or false, not 'x'"),
     (
         "RUN --mount=type=tmpfs,target=/a,size=x b",
-        "D:2: RUN: --mount: size is a number of bytes, or as in 64m, not 'x'",
+        "D:2: RUN: --mount: size must be a number of bytes, such as 64m, not 'x'",
     ),
     ("RUN --mount=type=cache,target=/a,size=1 b", "D:2: RUN: --mount: size is only for type=tmpfs, not for type=cache"),
     (
@@ -93,7 +93,7 @@ INSTRUCTIONS = [
     ("COPY --from=a", "D:2: COPY: needs a source and a destination"),
     ("COPY --chonw=a b c", "D:2: COPY: unknown flag: --chonw (did you mean --chown?)"),
     ("COPY --from=a --from=b c d", "D:2: COPY: --from is given twice"),
-    ("COPY --link=x a b", "D:2: COPY: --link is true or false, not 'x'"),
+    ("COPY --link=x a b", "D:2: COPY: --link must be true or false, not 'x'"),
     ("COPY a <<EOF\nb\nEOF", "D:2: COPY: a heredoc cannot be the destination"),
     ("ADD --from=a b c", "D:2: ADD: unknown flag: --from"),
     ("ONBUILD", "D:2: ONBUILD: needs an instruction"),
@@ -110,7 +110,7 @@ INSTRUCTIONS = [
         "D:2: HEALTHCHECK: invalid duration '5': a number and a unit, as in 30s, 1m30s or 500ms",
     ),
     ("HEALTHCHECK --timeout=1us CMD a", "D:2: HEALTHCHECK: --timeout cannot be less than 1ms"),
-    ("HEALTHCHECK --retries=-1 CMD a", "D:2: HEALTHCHECK: --retries is a number from 0, not '-1'"),
+    ("HEALTHCHECK --retries=-1 CMD a", "D:2: HEALTHCHECK: --retries must be a number from 0, not '-1'"),
 ]
 
 EXPANSIONS = [
@@ -124,11 +124,11 @@ EXPANSIONS = [
     ("ENV A=${B^^}", "D:2: ENV: unsupported modifier (^) in substitution, in '${B^^}'"),
     ("ENV A=${B/c}", "D:2: ENV: syntax error: missing '/', in '${B/c}'"),
     ("ENV A=${PATH#\\a}", "D:2: ENV: invalid pattern (\\a) in substitution: invalid escape '\\a', in '${PATH#\\\\a}'"),
-    ("ENV A='b", "D:2: ENV: a single quote (') has no end, in \"'b\""),
-    ('LABEL a="b', "D:2: LABEL: a double quote (\") has no end, in '\"b'"),
+    ("ENV A='b", "D:2: ENV: a single quote (') is not closed, in \"'b\""),
+    ('LABEL a="b', "D:2: LABEL: a double quote (\") is not closed, in '\"b'"),
     ("ENV $B=c", "D:2: ENV: a name is empty after expansion"),
     ("EXPOSE a", "D:2: EXPOSE: not a port: 'a': write 80, 80/udp or 8000-8010"),
-    ("EXPOSE 80/http", "D:2: EXPOSE: unknown protocol in '80/http': tcp, udp or sctp"),
+    ("EXPOSE 80/http", "D:2: EXPOSE: unknown protocol in '80/http': use tcp, udp or sctp"),
     ("EXPOSE 9-8", "D:2: EXPOSE: not a range of ports: '9-8'"),
     ("EXPOSE 70000", "D:2: EXPOSE: not a range of ports: '70000'"),
     ("VOLUME $B", "D:2: VOLUME: a volume's path is empty after expansion"),

@@ -41,7 +41,7 @@ def test_bad_json_is_the_shell_form() -> None:
 
 
 def test_json_with_other_things_than_strings_is_an_error() -> None:
-    assert reason("FROM a\nCMD [1]") == "Dockerfile:2: CMD: an array in JSON form must hold nothing but strings"
+    assert reason("FROM a\nCMD [1]") == "Dockerfile:2: CMD: an array in JSON form must have only strings"
 
 
 def test_an_unknown_instruction_names_the_near_miss() -> None:

@@ -4,6 +4,7 @@ and listings find what absolute names do. The oracle is the machine itself: the 
 from __future__ import annotations
 
 import errno
+import fcntl
 import glob
 import os
 import subprocess
@@ -52,6 +53,14 @@ def at(directory: str, ask: Callable[[int], object]) -> object:
         os.close(fd)
 
 
+def flags(path: str) -> tuple[int, bool]:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return fcntl.fcntl(fd, fcntl.F_GETFL), os.get_inheritable(fd)
+    finally:
+        os.close(fd)
+
+
 def looks(base: str) -> dict[str, Callable[[], object]]:
     """Questions whose answer is the same wherever the directory is; each begins in it."""
 
@@ -73,6 +82,17 @@ def looks(base: str) -> dict[str, Callable[[], object]]:
         "open up": lambda: read("../shown/file"),
         "absolute": lambda: read(f"{base}/file"),
         "absolute, with dots": lambda: read(f"{base}/./sub/..//file"),
+        "absolute, below": lambda: [
+            (s.st_ino, s.st_mode, s.st_size)
+            for ask in (os.stat, os.lstat)
+            for s in (ask(f"{base}/{name}") for name in ("sub", "sub/deep/leaf", "directory/deep/leaf", "sub/../up"))
+        ],
+        "absolute, missing": lambda: [
+            outcome(partial(os.stat, f"{base}/{name}"))
+            for name in ("none", "sub/none", "none/x", "file/x", "sub/deep/leaf/")
+        ],
+        "flags": lambda: at(f"{base}/sub/deep", lambda fd: (fcntl.fcntl(fd, fcntl.F_GETFL), os.get_inheritable(fd))),
+        "flags of a file": lambda: flags(f"{base}/sub/deep/leaf"),
         "relative link": lambda: read("relative"),
         "link up": lambda: read("up"),
         "absolute link": lambda: read("absolute"),

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from rootlay.vfs.api.images import Image
+from rootlay.vfs.api.container import Image
 from rootlay.vfs.run import processes
 
 

@@ -65,4 +65,4 @@ def _stray(scope: Scope, path: Path) -> Iterator[Finding]:
         text = "docs/format.md does not know it"
         yield Finding("unknown-file", scope.place(path), text, lambda q: q.take("unknown-file", path, text))
     elif not process_lives(int(half[1])):
-        yield Finding("leftover", scope.place(path), "its process is gone", remove_file(path), leftover=True)
+        yield Finding("leftover", scope.place(path), "its process has ended", remove_file(path), leftover=True)

@@ -60,7 +60,7 @@ class DirectorySource:
         what = self._files.what
         index = Index.parse(read_document(self._files, "index.json"), f"{what}: index.json")
         if not index.manifests:
-            raise BadManifest(what, "there is no cache in it")
+            raise BadManifest(what, "it has no build cache")
         manifest = Manifest.parse(read_document(self._files, blob_name(index.manifests[0].digest)), what)
         return parse_steps(manifest, read_document(self._files, blob_name(manifest.config.digest)), what)
 
@@ -100,7 +100,7 @@ def open_repository(name: Reference, settings: Settings, *, push: bool = False) 
 def parse_steps(manifest: Manifest, data: bytes, what: str) -> Steps:
     """Parse the steps of a list whose layers the manifest has. Raises BadManifest."""
     if manifest.config.media_type != CACHE_CONFIG or not manifest.config.digest.fits(data):
-        raise BadManifest(what, "no build cache")
+        raise BadManifest(what, "not a build cache")
     layers = {layer.digest for layer in manifest.layers}
     found = {}
     for step in objects(parse_object(data, what), "steps", what):

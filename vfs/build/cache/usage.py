@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
-from rootlay.store.disk.trash import disk_bytes
+from rootlay.store.disk.walktree import disk_bytes
 from rootlay.store.layout.catalog import Catalog
 from rootlay.store.layout.removal import remove_layers
 from rootlay.store.model.digest import Digest

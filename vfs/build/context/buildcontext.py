@@ -14,12 +14,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO
 
 from rootlay.store.codec.bytestream import iter_file
 from rootlay.store.codec.codec import peek
 from rootlay.store.disk.regularfile import open_regular_stream
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import field, value
 from rootlay.store.registry.settings import Settings
@@ -74,7 +74,7 @@ class Surroundings:
     settings: Settings = field(default_factory=Settings)
 
 
-class BuildContext:
+class BuildContext(Closing):
     """An opened context. Use it as a context manager, or close it.
 
     Args:
@@ -95,23 +95,17 @@ class BuildContext:
         if isinstance(self.tree, TarTree):
             self.tree.close()
 
-    def __enter__(self) -> BuildContext:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
     def dockerfile(self, file: str | None, stdin: BinaryIO) -> tuple[str, bytes]:
         """Return the Dockerfile's name for messages, and its text, by rule 2. Raises BadContext, OSError."""
         if file == STDIN:
             if self.name == STDIN:
-                raise BadContext(STDIN, "the context and the Dockerfile cannot both come from standard input")
+                raise BadContext(
+                    STDIN, "the context and the Dockerfile cannot both be standard input: give one as a path"
+                )
             return STDIN, _limited(stdin, STDIN)
         if self._text is not None:
             if file is not None:
-                raise BadContext(self.name, f"a single Dockerfile, so there is no {file} in it")
+                raise BadContext(self.name, f"it is a single Dockerfile, so -f {file} cannot be in it")
             return self.name, self._text
         if file is not None and not self.remote:
             with open(file, "rb") as stream:
@@ -120,7 +114,7 @@ class BuildContext:
             text = _read(self.tree, name)
             if text is not None:
                 return name, text
-        raise BadContext(self.name, f"there is no {file or NAMES[0]} in it (-f names another)")
+        raise BadContext(self.name, f"there is no {file or NAMES[0]} in it: name the Dockerfile with -f")
 
     def rules(self, dockerfile: str) -> IgnoreRules:
         """Return the ignore rules, by rule 3; `dockerfile` is the name from `dockerfile()`. Raises BadDockerfile."""

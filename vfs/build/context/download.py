@@ -96,7 +96,7 @@ def _open(transport: Transport, url: str) -> Response:
         if response.status not in _REDIRECTS:
             if response.status != 200:
                 response.close()
-                raise DownloadFailed(url, f"the server answers {response.status}")
+                raise DownloadFailed(url, f"the server returned {response.status}")
             return response
         location = response.header("Location")
         response.close()

@@ -107,7 +107,7 @@ def _subdirectory(directory: Path, reference: GitReference) -> Path:
     """Return the directory that the reference names, not reached through links out of the checkout."""
     root = directory.joinpath(*reference.subdir.split("/")) if reference.subdir else directory
     if not root.is_dir():
-        raise GitFailed(reference.remote, f"no directory {reference.subdir!r} in it")
+        raise GitFailed(reference.remote, f"there is no directory {reference.subdir!r} in it")
     if not root.resolve().is_relative_to(directory.resolve()):
         raise GitFailed(reference.remote, f"{reference.subdir!r} is a link that leads out of it")
     return root
@@ -144,7 +144,7 @@ class _Git:
             )
         except FileNotFoundError:
             self.missing = True
-            raise GitFailed(self._remote, "the git command is not installed") from None
+            raise GitFailed(self._remote, "git is not installed: install it, or use a local context") from None
         out, err = self._wait(process)
         if process.returncode:
             text = err.decode("utf-8", "replace").strip()

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterator
 
 from rootlay.vfs.build.language.errors import BadValue
 
@@ -34,7 +33,7 @@ def has_wildcards(name: str) -> bool:
     return False
 
 
-def translate_set(pattern: str, at: int) -> tuple[str, int]:
+def _translated_set(pattern: str, at: int) -> tuple[str, int]:
     """Translate the set after the `[` at `at` to one of `re`. Return it and the position after it. Raises BadValue."""
     at += 1
     negated = pattern[at : at + 1] == "^"
@@ -57,30 +56,36 @@ def translate_set(pattern: str, at: int) -> tuple[str, int]:
 
 @functools.lru_cache(maxsize=512)
 def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile("".join(_translated(pattern)), re.DOTALL)
+    return re.compile(translated(pattern), re.DOTALL)
 
 
-def _translated(pattern: str) -> Iterator[str]:
-    at = 0
+def translated(pattern: str, *, any_depth: bool = False) -> str:
+    """Return a regular expression for whole paths; with `any_depth`, `**` is any number of directories.
+
+    Raises BadValue.
+    """
+    parts, at = [], 0
     while at < len(pattern):
         char = pattern[at]
         if char == "[":
-            text, at = translate_set(pattern, at)
-            yield text
+            text, at = _translated_set(pattern, at)
+            parts.append(text)
+            continue
+        if any_depth and pattern.startswith("**", at):
+            at += 2
+            at += pattern.startswith("/", at)
+            parts.append(".*" if at == len(pattern) else "(?:.*/)?")
             continue
         if char == "\\":
             at += 1
             char = pattern[at : at + 1]
             if not char:
                 raise BadValue(f"bad pattern {pattern!r}: nothing after the last '\\'")
-            yield re.escape(char)
-        elif char == "*":
-            yield "[^/]*"
-        elif char == "?":
-            yield "[^/]"
+            parts.append(re.escape(char))
         else:
-            yield re.escape(char)
+            parts.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
         at += 1
+    return "".join(parts)
 
 
 def _member(pattern: str, at: int) -> tuple[str, int]:

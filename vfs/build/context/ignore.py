@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable
 
 from rootlay.store.model.value import value
 from rootlay.vfs.build.context.glob import match as glob_match
-from rootlay.vfs.build.context.glob import translate_set
+from rootlay.vfs.build.context.glob import translated
 from rootlay.vfs.build.language.errors import BadDockerfile, BadValue
 from rootlay.vfs.build.language.lines import SPACES
 
@@ -137,7 +137,7 @@ def _rule(pattern: str) -> Rule:
     negated = pattern.startswith("!")
     pattern = pattern[negated:]
     if not pattern or (negated and pattern == "/"):
-        raise BadValue("'!' needs a pattern behind it")
+        raise BadValue("'!' needs a pattern after it")
     glob_match(pattern, "")  # for its errors
     return Rule(pattern, negated, _compile(pattern))
 
@@ -154,28 +154,5 @@ def _compile(pattern: str) -> Callable[[str], bool]:
     if pattern.endswith("**") and not re.search(r"[*?\[\\\]]", pattern[:-2]):
         prefix = pattern[:-2]
         return lambda path: path.startswith(prefix)
-    expression = re.compile(_translated(pattern), re.DOTALL)
+    expression = re.compile(translated(pattern, any_depth=True), re.DOTALL)
     return lambda path: expression.fullmatch(path) is not None
-
-
-def _translated(pattern: str) -> str:
-    parts, at = [], 0
-    while at < len(pattern):
-        char = pattern[at]
-        if char == "[":
-            text, at = translate_set(pattern, at)
-            parts.append(text)
-            continue
-        if pattern.startswith("**", at):
-            at += 2
-            at += pattern.startswith("/", at)
-            parts.append(".*" if at == len(pattern) else "(?:.*/)?")
-            continue
-        if char == "\\":
-            at += 1
-            char = pattern[at]
-            parts.append(re.escape(char))
-        else:
-            parts.append({"*": "[^/]*", "?": "[^/]"}.get(char) or re.escape(char))
-        at += 1
-    return "".join(parts)

@@ -84,7 +84,7 @@ def parse_git(text: str) -> GitReference:
     if remote.startswith("-") or ref.startswith("-"):
         raise BadValue(f"not a git reference: {text!r}: a part starts with '-'")
     if any(ord(char) < 0x20 for char in unquote(text)):
-        raise BadValue(f"not a git reference: {text!r}: it holds control characters")
+        raise BadValue(f"not a git reference: {text!r}: it has control characters")
     return GitReference(
         remote,
         ref or None,

@@ -12,14 +12,17 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import threading
 from collections.abc import Callable
 from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol
 
 from rootlay.store.disk.regularfile import open_regular
 from rootlay.store.model.entry import Xattrs
+from rootlay.store.model.errors import printable
 from rootlay.store.model.value import value
 from rootlay.vfs.merge import xattr
+from rootlay.vfs.merge.longpath import Below
 from rootlay.vfs.overlay.overlay import Overlay
 
 LINKS_MAX = 40
@@ -92,7 +95,10 @@ def join(directory: bytes, name: bytes) -> bytes:
 
 
 class HostTree:
-    """A directory of the host; its links cannot lead out of it.
+    """A directory of the host; its links cannot lead out of it, not even if another process changes it meanwhile.
+
+    Each step is taken by the descriptor of a directory, and never through a link. Each thread keeps the descriptors of
+    the last directories: a directory that is renamed meanwhile is still one that was reached from the root.
 
     Args:
         root: the directory.
@@ -103,13 +109,19 @@ class HostTree:
     def __init__(self, root: str | os.PathLike[str], ignored: Callable[[bytes], bool] | None = None) -> None:
         self.root = os.fsencode(os.path.realpath(root)).rstrip(b"/")
         self._ignored = ignored
+        self._local = threading.local()
 
-    def _real(self, path: bytes) -> bytes:
-        return self.root + path if path != b"/" else self.root or b"/"
+    @property
+    def _below(self) -> Below:
+        """The directory, for this thread."""
+        found: Below | None = getattr(self._local, "below", None)
+        if found is None:
+            found = self._local.below = Below(self.root)
+        return found
 
     def lstat(self, path: bytes) -> SourceEntry | None:
         try:
-            found = os.lstat(self._real(path))
+            found = self._below.lstat(path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         if stat.S_ISSOCK(found.st_mode) or self._is_left_out(path, found.st_mode):
@@ -125,19 +137,16 @@ class HostTree:
     def _is_left_out(self, path: bytes, mode: int) -> bool:
         if self._ignored is None or path == b"/" or not self._ignored(path[1:]):
             return False
-        return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self._names(path)))
+        return not (stat.S_ISDIR(mode) and any(self.lstat(join(path, name)) for name in self.listdir(path)))
 
     def readlink(self, path: bytes) -> bytes:
-        return os.readlink(self._real(path))
-
-    def _names(self, path: bytes) -> list[bytes]:
-        return sorted(os.listdir(self._real(path)))
+        return self._below.readlink(path)
 
     def listdir(self, path: bytes) -> list[bytes]:
-        return self._names(path)
+        return self._below.listdir(path)
 
     def xattrs(self, path: bytes) -> Xattrs:
-        real = self._real(path)
+        real = self._below.at(path, lambda name, directory: b"/proc/self/fd/%d/%s" % (directory, name))
         try:
             names = [name for name in sorted(os.listxattr(real, follow_symlinks=False)) if _travels(name)]
             return tuple((os.fsencode(name), os.getxattr(real, name, follow_symlinks=False)) for name in names)
@@ -148,7 +157,11 @@ class HostTree:
 
     def open(self, path: bytes) -> BinaryIO:
         # A file that was replaced by a link meanwhile is not followed: it might lead anywhere.
-        return os.fdopen(open_regular(self._real(path), follow=False), "rb")
+        what = printable(self.root + path)
+        return os.fdopen(
+            self._below.at(path, lambda name, directory: open_regular(name, follow=False, dir_fd=directory, what=what)),
+            "rb",
+        )
 
 
 def _travels(xattr_name: str) -> bool:

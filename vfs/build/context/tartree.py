@@ -148,7 +148,7 @@ class TarTree:
             directory, _, link_name = (b"/" + entry.link.strip(b"/")).rpartition(b"/")
             target = self._find(join(resolve(self, directory), link_name))  # a link there is not followed
             if target is None or target.is_directory:
-                raise UnsafePath(name, "a hard link to what is not in the archive before it")
+                raise UnsafePath(name, "a hard link to a file that is not earlier in the archive")
             if before is None or before.id != target.id:
                 self._tables.run("UPDATE nodes SET names = names + 1 WHERE id = ?", target.id)
                 self._put(parent, last, target.id, before)

@@ -16,50 +16,30 @@ from __future__ import annotations
 import io
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 from rootlay.store.model.entry import ENTRY_TYPES, Entry, EntryType
-from rootlay.store.model.value import value
+from rootlay.store.model.errors import CopiedByFields
 from rootlay.vfs.build.context.glob import has_wildcards
 from rootlay.vfs.build.context.source import SourceEntry, SourceTree, join, resolve
 from rootlay.vfs.build.context.wildcard import iter_matches, unescape
-from rootlay.vfs.build.copy.chmodspec import ModeChange
 from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
+from rootlay.vfs.build.copy.unpack import Unpacker, is_archive
 
 HEREDOC_MODE = 0o644
 
-Excluded = Callable[[bytes], bool]
-"""Whether a path (`a/b`, relative to the source) is left out."""
 
-
-class MissingSource(ValueError):
+class MissingSource(CopiedByFields, ValueError):
     """A source does not exist. The message is for the user."""
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path}: no such file or directory in the source")
         self.path = path
-
-
-@value
-class CopyOptions:
-    """The values of the flags.
-
-    Args:
-        owner, mode: None: those of the source.
-        excluded: of --exclude; None: nothing is excluded.
-        parents: keep the directories of a source's path.
-        made_ns: the time of files without a source, such as heredocs.
-    """
-
-    owner: Owner | None = None
-    mode: ModeChange | None = None
-    excluded: Excluded | None = None
-    parents: bool = False
-    made_ns: int = 0
 
 
 class Copier:
@@ -133,8 +113,6 @@ class Copier:
 
     def _unpack(self, tree: SourceTree, path: bytes, target: bytes) -> bool:
         """Extract an archive into the target. Return False if it is not an archive."""
-        from rootlay.vfs.build.copy.unpack import Unpacker, is_archive
-
         if not is_archive(partial(tree.open, path)):
             return False
         Unpacker(self._plan, target, self._options, self._staging).unpack(partial(tree.open, path), os.fsdecode(path))

@@ -40,7 +40,7 @@ class DigestFile:
         try:
             count, left = divmod(os.fstat(self._fd).st_size - len(MAGIC), RECORD_BYTES)
             if left or os.pread(self._fd, len(MAGIC), 0) != MAGIC:
-                raise ValueError("not a file of digests, or cut")
+                raise ValueError("not a file of digests, or truncated")
             self._firsts = array("Q", (self._prefix(number) for number in range(0, count, _BLOCK)))
         except BaseException:
             self.close()

@@ -13,9 +13,9 @@ from __future__ import annotations
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 
 from rootlay.store.layer.writer import LayerWriter
+from rootlay.store.model.closing import Closing
 from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.model.value import replace
 from rootlay.vfs.build.context.source import OverlayTree, SourceEntry, join
@@ -31,7 +31,7 @@ class Conflict(ValueError):
     """A directory and another object have the same path. The message is for the user."""
 
 
-class LayerPlan:
+class LayerPlan(Closing):
     """The plan of a layer. Its paths are absolute and canonical: `vfs.build.context.source.resolve` resolves links.
 
     Use it as a context manager, or close it. Its memory does not grow with the number of files.
@@ -52,14 +52,6 @@ class LayerPlan:
     def close(self) -> None:
         """Close the plan. Idempotent."""
         self._table.close()
-
-    def __enter__(self) -> LayerPlan:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def is_apart(self) -> bool:
@@ -147,7 +139,7 @@ class LayerPlan:
         is_directory = planned.entry.type is EntryType.DIRECTORY
         if found is not None and stat.S_ISDIR(found.mode) != is_directory:
             raise Conflict(
-                f"cannot copy a directory over {_shown(path)}, which is not one" if is_directory
+                f"cannot copy a directory over {_shown(path)}, which is not a directory" if is_directory
                 else f"cannot replace the directory {_shown(path)} by a file"
             )  # fmt: skip
         self._table.put(path, planned)

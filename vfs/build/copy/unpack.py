@@ -28,9 +28,9 @@ from rootlay.store.model.errors import NotAnArchive, RootlayError, UnsafePath
 from rootlay.store.model.value import replace
 from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
 from rootlay.store.tar.reader import TarReader
-from rootlay.vfs.build.context.source import SourceEntry, join, resolve
-from rootlay.vfs.build.copy.copy import CopyOptions, clean
+from rootlay.vfs.build.context.source import SourceEntry, clean, join, resolve
 from rootlay.vfs.build.copy.layerplan import Conflict, LayerPlan
+from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
 
@@ -205,7 +205,7 @@ class _Runs(io.RawIOBase):
                 self._stream.seek(place + self._at - start)
                 data = self._stream.read(min(count, start + length - self._at))
                 if not data:
-                    raise NotAnArchive("archive", "changed while it was read")
+                    raise NotAnArchive("archive", "it changed while it was read")
                 buffer[: len(data)] = data
                 self._at += len(data)
                 return len(data)

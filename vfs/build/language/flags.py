@@ -52,7 +52,7 @@ class Flags:
 def _boolean(name: str, value: str, given: bool) -> str:
     lower = value.lower() if given else "true"
     if lower not in ("true", "false"):
-        raise BadValue(f"--{name} is true or false, not {value!r}")
+        raise BadValue(f"--{name} must be true or false, not {value!r}")
     return lower
 
 

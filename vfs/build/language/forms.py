@@ -62,7 +62,7 @@ def from_(statement: Statement) -> tree.From:
             raise BadValue(f"invalid name for a stage: {words[2]!r}: {reason}")
     elif len(words) != 1:
         hint = near_miss(words[1], ["AS"], any_case=True) if len(words) == 3 else None
-        raise BadValue("takes an image, or: image AS name", hint)
+        raise BadValue("expected IMAGE or IMAGE AS NAME", hint)
     return tree.From(statement.source, words[0], name, flags.text("platform"))
 
 
@@ -304,7 +304,7 @@ def _retries(text: str | None) -> int:
     if text is None:
         return 0
     if not re.fullmatch(r"\+?[0-9]{1,10}", text, re.ASCII) or int(text) >= _RETRIES_LIMIT:
-        raise BadValue(f"--retries is a number from 0, not {text!r}")
+        raise BadValue(f"--retries must be a number from 0, not {text!r}")
     return int(text)
 
 

@@ -142,7 +142,7 @@ class _Scan:
     def _single(self) -> str:
         end = self._text.find("'", self._at + 1)
         if end < 0:
-            raise BadValue("a single quote (') has no end")
+            raise BadValue("a single quote (') is not closed")
         start, self._at = self._at, end + 1
         return self._text[start : end + 1] if self._lexer.raw_quotes else self._text[start + 1 : end]
 
@@ -151,7 +151,7 @@ class _Scan:
         result = [quote if self._lexer.raw_quotes else ""]
         while (char := self._peek()) != '"':
             if char == "":
-                raise BadValue('a double quote (") has no end')
+                raise BadValue('a double quote (") is not closed')
             if char == "$":
                 result.append(self._dollar())
                 continue

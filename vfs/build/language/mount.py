@@ -164,7 +164,7 @@ def _choice(what: str, value: str | None, allowed: tuple[str, ...]) -> str:
 def _boolean(key: str, value: str | None) -> bool:
     """Parse a boolean; a key alone means yes."""
     if value is not None and value not in _TRUE + _FALSE:
-        raise BadValue(f"--mount: {key} is true or false, not {value!r}")
+        raise BadValue(f"--mount: {key} must be true or false, not {value!r}")
     return value is None or value in _TRUE
 
 
@@ -179,7 +179,7 @@ def _size(value: str | None) -> int:
     """Return bytes, with Docker's units (go-units): 512k, 64MB, 1.5g."""
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?", (value or "").lower(), re.ASCII)
     if match is None:
-        raise BadValue(f"--mount: size is a number of bytes, or as in 64m, not {value!r}")
+        raise BadValue(f"--mount: size must be a number of bytes, such as 64m, not {value!r}")
     return int(float(match[1]) * _SIZE_UNITS[match[2]])
 
 

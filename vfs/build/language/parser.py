@@ -52,7 +52,7 @@ def parse(text: str | bytes, file: str = "Dockerfile") -> Dockerfile:
         elif isinstance(found, tree.Arg):
             args.append(found)
         else:
-            raise BadDockerfile(file, found.source.first_line, found.keyword, "stands before the first FROM")
+            raise BadDockerfile(file, found.source.first_line, found.keyword, "is before the first FROM")
     _close(stages, body)
     if not stages:
         raise BadDockerfile(file, None, None, "no FROM" if args else "no instructions: a Dockerfile starts with FROM")
@@ -97,7 +97,7 @@ def _instruction(reader: LineReader, line: Line, file: str) -> tree.Instruction:
     if any("\udc80" <= char <= "\udcff" for char in line.text):
         raise BadValue("is not UTF-8 text")
     if "\0" in line.text:
-        raise BadValue("holds a NUL byte, which no name and no argument can have")
+        raise BadValue("has a NUL byte, which names and arguments cannot have")
     keyword, flags, rest = split_keyword(line.text)
     inner = keyword.upper()
     if inner == _ONBUILD:
@@ -140,6 +140,6 @@ def _heredocs(reader: LineReader, line: Line, keyword: str, rest: str) -> tuple[
     for mark in find_marks(line.text):
         raw = reader.heredoc(mark.name, mark.chomp)
         if raw is None:
-            raise BadValue(f"the heredoc has no end: no line is {mark.name!r}")
+            raise BadValue(f"the heredoc is not closed: no line is {mark.name!r}")
         found.append(RawHeredoc(mark, raw))
     return tuple(found)

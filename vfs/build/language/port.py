@@ -22,7 +22,7 @@ def parse_ports(text: str) -> list[str]:
     first, last = int(match[1]), int(match[2] or match[1])
     protocol = (match[3] or "tcp").lower()
     if protocol not in _PROTOCOLS:
-        raise BadValue(f"unknown protocol in {text!r}: tcp, udp or sctp")
+        raise BadValue(f"unknown protocol in {text!r}: use tcp, udp or sctp")
     if not first <= last <= _HIGHEST:
         raise BadValue(f"not a range of ports: {text!r}")
     return [f"{port}/{protocol}" for port in range(first, last + 1)]

@@ -114,9 +114,9 @@ def exec_form(rest: str) -> tuple[str, ...] | None:
     except (ValueError, RecursionError):
         return None
     if not all(isinstance(value, str) for value in values):
-        raise BadValue("an array in JSON form must hold nothing but strings")
+        raise BadValue("an array in JSON form must have only strings")
     if any("\0" in value for value in values):
-        raise BadValue("holds a NUL byte, which no name and no argument can have")
+        raise BadValue("has a NUL byte, which names and arguments cannot have")
     # An unpaired surrogate (written "\ud800") becomes U+FFFD, as in Go.
     return tuple(value.encode("utf-16", "surrogatepass").decode("utf-16", "replace") for value in values)
 

@@ -52,7 +52,7 @@ def parse_cache_place(text: str, *, to: bool) -> CachePlace:
     if not where:
         raise BadValue(f"{text}: {name} is missing")
     if mode not in ("min", "max"):
-        raise BadValue(f"{text}: mode is min or max")
+        raise BadValue(f"{text}: mode must be min or max")
     return CachePlace(
         "local" if kind == "local" else "registry",
         where,

@@ -75,7 +75,7 @@ def parse_output(text: str) -> Output:
     found = parse_attributes(text, _KNOWN[kind])
     compression = found.get("compression") or None
     if compression not in (None, *COMPRESSIONS):
-        raise BadValue(f"{text}: compression is one of {', '.join(COMPRESSIONS)}")
+        raise BadValue(f"{text}: compression must be one of {', '.join(COMPRESSIONS)}")
     dest = found.get("dest", "")
     if kind == "local" and dest in ("", STDOUT):
         raise BadValue(f"{text}: dest=DIRECTORY is missing")

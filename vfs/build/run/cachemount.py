@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from rootlay.store.disk.durable import make_directories
-from rootlay.store.disk.trash import empty_trash
+from rootlay.store.disk.removetree import remove_tree
 from rootlay.vfs.build.language.mount import Sharing
 
 
@@ -81,7 +81,7 @@ class CacheMounts:
         lock = os.open(directory.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            empty_trash(directory)
+            remove_tree(directory)
         except BlockingIOError:
             return False
         except FileNotFoundError:

@@ -5,7 +5,7 @@ Rules:
    the next RUN gets an empty one on top. Nothing is copied, no view is built.
 2. If another instruction has added a layer meanwhile, the next RUN starts a new container on the image so far.
 3. When the command ends, its remaining processes are killed, as at the end of a PID namespace.
-4. The container is marked as owned by this process (`rootlay.vfs.run.owners`): after a crash the next build removes it.
+4. This process owns the container (`rootlay.store.disk.owner`): after a crash the next build, or `prune`, removes it.
 """
 
 from __future__ import annotations
@@ -16,32 +16,37 @@ import os
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import CONFIG_COPY, MANIFEST_COPY, Bind, ContainerConfig, ContainerRecord
+from rootlay.store.containers.removal import trash_container
 from rootlay.store.disk.durable import replace_file, write_private
+from rootlay.store.disk.owner import is_gone, own_name
 from rootlay.store.layer.writer import LayerWriter, WrittenLayer
 from rootlay.store.model.digest import Digest, chain_id
 from rootlay.store.model.entry import Entry
+from rootlay.store.model.errors import ContainerRunning
 from rootlay.store.model.manifest import OCI_CONFIG, OCI_MANIFEST, Descriptor, Manifest
 from rootlay.store.model.value import replace, value
 from rootlay.store.store import ImageStore
 from rootlay.store.view.build import build_view, view_path
 from rootlay.vfs.build.result.failure import BuildCancelled
 from rootlay.vfs.build.result.state import ImageState
+from rootlay.vfs.build.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.changes.diff import iter_layer
 from rootlay.vfs.containers.snapshots import create_snapshot
 from rootlay.vfs.overlay.containerstack import open_overlay, read_small_file
 from rootlay.vfs.overlay.overlay import Overlay
-from rootlay.vfs.run.emptytrash import empty_trash_in_background
 from rootlay.vfs.run.etcfiles import write_etc
 from rootlay.vfs.run.hydrator import start_hydrator
 from rootlay.vfs.run.killing import kill_guests
-from rootlay.vfs.run.owners import OWNER, owner_mark
 from rootlay.vfs.run.program import Program, make_program
+from rootlay.vfs.run.removal import remove_container
 from rootlay.vfs.run.session import Session, open_session
 
 HOSTNAME = "rootlay-build"
+_IMAGE = "(build)"
 UMASK = 0o022
 READ_BYTES = 1 << 16
 
@@ -131,7 +136,7 @@ class RunContainer:
             id="",
             name=f"build-{os.urandom(4).hex()}",
             created_ns=0,
-            image="(build)",
+            image=_IMAGE,
             manifest=str(Digest.of(manifest.to_bytes())),
             chain=str(state.image.chain_id) if state.diff_ids else "",
             layers=tuple(map(str, state.diff_ids)),
@@ -140,7 +145,7 @@ class RunContainer:
             working_dir=state.config.working_dir or "/",
             user=state.config.user,
             hostname=HOSTNAME,
-            labels={OWNER: owner_mark()},
+            owner=own_name(),
         )
         self._record = record = self._containers.create(config)
         write_private(record.path / MANIFEST_COPY, manifest.to_bytes())
@@ -210,7 +215,7 @@ class RunContainer:
         assert self._record is not None  # a command has run
         self._release()
         record, self._record = self._record, None
-        config = replace(record.config, labels={}, image="(failed build)")
+        config = replace(record.config, owner="", image="(failed build)")
         replace_file(record.path / "config.json", json.dumps(config.to_json()).encode())
         return record.name
 
@@ -232,13 +237,21 @@ class RunContainer:
         if record is not None:
             kill_guests(os.path.realpath(record.path))
             self._release()
-            empty_trash_in_background(self._containers.move_to_trash(record))
+            empty_trash_in_background(trash_container(record))
 
     def __enter__(self) -> RunContainer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def remove_abandoned(root: Path) -> None:
+    """Remove the containers of builds whose process has ended."""
+    for record in Containers(root).iter_all():
+        if record.config.image == _IMAGE and is_gone(record.config.owner):
+            with contextlib.suppress(ContainerRunning, FileNotFoundError):  # unkillable, or another process removes it
+                remove_container(record, force=True)
 
 
 def _program(record: ContainerRecord, overlay: Overlay, request: RunRequest) -> Program:

@@ -22,7 +22,7 @@ from tempfile import mkdtemp
 
 from rootlay.store.containers.record import Bind
 from rootlay.store.disk.removetree import remove_tree
-from rootlay.store.model.value import field, value
+from rootlay.store.model.value import field, replace, value
 from rootlay.vfs.build.context.checkout import check_out
 from rootlay.vfs.build.context.source import HostTree, SourceTree, resolve
 from rootlay.vfs.build.copy.copy import absolute, clean
@@ -107,7 +107,8 @@ class Mounting:
         tree = self._sources.tree(mount.from_)
         place = self._place(tree, mount)
         if mount.readonly and isinstance(tree, HostTree):
-            return [self._at(os.fsdecode(tree.root + place), mount, read_only=True)]
+            found = self._at(os.fsdecode(tree.root + place), mount, read_only=True)
+            return [replace(found, canonical=True)]
         copy = self._directory("bind") / "copy"
         check_out(tree, place, copy)
         return [self._at(str(copy), mount, read_only=mount.readonly)]
@@ -178,7 +179,7 @@ class Mounting:
     def _at(self, host: str, mount: Mount, *, read_only: bool = False, owner: tuple[int, ...] = ()) -> Bind:
         target = self._target(mount)
         if target == "/":
-            raise BadValue("--mount: the root itself cannot be a target")
+            raise BadValue("--mount: the root cannot be a target")
         return Bind(host, target, read_only, owner)
 
 

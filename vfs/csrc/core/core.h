@@ -30,8 +30,18 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f);
 
 /* The identity of the calling thread inside the container. The engine fills it and keeps it. */
 struct rl_identity {
-    u32 uid, euid, suid, fsuid;
-    u32 gid, egid, sgid, fsgid;
+    union {
+        struct {
+            u32 uid, euid, suid, fsuid;
+        };
+        u32 uids[4]; /* the same: real, effective, saved, of file access */
+    };
+    union {
+        struct {
+            u32 gid, egid, sgid, fsgid;
+        };
+        u32 gids[4];
+    };
     u32 groups; /* number of entries in group[] */
     u32 group[64];
     u32 umask; /* 0777 */
@@ -136,6 +146,9 @@ long rl_show_name(char *v); /* the same in place; length */
 /* A descriptor of the tree of a layer that is opened from often, for an engine that keeps such descriptors; negative:
  * none. NULL: the engine keeps none. */
 extern long (*rl_tree_descriptor)(u32 layer);
+
+/* Set by an engine that may call openat2. */
+extern int rl_has_openat2;
 
 /* ---- fast path: the view alone (fastpath.c) -------------------------------------------------------- */
 

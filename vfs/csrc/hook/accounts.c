@@ -43,7 +43,7 @@ FIND(group, gr, "/etc/group", fgetgrent_r)
 #define LOOKUPS(type, NAME, byname, byid, set, get, end, file, next)                                                  \
     static __thread struct type NAME##_row;                                                                           \
     static __thread char *NAME##_text;                                                                                \
-    static FILE *NAME##_file;                                                                                         \
+    static FILE *NAME##_file; /* of the enumeration: no lock, as POSIX says of it */                                  \
     static char *NAME##_room(void)                                                                                    \
     {                                                                                                                 \
         return NAME##_text ? NAME##_text : (NAME##_text = malloc(ROW_BYTES));                                         \

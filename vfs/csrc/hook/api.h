@@ -14,6 +14,14 @@
     X(removexattr) X(getdents64) X(chdir) X(fchdir) X(getcwd) X(handle) X(fast_stat) X(exec_prepare) X(real_path)               \
     X(name_begin) X(name_end) X(virtual_path)
 
+/* What an instance asks its process for. */
+struct rl_host {
+    long (*working_directory)(long nr, long path_or_fd); /* chdir(real), fchdir(fd); nr 0: the descriptor */
+    long (*hydrate)(u32 entry, void *who);               /* or NULL */
+    void *who;
+    long (*descriptor)(long fd, int keep); /* move it to a reserved number, or -1; keep 0: close a reserved one */
+};
+
 #define RL_CORE_MEMBER(name) __typeof__(&rl_##name) name;
 struct rl_core {
     long (*init)(const char *launch_path);
@@ -21,11 +29,7 @@ struct rl_core {
     struct rl_identity *me;
     const char *(*alias)(void); /* a short link to the upper, to make if it is missing, or "" */
     const char *(*upper)(void);
-    /* Set by the user of the instance, before init: */
-    long (**working_directory)(long nr, long path_or_fd); /* chdir(real), fchdir(fd); nr 0: the descriptor */
-    long (**hydrate)(u32 entry, void *who);
-    void **who;
-    long (**descriptor)(long fd, int keep); /* move it to a reserved number, or -1; keep 0: close a reserved one */
+    struct rl_host *host; /* set it before init */
     RL_CORE_CALLS(RL_CORE_MEMBER)
 };
 

@@ -12,8 +12,10 @@
 
 #include "hook.h"
 
-static struct rl_container *boxes;
-static pthread_mutex_t boxes_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    pthread_mutex_t lock; /* guards the rest, and `next` of each */
+    struct rl_container *first;
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static long stale(void)
 {
@@ -25,7 +27,7 @@ static const char *no_alias(void)
     return "";
 }
 
-static struct rl_identity nobody;
+static struct rl_identity nobody; /* rl_note_umask() writes to it; nothing reads it */
 #define RL_STALE_ENTRY(name) .name = (void *)stale,
 static const struct rl_core stale_core = {.me = &nobody, .alias = no_alias, .upper = no_alias, RL_CORE_CALLS(RL_STALE_ENTRY)};
 
@@ -102,10 +104,7 @@ static int start_core(const struct rl_core *core, const char *launch, const u32 
 {
     struct rl_identity *me = core->me;
 
-    *core->working_directory = working_directory;
-    *core->hydrate = ask ? hydrate : NULL;
-    *core->who = ask;
-    *core->descriptor = keep_descriptor;
+    *core->host = (struct rl_host){working_directory, ask ? hydrate : NULL, ask, keep_descriptor};
     me->uid = me->euid = me->suid = me->fsuid = identity[0];
     me->gid = me->egid = me->sgid = me->fsgid = identity[1];
     me->umask = identity[2];
@@ -126,10 +125,10 @@ RL_PUBLIC struct rl_container *rl_hook_open(const struct rl_core *core, const ch
         return NULL;
     }
     box->core = core;
-    pthread_mutex_lock(&boxes_lock);
-    box->next = boxes;
-    boxes = box;
-    pthread_mutex_unlock(&boxes_lock);
+    pthread_mutex_lock(&state.lock);
+    box->next = state.first;
+    state.first = box;
+    pthread_mutex_unlock(&state.lock);
     return box;
 }
 
@@ -164,13 +163,13 @@ RL_PUBLIC void rl_hook_close(struct rl_container *box)
     wait_for_threads(box);
     core->done();
     rl_reservedfd_end(box);
-    pthread_mutex_lock(&boxes_lock);
-    for (struct rl_container **at = &boxes; *at; at = &(*at)->next)
+    pthread_mutex_lock(&state.lock);
+    for (struct rl_container **at = &state.first; *at; at = &(*at)->next)
         if (*at == box) {
             *at = box->next;
             break;
         }
-    pthread_mutex_unlock(&boxes_lock);
+    pthread_mutex_unlock(&state.lock);
 }
 
 RL_PUBLIC void rl_hook_on_program(struct rl_container *box, int (*prepare)(void))
@@ -225,13 +224,13 @@ RL_PUBLIC int rl_hook_exists(struct rl_container *box, const char *path)
 /* The process's umask has changed: apply it to every container. */
 void rl_note_umask(unsigned mask)
 {
-    pthread_mutex_lock(&boxes_lock);
-    for (struct rl_container *box = boxes; box; box = box->next)
+    pthread_mutex_lock(&state.lock);
+    for (struct rl_container *box = state.first; box; box = box->next)
         box->core->me->umask = mask;
-    pthread_mutex_unlock(&boxes_lock);
+    pthread_mutex_unlock(&state.lock);
 }
 
 void rl_containers_fork(enum rl_fork when)
 {
-    rl_fork_lock(&boxes_lock, when);
+    rl_fork_lock(&state.lock, when);
 }

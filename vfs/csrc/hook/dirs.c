@@ -23,7 +23,7 @@ struct stream {
     char buffer[STREAM_BYTES] __attribute__((aligned(16)));
 };
 
-static int streams;
+static int streams; /* that are open; any thread, atomically */
 
 int rl_open_streams(void)
 {
@@ -245,17 +245,15 @@ char *rl_h_get_current_dir_name(void) { return rl_h_getcwd(NULL, 0); }
 char *rl_h_realpath(const char *path, char *out)
 {
     RL_INSIDE(here);
-    char link[40], real[RL_PATH_MAX + 512], name[RL_PATH_MAX];
-    long r, n;
+    char real[RL_PATH_MAX + 512], name[RL_PATH_MAX];
+    long r;
 
     if (!here || !path)
         return realpath(path, out);
     r = *path ? rl_open_inside(here, AT_FDCWD, path, O_PATH | O_CLOEXEC, 0) : -ENOENT;
     if (r >= 0) {
-        snprintf(link, sizeof link, "/proc/self/fd/%d", (int)r);
-        n = readlink(link, real, sizeof real - 1);
+        rl_fd_name((int)r, real, sizeof real);
         close((int)r);
-        real[n < 0 ? 0 : n] = 0;
         r = RL_CORE(here)->virtual_path(real, name, sizeof name);
     }
     if (r < 0) {

@@ -322,20 +322,18 @@ int rl_h_posix_spawnp(pid_t *pid, const char *name, const posix_spawn_file_actio
 int rl_h_spawn_addopen(posix_spawn_file_actions_t *actions, int fd, const char *path, int flags, mode_t mode)
 {
     RL_INSIDE(here);
-    char link[40], real[RL_PATH_MAX + 512];
-    long made;
+    char real[RL_PATH_MAX + 512];
     ssize_t n;
+    long made;
 
     if (!here || !path)
         return posix_spawn_file_actions_addopen(actions, fd, path, flags, mode);
     made = rl_open_inside(here, AT_FDCWD, path, flags | O_NONBLOCK | O_CLOEXEC, mode);
     if (made < 0)
         return (int)-made;
-    snprintf(link, sizeof link, "/proc/self/fd/%d", (int)made);
-    n = readlink(link, real, sizeof real - 1);
+    n = rl_fd_name((int)made, real, sizeof real);
     close((int)made);
     if (n < 0)
         return EIO;
-    real[n] = 0;
     return posix_spawn_file_actions_addopen(actions, fd, real, flags & ~(O_CREAT | O_EXCL | O_TRUNC), mode);
 }

@@ -86,6 +86,7 @@ extern int rl_lowest_private;
 /* ---- outside.c ----------------------------------------------------------------------------------- */
 
 /* Is the path relative to a descriptor that is not of the container? */
+ssize_t rl_fd_name(int fd, char *out, size_t size); /* of its file outside, cut to the room: length, or -1 */
 int rl_outside(const struct rl_activation *here, int dirfd, const char *path);
 
 /* ---- results -------------------------------------------------------------------------------------- */

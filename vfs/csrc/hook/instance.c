@@ -22,19 +22,18 @@ extern char __bss_start[] __attribute__((visibility("hidden"))), _end[] __attrib
 
 struct rl_identity rl_me;
 
-static long (*working_directory)(long nr, long path_or_fd);
-static long (*hydrate_entry)(u32 entry, void *who);
-static void *hydrate_who;
 static struct {
-    long at, bytes;
-} mapping[MAPPINGS];
-static u32 mappings;
-static int starting;
-static long (*descriptor)(long fd, int keep);
-static struct {
-    u32 asked;
-    i32 fd; /* one more than it is; 0: none */
-} trees[TREES];
+    struct rl_host host; /* set before init, then only read */
+    int starting;        /* this and the mappings: only init and done, which one thread calls */
+    u32 mappings;
+    struct {
+        long at, bytes;
+    } mapping[MAPPINGS];
+    struct {
+        u32 asked;
+        i32 fd;      /* one more than it is; 0: none */
+    } trees[TREES]; /* any thread, atomically */
+} state;
 
 /* Set a new object's requested mode, whatever bits the kernel's umask cleared (rule 2). */
 static void exact_mode(long dir, const char *path, unsigned mode)
@@ -58,9 +57,9 @@ static long make_object(long nr, long a, long b, long c, long d, long e, long f)
 static long start_mapping(long nr, long a, long b, long c, long d, long e, long f)
 {
     long r = rl_rawsys(nr, a, b, c, d, e, f);
-    if (starting && !(r < 0 && r > -4096) && mappings < MAPPINGS) {
-        mapping[mappings].at = r;
-        mapping[mappings++].bytes = b;
+    if (state.starting && !(r < 0 && r > -4096) && state.mappings < MAPPINGS) {
+        state.mapping[state.mappings].at = r;
+        state.mapping[state.mappings++].bytes = b;
     }
     return r;
 }
@@ -80,7 +79,7 @@ static int is_own_directory(const char *path)
 /* The directory that a path is relative to. */
 static long from_directory(long dirfd, const char *path)
 {
-    return dirfd == AT_FDCWD && *path != '/' ? working_directory(0, 0) : dirfd;
+    return dirfd == AT_FDCWD && *path != '/' ? state.host.working_directory(0, 0) : dirfd;
 }
 
 long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
@@ -90,7 +89,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
         return 0; /* rule 2 */
     case __NR_chdir:
     case __NR_fchdir:
-        return working_directory(nr, a);
+        return state.host.working_directory(nr, a);
     case __NR_mmap:
         return start_mapping(nr, a, b, c, d, e, f);
     case __NR_mkdirat:
@@ -104,7 +103,7 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
     case __NR_readlinkat:
         if (is_own_directory((const char *)b)) {
             char link[32];
-            rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)working_directory(0, 0), 10);
+            rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)state.host.working_directory(0, 0), 10);
             return rl_rawsys(nr, a, (long)link, c, d, e, f);
         }
         break;
@@ -119,40 +118,40 @@ long rl_sys(long nr, long a, long b, long c, long d, long e, long f)
 
 static long own_directory(void)
 {
-    return working_directory(0, 0);
+    return state.host.working_directory(0, 0);
 }
 
 static long tree_descriptor(u32 layer)
 {
     const char *path;
-    i32 fd = layer < TREES ? __atomic_load_n(&trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
-    if (fd || __atomic_add_fetch(&trees[layer].asked, 1, __ATOMIC_RELAXED) != OFTEN || !rl_tree(layer, &path))
+    i32 fd = layer < TREES ? __atomic_load_n(&state.trees[layer].fd, __ATOMIC_ACQUIRE) : -1;
+    if (fd || __atomic_add_fetch(&state.trees[layer].asked, 1, __ATOMIC_RELAXED) != OFTEN || !rl_tree(layer, &path))
         return fd - 1;
     long made = rl_rawsys(__NR_openat, AT_FDCWD, (long)path, O_PATH | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
     if (made >= 0)
-        made = descriptor(made, 1);
+        made = state.host.descriptor(made, 1);
     if (made >= 0)
-        __atomic_store_n(&trees[layer].fd, (i32)made + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&state.trees[layer].fd, (i32)made + 1, __ATOMIC_RELEASE);
     return made;
 }
 
 static void forget_trees(void)
 {
     for (u32 i = 0; i < TREES; i++)
-        if (trees[i].fd > 0)
-            descriptor(trees[i].fd - 1, 0);
+        if (state.trees[i].fd > 0)
+            state.host.descriptor(state.trees[i].fd - 1, 0);
 }
 
 static long hydrate_through(u32 entry)
 {
-    return hydrate_entry(entry, hydrate_who);
+    return state.host.hydrate(entry, state.host.who);
 }
 
 static void forget_mappings(void)
 {
-    while (mappings) {
-        mappings--;
-        rl_rawsys(__NR_munmap, mapping[mappings].at, mapping[mappings].bytes, 0, 0, 0, 0);
+    while (state.mappings) {
+        state.mappings--;
+        rl_rawsys(__NR_munmap, state.mapping[state.mappings].at, state.mapping[state.mappings].bytes, 0, 0, 0, 0);
     }
 }
 
@@ -182,12 +181,13 @@ static long start(const char *launch_path)
     if (strlen(launch_path) >= sizeof path)
         return -ENAMETOOLONG;
     memcpy(path, launch_path, strlen(launch_path) + 1);
-    rl_hydrate_here = hydrate_entry ? hydrate_through : NULL;
+    rl_hydrate_here = state.host.hydrate ? hydrate_through : NULL;
     rl_tree_descriptor = tree_descriptor;
+    rl_has_openat2 = 1;
     rl_working_directory = own_directory;
-    starting = 1;
+    state.starting = 1;
     long r = rl_core_init(path);
-    starting = 0;
+    state.starting = 0;
     if (r < 0)
         done();
     else
@@ -212,9 +212,6 @@ RL_EXPORT const struct rl_core rl_hook_core = {
     .me = &rl_me,
     .alias = alias,
     .upper = upper,
-    .working_directory = &working_directory,
-    .hydrate = &hydrate_entry,
-    .who = &hydrate_who,
-    .descriptor = &descriptor,
+    .host = &state.host,
     RL_CORE_CALLS(RL_CORE_ENTRY)
 };

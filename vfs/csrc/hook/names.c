@@ -64,8 +64,12 @@ enum { INSIDE, OUTSIDE, APART };
 
 static int sides(const struct rl_activation *here, int a, const char *one, int b, const char *other)
 {
-    int x = rl_outside(here, a, one), y = rl_outside(here, b, other);
+    int x, y;
 
+    if (!here || !one || !other)
+        return OUTSIDE;
+    x = rl_outside(here, a, one);
+    y = rl_outside(here, b, other);
     return x != y ? APART : x ? OUTSIDE : INSIDE;
 }
 
@@ -73,15 +77,10 @@ int rl_h_renameat2(int from, const char *old, int to, const char *new, unsigned 
 {
     RL_INSIDE(here);
 
-    if (!here || !old || !new)
-        return renameat2(from, old, to, new, flags);
     switch (sides(here, from, old, to, new)) {
-    case OUTSIDE:
-        return renameat2(from, old, to, new, flags);
-    case APART:
-        return rl_fail(EXDEV);
-    default:
-        return (int)rl_result(RL_CORE(here)->rename(from, old, to, new, flags));
+    case OUTSIDE: return renameat2(from, old, to, new, flags);
+    case APART: return rl_fail(EXDEV);
+    default: return (int)rl_result(RL_CORE(here)->rename(from, old, to, new, flags));
     }
 }
 
@@ -92,15 +91,10 @@ int rl_h_linkat(int from, const char *old, int to, const char *new, int flags)
 {
     RL_INSIDE(here);
 
-    if (!here || !old || !new)
-        return linkat(from, old, to, new, flags);
     switch (sides(here, from, old, to, new)) {
-    case OUTSIDE:
-        return linkat(from, old, to, new, flags);
-    case APART:
-        return rl_fail(EXDEV);
-    default:
-        return (int)rl_result(RL_CORE(here)->link(from, old, to, new, flags));
+    case OUTSIDE: return linkat(from, old, to, new, flags);
+    case APART: return rl_fail(EXDEV);
+    default: return (int)rl_result(RL_CORE(here)->link(from, old, to, new, flags));
     }
 }
 

@@ -62,18 +62,24 @@ static struct rl_identity *own_identity(struct rl_activation *here)
     return here && getpid() == rl_process && rl_process != rl_first_process ? RL_CORE(here)->me : NULL;
 }
 
+/* `id`: real, effective, saved, of file access. */
+static int set_ids(const struct rl_identity *me, u32 *id, u32 real, u32 effective)
+{
+    const u32 keep = (u32)-1;
+
+    if (me->euid && ((real != keep && real != id[0]) || (effective != keep && effective != id[1])))
+        return rl_fail(EPERM);
+    id[0] = real == keep ? id[0] : real;
+    id[1] = id[2] = id[3] = effective == keep ? id[1] : effective;
+    return 0;
+}
+
 int rl_h_setreuid(uid_t real, uid_t effective)
 {
     RL_INSIDE(here);
     struct rl_identity *me = own_identity(here);
 
-    if (!me)
-        return setreuid(real, effective);
-    if (me->euid && ((real != (uid_t)-1 && real != me->uid) || (effective != (uid_t)-1 && effective != me->euid)))
-        return rl_fail(EPERM);
-    me->uid = real == (uid_t)-1 ? me->uid : real;
-    me->euid = me->suid = me->fsuid = effective == (uid_t)-1 ? me->euid : effective;
-    return 0;
+    return me ? set_ids(me, me->uids, real, effective) : setreuid(real, effective);
 }
 
 int rl_h_setregid(gid_t real, gid_t effective)
@@ -81,13 +87,7 @@ int rl_h_setregid(gid_t real, gid_t effective)
     RL_INSIDE(here);
     struct rl_identity *me = own_identity(here);
 
-    if (!me)
-        return setregid(real, effective);
-    if (me->euid && ((real != (gid_t)-1 && real != me->gid) || (effective != (gid_t)-1 && effective != me->egid)))
-        return rl_fail(EPERM);
-    me->gid = real == (gid_t)-1 ? me->gid : real;
-    me->egid = me->sgid = me->fsgid = effective == (gid_t)-1 ? me->egid : effective;
-    return 0;
+    return me ? set_ids(me, me->gids, real, effective) : setregid(real, effective);
 }
 
 int rl_h_setgroups(size_t n, const gid_t *list)

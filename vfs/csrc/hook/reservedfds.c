@@ -7,9 +7,11 @@
 
 #include "hook.h"
 
-static struct rl_container *owner[RL_PRIVATE_MAX]; /* by number, from rl_lowest_private */
-static struct rl_container nobodys;             /* owner of descriptors that belong to no box */
-int rl_lowest_private = 1 << 30;
+static struct {
+    struct rl_container *owner[RL_PRIVATE_MAX]; /* by number, from rl_lowest_private. Any thread, atomically */
+    struct rl_container nobody;                 /* owner of descriptors that belong to no box; only its address is used */
+} state;
+int rl_lowest_private = 1 << 30; /* set by init, then only read */
 
 void rl_reservedfd_init(void)
 {
@@ -24,7 +26,7 @@ int rl_reservedfd(int fd)
 {
     unsigned n = (unsigned)(fd - rl_lowest_private);
 
-    return fd >= rl_lowest_private && n < RL_PRIVATE_MAX && __atomic_load_n(&owner[n], __ATOMIC_RELAXED);
+    return fd >= rl_lowest_private && n < RL_PRIVATE_MAX && __atomic_load_n(&state.owner[n], __ATOMIC_RELAXED);
 }
 
 int rl_reservedfd_keep(struct rl_container *box, int fd)
@@ -36,7 +38,7 @@ int rl_reservedfd_keep(struct rl_container *box, int fd)
         return fd;
     close(fd);
     if (n < RL_PRIVATE_MAX)
-        __atomic_store_n(&owner[n], box, __ATOMIC_RELAXED);
+        __atomic_store_n(&state.owner[n], box, __ATOMIC_RELAXED);
     return up;
 }
 
@@ -52,20 +54,20 @@ void rl_reservedfd_forget(int fd)
     unsigned n = (unsigned)(fd - rl_lowest_private);
 
     if (fd >= rl_lowest_private && n < RL_PRIVATE_MAX)
-        __atomic_store_n(&owner[n], NULL, __ATOMIC_RELAXED);
+        __atomic_store_n(&state.owner[n], NULL, __ATOMIC_RELAXED);
 }
 
 void rl_reservedfd_end(const struct rl_container *box)
 {
     for (int n = 0; n < RL_PRIVATE_MAX; n++)
-        if (owner[n] == box)
-            __atomic_store_n(&owner[n], NULL, __ATOMIC_RELAXED);
+        if (state.owner[n] == box)
+            __atomic_store_n(&state.owner[n], NULL, __ATOMIC_RELAXED);
 }
 
 /* `box` NULL: until rl_hook_public. */
 RL_PUBLIC int rl_hook_private(struct rl_container *box, int fd)
 {
-    return rl_reservedfd_keep(box ? box : &nobodys, fd);
+    return rl_reservedfd_keep(box ? box : &state.nobody, fd);
 }
 
 RL_PUBLIC void rl_hook_public(int fd)

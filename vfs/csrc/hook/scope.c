@@ -35,16 +35,21 @@ struct python {
     void (*decref)(void *object);
 };
 
-static struct python py;
-static void *variable, *interpreter;
-static size_t context_offset;
-static volatile unsigned generation = 1;
-static volatile int alive; /* activations that some context may know */
-static struct rl_activation *volatile everywhere, *volatile native;
-static volatile int native_seen; /* a thread has been where `native` says */
-static struct rl_thread *threads;
-static pthread_mutex_t threads_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_key_t ending;
+static struct {
+    /* Set by rl_hook_init(), then only read. */
+    struct python py;
+    void *variable, *interpreter;
+    size_t context_offset;
+    pthread_key_t ending;
+    /* Read by any thread, without a lock. */
+    volatile unsigned generation;                /* written with Python's lock */
+    volatile int alive;                          /* activations that some context may know; atomically */
+    struct rl_activation *volatile everywhere;   /* written with Python's lock */
+    struct rl_activation *volatile native;       /* written by rl_hook_native(), which one thread calls at a time */
+    volatile int native_seen;                    /* a thread has been where `native` says; never cleared */
+    pthread_mutex_t lock; /* guards `threads` and `next` of each */
+    struct rl_thread *threads;
+} state = {.generation = 1, .lock = PTHREAD_MUTEX_INITIALIZER};
 static __thread struct rl_thread *mine __attribute__((tls_model("initial-exec")));
 volatile int rl_process;
 int rl_first_process;
@@ -68,43 +73,43 @@ struct rl_thread *rl_thread(void)
     if (!t)
         return NULL;
     mine = t;
-    pthread_setspecific(ending, t);
-    pthread_mutex_lock(&threads_lock);
-    t->next = threads;
-    threads = t;
-    pthread_mutex_unlock(&threads_lock);
+    pthread_setspecific(state.ending, t);
+    pthread_mutex_lock(&state.lock);
+    t->next = state.threads;
+    state.threads = t;
+    pthread_mutex_unlock(&state.lock);
     return t;
 }
 
 /* The slow path: call Python. */
-static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread *t, void *state, void *context)
+static __attribute__((noinline)) struct rl_activation *look_up(struct rl_thread *t, void *python, void *context)
 {
     void *kind, *error, *trace, *value = NULL, *old;
     struct rl_activation *found = NULL;
-    unsigned now = generation;
+    unsigned now = state.generation;
     int saved = errno, held, lock = 0;
 
-    if (py.interpreter_of(state) != interpreter)
+    if (state.py.interpreter_of(python) != state.interpreter)
         return NULL;
-    held = py.lock_held();
+    held = state.py.lock_held();
     t->bypass++; /* other code that runs before the end, a finalizer for example, is not the program */
     if (!held)
-        lock = py.lock();
-    py.fetch_error(&kind, &error, &trace);
-    if (py.get(variable, NULL, &value) == 0 && value) {
-        found = py.as_pointer(value);
-        py.decref(value);
+        lock = state.py.lock();
+    state.py.fetch_error(&kind, &error, &trace);
+    if (state.py.get(state.variable, NULL, &value) == 0 && value) {
+        found = state.py.as_pointer(value);
+        state.py.decref(value);
     }
-    py.restore_error(kind, error, trace);
-    py.incref(context);
+    state.py.restore_error(kind, error, trace);
+    state.py.incref(context);
     old = t->context;
     t->here = found;
     t->generation = now;
     __atomic_store_n(&t->context, context, __ATOMIC_RELEASE);
     if (old)
-        py.decref(old);
+        state.py.decref(old);
     if (!held)
-        py.unlock(lock);
+        state.py.unlock(lock);
     t->bypass--;
     errno = saved;
     return found;
@@ -115,10 +120,10 @@ static __attribute__((noinline)) struct rl_activation *enter_native(struct rl_th
 {
     struct rl_activation *here;
 
-    native_seen = 1;
+    state.native_seen = 1;
     t->native = 1;
     do {
-        here = native;
+        here = state.native;
         if (!here) {
             t->busy = NULL;
             return NULL;
@@ -126,7 +131,7 @@ static __attribute__((noinline)) struct rl_activation *enter_native(struct rl_th
         t->now = here;
         t->busy = here->box;
         __asm__ volatile("" ::: "memory");
-    } while (here != native);
+    } while (here != state.native);
     return here;
 }
 
@@ -134,24 +139,24 @@ struct rl_activation *rl_enter(void)
 {
     struct rl_thread *t;
     struct rl_activation *here = NULL;
-    void *state, *context;
+    void *python, *context;
 
-    if (!alive)
+    if (!state.alive)
         return NULL;
     t = rl_thread();
     if (!t || t->bypass)
         return NULL;
-    state = py.thread_state();
-    if (state && (context = *(void **)((char *)state + context_offset)) != NULL) {
-        if (context == t->context && t->generation == generation)
+    python = state.py.thread_state();
+    if (python && (context = *(void **)((char *)python + state.context_offset)) != NULL) {
+        if (context == t->context && t->generation == state.generation)
             here = t->here;
         else
-            here = look_up(t, state, context);
+            here = look_up(t, python, context);
     }
-    if (!state && native)
+    if (!python && state.native)
         return enter_native(t);
     if (!here)
-        here = everywhere;
+        here = state.everywhere;
     if (!here)
         return NULL;
     t->now = here;
@@ -176,10 +181,10 @@ int rl_busy(const struct rl_container *box)
 {
     int busy = 0;
 
-    pthread_mutex_lock(&threads_lock);
-    for (struct rl_thread *t = threads; t; t = t->next)
+    pthread_mutex_lock(&state.lock);
+    for (struct rl_thread *t = state.threads; t; t = t->next)
         busy |= t != mine && t->busy == box && !t->gone;
-    pthread_mutex_unlock(&threads_lock);
+    pthread_mutex_unlock(&state.lock);
     return busy;
 }
 
@@ -199,7 +204,7 @@ static void locks(enum rl_fork when)
 {
     rl_slots_fork(when);
     rl_containers_fork(when);
-    rl_fork_lock(&threads_lock, when);
+    rl_fork_lock(&state.lock, when);
 }
 
 /* A forked child has one thread. */
@@ -208,7 +213,7 @@ static void after_fork(void)
     struct rl_thread *own = mine;
 
     rl_process = getpid();
-    threads = own; /* the others' memory and references are lost with them */
+    state.threads = own; /* the others' memory and references are lost with them */
     if (own)
         own->next = NULL;
     locks(RL_IN_CHILD);
@@ -219,14 +224,14 @@ static void in_parent(void) { locks(RL_IN_PARENT); }
 
 RL_PUBLIC int rl_hook_init(void *const functions[11], void *context_variable, size_t offset)
 {
-    memcpy(&py, functions, sizeof py);
-    variable = context_variable;
-    context_offset = offset;
-    interpreter = py.interpreter_of(py.thread_state());
+    memcpy(&state.py, functions, sizeof state.py);
+    state.variable = context_variable;
+    state.context_offset = offset;
+    state.interpreter = state.py.interpreter_of(state.py.thread_state());
     rl_first_process = rl_process = getpid();
     rl_reservedfd_init();
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
-    if (pthread_key_create(&ending, thread_ends) != 0)
+    if (pthread_key_create(&state.ending, thread_ends) != 0)
         return -1;
     return pthread_atfork(before_fork, in_parent, after_fork);
 }
@@ -238,9 +243,9 @@ RL_PUBLIC void rl_hook_sweep(void)
     void *drop[256];
     int n = 0;
 
-    generation++;
-    pthread_mutex_lock(&threads_lock);
-    for (at = &threads; (t = *at) != NULL && n < 256;) {
+    state.generation++;
+    pthread_mutex_lock(&state.lock);
+    for (at = &state.threads; (t = *at) != NULL && n < 256;) {
         void *context = __atomic_exchange_n(&t->context, NULL, __ATOMIC_ACQ_REL);
         if (context)
             drop[n++] = context;
@@ -251,9 +256,9 @@ RL_PUBLIC void rl_hook_sweep(void)
             at = &t->next;
         }
     }
-    pthread_mutex_unlock(&threads_lock);
+    pthread_mutex_unlock(&state.lock);
     while (n)
-        py.decref(drop[--n]);
+        state.py.decref(drop[--n]);
 }
 
 RL_PUBLIC void rl_hook_bypass(int change)
@@ -272,8 +277,8 @@ RL_PUBLIC struct rl_activation *rl_hook_inside(struct rl_container *box, int cwd
         return NULL;
     here->box = box;
     here->cwd = cwd;
-    __atomic_add_fetch(&alive, 1, __ATOMIC_SEQ_CST);
-    generation++;
+    __atomic_add_fetch(&state.alive, 1, __ATOMIC_SEQ_CST);
+    state.generation++;
     return here;
 }
 
@@ -282,31 +287,31 @@ RL_PUBLIC int rl_hook_ended(struct rl_activation *here)
 {
     rl_hook_public(here->cwd);
     free(here);
-    return __atomic_sub_fetch(&alive, 1, __ATOMIC_SEQ_CST);
+    return __atomic_sub_fetch(&state.alive, 1, __ATOMIC_SEQ_CST);
 }
 
 RL_PUBLIC void rl_hook_everywhere(struct rl_activation *here)
 {
-    everywhere = here;
-    generation++;
+    state.everywhere = here;
+    state.generation++;
 }
 
 /* Returns when no thread is in the previous activation of `native`. The interpreter's lock is not held. */
 RL_PUBLIC void rl_hook_native(struct rl_activation *here)
 {
-    struct rl_activation *old = native;
+    struct rl_activation *old = state.native;
     int busy = 1;
 
-    native = here;
-    if (!old || old == here || !native_seen)
+    state.native = here;
+    if (!old || old == here || !state.native_seen)
         return;
     rl_fence_threads();
     while (busy) {
         busy = 0;
-        pthread_mutex_lock(&threads_lock);
-        for (struct rl_thread *t = threads; t; t = t->next)
+        pthread_mutex_lock(&state.lock);
+        for (struct rl_thread *t = state.threads; t; t = t->next)
             busy |= t->native && t->busy && t->now == old && !t->gone;
-        pthread_mutex_unlock(&threads_lock);
+        pthread_mutex_unlock(&state.lock);
         if (busy)
             sched_yield();
     }
@@ -314,5 +319,5 @@ RL_PUBLIC void rl_hook_native(struct rl_activation *here)
 
 RL_PUBLIC int rl_hook_alive(void)
 {
-    return alive;
+    return state.alive;
 }

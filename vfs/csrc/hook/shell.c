@@ -64,24 +64,27 @@ int rl_h_system(const char *command)
     return status;
 }
 
+/* Those that popen() made. */
 static struct {
-    FILE *file;
-    pid_t pid;
-} pipes[PIPES];
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_mutex_t lock; /* guards the rest */
+    struct {
+        FILE *file; /* NULL: free */
+        pid_t pid;
+    } pipes[PIPES];
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static int remember(FILE *file, pid_t pid)
 {
     int found = -1;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&state.lock);
     for (int i = 0; i < PIPES && found < 0; i++)
-        if (!pipes[i].file) {
-            pipes[i].file = file;
-            pipes[i].pid = pid;
+        if (!state.pipes[i].file) {
+            state.pipes[i].file = file;
+            state.pipes[i].pid = pid;
             found = i;
         }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&state.lock);
     return found;
 }
 
@@ -121,13 +124,13 @@ int rl_h_pclose(FILE *file)
     int status = -1;
     pid_t pid = 0;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&state.lock);
     for (int i = 0; i < PIPES; i++)
-        if (pipes[i].file == file) {
-            pid = pipes[i].pid;
-            pipes[i].file = NULL;
+        if (state.pipes[i].file == file) {
+            pid = state.pipes[i].pid;
+            state.pipes[i].file = NULL;
         }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&state.lock);
     if (!pid)
         return pclose(file);
     fclose(file);

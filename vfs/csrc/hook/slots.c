@@ -44,14 +44,17 @@ struct object {
     size_t counts[2];
 };
 
-static struct slot *slots;
-static size_t slot_count, slot_room;
-static const void **seen;
-static size_t seen_count, seen_room;
-static unsigned long long last_adds, last_subs;
-static int unloaded; /* some slots may be those of an unloaded object */
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-volatile int rl_installed;
+static struct {
+    pthread_mutex_t lock; /* guards the rest, and the writing of rl_installed */
+    struct slot *slots;
+    size_t slot_count, slot_room;
+    const void **seen; /* dynamic sections of the objects that were patched */
+    size_t seen_count, seen_room;
+    unsigned long long last_adds, last_subs; /* the linker's counts of objects, at that time */
+    int unloaded;                            /* some slots may be those of an unloaded object */
+    ElfW(Addr) opened, opened_end;           /* the pages of rule 4 that are writable now */
+} state = {.lock = PTHREAD_MUTEX_INITIALIZER};
+volatile int rl_installed; /* read without the lock: a call that comes too late or too early is libc's */
 
 static int is_ours(const char *path)
 {
@@ -96,58 +99,63 @@ static int read_object(const struct dl_phdr_info *info, struct object *o)
     return o->symbols && o->strings;
 }
 
-static ElfW(Addr) opened, opened_end; /* the pages of rule 4 that are writable now */
-
 static void close_pages(void)
 {
-    if (opened != opened_end)
-        mprotect((void *)opened, opened_end - opened, PROT_READ);
-    opened = opened_end = 0;
+    if (state.opened != state.opened_end)
+        mprotect((void *)state.opened, state.opened_end - state.opened, PROT_READ);
+    state.opened = state.opened_end = 0;
 }
 
 static int put(const struct slot *s, void *value)
 {
     ElfW(Addr) address = (ElfW(Addr))s->at, low = s->relro & ~(PAGE - 1), high = s->relro_end & ~(PAGE - 1);
 
-    if (address >= low && address < high && opened != low) {
+    if (address >= low && address < high && state.opened != low) {
         close_pages();
         if (mprotect((void *)low, high - low, PROT_READ | PROT_WRITE) != 0)
             return -1;
-        opened = low;
-        opened_end = high;
+        state.opened = low;
+        state.opened_end = high;
     }
     __atomic_store_n(s->at, value, __ATOMIC_RELEASE);
     return 0;
 }
 
+/* Makes room for one more in a list, which realloc() may move. The list; NULL: there is no memory. */
+static void *grown(void *list, size_t count, size_t *room, size_t size)
+{
+    size_t more = *room ? *room * 2 : 1024;
+
+    if (count < *room)
+        return list;
+    list = realloc(list, more * size);
+    *room = list ? more : *room;
+    return list;
+}
+
 static struct slot *remember(struct slot s)
 {
-    if (slot_count == slot_room) {
-        size_t room = slot_room ? slot_room * 2 : 4096;
-        struct slot *more = realloc(slots, room * sizeof *more);
-        if (!more)
-            return NULL;
-        slots = more;
-        slot_room = room;
-    }
-    slots[slot_count] = s;
-    return &slots[slot_count++];
+    struct slot *list = grown(state.slots, state.slot_count, &state.slot_room, sizeof s);
+
+    if (!list)
+        return NULL;
+    state.slots = list;
+    list[state.slot_count] = s;
+    return &list[state.slot_count++];
 }
 
 static int is_new(const void *dynamic)
 {
-    for (size_t i = 0; i < seen_count; i++)
-        if (seen[i] == dynamic)
+    const void **list;
+
+    for (size_t i = 0; i < state.seen_count; i++)
+        if (state.seen[i] == dynamic)
             return 0;
-    if (seen_count == seen_room) {
-        size_t room = seen_room ? seen_room * 2 : 256;
-        const void **more = realloc(seen, room * sizeof *more);
-        if (!more)
-            return 0;
-        seen = more;
-        seen_room = room;
-    }
-    seen[seen_count++] = dynamic;
+    list = grown(state.seen, state.seen_count, &state.seen_room, sizeof *list);
+    if (!list)
+        return 0;
+    state.seen = list;
+    list[state.seen_count++] = dynamic;
     return 1;
 }
 
@@ -169,7 +177,7 @@ static void patch_object(const struct object *o)
                 continue;
             new = remember((struct slot){at, *at, hook, o->relro, o->relro_end});
             if (new && *at && put(new, hook) != 0) /* 0: another thread is loading it, or it is not loaded */
-                slot_count--;
+                state.slot_count--;
         }
     close_pages();
 }
@@ -180,14 +188,14 @@ static int visit(struct dl_phdr_info *info, size_t size, void *changed)
 
     (void)size;
     if (!*(int *)changed) {
-        if (info->dlpi_adds == last_adds && info->dlpi_subs == last_subs)
+        if (info->dlpi_adds == state.last_adds && info->dlpi_subs == state.last_subs)
             return 1;
-        last_adds = info->dlpi_adds;
-        if (info->dlpi_subs != last_subs) {
-            seen_count = 0; /* an address may belong to another object now; patching twice does no harm */
-            unloaded = slot_count != 0;
+        state.last_adds = info->dlpi_adds;
+        if (info->dlpi_subs != state.last_subs) {
+            state.seen_count = 0; /* an address may belong to another object now; patching twice does no harm */
+            state.unloaded = state.slot_count != 0;
         }
-        last_subs = info->dlpi_subs;
+        state.last_subs = info->dlpi_subs;
         *(int *)changed = 1;
     }
     if (!is_ours(info->dlpi_name) && read_object(info, &o) && is_new(o.dynamic))
@@ -201,9 +209,9 @@ void rl_slots_follow(void)
 
     if (!rl_installed)
         return;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&state.lock);
     dl_iterate_phdr(visit, &changed);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&state.lock);
 }
 
 /* Rule 5: known slots get their hooks again. A lazily bound slot may have been bound since. */
@@ -211,14 +219,14 @@ static int place_again(struct dl_phdr_info *info, size_t size, void *unused)
 {
     (void)size;
     (void)unused;
-    if (info->dlpi_subs != last_subs) {
-        slot_count = seen_count = 0;
+    if (info->dlpi_subs != state.last_subs) {
+        state.slot_count = state.seen_count = 0;
         return 1;
     }
-    for (size_t k = 0; k < slot_count; k++) {
-        void *old = *slots[k].at;
-        if (old && old != slots[k].hook && put(&slots[k], slots[k].hook) == 0)
-            slots[k].old = old;
+    for (size_t k = 0; k < state.slot_count; k++) {
+        void *old = *state.slots[k].at;
+        if (old && old != state.slots[k].hook && put(&state.slots[k], state.slots[k].hook) == 0)
+            state.slots[k].old = old;
     }
     close_pages();
     return 1;
@@ -234,9 +242,9 @@ static void put_back(const struct slot *s, int *count)
 static int restore(struct dl_phdr_info *info, size_t size, void *count)
 {
     (void)size;
-    if (info->dlpi_subs == last_subs && !unloaded) {
-        for (size_t k = 0; k < slot_count; k++)
-            put_back(&slots[k], count);
+    if (info->dlpi_subs == state.last_subs && !state.unloaded) {
+        for (size_t k = 0; k < state.slot_count; k++)
+            put_back(&state.slots[k], count);
         close_pages();
         return 1;
     }
@@ -244,9 +252,9 @@ static int restore(struct dl_phdr_info *info, size_t size, void *count)
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
         ElfW(Addr) low = info->dlpi_addr + p->p_vaddr, high = low + p->p_memsz;
 
-        for (size_t k = 0; p->p_type == PT_LOAD && k < slot_count; k++)
-            if ((ElfW(Addr))slots[k].at >= low && (ElfW(Addr))slots[k].at < high)
-                put_back(&slots[k], count);
+        for (size_t k = 0; p->p_type == PT_LOAD && k < state.slot_count; k++)
+            if ((ElfW(Addr))state.slots[k].at >= low && (ElfW(Addr))state.slots[k].at < high)
+                put_back(&state.slots[k], count);
     }
     close_pages();
     return 0;
@@ -257,13 +265,13 @@ RL_PUBLIC int rl_hook_install(void)
 {
     int changed = 0;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&state.lock);
     if (!rl_installed)
         dl_iterate_phdr(place_again, NULL);
     rl_installed = 1;
     dl_iterate_phdr(visit, &changed);
-    pthread_mutex_unlock(&lock);
-    return (int)slot_count;
+    pthread_mutex_unlock(&state.lock);
+    return (int)state.slot_count;
 }
 
 /* Restore all slots. Returns how many slots there were; -1: not now, because a thread is inside or has a directory
@@ -272,23 +280,23 @@ RL_PUBLIC int rl_hook_uninstall(void)
 {
     int count = 0;
 
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&state.lock);
     if (rl_open_streams() || rl_hook_alive()) {
-        pthread_mutex_unlock(&lock);
+        pthread_mutex_unlock(&state.lock);
         return -1;
     }
     rl_installed = 0;
     dl_iterate_phdr(restore, &count);
-    if (unloaded) {
-        slot_count = seen_count = 0;
-        last_adds = 0; /* all relocations are read again */
-        unloaded = 0;
+    if (state.unloaded) {
+        state.slot_count = state.seen_count = 0;
+        state.last_adds = 0; /* all relocations are read again */
+        state.unloaded = 0;
     }
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&state.lock);
     return count;
 }
 
 void rl_slots_fork(enum rl_fork when)
 {
-    rl_fork_lock(&lock, when);
+    rl_fork_lock(&state.lock, when);
 }

@@ -2,8 +2,9 @@
  *
  * A real path hardly ever fits the 108 bytes of sun_path: the upper is named through the launch file's alias, a short
  * symbolic link, which is made here when it is needed (most activations bind no socket); a path that still does not fit
- * is named through a descriptor of its directory. Names that accept, recvfrom and recvmsg report are left unchanged
- * (the trap engine does the same: vfs/csrc/trap/sockets.c).
+ * is named through a descriptor of its directory. accept, recvfrom and recvmsg, which the trap engine translates, are
+ * not hooked: they report a peer's real name. An answer to it arrives (translate_peer()), but for a name through a
+ * descriptor.
  */
 #define _GNU_SOURCE
 #include <stddef.h>
@@ -157,27 +158,29 @@ int rl_h_bind(int fd, const struct sockaddr *address, socklen_t bytes)
     return done;
 }
 
-/* The core is not busy during the rest of a call that may block for long. */
-static void wait_outside(void) { rl_thread()->busy = NULL; }
+/* Translates the address of a peer. 1: it is in *t, 0: it stays as it is, or -errno. The core is not busy during the
+ * rest of the call, which may block for long. */
+static long prepare_peer(const struct rl_activation *here, const struct sockaddr *address, socklen_t bytes,
+                         struct translated *t)
+{
+    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
+    const char *path = path_of(here, address, bytes, name);
+    long r = path ? translate_peer(here, path, t, real) : 0;
+
+    if (here && r >= 0)
+        rl_thread()->busy = NULL;
+    return r < 0 ? r : path != NULL;
+}
 
 int rl_h_connect(int fd, const struct sockaddr *address, socklen_t bytes)
 {
     RL_INSIDE(here);
-    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
-    const char *path = path_of(here, address, bytes, name);
     struct translated t;
-    long r;
+    long r = prepare_peer(here, address, bytes, &t);
     int done;
 
-    if (!path) {
-        if (here)
-            wait_outside();
-        return connect(fd, address, bytes);
-    }
-    r = translate_peer(here, path, &t, real);
-    if (r < 0)
-        return (int)rl_result(r);
-    wait_outside();
+    if (r <= 0)
+        return r ? (int)rl_result(r) : connect(fd, address, bytes);
     done = connect(fd, (const struct sockaddr *)&t.address, t.bytes);
     finish(&t);
     return done;
@@ -186,21 +189,12 @@ int rl_h_connect(int fd, const struct sockaddr *address, socklen_t bytes)
 ssize_t rl_h_sendto(int fd, const void *data, size_t n, int flags, const struct sockaddr *address, socklen_t bytes)
 {
     RL_INSIDE(here);
-    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
-    const char *path = path_of(here, address, bytes, name);
     struct translated t;
+    long r = prepare_peer(here, address, bytes, &t);
     ssize_t done;
-    long r;
 
-    if (!path) {
-        if (here)
-            wait_outside();
-        return sendto(fd, data, n, flags, address, bytes);
-    }
-    r = translate_peer(here, path, &t, real);
-    if (r < 0)
-        return rl_result(r);
-    wait_outside();
+    if (r <= 0)
+        return r ? rl_result(r) : sendto(fd, data, n, flags, address, bytes);
     done = sendto(fd, data, n, flags, (const struct sockaddr *)&t.address, t.bytes);
     finish(&t);
     return done;
@@ -209,22 +203,13 @@ ssize_t rl_h_sendto(int fd, const void *data, size_t n, int flags, const struct 
 ssize_t rl_h_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     RL_INSIDE(here);
-    char name[sizeof(struct sockaddr_un)], real[REAL_BYTES];
-    const char *path = message ? path_of(here, message->msg_name, message->msg_namelen, name) : NULL;
     struct translated t;
+    long r = prepare_peer(here, message ? message->msg_name : NULL, message ? message->msg_namelen : 0, &t);
     struct msghdr other;
     ssize_t done;
-    long r;
 
-    if (!path) {
-        if (here)
-            wait_outside();
-        return sendmsg(fd, message, flags);
-    }
-    r = translate_peer(here, path, &t, real);
-    if (r < 0)
-        return rl_result(r);
-    wait_outside();
+    if (r <= 0)
+        return r ? rl_result(r) : sendmsg(fd, message, flags);
     other = *message;
     other.msg_name = &t.address;
     other.msg_namelen = t.bytes;

@@ -1,9 +1,9 @@
 /* Declarations shared by the files of the trap engine.
  *
- * The life of one trapped call: the filter (filter.c) raises SIGSYS; x86_64/gate.S claims a slot (slots.c) and switches
- * to its stack; sigsys.c looks the call up in the table (syscalls.c), copies its path arguments (usermem.c) and calls
- * the row's handler (files.c, attrs.c, …), which calls the core (../core/core.h); the result is stored in the saved
- * registers.
+ * The life of one trapped call: the filter (table/filter.c) raises SIGSYS; x86_64/gate.S claims a slot (call/slots.c)
+ * and switches to its stack; call/sigsys.c looks the call up in the table (table/syscalls.c), copies its path arguments
+ * (call/usermem.c) and calls the row's handler (files/, sockets/, process/, signals/), which calls the core
+ * (../core/core.h); the result is stored in the saved registers.
  *
  * 1. Handlers run on a slot's stack with every signal blocked but SIGSEGV and SIGBUS, which only the
  *    copy routines of usermem.c may cause.
@@ -18,7 +18,7 @@
 #include "../core/base/base.h"
 #include "x86_64/context.h"
 
-
+#define RL_PAGE 4096ull
 #define RL_SIGBIT(sig) (1ull << ((sig)-1))
 #define RL_SIGBUS 7
 #define RL_SIGKILL 9
@@ -86,6 +86,9 @@ long rl_user_read(struct rl_call *c, void *to, u64 from, size_t n);
 long rl_user_write(struct rl_call *c, u64 to, const void *from, size_t n);
 /* Length without NUL, -EFAULT, or `too_long` (-ENAMETOOLONG, -ERANGE, …) when there is no NUL in `size` bytes. */
 long rl_user_text(struct rl_call *c, char *to, u64 from, size_t size, long too_long);
+/* x86_64/gate.S; `stack`: where the frame of a fault may be. */
+long rl_copy_raw(void *to, const void *from, size_t n, u64 stack);
+long rl_copy_text(char *to, const char *from, size_t max, u64 stack);
 
 /* ---- slots.c ----------------------------------------------------------------------------------- */
 
@@ -128,7 +131,6 @@ struct rl_sigaction {
 #define RL_SA_SIGINFO 4ull
 #define RL_SA_RESTORER 0x04000000ull
 #define RL_SA_ONSTACK 0x08000000ull
-#define RL_SA_NODEFER 0x40000000ull
 #define RL_SA_RESETHAND 0x80000000ull
 #define RL_SIG_DFL 0ull
 #define RL_SIG_IGN 1ull
@@ -246,14 +248,6 @@ void rl_caps_after(const u32 old[3]);
 /* Restricts this process and its descendants. 0, or -errno: then no program may be started. */
 long rl_confine(void);
 
-/* ---- ports.c ----------------------------------------------------------------------------------- */
-
-/* An address to bind, or of a peer: changed in place if its port is mapped; then 1. The name of a socket or its peer,
- * which the kernel reported, changed back. */
-int rl_port_bind(int fd, void *address, u64 bytes);
-int rl_port_peer(int fd, void *address, u64 bytes);
-void rl_port_name(int fd, void *address, u64 bytes);
-
 /* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
@@ -267,10 +261,9 @@ extern char __executable_start[], _end[]; /* the linker's names for the ends of 
 void rl_trace(struct rl_call *c, long result);
 void rl_trace_exec(struct rl_call *c, const char *path);
 
-/* One line "rootlay: a b c" on fd 2, any of them NULL. */
 /* The descriptor that `run -d` reads (main.c); -1: none. */
 extern int rl_report_fd;
-void rl_warn(const char *a, const char *b, const char *c);
+/* After one line "rootlay: a b c" on fd 2, any of them NULL. */
 _Noreturn void rl_die(int code, const char *a, const char *b, const char *c);
 const char *rl_error_text(long error);
 

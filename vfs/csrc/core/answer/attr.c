@@ -39,7 +39,6 @@ u64 rl_ino_of(const struct rl_ctx *self, const struct rl_hit *h)
 
 static void from_view(const struct rl_view_entry *e, struct rl_attr *a)
 {
-    memset(a, 0, sizeof *a);
     i64 s = e->mtime_ns / 1000000000, ns = e->mtime_ns % 1000000000;
     if (ns < 0) {
         ns += 1000000000;
@@ -53,6 +52,7 @@ static void from_view(const struct rl_view_entry *e, struct rl_attr *a)
     a->blksize = 4096;
     a->atime_s = a->mtime_s = a->ctime_s = s;
     a->atime_ns = a->mtime_ns = a->ctime_ns = (u32)ns;
+    a->btime_s = a->btime_ns = a->has_btime = 0;
 }
 
 void rl_attr_view(u32 id, struct rl_attr *a)

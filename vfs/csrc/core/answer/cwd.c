@@ -1,17 +1,40 @@
 /* The working directory of a process: chdir, fchdir, getcwd. The real working directory is the real directory. */
 #include "../internal.h"
 
+/* Is the walk's lower directory at its own path? Its path is too long for rl_virtual_path(). */
+static int far_own(const struct rl_walk *w)
+{
+    const struct rl_hit *h = &w->hit;
+    if (h->what != RL_IN_VIEW)
+        return !w->dir.alias[h->layer];
+    char *path = rl_scratch_get(RL_DEEP_MAX);
+    long n = path ? rl_view_path(h->view, path, RL_DEEP_MAX) : -ENOMEM;
+    int own = n == (long)w->vlen && !memcmp(path, w->v, w->vlen);
+    if (path)
+        rl_scratch_put(path, RL_DEEP_MAX);
+    return own;
+}
+
 long rl_dir_real(struct rl_walk *w, char *out)
 {
     struct rl_hit *h = &w->hit;
-    if (h->what == RL_IN_BIND || (h->what == RL_IN_LAYER && h->layer == 0) || !rl_writable())
+    int upper = h->what == RL_IN_LAYER && h->layer == 0;
+    if (upper && w->vlen > RL_LONG)
+        rl_chain_add(w);
+    if (h->what == RL_IN_BIND || upper || !rl_writable())
         return rl_object_real(w, out);
     /* A descriptor of a lower directory must lead back to the name here, as it does through a redirect (renamedpath.c);
      * if it does not, copy the directory up. */
     long n = h->what == RL_IN_VIEW ? rl_view_real(h->view, out, RL_REAL_MAX) : rl_object_real(w, out);
+    if (n == -ENAMETOOLONG || (n >= 0 && *out == RL_AT)) {
+        n = far_own(w) ? 0 : rl_copyup(w, 1);
+        return n < 0 ? n : rl_object_real(w, out);
+    }
     if (n < 0)
         return n;
     n = rl_virtual_path(out, w->s->text, sizeof w->s->text);
+    if (n == -ENAMETOOLONG && far_own(w))
+        return rl_object_real(w, out);
     if (n < 0 || !rl_same(w->s->text, w->vlen ? w->v : "/")) {
         long r = rl_copyup(w, 1);
         if (r < 0)
@@ -87,6 +110,8 @@ static long here(struct rl_walk *w)
     struct rl_origin o;
     struct rl_since since = rl_since(w);
     long n = rl_fd_virtual(w->s, AT_FDCWD, w->s->text, &o);
+    if (n == -ENAMETOOLONG || n > RL_LONG) /* without the layer's path it may be shorter */
+        return rl_and_still(w, since, rl_resolve(w, AT_FDCWD, "", RL_EMPTY, 0));
     if (n >= 0)
         n = rl_resolve_plain(w, w->s->text);
     if (n >= 0 && (!rl_isdir(w->hit.mode) || !rl_is_origin(w, &w->self, &o)))
@@ -105,6 +130,8 @@ long rl_getcwd(char *buf, size_t size)
     while (rl_retry(&w, &r));
     if (r < 0)
         return r;
+    if (w.vlen >= RL_PATH_MAX)
+        return -ENAMETOOLONG;
     if (!w.vlen)
         w.v[w.vlen++] = '/';
     w.v[w.vlen] = 0;

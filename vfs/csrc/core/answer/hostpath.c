@@ -1,6 +1,18 @@
 /* Real paths of objects for the engine: programs to execute, sockets, watched files. */
 #include "../internal.h"
 
+/* A program whose path is too long for a text: by a name in the working directory, of the upper. */
+static long deep_program(struct rl_walk *w, struct rl_exec *out, long r)
+{
+    if (w->hit.what == RL_IN_VIEW) {
+        r = rl_copyup(w, 1);
+        out->view = 0;
+        if (r >= 0)
+            r = rl_object_real(w, out->real);
+    }
+    return r < 0 ? r : *out->real == RL_AT ? -ENAMETOOLONG : 0;
+}
+
 static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags, struct rl_exec *out)
 {
     long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
@@ -18,6 +30,8 @@ static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags,
         return r;
     out->view = h->what == RL_IN_VIEW ? h->view : 0;
     r = out->view ? rl_view_real(out->view, out->real, sizeof out->real) : rl_object_real(w, out->real);
+    if (r < 0 || *out->real == RL_AT || w->vlen >= RL_PATH_MAX)
+        r = deep_program(w, out, r);
     if (r < 0)
         return r;
     if (h->what == RL_IN_BIND) {
@@ -28,8 +42,9 @@ static long exec_find(struct rl_walk *w, int dirfd, const char *path, int flags,
     rl_attr_of(&w->self, h, &out->attr);
     if (h->what == RL_IN_BIND)
         out->attr.mode &= ~(u32)06000;
-    memcpy(out->vpath, w->v, w->vlen);
-    out->vpath[w->vlen] = 0;
+    u32 shown = w->vlen < RL_PATH_MAX ? w->vlen : 0; /* a longer one is no text for /proc/self/exe */
+    memcpy(out->vpath, w->v, shown);
+    out->vpath[shown] = 0;
     return rl_sure(w);
 }
 
@@ -73,7 +88,7 @@ static long real_path(struct rl_walk *w, int dirfd, const char *path, int flags,
     if (r < 0)
         return r;
     size_t n = strlen(mark);
-    if (n >= size)
+    if (n >= size || *mark == RL_AT) /* its descriptor is closed with the walk */
         return -ENAMETOOLONG;
     memcpy(real, mark, n + 1);
     return 0;
@@ -100,10 +115,11 @@ static long name_begin(struct rl_walk *w, const char *path, char *real, size_t s
         r = rl_resolve(w, AT_FDCWD, path, RL_NAME, 0);
     if (r >= 0 && w->hit.what != RL_NOTHING)
         return -EADDRINUSE;
-    w->at = RL_NO_AT;
+    if (w->at != AT_FDCWD || !w->deep)
+        w->at = RL_NO_AT;
     if (r >= 0)
         r = rl_create_begin(w, mark);
-    if (r >= 0 && (size_t)r >= size)
+    if (r >= 0 && ((size_t)r >= size || *mark == RL_AT))
         r = -ENAMETOOLONG;
     if (r >= 0)
         memcpy(real, mark, (size_t)r + 1);
@@ -116,6 +132,7 @@ long rl_name_begin(const char *path, char *real, size_t size)
     struct rl_walk w;
     rl_walk_start(&w, &s);
     long r = name_begin(&w, path, real, size);
+    rl_done(&w);
     if (r < 0)
         rl_unlock(&w);
     return r < 0 ? r : w.lock >= 0 ? w.lock : RL_NO_LOCK;
@@ -126,11 +143,16 @@ static long settle(struct rl_walk *w, const char *real)
 {
     struct rl_owner o;
     struct rl_real at = rl_classify(real, (u32)strlen(real));
-    if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
-        return 0;
-    long r = rl_virtual_path(real, w->s->text, sizeof w->s->text);
-    if (r >= 0)
-        r = rl_resolve_plain(w, w->s->text);
+    long r;
+    if (*real == '.') { /* in a deep working directory */
+        r = rl_resolve(w, AT_FDCWD, real, RL_EXISTS | RL_NAME, 0);
+    } else {
+        if (at.place != RL_PLACE_LAYER || at.index != 0 || !rl_writable())
+            return 0;
+        r = rl_virtual_path(real, w->s->text, sizeof w->s->text);
+        if (r >= 0)
+            r = rl_resolve_plain(w, w->s->text);
+    }
     if (r < 0)
         return r;
     rl_owner_new(w, w->hit.sx.stx_mode, &o);
@@ -146,6 +168,6 @@ long rl_name_end(const char *real, long lock, int made)
     rl_walk_start(&w, &s);
     w.lock = lock == RL_NO_LOCK ? -1 : (i32)lock;
     long r = made ? settle(&w, real) : 0;
-    rl_unlock(&w);
+    rl_end(&w);
     return r;
 }

@@ -204,7 +204,7 @@ static int same_name(const struct item *a, const struct item *b)
 static void correct(struct rl_walk *w, struct item *it, int others)
 {
     u32 layer = it->order / 2, len = w->vlen + 1 + it->len;
-    if (layer >= RL_MAX_DIRS || len >= RL_PATH_MAX)
+    if (layer >= RL_MAX_DIRS || rl_deep_room(w, len + 1) < 0)
         return;
     const struct rl_layer *l = &rl_layers[layer];
     u64 fnv = rl_fnv(rl_fnv(w->self.hash, "/", 1), it->name, it->len);

@@ -7,7 +7,7 @@
  * 4. The object of a relative path is opened here, relative to its directory's descriptor or while it is certain that
  *    no directory was renamed meanwhile. An object whose open may block is the exception.
  * 5. No call of ours truncates a file that it opens read-only, or uses access mode 3: the filter rejects both
- *    (trap/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
+ *    (trap/table/checks.c). The program then gets a read-only descriptor; a program that uses mode 3 wants ioctls only. */
 #include "../internal.h"
 
 static int wants_write(int flags)
@@ -49,6 +49,12 @@ static long create_marked(struct rl_walk *w, const struct rl_owner *owner, struc
     return r;
 }
 
+/* Can the engine open it, when the walk has ended? */
+static int is_text(const char *real)
+{
+    return *real != RL_AT && strlen(real) < RL_PATH_MAX;
+}
+
 static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
 {
     struct rl_owner owner;
@@ -61,7 +67,11 @@ static long create(struct rl_walk *w, unsigned mode, struct rl_open *o)
     mode &= 07777 & ~rl_me.umask;
     if (w->dir.bind >= 0) {
         o->mode = mode & ~RL_SET_ID;
-        return 0;
+        if (is_text(o->real))
+            return 0;
+        r = k_open(o->real, o->flags, o->mode); /* its descriptor is closed with the walk */
+        o->done_fd = (int)r;
+        return r < 0 ? r : 0;
     }
     o->regular = 1;
     rl_owner_new(w, S_IFREG | mode, &owner);
@@ -217,9 +227,11 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
         r = rl_object_real(w, o->real);
         return r < 0 ? r : cut(w, o, asked);
     }
-    r = rl_view_openfd(h->view, o->real, o->flags);
+    r = rl_view_openfd(w, h->view, o->real, o->flags);
     if (r >= 0)
         o->done_fd = (int)r;
+    if (r >= 0 && w->vlen > RL_LONG && !rl_view_entry(h->view)->source_len) /* fstat may not find its name */
+        rl_fdcache_opened((int)r, h->view, 0, w->self.hash, 0, 0);
     return r;
 }
 
@@ -277,14 +289,20 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
     int may_block = !path_only && type != S_IFREG && type != S_IFDIR;
     r = open_object(w, flags, mode, o);
     int far = w->vlen + 512 > RL_PATH_MAX; /* too long for the engine, perhaps */
-    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || h->what == RL_IN_BIND)
+    int theirs = h->what == RL_IN_BIND && is_text(o->real);
+    if (r < 0 || o->done_fd >= 0 || !(w->relative || far) || theirs)
         return r;
     if (!may_block)
         return open_here(w, o);
-    if (w->pin < 0)
-        return 0;
-    w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
-    return rl_object_real(w, o->real);
+    if (w->pin >= 0) {
+        w->at = RL_NO_AT; /* it is opened when that descriptor is closed */
+        r = rl_object_real(w, o->real);
+    }
+    if (r < 0 || *o->real != RL_AT || w->at == dirfd)
+        return r;
+    /* Deep: the descriptor is closed, too. It is opened here, if that cannot block. */
+    int waits = !(o->flags & O_NONBLOCK) && (o->flags & O_ACCMODE) != O_RDWR;
+    return type == S_IFIFO && waits ? -ENAMETOOLONG : open_here(w, o);
 }
 
 #define RESOLVE_KNOWN 0x1fu
@@ -293,7 +311,10 @@ static long attempt(struct rl_walk *w, int dirfd, const char *path, unsigned mod
 /* Does this descriptor refer to a layer's directory? */
 static int is_of_a_layer(int fd, struct rl_scratch *s)
 {
+    struct statx sx;
     long n = rl_fd_real(fd, s->real, sizeof s->real); /* -ENOENT: removed; the kernel still shows its name */
+    if (n == -ENAMETOOLONG)
+        return k_near(fd, "", AT_EMPTY_PATH, &sx) == 0 && rl_own_device(rl_makedev(sx.stx_dev_major, sx.stx_dev_minor));
     if (n < 0 && n != -ENOENT)
         return 0;
     int place = rl_classify(s->real, (u32)strlen(s->real)).place;
@@ -329,6 +350,8 @@ static __attribute__((noinline)) long prepare(int dirfd, const char *path, int f
         r = attempt(&w, dirfd, path, mode, resolve, o);
         if (r >= 0)
             o->done_fd = (int)rl_lowest(&w, o->done_fd, flags);
+        if (r >= 0 && o->done_fd >= 0 && w.vlen > RL_LONG)
+            rl_deepfile_add(&w, o->done_fd);
     } while (rl_retry(&w, &r));
     rl_path_text(o->real);
     if (r == -ENOENT)
@@ -346,7 +369,8 @@ long rl_open_prepare(int dirfd, const char *path, int flags, unsigned mode, u64 
     if ((flags & (O_CREAT | O_DIRECTORY)) == (O_CREAT | O_DIRECTORY) && !(flags & O_PATH))
         return -EINVAL;
     int quick = !resolve && !(rl_launch->flags & RL_LAUNCH_TRACE); /* the fast path returns no real path */
-    if (quick && (r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS) {
+    if (quick && ((r = rl_fast_open(dirfd, path, flags, o->real, sizeof o->real)) != RL_MISS ||
+                  (rl_shown && (r = rl_shown_open(path, flags)) != RL_MISS))) {
         o->flags = flags;
         o->mode = 0;
         o->done_fd = (int)r;

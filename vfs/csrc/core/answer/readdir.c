@@ -102,7 +102,7 @@ static long filtered(struct rl_walk *w, int fd, char *buf, size_t size)
                 continue;
             u64 fnv = rl_fnv(rl_fnv(w->self.hash, "/", 1), e->name, len);
             u32 end = w->vlen + 1 + len;
-            if (rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)) && end < RL_PATH_MAX && e->name[0] != '.') {
+            if (rl_bloom_test(l, rl_bloom_key(fnv, RL_BLOOM_RECORD)) && rl_deep_room(w, end + 1) == 0 && e->name[0] != '.') {
                 struct rl_ctx self;
                 w->v[w->vlen] = '/';
                 memcpy(w->v + w->vlen + 1, e->name, len + 1);
@@ -235,6 +235,18 @@ static u64 parent_ino(struct rl_walk *w, char *v, u32 len)
     return ino;
 }
 
+/* The merged listing of w->self. RL_MISS: `upper`, its descriptor is one of the upper, and nothing else has it. */
+static long list_walked(struct rl_walk *w, int fd, int upper, u64 parent, char *buf, size_t size, i64 *pos)
+{
+    if (upper && w->self.mask == 1 && !w->self.view && !rl_bind_in(w->v, w->vlen))
+        return RL_MISS;
+    if (*pos >= END)
+        return 0;
+    u64 own = rl_ino_of(&w->self, &w->hit);
+    struct listed d = {w, 0, w->self.hash, {own, w->vlen ? parent : own}};
+    return merged(&d, fd, buf, size, pos);
+}
+
 /* The merged listing of the directory with the path name[0..len); `only`: its descriptor is one of the upper. */
 static long list_named(struct rl_walk *w, int fd, char *name, u32 len, const struct rl_origin *o, int known, char *buf,
                        size_t size, i64 *pos)
@@ -250,13 +262,30 @@ static long list_named(struct rl_walk *w, int fd, char *name, u32 len, const str
         return -ENOENT;
     if (upper)
         rl_begin_at(w, fd);
-    if (w->self.mask == 1 && !w->self.view && !rl_bind_in(w->v, w->vlen) && o->place == RL_PLACE_LAYER && !o->index)
-        return RL_MISS;
-    if (*pos >= END)
-        return 0;
-    u64 own = rl_ino_of(&w->self, &w->hit);
-    struct listed d = {w, 0, w->self.hash, {own, w->vlen ? parent : own}};
-    return merged(&d, fd, buf, size, pos);
+    return list_walked(w, fd, o->place == RL_PLACE_LAYER && !o->index, parent, buf, size, pos);
+}
+
+/* A directory whose path is too long for a text. */
+static long list_deep(struct rl_walk *w, int fd, char *buf, size_t size)
+{
+    struct rl_since since = rl_since(w);
+    i64 pos = k4(__NR_lseek, fd, 0, 1, 0);
+    if (pos < 0)
+        return pos;
+    long r = rl_resolve(w, fd, "..", RL_EXISTS, 0);
+    u64 parent = r >= 0 ? rl_ino_of(&w->self, &w->hit) : 0;
+    r = rl_resolve(w, fd, "", RL_EMPTY, 0);
+    if (r == -EXDEV || (r >= 0 && w->self.bind >= 0)) /* outside, or a bind */
+        return k_getdents(fd, buf, size);
+    if (r < 0)
+        return rl_and_still(w, since, r);
+    int upper = w->at != RL_NO_AT;
+    r = pos > 1 ? rl_list_from_slot(fd, w->self.hash, buf, size, &pos) : -ENOENT;
+    if (r == -ENOENT)
+        r = rl_and_still(w, since, list_walked(w, fd, upper, parent, buf, size, &pos));
+    if (r == RL_MISS)
+        return rl_layers[0].flags & RL_DIR_MARKS ? filtered(w, fd, buf, size) : k_getdents(fd, buf, size);
+    return r == -ESTALE ? r : delivered(r, fd, pos, 0, 0);
 }
 
 static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
@@ -265,11 +294,15 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
     struct rl_since since = rl_since(w);
     struct rl_real at = {RL_PLACE_TREE, 0, 0};
     struct rl_base b;
-    enum rl_base_kind known = rl_fdcache_directory(fd, &b, s->text, sizeof s->text);
+    enum rl_base_kind known = rl_fdcache_named(fd, &b, s->text, sizeof s->text) ? b.kind : RL_BASE_OTHER;
     if (is_clear(&b))
         return clear(&b, fd, buf, size);
+    if (b.deep)
+        return list_deep(w, fd, buf, size);
     struct rl_origin o;
     long n = known ? rl_base_virtual(&b, s->text, &o) : rl_fd_real(fd, s->real, sizeof s->real);
+    if (n == -ENAMETOOLONG || n > RL_LONG)
+        return list_deep(w, fd, buf, size);
     if (n < 0 && known)
         return rl_and_still(w, since, n);
     if (n < 0)
@@ -285,6 +318,8 @@ static long list_at(struct rl_walk *w, int fd, char *buf, size_t size)
         return pos == -ESPIPE ? -ENOTDIR : pos;
     if (!known)
         n = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
+    if (n == -ENAMETOOLONG)
+        return list_deep(w, fd, buf, size);
     if (n < 0)
         return rl_and_still(w, since, n);
     u32 len = (u32)n;

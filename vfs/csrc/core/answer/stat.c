@@ -7,17 +7,19 @@ static __attribute__((noinline)) long stat_path(int dirfd, const char *path, int
     struct rl_walk w;
     rl_walk_start(&w, &s);
     long r = rl_resolve(&w, dirfd, path, rl_existing(flags), 0);
-    if (r < 0)
-        return r;
-    rl_attr_of(&w.self, &w.hit, out);
-    return 0;
+    if (r >= 0)
+        rl_attr_of(&w.self, &w.hit, out);
+    rl_done(&w);
+    return r < 0 ? r : 0;
 }
 
 long rl_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
 {
     if (!path[0] && (flags & AT_EMPTY_PATH) && dirfd != AT_FDCWD)
         return rl_fstat(dirfd, out);
-    long r = rl_fast_stat(dirfd, path, flags, out);
+    long r = rl_shown ? rl_shown_stat(path, flags, out) : RL_MISS;
+    if (r == RL_MISS)
+        r = rl_fast_stat(dirfd, path, flags, out);
     if (r == RL_MISS)
         r = stat_path(dirfd, path, flags, out);
     return r == -ENOENT && rl_same(path, ".") ? rl_fstat(dirfd, out) : r; /* a directory that was removed */
@@ -33,12 +35,31 @@ static void nameless(const struct statx *sx, struct rl_attr *a)
         a->gid = rl_launch->map_gid;
 }
 
+/* The kernel cannot tell its name. */
+static long fstat_deep(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
+{
+    long r = rl_isdir(sx->stx_mode) ? rl_resolve(w, fd, "", RL_EMPTY, 0) : rl_deepfile_find(w, sx);
+    if (r == 1)
+        rl_attr_of(NULL, &w->hit, out);
+    else if (r >= 0)
+        rl_attr_of(&w->self, &w->hit, out);
+    else if (r != -EXDEV)
+        nameless(sx, out);
+    if (r == -ENOENT && rl_isdir(sx->stx_mode))
+        out->nlink = 0;
+    return 0;
+}
+
 static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct rl_attr *out)
 {
     struct rl_scratch *s = w->s;
     struct rl_since since = rl_since(w);
     rl_attr_real(sx, out);
+    if (rl_isdir(sx->stx_mode) && rl_chain_has(sx))
+        return fstat_deep(w, sx, fd, out);
     long n = rl_fd_real(fd, s->real, sizeof s->real);
+    if (n == -ENAMETOOLONG)
+        return fstat_deep(w, sx, fd, out);
     if (n < 0 || s->real[0] != '/') {
         int ours = n == -ENOENT && rl_classify(s->real, (u32)strlen(s->real)).place == RL_PLACE_LAYER; /* by another name */
         if (sx->stx_nlink == 0 || n >= 0 || ours)
@@ -55,6 +76,8 @@ static long fstat_walk(struct rl_walk *w, const struct statx *sx, int fd, struct
     }
     struct rl_origin o;
     long r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
+    if (r == -ENAMETOOLONG || (r > RL_LONG && rl_isdir(sx->stx_mode)))
+        return fstat_deep(w, sx, fd, out);
     if (r >= 0)
         r = rl_resolve_plain(w, s->text);
     if (r >= 0 && rl_same_object(w, &o, sx)) {
@@ -116,34 +139,42 @@ long rl_fstat(int fd, struct rl_attr *out)
     return r == RL_MISS ? fstat_named(&sx, fd, out) : r;
 }
 
-static __attribute__((noinline)) long access_path(int dirfd, const char *path, int mode, int flags)
+static long access_at(struct rl_walk *w, int dirfd, const char *path, int mode, int flags)
 {
-    struct rl_scratch s;
-    struct rl_walk w;
-    rl_walk_start(&w, &s);
-    long r = rl_resolve(&w, dirfd, path, rl_existing(flags), 0);
+    char *real = w->s->real;
+    long r = rl_resolve(w, dirfd, path, rl_existing(flags), 0);
     if (r < 0)
         return r;
-    struct rl_hit *h = &w.hit;
+    struct rl_hit *h = &w->hit;
     if (h->what == RL_IN_BIND) {
-        struct rl_bind b = rl_bind((u32)w.self.bind);
+        struct rl_bind b = rl_bind((u32)w->self.bind);
         if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO) && !rl_isdir(h->mode) && !rl_isreg(h->mode))
             mode &= ~RL_W_OK; /* devices and FIFOs can be written through a read-only mount */
         else if ((mode & RL_W_OK) && (b.flags & RL_BIND_RO))
             return -EROFS;
         r = h->given ? rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS)) : 0;
         if (r == 0)
-            r = rl_object_real(&w, s.real);
-        return r < 0 ? r : k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode, 0);
+            r = rl_object_real(w, real);
+        return r < 0 ? r : k_path(__NR_faccessat, AT_FDCWD, real, mode, 0, 0);
     }
     r = rl_permit(h->mode, h->uid, h->gid, (u32)mode, !(flags & AT_EACCESS));
     if (r == 0 && h->what == RL_IN_LAYER && !rl_islnk(h->mode) && !(rl_layers[h->layer].flags & RL_DIR_MARKS)) {
-        r = rl_object_real(&w, s.real); /* another user's directory: the kernel's permissions count, too */
+        r = rl_object_real(w, real); /* another user's directory: the kernel's permissions count, too */
         if (r >= 0)
-            r = k4(__NR_faccessat, AT_FDCWD, (long)s.real, mode & ~RL_W_OK, 0);
+            r = k_path(__NR_faccessat, AT_FDCWD, real, mode & ~RL_W_OK, 0, 0);
     }
     if (r == 0 && (mode & RL_W_OK) && !rl_writable())
         r = -EROFS;
+    return r;
+}
+
+static __attribute__((noinline)) long access_path(int dirfd, const char *path, int mode, int flags)
+{
+    struct rl_scratch s;
+    struct rl_walk w;
+    rl_walk_start(&w, &s);
+    long r = access_at(&w, dirfd, path, mode, flags);
+    rl_done(&w);
     return r;
 }
 
@@ -217,11 +248,15 @@ long rl_statfs(const char *path, void *out)
     struct rl_walk w;
     rl_walk_start(&w, &s);
     long r = rl_resolve(&w, AT_FDCWD, path, RL_EXISTS | RL_FOLLOW, 0);
-    if (r < 0)
-        return r;
     /* Everything in the container is on the upper's file system, where its changes use space. */
-    if (w.hit.what != RL_IN_BIND && rl_nlayers)
-        return k4(__NR_statfs, (long)(rl_layers[0].len ? rl_layers[0].path : "/"), (long)out, 0, 0);
-    r = rl_object_real(&w, s.real);
-    return r < 0 ? r : k4(__NR_statfs, (long)s.real, (long)out, 0, 0);
+    if (r >= 0 && w.hit.what != RL_IN_BIND && rl_nlayers)
+        rl_put(s.real, rl_layers[0].len ? rl_layers[0].path : "/");
+    else if (r >= 0)
+        r = rl_object_real(&w, s.real);
+    if (r >= 0) {
+        rl_path_text(s.real);
+        r = k4(__NR_statfs, (long)s.real, (long)out, 0, 0);
+    }
+    rl_done(&w);
+    return r;
 }

@@ -10,8 +10,8 @@ _Static_assert(sizeof(struct stat) == RL_STAT_BYTES, "the kernel's structure");
 void rl_stat_fill(void *out, const struct rl_attr *a)
 {
     struct stat *st = out;
+    unsigned long *end = &st->st_ctime_nsec + 1;
 
-    memset(st, 0, sizeof *st);
     st->st_dev = a->dev;
     st->st_ino = a->ino;
     st->st_nlink = a->nlink;
@@ -28,6 +28,13 @@ void rl_stat_fill(void *out, const struct rl_attr *a)
     st->st_mtime_nsec = a->mtime_ns;
     st->st_ctime = (unsigned long)a->ctime_s;
     st->st_ctime_nsec = a->ctime_ns;
+#ifdef __x86_64__
+    st->__pad0 = 0;
+#else
+    st->__pad1 = 0;
+    st->__pad2 = 0;
+#endif
+    memset(end, 0, (size_t)((char *)(st + 1) - (char *)end)); /* all of it would cost more than the rest */
 }
 
 static struct statx_timestamp stamp(i64 s, u32 ns)

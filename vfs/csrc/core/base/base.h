@@ -18,7 +18,13 @@ void *memset(void *d, int c, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
 size_t strlen(const char *s);
 u64 rl_fnv(u64 h, const char *s, u32 n);
-u64 rl_mix(u64 h);
+static inline u64 rl_fnv_byte(u64 h, char c) { return (h ^ (u8)c) * RL_FNV_PRIME; }
+static inline u64 rl_mix(u64 h)
+{
+    h ^= h >> 32;
+    h *= RL_MIX;
+    return h ^ h >> 29;
+}
 int rl_same(const char *a, const char *b);
 int rl_begins(const char *s, const char *prefix);
 char *rl_put(char *out, const char *text);    /* returns the end; writes the NUL */

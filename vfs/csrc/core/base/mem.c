@@ -48,6 +48,12 @@ void *memset(void *d, int c, size_t n)
 int memcmp(const void *a, const void *b, size_t n)
 {
     const u8 *x = a, *y = b;
+    for (u64 p, q; n >= 8; n -= 8, x += 8, y += 8) {
+        __builtin_memcpy(&p, x, 8);
+        __builtin_memcpy(&q, y, 8);
+        if (p != q)
+            break;
+    }
     for (; n; n--, x++, y++)
         if (*x != *y)
             return *x - *y;
@@ -65,15 +71,8 @@ size_t strlen(const char *s)
 u64 rl_fnv(u64 h, const char *s, u32 n)
 {
     for (u32 i = 0; i < n; i++)
-        h = (h ^ (u8)s[i]) * RL_FNV_PRIME;
+        h = rl_fnv_byte(h, s[i]);
     return h;
-}
-
-u64 rl_mix(u64 h)
-{
-    h ^= h >> 32;
-    h *= RL_MIX;
-    return h ^ h >> 29;
 }
 
 int rl_same(const char *a, const char *b)

@@ -28,15 +28,25 @@ struct rl_base {
     enum rl_base_kind kind;
     u32 id;    /* RL_BASE_VIEW: its entry */
     u32 tree;  /* RL_BASE_VIEW: the layer whose tree it is in */
+    int deep;  /* RL_BASE_OTHER: chain.c knows it */
     int clear; /* 1: names in it may be looked up from here (fdcache.c, rule 5) */
     u64 hash;  /* FNV state over its path */
+    u32 len;   /* RL_BASE_UPPER: of its path; RL_NO_TEXT: that is not in out[], only its hash is known */
 };
-/* b->kind. RL_BASE_UPPER: its visible path is in out[size]; RL_BASE_VIEW: rl_base_path() returns it. */
+#define RL_NO_TEXT (~0u)
+/* b->kind. RL_BASE_UPPER: its visible path is in out[size], if it fits; RL_BASE_VIEW: rl_base_path() returns it. */
 enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, size_t size);
+/* The same, if its path is known. */
+int rl_fdcache_named(int fd, struct rl_base *b, char *out, size_t size);
 long rl_base_path(const struct rl_base *b, char *out, size_t size); /* length; valid unless it was renamed */
 long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o); /* its name now; out[RL_PATH_MAX] */
 void rl_base_clear(const struct rl_base *b, u32 now); /* it is clear since the moment `now` */
 int rl_base_covered(const struct rl_base *b);         /* the upper may have a part in it by now */
+
+/* ---- shownpath.c ---------------------------------------------------------------------------------- */
+
+long rl_shown_stat(const char *path, int flags, struct rl_attr *out); /* below a shown path; RL_MISS: use the slow path */
+long rl_shown_open(const char *path, int flags);                      /* likewise */
 
 /* ---- dircache.c ------------------------------------------------------------------------------------ */
 
@@ -46,15 +56,18 @@ void rl_dircache_init(void *header, int with_sections);
 int rl_moment(u32 *now);
 int rl_stirred(u32 since); /* a change has begun since then, or had not ended */
 int rl_counted(void);      /* changes are counted */
+int rl_dir_lasts(const struct rl_ctx *dir); /* 0: another walk cannot use it: rule 3, binds, redirects */
 void rl_dircache_add(u32 now, const struct rl_ctx *dir);
 int rl_dircache_find(u64 hash, struct rl_ctx *out); /* 0: not cached */
 /* The path of a descriptor's directory inside the upper. */
 void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len);
-int rl_dircache_find_name(const struct statx *sx, u64 *hash, char *out, size_t size);
+/* 1: its hash and, if it fits, its path are in b->hash, b->len and out[size]. */
+struct rl_base;
+int rl_dircache_find_name(const struct statx *sx, struct rl_base *b, char *out, size_t size);
 /* Around every change of a directory that may be cached (dircache.c); the lock is held. */
 void rl_changing(void);
 void rl_changed(void);
-void rl_changed_one(u64 hash, const char *path, u32 len);
+void rl_changed_one(u64 hash);
 /* Around everything that happens under the upper's lock. */
 void rl_section_begin(void);
 void rl_section_end(void);

@@ -16,7 +16,7 @@
 #define WAYS 4
 #define LINES (32 * WAYS)
 #define NAMES (8 * WAYS)
-#define NAME_BYTES 168
+#define NAME_BYTES 488 /* of a longer path only the hash is cached */
 
 struct counts { /* written under the upper's lock, read without */
     u32 begun, ended;
@@ -44,6 +44,7 @@ static struct name {
     struct head head;
     struct rl_inode inode;
     u64 hash; /* FNV state over the path */
+    u32 len;
     char path[NAME_BYTES];
 } names[NAMES] RL_BULK;
 
@@ -54,6 +55,7 @@ void rl_dircache_init(void *header, int with_sections)
         memset(names, 0, sizeof names);
     }
     state.used = 0;
+    rl_chain_init();
     rl_attrcache_init();
     state.counts = header;
     state.sections = with_sections;
@@ -90,7 +92,7 @@ static void carry(struct head *h, u32 before)
 
 /* Like rl_changed(), after a change of only the directory at this path, with no cached directory below it: this process
  * keeps all other entries. */
-void rl_changed_one(u64 hash, const char *path, u32 len)
+void rl_changed_one(u64 hash)
 {
     if (!state.counts)
         return;
@@ -101,8 +103,10 @@ void rl_changed_one(u64 hash, const char *path, u32 len)
         if (lines[i].dir.hash != hash)
             carry(&lines[i].head, before);
     for (u32 i = 0; state.used && first && i < NAMES; i++)
-        if (len >= NAME_BYTES || memcmp(names[i].path, path, len) || names[i].path[len])
+        if (names[i].hash != hash)
             carry(&names[i].head, before);
+    if (first)
+        rl_chain_carry(before, hash);
 }
 
 int rl_moment(u32 *now)
@@ -204,13 +208,20 @@ static int is_own(const struct rl_ctx *dir)
     return !dir->view || (n >= 0 && rl_fnv(RL_FNV_START, path, (u32)n) == dir->hash);
 }
 
-void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+int rl_dir_lasts(const struct rl_ctx *dir)
 {
-    if (dir->bind >= 0 || !dir->mask || (dir->mask & state.foreign))
-        return;
+    if (dir->bind >= 0 || (dir->mask & state.foreign))
+        return 0;
     for (u32 i = 0; i < rl_nlayers; i++) /* the text of a redirect is in the walk */
         if (dir->alias[i])
-            return;
+            return 0;
+    return 1;
+}
+
+void rl_dircache_add(u32 now, const struct rl_ctx *dir)
+{
+    if (!dir->mask || !rl_dir_lasts(dir))
+        return;
     int own = is_own(dir);
     struct line *set = lines_of(dir->hash), *l = NULL;
     for (u32 i = 0; i < WAYS && !l; i++)
@@ -252,7 +263,7 @@ static struct name *names_of(const struct statx *sx)
 
 void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32 len)
 {
-    if (len >= NAME_BYTES || !(sx->stx_mask & STATX_BTIME))
+    if (!(sx->stx_mask & STATX_BTIME))
         return;
     struct name *set = names_of(sx), *n = NULL;
     u64 dev = rl_makedev(sx->stx_dev_major, sx->stx_dev_minor);
@@ -268,24 +279,30 @@ void rl_dircache_add_name(u32 now, const struct statx *sx, const char *path, u32
     n->head.recent = 0;
     n->inode = rl_inode_of(sx);
     n->hash = rl_fnv(RL_FNV_START, path, len);
-    memcpy(n->path, path, len);
-    n->path[len] = 0;
+    n->len = len;
+    if (len < NAME_BYTES)
+        memcpy(n->path, path, len);
     rl_line_close(&n->head.version);
 }
 
-int rl_dircache_find_name(const struct statx *sx, u64 *hash, char *out, size_t size)
+int rl_dircache_find_name(const struct statx *sx, struct rl_base *b, char *out, size_t size)
 {
     struct name *n = names_of(sx), *end = n + WAYS;
     if (!state.used || !sx->stx_nlink)
         return 0;
     for (; n < end; n++) {
-        u32 before = rl_line_version(&n->head.version), at = n->head.at, i = 0;
+        u32 before = rl_line_version(&n->head.version), at = n->head.at;
         if (!before || !rl_inode_is(&n->inode, sx))
             continue;
-        *hash = n->hash;
-        for (; i < NAME_BYTES && i < size && (out[i] = n->path[i]) != 0; i++)
-            ;
-        return i < NAME_BYTES && i < size && line_kept(&n->head, before) && unchanged(at);
+        b->hash = n->hash;
+        b->len = n->len;
+        if (b->len < NAME_BYTES && b->len < size) {
+            memcpy(out, n->path, b->len);
+            out[b->len] = 0;
+        } else {
+            b->len = RL_NO_TEXT;
+        }
+        return line_kept(&n->head, before) && unchanged(at);
     }
     return 0;
 }

@@ -1,5 +1,5 @@
-/* The fast path: answers from the view alone, with no system call, no lock and a small stack; and from the upper, when
- * one call is enough.
+/* The fast path: where a path leads, from the view alone, with no system call, no lock and a small stack. fastcalls.c
+ * answers from that, and from the upper, when one call is enough.
  *
  * 1. If no Bloom filter knows a name of the path, no bind is mounted on one and the view is mapped, the view's answer
  *    is final; a name that it does not have is absent. A directory in the path that a filter knows must be cached
@@ -12,13 +12,11 @@
  * 5. A path that is relative to the same directory of the layer that has the object is passed to the kernel unchanged,
  *    which avoids a walk from the root. The same holds for a path from the root, if the engine keeps a descriptor of
  *    the layer's tree. */
-#include "../internal.h"
+#include "fastpath.h"
 
 #define DEPTH 24
 #define TEXTS 6
-#define BASE 256 /* of the directory that a relative path starts at */
 #define LONGEST 1024 /* bytes of a path: no ENAMETOOLONG here */
-#define REAL 400     /* of a real path in the upper */
 #define FROM_ROOT (RL_MISS + 1) /* the path leaves the directory that it is relative to */
 
 /* A directory in the path: the FNV state of its path, its view entry (0: the view has no part in it), and whether names
@@ -37,23 +35,8 @@ struct quick {
     int rooted; /* at[0] is the root, not the directory that the path is relative to */
 };
 
-/* May the upper, and no other layer, have an object of this path, and a record of it? */
-enum in_upper { NOT_UPPER, UPPER_PLAIN, UPPER_RECORD };
-
-/* The start of a path, and the result. */
-struct start {
-    int dirfd;
-    struct rl_base base; /* of a relative path; else base.kind is RL_BASE_OTHER */
-    int keep;            /* the result is valid for the moment `now` */
-    u32 now;
-    int plain;           /* no link was followed, and the path had no `..` */
-    enum in_upper upper; /* rule 4 */
-    u64 hash;            /* of the entry's own path */
-    char buf[BASE];      /* the path of the base */
-};
-
 /* May a directory layer have an object, a whiteout or a record of this path? */
-static int layers_may_know(u64 hash)
+static inline int layers_may_know(u64 hash)
 {
     u64 key = rl_bloom_key(hash, RL_KEY_PATH);
     for (u32 i = 0; i < rl_nlayers; i++)
@@ -148,7 +131,7 @@ static enum in_upper upper_alone(u64 hash)
 }
 
 /* The walk from the root has reached the directory that the path is relative to. 0: it was renamed. */
-static int at_base(struct start *s, const struct place *at)
+static int at_base(struct rl_fast_path *s, const struct place *at)
 {
     const struct rl_base *b = &s->base;
     if (b->kind != RL_BASE_VIEW)
@@ -162,8 +145,8 @@ static int at_base(struct start *s, const struct place *at)
 
 /* The entry that a path leads to from `from` on, through `base` if that is not NULL (a process with an open directory
  * needs no search permission above it). -errno, RL_MISS or FROM_ROOT. */
-static __attribute__((noinline)) long walk(struct start *s, const struct place *from, int rooted, const char *base,
-                                           const char *p, int follow_last)
+static __attribute__((noinline)) long walk(struct rl_fast_path *s, const struct place *from, int rooted,
+                                           const char *base, const char *p, int follow_last)
 {
     struct quick q;
     q.depth = q.texts = q.links = 0;
@@ -189,12 +172,15 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
             continue;
         }
         const char *name = p;
-        while (*p && *p != '/')
-            p++;
+        const struct place *dir = &q.at[q.depth];
+        u64 hash = rl_fnv_byte(dir->hash, '/'), in_view = rl_view_hash(dir->id);
+        for (; *p && *p != '/'; p++) {
+            hash = rl_fnv_byte(hash, *p);
+            in_view = rl_fnv_byte(in_view, *p);
+        }
         u32 n = (u32)(p - name);
         int last = !*p && !q.texts;
         enum rl_dots dots = rl_dots(name, n);
-        const struct place *dir = &q.at[q.depth];
         if (dir->may < 0 && !base)
             return dir->may;
         if ((dots && last) || (rl_shown && !q.depth && q.rooted && rl_shown_prefix(name)))
@@ -208,7 +194,6 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
         }
         if (n > RL_NAME_MAX || rl_reserved(name, n))
             return RL_MISS;
-        u64 hash = rl_fnv(rl_fnv(dir->hash, "/", 1), name, n);
         if (rl_bind_hash(hash))
             return RL_MISS;
         if (layers_may_know(hash)) {
@@ -219,7 +204,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
             continue;
         }
         s->plain = !q.up && !q.links;
-        u32 id = dir->id ? rl_view_find(dir->id, name, n) : 0;
+        u32 id = dir->id ? rl_view_find_hashed(dir->id, name, n, in_view) : 0;
         if (!id)
             return base || may_lead(hash) ? RL_MISS : -ENOENT;
         const struct rl_view_entry *e = rl_view_entry(id);
@@ -242,7 +227,7 @@ static __attribute__((noinline)) long walk(struct start *s, const struct place *
 }
 
 /* The result of a relative path; valid if no directory was renamed since its name was read. */
-static long kept(struct start *s, long r)
+static long kept(struct rl_fast_path *s, long r)
 {
     if (!rl_stirred(s->now))
         return r;
@@ -250,7 +235,7 @@ static long kept(struct start *s, long r)
     return RL_MISS;
 }
 
-static long find(struct start *s, int dirfd, const char *path, int follow_last)
+long rl_fast_find(struct rl_fast_path *s, int dirfd, const char *path, int follow_last)
 {
     struct place from;
     const char *base = NULL;
@@ -275,156 +260,4 @@ static long find(struct start *s, int dirfd, const char *path, int follow_last)
         return RL_MISS;
     long r = walk(s, &from, 1, base, path, follow_last);
     return base ? kept(s, r) : r;
-}
-
-/* Rule 4: the real path of a path that find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
- * 0 or RL_MISS. */
-static long upper_file(const struct start *s, const char *path, char *real, struct rl_attr *out)
-{
-    struct statx sx;
-    const struct rl_layer *l = &rl_layers[0];
-    u32 k = (u32)strlen(path), n = 0;
-    if (!s->upper || l->len + k + 1 > REAL)
-        return RL_MISS;
-    if (s->base.kind != RL_BASE_UPPER) { /* else rule 5 */
-        memcpy(real, l->path, l->len);
-        n = l->len;
-    }
-    if (s->base.kind == RL_BASE_VIEW) {
-        long b = rl_base_path(&s->base, real + n, REAL - n);
-        if (b < 0 || n + (u32)b + k + 2 > REAL)
-            return RL_MISS;
-        n += (u32)b;
-        real[n++] = '/';
-    }
-    memcpy(real + n, path, k + 1);
-    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
-        return RL_MISS;
-    if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the directory no longer has this path */
-        return RL_MISS;
-    if (s->upper == UPPER_RECORD)
-        return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
-    rl_attr_real(&sx, out);
-    out->uid = rl_launch->map_uid;
-    out->gid = rl_launch->map_gid;
-    out->dev = rl_launch->st_dev;
-    return 0;
-}
-
-static __attribute__((noinline)) long upper_attr(const struct start *s, const char *path, struct rl_attr *out)
-{
-    char real[REAL];
-    return upper_file(s, path, real, out);
-}
-
-long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
-{
-    struct start s;
-    long id = find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
-    if (id == RL_MISS)
-        return upper_attr(&s, path, out);
-    if (id < 0)
-        return id;
-    rl_attr_view((u32)id, out);
-    return 0;
-}
-
-static __attribute__((noinline)) long upper_access(const struct start *s, const char *path, u32 mode, int real_ids)
-{
-    struct rl_attr a;
-    long r = upper_attr(s, path, &a);
-    return r < 0 ? r : rl_permit(a.mode, a.uid, a.gid, mode, real_ids);
-}
-
-long rl_fast_access(int dirfd, const char *path, int mode, int flags)
-{
-    struct start s;
-    long id = find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
-    if (id == RL_MISS)
-        return upper_access(&s, path, (u32)mode & 7, !(flags & AT_EACCESS));
-    if (id < 0)
-        return id;
-    const struct rl_view_entry *e = rl_view_entry((u32)id);
-    long r = rl_permit(e->mode, e->uid, e->gid, (u32)mode & 7, !(flags & AT_EACCESS));
-    return r == 0 && (mode & RL_W_OK) && !rl_writable() ? -EROFS : r;
-}
-
-long rl_fast_readlink(int dirfd, const char *path, const char **text)
-{
-    struct start s;
-    long id = find(&s, dirfd, path, 0);
-    if (id < 0)
-        return id;
-    const struct rl_view_entry *e = rl_view_entry((u32)id);
-    if (e->type != 'l')
-        return -EINVAL;
-    *text = rl_view_text(e->link, e->link_len);
-    return *text ? (long)e->link_len : RL_MISS;
-}
-
-#define QUICK_OPEN (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE | O_NOFOLLOW | O_DIRECTORY)
-#ifndef O_LARGEFILE
-#define O_LARGEFILE 0100000
-#endif
-
-static __attribute__((noinline)) long upper_open(const struct start *s, const char *path, int flags)
-{
-    char real[REAL];
-    struct rl_attr a;
-    long r = upper_file(s, path, real, &a);
-    if (r >= 0 && (flags & O_DIRECTORY))
-        return -ENOTDIR;
-    if (r >= 0)
-        r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
-    if (r < 0)
-        return r;
-    r = k4(__NR_openat, s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
-    if (r >= 0 && s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) {
-        k_close(r);
-        return RL_MISS;
-    }
-    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* removed again: a lower object may show */
-}
-
-long (*rl_tree_descriptor)(u32 layer);
-
-long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
-{
-    if (flags & ~(QUICK_OPEN | 0100000 /* the O_LARGEFILE that x86_64's C libraries pass */))
-        return RL_MISS;
-    struct start s;
-    long id = find(&s, dirfd, path, !(flags & O_NOFOLLOW));
-    if (id == RL_MISS)
-        return upper_open(&s, path, flags);
-    if (id < 0)
-        return id;
-    const struct rl_view_entry *e = rl_view_entry((u32)id);
-    if (e->type == 'f' && (flags & O_DIRECTORY))
-        return -ENOTDIR;
-    /* A directory's descriptor has to lead back to its name here. */
-    if (e->type != 'f' && (e->type != 'd' || e->source_len))
-        return RL_MISS;
-    long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
-    if (r < 0)
-        return r;
-    int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;
-    long at = s.dirfd, tree = -1;
-    if (!s.base.kind && s.plain && !e->source_len && rl_tree_descriptor)
-        tree = rl_tree_descriptor(e->layer);
-    if (tree >= 0) {
-        at = tree;
-        while (*path == '/')
-            path++;
-    } else if (!here) {
-        if (rl_view_real((u32)id, real, size) < 0)
-            return RL_MISS;
-        at = AT_FDCWD;
-        path = real;
-    }
-    r = k4(__NR_openat, at, (long)path, flags, 0);
-    if (r >= 0 && e->type == 'd')
-        rl_fast_list_begin((int)r);
-    if (r >= 0 && !e->source_len)
-        rl_fdcache_opened((int)r, (u32)id, e->type == 'd', s.hash, s.keep, s.now);
-    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* not hydrated yet */
 }

@@ -140,6 +140,8 @@ static u32 known(int fd, const struct statx *sx, u64 *hash, u32 *tree, u32 *clea
     if (rl_isreg(sx->stx_mode))
         rl_fdcache_asked();
     u32 id = remembered(sx, hash, tree, clear_at);
+    if (!id && rl_isdir(sx->stx_mode) && rl_chain_has(sx))
+        return 0;
     if (!id && (id = named(fd, hash, tree)) != 0) {
         if (id != NOT_ONE && (rl_view_entry(id)->type == 'd') != rl_isdir(sx->stx_mode))
             return 0;
@@ -224,11 +226,14 @@ enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, siz
     u32 now, clear_at;
     int keep = rl_moment(&now);
     b->kind = RL_BASE_OTHER;
-    b->clear = 0;
+    b->clear = b->deep = 0;
+    b->len = 0;
     if (k_near(fd, "", AT_EMPTY_PATH, &sx) < 0 || !rl_isdir(sx.stx_mode))
         return RL_BASE_OTHER;
-    if (rl_dircache_find_name(&sx, &b->hash, out, size))
+    if (rl_dircache_find_name(&sx, b, out, size))
         return b->kind = RL_BASE_UPPER;
+    if ((b->deep = rl_chain_has(&sx)) != 0)
+        return RL_BASE_OTHER;
     dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor);
     b->id = rl_tree_device(dev) ? known(fd, &sx, &b->hash, &b->tree, &clear_at) : 0;
     if (b->id) {
@@ -237,13 +242,21 @@ enum rl_base_kind rl_fdcache_directory(int fd, struct rl_base *b, char *out, siz
     }
     if (!rl_writable() || dev != rl_layers[0].dev || !sx.stx_nlink || !in_upper(fd, &sx, out, size))
         return RL_BASE_OTHER;
-    b->hash = rl_fnv(RL_FNV_START, out, (u32)strlen(out));
+    b->len = (u32)strlen(out);
+    b->hash = rl_fnv(RL_FNV_START, out, b->len);
     return b->kind = RL_BASE_UPPER;
+}
+
+int rl_fdcache_named(int fd, struct rl_base *b, char *out, size_t size)
+{
+    return rl_fdcache_directory(fd, b, out, size) && b->len != RL_NO_TEXT;
 }
 
 long rl_base_path(const struct rl_base *b, char *out, size_t size)
 {
-    return b->kind == RL_BASE_VIEW ? rl_view_path(b->id, out, size) : (long)strlen(out);
+    if (b->kind == RL_BASE_VIEW)
+        return rl_view_path(b->id, out, size);
+    return b->len == RL_NO_TEXT ? -ENAMETOOLONG : (long)b->len;
 }
 
 long rl_base_virtual(const struct rl_base *b, char *out, struct rl_origin *o)

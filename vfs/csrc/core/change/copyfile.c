@@ -79,7 +79,7 @@ static int keeps(const struct rl_walk *w, const struct rl_attr *a, int data)
 static long open_source(struct rl_walk *w)
 {
     if (w->hit.what == RL_IN_VIEW)
-        return rl_view_openfd(w->hit.view, w->s->real, O_RDONLY | O_CLOEXEC);
+        return rl_view_openfd(w, w->hit.view, w->s->real, O_RDONLY | O_CLOEXEC);
     long r = rl_object_real(w, w->s->real);
     return r < 0 ? r : rl_reserve_open(w->s->real, O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0);
 }

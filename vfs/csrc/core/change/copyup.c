@@ -104,7 +104,7 @@ static long dir_seen(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
         return r;
     rl_changing();
     r = dir_with(w, k, dir, len, self, hit);
-    rl_changed_one(rl_fnv(RL_FNV_START, w->v, len), w->v, len);
+    rl_changed_one(rl_fnv(RL_FNV_START, w->v, len));
     if (w->relative) /* our own change, under the lock */
         w->steady = rl_moment(&w->began);
     if (mine)

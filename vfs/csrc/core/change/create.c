@@ -9,7 +9,7 @@ long rl_create_begin(struct rl_walk *w, char *real)
         if (rl_read_only(&w->dir))
             return -EROFS;
         long may = rl_may_change(w, 0);
-        return may < 0 ? may : rl_bind_real(&w->dir, w->v, w->vlen, real);
+        return may < 0 ? may : rl_bind_real(w, &w->dir, w->vlen, real);
     }
     if (w->self.bind >= 0)
         return -EROFS; /* a mount point whose host path is missing */

@@ -133,6 +133,7 @@ void rl_make_writable_magic(const char *link, const struct statx *sx)
         if (rl_virtual_path(m->real, m->s.text, sizeof m->s.text) >= 0 && rl_resolve_plain(&m->w, m->s.text) == 0 &&
             m->w.hit.what == RL_IN_LAYER && m->w.hit.sx.stx_ino == sx->stx_ino)
             rl_make_writable(&m->w);
+        rl_done(&m->w);
     }
     rl_scratch_put(m, sizeof *m);
 }
@@ -140,6 +141,26 @@ void rl_make_writable_magic(const char *link, const struct statx *sx)
 void rl_edit_cancel(struct rl_walk *w)
 {
     rl_unlock(w);
+}
+
+/* The kernel cannot tell its name: a directory is found upwards, a file if this process opened it. */
+static long by_deep_fd(struct rl_walk *w, int fd, const struct statx *sx, int *ours)
+{
+    if (!rl_isdir(sx->stx_mode)) {
+        int found = rl_deepfile_find(w, sx) == 0;
+        *ours = found && rl_writable();
+        w->own = found ? fd : -1;
+        return found;
+    }
+    long r = rl_resolve(w, fd, "", RL_EMPTY, 0);
+    if (r < 0)
+        return r == -ENOENT || r == -EXDEV ? 0 : r;
+    if (w->hit.what == RL_IN_BIND)
+        return rl_bind((u32)w->self.bind).flags & RL_BIND_RO ? -EROFS : 0;
+    *ours = rl_writable();
+    if (w->at != RL_NO_AT)
+        w->own = fd;
+    return 1;
 }
 
 static long by_fd(struct rl_walk *w, int fd, int *ours)
@@ -153,7 +174,9 @@ static long by_fd(struct rl_walk *w, int fd, int *ours)
     if (id && rl_view_path(id, s->text, sizeof s->text) >= 0 && rl_resolve_plain(w, s->text) == 0 &&
         w->hit.what == RL_IN_VIEW && w->hit.view == id)
         return 1;
-    long n = rl_fd_real(fd, s->real, sizeof s->real);
+    long n = rl_isdir(sx.stx_mode) && rl_chain_has(&sx) ? -ENAMETOOLONG : rl_fd_real(fd, s->real, sizeof s->real);
+    if (n == -ENAMETOOLONG)
+        return by_deep_fd(w, fd, &sx, ours);
     if (n == -ENOENT)
         return 0;
     if (n < 0)
@@ -167,6 +190,8 @@ static long by_fd(struct rl_walk *w, int fd, int *ours)
     *ours = rl_writable();
     struct rl_origin o;
     r = rl_real_virtual(s->real, (u32)n, &at, s->text, &o);
+    if (r == -ENAMETOOLONG)
+        return by_deep_fd(w, fd, &sx, ours);
     if (r >= 0)
         r = rl_resolve_plain(w, s->text);
     if (r < 0 || !rl_same_object(w, &o, &sx))

@@ -231,7 +231,7 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
     if (r >= 0)
         r = remove_locked(w, rmdir);
     if (rmdir)
-        rl_changed_one(rl_vhash(w), w->v, w->vlen);
+        rl_changed_one(rl_vhash(w));
     rl_unlock(w);
     return r;
 }

@@ -106,6 +106,13 @@ static long check(struct rl_walk *a, struct rl_walk *b, unsigned flags)
     return r;
 }
 
+/* A record holds a path of PATH_MAX bytes. Beyond that a directory is copied by its program (mv), as in overlayfs. */
+static long redirect(char *out, const char *a, u32 an, const char *b, u32 bn)
+{
+    long n = rl_join(out, RL_PATH_MAX, a, an, b, bn, "", 0);
+    return n == -ENAMETOOLONG ? -EXDEV : n;
+}
+
 /* The path of the lower part of the directory w->v in the layers below. Length. */
 static long lower_path(struct side *side, char *out)
 {
@@ -118,13 +125,12 @@ static long lower_path(struct side *side, char *out)
         if (r < 0)
             return r;
         if (rec.has & RL_HAS_REDIRECT)
-            return rl_join(out, RL_PATH_MAX, w->s->text + rec.redirect, rec.redirect_len, w->v + len, w->vlen - len, "",
-                           0);
+            return redirect(out, w->s->text + rec.redirect, rec.redirect_len, w->v + len, w->vlen - len);
         while (len && w->v[len - 1] != '/')
             len--;
         len = len ? len - 1 : 0;
     }
-    return rl_join(out, RL_PATH_MAX, w->v, w->vlen, "", 0, "", 0);
+    return redirect(out, w->v, w->vlen, "", 0);
 }
 
 /* The lower object of this name, and the real path. The object (if it exists) is in the upper. */
@@ -348,9 +354,9 @@ static long rename_pair(struct move *m, int olddirfd, const char *oldpath, int n
     if (r)
         return r < 0 ? r : 0;
     if (a->dir.bind >= 0) {
-        r = rl_bind_real(&a->dir, a->v, a->vlen, m->a.real);
+        r = rl_bind_real(a, &a->dir, a->vlen, m->a.real);
         if (r >= 0)
-            r = rl_bind_real(&b->dir, b->v, b->vlen, m->b.real);
+            r = rl_bind_real(b, &b->dir, b->vlen, m->b.real);
         return r < 0 ? r : k_rename(m->a.real, m->b.real, flags);
     }
     if (alone && rl_writable() && a->hit.what == RL_IN_LAYER && bare(a) && bare(b))

@@ -54,7 +54,7 @@ static long apply(struct rl_walk *w, struct rl_owner *o)
         rl_changing();
     r = show_as(w, o, &e);
     if (seen)
-        rl_changed_one(e.fnv, w->v, w->vlen);
+        rl_changed_one(e.fnv);
     rl_unlock(w);
     return r;
 }
@@ -320,7 +320,7 @@ static long truncate_at(struct rl_walk *w, const char *path, i64 size)
         r = rl_object_real(w, w->s->real);
     if (r < 0)
         return r;
-    /* Not by truncate(2): it would be open to every process that finds the gate (trap/confine.c). */
+    /* Not by truncate(2): it would be open to every process that finds the gate (trap/start/confine.c). */
     long fd = k_open(w->s->real, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0);
     if (fd < 0)
         return fd;

@@ -49,7 +49,8 @@ void rl_unlock(struct rl_walk *w)
 
 u64 rl_vhash(const struct rl_walk *w)
 {
-    return rl_fnv(RL_FNV_START, w->v, w->vlen);
+    u32 above = w->vlen > w->dir.vlen ? w->dir.vlen : 0;
+    return rl_fnv(above ? w->dir.hash : RL_FNV_START, w->v + above, w->vlen - above);
 }
 
 static u32 name_at(const char *path)
@@ -92,7 +93,7 @@ static long make_mark(const char *path, u64 dir)
 long rl_whiteout_make(struct rl_walk *w)
 {
     struct rl_scratch *s = w->s;
-    u32 name = w->vlen;
+    u32 name = w->dir.vlen + 1;
     long n = rl_upper_path(w, w->vlen, s->real);
     if (n < 0)
         return n;
@@ -100,10 +101,8 @@ long rl_whiteout_make(struct rl_walk *w)
     if (n < 0)
         return n;
     rl_bloom_set(&rl_layers[0], rl_bloom_key(rl_vhash(w), RL_KEY_PATH));
-    while (w->v[name - 1] != '/')
-        name--;
     if (w->vlen - name <= RL_WH_MAX_NAME)
-        return make_mark(s->mark, rl_fnv(RL_FNV_START, w->v, name));
+        return make_mark(s->mark, w->dir.hash);
     n = k_symlink(w->v + name, s->mark);
     return n == -EEXIST ? 1 : n;
 }

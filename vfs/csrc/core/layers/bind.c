@@ -40,19 +40,25 @@ int rl_bind_may_be_in(u64 hash)
     return (int)(state.within >> (hash & 63) & 1);
 }
 
-u32 rl_shown_prefix(const char *name)
+int rl_shown_bind(const char *name, struct rl_bind *b)
 {
     for (u32 i = 0; i < rl_launch->binds; i++) { /* longest first */
-        struct rl_bind b = rl_bind(i);
         u32 k = 1;
-        if (!(b.flags & RL_BIND_SHOWN))
+        if (!(rl_binds[i].flags & RL_BIND_SHOWN) || rl_launch_str(rl_binds[i].vpath)[1] != *name)
             continue;
-        while (k < b.vlen && b.vpath[k] == name[k - 1])
+        *b = rl_bind(i);
+        while (k < b->vlen && b->vpath[k] == name[k - 1])
             k++;
-        if (k == b.vlen && (name[k - 1] == '/' || !name[k - 1]))
-            return k - 1;
+        if (k == b->vlen && (name[k - 1] == '/' || !name[k - 1]))
+            return 1;
     }
     return 0;
+}
+
+u32 rl_shown_prefix(const char *name)
+{
+    struct rl_bind b;
+    return rl_shown_bind(name, &b) ? b.vlen - 1 : 0;
 }
 
 int rl_bind_hash(u64 hash)
@@ -120,13 +126,14 @@ int rl_bind_in(const char *v, u32 len)
     return 0;
 }
 
-long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out)
+long rl_bind_real(const struct rl_walk *w, const struct rl_ctx *c, u32 len, char *out)
 {
     struct rl_bind b = rl_bind((u32)c->bind);
     if (len <= b.vlen && !b.hlen)
         return rl_join(out, RL_REAL_MAX, "/", 1, "", 0, "", 0);
     u32 from = len < b.vlen ? len : b.vlen;
-    return rl_join(out, RL_REAL_MAX, b.host, b.hlen, v + from, len - from, "", 0);
+    long r = rl_join(out, RL_REAL_MAX, b.host, b.hlen, w->v + from, len - from, "", 0);
+    return r == -ENAMETOOLONG ? rl_far_join(w, b.host, w->v + from, len - from, out) : r;
 }
 
 /* Is a directory mounted at this path, of the FNV state h? */
@@ -178,7 +185,7 @@ long rl_bind_step(struct rl_walk *w, int bind, int mount, u32 len, struct rl_ctx
 {
     struct rl_bind b = rl_bind((u32)bind);
     self->bind = bind;
-    long r = rl_bind_real(self, w->v, len, w->s->real);
+    long r = rl_bind_real(w, self, len, w->s->real);
     if (r < 0)
         return r;
     r = k_statx(AT_FDCWD, w->s->real, mount ? 0 : AT_SYMLINK_NOFOLLOW, &hit->sx);

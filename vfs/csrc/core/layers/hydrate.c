@@ -98,9 +98,36 @@ long rl_hydrate(u32 id)
     return answer;
 }
 
-long rl_view_openfd(u32 id, char *real, int flags)
+/* The path, longer than RL_REAL_MAX, of a hydrated file. */
+static long far_real(struct rl_walk *w, u32 id, char *out)
 {
-    long r = rl_view_real(id, real, RL_REAL_MAX);
+    const struct rl_view_entry *e = rl_view_entry(id);
+    const char *tree, *text = rl_view_text(e->source, e->source_len);
+    char *path = rl_scratch_get(RL_DEEP_MAX);
+    if (!path)
+        return -ENOMEM;
+    long n = e->source_len ? (long)e->source_len : rl_view_path(id, path, RL_DEEP_MAX);
+    rl_tree(e->layer, &tree);
+    n = !text ? -EIO : n < 0 ? n : rl_far_join(w, tree, e->source_len ? text : path, (u32)n, out);
+    rl_scratch_put(path, RL_DEEP_MAX);
+    return n;
+}
+
+long rl_walk_view_real(struct rl_walk *w, u32 id, char *out)
+{
+    long n = rl_view_real(id, out, RL_REAL_MAX);
+    if (n != -ENAMETOOLONG)
+        return n;
+    n = far_real(w, id, out);
+    if (n != -ENOENT && n != -ENOTDIR)
+        return n;
+    n = rl_hydrate(id); /* its directory is not there yet */
+    return n < 0 ? n : far_real(w, id, out);
+}
+
+long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags)
+{
+    long r = rl_walk_view_real(w, id, real);
     if (r < 0)
         return r;
     r = k_open(real, flags, 0);
@@ -114,7 +141,7 @@ long rl_object_real(struct rl_walk *w, char *out)
 {
     struct rl_hit *h = &w->hit;
     if (h->what == RL_IN_BIND)
-        return rl_bind_real(&w->self, w->v, w->vlen, out);
+        return rl_bind_real(w, &w->self, w->vlen, out);
     if (h->what == RL_IN_LAYER) {
         long own = h->layer == 0 ? rl_own_path(w, out) : 0;
         if (own)
@@ -126,7 +153,7 @@ long rl_object_real(struct rl_walk *w, char *out)
     }
     if (h->what != RL_IN_VIEW)
         return -ENOENT;
-    long n = rl_view_real(h->view, out, RL_REAL_MAX);
+    long n = rl_walk_view_real(w, h->view, out);
     if (n < 0 || k_exists(out))
         return n;
     long r = rl_hydrate(h->view);

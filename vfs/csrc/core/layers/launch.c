@@ -9,10 +9,16 @@ u32 rl_nlayers;
 const struct rl_launch_bind *rl_binds;
 int rl_host_layer;
 u32 rl_ways;
-
-static const char *base;
-static const struct rl_str *trees;
 const char *rl_launch_file;
+
+/* Set by rl_core_init(), then only read; but for tree_dev. */
+static struct {
+    const struct rl_str *trees; /* the layers of the view */
+    void *counts;               /* of the writable upper's filter, or NULL */
+    int sections;               /* that filter counts the lock's holders */
+    u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one. Any thread, no lock: all
+                   * find the same */
+} state;
 
 void *rl_map_file(const char *path, u64 offset, u64 *size, int writable)
 {
@@ -74,7 +80,7 @@ static int launch_ok(const struct rl_launch *l, u64 size)
 
 const char *rl_launch_str(struct rl_str s)
 {
-    return s.len ? base + s.off : "";
+    return s.len ? (const char *)rl_launch + s.off : "";
 }
 
 int rl_writable(void)
@@ -86,8 +92,8 @@ u32 rl_tree(u32 layer, const char **path)
 {
     if (layer >= rl_launch->view_layers)
         return 0;
-    *path = rl_launch_str(trees[layer]);
-    return trees[layer].len;
+    *path = rl_launch_str(state.trees[layer]);
+    return state.trees[layer].len;
 }
 
 struct rl_bind rl_bind(u32 i)
@@ -100,13 +106,12 @@ struct rl_bind rl_bind(u32 i)
 
 int rl_tree_device(u64 dev)
 {
-    static u64 tree_dev; /* one store is one device: that of the first tree that exists, plus one */
     const char *path;
     struct statx sx;
-    for (u32 i = 0; !tree_dev && i < rl_launch->view_layers; i++)
+    for (u32 i = 0; !state.tree_dev && i < rl_launch->view_layers; i++)
         if (rl_tree(i, &path) && k_near(AT_FDCWD, path, 0, &sx) == 0)
-            tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
-    return tree_dev && dev == tree_dev - 1;
+            state.tree_dev = rl_makedev(sx.stx_dev_major, sx.stx_dev_minor) + 1;
+    return state.tree_dev && dev == state.tree_dev - 1;
 }
 
 /* May a file on this device be one of ours? */
@@ -119,9 +124,6 @@ int rl_own_device(u64 dev)
             return 1;
     return rl_tree_device(dev) || rl_bind_device(dev);
 }
-
-static void *counts; /* of the writable upper's filter */
-static int sections;
 
 static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
 {
@@ -152,8 +154,8 @@ static void open_layer(struct rl_layer *l, const struct rl_launch_dir *d)
     l->near = (1u << (version >= RL_BLOOM_NEAR ? RL_BLOOM_NEAR_LOG2 : RL_BLOOM_LOG2)) - 1;
     l->tells_moves = version >= RL_BLOOM_MOVES;
     if ((d->flags & RL_DIR_UPPER) && version >= RL_BLOOM_COUNTING) {
-        counts = map + RL_BLOOM_COUNTS;
-        sections = version >= RL_BLOOM_SECTIONS;
+        state.counts = map + RL_BLOOM_COUNTS;
+        state.sections = version >= RL_BLOOM_SECTIONS;
     }
 }
 
@@ -167,11 +169,11 @@ long rl_core_init(const char *launch_path)
         return -EINVAL;
     rl_launch = l;
     rl_launch_file = launch_path;
-    base = (const char *)l;
-    trees = (const void *)(base + l->off_view_layers);
+    const char *base = (const char *)l;
+    state.trees = (const void *)(base + l->off_view_layers);
     rl_binds = (const void *)(base + l->off_binds);
     rl_host_layer = 0;
-    counts = NULL;
+    state.counts = NULL;
     rl_nlayers = l->dirs;
     rl_ways = 0;
     const struct rl_launch_dir *d = (const void *)(base + l->off_dirs);
@@ -184,7 +186,7 @@ long rl_core_init(const char *launch_path)
     rl_bind_init();
     rl_fdcache_init();
     rl_renamed_path_init();
-    rl_dircache_init(counts, sections);
+    rl_dircache_init(state.counts, state.sections);
     k4(__NR_umask, 0, 0, 0, 0); /* rl_me.umask is applied here; the kernel must not apply another */
     return rl_view_open(l->view.len ? rl_launch_str(l->view) : NULL, l->view_offset, l->view_bytes);
 }

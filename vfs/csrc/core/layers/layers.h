@@ -29,6 +29,7 @@ struct rl_bind {
     u32 flags;
     u32 uid, gid, mode;
 };
+/* Set by rl_core_init(), then only read. */
 extern struct rl_layer rl_layers[RL_MAX_DIRS];
 extern u32 rl_nlayers;
 extern const struct rl_launch_bind *rl_binds;
@@ -48,6 +49,9 @@ void *rl_map_file(const char *path, u64 offset, u64 *size, int writable);
 
 long rl_view_open(const char *path, u64 offset, u64 bytes);
 u32 rl_view_find(u32 parent, const char *name, u32 len); /* 0: no such name */
+/* The same, if the FNV state of the name is known: it starts at rl_view_hash(parent). */
+u32 rl_view_find_hashed(u32 parent, const char *name, u32 len, u64 fnv);
+static inline u64 rl_view_hash(u32 parent) { return RL_FNV_START ^ (parent * RL_MIX); }
 u32 rl_view_at(const char *path, u32 len);               /* of a path with a slash before each name; 0: none */
 const struct rl_view_entry *rl_view_entry(u32 id);       /* NULL: unknown id */
 const char *rl_view_text(u32 off, u32 len);              /* NULL: outside the file */
@@ -59,8 +63,22 @@ u32 rl_view_by_source(u32 layer, const char *path, u32 len);      /* 0: none */
 /* ---- bloom.c ----------------------------------------------------------------------------------- */
 
 #define RL_KEY_PATH (-1)
-u64 rl_bloom_key(u64 fnv, int kind);
-int rl_bloom_test(const struct rl_layer *l, u64 key); /* 0: proves absence */
+static inline u64 rl_bloom_key(u64 fnv, int kind)
+{
+    return rl_mix(kind == RL_KEY_PATH ? fnv : rl_fnv_byte(fnv, (char)kind));
+}
+/* Both bits of a key. */
+static inline u32 rl_bloom_first(const struct rl_layer *l, u64 key) { return (u32)key & l->near; }
+static inline u32 rl_bloom_second(u64 key) { return (u32)(key >> 32) & ((1u << RL_BLOOM_LOG2) - 1); }
+static inline u64 rl_bloom_bit(const struct rl_layer *l, u32 bit)
+{
+    return __atomic_load_n(&l->bloom[bit >> 6], __ATOMIC_ACQUIRE) >> (bit & 63) & 1;
+}
+/* 0: proves absence. */
+static inline int rl_bloom_test(const struct rl_layer *l, u64 key)
+{
+    return !l->bloom || (rl_bloom_bit(l, rl_bloom_first(l, key)) && rl_bloom_bit(l, rl_bloom_second(key)));
+}
 void rl_bloom_set(const struct rl_layer *l, u64 key);
 
 /* ---- record.c ---------------------------------------------------------------------------------- */
@@ -117,10 +135,11 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len);
 
 void rl_bind_init(void);
 extern int rl_shown; /* some bind is RL_BIND_SHOWN */
+int rl_shown_bind(const char *name, struct rl_bind *b); /* 1: `name` begins with such a bind's path, without its slash */
 u32 rl_shown_prefix(const char *name); /* length of such a bind's path, without its slash, if `name` begins with it */
 int rl_bind_hash(u64 hash); /* a mount point's hash is this one */
 int rl_bind_at(u64 hash, const char *v, u32 len); /* index or -1 */
-long rl_bind_real(const struct rl_ctx *c, const char *v, u32 len, char *out);
+long rl_bind_real(const struct rl_walk *w, const struct rl_ctx *c, u32 len, char *out); /* of w->v[0..len) */
 int rl_bind_seen(u64 h, const char *v, u32 len, struct rl_ctx *self);
 /* The attributes to show for the real file's. `top`: the file is the mount itself, not below it. */
 void rl_bind_owner(const struct rl_bind *b, int top, u32 *mode, u32 *uid, u32 *gid);
@@ -145,7 +164,9 @@ int rl_proc_status(const struct rl_walk *w, u64 *pid);
 
 long rl_hydrate(u32 id);
 /* Run open(2) on a view entry's real path; request it from the hydrator if it is missing. */
-long rl_view_openfd(u32 id, char *real, int flags);
+long rl_view_openfd(struct rl_walk *w, u32 id, char *real, int flags);
+/* As rl_view_real(), whatever its length is; it may begin at a descriptor that the walk holds. */
+long rl_walk_view_real(struct rl_walk *w, u32 id, char *out);
 /* The real path of the walk's object (of a view entry: hydrated). Length. */
 long rl_object_real(struct rl_walk *w, char *out);
 

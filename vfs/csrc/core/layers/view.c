@@ -59,9 +59,14 @@ const char *rl_view_text(u32 off, u32 len)
 
 u32 rl_view_find(u32 parent, const char *name, u32 len)
 {
+    return rl_view_find_hashed(parent, name, len, rl_fnv(rl_view_hash(parent), name, len));
+}
+
+u32 rl_view_find_hashed(u32 parent, const char *name, u32 len, u64 fnv)
+{
     if (!view)
         return 0;
-    u64 h = rl_mix(rl_fnv(RL_FNV_START ^ (parent * RL_MIX), name, len));
+    u64 h = rl_mix(fnv);
     u32 mask = view->buckets - 1;
     for (u32 n = 0, i = (u32)h & mask; n <= mask; n++, i = (i + 1) & mask) {
         u32 id = buckets[i];
@@ -97,7 +102,7 @@ long rl_view_path(u32 id, char *out, size_t size)
     size_t n = 0, depth = 0;
     for (u32 at = id; at != RL_VIEW_ROOT; depth++) {
         const struct rl_view_entry *e = rl_view_entry(at);
-        if (!e || !e->name_len || depth > RL_PATH_MAX)
+        if (!e || !e->name_len || depth > RL_DEEP_MAX / 2)
             return -EIO;
         n += e->name_len + 1u;
         at = e->parent;

@@ -74,7 +74,7 @@ static long link_name(struct rl_walk *w, u32 len)
         int own = rl_root_len && (long)pid == k4(__NR_getpid, 0, 0, 0, 0);
         return rl_put(out, own ? rl_root : "/") - out;
     }
-    long r = rl_bind_real(c, w->v, len, w->s->real);
+    long r = rl_bind_real(w, c, len, w->s->real);
     if (r < 0)
         return r;
     long n = k_readlink(w->s->real, w->s->text, sizeof w->s->text - 1);

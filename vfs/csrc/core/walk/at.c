@@ -65,7 +65,7 @@ void rl_begin_at(struct rl_walk *w, int fd)
     w->at_len = w->vlen;
 }
 
-static char *put_at(const struct rl_walk *w, char *out)
+char *rl_put_at(const struct rl_walk *w, char *out)
 {
     if (w->at == AT_FDCWD)
         return rl_put(out, "./");
@@ -73,22 +73,42 @@ static char *put_at(const struct rl_walk *w, char *out)
     return rl_put(rl_put_u64(out, (u64)w->at, 10), "/");
 }
 
+/* The directory w->at itself by its name in its parent: its marks are next to it. */
+static long own_name(const struct rl_walk *w, char *out)
+{
+    u32 name = w->at_len;
+    while (name && w->v[name - 1] != '/')
+        name--;
+    char *p = rl_put(rl_put_at(w, out), "../");
+    memcpy(p, w->v + name, w->at_len - name);
+    p += w->at_len - name;
+    *p = 0;
+    return p - out;
+}
+
 long rl_upper_path(const struct rl_walk *w, u32 len, char *out)
 {
-    if (w->at == RL_NO_AT || len <= w->at_len)
-        return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, w->v, len, "", 0);
-    char *p = put_at(w, out);
-    u32 n = len - w->at_len - 1;
-    memcpy(p, w->v + w->at_len + 1, n);
-    p[n] = 0;
-    return p + n - out;
+    int at = w->at != RL_NO_AT && len > w->at_len, far;
+    if (w->deep && w->at != RL_NO_AT && len == w->at_len)
+        return own_name(w, out);
+    u32 n = at ? len - w->at_len : len;
+    const char *rest = w->v + (len - n);
+    far = w->deep && rl_layers[0].len + n >= RL_REAL_MAX;
+    if (far)
+        return rl_far_join(w, at ? NULL : rl_layers[0].path, rest, n, out);
+    if (!at)
+        return rl_join(out, RL_REAL_MAX, rl_layers[0].path, rl_layers[0].len, rest, n, "", 0);
+    char *p = rl_put_at(w, out);
+    memcpy(p, rest + 1, n - 1);
+    p[n - 1] = 0;
+    return p + n - 1 - out;
 }
 
 long rl_own_path(const struct rl_walk *w, char *out)
 {
     if (w->at == RL_NO_AT || w->vlen != w->at_len)
         return 0;
-    return rl_put(put_at(w, out), ".") - out;
+    return rl_put(rl_put_at(w, out), ".") - out;
 }
 
 int rl_still(const struct rl_walk *w)
@@ -137,6 +157,7 @@ static void let_go(struct rl_walk *w)
     if (w->pin >= 0 && w->at == w->pin)
         w->at = RL_NO_AT;
     w->pin = -1;
+    rl_done(w);
 }
 
 void rl_end(struct rl_walk *w)
@@ -196,6 +217,23 @@ static void bits_of(const char *text, u32 n, const char *v, u32 from, u32 len)
     rl_bloom_set(&rl_layers[0], rl_bloom_key(h, RL_BLOOM_OPAQUE));
 }
 
+/* The directory's path is too long for a text: from its descriptor. */
+static long anchor_deep(struct rl_walk *w)
+{
+    char *text = w->s->text;
+    i32 pin = w->pin;
+    u32 rest = w->vlen - w->at_len;
+    if (!rest || rest > RL_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(text, w->v + w->at_len + 1, rest - 1);
+    text[rest - 1] = 0;
+    long r = rl_resolve(w, w->at, text, RL_PLAIN | RL_NAME, 0);
+    w->pin = pin;
+    if (r >= 0)
+        bits_of(w->v, w->at_len, w->v, w->at_len, w->vlen);
+    return r;
+}
+
 long rl_anchor(struct rl_walk *w)
 {
     struct rl_origin o;
@@ -205,8 +243,8 @@ long rl_anchor(struct rl_walk *w)
     i32 pin = w->pin;
     u32 rest = w->vlen - w->at_len;
     long n = rl_fd_virtual(w->s, w->at, text, &o);
-    if (n >= 0 && (u32)n + rest >= RL_PATH_MAX)
-        n = -ENAMETOOLONG;
+    if (n == -ENAMETOOLONG || (n >= 0 && (u32)n + rest >= RL_PATH_MAX))
+        return anchor_deep(w);
     if (n < 0)
         return n;
     bits_of(text, (u32)n, w->v, w->at_len, w->vlen);

@@ -1,5 +1,5 @@
 /* Real paths that are longer than the kernel's limit: a program's path may have PATH_MAX bytes, to which the layer's
- * path is prepended. A descriptor of a directory in the path replaces the first part.
+ * path is prepended. A descriptor of a directory in the path replaces the first part. (Longer ones: deep.c.)
  *
  * The kernel is called with the whole path first, so shorter paths cost nothing extra. */
 #include "../internal.h"
@@ -83,71 +83,4 @@ long rl_far_text(const char *real, char *text)
     if (fd >= 0)
         rl_put(rl_put(rl_put_u64(rl_put(text, "/proc/self/fd/"), (u64)fd, 10), "/"), real);
     return fd;
-}
-
-/* The name of the directory `fd` in its parent `up`, into out[RL_NAME_MAX + 1]. Length. */
-static long name_in(long fd, long up, char *out, char *buf, size_t size)
-{
-    struct statx sx;
-    long n, r = k_statx(fd, "", AT_EMPTY_PATH, &sx);
-    while (r >= 0 && (n = k_getdents(up, buf, size)) > 0)
-        for (long o = 0; o < n;) {
-            const struct rl_dirent *e = (const void *)(buf + o);
-            o += e->reclen;
-            if (e->ino == sx.stx_ino && !rl_same(e->name, ".") && !rl_same(e->name, ".."))
-                return rl_put(out, e->name) - out;
-        }
-    return r < 0 ? r : -ENOENT;
-}
-
-static long link_of(long fd, char *out, size_t size)
-{
-    char link[40];
-    rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)fd, 10);
-    return k_readlink(link, out, size);
-}
-
-struct climb {
-    char tail[RL_REAL_MAX], name[RL_NAME_MAX + 1];
-    char entries[4096] __attribute__((aligned(8)));
-};
-
-static long climb(struct climb *k, long fd, char *out, size_t size)
-{
-    u32 at = sizeof k->tail - 1;
-    long up = k4(__NR_openat, fd, (long)"..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), n = up, below = fd;
-    k->tail[at] = 0;
-    while (up >= 0) {
-        n = name_in(below, up, k->name, k->entries, sizeof k->entries);
-        if (below != fd)
-            k_close(below);
-        below = up;
-        if (n < 0 || (u32)n + 1 > at)
-            break;
-        at -= (u32)n;
-        memcpy(k->tail + at, k->name, (size_t)n);
-        k->tail[--at] = '/';
-        n = link_of(up, out, size);
-        if (n != -ENAMETOOLONG)
-            break;
-        up = k4(__NR_openat, below, (long)"..", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-        n = up;
-    }
-    if (below >= 0 && below != fd)
-        k_close(below);
-    u32 tail = (u32)sizeof k->tail - 1 - at;
-    if (n < 0 || (size_t)n + tail >= size)
-        return n < 0 ? n : -ENAMETOOLONG;
-    memcpy(out + n, k->tail + at, tail + 1);
-    return n + tail;
-}
-
-long rl_far_name(long fd, char *out, size_t size)
-{
-    struct climb *k = rl_scratch_get(sizeof *k);
-    if (!k)
-        return -ENOMEM;
-    long n = climb(k, fd, out, size);
-    rl_scratch_put(k, sizeof *k);
-    return n == -ENOTDIR ? -ENAMETOOLONG : n; /* a file's directory cannot be found */
 }

@@ -25,7 +25,9 @@ void rl_walk_start(struct rl_walk *w, struct rl_scratch *s)
     w->quiet = rl_quiet(&w->moment);
     w->vlen = 0;
     w->slash = w->dot = 0;
-    w->v[0] = 0;
+    w->v = w->near;
+    w->deep = NULL;
+    w->near[0] = 0;
 }
 
 long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char *base, u32 len, u32 i, char *out)
@@ -34,11 +36,16 @@ long rl_layer_path(const struct rl_walk *w, const struct rl_ctx *dir, const char
     u32 a = dir->alias[i];
     if (!i && base == w->v && w->at != RL_NO_AT)
         return rl_upper_path(w, len, out);
-    if (!a)
-        return rl_join(out, RL_REAL_MAX, l->path, l->len, base, len, "", 0);
-    u32 from = w->alias[a].vlen;
-    return rl_join(out, RL_REAL_MAX, l->path, l->len, w->arena + w->alias[a].off, w->alias[a].len, base + from,
-                   len - from);
+    u32 from = a ? w->alias[a].vlen : 0;
+    const char *text = w->arena + (a ? w->alias[a].off : 0);
+    u32 n = a ? w->alias[a].len : 0;
+    long r = rl_join(out, RL_REAL_MAX, l->path, l->len, text, n, base + from, len - from);
+    if (r != -ENAMETOOLONG)
+        return r;
+    if (!n)
+        return rl_far_join(w, l->path, base + from, len - from, out);
+    r = rl_join(w->s->mark, sizeof w->s->mark, l->path, l->len, text, n, "", 0);
+    return r < 0 ? r : rl_far_join(w, w->s->mark, base + from, len - from, out);
 }
 
 /* Read the record of the object at real[0..len) of a layer, of the real type `mode`; absent: hit->rec stays empty. */

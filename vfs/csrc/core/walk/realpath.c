@@ -65,8 +65,6 @@ long rl_fd_real(int fd, char *out, size_t size)
     long n = k_readlink(link, out, size - 1);
     if (n == -ENOENT)
         return -EBADF;
-    if (n == -ENAMETOOLONG)
-        return rl_far_name(fd == AT_FDCWD && rl_working_directory ? rl_working_directory() : fd, out, size);
     if (n < 0)
         return n;
     out[n] = 0;

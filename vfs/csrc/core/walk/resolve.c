@@ -29,17 +29,18 @@ struct course {
     u32 flags;
     u64 resolve;
     u32 depth, floor; /* floor: RESOLVE_BENEATH and IN_ROOT stay at or below this depth */
+    u32 first;        /* depth of st[0] */
     u32 links;
     int magic;             /* the followed link is one of /proc: it names an object, from the container's root */
     const char *p;         /* the rest of the path */
     struct rl_ctx cur;     /* the current directory */
-    struct rl_ctx st[KEPT]; /* st[k]: the directory at depth k, for k < depth */
+    struct rl_ctx st[KEPT]; /* st[k]: the directory at depth first + k, if that is less than depth */
     char rest[REST];       /* the rest of the path, once a link has been met; ends at the end of the buffer */
 };
 
 static void to_root(struct course *c)
 {
-    c->depth = 0;
+    c->depth = c->first = 0;
     c->w->at = RL_NO_AT;
     c->w->vlen = 0;
     c->w->aliases = 1;
@@ -49,8 +50,8 @@ static void to_root(struct course *c)
 
 static void push(struct course *c, const struct rl_ctx *self)
 {
-    if (c->depth < KEPT)
-        c->st[c->depth] = c->cur;
+    if (c->depth - c->first < KEPT)
+        c->st[c->depth - c->first] = c->cur;
     c->depth++;
     c->cur = *self;
 }
@@ -74,7 +75,7 @@ static void descend(struct course *c, const struct rl_ctx *self)
         several |= c->w->v[i] == '/';
     push(c, self);
     if (several)
-        c->depth = KEPT + 1;
+        c->depth = c->first + KEPT + 1;
 }
 
 /* Is w->v[0..len) a directory that this process has cached? Then w->self is it. */
@@ -158,17 +159,21 @@ static long up(struct course *c)
         return 0;
     int bind = c->cur.bind;
     u32 n = parent_len(w);
-    if (c->depth - 1 < KEPT) {
+    if (c->depth - 1 - c->first < KEPT) {
         c->depth--;
-        c->cur = c->st[c->depth];
+        c->cur = c->st[c->depth - c->first];
     } else {
         long r = walk_again(c, n);
         if (r < 0)
             return r;
     }
     w->vlen = n;
-    if (n < w->at_len)
-        w->at = RL_NO_AT;
+    if (n < w->at_len && w->at != RL_NO_AT) {
+        if (w->deep)
+            rl_deep_up(w, n);
+        else
+            w->at = RL_NO_AT;
+    }
     return (c->resolve & RESOLVE_NO_XDEV) && bind != c->cur.bind ? -EXDEV : 0;
 }
 
@@ -187,28 +192,77 @@ static long enter_root(struct rl_walk *w)
     return r;
 }
 
+/* The same, if its path is too long for the kernel to tell. */
+static long start_deep(struct course *c, int dirfd)
+{
+    struct rl_walk *w = c->w;
+    struct rl_chained at;
+    long r = rl_chain_at(w, dirfd, &at);
+    if (r < 0)
+        return r;
+    u32 known = at.depth < KEPT ? at.depth : KEPT;
+    c->cur = at.cur;
+    c->depth = at.depth;
+    c->first = at.depth - known;
+    for (u32 i = 0; i < known; i++)
+        c->st[known - 1 - i] = at.above[i];
+    if (rl_shown) /* not every level is a name */
+        c->depth = KEPT + 1, c->first = 0;
+    w->relative = rl_writable() && (at.place.place == RL_PLACE_LAYER || at.place.place == RL_PLACE_TREE);
+    if (w->relative && at.place.place == RL_PLACE_LAYER && !at.place.index)
+        rl_begin_at(w, dirfd);
+    return 0;
+}
+
+/* Go to the directory w->v[0..len), if it is cached, without a walk to it. As in descend(), `..` walks. */
+static int enter_cached(struct course *c, u64 hash, u32 len)
+{
+    struct rl_walk *w = c->w;
+    if (c->resolve || !len || !rl_dircache_find(hash, &w->self) || w->self.vlen != len)
+        return 0;
+    to_root(c);
+    push(c, &w->self);
+    c->depth = KEPT + 1;
+    w->vlen = len;
+    return 1;
+}
+
+/* The descriptor's directory, of the upper, is w->v. */
+static void keep_name(struct rl_walk *w, int fd)
+{
+    if (w->steady && k_statx(fd, "", AT_EMPTY_PATH, &w->s->sx) == 0)
+        rl_dircache_add_name(w->began, &w->s->sx, w->v, w->vlen);
+}
+
 /* Go to the directory of a descriptor. */
 static long start_at(struct course *c, int dirfd)
 {
     struct rl_walk *w = c->w;
     struct rl_base b;
     struct rl_origin o;
-    long r = rl_fdcache_directory(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
-                                                               : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    long r = rl_fdcache_named(dirfd, &b, w->v, RL_PATH_MAX) ? rl_base_virtual(&b, w->v, &o)
+             : b.deep                                         ? -ENAMETOOLONG
+                                                              : rl_fd_virtual(w->s, dirfd, w->v, &o);
+    if (r == -ENAMETOOLONG || r > RL_LONG)
+        return start_deep(c, dirfd);
     if (r < 0 && r != -ENOENT)
         return r;
     w->relative = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
     if (r < 0)
         return r;
-    r = walk_again(c, (u32)r);
+    u32 len = (u32)r;
+    r = enter_cached(c, b.kind == RL_BASE_UPPER ? b.hash : rl_fnv(RL_FNV_START, w->v, len), len) ? 0 : walk_again(c, len);
     if (r == -ENOTDIR) { /* the descriptor is not a directory's, or its directory was removed and a file has the name */
         struct statx *sx = &w->s->sx;
         return k_statx(dirfd, "", AT_EMPTY_PATH, sx) == 0 && rl_isdir(sx->stx_mode) ? -ENOENT : r;
     }
     if (r < 0 || !rl_is_origin(w, &c->cur, &o))
         return r < 0 ? r : -ENOENT;
-    if (w->relative && o.place == RL_PLACE_LAYER && !o.index)
-        rl_begin_at(w, dirfd);
+    if (!w->relative || o.place != RL_PLACE_LAYER || o.index)
+        return r;
+    if (b.kind == RL_BASE_OTHER)
+        keep_name(w, dirfd);
+    rl_begin_at(w, dirfd);
     return r;
 }
 
@@ -226,6 +280,8 @@ static long start(struct course *c, int dirfd, const char *path)
     if (path[0] == '/' && !boxed)
         return c->flags & RL_WHOLE ? 0 : to_own_root(c);
     r = start_at(c, dirfd);
+    if (r == -EXDEV && !(c->flags & RL_EMPTY)) /* outside */
+        r = -ENOENT;
     c->floor = boxed ? c->depth : 0;
     return r;
 }
@@ -285,7 +341,7 @@ static long link_text(struct course *c, u32 len, const char **text)
             c->magic = 1;
             return rl_proc_target(w, len);
         }
-        long r = rl_bind_real(&w->self, w->v, len, w->s->real);
+        long r = rl_bind_real(w, &w->self, len, w->s->real);
         if (r < 0)
             return r;
     } else {
@@ -310,8 +366,8 @@ static long settle_dot(struct course *c)
     u32 len = w->vlen;
     w->v[len] = 0;
     w->dot = w->dot ? w->dot : RL_ROOT;
-    if (c->depth - 1 < KEPT) {
-        w->dir = c->st[c->depth - 1];
+    if (c->depth - 1 - c->first < KEPT) {
+        w->dir = c->st[c->depth - 1 - c->first];
     } else {
         long r = walk_again(c, parent_len(w));
         if (r < 0)
@@ -327,7 +383,7 @@ static long kernel_link(struct course *c, u32 len)
 {
     struct rl_walk *w = c->w;
     struct rl_hit *h = &w->hit;
-    long r = rl_bind_real(&w->self, w->v, len, w->s->real);
+    long r = rl_bind_real(w, &w->self, len, w->s->real);
     if (r >= 0)
         r = k_statx(AT_FDCWD, w->s->real, 0, &h->sx);
     if (r < 0)
@@ -339,6 +395,18 @@ static long kernel_link(struct course *c, u32 len)
     w->dir = c->cur;
     w->vlen = len;
     return 1;
+}
+
+/* A link of /proc whose text would be too long: the kernel follows it to its directory. */
+static long enter_link(struct course *c, u32 len, int last)
+{
+    struct rl_walk *w = c->w;
+    long r = rl_bind_real(w, &w->self, len, w->s->real);
+    long fd = r < 0 ? r : rl_deep_open(w, w->s->real);
+    if (fd == -ENOTDIR && last)
+        return kernel_link(c, len);
+    r = fd < 0 ? fd : start_deep(c, (int)fd);
+    return r == -EXDEV ? -ENAMETOOLONG : r;
 }
 
 static int follow_last(const struct course *c)
@@ -360,6 +428,8 @@ static long found(struct course *c, u32 len, int last)
         if (++c->links > RL_MAX_LINKS || (c->resolve & RESOLVE_NO_SYMLINKS))
             return -ELOOP;
         long n = link_text(c, len, &text);
+        if (n == -ENAMETOOLONG && c->magic)
+            return enter_link(c, len, last);
         if (n == -ENOLINK)
             return last ? kernel_link(c, len) : -EACCES;
         return n < 0 ? n : splice(c, text, (u32)n, c->p);
@@ -411,11 +481,11 @@ static long walk(struct course *c)
                 return r;
             continue;
         }
-        if ((n > RL_NAME_MAX && (!rl_shown || w->vlen)) || w->vlen + n + 2 > RL_PATH_MAX)
+        u32 at = w->vlen, len = at + 1 + n;
+        if ((n > RL_NAME_MAX && (!rl_shown || at)) || rl_deep_room(w, len + 1) < 0)
             return -ENAMETOOLONG;
         w->dot = RL_NO_DOTS;
         w->slash = *end == '/' && !*next;
-        u32 at = w->vlen, len = at + 1 + n;
         w->v[at] = '/';
         memcpy(w->v + at + 1, name, n);
         w->v[len] = 0;
@@ -479,9 +549,15 @@ static long itself(struct course *c, int fd)
 {
     struct rl_walk *w = c->w;
     struct rl_origin o;
-    long r = rl_fd_virtual(w->s, fd, c->rest, &o);
+    long r = rl_chain_has_fd(fd) ? -ENAMETOOLONG : rl_fd_virtual(w->s, fd, c->rest, &o);
+    c->flags |= RL_WHOLE; /* no search permission is needed */
+    if (r == -ENAMETOOLONG || r > RL_LONG) {
+        long deep = attempt(c, fd, ".");
+        w->dot = RL_NO_DOTS;
+        if (r < 0 || deep != -ENAMETOOLONG) /* it is a directory */
+            return deep;
+    }
     int ours = rl_writable() && (o.place == RL_PLACE_LAYER || o.place == RL_PLACE_TREE);
-    c->flags |= RL_WHOLE;
     if (r >= 0)
         r = attempt(c, AT_FDCWD, r ? c->rest : "/");
     w->relative = ours;

@@ -49,8 +49,11 @@ long rl_chroot(const char *path, int allowed)
     struct rl_walk w;
     rl_walk_start(&w, &s);
     long r = rl_resolve_directory(&w, path);
-    if (r < 0 || !allowed)
-        return r < 0 ? r : -EPERM;
+    if (r >= 0 && !allowed)
+        r = -EPERM;
     w.v[w.vlen] = 0;
-    return rl_root_set(w.v);
+    if (r >= 0)
+        r = w.vlen < RL_PATH_MAX ? rl_root_set(w.v) : -ENAMETOOLONG;
+    rl_done(&w);
+    return r;
 }

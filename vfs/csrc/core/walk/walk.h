@@ -72,7 +72,9 @@ struct rl_walk {
         u16 off, len;
         u32 vlen; /* the layer's path: text, then the path from here on */
     } alias[RL_ALIASES];
-    char v[RL_PATH_MAX];
+    char *v;              /* near, or that of `deep` */
+    struct rl_deep *deep; /* deep.c: for a path that is longer; or NULL */
+    char near[RL_PATH_MAX];
     char arena[RL_ARENA];
 };
 void rl_walk_start(struct rl_walk *w, struct rl_scratch *s);
@@ -95,6 +97,7 @@ extern long (*rl_working_directory)(void); /* an engine whose working directory 
 void rl_path_text(char *real); /* as one for a call without an *at form; some bytes longer */
 /* The same for a call about extended attributes. */
 long rl_by_text(long nr, const char *real, const void *a, const void *b, size_t c, int d);
+char *rl_put_at(const struct rl_walk *w, char *out); /* the beginning of real paths below w->at; its end */
 void rl_begin_at(struct rl_walk *w, int fd); /* it is that of the upper's directory w->v */
 long rl_upper_path(const struct rl_walk *w, u32 len, char *out); /* of w->v[0..len) in the upper. Length */
 long rl_own_path(const struct rl_walk *w, char *out); /* of w->v, when it is the directory w->at. Length, or 0 */
@@ -123,9 +126,23 @@ void rl_late(struct rl_walk *w); /* the walk's name has just been made */
 /* A text of less than RL_PATH_MAX bytes for this longer path, into text[RL_REAL_MAX + 64], and the descriptor to close
  * after its use. */
 long rl_far_text(const char *real, char *text);
-/* The name of a descriptor's directory (AT_FDCWD: the working directory), if it is longer than the kernel's limit.
- * Length. */
-long rl_far_name(long fd, char *out, size_t size);
+
+/* ---- deep.c ------------------------------------------------------------------------------------- */
+
+/* Room in w->v, which may move. 0, or -ENAMETOOLONG. */
+long rl_deep_room(struct rl_walk *w, u32 bytes);
+void rl_deep_end(struct rl_walk *w); /* w->deep exists */
+long rl_deep_open(struct rl_walk *w, const char *real); /* a directory's descriptor, which the walk holds */
+void rl_deep_up(struct rl_walk *w, u32 len); /* w->at continues with its parent, w->v[0..len) */
+/* The real path root + text[0..n), which begins with a slash, into out[RL_REAL_MAX], if it is too long for that: it
+ * begins at a descriptor that is open until the walk ends. root NULL: the directory w->at. Length. */
+long rl_far_join(const struct rl_walk *w, const char *root, const char *text, u32 n, char *out);
+/* A walk that only asked: nothing is held but this. */
+static inline void rl_done(struct rl_walk *w)
+{
+    if (w->deep)
+        rl_deep_end(w);
+}
 
 /* ---- resolve.c --------------------------------------------------------------------------------- */
 
@@ -175,8 +192,35 @@ int rl_same_object(const struct rl_walk *w, const struct rl_origin *o, const str
 void rl_show_real(const struct rl_layer *l, struct rl_hit *h);
 void rl_show_view(u32 id, struct rl_hit *h);
 long rl_fd_real(int fd, char *out, size_t size); /* length */
-/* Into out[RL_PATH_MAX]; length, 0 for the root. */
+/* Into out[RL_PATH_MAX]; length, 0 for the root. -ENAMETOOLONG: chain.c finds it. */
 long rl_fd_virtual(struct rl_scratch *s, int fd, char *out, struct rl_origin *o);
+
+/* ---- chain.c ------------------------------------------------------------------------------------ */
+
+#define RL_LONG 512    /* bytes of a path from which on this is quicker than a walk from the root */
+#define RL_CHAINED 24 /* directories above it that are known */
+struct rl_chained {
+    struct rl_real place; /* of the descriptor's real directory */
+    u32 depth;
+    struct rl_ctx cur, above[RL_CHAINED]; /* the nearest first; min(depth, RL_CHAINED) */
+};
+/* A directory's descriptor (AT_FDCWD: the working directory), whatever its path's length is: the path into w->v.
+ * -EXDEV: it is outside. */
+long rl_chain_at(struct rl_walk *w, int fd, struct rl_chained *out);
+int rl_chain_has(const struct statx *sx); /* probably known, without its name */
+int rl_chain_has_fd(int fd);
+void rl_chain_add(const struct rl_walk *w); /* a directory of the upper, found in a directory that is known */
+void rl_chain_init(void);
+void rl_chain_carry(u32 before, u64 hash); /* after rl_changed_one() */
+
+/* Look a name up in the known directory of this FNV state: w->dir, w->v, w->hit. */
+long rl_chain_child(struct rl_walk *w, u64 dir, const char *name, u32 len);
+
+/* ---- deepfile.c --------------------------------------------------------------------------------- */
+
+void rl_deepfile_add(const struct rl_walk *w, long fd); /* the walk's object has just been opened */
+/* The file of a descriptor whose name the kernel cannot tell. 0: the walk's object; 1: only w->hit is set. */
+long rl_deepfile_find(struct rl_walk *w, const struct statx *sx);
 
 /* ---- renamebits.c, renamedpath.c, redirect.c ------------------------------------------------------------------ */
 

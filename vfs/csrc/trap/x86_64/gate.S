@@ -170,36 +170,76 @@ rl_fault_entry:
     jmp *%rax
 2:  ret
 
-/* long rl_copy_raw(void *to, const void *from, size_t n, u64 stack): 0 or -EFAULT */
+/* long rl_copy_raw(void *to, const void *from, size_t n, u64 stack): 0 or -EFAULT. By words: `rep movsb` takes longer to
+ * start than a short copy takes, and is used only for the rest of less than a word, or of a long copy. */
     .globl rl_copy_raw
     .type rl_copy_raw, @function
 rl_copy_raw:
     mov %rsp, %r8
     mov %rcx, %rsp
-    mov %rdx, %rcx
+    xor %eax, %eax
     .globl rl_copy_begin
 rl_copy_begin:
+    cmp $512, %rdx
+    ja 2f
+1:  sub $16, %rdx
+    jb 3f
+    mov (%rsi,%rax), %rcx
+    mov 8(%rsi,%rax), %r9
+    mov %rcx, (%rdi,%rax)
+    mov %r9, 8(%rdi,%rax)
+    add $16, %rax
+    jmp 1b
+3:  add $16, %rdx
+    add %rax, %rsi
+    add %rax, %rdi
+2:  mov %rdx, %rcx
+    jrcxz 4f
     rep movsb
-    mov %r8, %rsp
+4:  mov %r8, %rsp
     xor %eax, %eax
     ret
-/* long rl_copy_text(char *to, const char *from, size_t max, u64 stack): length, max, or -EFAULT */
+/* long rl_copy_text(char *to, const char *from, size_t max, u64 stack): length, max, or -EFAULT. By words, which are
+ * aligned: they are on the same page as the text's end. */
     .globl rl_copy_text
     .type rl_copy_text, @function
 rl_copy_text:
     mov %rsp, %r8
     mov %rcx, %rsp
     xor %eax, %eax
+    movabs $0x0101010101010101, %r10
+    mov %r10, %r11
+    shl $7, %r11
 1:  cmp %rdx, %rax
-    jae 2f
-    movzbl (%rsi,%rax), %ecx
+    jae 4f
+    lea (%rsi,%rax), %rcx
+    test $7, %cl
+    jz 3f
+2:  movzbl (%rsi,%rax), %ecx
     mov %cl, (%rdi,%rax)
-    test %cl, %cl
-    je 2f
     inc %rax
-    jmp 1b
-2:  mov %r8, %rsp
+    test %cl, %cl
+    jnz 1b
+    dec %rax
+4:  mov %r8, %rsp
     ret
+3:  lea 8(%rax), %rcx
+    cmp %rdx, %rcx
+    ja 2b
+    mov (%rsi,%rax), %r9
+    mov %r9, (%rdi,%rax)
+    mov %r9, %rcx             /* (~word & 0x80…) & (word - 0x01…): a bit for the first NUL, and perhaps higher ones */
+    not %rcx
+    and %r11, %rcx
+    sub %r10, %r9
+    and %r9, %rcx
+    jnz 5f
+    add $8, %rax
+    jmp 1b
+5:  bsf %rcx, %rcx
+    shr $3, %ecx
+    add %rcx, %rax
+    jmp 4b
     .globl rl_copy_end
 rl_copy_end:
     .globl rl_copy_fault

@@ -9,12 +9,10 @@
  * 4. A read-only page is writable only during the write; if the host refuses that (W^X), nothing is patched.
  */
 #include <linux/futex.h>
-#include <linux/stat.h>
 
 #include "../engine.h"
-#include "../patch.h"
+#include "../call/patch.h"
 
-#define RL_PAGE 4096ull
 #define RL_REACH 0x7fff0000ll  /* of a 32-bit jump, less an area */
 #define RL_AREA_BYTES 16384u   /* of stubs near one library */
 #define RL_AREAS 32
@@ -24,12 +22,14 @@
 
 extern char rl_patch_entry[];
 
-struct area {
-    u8 *base;
-    u32 used;
-};
-static struct area areas[RL_AREAS];
-static u32 area_count;
+/* The places for stubs. Guarded by rl_patch_lock(). */
+static struct {
+    u32 areas;
+    struct area {
+        u8 *base;
+        u32 used; /* bytes */
+    } area[RL_AREAS];
+} state;
 
 int rl_patch_read_site(struct rl_call *c, u64 ip, u64 nr, u64 sp, struct rl_site *site)
 {
@@ -61,7 +61,7 @@ static int near(const u8 *base, u64 at)
 
 static struct area *make_area(u64 at)
 {
-    for (i64 k = 1; k <= RL_TRIES && area_count < RL_AREAS; k++) {
+    for (i64 k = 1; k <= RL_TRIES && state.areas < RL_AREAS; k++) {
         i64 want = (i64)(at & ~0xffffull) + (k & 1 ? -1 : 1) * ((k + 1) / 2) * RL_STEP;
         long m;
 
@@ -70,8 +70,8 @@ static struct area *make_area(u64 at)
         m = rl_sys(__NR_mmap, want, RL_AREA_BYTES, PROT_READ | PROT_WRITE | PROT_EXEC,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (m == want) {
-            areas[area_count] = (struct area){(u8 *)m, 0};
-            return &areas[area_count++];
+            state.area[state.areas] = (struct area){(u8 *)m, 0};
+            return &state.area[state.areas++];
         }
         if (m > 0) /* a kernel that does not know MAP_FIXED_NOREPLACE */
             rl_sys2(__NR_munmap, m, RL_AREA_BYTES);
@@ -85,9 +85,9 @@ static u8 *take_stub(u64 at)
 {
     struct area *a = NULL;
 
-    for (u32 i = 0; i < area_count && a == NULL; i++)
-        if (near(areas[i].base, at) && areas[i].used + RL_STUB_BYTES <= RL_AREA_BYTES)
-            a = &areas[i];
+    for (u32 i = 0; i < state.areas && a == NULL; i++)
+        if (near(state.area[i].base, at) && state.area[i].used + RL_STUB_BYTES <= RL_AREA_BYTES)
+            a = &state.area[i];
     if (a == NULL)
         a = make_area(at);
     if (a == NULL || !near(a->base, at))
@@ -149,14 +149,6 @@ static int is_writable(u64 at)
 
 static int crosses_lines(u64 at) { return (at & 15) > 11; }
 
-static int is_alone(void)
-{
-    struct statx sx;
-
-    /* a link for ., one for .., and one for each thread */
-    return rl_sys(__NR_statx, AT_FDCWD, (long)"/proc/self/task", 0, STATX_NLINK, (long)&sx, 0) == 0 && sx.stx_nlink == 3;
-}
-
 static void write_jump(const struct rl_site *site, const u8 *stub)
 {
     u64 line = site->at & ~15ull, old[2], new[2];
@@ -186,7 +178,7 @@ void rl_patch_write_site(const struct rl_site *site)
     int writable;
     u8 *stub;
 
-    if (end != page || (crosses_lines(site->at) && !is_alone()))
+    if (end != page || (crosses_lines(site->at) && rl_has_threads()))
         return;
     writable = is_writable(site->at);
     stub = take_stub(site->at);

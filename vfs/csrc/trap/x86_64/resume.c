@@ -10,7 +10,7 @@
  * 3. A pass buffer is never freed: the buffers are reused in turn.
  */
 #include "../engine.h"
-#include "../syscalls.h"
+#include "../table/syscalls.h"
 
 #define RL_PASS_BUFFERS 256
 

@@ -1,0 +1,156 @@
+/* The calls of the fast path: stat, access, readlink, open. Rules 4 and 5 are those of fastpath.c. */
+#include "fastpath.h"
+
+#define REAL 400 /* bytes of a real path in the upper */
+
+/* Rule 4: the real path of a path that rl_fast_find() has left to the upper (rule 5: relative to s->dirfd), and its attributes.
+ * 0 or RL_MISS. */
+static long upper_file(const struct rl_fast_path *s, const char *path, char *real, struct rl_attr *out)
+{
+    struct statx sx;
+    const struct rl_layer *l = &rl_layers[0];
+    u32 k = (u32)strlen(path), n = 0;
+    if (!s->upper || l->len + k + 1 > REAL)
+        return RL_MISS;
+    if (s->base.kind != RL_BASE_UPPER) { /* else rule 5 */
+        memcpy(real, l->path, l->len);
+        n = l->len;
+    }
+    if (s->base.kind == RL_BASE_VIEW) {
+        long b = rl_base_path(&s->base, real + n, REAL - n);
+        if (b < 0 || n + (u32)b + k + 2 > REAL)
+            return RL_MISS;
+        n += (u32)b;
+        real[n++] = '/';
+    }
+    memcpy(real + n, path, k + 1);
+    if (k_near(s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, real, AT_SYMLINK_NOFOLLOW, &sx) < 0 || !rl_isreg(sx.stx_mode))
+        return RL_MISS;
+    if (s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) /* the directory no longer has this path */
+        return RL_MISS;
+    if (s->upper == UPPER_RECORD)
+        return rl_attrcache_attr(&sx, out) ? 0 : RL_MISS;
+    rl_attr_real(&sx, out);
+    out->uid = rl_launch->map_uid;
+    out->gid = rl_launch->map_gid;
+    out->dev = rl_launch->st_dev;
+    return 0;
+}
+
+static __attribute__((noinline)) long upper_attr(const struct rl_fast_path *s, const char *path, struct rl_attr *out)
+{
+    char real[REAL];
+    return upper_file(s, path, real, out);
+}
+
+long rl_fast_stat(int dirfd, const char *path, int flags, struct rl_attr *out)
+{
+    struct rl_fast_path s;
+    long id = rl_fast_find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    if (id == RL_MISS)
+        return upper_attr(&s, path, out);
+    if (id < 0)
+        return id;
+    rl_attr_view((u32)id, out);
+    return 0;
+}
+
+static __attribute__((noinline)) long upper_access(const struct rl_fast_path *s, const char *path, u32 mode, int real_ids)
+{
+    struct rl_attr a;
+    long r = upper_attr(s, path, &a);
+    return r < 0 ? r : rl_permit(a.mode, a.uid, a.gid, mode, real_ids);
+}
+
+long rl_fast_access(int dirfd, const char *path, int mode, int flags)
+{
+    struct rl_fast_path s;
+    long id = rl_fast_find(&s, dirfd, path, !(flags & AT_SYMLINK_NOFOLLOW));
+    if (id == RL_MISS)
+        return upper_access(&s, path, (u32)mode & 7, !(flags & AT_EACCESS));
+    if (id < 0)
+        return id;
+    const struct rl_view_entry *e = rl_view_entry((u32)id);
+    long r = rl_permit(e->mode, e->uid, e->gid, (u32)mode & 7, !(flags & AT_EACCESS));
+    return r == 0 && (mode & RL_W_OK) && !rl_writable() ? -EROFS : r;
+}
+
+long rl_fast_readlink(int dirfd, const char *path, const char **text)
+{
+    struct rl_fast_path s;
+    long id = rl_fast_find(&s, dirfd, path, 0);
+    if (id < 0)
+        return id;
+    const struct rl_view_entry *e = rl_view_entry((u32)id);
+    if (e->type != 'l')
+        return -EINVAL;
+    *text = rl_view_text(e->link, e->link_len);
+    return *text ? (long)e->link_len : RL_MISS;
+}
+
+#define QUICK_OPEN (O_CLOEXEC | O_NONBLOCK | O_NOCTTY | O_LARGEFILE | O_NOFOLLOW | O_DIRECTORY)
+#ifndef O_LARGEFILE
+#define O_LARGEFILE 0100000
+#endif
+
+static __attribute__((noinline)) long upper_open(const struct rl_fast_path *s, const char *path, int flags)
+{
+    char real[REAL];
+    struct rl_attr a;
+    long r = upper_file(s, path, real, &a);
+    if (r >= 0 && (flags & O_DIRECTORY))
+        return -ENOTDIR;
+    if (r >= 0)
+        r = rl_permit(a.mode, a.uid, a.gid, RL_R_OK, 0);
+    if (r < 0)
+        return r;
+    r = k4(__NR_openat, s->base.kind == RL_BASE_UPPER ? s->dirfd : AT_FDCWD, (long)real, flags, 0);
+    if (r >= 0 && s->base.kind == RL_BASE_VIEW && rl_stirred(s->now)) {
+        k_close(r);
+        return RL_MISS;
+    }
+    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* removed again: a lower object may show */
+}
+
+long (*rl_tree_descriptor)(u32 layer);
+
+long rl_fast_open(int dirfd, const char *path, int flags, char *real, size_t size)
+{
+    if (flags & ~(QUICK_OPEN | 0100000 /* the O_LARGEFILE that x86_64's C libraries pass */))
+        return RL_MISS;
+    struct rl_fast_path s;
+    long id = rl_fast_find(&s, dirfd, path, !(flags & O_NOFOLLOW));
+    if (id == RL_MISS)
+        return upper_open(&s, path, flags);
+    if (id < 0)
+        return id;
+    const struct rl_view_entry *e = rl_view_entry((u32)id);
+    if (e->type == 'f' && (flags & O_DIRECTORY))
+        return -ENOTDIR;
+    /* A directory's descriptor has to lead back to its name here. */
+    if (e->type != 'f' && (e->type != 'd' || e->source_len))
+        return RL_MISS;
+    long r = rl_permit(e->mode, e->uid, e->gid, RL_R_OK, 0);
+    if (r < 0)
+        return r;
+    int here = s.plain && s.base.kind == RL_BASE_VIEW && s.base.tree == e->layer && !e->source_len;
+    long at = s.dirfd, tree = -1;
+    if (!s.base.kind && s.plain && !e->source_len && rl_tree_descriptor)
+        tree = rl_tree_descriptor(e->layer);
+    if (tree >= 0) {
+        at = tree;
+        while (*path == '/')
+            path++;
+    } else if (!here) {
+        if (rl_view_real((u32)id, real, size) < 0)
+            return RL_MISS;
+        at = AT_FDCWD;
+        path = real;
+    }
+    r = k4(__NR_openat, at, (long)path, flags, 0);
+    if (r >= 0 && e->type == 'd')
+        rl_fast_list_begin((int)r);
+    if (r >= 0 && !e->source_len)
+        rl_fdcache_opened((int)r, (u32)id, e->type == 'd', s.hash, s.keep, s.now);
+    return r == -ENOENT || r == -ENOTDIR ? RL_MISS : r; /* not hydrated yet */
+}
