@@ -11,7 +11,7 @@ from rootlay.cli.template.functions import FUNCTIONS, Function
 from rootlay.cli.template.gofmt import show
 from rootlay.cli.template.lexer import quote
 from rootlay.cli.template.parser import Parser
-from rootlay.cli.template.values import MISSING, Byte, StringMap, Struct, TypedNil, is_true, type_name
+from rootlay.cli.template.values import MISSING, Byte, Method, StringMap, Struct, TypedNil, is_true, type_name
 
 _DEEPEST = 100
 """Of templates that call themselves; Go's is 100000, where Python's stack has ended."""
@@ -225,9 +225,23 @@ class _Run:
         loose = isinstance(node, nodes.Field | nodes.Variable)
         for number, name in enumerate(names):
             last = number == len(names) - 1
+            known = receiver.fields if isinstance(receiver, Struct) else receiver if isinstance(receiver, dict) else {}
+            method = known.get(name)
+            if isinstance(method, Method):
+                receiver = self._method(dot, name, method, arguments[1:] if last else (), final if last else _ABSENT)
+                continue
             before, receiver = receiver, self._field(name, receiver, has_arguments and last, loose)
             loose = not isinstance(before, Struct | StringMap)
         return receiver
+
+    def _method(self, dot: Any, name: str, method: Method, arguments: Sequence[Any], final: Any) -> Any:
+        """Call a method of one string."""
+        given = [self._argument(dot, "string", argument) for argument in arguments]
+        if final is not _ABSENT:
+            given.append(self._checked(final, "string"))
+        if len(given) != 1:
+            raise self._error(f"wrong number of args for {name}: want 1 got {len(given)}")
+        return method.call(given[0])
 
     def _field(self, name: str, receiver: Any, has_arguments: bool, loose: bool) -> Any:
         """Return a field of a value. `loose`: Go knows the value as an interface {} only."""

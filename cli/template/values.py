@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ class Struct:
     Args:
         kind: the name of its type, for errors: `*formatter.ImageContext`.
         fields: its fields by name; a callable is evaluated when it is read, as a method.
-        document: the value that `json` prints; None: the fields.
+        document: the fields as `json` prints them, in their order; None: all fields, sorted by name.
     """
 
     kind: str
@@ -28,6 +28,13 @@ class Struct:
         """Return a field. Raises KeyError."""
         found = self.fields[name]
         return found() if callable(found) else found
+
+
+@value
+class Method:
+    """A field that is called with one string: `{{.Label "key"}}`."""
+
+    call: Callable[[str], Any]
 
 
 class StringMap(dict[str, Any]):
@@ -86,8 +93,9 @@ def plain(item: Any) -> Any:
     """Return a value as JSON's encoder of Python takes it."""
     if isinstance(item, Struct):
         if item.document is not None:
-            return plain(item.document)
-        return {name: plain(item.get(name)) for name in item.fields}
+            return {name: plain(field) for name, field in item.document.items()}
+        found = {name: item.get(name) for name in sorted(item.fields)}
+        return {name: plain(field) for name, field in found.items() if not isinstance(field, Method)}
     if isinstance(item, dict):
         return {key: plain(item[key]) for key in sorted(item)}
     if isinstance(item, list):
