@@ -23,7 +23,7 @@ from pathlib import Path
 from rootlay.store.model.entry import ENTRY_TYPES, Entry, EntryType
 from rootlay.store.model.errors import CopiedByFields
 from rootlay.vfs.build.context.glob import has_wildcards
-from rootlay.vfs.build.context.source import SourceEntry, SourceTree, join, resolve
+from rootlay.vfs.build.context.source import SourceEntry, SourceTree, clean, join, resolve
 from rootlay.vfs.build.context.wildcard import iter_matches, unescape
 from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.copy.options import CopyOptions
@@ -222,11 +222,6 @@ class Copier:
             EntryType.FILE, mode=mode, uid=owner.uid, gid=owner.gid, size=len(content), mtime_ns=self._options.made_ns
         )
         self._plan.add(target, Planned(entry, FileContent(lambda _: io.BytesIO(content))))
-
-
-def clean(path: bytes) -> bytes:
-    """Return an absolute path without `.`, `..` and double slashes; `..` stops at the root."""
-    return os.path.normpath(b"/" + path.lstrip(b"/"))
 
 
 def absolute(path: str, working_dir: str) -> str:
