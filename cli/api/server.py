@@ -5,6 +5,7 @@ Rules:
    Each child accepts one connection; it may fork programs, and take the connection over.
 2. A handler's answer, error or crash is that of its own connection.
 3. The socket has mode 0600 from its first moment, and belongs to the one server that holds its lock.
+4. A program of a container may use the socket only if the user has bound it into that container: `refusal`.
 """
 
 from __future__ import annotations
@@ -28,9 +29,12 @@ from rootlay.cli.api.errors import ApiError, explain
 from rootlay.cli.api.exchange import ClientLeft, Connection, Exchange
 from rootlay.cli.api.routes import LEFT_OUT, ROUTES, find_route, split_version
 from rootlay.cli.spec import Context
+from rootlay.store.containers.containers import Containers
 from rootlay.store.model.errors import RootlayError
 from rootlay.store.model.value import value
 from rootlay.vfs.docker.versions import API_VERSION, ENGINE_VERSION, MIN_API_VERSION
+from rootlay.vfs.run.peer import mark_of_peer
+from rootlay.vfs.run.processes import mark_for
 
 _BACKLOG = 128
 WAITING = 2
@@ -152,7 +156,7 @@ class _Parent:
             self._listener.socket.close()
             os.close(self._heard)
             os.close(self._told)
-            handle_connection(client, self._context)
+            handle_connection(client, self._context, refusal(client, self._context))
             code = 0
         finally:
             os._exit(code)
@@ -183,8 +187,8 @@ def _preload() -> None:
         route.load()
 
 
-def handle_connection(client: socket.socket, context: Context) -> None:
-    """Serve the requests of one client until it leaves."""
+def handle_connection(client: socket.socket, context: Context, refused: str = "") -> None:
+    """Serve the requests of one client until it leaves. `refused`: why none of them may be answered."""
     connection = Connection(client, f"Docker/{ENGINE_VERSION} (linux)")
     with client, contextlib.suppress(ClientLeft):
         while True:
@@ -196,9 +200,38 @@ def handle_connection(client: socket.socket, context: Context) -> None:
                 return
             if exchange is None:
                 return
+            if refused or (refused := _strange_host(client, exchange)):
+                exchange.reply(403, {"message": refused})
+                return
             handle(exchange, context)
             if exchange.taken_over or not connection.renew():
                 return
+
+
+def refusal(client: socket.socket, context: Context) -> str:
+    """Return why a client may not use the API; empty if it may. Confinement does not stop a connection by name."""
+    if client.family != socket.AF_UNIX:
+        return ""
+    mark = mark_of_peer(client)
+    if mark is None:
+        return ""
+    path = os.path.realpath(client.getsockname())
+    for record in Containers(context.root).iter_all():
+        if mark == mark_for(record.id):
+            sources = (os.path.realpath(bind.host) for bind in record.config.binds)
+            if any(os.path.commonpath((path, source)) == source for source in sources):
+                return ""
+    return f"a program of a container uses the API only if its socket is bound into the container: -v {path}:{path}"
+
+
+def _strange_host(client: socket.socket, exchange: Exchange) -> str:
+    """Return why a request to a TCP port is refused: a web page in a browser may send one by a name of its own."""
+    if client.family == socket.AF_UNIX:
+        return ""
+    host = exchange.headers.get("host", "").rpartition(":")[0].strip("[]") or exchange.headers.get("host", "")
+    if host.startswith("127.") or host in ("localhost", "::1"):
+        return ""
+    return f"the host {host!r} is not this machine"
 
 
 def handle(exchange: Exchange, context: Context) -> None:

@@ -21,6 +21,7 @@ import socket
 from collections.abc import Callable, Iterator
 
 from rootlay.vfs.run.containerlog import STDERR, STDOUT
+from rootlay.vfs.run.peer import mark_of_peer
 from rootlay.vfs.run.terminal import open_terminal
 
 _READ_BYTES = 1 << 16
@@ -160,7 +161,11 @@ class Relay:
                 os.read(self._wakes, 4096)
         if self._listener is not None and self._listener.fileno() in ready:
             with contextlib.suppress(OSError):
-                self.add_client(self._listener.accept()[0].detach())
+                client = self._listener.accept()[0]
+                if mark_of_peer(client) is None:
+                    self.add_client(client.detach())
+                else:  # a program of a container, which must not type into another
+                    client.close()
         if ready & self._streams.sources.keys():
             self._read_output()
         for fd in ready & self._clients:
