@@ -36,6 +36,8 @@ BUILD_OPTIONS = (
     PLATFORM_OPTION,
     Option(("--pull",), "flag", "Check the registry for newer base images."),
     Option(("--no-cache",), "flag", "Do not use cached layers."),
+    Option(("--no-cache-filter",), "many", "Do not use cached layers of these stages.", "STAGE"),
+    Option(("--annotation",), "many", "Annotate the image's manifest.", "[manifest:]KEY=VALUE"),
     Option(
         ("--cache-from",),
         "many",
@@ -86,6 +88,10 @@ def to_options(
         labels={text.partition("=")[0]: text.partition("=")[2] for text in values.many("label")},
         platform=platform_of(values) or host_platform(),
         no_cache=values.flag("no_cache"),
+        no_cache_stages=frozenset(
+            name.strip().lower() for text in values.many("no_cache_filter") for name in text.split(",")
+        ),
+        annotations=dict(_annotation(text) for text in values.many("annotation")),
         pull=values.flag("pull"),
         keep_failed=values.flag("keep_failed"),
         network="none" if network == "none" else "host",
@@ -135,6 +141,17 @@ def _cache_places(values: Values, name: str) -> tuple[CachePlace, ...]:
         return tuple(parse_cache_place(text, to=name == "cache_to") for text in values.many(name))
     except BadValue as error:
         raise UsageError(f"--{name.replace('_', '-')} {error}") from None
+
+
+def _annotation(text: str) -> tuple[str, str]:
+    """Parse `KEY=VALUE` or `manifest:KEY=VALUE`. Raises UsageError."""
+    name, sign, given = text.partition("=")
+    place, colon, key = name.rpartition(":")
+    if not sign or not key:
+        raise UsageError(f"--annotation {text}: expected KEY=VALUE")
+    if colon and place.partition("[")[0] != "manifest":
+        raise UsageError(f"--annotation {text}: only manifests can be annotated: a build makes no index; use manifest:")
+    return key, given
 
 
 def _host(text: str) -> tuple[str, str]:

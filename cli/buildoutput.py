@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rootlay.cli.listing import size
 from rootlay.cli.registryoptions import settings_of
 from rootlay.cli.spec import Context, Option, UsageError, Values
+from rootlay.store.model.reference import Reference
 
 if TYPE_CHECKING:
     from rootlay.store.store import ImageStore
@@ -28,6 +29,14 @@ OUTPUT_OPTIONS = (
     ),
     Option(("--push",), "flag", "Push the image after the build; short for -o type=registry."),
     Option(("--iidfile",), "text", "Write the image ID to a file.", "FILE"),
+    Option(("--metadata-file",), "text", "Write the digests and names of the image to a file, as JSON.", "FILE"),
+    Option(
+        ("--format",),
+        "text",
+        "Form of the manifest that is pushed: oci or docker. Podman finds a HEALTHCHECK only in docker's.",
+        "FORM",
+        default="oci",
+    ),
 )
 
 
@@ -68,7 +77,8 @@ def deliver(
     for output in outputs:
         try:
             settings = settings_of(values, context)
-            write_output(store, result.image, result.names, output, context.out.binary, settings, note)
+            form = values.required("format")
+            write_output(store, result.image, result.names, output, context.out.binary, settings, note, form)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -76,10 +86,29 @@ def deliver(
             raise BuildFailed(None, f"--output {output.dest}{named}: {error.strerror or error}") from error
     if values.text("iidfile"):
         Path(values.required("iidfile")).write_text(str(result.image.id), encoding="ascii")
+    if values.text("metadata_file"):
+        _write_metadata(Path(values.required("metadata_file")), result)
     if not any(output.dest == STDOUT for output in outputs):
         context.out.line(result.image.id)
     if outputs and not any(output.keeps_image for output in outputs) and result.is_new and not result.image.references:
         store.remove(str(result.image.manifest_digest), in_use=lambda: needed(store))
+
+
+def _write_metadata(path: Path, result: BuildResult) -> None:
+    """Write buildx's metadata of an image."""
+    import json
+
+    image = result.image
+    descriptor = image.descriptor.to_json()
+    if image.manifest.annotations:
+        descriptor["annotations"] = dict(image.manifest.annotations)
+    found = {
+        "containerimage.config.digest": str(image.id),
+        "containerimage.descriptor": descriptor,
+        "containerimage.digest": str(image.manifest_digest),
+        **({"image.name": ",".join(str(Reference.parse(name)) for name in result.names)} if result.names else {}),
+    }
+    path.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
 
 def summary(result: BuildResult, outputs: Sequence[Output], context: Context) -> None:

@@ -16,7 +16,7 @@ PROGRESS_OPTIONS = (
     Option(
         ("--progress",),
         "text",
-        "Progress output: auto (live on a terminal, lines elsewhere), plain, tty or quiet.",
+        "Progress output: auto (live on a terminal, lines elsewhere), plain, tty, quiet or rawjson.",
         "HOW",
         default="auto",
     ),
@@ -37,15 +37,19 @@ def open_report(values: Values, context: Context) -> Iterator[Report]:
 
         with ScreenReport(context.err, colour="NO_COLOR" not in context.environ) as screen:
             yield screen
+    elif how == "rawjson":
+        from rootlay.cli.buildjson import JsonReport
+
+        yield JsonReport(context.err)
     else:
         yield PlainReport(context.err)
 
 
 def how_of(values: Values, context: Context) -> str:
-    """Return `quiet`, `tty` or `plain`. Raises UsageError."""
+    """Return `quiet`, `tty`, `rawjson` or `plain`. Raises UsageError."""
     how = values.required("progress")
-    if how not in ("auto", "plain", "tty", "quiet"):
-        raise UsageError(f"--progress={how}: expected auto, plain, tty or quiet")
+    if how not in ("auto", "plain", "tty", "quiet", "rawjson"):
+        raise UsageError(f"--progress={how}: expected auto, plain, tty, quiet or rawjson")
     if values.flag("quiet") or how == "quiet":
         return "quiet"
     if how == "auto":

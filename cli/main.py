@@ -30,7 +30,12 @@ def main(words: list[str] | None = None) -> int:
     gc.set_threshold(GARBAGE_AT)
     out, err = standard_streams()
     environ = dict(os.environ)
-    root, rest = _split_root(words)
+    try:
+        root, rest = _split_globals(words, environ)
+    except UsageError as error:
+        err.line(f"rootlay: {error}")
+        _settle(out, err)
+        return USAGE
     verb = rest[0] if rest else ""
     try:
         place = root or user_root(environ)
@@ -64,13 +69,18 @@ def _settle(out: Printer, err: Printer) -> None:
             abandon(number)
 
 
-def _split_root(words: list[str]) -> tuple[Path | None, list[str]]:
-    """Remove `--root DIR` from the front; it precedes the verb."""
-    if words and words[0].startswith("--root="):
-        return Path(words[0].partition("=")[2]).absolute(), words[1:]
-    if len(words) > 1 and words[0] == "--root":
+def _split_globals(words: list[str], environ: dict[str, str]) -> tuple[Path | None, list[str]]:
+    """Read the options before the verb. Raises UsageError."""
+    if len(words) > 2 and words[0] == "--root" and not words[2].startswith("-"):
         return Path(words[1]).absolute(), words[2:]
-    return None, words
+    if not words or not words[0].startswith("-"):
+        return None, words
+    from rootlay.cli.globaloptions import split_globals
+
+    found = split_globals(words)
+    if found.docker_config is not None:
+        environ["DOCKER_CONFIG"] = found.docker_config
+    return found.root, found.rest
 
 
 def _dispatch(verb: str, rest: list[str], context: Context) -> int:
@@ -81,6 +91,13 @@ def _dispatch(verb: str, rest: list[str], context: Context) -> int:
         except LeaveToTyper:
             return _with_typer(verb, rest, context)
         return table.action(values, context)
+    if "ROOTLAY_AS_DOCKER" in context.environ:
+        from rootlay.cli.globaloptions import docker_version
+
+        text = docker_version(context.environ, rest)
+        if text is not None:
+            context.out.line(text)
+            return 0
     return _with_typer(verb, rest, context)
 
 

@@ -106,8 +106,9 @@ def _take_cluster(word: str, table: _Table, left: list[str]) -> None:
     """Parse a cluster: `-it`, `-eNAME=value`, `-ite NAME=value`."""
     for position in range(1, len(word)):
         option = table.find(f"-{word[position]}")
-        if option.kind != "flag":
-            rest = word[position + 1 :].removeprefix("=")
+        rest = word[position + 1 :]
+        if option.kind != "flag" or rest.startswith("="):
+            rest = rest.removeprefix("=")
             _take(option, rest or None, left, table.given)
             return
         _take(option, None, left, table.given)

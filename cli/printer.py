@@ -6,8 +6,9 @@ Rules:
    line ends, bidirectional and other format characters, bytes that are not UTF-8. It does so for every kind of output,
    so that a pipe shows the same text as a terminal.
 2. `json` is exact, and ASCII: JSON's own escapes.
-3. `binary` is for output that is passed on unchanged: archives, documents, the output of programs.
-4. A reader may close our output: ReaderGone. Any other error of it is OutputFailed. Errors of standard error are
+3. `formatted` is for the output of templates, which write their own tabs and line ends: it escapes all but these.
+4. `binary` is for output that is passed on unchanged: archives, documents, the output of programs.
+5. A reader may close our output: ReaderGone. Any other error of it is OutputFailed. Errors of standard error are
    ignored: there is no other place to report them.
 """
 
@@ -56,7 +57,12 @@ class Printer:
         """Write several lines in one piece."""
         self._write("".join(f"{printable_text(text)}\n" for text in texts), flush=flush)
 
-    def json(self, value: Any, *, indent: int = 2) -> None:
+    def formatted(self, text: str) -> None:
+        """Write the output of a template, by rule 3."""
+        lines = ("\t".join(map(printable_text, line.split("\t"))) for line in text.split("\n"))
+        self._write("\n".join(lines))
+
+    def json(self, value: Any, *, indent: int | None = 2) -> None:
         """Write a value as JSON, by rule 2."""
         self._write(json.dumps(value, indent=indent, default=str) + "\n")
 

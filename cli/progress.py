@@ -19,8 +19,13 @@ REDRAWN_EVERY_S = 0.1
 
 
 @contextlib.contextmanager
-def show_progress(context: Context) -> Iterator[Progress]:
-    """Return a callback `(done bytes, total bytes or None, label)` for the store's long operations."""
+def show_progress(context: Context, *, hidden: bool = False) -> Iterator[Progress]:
+    """Return a callback `(done bytes, total bytes or None, label)` for long operations; `hidden`: it does nothing."""
+    if hidden:
+        from rootlay.store.model.progress import silent
+
+        yield silent
+        return
     if context.err.isatty():
         with _bar(context) as callback:
             yield callback

@@ -10,21 +10,26 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "Containers": (
         *("run", "create", "start", "exec", "ps", "stop", "restart", "kill", "wait", "rm", "rename", "update"),
         *("pause", "unpause", "attach", "logs", "port", "top", "stats"),
-        *("diff", "commit", "cp", "export", "volume"),
+        *("diff", "commit", "cp", "export", "container", "volume", "network"),
         *("snapshot", "rollback", "fork", "python"),
     ),
-    "Images": ("load", "save", "import", "tag", "images", "rmi", "history", "bundle", "optimize", "build", "builder"),
-    "Registries": ("pull", "push", "login", "logout", "manifest"),
-    "Both": ("inspect",),
-    "Upkeep": ("fsck", "prune", "doctor", "api"),
+    "Images": (
+        *("load", "save", "import", "tag", "images", "rmi", "history", "image", "bundle", "optimize"),
+        *("build", "bake", "builder", "buildx"),
+    ),
+    "Registries": ("pull", "push", "login", "logout", "search", "manifest"),
+    "Both": ("inspect", "events", "info", "version", "context"),
+    "Upkeep": ("fsck", "prune", "system", "doctor", "api", "docker-link"),
 }
+TWO_WORDS = frozenset("builder buildx container context image manifest network system volume".split())
+"""The verbs that are followed by another one: `volume ls`."""
 VERBS = frozenset(name for names in GROUPS.values() for name in names)
 
 
 def load_verb(name: str) -> Verb:
     """Import a verb's module and return its table."""
-    module = importlib.import_module(
-        f"rootlay.cli.verbs.{name}_" if name in ("import", "exec") else f"rootlay.cli.verbs.{name}"
-    )
+    folder = "groups" if name in TWO_WORDS else "verbs"
+    file = f"{name}_" if name in ("import", "exec") else name.replace("-", "")
+    module = importlib.import_module(f"rootlay.cli.{folder}.{file}")
     verb: Verb = module.VERB
     return verb

@@ -195,6 +195,7 @@ FLOORS = (
     "vfs/hook vfs/doctor",
     "vfs/pyfs",
     "vfs/build/language",
+    "vfs/build/lint",
     "vfs/build/context",
     "vfs/build/options",
     "vfs/build/result",
@@ -205,10 +206,14 @@ FLOORS = (
     "vfs/api",
     "vfs/plugins",
     "vfs",
+    "cli/template",
     "cli",
     "cli/container",
     "cli/api",
+    "cli/docker",
+    "cli/bake",
     "cli/verbs",
+    "cli/groups",
 )
 FLOOR = {folder: floor for floor, row in enumerate(FLOORS) for folder in row.split()}
 

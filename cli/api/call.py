@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rootlay.cli.api.exchange import Exchange
 from rootlay.cli.spec import Context
 from rootlay.store.containers.containers import Containers
 from rootlay.store.containers.record import ContainerRecord
 from rootlay.store.model.value import value
+
+if TYPE_CHECKING:
+    from rootlay.cli.api.exchange import Exchange
 
 
 @value

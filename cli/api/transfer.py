@@ -10,11 +10,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rootlay.cli.api.call import Call
 from rootlay.cli.api.errors import ApiError, bad_parameter, explain
-from rootlay.cli.api.exchange import Body, Exchange
 from rootlay.cli.api.images import platform_text
 from rootlay.cli.registryoptions import default_settings
 from rootlay.store.model.configchange import apply_changes
@@ -30,6 +29,9 @@ from rootlay.store.registry.push import push as push_image
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
 from rootlay.vfs.containers.ensureview import ensure_view
+
+if TYPE_CHECKING:
+    from rootlay.cli.api.exchange import Body, Exchange
 
 _INTERVAL_S = 0.1
 NO_BUILDKIT = (

@@ -6,15 +6,22 @@ import os
 import signal
 import tempfile
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from rootlay.cli.buildaccepted import ACCEPTED_OPTIONS
+from rootlay.cli.buildcall import CALL_OPTIONS, answer, method_of
 from rootlay.cli.buildoptions import BUILD_OPTIONS, to_options
 from rootlay.cli.buildoutput import OUTPUT_OPTIONS, deliver, parse_outputs, summary
 from rootlay.cli.buildprogress import PROGRESS_OPTIONS, how_of, open_report
 from rootlay.cli.buildsources import open_named, surroundings
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.vfs.build.context.buildcontext import BuildContext
 
 CANCELLED = 130
 
@@ -36,6 +43,8 @@ def action(values: Values, context: Context) -> int:
             name, text = source.dockerfile(values.text("file"), around.stdin)
             dockerfile = parse(text, name)
             store = ImageStore.open(context.root)
+            if method_of(values)[0] != "build":
+                return answer(values, context, store, dockerfile, text, _ignored(source, name))
             trees, images = open_named(store, values, context, Path(scratch), stack)
             options = to_options(values, context, trees, images)
             with open_report(values, context) as report:
@@ -49,6 +58,21 @@ def action(values: Values, context: Context) -> int:
     if how_of(values, context) != "quiet":
         summary(result, outputs, context)
     return 0
+
+
+def _ignored(source: BuildContext, dockerfile_name: str) -> Callable[[str], bool]:
+    """Return whether .dockerignore leaves out a path that is in the context."""
+    visible = source.visible(dockerfile_name)
+
+    def ignored(path: str) -> bool:
+        from rootlay.vfs.build.context.source import clean, resolve
+
+        place = clean(os.fsencode(path))
+        if "*" in path or "$" in path or place == b"/":
+            return False
+        return source.tree.lstat(resolve(source.tree, place)) is not None and visible.lstat(place) is None
+
+    return ignored
 
 
 VERB = Verb(
@@ -66,6 +90,8 @@ VERB = Verb(
         *BUILD_OPTIONS,
         *OUTPUT_OPTIONS,
         *PROGRESS_OPTIONS,
+        *CALL_OPTIONS,
+        *ACCEPTED_OPTIONS,
         *REGISTRY_OPTIONS,
     ),
     arguments=(

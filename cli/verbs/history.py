@@ -2,14 +2,36 @@
 
 from __future__ import annotations
 
-from rootlay.cli.listing import Column, age_of, print_table, size
+from typing import Any
+
+from rootlay.cli.docker.options import JSON, LIST_FORMAT, NO_TRUNC
+from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.spec import Argument, Context, Option, Values, Verb
 
 
 def action(values: Values, context: Context) -> int:
+    from rootlay.cli.docker.rows import HISTORY, history_rows
+    from rootlay.cli.docker.table import print_rows
+    from rootlay.store.model.value import replace
+    from rootlay.store.store import ImageStore
+    from rootlay.vfs.docker.images import history_of
+
+    if values.flag("json"):
+        context.out.json(_own_rows(values, context))
+        return 0
+    image = ImageStore.open(context.root).image(values.required("image"), platform_of(values))
+    human = values.flag("human")
+    listing = HISTORY if human else replace(HISTORY, table=HISTORY.table.replace("Since", "At"))
+    rows = history_rows(history_of(image), trunc=not values.flag("no_trunc"), human=human)
+    print_rows(context, listing, rows, values.text("format"), quiet=values.flag("quiet"))
+    return 0
+
+
+def _own_rows(values: Values, context: Context) -> list[dict[str, Any]]:
+    """Return the rows of --json, newest step first."""
     from rootlay.store.store import ImageStore
 
-    image = ImageStore.open(context.root).image(values.required("image"))
+    image = ImageStore.open(context.root).image(values.required("image"), platform_of(values))
     layers = list(zip(image.diff_ids, image.manifest.layers, strict=True))
     rows = []
     steps = list(image.config.history)
@@ -31,24 +53,20 @@ def action(values: Values, context: Context) -> int:
             {"created": "", "created_by": "(no history)", "comment": "", "diff_id": str(diff_id), "size": blob.size}
             for diff_id, blob in layers
         ]
-    rows.reverse()
-    columns = (
-        Column("LAYER", lambda row: (row["diff_id"] or "<empty>").rpartition(":")[2][:12]),
-        Column("CREATED", lambda row: age_of(row["created"])),
-        Column(
-            "CREATED BY", lambda row: " ".join(row["created_by"].split())[: None if values.flag("no_trunc") else 45]
-        ),
-        Column("SIZE", lambda row: size(row["size"])),
-        Column("COMMENT", lambda row: row["comment"]),
-    )
-    print_table(context, rows, columns, as_json=values.flag("json"))
-    return 0
+    return rows[::-1]
 
 
 VERB = Verb(
     name="history",
     help="Show the history of an image, newest layer first. SIZE is compressed.",
     action=action,
-    options=(Option(("--no-trunc",), "flag", "Do not truncate output."), Option(("--json",), "flag", "As JSON.")),
+    options=(
+        LIST_FORMAT,
+        Option(("-H", "--human"), "flag", "Sizes and times for people (default: true).", default=True),
+        NO_TRUNC,
+        PLATFORM_OPTION,
+        Option(("-q", "--quiet"), "flag", "IDs only."),
+        JSON,
+    ),
     arguments=(Argument("image", "Image."),),
 )

@@ -3,46 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rootlay.cli.listing import Column, Row, age_of, print_table, size
+from rootlay.cli.docker.options import FILTER, JSON, LIST_FORMAT, NO_TRUNC, QUIET
 from rootlay.cli.progress import print_notes
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
 from rootlay.store.model.errors import CorruptStore
 
 if TYPE_CHECKING:
     from rootlay.store.model.image import ImageRecord
 
-_SHORT_DIGITS = 12
+Row = dict[str, Any]
 
 
 def action(values: Values, context: Context) -> int:
     from rootlay.store.store import ImageStore
 
     damaged: list[str] = []
-    rows = _rows(ImageStore.open(context.root).images(damaged.append), values.text("name"))
-    digits = None if values.flag("no_trunc") else _SHORT_DIGITS
-    if values.flag("quiet"):
-        for identity in dict.fromkeys(row["id"] for row in rows):
-            context.out.line(_shown(identity, digits))
+    records = list(ImageStore.open(context.root).images(damaged.append))
+    if values.flag("json"):
+        context.out.json(_rows(records, values.text("name")))
+    elif values.flag("tree"):
+        _print_tree(values, context, records)
     else:
-        columns = [
-            Column("REPOSITORY", lambda row: row["repository"] or "<none>"),
-            Column("TAG", lambda row: row["tag"] or "<none>"),
-            Column("IMAGE ID", lambda row: _shown(row["id"], digits)),
-            Column("CREATED", lambda row: age_of(row["created"])),
-            Column("SIZE", lambda row: size(row["size"])),
-        ]
-        if any(row["platforms"] for row in rows):
-            columns.append(Column("PLATFORMS", lambda row: ", ".join(row["platforms"])))
-        print_table(context, rows, columns, as_json=values.flag("json"))
+        _print(values, context)
     print_notes(context, damaged)
     return CorruptStore.exit_code if damaged else 0
 
 
-def _shown(identity: str, digits: int | None) -> str:
-    """Return an image ID: its first digits, or the whole digest with None."""
-    return identity if digits is None else identity.partition(":")[2][:digits]
+def _print(values: Values, context: Context) -> None:
+    from rootlay.cli.docker.ask import ask, filters_of
+    from rootlay.cli.docker.rows import IMAGES, IMAGES_WITH_DIGESTS, image_rows
+    from rootlay.cli.docker.table import print_rows
+
+    filters = filters_of(values.many("filter"))
+    if values.text("name"):
+        filters.setdefault("reference", []).append(values.required("name"))
+    found = ask(context, "GET", "/images/json", all=values.flag("all"), filters=filters)
+    given, digests = values.text("format"), values.flag("digests")
+    by_digest = (digests and given in (None, "table")) or ".Digest" in (given or "")
+    newest = sorted(found, key=lambda each: -each["Created"])
+    rows = image_rows(newest, trunc=not values.flag("no_trunc"), digests=digests, by_digest=by_digest)
+    listing = IMAGES_WITH_DIGESTS if digests else IMAGES
+    print_rows(context, listing, rows, given, quiet=values.flag("quiet"))
+
+
+def _print_tree(values: Values, context: Context, records: list[ImageRecord]) -> None:
+    """Print each image, and the platforms of a multi-platform one below it."""
+    from rootlay.cli.docker.units import human_size
+    from rootlay.cli.template.tabwriter import align
+
+    for name in ("quiet", "no_trunc", "digests"):
+        if values.flag(name):
+            raise UsageError(f"--tree and --{name.replace('_', '-')}: only one of them")
+    if values.text("format"):
+        raise UsageError("--tree and --format: only one of them")
+    lines = ["IMAGE\tID\tSIZE"]
+    for row in _rows(records, values.text("name")):
+        name = f"{row['repository']}:{row['tag']}" if row["tag"] else row["repository"] or "<untagged>"
+        lines.append(f"{name}\t{row['id'].partition(':')[2][:12]}\t{human_size(row['size'], 3)}")
+        marks = ["├─"] * (len(row["platforms"]) - 1) + ["└─"]
+        lines += [f"{mark} {platform}\t\t" for mark, platform in zip(marks, row["platforms"], strict=False)]
+    context.out.lines(align("\n".join(lines)))
 
 
 def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
@@ -72,16 +94,19 @@ def _rows(records: Iterable[ImageRecord], wanted: str | None) -> list[Row]:
 
 VERB = Verb(
     name="images",
-    help=(
-        "List images. SIZE is the compressed size of the layers. For a multi-platform image, "
-        "IMAGE ID is that of this machine's platform."
-    ),
+    help="List images. SIZE is the compressed size of the layers. --tree shows the platforms of an image.",
     action=action,
     options=(
-        Option(("-q", "--quiet"), "flag", "IDs only."),
-        Option(("--no-trunc",), "flag", "Do not truncate IDs."),
-        Option(("--json",), "flag", "As JSON."),
+        Option(("-a", "--all"), "flag", "Show all images.", accepted="there are no intermediate images to hide"),
+        Option(("--digests",), "flag", "Show digests."),
+        FILTER,
+        LIST_FORMAT,
+        NO_TRUNC,
+        QUIET,
+        Option(("--tree",), "flag", "Show multi-platform images as a tree."),
+        JSON,
     ),
     arguments=(Argument("name", "Show only this repository or NAME:TAG.", required=False),),
     exits="0 success; 27 an image is damaged (the others are listed).",
+    examples=("rootlay images --filter dangling=true", 'rootlay images --format "{{.Repository}}:{{.Tag}} {{.Size}}"'),
 )

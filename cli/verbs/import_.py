@@ -40,6 +40,13 @@ VERB = Verb(
         Option(
             ("-c", "--change"), "many", "Apply a Dockerfile instruction to the config, e.g. `CMD bash`.", "INSTRUCTION"
         ),
+        Option(
+            ("--platform",),
+            "text",
+            "Platform of the image.",
+            "OS/ARCH",
+            refused="the programs of an imported tree must run here, so the image is for this machine; leave it out",
+        ),
         *LIMIT_OPTIONS,
     ),
     arguments=(

@@ -1,4 +1,4 @@
-"""`rootlay inspect`: print all data of containers and images as JSON."""
+"""`rootlay inspect`: print all data of containers, images, volumes and networks as JSON."""
 
 from __future__ import annotations
 
@@ -6,33 +6,95 @@ import json
 import os
 from typing import Any
 
+from rootlay.cli.docker.options import FORMAT
+from rootlay.cli.registryoptions import PLATFORM_OPTION, platform_of
 from rootlay.cli.several import each
 from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+from rootlay.store.model.errors import RootlayError, UnknownContainer, UnknownImage
 from rootlay.store.model.value import as_dict
+
+KINDS = ("container", "image", "volume", "network")
 
 
 def action(values: Values, context: Context) -> int:
-    from rootlay.store.model.errors import UnknownContainer
-
     kind = values.text("type")
+    if kind not in (None, "", *KINDS):
+        raise UsageError(f"--type {kind}: expected {', '.join(KINDS)}")
+    if values.has("json") and values.flag("json"):
+        return _inspect_own(values, context, kind)
+    return inspect_all(values, context, (kind,) if kind else KINDS, sized=values.flag("size"))
+
+
+def inspect_all(values: Values, context: Context, kinds: tuple[str, ...], *, sized: bool = False) -> int:
+    """Print the objects of these kinds that the user names, in Docker's JSON or by --format."""
+    from rootlay.cli.docker.table import parse, print_inspected
+
+    given = values.text("format")
+    if given not in (None, "", "json"):
+        parse(str(given))
     found: list[dict[str, Any]] = []
-    if kind not in (None, "container", "image"):
-        raise UsageError(f"--type {kind}: expected container or image")
+
+    def look(name: str) -> None:
+        found.append(_find(values, context, name, kinds, sized))
+
+    names = values.many("name")
+    try:
+        code = each(names, look, context, "inspect")
+    except RootlayError:
+        print_inspected(context, [], None)
+        raise
+    print_inspected(context, found, given, "volume.Volume" if kinds == ("volume",) else "")
+    return code
+
+
+def _find(values: Values, context: Context, name: str, kinds: tuple[str, ...], sized: bool) -> dict[str, Any]:
+    """Return the first object of that name, in the order of the kinds. Raises Docker's error if there is none."""
+    from rootlay.cli.docker.ask import Refused, ask
+    from rootlay.store.volumes.volumes import UnknownVolume
+    from rootlay.vfs.docker.networks import UnknownNetwork
+
+    missing: RootlayError | None = None
+    for kind in kinds:
+        try:
+            if kind == "image":
+                return _image(values, context, name)
+            query = {"size": sized} if kind == "container" else {}
+            path = f"/{kind}s/{name}" + ("/json" if kind == "container" else "")
+            answer: dict[str, Any] = ask(context, "GET", path, **query)
+            return answer
+        except (UnknownContainer, UnknownImage, UnknownNetwork, UnknownVolume, Refused) as error:
+            missing = missing or error
+    if len(kinds) > 1:
+        raise UnknownContainer(name) if missing is None else missing
+    raise missing or UnknownContainer(name)
+
+
+def _image(values: Values, context: Context, name: str) -> dict[str, Any]:
+    from rootlay.store.store import ImageStore
+    from rootlay.vfs.docker.images import inspect_image
+
+    platform = platform_of(values) if values.has("platform") else None
+    return inspect_image(ImageStore.open(context.root).image(name, platform))
+
+
+def _inspect_own(values: Values, context: Context, kind: str | None) -> int:
+    """Print what is in the store, in the form of rootlay itself."""
+    found: list[dict[str, Any]] = []
 
     def look(name: str) -> None:
         try:
-            found.append(_image(context, name) if kind == "image" else _container(context, name))
+            found.append(_own_image(context, name) if kind == "image" else _own_container(context, name))
         except UnknownContainer:
             if kind == "container":
                 raise
-            found.append(_image(context, name))
+            found.append(_own_image(context, name))
 
     code = each(values.many("name"), look, context, "inspect")
     context.out.json(found, indent=4)
     return code
 
 
-def _container(context: Context, reference: str) -> dict[str, Any]:
+def _own_container(context: Context, reference: str) -> dict[str, Any]:
     from rootlay.store.containers.containers import Containers
     from rootlay.vfs.run.processes import list_guests
 
@@ -47,7 +109,7 @@ def _container(context: Context, reference: str) -> dict[str, Any]:
     }
 
 
-def _image(context: Context, reference: str) -> dict[str, Any]:
+def _own_image(context: Context, reference: str) -> dict[str, Any]:
     from rootlay.store.store import ImageStore
 
     image = ImageStore.open(context.root).image(reference)
@@ -69,8 +131,15 @@ def _image(context: Context, reference: str) -> dict[str, Any]:
 
 VERB = Verb(
     name="inspect",
-    help="Show details of containers or images as JSON.",
+    help="Show details of containers, images, volumes or networks as JSON, in Docker's form.",
     action=action,
-    options=(Option(("--type",), "text", "`container` or `image`, if a name matches both.", "TYPE"),),
-    arguments=(Argument("name", "Containers or images.", many=True),),
+    options=(
+        FORMAT,
+        Option(("-s", "--size"), "flag", "Show the size of a container's changes."),
+        Option(("--type",), "text", "Show only objects of this kind: container, image, volume or network.", "TYPE"),
+        PLATFORM_OPTION,
+        Option(("--json",), "flag", "In the form of rootlay itself: the record, the manifest, the processes."),
+    ),
+    arguments=(Argument("name", "Containers, images, volumes or networks.", many=True),),
+    examples=('rootlay inspect -f "{{.State.Status}}" web', "rootlay inspect --type image debian"),
 )

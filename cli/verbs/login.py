@@ -57,6 +57,13 @@ VERB = Verb(
     options=(
         Option(("-u", "--username"), "text", "User name (default: prompt).", "USER"),
         Option(("--password-stdin",), "flag", "Read the password from standard input."),
+        Option(
+            ("-p", "--password"),
+            "text",
+            "Password.",
+            "PASSWORD",
+            refused="other users' `ps` and the shell's history would show it; use --password-stdin",
+        ),
         *REGISTRY_OPTIONS,
     ),
     arguments=(Argument("host", "Registry (default: Docker Hub).", required=False),),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from rootlay.cli.docker.options import NO_CONTENT_TRUST
 from rootlay.cli.limitoptions import LIMIT_OPTIONS, limits_of
 from rootlay.cli.listing import size
 from rootlay.cli.progress import print_notes, show_progress
 from rootlay.cli.registryoptions import ALL_PLATFORMS_OPTION, PLATFORM_OPTION, REGISTRY_OPTIONS, one_or_all, settings_of
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.registry.settings import Settings
 
 
 def action(values: Values, context: Context) -> int:
@@ -15,6 +21,10 @@ def action(values: Values, context: Context) -> int:
     from rootlay.vfs.containers.ensureview import ensure_view
 
     settings = settings_of(values, context)
+    if values.flag("all_tags"):
+        for name in list_tags(values.required("image"), settings):
+            action(Values(values.given | {"all_tags": False, "image": name}), context)
+        return 0
     platform, every = one_or_all(values)
     store = ImageStore.open(context.root, limits=limits_of(values))
     notes: list[str] = []
@@ -48,6 +58,19 @@ def action(values: Values, context: Context) -> int:
     return 0
 
 
+def list_tags(text: str, settings: Settings) -> list[str]:
+    """Return the names of a repository with all tags that the registry has. Raises UsageError, and as a pull."""
+    from rootlay.store.model.reference import Reference
+    from rootlay.store.registry.repository import Repository
+    from rootlay.store.registry.session import Session
+
+    name = Reference.parse(text)
+    if text != name.familiar_name and not text.endswith(f"/{name.path}"):
+        raise UsageError(f"--all-tags: {text}: give the repository without a tag or digest")
+    with Session(settings, name.domain) as session:
+        return [f"{name.familiar_name}:{tag}" for tag in Repository(session, name).list_tags(name.familiar_name)]
+
+
 VERB = Verb(
     name="pull",
     help=("Pull an image from a registry. Only missing layers are fetched; if interrupted, run it again to resume."),
@@ -59,6 +82,8 @@ VERB = Verb(
             "flag",
             ("Fetch only the table of contents of eStargz and zstd:chunked layers; fetch files on first use."),
         ),
+        Option(("-a", "--all-tags"), "flag", "Pull all tags of the repository."),
+        NO_CONTENT_TRUST,
         PLATFORM_OPTION,
         ALL_PLATFORMS_OPTION,
         *REGISTRY_OPTIONS,

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from rootlay.cli.docker.options import NO_CONTENT_TRUST
 from rootlay.cli.listing import size
 from rootlay.cli.progress import show_progress
 from rootlay.cli.registryoptions import REGISTRY_OPTIONS, WHICH_PLATFORM_OPTION, platform_of, settings_of
-from rootlay.cli.spec import Argument, Context, Option, Values, Verb
+from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+
+if TYPE_CHECKING:
+    from rootlay.store.store import ImageStore
 
 
 def action(values: Values, context: Context) -> int:
@@ -14,6 +20,10 @@ def action(values: Values, context: Context) -> int:
 
     settings = settings_of(values, context)
     store = ImageStore.open(context.root)
+    if values.flag("all_tags"):
+        for name in _names_of(values, store):
+            action(Values(values.given | {"all_tags": False, "image": name}), context)
+        return 0
     with show_progress(context) as progress:
         done = push(
             store,
@@ -21,6 +31,7 @@ def action(values: Values, context: Context) -> int:
             settings,
             target=values.text("target"),
             compression=values.text("compression"),
+            manifest_format=values.text("format"),
             platform=platform_of(values),
             progress=progress,
         )
@@ -30,6 +41,18 @@ def action(values: Values, context: Context) -> int:
     context.out.line(f"Sent {done.sent_blobs} blobs, {size(done.sent_bytes)}")
     context.out.line(f"Digest: {done.digest}")
     return 0
+
+
+def _names_of(values: Values, store: ImageStore) -> list[str]:
+    """Return the names in the store that a repository has. Raises UsageError."""
+    text = values.required("image")
+    if values.text("target"):
+        raise UsageError("--all-tags: the tags are pushed under their own names; leave the target out")
+    names = [record.reference for record in store.images(lambda _: None) if record.reference]
+    found = [name for name in names if name.rpartition(":")[0] == text]
+    if not found:
+        raise UsageError(f"--all-tags: the store has no tag of {text} (`rootlay images` lists them)")
+    return found
 
 
 VERB = Verb(
@@ -44,6 +67,14 @@ VERB = Verb(
             ("Recompress the layers: gzip, zstd or none. The image ID does not change; the digest does."),
             "KIND",
         ),
+        Option(
+            ("--format",),
+            "text",
+            "Form of the manifest: oci or docker. Podman finds a HEALTHCHECK only in docker's. The digest changes.",
+            "FORM",
+        ),
+        Option(("-a", "--all-tags"), "flag", "Push all tags of the repository."),
+        NO_CONTENT_TRUST,
         WHICH_PLATFORM_OPTION,
         *REGISTRY_OPTIONS,
     ),

@@ -33,6 +33,16 @@ VERB = Verb(
     name="rmi",
     help="Remove image names. Removing the last name also removes the image and its unused layers.",
     action=action,
-    options=(Option(("-f", "--force"), "flag", "Remove all names of an image; containers keep their layers."),),
+    options=(
+        Option(("-f", "--force"), "flag", "Remove all names of an image; containers keep their layers."),
+        Option(("--no-prune",), "flag", "Keep untagged parents.", accepted="images have no parents; layers are shared"),
+        Option(
+            ("--platform",),
+            "many",
+            "Remove only this platform.",
+            "OS/ARCH",
+            refused="an image is removed as a whole; pull one platform with `pull --platform` instead",
+        ),
+    ),
     arguments=(Argument("image", "Images.", many=True),),
 )

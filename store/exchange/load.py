@@ -30,11 +30,11 @@ from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, UnsupportedMedia
 from rootlay.store.model.image import Image
 from rootlay.store.model.limits import Budget
-from rootlay.store.model.manifest import Platform
+from rootlay.store.model.manifest import Index, Platform
 from rootlay.store.model.platform import host_platform
 from rootlay.store.model.progress import Note, Progress, unheard
 from rootlay.store.model.reference import Reference
-from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles
+from rootlay.store.tar.archive import DirectoryFiles, ImageFiles, LinkedFiles, TarFiles, blob_name, read_document
 
 if TYPE_CHECKING:
     from rootlay.store.images.images import Images
@@ -88,7 +88,7 @@ def load(
             files: ImageFiles = LinkedFiles(source)
         else:
             files = _open(store, source, stack, progress)
-        if files.has("index.json") and files.has("oci-layout"):
+        if files.has("index.json") and files.has("oci-layout") and not _is_for_docker(files):
             loaded = load_oci(store, files, name, wanted, progress, only, note, platforms)
         elif link or only:
             raise UnsupportedMedia(files.what, "not an OCI layout: --image and --link need one")
@@ -101,6 +101,15 @@ def load(
                 "with `rootlay import`",
             )
     return loaded
+
+
+def _is_for_docker(files: ImageFiles) -> bool:
+    """Return whether only `manifest.json` names the images: the index that docker does not read is empty, or lists
+    manifests that are not there."""
+    if not files.has("manifest.json"):
+        return False
+    index = Index.parse(read_document(files, "index.json"), f"{files.what}: index.json")
+    return not all(files.has(blob_name(found.digest)) for found in index.manifests) or not index.manifests
 
 
 def _open(store: Images, source: Path | BinaryIO, stack: ExitStack, progress: Progress) -> ImageFiles:

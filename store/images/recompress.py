@@ -25,6 +25,10 @@ from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import CorruptStore, UnsupportedMedia
 from rootlay.store.model.image import Image
 from rootlay.store.model.manifest import (
+    DOCKER_CONFIG,
+    DOCKER_LAYER,
+    DOCKER_LAYER_GZIP,
+    DOCKER_MANIFEST,
     OCI_CONFIG,
     OCI_LAYER,
     OCI_LAYER_GZIP,
@@ -44,6 +48,9 @@ _KINDS = {
     "none": (Compression.NONE, OCI_LAYER),
 }
 COMPRESSIONS = tuple(_KINDS)
+FORMATS = ("oci", "docker")
+"""Of a manifest. Podman reads a HEALTHCHECK only from Docker's."""
+_DOCKER_TYPES = {OCI_LAYER_GZIP: DOCKER_LAYER_GZIP, OCI_LAYER: DOCKER_LAYER}
 # The level of docker and gzip.
 _GZIP_LEVEL = 6
 
@@ -60,24 +67,36 @@ class Blobs:
         return self.made.get(digest) or self.layout.blob_path(digest)
 
 
-def check_compression(compression: str) -> None:
-    """Raise UnsupportedMedia for a compression that we cannot write."""
+def check_compression(compression: str, manifest_format: str = "oci") -> None:
+    """Raise UnsupportedMedia for a compression, or a format of the manifest, that we cannot write."""
     if compression not in _KINDS:
         raise UnsupportedMedia(compression, f"unknown compression: use {', '.join(COMPRESSIONS)}")
+    if manifest_format not in FORMATS:
+        raise UnsupportedMedia(manifest_format, f"unknown format of a manifest: use {', '.join(FORMATS)}")
+    if manifest_format == "docker" and compression == "zstd":
+        raise UnsupportedMedia("zstd", "Docker's manifest has no such layers; use gzip or none, or the format oci")
 
 
 def recompress(
-    store: Images, image: Image, compression: str, directory: Path, progress: Progress = silent
+    store: Images,
+    image: Image,
+    compression: str,
+    directory: Path,
+    progress: Progress = silent,
+    manifest_format: str = "oci",
 ) -> tuple[Image, Blobs]:
     """Return `image` with all its layers in `compression`; layers that have it already stay unchanged.
 
     Args:
         compression: one of COMPRESSIONS.
+        manifest_format: one of FORMATS.
         directory: an empty directory of the caller, for the new blobs.
 
     Raises UnsupportedMedia, CorruptStore, DiskFull.
     """
-    check_compression(compression)
+    check_compression(compression, manifest_format)
+    docker = manifest_format == "docker"
+    media_type = DOCKER_MANIFEST if docker else OCI_MANIFEST
     store.prepare(image)
     label = f"{image.id.short}: compressing"
     made: dict[Digest, Path] = {}
@@ -90,15 +109,20 @@ def recompress(
             layers.append(_write(store, diff_id, compression, directory, made))
         done_bytes += layer.size
         progress(done_bytes, total_bytes, label)
-    if tuple(layers) == image.manifest.layers and image.manifest.media_type == OCI_MANIFEST:
+    if docker:
+        layers = [replace(layer, media_type=_DOCKER_TYPES[layer.media_type], annotations={}) for layer in layers]
+    if tuple(layers) == image.manifest.layers and image.manifest.media_type == media_type:
         return image, Blobs(store.layout, {})
-    config = replace(image.manifest.config, media_type=OCI_CONFIG)
-    manifest = replace(image.manifest, media_type=OCI_MANIFEST, config=config, layers=tuple(layers))
+    config = replace(image.manifest.config, media_type=DOCKER_CONFIG if docker else OCI_CONFIG)
+    annotations = {} if docker else image.manifest.annotations
+    manifest = replace(
+        image.manifest, media_type=media_type, config=config, layers=tuple(layers), annotations=annotations
+    )
     document = manifest.to_bytes()
     digest = Digest.of(document)
     made[digest] = directory / "manifest"
     made[digest].write_bytes(document)
-    descriptor = replace(image.descriptor, media_type=OCI_MANIFEST, digest=digest, size=len(document))
+    descriptor = replace(image.descriptor, media_type=media_type, digest=digest, size=len(document))
     return Image(descriptor, manifest, image.config, image.references), Blobs(store.layout, made)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 
 from rootlay.store.images.images import Images
@@ -27,6 +27,7 @@ def add_image(
     reference: str | None,
     *,
     config_bytes: bytes = b"",
+    annotations: Mapping[str, str] | None = None,
 ) -> Image:
     """Record an image of layers that are in the store. Durable; `index.json` changes last.
 
@@ -34,6 +35,7 @@ def add_image(
         config: its diff IDs belong to `layers`, base layer first.
         reference: its name, which is taken from another image; None for an image without a name.
         config_bytes: the document that `config` was parsed from, if the image ID must be kept.
+        annotations: of the manifest.
 
     Raises BadReference, BadManifest, CorruptStore (a blob is missing), StoreNotWritable, DiskFull.
     """
@@ -41,7 +43,8 @@ def add_image(
     document = config_bytes or config.to_bytes()
     with importing(images.layout), images.layout.staging() as staging:
         digest = images.layout.add_blob(staging, document)
-        manifest = Manifest(OCI_MANIFEST, Descriptor(OCI_CONFIG, digest, len(document)), tuple(layers))
+        described = Descriptor(OCI_CONFIG, digest, len(document))
+        manifest = Manifest(OCI_MANIFEST, described, tuple(layers), annotations or {})
         return add_manifest(images, manifest.to_bytes(), name, config.platform)
 
 

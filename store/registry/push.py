@@ -51,6 +51,7 @@ def push(
     *,
     target: str | None = None,
     compression: str | None = None,
+    manifest_format: str | None = None,
     platform: Platform | None = None,
     progress: Progress = silent,
 ) -> Pushed:
@@ -60,8 +61,10 @@ def push(
         image_name: a name or ID in the store.
         target: the name in the registry, `[HOST/]NAME[:TAG]`; None: `image_name`.
         compression: of the layers in the registry (see `recompress`); None: unchanged, bit for bit.
+        manifest_format: `oci` or `docker`, the older form, in which podman finds a HEALTHCHECK; layers are gzip then.
+            None: unchanged.
         platform: which one of a multi-platform image. None: the whole image, its index and all that it lists; with
-            `compression` this machine's.
+            `compression` or `manifest_format` this machine's.
 
     Raises:
         RegistryUnreachable, AccessDenied, NotInRegistry, RegistryRefused, BadRegistryAnswer, CredentialStoreFailed.
@@ -75,9 +78,10 @@ def push(
         check_whole(store.layout, image)
         check_present(store.layout, image.manifest)
         blobs = Blobs(store.layout, {})
-        if compression is not None:
+        if compression is not None or manifest_format is not None:
             directory = stack.enter_context(store.staging())
-            image, blobs = recompress(store, image, compression, directory, progress)
+            form = manifest_format or "oci"
+            image, blobs = recompress(store, image, compression or "gzip", directory, progress, form)
         members = _members(store, image, blobs)
         neighbours = _neighbours(store, members, name)
         paths = tuple(dict.fromkeys(path for found in neighbours.values() for path in found[:1]))

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from rootlay.store.model.digest import Digest
 from rootlay.store.model.errors import BadManifest, DigestMismatch, UnsupportedMedia
-from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object
+from rootlay.store.model.jsonfield import DOCUMENT_BYTES_MAX, optional, parse_object, texts
 from rootlay.store.model.manifest import (
     DOCKER_LIST,
     DOCKER_MANIFEST,
@@ -75,6 +75,11 @@ class Repository:
             raise DigestMismatch(f"{what}: manifest", digest, Digest.of(data))
         kind = (response.header("Content-Type") or "").partition(";")[0].strip()
         return Document(Descriptor(_media_type(data, kind, what), digest, len(data)), data)
+
+    def list_tags(self, what: str) -> list[str]:
+        """Return all tags of the repository, in the registry's order. Raises BadManifest, and as `Session.call`."""
+        data, _ = self.session.document(self._call("GET", "tags/list", what), DOCUMENT_BYTES_MAX)
+        return list(texts(parse_object(data, f"{what}: tags"), "tags", what) or ())
 
     def find_digest(self, tag: str, what: str) -> Digest | None:
         """Return the target of a tag, without fetching it; None if the registry does not state it."""

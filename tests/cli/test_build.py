@@ -38,7 +38,7 @@ def test_a_directory_gets_the_files(small: Rootlay, context: Path, tmp_path: Pat
     done = small("build", "-q", "-o", str(tmp_path / "out"), "-t", "kept", str(context))
     assert done.stderr == b""
     assert (tmp_path / "out/made").read_text() == "made\n"
-    assert done.stdout.decode().strip() == json.loads(small.out("inspect", "kept"))[0]["id"]
+    assert done.stdout.decode().strip() == json.loads(small.out("inspect", "--json", "kept"))[0]["id"]
 
 
 @pytest.mark.parametrize(

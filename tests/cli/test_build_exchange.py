@@ -83,7 +83,7 @@ def test_a_build_is_pushed(
     elsewhere = Rootlay(tmp_path / "elsewhere")
     elsewhere("pull", name)
     assert elsewhere.out("run", "--rm", name) == "made\n"
-    assert json.loads(elsewhere.out("inspect", name))[0]["id"] == ids.read_text()
+    assert json.loads(elsewhere.out("inspect", "--json", name))[0]["id"] == ids.read_text()
 
 
 def test_a_build_is_pushed_under_names_of_the_output(small: Rootlay, context: Path, registry: RealRegistry) -> None:

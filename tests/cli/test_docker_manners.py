@@ -116,13 +116,12 @@ def test_a_bad_name_does_not_keep_the_others_from_their_turn(small: Rootlay, ver
     lines = done.stderr.decode().splitlines()
     if "-f" not in verb:
         assert [line.split(" (")[0] for line in lines] == [
-            f"rootlay: no such {'image' if verb == ('inspect',) else 'container'}: {name}"
-            for name in ("nosuch1", "nosuch2")
+            f"rootlay: no such container: {name}" for name in ("nosuch1", "nosuch2")
         ]
     if verb[0] == "inspect":
         import json
 
-        assert [row["name"] for row in json.loads(done.stdout)] == ["one", "two"]
+        assert [row["Name"] for row in json.loads(done.stdout)] == ["/one", "/two"]
     else:
         assert done.stdout.decode().split() == ["one", "two"]
     assert (small.out("ps", "-aq") == "") == (verb[0] == "rm")
@@ -165,7 +164,7 @@ def test_snapshot_rm_goes_on(small: Rootlay) -> None:
         (["exec", "-w", "x/y", "c", "true"], 125, "-w x/y: the working directory must be an absolute path"),
         (["python", "-w", "x", "small", "-c", "1"], 125, "-w x: the working directory must be an absolute path"),
         (["python", "-e", "=", "small", "-c", "1"], 125, "-e =: a variable needs a name"),
-        (["inspect", "--type", "x", "small"], 2, "--type x: expected container or image"),
+        (["inspect", "--type", "x", "small"], 2, "--type x: expected container, image, volume, network"),
     ],
 )
 def test_what_means_nothing_is_refused(small: Rootlay, words: list[str], code: int, says: str) -> None:

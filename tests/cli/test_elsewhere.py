@@ -37,6 +37,6 @@ def test_a_program_of_this_machine_that_left_no_exit_code_is_stopped(small: Root
 
 def test_the_machine_is_written_down(small: Rootlay) -> None:
     small("run", "--name", "c", "small", "true")
-    [state] = [row["state"] for row in json.loads(small.out("inspect", "c"))]
+    [state] = [row["state"] for row in json.loads(small.out("inspect", "--json", "c"))]
     assert (state["machine"], state["exit_code"]) == (os.uname().nodename, 0)
     assert small.out("ps", "-q") == ""

@@ -111,7 +111,7 @@ IMAGE_VERBS = (
     ("history", "evil:1"),
     ("history", "--no-trunc", "evil:1"),
     ("history", "--json", "evil:1"),
-    ("inspect", "evil:1"),
+    ("inspect", "--json", "evil:1"),
     ("run", "evil:1"),
     ("run", "-u", "0", "evil:1"),
     ("run", "-u", "0", "-w", "/", "evil:1"),
@@ -181,7 +181,7 @@ def test_no_verb_prints_what_an_image_says_as_it_is(evil: Rootlay) -> None:
 def test_json_is_exact(evil: Rootlay) -> None:
     rows = json.loads(evil.out("history", "--json", "evil:1"))
     assert rows[0]["created_by"] == EVIL
-    config = json.loads(evil.out("inspect", "evil:1"))[0]["config"]["config"]
+    config = json.loads(evil.out("inspect", "--json", "evil:1"))[0]["config"]["config"]
     assert config["Labels"] == {EVIL: EVIL}
 
 
@@ -252,7 +252,14 @@ def test_builds_do_not_print_what_a_dockerfile_says_as_it_is(small: Rootlay, tmp
 
 def test_a_locale_that_cannot_say_it_is_no_traceback(evil: Rootlay) -> None:
     environ = {**os.environ, "ROOTLAY_ROOT": str(evil.root), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
-    for words in (("nosuch",), ("images",), ("run",), ("history", "evil:1"), ("inspect", "größe"), ("--help",)):
+    for words in (
+        ("nosuch",),
+        ("images",),
+        ("run",),
+        ("history", "evil:1"),
+        ("inspect", "--json", "größe"),
+        ("--help",),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "rootlay.cli.main", *words], env=environ, capture_output=True, check=False
         )

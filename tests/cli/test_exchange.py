@@ -136,7 +136,8 @@ def test_what_is_saved_loads_again_with_the_same_image(
     other("export", "-o", str(tmp_path / "d.tar"), "d")
     assert tar_tree(tmp_path / "d.tar") == tree
     assert (
-        json.loads(other.out("inspect", "changed"))[0]["id"] == json.loads(rootlay.out("inspect", "changed"))[0]["id"]
+        json.loads(other.out("inspect", "--json", "changed"))[0]["id"]
+        == json.loads(rootlay.out("inspect", "changed"))[0]["id"]
     )
 
 
@@ -211,7 +212,7 @@ def test_images_with_whiteouts_made_by_umoci_load(small: Rootlay, tmp_path: Path
     small("export", "-o", str(tmp_path / "u.tar"), "u")
     files = {name: entry[4] for name, entry in tar_tree(tmp_path / "u.tar").items() if entry[0] == tarfile.REGTYPE}
     assert files == {"/a/three": 1, "/b/keep": 1}
-    assert len(json.loads(small.out("inspect", "x"))[0]["diff_ids"]) == 4
+    assert len(json.loads(small.out("inspect", "--json", "x"))[0]["diff_ids"]) == 4
     need("skopeo")
     archive = f"docker-archive:{tmp_path}/x.tar:again:1"
     copy = ["skopeo", "--insecure-policy", "--tmpdir", str(tmp_path), "copy", "-q", f"oci:{layout}:x", archive]
@@ -221,8 +222,8 @@ def test_images_with_whiteouts_made_by_umoci_load(small: Rootlay, tmp_path: Path
     small("export", "-o", str(tmp_path / "v.tar"), "v")
     assert tar_tree(tmp_path / "v.tar") == tar_tree(tmp_path / "u.tar")
     assert (
-        json.loads(small.out("inspect", "again:1"))[0]["chain_id"]
-        == json.loads(small.out("inspect", "x"))[0]["chain_id"]
+        json.loads(small.out("inspect", "--json", "again:1"))[0]["chain_id"]
+        == json.loads(small.out("inspect", "--json", "x"))[0]["chain_id"]
     )
 
 
@@ -230,7 +231,7 @@ def test_commit_is_small_and_does_not_depend_on_the_image(debian: Rootlay) -> No
     name = f"commit-{os.getpid()}"
     debian("run", "--name", name, "debian", "sh", "-c", "echo x > /etc/motd")
     debian("commit", name, name)
-    manifest = json.loads(debian.out("inspect", "--type", "image", name))[0]["manifest"]
+    manifest = json.loads(debian.out("inspect", "--json", "--type", "image", name))[0]["manifest"]
     assert manifest["layers"][-1]["size"] < 4096
     debian("rm", name)
     debian("rmi", name)

@@ -26,5 +26,5 @@ def test_one_damaged_image_does_not_hide_the_others(small: Rootlay) -> None:
     [line] = done.stderr.decode().splitlines()
     assert line.startswith("rootlay: note: broken:latest is left out: ")
     assert "rootlay fsck" in line
-    small("inspect", "small")
+    small("inspect", "--json", "small")
     small("run", "--rm", "small", "true")

@@ -82,14 +82,14 @@ def test_a_large_file(small_tar: Path, registry: RealRegistry, tmp_path: Path, k
     do("push", "app:2", f"{place}:2")
     do("save", "app:2", "-o", str(docker))
     do("bundle", "app:2", "-o", str(bundle))
-    [image] = json.loads(one.out("inspect", "app:2"))
+    [image] = json.loads(one.out("inspect", "--json", "app:2"))
     check(one, "app", SIZE, END)
 
     size, end = (SIZE + len(MORE), END + MORE) if changed == "large" else (SIZE, END)
     two("load", "-i", str(docker), timeout_s=TIMEOUT_S)
     three("pull", f"{place}:2", timeout_s=TIMEOUT_S)
     for other, name in ((two, "app:2"), (three, f"{place}:2")):
-        assert json.loads(other.out("inspect", name))[0]["id"] == image["id"]
+        assert json.loads(other.out("inspect", "--json", name))[0]["id"] == image["id"]
         if kind == "content":  # it takes its time, and the digests have been verified
             check(other, name, size, end)
     check(four, str(bundle), size, end)

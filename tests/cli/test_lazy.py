@@ -60,7 +60,7 @@ def test_a_container_starts_before_the_layers_are_here(rootlay: Rootlay, registr
         rootlay("pull", name)
         rootlay("push", "changed", f"{wire.host}/changed:1")
     assert rootlay.out("run", "--rm", name, "cat", "/etc/hostname")
-    assert "lazy" not in json.dumps(json.loads(rootlay.out("inspect", name)))
+    assert "lazy" not in json.dumps(json.loads(rootlay.out("inspect", "--json", name)))
     rootlay("fsck", "--deep")
 
 

@@ -84,7 +84,7 @@ def test_results_do_not_depend_on_the_umask(small_tree: Path, context: Path, tmp
         run("create", "--name", "d", "committed", "true")
         run("run", "-d", "--name", "log", "committed", "echo", "hi")
         run("bundle", "committed", "-o", str(tmp_path / "b.rlay"))
-        [imported] = json.loads(rootlay.out("inspect", "small"))
+        [imported] = json.loads(rootlay.out("inspect", "--json", "small"))
         seen[mask] = (imported["diff_ids"], tree_of(rootlay, "d"), run("exec", "c", "sh", "-c", "umask"))
         assert (rootlay.root.stat().st_mode & 0o777) == 0o700
         assert "\n".join(open_places(rootlay.root)) == ""
@@ -123,7 +123,7 @@ def test_ordinary_commands_open_no_network_socket(small: Rootlay, context: Path,
         ["rmi", "other"],
         ["images"],
         ["ps", "-a"],
-        ["inspect", "c"],
+        ["inspect", "--json", "c"],
         ["rm", "-f", "c"],
         ["prune"],
         ["fsck", "--deep"],
@@ -159,7 +159,9 @@ def test_a_build_secret_is_nowhere_afterwards(small: Rootlay, context: Path, tmp
     failed = small("build", "-t", "failed", *secret, str(context), code=None)
     assert failed.returncode
     assert SECRET.encode() not in failed.stdout + failed.stderr
-    told = [small(*words).stdout for words in (("history", "built"), ("inspect", "built"), ("images", "--json"))]
+    told = [
+        small(*words).stdout for words in (("history", "built"), ("inspect", "--json", "built"), ("images", "--json"))
+    ]
     assert SECRET.encode() not in b"".join(told)
     small("create", "--name", "c", "built", "true")
     assert SECRET.encode() not in small("export", "c").stdout

@@ -91,7 +91,7 @@ def let_go(small: Rootlay, leaver: Path, token: str, mode: str, **options: Any) 
 
 
 def upper_of(small: Rootlay) -> Path:
-    return Path(json.loads(small.out("inspect", "c"))[0]["upper"])
+    return Path(json.loads(small.out("inspect", "--json", "c"))[0]["upper"])
 
 
 @pytest.mark.parametrize("end", [("stop", "-t", "0"), ("rm", "-f")], ids=["stop", "rm"])

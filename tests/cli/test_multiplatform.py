@@ -36,10 +36,10 @@ def test_all_platforms(registry: RealRegistry, rootlay: Rootlay, tmp_path: Path)
     assert f"Digest: {top['digest']}\n" in other.out("pull", "--all-platforms", place)
     [row] = json.loads(other.out("images", "--json"))
     assert (row["digest"], row["platforms"]) == (top["digest"], [f"linux/{HERE}", f"linux/{OTHER}"])
-    header, line = other.out("images").splitlines()
-    assert header.rstrip().endswith("PLATFORMS")
-    assert f"linux/{HERE}, linux/{OTHER}" in line
-    [shown] = json.loads(other.out("inspect", place))
+    _, line, *platforms = other.out("images", "--tree").splitlines()
+    assert line.startswith(place)
+    assert [each.strip() for each in platforms] == [f"├─ linux/{HERE}", f"└─ linux/{OTHER}"]
+    [shown] = json.loads(other.out("inspect", "--json", place))
     assert (shown["index"]["digest"], shown["config"]["architecture"]) == (top["digest"], HERE)
     assert f"Digest: {top['digest']}\n" in other.out("push", place, f"{registry.host}/back:1")
     one = other.out("push", "-q", "--platform", f"linux/{OTHER}", place, f"{registry.host}/one:1").strip()
@@ -72,7 +72,7 @@ def test_containers_of_a_chosen_platform(rootlay: Rootlay, tmp_path: Path) -> No
         rootlay("cp", f"{name}:/arch", str(tmp_path / name))
         assert (tmp_path / name).read_text() == f"linux/{architecture}"
     rootlay("commit", "a", "changed:1")
-    assert json.loads(rootlay.out("inspect", "changed:1"))[0]["config"]["architecture"] == OTHER
+    assert json.loads(rootlay.out("inspect", "--json", "changed:1"))[0]["config"]["architecture"] == OTHER
     kept = rootlay.out("ps", "-a", "-q")
     for words in (("--platform", f"linux/{OTHER}", "several:1"), ("changed:1",)):
         told = rootlay.fails("run", "--rm", *words, "/x", code=125)

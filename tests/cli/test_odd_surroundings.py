@@ -30,7 +30,14 @@ def test_a_store_whose_path_is_no_utf8(small_tar: Path, tmp_path: Path) -> None:
     odd = Rootlay(tmp_path / os.fsdecode(b"st\xffore"))
     odd("import", str(small_tar), "small")
     assert odd.out("run", "--name", "c", "small", "cat", "/etc/motd") == "welcome\n"
-    for words in (("images",), ("ps", "-a"), ("inspect", "small", "c"), ("diff", "c"), ("fsck", "--deep"), ("doctor",)):
+    for words in (
+        ("images",),
+        ("ps", "-a"),
+        ("inspect", "--json", "small", "c"),
+        ("diff", "c"),
+        ("fsck", "--deep"),
+        ("doctor",),
+    ):
         odd(*words)
     odd("save", "-o", str(tmp_path / os.fsdecode(b"\xfe.tar")), "small")
     odd("rmi", "-f", "small")

@@ -57,7 +57,7 @@ def test_fsck_finds_nothing(old: Rootlay) -> None:
 
 def test_images_bundle_and_cache_are_used(old: Rootlay) -> None:
     assert {"base", "two", "built"} <= {word for line in old.out("images").splitlines() for word in line.split()}
-    old("inspect", "old:built")
+    old("inspect", "--json", "old:built")
     for source in ("Dockerfile", "file"):
         assert (old.root.parent / source).exists()
     done = old("build", "-t", "old:again", str(old.root.parent))

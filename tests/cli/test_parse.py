@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,6 @@ from rootlay.cli.printer import Printer
 from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
 from rootlay.cli.verblist import VERBS as NAMES
 from rootlay.cli.verblist import load_verb
-from rootlay.cli.verbs.volume import SUBVERBS
 from rootlay.store.model.value import replace
 
 CONTEXT = Context(Path("/nowhere"), {}, Printer(io.StringIO()), Printer(io.StringIO()))
@@ -159,17 +157,3 @@ def test_both_parsers_refuse_with_the_reason_of_the_table(line: str, said: str) 
 def test_the_rare_options_are_loaded_only_if_one_is_given() -> None:
     assert not parse(TABLE, ["--plain", "x"]).has("rare")
     assert parse(TABLE, ["-r", "good"]).has("rare")
-
-
-REFERENCE = json.loads((Path(__file__).parent / "docker_flags.json").read_text(encoding="utf-8"))
-"""Verbs and flags of docker/cli 28: name, kind. From its own tables (`docker VERB --help`)."""
-
-
-TABLES = VERBS | {f"volume {verb.name}": verb for verb in SUBVERBS}
-
-
-@pytest.mark.parametrize("name", sorted(REFERENCE))
-def test_every_flag_of_docker_is_in_the_table_of_the_verb(name: str) -> None:
-    known = {flag: option.kind for option in TABLES[name].all_options for flag in option.flags}
-    wanted = REFERENCE[name]
-    assert {flag: known.get(flag) for flag in wanted} == wanted

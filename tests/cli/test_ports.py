@@ -75,8 +75,9 @@ def test_programs_inside_see_the_port_inside(small: Rootlay, sockets: Path, addr
 
 
 def test_ps_shows_them(small: Rootlay) -> None:
-    small("create", "--name", "p", "-p", "8081:81", "-p", "[::1]:8080:80/udp", "small", "true")
-    assert "0.0.0.0:8081->81/tcp, [::1]:8080->80/udp" in small.out("ps", "-a")
+    small("run", "-d", "--name", "p", "-p", "8081:81", "-p", "[::1]:8080:80/udp", "small", "sleep", "60")
+    assert "[::1]:8080->80/udp, 0.0.0.0:8081->81/tcp" in small.out("ps")
+    small("rm", "-f", "p")
 
 
 def test_without_maps_ports_are_the_hosts(small: Rootlay, sockets: Path) -> None:

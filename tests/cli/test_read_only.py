@@ -107,8 +107,8 @@ def test_everything_can_be_had_and_looked_at(rescued: ReadOnly, tmp_path: Path) 
     before = state(rescued.root)
     assert "small" in rescued.out("images")
     assert rescued.out("ps", "-a").splitlines()[1].endswith("c")
-    assert json.loads(rescued.out("inspect", "c"))[0]["name"] == "c"
-    assert json.loads(rescued.out("inspect", "small"))[0]["type"] == "image"
+    assert json.loads(rescued.out("inspect", "--json", "c"))[0]["name"] == "c"
+    assert json.loads(rescued.out("inspect", "--json", "small"))[0]["type"] == "image"
     assert "Imported" in rescued.out("history", "small")
     assert "one" in rescued.out("snapshot", "ls", "c")
     changes = rescued.out("diff", "c").splitlines()

@@ -60,7 +60,7 @@ def test_from_login_to_logout(registry: RealRegistry, small: Rootlay, surroundin
     assert pulled[2] == f"Pulled image: {name}"
     assert other.out("pull", name).splitlines()[1] == "Fetched 0 of 1 layers, 0B"
     assert other.out("run", "--rm", name, "cat", "/etc/hostname") is not None
-    image_id = json.loads(small.out("inspect", "small"))[0]["id"]
+    image_id = json.loads(small.out("inspect", "--json", "small"))[0]["id"]
     assert other.out("pull", "-q", f"{registry.host}/team/small@{digest}") == f"{image_id}\n"
     rows = json.loads(other.out("images", "--json"))
     assert {(row["repository"], row["tag"]) for row in rows} == {
@@ -126,7 +126,7 @@ def test_memory_stays_small(registry: RealRegistry, rootlay: Rootlay, surroundin
     for number in range(1, 4):
         container = f"c{number}"
         rootlay("create", "--name", container, "large", "true")
-        record = json.loads(rootlay.out("inspect", container))[0]
+        record = json.loads(rootlay.out("inspect", "--json", container))[0]
         (Path(record["upper"]) / str(number)).write_bytes(os.urandom(45_000_000))
         rootlay("commit", container, "large")
     for words in (["push", "large", name], ["pull", name]):

@@ -192,7 +192,7 @@ def test_detached_containers_log_stop_and_count_as_running(small: Rootlay) -> No
     assert "rootlay: " in small.fails("rm", "d", code=17)
     small("stop", "-t", "5", "d")
     assert small.out("ps", "-q") == ""
-    assert json.loads(small.out("inspect", "d"))[0]["state"]["exit_code"] == 128 + signal.SIGTERM
+    assert json.loads(small.out("inspect", "--json", "d"))[0]["state"]["exit_code"] == 128 + signal.SIGTERM
     small("rm", "d")
 
 

@@ -90,7 +90,7 @@ def test_what_can_be_asked_of_a_store_that_can_only_be_read(small: Rootlay, tmp_
     before = content(shared)
     listed, shown, _ = outputs(
         on_machine("node1", shared, shared, "images", "--json"),
-        on_machine("node2", shared, shared, "inspect", "small"),
+        on_machine("node2", shared, shared, "inspect", "--json", "small"),
         on_machine("node2", shared, shared, "save", "small", "-o", str(tmp_path / "saved.tar")),
     )
     assert json.loads(listed)[0]["id"] == json.loads(shown)[0]["id"]

@@ -117,7 +117,7 @@ def test_the_verbs_of_volumes(small: Rootlay, tmp_path: Path) -> None:
     assert found["Labels"] == {"a": "b"}
     assert found["Mountpoint"] == str(data(small, "first"))
     assert small.out("volume", "ls", "--filter", "label=a=c", "-q") == ""
-    assert small.out("volume", "ls") == "DRIVER   VOLUME NAME\nlocal    first\n"
+    assert small.out("volume", "ls") == "DRIVER    VOLUME NAME\nlocal     first\n"
     place = tmp_path / "place"
     place.mkdir()
     small("volume", "create", "-o", "type=none", "-o", "o=bind", "-o", f"device={place}", "there")

@@ -4,18 +4,23 @@ error that says so."""
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from rootlay.store.model.errors import UnsupportedMedia
+from rootlay.store.model.manifest import DOCKER_CONFIG, DOCKER_LAYER_GZIP, DOCKER_MANIFEST
 from rootlay.store.registry.pull import pull
 from rootlay.store.registry.push import push
 from rootlay.store.registry.settings import Settings
 from rootlay.store.store import ImageStore
-from tests.support.archives.make import INDEX, MANIFEST, LayoutBuilder, make_config, make_tar, sha256
+from tests.support.archives.make import INDEX, MANIFEST, LayoutBuilder, docker_archive, make_config, make_tar, sha256
 from tests.support.registry.fake import FakeRegistry, describe
+
+HTTP = Settings(plain_http=True)
 
 TAR = make_tar([("a", "f", "a")])
 BLOB = gzip.compress(TAR)
@@ -155,3 +160,31 @@ def test_an_attestation_is_never_the_image(store: ImageStore, tmp_path: Path) ->
         assert str(pull(store, f"{fake.host}/app:1", Settings(plain_http=True)).image.id) == sha256(make_config([TAR]))
     finally:
         fake.stop()
+
+
+@pytest.mark.parametrize("manifests", [None, [], [{"mediaType": MANIFEST, "digest": f"sha256:{'0' * 64}", "size": 7}]])
+def test_an_index_that_docker_does_not_read(store: ImageStore, tmp_path: Path, manifests: object) -> None:
+    """docker 26 loads such an archive by its manifest.json."""
+    archive = io.BytesIO(docker_archive([([make_tar([("f", "f", "x")])], ["app:1"])]))
+    with tarfile.open(fileobj=archive, mode="a") as tar:
+        index = {"schemaVersion": 2, "manifests": manifests}
+        for name, document in (("index.json", index), ("oci-layout", {"imageLayoutVersion": "1.0.0"})):
+            data = json.dumps(document).encode()
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    (tmp_path / "a.tar").write_bytes(archive.getvalue())
+    assert [image.references for image in store.load(tmp_path / "a.tar")] == [("app:1",)]
+
+
+def test_pushed_with_dockers_manifest(store: ImageStore, tmp_path: Path, fake: FakeRegistry) -> None:
+    (tmp_path / "a.tar").write_bytes(docker_archive([([make_tar([("f", "f", "x")])], ["app:1"])]))
+    store.load(tmp_path / "a.tar")
+    digest = push(store, "app:1", HTTP, target=f"{fake.host}/app:1", manifest_format="docker").digest
+    pulled = pull(store, f"{fake.host}/app:1", HTTP).image
+    assert pulled.manifest_digest == digest
+    types = [pulled.manifest.media_type, pulled.manifest.config.media_type, pulled.manifest.layers[0].media_type]
+    assert types == [DOCKER_MANIFEST, DOCKER_CONFIG, DOCKER_LAYER_GZIP]
+    assert pulled.id == store.image("app:1").id
+    with pytest.raises(UnsupportedMedia, match="zstd"):
+        push(store, "app:1", HTTP, target=f"{fake.host}/x:1", manifest_format="docker", compression="zstd")

@@ -21,10 +21,10 @@ from rootlay.store.model.imageconfig import History
 from rootlay.store.model.rfc3339 import rfc3339
 from rootlay.store.model.value import replace
 from rootlay.store.store import ImageStore
-from rootlay.vfs.build.context.source import HostTree, resolve
+from rootlay.vfs.build.context.source import HostTree, clean, resolve
 from rootlay.vfs.build.context.trees import Trees
 from rootlay.vfs.build.copy.chmodspec import ModeChange
-from rootlay.vfs.build.copy.copy import Copier, clean
+from rootlay.vfs.build.copy.copy import Copier
 from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner, find_owner

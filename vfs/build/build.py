@@ -93,7 +93,8 @@ def build(
         with store.layout.holding():
             state = _labelled(_stages(session, dockerfile, nodes, scope)[target.index], options)
             before = {found.digest for found in store.layout.read_index().manifests}
-            image = add_image(store, state.finished(), state.layers, tags[0] if tags else None)
+            first = tags[0] if tags else None
+            image = add_image(store, state.finished(), state.layers, first, annotations=options.annotations)
             for tag in tags[1:]:
                 image = store.tag(image, tag)
             _write_caches(session, image)

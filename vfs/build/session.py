@@ -154,18 +154,20 @@ class BuildSession:
 
     # ---- layers
 
-    def layer(self, key: str, make: Make, text: str = "") -> tuple[CachedLayer, bool]:
+    def layer(self, key: str, make: Make, text: str = "", *, fresh: bool = False) -> tuple[CachedLayer, bool]:
         """Return the layer of a step: from the cache, or made now. The second value is whether it was cached.
 
         Args:
             text: the step's text, for listings of the cache.
+            fresh: make it again although it is in the cache (--no-cache-filter).
         """
         self.check()
-        found = None if self.options.no_cache else self.cache.find(key)
+        fresh = fresh or self.options.no_cache
+        found = None if fresh else self.cache.find(key)
         cached = found is not None
         if found is None:
             with self._alone(key):
-                found = None if self.options.no_cache else self._find_again(key)
+                found = None if fresh else self._find_again(key)
                 cached = found is not None
                 if found is None:
                     found = CachedLayer(make(), self.now(), text)

@@ -69,6 +69,8 @@ class StageBuild:
         self._states = states
         self._sources = StageSources(session, dockerfile, states)
         self._label = label_of(node.stage) if len(dockerfile.stages) > 1 else ""
+        names = {node.stage.name or "", str(node.stage.index)}
+        self._fresh = not names.isdisjoint(session.options.no_cache_stages)
         self._position = 0
         self._total = 1
         self._running: RunContainer | None = None
@@ -233,7 +235,7 @@ class StageBuild:
     def _made(
         self, shown: Shown, state: ImageState, key: str, text: str, make: Callable[[], WrittenLayer]
     ) -> ImageState:
-        made, cached = self._session.layer(key, make, shown.step.text)
+        made, cached = self._session.layer(key, make, shown.step.text, fresh=self._fresh)
         self._session.count(cached=cached)
         shown.done(made.layer.descriptor.size, cached=cached)
         return state.with_layer(made.layer, text, made.created)

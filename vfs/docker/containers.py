@@ -46,6 +46,8 @@ class Status:
             return "Created"
         if self.kind in ("running", "paused"):
             since = human_duration((time.time_ns() - self.state.started_ns) / 1e9)
+            if self.state.elsewhere:
+                return f"Up {since} on {self.state.elsewhere}"
             health = {"none": "", "starting": " (health: starting)"}.get(self.health, f" ({self.health})")
             return f"Up {since}" + (" (Paused)" if self.kind == "paused" else health)
         if self.kind == "restarting":
@@ -59,6 +61,8 @@ class Status:
 def status_of(record: ContainerRecord) -> Status:
     """Return the status of a container now."""
     state = record.state()
+    if state.elsewhere:
+        return Status("running", state, 0)
     kind = lifecycle_status(record, state)
     if kind in ("running", "paused"):
         found = health_of(record)

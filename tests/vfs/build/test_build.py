@@ -13,6 +13,7 @@ from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.errors import BadReference, UnknownImage
 from rootlay.vfs.build.result.failure import BuildFailed, RunFailed
 from rootlay.vfs.build.result.history import go_duration
+from rootlay.vfs.run.program import DEFAULT_PATH
 from tests.vfs.build.conftest import Notes, Yard
 
 EMPTY_LAYER = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
@@ -58,7 +59,7 @@ def test_run_has_the_environment_user_and_directory_of_the_instructions_before(y
     )
     assert built.notes.text == "x y 2 none 1234:1235 /w\n"
     assert built.mode("/w")[1:] == (0, 0)
-    assert built.image.config.config.env == ("A=x y",)
+    assert built.image.config.config.env == (f"PATH={DEFAULT_PATH}", "A=x y")
 
 
 def test_workdir_is_made_for_the_user_of_then(yard: Yard) -> None:
@@ -85,7 +86,7 @@ def test_config_and_history_are_as_docker_writes_them(yard: Yard) -> None:
     ).image
     run = image.config.config
     assert image.config.author == "me"
-    assert run.env == ("A=1", "B=2")
+    assert run.env == (f"PATH={DEFAULT_PATH}", "A=1", "B=2")
     assert run.labels == {"l": "m", "from": "outside"}
     assert run.exposed_ports == ("80/tcp", "53/udp")
     assert run.volumes == ("/data",)

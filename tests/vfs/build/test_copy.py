@@ -286,8 +286,9 @@ def test_a_hard_link_to_what_another_archive_has(yard: Yard) -> None:
         tar.addfile(_entry("a", 3), io.BytesIO(b"old"))
     with tarfile.open(yard.context / "b.tar", "w") as tar:
         tar.addfile(_entry("b", 0, link="a"))
-    with pytest.raises(BuildFailed, match="a hard link to a file that is not in"):
-        yard.build("FROM base\nADD a.tar b.tar /x/\n")
+    built = yard.build("FROM scratch\nADD a.tar b.tar /\n")
+    assert built.read("/b") == "old"
+    assert built.tree.lstat("/a").nlink == 2
 
 
 def test_add_with_chown_unpack_false_and_copy(yard: Yard) -> None:
@@ -301,22 +302,22 @@ def test_add_with_chown_unpack_false_and_copy(yard: Yard) -> None:
 
 
 @pytest.mark.parametrize("name", ["../escape", "/../escape", "a/../../escape"])
-def test_an_archive_that_leads_out_is_refused(yard: Yard, name: str) -> None:
+def test_an_archive_that_leads_out_stays_in_the_target(yard: Yard, name: str) -> None:
     with tarfile.open(yard.context / "bad.tar", "w") as tar:
         tar.addfile(tarfile.TarInfo(name))
-    with pytest.raises(BuildFailed, match="unsafe path"):
-        yard.build("FROM base\nADD bad.tar /x/\n")
+    built = yard.build("FROM base\nADD bad.tar /x/\n")
+    assert built.ls("/x") == ["escape"]
 
 
-def test_links_in_an_archive_are_followed_inside_the_image_only(yard: Yard) -> None:
+def test_links_in_an_archive_are_followed_inside_the_target_only(yard: Yard) -> None:
     with tarfile.open(yard.context / "a.tar", "w") as tar:
-        link = tarfile.TarInfo("out")
-        link.type, link.linkname = tarfile.SYMTYPE, "/../../../etc"
-        tar.addfile(link)
-        tar.addfile(tarfile.TarInfo("out/inside"))
+        directory, link = tarfile.TarInfo("etc"), tarfile.TarInfo("out")
+        directory.type, link.type, link.linkname = tarfile.DIRTYPE, tarfile.SYMTYPE, "/../../../etc"
+        for member in (directory, link, tarfile.TarInfo("out/inside")):
+            tar.addfile(member)
     built = yard.build("FROM base\nADD a.tar /x/\n")
-    assert "inside" in built.ls("/etc")
-    assert built.tree.readlink("/x/out") == b"/../../../etc"
+    assert built.ls("/x/etc") == ["inside"]
+    assert "inside" not in built.ls("/etc")
 
 
 def test_add_replaces_a_link_to_a_directory_by_the_archives_directory(yard: Yard) -> None:

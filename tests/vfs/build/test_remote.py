@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,20 @@ def test_the_fragment_is_ref_and_subdirectory() -> None:
     assert parse_git("git://h/a#v1") == GitReference("git://h/a", "v1")
     assert parse_git("git://h/a#:b/c/") == GitReference("git://h/a", None, "b/c")
     assert parse_git("git://h/a#v1:../../b") == GitReference("git://h/a", "v1", "b")
+
+
+def test_a_query_says_the_same_and_more() -> None:
+    found = parse_git("https://h/a.git?branch=main&subdir=b/c&commit=abc&keep-git-dir=true&submodules=false")
+    assert found == GitReference("https://h/a.git", "refs/heads/main", "b/c", "abc", True, False)
+    assert parse_git("https://h/a.git?tag=v1") == GitReference("https://h/a.git", "refs/tags/v1")
+    assert parse_git("https://h/a.git?subdir=b#v1") == GitReference("https://h/a.git", "v1", "b")
+    assert parse_git("git@h:a?b") == GitReference("git@h:a?b")
+
+
+@pytest.mark.parametrize("query", ["x=1", "branch=a&tag=b", "ref=a#b", "submodules=perhaps", "ref=-x", "ref=a%0ab"])
+def test_a_wrong_query_is_refused(query: str) -> None:
+    with pytest.raises(BadValue):
+        parse_git(f"https://h/a.git?{query}")
 
 
 @pytest.mark.parametrize("text", ["-oProxyCommand=x@h:a", "git://h/a#--upload-pack=x", "git://h/a#b\nc"])
@@ -125,6 +140,27 @@ def test_a_ref_is_a_branch_a_tag_or_a_commit(repository: Path, tmp_path: Path, k
     ref = {"tag": "v1", "commit": commit, "short commit": commit[:8], "branch": "main"}[kind]
     root = checked_out(GitReference(f"file://{repository}", ref), tmp_path / "c")
     assert (root / "a").read_text() == ("two" if kind == "branch" else "one")
+
+
+@git_command
+@pytest.mark.parametrize("query", ["", "?branch=main", "?tag=v1&subdir=.", "?commit=COMMIT"])
+def test_a_server_with_the_files_of_a_repository_is_enough(repository: Path, tmp_path: Path, query: str) -> None:
+    """Dumb HTTP: it gives no single commit."""
+    git(repository, "update-server-info")
+    handler_class = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    handler = partial(handler_class, directory=str(repository.parent))
+    (repository.parent / "r.git").symlink_to(repository / ".git")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            commit = git(repository, "rev-parse", "main")
+            place = f"http://127.0.0.1:{http.server_port}/r.git{query.replace('COMMIT', commit)}"
+            root = checked_out(parse_git(place), tmp_path / "c")
+        finally:
+            http.shutdown()
+            thread.join()
+    assert (root / "a").read_text() == ("one" if "v1" in query else "two")
 
 
 @git_command

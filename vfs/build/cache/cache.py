@@ -31,6 +31,8 @@ from rootlay.store.model.value import value
 from rootlay.store.store import ImageStore
 
 VERSION = 1
+RULES = 2
+"""Of the instructions: changes whenever the same step makes another layer than before. 2: Docker's paths of links."""
 
 
 @value
@@ -61,7 +63,7 @@ class CachedLayer:
 
 def key_of(*parts: Any) -> str:
     """Return the key of a step, from JSON values."""
-    return hashlib.sha256(json.dumps([VERSION, *parts], sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps([RULES, *parts], sort_keys=True).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class StepCache:

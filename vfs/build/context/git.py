@@ -1,7 +1,8 @@
 """Sources in git repositories, fetched by the git command.
 
 Rules:
-1. Only the one commit is fetched if the server allows that (`--depth 1`); its submodules are fetched, too.
+1. Only the one commit is fetched if the server allows that (`--depth 1`); its submodules are fetched, too. A server
+   that only has the files of a repository (dumb HTTP) gives the whole history of the ref.
 2. Git never prompts for a password: a denied access is an error. Hooks and templates of this machine are not used.
 3. Git and its children are a process group, which always ends with `fetch_git`.
 4. Files have the modes of a checkout with umask 022, whatever the caller's is.
@@ -71,13 +72,14 @@ def fetch_git(
     git.run("init", "--quiet", "--template=")
     git.run("remote", "add", "origin", "--", reference.remote)
     commit = _fetch(git, reference.ref)
+    checksum = checksum or reference.checksum
     if checksum is not None and not (_COMMIT.fullmatch(checksum) and commit.startswith(checksum)):
         raise GitFailed(reference.remote, f"expected commit {checksum}, found {commit}")
     git.run("checkout", "--quiet", "--force", commit)
-    if (directory / ".gitmodules").is_file():
-        git.run("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+    if reference.submodules and (directory / ".gitmodules").is_file():
+        git.run_shallow("submodule", "--quiet", "update", "--init", "--recursive")
     root = _subdirectory(directory, reference)
-    if not keep_git_dir:
+    if not (keep_git_dir or reference.keep_git_dir):
         for inner in directory.rglob(".git"):
             if inner.is_dir() and not inner.is_symlink():
                 remove_tree(inner)
@@ -90,7 +92,7 @@ def _fetch(git: _Git, ref: str | None) -> str:
     """Fetch one ref. Return the commit's hash."""
     wanted = ref or "HEAD"
     try:
-        git.run("fetch", "--quiet", "--depth=1", "--no-tags", "origin", "--", wanted)
+        git.run_shallow("fetch", "--quiet", "--no-tags", after=("origin", "--", wanted))
         return git.run("rev-parse", "FETCH_HEAD^{commit}")
     except GitFailed:
         # A server might not give single commits, and never does by a shortened hash: then everything must be fetched.
@@ -149,6 +151,15 @@ class _Git:
             reason = lines[0].partition(": ")[2] or lines[0] if lines else f"git {arguments[0]} failed"
             raise GitFailed(self._remote, reason[:_SHOWN_CHARACTERS])
         return out.decode("utf-8", "replace").rstrip("\n")
+
+    def run_shallow(self, *arguments: str, after: tuple[str, ...] = ()) -> None:
+        """Run git with `--depth=1`; without it if the server only has files (dumb HTTP). Raises GitFailed."""
+        try:
+            self.run(*arguments, "--depth=1", *after)
+        except GitFailed as error:
+            if "dumb http" not in error.reason:
+                raise
+            self.run(*arguments, *after)
 
     def _wait(self, process: subprocess.Popen[bytes]) -> tuple[bytes, bytes]:
         """Return git's output. Raises the errors of `check`."""

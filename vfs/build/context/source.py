@@ -200,6 +200,11 @@ class OverlayTree:
         return self._overlay.open_content(path)
 
 
+def clean(path: bytes) -> bytes:
+    """Return an absolute path without `.`, `..` and double slashes; `..` stops at the root."""
+    return os.path.normpath(b"/" + path.lstrip(b"/"))
+
+
 def resolve(tree: LinkTree, path: bytes) -> bytes:
     """Return the canonical path of a path in a tree: its links followed, `..` and links kept inside the tree.
 

@@ -6,7 +6,8 @@ Rules (moby/buildkit solver/llbsolver/file/backend.go and tonistiigi/fsutil copy
 2. A source that is a symbolic link is followed, inside its tree; links further down are copied as links.
 3. If the target is a directory or ends with `/`, a file is copied into it, under its own name; else it becomes the
    target.
-4. The target's links are followed, inside the image. Missing directories are made with 0755 and the owner of --chown.
+4. The target's `.` and `..` are removed first, then its links are followed, inside the image. A link that has the name
+   of a file in the target directory is replaced. Missing directories are made with 0755 and the owner of --chown.
 5. A file with several names stays one file if one instruction copies those names.
 """
 
@@ -22,7 +23,7 @@ from pathlib import Path
 from rootlay.store.model.entry import ENTRY_TYPES, Entry, EntryType
 from rootlay.store.model.errors import CopiedByFields
 from rootlay.vfs.build.context.glob import has_wildcards
-from rootlay.vfs.build.context.source import SourceEntry, SourceTree, join, resolve
+from rootlay.vfs.build.context.source import SourceEntry, SourceTree, clean, join, resolve
 from rootlay.vfs.build.context.wildcard import iter_matches, unescape
 from rootlay.vfs.build.copy.layerplan import LayerPlan
 from rootlay.vfs.build.copy.options import CopyOptions
@@ -54,8 +55,8 @@ class Copier:
         self._staging = staging
         self._options = options
         raw = destination.encode("utf-8", "surrogateescape")
-        self._is_directory = raw.endswith((b"/", b"/.", b"/.."))
-        self._destination = raw
+        self._is_directory = raw.endswith((b"/", b"/."))
+        self._destination = clean(raw)
         self._unmatched: list[str] = []
         self._trees: dict[int, SourceTree] = {}  # kept, because their identities must differ
 
@@ -106,7 +107,7 @@ class Copier:
         if unpack and stat.S_ISREG(found.mode) and self._unpack(tree, followed, target):
             return
         if self._is_directory or self._plan.is_directory(target):
-            target = resolve(self._plan, join(target, name))
+            target = join(target, name)
         self._make_directories(target.rpartition(b"/")[0] or b"/")
         self._add(tree, followed, found, target)
 
@@ -221,11 +222,6 @@ class Copier:
             EntryType.FILE, mode=mode, uid=owner.uid, gid=owner.gid, size=len(content), mtime_ns=self._options.made_ns
         )
         self._plan.add(target, Planned(entry, FileContent(lambda _: io.BytesIO(content))))
-
-
-def clean(path: bytes) -> bytes:
-    """Return an absolute path without `.`, `..` and double slashes; `..` stops at the root."""
-    return os.path.normpath(b"/" + path.lstrip(b"/"))
 
 
 def absolute(path: str, working_dir: str) -> str:

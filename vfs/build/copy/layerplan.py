@@ -19,7 +19,7 @@ from rootlay.store.model.closing import Closing
 from rootlay.store.model.entry import TYPE_BITS, Entry, EntryType
 from rootlay.store.model.value import replace
 from rootlay.vfs.build.context.source import OverlayTree, SourceEntry, join
-from rootlay.vfs.build.copy.planentry import Planned
+from rootlay.vfs.build.copy.planentry import FileContent, Planned
 from rootlay.vfs.build.copy.plantable import PlanTable
 from rootlay.vfs.overlay.overlay import Overlay
 
@@ -71,6 +71,20 @@ class LayerPlan(Closing):
 
     def find(self, path: bytes) -> Planned | None:
         """Return the object at a path in this layer."""
+        return self._table.find(path)
+
+    def find_or_adopt(self, path: bytes) -> Planned | None:
+        """Return the object at a path in this layer; a file below becomes part of it, so that it can get more names."""
+        found = self._table.find(path)
+        below = None if found is not None or self._below is None else self._lstat_below(path)
+        if self._below is None or below is None or not stat.S_ISREG(below.mode):
+            return found
+        entry = Entry(
+            EntryType.FILE, mode=stat.S_IMODE(below.mode), uid=below.uid, gid=below.gid, size=below.size,
+            mtime_ns=below.mtime_ns, xattrs=self._below.xattrs(path),
+        )  # fmt: skip
+        content = FileContent(self._below.open, path)
+        self._table.put(path, Planned(entry, content, below.stamp, b"below\0" + path))
         return self._table.find(path)
 
     def _lstat_below(self, path: bytes) -> SourceEntry | None:

@@ -4,8 +4,8 @@ Rules:
 1. An archive is recognized by its content, not by its name: a tar whose first header is valid, plain or compressed by
    gzip, bzip2, xz or zstd. An empty file and a compressed file that is not a tar are copied unchanged.
 2. Owners, modes, times, links and devices are the archive's, unless --chown and --chmod replace them.
-3. A name that leads out of the target, by `..` or through a link, is refused or kept inside: links in the image are
-   followed within it, as everywhere in COPY.
+3. The target is the root of all names and links, as for docker, which extracts in a chroot: `..` stops there, and a
+   link to /etc means TARGET/etc. A name that leads through a link to a missing directory is an error.
 4. The decompressed archive is kept in the store's `tmp/` until the layer is written, because content is read by
    position.
 """
@@ -27,10 +27,9 @@ from rootlay.store.model.entry import Entry, EntryType
 from rootlay.store.model.errors import NotAnArchive, RootlayError, UnsafePath
 from rootlay.store.model.value import replace
 from rootlay.store.tar.header import BLOCK_BYTES, ZERO_BLOCK, checksum_fits
-from rootlay.store.tar.names import normalise
 from rootlay.store.tar.reader import TarReader
-from rootlay.vfs.build.context.source import join, resolve
-from rootlay.vfs.build.copy.layerplan import LayerPlan
+from rootlay.vfs.build.context.source import SourceEntry, clean, join, resolve
+from rootlay.vfs.build.copy.layerplan import Conflict, LayerPlan
 from rootlay.vfs.build.copy.options import CopyOptions
 from rootlay.vfs.build.copy.owner import Owner
 from rootlay.vfs.build.copy.planentry import FileContent, Planned
@@ -62,6 +61,8 @@ class Unpacker:
         self._options = options
         self._staging = staging
         self._sources: dict[Path, Callable[[bytes], BinaryIO]] = {}
+        self._inside = _Inside(plan, target)
+        self._directory = (b"", target)
 
     def unpack(self, open_content: Opener, what: str) -> None:
         """Add everything in an archive.
@@ -75,7 +76,7 @@ class Unpacker:
         self._plan.make_directories(self._target, owner.uid, owner.gid)
         with open(place, "rb") as stream:
             for name, entry in TarReader(ByteStream(iter_file(stream)), what):
-                path = self._place(normalise(name))
+                path = self._place(clean(name))
                 if path != self._target:
                     self._add(path, entry, place, what)
 
@@ -87,13 +88,30 @@ class Unpacker:
                 out.write(piece)
         return place
 
-    def _place(self, relative: bytes) -> bytes:
-        """Return the target of a name in the archive: links to its directory followed inside the image, its own not."""
-        if not relative:
-            return self._target
-        directory, _, name = relative.rpartition(b"/")
-        above = resolve(self._plan, self._target + b"/" + directory) if directory else self._target
-        return join(above, name)
+    def _place(self, name: bytes) -> bytes:
+        """Return the place of a name in the archive: links to its directory followed by rule 3, its own not.
+
+        Raises Conflict: a link on the way leads to no directory.
+        """
+        directory, _, own = name.rpartition(b"/")
+        if directory != self._directory[0]:
+            self._directory = directory, self._follow(directory)
+        return self._target if name == b"/" else join(self._directory[1], own)
+
+    def _follow(self, directory: bytes) -> bytes:
+        """Return the place of a directory in the archive."""
+        place = b"/"
+        for part in directory.split(b"/")[1:]:
+            named = join(place, part)
+            place = resolve(self._inside, named)
+            found = self._inside.lstat(named)
+            if (
+                found is not None
+                and stat.S_ISLNK(found.mode)
+                and not self._plan.is_directory(self._inside.outer(place))
+            ):
+                raise Conflict(f"{os.fsdecode(self._inside.outer(named))} is a link to no directory")
+        return self._inside.outer(place)
 
     def _add(self, path: bytes, entry: Entry, place: Path, what: str) -> None:
         parent = path.rpartition(b"/")[0] or b"/"
@@ -102,6 +120,8 @@ class Unpacker:
         linked = entry.type is EntryType.HARDLINK
         planned = self._linked(entry, place, what) if linked else self._planned(entry, place)
         self._plan.replace(path, planned)
+        if entry.type is not EntryType.FILE:
+            self._directory = (b"", self._target)  # the new object might be on the way of the next name
 
     def _planned(self, entry: Entry, place: Path) -> Planned:
         mode = entry.mode
@@ -124,10 +144,28 @@ class Unpacker:
         return self._sources[place]
 
     def _linked(self, entry: Entry, place: Path, what: str) -> Planned:
-        found = self._plan.find(self._place(normalise(entry.link)))
-        if found is None or found.identity is None or not found.identity.startswith(_identity(place)):
-            raise UnsafePath(entry.link, f"a hard link to a file that is not in {what}")
+        found = self._plan.find_or_adopt(self._place(clean(entry.link)))
+        if found is None or found.identity is None:
+            raise UnsafePath(entry.link, f"a hard link to what is neither in {what} nor a file of the image")
         return found
+
+
+class _Inside:
+    """The planned tree below a directory, as a tree of its own."""
+
+    def __init__(self, plan: LayerPlan, root: bytes) -> None:
+        self._plan = plan
+        self._root = root.rstrip(b"/")
+
+    def outer(self, path: bytes) -> bytes:
+        """Return a path of this tree as one of the image."""
+        return self._root + path.rstrip(b"/") or b"/"
+
+    def lstat(self, path: bytes) -> SourceEntry | None:
+        return self._plan.lstat(self.outer(path))
+
+    def readlink(self, path: bytes) -> bytes:
+        return self._plan.readlink(self.outer(path))
 
 
 def _identity(place: Path, entry: bytes = b"") -> bytes:

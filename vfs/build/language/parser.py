@@ -109,7 +109,7 @@ def _instruction(reader: LineReader, line: Line, file: str) -> tree.Instruction:
     if inner not in FORMS:
         raise BadValue(f"unknown instruction: {keyword}", near_miss(keyword, _KEYWORDS, any_case=True))
     heredocs = _heredocs(reader, line, inner, trigger_rest)
-    source = Source(file, line.first, reader.line, line.text.strip(SPACES))
+    source = Source(file, line.first, reader.line, line.text.strip(SPACES), line.gap)
     made = FORMS[inner](Statement(source, tuple(flags), trigger_rest, reader.escape, heredocs))
     if keyword.upper() != _ONBUILD:
         return made

@@ -15,12 +15,14 @@ class Source:
         last_line: inclusive; the end of the last heredoc if there are any.
         text: the instruction as one line: continuations joined, comments inside left out, heredocs not included.
             Progress output shows it.
+        gap: the line of an empty continuation, None without one.
     """
 
     file: str
     first_line: int
     last_line: int
     text: str
+    gap: int | None = None
 
     def __str__(self) -> str:
         return f"{self.file}:{self.first_line}"

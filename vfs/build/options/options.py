@@ -31,6 +31,8 @@ class BuildOptions:
         labels: added to the image.
         platform: the platform of the image.
         no_cache: make every layer again (and store it in the cache).
+        no_cache_stages: names of stages in lower case, whose layers are made again.
+        annotations: of the image's manifest.
         pull: query the registry also for base images that are in the store.
         keep_failed: keep the container of a failing RUN for the user.
         network: of the RUNs without their own: "host" or "none".
@@ -52,6 +54,8 @@ class BuildOptions:
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: Platform = field(default_factory=host_platform)
     no_cache: bool = False
+    no_cache_stages: frozenset[str] = frozenset()
+    annotations: Mapping[str, str] = field(default_factory=dict)
     pull: bool = False
     keep_failed: bool = False
     network: str = "host"

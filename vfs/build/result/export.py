@@ -39,11 +39,13 @@ def write_output(
     stdout: BinaryIO,
     settings: Settings,
     note: Note,
+    manifest_format: str = "oci",
 ) -> None:
     """Write an image of the store to its destination.
 
     Args:
         names: its names there, if the output has none.
+        manifest_format: of a pushed image: oci or docker.
 
     Raises:
         OSError: the destination cannot be written.
@@ -51,7 +53,7 @@ def write_output(
     """
     if output.kind == "image":
         for name in (output.names or names) if output.push else ():
-            _push(store, image, name, output, settings)
+            _push(store, image, name, output, settings, manifest_format)
     elif output.kind == "local":
         with _tree(store, image) as tree:
             copy_all_out(tree, os.fsencode(output.dest), lambda path: note(f"{path}: a device or socket: left out"))
@@ -62,11 +64,16 @@ def write_output(
         _save(store, image, names, output, stdout)
 
 
-def _push(store: ImageStore, image: Image, name: str, output: Output, settings: Settings) -> None:
+def _push(store: ImageStore, image: Image, name: str, output: Output, settings: Settings, manifest_format: str) -> None:
     from rootlay.store.registry.push import push
 
     reference, compression = str(image.manifest_digest), output.compression
-    run_interruptibly(lambda: push(store, reference, settings, target=name, compression=compression), lambda: None)
+    form = None if manifest_format == "oci" else manifest_format
+
+    def send() -> None:
+        push(store, reference, settings, target=name, compression=compression, manifest_format=form)
+
+    run_interruptibly(send, lambda: None)
 
 
 def _save(store: ImageStore, image: Image, names: Sequence[str], output: Output, stdout: BinaryIO) -> None:

@@ -37,7 +37,11 @@ class ImageState:
 
     @classmethod
     def based_on(cls, image: ImageConfig, layers: Sequence[Descriptor]) -> ImageState:
-        """Return the state of an existing image, its ONBUILD triggers included."""
+        """Return the state of an existing image, its ONBUILD triggers included. Without a PATH it gets the usual one,
+        as in BuildKit: otherwise `ENV PATH=/x:$PATH` would remove the system's directories."""
+        config = image.config
+        if not any(variable.startswith("PATH=") for variable in config.env):
+            image = replace(image, config=replace(config, env=(*config.env, f"PATH={DEFAULT_PATH}")))
         return cls(image, tuple(layers), len(image.history))
 
     @property

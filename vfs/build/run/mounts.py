@@ -24,8 +24,8 @@ from rootlay.store.containers.record import Bind
 from rootlay.store.disk.removetree import remove_tree
 from rootlay.store.model.value import field, replace, value
 from rootlay.vfs.build.context.checkout import check_out
-from rootlay.vfs.build.context.source import HostTree, SourceTree, resolve
-from rootlay.vfs.build.copy.copy import absolute, clean
+from rootlay.vfs.build.context.source import HostTree, SourceTree, clean, resolve
+from rootlay.vfs.build.copy.copy import absolute
 from rootlay.vfs.build.language.errors import BadValue
 from rootlay.vfs.build.language.mount import Mount
 from rootlay.vfs.build.run.cachemount import CacheMounts

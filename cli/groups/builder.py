@@ -1,4 +1,4 @@
-"""`rootlay builder`: show the build cache, and empty it."""
+"""`rootlay builder`: show the build cache, and remove unused parts of it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,14 @@ import re
 from typing import TYPE_CHECKING
 
 from rootlay.cli.listing import Column, Row, age, print_table, size
-from rootlay.cli.spec import Argument, Context, Option, UsageError, Values, Verb
+from rootlay.cli.spec import Context, Option, UsageError, Values, Verb
+from rootlay.cli.subverbs import make_group
 
 if TYPE_CHECKING:
     from rootlay.vfs.build.cache.usage import CacheItem
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+)([smhd])")
-
-
-def action(values: Values, context: Context) -> int:
-    command = values.required("action")
-    if command == "du":
-        return _show(values, context)
-    if command == "prune":
-        return _prune(values, context)
-    raise UsageError(f"builder {command}: expected `builder du` or `builder prune`")
 
 
 def _show(values: Values, context: Context) -> int:
@@ -83,17 +75,35 @@ def _older_than(filters: tuple[str, ...]) -> float:
     return seconds
 
 
-VERB = Verb(
-    name="builder",
-    help="Show the build cache (`builder du`) or remove unused parts of it (`builder prune`).",
-    action=action,
-    options=(
-        Option(("-a", "--all"), "flag", "prune: remove everything, including RUN --mount=type=cache directories."),
-        Option(("--filter",), "many", "prune: until=DURATION: remove only what was not used for that long.", "FILTER"),
-        Option(("--dry-run",), "flag", "prune: show what would be removed, and remove nothing."),
-        Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
-        Option(("--json",), "flag", "As JSON."),
+_AS_JSON = Option(("--json",), "flag", "As JSON.")
+DU_OPTIONS = (
+    _AS_JSON,
+    Option(
+        ("--filter",),
+        "many",
+        "Show only what fits.",
+        "FILTER",
+        refused="the list is not filtered; use --json and a program such as jq",
     ),
-    arguments=(Argument("action", "`du` or `prune`."),),
-    examples=("rootlay builder du", "rootlay builder prune --filter until=7d"),
+    Option(("--verbose",), "flag", "More details.", accepted="all details are shown"),
 )
+PRUNE_OPTIONS = (
+    Option(("-a", "--all"), "flag", "Remove everything, including RUN --mount=type=cache directories."),
+    Option(("--filter",), "many", "until=DURATION: remove only what was not used for that long.", "FILTER"),
+    Option(("--dry-run",), "flag", "Show what would be removed, and remove nothing."),
+    Option(("-f", "--force"), "flag", "Accepted for Docker compatibility; prune never prompts."),
+    Option(
+        ("--keep-storage",),
+        "text",
+        "Amount to keep.",
+        "BYTES",
+        refused="the cache is emptied by age; use --filter until=24h",
+    ),
+    _AS_JSON,
+)
+VERBS = (
+    Verb("du", "Show the build cache.", _show, DU_OPTIONS),
+    Verb("prune", "Remove unused parts of the build cache.", _prune, PRUNE_OPTIONS),
+)
+
+VERB = make_group("builder", "The build cache", VERBS, {"build": "build"})

@@ -1,0 +1,80 @@
+"""Templates of `inspect`: first with the types of Docker's client, then with the plain JSON, as docker does.
+
+With its types a field that the JSON leaves out is empty (`{{.Config.Healthcheck}}` is `<nil>`); with the JSON alone it
+is an error, whose message is the one that is shown.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rootlay.cli.spec import UsageError
+from rootlay.cli.template.errors import TemplateError
+from rootlay.cli.template.evaluate import Template
+from rootlay.cli.template.values import JsonNumber, StringMap, Struct, TypedNil
+
+_P, _S, _M = "pointer", "slice", "map"
+# For each struct: the fields that JSON may leave out or give as null, with their kind. `Id` is `ID` in Go.
+_CONFIG = {
+    "Healthcheck": _P, "StopTimeout": _P, "ExposedPorts": _M, "Volumes": _M, "Labels": _M, "Cmd": _S, "Entrypoint": _S,
+    "Env": _S, "OnBuild": _S, "Shell": _S, "StopSignal": "", "MacAddress": "", "ArgsEscaped": False,
+    "NetworkDisabled": False, "Domainname": "", "Hostname": "", "User": "", "WorkingDir": "", "Image": "",
+}  # fmt: skip
+_STRUCTS: dict[str, dict[str, Any]] = {
+    "": {"Mounts": _S, "Args": _S, "ExecIDs": _S, "RepoTags": _S, "RepoDigests": _S, "SizeRw": _P, "SizeRootFs": _P,
+         "Labels": _M, "Options": _M, "UsageData": _P, "Status": _M, "Variant": "", "Comment": "", "Author": ""},
+    "Config": _CONFIG,
+    "State": {"Health": _P},
+    "HostConfig": {"Binds": _S, "PortBindings": _M, "Tmpfs": _M, "Sysctls": _M, "Mounts": _S, "ExtraHosts": _S,
+                   "CapAdd": _S, "CapDrop": _S, "VolumesFrom": _S, "Links": _S, "Dns": _S, "GroupAdd": _S, "Init": _P},
+    "NetworkSettings": {"Ports": _M, "Networks": _M},
+    "RootFS": {"Layers": _S},
+    "GraphDriver": {"Data": _M},
+}  # fmt: skip
+_TEXT_MAPS = frozenset({"Labels", "Options", "Tmpfs", "Sysctls"})
+_MAPS = frozenset({"Ports", "Networks", "ExposedPorts", "Volumes", "PortBindings", "Containers", "Data", "Status"})
+
+
+def execute(template: Template, document: Mapping[str, Any], kind: str = "") -> str:
+    """Return the output of a template for a document. `kind`: docker has this type of it, and not its JSON.
+
+    Raises UsageError, with Go's message.
+    """
+    try:
+        return template.execute(_typed(document, "", kind))
+    except TemplateError as error:
+        if kind:
+            raise UsageError(f"template parsing error: {error}") from None
+    raw = json.loads(json.dumps(document), parse_int=JsonNumber, parse_float=JsonNumber)
+    try:
+        return template.execute(raw, strict=True)
+    except TemplateError as error:
+        raise UsageError(f"template parsing error: {error}") from None
+
+
+def _typed(document: Mapping[str, Any], name: str, kind: str) -> Struct:
+    """Return an object as a struct of Docker's client."""
+    known = _STRUCTS.get(name, {})
+    fields: dict[str, Any] = {}
+    for key, default in known.items():
+        fields[key] = TypedNil(default, "") if default in (_P, _S, _M) else default
+    for key, item in document.items():
+        if item is not None or key not in known:
+            fields[key] = _typed_field(key, item)
+    if "Id" in document:
+        fields["ID"] = fields.pop("Id")
+    return Struct(kind, fields, {key: fields["ID" if key == "Id" else key] for key in document})
+
+
+def _typed_field(key: str, item: Any) -> Any:
+    if isinstance(item, list):
+        return [_typed_field("", element) for element in item]
+    if not isinstance(item, dict):
+        return item
+    if key in _TEXT_MAPS:
+        return StringMap(item)
+    if key in _MAPS:
+        return {name: _typed_field("", element) for name, element in item.items()}
+    return _typed(item, key, f"*types.{key}")

@@ -1,0 +1,1 @@
+"""Docker's groups (`container`, `image`, …): a module for each, with the verbs that only the group has."""

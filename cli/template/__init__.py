@@ -1,0 +1,1 @@
+"""Go's text/template, as `docker --format` uses it: lexer, parser, evaluator, functions, and Go's fmt."""

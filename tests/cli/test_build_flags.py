@@ -1,0 +1,149 @@
+"""Flags of docker's build: what they write, and what they answer without a build."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Rootlay
+
+STAGES = "ARG V=1\nFROM small AS base\nARG X\nRUN true\nFROM base\nRUN --mount=type=secret,id=key true\nLABEL a=b\n"
+
+
+def write(directory: Path, text: str) -> str:
+    (directory / "Dockerfile").write_text(text)
+    return str(directory)
+
+
+def test_the_metadata_file_names_the_image(small: Rootlay, tmp_path: Path) -> None:
+    context = write(tmp_path, "FROM small\nLABEL a=b\n")
+    place = tmp_path / "metadata.json"
+    small("build", "-t", "app:1", "--annotation", "org.x=y", "--metadata-file", str(place), context)
+    found = json.loads(place.read_text())
+    [shown] = json.loads(small.out("inspect", "--json", "app:1"))
+    assert found["containerimage.config.digest"] == shown["id"]
+    assert found["containerimage.digest"] == found["containerimage.descriptor"]["digest"] == shown["digest"]
+    assert found["image.name"] == "docker.io/library/app:1"
+    assert shown["manifest"]["annotations"] == {"org.x": "y"}
+
+
+@pytest.mark.parametrize("text", ["index:a=b", "a", "=b"])
+def test_an_annotation_of_what_is_not_made_is_refused(small: Rootlay, tmp_path: Path, text: str) -> None:
+    small.fails("build", "--annotation", text, write(tmp_path, "FROM small\n"), code=2)
+
+
+def test_the_layers_of_some_stages_are_made_again(small: Rootlay, tmp_path: Path) -> None:
+    context = write(tmp_path, "FROM small AS base\nRUN echo a > /a\nFROM base AS end\nRUN echo b > /b\n")
+    small("build", context)
+    assert b"2 steps, 2 of them cached" in small("build", context).stderr
+    again = small("build", "--no-cache-filter", "end", context).stderr
+    assert b"2 steps, 1 of them cached" in again
+
+
+def test_progress_as_json_lines(small: Rootlay, tmp_path: Path) -> None:
+    done = small("build", "--progress=rawjson", write(tmp_path, "FROM small\nRUN echo hello\n"))
+    lines = [json.loads(line) for line in done.stderr.decode().splitlines() if line.startswith("{")]
+    vertexes = [vertex for line in lines for vertex in line.get("vertexes", ())]
+    assert {vertex["name"] for vertex in vertexes} == {"[1/2] FROM small", "[2/2] RUN echo hello"}
+    assert all("completed" in vertex for vertex in vertexes[1::2])
+    assert any(log["data"] == "aGVsbG8K" for line in lines for log in line.get("logs", ()))
+
+
+def test_a_check_builds_nothing_and_fails_if_it_finds_something(small: Rootlay, tmp_path: Path) -> None:
+    context = write(tmp_path, "FROM small\nCMD a\n")
+    done = small("build", "--check", context, code=1)
+    assert b"Check complete, 1 warning has been found!" in done.stdout
+    assert b"WARNING: JSONArgsRecommended - https://docs.docker.com/go/dockerfile/rule/" in done.stdout
+    assert b"   2 | >>> CMD a" in done.stdout
+    found = json.loads(small.out("build", "--call=check,format=json", context, code=1))
+    assert [each["ruleName"] for each in found["warnings"]] == ["JSONArgsRecommended"]
+    assert small.out("build", "--check", write(tmp_path, "FROM small\n")) == "Check complete, no warnings found.\n"
+    assert "<none>" not in small.out("images")
+
+
+def test_the_outline_and_the_targets(small: Rootlay, tmp_path: Path) -> None:
+    context = write(tmp_path, STAGES)
+    outline = json.loads(small.out("build", "--call=outline,format=json", context))
+    assert outline["args"] == [{"name": "V", "value": "1"}, {"name": "X", "value": ""}]
+    assert outline["secrets"] == [{"name": "key", "required": False}]
+    assert small.out("build", "--call=targets", context).split() == [
+        *("TARGET", "BASE", "base", "small", "(unnamed)", "(default)", "base"),
+    ]
+    assert "key" in small.out("build", "--call=outline", context)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--sbom=true"], "attestations are not made"),
+        (["--attest", "type=sbom"], "attestations are not made"),
+        (["-m", "1g"], "limits of the caller"),
+        (["--squash"], "rootlay import"),
+        (["--isolation=hyperv"], "Windows"),
+        (["--call=lent"], "expected build, check, outline or targets"),
+    ],
+)
+def test_what_is_refused_says_why(small: Rootlay, tmp_path: Path, words: list[str], said: str) -> None:
+    assert said in small.fails("build", *words, write(tmp_path, "FROM small\n"), code=2)
+
+
+def test_what_is_accepted_has_no_effect(small: Rootlay, tmp_path: Path) -> None:
+    accepted = (
+        "--load --rm --force-rm --provenance=false --sbom=false --builder=default --shm-size=1g --ulimit=nofile=9"
+    )
+    small("build", *accepted.split(), "--compress", "--isolation=default", write(tmp_path, "FROM small\n"))
+
+
+BAKE = """
+variable "TAG" { default = "v1" }
+group "default" { targets = ["app", "other"] }
+target "base" {
+  context = "."  # a comment
+  labels = { team = "a", "quoted.name" = "b" }
+}
+target "app" {
+  inherits = ["base"]
+  tags     = ["app:${TAG}", "app:latest"]
+}
+target "other" {
+  inherits = ["base"]
+  dockerfile-inline = "FROM small\\nLABEL inline=yes\\n"
+  tags = [TAG]
+}
+"""
+
+
+def test_bake_builds_the_targets_of_a_file(small: Rootlay, tmp_path: Path) -> None:
+    write(tmp_path, "FROM small\n")
+    (tmp_path / "docker-bake.hcl").write_text(BAKE)
+    small("buildx", "bake", "--set", "other.tags=other:1", cwd=tmp_path)
+    [app] = json.loads(small.out("image", "inspect", "app:v1"))
+    [other] = json.loads(small.out("image", "inspect", "other:1"))
+    assert app["Config"]["Labels"] == {"team": "a", "quoted.name": "b"}
+    assert sorted(app["RepoTags"]) == ["app:latest", "app:v1"]
+    assert other["Config"]["Labels"] == {"team": "a", "quoted.name": "b", "inline": "yes"}
+
+
+def test_a_bake_file_in_json_is_the_same(small: Rootlay, tmp_path: Path) -> None:
+    target = {"context": ".", "args": {"A": "1"}, "tags": ["x:1"], "no-cache": True}
+    (tmp_path / "docker-bake.json").write_text(json.dumps({"target": {"default": target}}))
+    shown = json.loads(small.out("bake", "--print", cwd=tmp_path))
+    assert shown["target"]["default"] == target
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('target "a" { tags = [upper("x")] }', "docker-bake.hcl:1: expected ',' or ']'"),
+        ('target "a" { wrong = 1 }', "unknown attribute wrong"),
+        ('target "default" { inherits = ["default"] }', "inherits from itself"),
+        ('target "default" { tags = [NOPE] }', "there is no variable NOPE"),
+        ("", "failed to find target default"),
+        ('function "f" { params = [] }', "expected target, group or variable"),
+    ],
+)
+def test_a_wrong_bake_file_is_refused(small: Rootlay, tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "docker-bake.hcl").write_text(text)
+    assert said in small.fails("bake", "--print", code=2, cwd=tmp_path)

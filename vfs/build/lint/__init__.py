@@ -1,0 +1,1 @@
+"""The checks of `build --check`: BuildKit's rules for Dockerfiles, as far as the parser sees what they are about."""
