@@ -1,0 +1,48 @@
+"""inotify inside against inotify on a plain directory: the same program, the same events (docs/adr/0028)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.native.guest import HERE, Guest
+
+FILES = ("a", "b", "c/a", "c/b", "c/d/a", "e/a", "e/b", "f/g/h/a")
+OPERATIONS = int(os.environ.get("ROOTLAY_TEST_OPERATIONS", "300"))
+
+
+def make_tree(root: Path) -> None:
+    for name in FILES:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"content of {name}\n")
+
+
+@pytest.fixture
+def watched(debian: Guest) -> Guest:
+    tree = debian.lower / "srv" / "w"
+    if not tree.exists():
+        make_tree(tree)
+    shutil.copy(HERE / "watched.py", debian.lower / "srv" / "watched.py")
+    return debian
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_changes_are_reported_as_in_a_plain_directory(watched: Guest, tmp_path: Path, seed: int) -> None:
+    make_tree(tmp_path / "srv" / "w")
+    arguments = [str(seed), str(OPERATIONS)]
+    plain = subprocess.run(
+        [sys.executable, HERE / "watched.py", "w", *arguments],
+        cwd=tmp_path / "srv", capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    inside = watched.run("/usr/bin/python3", "/srv/watched.py", "w", *arguments, cwd="/srv", timeout=120)
+    assert inside.returncode == 0, inside.stderr.decode()
+    expected, found = plain.stdout.splitlines(), inside.stdout.decode().splitlines()
+    assert len(expected) == OPERATIONS
+    for wanted, seen in zip(expected, found, strict=True):
+        assert seen == wanted

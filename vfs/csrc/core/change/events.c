@@ -1,0 +1,166 @@
+/* What a program reads from an inotify descriptor: the kernel's events without those of the engine (watch.c).
+ *
+ * 1. Events of reserved names are removed. An object that gets its name from a temporary one is a copy-up, and removed,
+ *    or a new directory, and becomes IN_CREATE. An object that gets a temporary name is being removed: IN_DELETE.
+ * 2. So the kernel must report moves if the program wants to know of any name. What the program has asked for is kept
+ *    for each watch, and the rest is removed here; IN_ONESHOT is done here, too.
+ * 3. A directory whose times are restored after a change with reserved names has an IN_ATTRIB directly after it.
+ * 4. A process that has added no watch to the descriptor (it inherited it by an exec) gets all that the kernel reports,
+ *    by rules 1 and 3.
+ * 5. Events that the kernel would have merged, had nothing been between them, are merged. */
+#include "../internal.h"
+
+#define IN_ATTRIB_ 0x4u
+#define IN_MOVED_FROM_ 0x40u
+#define IN_MOVED_TO_ 0x80u
+#define IN_CREATE_ 0x100u
+#define IN_DELETE_ 0x200u
+#define IN_MOVE_SELF_ 0x800u
+#define IN_ALL_ 0xfffu
+#define IN_ISDIR_ 0x40000000u
+#define IN_MASK_ADD_ 0x20000000u
+#define IN_ONESHOT_ 0x80000000u
+#define NAMES (IN_MOVED_FROM_ | IN_MOVED_TO_ | IN_CREATE_ | IN_DELETE_)
+
+#define ONCE 0x1000u  /* IN_ONESHOT */
+#define OVER 0x2000u  /* and it has been reported */
+#define KNOWN 0x4000u /* the program's mask is known */
+
+#define INSTANCES 8
+#define WATCHES 16384
+
+struct event {
+    i32 wd;
+    u32 mask, cookie, len;
+    char name[];
+};
+
+static struct instance {
+    i32 fd;
+    u32 cookie;  /* of the last move from a temporary name */
+    u8 used;
+    u8 is_new;   /* it was a new directory's */
+    u8 internal; /* the last event was the engine's own (rule 3) */
+    u16 asked[WATCHES];
+} instances[INSTANCES] RL_BULK;
+
+static struct instance *instance_of(int fd, int make)
+{
+    for (u32 i = 0; i < INSTANCES; i++) {
+        struct instance *x = &instances[i];
+        if (x->used && x->fd == fd)
+            return x;
+        if (!x->used && make && !__atomic_exchange_n(&x->used, 1, __ATOMIC_ACQ_REL)) {
+            x->fd = fd;
+            return x;
+        }
+    }
+    return NULL;
+}
+
+u32 rl_watch_mask(int fd, u32 mask)
+{
+    if (!instance_of(fd, 1) || !(mask & (NAMES | IN_ATTRIB_)))
+        return mask;
+    return mask & IN_ONESHOT_ ? (mask & ~IN_ONESHOT_) | NAMES : mask | NAMES;
+}
+
+void rl_watch_added(int fd, long wd, u32 mask)
+{
+    struct instance *x = instance_of(fd, 1);
+    if (!x || wd < 0 || wd >= WATCHES)
+        return;
+    u32 before = mask & IN_MASK_ADD_ ? x->asked[wd] & ~OVER : 0, once = mask & (NAMES | IN_ATTRIB_) ? ONCE : 0;
+    x->asked[wd] = (u16)(before | KNOWN | (mask & IN_ALL_) | (mask & IN_ONESHOT_ ? once : 0));
+}
+
+static int reserved(const struct event *e)
+{
+    return e->len && rl_begins(e->name, RL_WH);
+}
+
+/* A temporary name of a new directory (rl_temp_new_path). */
+static int is_new_name(const char *name)
+{
+    size_t n = strlen(name);
+    return rl_begins(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
+}
+
+/* The event after `e`, if it is of the same move. */
+static const struct event *other_half(const struct event *e, const struct event *next)
+{
+    return next && next->cookie == e->cookie && (next->mask & IN_MOVED_TO_) ? next : NULL;
+}
+
+/* Turn the kernel's event into the program's. 0: it is the engine's own. */
+static int translate(struct instance *x, struct event *e, const struct event *next)
+{
+    const struct event *to;
+    if (reserved(e)) {
+        if (e->mask & IN_MOVED_FROM_) {
+            x->cookie = e->cookie;
+            x->is_new = (u8)is_new_name(e->name);
+        }
+        return 0;
+    }
+    if ((e->mask & IN_MOVED_TO_) && e->cookie && e->cookie == x->cookie) {
+        x->cookie = 0;
+        if (!x->is_new)
+            return 0;
+        e->mask = IN_CREATE_ | (e->mask & IN_ISDIR_);
+        e->cookie = 0;
+    } else if ((e->mask & IN_MOVED_FROM_) && (to = other_half(e, next)) && reserved(to)) {
+        e->mask = IN_DELETE_ | (e->mask & IN_ISDIR_);
+        e->cookie = 0;
+    } else if ((e->mask & IN_MOVE_SELF_) && next && (next->wd == e->wd || x->internal) && reserved(next)) {
+        return 0;
+    } else if ((e->mask & IN_ATTRIB_) && (e->mask & IN_ISDIR_) && x->internal) {
+        return 0;
+    }
+    return 1;
+}
+
+static int asked_for(struct instance *x, int fd, const struct event *e)
+{
+    if (e->wd < 0 || e->wd >= WATCHES || !(x->asked[e->wd] & KNOWN) || !(e->mask & IN_ALL_))
+        return 1; /* IN_IGNORED, IN_UNMOUNT, IN_Q_OVERFLOW */
+    u16 *asked = &x->asked[e->wd];
+    if (!(e->mask & *asked & IN_ALL_) || *asked & OVER)
+        return 0;
+    if (*asked & ONCE) {
+        *asked |= OVER;
+        k4(__NR_inotify_rm_watch, fd, e->wd, 0, 0);
+    }
+    return 1;
+}
+
+static int same(const struct event *a, const struct event *b)
+{
+    return a->wd == b->wd && a->mask == b->mask && a->cookie == b->cookie && a->len == b->len &&
+           !memcmp(a->name, b->name, a->len);
+}
+
+long rl_watch_events(int fd, void *buf, long bytes)
+{
+    static struct instance unknown; /* its table stays empty (rule 4) */
+    struct instance *x = instance_of(fd, 1);
+    struct event *last = NULL;
+    char *p = buf;
+    long kept = 0;
+    if (!x)
+        x = &unknown;
+    for (long at = 0, size; at < bytes; at += size) {
+        struct event *e = (void *)(p + at);
+        size = (long)(sizeof *e + e->len);
+        const struct event *next = at + size < bytes ? (void *)(p + at + size) : NULL;
+        int shown = translate(x, e, next);
+        x->internal = (u8)!shown;
+        if (!shown || !asked_for(x, fd, e) || (last && same(last, e)))
+            continue;
+        for (long i = 0; i < size; i++) /* downwards: the parts may overlap */
+            p[kept + i] = p[at + i];
+        last = (void *)(p + kept);
+        kept += size;
+    }
+    return kept;
+}
