@@ -80,7 +80,8 @@ def perform(op, *names):
         with open(path, how, buffering=0) as file:
             file.write(b"text")
     elif op == "truncate":
-        os.truncate(path, 3)
+        with open(path, "r+b", buffering=0) as file:
+            file.truncate(3)
     elif op == "symlink":
         os.symlink("nowhere", path)
     elif op == "utime":

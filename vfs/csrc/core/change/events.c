@@ -4,7 +4,8 @@
  *    or a new directory, and becomes IN_CREATE. An object that gets a temporary name is being removed: IN_DELETE.
  * 2. So the kernel must report moves if the program wants to know of any name. What the program has asked for is kept
  *    for each watch, and the rest is removed here; IN_ONESHOT is done here, too.
- * 3. A directory whose times are restored after a change with reserved names has an IN_ATTRIB directly after it.
+ * 3. A directory whose times are restored has an IN_ATTRIB directly after a copy-up, or after a change of a record (one
+ *    that is removed is touched first).
  * 4. A process that has added no watch to the descriptor (it inherited it by an exec) gets all that the kernel reports,
  *    by rules 1 and 3.
  * 5. Events that the kernel would have merged, had nothing been between them, are merged. */
@@ -40,7 +41,7 @@ static struct instance {
     u32 cookie;  /* of the last move from a temporary name */
     u8 used;
     u8 is_new;   /* it was a new directory's */
-    u8 internal; /* the last event was the engine's own (rule 3) */
+    u8 internal; /* the last event was one of a change that restores the directory's times (rule 3) */
     u16 asked[WATCHES];
 } instances[INSTANCES] RL_BULK;
 
@@ -86,6 +87,11 @@ static int is_new_name(const char *name)
     return rl_begins(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
 }
 
+static int is_record(const char *name)
+{
+    return rl_begins(name, RL_WH_RECORD) || rl_begins(name, RL_WH_RECORD_LONG);
+}
+
 /* The event after `e`, if it is of the same move. */
 static const struct event *other_half(const struct event *e, const struct event *next)
 {
@@ -101,10 +107,13 @@ static int translate(struct instance *x, struct event *e, const struct event *ne
             x->cookie = e->cookie;
             x->is_new = (u8)is_new_name(e->name);
         }
+        if (!(e->mask & IN_DELETE_)) /* after a rename its old record is removed: nothing follows */
+            x->internal = (u8)is_record(e->name);
         return 0;
     }
     if ((e->mask & IN_MOVED_TO_) && e->cookie && e->cookie == x->cookie) {
         x->cookie = 0;
+        x->internal = !x->is_new;
         if (!x->is_new)
             return 0;
         e->mask = IN_CREATE_ | (e->mask & IN_ISDIR_);
@@ -112,11 +121,13 @@ static int translate(struct instance *x, struct event *e, const struct event *ne
     } else if ((e->mask & IN_MOVED_FROM_) && (to = other_half(e, next)) && reserved(to)) {
         e->mask = IN_DELETE_ | (e->mask & IN_ISDIR_);
         e->cookie = 0;
-    } else if ((e->mask & IN_MOVE_SELF_) && next && (next->wd == e->wd || x->internal) && reserved(next)) {
+    } else if ((e->mask & IN_MOVE_SELF_) && next && next->wd == e->wd && reserved(next)) {
         return 0;
     } else if ((e->mask & IN_ATTRIB_) && (e->mask & IN_ISDIR_) && x->internal) {
+        x->internal = e->len != 0; /* its parent's watch has it first */
         return 0;
     }
+    x->internal = 0;
     return 1;
 }
 
@@ -154,7 +165,6 @@ long rl_watch_events(int fd, void *buf, long bytes)
         size = (long)(sizeof *e + e->len);
         const struct event *next = at + size < bytes ? (void *)(p + at + size) : NULL;
         int shown = translate(x, e, next);
-        x->internal = (u8)!shown;
         if (!shown || !asked_for(x, fd, e) || (last && same(last, e)))
             continue;
         for (long i = 0; i < size; i++) /* downwards: the parts may overlap */
