@@ -87,9 +87,10 @@ static int is_new_name(const char *name)
     return rl_begins(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
 }
 
-static int is_record(const char *name)
+/* A mark after whose change the directory's times are restored. */
+static int is_quiet(const char *name)
 {
-    return rl_begins(name, RL_WH_RECORD) || rl_begins(name, RL_WH_RECORD_LONG);
+    return rl_begins(name, RL_WH_RECORD) || rl_begins(name, RL_WH_RECORD_LONG) || rl_begins(name, RL_WH_OPAQUE);
 }
 
 /* The event after `e`, if it is of the same move. */
@@ -108,7 +109,7 @@ static int translate(struct instance *x, struct event *e, const struct event *ne
             x->is_new = (u8)is_new_name(e->name);
         }
         if (!(e->mask & IN_DELETE_)) /* after a rename its old record is removed: nothing follows */
-            x->internal = (u8)is_record(e->name);
+            x->internal = (u8)is_quiet(e->name);
         return 0;
     }
     if ((e->mask & IN_MOVED_TO_) && e->cookie && e->cookie == x->cookie) {
