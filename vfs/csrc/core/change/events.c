@@ -9,32 +9,21 @@
  * 4. A process that has added no watch to the descriptor (it inherited it by an exec) gets all that the kernel reports,
  *    by rules 1 and 3.
  * 5. Events that the kernel would have merged, had nothing been between them, are merged. */
-#include "../internal.h"
+#include <linux/inotify.h>
 
-#define IN_ATTRIB_ 0x4u
-#define IN_MOVED_FROM_ 0x40u
-#define IN_MOVED_TO_ 0x80u
-#define IN_CREATE_ 0x100u
-#define IN_DELETE_ 0x200u
-#define IN_MOVE_SELF_ 0x800u
-#define IN_ALL_ 0xfffu
-#define IN_ISDIR_ 0x40000000u
-#define IN_MASK_ADD_ 0x20000000u
-#define IN_ONESHOT_ 0x80000000u
-#define NAMES (IN_MOVED_FROM_ | IN_MOVED_TO_ | IN_CREATE_ | IN_DELETE_)
+#include "../base/base.h"
+
+#define NAMES (IN_MOVED_FROM | IN_MOVED_TO | IN_CREATE | IN_DELETE)
 
 #define ONCE 0x1000u  /* IN_ONESHOT */
 #define OVER 0x2000u  /* and it has been reported */
 #define KNOWN 0x4000u /* the program's mask is known */
 
+/* A name has at least 16 bytes, padded with NUL. */
+#define BEGINS(name, prefix) (!memcmp(name, prefix, sizeof prefix - 1))
+
 #define INSTANCES 8
 #define WATCHES 16384
-
-struct event {
-    i32 wd;
-    u32 mask, cookie, len;
-    char name[];
-};
 
 static struct instance {
     i32 fd;
@@ -61,9 +50,9 @@ static struct instance *instance_of(int fd, int make)
 
 u32 rl_watch_mask(int fd, u32 mask)
 {
-    if (!instance_of(fd, 1) || !(mask & (NAMES | IN_ATTRIB_)))
+    if (!instance_of(fd, 1) || !(mask & (NAMES | IN_ATTRIB)))
         return mask;
-    return mask & IN_ONESHOT_ ? (mask & ~IN_ONESHOT_) | NAMES : mask | NAMES;
+    return mask & IN_ONESHOT ? (mask & ~IN_ONESHOT) | NAMES : mask | NAMES;
 }
 
 void rl_watch_added(int fd, long wd, u32 mask)
@@ -71,60 +60,60 @@ void rl_watch_added(int fd, long wd, u32 mask)
     struct instance *x = instance_of(fd, 1);
     if (!x || wd < 0 || wd >= WATCHES)
         return;
-    u32 before = mask & IN_MASK_ADD_ ? x->asked[wd] & ~OVER : 0, once = mask & (NAMES | IN_ATTRIB_) ? ONCE : 0;
-    x->asked[wd] = (u16)(before | KNOWN | (mask & IN_ALL_) | (mask & IN_ONESHOT_ ? once : 0));
+    u32 before = mask & IN_MASK_ADD ? x->asked[wd] & ~OVER : 0, once = mask & (NAMES | IN_ATTRIB) ? ONCE : 0;
+    x->asked[wd] = (u16)(before | KNOWN | (mask & IN_ALL_EVENTS) | (mask & IN_ONESHOT ? once : 0));
 }
 
-static int reserved(const struct event *e)
+static int reserved(const struct inotify_event *e)
 {
-    return e->len && rl_begins(e->name, RL_WH);
+    return e->len && BEGINS(e->name, RL_WH);
 }
 
 /* A temporary name of a new directory (rl_temp_new_path). */
 static int is_new_name(const char *name)
 {
     size_t n = strlen(name);
-    return rl_begins(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
+    return BEGINS(name, RL_WH_TEMP) && n && name[n - 1] == RL_WH_NEW;
 }
 
 /* A mark after whose change the directory's times are restored. */
 static int is_quiet(const char *name)
 {
-    return rl_begins(name, RL_WH_RECORD) || rl_begins(name, RL_WH_RECORD_LONG) || rl_begins(name, RL_WH_OPAQUE);
+    return BEGINS(name, RL_WH_RECORD) || BEGINS(name, RL_WH_RECORD_LONG) || BEGINS(name, RL_WH_OPAQUE);
 }
 
 /* The event after `e`, if it is of the same move. */
-static const struct event *other_half(const struct event *e, const struct event *next)
+static const struct inotify_event *other_half(const struct inotify_event *e, const struct inotify_event *next)
 {
-    return next && next->cookie == e->cookie && (next->mask & IN_MOVED_TO_) ? next : NULL;
+    return next && next->cookie == e->cookie && (next->mask & IN_MOVED_TO) ? next : NULL;
 }
 
 /* Turn the kernel's event into the program's. 0: it is the engine's own. */
-static int translate(struct instance *x, struct event *e, const struct event *next)
+static int translate(struct instance *x, struct inotify_event *e, const struct inotify_event *next)
 {
-    const struct event *to;
+    const struct inotify_event *to;
     if (reserved(e)) {
-        if (e->mask & IN_MOVED_FROM_) {
+        if (e->mask & IN_MOVED_FROM) {
             x->cookie = e->cookie;
             x->is_new = (u8)is_new_name(e->name);
         }
-        if (!(e->mask & IN_DELETE_)) /* after a rename its old record is removed: nothing follows */
+        if (!(e->mask & IN_DELETE)) /* after a rename its old record is removed: nothing follows */
             x->internal = (u8)is_quiet(e->name);
         return 0;
     }
-    if ((e->mask & IN_MOVED_TO_) && e->cookie && e->cookie == x->cookie) {
+    if ((e->mask & IN_MOVED_TO) && e->cookie && e->cookie == x->cookie) {
         x->cookie = 0;
         x->internal = !x->is_new;
         if (!x->is_new)
             return 0;
-        e->mask = IN_CREATE_ | (e->mask & IN_ISDIR_);
+        e->mask = IN_CREATE | (e->mask & IN_ISDIR);
         e->cookie = 0;
-    } else if ((e->mask & IN_MOVED_FROM_) && (to = other_half(e, next)) && reserved(to)) {
-        e->mask = IN_DELETE_ | (e->mask & IN_ISDIR_);
+    } else if ((e->mask & IN_MOVED_FROM) && (to = other_half(e, next)) && reserved(to)) {
+        e->mask = IN_DELETE | (e->mask & IN_ISDIR);
         e->cookie = 0;
-    } else if ((e->mask & IN_MOVE_SELF_) && next && next->wd == e->wd && reserved(next)) {
+    } else if ((e->mask & IN_MOVE_SELF) && next && next->wd == e->wd && reserved(next)) {
         return 0;
-    } else if ((e->mask & IN_ATTRIB_) && (e->mask & IN_ISDIR_) && x->internal) {
+    } else if ((e->mask & IN_ATTRIB) && (e->mask & IN_ISDIR) && x->internal) {
         x->internal = e->len != 0; /* its parent's watch has it first */
         return 0;
     }
@@ -132,21 +121,21 @@ static int translate(struct instance *x, struct event *e, const struct event *ne
     return 1;
 }
 
-static int asked_for(struct instance *x, int fd, const struct event *e)
+static int asked_for(struct instance *x, int fd, const struct inotify_event *e)
 {
-    if (e->wd < 0 || e->wd >= WATCHES || !(x->asked[e->wd] & KNOWN) || !(e->mask & IN_ALL_))
+    if (e->wd < 0 || e->wd >= WATCHES || !(x->asked[e->wd] & KNOWN) || !(e->mask & IN_ALL_EVENTS))
         return 1; /* IN_IGNORED, IN_UNMOUNT, IN_Q_OVERFLOW */
     u16 *asked = &x->asked[e->wd];
-    if (!(e->mask & *asked & IN_ALL_) || *asked & OVER)
+    if (!(e->mask & *asked & IN_ALL_EVENTS) || *asked & OVER)
         return 0;
     if (*asked & ONCE) {
         *asked |= OVER;
-        k4(__NR_inotify_rm_watch, fd, e->wd, 0, 0);
+        rl_sys(__NR_inotify_rm_watch, fd, e->wd, 0, 0, 0, 0);
     }
     return 1;
 }
 
-static int same(const struct event *a, const struct event *b)
+static int same(const struct inotify_event *a, const struct inotify_event *b)
 {
     return a->wd == b->wd && a->mask == b->mask && a->cookie == b->cookie && a->len == b->len &&
            !memcmp(a->name, b->name, a->len);
@@ -156,15 +145,15 @@ long rl_watch_events(int fd, void *buf, long bytes)
 {
     static struct instance unknown; /* its table stays empty (rule 4) */
     struct instance *x = instance_of(fd, 1);
-    struct event *last = NULL;
+    struct inotify_event *last = NULL;
     char *p = buf;
     long kept = 0;
     if (!x)
         x = &unknown;
     for (long at = 0, size; at < bytes; at += size) {
-        struct event *e = (void *)(p + at);
+        struct inotify_event *e = (void *)(p + at);
         size = (long)(sizeof *e + e->len);
-        const struct event *next = at + size < bytes ? (void *)(p + at + size) : NULL;
+        const struct inotify_event *next = at + size < bytes ? (void *)(p + at + size) : NULL;
         int shown = translate(x, e, next);
         if (!shown || !asked_for(x, fd, e) || (last && same(last, e)))
             continue;
