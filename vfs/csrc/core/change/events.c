@@ -157,8 +157,7 @@ long rl_watch_events(int fd, void *buf, long bytes)
         int shown = translate(x, e, next);
         if (!shown || !asked_for(x, fd, e) || (last && same(last, e)))
             continue;
-        for (long i = 0; i < size; i++) /* downwards: the parts may overlap */
-            p[kept + i] = p[at + i];
+        memmove(p + kept, p + at, (size_t)size);
         last = (void *)(p + kept);
         kept += size;
     }
