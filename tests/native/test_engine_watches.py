@@ -23,12 +23,25 @@ def make_tree(root: Path) -> None:
         path.write_text(f"content of {name}\n")
 
 
+CASES = (
+    "file_of_the_image", "only_what_was_asked_for", "masks_add_up", "waiting", "interrupted", "inherited", "errors",
+)  # fmt: skip
+TAIL = """
+tail -n 0 -F /srv/w/e/a >/srv/out 2>/dev/null & tail=$!
+for text in one two three; do sleep 0.5; echo $text >>/srv/w/e/a; done
+for i in 1 2 3 4 5 6 7 8 9 10; do grep -q three /srv/out && break; sleep 0.5; done
+kill $tail
+cat /srv/out
+"""
+
+
 @pytest.fixture
 def watched(debian: Guest) -> Guest:
     tree = debian.lower / "srv" / "w"
     if not tree.exists():
         make_tree(tree)
-    shutil.copy(HERE / "watched.py", debian.lower / "srv" / "watched.py")
+    for name in ("watched.py", "watching.py"):
+        shutil.copy(HERE / name, debian.lower / "srv" / name)
     return debian
 
 
@@ -46,3 +59,19 @@ def test_random_changes_are_reported_as_in_a_plain_directory(watched: Guest, tmp
     assert len(expected) == OPERATIONS
     for wanted, seen in zip(expected, found, strict=True):
         assert seen == wanted
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_watch_answers_as_in_a_plain_directory(watched: Guest, tmp_path: Path, case: str) -> None:
+    make_tree(tmp_path / "srv" / "w")
+    plain = subprocess.run(
+        [sys.executable, HERE / "watching.py", case],
+        cwd=tmp_path / "srv", capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+    inside = watched.run("/usr/bin/python3", "/srv/watching.py", case, cwd="/srv")
+    assert inside.returncode == 0, inside.stderr.decode()
+    assert inside.stdout.decode() == plain.stdout
+
+
+def test_tail_follows_a_file_of_the_image(watched: Guest) -> None:
+    assert watched.sh(TAIL) == "one\ntwo\nthree\n"
