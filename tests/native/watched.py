@@ -4,6 +4,8 @@ Run by test_engine_watches.py inside and on a plain directory: `watched.py TREE 
 operation, its answer, and the events by watch.
 """
 
+from __future__ import annotations
+
 import ctypes
 import json
 import os

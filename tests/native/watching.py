@@ -1,5 +1,7 @@
 """Cases of test_engine_watches.py: `watching.py CASE` in a directory with the tree `w`. Prints what inotify reports."""
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal

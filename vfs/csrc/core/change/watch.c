@@ -30,6 +30,53 @@ long rl_copyup_watched(struct rl_walk *w)
     return lower && rl_watched(&w->dir) ? rl_copyup(w, 1) : 0;
 }
 
+/* Descriptors of this process that were opened for reading before the copy-up refer to the layer's file. A program that
+ * watches what it reads (tail -F) reads the copy from now on, from the same position. Descriptor `fd`, which may be of
+ * that file. */
+static void read_copy(int fd, const struct statx *lower, const char *real)
+{
+    struct statx sx;
+    long flags, keep;
+    if (k_statx(fd, "", AT_EMPTY_PATH, &sx) < 0 || sx.stx_ino != lower->stx_ino ||
+        sx.stx_dev_major != lower->stx_dev_major || sx.stx_dev_minor != lower->stx_dev_minor)
+        return;
+    flags = k4(__NR_fcntl, fd, F_GETFL, 0, 0);
+    keep = k4(__NR_fcntl, fd, F_GETFD, 0, 0);
+    if (flags < 0 || (flags & (O_PATH | O_ACCMODE)) != O_RDONLY)
+        return;
+    long copy = rl_reserve_open(real, (int)(flags & ~(O_CREAT | O_EXCL | O_TRUNC)) | O_CLOEXEC, 0);
+    if (copy < 0)
+        return;
+    k4(__NR_lseek, copy, k4(__NR_lseek, fd, 0, 1 /* SEEK_CUR */, 0), 0, 0);
+    k4(__NR_dup3, copy, fd, keep & 1 /* FD_CLOEXEC */ ? O_CLOEXEC : 0, 0);
+    k_close(copy);
+}
+
+static void read_copies(const struct statx *lower, const char *real)
+{
+    char buf[1024];
+    long dir = rl_reserve_open("/proc/self/fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0), n;
+    if (dir < 0)
+        return;
+    while ((n = k_getdents(dir, buf, sizeof buf)) > 0)
+        for (long o = 0; o < n;) {
+            const struct rl_dirent *e = (void *)(buf + o);
+            const char *p = e->name;
+            u64 fd;
+            o += e->reclen;
+            if (rl_number(&p, 10, &fd) && fd != (u64)dir)
+                read_copy((int)fd, lower, real);
+        }
+    k_close(dir);
+}
+
+/* The layer's own file, if a descriptor may refer to it. */
+static int lower_file(struct rl_walk *w, struct statx *sx)
+{
+    int lower = w->hit.what == RL_IN_VIEW || (w->hit.what == RL_IN_LAYER && w->hit.layer != 0);
+    return lower && rl_isreg(w->hit.mode) && rl_object_real(w, w->s->real) >= 0 && k_lstat(w->s->real, sx) >= 0;
+}
+
 static int is_full(long r)
 {
     return r == -ENOSPC || r == -EDQUOT || r == -EIO;
@@ -46,7 +93,8 @@ static long watch_path(struct rl_walk *w, const char *path, int flags, char *rea
     r = rl_may(&w->hit, RL_R_OK);
     if (r < 0)
         return r;
-    int dir = rl_isdir(w->hit.mode);
+    struct statx lower;
+    int dir = rl_isdir(w->hit.mode), opened = lower_file(w, &lower);
     r = rl_copyup(w, 1);
     if (r < 0)
         return is_full(r) ? RL_MISS : r;
@@ -65,6 +113,8 @@ static long watch_path(struct rl_walk *w, const char *path, int flags, char *rea
     if (n >= size || *out == RL_AT)
         return -ENAMETOOLONG;
     memcpy(real, out, n + 1);
+    if (opened)
+        read_copies(&lower, real);
     return 0;
 }
 
