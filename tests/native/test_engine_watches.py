@@ -40,8 +40,7 @@ def watched(debian: Guest) -> Guest:
     tree = debian.lower / "srv" / "w"
     if not tree.exists():
         make_tree(tree)
-    for name in ("watched.py", "watching.py"):
-        shutil.copy(HERE / name, debian.lower / "srv" / name)
+    shutil.copy(HERE / "watched.py", debian.lower / "srv" / "watched.py")
     return debian
 
 
@@ -65,10 +64,10 @@ def test_random_changes_are_reported_as_in_a_plain_directory(watched: Guest, tmp
 def test_a_watch_answers_as_in_a_plain_directory(watched: Guest, tmp_path: Path, case: str) -> None:
     make_tree(tmp_path / "srv" / "w")
     plain = subprocess.run(
-        [sys.executable, HERE / "watching.py", case],
+        [sys.executable, HERE / "watched.py", case],
         cwd=tmp_path / "srv", capture_output=True, text=True, timeout=60, check=True, stdin=subprocess.DEVNULL,
     )  # fmt: skip
-    inside = watched.run("/usr/bin/python3", "/srv/watching.py", case, cwd="/srv")
+    inside = watched.run("/usr/bin/python3", "/srv/watched.py", case, cwd="/srv")
     assert inside.returncode == 0, inside.stderr.decode()
     assert inside.stdout.decode() == plain.stdout
 
