@@ -28,7 +28,7 @@ CHANGES = 2 | 4 | 8 | 64 | 128 | 256 | 512 | 1024 | 2048
 EVERYTHING = 0xFFF
 
 
-Operation = tuple[str, *tuple[str | int, ...]]
+Operation = tuple[str, str, *tuple[str | int, ...]]
 Event = tuple[str, str, int, str]
 
 
