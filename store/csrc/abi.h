@@ -85,6 +85,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_WH_RECORD_LONG ".wh..wh.n."
 #define RL_WH_LONG ".wh..wh.w."
 #define RL_WH_TEMP ".wh..wh.t."
+#define RL_WH_NEW 'n' /* the last letter of the temporary name of a new directory (inotify) */
 #define RL_WH_LINKED ".wh..wh.l."
 #define RL_RECORD_NOTHING "-" /* the text of a linked record without fields */
 #define RL_XATTR_SHARED "user.rootlay.record"
@@ -106,6 +107,7 @@ _Static_assert(sizeof(struct rl_view_entry) == 96, "docs/format.md section 5");
 #define RL_BLOOM_OPAQUE 0x01 /* extra byte of the key: this directory is opaque */
 #define RL_BLOOM_SHARED 0x02 /* set for the root: some file of the upper has RL_XATTR_SHARED */
 #define RL_BLOOM_STARTED 0x04 /* of an inode number: a program of this file was started */
+#define RL_BLOOM_WATCHED 0x05 /* a process watches this directory; set for the root: some process watches one */
 #define RL_BLOOM_MOVED 0x03  /* a redirect names this path; set for the root: some redirect exists */
 
 /* docs/format.md §8 */

@@ -7,6 +7,7 @@ import grp
 import os
 import pwd
 import socket
+import struct
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,35 @@ def test_watches_are_of_files_inside(container: Container) -> None:
         Path("/watched/new").write_text("")
         assert b"new" in os.read(fd, 4096)
         os.close(fd)
+
+
+def test_changes_of_the_image_s_files_are_reported_and_nothing_else(container: Container) -> None:
+    with container.activate():
+        fd = libc().inotify_init1(os.O_NONBLOCK)
+        assert libc().inotify_add_watch(fd, b"/etc", 0x3CE) == 1  # all changes
+        assert libc().inotify_add_watch(fd, b"/etc/motd", 0x2) == 2  # IN_MODIFY
+        with open("/etc/passwd", "ab", buffering=0) as file:
+            file.write(b"more")
+        os.rename("/etc/passwd", "/etc/moved")
+        os.unlink("/etc/moved")
+        with open("/etc/motd", "ab", buffering=0) as file:
+            file.write(b"more")
+        found = events(fd)
+        os.close(fd)
+    assert found == [
+        (1, 0x2, b"passwd"), (1, 0x8, b"passwd"), (1, 0x40, b"passwd"), (1, 0x80, b"moved"), (1, 0x200, b"moved"),
+        (1, 0x2, b"motd"), (2, 0x2, b""), (1, 0x8, b"motd"),
+    ]  # fmt: skip
+
+
+def events(fd: int) -> list[tuple[int, int, bytes]]:
+    """Watch, mask and name of each event that is there."""
+    data, found = os.read(fd, 65536), []
+    while data:
+        wd, mask, _, size = struct.unpack_from("iIII", data)
+        found.append((wd, mask, data[16 : 16 + size].rstrip(b"\0")))
+        data = data[16 + size :]
+    return found
 
 
 class Handle(ctypes.Structure):

@@ -191,6 +191,13 @@ long rl_exec_prepare(int dirfd, const char *path, int flags, struct rl_exec *out
 /* A real path for the kernel to an existing object (inotify, AF_UNIX connect, …). It may be relative to the working
  * directory. */
 long rl_real_path(int dirfd, const char *path, int flags, char *real, size_t size);
+/* inotify (change/watch.c, change/events.c): a real path to watch, whose object is in the upper from now on if it can
+ * be; the mask for the kernel; what the program has asked for; and the events that the program reads, of those in
+ * buf[bytes] that the kernel has given: bytes, 0 if all were the engine's own. */
+long rl_watch_path(const char *path, int flags, char *real, size_t size);
+u32 rl_watch_mask(int fd, u32 mask);
+void rl_watch_added(int fd, long wd, u32 mask);
+long rl_watch_events(int fd, void *buf, long bytes);
 /* For a name that the caller is about to make in the upper (AF_UNIX bind): its real path, with the parents copied up,
  * and the argument for rl_name_end(), which removes a whiteout and records the owner; -EADDRINUSE if the name exists.
  * In between the upper's lock is held. */

@@ -12,7 +12,7 @@
     X(stat) X(fstat) X(access) X(readlink) X(statfs) X(open_prepare) X(open_finish) X(mkdir) X(mknod) X(symlink)       \
     X(link) X(unlink) X(rename) X(truncate) X(chmod) X(chown) X(utimens) X(getxattr) X(listxattr) X(setxattr)          \
     X(removexattr) X(getdents64) X(chdir) X(fchdir) X(getcwd) X(handle) X(fast_stat) X(exec_prepare) X(real_path)               \
-    X(name_begin) X(name_end) X(virtual_path)
+    X(name_begin) X(name_end) X(virtual_path) X(watch_path)
 
 /* What an instance asks its process for. */
 struct rl_host {

@@ -1,7 +1,6 @@
 /* Attributes: stat's many forms, permissions, owners, times, extended attributes, handles. */
 #define _GNU_SOURCE
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/time.h>
@@ -361,21 +360,4 @@ int rl_h_name_to_handle_at(int dirfd, const char *path, struct file_handle *out,
     *mount = (int)r;
     memcpy(out, &h, room < RL_HANDLE_BYTES ? RL_HANDLE_HEAD : sizeof h);
     return room < RL_HANDLE_BYTES ? rl_fail(EOVERFLOW) : 0;
-}
-
-/* ---- watching ------------------------------------------------------------------------------------------ */
-
-int rl_h_inotify_add_watch(int fd, const char *path, u32 mask)
-{
-    RL_INSIDE(here);
-    char real[RL_PATH_MAX + 512];
-    int flags = mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
-    long r;
-
-    if (!here || !path)
-        return inotify_add_watch(fd, path, mask);
-    r = RL_CORE(here)->real_path(AT_FDCWD, path, flags, real, sizeof real);
-    if (r >= 0)
-        r = RL_CORE(here)->access(AT_FDCWD, path, R_OK, flags | AT_EACCESS);
-    return r < 0 ? (int)rl_result(r) : inotify_add_watch(fd, real, mask);
 }

@@ -3,7 +3,8 @@
 include("${CMAKE_CURRENT_LIST_DIR}/../core/core.cmake")
 file(GLOB RL_HOOK_SOURCES CONFIGURE_DEPENDS ${CMAKE_CURRENT_LIST_DIR}/*.c)
 list(REMOVE_ITEM RL_HOOK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/instance.c)
-list(APPEND RL_HOOK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/../core/answer/statpack.c)
+list(APPEND RL_HOOK_SOURCES ${CMAKE_CURRENT_LIST_DIR}/../core/answer/statpack.c
+            ${CMAKE_CURRENT_LIST_DIR}/../core/change/events.c)
 
 add_library(rl_hook MODULE ${RL_HOOK_SOURCES})
 set_target_properties(rl_hook PROPERTIES PREFIX "" OUTPUT_NAME "_hook" SUFFIX ".so" POSITION_INDEPENDENT_CODE ON)

@@ -37,7 +37,7 @@
     X("fexecve", fexecve) X("posix_spawn", posix_spawn) X("posix_spawnp", posix_spawnp)                                \
     X("posix_spawn_file_actions_addopen", spawn_addopen) X("system", system) X("popen", popen) X("pclose", pclose)     \
     X("bind", bind) X("connect", connect) X("sendto", sendto) X("sendmsg", sendmsg) X("getsockname", getsockname)      \
-    X("getpeername", getpeername) X("inotify_add_watch", inotify_add_watch) X("getdents64", getdents64)                \
+    X("getpeername", getpeername) X("inotify_add_watch", inotify_add_watch) X("read", read) X("__read_chk", read_chk) X("getdents64", getdents64)                \
     X("name_to_handle_at", name_to_handle_at)                                                                         \
     BOTH(X, scandir) BOTH(X, glob)                      \
     X("getpwnam", getpwnam) X("getpwuid", getpwuid) X("getpwnam_r", getpwnam_r) X("getpwuid_r", getpwuid_r)            \

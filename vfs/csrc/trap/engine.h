@@ -113,6 +113,8 @@ u8 *rl_pass_buffer(void);
 /* In the upper half of argument 0, a descriptor, of calls with RL_MARK: the filter allows them. */
 #define RL_PASS_MARK (0x6e50726cull << 32)
 long rl_resume(struct rl_call *c, long nr, const u64 arg[6]);
+/* The call unchanged, untrapped, of a row with RL_MARK. */
+long rl_resume_unchanged(struct rl_call *c);
 /* In the gate; if it succeeds, the program's call returns `result`, or, with `again`, is made once more: then `result`
  * is its number. */
 long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again);
@@ -253,6 +255,7 @@ long rl_confine(void);
 /* ---- filter.c, mark.c, trace.c, warn.c ---------------------------------------------------------------- */
 
 long rl_filter_install(void);
+long rl_filter_reads_of(u32 fd); /* readfilter.c: trap them from now on */
 void rl_mark_process(void);
 long rl_mark_exchange(struct rl_call *c, u64 set, u64 get);
 extern char rl_gate_start[], rl_gate_end[];

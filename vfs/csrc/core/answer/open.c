@@ -237,7 +237,7 @@ static long open_existing(struct rl_walk *w, struct rl_open *o)
     if (type == S_IFSOCK)
         return -ENXIO;
     if (type == S_IFIFO ? h->what == RL_IN_VIEW : changes) {
-        w->want = type == S_IFREG && wants_write(o->flags) ? o->flags : -1;
+        w->want = type == S_IFREG && wants_write(o->flags) && !rl_watched(&w->dir) ? o->flags : -1;
         r = rl_copyup(w, !(asked & O_TRUNC));
         if (r >= 0)
             r = rl_drop_setid(w);

@@ -56,6 +56,7 @@ static long one_dir(struct queue *q, const char *real, u32 len, const char *rel,
     if (fd < 0)
         return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
     u64 dir = rl_fnv(fnv, rel, rl);
+    rl_watched_moved(dir);
     while ((n = k_getdents(fd, buf, sizeof buf)) > 0)
         for (long o = 0; o < n;) {
             struct rl_dirent *e = (void *)(buf + o);

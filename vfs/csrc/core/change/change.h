@@ -32,6 +32,12 @@ long rl_copyup_parents(struct rl_walk *w);
 /* data 0: the content is not needed (it is about to be truncated). If w->fd is set afterwards, w->hit holds only the
  * place of the object, its mode and its owner. */
 long rl_copyup(struct rl_walk *w, int data);
+/* ---- watch.c ------------------------------------------------------------------------------------ */
+
+int rl_watched(const struct rl_ctx *dir);    /* may a process watch this directory? */
+void rl_watched_moved(u64 dir);              /* a directory of the upper has got this path */
+long rl_copyup_watched(struct rl_walk *w);   /* the walk's object, if its directory may be watched */
+
 /* The owner and mode to give a new object in w->dir. */
 struct rl_owner {
     u32 uid, gid, mode; /* mode: full st_mode, as the program sees it */

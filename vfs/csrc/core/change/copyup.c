@@ -60,6 +60,15 @@ struct work {
     char real[RL_REAL_MAX], temp[RL_REAL_MAX], record[RL_PATH_MAX], fields[RL_PATH_MAX];
 };
 
+/* In a watched directory a new one has a temporary name first: events.c knows by it that no program made it. */
+static long publish_dir(const char *temp, const char *real)
+{
+    long r = k_rename(temp, real, RENAME_NOREPLACE);
+    if (r < 0)
+        k_unlink(temp, AT_REMOVEDIR);
+    return r == -EEXIST ? 0 : r;
+}
+
 /* Make the directory w->v[0..len), whose lower part is `hit`, in the upper. */
 static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir, u32 len, const struct rl_ctx *self,
                      const struct rl_hit *hit)
@@ -79,17 +88,23 @@ static long dir_with(struct rl_walk *w, struct work *k, const struct rl_ctx *dir
     int marked = text || rl_bloom_test(&rl_layers[0], rl_bloom_key(fnv, RL_BLOOM_RECORD));
     if (marked && k_exists(k->real)) /* its record is its own */
         return 0;
+    const char *made = rl_watched(dir) ? k->temp : k->real;
+    long named = made == k->temp ? rl_temp_path(k->temp, sizeof k->temp, k->real, (u32)n) : 0;
+    if (named < 0)
+        return named;
     rl_keep_times(k->real, (u32)n, &k->keep, 0);
     long r = marked ? rl_record_store(w, fnv, k->real, (u32)n, k->record, (u32)text) : 0;
     if (r >= 0)
-        r = k_mkdir(k->real, rl_real_mode(k->a.mode) & 07777);
+        r = k_mkdir(made, rl_real_mode(k->a.mode) & 07777);
     if (r == -EEXIST)
         return 0;
     if (r >= 0) {
-        rl_xattr_carry(w, dir, len, hit, k->real);
+        rl_xattr_carry(w, dir, len, hit, made);
         times_of(&k->a, t);
-        k_utimens(AT_FDCWD, k->real, t, 0);
+        k_utimens(AT_FDCWD, made, t, 0);
     }
+    if (r >= 0 && made == k->temp)
+        r = publish_dir(k->temp, k->real);
     rl_keep_times(k->real, (u32)n, &k->keep, 1);
     return r;
 }

@@ -20,7 +20,7 @@ static long make(const struct thing *t, const char *path)
 static __attribute__((noinline)) long make_opaque(struct rl_walk *w, const struct thing *t, const char *real, u32 len)
 {
     char temp[RL_REAL_MAX];
-    long n = rl_temp_path(temp, sizeof temp, real, len);
+    long n = rl_temp_new_path(temp, sizeof temp, real, len);
     long r = n < 0 ? n : make(t, temp);
     if (r < 0)
         return r;

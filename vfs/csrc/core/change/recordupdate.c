@@ -66,6 +66,10 @@ long rl_edit_store(struct rl_walk *w, struct rl_edit *e, const char *xattrs, u32
         if (r != 1)
             return r;
         rl_keep_times(e->real, e->len, &keep, 0);
+        char *mark = w->s->mark;
+        if (!len && rl_watched(&w->dir) &&
+            rl_record_path(mark, sizeof w->s->mark, e->real, e->len, rl_layers[0].len) >= 0)
+            k_utimens(AT_FDCWD, mark, NULL, AT_SYMLINK_NOFOLLOW); /* events.c, rule 3 */
         r = rl_record_store(w, e->fnv, e->real, e->len, w->s->text, len);
         rl_keep_times(e->real, e->len, &keep, 1);
     }

@@ -207,6 +207,9 @@ static long remove_at(struct rl_walk *w, int dirfd, const char *path, int flags)
         return r;
     if (w->hit.what == RL_IN_BIND)
         return remove_bind(w, flags);
+    r = rl_copyup_watched(w);
+    if (r < 0)
+        return r == -ENOENT ? -ESTALE : r;
     if (alone && upper_alone(w))
         return remove_plain(w, now);
     if (alone && untouched(w)) {

@@ -6,7 +6,8 @@
 static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
 {
     u32 real = rl_real_mode(o->mode);
-    if (!rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777)) {
+    int stamped = !rl_islnk(o->mode) && (w->hit.sx.stx_mode & 07777) != (real & 07777);
+    if (stamped) {
         long r = k_chmod(e->real, real & 07777);
         if (r < 0)
             return r;
@@ -17,7 +18,7 @@ static long show_as(struct rl_walk *w, struct rl_owner *o, struct rl_edit *e)
         e->rec.mode = o->mode;
     }
     long r = rl_edit_store(w, e, NULL, 0);
-    if (r >= 0)
+    if (r >= 0 && !stamped)
         rl_edit_stamp(e);
     return r;
 }

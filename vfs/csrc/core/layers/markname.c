@@ -51,8 +51,7 @@ long rl_opaque_path(char *out, size_t size, const char *real, u32 len)
     return rl_join(out, size, real, len, "/" RL_WH_OPAQUE, sizeof RL_WH_OPAQUE, "", 0);
 }
 
-/* A name next to real[0..len) that no other thread uses. */
-long rl_temp_path(char *out, size_t size, const char *real, u32 len)
+static long temp_path(char *out, size_t size, const char *real, u32 len, const char *end)
 {
     char tail[64], *p = rl_put(tail, RL_WH_TEMP);
     p = rl_put_u64(p, (u64)k4(__NR_gettid, 0, 0, 0, 0), 10);
@@ -63,5 +62,17 @@ long rl_temp_path(char *out, size_t size, const char *real, u32 len)
     k4(__NR_clock_gettime, 0, (long)now, 0, 0);
     *p++ = '.';
     p = rl_put_u64(p, (u64)now[0] * 1000000000u + (u64)now[1], 16);
+    p = rl_put(p, end);
     return rl_join(out, size, real, last_name(real, len), tail, (u32)(p - tail), "", 0);
+}
+
+long rl_temp_path(char *out, size_t size, const char *real, u32 len)
+{
+    return temp_path(out, size, real, len, "");
+}
+
+long rl_temp_new_path(char *out, size_t size, const char *real, u32 len)
+{
+    static const char end[] = {RL_WH_NEW, 0};
+    return temp_path(out, size, real, len, end);
 }

@@ -1,7 +1,5 @@
-/* Directories: their listings, the working directory, the root, watches. */
+/* Directories: their listings, the working directory, the root. */
 #include <linux/capability.h>
-
-#include <linux/inotify.h>
 
 #include "../engine.h"
 #include "../table/syscalls.h"
@@ -79,15 +77,4 @@ long rl_do_chroot(struct rl_call *c)
 {
     rl_identity_borrow();
     return rl_chroot(c->path, rl_capable(CAP_SYS_CHROOT));
-}
-
-long rl_do_inotify_add_watch(struct rl_call *c)
-{
-    char *real = (char *)c->slot->buf;
-    int flags = c->rest[0] & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0;
-    long r = rl_real_path(AT_FDCWD, c->path, flags, real, RL_BUF_BYTES);
-
-    if (r >= 0)
-        r = rl_access(AT_FDCWD, c->path, RL_R_OK, flags | AT_EACCESS);
-    return r < 0 ? r : rl_sys3(__NR_inotify_add_watch, (int)c->arg[0], (long)real, (long)c->rest[0]);
 }

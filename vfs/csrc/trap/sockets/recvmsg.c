@@ -25,16 +25,6 @@ static int waits(int fd)
     return flags >= 0 && !(flags & O_NONBLOCK);
 }
 
-/* The call unchanged, untrapped. */
-static long as_it_is(struct rl_call *c)
-{
-    u64 arg[6];
-
-    memcpy(arg, c->arg, sizeof arg);
-    arg[0] = (u32)arg[0] | RL_PASS_MARK;
-    return rl_resume(c, c->nr, arg);
-}
-
 /* Nothing has arrived: `special` says that the data may need a translation. */
 static long wait_for(struct rl_call *c, u32 flags, int special)
 {
@@ -43,7 +33,7 @@ static long wait_for(struct rl_call *c, u32 flags, int special)
 
     if (flags & RL_MSG_DONTWAIT || !waits(fd))
         return -EAGAIN;
-    return special ? rl_resume_then(c, __NR_recvfrom, look, c->nr, 1) : as_it_is(c);
+    return special ? rl_resume_then(c, __NR_recvfrom, look, c->nr, 1) : rl_resume_unchanged(c);
 }
 
 static int has_special_names(int fd)
@@ -115,7 +105,7 @@ long rl_do_accept(struct rl_call *c)
     long r, fresh;
 
     if (c->arg[1] == 0 || !has_special_names(fd) || take_room(c, c->arg[2], &room) < 0)
-        return as_it_is(c);
+        return rl_resume_unchanged(c);
     memcpy(arg, c->arg, sizeof arg);
     if (waits(fd)) {
         arg[1] = arg[2] = 0;
@@ -139,7 +129,7 @@ long rl_do_recvfrom(struct rl_call *c)
     long n, r;
 
     if (c->arg[4] == 0 || take_room(c, c->arg[5], &room) < 0 || flags & RL_MSG_WAITALL)
-        return as_it_is(c);
+        return rl_resume_unchanged(c);
     memset(&a, 0, sizeof a);
     n = rl_sys(__NR_recvfrom, fd, (long)c->arg[1], (long)c->arg[2], flags | RL_MSG_DONTWAIT, (long)&a, (long)&bytes);
     if (n == -EAGAIN)
@@ -193,7 +183,7 @@ long rl_do_recvmsg(struct rl_call *c)
     long n;
 
     if (flags & RL_MSG_WAITALL)
-        return as_it_is(c);
+        return rl_resume_unchanged(c);
     n = receive(c, c->arg[1], flags, &asked);
     return n == -EAGAIN ? wait_for(c, flags, is_special(c, &asked)) : n;
 }
@@ -273,5 +263,5 @@ long rl_do_recvmmsg(struct rl_call *c)
         special |= is_special(c, &asked);
         roomy &= asked.name == 0 || asked.name_bytes >= room;
     }
-    return !special ? as_it_is(c) : roomy ? rl_resume_many(c) : receive_ready(c, count);
+    return !special ? rl_resume_unchanged(c) : roomy ? rl_resume_many(c) : receive_ready(c, count);
 }

@@ -110,3 +110,7 @@ const struct rl_check rl_check_prctl[] = {
     {0, RL_EQUAL, 0, PR_CAP_AMBIENT, RL_TRAPS},
     {0, RL_EQUAL, 0, PR_SET_KEEPCAPS, RL_TRAPS},
     END};
+/* The engine's own second filter (readfilter.c), for all threads: it can only take away. */
+const struct rl_check rl_check_seccomp[] = {
+    {0, RL_OTHER, 0, 1 /* SECCOMP_SET_MODE_FILTER */, EINVAL},
+    {1, RL_OTHER, 0, 1 /* SECCOMP_FILTER_FLAG_TSYNC */, EINVAL}, END};

@@ -73,7 +73,7 @@
 #endif
 
 static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
-    HARMLESS(read), HARMLESS(write), HARMLESS(close), HARMLESS(poll), HARMLESS(lseek), HARMLESS(brk),
+    HARMLESS(read, .handler = rl_do_read, .options = RL_MARK), HARMLESS(write), HARMLESS(close), HARMLESS(poll), HARMLESS(lseek), HARMLESS(brk),
     HARMLESS(rt_sigreturn),
     HARMLESS(ioctl, .checks = rl_check_ioctl),
     HANDLED(open, open, .path = A0, .rest = A1, .pass = A0, .checks = rl_check_open),
@@ -227,7 +227,7 @@ static const struct rl_syscall table[RL_SYSCALL_LIMIT] = {
     REFUSED(finit_module, EPERM), HARMLESS(sched_setattr), HARMLESS(sched_getattr),
     HANDLED(renameat2, rename, .dir = A0, .path = A1, .dir2 = A2, .path2 = A3, .flag_arg = A4,
         .fixed = RENAMES, .checks = rl_check_renameat2),
-    REFUSED(seccomp, EINVAL), HARMLESS(getrandom), HARMLESS(memfd_create), REFUSED(kexec_file_load, EPERM),
+    TRAPPED(seccomp, seccomp, .checks = rl_check_seccomp), HARMLESS(getrandom), HARMLESS(memfd_create), REFUSED(kexec_file_load, EPERM),
     REFUSED(bpf, EPERM), TRAPPED(execveat, execveat),
     HARMLESS(userfaultfd, .checks = rl_check_userfaultfd),
     HARMLESS(membarrier), HARMLESS(mlock2), HARMLESS(copy_file_range), HARMLESS(preadv2), HARMLESS(pwritev2),

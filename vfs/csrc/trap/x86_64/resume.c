@@ -104,6 +104,15 @@ long rl_resume(struct rl_call *c, long nr, const u64 arg[6])
     return 0;
 }
 
+long rl_resume_unchanged(struct rl_call *c)
+{
+    u64 arg[6];
+
+    memcpy(arg, c->arg, sizeof arg);
+    arg[0] = (u32)arg[0] | RL_PASS_MARK;
+    return rl_resume(c, c->nr, arg);
+}
+
 long rl_resume_then(struct rl_call *c, long nr, const u64 arg[6], long result, int again)
 {
     if (from_the_site(c))

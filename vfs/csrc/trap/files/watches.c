@@ -1,0 +1,96 @@
+/* inotify: watches, and what a program reads (core/change/watch.c, events.c).
+ *
+ * 1. A process that adds a watch gets a second filter (table/readfilter.c): reads of that descriptor's number are
+ *    trapped, from then on, in all its threads and children. All other processes read at the kernel's speed.
+ * 2. A trapped read of another file (the number was used again) is made as it is.
+ * 3. The read waits in the program's own context (resume.c).
+ */
+#include <linux/inotify.h>
+
+#include "../engine.h"
+#include "../table/syscalls.h"
+
+#define RL_POLLIN 1
+#define RL_READ_FILTERS 64 /* at most; further descriptors are read untrapped */
+
+struct pollfd_ {
+    i32 fd;
+    u16 events, revents;
+};
+
+static i32 filtered[RL_READ_FILTERS];
+static u32 filters;
+
+static void trap_reads(int fd)
+{
+    for (u32 i = 0; i < filters; i++)
+        if (filtered[i] == fd)
+            return;
+    if (filters < RL_READ_FILTERS && rl_filter_reads_of((u32)fd) == 0 && !rl_memory_is_borrowed())
+        filtered[filters++] = fd;
+}
+
+static int is_inotify(int fd)
+{
+    static const char kind[] = "anon_inode:inotify";
+    char link[40], text[sizeof kind];
+
+    rl_put_u64(rl_put(link, "/proc/self/fd/"), (u64)(u32)fd, 10);
+    return rl_sys3(__NR_readlink, (long)link, (long)text, sizeof text) == sizeof kind - 1 &&
+           !memcmp(text, kind, sizeof kind - 1);
+}
+
+long rl_do_inotify_add_watch(struct rl_call *c)
+{
+    char *real = (char *)c->slot->buf;
+    u32 mask = (u32)c->rest[0];
+    int fd = (int)c->arg[0];
+    long r;
+
+    if (!is_inotify(fd)) /* the kernel knows which error */
+        return rl_sys3(__NR_inotify_add_watch, fd, (long)".", mask);
+    r = rl_watch_path(c->path, mask & IN_DONT_FOLLOW ? AT_SYMLINK_NOFOLLOW : 0, real, RL_BUF_BYTES);
+    if (r < 0)
+        return r;
+    trap_reads(fd);
+    r = rl_sys3(__NR_inotify_add_watch, fd, (long)real, rl_watch_mask(fd, mask));
+    rl_watch_added(fd, r, mask);
+    return r;
+}
+
+static long wait_for_events(struct rl_call *c, int fd)
+{
+    long flags = rl_sys3(__NR_fcntl, fd, F_GETFL, 0);
+    struct pollfd_ *one = (void *)rl_pass_buffer();
+    u64 poll[6] = {(u64)one, 1, (u64)-1, 0, 0, 0};
+
+    if (flags < 0 || (flags & O_NONBLOCK))
+        return flags < 0 ? flags : -EAGAIN;
+    *one = (struct pollfd_){fd, RL_POLLIN, 0};
+    return rl_resume_then(c, __NR_poll, poll, c->nr, 1);
+}
+
+static long read_events(struct rl_call *c, int fd, u64 to, size_t size)
+{
+    u8 *buf = c->slot->buf;
+    struct pollfd_ now = {fd, RL_POLLIN, 0};
+    long n;
+
+    do {
+        n = rl_sys3(__NR_poll, (long)&now, 1, 0);
+        if (n <= 0)
+            return n < 0 ? n : wait_for_events(c, fd);
+        n = rl_sys3(__NR_read, fd, (long)buf, (long)(size < RL_BUF_BYTES ? size : RL_BUF_BYTES));
+        if (n < 0)
+            return n;
+        n = rl_watch_events(fd, buf, n);
+    } while (n == 0);
+    return rl_user_write(c, to, buf, (size_t)n) < 0 ? -EFAULT : n;
+}
+
+long rl_do_read(struct rl_call *c)
+{
+    int fd = (int)c->arg[0];
+
+    return is_inotify(fd) ? read_events(c, fd, c->arg[1], c->arg[2]) : rl_resume_unchanged(c);
+}
