@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
-from rootlay.store.disk.filesystem import NETWORK, file_system_of
+from rootlay.store.disk.filesystem import NETWORK, file_system_of, ignores_case
 from rootlay.store.model.value import value
 from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_store
 from rootlay.vfs.run.session import EngineMissing, engine_path
@@ -156,7 +156,10 @@ def _store(root: Path, folder: Path) -> Iterator[Finding]:
         return
     can = try_store(folder)
     missing = [name for name in ("link", "symlink", "lock", "map", "mode") if can.get(name)]
-    if can.get("execute"):
+    if ignores_case(folder):
+        advice = "files of images would replace each other: choose a store on ext4 (without `chattr +F`), xfs or btrfs"
+        yield Finding("store", "fail", f"{where}: names do not distinguish upper and lower case", advice)
+    elif can.get("execute"):
         advice = "programs of images are run from the store: choose one that is not mounted `noexec` with --root"
         yield Finding("store", "fail", f"{where}: nothing there may be executed", advice)
     elif missing:

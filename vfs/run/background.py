@@ -7,6 +7,7 @@ import signal
 
 from rootlay.store.containers.record import ContainerState
 from rootlay.store.model.errors import RootlayError
+from rootlay.vfs.run.descriptors import open_null
 from rootlay.vfs.run.foreground import exit_code, finish_state, spawn
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
@@ -61,7 +62,7 @@ def _result(said: bytes) -> int:
 
 def _monitor(session: Session, program: Program, tty: bool, on_exit: str, report: int) -> None:
     log = os.open(session.record.log, os.O_CREAT | os.O_APPEND | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-    null = os.open(os.devnull, os.O_RDWR)
+    null = open_null()
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_DFL)
     os.dup2(null, 0)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from rootlay.store.containers.record import ContainerRecord, ContainerState
 from rootlay.store.model.value import replace
+from rootlay.vfs.run.descriptors import close_others, open_null
 from rootlay.vfs.run.hydrator import fork_hydrator
 from rootlay.vfs.run.program import Program
 from rootlay.vfs.run.session import Session
@@ -27,7 +28,6 @@ FORWARDED = frozenset(
     }
 )
 FIRST_OTHER_FD = 3  # a program inside gets standard input, output and error, and no other open descriptor
-MAX_FD = 1 << 30
 IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -81,14 +81,13 @@ def spawn(
             os.setsid()
             _take_terminal()
         if not stdin:
-            null = os.open(os.devnull, os.O_RDONLY)
-            os.dup2(null, 0)
+            os.dup2(open_null(), 0)
         for number in IGNORED_BY_PYTHON:
             signal.signal(number, signal.SIG_DFL)
         if report >= 0:
             os.dup2(report, FIRST_OTHER_FD)
             os.set_inheritable(FIRST_OTHER_FD, True)
-        os.closerange(FIRST_OTHER_FD + (report >= 0), MAX_FD)
+        close_others((FIRST_OTHER_FD,) if report >= 0 else ())
         if mask is not None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.execve(command[0], command, environment)

@@ -22,6 +22,7 @@ from rootlay.store.disk.realpath import real_directory
 from rootlay.store.disk.smallfile import write_all
 from rootlay.store.model.errors import RootlayError, printable
 from rootlay.store.model.value import value
+from rootlay.vfs.run.descriptors import above_standard
 from rootlay.vfs.run.etcfiles import ETC_FILES, ensure_etc
 from rootlay.vfs.run.launch import (
     BIND_GIVEN,
@@ -322,6 +323,7 @@ def _binds(record: ContainerRecord, base: Path, upper: str) -> list[LaunchBind]:
 def _listen(path: Path) -> socket:
     """Bind a listening socket at a path of any length (an AF_UNIX name holds 107 bytes)."""
     listener = socket(AF_UNIX, SOCK_STREAM)
+    listener = socket(fileno=above_standard(listener.detach()))
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         with contextlib.suppress(FileNotFoundError):
