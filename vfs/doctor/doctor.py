@@ -20,7 +20,7 @@ from typing import Literal
 
 from rootlay.store.disk.filesystem import NETWORK, file_system_of, ignores_case
 from rootlay.store.model.value import value
-from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_store
+from rootlay.vfs.doctor.probes import landlock_abi, try_no_new_privs, try_program, try_seccomp, try_statx, try_store
 from rootlay.vfs.run.session import EngineMissing, engine_path
 
 Status = Literal["ok", "warn", "fail"]
@@ -57,6 +57,8 @@ def examine(root: Path, environ: Mapping[str, str]) -> list[Finding]:
         _kernel,
         _python,
         _seccomp,
+        _statx,
+        _proc,
         lambda: _trial(folder),
         _landlock,
         lambda: _store(root, folder),
@@ -112,6 +114,22 @@ def _seccomp() -> Iterator[Finding]:
         yield Finding("seccomp", "fail", f"no filter: {os.strerror(failed)}", advice)
     else:
         yield Finding("seccomp", "ok", "filter installed, SIGSYS delivered")
+
+
+def _statx() -> Iterator[Finding]:
+    failed = try_statx()
+    if failed:
+        advice = "a sandbox around us refuses the call (Docker before 18.04, libseccomp before 2.3.3?): update it"
+        yield Finding("statx", "fail", os.strerror(failed), advice)
+    else:
+        yield Finding("statx", "ok", "allowed")
+
+
+def _proc() -> Iterator[Finding]:
+    missing = [path for path in ("/proc/self/fd", "/dev/null") if not os.path.exists(path)]
+    for path in missing:
+        name = "/" + path.split("/")[1]
+        yield Finding(name, "fail", f"{path} is missing", f"mount {name}: the engine and most programs need it")
 
 
 def _trial(folder: Path) -> Iterator[Finding]:

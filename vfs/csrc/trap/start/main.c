@@ -201,12 +201,16 @@ static void start_first(struct rl_start *s, char **argv, u64 argc, u64 words)
 {
     static char path[RL_PATH_MAX] RL_BULK;
     const char *prog = argv[5];
+    struct statx root;
     long r;
 
     rl_sys4(__NR_rt_sigprocmask, RL_SIG_BLOCK, 0, (long)&s->sigmask, 8);
     init(argv[2], argv[3], &s->sigmask);
     rl_mark_process();
     confine(); /* before the upper changes: a program that bypasses the engine may be swapping directories */
+    r = k_statx(AT_FDCWD, "/", 0, &root);
+    if (r < 0)
+        rl_die(RL_EXIT_ENGINE, "a sandbox around rootlay refuses the system call statx: ", rl_error_text(r), "; see `rootlay doctor`");
     rl_make_mount_points();
     enter_directory(argv[4]);
     r = find_program(prog, s->envp, path);
