@@ -1,4 +1,4 @@
-"""Places that lack something: calls that an outer filter refuses, closed descriptors, old or odd file systems, limits."""
+"""Places that lack something: refused calls, closed descriptors, old or odd file systems, limits."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ API = """
 import os, sys
 from rootlay.vfs import Store
 os.close(0)
-with Store.open(sys.argv[1]) as store, store.image("small").create() as made:
+with Store.open(sys.argv[1]).image("small").container() as made:
     print(made.run(["cat", "/etc/motd"], capture_output=True).stdout.decode(), end="")
 """
 
@@ -48,11 +48,22 @@ def denied(small: Rootlay, call: str, *words: str) -> subprocess.CompletedProces
     )
 
 
-@pytest.mark.parametrize("call", ["close_range", "statx", "openat2", "faccessat2", "rseq", "getrandom"])
+@pytest.mark.parametrize("call", ["close_range", "openat2", "faccessat2", "rseq", "getrandom"])
 def test_runs_where_a_call_is_refused(small: Rootlay, call: str) -> None:
     """Kernels before 5.9 have no close_range: to close a range of 2^30 numbers one by one takes minutes."""
     done = denied(small, call, "run", "--rm", "small", "cat", "/etc/motd")
     assert (done.returncode, done.stdout, done.stderr) == (0, "welcome\n", "")
+
+
+def test_a_refused_statx_is_named(small: Rootlay) -> None:
+    """As in Docker with an old libseccomp: the engine needs the call."""
+    done = denied(small, "statx", "run", "--rm", "small", "true")
+    said = "rootlay: a sandbox around rootlay refuses the system call statx: Operation not permitted; "
+    assert (done.returncode, done.stdout, done.stderr) == (125, "", said + "see `rootlay doctor`\n")
+    report = denied(small, "statx", "doctor")
+    assert report.returncode == 1
+    assert "fail  statx" in report.stdout
+    assert "please report" not in report.stdout
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])

@@ -145,7 +145,9 @@ def _trial(folder: Path) -> Iterator[Finding]:
         return
     if wrong:
         advice = "is the installation on a file system mounted noexec?" if "ermission" in wrong else ""
-        yield Finding("engine", "fail", f"{engine}: {wrong}", advice or "please report this, with this whole output")
+        known = "see the other lines of this report" if "rootlay doctor" in wrong else ""
+        advice = advice or known or "please report this, with this whole output"
+        yield Finding("engine", "fail", f"{engine}: {wrong}", advice)
     else:
         yield Finding("engine", "ok", "a program runs in a copy-on-write view of this machine")
 

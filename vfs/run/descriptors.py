@@ -33,8 +33,9 @@ def _open_descriptors() -> Collection[int]:
 
 
 def above_standard(fd: int) -> int:
-    """Return the descriptor, moved above standard error if it took the number of a closed standard one: the streams of a
-    child would replace it."""
+    """Return the descriptor, moved above standard error if it has the number of a closed standard one.
+
+    The streams of a child would replace it there."""
     if fd >= FIRST_OTHER:
         return fd
     import fcntl
