@@ -22,6 +22,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 GLIBC = (2, 17)
@@ -87,14 +88,19 @@ def retag(wheel: Path, libc: str, out: Path) -> Path:
     return target
 
 
+def call_backend(kind: str, source: Path, out: Path, environ: Mapping[str, str]) -> None:
+    """Call the build backend as pip does: `kind` is `wheel` or `sdist`."""
+    code = f"import sys; from scikit_build_core import build; build.build_{kind}(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(out)]
+    subprocess.run(command, cwd=source, env={**os.environ, **environ}, check=True, stdout=sys.stderr)
+
+
 def build(tree: Path, out: Path, libc: str) -> Path:
     """Build, check and tag one wheel of an unpacked sdist."""
     raw = tree / f"wheel-{libc}"
     raw.mkdir()
-    code = "import sys; from scikit_build_core import build; build.build_wheel(sys.argv[1], {'build-dir': sys.argv[2]})"
-    environ = {**os.environ, **(MUSL if libc == "musl" else {})}
-    command = [sys.executable, "-c", code, str(raw), str(tree / f"build-{libc}")]
-    subprocess.run(command, cwd=next(tree.glob("rootlay-*")), env=environ, check=True, stdout=sys.stderr)
+    environ = MUSL if libc == "musl" else {}
+    call_backend("wheel", next(tree.glob("rootlay-*")), raw, environ)
     wheel = next(raw.glob("*.whl"))
     if wrong := complaints(wheel, libc):
         raise SystemExit(f"{wheel.name} cannot be {TAGS[libc]}: {'; '.join(wrong)}")
@@ -103,12 +109,10 @@ def build(tree: Path, out: Path, libc: str) -> Path:
 
 def main(out: Path) -> list[Path]:
     """Make all files in a directory; return their paths, the sdist first."""
-    from scikit_build_core import build as backend
-
     out.mkdir(parents=True, exist_ok=True)
     out = out.resolve()
-    os.chdir(Path(__file__).parents[1])
-    made = [out / backend.build_sdist(str(out))]
+    call_backend("sdist", Path(__file__).parents[1], out, {})
+    made = [max(out.glob("*.tar.gz"), key=lambda path: path.stat().st_mtime_ns)]
     with tempfile.TemporaryDirectory() as name:
         subprocess.run(["tar", "-C", name, "-xzf", str(made[0])], check=True)
         for libc in TAGS:

@@ -106,6 +106,37 @@ def test_a_program_for_another_machine_is_refused_from_a_shell_too(small: Rootla
     assert done.stdout in (b"126\n", b"127\n")
 
 
+def test_rootlay_in_rootlay_is_refused_by_name(small: Rootlay) -> None:
+    inner = f"{sys.executable} -m rootlay.cli.main --root {small.root}"
+    binds = [word for path in (sys.prefix, str(small.root)) for word in ("-v", f"{path}:{path}")]
+    for words, code in (("run --rm small true", 125), ("doctor", 1)):
+        done = small("run", "--rm", *binds, "host", "sh", "-c", f"{inner} {words}", code=code)
+        assert b"rootlay does not run inside rootlay" in done.stdout + done.stderr
+        assert b"please report" not in done.stdout
+
+
+@pytest.mark.parametrize("missing", ["/proc", "/dev"])
+def test_without_proc_or_devices(small: Rootlay, missing: str) -> None:
+    bwrap = shutil.which("bwrap")
+    if not bwrap or subprocess.run([bwrap, "--ro-bind", "/", "/", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("bwrap is not installed, or may not be used here")
+    other = ("--dev", "/dev") if missing == "/proc" else ("--proc", "/proc")
+    box = [bwrap, "--ro-bind", "/", "/", *other, "--tmpfs", missing, "--bind", str(small.root), str(small.root)]
+    environ = {**os.environ, "ROOTLAY_ROOT": str(small.root)}
+
+    def inside(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [*box, sys.executable, "-m", "rootlay.cli.main", *words]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+    done, report = inside("run", "--rm", "small", "cat", "/etc/motd"), inside("doctor")
+    assert missing in report.stdout
+    if missing == "/dev":
+        assert (done.returncode, done.stdout, done.stderr, report.returncode) == (0, "welcome\n", "", 0)
+    else:
+        said = "rootlay: /proc is not mounted here, and programs need it: mount it\n"
+        assert (done.returncode, done.stdout, done.stderr, report.returncode) == (125, "", said, 1)
+
+
 class Disk:
     """A file system in a file, mounted for one test."""
 

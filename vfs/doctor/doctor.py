@@ -126,10 +126,10 @@ def _statx() -> Iterator[Finding]:
 
 
 def _proc() -> Iterator[Finding]:
-    missing = [path for path in ("/proc/self/fd", "/dev/null") if not os.path.exists(path)]
-    for path in missing:
-        name = "/" + path.split("/")[1]
-        yield Finding(name, "fail", f"{path} is missing", f"mount {name}: the engine and most programs need it")
+    if not os.path.exists("/proc/self/fd"):
+        yield Finding("/proc", "fail", "not mounted", "mount it: the engine and most programs need it")
+    if not os.path.exists(os.devnull):
+        yield Finding("/dev", "warn", "has no /dev/null", "mount a /dev: many programs need one")
 
 
 def _trial(folder: Path) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def _trial(folder: Path) -> Iterator[Finding]:
         return
     if wrong:
         advice = "is the installation on a file system mounted noexec?" if "ermission" in wrong else ""
-        known = "see the other lines of this report" if "rootlay doctor" in wrong else ""
+        known = "see the other lines of this report" if "rootlay doctor" in wrong or "outside" in wrong else ""
         advice = advice or known or "please report this, with this whole output"
         yield Finding("engine", "fail", f"{engine}: {wrong}", advice)
     else:

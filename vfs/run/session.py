@@ -66,6 +66,13 @@ class EngineMissing(RootlayError, RuntimeError):
         self.path = path
 
 
+class ProcMissing(RootlayError, RuntimeError):
+    """There is no /proc."""
+
+    def __init__(self) -> None:
+        super().__init__("/proc is not mounted here, and programs need it: mount it")
+
+
 def engine_path() -> Path:
     """Return the engine's executable.
 
@@ -331,6 +338,8 @@ def _listen(path: Path) -> socket:
         listener.bind(f"/proc/self/fd/{directory}/{path.name}")
     except OSError:
         listener.close()
+        if not os.path.exists("/proc/self/fd"):
+            raise ProcMissing from None
         raise
     finally:
         os.close(directory)

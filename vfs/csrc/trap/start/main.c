@@ -42,6 +42,15 @@ static void init(const char *launch, const char *state, u64 *sigmask)
 
 /* ---- after an exec inside ------------------------------------------------------------------------- */
 
+/* Both engines are linked to the same address. */
+static int is_engine(const char *path)
+{
+    static const char end[] = "/rootlay/vfs/engine";
+    size_t n = strlen(path);
+
+    return n >= sizeof end - 1 && rl_same(path + n - (sizeof end - 1), end);
+}
+
 static void start_again(struct rl_start *s, char **argv, u64 argc)
 {
     const char *vpath = argv[3];
@@ -58,6 +67,8 @@ static void start_again(struct rl_start *s, char **argv, u64 argc)
     s->argc = argc - 8;
     s->memfd = rl_own_fd(vpath);
     r = rl_start_program(s);
+    if (r == -EINVAL && is_engine(vpath))
+        rl_die(RL_EXIT_ENGINE, "rootlay does not run inside rootlay: start this container outside", NULL, NULL);
     rl_die(RL_EXIT_CANNOT_RUN, vpath, ": ", rl_error_text(r));
 }
 
